@@ -7,7 +7,7 @@ import type { Channel, EndReason, Listener } from '../realtime/listener.ts';
 import type { PresenceChange } from '../realtime/presence.ts';
 import { letLag, send, type Batch, type Delivery, type Receiver, type Rendering } from './delivery.ts';
 import { asksForType } from './document.ts';
-import type { EventValue } from './event.ts';
+import type { EventValue } from './event-subject.ts';
 import { createLoaders, type Loaders } from './loaders.ts';
 import { Renderer, type Outcome, type RendererOptions } from './renderer.ts';
 

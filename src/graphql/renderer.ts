@@ -11,7 +11,7 @@ import type { LoggedEvent } from '../realtime/event.ts';
 import type { Report } from '../report.ts';
 import { createContext, type Context, type Services } from './context.ts';
 import { internalError, toClientError } from './error.ts';
-import { loadEvent, type Envelope, type EventValue } from './event.ts';
+import { loadEvent, type Envelope, type EventValue } from './event-subject.ts';
 import { createLoaders, Gone, type Loaders } from './loaders.ts';
 
 /** A rendered event; `personalTo` is set when it must not be shown to anybody else. */

@@ -5,7 +5,8 @@ import { InvalidInput } from '../errors.ts';
 import { parseCursor, type Cursor } from '../realtime/cursor.ts';
 import { builder } from './builder.ts';
 import { requireViewer } from './context.ts';
-import { EnvelopeRef, type Envelope } from './event.ts';
+import { EnvelopeRef } from './event.ts';
+import type { Envelope } from './event-subject.ts';
 import { decodeId } from './id.ts';
 
 /**

@@ -1,7 +1,7 @@
 import type { Viewer } from '../../domain/viewer.ts';
 import type { Batch, Receiver, Rendering } from '../../graphql/delivery.ts';
 import type { Group } from '../../graphql/group.ts';
-import type { EventValue } from '../../graphql/event.ts';
+import type { EventValue } from '../../graphql/event-subject.ts';
 import { createLoaders } from '../../graphql/loaders.ts';
 import type { EventRequest } from '../../graphql/subscription.ts';
 import { formatCursor } from '../../realtime/cursor.ts';
