@@ -2,7 +2,18 @@ import type { Viewer } from '../domain/viewer.ts';
 import type { EndReason, Listener } from '../realtime/listener.ts';
 
 /** An event as a client gets it: the encoded ExecutionResult, and the cursor that stands for it. */
-export type Rendering = { eventId: bigint; cursor: string; payload: string };
+export type Rendering = {
+  eventId: bigint;
+  cursor: string;
+  payload: string;
+  /** See `byteLengthOf`. */
+  byteLength?: number;
+};
+
+/** Of the payload, as it goes out in UTF-8. Counted when it is first asked for, and once for all who hold it. */
+export function byteLengthOf(rendering: Rendering): number {
+  return (rendering.byteLength ??= Buffer.byteLength(rendering.payload));
+}
 
 /** Renderings that go out together. `encodings` remembers what they look like in each framing: made once, sent to all. */
 export type Batch = {

@@ -5,6 +5,7 @@ import { expectWhole } from '../support/fault.ts';
 import { openProxy } from '../support/proxy.ts';
 import { Reader } from '../support/reader.ts';
 import { startServer } from '../support/server.ts';
+import { eventOf, eventsDocument, followEvents, matching, openStream } from '../support/stream.ts';
 
 const server = await startServer();
 const ada = await signUp(server, 'ada');
@@ -76,5 +77,35 @@ test('whoever follows one chat hears nothing of what is hidden from them, not ev
   await insertMessage(server, chatId, ada, 'for grace too');
   await follower.until(() => follower.heardCount === 1);
   expect(follower.kinds).toEqual(['NewMessage']);
+  await node.close();
+});
+
+test.each([
+  ['is held as long as it is not much', 'a', { replayed: 1 }],
+  ['is left to the log when it is too many bytes, however few characters', '語', { replayed: 21 }],
+])('what happens while a reader is busy with the log %s', async (_, character, caughtUp) => {
+  const { proxy, node } = await startDelayedNode();
+  const chatId = await createGroup(ada, [grace, linus]);
+  const { viewer } = await grace.ask('{ viewer { eventCursor } }');
+  await insertMessage(server, chatId, ada, 'missed');
+  const witness = await followEvents(node, linus);
+  const missed = proxy.hold('events_missed');
+  const variables = { after: viewer.eventCursor };
+  const reader = await openStream(node, grace, eventsDocument, { variables });
+  await missed.caught;
+  await server.sql.query(
+    `insert into messages (chat_id, sender_id, content)
+    select $1, $2, repeat($3, 8000) || n from generate_series(1, 20) n`,
+    [keyOf(chatId), keyOf(ada.userId), character],
+  );
+  const isLast = matching({ message: { content: `${character.repeat(8_000)}20` } });
+  await witness.next(isLast);
+  missed.release();
+  const heard = (await reader.until(isLast)).map(eventOf);
+  await insertMessage(server, chatId, ada, 'and then');
+  heard.push(...(await reader.until(matching({ message: { content: 'and then' } }))).map(eventOf));
+  expect(heard.filter(({ __typename }) => __typename === 'CaughtUp')).toMatchObject([caughtUp]);
+  expect(heard.filter(({ __typename }) => __typename === 'NewMessage')).toHaveLength(22);
+  await Promise.all([reader.close(), witness.close()]);
   await node.close();
 });

@@ -1,4 +1,4 @@
-import type { Batch } from '../../graphql/delivery.ts';
+import { byteLengthOf, type Batch } from '../../graphql/delivery.ts';
 
 /** Past this the log is the better place for what comes. */
 const maxBytes = 256 * 1024;
@@ -16,7 +16,7 @@ export class HeldBatches {
 
   add(batch: Batch): void {
     if (this.#isOver) return;
-    for (const { payload } of batch.renderings) this.#bytes += payload.length;
+    for (const rendering of batch.renderings) this.#bytes += byteLengthOf(rendering);
     if (this.#bytes <= maxBytes) this.#batches.push(batch);
     else this.giveUp();
   }

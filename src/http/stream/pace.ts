@@ -1,4 +1,4 @@
-import type { Rendering } from '../../graphql/delivery.ts';
+import { byteLengthOf, type Rendering } from '../../graphql/delivery.ts';
 import type { Sink } from './sink.ts';
 
 /** How many events are read at a time. */
@@ -40,7 +40,8 @@ export class Pace {
 function takePiece(renderings: readonly Rendering[], from: number): Rendering[] {
   let to = from;
   for (let bytes = 0; to < renderings.length && bytes < pieceBytes; to += 1) {
-    bytes += renderings[to]?.payload.length ?? 0;
+    const rendering = renderings[to];
+    if (rendering !== undefined) bytes += byteLengthOf(rendering);
   }
   return renderings.slice(from, to);
 }

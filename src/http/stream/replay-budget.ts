@@ -1,4 +1,4 @@
-import type { Rendering } from '../../graphql/delivery.ts';
+import { byteLengthOf, type Rendering } from '../../graphql/delivery.ts';
 
 /** What a replay may bring before the client had better fetch anew; 0 is no limit. */
 export type ReplayLimits = { maxEvents: number; maxBytes: number };
@@ -33,7 +33,7 @@ export class ReplayBudget {
     this.#events += renderings.length;
     if (maxEvents > 0 && this.#events > maxEvents) throw tooMuch('MAX_REPLAY_EVENTS', maxEvents);
     if (maxBytes === 0) return;
-    for (const { payload } of renderings) this.#bytes += Buffer.byteLength(payload);
+    for (const rendering of renderings) this.#bytes += byteLengthOf(rendering);
     if (this.#bytes > maxBytes) throw tooMuch('MAX_REPLAY_BYTES', maxBytes);
   }
 }
