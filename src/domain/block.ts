@@ -1,4 +1,5 @@
 import type { Db, Queryable } from '../database/client.ts';
+import { orGone } from '../database/foreign-key.ts';
 import type { User } from '../database/generated/prisma/client.ts';
 import { columns } from '../database/rows.ts';
 import { Forbidden, InvalidInput } from '../errors.ts';
@@ -18,18 +19,19 @@ export const isBlockedIn = (chat: string, person: string) => `case when ${chat}.
 /**
  * From now on that person can neither open a single chat with the viewer nor say anything in the one they have, nor put
  * the viewer into a chat; chats that both are in stay as they are, and the person is not told. Once more changes nothing.
- * NotFound for somebody who isn't there, InvalidInput for oneself.
+ * NotFound for somebody who isn't there, and when the viewer's account goes meanwhile; InvalidInput for oneself.
  */
 export async function blockUser(db: Db, viewer: Viewer, userId: bigint): Promise<User> {
   if (userId === viewer.userId) {
     throw new InvalidInput([{ path: ['userId'], message: 'is you: nobody blocks themselves' }]);
   }
-  await db.pool.query(
+  const inserting = db.pool.query(
     `insert into blocks (blocker_id, blocked_id)
     select $1, id from users where id = $2 and deleted_at is null for key share
     on conflict do nothing`,
     [viewer.userId, userId],
   );
+  await orGone(inserting, ['blocks_blocker_id_fkey']);
   return requireUser(db, userId);
 }
 

@@ -1,4 +1,5 @@
 import { inTransaction, type Db, type Queryable } from '../database/client.ts';
+import { orGone } from '../database/foreign-key.ts';
 import type { Chat, ChatType } from '../database/generated/prisma/client.ts';
 import { columns } from '../database/rows.ts';
 import { visibleFrom } from '../database/visibility.ts';
@@ -67,7 +68,7 @@ export function activityKey(chat: Chat): [number, bigint] {
  * Makes a chat that the viewer owns (a SINGLE one has no owner), with its first members; all of them hear NewChat. A
  * SINGLE chat is made once per pair, whoever asks and however many at once: the one that is there is returned as it is.
  * Throws InvalidInput for what breaks the rules of its type, naming unknown people; Forbidden when one of the others has
- * blocked the viewer.
+ * blocked the viewer; NotFound when the viewer's account goes meanwhile.
  */
 export async function createChat(db: Db, viewer: Viewer, input: NewChat): Promise<Chat> {
   const chat = checkNewChat(viewer, input);
@@ -161,12 +162,13 @@ async function insertChat(
 
 /** Whether the pair is ours now; waits for somebody else who is just claiming it. */
 async function claimPair(client: Queryable, chatId: bigint, one: bigint, other: bigint | undefined): Promise<boolean> {
-  const { rowCount } = await client.query(
+  const claiming = client.query(
     `insert into single_chats (chat_id, low_user_id, high_user_id)
     values ($1, least($2::bigint, $3), greatest($2::bigint, $3))
     on conflict (low_user_id, high_user_id) do nothing`,
     [chatId, one, other ?? one],
   );
+  const { rowCount } = await orGone(claiming, ['single_chats_low_user_id_fkey', 'single_chats_high_user_id_fkey']);
   return rowCount === 1;
 }
 
@@ -177,12 +179,14 @@ async function insertMembers(
   creatorId: bigint,
   others: readonly bigint[],
 ): Promise<void> {
-  await client.query(
+  const inserting = client.query(
     `insert into members (chat_id, user_id, role)
     select $1, user_id, case when user_id = $2 then $3::member_role else 'MEMBER' end
     from unnest($4::bigint[]) as user_id`,
     [id, creatorId, type === 'SINGLE' ? 'MEMBER' : 'OWNER', [creatorId, ...others]],
   );
+  // The others' rows are locked, the creator's is not.
+  await orGone(inserting, ['members_user_id_fkey']);
 }
 
 function keyOrNulls(key: bigint[] | null): [bigint | null, bigint | null] {

@@ -1,4 +1,5 @@
 import type { Db, Queryable } from '../database/client.ts';
+import { orGone } from '../database/foreign-key.ts';
 import type { Chat, Member, MemberRole } from '../database/generated/prisma/client.ts';
 import { columns } from '../database/rows.ts';
 import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
@@ -78,13 +79,14 @@ export async function setMemberRole(
 
 /**
  * Makes the viewer a member of a public channel; everybody in it hears AddToChat. Whoever is one stays as they are.
- * Forbidden for any other chat that the viewer sees.
+ * Forbidden for any other chat that the viewer sees, NotFound also when the viewer's account goes meanwhile.
  */
 export async function joinChat(db: Db, viewer: Viewer, { chatId }: { chatId: bigint }): Promise<Chat> {
   return inChat(db, { viewer, chatId }, async (client, held) => {
     requireMay('joinChat', held);
     if (held.role !== null) return held.chat;
-    await insertMembers(client, [viewer.userId], { chatId, visibleFromSeq: 1 });
+    const inserting = insertMembers(client, [viewer.userId], { chatId, visibleFromSeq: 1 });
+    await orGone(inserting, ['members_user_id_fkey']);
     return readHeldChat(client, held);
   });
 }

@@ -77,10 +77,6 @@ export function toClientError(error: unknown): GraphQLError | null {
   if (error instanceof StoreUnavailable) return new GraphQLError(error.message, { extensions: { code: 'INTERNAL' } });
   if (error instanceof InvalidInput) return new GraphQLError(error.message, { extensions: { code: 'BAD_REQUEST' } });
   if (error instanceof ExpectedError) return new GraphQLError(error.message, { extensions: { code: error.code } });
-  // foreign_key_violation: it was there when it was looked for, and somebody has deleted it since.
-  if (error instanceof Error && 'code' in error && error.code === '23503') {
-    return new GraphQLError('What this refers to has just gone.', { extensions: { code: 'NOT_FOUND' } });
-  }
   return null;
 }
 

@@ -51,6 +51,22 @@ test('a fault does not put what people sent into the log', async () => {
   expect(log).not.toContain('argon2');
 });
 
+test('a foreign key that is not expected to fail is a fault of ours, also where another may', async () => {
+  const [ada, grace] = [await signUp(server, 'countess'), await signUp(server, 'admiral')];
+  await server.sql.query(`create table known (id bigint primary key);
+    alter table blocks add constraint blocks_blocked_id_known_fkey foreign key (blocked_id) references known`);
+  const block = () => ada.post('mutation ($id: ID!) { blockUser(userId: $id) { __typename } }', { id: grace.userId });
+  const answer = await block();
+  await server.sql.query('alter table blocks drop constraint blocks_blocked_id_known_fkey');
+
+  expect(answer.errors).toMatchObject([
+    { message: 'Something went wrong on our side.', extensions: { code: 'INTERNAL' } },
+  ]);
+  const line = server.log.find((entry) => JSON.stringify(entry).includes('blocks_blocked_id_known_fkey'));
+  expect(line).toMatchObject({ msg: 'an operation failed', fault: { code: '23503', table: 'blocks' } });
+  expect((await block()).data).toEqual({ blockUser: { __typename: 'User' } });
+});
+
 test('a request that fails before anything runs is a 500', async () => {
   const ada = await signUp(server, 'linus');
   await server.sql.query('alter table sessions rename to logins');
