@@ -1,6 +1,6 @@
 import type { Db } from '../database/client.ts';
-import type { Message } from '../database/generated/prisma/client.ts';
-import { columns } from '../database/rows.ts';
+import type { Chat, Message } from '../database/generated/prisma/client.ts';
+import { joined } from '../database/rows.ts';
 import { visibleChatIds, visibleFrom } from '../database/visibility.ts';
 import { InvalidInput } from '../errors.ts';
 import { toPage, type Page, type PageRequest } from './page.ts';
@@ -21,6 +21,11 @@ export type SearchFilter = {
   hasFile: boolean;
 };
 
+/** A message, and its chat as it was when the message was found. */
+export type FoundMessage = { message: Message; chat: Chat };
+
+const parts = { message: joined.message('m'), chat: joined.chat('c') };
+
 // Plain statements, not prepared ones: a good plan is another for a word that is everywhere than for a rare one.
 const query = `(websearch_to_tsquery('simple', $1)
   || (websearch_to_tsquery('simple', $2) && to_tsquery('simple', $3)))`;
@@ -33,14 +38,14 @@ export async function searchMessages(
   db: Db,
   viewer: Viewer,
   { text, filter, page }: { text: string; filter: SearchFilter; page: PageRequest },
-): Promise<Page<Message>> {
+): Promise<Page<FoundMessage>> {
   if (text.length > maxSearchLength * 2 || [...text].length > maxSearchLength) {
     throw new InvalidInput([{ path: ['query'], message: `must be at most ${maxSearchLength} characters long` }]);
   }
   const search = readSearch(text.toWellFormed().replaceAll('\0', ' ').trim());
   const chats = filter.chatId === null ? await listChatsToSearch(db, viewer) : [filter.chatId];
-  const { rows } = await db.pool.query<Message>(
-    `select ${columns.message('m')}
+  const { rows } = await db.pool.query<Record<string, unknown>>(
+    `select ${parts.message.columns}, ${parts.chat.columns}
     from messages m join chats c on c.id = m.chat_id
     where numnode(${query}) > 0
       and m.words @@ ${chats === null ? query : `(${query} && $4::tsquery)`}
@@ -68,7 +73,13 @@ export async function searchMessages(
       page.limit + 1,
     ],
   );
-  return toPage(rows, page);
+  return toPage(rows.flatMap(takeFound), page);
+}
+
+function takeFound(row: Record<string, unknown>): FoundMessage[] {
+  const message = parts.message.take(row);
+  const chat = parts.chat.take(row);
+  return message === null || chat === null ? [] : [{ message, chat }];
 }
 
 /** The chats that the viewer sees, which narrows down what the index is asked for; null when they are too many. */

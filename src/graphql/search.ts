@@ -36,7 +36,7 @@ ${maxSearchLength} characters.`,
     complexity: pageComplexity,
     resolve: async (_, { query, filter, ...args }, context) => {
       const viewer = requireViewer(context);
-      const page = await searchMessages(context.db, viewer, {
+      const { rows, ...page } = await searchMessages(context.db, viewer, {
         text: query,
         page: readPage(args, lists.foundMessages),
         filter: {
@@ -47,7 +47,9 @@ ${maxSearchLength} characters.`,
           hasFile: filter?.has === 'FILE',
         },
       });
-      return toConnection(lists.foundMessages, page, ({ id }) => [id]);
+      // Of the same moment as the message: one chat that goes before it is asked for must not take all other hits along.
+      for (const { chat } of rows) context.loaders.chat.prime(chat.id, chat);
+      return toConnection(lists.foundMessages, { ...page, rows: rows.map(({ message }) => message) }, ({ id }) => [id]);
     },
   }),
 );

@@ -52,6 +52,39 @@ test('a message whose chat is gone before that is read is not found, which is no
   expect(node.log.filter(({ msg }) => msg === 'an operation failed')).toEqual([]);
 });
 
+test('a chat that goes while others search takes nothing of what is found elsewhere along', async () => {
+  const { node, proxy, ada, grace, chat } = await startBetween();
+  const other = await createGroup(grace, [ada], 'the one that stays');
+  await say(grace, other, 'hello again');
+  const searching = proxy.hold('websearch_to_tsquery');
+  const answer = ada.post(`{
+    searchMessages(query: "hello", first: 5) {
+      edges {
+        node {
+          content sender { username } replyTo { id } reactions { count } files { id } revisions { version }
+          mentions { isEveryone }
+          chat {
+            name viewerMembership { role } members(first: 5) { edges { node { role } } } pinnedMessages { id }
+            messages(last: 5) { edges { node { content } } } files(last: 5) { edges { node { id } } }
+            readBy(seq: 1, first: 5) { edges { node { role } } }
+          }
+        }
+      }
+    }
+  }`);
+  await searching.caught;
+  await server.sql.query('delete from chats where id = $1', [keyOf(chat)]);
+  searching.release();
+  const { errors, data } = await answer;
+  expect(errors).toBe(undefined);
+  const sender = { username: grace.name };
+  expect(data.searchMessages.edges).toMatchObject([
+    { node: { content: 'hello again', sender, chat: { name: 'the one that stays', members: { edges: [{}, {}] } } } },
+    { node: { content: 'hello', sender, chat: { name: 'a group', members: { edges: [] } } } },
+  ]);
+  expect(node.log.filter(({ level }) => level === 'error')).toEqual([]);
+});
+
 test('who is blocked at the moment at which they go is not found', async () => {
   const { node, proxy, ada, grace } = await startBetween();
   const looking = proxy.hold('insert into blocks');
