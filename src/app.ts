@@ -20,6 +20,7 @@ import type { Argon2Cost } from './domain/password.ts';
 import { loadOrCreateKeys, publicKeySet } from './domain/token-key.ts';
 import { CannotStart, describeFault } from './errors.ts';
 import type { FileStore, StoreAccess } from './files/store.ts';
+import { keepSmallInline } from './files/inline.ts';
 import { LocalStore } from './files/local.ts';
 import { PartialFiles } from './files/partial.ts';
 import type { Services } from './graphql/context.ts';
@@ -179,7 +180,9 @@ async function openFiles(
 ): Promise<{ files: FileKeeping; partials: PartialUploads }> {
   const { maxUploadBytes, userQuotaBytes } = config;
   const commit = new FileCommit(db, userQuotaBytes);
-  const files = { db, ...(await openStore(config, log)), maxUploadBytes, userQuotaBytes, commit };
+  const { store: outer, link } = await openStore(config, log);
+  const store = keepSmallInline(outer, config.fileInlineBytes);
+  const files = { db, store, link, maxUploadBytes, userQuotaBytes, commit };
   const partials = new PartialUploads(files, new PartialFiles(join(config.dataDir, 'partial-uploads')));
   if (serves(config, 'api')) await Promise.all([files.store.prepare(), partials.prepare()]);
   return { files, partials };

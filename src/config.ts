@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { parseKeySet } from './domain/token-key.ts';
 import { CannotStart } from './errors.ts';
+import { maxInlineBytes } from './files/inline.ts';
 import { parseS3Location } from './files/s3-location.ts';
 
 const wholeNumber = (min: number, max: number) =>
@@ -117,6 +118,12 @@ export const settings = {
     default: 'stream',
     wants: z.enum(['stream', 'redirect']).describe('stream or redirect'),
     meaning: 'How files come from S3: through this server, or by a redirect to a link of the bucket’s own.',
+  },
+  fileInlineBytes: {
+    name: 'FILE_INLINE_BYTES',
+    default: '16384',
+    wants: wholeNumber(0, maxInlineBytes),
+    meaning: 'Files with at most so many bytes are kept in the database: that is faster. 0: none of them.',
   },
   maxUploadBytes: {
     name: 'MAX_UPLOAD_BYTES',

@@ -6,10 +6,10 @@ import type { StagedBytes } from '../files/store.ts';
  * The media type of what was staged: by its signature, wherever in the bytes that is, else plain text where its first
  * bytes can be read as UTF-8, else unknown bytes. What the uploader calls it is not asked.
  */
-export async function tellContentType({ path, head, size }: StagedBytes): Promise<string> {
+export async function tellContentType({ content, head, size }: StagedBytes): Promise<string> {
   const isWhole = size === head.length;
-  // A small file need not be opened for that.
-  const telling = isWhole ? fileTypeFromBuffer(head) : fileTypeFromFile(path);
+  const bytes = isWhole ? head : content;
+  const telling = typeof bytes === 'string' ? fileTypeFromFile(bytes) : fileTypeFromBuffer(bytes);
   const type = await telling.catch(() => undefined);
   const mime = type?.mime.split(';', 1)[0];
   if (mime !== undefined && /^[a-z]+\/[A-Za-z0-9.+_-]{1,100}$/.test(mime)) return mime;

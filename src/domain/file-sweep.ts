@@ -3,7 +3,6 @@ import { inTransaction, type Db, type Queryable } from '../database/client.ts';
 import type { Chore } from '../database/housekeeping.ts';
 import type { FileStore } from '../files/store.ts';
 import type { Report } from '../report.ts';
-import { lockHashes } from './file-commit.ts';
 
 /** How long an upload waits for its message, a broken-off one for its end, and missing bytes for their return. */
 const graceMs = 24 * 60 * 60_000;
@@ -49,28 +48,35 @@ export async function sweepLoose({ db, store }: Sweeping, limit: number): Promis
   );
   for (const { hash } of rows) {
     await inTransaction(db, async (client) => {
-      await lockHashes(client, [hash]);
+      await lockHash(client, hash);
       await client.query(`delete from loose_blobs where hash = decode($1, 'hex')`, [hash]);
       // Removed before the commit: what is left when we crash in between is a row, which is still looked at then.
-      if (await deleteUnusedBlob(client, hash)) await store.remove(hash);
+      if ((await deleteUnusedBlob(client, hash)) === 'stored') await store.remove(hash);
     });
   }
   return rows.length;
 }
 
-async function deleteUnusedBlob(client: Queryable, hash: string): Promise<boolean> {
-  const { rowCount } = await client.query(
+/** Waits until nobody else keeps or removes the bytes with this hash; held until the transaction ends. */
+async function lockHash(client: Queryable, hash: string): Promise<void> {
+  await client.query('select lock_hashes(array[$1])', [hash]);
+}
+
+/** Says where the bytes were; null when they are still of use. */
+async function deleteUnusedBlob(client: Queryable, hash: string): Promise<'inline' | 'stored' | null> {
+  const { rows } = await client.query<{ place: 'inline' | 'stored' }>(
     `delete from blobs b where b.hash = decode($1, 'hex')
       and not exists (select from files f where f.blob_hash = b.hash)
-      and not exists (select from thumbnails t where t.thumbnail_hash = b.hash)`,
+      and not exists (select from thumbnails t where t.thumbnail_hash = b.hash)
+    returning case when bytes is null then 'stored' else 'inline' end as place`,
     [hash],
   );
-  return rowCount === 1;
+  return rows[0]?.place ?? null;
 }
 
 /**
- * Holds what the store has under these two hex digits against the rows: removes bytes without a row, notes rows whose
- * bytes are missing, and deletes those with their files when they have been missing for a day: a disk that was not
+ * Holds what the store has under these two hex digits against the rows: removes bytes without a row and those that a row
+ * has inline, notes rows whose bytes are missing, and deletes those with their files when they have been missing for a day: a disk that was not
  * mounted may come back. Says how many are missing.
  */
 export async function comparePrefix(sweeping: Sweeping, prefix: string): Promise<number> {
@@ -78,7 +84,7 @@ export async function comparePrefix(sweeping: Sweeping, prefix: string): Promise
   // First the rows: what is kept meanwhile is then stored and unknown, and that is asked again under its lock.
   const { rows } = await db.pool.query<{ hash: string; missingSince: Date | null }>(
     `select encode(hash, 'hex') as hash, missing_since as "missingSince" from blobs
-    where hash >= decode($1, 'hex')
+    where bytes is null and hash >= decode($1, 'hex')
       and hash <= decode($1 || repeat('ff', 31), 'hex')`,
     [prefix],
   );
@@ -96,8 +102,10 @@ export async function comparePrefix(sweeping: Sweeping, prefix: string): Promise
 
 async function removeStray({ db, store }: Sweeping, hash: string): Promise<void> {
   await inTransaction(db, async (client) => {
-    await lockHashes(client, [hash]);
-    const { rowCount } = await client.query(`select from blobs where hash = decode($1, 'hex')`, [hash]);
+    await lockHash(client, hash);
+    const { rowCount } = await client.query(`select from blobs where hash = decode($1, 'hex') and bytes is null`, [
+      hash,
+    ]);
     if (rowCount === 0) await store.remove(hash);
   });
 }
@@ -107,16 +115,17 @@ async function noteMissing(
   { missing, found }: { missing: { hash: string }[]; found: { hash: string }[] },
 ): Promise<void> {
   const bytesOf = (rows: { hash: string }[]) => rows.map(({ hash }) => Buffer.from(hash, 'hex'));
-  await client.query('update blobs set missing_since = now() where hash = any ($1) and missing_since is null', [
-    bytesOf(missing),
-  ]);
+  await client.query(
+    'update blobs set missing_since = now() where hash = any ($1) and missing_since is null and bytes is null',
+    [bytesOf(missing)],
+  );
   await client.query('update blobs set missing_since = null where hash = any ($1)', [bytesOf(found)]);
 }
 
 /** Unless the same bytes have just come again. */
 async function forgetLost(db: Db, hash: string): Promise<void> {
   await inTransaction(db, async (client) => {
-    await lockHashes(client, [hash]);
+    await lockHash(client, hash);
     await client.query(
       `delete from files using blobs b
       where files.blob_hash = b.hash and b.hash = decode($1, 'hex') and b.missing_since is not null`,

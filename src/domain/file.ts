@@ -3,12 +3,13 @@ import { visibleFrom } from '../database/visibility.ts';
 import { InvalidInput } from '../errors.ts';
 import type { FileStore, StagedBytes, StoreAccess } from '../files/store.ts';
 import { tellContentType } from './content-type.ts';
-import type { FileCommit, PreparedFile } from './file-commit.ts';
+import type { PreparedFile } from './file-addition.ts';
+import type { FileCommit } from './file-commit.ts';
 import { cleanFileName } from './file-name.ts';
 import { countStoredBytes, overLimit, overQuota } from './file-quota.ts';
-import { developPicture, isPictureType, type ThumbnailSize } from './picture.ts';
+import { developPicture, isPictureType } from './picture.ts';
 import { toPage, type Page, type PageRequest } from './page.ts';
-import { fileColumns, type SharedFile } from './shared-file.ts';
+import { fileChat, fileColumns, fileVisibleTo, type SharedFile } from './shared-file.ts';
 import { eraseTraces } from './trace.ts';
 import type { Viewer } from './viewer.ts';
 
@@ -94,23 +95,6 @@ async function prepare(store: FileStore, { name, staged }: NewFile): Promise<Pre
   return { name: cleanFileName(name), contentType, picture, staged: clean };
 }
 
-/** The thumbnail of a picture, as a file of its own; null where it has none. */
-export async function findThumbnail(
-  { pool }: Db,
-  file: SharedFile,
-  thumbnailSize: ThumbnailSize,
-): Promise<SharedFile | null> {
-  const { rows } = await pool.query<Pick<SharedFile, 'hash' | 'size' | 'contentType'>>({
-    name: 'thumbnail',
-    text: `select encode(b.hash, 'hex') as hash, b.size::int as size, b.content_type as "contentType"
-    from thumbnails t join blobs b on b.hash = t.thumbnail_hash
-    where t.blob_hash = decode($1, 'hex') and t.size = $2::thumbnail_size`,
-    values: [file.hash, thumbnailSize],
-  });
-  const [thumbnail] = rows;
-  return thumbnail === undefined ? null : { ...file, ...thumbnail, name: `${file.name}.webp` };
-}
-
 /** Files by their ids, null for one that is gone. Whether they may be seen is asked before. */
 export async function loadFiles({ pool }: Db, fileIds: readonly bigint[]): Promise<(SharedFile | null)[]> {
   const { rows } = await pool.query<SharedFile>({
@@ -142,10 +126,7 @@ async function* withinQuota(source: AsyncIterable<Uint8Array>, quotaBytes: numbe
   }
 }
 
-/**
- * Those of the files that the person may see, in no order: those of messages that they see, the avatars of people and of
- * the chats that they see, and their own that nothing has. Somebody whose account is gone sees none.
- */
+/** Those of the files that the person may see, in no order. */
 export async function findVisibleFiles(
   { pool }: Db,
   { userId }: Pick<Viewer, 'userId'>,
@@ -155,14 +136,8 @@ export async function findVisibleFiles(
     name: 'visible_files',
     text: `select ${fileColumns}
     from files f join blobs b on b.hash = f.blob_hash
-    left join messages m on m.id = f.message_id left join chats c on c.id = m.chat_id
-    where f.id = any ($1) and exists (select from users v where v.id = $2 and v.deleted_at is null)
-      and case
-        when f.message_id is not null then m.seq >= ${visibleFrom('c', '$2')}
-        when f.is_avatar then exists (select from users u where u.avatar_file_id = f.id and u.deleted_at is null)
-          or exists (select from chats ac where ac.avatar_file_id = f.id and ${visibleFrom('ac', '$2')} is not null)
-        else f.uploader_id = $2
-      end`,
+    ${fileChat}
+    where f.id = any ($1) and ${fileVisibleTo('$2')}`,
     values: [fileIds, userId],
   });
   return rows;

@@ -34,9 +34,9 @@ export class BoxFile {
   readonly #bytes: ByteWindow;
   #count = 0;
 
-  constructor(bytes: ByteWindow, size: number) {
+  constructor(bytes: ByteWindow) {
     this.#bytes = bytes;
-    this.size = size;
+    this.size = bytes.size;
   }
 
   /** The boxes that fill a span. */

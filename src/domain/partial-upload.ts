@@ -4,7 +4,7 @@ import { Conflict, InvalidInput, NotFound, RateLimited } from '../errors.ts';
 import type { PartialFiles } from '../files/partial.ts';
 import { findVisibleFiles, keepFile, type FileKeeping, type SharedFile } from './file.ts';
 import { cleanFileName } from './file-name.ts';
-import { countStoredBytes, lockQuota, overLimit, overQuota } from './file-quota.ts';
+import { countStoredBytes, lockStorage, overLimit, overQuota } from './file-quota.ts';
 import { takeTurn } from './turn.ts';
 import type { Viewer } from './viewer.ts';
 
@@ -153,7 +153,7 @@ export class PartialUploads {
 
   async #reserve(client: Queryable, viewer: Viewer, upload: NewPartial): Promise<void> {
     const { maxUploadBytes, userQuotaBytes } = this.#files;
-    await lockQuota(client, viewer);
+    await lockStorage(client, viewer);
     const { rows } = await client.query<{ count: number }>(
       'select count(*)::int as count from partial_uploads where user_id = $1 and file_id is null',
       [viewer.userId],

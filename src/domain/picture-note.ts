@@ -1,5 +1,5 @@
-import { open } from 'node:fs/promises';
 import { ByteWindow } from '../files/byte-window.ts';
+import type { StagedBytes } from '../files/store.ts';
 
 /** Says where what stands there ends, or null when it is (or may be) something that a viewer doesn't see. */
 type Step = (bytes: ByteWindow, position: number) => Promise<number | 'end' | null>;
@@ -9,18 +9,16 @@ type Step = (bytes: ByteWindow, position: number) => Promise<number | 'end' | nu
  * sharp tells of some of that only. True also for a file that is not well formed. Of formats that are not listed it knows
  * nothing.
  */
-export async function holdsNotes(path: string, format: string | undefined): Promise<boolean> {
+export async function holdsNotes(content: StagedBytes['content'], format: string | undefined): Promise<boolean> {
   const walk = format === undefined ? undefined : walks[format];
   if (walk === undefined) return false;
-  await using file = await open(path);
-  const { size } = await file.stat();
-  const bytes = new ByteWindow(file);
+  await using bytes = await ByteWindow.open(content);
   let position = await walk.start(bytes);
   for (let count = 0; count < maxSteps; count += 1) {
     const next = await walk.step(bytes, position);
     if (next === null) return true;
     if (next === 'end') return false;
-    if (next >= size) return next > size || !walk.endsWithFile;
+    if (next >= bytes.size) return next > bytes.size || !walk.endsWithFile;
     position = next;
   }
   return true;

@@ -51,15 +51,15 @@ export async function developPicture(store: FileStore, staged: StagedBytes): Pro
 async function develop(store: FileStore, original: StagedBytes): Promise<Picture> {
   const made: StagedBytes[] = [];
   try {
-    const metadata = await open(original.path).metadata();
-    const isTalkative = hasNotes(metadata) || (await holdsNotes(original.path, metadata.format));
+    const metadata = await open(original.content).metadata();
+    const isTalkative = hasNotes(metadata) || (await holdsNotes(original.content, metadata.format));
     const staged = isTalkative ? await rewrite(store, original, metadata) : original;
     if (staged !== original) made.push(staged);
-    const { width, height } = staged === original ? sizeOf(metadata) : sizeOf(await open(staged.path).metadata());
-    const blurhash = await hashOf(staged.path);
+    const { width, height } = staged === original ? sizeOf(metadata) : sizeOf(await open(staged.content).metadata());
+    const blurhash = await hashOf(staged.content);
     const thumbnails: Picture['thumbnails'] = [];
     for (const size of ['SMALL', 'LARGE'] as const) {
-      const thumbnail = await store.stage(singly(await shrink(staged.path, thumbnailSides[size])));
+      const thumbnail = await store.stage(singly(await shrink(staged.content, thumbnailSides[size])));
       made.push(thumbnail);
       thumbnails.push({ size, staged: thumbnail });
     }
@@ -70,8 +70,8 @@ async function develop(store: FileStore, original: StagedBytes): Promise<Picture
   }
 }
 
-function open(path: string, more: SharpOptions = {}) {
-  return sharp(path, { limitInputPixels: maxPixels, failOn: 'error', ...more }).timeout({ seconds: maxSeconds });
+function open(content: StagedBytes['content'], more: SharpOptions = {}) {
+  return sharp(content, { limitInputPixels: maxPixels, failOn: 'error', ...more }).timeout({ seconds: maxSeconds });
 }
 
 function hasNotes({ format, exif, xmp, iptc, comments, orientation }: Metadata): boolean {
@@ -82,7 +82,7 @@ function hasNotes({ format, exif, xmp, iptc, comments, orientation }: Metadata):
 
 /** In its own format. Of what is not seen only the colour profile stays. */
 async function rewrite(store: FileStore, staged: StagedBytes, { format, pages }: Metadata): Promise<StagedBytes> {
-  const picture = open(staged.path, { animated: (pages ?? 1) > 1 })
+  const picture = open(staged.content, { animated: (pages ?? 1) > 1 })
     .autoOrient()
     .keepIccProfile();
   if (format === 'jpeg') return store.stage(picture.jpeg({ quality: 92 }));
@@ -97,9 +97,9 @@ function sizeOf({ width, height, pageHeight }: Metadata): { width: number; heigh
   return { width, height: pageHeight ?? height };
 }
 
-async function hashOf(path: string): Promise<string> {
+async function hashOf(content: StagedBytes['content']): Promise<string> {
   const side = 32;
-  const pixels = await open(path)
+  const pixels = await open(content)
     .resize(side, side, { fit: 'fill' })
     .toColourspace('srgb')
     .ensureAlpha()
@@ -108,8 +108,8 @@ async function hashOf(path: string): Promise<string> {
   return encode(new Uint8ClampedArray(pixels), side, side, 4, 3);
 }
 
-async function shrink(path: string, side: number): Promise<Buffer> {
-  return open(path)
+async function shrink(content: StagedBytes['content'], side: number): Promise<Buffer> {
+  return open(content)
     .autoOrient()
     .resize({ width: side, height: side, fit: 'inside', withoutEnlargement: true })
     .webp({ quality: 80 })

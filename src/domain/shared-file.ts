@@ -1,3 +1,5 @@
+import { visibleFrom } from '../database/visibility.ts';
+
 /** A file as people see it. */
 export type SharedFile = {
   id: bigint;
@@ -10,6 +12,27 @@ export type SharedFile = {
   height: number | null;
   blurhash: string | null;
 };
+
+/**
+ * Whether somebody, whose id is the expression `viewer`, may see the file: of a message that they see, the avatar of a
+ * person or of a chat that they see, or their own that nothing has. Somebody whose account is gone sees none. Of
+ * `files f` and `fileChat`.
+ */
+export const fileVisibleTo = (viewer: string) =>
+  `exists (select from users v where v.id = ${viewer} and v.deleted_at is null)
+      and case
+        when f.message_id is not null then m.seq >= ${visibleFrom('c', viewer)}
+        when f.is_avatar then exists (select from users u where u.avatar_file_id = f.id and u.deleted_at is null)
+          or exists (select from chats ac where ac.avatar_file_id = f.id and ${visibleFrom('ac', viewer)} is not null)
+        else f.uploader_id = ${viewer}
+      end`;
+
+/**
+ * Follows `files f`. Each is looked up by its key: a join that is planned while the tables are new and empty reads them
+ * whole, until they are analyzed.
+ */
+export const fileChat = `left join lateral (select * from messages where id = f.message_id offset 0) m on true
+    left join lateral (select * from chats where id = m.chat_id offset 0) c on true`;
 
 /** Of `files f` and `blobs b`. */
 export const fileColumns = `f.id, f.name, b.content_type as "contentType", b.size::int as size,

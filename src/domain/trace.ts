@@ -1,5 +1,4 @@
 import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { InvalidInput } from '../errors.ts';
 import { ByteWindow } from '../files/byte-window.ts';
 import type { FileStore, StagedBytes } from '../files/store.ts';
@@ -19,7 +18,7 @@ export async function eraseTraces(store: FileStore, contentType: string, staged:
   try {
     const erasure = await look(staged);
     const isClean = erasure.blank.length === 0 && erasure.free.length === 0;
-    return isClean ? staged : await store.stage(erased(staged.path, erasure));
+    return isClean ? staged : await store.stage(erased(staged.content, erasure));
   } catch (error) {
     if (!(error instanceof BadBoxes)) throw error;
     if (filmTypes.has(contentType)) return staged;
@@ -27,14 +26,14 @@ export async function eraseTraces(store: FileStore, contentType: string, staged:
   }
 }
 
-async function look({ path, size }: StagedBytes): Promise<Erasure> {
-  await using file = await open(path);
-  return await findTraces(new BoxFile(new ByteWindow(file), size));
+async function look({ content }: StagedBytes): Promise<Erasure> {
+  await using bytes = await ByteWindow.open(content);
+  return await findTraces(new BoxFile(bytes));
 }
 
-async function* erased(path: string, { blank, free }: Erasure): AsyncGenerator<Buffer> {
+async function* erased(content: StagedBytes['content'], { blank, free }: Erasure): AsyncGenerator<Buffer> {
   let position = 0;
-  for await (const chunk of createReadStream(path, { highWaterMark: 256 * 1024 }) as AsyncIterable<Buffer>) {
+  for await (const chunk of chunksOf(content)) {
     for (const { start, end } of blank) {
       if (start < position + chunk.length && end > position) {
         chunk.fill(0, Math.max(0, start - position), Math.min(chunk.length, end - position));
@@ -44,6 +43,13 @@ async function* erased(path: string, { blank, free }: Erasure): AsyncGenerator<B
     position += chunk.length;
     yield chunk;
   }
+}
+
+/** For the reader to change. */
+function chunksOf(content: StagedBytes['content']): Iterable<Buffer> | AsyncIterable<Buffer> {
+  return typeof content === 'string'
+    ? createReadStream(content, { highWaterMark: 256 * 1024 })
+    : [Buffer.from(content)];
 }
 
 /** Writes `free` there, or as much of it as falls into the chunk. */

@@ -27,6 +27,7 @@ export class LocalStore implements FileStore {
     let isKept = false;
     return {
       ...taken,
+      content: taken.path,
       send: async () => undefined,
       keep: async () => {
         await this.#keep(taken.path, taken.hash);

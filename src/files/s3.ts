@@ -78,7 +78,7 @@ export class S3Store implements FileStore {
       await this.#send(taken);
       await taken.discard();
     };
-    return { ...taken, send: () => this.#send(taken), keep };
+    return { ...taken, content: taken.path, send: () => this.#send(taken), keep };
   }
 
   async open(hash: string, { start, end }: { start: number; end: number }): Promise<Readable | null> {

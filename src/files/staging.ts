@@ -9,7 +9,7 @@ import { headBytes, type StagedBytes } from './store.ts';
 const fullCodes = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 
 /** What came in, in a file of its own; whatever store it is meant for. */
-export type TakenBytes = Pick<StagedBytes, 'hash' | 'size' | 'head' | 'path' | 'discard'>;
+export type TakenBytes = Pick<StagedBytes, 'hash' | 'size' | 'head' | 'discard'> & { path: string };
 
 /** A folder of this machine where bytes come in and wait until they are whole and somebody keeps them. */
 export class Staging {

@@ -39,14 +39,14 @@ export type StagedBytes = {
   size: number;
   /** The first of them. */
   head: Buffer;
-  /** Where they can be read until they are kept or discarded. */
-  path: string;
+  /** Where they can be read until they are kept or discarded: the path of a file; themselves, where they are inline. */
+  content: Buffer | string;
   /**
    * Does ahead what takes long of `keep` where the store is somewhere else. Call it before there are locks that others
    * wait for; nothing refers to the bytes yet, so they may be swept again.
    */
   send: () => Promise<void>;
-  /** From here on they are there, also after a crash. The same bytes may be there already. */
+  /** From here on they are in the store, also after a crash, where they are in a file. The same bytes may be there already. */
   keep: () => Promise<void>;
   /** They are gone. Does nothing after `keep`. */
   discard: () => Promise<void>;

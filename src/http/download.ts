@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { releaseBytes } from '../bytes.ts';
 import type { Services } from '../graphql/context.ts';
-import { FileLookup, followLink, linkFile, openFile, type LinkedFile } from '../graphql/download.ts';
+import { FileLookup, followLink, linkFile, openFile, type FoundFile } from '../graphql/download.ts';
 import { StoreUnavailable } from '../errors.ts';
 import { describeDisposition, describeUnguarded } from './content-disposition.ts';
 import { readRange } from './range.ts';
@@ -18,7 +18,10 @@ export function serveDownload(services: Services): Handler {
   const lookup = new FileLookup(services.db);
   return async (request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost');
-    const followed = await followLink({ ...services, lookup }, pathname.split('/')[2] ?? '', searchParams);
+    // Who has them already most often gets to hear just that.
+    const withBytes = request.method === 'GET' && request.headers['if-none-match'] === undefined;
+    const id = pathname.split('/')[2] ?? '';
+    const followed = await followLink({ ...services, lookup }, { id, query: searchParams, withBytes });
     if ('refusal' in followed) {
       const { status, error } = refusals[followed.refusal];
       response.setHeader('cache-control', 'no-store');
@@ -44,7 +47,7 @@ function tryLater(response: ServerResponse, { message }: StoreUnavailable): void
 
 async function sendFile(
   services: Services,
-  file: LinkedFile,
+  file: FoundFile,
   { request, response }: { request: IncomingMessage; response: ServerResponse },
 ): Promise<void> {
   const etag = `"${file.hash}"`;
@@ -72,7 +75,7 @@ async function sendFile(
     'content-length': end - start + 1,
     ...(range !== null && { 'content-range': `bytes ${start}-${end}/${file.size}` }),
   });
-  if (bytes === null) response.end();
+  if (bytes === null || Buffer.isBuffer(bytes)) response.end(bytes);
   else await send(bytes, response).catch(passOver);
 }
 
@@ -106,7 +109,7 @@ function redirect(response: ServerResponse, location: string): void {
 }
 
 /** What holds for every answer about the file. A page that shows it can do nothing in our name: it is in a sandbox. */
-function describe(response: ServerResponse, file: LinkedFile, etag: string): void {
+function describe(response: ServerResponse, file: FoundFile, etag: string): void {
   response.setHeader('etag', etag);
   response.setHeader('accept-ranges', 'bytes');
   // Asked again each time, for the right to see it may end before the link does.

@@ -24,6 +24,7 @@ test('nothing has to be set', () => {
     maxReplayBytes: 0,
     fileStore: null,
     fileServing: 'stream',
+    fileInlineBytes: 16_384,
     maxUploadBytes: 100 * 1024 * 1024,
     userQuotaBytes: 10 * 1024 ** 3,
   });

@@ -59,7 +59,7 @@ describe.each(makers)('%s', (_name, makeStore) => {
     const staged = await stage('what hath been wrought');
     const hash = createHash('sha256').update('what hath been wrought').digest('hex');
     expect(staged).toMatchObject({ hash, size: 22, head: Buffer.from('what hath been wrought') });
-    expect(await readFile(staged.path, 'utf8')).toBe('what hath been wrought');
+    expect(await readFile(staged.content, 'utf8')).toBe('what hath been wrought');
     expect([await isKept(hash), await read(hash, 0, 21)]).toEqual([false, null]);
     await staged.keep();
     expect(await isKept(hash)).toBe(true);
@@ -131,7 +131,7 @@ describe.each(makers)('%s', (_name, makeStore) => {
   test('what a crash left while it came in is swept once it is old', async () => {
     const [old, young] = [await stage('old'), await stage('young')];
     const dayAgo = new Date(Date.now() - 24 * 60 * 60_000);
-    await utimes(old.path, dayAgo, dayAgo);
+    await utimes(old.content, dayAgo, dayAgo);
     expect(await store.sweepStaged(new Date(Date.now() - 60_000))).toBe(1);
     expect(await incoming()).toHaveLength(1);
     await young.keep();

@@ -7,7 +7,7 @@ import { comparePrefix, fileChores, sweepLoose, sweepUnattached } from '../../sr
 import { LocalStore } from '../../src/files/local.ts';
 import { createGroup, keyOf, say } from '../support/chat.ts';
 import { signUp, type Person } from '../support/client.ts';
-import { countStored, download, readFileNode, upload } from '../support/file.ts';
+import { countStored, download, nothingInline, readFileNode, upload } from '../support/file.ts';
 import { deleteMessage } from '../support/message.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { atFileEnd } from '../support/file-end.ts';
@@ -18,7 +18,7 @@ let grace: Person;
 let chatId: string;
 let sweeping: { db: Db; store: LocalStore };
 beforeAll(async () => {
-  server = await startServer();
+  server = await startServer({ env: nothingInline });
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
   chatId = await createGroup(ada, [grace]);
   const db = connectDatabase({

@@ -3,7 +3,16 @@ import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, expect, test } from 'vitest';
 import { signUp, type Data, type Person } from '../support/client.ts';
-import { countStored, download, formOf, largeForm, postFiles, postPieces, upload } from '../support/file.ts';
+import {
+  countStored,
+  download,
+  formOf,
+  largeForm,
+  nothingInline,
+  postFiles,
+  postPieces,
+  upload,
+} from '../support/file.ts';
 import { runServer } from '../support/server-process.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
@@ -163,7 +172,11 @@ test('an upload that is broken off leaves nothing behind', async () => {
 });
 
 test('an upload that stalls or only trickles is ended, and leaves nothing behind; a steady one takes its time', async () => {
-  await using node = await startServer({ database: server.database, overrides: { uploadIdleMs: 2_500 } });
+  await using node = await startServer({
+    database: server.database,
+    env: nothingInline,
+    overrides: { uploadIdleMs: 2_500 },
+  });
   const before = await stateOf(server);
   const begin = (path: string, head: string) => {
     const outgoing = request(`${node.url}${path}`, {

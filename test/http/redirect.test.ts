@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'vitest';
 import { createGroup, removeMember, say } from '../support/chat.ts';
 import { signUp, type Person } from '../support/client.ts';
-import { download, readFileNode, upload } from '../support/file.ts';
+import { download, nothingInline, readFileNode, upload } from '../support/file.ts';
 import { locationOf, startS3, type S3 } from '../support/s3.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { atFileEnd } from '../support/file-end.ts';
@@ -12,7 +12,7 @@ let ada: Person;
 let grace: Person;
 beforeAll(async () => {
   s3 = await startS3();
-  server = await startServer({ env: { FILE_STORE: locationOf(s3), FILE_SERVING: 'redirect' } });
+  server = await startServer({ env: { FILE_STORE: locationOf(s3), FILE_SERVING: 'redirect', ...nothingInline } });
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
 });
 atFileEnd(() => s3.remove());

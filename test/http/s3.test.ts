@@ -22,6 +22,7 @@ import {
   postPieces,
   readFileNode,
   upload,
+  nothingInline,
 } from '../support/file.ts';
 import { deleteMessage } from '../support/message.ts';
 import { openProxy } from '../support/proxy.ts';
@@ -39,7 +40,7 @@ let grace: Person;
 let sweeping: { db: Db; store: S3Store };
 beforeAll(async () => {
   s3 = await startS3();
-  server = await startServer({ env: { FILE_STORE: locationOf(s3) } });
+  server = await startServer({ env: { FILE_STORE: locationOf(s3), ...nothingInline } });
   otherNode = await startNode();
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
   const { url } = server.database;
@@ -56,7 +57,7 @@ async function startNode(env: Record<string, string> = {}): Promise<TestServer> 
   atFileEnd(() => rm(folder, { recursive: true, force: true }));
   return startServer({
     database: server.database,
-    env: { FILE_STORE: locationOf(s3), DATA_DIR: folder, ...env },
+    env: { FILE_STORE: locationOf(s3), DATA_DIR: folder, ...nothingInline, ...env },
   });
 }
 

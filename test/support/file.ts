@@ -47,11 +47,15 @@ export async function readFileNode(by: Person, id: string): Promise<Data> {
   return (await by.ask(document, { id })).node;
 }
 
-/** How many files a server has stored, and how many it is receiving. */
+/** Whose bytes are in DATA_DIR, or in the bucket, however few they are. */
+export const nothingInline = { FILE_INLINE_BYTES: '0' };
+
+/** How many files' bytes a server has, inline and on its disk, and how many it is receiving there. */
 export async function countStored(server: TestServer): Promise<{ kept: number; incoming: number }> {
   const names = await readdir(join(server.dataDir, 'files'), { recursive: true });
+  const { rowCount } = await server.sql.query('select from blobs where bytes is not null');
   return {
-    kept: names.filter((name) => /^[0-9a-f]{2}\/[0-9a-f]{62}$/.test(name)).length,
+    kept: (rowCount ?? 0) + names.filter((name) => /^[0-9a-f]{2}\/[0-9a-f]{62}$/.test(name)).length,
     incoming: names.filter((name) => name.startsWith('incoming/')).length,
   };
 }
