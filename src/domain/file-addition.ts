@@ -1,4 +1,5 @@
 import type { Queryable } from '../database/client.ts';
+import { orGone } from '../database/foreign-key.ts';
 import type { StagedBytes } from '../files/store.ts';
 import type { Picture } from './picture.ts';
 import type { SharedFile } from './shared-file.ts';
@@ -37,14 +38,15 @@ export class Addition {
   /**
    * Writes the rows, and with them the bytes that are inline; the caller keeps the others before the transaction ends:
    * until then their hashes are locked. Returns each file in its place; null for all of a person who would have more than
-   * `quotaBytes`, or, unless it `waits`, to whose files somebody else is adding.
+   * `quotaBytes`, or, unless it `waits`, to whose files somebody else is adding. Rejects with NotFound for people who have
+   * just gone.
    */
   async insert(
     client: Queryable,
     options: { waits: boolean; quotaBytes: number; partialId: string | null },
   ): Promise<(SharedFile | null)[]> {
     const { starts, content } = joinInline(this.staged);
-    const { rows } = await client.query<SharedFile & { place: number }>({
+    const inserting = client.query<SharedFile & { place: number }>({
       name: 'add_files',
       text: 'select * from add_files($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)',
       values: [
@@ -65,6 +67,7 @@ export class Addition {
         this.#thumbnails.map(({ size }) => size),
       ],
     });
+    const { rows } = await orGone(inserting, ['files_uploader_id_fkey', 'storage_uses_user_id_fkey']);
     const made = new Map(rows.map(({ place, ...file }) => [place - 1, file]));
     return this.#files.map((_, index) => made.get(index) ?? null);
   }

@@ -1,4 +1,3 @@
-import { orGone } from '../database/foreign-key.ts';
 import { keepFile, keepFiles, stageFile, type SharedFile } from '../domain/file.ts';
 import { InvalidInput } from '../errors.ts';
 import { builder } from './builder.ts';
@@ -14,8 +13,7 @@ builder.mutationField('uploadFile', (t) =>
       'Sent as a GraphQL multipart request. The file is its uploader’s alone until a message has it; one that no message has after 24 hours is deleted.',
     errors: { types: [InvalidInput] },
     args: { file: t.arg({ type: 'Upload', required: true }) },
-    resolve: (_, { file }, context) =>
-      orGone(keepFile(context.files, requireViewer(context), file), ['files_uploader_id_fkey']),
+    resolve: (_, { file }, context) => keepFile(context.files, requireViewer(context), file),
   }),
 );
 

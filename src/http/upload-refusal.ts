@@ -1,5 +1,13 @@
 import type { IncomingMessage } from 'node:http';
-import { ExpectedError, RateLimited, StoreFull, StoreUnavailable, TooLarge, Unauthenticated } from '../errors.ts';
+import {
+  ExpectedError,
+  NotFound,
+  RateLimited,
+  StoreFull,
+  StoreUnavailable,
+  TooLarge,
+  Unauthenticated,
+} from '../errors.ts';
 import { BadMultipart } from './multipart.ts';
 
 /** Why an upload is refused: what its client is told. Null for a fault of ours, and for a client that has broken off. */
@@ -11,6 +19,7 @@ export function refusalFor(error: unknown, request: IncomingMessage): { status: 
   if (error instanceof RateLimited) return { status: 429, message: error.message };
   if (error instanceof StoreFull) return { status: 507, message: 'The server has no room for more files.' };
   if (error instanceof StoreUnavailable) return { status: 503, message: error.message };
+  if (error instanceof NotFound) return { status: 404, message: error.message };
   if (error instanceof BadMultipart || error instanceof ExpectedError) return { status: 400, message: error.message };
   return null;
 }

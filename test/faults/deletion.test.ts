@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { uploadPicture } from '../support/avatar.ts';
 import { createGroup, createPublicChannel, keyOf, say } from '../support/chat.ts';
 import { signUp, type Answer, type Person, type Variables } from '../support/client.ts';
-import { postGraphqlForm } from '../support/file.ts';
+import { postFiles, postGraphqlForm } from '../support/file.ts';
 import { startServer } from '../support/server.ts';
 
 const server = await startServer();
@@ -98,6 +98,15 @@ test('who uploads a file at the moment at which their account goes hears that', 
     return { code: undefined, errors: body.errors };
   });
   expect(race).toMatchObject({ errors: [{ extensions: { code: 'NOT_FOUND' } }], faults: [] });
+});
+
+test('so does who posts one', async () => {
+  const { grace } = await setScene();
+  const race = await whileDeleting('users', grace.userId, async () => {
+    const { status } = await postFiles(server, grace, [{ name: 'last.txt', content: 'the last' }]);
+    return { code: String(status), errors: undefined };
+  });
+  expect(race).toEqual({ code: '404', errors: undefined, faults: [] });
 });
 
 test.each<[string, (scene: Scene) => Promise<Outcome>]>([
