@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { serve } from './remote.ts';
 
-/** So many files, so many in each request, over so many connections that are kept. */
+/** So many files, so many in each request, over so many connections that are kept; each is one of these people's in turn. */
 export type Uploading = {
   port: number;
-  token: string;
+  tokens: string[];
   count: number;
   perRequest: number;
   fileBytes: number;
@@ -18,9 +18,10 @@ export type Moved = { ms: number; bytes: number; urls: string[] };
 /** Whoever sends and reads files: a process of its own, that does as little as it can. */
 const methods = {
   /** Sends files that nobody has sent before; resolves when the last is acknowledged. */
-  async upload({ port, token, count, perRequest, fileBytes, connections }: Uploading): Promise<Moved> {
+  async upload({ port, tokens, count, perRequest, fileBytes, connections }: Uploading): Promise<Moved> {
     const urls: string[] = [];
-    const ms = await inTurn(port, connections, count / perRequest, async (connection) => {
+    const ms = await inTurn(port, connections, count / perRequest, async (connection, _, place) => {
+      const token = tokens[place % tokens.length] ?? '';
       const answer = await connection.send(describeUpload(token, perRequest, fileBytes));
       if (!answer.startsWith('HTTP/1.1 201')) throw new Error(`not taken: ${answer.slice(0, 500)}`);
       const { files } = JSON.parse(/\{.*\}/s.exec(answer)?.[0] ?? '') as { files: { url: string }[] };
@@ -48,14 +49,14 @@ async function inTurn(
   port: number,
   connections: number,
   count: number,
-  work: (connection: Connection, index: number) => Promise<void>,
+  work: (connection: Connection, index: number, place: number) => Promise<void>,
 ): Promise<number> {
   const opened = await Promise.all(Array.from({ length: connections }, () => Connection.open(port)));
   let next = 0;
   const startedAt = performance.now();
   await Promise.all(
-    opened.map(async (connection) => {
-      while (next < count) await work(connection, next++);
+    opened.map(async (connection, place) => {
+      while (next < count) await work(connection, next++, place);
     }),
   );
   const ms = performance.now() - startedAt;

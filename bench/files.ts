@@ -15,11 +15,20 @@ import { print, save } from './result.ts';
 import { signToken, startParley } from './server.ts';
 import { percentile, ratios, summarise } from './statistic.ts';
 
-/** A server that takes files and gives them back. */
+/** A server that takes files and gives them back; from people with these tokens, or from anybody. */
 type Candidate = Program & { name: string; port: number; tokens: string[]; remote: Remote<HeapMethods> };
 
-/** What one of them does in a round: so many files of so many bytes, up and then down again. */
-type Task = { name: string; count: number; perRequest: number; fileBytes: number; connections: number };
+/** What one of them does in a round: so many files of so many bytes, up and then down again, by so many people. */
+type Task = {
+  name: string;
+  count: number;
+  fileBytes: number;
+  connections: number;
+  people: number;
+  /** A bare pipe takes one file with a request: where this is more, it is compared with that of the task named `like`. */
+  perRequest: number;
+  like?: string;
+};
 
 /** Of one candidate with one task and direction, a number for each round: MB/s, ms of CPU time, and peaks in bytes. */
 type Figures = { speed: number[]; cpu: number[]; rss: number[]; heap: number[]; buffers: number[] };
@@ -36,22 +45,27 @@ const rounds = Number(values.rounds ?? (values.quick ? 2 : 9));
 const directions = ['up', 'down'] as const;
 type Direction = (typeof directions)[number];
 
+const small = { count: 1_000, fileBytes: 4_096, perRequest: 1 };
+const byOne = '1,000 files of 4 KiB by one person, 8 connections';
 const allTasks: Task[] = [
-  { name: 'one file of 100 MB', count: 1, perRequest: 1, fileBytes: 100_000_000, connections: 1 },
-  { name: '1,000 files of 4 KiB', count: 1_000, perRequest: 1, fileBytes: 4_096, connections: 8 },
-  { name: '1,000 files of 4 KiB, ten to a request', count: 1_000, perRequest: 10, fileBytes: 4_096, connections: 8 },
+  { name: 'one file of 100 MB', count: 1, perRequest: 1, fileBytes: 100_000_000, connections: 1, people: 1 },
+  { name: '1,000 files of 4 KiB by 64 people', ...small, connections: 64, people: 64 },
+  { name: byOne, ...small, connections: 8, people: 1 },
+  { name: `${byOne}, ten to a request`, ...small, perRequest: 10, connections: 8, people: 1, like: byOne },
 ];
+const peoplePerRound = 64;
 const tasks = allTasks.filter(({ name }) => name.startsWith(values.only ?? ''));
 
 const notes = `
 Medians of ${rounds} rounds of all servers in turn; each is compared with the bare pipe of the same round, ± is half of
 the range. MB is 1,000,000 bytes. All get the very same bytes, as \`POST /api/upload\` takes them (multipart), from a
-process of its own on the same machine: the large file over one connection, the small ones over 8. \`bare\` is Node's \`http\`
-with \`pipeline(request, createWriteStream(path))\` and \`pipeline(createReadStream(path), response)\`: it looks into nothing,
-writes no row, and has answered when the operating system has the bytes in memory. \`bare, with fsync\` answers once
-file and folder are on the disk, as parley does; parley besides asks who it is, holds limits and quota, takes the form
-apart, hashes, tells the type, and commits to PostgreSQL. Before each measurement the disk is left to finish (\`sync\`).
-Each round's files are another person's, who had none before it.
+process of its own on the same machine. \`bare\` is Node's \`http\` with \`pipeline(request, createWriteStream(path))\` and
+\`pipeline(createReadStream(path), response)\`: it looks into nothing, writes no row, and has answered when the operating
+system has the bytes in memory. \`bare, with fsync\` answers once file and folder are on the disk; parley once they are on
+the disk (its own, or with their rows that of PostgreSQL), and besides asks who it is, holds limits and quota, takes the
+form apart, hashes, tells the type, and commits. A bare pipe takes one file with a request, so ten to a request are
+compared with its 1,000 requests. Before each measurement the disk is left to finish (\`sync\`). Each round's files are
+other people's, who had none before it.
 Memory is the most in any round; heap and buffers (what \`ArrayBuffer\`s hold) were looked at a hundred times a second.`;
 
 const folder = await mkdtemp(join(tmpdir(), 'parley-bench-files-'));
@@ -76,7 +90,7 @@ async function openParley(on: Postgres): Promise<Candidate> {
     settings: { DATA_DIR: join(folder, 'parley'), USER_QUOTA_BYTES: '1000000000000' },
   });
   // Each round by somebody else: for the quota all that a person has is added up.
-  const people = await addPeople(server.database, rounds + 1);
+  const people = await addPeople(server.database, (rounds + 1) * peoplePerRound);
   return { ...server, tokens: await Promise.all(people.map(signToken)) };
 }
 
@@ -93,9 +107,11 @@ async function measure(candidates: readonly Candidate[], load: Remote<FileLoadMe
     for (const task of tasks) {
       const turn = round % 2 === 0 ? candidates : candidates.toReversed();
       for (const candidate of turn) {
-        const { port, tokens } = candidate;
-        const token = tokens[round + 1] ?? '';
-        const up = await watch(candidate, () => load.call('upload', { port, token, ...task }));
+        if (task.like !== undefined && candidate.tokens.length === 0) continue;
+        const { port } = candidate;
+        const start = (round + 1) * peoplePerRound;
+        const tokens = candidate.tokens.slice(start, start + task.people);
+        const up = await watch(candidate, () => load.call('upload', { port, ...task, tokens }));
         const { urls } = up.moved;
         const { connections } = task;
         const down = await watch(candidate, () => load.call('download', { port, urls, connections }));
@@ -154,9 +170,9 @@ function describe(names: readonly string[], figures: ReadonlyMap<string, Figures
   for (const direction of directions) {
     for (const task of tasks) {
       if (direction === 'down' && task.perRequest > 1) continue;
-      const bare = find('bare', task, direction);
+      const bare = find('bare', tasks.find(({ name }) => name === task.like) ?? task, direction);
       const what = `${task.name}, ${direction}`;
-      for (const name of names) {
+      for (const name of task.like === undefined ? names : ['parley']) {
         const { speed, cpu, rss, heap, buffers } = find(name, task, direction);
         const perSecond = task.count === 1 ? '' : String(Math.round((percentile(speed, 50) * 1e6) / task.fileBytes));
         const ratio = show(ratios(speed, bare.speed), 2);

