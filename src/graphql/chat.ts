@@ -7,6 +7,7 @@ import { builder } from './builder.ts';
 import { pageComplexity, toConnection } from './connection.ts';
 import { requireViewer } from './context.ts';
 import { decodeId } from './id.ts';
+import { introduceChat } from './loaders.ts';
 import { MemberConnectionRef, MemberRef } from './member.ts';
 import { MessageConnectionRef } from './message.ts';
 import { registerNode } from './node.ts';
@@ -48,6 +49,7 @@ builder.prismaObjectFields(ChatRef, (t) => ({
     resolve: async (chat, args, context) => {
       const request = readPage(args, lists.messages);
       const reader = { chatId: chat.id, userId: requireViewer(context).userId };
+      introduceChat(context.loaders, chat);
       const page = await context.loaders.messages(request).load(reader);
       return toConnection(lists.messages, page, ({ seq }) => [seq]);
     },
@@ -64,6 +66,7 @@ builder.prismaObjectFields(ChatRef, (t) => ({
     resolve: async (chat, { seq, before, after }, context) => {
       const reader = { chatId: chat.id, userId: requireViewer(context).userId };
       const place = BigInt(Math.max(seq, 0));
+      introduceChat(context.loaders, chat);
       const [older, newer] = await Promise.all([
         context.loaders
           .messages({ limit: readSize(before, 'before', sideSize), isBackward: true, after: null, before: [place] })

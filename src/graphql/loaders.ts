@@ -122,6 +122,11 @@ function introduce({ message, sender, chat }: MessageRow, loaders: Pick<Loaders,
   return message;
 }
 
+/** What is found in it will ask for it: were it read anew and gone by then, everything else asked for would go along. */
+export function introduceChat(loaders: Loaders, chat: Chat): void {
+  loaders.chat.prime(chat.id, chat);
+}
+
 /** A message has changed: what is asked of it from here on is read anew. Returns it. */
 export function forgetMessage(loaders: Loaders, message: Message): Message {
   loaders.message.clear(message.id);

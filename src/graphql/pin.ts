@@ -3,7 +3,7 @@ import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
 import { builder } from './builder.ts';
 import { requireViewer } from './context.ts';
 import { decodeId } from './id.ts';
-import { forgetMessage } from './loaders.ts';
+import { forgetMessage, introduceChat } from './loaders.ts';
 import { MessageRef } from './message.ts';
 import { ChatRef } from './ref.ts';
 
@@ -12,8 +12,10 @@ builder.prismaObjectField(ChatRef, 'pinnedMessages', (t) =>
     type: [MessageRef],
     description: `Newest pin first, ${maxPins} at most; those of them that the viewer's history shows.`,
     complexity: { field: 1, multiplier: maxPins },
-    resolve: async ({ id: chatId }, _, context) => {
+    resolve: async (chat, _, context) => {
       const { loaders } = context;
+      const { id: chatId } = chat;
+      introduceChat(loaders, chat);
       const pinned = await loaders.pinned.load(chatId);
       const hiddenBelow = pinned.length === 0 ? 1 : await loaders.hiddenBelow.load(chatId);
       // What nobody's history hides is the same for all, and nobody need be asked who they are.

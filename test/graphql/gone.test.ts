@@ -41,17 +41,27 @@ test('somebody who is gone before their name is read has one that tells nothing,
   expect(node.log.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
-test('a message whose chat is gone before that is read is not found, which is no fault of ours', async () => {
-  const { node, proxy, ada, chat } = await startBetween();
-  const messages = proxy.hold('messages_asc');
-  const answer = ada.post(
-    'query ($id: ID!) { chat(id: $id) { messages { edges { node { content chat { name } } } } } }',
-    { id: chat },
-  );
+test.each([
+  ['its history', 'messages { edges { node { content chat { name } } } }', 'messages_asc'],
+  ['what is around a place', 'messagesAround(seq: 1) { edges { node { content chat { name } } } }', 'messages_asc'],
+])('a chat that goes while %s is read takes nothing of other chats along', async (_, field, statement) => {
+  const { node, proxy, ada, grace, chat } = await startBetween();
+  const other = await createGroup(ada, [grace], 'the one that stays');
+  await say(grace, other, 'still here');
+  const messages = proxy.hold(statement);
+  const answer = ada.post(`{ viewer { chats { edges { node { id list: ${field} } } } } }`);
   await messages.caught;
   await server.sql.query('delete from chats where id = $1', [keyOf(chat)]);
   messages.release();
-  expect((await answer).errors).toMatchObject([{ extensions: { code: 'NOT_FOUND' } }]);
+  const { errors, data } = await answer;
+  expect(errors).toBeUndefined();
+  const { edges } = data.viewer.chats;
+  expect(edges).toContainEqual({
+    node: {
+      id: other,
+      list: { edges: [{ node: { content: 'still here', chat: { name: 'the one that stays' } } }] },
+    },
+  });
   expect(node.log.filter(({ msg }) => msg === 'an operation failed')).toEqual([]);
 });
 
