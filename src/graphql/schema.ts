@@ -12,6 +12,7 @@ import './membership.ts';
 import './chat-change.ts';
 import './public-channel.ts';
 import './message.ts';
+import './history.ts';
 import './message-edit.ts';
 import './reaction.ts';
 import './mention.ts';
