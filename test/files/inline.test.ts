@@ -222,3 +222,27 @@ test('whoever’s files somebody else is adding to waits for that, and nobody el
   other.release();
   expect(await (await download(server, (await waiting).url)).text()).toBe('waits');
 });
+
+test('whoever’s account is just being deleted waits for that, and nobody else does', async () => {
+  const { url } = server.database;
+  // Behind a pooler: no statement of it is ended by the database.
+  const node = await startServer({ database: server.database, env: { DATABASE_DIRECT_URL: url } });
+  const katherine = await signUp(server, 'katherine');
+  const other = await server.sql.connect();
+  await other.query('begin');
+  await other.query('delete from users where id = $1', [keyOf(katherine.userId)]);
+  let isDone = false;
+  const waiting = upload(node, katherine, 'mine still').finally(() => (isDone = true));
+  const waits = async () => {
+    const { rowCount } = await server.sql.query(
+      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+    );
+    return rowCount;
+  };
+  await expect.poll(waits).toBe(1);
+  await upload(node, grace, 'does not wait either');
+  expect(isDone).toBe(false);
+  await other.query('rollback');
+  other.release();
+  expect(await (await download(node, (await waiting).url)).text()).toBe('mine still');
+});

@@ -141,6 +141,8 @@ begin
     from (select distinct person from unnest(people) person order by person) each;
     locked := people;
   else
+    -- Whoever holds up one person (their account is just going) holds up all who are added here, for no longer than that.
+    perform set_config('lock_timeout', '1s', true);
     locked := array(select person from (select distinct person from unnest(people) person) each
       where pg_try_advisory_xact_lock(7237127, storage_lock(person)));
   end if;
@@ -196,4 +198,4 @@ begin
   select place::int, given.id, given.name, b.content_type, b.size::int, given.hash, b.width, b.height, b.blurhash
   from given cross join lateral (select * from blobs where hash = decode(given.hash, 'hex') offset 0) b order by place;
 end $$;
-comment on function add_files is 'Makes files of what people have sent. Each person''s are made all or, when they would have more than the quota, none; unless it `waits`, also none when somebody else is adding to what that person has stored. The first blobs are the files''; the others are thumbnails, and `owners` says of which file, from 1. `starts` says where in `content` the bytes of those begin that are kept here, from 1; null: the caller keeps them in the file store before the commit.';
+comment on function add_files is 'Makes files of what people have sent. Each person''s are made all or, when they would have more than the quota, none; unless it `waits`, also none when somebody else is adding to what that person has stored, and it fails when it waits for any other lock for a second. The first blobs are the files''; the others are thumbnails, and `owners` says of which file, from 1. `starts` says where in `content` the bytes of those begin that are kept here, from 1; null: the caller keeps them in the file store before the commit.';
