@@ -5,29 +5,23 @@ import { headBytes, type FileStore, type StagedBytes } from './store.ts';
 /** What one blob has inline at most; the table holds that too. */
 export const maxInlineBytes = 65_536;
 
+/** What may be in memory of uploads that are under way, of whoever sends them however slowly. */
+const maxHeldBytes = 64 * 1024 * 1024;
+
 /**
  * The same store, but for what has at most `limitBytes`: that is staged in memory, and its `content` is to be kept by the
- * caller, inline in its row.
+ * caller, inline in its row. When there are `heldBytes` in memory already, it is left to the store as well.
  */
-export function keepSmallInline(store: FileStore, limitBytes: number): FileStore {
+export function keepSmallInline(store: FileStore, limitBytes: number, heldBytes = maxHeldBytes): FileStore {
+  let leftBytes = heldBytes;
   return {
     prepare: () => store.prepare(),
     stage: async (source) => {
       const chunks = source[Symbol.asyncIterator]();
-      const first: Uint8Array[] = [];
-      let size = 0;
-      try {
-        while (size <= limitBytes) {
-          const { done, value } = await chunks.next();
-          if (done === true) return stageInMemory(first, size);
-          first.push(value);
-          size += value.length;
-        }
-      } catch (error) {
-        await chunks.return?.();
-        throw error;
-      }
-      return store.stage(resume(first, chunks));
+      const { first, size, isWhole } = await takeFirst(chunks, limitBytes);
+      if (!isWhole || size > leftBytes) return store.stage(resume(first, chunks));
+      leftBytes -= size;
+      return stageInMemory(first, size, () => (leftBytes += size));
     },
     open: (key, range) => store.open(key, range),
     remove: (key) => store.remove(key),
@@ -37,10 +31,29 @@ export function keepSmallInline(store: FileStore, limitBytes: number): FileStore
   };
 }
 
-function stageInMemory(chunks: readonly Uint8Array[], size: number): StagedBytes {
+/** Until there are more than `limitBytes`, or no more. */
+async function takeFirst(chunks: AsyncIterator<Uint8Array>, limitBytes: number) {
+  const first: Uint8Array[] = [];
+  let size = 0;
+  try {
+    while (size <= limitBytes) {
+      const { done, value } = await chunks.next();
+      if (done === true) return { first, size, isWhole: true };
+      first.push(value);
+      size += value.length;
+    }
+  } catch (error) {
+    await chunks.return?.();
+    throw error;
+  }
+  return { first, size, isWhole: false };
+}
+
+function stageInMemory(chunks: readonly Uint8Array[], size: number, letGo: () => void): StagedBytes {
   // Copied, for a chunk may be a small part of a buffer that has to go.
   const content = Buffer.concat(chunks, size);
   for (const chunk of chunks) releaseBytes(chunk);
+  let isHeld = true;
   return {
     hash: hash('sha256', content, 'hex'),
     size,
@@ -48,7 +61,10 @@ function stageInMemory(chunks: readonly Uint8Array[], size: number): StagedBytes
     content,
     send: async () => undefined,
     keep: async () => undefined,
-    discard: async () => undefined,
+    discard: async () => {
+      if (isHeld) letGo();
+      isHeld = false;
+    },
   };
 }
 

@@ -6,6 +6,7 @@ import sharp from 'sharp';
 import { beforeAll, expect, test } from 'vitest';
 import { connectDatabase, disconnectDatabase, type Db } from '../../src/database/client.ts';
 import { comparePrefix, sweepLoose } from '../../src/domain/file-sweep.ts';
+import { keepSmallInline } from '../../src/files/inline.ts';
 import { LocalStore } from '../../src/files/local.ts';
 import { createGroup, keyOf, removeMember, say } from '../support/chat.ts';
 import { signUp, type Person } from '../support/client.ts';
@@ -204,6 +205,25 @@ test('people upload at once, on every node, each as much as they may and not a b
     expect(bytes).toBeLessThanOrEqual(4_000);
     expect(bytes).toBeGreaterThan(4_000 - 3 * 130);
   }
+});
+
+test('of uploads that are under way no more than a little is in memory, however small they are', async () => {
+  const store = keepSmallInline(sweeping.store, 16_384, 40_000);
+  async function* source(content: Uint8Array) {
+    yield content.subarray(0, 1_000);
+    yield content.subarray(1_000);
+  }
+  const contents = Array.from({ length: 4 }, () => randomBytes(16_384));
+  const stageAll = () => Promise.all(contents.map((content) => store.stage(source(Buffer.from(content)))));
+  const staged = await stageAll();
+  expect(staged.map(({ hash }) => hash)).toEqual(contents.map(hashOf));
+  expect(staged.map(({ content }) => typeof content)).toEqual(['object', 'object', 'string', 'string']);
+  // As whoever fails in between may do it twice.
+  for (const each of [...staged, ...staged]) await each.discard();
+  const again = await stageAll();
+  expect(again.map(({ content }) => typeof content).toSorted()).toEqual(['object', 'object', 'string', 'string']);
+  for (const each of again) await each.discard();
+  expect((await countStored(server)).incoming).toBe(0);
 });
 
 test('whoever’s files somebody else is adding to waits for that, and nobody else does', async () => {
