@@ -166,6 +166,15 @@ test.each([
   await expect(adding).rejects.toMatchObject({ code: '23514', constraint: 'inline_bytes_are_few_and_their_own' });
 });
 
+test('the sweep of a node from before can’t take them for missing, and forget their files', async () => {
+  const content = 'not where it looks';
+  await upload(server, ada, content);
+  const noting = server.sql.query(`update blobs set missing_since = now() where hash = decode($1, 'hex')`, [
+    hashOf(content),
+  ]);
+  await expect(noting).rejects.toMatchObject({ code: '23514', constraint: 'what_is_here_is_not_missing' });
+});
+
 test('people upload at once, on every node, each as much as they may and not a byte more', async () => {
   const env = { USER_QUOTA_BYTES: '4000' };
   const nodes = await Promise.all(

@@ -50,6 +50,20 @@ test('a link leads on to one of the bucket’s own, which nobody may keep for la
   expect(isOneStep ? next.href : location.href).toBe(location.href);
 });
 
+test('a small file comes from the server itself', async () => {
+  await using inline = await startServer({
+    database: server.database,
+    env: { FILE_STORE: locationOf(s3), FILE_SERVING: 'redirect' },
+  });
+  const { url } = await upload(inline, ada, 'kept inline', 'small.txt');
+  for (const node of [inline, server]) {
+    const response = await download(node, url, { redirect: 'manual' });
+    expect([response.status, await response.text()]).toEqual([200, 'kept inline']);
+    expect(response.headers.get('x-content-type-options')).toBe('nosniff');
+    expect(response.headers.get('content-disposition')).toBe('inline; filename="small.txt"');
+  }
+});
+
 test.each<[string, Parameters<typeof upload>[2], string, string]>([
   ['dot.png', png, 'image/png', 'inline; filename="dot.png"'],
   ['notes.txt', content, 'application/octet-stream', 'attachment; filename="notes.txt"'],
