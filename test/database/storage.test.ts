@@ -150,3 +150,7 @@ test('bytes keep their size, by which they are counted', async () => {
     'bytes keep their size',
   );
 });
+
+test.each(['storage_uses', 'storage_releases'])('%s is not truncated', async (table) => {
+  await expect(database.sql.query(`truncate ${table}`)).rejects.toMatchObject({ code: '0A000' });
+});

@@ -91,6 +91,10 @@ create trigger free_stored_bytes after delete on files
 alter table files enable always trigger count_stored_bytes;
 alter table files enable always trigger free_stored_bytes;
 
+-- It would leave what people have stored miscounted, and who has less than nothing can't upload any more.
+create trigger refuse_truncate before truncate on storage_uses execute function refuse_truncate();
+create trigger refuse_truncate before truncate on storage_releases execute function refuse_truncate();
+
 -- After the triggers, for these keep writers away until all is counted.
 insert into storage_uses (user_id, bytes)
 select f.uploader_id, sum(b.size) from files f join blobs b on b.hash = f.blob_hash group by f.uploader_id;
