@@ -1,5 +1,6 @@
 import type { Queryable } from '../database/client.ts';
 import { orGone } from '../database/foreign-key.ts';
+import { StoreFull } from '../errors.ts';
 import type { StagedBytes } from '../files/store.ts';
 import type { Picture } from './picture.ts';
 import type { SharedFile } from './shared-file.ts';
@@ -9,6 +10,9 @@ export type PreparedFile = { name: string; contentType: string; staged: StagedBy
 
 /** One of these, and whose it becomes. */
 export type OwnedFile = PreparedFile & { uploaderId: bigint };
+
+/** What PostgreSQL says when it can write no more. */
+const diskFull = '53100';
 
 type Blob = { staged: StagedBytes; contentType: string; picture: Picture | null };
 type Thumbnail = Picture['thumbnails'][number] & { owner: number };
@@ -39,7 +43,7 @@ export class Addition {
    * Writes the rows, and with them the bytes that are inline; the caller keeps the others before the transaction ends:
    * until then their hashes are locked. Returns each file in its place; null for all of a person who would have more than
    * `quotaBytes`, or, unless it `waits`, to whose files somebody else is adding. Rejects with NotFound for people who have
-   * just gone.
+   * just gone, and with StoreFull when the database has no room.
    */
   async insert(
     client: Queryable,
@@ -67,9 +71,18 @@ export class Addition {
         this.#thumbnails.map(({ size }) => size),
       ],
     });
-    const { rows } = await orGone(inserting, ['files_uploader_id_fkey', 'storage_uses_user_id_fkey']);
+    const { rows } = await orFull(orGone(inserting, ['files_uploader_id_fkey', 'storage_uses_user_id_fkey']));
     const made = new Map(rows.map(({ place, ...file }) => [place - 1, file]));
     return this.#files.map((_, index) => made.get(index) ?? null);
+  }
+}
+
+async function orFull<Result>(statement: Promise<Result>): Promise<Result> {
+  try {
+    return await statement;
+  } catch (error) {
+    const isFull = error instanceof Error && 'code' in error && error.code === diskFull;
+    throw isFull ? new StoreFull('The disk of the database is full.', { cause: error }) : error;
   }
 }
 

@@ -175,6 +175,21 @@ test('the sweep of a node from before can’t take them for missing, and forget 
   await expect(noting).rejects.toMatchObject({ code: '23514', constraint: 'what_is_here_is_not_missing' });
 });
 
+test('when the database’s disk is full an upload is 507, nothing is lost, and the server goes on', async () => {
+  const { url } = await upload(server, ada, 'there was room');
+  const before = await countStored(server);
+  await server.sql.query(`
+    create function fill() returns trigger language plpgsql as $$
+      begin raise exception 'could not extend file: No space left on device' using errcode = 'disk_full'; end $$;
+    create trigger fill before insert on blobs execute function fill()`);
+  const refused = await postFiles(server, ada, [{ name: 'a.txt', content: 'one too many' }]);
+  expect(refused).toMatchObject({ status: 507, body: { error: expect.stringContaining('no room') } });
+  await server.sql.query('drop function fill cascade');
+  expect(await countStored(server)).toEqual(before);
+  expect(await (await download(server, url)).text()).toBe('there was room');
+  await upload(server, ada, 'one too many');
+});
+
 test('people upload at once, on every node, each as much as they may and not a byte more', async () => {
   const env = { USER_QUOTA_BYTES: '4000' };
   const nodes = await Promise.all(
