@@ -8,6 +8,12 @@ import type { SharedFile } from './shared-file.ts';
 /** A file of which all is known: what is left is to keep its bytes and to write its rows. */
 export type PreparedFile = { name: string; contentType: string; staged: StagedBytes; picture: Picture | null };
 
+/** Theirs, and those of their thumbnails. */
+export function stagedOf(files: readonly PreparedFile[]): StagedBytes[] {
+  const thumbnails = files.flatMap(({ picture }) => picture?.thumbnails ?? []);
+  return [...files, ...thumbnails].map(({ staged }) => staged);
+}
+
 /** One of these, and whose it becomes. */
 export type OwnedFile = PreparedFile & { uploaderId: bigint };
 
@@ -34,11 +40,6 @@ export class Addition {
     ];
   }
 
-  /** Of all files and thumbnails. */
-  get staged(): StagedBytes[] {
-    return this.#blobs.map(({ staged }) => staged);
-  }
-
   /**
    * Writes the rows, and with them the bytes that are inline; the caller keeps the others before the transaction ends:
    * until then their hashes are locked. Returns each file in its place; null for all of a person who would have more than
@@ -49,7 +50,7 @@ export class Addition {
     client: Queryable,
     options: { waits: boolean; quotaBytes: number; partialId: string | null },
   ): Promise<(SharedFile | null)[]> {
-    const { starts, content } = joinInline(this.staged);
+    const { starts, content } = joinInline(this.#blobs);
     const inserting = client.query<SharedFile & { place: number }>({
       name: 'add_files',
       text: 'select * from add_files($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)',
@@ -87,10 +88,10 @@ async function orFull<Result>(statement: Promise<Result>): Promise<Result> {
 }
 
 /** One value for all of them, which goes to the database as it is: an array of them would go as hexadecimal text. */
-function joinInline(staged: readonly StagedBytes[]): { starts: (number | null)[]; content: Buffer } {
+function joinInline(blobs: readonly Blob[]): { starts: (number | null)[]; content: Buffer } {
   const pieces: Buffer[] = [];
   let next = 1;
-  const starts = staged.map(({ content }) => {
+  const starts = blobs.map(({ staged: { content } }) => {
     if (typeof content === 'string') return null;
     pieces.push(content);
     const start = next;

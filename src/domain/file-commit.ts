@@ -1,6 +1,6 @@
 import { inTransaction, type Db, type Queryable } from '../database/client.ts';
 import { Conflict, RateLimited } from '../errors.ts';
-import { Addition, type PreparedFile } from './file-addition.ts';
+import { Addition, stagedOf, type PreparedFile } from './file-addition.ts';
 import { overQuota } from './file-quota.ts';
 import type { SharedFile } from './shared-file.ts';
 import type { Viewer } from './viewer.ts';
@@ -50,7 +50,7 @@ export class FileCommit {
     this.#waitingCount += 1;
     const kept = new Promise<SharedFile[]>((resolve, reject) => {
       const unit = { uploaderId: userId, files, partialId, resolve, reject };
-      const isAlone = partialId !== null || !isInline(new Addition(own([unit]))) || this.#lanes.has(userId);
+      const isAlone = partialId !== null || !isInline(files) || this.#lanes.has(userId);
       if (isAlone) this.#enterLane(unit);
       else {
         this.#waiting.push(unit);
@@ -114,13 +114,14 @@ export class FileCommit {
   /** Bytes and rows, all at once: neither is of use without the other. Null when that is over the quota. */
   async #keep(batch: Unit[]): Promise<SharedFile[] | null> {
     const addition = new Addition(own(batch));
+    const files = batch.flatMap((unit) => unit.files);
     const terms = this.#terms({ waits: true, partialId: batch[0]?.partialId ?? null });
     const { partialId } = terms;
-    if (isInline(addition) && partialId === null) return allOrNull(await addition.insert(this.#db.pool, terms));
+    if (isInline(files) && partialId === null) return allOrNull(await addition.insert(this.#db.pool, terms));
     return inTransaction(this.#db, async (client) => {
       const made = allOrNull(await addition.insert(client, terms));
       // Under its locks, and before the commit: nobody sweeps these bytes, and no row says that they are there.
-      if (made !== null) await settleAll(addition.staged.map((staged) => staged.keep()));
+      if (made !== null) await settleAll(stagedOf(files).map((staged) => staged.keep()));
       if (made !== null && partialId !== null) await completePartial(client, partialId, made);
       return made;
     });
@@ -135,8 +136,8 @@ function own(units: readonly Unit[]) {
   return units.flatMap(({ uploaderId, files }) => files.map((file) => ({ ...file, uploaderId })));
 }
 
-function isInline({ staged }: Addition): boolean {
-  return staged.every(({ content }) => typeof content !== 'string');
+function isInline(files: readonly PreparedFile[]): boolean {
+  return stagedOf(files).every(({ content }) => typeof content !== 'string');
 }
 
 function allOrNull(files: (SharedFile | null)[]): SharedFile[] | null {
