@@ -76,8 +76,8 @@ async function deleteUnusedBlob(client: Queryable, hash: string): Promise<'inlin
 
 /**
  * Holds what the store has under these two hex digits against the rows: removes bytes without a row and those that a row
- * has inline, notes rows whose bytes are missing, and deletes those with their files when they have been missing for a day: a disk that was not
- * mounted may come back. Says how many are missing.
+ * has inline, notes rows whose bytes are missing, and deletes those with their files when they have been missing for a
+ * day: a disk that was not mounted may come back. Says how many are missing.
  */
 export async function comparePrefix(sweeping: Sweeping, prefix: string): Promise<number> {
   const { db, store } = sweeping;
