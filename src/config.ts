@@ -121,6 +121,8 @@ export const settings = {
   },
   fileInlineBytes: {
     name: 'FILE_INLINE_BYTES',
+    // Of so many bytes uploads are about five times as fast inline, and downloads as fast. At 64 KiB, where uploads are
+    // still twice as fast, downloads are slower (64 people, 2,000 files, measured).
     default: '16384',
     wants: wholeNumber(0, maxInlineBytes),
     meaning: 'Files with at most so many bytes are kept in the database: that is faster. 0: none of them.',
