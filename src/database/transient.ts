@@ -1,3 +1,5 @@
+import pg from 'pg';
+
 /**
  * Connection lost, server shutting down or starting up, a statement cut off (behind a lock, say, that somebody holds for
  * long), too many connections: PostgreSQL's classes 08, 57 and 53.
@@ -25,6 +27,14 @@ export function isTransient(error: unknown): boolean {
     transientMessages.test(error.message) ||
     (error.cause !== undefined && isTransient(error.cause))
   );
+}
+
+/**
+ * Whether PostgreSQL itself has said that a statement failed, which then has changed nothing. When the connection broke, or
+ * was ended (57P01), the commit may have happened, and only the answer was lost.
+ */
+export function isUndone(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && !/^(08|57P)/.test(error.code ?? '');
 }
 
 const maxRetryMs = 1_000;

@@ -1,5 +1,6 @@
 import { inTransaction, type Db, type Queryable } from '../database/client.ts';
-import { Conflict, RateLimited } from '../errors.ts';
+import { isUndone } from '../database/transient.ts';
+import { Conflict, NotFound, RateLimited, StoreFull } from '../errors.ts';
 import { Addition, stagedOf, type PreparedFile } from './file-addition.ts';
 import { overQuota } from './file-quota.ts';
 import type { SharedFile } from './shared-file.ts';
@@ -72,9 +73,14 @@ export class FileCommit {
           if (files === null) this.#enterLane(unit);
           else unit.resolve(files);
         }
-      } catch {
-        // Whoever it is for whom it can't be done, the others are not to suffer for it.
-        for (const unit of batch) this.#enterLane(unit);
+      } catch (error) {
+        // Whoever it is for whom it can't be done, the others are not to suffer for it. But a commit whose answer was lost
+        // may have happened: doing it again could do it twice.
+        const isToRepeat = error instanceof NotFound || error instanceof StoreFull || isUndone(error);
+        for (const unit of batch) {
+          if (isToRepeat) this.#enterLane(unit);
+          else unit.reject(error);
+        }
       }
     }
     this.#isFlushing = false;

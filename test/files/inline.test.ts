@@ -13,6 +13,7 @@ import { signUp, type Person } from '../support/client.ts';
 import { countStored, download, nothingInline, postFiles, readFileNode, upload } from '../support/file.ts';
 import { atFileEnd } from '../support/file-end.ts';
 import { deleteMessage } from '../support/message.ts';
+import { openProxy } from '../support/proxy.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 let server: TestServer;
@@ -188,6 +189,23 @@ test('when the database’s disk is full an upload is 507, nothing is lost, and 
   expect(await countStored(server)).toEqual(before);
   expect(await (await download(server, url)).text()).toBe('there was room');
   await upload(server, ada, 'one too many');
+});
+
+test('what the database has taken, though its answer was lost, is not added again', async () => {
+  const { url } = server.database;
+  const proxy = await openProxy(url);
+  const env = { DATABASE_URL: proxy.through(url), DATABASE_DIRECT_URL: url };
+  const node = await startServer({ database: server.database, env });
+  const hedy = await signUp(server, 'hedy');
+  await upload(node, hedy, 'before');
+  const answer = proxy.hold('only once');
+  const sent = postFiles(node, hedy, [{ name: 'a.txt', content: 'only once' }]);
+  await answer.caught;
+  proxy.cut();
+  expect((await sent).status).toBe(500);
+  const { rowCount } = await server.sql.query('select from files where uploader_id = $1', [keyOf(hedy.userId)]);
+  expect(rowCount).toBe(2);
+  await upload(node, hedy, 'after');
 });
 
 test('people upload at once, on every node, each as much as they may and not a byte more', async () => {
