@@ -64,8 +64,12 @@ export class RateLimited extends Error {
 /** More bytes than are taken; its message says how many are. A broken request, told with the status 413. */
 export class TooLarge extends Error {}
 
-/** The file store has no room for more. Told with the status 507. */
-export class StoreFull extends Error {}
+/** The file store, or the database, has no room for more. Told with the status 507. */
+export class StoreFull extends Error {
+  constructor(options: ErrorOptions = {}) {
+    super('The server has no room for more files.', options);
+  }
+}
 
 /** The file store is somewhere else and doesn't answer, or refuses us. Told with the status 503. */
 export class StoreUnavailable extends Error {}

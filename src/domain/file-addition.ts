@@ -83,7 +83,7 @@ async function orFull<Result>(statement: Promise<Result>): Promise<Result> {
     return await statement;
   } catch (error) {
     const isFull = error instanceof Error && 'code' in error && error.code === diskFull;
-    throw isFull ? new StoreFull('The disk of the database is full.', { cause: error }) : error;
+    throw isFull ? new StoreFull({ cause: error }) : error;
   }
 }
 

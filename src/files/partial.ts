@@ -92,5 +92,5 @@ async function sync(file: FileHandle): Promise<void> {
 }
 
 function explain(error: unknown): unknown {
-  return isFull(error) ? new StoreFull('The disk is full.', { cause: error }) : error;
+  return isFull(error) ? new StoreFull({ cause: error }) : error;
 }

@@ -35,7 +35,7 @@ export class Staging {
       return { ...(await write(path, source, this.#lasts)), path, discard };
     } catch (error) {
       await discard();
-      throw isFull(error) ? new StoreFull('The disk is full.', { cause: error }) : error;
+      throw isFull(error) ? new StoreFull({ cause: error }) : error;
     }
   }
 

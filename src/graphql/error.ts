@@ -8,6 +8,7 @@ import {
   LastOwner,
   NotFound,
   RateLimited,
+  StoreFull,
   StoreUnavailable,
   TooLarge,
   Unauthenticated,
@@ -74,7 +75,9 @@ export function toClientError(error: unknown): GraphQLError | null {
   }
   if (error instanceof TooLarge) return new GraphQLError(error.message, { extensions: { code: 'BAD_REQUEST' } });
   // The store has logged it; the client learns that it may try again.
-  if (error instanceof StoreUnavailable) return new GraphQLError(error.message, { extensions: { code: 'INTERNAL' } });
+  if (error instanceof StoreUnavailable || error instanceof StoreFull) {
+    return new GraphQLError(error.message, { extensions: { code: 'INTERNAL' } });
+  }
   if (error instanceof InvalidInput) return new GraphQLError(error.message, { extensions: { code: 'BAD_REQUEST' } });
   if (error instanceof ExpectedError) return new GraphQLError(error.message, { extensions: { code: error.code } });
   return null;

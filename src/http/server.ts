@@ -100,6 +100,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
   if (!mayDawdle(request)) limitDuration(request);
   try {
     await findHandler(request, options)(request, response);
+    // Told to the client as what it is; but it is for an operator to do something.
+    if (response.statusCode === 507) options.log.error('a disk is full: an upload was refused');
   } catch (error) {
     // The client broke off: no fault of ours, and nobody is there to be told of it.
     if (error === request.errored) return;

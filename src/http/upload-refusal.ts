@@ -17,7 +17,7 @@ export function refusalFor(error: unknown, request: IncomingMessage): { status: 
   if (error instanceof Unauthenticated) return { status: 401, message: error.message };
   if (error instanceof TooLarge) return { status: 413, message: error.message };
   if (error instanceof RateLimited) return { status: 429, message: error.message };
-  if (error instanceof StoreFull) return { status: 507, message: 'The server has no room for more files.' };
+  if (error instanceof StoreFull) return { status: 507, message: error.message };
   if (error instanceof StoreUnavailable) return { status: 503, message: error.message };
   if (error instanceof NotFound) return { status: 404, message: error.message };
   if (error instanceof BadMultipart || error instanceof ExpectedError) return { status: 400, message: error.message };

@@ -10,7 +10,15 @@ import { keepSmallInline } from '../../src/files/inline.ts';
 import { LocalStore } from '../../src/files/local.ts';
 import { createGroup, keyOf, removeMember, say } from '../support/chat.ts';
 import { signUp, type Person } from '../support/client.ts';
-import { countStored, download, nothingInline, postFiles, readFileNode, upload } from '../support/file.ts';
+import {
+  countStored,
+  download,
+  nothingInline,
+  postFiles,
+  postGraphqlForm,
+  readFileNode,
+  upload,
+} from '../support/file.ts';
 import { atFileEnd } from '../support/file-end.ts';
 import { deleteMessage } from '../support/message.ts';
 import { openProxy } from '../support/proxy.ts';
@@ -176,7 +184,7 @@ test('the sweep of a node from before can’t take them for missing, and forget 
   await expect(noting).rejects.toMatchObject({ code: '23514', constraint: 'what_is_here_is_not_missing' });
 });
 
-test('when the database’s disk is full an upload is 507, nothing is lost, and the server goes on', async () => {
+test('when the database’s disk is full an upload says so, nothing is lost, and the server goes on', async () => {
   const { url } = await upload(server, ada, 'there was room');
   const before = await countStored(server);
   await server.sql.query(`
@@ -185,8 +193,13 @@ test('when the database’s disk is full an upload is 507, nothing is lost, and 
     create trigger fill before insert on blobs execute function fill()`);
   const refused = await postFiles(server, ada, [{ name: 'a.txt', content: 'one too many' }]);
   expect(refused).toMatchObject({ status: 507, body: { error: expect.stringContaining('no room') } });
+  const { body } = await postGraphqlForm(server, ada);
+  expect(body.errors).toMatchObject([{ message: expect.stringContaining('no room') }]);
   await server.sql.query('drop function fill cascade');
   expect(await countStored(server)).toEqual(before);
+  expect(server.log).toContainEqual(
+    expect.objectContaining({ level: 'error', msg: 'a disk is full: an upload was refused' }),
+  );
   expect(await (await download(server, url)).text()).toBe('there was room');
   await upload(server, ada, 'one too many');
 });

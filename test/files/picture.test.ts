@@ -199,7 +199,7 @@ test('a broken picture is refused, and leaves nothing behind', async () => {
     expect(body.error).toContain('broken picture');
   }
   expect(await countStored(server)).toEqual(before);
-  expect(server.log.filter(({ level }) => level === 50)).toEqual([]);
+  expect(server.log.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
 test('what is no picture has nothing of one', async () => {

