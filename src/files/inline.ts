@@ -31,9 +31,12 @@ export function keepSmallInline(store: FileStore, limitBytes: number, heldBytes 
   };
 }
 
+/** Who sends byte by byte would otherwise have thousands of objects kept for them, larger than what they hold. */
+const maxPieces = 64;
+
 /** Until there are more than `limitBytes`, or no more. */
 async function takeFirst(chunks: AsyncIterator<Uint8Array>, limitBytes: number) {
-  const first: Uint8Array[] = [];
+  let first: Uint8Array[] = [];
   let size = 0;
   try {
     while (size <= limitBytes) {
@@ -41,6 +44,7 @@ async function takeFirst(chunks: AsyncIterator<Uint8Array>, limitBytes: number) 
       if (done === true) return { first, size, isWhole: true };
       first.push(value);
       size += value.length;
+      if (first.length === maxPieces) first = [Buffer.concat(first, size)];
     }
   } catch (error) {
     await chunks.return?.();

@@ -1,7 +1,10 @@
 import type { GraphQLError } from 'graphql';
 import type { Logger } from 'pino';
-import { describeFault } from '../errors.ts';
+import { describeFault, StoreFull } from '../errors.ts';
 import { internalError, toClientError } from './error.ts';
+
+/** Logged for each upload that was refused for it, whichever way it came. */
+export const diskIsFull = 'a disk is full: an upload was refused';
 
 /**
  * Turns whatever an execution threw into what the client gets: the expected by its code, a fault of ours as INTERNAL
@@ -10,6 +13,8 @@ import { internalError, toClientError } from './error.ts';
 export function createMask(log: Logger): (error: unknown) => GraphQLError {
   return (error) => {
     const told = toClientError(error);
+    // The client hears what it is, but it is for an operator to do something.
+    if (originOf(error) instanceof StoreFull) log.error(diskIsFull);
     if (told !== null) return told;
     const masked = internalError(error);
     log.error({ fault: describeFault(originOf(error)), path: masked.path }, 'an operation failed');

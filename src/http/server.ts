@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
+import { diskIsFull } from '../graphql/fault.ts';
 import { acceptsStream } from './accept.ts';
 import { applyCors } from './cors.ts';
 import { type Handler, sendJson } from './respond.ts';
@@ -100,8 +101,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
   if (!mayDawdle(request)) limitDuration(request);
   try {
     await findHandler(request, options)(request, response);
-    // Told to the client as what it is; but it is for an operator to do something.
-    if (response.statusCode === 507) options.log.error('a disk is full: an upload was refused');
+    // As where an operation meets it: for an operator to do something.
+    if (response.statusCode === 507) options.log.error(diskIsFull);
   } catch (error) {
     // The client broke off: no fault of ours, and nobody is there to be told of it.
     if (error === request.errored) return;
