@@ -11,10 +11,6 @@ alter table blobs add column bytes bytea,
   add constraint inline_bytes_are_few_and_their_own
     check (octet_length(bytes) <= 65536 and octet_length(bytes) = size and sha256(bytes) = hash),
   add constraint what_is_here_is_not_missing check (bytes is null or missing_since is null);
--- As before, but for the count in the pattern, which took most of the time of writing a row's text columns.
-alter table blobs drop constraint blobs_content_type_check,
-  add constraint blobs_content_type_check
-    check (char_length(content_type) <= 160 and content_type ~ '^[a-z]+/[A-Za-z0-9.+_-]+$');
 comment on table blobs is 'Bytes by their SHA-256, here or in the file store. What no file refers to is swept, bytes and all.';
 comment on column blobs.bytes is 'Where they are few; null: they are in the file store.';
 
