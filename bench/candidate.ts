@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { applyMigrations } from '../src/database/migrations.ts';
-import { publicKeySet } from '../src/domain/token-key.ts';
-import { encodeId } from '../src/graphql/id.ts';
+import { applyMigrations } from '../src/postgres/migration.ts';
+import { publicKeySet } from '../src/account/token-key.ts';
+import { encodeId } from '../src/core/id.ts';
 import { addGroup, addPeople, type Database, type Person, type Postgres } from './database.ts';
 import type { Crowd } from './load.ts';
 import { startServer } from './process.ts';

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { pino } from 'pino';
-import { prepareCluster } from '../src/database/embedded/cluster.ts';
-import { databaseUrl, findFreePort, startServer } from '../src/database/embedded/server.ts';
+import { prepareCluster } from '../src/postgres/embedded/cluster.ts';
+import { databaseUrl, findFreePort, startServer } from '../src/postgres/embedded/server.ts';
 import { contentOf } from './document.ts';
 
 /** The PostgreSQL that comes along, set up as the product sets it up, in a folder of its own. */

@@ -1,10 +1,11 @@
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import pg from 'pg';
-import { connectDatabase, disconnectDatabase, type Db } from '../src/database/client.ts';
-import { listMessages } from '../src/domain/history.ts';
-import { readPage, lists, encodeCursor, type ConnectionArgs, type PageRequest } from '../src/domain/page.ts';
-import { encodeId } from '../src/graphql/id.ts';
+import { connectDatabase, disconnectDatabase, type Db } from '../src/postgres/client.ts';
+import type { ChatReader } from '../src/chat/visibility.ts';
+import { listMessages } from '../src/message/history.ts';
+import { readPage, lists, encodeCursor, type ConnectionArgs, type PageRequest } from '../src/postgres/page.ts';
+import { encodeId } from '../src/core/id.ts';
 import type { Goal, Report } from './bench.ts';
 import { addGroup, addPeople, startPostgres, type Database, type Person } from './database.ts';
 import { print, save } from './result.ts';
@@ -148,14 +149,15 @@ async function statementOf(subject: Subject, reader: Person): Promise<{ text: st
     caught.push(statement);
     return { rows: [] };
   };
-  await listMessages({ pool: { query } } as unknown as Db, [placeOf(subject, reader)], requestFor(subject));
+  await listMessages({ pool: { query } } as unknown as Db, [readerOf(subject, reader)], requestFor(subject));
   const [statement] = caught;
   if (statement === undefined) throw new Error('listMessages has sent nothing');
   return statement;
 }
 
-function placeOf({ chatId }: Subject, { userId }: Person) {
-  return { chatId: BigInt(chatId), userId: BigInt(userId) };
+function readerOf({ chatId }: Subject, { userId }: Person): ChatReader {
+  const asker = { kind: 'SESSION', userId: BigInt(userId), sessionId: 0n, expiresAt: new Date() } as const;
+  return { chatId: BigInt(chatId), asker };
 }
 
 /** Numbers and lists of them, as SQL. */
@@ -171,7 +173,7 @@ async function measureOnce(
   { reader, ask, figures }: { reader: Person; ask: Ask; figures: Figures | undefined },
 ): Promise<void> {
   const before = performance.now();
-  const [page] = await listMessages(db, [placeOf(subject, reader)], requestFor(subject));
+  const [page] = await listMessages(db, [readerOf(subject, reader)], requestFor(subject));
   figures?.sql.push(performance.now() - before);
   const asked = performance.now();
   const count = await ask(subject);

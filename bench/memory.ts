@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { findFreePort } from '../src/database/embedded/server.ts';
+import { findFreePort } from '../src/postgres/embedded/server.ts';
 import { Audience, type Bench, type Report } from './bench.ts';
 import { addGroup, addPeople } from './database.ts';
 import { collectGarbage } from './inspector.ts';

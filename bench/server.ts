@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { SignJWT } from 'jose';
-import { generateKeySet, parseKeySet } from '../src/domain/token-key.ts';
+import { generateKeySet, parseKeySet } from '../src/account/token-key.ts';
 import type { Database, Person, Postgres } from './database.ts';
 import type { HeapMethods } from './heap.ts';
 import type { Crowd } from './load.ts';

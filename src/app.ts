@@ -1,51 +1,49 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
-import { connectDatabase, disconnectDatabase, type Db } from './database/client.ts';
-import { startEmbeddedPostgres } from './database/embedded/postgres.ts';
-import { applyMigrations } from './database/migrations.ts';
-import { GroupCommit } from './database/group-commit.ts';
-import { Housekeeping } from './database/housekeeping.ts';
-import { createPing } from './database/ping.ts';
-import { continueDeletions } from './domain/account-deletion.ts';
-import { createAccounts } from './domain/account.ts';
-import { pruneSessions } from './domain/session.ts';
-import type { FileKeeping } from './domain/file.ts';
-import { FileCommit } from './domain/file-commit.ts';
-import { fileChores } from './domain/file-sweep.ts';
-import { PartialUploads, partialChore } from './domain/partial-upload.ts';
-import { PartialUploadLeases } from './domain/partial-upload-lease.ts';
-import { FileLinks } from './domain/file-link.ts';
-import type { Argon2Cost } from './domain/password.ts';
-import { loadOrCreateKeys, publicKeySet } from './domain/token-key.ts';
+import { connectDatabase, disconnectDatabase, type Db } from './postgres/client.ts';
+import { startEmbeddedPostgres } from './postgres/embedded/postgres.ts';
+import { applyMigrations } from './postgres/migration.ts';
+import { GroupCommit } from './chat/group-commit.ts';
+import { Housekeeping } from './core/housekeeping.ts';
+import { createPing } from './postgres/ping.ts';
+import { continueDeletions } from './account/account-deletion.ts';
+import { createAccounts } from './account/account.ts';
+import { pruneSessions } from './account/session.ts';
+import type { FileKeeping } from './file/file.ts';
+import { FileCommit } from './file/file-commit.ts';
+import { fileChores } from './file/file-sweep.ts';
+import { PartialUploads, partialChore } from './file/partial-upload.ts';
+import { PartialUploadLeases } from './file/partial-upload-lease.ts';
+import { FileLinks } from './file/file-link.ts';
+import type { Argon2Cost } from './account/password.ts';
+import { loadOrCreateKeys, publicKeySet } from './account/token-key.ts';
 import { CannotStart, describeFault } from './errors.ts';
-import type { FileStore, StoreAccess } from './files/store.ts';
-import { keepSmallInline } from './files/inline.ts';
-import { LocalStore } from './files/local.ts';
-import { PartialFiles } from './files/partial.ts';
-import type { Services } from './graphql/context.ts';
-import { firstConversation } from './graphql/graphiql.ts';
-import { fillPlaceholders } from './graphql/graphiql-script.ts';
-import { DocumentCache } from './graphql/document.ts';
-import { createMask } from './graphql/fault.ts';
-import { schema } from './graphql/schema.ts';
-import { createGraphqlServer } from './graphql/yoga.ts';
-import { serveDownload } from './http/download.ts';
+import type { FileStore, StoreAccess } from './file/store/store.ts';
+import { keepSmallInline } from './file/store/inline.ts';
+import { LocalStore } from './file/store/local.ts';
+import { PartialFiles } from './file/store/partial.ts';
+import type { Services } from './api/context.ts';
+import { firstConversation } from './http/graphiql-tabs.ts';
+import { fillPlaceholders } from './http/graphiql-script.ts';
+import { DocumentCache } from './api/document.ts';
+import { createMask } from './api/fault.ts';
+import { httpEdges, schema } from './edges.ts';
+import { createGraphqlServer } from './api/yoga.ts';
 import { serveGraphql } from './http/graphql.ts';
 import { serveGraphiql } from './http/graphiql.ts';
 import { serveHealth } from './http/health.ts';
 import { sendJson } from './http/respond.ts';
-import { serveTus } from './http/tus.ts';
-import { serveUpload, uploadIdleMs } from './http/upload.ts';
+import { uploadIdleMs } from './http/idleness.ts';
 import { type HttpOptions, type HttpServer, openHttpServer } from './http/server.ts';
 import type { StreamTimes } from './http/stream/open-stream.ts';
 import { Streams, type StreamLimits } from './http/stream/streams.ts';
-import type { Report } from './report.ts';
-import { readCursor } from './realtime/log.ts';
-import { Attendance, type AttendanceTimes } from './realtime/attendance.ts';
-import { pruneEvents } from './realtime/retention.ts';
-import { Realtime } from './realtime/realtime.ts';
-import { TypingGate } from './realtime/typing.ts';
+import type { Report } from './core/report.ts';
+import { readCursor } from './log/event-log.ts';
+import { Attendance, type AttendanceTimes } from './live/attendance.ts';
+import { pruneEvents } from './log/retention.ts';
+import { Realtime } from './live/realtime.ts';
+import { TypingGate } from './live/typing-pace.ts';
 
 const migrationsFolder = join(import.meta.dirname, '../prisma/migrations');
 
@@ -155,13 +153,14 @@ function createRoles(
       trustedProxies: config.trustedProxies,
       ...(streamTimes === undefined ? {} : { times: streamTimes }),
     });
+  const graphql = { ...common, yoga: createGraphqlServer({ schema, services, log }) };
   const handlers: Pick<HttpOptions, 'graphql' | 'graphiql' | 'streams' | 'upload' | 'tus' | 'download'> = {
     ...(serves(config, 'api') && {
-      graphql: serveGraphql({ ...common, yoga: createGraphqlServer({ services, log }) }),
+      graphql: serveGraphql({ ...graphql, upload: httpEdges.serveGraphqlUpload(graphql) }),
       graphiql: serveGraphiql(firstConversation, fillPlaceholders),
-      upload: serveUpload(services),
-      tus: serveTus(services),
-      download: serveDownload(services),
+      upload: httpEdges.serveUpload(services),
+      tus: httpEdges.serveTus(services),
+      download: httpEdges.serveDownload(services),
     }),
     ...(streams && { streams: (request, response) => streams.handle(request, response) }),
   };
@@ -193,7 +192,7 @@ async function openStore({ dataDir, fileStore, fileServing }: Config, log: Logge
   const folder = join(dataDir, 'files');
   if (fileStore === null) return { store: new LocalStore(folder), link: null };
   // Only here is it needed, and it is large.
-  const { S3Store } = await import('./files/s3.ts');
+  const { S3Store } = await import('./file/store/s3.ts');
   const store = new S3Store(fileStore, { incoming: join(folder, 'incoming'), report: reportTo(log) });
   return { store, link: fileServing === 'redirect' ? (hash, headers) => store.link(hash, headers) : null };
 }

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { parseKeySet } from './domain/token-key.ts';
+import { parseKeySet } from './account/token-key.ts';
 import { CannotStart } from './errors.ts';
-import { maxInlineBytes } from './files/inline.ts';
-import { parseS3Location } from './files/s3-location.ts';
+import { maxInlineBytes } from './file/store/inline.ts';
+import { parseS3Location } from './file/store/s3-location.ts';
 
 const wholeNumber = (min: number, max: number) =>
   z

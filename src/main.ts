@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { type App, start } from './app.ts';
 import { readConfig } from './config.ts';
 import { CannotStart } from './errors.ts';
-import { createLog } from './log.ts';
+import { createLog } from './logger.ts';
 
 /** Whoever stops us kills after ten seconds (Docker's patience): what is not over by now is cut off. */
 const maxStopMs = 9_000;

@@ -5,9 +5,9 @@ import PrismaPlugin from '@pothos/plugin-prisma';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { createPubSub, createYoga } from 'graphql-yoga';
 import { createLocalJWKSet, jwtVerify } from 'jose';
-import type PrismaTypes from '../../src/database/generated/pothos.ts';
-import { getDatamodel } from '../../src/database/generated/pothos.ts';
-import { PrismaClient, type Message } from '../../src/database/generated/prisma/client.ts';
+import type PrismaTypes from '../../src/postgres/generated/pothos.ts';
+import { getDatamodel } from '../../src/postgres/generated/pothos.ts';
+import { PrismaClient, type Message } from '../../src/postgres/generated/prisma/client.ts';
 
 /**
  * What one would write in an afternoon with graphql-yoga, Pothos, Prisma and createPubSub: check the membership, create

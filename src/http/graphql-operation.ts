@@ -1,6 +1,6 @@
 import { OperationTypeNode, type GraphQLError, type GraphQLSchema } from 'graphql';
-import type { Services } from '../graphql/context.ts';
-import type { DocumentCache, PreparedOperation } from '../graphql/document.ts';
+import type { Services } from '../api/context.ts';
+import type { DocumentCache, PreparedOperation } from '../api/document.ts';
 import type { Handler } from './respond.ts';
 
 export type GraphqlOptions = {

@@ -1,20 +1,20 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createContext, identifyViewer } from '../graphql/context.ts';
-import { executeOperation } from '../graphql/execute.ts';
-import { requestLimits } from '../graphql/request.ts';
+import { createContext, identifyAsker } from '../api/context.ts';
+import { executeOperation } from '../api/execute.ts';
+import { requestLimits } from '../api/request.ts';
 import { readOperation, type GraphqlOptions } from './graphql-operation.ts';
-import { isGraphqlUpload, serveGraphqlUpload } from './graphql-upload.ts';
+import { readBoundary } from './multipart.ts';
 import type { Handler } from './respond.ts';
 
 /**
  * The short way for what nearly every request is: a POST of JSON with a valid query or mutation, answered as JSON. It is
  * read and written in plain Node, because Yoga's fetch layer costs more than the rest of a small operation together
  * (measured: bench/results/send.md). Whatever is not quite that, Yoga answers: there is one place for refusals.
+ * `upload` takes GraphQL multipart requests.
  */
-export function serveGraphql(options: GraphqlOptions): Handler {
-  const takeUpload = serveGraphqlUpload(options);
+export function serveGraphql(options: GraphqlOptions & { upload: Handler }): Handler {
   return async (request, response) => {
-    if (isGraphqlUpload(request)) return takeUpload(request, response);
+    if (isGraphqlUpload(request)) return options.upload(request, response);
     const mediaType = chooseMediaType(request);
     if (mediaType === null) return options.yoga(request, response);
     const body = await readBody(request);
@@ -22,6 +22,15 @@ export function serveGraphql(options: GraphqlOptions): Handler {
     const answered = body !== null && (await answer(options, { request, response, mediaType, body }));
     if (!answered) await answerByYoga(options, { request, response, body });
   };
+}
+
+/** A form of another site can't send one of these without asking first. */
+const preflightHeaders = ['x-graphql-yoga-csrf', 'apollo-require-preflight', 'graphql-require-preflight'];
+
+/** Whether it is a multipart request as a page of ours sends it; any other form is refused with all that is not JSON. */
+function isGraphqlUpload({ method, headers }: IncomingMessage): boolean {
+  const isForm = method === 'POST' && readBoundary(headers['content-type']) !== null;
+  return isForm && preflightHeaders.some((name) => (headers[name] ?? '') !== '');
 }
 
 const jsonTypes = ['application/json', 'application/graphql-response+json'];
@@ -58,7 +67,7 @@ async function answer(
   if (asked === null || 'errors' in asked) return false;
   const { authorization, 'user-agent': userAgent } = request.headers;
   const context = createContext(services, {
-    viewer: await identifyViewer(services.accounts, authorization),
+    asker: await identifyAsker(services.accounts, authorization),
     userAgent: userAgent ?? null,
   });
   const { operation, variables } = asked;

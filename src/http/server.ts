@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
-import { diskIsFull } from '../graphql/fault.ts';
+import { diskIsFull } from '../api/fault.ts';
 import { acceptsStream } from './accept.ts';
 import { applyCors } from './cors.ts';
 import { type Handler, sendJson } from './respond.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { readConfig } from '../../src/config.ts';
-import { generateKeySet } from '../../src/domain/token-key.ts';
+import { generateKeySet } from '../../src/account/token-key.ts';
 
 test('nothing has to be set', () => {
   expect(readConfig({})).toEqual({

@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '../../src/logger.ts';
 
 function capture(isTTY: boolean) {
   const output = Object.assign(new PassThrough({ encoding: 'utf8' }), { isTTY });

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
 import pg from 'pg';
 import { describe, expect, inject, onTestFinished, test, vi } from 'vitest';
-import { generateKeySet } from '../../src/domain/token-key.ts';
+import { generateKeySet } from '../../src/account/token-key.ts';
 import { createDatabase } from '../support/database.ts';
 import { createDataDir, isPostgres, readPostmaster, runServer } from '../support/server-process.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { generateKeySet } from '../../src/domain/token-key.ts';
+import { generateKeySet } from '../../src/account/token-key.ts';
 import { addMembers, createGroup, insertMessage, keyOf } from '../support/chat.ts';
 import { signUp, type Person } from '../support/client.ts';
 import { expectWhole } from '../support/fault.ts';

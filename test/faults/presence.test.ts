@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { generateKeySet } from '../../src/domain/token-key.ts';
+import { generateKeySet } from '../../src/account/token-key.ts';
 import { createGroup, keyOf } from '../support/chat.ts';
 import { signUp } from '../support/client.ts';
 import { createDatabase } from '../support/database.ts';

@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { findFreePort } from '../../src/database/embedded/server.ts';
-import { generateKeySet } from '../../src/domain/token-key.ts';
+import { findFreePort } from '../../src/postgres/embedded/server.ts';
+import { generateKeySet } from '../../src/account/token-key.ts';
 import { createGroup, insertMessage, keyOf } from '../support/chat.ts';
 import { post, signUp } from '../support/client.ts';
 import { createDatabase } from '../support/database.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { pruneEvents } from '../../src/realtime/retention.ts';
+import { pruneEvents } from '../../src/log/retention.ts';
 import { createGroup, insertMessage, keyOf } from '../support/chat.ts';
 import { signUp, type Person } from '../support/client.ts';
 import { expectWhole, hearMore } from '../support/fault.ts';

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { parseId } from '../../src/graphql/id.ts';
+import { parseId } from '../../src/core/id.ts';
 import type { Data, Person, Variables } from './client.ts';
 import type { TestServer } from './server.ts';
 import { eventOf, matching, type EventStream } from './stream.ts';

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import type { GraphQLFormattedError } from 'graphql';
-import type { TestServer } from './server.ts';
 
 /** What a server answered; `data` is left open, for a test says what it expects of it. */
 // oxlint-disable-next-line typescript/no-explicit-any -- Answers are asserted on, not computed with.
@@ -19,6 +18,16 @@ export type Person = {
   ask: (document: string, variables?: Variables) => Promise<Data>;
   /** The same, for an operation that may fail: returns the whole answer. */
   post: (document: string, variables?: Variables) => Promise<Answer>;
+};
+
+/** What a test asks of a server that it started. */
+export type TestClient = {
+  post: (
+    document: string,
+    variables?: Variables,
+    options?: { token?: string; headers?: Record<string, string> },
+  ) => Promise<Answer>;
+  ask: (document: string, variables?: Variables, token?: string) => Promise<Data>;
 };
 
 /** Runs one operation, as a stock client would. */
@@ -50,7 +59,7 @@ export async function ask(url: string, document: string, variables?: Variables, 
 }
 
 /** Signs somebody up under that name. */
-export async function signUp(server: TestServer, name: string): Promise<Person> {
+export async function signUp(server: TestClient, name: string): Promise<Person> {
   const email = `${name}@example.com`;
   const password = `${name} likes ${randomBytes(6).toString('hex')}`;
   const { signUp: signedIn } = await server.ask(

@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { pino } from 'pino';
-import { prepareCluster } from '../../src/database/embedded/cluster.ts';
-import { endLeftover } from '../../src/database/embedded/leftover.ts';
-import { databaseUrl, findFreePort, startServer } from '../../src/database/embedded/server.ts';
-import { applyMigrations } from '../../src/database/migrations.ts';
+import { prepareCluster } from '../../src/postgres/embedded/cluster.ts';
+import { endLeftover } from '../../src/postgres/embedded/leftover.ts';
+import { databaseUrl, findFreePort, startServer } from '../../src/postgres/embedded/server.ts';
+import { applyMigrations } from '../../src/postgres/migration.ts';
 import type { TestDatabase } from './database.ts';
 
 /** A PostgreSQL that a test may mistreat. All its databases go with it. */

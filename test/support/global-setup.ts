@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { pino } from 'pino';
 import type { TestProject } from 'vitest/node';
-import { applyMigrations } from '../../src/database/migrations.ts';
+import { applyMigrations } from '../../src/postgres/migration.ts';
 import { startPostgres } from './postgres.ts';
 
 declare module 'vitest' {

@@ -2,8 +2,8 @@ import { appendFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { prepareCluster } from '../../src/database/embedded/cluster.ts';
-import { databaseUrl, findFreePort, startServer } from '../../src/database/embedded/server.ts';
+import { prepareCluster } from '../../src/postgres/embedded/cluster.ts';
+import { databaseUrl, findFreePort, startServer } from '../../src/postgres/embedded/server.ts';
 
 /** A PostgreSQL server of this run: `url` is its maintenance database, as the superuser. */
 export type TestPostgres = {

@@ -4,32 +4,27 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { type Overrides, start } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';
-import { generateKeySet } from '../../src/domain/token-key.ts';
-import { createLog } from '../../src/log.ts';
-import { type Answer, ask, type Data, post, type Variables } from './client.ts';
+import { generateKeySet } from '../../src/account/token-key.ts';
+import { createLog } from '../../src/logger.ts';
+import { ask, post, type TestClient } from './client.ts';
 import { createDatabase, type TestDatabase } from './database.ts';
 import { atFileEnd } from './file-end.ts';
 
 /** A whole server on a port of its own. Its database goes with it, unless another server lent it. */
-export type TestServer = AsyncDisposable & {
-  url: string;
-  database: TestDatabase;
-  /** Where it keeps its files; the nodes of one system share it. */
-  dataDir: string;
-  /** Of its access tokens: a process with the same ones is another node. */
-  jwtKeys: string;
-  /** Statements beside the server, as psql would run them. */
-  sql: TestDatabase['sql'];
-  /** What it has logged so far, one parsed line each. */
-  log: Record<string, unknown>[];
-  post: (
-    document: string,
-    variables?: Variables,
-    options?: { token?: string; headers?: Record<string, string> },
-  ) => Promise<Answer>;
-  ask: (document: string, variables?: Variables, token?: string) => Promise<Data>;
-  close: () => Promise<void>;
-};
+export type TestServer = AsyncDisposable &
+  TestClient & {
+    url: string;
+    database: TestDatabase;
+    /** Where it keeps its files; the nodes of one system share it. */
+    dataDir: string;
+    /** Of its access tokens: a process with the same ones is another node. */
+    jwtKeys: string;
+    /** Statements beside the server, as psql would run them. */
+    sql: TestDatabase['sql'];
+    /** What it has logged so far, one parsed line each. */
+    log: Record<string, unknown>[];
+    close: () => Promise<void>;
+  };
 
 export type TestServerOptions = {
   /** Another server's: then the two are nodes of one system. */

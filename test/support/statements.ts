@@ -19,7 +19,7 @@ export async function recordStatements(server: TestServer, work: () => Promise<u
 }
 
 const recorders = new Set<{ url: string; statements: string[] }>();
-const background = /\/src\/(realtime|domain\/live-session)/;
+const background = /\/src\/(log\/|live\/(?!shared-subscription)|account\/live-session)/;
 
 type Connection = { application_name?: string; database?: string };
 type Query = (...args: unknown[]) => unknown;

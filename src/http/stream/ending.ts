@@ -1,4 +1,4 @@
-import type { EndReason } from '../../realtime/listener.ts';
+import type { EndReason } from '../../live/listener.ts';
 
 /** The last result of a subscription that ends for good, by what ended it. */
 export const endPayloads: Record<EndReason, string> = {

@@ -1,4 +1,4 @@
-import type { Batch, Rendering } from '../../graphql/delivery.ts';
+import type { Batch, Rendering } from '../../live/delivery.ts';
 
 /** How results look on the wire. Every string is whole in itself and can stand anywhere between two others. */
 export type Framing = {

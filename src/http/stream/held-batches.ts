@@ -1,4 +1,4 @@
-import { byteLengthOf, type Batch } from '../../graphql/delivery.ts';
+import { byteLengthOf, type Batch } from '../../live/delivery.ts';
 
 /** Past this the log is the better place for what comes. */
 const maxBytes = 256 * 1024;

@@ -1,16 +1,16 @@
-import type { Viewer } from '../../domain/viewer.ts';
-import type { WaitingOperation } from '../../realtime/reservation.ts';
+import type { Asker } from '../../core/asker.ts';
+import type { WaitingOperation } from '../../live/reservation.ts';
 import type { OpenStream } from './open-stream.ts';
 import { startOperation, type OperationServices, type RunningOperation } from './operation.ts';
 import type { GraphqlParams } from './request.ts';
 import { unseal } from './seal.ts';
-import { OperationSink } from './sink.ts';
+import { OperationSink } from './stream-sink.ts';
 
 export type HeldStreamOptions = {
   token: string;
   tokenHash: Buffer;
   stream: OpenStream;
-  viewer: Viewer;
+  asker: Asker;
   server: OperationServices;
   /** Gives an operation's id back. Never rejects. */
   release: (operationId: string) => Promise<void>;
@@ -89,11 +89,11 @@ export class HeldStream {
     { params: sealed, userAgent, afterCursor }: WaitingOperation,
     sink: OperationSink,
   ): Promise<RunningOperation> {
-    const { server, viewer, token } = this.#options;
+    const { server, asker, token } = this.#options;
     // They were checked when they came in.
     const params = unseal(token, sealed) as GraphqlParams;
     const preparation = server.documents.prepare(params.query, params.operationName);
-    const request = { params, preparation, viewer: () => viewer, userAgent, lastEventId: null, askedAt: afterCursor };
+    const request = { params, preparation, asker: () => asker, userAgent, lastEventId: null, askedAt: afterCursor };
     return startOperation(server, request, sink);
   }
 }

@@ -1,4 +1,4 @@
-import type { Viewer } from '../../domain/viewer.ts';
+import type { Asker } from '../../core/asker.ts';
 import type { Connection } from './connection.ts';
 import type { RunningOperation } from './operation.ts';
 import type { EventSubscription } from './subscription.ts';
@@ -11,7 +11,7 @@ const maxBytesBeforeTyping = 16 * 1024;
 
 /** One open response and the operations that write to it: one in distinct connections mode, many in single. */
 export class OpenStream {
-  readonly viewer: Viewer | null;
+  readonly asker: Asker | null;
   readonly connection: Connection;
   readonly operations = new Map<string, RunningOperation>();
   readonly #maxBufferBytes: number;
@@ -21,12 +21,12 @@ export class OpenStream {
   /** `expiresAt`: when the access token is to be counted as run out, in ms; null for a stream that has none. */
   constructor(options: {
     connection: Connection;
-    viewer: Viewer | null;
+    asker: Asker | null;
     maxBufferBytes: number;
     expiresAt: number | null;
   }) {
     this.connection = options.connection;
-    this.viewer = options.viewer;
+    this.asker = options.asker;
     this.#maxBufferBytes = options.maxBufferBytes;
     this.#expiresAt = options.expiresAt;
   }

@@ -6,14 +6,15 @@ import {
   type GraphQLError,
   type GraphQLSchema,
 } from 'graphql';
-import type { Broadcast } from '../../graphql/broadcast.ts';
-import { createContext, type Services } from '../../graphql/context.ts';
-import { refuseTooLarge } from '../../graphql/complexity.ts';
-import { executeOperation } from '../../graphql/execute.ts';
-import type { DocumentCache, Preparation, PreparedOperation } from '../../graphql/document.ts';
-import { EventRequest } from '../../graphql/subscription.ts';
-import type { Viewer } from '../../domain/viewer.ts';
-import type { Realtime } from '../../realtime/realtime.ts';
+import { createContext, type Services } from '../../api/context.ts';
+import { refuseTooLarge } from '../../api/complexity.ts';
+import { executeOperation } from '../../api/execute.ts';
+import type { DocumentCache, Preparation, PreparedOperation } from '../../api/document.ts';
+import { DocumentRenderer, subscriptionKey } from '../../api/event-renderer.ts';
+import { EventRequest } from '../../api/event-request.ts';
+import type { FanOut } from '../../live/fan-out.ts';
+import type { Asker } from '../../core/asker.ts';
+import type { Realtime } from '../../live/realtime.ts';
 import type { GraphqlParams } from './request.ts';
 import type { Sink } from './sink.ts';
 import type { ReplayLimits } from './replay-budget.ts';
@@ -23,11 +24,11 @@ import { EventSubscription } from './subscription.ts';
 export type OperationServices = {
   schema: GraphQLSchema;
   documents: DocumentCache;
-  broadcast: Broadcast;
+  fanOut: FanOut;
   realtime: Realtime;
   services: Services;
   replayLimits: ReplayLimits;
-  /** What a client may learn of an error; see graphql/fault.ts. */
+  /** What a client may learn of an error; see api/fault.ts. */
   mask: (error: unknown) => GraphQLError;
 };
 
@@ -35,7 +36,7 @@ export type OperationServices = {
 export type OperationRequest = {
   params: GraphqlParams;
   preparation: Preparation;
-  viewer: () => Viewer | null;
+  asker: () => Asker | null;
   userAgent: string | null;
   /** Stands for `after`: what a reconnecting EventSource says it saw last. */
   lastEventId: string | null;
@@ -57,8 +58,8 @@ export async function startOperation(
 ): Promise<RunningOperation> {
   const { preparation } = request;
   if ('errors' in preparation) return finish(sink, maskAll(server, { errors: preparation.errors }));
-  const { viewer, userAgent, lastEventId, askedAt } = request;
-  const context = createContext(server.services, { viewer, userAgent, lastEventId, askedAt });
+  const { asker, userAgent, lastEventId, askedAt } = request;
+  const context = createContext(server.services, { asker, userAgent, lastEventId, askedAt });
   const args: ExecutionArgs = {
     schema: server.schema,
     document: preparation.document,
@@ -82,20 +83,23 @@ async function subscribe(
   const source = await createSource(server, { args, sink });
   if (!(Symbol.asyncIterator in source)) return finish(sink, maskAll(server, source));
   if (!(source instanceof EventRequest)) throw new Error('a subscription without events');
-  const { broadcast } = server;
-  const { document, operation } = preparation;
+  const { fanOut, schema, services, realtime } = server;
   const variables = args.variableValues ?? {};
   const refusal = refuseTooLarge(server.schema, preparation, variables);
   if (refusal !== null) return finish(sink, maskAll(server, { errors: [refusal] }));
-  const group = broadcast.join(document, operation, variables);
+  const shared = fanOut.join(
+    subscriptionKey(preparation, variables),
+    (isWanted) =>
+      new DocumentRenderer({ ...preparation, schema, services, variables, isWanted, report: realtime.report }),
+  );
   const subscription = new EventSubscription({
     ...server,
     request: source,
-    group,
+    shared,
     sink,
   });
   if (!sink.isOpen) {
-    broadcast.leave(group);
+    fanOut.leave(shared);
     return done;
   }
   void subscription.open();
@@ -107,7 +111,7 @@ async function subscribe(
       if (!isOpen) return;
       isOpen = false;
       subscription.close();
-      broadcast.leave(group);
+      fanOut.leave(shared);
     },
   };
 }

@@ -1,4 +1,4 @@
-import { byteLengthOf, type Rendering } from '../../graphql/delivery.ts';
+import { byteLengthOf, type Rendering } from '../../live/delivery.ts';
 import type { Sink } from './sink.ts';
 
 /** How many events are read at a time. */

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Viewer } from '../../domain/viewer.ts';
-import type { Receiver } from '../../graphql/delivery.ts';
-import type { Group } from '../../graphql/group.ts';
+import type { Asker } from '../../core/asker.ts';
+import type { Receiver } from '../../live/delivery.ts';
+import type { SharedSubscription } from '../../live/shared-subscription.ts';
 import { addressOf } from './address.ts';
 import { Connection, WriteQueue } from './connection.ts';
 import type { Framing } from './framing.ts';
@@ -29,7 +29,7 @@ export type Opening = {
   request: IncomingMessage;
   response: ServerResponse;
   framing: Framing;
-  viewer: Viewer | null;
+  asker: Asker | null;
   expires: boolean;
   onClose?: () => void;
 };
@@ -66,13 +66,13 @@ export class StreamRegistry {
    * Answers the request with an open stream. Throws HttpError when its session or address has as many as it may, and
    * when the server began to drain while it was prepared.
    */
-  open({ request, response, framing, viewer, expires, onClose }: Opening): OpenStream {
+  open({ request, response, framing, asker, expires, onClose }: Opening): OpenStream {
     this.admit();
-    const release = this.#take(viewer, addressOf(request, this.#options.trustedProxies));
+    const release = this.#take(asker, addressOf(request, this.#options.trustedProxies));
     const stream = new OpenStream({
-      viewer,
+      asker,
       maxBufferBytes: this.#options.maxBufferBytes,
-      expiresAt: viewer !== null && expires ? expiryOf(viewer) : null,
+      expiresAt: asker !== null && expires ? expiryOf(asker) : null,
       connection: new Connection({
         request,
         response,
@@ -107,10 +107,10 @@ export class StreamRegistry {
   }
 
   /** A place for one more stream of this session and this address; the result gives it back. */
-  #take(viewer: Viewer | null, address: string): () => void {
+  #take(asker: Asker | null, address: string): () => void {
     const releaseAddress = this.#perAddress.take(address);
     try {
-      const releaseSession = viewer === null ? () => undefined : this.#perSession.take(String(viewer.sessionId));
+      const releaseSession = asker === null ? () => undefined : this.#perSession.take(String(asker.sessionId));
       return () => {
         releaseAddress();
         releaseSession();
@@ -125,12 +125,12 @@ export class StreamRegistry {
   #sweep(): void {
     const { times } = this.#options;
     const now = performance.now();
-    const quiet = new Map<Group, Receiver[]>();
+    const quiet = new Map<SharedSubscription, Receiver[]>();
     for (const stream of this.#streams) {
       stream.lookAfter(now, times);
       for (const subscription of stream.quietSubscriptions(now - times.cursorRefresh)) {
-        const receivers = quiet.get(subscription.channel);
-        if (receivers === undefined) quiet.set(subscription.channel, [subscription]);
+        const receivers = quiet.get(subscription.outlet);
+        if (receivers === undefined) quiet.set(subscription.outlet, [subscription]);
         else receivers.push(subscription);
       }
     }
@@ -139,7 +139,7 @@ export class StreamRegistry {
   }
 }
 
-function expiryOf(viewer: Viewer): number {
-  const expiresAt = viewer.expiresAt.getTime();
+function expiryOf(asker: Asker): number {
+  const expiresAt = asker.expiresAt.getTime();
   return expiresAt - Math.random() * Math.min(maxExpirySpreadMs, Math.max(0, expiresAt - Date.now()) / 2);
 }

@@ -1,4 +1,4 @@
-import { byteLengthOf, type Rendering } from '../../graphql/delivery.ts';
+import { byteLengthOf, type Rendering } from '../../live/delivery.ts';
 
 /** What a replay may bring before the client had better fetch anew; 0 is no limit. */
 export type ReplayLimits = { maxEvents: number; maxBytes: number };

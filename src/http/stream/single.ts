@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { OperationTypeNode } from 'graphql';
-import type { Viewer } from '../../domain/viewer.ts';
-import { requestLimits } from '../../graphql/request.ts';
-import { hashToken, type AddRefusal, type Reservations } from '../../realtime/reservation.ts';
-import type { Report } from '../../report.ts';
+import type { Asker } from '../../core/asker.ts';
+import { requestLimits } from '../../api/request.ts';
+import { hashToken, type AddRefusal, type Reservations } from '../../live/reservation.ts';
+import type { Report } from '../../core/report.ts';
 import { eventStream } from './framing.ts';
 import { HeldStream } from './held-stream.ts';
 import type { OperationServices } from './operation.ts';
@@ -16,7 +16,7 @@ const pollMs = 2_000;
 const pollsPerBeat = 5;
 
 /** Whose stream a request is about. */
-type Owner = { token: string; viewer: Viewer };
+type Owner = { token: string; asker: Asker };
 
 /**
  * Single connection mode of graphql-sse: PUT reserves a stream, GET opens it, POST gives it an operation, DELETE takes
@@ -65,24 +65,24 @@ export class SingleConnections {
   }
 
   /** PUT: 201 with the token as text. */
-  async reserve(request: IncomingMessage, response: ServerResponse, viewer: Viewer): Promise<void> {
+  async reserve(request: IncomingMessage, response: ServerResponse, asker: Asker): Promise<void> {
     if (!accepts(request.headers.accept, ['text/plain', 'text/*', '*/*'])) {
       throw new HttpError(406, 'The token is sent as text/plain.');
     }
-    const token = await this.#reservations.reserve(viewer.sessionId);
+    const token = await this.#reservations.reserve(asker.sessionId);
     if (token === null) throw tooMany('Too many open streams: MAX_STREAMS_PER_SESSION is reached.');
     response.writeHead(201, { 'content-type': 'text/plain; charset=utf-8' }).end(token);
   }
 
   /** Whether this session has such a stream, and whether it is open. */
-  find(token: string, viewer: Viewer): Promise<'RESERVED' | 'OPEN' | null> {
-    return this.#reservations.find(hashToken(token), viewer.sessionId);
+  find(token: string, asker: Asker): Promise<'RESERVED' | 'OPEN' | null> {
+    return this.#reservations.find(hashToken(token), asker.sessionId);
   }
 
   /** GET with a token: the open stream. 409 when it is open already. */
-  async open(request: IncomingMessage, response: ServerResponse, { token, viewer }: Owner): Promise<void> {
+  async open(request: IncomingMessage, response: ServerResponse, { token, asker }: Owner): Promise<void> {
     const tokenHash = hashToken(token);
-    if (!(await this.#reservations.open(tokenHash, viewer.sessionId))) {
+    if (!(await this.#reservations.open(tokenHash, asker.sessionId))) {
       throw new HttpError(409, 'The stream is open already.');
     }
     const key = tokenHash.toString('hex');
@@ -91,7 +91,7 @@ export class SingleConnections {
         request,
         response,
         framing: eventStream,
-        viewer,
+        asker,
         expires: true,
         onClose: () => {
           this.#held.delete(key);
@@ -99,7 +99,7 @@ export class SingleConnections {
         },
       });
       const release = (operationId: string) => this.#settle(() => this.#reservations.remove(tokenHash, operationId));
-      const held = new HeldStream({ token, tokenHash, stream, viewer, server: this.#server, release });
+      const held = new HeldStream({ token, tokenHash, stream, asker, server: this.#server, release });
       this.#held.set(key, held);
       this.#lookAt([held]);
     } catch (error) {
@@ -112,16 +112,16 @@ export class SingleConnections {
   async add(
     request: IncomingMessage,
     response: ServerResponse,
-    { token, viewer, url }: Owner & { url: URL },
+    { token, asker, url }: Owner & { url: URL },
   ): Promise<void> {
     if (!accepts(request.headers.accept, ['application/json', 'application/*', '*/*'])) {
       throw new HttpError(406, 'Answers are sent as application/json.');
     }
-    const { params, operationId } = await this.#readOperation(request, { token, viewer, url });
+    const { params, operationId } = await this.#readOperation(request, { token, asker, url });
     const tokenHash = hashToken(token);
     const userAgent = request.headers['user-agent']?.slice(0, 256) ?? null;
     const operation = { tokenHash, operationId, params: seal(token, params), afterCursor: null, userAgent };
-    const added = await this.#reservations.add(operation, viewer.sessionId);
+    const added = await this.#reservations.add(operation, asker.sessionId);
     if (typeof added === 'string') throw refuse(added);
     const cursor = await this.#server.realtime.readCursor();
     const isReady =
@@ -132,8 +132,8 @@ export class SingleConnections {
   }
 
   /** DELETE with an operation id: 200, whether it was there or not. */
-  async cancel(response: ServerResponse, { token, viewer, url }: Owner & { url: URL }): Promise<void> {
-    if ((await this.find(token, viewer)) === null) throw refuse('UNKNOWN_STREAM');
+  async cancel(response: ServerResponse, { token, asker, url }: Owner & { url: URL }): Promise<void> {
+    if ((await this.find(token, asker)) === null) throw refuse('UNKNOWN_STREAM');
     await this.#reservations.remove(hashToken(token), readOperationId(url.searchParams.get('operationId')));
     response.writeHead(200).end();
   }
@@ -141,7 +141,7 @@ export class SingleConnections {
   /** What is wrong with the request is told at once; what fails in executing it comes on the stream. */
   async #readOperation(
     request: IncomingMessage,
-    { token, viewer, url }: Owner & { url: URL },
+    { token, asker, url }: Owner & { url: URL },
   ): Promise<{ params: GraphqlParams; operationId: string }> {
     try {
       const params = await readParams(request, url, requestLimits.maxBodyBytes);
@@ -150,7 +150,7 @@ export class SingleConnections {
       return { params, operationId };
     } catch (error) {
       // Without a stream nothing else about the request matters.
-      if (error instanceof HttpError && (await this.find(token, viewer)) === null) throw refuse('UNKNOWN_STREAM');
+      if (error instanceof HttpError && (await this.find(token, asker)) === null) throw refuse('UNKNOWN_STREAM');
       throw error;
     }
   }

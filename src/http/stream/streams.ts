@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { OperationTypeNode, type ExecutionResult, type GraphQLError, type GraphQLSchema } from 'graphql';
-import type { Viewer } from '../../domain/viewer.ts';
+import type { Asker } from '../../core/asker.ts';
 import { Unauthenticated } from '../../errors.ts';
-import { Broadcast } from '../../graphql/broadcast.ts';
-import { createContext, identifyStreamViewer, identifyViewer, type Services } from '../../graphql/context.ts';
-import type { DocumentCache, Preparation } from '../../graphql/document.ts';
-import { executeOperation } from '../../graphql/execute.ts';
-import { requestLimits } from '../../graphql/request.ts';
-import type { Realtime } from '../../realtime/realtime.ts';
+import { createContext, identifyStreamAsker, identifyAsker, type Services } from '../../api/context.ts';
+import type { DocumentCache, Preparation } from '../../api/document.ts';
+import { executeOperation } from '../../api/execute.ts';
+import { requestLimits } from '../../api/request.ts';
+import { FanOut } from '../../live/fan-out.ts';
+import type { Realtime } from '../../live/realtime.ts';
 import { acceptsStream, findJsonBeforeStream } from '../accept.ts';
 import { sendJson } from '../respond.ts';
 import type { StreamTimes } from './open-stream.ts';
@@ -16,7 +16,7 @@ import { startOperation, type OperationServices } from './operation.ts';
 import { StreamRegistry } from './registry.ts';
 import { chooseFraming, HttpError, readParams, type GraphqlParams } from './request.ts';
 import { SingleConnections } from './single.ts';
-import { DistinctSink } from './sink.ts';
+import { DistinctSink } from './stream-sink.ts';
 import type { ReplayLimits } from './replay-budget.ts';
 
 const singlePath = '/graphql/stream';
@@ -64,7 +64,7 @@ export class Streams {
       realtime,
       mask: options.mask,
       documents: options.documents,
-      broadcast: new Broadcast({ schema, services, epoch: () => realtime.epoch(), report: realtime.report }),
+      fanOut: new FanOut({ epoch: () => realtime.epoch(), report: realtime.report }),
       replayLimits: limits.replay,
     };
     this.#registry = new StreamRegistry({
@@ -123,28 +123,28 @@ export class Streams {
       throw new HttpError(405, `Use ${allowed.join(', ')}.`, { headers: { allow: allowed.join(', ') } });
     }
     const streamToken = isSinglePath && method === 'GET' ? url.searchParams.get('streamToken') : null;
-    const viewer = await this.#identify(request, streamToken);
-    if (method === 'PUT') return this.#single.reserve(request, response, demand(viewer));
+    const asker = await this.#identify(request, streamToken);
+    if (method === 'PUT') return this.#single.reserve(request, response, demand(asker));
     const token = isSinglePath ? readToken(request, url) : null;
     if (method === 'DELETE') {
       if (token === null) throw new HttpError(404, 'There is no such stream.', { code: 'NOT_FOUND' });
-      return this.#single.cancel(response, { token, viewer: demand(viewer), url });
+      return this.#single.cancel(response, { token, asker: demand(asker), url });
     }
     if (token !== null && !acceptsStream(request.headers.accept)) {
       if (streamToken !== null) throw refuseStreamToken();
-      return this.#single.add(request, response, { token, viewer: demand(viewer), url });
+      return this.#single.add(request, response, { token, asker: demand(asker), url });
     }
-    if (token !== null && (await this.#single.find(token, demand(viewer))) !== null) {
-      return this.#single.open(request, response, { token, viewer: demand(viewer) });
+    if (token !== null && (await this.#single.find(token, demand(asker))) !== null) {
+      return this.#single.open(request, response, { token, asker: demand(asker) });
     }
-    return this.#openDistinct(request, response, { viewer, url, isByStreamToken: streamToken !== null });
+    return this.#openDistinct(request, response, { asker, url, isByStreamToken: streamToken !== null });
   }
 
   /** One operation, one response. */
   async #openDistinct(
     request: IncomingMessage,
     response: ServerResponse,
-    { viewer, url, isByStreamToken }: { viewer: () => Viewer | null; url: URL; isByStreamToken: boolean },
+    { asker, url, isByStreamToken }: { asker: () => Asker | null; url: URL; isByStreamToken: boolean },
   ): Promise<void> {
     const framing = chooseFraming(request.headers.accept);
     if (framing === null) throw new HttpError(406, 'Streams are sent as text/event-stream.');
@@ -157,14 +157,14 @@ export class Streams {
     if (isByStreamToken && kind !== null && kind !== OperationTypeNode.SUBSCRIPTION) throw refuseStreamToken();
     const jsonType = url.pathname === singlePath ? null : findJsonBeforeStream(request.headers.accept);
     if (jsonType !== null && kind !== OperationTypeNode.SUBSCRIPTION) {
-      return this.#answerOnce(request, response, { params, preparation, viewer, jsonType });
+      return this.#answerOnce(request, response, { params, preparation, asker, jsonType });
     }
     const stream = this.#registry.open({
       request,
       response,
       framing,
       // A subscription with a token that isn't good is refused before it opens, so that its client comes back with another.
-      viewer: kind === OperationTypeNode.SUBSCRIPTION ? refuseBad(viewer) : ifGood(viewer),
+      asker: kind === OperationTypeNode.SUBSCRIPTION ? refuseBad(asker) : ifGood(asker),
       expires: !isByStreamToken,
     });
     const operation = await startOperation(
@@ -172,7 +172,7 @@ export class Streams {
       {
         params,
         preparation,
-        viewer,
+        asker,
         userAgent: request.headers['user-agent'] ?? null,
         lastEventId: readLastEventId(request),
         askedAt: null,
@@ -186,11 +186,11 @@ export class Streams {
   async #answerOnce(
     request: IncomingMessage,
     response: ServerResponse,
-    asked: { params: GraphqlParams; preparation: Preparation; viewer: () => Viewer | null; jsonType: string },
+    asked: { params: GraphqlParams; preparation: Preparation; asker: () => Asker | null; jsonType: string },
   ): Promise<void> {
     const { schema, mask } = this.#server;
-    const { params, preparation, viewer, jsonType } = asked;
-    const context = createContext(this.#services, { viewer, userAgent: request.headers['user-agent'] ?? null });
+    const { params, preparation, asker, jsonType } = asked;
+    const context = createContext(this.#services, { asker, userAgent: request.headers['user-agent'] ?? null });
     const result: ExecutionResult =
       'errors' in preparation
         ? { errors: preparation.errors.map((error) => mask(error)) }
@@ -201,10 +201,10 @@ export class Streams {
   }
 
   /** Who asks: by the `Authorization` header or, where a browser's EventSource can send none, by a token in the URL. */
-  #identify(request: IncomingMessage, streamToken: string | null): Promise<() => Viewer | null> {
+  #identify(request: IncomingMessage, streamToken: string | null): Promise<() => Asker | null> {
     const { accounts } = this.#services;
-    if (streamToken !== null) return identifyStreamViewer(accounts, streamToken);
-    return identifyViewer(accounts, request.headers.authorization);
+    if (streamToken !== null) return identifyStreamAsker(accounts, streamToken);
+    return identifyAsker(accounts, request.headers.authorization);
   }
 }
 
@@ -213,9 +213,9 @@ function refuseStreamToken(): HttpError {
 }
 
 /** Who it is; 401 for a token that isn't good. */
-function refuseBad(viewer: () => Viewer | null): Viewer | null {
+function refuseBad(asker: () => Asker | null): Asker | null {
   try {
-    return viewer();
+    return asker();
   } catch (error) {
     if (!(error instanceof Unauthenticated)) throw error;
     throw new HttpError(401, error.message, { code: 'UNAUTHENTICATED' });
@@ -223,9 +223,9 @@ function refuseBad(viewer: () => Viewer | null): Viewer | null {
 }
 
 /** Who it is; nobody in particular with a token that isn't good, which the operation itself may refuse. */
-function ifGood(viewer: () => Viewer | null): Viewer | null {
+function ifGood(asker: () => Asker | null): Asker | null {
   try {
-    return viewer();
+    return asker();
   } catch (error) {
     if (!(error instanceof Unauthenticated)) throw error;
     return null;
@@ -233,8 +233,8 @@ function ifGood(viewer: () => Viewer | null): Viewer | null {
 }
 
 /** Somebody who is signed in; 401 for anybody else. */
-function demand(viewer: () => Viewer | null): Viewer {
-  const known = refuseBad(viewer);
+function demand(asker: () => Asker | null): Asker {
+  const known = refuseBad(asker);
   if (known === null) {
     throw new HttpError(401, 'This needs an access token: send `Authorization: Bearer …`.', {
       code: 'UNAUTHENTICATED',

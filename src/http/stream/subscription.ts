@@ -1,14 +1,12 @@
-import type { Viewer } from '../../domain/viewer.ts';
-import type { Batch, Receiver, Rendering } from '../../graphql/delivery.ts';
-import type { Group } from '../../graphql/group.ts';
-import type { EventValue } from '../../graphql/event-subject.ts';
-import { createLoaders } from '../../graphql/loaders.ts';
-import type { EventRequest } from '../../graphql/subscription.ts';
-import { formatCursor } from '../../realtime/cursor.ts';
-import type { EndReason } from '../../realtime/listener.ts';
-import type { MissedStretch, Range, Stretch } from '../../realtime/log.ts';
-import type { Realtime } from '../../realtime/realtime.ts';
-import type { Services } from '../../graphql/context.ts';
+import type { Asker } from '../../core/asker.ts';
+import type { EventRequest } from '../../api/event-request.ts';
+import type { Batch, Receiver, Rendering } from '../../live/delivery.ts';
+import type { StreamNotice } from '../../live/notice.ts';
+import type { SharedSubscription } from '../../live/shared-subscription.ts';
+import { formatCursor } from '../../log/cursor.ts';
+import type { EndReason } from '../../live/listener.ts';
+import type { MissedStretch, Range, Stretch } from '../../log/event-log.ts';
+import type { Realtime } from '../../live/realtime.ts';
 import { endPayloads } from './ending.ts';
 import { HeldBatches } from './held-batches.ts';
 import { ReplayBudget, ResetNeeded, type ReplayLimits } from './replay-budget.ts';
@@ -17,10 +15,9 @@ import type { Sink } from './sink.ts';
 
 export type SubscriptionOptions = {
   request: EventRequest;
-  group: Group;
+  shared: SharedSubscription;
   sink: Sink;
   realtime: Realtime;
-  services: Services;
   replayLimits: ReplayLimits;
 };
 
@@ -34,11 +31,11 @@ type State = 'CATCHING_UP' | 'LIVE' | 'OVER';
  * goes back to the log in the same way, at the pace at which its socket drains.
  */
 export class EventSubscription implements Receiver {
-  readonly viewer: Viewer;
+  readonly asker: Asker;
   readonly userId: bigint;
   readonly sessionId: bigint;
   readonly chatId: bigint | null;
-  readonly channel: Group;
+  readonly outlet: SharedSubscription;
   isPublicReader: boolean;
   readonly #options: SubscriptionOptions;
   #state: State = 'CATCHING_UP';
@@ -52,12 +49,12 @@ export class EventSubscription implements Receiver {
 
   constructor(options: SubscriptionOptions) {
     this.#options = options;
-    this.viewer = options.request.viewer;
-    this.userId = this.viewer.userId;
-    this.sessionId = this.viewer.sessionId;
+    this.asker = options.request.asker;
+    this.userId = this.asker.userId;
+    this.sessionId = this.asker.sessionId;
     this.chatId = options.request.chatId;
     this.isPublicReader = options.request.isPublic;
-    this.channel = options.group;
+    this.outlet = options.shared;
     this.#replayed = new ReplayBudget(options.replayLimits);
   }
 
@@ -250,9 +247,9 @@ export class EventSubscription implements Receiver {
   }
 
   async #renderStretch({ events }: Stretch): Promise<Rendering[]> {
-    const { group, services } = this.#options;
-    const loaders = createLoaders(services.db);
-    const rendered = await Promise.all(events.map((event) => group.render(event, this.viewer, loaders)));
+    const { shared } = this.#options;
+    const loaders = shared.newLoaders();
+    const rendered = await Promise.all(events.map((event) => shared.render(event, this.asker, loaders)));
     return rendered.filter((rendering) => rendering !== null);
   }
 
@@ -270,8 +267,8 @@ export class EventSubscription implements Receiver {
     this.#replayed.restart();
   }
 
-  async #renderNotice(value: EventValue, id: bigint): Promise<Batch> {
-    const rendering = await this.#repeat(() => this.#options.group.renderNotice(value, id, this.viewer));
+  async #renderNotice(notice: StreamNotice, id: bigint): Promise<Batch> {
+    const rendering = await this.#repeat(() => this.#options.shared.renderNotice(notice, id, this.asker));
     return { renderings: [rendering], encodings: new Map() };
   }
 

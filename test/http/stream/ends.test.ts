@@ -1,6 +1,6 @@
 import { decodeJwt, SignJWT } from 'jose';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { generateKeySet, parseKeySet } from '../../../src/domain/token-key.ts';
+import { generateKeySet, parseKeySet } from '../../../src/account/token-key.ts';
 import {
   addMembers,
   createGroup,

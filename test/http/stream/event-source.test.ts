@@ -1,6 +1,6 @@
 import { decodeJwt, SignJWT } from 'jose';
 import { beforeAll, expect, test } from 'vitest';
-import { generateKeySet, parseKeySet } from '../../../src/domain/token-key.ts';
+import { generateKeySet, parseKeySet } from '../../../src/account/token-key.ts';
 import { createGroup, insertMessage } from '../../support/chat.ts';
 import { signUp, type Data, type Person } from '../../support/client.ts';
 import { createDatabase } from '../../support/database.ts';

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { decodeJwt, SignJWT } from 'jose';
 import { expect, onTestFinished, test } from 'vitest';
-import { generateKeySet, parseKeySet } from '../../../src/domain/token-key.ts';
+import { generateKeySet, parseKeySet } from '../../../src/account/token-key.ts';
 import { createGroup, say } from '../../support/chat.ts';
 import { signUp, type Person } from '../../support/client.ts';
 import { startServer } from '../../support/server.ts';

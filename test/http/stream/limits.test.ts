@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { expect, test, vi } from 'vitest';
 import { addressOf } from '../../../src/http/stream/address.ts';
-import { generateKeySet } from '../../../src/domain/token-key.ts';
+import { generateKeySet } from '../../../src/account/token-key.ts';
 import { createGroup, insertMessage } from '../../support/chat.ts';
 import { signUp, type Person } from '../../support/client.ts';
 import { startServer } from '../../support/server.ts';

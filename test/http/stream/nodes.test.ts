@@ -1,5 +1,5 @@
 import { createClient } from 'graphql-sse';
-import { generateKeySet } from '../../../src/domain/token-key.ts';
+import { generateKeySet } from '../../../src/account/token-key.ts';
 import pg from 'pg';
 import { beforeAll, expect, test, vi } from 'vitest';
 import { openBalancer } from '../../support/balancer.ts';

@@ -1,0 +1,40 @@
+import { deleteAccount } from './account-deletion.ts';
+import { InvalidCredentials, InvalidInput } from '../errors.ts';
+import { builder } from '../api/builder.ts';
+import { requireAsker } from '../api/context.ts';
+import { encodeId } from '../core/id.ts';
+
+const ErasedMessagesRef = builder.enumType('ErasedMessages', {
+  values: {
+    KEEP: { description: 'They stay, under no name: `sender` is null.' },
+    DELETE: { description: 'They go, as by deleteMessage.' },
+  },
+});
+
+const AccountGone = builder.objectRef<{ userId: bigint }>('AccountGone').implement({
+  description: 'An account that is no more.',
+  fields: (t) => ({ userId: t.id({ resolve: ({ userId }) => encodeId('User', userId) }) }),
+});
+
+builder.mutationField('deleteAccount', (t) =>
+  t.field({
+    type: AccountGone,
+    description: `Erases the viewer's account, for good: all its sessions end, its name and address are free again. What is left
+(memberships, reactions, files, messages) follows within moments, or longer where there is much of it. Chats that the viewer
+owned alone pass to whoever has been there longest, of the admins if there are any; a single chat stays with the other
+person.`,
+    errors: { types: [InvalidInput, InvalidCredentials] },
+    args: {
+      password: t.arg.string({ required: true }),
+      messages: t.arg({ type: ErasedMessagesRef, required: true, defaultValue: 'KEEP' }),
+    },
+    resolve: async (_, { password, messages }, context) => {
+      const asker = requireAsker(context);
+      await deleteAccount(context.accounts, asker, { password, messages });
+      context.continueDeletions();
+      // What else this operation asks for is asked by nobody.
+      context.asker = () => null;
+      return { userId: asker.userId };
+    },
+  }),
+);

@@ -1,0 +1,102 @@
+import { ViewerRef } from './viewer.ref.ts';
+import { changePassword, maxEmailLength, signIn, signUp } from './account.ts';
+import { maxPasswordLength, minPasswordLength } from './password.ts';
+import { refreshSession, type SignedIn } from './session.ts';
+import { maxNameLength } from '../core/text.ts';
+import { Conflict, InvalidCredentials, InvalidInput } from '../errors.ts';
+import { builder } from '../api/builder.ts';
+import { requireAsker, type Context } from '../api/context.ts';
+
+const SignedInRef = builder.objectRef<SignedIn>('SignedIn').implement({
+  fields: (t) => ({
+    accessToken: t.exposeString('accessToken', { description: 'JWT for `Authorization: Bearer`, short-lived.' }),
+    accessTokenExpiresAt: t.expose('accessTokenExpiresAt', { type: 'DateTime' }),
+    refreshToken: t.exposeString('refreshToken', {
+      description: 'Opaque and good for one use: refreshSession returns the next one.',
+    }),
+    viewer: t.field({ type: ViewerRef, resolve: ({ asker }) => ({ asker }) }),
+  }),
+});
+
+const SignUpInput = builder.inputType('SignUpInput', {
+  fields: (t) => ({
+    username: t.string({
+      required: true,
+      description:
+        `Unique without regard to case. Up to ${maxNameLength} letters (a to z), digits, \`_\`, \`.\` and \`-\`, ` +
+        'beginning and ending with none of the last two.',
+    }),
+    email: t.string({
+      required: true,
+      description: `Unique without regard to case. Up to ${maxEmailLength} characters.`,
+    }),
+    password: t.string({
+      required: true,
+      description: `${minPasswordLength} to ${maxPasswordLength} characters, and none of the most common passwords.`,
+    }),
+    displayName: t.string({ description: `One line of up to ${maxNameLength} characters.` }),
+  }),
+});
+
+const SignInInput = builder.inputType('SignInInput', {
+  fields: (t) => ({ email: t.string({ required: true }), password: t.string({ required: true }) }),
+});
+
+const ChangePasswordInput = builder.inputType('ChangePasswordInput', {
+  fields: (t) => ({
+    currentPassword: t.string({ required: true }),
+    newPassword: t.string({
+      required: true,
+      description: `${minPasswordLength} to ${maxPasswordLength} characters, and none of the most common passwords.`,
+    }),
+  }),
+});
+
+builder.mutationFields((t) => ({
+  signUp: t.field({
+    type: SignedInRef,
+    errors: { types: [InvalidInput, Conflict] },
+    args: { input: t.arg({ type: SignUpInput, required: true }) },
+    resolve: async (_, { input }, context) =>
+      continueAs(
+        context,
+        await signUp(context.accounts, {
+          ...input,
+          displayName: input.displayName ?? null,
+          userAgent: context.userAgent,
+        }),
+      ),
+  }),
+  signIn: t.field({
+    type: SignedInRef,
+    errors: { types: [InvalidInput, InvalidCredentials] },
+    args: { input: t.arg({ type: SignInInput, required: true }) },
+    resolve: async (_, { input }, context) =>
+      continueAs(context, await signIn(context.accounts, { ...input, userAgent: context.userAgent })),
+  }),
+  refreshSession: t.field({
+    type: SignedInRef,
+    description: 'Needs no access token; one that has expired does no harm.',
+    errors: { types: [InvalidCredentials] },
+    args: { refreshToken: t.arg.string({ required: true }) },
+    resolve: async (_, { refreshToken }, context) =>
+      continueAs(context, await refreshSession(context.accounts, refreshToken)),
+  }),
+  changePassword: t.field({
+    type: SignedInRef,
+    description: "Ends all the viewer's other sessions, and returns the next pair of tokens for this one.",
+    errors: { types: [InvalidInput, InvalidCredentials] },
+    args: { input: t.arg({ type: ChangePasswordInput, required: true }) },
+    resolve: async (_, { input }, context) =>
+      continueAs(context, await changePassword(context.accounts, requireAsker(context), input)),
+  }),
+}));
+
+/**
+ * From here on the operation goes on as the person who has just signed in: all that stands under `SignedIn.viewer` asks
+ * the context who the viewer is. Mutations run one after the other, each with all that is selected under it.
+ */
+function continueAs(context: Context, signedIn: SignedIn): SignedIn {
+  context.asker = () => signedIn.asker;
+  return signedIn;
+}

@@ -1,0 +1,218 @@
+import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
+import { Conflict, InvalidCredentials, InvalidInput, Unauthenticated, type FieldError } from '../errors.ts';
+import { findCredentials, lockCredentials, verifyGuess } from './credentials.ts';
+import { LiveSessions } from './live-session.ts';
+import { checkGivenPassword, checkNewPassword, PasswordHasher, type Argon2Cost } from './password.ts';
+import { RateLimit } from '../core/rate-limit.ts';
+import { generateRefreshToken, hashRefreshToken } from './refresh-token.ts';
+import { handOver, openSession, type OpenedSession, type Sessions, type SignedIn } from './session.ts';
+import { maxNameLength, readLine } from '../core/text.ts';
+import { AccessTokens } from './token.ts';
+import type { AccessTokenKeys } from './token-key.ts';
+import type { Asker } from '../core/asker.ts';
+
+/** What the verbs of accounts and sessions need. */
+export type Accounts = Sessions & {
+  keys: AccessTokenKeys;
+  passwords: PasswordHasher;
+  guesses: RateLimit;
+  profileChanges: RateLimit;
+  presenceChanges: RateLimit;
+};
+
+export const maxEmailLength = 254;
+
+/** What a stranger sends to get an account. */
+export type SignUp = {
+  username: string;
+  email: string;
+  password: string;
+  displayName: string | null;
+  userAgent: string | null;
+};
+
+/** How one gets back in; `userAgent` names the device in the list of sessions. */
+export type SignIn = { email: string; password: string; userAgent: string | null };
+
+/** Sets up what the verbs share. `argon2` is what a password hash costs: OWASP's figures unless a test wants it cheap. */
+export function createAccounts(options: { db: Db; keys: AccessTokenKeys; argon2?: Argon2Cost }): Accounts {
+  return {
+    db: options.db,
+    keys: options.keys,
+    tokens: new AccessTokens(options.keys),
+    sessions: new LiveSessions(options.db),
+    passwords: new PasswordHasher(options.argon2),
+    // Whoever guesses at one account's password gets ten wrong in a quarter of an hour, wherever they ask from.
+    guesses: new RateLimit({
+      count: 10,
+      windowMs: 15 * 60_000,
+      maxKeys: 100_000,
+      message: 'Too many wrong passwords for this account.',
+    }),
+    // Everybody who shares a chat with a person hears of each change.
+    profileChanges: new RateLimit({
+      count: 20,
+      windowMs: 60_000,
+      maxKeys: 100_000,
+      message: 'This profile is changed too often.',
+    }),
+    // So they do when a device is looked at or not.
+    presenceChanges: new RateLimit({
+      count: 60,
+      windowMs: 60_000,
+      maxKeys: 100_000,
+      message: 'This device says too often whether it is looked at.',
+    }),
+    // An honest device refreshes once in a quarter of an hour; every refresh leaves a row behind.
+    refreshes: new RateLimit({
+      count: 60,
+      windowMs: 15 * 60_000,
+      maxKeys: 100_000,
+      message: 'This session is refreshed too often.',
+    }),
+  };
+}
+
+/**
+ * Whose token stands in the `Authorization` header; null when there is no header.
+ * Throws Unauthenticated for a token that is not good (any more), or whose session has ended.
+ */
+export async function authenticate(accounts: Accounts, authorization: string | undefined): Promise<Asker | null> {
+  if (authorization === undefined) return null;
+  const token = /^Bearer +([A-Za-z0-9._~+/=-]+) *$/i.exec(authorization)?.[1];
+  if (token === undefined) throw new Unauthenticated('The Authorization header must be `Bearer …`.');
+  const asker = await accounts.tokens.verify(token);
+  if (!(await accounts.sessions.isLive(asker))) throw new Unauthenticated('The session has ended: sign in again.');
+  return asker;
+}
+
+/**
+ * Makes an account and signs its person in. Username and address are unique without regard to case: of two who ask for
+ * one at once, one gets it and the other Conflict. Throws InvalidInput with every refused field.
+ */
+export async function signUp(accounts: Accounts, input: SignUp): Promise<SignedIn> {
+  const person = readSignUp(input);
+  const passwordHash = await accounts.passwords.hash(input.password);
+  const opened = await inTransaction(accounts.db, async (client) => {
+    const { rows } = await client.query<{ id: bigint }>(
+      `insert into users (username, email, display_name, password_hash) values ($1, $2, $3, $4)
+      on conflict do nothing returning id`,
+      [person.username, person.email, person.displayName, passwordHash],
+    );
+    if (rows[0] === undefined) throw await nameConflict(client, person);
+    return openSession(client, { userId: rows[0].id, userAgent: input.userAgent });
+  });
+  return handOver(accounts, opened);
+}
+
+/**
+ * Opens a session. An unknown address and a wrong password are the same InvalidCredentials after the same time.
+ * Throws RateLimited after too many wrong passwords, InvalidInput for what can be no address or password at all.
+ */
+export async function signIn(accounts: Accounts, input: SignIn): Promise<SignedIn> {
+  const errors: FieldError[] = [];
+  const email = readEmail(input.email, errors);
+  checkGivenPassword(input.password, ['password'], errors);
+  if (errors.length > 0) throw new InvalidInput(errors);
+
+  const user = await findCredentials(accounts.db, 'lower(email) = lower($1)', email);
+  const guesser = user === null ? `email ${email.toLowerCase()}` : `user ${user.id}`;
+  const { isRight, newHash } = await verifyGuess(accounts, guesser, user?.passwordHash ?? null, input.password);
+  if (user === null || !isRight) throw new InvalidCredentials('The address or the password is not right.');
+
+  const opened = await inTransaction(accounts.db, async (client) => {
+    await lockCredentials(client, user);
+    if (newHash !== null) await client.query('update users set password_hash = $2 where id = $1', [user.id, newHash]);
+    return openSession(client, { userId: user.id, userAgent: input.userAgent });
+  });
+  return handOver(accounts, opened);
+}
+
+/**
+ * Sets a new password. Every other session of the viewer ends; this one goes on with a fresh pair, and its refresh
+ * tokens from before are good no more. Throws InvalidCredentials when the current password is not right, InvalidInput
+ * for a new one that won't do, RateLimited after too many wrong ones.
+ */
+export async function changePassword(
+  accounts: Accounts,
+  asker: Asker,
+  input: { currentPassword: string; newPassword: string },
+): Promise<SignedIn> {
+  const user = await findCredentials(accounts.db, 'id = $1', asker.userId);
+  if (user === null) throw new Unauthenticated('The account is gone.');
+  const errors: FieldError[] = [];
+  checkGivenPassword(input.currentPassword, ['currentPassword'], errors);
+  checkNewPassword(input.newPassword, ['newPassword'], namesOf(user), errors);
+  if (errors.length > 0) throw new InvalidInput(errors);
+
+  const { isRight } = await verifyGuess(accounts, `user ${user.id}`, user.passwordHash, input.currentPassword);
+  if (!isRight) throw new InvalidCredentials('The current password is not right.');
+  const newHash = await accounts.passwords.hash(input.newPassword);
+  const opened = await inTransaction(accounts.db, async (client) => {
+    await lockCredentials(client, user);
+    await client.query('update users set password_hash = $2 where id = $1', [user.id, newHash]);
+    return keepOnlySession(client, asker);
+  });
+  return handOver(accounts, opened);
+}
+
+async function keepOnlySession(client: Queryable, { userId, sessionId }: Asker): Promise<OpenedSession> {
+  const ended = await client.query<{ id: bigint }>(
+    'delete from sessions where user_id = $1 and id <> $2 returning id',
+    [userId, sessionId],
+  );
+  // Locks it, so that a refresh on its way comes after: then its token is gone.
+  const kept = await client.query('update sessions set last_used_at = clock_timestamp() where id = $1', [sessionId]);
+  if (kept.rowCount === 0) throw new Unauthenticated('The session has ended: sign in again.');
+  const refreshToken = generateRefreshToken();
+  await client.query('delete from refresh_tokens where session_id = $1', [sessionId]);
+  await client.query('insert into refresh_tokens (session_id, token_hash) values ($1, $2)', [
+    sessionId,
+    hashRefreshToken(refreshToken),
+  ]);
+  return { userId, sessionId, refreshToken, endedIds: ended.rows.map(({ id }) => id) };
+}
+
+function readSignUp(input: SignUp): { username: string; email: string; displayName: string | null } {
+  const errors: FieldError[] = [];
+  if (!/^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?$/.test(input.username)) {
+    errors.push({
+      path: ['username'],
+      message: 'must be 1 to 64 letters (a to z), digits, `_`, `.` or `-`, and neither begin nor end with `.` or `-`',
+    });
+  }
+  const email = readEmail(input.email, errors);
+  checkNewPassword(input.password, ['password'], namesOf({ username: input.username, email }), errors);
+  const displayName =
+    input.displayName === null ? null : readLine(input.displayName, ['displayName'], maxNameLength, errors);
+  if (errors.length > 0) throw new InvalidInput(errors);
+  return { username: input.username, email, displayName };
+}
+
+/** Whether mail arrives there can't be told from how it looks: something, an @, something. */
+function readEmail(value: string, errors: FieldError[]): string {
+  const refusedBefore = errors.length;
+  const email = readLine(value, ['email'], maxEmailLength, errors);
+  if (errors.length === refusedBefore && !/^[^@\s]+@[^@\s]+$/.test(email)) {
+    errors.push({ path: ['email'], message: 'is not an e-mail address' });
+  }
+  return email;
+}
+
+/** What a password must not be. */
+function namesOf({ username, email }: { username: string; email: string }): string[] {
+  return [username, email, email.replace(/@.*/s, '')];
+}
+
+async function nameConflict(client: Queryable, person: { username: string; email: string }): Promise<Conflict> {
+  const { rows } = await client.query<{ username: boolean; email: boolean }>(
+    `select exists (select from users where lower(username) = lower($1)) as username,
+      exists (select from users where lower(email) = lower($2)) as email`,
+    [person.username, person.email],
+  );
+  const { username, email } = rows[0] ?? { username: false, email: false };
+  if (username && email) return new Conflict('Both the username and the address are taken.');
+  if (username) return new Conflict('The username is taken.');
+  if (email) return new Conflict('The address is taken.');
+  return new Conflict('The username or the address was taken a moment ago.');
+}

@@ -1,0 +1,49 @@
+import { SessionRef } from './session.ref.ts';
+import { issueStreamToken } from './stream-token.ts';
+import { listSessions, revokeSession, signOut } from './session.ts';
+import { NotFound } from '../errors.ts';
+import { builder } from '../api/builder.ts';
+import { requireAsker } from '../api/context.ts';
+import { decodeId } from '../core/id.ts';
+import { registerNode } from '../api/node.ts';
+
+builder.prismaObjectFields(SessionRef, (t) => ({
+  createdAt: t.expose('createdAt', { type: 'DateTime' }),
+  lastUsedAt: t.expose('lastUsedAt', { type: 'DateTime', description: 'When it last got a fresh pair of tokens.' }),
+  userAgent: t.exposeString('userAgent', { nullable: true }),
+  isCurrent: t.boolean({ resolve: ({ id }, _, context) => context.asker()?.sessionId === id }),
+}));
+
+// One's own and nobody else's.
+registerNode('Session', async (context, keys) => {
+  const sessions = await listSessions(context.accounts, requireAsker(context));
+  return new Map(sessions.map((session) => [String(session.id), session] as const).filter(([id]) => keys.includes(id)));
+});
+
+builder.mutationFields((t) => ({
+  signOut: t.boolean({
+    description: 'Ends the current session: its refresh token, its access token and its open streams.',
+    resolve: async (_, __, context) => {
+      await signOut(context.accounts, requireAsker(context));
+      // What else this operation asks for is asked by nobody.
+      context.asker = () => null;
+      return true;
+    },
+  }),
+  revokeSession: t.field({
+    type: SessionRef,
+    description: "Ends one of the viewer's sessions, the current one too, with its tokens and its open streams.",
+    errors: { types: [NotFound] },
+    args: { sessionId: t.arg.id({ required: true }) },
+    resolve: (_, { sessionId }, context) =>
+      revokeSession(context.accounts, requireAsker(context), decodeId('Session', sessionId, ['sessionId'])),
+  }),
+}));
+
+builder.mutationField('streamToken', (t) =>
+  t.string({
+    description: `A token for the query string (\`/graphql/stream?streamToken=…&query=…\`) of a browser's EventSource, which
+can't send headers: good for subscriptions only, as long as this session lives.`,
+    resolve: (_, _args, context) => issueStreamToken(context.accounts, requireAsker(context)),
+  }),
+);

@@ -1,0 +1,96 @@
+import { errors, jwtVerify, SignJWT } from 'jose';
+import { LRUCache } from 'lru-cache';
+import { Unauthenticated } from '../errors.ts';
+import type { AccessTokenKeys } from './token-key.ts';
+import type { Asker } from '../core/asker.ts';
+
+const accessTokenLifetimeMs = 15 * 60_000;
+
+/** Both stand in every token: another service's token is not good here, even if it were signed with our keys. */
+const issuer = 'parley';
+const audience = 'parley';
+const maxTokenLength = 2_048;
+/** Of PostgreSQL's bigint. */
+const maxId = 2n ** 63n - 1n;
+const maxVerifiedTokens = 10_000;
+
+/** Issues and verifies access tokens: JWTs (RFC 7519), signed with EdDSA, that say who and on which device. */
+export class AccessTokens {
+  readonly #keys: AccessTokenKeys;
+  /** A signature costs 0.2 ms to verify, so it is verified once. Whether its session still lives is asked each time. */
+  readonly #verified = new LRUCache<string, Asker>({ max: maxVerifiedTokens });
+
+  constructor(keys: AccessTokenKeys) {
+    this.#keys = keys;
+  }
+
+  /** A token good for 15 minutes from now, and whom it stands for. */
+  async issue(userId: bigint, sessionId: bigint): Promise<{ accessToken: string; asker: Asker }> {
+    const issuedAt = Math.floor(Date.now() / 1000);
+    const expiresAt = issuedAt + accessTokenLifetimeMs / 1000;
+    const accessToken = await new SignJWT({ sid: String(sessionId) })
+      .setProtectedHeader({ alg: 'EdDSA', kid: this.#keys.signing.kid, typ: 'JWT' })
+      .setIssuer(issuer)
+      .setAudience(audience)
+      .setSubject(String(userId))
+      .setIssuedAt(issuedAt)
+      .setExpirationTime(expiresAt)
+      .sign(this.#keys.signing.key);
+    return { accessToken, asker: { kind: 'SESSION', userId, sessionId, expiresAt: new Date(expiresAt * 1000) } };
+  }
+
+  /**
+   * Whom the token stands for. Throws Unauthenticated when it has expired, was not signed with one of our keys, or was
+   * made for somebody else. That its session still lives is not said.
+   */
+  async verify(token: string): Promise<Asker> {
+    const asker = this.#verified.get(token) ?? (await this.#verifySignature(token));
+    if (asker.expiresAt.getTime() <= Date.now()) {
+      this.#verified.delete(token);
+      throw expired();
+    }
+    this.#verified.set(token, asker);
+    return asker;
+  }
+
+  async #verifySignature(token: string): Promise<Asker> {
+    if (token.length > maxTokenLength) throw bad();
+    try {
+      const { payload } = await jwtVerify(token, ({ kid }) => this.#keyCalled(kid), {
+        algorithms: ['EdDSA'],
+        issuer,
+        audience,
+        requiredClaims: ['exp', 'sub', 'sid'],
+      });
+      return {
+        kind: 'SESSION',
+        userId: readId(payload.sub),
+        sessionId: readId(payload['sid']),
+        expiresAt: new Date(Number(payload.exp) * 1000),
+      };
+    } catch (error) {
+      if (error instanceof errors.JWTExpired) throw expired();
+      if (error instanceof errors.JOSEError) throw bad();
+      throw error;
+    }
+  }
+
+  #keyCalled(kid: string | undefined) {
+    const key = this.#keys.verifying.get(kid ?? '');
+    if (key === undefined) throw bad();
+    return key;
+  }
+}
+
+function readId(claim: unknown): bigint {
+  if (typeof claim !== 'string' || !/^[1-9][0-9]{0,18}$/.test(claim) || BigInt(claim) > maxId) throw bad();
+  return BigInt(claim);
+}
+
+function expired(): Unauthenticated {
+  return new Unauthenticated('The access token has expired: get another one with refreshSession.');
+}
+
+function bad(): Unauthenticated {
+  return new Unauthenticated('The access token is not good here.');
+}

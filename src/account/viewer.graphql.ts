@@ -1,0 +1,49 @@
+import { ViewerRef } from './viewer.ref.ts';
+import { SessionRef } from './session.ref.ts';
+import { UserRef } from '../people/user.ref.ts';
+import type { User } from '../postgres/generated/prisma/client.ts';
+import { listSessions } from './session.ts';
+import type { Asker } from '../core/asker.ts';
+import { userById } from '../people/user.ts';
+import { Unauthenticated } from '../errors.ts';
+import { builder } from '../api/builder.ts';
+import type { Context } from '../api/context.ts';
+import { encodeId } from '../core/id.ts';
+
+ViewerRef.implement({
+  description: 'What only the signed-in user sees of themselves.',
+  fields: (t) => ({
+    id: t.id({ resolve: ({ asker }) => encodeId('Viewer', asker.userId) }),
+    user: t.field({ type: UserRef, resolve: ({ asker }, _, context) => loadSelf(context, asker) }),
+    email: t.string({ resolve: async ({ asker }, _, context) => (await loadSelf(context, asker)).email }),
+    sessions: t.field({
+      type: [SessionRef],
+      description: 'Used last first.',
+      resolve: ({ asker }, _, { accounts }) => listSessions(accounts, asker),
+    }),
+    eventCursor: t.string({
+      description:
+        'Read before everything else in its query, so `events(after:)` goes on from there with nothing lost;\n' +
+        'what the query already shows may come once more, so apply events by id.',
+      resolve: (_, __, context) => context.eventCursor ?? context.readCursor(),
+    }),
+  }),
+});
+
+builder.queryField('viewer', (t) =>
+  t.field({
+    type: ViewerRef,
+    nullable: true,
+    description: 'Null without an access token; a bad or expired one is the top-level error UNAUTHENTICATED.',
+    resolve: (_, __, context) => {
+      const asker = context.asker();
+      return asker === null ? null : { asker };
+    },
+  }),
+);
+
+async function loadSelf({ loaders }: Context, { userId }: Asker): Promise<User> {
+  const user = await loaders.of(userById).load(userId);
+  if (user === null) throw new Unauthenticated('The account is gone.');
+  return user;
+}

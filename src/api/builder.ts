@@ -1,0 +1,91 @@
+import SchemaBuilder from '@pothos/core';
+import ComplexityPlugin from '@pothos/plugin-complexity';
+import ErrorsPlugin from '@pothos/plugin-errors';
+import PrismaPlugin from '@pothos/plugin-prisma';
+import RelayPlugin from '@pothos/plugin-relay';
+import { GraphQLError } from 'graphql';
+import type PrismaTypes from '../postgres/generated/pothos.ts';
+import { getDatamodel } from '../postgres/generated/pothos.ts';
+import { InvalidInput } from '../errors.ts';
+import { queryLimits, tooLarge } from './complexity.ts';
+import type { Context } from './context.ts';
+import { encodeId, parseId } from '../core/id.ts';
+import { Upload } from '../file/upload-value.ts';
+
+/** Builds the schema; the types register themselves on it, one file a noun. */
+export const builder = new SchemaBuilder<{
+  Context: Context;
+  PrismaTypes: PrismaTypes;
+  DefaultFieldNullability: false;
+  DefaultEdgesNullability: { list: false; items: false };
+  DefaultNodeNullability: false;
+  Scalars: {
+    ID: { Input: string; Output: string };
+    DateTime: { Input: Date; Output: Date };
+    Upload: { Input: Upload; Output: never };
+  };
+}>({
+  plugins: [ErrorsPlugin, RelayPlugin, PrismaPlugin, ComplexityPlugin],
+  defaultFieldNullability: false,
+  prisma: {
+    client: (context) => context.db.prisma,
+    dmmf: getDatamodel(),
+    filterConnectionTotalCount: true,
+  },
+  errors: {
+    directResult: true,
+    defaultUnionOptions: {
+      name: ({ fieldName }) => `${fieldName.slice(0, 1).toUpperCase()}${fieldName.slice(1)}Result`,
+    },
+  },
+  relay: {
+    clientMutationId: 'omit',
+    // Written by hand in node.ts: these two would load anything for anybody.
+    nodeQueryOptions: false,
+    nodesQueryOptions: false,
+    cursorType: 'String',
+    // The connection has counted its page already.
+    edgesFieldOptions: { nullable: { list: false, items: false }, complexity: { field: 1, multiplier: 1 } },
+    nodeFieldOptions: { nullable: false },
+    encodeGlobalID: (type, key) => encodeId(type, key),
+    decodeGlobalID: (id) => {
+      const parsed = parseId(id);
+      if (parsed === null) throw new InvalidInput([{ path: ['id'], message: 'is not an id' }]);
+      return { typename: parsed.type, id: parsed.key };
+    },
+  },
+  complexity: {
+    defaultComplexity: 1,
+    defaultListMultiplier: 10,
+    // Those without limits are measured already.
+    limit: ({ isMeasured }) => (isMeasured ? {} : queryLimits),
+    complexityError: tooLarge,
+  },
+});
+
+builder.queryType({});
+builder.mutationType({});
+builder.subscriptionType({});
+
+builder.scalarType('DateTime', {
+  description: 'ISO 8601 instant in UTC, e.g. 2026-11-22T10:29:00.000Z.',
+  serialize: (value) => value.toISOString(),
+  parseValue: (value) => {
+    const instant = typeof value === 'string' && /^\d{4}-\d\d-\d\dT/.test(value) ? new Date(value) : null;
+    if (instant === null || Number.isNaN(instant.getTime())) {
+      throw new GraphQLError('A DateTime is an ISO 8601 instant, e.g. 2026-11-22T10:29:00.000Z.');
+    }
+    return instant;
+  },
+});
+
+builder.scalarType('Upload', {
+  description: 'A file in a multipart request (GraphQL multipart request specification).',
+  serialize: () => {
+    throw new GraphQLError('An Upload is only ever sent.');
+  },
+  parseValue: (value) => {
+    if (value instanceof Upload) return value;
+    throw new GraphQLError('An Upload is a file of a multipart request, and stands for null in its variables.');
+  },
+});

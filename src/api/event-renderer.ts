@@ -1,0 +1,132 @@
+import {
+  execute,
+  type DocumentNode,
+  type ExecutionResult,
+  type GraphQLSchema,
+  type OperationDefinitionNode,
+} from 'graphql';
+import type { Asker } from '../core/asker.ts';
+import type { Report } from '../core/report.ts';
+import type { EnvelopeHead, EventRenderer, RenderedEvent, RenderFor } from '../live/event-renderer.ts';
+import type { Notice } from '../live/notice.ts';
+import type { LoggedEvent } from '../log/event.ts';
+import { Gone, Loaders } from '../postgres/loader.ts';
+import { isTransient, retryWhileAway } from '../postgres/transient.ts';
+import { createContext, type Context, type Services } from './context.ts';
+import { asksForType, shapeOf, type PreparedOperation } from './document.ts';
+import { internalError, toClientError } from './error.ts';
+import { loadEvent, type Envelope, type EventValue } from './event.ts';
+
+export type RendererOptions = {
+  schema: GraphQLSchema;
+  services: Services;
+  report: Report;
+  document: DocumentNode;
+  operation: OperationDefinitionNode;
+  variables: Record<string, unknown>;
+  /** Whether anyone still waits for what it renders. */
+  isWanted: () => boolean;
+};
+
+/**
+ * Two subscriptions have the same results exactly when these are the same: the document and operation, and the
+ * variables that are used below the root field.
+ */
+export function subscriptionKey(
+  { document, operation }: PreparedOperation,
+  variables: Readonly<Record<string, unknown>>,
+): string {
+  const shape = shapeOf(document, operation);
+  // One that is left out has its default, one that is null has none.
+  const used = shape.variables.map((name) => (Object.hasOwn(variables, name) ? [name, variables[name]] : [name]));
+  return `${shape.text} ${JSON.stringify(used)}`;
+}
+
+/** Executes one subscription's document for one event after another, and notes whether the result is personal. */
+export class DocumentRenderer implements EventRenderer {
+  readonly wantsPresence: boolean;
+  readonly #options: RendererOptions;
+
+  constructor(options: RendererOptions) {
+    this.#options = options;
+    this.wantsPresence = asksForType(options.document, 'PresenceChanged');
+  }
+
+  newLoaders(): Loaders {
+    return new Loaders(this.#options.services.db);
+  }
+
+  /**
+   * The event as this viewer may get it; null when nobody is told of it. Repeats what the database was not there for:
+   * an event that is passed over would be lost for good. `loaders` may be shared with other events; never rejects.
+   */
+  async render(event: LoggedEvent, head: EnvelopeHead, { asker, loaders }: RenderFor): Promise<RenderedEvent | null> {
+    try {
+      return await retryWhileAway(async (attempt) => {
+        // Loaders remember what they were told: the failure, and what has gone since.
+        const first = attempt === 0 ? loaders : this.newLoaders();
+        try {
+          return await this.#renderAsItIs(event, head, { asker, loaders: first });
+        } catch (error) {
+          if (!(error instanceof Gone)) throw error;
+          return this.#renderAsItIs(event, head, { asker, loaders: this.newLoaders() });
+        }
+      }, this.#options.isWanted);
+    } catch (error) {
+      this.#options.report('error', 'an event could not be rendered', { error, eventId: String(event.id) });
+      return { payload: JSON.stringify({ errors: [internalError(error)] }), personalTo: null };
+    }
+  }
+
+  async #renderAsItIs(event: LoggedEvent, head: EnvelopeHead, options: RenderFor): Promise<RenderedEvent | null> {
+    const value = await loadEvent(event, options.loaders);
+    return value && this.#renderValue(value, head, options);
+  }
+
+  renderNotice(notice: Notice, head: EnvelopeHead, options: RenderFor): Promise<RenderedEvent> {
+    return this.#renderValue(notice, head, options);
+  }
+
+  async #renderValue(value: EventValue, head: EnvelopeHead, { asker, loaders }: RenderFor): Promise<RenderedEvent> {
+    const { schema, document, operation, variables } = this.#options;
+    const { context, isPersonal } = this.#contextFor(asker, loaders);
+    const envelope: Envelope = { ...head, event: value };
+    const result = await execute({
+      schema,
+      document,
+      operationName: operation.name?.value,
+      rootValue: envelope,
+      contextValue: context,
+      variableValues: variables,
+    });
+    return { payload: this.#encode(result), personalTo: isPersonal() ? asker.userId : null };
+  }
+
+  /** A context of its own for each execution, whose viewer leaves a mark when asked for. */
+  #contextFor(asker: Asker, loaders: Loaders): { context: Context; isPersonal: () => boolean } {
+    let wasAsked = false;
+    const context = createContext(this.#options.services, {
+      asker: () => {
+        wasAsked = true;
+        return asker;
+      },
+      loaders,
+      isMeasured: true,
+    });
+    return { context, isPersonal: () => wasAsked };
+  }
+
+  /** Throws what is worth another look; masks what is not the client's business. */
+  #encode(result: ExecutionResult): string {
+    if (result.errors === undefined) return JSON.stringify(result);
+    const errors = result.errors.map((error) => {
+      const { originalError } = error;
+      if (originalError !== undefined && (isTransient(originalError) || originalError instanceof Gone))
+        throw originalError;
+      const told = toClientError(error);
+      if (told === null) this.#options.report('error', 'a field of an event failed', { error: error.originalError });
+      return told ?? internalError(error);
+    });
+    return JSON.stringify({ ...result, errors });
+  }
+}

@@ -1,0 +1,28 @@
+import type { Asker } from '../core/asker.ts';
+import type { Cursor } from '../log/cursor.ts';
+import type { Chat } from '../postgres/generated/prisma/client.ts';
+import type { Envelope } from './event.ts';
+
+/**
+ * What an authorised subscription asks for: everything of the asker's, or one chat; from a cursor on, or from now.
+ * It is an AsyncIterable only in name, because graphql-js insists on one: events are pushed through shared executions
+ * (`live/fan-out.ts`), which no iterator per subscriber could do.
+ */
+export class EventRequest implements AsyncIterable<Envelope> {
+  readonly asker: Asker;
+  readonly chatId: bigint | null;
+  /** Whether anyone may follow that chat, as of when it was asked for. */
+  readonly isPublic: boolean;
+  readonly after: Cursor | null;
+
+  constructor(asker: Asker, chat: Chat | null, after: Cursor | null) {
+    this.asker = asker;
+    this.chatId = chat?.id ?? null;
+    this.isPublic = chat?.type === 'PUBLIC_CHANNEL';
+    this.after = after;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Envelope> {
+    throw new Error('events are streamed by http/stream only');
+  }
+}

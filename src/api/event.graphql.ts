@@ -1,0 +1,29 @@
+import { builder } from './builder.ts';
+import { defineNotice, listEventTypes } from './event.ts';
+import { EnvelopeRef } from './event.ref.ts';
+
+defineNotice('CaughtUp', {
+  description:
+    "What follows is live. Sent again now and then while nothing happens, so that a quiet client's cursor stays fresh.",
+  fields: (t) => ({ replayed: t.exposeInt('replayed') }),
+});
+
+defineNotice('Reset', {
+  description:
+    "The replay is not possible (the cursor is too old, or from another database): refetch, then go on from this envelope's cursor.",
+  fields: (t) => ({ reason: t.exposeString('reason') }),
+});
+
+const EventRef = builder.unionType('Event', {
+  description: 'Ignore members that you do not know: more will come.',
+  types: () => [...listEventTypes()],
+  resolveType: ({ kind }) => kind,
+});
+
+EnvelopeRef.implement({
+  fields: (t) => ({
+    cursor: t.exposeString('cursor'),
+    at: t.expose('at', { type: 'DateTime' }),
+    event: t.field({ type: EventRef, resolve: ({ event }) => event }),
+  }),
+});

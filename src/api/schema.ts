@@ -1,0 +1,38 @@
+import { isInterfaceType, printSchema, type GraphQLSchema } from 'graphql';
+import { builder } from './builder.ts';
+import type { Context } from './context.ts';
+import { findNodeLoader } from './node.ts';
+
+/**
+ * The schema of all types that have been put on the builder by now. Throws when a type implements Node without a rule
+ * that says who may load it: `node` would not find it.
+ */
+export function buildSchema(): GraphQLSchema {
+  const schema = builder.toSchema();
+  const node = schema.getType('Node');
+  const nodes = isInterfaceType(node) ? schema.getPossibleTypes(node) : [];
+  const missing = nodes.map(({ name }) => name).filter((name) => findNodeLoader(name) === undefined);
+  if (missing.length > 0) throw new Error(`registerNode has not been called for ${missing.join(', ')}`);
+  forgetAfterMutations(schema);
+  return schema;
+}
+
+/** The API in the schema definition language, as schema.graphql holds it. */
+export function printApi(schema: GraphQLSchema): string {
+  return `${printSchema(schema)}\n`;
+}
+
+/** What was read before a mutation may be stale after it: what is selected from its result is read anew. */
+function forgetAfterMutations(schema: GraphQLSchema): void {
+  for (const field of Object.values(schema.getMutationType()?.getFields() ?? {})) {
+    const { resolve } = field;
+    if (resolve === undefined) continue;
+    field.resolve = async (source, args, context: Context, info) => {
+      try {
+        return await resolve(source, args, context, info);
+      } finally {
+        context.loaders.clear();
+      }
+    };
+  }
+}

@@ -1,0 +1,43 @@
+import { requireVisibleChat } from '../chat/chat.ts';
+import { decodeId } from '../core/id.ts';
+import { InvalidInput } from '../errors.ts';
+import { parseCursor, type Cursor } from '../log/cursor.ts';
+import { builder } from './builder.ts';
+import { requireAsker } from './context.ts';
+import { EnvelopeRef } from './event.ref.ts';
+import { EventRequest } from './event-request.ts';
+
+builder.subscriptionField('events', (t) =>
+  t.field({
+    type: EnvelopeRef,
+    description: `Everything that concerns the viewer, in commit order, each once. With \`after\` it first replays what
+happened since that cursor. CaughtUp marks where it is live; without \`after\` it comes first. Send the
+last cursor you saw when you reconnect. Objects show their state at delivery; an event whose subject
+is gone by then is left out, for the event that removed it follows.`,
+    args: { after: t.arg.string() },
+    subscribe: (_, { after }, context) =>
+      new EventRequest(requireAsker(context), null, readCursor(context.lastEventId ?? after ?? context.askedAt)),
+    resolve: (envelope) => envelope,
+  }),
+);
+
+builder.subscriptionField('chatEvents', (t) =>
+  t.field({
+    type: EnvelopeRef,
+    description: 'The same for one chat; a public channel can be followed without joining.',
+    args: { chatId: t.arg.id({ required: true }), after: t.arg.string() },
+    subscribe: async (_, { chatId, after }, context) => {
+      const asker = requireAsker(context);
+      const chat = await requireVisibleChat(context.db, asker, decodeId('Chat', chatId, ['chatId']));
+      return new EventRequest(asker, chat, readCursor(context.lastEventId ?? after ?? context.askedAt));
+    },
+    resolve: (envelope) => envelope,
+  }),
+);
+
+function readCursor(after: string | null | undefined): Cursor | null {
+  if (after == null) return null;
+  const cursor = parseCursor(after);
+  if (cursor === null) throw new InvalidInput([{ path: ['after'], message: 'is not a cursor of this server' }]);
+  return cursor;
+}

@@ -1,0 +1,52 @@
+import { ChatGoneRef, ChatRef, ChatTypeRef } from './chat.ref.ts';
+import { deleteChat, updateChat } from './chat-change.ts';
+import { maxDescriptionLength, maxNameLength } from '../core/text.ts';
+import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
+import { builder } from '../api/builder.ts';
+import { requireAsker } from '../api/context.ts';
+import { decodeId } from '../core/id.ts';
+
+const UpdateChatInput = builder.inputType('UpdateChatInput', {
+  description: 'What is left out stays as it is.',
+  fields: (t) => ({
+    chatId: t.id({ required: true }),
+    name: t.string({
+      description: `One line of 1 to ${maxNameLength} characters; null takes a group's name away, and is refused for channels.`,
+    }),
+    description: t.string({
+      description: `1 to ${maxDescriptionLength} characters; newline and tab are the only control characters. Null takes it away.`,
+    }),
+    type: t.field({
+      type: ChatTypeRef,
+      description: `GROUP, PRIVATE_CHANNEL and PUBLIC_CHANNEL turn into each other; SINGLE stays SINGLE. Whoever only read a
+channel that turns private loses it; one that turns public is read whole by everyone.`,
+    }),
+  }),
+});
+
+builder.mutationFields((t) => ({
+  updateChat: t.field({
+    type: ChatRef,
+    description: 'For owners and admins.',
+    errors: { types: [InvalidInput, NotFound, Forbidden] },
+    args: { input: t.arg({ type: UpdateChatInput, required: true }) },
+    resolve: (_, { input }, context) =>
+      updateChat(context.db, requireAsker(context), {
+        chatId: decodeId('Chat', input.chatId, ['chatId']),
+        name: input.name,
+        description: input.description,
+        type: input.type ?? undefined,
+      }),
+  }),
+  deleteChat: t.field({
+    type: ChatGoneRef,
+    description: 'With all that is in it, for everybody. For owners; a single chat has none, and stays.',
+    errors: { types: [NotFound, Forbidden] },
+    args: { chatId: t.arg.id({ required: true }) },
+    resolve: async (_, { chatId: id }, context) => {
+      const chatId = decodeId('Chat', id, ['chatId']);
+      await deleteChat(context.db, requireAsker(context), { chatId });
+      return { chatId };
+    },
+  }),
+}));

@@ -1,0 +1,69 @@
+import type { Db } from '../postgres/client.ts';
+import type { Chat, ChatType } from '../postgres/generated/prisma/client.ts';
+import { columns } from '../postgres/columns.ts';
+import { InvalidInput, type FieldError } from '../errors.ts';
+import { deleteHeldChat, inChat, requireMay } from './locked-chat.ts';
+import { maxDescriptionLength, maxNameLength, readLine, readText } from '../core/text.ts';
+import type { Asker } from '../core/asker.ts';
+
+/** What is to become of a chat: undefined leaves a thing as it is, null takes it away. */
+export type ChatChange = {
+  chatId: bigint;
+  name: string | null | undefined;
+  description: string | null | undefined;
+  type: ChatType | undefined;
+};
+
+/**
+ * Changes a group's or a channel's name, description or type; its members hear ChatUpdated if anything did change. Whoever
+ * only read a channel that turns private loses it by that; one that turns public is read whole by everyone.
+ * Forbidden for a single chat, and unless the viewer is an owner or an admin; InvalidInput for what the type does not
+ * have: a channel without a name, and a single chat out of anything else.
+ */
+export async function updateChat(db: Db, asker: Asker, change: ChatChange): Promise<Chat> {
+  const { chatId, name, description, type } = checkTexts(change);
+  return inChat(db, { asker, chatId }, async (client, held) => {
+    requireMay('updateChat', held);
+    const wanted = {
+      type: type ?? held.chat.type,
+      name: name === undefined ? held.chat.name : name,
+      description: description === undefined ? held.chat.description : description,
+    };
+    checkType(wanted);
+    const { rows } = await client.query<Chat>(
+      `update chats as c set type = $2, name = $3, description = $4 where c.id = $1 returning ${columns.chat('c')}`,
+      [chatId, wanted.type, wanted.name, wanted.description],
+    );
+    if (rows[0] === undefined) throw new Error('a chat went while it was held');
+    return rows[0];
+  });
+}
+
+/**
+ * Deletes a chat with all that is in it, for everybody. Its members hear ChatDeleted, and nothing else of what goes.
+ * Only its owners may; a single chat, which has none, stays with its people. Forbidden for others who see it.
+ */
+export async function deleteChat(db: Db, asker: Asker, { chatId }: { chatId: bigint }): Promise<void> {
+  return inChat(db, { asker, chatId }, async (client, held) => {
+    requireMay('deleteChat', held);
+    await deleteHeldChat(client, held);
+  });
+}
+
+function checkTexts(change: ChatChange): ChatChange {
+  const errors: FieldError[] = [];
+  const name = change.name == null ? change.name : readLine(change.name, ['name'], maxNameLength, errors);
+  const description =
+    change.description == null
+      ? change.description
+      : readText(change.description, ['description'], maxDescriptionLength, errors);
+  if (errors.length > 0) throw new InvalidInput(errors);
+  return { ...change, name, description };
+}
+
+function checkType({ type, name }: { type: ChatType; name: string | null }): void {
+  if (type === 'SINGLE') throw new InvalidInput([{ path: ['type'], message: 'nothing else becomes a single chat' }]);
+  if (type !== 'GROUP' && name === null) {
+    throw new InvalidInput([{ path: ['name'], message: 'a channel has a name' }]);
+  }
+}

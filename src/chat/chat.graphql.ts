@@ -1,0 +1,105 @@
+import { MemberConnectionRef, MemberRef } from './member.ref.ts';
+import { ChatConnectionRef, ChatRef, ChatTypeRef } from './chat.ref.ts';
+import { ViewerRef } from '../account/viewer.ref.ts';
+import type { Chat } from '../postgres/generated/prisma/client.ts';
+import { activityKey, createChat, findVisibleChats, listChats, maxMembersPerCall } from './chat.ts';
+import { memberByKey, membersOf } from './member.ts';
+import { lists, readPage } from '../postgres/page.ts';
+import { maxDescriptionLength, maxNameLength } from '../core/text.ts';
+import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
+import { builder } from '../api/builder.ts';
+import { pageComplexity, toConnection } from '../api/connection.ts';
+import { requireAsker } from '../api/context.ts';
+import { decodeId } from '../core/id.ts';
+import { registerNode } from '../api/node.ts';
+
+builder.prismaObjectFields(ChatRef, (t) => ({
+  type: t.expose('type', { type: ChatTypeRef }),
+  name: t.exposeString('name', {
+    nullable: true,
+    description: 'Null for a single chat, which is named after the other person by whoever shows it.',
+  }),
+  description: t.exposeString('description', { nullable: true }),
+  createdAt: t.expose('createdAt', { type: 'DateTime' }),
+  lastSeq: t.exposeInt('lastSeq', { description: "The newest message's place in this chat; 0 in an empty chat." }),
+  memberCount: t.exposeInt('memberCount'),
+  members: t.field({
+    type: MemberConnectionRef,
+    args: t.arg.connectionArgs(),
+    complexity: pageComplexity,
+    resolve: async (chat, args, { loaders }) => {
+      const page = await loaders.ofPage(membersOf, readPage(args, lists.members)).load(chat.id);
+      return toConnection(lists.members, page, ({ userId }) => [userId]);
+    },
+  }),
+  viewerMembership: t.field({
+    type: MemberRef,
+    nullable: true,
+    description: 'Null for somebody who is not a member, as in a public channel that they only read.',
+    resolve: (chat, _, context) =>
+      context.loaders.of(memberByKey).load({ chatId: chat.id, userId: requireAsker(context).userId }),
+  }),
+}));
+
+registerNode('Chat', async (context, keys) => {
+  const chats = await findVisibleChats(context.db, requireAsker(context), keys.map(BigInt));
+  return new Map(chats.map((chat) => [String(chat.id), chat]));
+});
+
+builder.queryField('chat', (t) =>
+  t.field({
+    type: ChatRef,
+    nullable: true,
+    args: { id: t.arg.id({ required: true }) },
+    resolve: async (_, { id }, context): Promise<Chat | null> => {
+      const [chat] = await findVisibleChats(context.db, requireAsker(context), [decodeId('Chat', id, ['id'])]);
+      return chat ?? null;
+    },
+  }),
+);
+
+builder.objectField(ViewerRef, 'chats', (t) =>
+  t.field({
+    type: ChatConnectionRef,
+    description: 'Newest activity first.',
+    args: { ...t.arg.connectionArgs(), type: t.arg({ type: ChatTypeRef }) },
+    complexity: pageComplexity,
+    resolve: async ({ asker }, { type, ...args }, context) =>
+      toConnection(
+        lists.chats,
+        await listChats(context.db, asker, { type: type ?? null, page: readPage(args, lists.chats) }),
+        activityKey,
+      ),
+  }),
+);
+
+const CreateChatInput = builder.inputType('CreateChatInput', {
+  fields: (t) => ({
+    type: t.field({ type: ChatTypeRef, required: true }),
+    memberIds: t.idList({
+      description: `SINGLE: exactly the one other person; an existing single chat with them is returned as it is. At most ${maxMembersPerCall}.`,
+    }),
+    name: t.string({
+      description: `Required for channels, optional for groups, refused for SINGLE. One line of 1 to ${maxNameLength} characters.`,
+    }),
+    description: t.string({
+      description: `1 to ${maxDescriptionLength} characters; newline and tab are the only control characters.`,
+    }),
+  }),
+});
+
+builder.mutationField('createChat', (t) =>
+  t.field({
+    type: ChatRef,
+    description: `The viewer owns it, but for a single chat, which nobody owns. Forbidden when one of the others has blocked the viewer.`,
+    errors: { types: [InvalidInput, NotFound, Forbidden] },
+    args: { input: t.arg({ type: CreateChatInput, required: true }) },
+    resolve: (_, { input }, context) =>
+      createChat(context.db, requireAsker(context), {
+        type: input.type,
+        memberIds: (input.memberIds ?? []).map((id, index) => decodeId('User', id, ['memberIds', String(index)])),
+        name: input.name ?? null,
+        description: input.description ?? null,
+      }),
+  }),
+);

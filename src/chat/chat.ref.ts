@@ -1,0 +1,18 @@
+import { builder } from '../api/builder.ts';
+import { encodeId } from '../core/id.ts';
+
+export const ChatTypeRef = builder.enumType('ChatType', {
+  values: ['SINGLE', 'GROUP', 'PRIVATE_CHANNEL', 'PUBLIC_CHANNEL'] as const,
+});
+
+export const ChatRef = builder.prismaNode('Chat', { id: { field: 'id' }, fields: () => ({}) });
+
+export const ChatConnectionRef = builder.connectionObject(
+  { type: ChatRef, name: 'ChatConnection' },
+  { name: 'ChatEdge' },
+);
+
+export const ChatGoneRef = builder.objectRef<{ chatId: bigint }>('ChatGone').implement({
+  description: 'A chat that the viewer no longer has: deleted or left.',
+  fields: (t) => ({ chatId: t.id({ resolve: ({ chatId }) => encodeId('Chat', chatId) }) }),
+});

@@ -1,0 +1,207 @@
+import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
+import { orGone } from '../postgres/foreign-key.ts';
+import type { Chat, ChatType } from '../postgres/generated/prisma/client.ts';
+import { columns } from '../postgres/columns.ts';
+import { defineLoader, loadTogether } from '../postgres/loader.ts';
+import { visibleFrom } from './visibility.ts';
+import { InvalidInput, NotFound, type FieldError } from '../errors.ts';
+import { refuseBlockers } from '../people/block.ts';
+import { toPage, type Page, type PageRequest } from '../postgres/page.ts';
+import { maxDescriptionLength, maxNameLength, readLine, readText } from '../core/text.ts';
+import type { Asker } from '../core/asker.ts';
+
+/** How many people can be named in one call. */
+export const maxMembersPerCall = 1_000;
+
+/** What a new chat is made of; `memberIds` without the creator, who is a member anyway. */
+export type NewChat = {
+  type: ChatType;
+  memberIds: bigint[];
+  name: string | null;
+  description: string | null;
+};
+
+/** Chats by id. */
+export const chatById = defineLoader({
+  load: loadTogether(async ({ pool }, ids) => {
+    const { rows } = await pool.query<Chat>({
+      name: 'chats_by_id',
+      text: `select ${columns.chat('c')} from chats c where c.id = any ($1)`,
+      values: [ids],
+    });
+    return new Map(rows.map((chat) => [chat.id, chat]));
+  }),
+});
+
+/** Those of the chats that the viewer may see, in no order. */
+export async function findVisibleChats(db: Db, asker: Asker, chatIds: readonly bigint[]): Promise<Chat[]> {
+  const { rows } = await db.pool.query<Chat>({
+    name: 'visible_chats',
+    text: `select ${columns.chat('c')} from chats c
+    where c.id = any ($1) and ${visibleFrom('c', '$2')} is not null`,
+    values: [chatIds, asker.userId],
+  });
+  return rows;
+}
+
+/** The chat, if the viewer may see it. NotFound for one that is hidden or that isn't there. */
+export async function requireVisibleChat(db: Db, asker: Asker, chatId: bigint): Promise<Chat> {
+  const [chat] = await findVisibleChats(db, asker, [chatId]);
+  if (chat === undefined) throw new NotFound('There is no such chat.');
+  return chat;
+}
+
+/** The viewer's chats, newest activity first; its cursor's key is (time of activity in ms, id). */
+export async function listChats(
+  db: Db,
+  asker: Asker,
+  { type, page }: { type: ChatType | null; page: PageRequest },
+): Promise<Page<Chat>> {
+  const at = (parameter: string) => `timestamptz 'epoch' + ${parameter}::bigint * interval '1 millisecond'`;
+  const { rows } = await db.pool.query<Chat>(
+    `select ${columns.chat('c')}
+    from members m join chats c on c.id = m.chat_id
+    where m.user_id = $1
+      and ($2::chat_type is null or c.type = $2)
+      and ($3::bigint is null or (c.last_activity_at, c.id) < (${at('$3')}, $4::bigint))
+      and ($5::bigint is null or (c.last_activity_at, c.id) > (${at('$5')}, $6::bigint))
+    order by c.last_activity_at ${page.isBackward ? 'asc' : 'desc'}, c.id ${page.isBackward ? 'asc' : 'desc'}
+    limit $7`,
+    [asker.userId, type, ...keyOrNulls(page.after), ...keyOrNulls(page.before), page.limit + 1],
+  );
+  return toPage(rows, page);
+}
+
+/** A chat's place in `listChats`. */
+export function activityKey(chat: Chat): [number, bigint] {
+  return [chat.lastActivityAt.getTime(), chat.id];
+}
+
+/**
+ * Makes a chat that the viewer owns (a SINGLE one has no owner), with its first members; all of them hear NewChat. A
+ * SINGLE chat is made once per pair, whoever asks and however many at once: the one that is there is returned as it is.
+ * Throws InvalidInput for what breaks the rules of its type, naming unknown people; Forbidden when one of the others has
+ * blocked the viewer; NotFound when the viewer's account goes meanwhile.
+ */
+export async function createChat(db: Db, asker: Asker, input: NewChat): Promise<Chat> {
+  const chat = checkNewChat(asker, input);
+  const others = [...new Set(input.memberIds)].filter((userId) => userId !== asker.userId);
+  return inTransaction(db, async (client) => {
+    refuseUnknownPeople(input.memberIds, await lockPeople(client, input.memberIds), 'memberIds');
+    const existing = chat.type === 'SINGLE' ? await findSingleChat(client, asker.userId, others[0]) : null;
+    if (existing !== null) return existing;
+    await refuseBlockers(client, asker, others);
+    const created = await insertChat(client, chat);
+    if (chat.type === 'SINGLE' && !(await claimPair(client, created.id, asker.userId, others[0]))) {
+      // Somebody else has made it between our look and our claim: theirs is the one. Ours goes unheard.
+      await client.query('rollback to savepoint before_chat');
+      const theirs = await findSingleChat(client, asker.userId, others[0]);
+      if (theirs === null) throw new NotFound('One of the two is gone.');
+      return theirs;
+    }
+    await insertMembers(client, created, asker.userId, others);
+    return { ...created, memberCount: others.length + 1 };
+  });
+}
+
+function checkNewChat(
+  asker: Asker,
+  input: NewChat,
+): { type: ChatType; name: string | null; description: string | null } {
+  const errors: FieldError[] = [];
+  const name = input.name === null ? null : readLine(input.name, ['name'], maxNameLength, errors);
+  const description =
+    input.description === null ? null : readText(input.description, ['description'], maxDescriptionLength, errors);
+  const people = new Set([...input.memberIds, asker.userId]);
+  if (input.memberIds.length > maxMembersPerCall) {
+    errors.push({ path: ['memberIds'], message: `must name at most ${maxMembersPerCall} people` });
+  }
+  if (input.type === 'SINGLE') {
+    if (input.name !== null) errors.push({ path: ['name'], message: 'a single chat has no name' });
+    if (input.description !== null) errors.push({ path: ['description'], message: 'a single chat has no description' });
+    if (new Set(input.memberIds).size !== 1) {
+      errors.push({ path: ['memberIds'], message: 'a single chat has exactly one other person' });
+    }
+  }
+  if (input.type === 'GROUP' && people.size < 2) {
+    errors.push({ path: ['memberIds'], message: 'a group begins with two people or more' });
+  }
+  if ((input.type === 'PRIVATE_CHANNEL' || input.type === 'PUBLIC_CHANNEL') && input.name === null) {
+    errors.push({ path: ['name'], message: 'a channel has a name' });
+  }
+  if (errors.length > 0) throw new InvalidInput(errors);
+  return { type: input.type, name, description };
+}
+
+/** Locks the people's rows against deletion meanwhile, in the order of their ids. Returns those who are there. */
+export async function lockPeople(client: Queryable, userIds: readonly bigint[]): Promise<Set<bigint>> {
+  const { rows } = await client.query<{ id: bigint }>(
+    'select id from users where id = any ($1) and deleted_at is null order by id for key share',
+    [userIds],
+  );
+  return new Set(rows.map(({ id }) => id));
+}
+
+/** Throws InvalidInput that names, by their places in `field`, the people who are not among those known. */
+export function refuseUnknownPeople(userIds: readonly bigint[], known: ReadonlySet<bigint>, field: string): void {
+  const errors = userIds.flatMap((userId, index) =>
+    known.has(userId) ? [] : [{ path: [field, String(index)], message: 'there is no such person' }],
+  );
+  if (errors.length > 0) throw new InvalidInput(errors);
+}
+
+async function findSingleChat(client: Queryable, one: bigint, other: bigint | undefined): Promise<Chat | null> {
+  const { rows } = await client.query<Chat>(
+    `select ${columns.chat('c')} from single_chats s join chats c on c.id = s.chat_id
+    where s.low_user_id = least($1::bigint, $2) and s.high_user_id = greatest($1::bigint, $2)`,
+    [one, other ?? one],
+  );
+  return rows[0] ?? null;
+}
+
+async function insertChat(
+  client: Queryable,
+  chat: { type: ChatType; name: string | null; description: string | null },
+): Promise<Chat> {
+  await client.query('savepoint before_chat');
+  const { rows } = await client.query<Chat>(
+    `insert into chats as c (type, name, description) values ($1, $2, $3) returning ${columns.chat('c')}`,
+    [chat.type, chat.name, chat.description],
+  );
+  const created = rows[0];
+  if (created === undefined) throw new Error('an inserted chat was not returned');
+  return created;
+}
+
+/** Whether the pair is ours now; waits for somebody else who is just claiming it. */
+async function claimPair(client: Queryable, chatId: bigint, one: bigint, other: bigint | undefined): Promise<boolean> {
+  const claiming = client.query(
+    `insert into single_chats (chat_id, low_user_id, high_user_id)
+    values ($1, least($2::bigint, $3), greatest($2::bigint, $3))
+    on conflict (low_user_id, high_user_id) do nothing`,
+    [chatId, one, other ?? one],
+  );
+  const { rowCount } = await orGone(claiming, ['single_chats_low_user_id_fkey', 'single_chats_high_user_id_fkey']);
+  return rowCount === 1;
+}
+
+/** A single chat has no roles, so nobody owns it. */
+async function insertMembers(
+  client: Queryable,
+  { id, type }: Chat,
+  creatorId: bigint,
+  others: readonly bigint[],
+): Promise<void> {
+  const inserting = client.query(
+    `insert into members (chat_id, user_id, role)
+    select $1, user_id, case when user_id = $2 then $3::member_role else 'MEMBER' end
+    from unnest($4::bigint[]) as user_id`,
+    [id, creatorId, type === 'SINGLE' ? 'MEMBER' : 'OWNER', [creatorId, ...others]],
+  );
+  // The others' rows are locked, the creator's is not.
+  await orGone(inserting, ['members_user_id_fkey']);
+}
+
+function keyOrNulls(key: bigint[] | null): [bigint | null, bigint | null] {
+  return [key?.[0] ?? null, key?.[1] ?? null];
+}

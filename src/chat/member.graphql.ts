@@ -1,0 +1,54 @@
+import { MemberRef, MemberRoleRef } from './member.ref.ts';
+import { ChatRef } from './chat.ref.ts';
+import { UserRef } from '../people/user.ref.ts';
+import { readMemberKey } from './member.ref.ts';
+import { builder } from '../api/builder.ts';
+import { requireAsker } from '../api/context.ts';
+import { present } from '../postgres/loader.ts';
+import { chatById } from './chat.ts';
+import { memberByKey } from './member.ts';
+import { unreadCountOf } from './unread.ts';
+import { memberUserById } from '../people/user.ts';
+import { registerNode, type NodeLoader } from '../api/node.ts';
+import { findVisibleChats } from './chat.ts';
+import { showsReceipts } from './read-marker.ts';
+import { erasedUser } from '../people/user.ts';
+
+builder.prismaObjectFields(MemberRef, (t) => ({
+  role: t.expose('role', { type: MemberRoleRef }),
+  joinedAt: t.expose('joinedAt', { type: 'DateTime' }),
+  chat: t.field({ type: ChatRef, resolve: ({ chatId }, _, { loaders }) => present(loaders.of(chatById).load(chatId)) }),
+  user: t.field({
+    type: UserRef,
+    description: 'Somebody who is just erasing their account has a name that tells nothing.',
+    resolve: async ({ userId }, _, { loaders }) =>
+      (await loaders.of(memberUserById).load(userId)) ?? erasedUser(userId),
+  }),
+  lastReadSeq: t.int({
+    nullable: true,
+    description:
+      'Seq of the newest message that this member has read; null when somebody else asks, unless the chat shows receipts.',
+    resolve: async ({ chatId, userId, lastReadSeq }, _, context) => {
+      const chat = await context.loaders.of(chatById).load(chatId);
+      return showsReceipts(chat?.type) || context.asker()?.userId === userId ? lastReadSeq : null;
+    },
+  }),
+  unreadCount: t.int({
+    nullable: true,
+    description: 'Null when somebody else asks. Counted up to 1,000.',
+    resolve: ({ chatId, userId }, _, context) =>
+      context.asker()?.userId === userId ? context.loaders.of(unreadCountOf).load({ chatId, userId }) : null,
+  }),
+}));
+
+const loadMembers: NodeLoader = async (context, keys) => {
+  const places = keys.map(readMemberKey);
+  const chats = await findVisibleChats(context.db, requireAsker(context), [...new Set(places.map((p) => p.chatId))]);
+  const visible = new Set(chats.map(({ id }) => id));
+  const members = await Promise.all(
+    places.filter(({ chatId }) => visible.has(chatId)).map((place) => context.loaders.of(memberByKey).load(place)),
+  );
+  return new Map(members.flatMap((member) => (member === null ? [] : [[`${member.chatId}_${member.userId}`, member]])));
+};
+
+registerNode('Member', loadMembers, 2);

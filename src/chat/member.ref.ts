@@ -1,0 +1,21 @@
+import { builder } from '../api/builder.ts';
+import { memberKeyOf, type MemberKey } from './member.ts';
+
+export const MemberRoleRef = builder.enumType('MemberRole', { values: ['OWNER', 'ADMIN', 'MEMBER'] as const });
+
+export const MemberRef = builder.prismaNode('Member', {
+  id: { resolve: memberKeyOf },
+  findUnique: (key) => ({ chatId_userId: readMemberKey(key) }),
+  fields: () => ({}),
+});
+
+export const MemberConnectionRef = builder.connectionObject(
+  { type: MemberRef, name: 'MemberConnection' },
+  { name: 'MemberEdge' },
+);
+
+/** The membership that a node's key names. */
+export function readMemberKey(key: string): MemberKey {
+  const [chatId = '0', userId = '0'] = key.split('_');
+  return { chatId: BigInt(chatId), userId: BigInt(userId) };
+}

@@ -1,0 +1,49 @@
+import type { Db } from '../postgres/client.ts';
+import type { Member } from '../postgres/generated/prisma/client.ts';
+import { columns } from '../postgres/columns.ts';
+import { defineLoader, definePageLoader } from '../postgres/loader.ts';
+import { toPages, type Page, type PageRequest } from '../postgres/page.ts';
+import { pairOne } from '../postgres/pairing.ts';
+
+/** What identifies a membership: a chat and a person. */
+export type MemberKey = { chatId: bigint; userId: bigint };
+
+/** The string that stands for a membership. */
+export function memberKeyOf({ chatId, userId }: MemberKey): string {
+  return `${chatId}_${userId}`;
+}
+
+/** Memberships by chat and person. */
+export const memberByKey = defineLoader({ load: loadMembers, keyOf: memberKeyOf });
+
+/** A page of each chat's members, by the chat's id. */
+export const membersOf = definePageLoader({ load: listMembers });
+
+async function loadMembers({ pool }: Db, keys: readonly MemberKey[]): Promise<(Member | null)[]> {
+  const { rows } = await pool.query<Member & { index: number }>({
+    name: 'members_at',
+    text: `select place.index::int as index, ${columns.member('m')}
+    from unnest($1::bigint[], $2::bigint[]) with ordinality as place (chat_id, user_id, index)
+    join members m using (chat_id, user_id)`,
+    values: [keys.map(({ chatId }) => chatId), keys.map(({ userId }) => userId)],
+  });
+  return pairOne(rows, keys, { value: (row): Member => row, missing: null });
+}
+
+/** Of each chat a page of its members. Key: the person's id. Whether the chat may be seen is asked before. */
+async function listMembers(db: Db, chatIds: readonly bigint[], page: PageRequest): Promise<Page<Member>[]> {
+  const direction = page.isBackward ? 'desc' : 'asc';
+  const { rows } = await db.pool.query<Member & { index: number }>({
+    name: `members_${direction}`,
+    text: `select chat.index::int as index, ${columns.member('m')}
+    from unnest($1::bigint[]) with ordinality as chat (id, index)
+    cross join lateral (
+      select m.* from members m
+      where m.chat_id = chat.id and m.user_id > $2::bigint and m.user_id < $3::bigint
+      order by m.user_id ${direction} limit $4
+    ) m
+    order by chat.index, m.user_id ${direction}`,
+    values: [chatIds, page.after?.[0] ?? -1n, page.before?.[0] ?? 2n ** 62n, page.limit + 1],
+  });
+  return toPages(rows, chatIds, page);
+}

@@ -1,0 +1,80 @@
+import { ChatGoneRef, ChatRef } from './chat.ref.ts';
+import { MemberRef, MemberRoleRef } from './member.ref.ts';
+import { maxMembersPerCall } from './chat.ts';
+import { addMembers, joinChat, leaveChat, removeMember, setMemberRole } from './membership.ts';
+import { Forbidden, InvalidInput, LastOwner, NotFound } from '../errors.ts';
+import { builder } from '../api/builder.ts';
+import { requireAsker } from '../api/context.ts';
+import { decodeId } from '../core/id.ts';
+
+const SharedHistoryRef = builder.enumType('SharedHistory', {
+  description: 'How much of what was said before somebody came they see of it.',
+  values: { ALL: {}, FROM_NOW: {} } as const,
+});
+
+builder.mutationFields((t) => ({
+  addMembers: t.field({
+    type: ChatRef,
+    description: `Up to ${maxMembersPerCall.toLocaleString('en')} people at a time; those who are in the chat already stay as they are. For owners and
+admins, and in a group for every member.`,
+    errors: { types: [InvalidInput, NotFound, Forbidden] },
+    args: {
+      chatId: t.arg.id({ required: true }),
+      userIds: t.arg.idList({ required: true }),
+      history: t.arg({
+        type: SharedHistoryRef,
+        description: `Unless said otherwise ALL for a private channel and FROM_NOW for a group. A public channel is read whole by
+everyone, whatever this says.`,
+      }),
+    },
+    resolve: (_, { chatId, userIds, history }, context) =>
+      addMembers(context.db, requireAsker(context), {
+        chatId: decodeId('Chat', chatId, ['chatId']),
+        userIds: userIds.map((id, index) => decodeId('User', id, ['userIds', String(index)])),
+        history: history ?? null,
+      }),
+  }),
+  removeMember: t.field({
+    type: ChatRef,
+    description: 'Owners remove anybody, admins those who are neither owners nor admins.',
+    errors: { types: [NotFound, Forbidden, LastOwner] },
+    args: { chatId: t.arg.id({ required: true }), userId: t.arg.id({ required: true }) },
+    resolve: (_, { chatId, userId }, context) =>
+      removeMember(context.db, requireAsker(context), readPlace(chatId, userId)),
+  }),
+  setMemberRole: t.field({
+    type: MemberRef,
+    description: 'For owners. A chat may have several of them.',
+    errors: { types: [NotFound, Forbidden, LastOwner] },
+    args: {
+      chatId: t.arg.id({ required: true }),
+      userId: t.arg.id({ required: true }),
+      role: t.arg({ type: MemberRoleRef, required: true }),
+    },
+    resolve: (_, { chatId, userId, role }, context) =>
+      setMemberRole(context.db, requireAsker(context), { ...readPlace(chatId, userId), role }),
+  }),
+  joinChat: t.field({
+    type: ChatRef,
+    description: 'Anybody joins a public channel. Whoever is in it already stays as they are.',
+    errors: { types: [NotFound, Forbidden] },
+    args: { chatId: t.arg.id({ required: true }) },
+    resolve: (_, { chatId }, context) =>
+      joinChat(context.db, requireAsker(context), { chatId: decodeId('Chat', chatId, ['chatId']) }),
+  }),
+  leaveChat: t.field({
+    type: ChatGoneRef,
+    description: 'The last member who leaves takes the chat along.',
+    errors: { types: [NotFound, Forbidden, LastOwner] },
+    args: { chatId: t.arg.id({ required: true }) },
+    resolve: async (_, { chatId: id }, context) => {
+      const chatId = decodeId('Chat', id, ['chatId']);
+      await leaveChat(context.db, requireAsker(context), { chatId });
+      return { chatId };
+    },
+  }),
+}));
+
+function readPlace(chatId: string, userId: string): { chatId: bigint; userId: bigint } {
+  return { chatId: decodeId('Chat', chatId, ['chatId']), userId: decodeId('User', userId, ['userId']) };
+}

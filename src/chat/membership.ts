@@ -1,0 +1,151 @@
+import type { Db, Queryable } from '../postgres/client.ts';
+import { orGone } from '../postgres/foreign-key.ts';
+import type { Chat, Member, MemberRole } from '../postgres/generated/prisma/client.ts';
+import { columns } from '../postgres/columns.ts';
+import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
+import { refuseBlockers } from '../people/block.ts';
+import { lockPeople, maxMembersPerCall, refuseUnknownPeople } from './chat.ts';
+import { deleteHeldChat, inChat, readHeldChat, requireMay, type HeldChat } from './locked-chat.ts';
+import type { Asker } from '../core/asker.ts';
+
+/** How much of what was said before somebody came they see of it. */
+export type SharedHistory = 'ALL' | 'FROM_NOW';
+
+/** Whom to add; with `history: null` they see what newcomers to a chat of its type usually see. */
+export type Addition = { chatId: bigint; userIds: readonly bigint[]; history: SharedHistory | null };
+
+/**
+ * Adds people to a chat; everybody in it, they included, hears AddToChat once. Those who are in it already stay as they
+ * are. Newcomers see the whole history of a channel, and of a group what is said from now on, unless `history` says
+ * otherwise; a public channel is read whole by everyone, whatever it says.
+ * Forbidden where the viewer's role does not let them, and when one of the newcomers has blocked them; InvalidInput for
+ * more than 1,000 people at a time, and for unknown ones, which it names.
+ */
+export async function addMembers(db: Db, asker: Asker, { chatId, userIds, history }: Addition): Promise<Chat> {
+  if (userIds.length > maxMembersPerCall) {
+    throw new InvalidInput([{ path: ['userIds'], message: `must name at most ${maxMembersPerCall} people` }]);
+  }
+  return inChat(db, { asker, chatId }, async (client, held) => {
+    requireMay('addMembers', held);
+    const members = await findMembers(client, chatId, userIds);
+    const newcomers = [...new Set(userIds)].filter((userId) => !members.has(userId));
+    // Not those who are members: whoever erases one of them holds that person first and waits for the chat.
+    const known = await lockPeople(client, newcomers);
+    refuseUnknownPeople(userIds, new Set([...members.keys(), ...known]), 'userIds');
+    await refuseBlockers(client, asker, newcomers);
+    await insertMembers(client, newcomers, { chatId, visibleFromSeq: firstVisibleSeq(held.chat, history) });
+    return readHeldChat(client, held);
+  });
+}
+
+/**
+ * Takes somebody out of a chat. They and those who remain hear RemoveFromChat, for them the last event of that chat;
+ * but a public channel they go on reading, as anybody may.
+ * NotFound for somebody who is no member, Forbidden where the viewer's role or theirs does not allow it, LastOwner for
+ * the last owner.
+ */
+export async function removeMember(
+  db: Db,
+  asker: Asker,
+  { chatId, userId }: { chatId: bigint; userId: bigint },
+): Promise<Chat> {
+  return inChat(db, { asker, chatId }, async (client, held) => {
+    await requireTarget(client, held, { action: 'removeMember', userId });
+    if (held.chat.memberCount === 1) throw new Forbidden('Nobody else is in this chat: leave it, and it is gone.');
+    await deleteMember(client, chatId, userId);
+    return readHeldChat(client, held);
+  });
+}
+
+/**
+ * Gives a member that role; all members hear MemberUpdated. A chat may have several owners.
+ * NotFound for somebody who is no member, Forbidden unless the viewer is an owner, LastOwner when none would be left.
+ */
+export async function setMemberRole(
+  db: Db,
+  asker: Asker,
+  { chatId, userId, role }: { chatId: bigint; userId: bigint; role: MemberRole },
+): Promise<Member> {
+  return inChat(db, { asker, chatId }, async (client, held) => {
+    await requireTarget(client, held, { action: 'setMemberRole', userId });
+    const { rows } = await client.query<Member>(
+      `update members m set role = $3 where m.chat_id = $1 and m.user_id = $2 returning ${columns.member('m')}`,
+      [chatId, userId, role],
+    );
+    if (rows[0] === undefined) throw new Error('a member went while the chat was held');
+    return rows[0];
+  });
+}
+
+/**
+ * Makes the viewer a member of a public channel; everybody in it hears AddToChat. Whoever is one stays as they are.
+ * Forbidden for any other chat that the viewer sees, NotFound also when the viewer's account goes meanwhile.
+ */
+export async function joinChat(db: Db, asker: Asker, { chatId }: { chatId: bigint }): Promise<Chat> {
+  return inChat(db, { asker, chatId }, async (client, held) => {
+    requireMay('joinChat', held);
+    if (held.role !== null) return held.chat;
+    const inserting = insertMembers(client, [asker.userId], { chatId, visibleFromSeq: 1 });
+    await orGone(inserting, ['members_user_id_fkey']);
+    return readHeldChat(client, held);
+  });
+}
+
+/**
+ * Ends the viewer's membership; they and those who remain hear RemoveFromChat. The last one takes the chat along, and
+ * hears ChatDeleted instead. Forbidden for a single chat and for one that the viewer only reads, LastOwner for the last
+ * owner while others remain.
+ */
+export async function leaveChat(db: Db, asker: Asker, { chatId }: { chatId: bigint }): Promise<void> {
+  return inChat(db, { asker, chatId }, async (client, held) => {
+    requireMay('leaveChat', held);
+    if (held.chat.memberCount === 1) await deleteHeldChat(client, held);
+    else await deleteMember(client, chatId, asker.userId);
+  });
+}
+
+/** Whoever may do that to nobody is told so, whether or not the one they name is a member. */
+async function requireTarget(
+  client: Queryable,
+  held: HeldChat,
+  { action, userId }: { action: 'removeMember' | 'setMemberRole'; userId: bigint },
+): Promise<void> {
+  const role = (await findMembers(client, held.chat.id, [userId])).get(userId);
+  requireMay(action, held, role ?? 'MEMBER');
+  if (role === undefined) throw new NotFound('That person is not a member of this chat.');
+}
+
+function firstVisibleSeq({ type, lastSeq }: Chat, history: SharedHistory | null): number {
+  if (type === 'PUBLIC_CHANNEL') return 1;
+  return (history ?? (type === 'GROUP' ? 'FROM_NOW' : 'ALL')) === 'ALL' ? 1 : lastSeq + 1;
+}
+
+/** Those of the people who are members, with their roles. */
+async function findMembers(
+  client: Queryable,
+  chatId: bigint,
+  userIds: readonly bigint[],
+): Promise<Map<bigint, MemberRole>> {
+  const { rows } = await client.query<{ userId: bigint; role: MemberRole }>(
+    'select user_id as "userId", role from members where chat_id = $1 and user_id = any ($2)',
+    [chatId, userIds],
+  );
+  return new Map(rows.map(({ userId, role }) => [userId, role]));
+}
+
+async function insertMembers(
+  client: Queryable,
+  userIds: readonly bigint[],
+  { chatId, visibleFromSeq }: { chatId: bigint; visibleFromSeq: number },
+): Promise<void> {
+  await client.query(
+    `insert into members (chat_id, user_id, visible_from_seq)
+    select $1, user_id, $3 from unnest($2::bigint[]) as user_id order by user_id
+    on conflict (chat_id, user_id) do nothing`,
+    [chatId, userIds, visibleFromSeq],
+  );
+}
+
+async function deleteMember(client: Queryable, chatId: bigint, userId: bigint): Promise<void> {
+  await client.query('delete from members where chat_id = $1 and user_id = $2', [chatId, userId]);
+}

@@ -1,0 +1,24 @@
+import type { Db } from '../postgres/client.ts';
+import type { Member, NotificationLevel } from '../postgres/generated/prisma/client.ts';
+import { columns } from '../postgres/columns.ts';
+import { NotFound } from '../errors.ts';
+import type { Asker } from '../core/asker.ts';
+
+/**
+ * Says which of a chat's messages the viewer is told of: it decides whether that chat counts as unread. Their devices
+ * hear NotificationLevelChanged. NotFound for somebody who is not a member.
+ */
+export async function setNotificationLevel(
+  db: Db,
+  asker: Asker,
+  { chatId, level }: { chatId: bigint; level: NotificationLevel },
+): Promise<Member> {
+  const { rows } = await db.pool.query<Member>(
+    `update members m set notification_level = $3 where m.chat_id = $1 and m.user_id = $2
+    returning ${columns.member('m')}`,
+    [chatId, asker.userId, level],
+  );
+  const [member] = rows;
+  if (member === undefined) throw new NotFound('You are not a member of that chat.');
+  return member;
+}

@@ -1,0 +1,49 @@
+import type { Db } from '../postgres/client.ts';
+import type { Chat } from '../postgres/generated/prisma/client.ts';
+import { columns } from '../postgres/columns.ts';
+import { InvalidInput, type FieldError } from '../errors.ts';
+import { forwardPage, type NameKey, type NamePageRequest } from '../postgres/name-page.ts';
+import { toPage, type Page } from '../postgres/page.ts';
+import { maxNameLength, readLine } from '../core/text.ts';
+
+/** A public channel with its place in the list. */
+export type ListedChannel = { chat: Chat; key: NameKey };
+
+/**
+ * The public channels by name, whoever asks; those alone whose name has `search` somewhere in it, without regard to
+ * case. Throws InvalidInput for a search that could be no part of a name.
+ */
+export async function listPublicChannels(
+  db: Db,
+  { search, page }: { search: string | null; page: NamePageRequest },
+): Promise<Page<ListedChannel>> {
+  const part = search === null ? '' : readPart(search);
+  const { rows } = await db.pool.query<Chat & { key: string }>({
+    // A search goes without a name, to be planned each time: for what is rare by its parts, for what is in most names
+    // down the list.
+    ...(part === '' && { name: 'public_channels' }),
+    text: `select ${columns.chat('c')}, lower(c.name) as key
+    from chats c
+    where c.type = 'PUBLIC_CHANNEL'
+      and (lower(c.name) collate "C", c.id) > ($1, $2::bigint)
+      ${part === '' ? '' : `and lower(c.name) like '%' || lower($4) || '%'`}
+    order by lower(c.name) collate "C", c.id limit $3`,
+    values: [
+      page.after?.name ?? '',
+      page.after?.id ?? -1n,
+      page.limit + 1,
+      ...(part === '' ? [] : [part.replace(/[\\%_]/g, '\\$&')]),
+    ],
+  });
+  const listed = rows.map(({ key, ...chat }) => ({ chat, key: { name: key, id: chat.id } }));
+  return toPage(listed, forwardPage(page));
+}
+
+/** An empty search is none. */
+function readPart(search: string): string {
+  if (search.trim() === '') return '';
+  const errors: FieldError[] = [];
+  const part = readLine(search, ['search'], maxNameLength, errors);
+  if (errors.length > 0) throw new InvalidInput(errors);
+  return part;
+}

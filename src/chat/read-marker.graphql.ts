@@ -1,0 +1,67 @@
+import { MemberConnectionRef, MemberRef } from './member.ref.ts';
+import { ChatRef } from './chat.ref.ts';
+import { ViewerRef } from '../account/viewer.ref.ts';
+import { memberByKey } from './member.ts';
+import { defineEvent } from '../api/event.ts';
+import { readersOf } from '../message/history.ts';
+import { lists, readPage } from '../postgres/page.ts';
+import { markRead, showsReceipts } from './read-marker.ts';
+import { countUnreadChats } from './unread.ts';
+import { InvalidInput, NotFound } from '../errors.ts';
+import { builder } from '../api/builder.ts';
+import { pageComplexity, toConnection } from '../api/connection.ts';
+import { requireAsker } from '../api/context.ts';
+import { decodeId } from '../core/id.ts';
+
+builder.mutationField('markRead', (t) =>
+  t.field({
+    type: MemberRef,
+    description: 'Moves the read marker forward; going back is refused unless `rewind` is true (mark as unread).',
+    errors: { types: [InvalidInput, NotFound] },
+    args: {
+      chatId: t.arg.id({ required: true }),
+      seq: t.arg.int({ required: true, description: 'Of the newest message that was read; 0 for none.' }),
+      rewind: t.arg.boolean({ defaultValue: false }),
+    },
+    resolve: (_, { chatId, seq, rewind }, context) =>
+      markRead(context.writes, requireAsker(context), {
+        chatId: decodeId('Chat', chatId, ['chatId']),
+        seq,
+        rewind: rewind ?? false,
+      }),
+  }),
+);
+
+builder.prismaObjectField(ChatRef, 'readBy', (t) =>
+  t.field({
+    type: MemberConnectionRef,
+    nullable: true,
+    description: `Whose read marker has come as far as that message, its sender among them. Null in channels, where nobody sees how far
+others have read.`,
+    args: { seq: t.arg.int({ required: true }), ...t.arg.connectionArgs() },
+    complexity: pageComplexity,
+    resolve: async (chat, { seq, ...args }, context) => {
+      if (!showsReceipts(chat.type)) return null;
+      const reader = { chatId: chat.id, asker: requireAsker(context), seq };
+      const page = await context.loaders.ofPage(readersOf, readPage(args, lists.members)).load(reader);
+      return toConnection(lists.members, page, (member) => [member.userId]);
+    },
+  }),
+);
+
+builder.objectField(ViewerRef, 'unreadChatCount', (t) =>
+  t.int({
+    description: 'In how many chats something is unread that their notification levels tell of: a number for a badge.',
+    resolve: ({ asker }, _, { db }) => countUnreadChats(db, asker),
+  }),
+);
+
+defineEvent('ReadMarkerMoved', {
+  description: `To the member's own devices. It doesn't come for a message of one's own, which moves the marker to itself:
+apply that to NewMessage.`,
+  load: async ({ chatId, userId }, loaders) => {
+    const member = chatId === null || userId === null ? null : await loaders.of(memberByKey).load({ chatId, userId });
+    return member && { member };
+  },
+  fields: (t) => ({ member: t.field({ type: MemberRef, resolve: ({ member }) => member }) }),
+});

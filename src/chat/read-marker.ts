@@ -1,0 +1,91 @@
+import type { Queryable } from '../postgres/client.ts';
+import type { ChatType, Member } from '../postgres/generated/prisma/client.ts';
+import type { GroupCommit, LockedChat, Outcome, WriteKind } from './group-commit.ts';
+import { columns } from '../postgres/columns.ts';
+import { InvalidInput, NotFound } from '../errors.ts';
+import type { Asker } from '../core/asker.ts';
+
+/** How far somebody says that they have read; back only if they `rewind`. */
+export type ReadMark = { chatId: bigint; userId: bigint; seq: number; rewind: boolean };
+
+/** Whether the members of a chat of that type see how far the others have read. */
+export function showsReceipts(type: ChatType | undefined): boolean {
+  return type === 'SINGLE' || type === 'GROUP';
+}
+
+/**
+ * Moves the viewer's own marker to `seq`; their devices hear ReadMarkerMoved. Where it stands already nothing happens.
+ * NotFound for somebody who is not a member, InvalidInput for a message that is not there yet and for one before the
+ * marker, unless they `rewind` it: 0 is unread from the beginning.
+ */
+export async function markRead(
+  writes: GroupCommit,
+  asker: Asker,
+  mark: { chatId: bigint; seq: number; rewind: boolean },
+): Promise<Member> {
+  if (mark.seq < 0) throw refusal('must not be negative');
+  return writes.submit(readMarks, { ...mark, userId: asker.userId });
+}
+
+/** Many markers in one update. Several marks of one member are followed in turn, and the last one is written. */
+const readMarks: WriteKind<ReadMark, Member> = {
+  async write(client, chats, marks) {
+    const before = await readMembers(client, marks);
+    const now = new Map(before);
+    const outcomes = marks.map((mark): Outcome<Member> => {
+      const outcome = move(now.get(placeOf(mark)), mark, chats.get(mark.chatId));
+      if ('value' in outcome) now.set(placeOf(mark), outcome.value);
+      return outcome;
+    });
+    await writeMarkers(
+      client,
+      [...now.values()].filter((member) => before.get(placeOf(member)) !== member),
+    );
+    return outcomes;
+  },
+};
+
+function move(member: Member | undefined, mark: ReadMark, chat: LockedChat | undefined): Outcome<Member> {
+  if (member === undefined || chat === undefined) return { error: new NotFound('You are not a member of that chat.') };
+  if (mark.seq > chat.lastSeq) return { error: refusal('there is no such message yet') };
+  if (mark.seq === member.lastReadSeq) return { value: member };
+  if (mark.seq < member.lastReadSeq && !mark.rewind) {
+    return { error: refusal('is before the marker: going back takes `rewind: true`') };
+  }
+  return { value: { ...member, lastReadSeq: mark.seq } };
+}
+
+/** By place. Asked for while the chats' locks are held, which whoever removes a member holds too. */
+async function readMembers(client: Queryable, marks: readonly ReadMark[]): Promise<Map<string, Member>> {
+  const { rows } = await client.query<Member>({
+    name: 'marking_members',
+    text: `select distinct ${columns.member('m')}
+    from unnest($1::bigint[], $2::bigint[]) as mark (chat_id, user_id)
+    join members m using (chat_id, user_id)`,
+    values: [marks.map(({ chatId }) => chatId), marks.map(({ userId }) => userId)],
+  });
+  return new Map(rows.map((member) => [placeOf(member), member]));
+}
+
+async function writeMarkers(client: Queryable, members: readonly Member[]): Promise<void> {
+  if (members.length === 0) return;
+  await client.query({
+    name: 'mark_read',
+    text: `update members m set last_read_seq = mark.seq
+    from unnest($1::bigint[], $2::bigint[], $3::int[]) as mark (chat_id, user_id, seq)
+    where m.chat_id = mark.chat_id and m.user_id = mark.user_id`,
+    values: [
+      members.map(({ chatId }) => chatId),
+      members.map(({ userId }) => userId),
+      members.map(({ lastReadSeq }) => lastReadSeq),
+    ],
+  });
+}
+
+function placeOf({ chatId, userId }: { chatId: bigint; userId: bigint }): string {
+  return `${chatId}:${userId}`;
+}
+
+function refusal(message: string): InvalidInput {
+  return new InvalidInput([{ path: ['seq'], message }]);
+}

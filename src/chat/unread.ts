@@ -1,0 +1,54 @@
+import type { Db } from '../postgres/client.ts';
+import { defineLoader } from '../postgres/loader.ts';
+import { pairOne } from '../postgres/pairing.ts';
+import { memberKeyOf, type MemberKey } from './member.ts';
+import { visibleFrom } from './visibility.ts';
+import { unreadMentions } from '../message/mention.ts';
+import type { Asker } from '../core/asker.ts';
+
+/** Unread messages are counted up to this many. */
+const maxUnreadCount = 1_000;
+
+/**
+ * What member `m` of chat `c` sees of it and has not read: messages of others that are not deleted, after the marker.
+ * As SQL, to be selected from where the two are joined. The first seq that they see is worked out once, not for each
+ * message: hence its `offset 0`.
+ */
+const unread = `from (select ${visibleFrom('c', 'm.user_id')} as seq offset 0) first_visible
+  join messages on messages.chat_id = m.chat_id
+    and messages.seq > m.last_read_seq and messages.seq >= first_visible.seq
+    and messages.sender_id is distinct from m.user_id and messages.deleted_at is null`;
+
+/** What each person has not read of their chat, up to `maxUnreadCount`; 0 for one who is not a member. */
+export const unreadCountOf = defineLoader({
+  load: countUnread,
+  keyOf: memberKeyOf,
+});
+
+async function countUnread(db: Db, members: readonly MemberKey[]): Promise<number[]> {
+  const { rows } = await db.pool.query<{ index: number; count: number }>({
+    name: 'unread',
+    text: `select place.index::int as index, unread.count::int as count
+    from unnest($1::bigint[], $2::bigint[]) with ordinality as place (chat_id, user_id, index)
+    join members m using (chat_id, user_id)
+    join chats c on c.id = m.chat_id
+    cross join lateral (select count(*) from (select ${unread} limit ${maxUnreadCount}) few) unread`,
+    values: [members.map(({ chatId }) => chatId), members.map(({ userId }) => userId)],
+  });
+  return pairOne(rows, members, { value: ({ count }) => count, missing: 0 });
+}
+
+/** In how many of their chats something is unread that the viewer wants to be told of there. */
+export async function countUnreadChats(db: Db, asker: Asker): Promise<number> {
+  const { rows } = await db.pool.query<{ count: number }>({
+    name: 'unread_chats',
+    text: `select count(*)::int as count
+    from members m join chats c on c.id = m.chat_id and c.last_seq > m.last_read_seq
+    where m.user_id = $1 and case m.notification_level
+      when 'ALL' then exists (select ${unread})
+      when 'MENTIONS' then exists (select ${unreadMentions})
+      else false end`,
+    values: [asker.userId],
+  });
+  return rows[0]?.count ?? 0;
+}

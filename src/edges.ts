@@ -1,0 +1,43 @@
+// The edges of the server: what clients reach by GraphQL and by other HTTP routes. Each new edge is one line here, and
+// no other file may import one.
+import './account/account-deletion.graphql.ts';
+import './account/account.graphql.ts';
+import './account/session.graphql.ts';
+import './account/viewer.graphql.ts';
+import './api/error.graphql.ts';
+import './api/event.graphql.ts';
+import './api/node.graphql.ts';
+import './api/subscription.graphql.ts';
+import './chat/chat-change.graphql.ts';
+import './chat/chat-event.graphql.ts';
+import './chat/chat.graphql.ts';
+import './chat/member.graphql.ts';
+import './chat/membership.graphql.ts';
+import './chat/notification-level.graphql.ts';
+import './chat/public-channel.graphql.ts';
+import './chat/read-marker.graphql.ts';
+import './chat/typing.graphql.ts';
+import './file/avatar.graphql.ts';
+import './file/file.graphql.ts';
+import './file/upload.graphql.ts';
+import './message/history.graphql.ts';
+import './message/mention.graphql.ts';
+import './message/message-edit.graphql.ts';
+import './message/message-event.graphql.ts';
+import './message/message.graphql.ts';
+import './message/pin.graphql.ts';
+import './message/reaction.graphql.ts';
+import './people/block.graphql.ts';
+import './people/presence.graphql.ts';
+import './people/user.graphql.ts';
+import './search/search.graphql.ts';
+import { buildSchema } from './api/schema.ts';
+import { serveDownload } from './file/download.http.ts';
+import { serveGraphqlUpload } from './file/graphql-upload.http.ts';
+import { serveTus } from './file/tus.http.ts';
+import { serveUpload } from './file/upload.http.ts';
+
+/** The whole API: the GraphQL edges have put their types on the builder by now. */
+export const schema = buildSchema();
+
+export const httpEdges = { serveDownload, serveGraphqlUpload, serveTus, serveUpload };

@@ -1,0 +1,72 @@
+import type { Asker } from '../core/asker.ts';
+import { encodeId } from '../core/id.ts';
+import type { SharedFile } from './shared-file.ts';
+import { createHmac, createSecretKey, hkdfSync, timingSafeEqual, type KeyObject } from 'node:crypto';
+import { thumbnailSides, type ThumbnailSize } from './picture.ts';
+import type { AccessTokenKeys } from '../account/token-key.ts';
+
+const lifetimeMs = 60 * 60_000;
+/** Links made within the same few minutes are the same, so that a browser finds what it has already. */
+const stepMs = 5 * 60_000;
+
+/** What a link lets somebody read, until when. */
+export type FileLink = { fileId: bigint; viewerId: bigint; thumbnail: ThumbnailSize | null; expiresAt: Date };
+
+/** Makes and reads links to files, each for one person and for an hour at most. */
+export class FileLinks {
+  /** Made once: with bytes for a key, an HMAC takes 13 µs instead of 2 (Node 24, measured). */
+  readonly #key: KeyObject;
+
+  /** All nodes of a system share their keys, so a link of one is good on every other (until the signing key changes). */
+  constructor({ signing }: AccessTokenKeys) {
+    const secret = Buffer.from(String(signing.key.export({ format: 'jwk' }).d), 'base64url');
+    this.#key = createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', 'parley file links', 32)));
+  }
+
+  /** The query string of a link that is good for 55 to 60 minutes. */
+  sign({ fileId, viewerId, thumbnail }: Omit<FileLink, 'expiresAt'>, now = Date.now()): string {
+    const expires = Math.floor((now + lifetimeMs) / stepMs) * (stepMs / 1000);
+    const terms = {
+      expires: String(expires),
+      viewer: String(viewerId),
+      ...(thumbnail !== null && { size: thumbnail }),
+    };
+    const signature = this.#signatureOf(fileId, terms).toString('base64url');
+    return String(new URLSearchParams({ ...terms, signature }));
+  }
+
+  /** What the link to that file says; null unless it was made here. That it has expired is for the caller to see. */
+  read(fileId: bigint, query: URLSearchParams): FileLink | null {
+    const [expires = '', viewer = '', signature = ''] = ['expires', 'viewer', 'signature'].map(
+      (name) => query.get(name) ?? '',
+    );
+    const size = query.get('size');
+    if (!/^\d{1,12}$/.test(expires) || !/^\d{1,19}$/.test(viewer)) return null;
+    if (size !== null && !isThumbnailSize(size)) return null;
+    const given = Buffer.from(signature, 'base64url');
+    const expected = this.#signatureOf(fileId, { expires, viewer, ...(size !== null && { size }) });
+    if (given.length !== expected.length || !timingSafeEqual(given, expected)) return null;
+    return { fileId, viewerId: BigInt(viewer), thumbnail: size, expiresAt: new Date(Number(expires) * 1000) };
+  }
+
+  #signatureOf(
+    fileId: bigint,
+    { expires, viewer, size = '' }: { expires: string; viewer: string; size?: string },
+  ): Buffer {
+    return createHmac('sha256', this.#key).update([fileId, viewer, expires, size].join('\n')).digest();
+  }
+}
+
+function isThumbnailSize(size: string): size is ThumbnailSize {
+  return Object.hasOwn(thumbnailSides, size);
+}
+
+/** The relative URL at which the asker, and no one else, reads the file or a thumbnail of it. */
+export function fileUrl(
+  links: FileLinks,
+  asker: Asker,
+  { file, thumbnail }: { file: SharedFile; thumbnail: ThumbnailSize | null },
+): string {
+  const query = links.sign({ fileId: file.id, viewerId: asker.userId, thumbnail });
+  return `/files/${encodeId('File', file.id)}/${encodeURIComponent(file.name)}?${query}`;
+}

@@ -1,0 +1,91 @@
+import type { Db, Queryable } from '../postgres/client.ts';
+import type { ThumbnailSize } from './picture.ts';
+import { fileChat, fileColumns, fileVisibleTo, type SharedFile } from './shared-file.ts';
+
+/** Whose question it is, for which file or which thumbnail of it, and whether inline bytes are to come with the answer. */
+export type FileQuestion = { viewerId: bigint; fileId: bigint; thumbnail: ThumbnailSize | null; withBytes: boolean };
+
+/** A file, or a thumbnail as a file of its own. `bytes`: of one that is inline, if they were asked for. */
+export type FoundFile = SharedFile & { isInline: boolean; bytes: Buffer | null };
+
+type Asked = FileQuestion & { resolve: (file: FoundFile | null) => void; reject: (error: unknown) => void };
+
+/** As many as one statement looks for, and as many statements: one is worked on there while the other's answers are here. */
+const maxTogether = 50;
+const maxUnderWay = 2;
+
+/**
+ * Looks for files that people may see: what is asked for while statements are under way goes together into the next, as
+ * when a page shows fifty thumbnails. Nobody gets an answer that is older than their question.
+ */
+export class FileLookup {
+  readonly #db: Db;
+  #waiting: Asked[] = [];
+  #underWay = 0;
+
+  constructor(db: Db) {
+    this.#db = db;
+  }
+
+  /** Null for one that isn't there, or that this person may not see. */
+  find(question: FileQuestion): Promise<FoundFile | null> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ ...question, resolve, reject });
+      if (this.#underWay < maxUnderWay) void this.#run();
+    });
+  }
+
+  async #run(): Promise<void> {
+    this.#underWay += 1;
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting.splice(0, maxTogether);
+      try {
+        const found = await findAll(this.#db.pool, batch);
+        for (const [index, { resolve }] of batch.entries()) resolve(found.get(index) ?? null);
+      } catch (error) {
+        for (const { reject } of batch) reject(error);
+      }
+    }
+    this.#underWay -= 1;
+  }
+}
+
+async function findAll(client: Queryable, questions: readonly FileQuestion[]): Promise<Map<number, FoundFile>> {
+  const { rows } = await client.query<FoundFile & { place: number; isThumbnail: boolean }>({
+    name: 'find_files',
+    text: `select asked.place::int as place, asked.size is not null as "isThumbnail", ${fileColumns},
+      b.bytes is not null as "isInline", case when asked.with_bytes then b.bytes end as bytes
+    from unnest($1::bigint[], $2::bigint[], $3::thumbnail_size[], $4::boolean[])
+      with ordinality as asked (viewer_id, file_id, size, with_bytes, place)
+    cross join lateral (select * from files where id = asked.file_id offset 0) f
+    cross join lateral (
+      select * from blobs where hash = case when asked.size is null then f.blob_hash
+        else (select thumbnail_hash from thumbnails t where t.blob_hash = f.blob_hash and t.size = asked.size) end
+      offset 0
+    ) b
+    ${fileChat}
+    where ${fileVisibleTo('asked.viewer_id')}`,
+    values: [
+      questions.map(({ viewerId }) => viewerId),
+      questions.map(({ fileId }) => fileId),
+      questions.map(({ thumbnail }) => thumbnail),
+      questions.map(({ withBytes }) => withBytes),
+    ],
+  });
+  return new Map(
+    rows.map(({ place, isThumbnail, ...file }) => [
+      place - 1,
+      isThumbnail ? { ...file, name: `${file.name}.webp` } : file,
+    ]),
+  );
+}
+
+/** The bytes with that hash; null when they are not inline, or gone. */
+export async function readInline({ pool }: Db, hash: string): Promise<Buffer | null> {
+  const { rows } = await pool.query<{ bytes: Buffer | null }>({
+    name: 'inline_bytes',
+    text: `select bytes from blobs where hash = decode($1, 'hex')`,
+    values: [hash],
+  });
+  return rows[0]?.bytes ?? null;
+}

@@ -1,0 +1,77 @@
+import { fileUrl } from './file-link.ts';
+import { FileConnectionRef, FileRef } from './file.ref.ts';
+import { MessageRef } from '../message/message.ref.ts';
+import { ChatRef } from '../chat/chat.ref.ts';
+import { findVisibleFiles, maxFiles, type SharedFile } from './file.ts';
+import { chatFilesIn, filesOf } from './file-loader.ts';
+import { lists, readPage } from '../postgres/page.ts';
+import { thumbnailSides, type ThumbnailSize } from './picture.ts';
+import { builder } from '../api/builder.ts';
+import { pageComplexity, toConnection } from '../api/connection.ts';
+import { requireAsker, type Context } from '../api/context.ts';
+import { registerNode } from '../api/node.ts';
+
+const ThumbnailSizeRef = builder.enumType('ThumbnailSize', {
+  values: {
+    SMALL: { description: `Within ${thumbnailSides.SMALL} by ${thumbnailSides.SMALL} pixels.` },
+    LARGE: { description: `Within ${thumbnailSides.LARGE} by ${thumbnailSides.LARGE} pixels.` },
+  },
+});
+
+builder.node(FileRef, {
+  id: { resolve: ({ id }) => String(id) },
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'One line of 1 to 255 characters, without a path.' }),
+    contentType: t.exposeString('contentType', { description: "Sniffed from the bytes, never the uploader's word." }),
+    size: t.exposeInt('size', { description: 'In bytes.' }),
+    url: t.string({
+      description:
+        "Signed, expires; answers Range requests. Relative to the server's own address, good for the viewer alone and for 55 to 60 minutes, as long as they may see the file.",
+      resolve: (file, _, context) => urlOf(context, file, null),
+    }),
+    width: t.exposeInt('width', { nullable: true, description: 'In pixels; null for what is no picture.' }),
+    height: t.exposeInt('height', { nullable: true, description: 'In pixels; null for what is no picture.' }),
+    blurhash: t.exposeString('blurhash', {
+      nullable: true,
+      description: 'What to show until a picture has come (https://blurha.sh); null for what is none.',
+    }),
+    thumbnailUrl: t.string({
+      nullable: true,
+      description: 'A smaller WebP of a picture, under a link like `url`; null for what is none.',
+      args: { size: t.arg({ type: ThumbnailSizeRef, required: true }) },
+      resolve: (file, { size }, context) => (file.width === null ? null : urlOf(context, file, size)),
+    }),
+  }),
+});
+
+registerNode('File', async (context, keys) => {
+  const files = await findVisibleFiles(context.db, requireAsker(context), keys.map(BigInt));
+  return new Map(files.map((file) => [String(file.id), file]));
+});
+
+builder.prismaObjectField(MessageRef, 'files', (t) =>
+  t.field({
+    type: [FileRef],
+    complexity: { field: 1, multiplier: maxFiles },
+    resolve: ({ id, fileCount }, _, { loaders }) => (fileCount === 0 ? [] : loaders.of(filesOf).load(id)),
+  }),
+);
+
+builder.prismaObjectField(ChatRef, 'files', (t) =>
+  t.field({
+    type: FileConnectionRef,
+    description:
+      'The files of the messages that the viewer sees, in the order of those; `last: 50` is the newest page.',
+    args: t.arg.connectionArgs(),
+    complexity: pageComplexity,
+    resolve: async (chat, args, context) => {
+      const reader = { chatId: chat.id, asker: requireAsker(context) };
+      const page = await context.loaders.ofPage(chatFilesIn, readPage(args, lists.files)).load(reader);
+      return toConnection(lists.files, page, ({ seq, place }) => [seq, place]);
+    },
+  }),
+);
+
+function urlOf(context: Context, file: SharedFile, thumbnail: ThumbnailSize | null): string {
+  return fileUrl(context.fileLinks, requireAsker(context), { file, thumbnail });
+}

@@ -1,0 +1,111 @@
+import type { IncomingMessage } from 'node:http';
+import { createContext, identifyAsker, requireAsker, type Context } from '../api/context.ts';
+import { executeOperation } from '../api/execute.ts';
+import { requestLimits } from '../api/request.ts';
+import { stageUpload } from './upload.ts';
+import type { Upload } from './upload-value.ts';
+import { isRecord, readOperation, type GraphqlOptions } from '../http/graphql-operation.ts';
+import { BadMultipart, readBoundary, readParts, readText, type Part } from '../http/multipart.ts';
+import { refuse } from '../http/refusal.ts';
+import { sendJson, type Handler } from '../http/respond.ts';
+import { limitIdleness } from '../http/idleness.ts';
+import { refusalFor } from '../http/upload-refusal.ts';
+
+const maxFilesPerRequest = 10;
+
+/**
+ * The GraphQL multipart request specification: the operation, then a map of files to its variables, then the files, which
+ * go past memory into the file store. It is executed once all are in.
+ */
+export function serveGraphqlUpload(options: GraphqlOptions): Handler {
+  const { services } = options;
+  return async (request, response) => {
+    limitIdleness(request, services.uploadIdleMs);
+    const uploads: Upload[] = [];
+    try {
+      const asker = await identifyAsker(services.accounts, request.headers.authorization);
+      const userAgent = request.headers['user-agent'] ?? null;
+      const context = createContext(services, { asker, userAgent });
+      requireAsker(context);
+      const result = await execute(options, context, { request, uploads });
+      sendJson(response, 200, result);
+    } catch (error) {
+      const refusal = refusalFor(error, request);
+      if (refusal === null) throw error;
+      const code = refusal.status === 401 ? 'UNAUTHENTICATED' : 'BAD_REQUEST';
+      const body = { errors: [{ message: refusal.message, extensions: { code } }] };
+      await refuse(request, response, { status: refusal.status, body });
+    } finally {
+      // Does nothing to those that a mutation has kept.
+      await Promise.all(uploads.map(({ staged }) => staged.discard()));
+    }
+  };
+}
+
+async function execute(
+  { schema, documents, mask }: GraphqlOptions,
+  context: Context,
+  { request, uploads }: { request: IncomingMessage; uploads: Upload[] },
+) {
+  const parts = readParts(request, readBoundary(request.headers['content-type']) ?? '');
+  const params: unknown = parseJson(await nextField(parts, 'operations'), 'operations');
+  const asked = readOperation(documents, params);
+  if (asked === null) throw new BadMultipart('"operations" is not one valid query or mutation.');
+  if ('errors' in asked) return { errors: asked.errors.map((error) => mask(error)) };
+  const { operation, variables } = asked;
+  const map = readMap(parseJson(await nextField(parts, 'map'), 'map'), variables ?? {});
+  for await (const { name, fileName, body } of parts) {
+    const places = map.get(name);
+    if (fileName === null || places === undefined) throw new BadMultipart('A part is not in the map.');
+    const upload = await stageUpload(context, requireAsker(context), { name: fileName, body });
+    uploads.push(upload);
+    for (const put of places) put(upload);
+    map.delete(name);
+  }
+  if (map.size > 0) throw new BadMultipart('A file of the map is missing.');
+  return executeOperation({ schema, operation, variables, context, mask });
+}
+
+async function nextField(parts: AsyncGenerator<Part>, name: string): Promise<string> {
+  const { value: part, done } = await parts.next();
+  if (done === true || part.name !== name || part.fileName !== null) {
+    throw new BadMultipart('The fields "operations" and "map" come first, in this order.');
+  }
+  return readText(part, requestLimits.maxBodyBytes);
+}
+
+function parseJson(text: string, name: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new BadMultipart(`"${name}" is not JSON.`);
+  }
+}
+
+/** For each file, what puts it where it belongs. */
+function readMap(map: unknown, variables: Record<string, unknown>): Map<string, ((upload: Upload) => void)[]> {
+  if (!isRecord(map)) throw new BadMultipart('"map" is no object.');
+  const entries = Object.entries(map);
+  if (entries.length > maxFilesPerRequest) throw new BadMultipart(`Send at most ${maxFilesPerRequest} files at once.`);
+  return new Map(
+    entries.map(([name, paths]) => {
+      if (!Array.isArray(paths) || paths.length !== 1) throw new BadMultipart('A file belongs to one variable.');
+      return [name, paths.map((path: unknown) => findPlace(path, variables))];
+    }),
+  );
+}
+
+/** `variables.file`, `variables.input.files.0`: where a null stands for the file. */
+function findPlace(path: unknown, variables: Record<string, unknown>): (upload: Upload) => void {
+  const [root, ...keys] = typeof path === 'string' ? path.split('.') : [];
+  const last = keys.pop();
+  let holder: unknown = root === 'variables' ? variables : undefined;
+  for (const key of keys) holder = readOwn(holder, key);
+  if (last === undefined || readOwn(holder, last) !== null) throw new BadMultipart('"map" names no null variable.');
+  return (upload) => void Reflect.set(Object(holder), last, upload);
+}
+
+function readOwn(holder: unknown, key: string): unknown {
+  if (typeof holder !== 'object' || holder === null || !Object.hasOwn(holder, key)) return undefined;
+  return Reflect.get(holder, key);
+}

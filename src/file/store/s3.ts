@@ -1,0 +1,228 @@
+import { createReadStream } from 'node:fs';
+import { Readable } from 'node:stream';
+import {
+  AbortMultipartUploadCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListMultipartUploadsCommand,
+  type ListMultipartUploadsCommandOutput,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3';
+import { Upload } from '@aws-sdk/lib-storage';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+import { CannotStart, StoreUnavailable } from '../../errors.ts';
+import type { Report } from '../../core/report.ts';
+import { Allowance } from './semaphore.ts';
+import { createS3Client, explainRefusal, isMissing, isNotImplemented, isUploadGone, nullIf } from './s3-client.ts';
+import type { S3Location } from './s3-location.ts';
+import { Staging, type TakenBytes } from './staging.ts';
+import type { FileStore, LinkHeaders, StagedBytes } from './store.ts';
+
+/** The least that S3 allows; so much of an upload is in memory, twice, while its parts are sent. */
+const partBytes = 5 * 1024 * 1024;
+const partsAtOnce = 2;
+const maxSendingBytes = 64 * 1024 * 1024;
+
+/** All attempts together, for what has no large body. */
+const askMs = 15_000;
+
+/** A link is good for between these two: those made within one step are the same, so that a browser's cache knows them. */
+const linkStepSeconds = 300;
+const linkSeconds = 600;
+
+type Asking = { abortSignal: AbortSignal };
+
+/**
+ * Keeps bytes in a bucket of S3, `ab/cdef…` as in the local store, so that one can be copied into the other; what comes in
+ * waits on this machine's disk until it is whole. An object is there whole or not at all, and at once for every node.
+ */
+export class S3Store implements FileStore {
+  readonly #client: S3Client;
+  readonly #publicClient: S3Client;
+  readonly #location: S3Location;
+  readonly #staging: Staging;
+  readonly #report: Report;
+  readonly #sending = new Allowance(maxSendingBytes);
+  readonly #closing = new AbortController();
+
+  /** `incoming`: a folder of this node's own. What goes wrong is reported; callers get StoreUnavailable. */
+  constructor(location: S3Location, { incoming, report }: { incoming: string; report: Report }) {
+    this.#client = createS3Client(location, { isPublic: false });
+    this.#publicClient = createS3Client(location, { isPublic: true });
+    this.#location = location;
+    this.#staging = new Staging(incoming, { lasts: false });
+    this.#report = report;
+  }
+
+  async prepare(): Promise<void> {
+    await this.#staging.prepare();
+    const { bucket, prefix } = this.#location;
+    const object = { Bucket: bucket, Key: `${prefix}write-check` };
+    const within = { abortSignal: AbortSignal.timeout(askMs) };
+    try {
+      await this.#client.send(new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, MaxKeys: 1 }), within);
+      await this.#client.send(new PutObjectCommand({ ...object, Body: 'parley' }), within);
+      await this.#client.send(new DeleteObjectCommand(object), within);
+    } catch (error) {
+      throw new CannotStart(`FILE_STORE, bucket ${bucket}: ${explainRefusal(error)}.`, { cause: error });
+    }
+  }
+
+  async stage(source: AsyncIterable<Uint8Array>): Promise<StagedBytes> {
+    const taken = await this.#staging.take(source);
+    // Of the object nothing more can be said here: the same bytes may be somebody else's as well.
+    const keep = async () => {
+      await this.#send(taken);
+      await taken.discard();
+    };
+    return { ...taken, content: taken.path, send: () => this.#send(taken), keep };
+  }
+
+  async open(hash: string, { start, end }: { start: number; end: number }): Promise<Readable | null> {
+    const command = new GetObjectCommand({ ...this.#objectOf(hash), Range: `bytes=${start}-${end}` });
+    const answer = await this.#ask('reading', (options) =>
+      this.#client.send(command, options).catch(nullIf(isMissing)),
+    );
+    if (answer === null) return null;
+    if (!(answer.Body instanceof Readable)) throw new Error('the AWS SDK has returned no stream of Node’s');
+    return answer.Body;
+  }
+
+  async remove(hash: string): Promise<void> {
+    await this.#ask('deleting', (options) => this.#client.send(new DeleteObjectCommand(this.#objectOf(hash)), options));
+  }
+
+  async list(prefix: string): Promise<string[]> {
+    const { bucket, prefix: folder } = this.#location;
+    const hashes: string[] = [];
+    let token: string | undefined;
+    do {
+      const command = new ListObjectsV2Command({
+        Bucket: bucket,
+        Prefix: `${folder}${prefix}/`,
+        ContinuationToken: token,
+      });
+      const page = await this.#ask('listing', (options) => this.#client.send(command, options));
+      for (const { Key } of page.Contents ?? []) hashes.push(...this.#hashOf(Key));
+      token = page.NextContinuationToken;
+    } while (token !== undefined);
+    return hashes;
+  }
+
+  async sweepStaged(before: Date): Promise<number> {
+    return (await this.#staging.sweep(before)) + (await this.#abortUploads(before));
+  }
+
+  close(): void {
+    this.#closing.abort();
+    this.#client.destroy();
+  }
+
+  /**
+   * A URL that brings the bytes from S3 itself, for 5 to 10 minutes, with these headers; S3 sets no others. It asks for no
+   * further right, and is good for GET only.
+   */
+  async link(hash: string, { contentType, disposition }: LinkHeaders): Promise<string> {
+    const command = new GetObjectCommand({
+      ...this.#objectOf(hash),
+      ResponseContentType: contentType,
+      ResponseContentDisposition: disposition,
+      ResponseCacheControl: `private, max-age=${linkSeconds}`,
+    });
+    const step = linkStepSeconds * 1000;
+    const signingDate = new Date(Math.floor(Date.now() / step) * step);
+    return this.#ask('signing', () =>
+      getSignedUrl(this.#publicClient, command, { expiresIn: linkSeconds, signingDate }),
+    );
+  }
+
+  /** Does nothing when an object of that size is there: it was made under the same hash. */
+  async #send({ hash, size, path }: TakenBytes): Promise<void> {
+    const command = new HeadObjectCommand(this.#objectOf(hash));
+    const found = await this.#ask('looking', (options) => this.#client.send(command, options).catch(nullIf(isMissing)));
+    if (found?.ContentLength === size) return;
+    await this.#sending.spend(Math.min(size, partBytes) * partsAtOnce, () => this.#upload({ hash, size, path }));
+  }
+
+  async #upload({ hash, size, path }: Pick<TakenBytes, 'hash' | 'size' | 'path'>): Promise<void> {
+    const body = createReadStream(path, { highWaterMark: 256 * 1024 });
+    const upload = new Upload({
+      client: this.#client,
+      partSize: partBytes,
+      queueSize: partsAtOnce,
+      params: {
+        ...this.#objectOf(hash),
+        Body: body,
+        ContentLength: size,
+        // Should anybody make the bucket public, a browser would still show nothing of it.
+        ContentType: 'application/octet-stream',
+        ContentDisposition: 'attachment',
+      },
+    });
+    try {
+      await upload.done();
+    } catch (error) {
+      throw this.#unavailable('writing', error);
+    } finally {
+      body.destroy();
+    }
+  }
+
+  /** Uploads in parts that nobody has completed; each is still paid for. Some stores drop them by themselves. */
+  async #abortUploads(before: Date): Promise<number> {
+    const { bucket, prefix } = this.#location;
+    let count = 0;
+    let page: ListMultipartUploadsCommandOutput | null = null;
+    do {
+      const command: ListMultipartUploadsCommand = new ListMultipartUploadsCommand({
+        Bucket: bucket,
+        Prefix: prefix,
+        KeyMarker: page?.NextKeyMarker,
+        UploadIdMarker: page?.NextUploadIdMarker,
+      });
+      page = await this.#ask('listing', (options) =>
+        this.#client.send(command, options).catch(nullIf(isNotImplemented)),
+      );
+      for (const { Key, UploadId, Initiated } of page?.Uploads ?? []) {
+        if (this.#hashOf(Key).length === 0 || Initiated === undefined || Initiated >= before) continue;
+        const abort = new AbortMultipartUploadCommand({ Bucket: bucket, Key, UploadId });
+        await this.#ask('deleting', (options) => this.#client.send(abort, options).catch(nullIf(isUploadGone)));
+        count += 1;
+      }
+    } while (page?.IsTruncated === true && page.NextKeyMarker !== undefined);
+    return count;
+  }
+
+  #objectOf(hash: string): { Bucket: string; Key: string } {
+    return { Bucket: this.#location.bucket, Key: `${this.#location.prefix}${hash.slice(0, 2)}/${hash.slice(2)}` };
+  }
+
+  /** None where the key is not one of ours. */
+  #hashOf(key = ''): string[] {
+    const { prefix } = this.#location;
+    const name = key.slice(prefix.length);
+    return key.startsWith(prefix) && /^[0-9a-f]{2}\/[0-9a-f]{62}$/.test(name) ? [name.replace('/', '')] : [];
+  }
+
+  /** Throws StoreUnavailable for what `send` throws, and when it takes too long for its answer to begin. */
+  async #ask<Answer>(doing: string, send: (options: Asking) => Promise<Answer>): Promise<Answer> {
+    const patience = new AbortController();
+    // The body of the answer may take longer.
+    const timer = setTimeout(() => patience.abort(), askMs);
+    try {
+      return await send({ abortSignal: AbortSignal.any([patience.signal, this.#closing.signal]) });
+    } catch (error) {
+      throw this.#unavailable(doing, error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #unavailable(doing: string, error: unknown): StoreUnavailable {
+    this.#report('warn', 'the file store is not available', { doing, reason: explainRefusal(error), error });
+    return new StoreUnavailable('The file store can’t be reached just now: try again.', { cause: error });
+  }
+}

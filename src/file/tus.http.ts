@@ -1,0 +1,128 @@
+import { Server } from '@tus/server';
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Conflict, NotFound } from '../errors.ts';
+import { demandAsker, identifyAsker, type Services } from '../api/context.ts';
+import type { Asker } from '../core/asker.ts';
+import { completeUpload } from './upload.ts';
+import { refuse } from '../http/refusal.ts';
+import { sendJson, type Handler } from '../http/respond.ts';
+import { TusStore } from './tus-store.ts';
+import { limitIdleness } from '../http/idleness.ts';
+import { refusalFor } from '../http/upload-refusal.ts';
+
+/** Where uploads are begun; each is below it, under its id. */
+const tusPath = '/api/upload/tus';
+
+/** So long a client that is refused in the middle may go on sending, to come to read why. */
+const lingerMs = 2_000;
+/** So long a request that holds an upload may take to let go, when another one asks it to. */
+const letGoMs = 1_000;
+
+/**
+ * The tus protocol (https://tus.io/protocols/resumable-upload, 1.0.0): uploads that go on where they broke off, from
+ * whoever brings a bearer token, each seen by the person who began it alone. The answer to the last piece has the file, as
+ * `POST /api/upload` gives it: `{ files: [file] }`; so has GET on the upload, for a client that missed it. Refusals are
+ * `{ error }` with the status that says why.
+ */
+export function serveTus(services: Services): Handler {
+  return async (request, response) => {
+    limitIdleness(request, services.uploadIdleMs);
+    try {
+      const asker = demandAsker(await identifyAsker(services.accounts, request.headers.authorization));
+      const exchange = { asker, request, response };
+      if (request.method === 'GET') await sendFile(services, exchange);
+      else await createServer(services, exchange).handle(request, response);
+      cutOff(request);
+    } catch (error) {
+      const refusal = explain(error, request);
+      if (refusal === null) throw error;
+      if (refusal.status === 401) response.setHeader('www-authenticate', 'Bearer');
+      await refuse(request, response, { status: refusal.status, body: { error: refusal.message } });
+    }
+  };
+}
+
+type Exchange = { asker: Asker; request: IncomingMessage; response: ServerResponse };
+
+async function sendFile(services: Services, { asker, request, response }: Exchange): Promise<void> {
+  const id = readId(request.url?.split('?', 1)[0]?.split('/').at(-1));
+  if (id === undefined) throw new NotFound('There is no such upload.');
+  const file = await completeUpload(services, asker, id);
+  response.setHeader('cache-control', 'no-store');
+  if (file === null) sendJson(response, 409, { error: 'This upload is not whole yet.' });
+  else sendJson(response, 200, { files: [file] });
+}
+
+/** A server for one request, which so knows whose it is. */
+function createServer(services: Services, { asker, request, response }: Exchange): Server {
+  const { partials, partialLeases, files } = services;
+  const origin = response.getHeader('access-control-allow-origin');
+  return new JsonServer({
+    path: tusPath,
+    relativeLocation: true,
+    datastore: new TusStore(partials, asker),
+    locker: partialLeases,
+    lockDrainTimeout: letGoMs,
+    // `applyCors` has decided.
+    ...(origin !== '*' && { allowedOrigins: (asking) => asking === origin }),
+    exposedHeaders: ['Upload-Expires'],
+    // For OPTIONS to tell; what holds for each upload is for `PartialUploads` to say.
+    maxSize: (_, id) => (id === null ? files.maxUploadBytes : 0),
+    namingFunction: () => randomBytes(16).toString('base64url'),
+    getFileIdFromRequest: (_, last) => readId(last),
+    // Before anybody is asked to let go of it.
+    onIncomingRequest: async (_, id) => {
+      if (request.method !== 'POST') await partials.find(asker, id);
+    },
+    onUploadCreate: async (_, { id, size, metadata }) => {
+      const name = metadata?.['filename'] ?? metadata?.['name'] ?? 'file';
+      const said = request.headers['upload-metadata'];
+      await partials.begin(asker, { id, name, metadata: typeof said === 'string' ? said : null, size: size ?? null });
+      return {};
+    },
+    onUploadFinish: async (_, { id }) => {
+      const file = await completeUpload(services, asker, id);
+      if (file === null) return {};
+      return {
+        status_code: request.method === 'POST' ? 201 : 200,
+        headers: { 'content-type': 'application/json; charset=utf-8' },
+        body: JSON.stringify({ files: [file] }),
+      };
+    },
+    onResponseError: (_, error) => {
+      // What the protocol itself refuses.
+      if ('status_code' in error) return undefined;
+      const refusal = explain(error, request);
+      if (refusal === null) throw error;
+      return { status_code: refusal.status, body: refusal.message };
+    },
+  });
+}
+
+/** Tells its refusals as all others are told. */
+class JsonServer extends Server {
+  override async write(...[context, headers, status, body = '']: Parameters<Server['write']>) {
+    headers.set('content-type', 'application/json; charset=utf-8');
+    return super.write(context, headers, status, JSON.stringify({ error: body.trim() }));
+  }
+}
+
+/** As for any upload; but that clients of the protocol try again after 423, and begin anew after 404. */
+function explain(error: unknown, request: IncomingMessage): { status: number; message: string } | null {
+  if (error instanceof NotFound) return { status: 404, message: error.message };
+  if (error instanceof Conflict) return { status: 423, message: error.message };
+  return refusalFor(error, request);
+}
+
+function readId(last: string | undefined): string | undefined {
+  return last !== undefined && /^[A-Za-z0-9_-]{22}$/.test(last) ? last : undefined;
+}
+
+/** The answer is out; nobody reads the rest of a body that was refused. */
+function cutOff(request: IncomingMessage): void {
+  if (request.complete || request.destroyed) return;
+  setTimeout(() => {
+    if (!request.complete) request.destroy();
+  }, lingerMs).unref();
+}

@@ -1,0 +1,58 @@
+import type { IncomingMessage } from 'node:http';
+import type { Asker } from '../core/asker.ts';
+import { demandAsker, identifyAsker, type Services } from '../api/context.ts';
+import { limitIdleness } from '../http/idleness.ts';
+import { keepUploads, stageUpload, type FileAnswer } from './upload.ts';
+import type { Upload } from './upload-value.ts';
+import { BadMultipart, readBoundary, readParts } from '../http/multipart.ts';
+import { refuse } from '../http/refusal.ts';
+import { refusalFor } from '../http/upload-refusal.ts';
+import { sendJson, type Handler } from '../http/respond.ts';
+
+const maxFilesPerRequest = 10;
+
+/**
+ * `POST /api/upload`: takes multipart/form-data with 1 to 10 files, in fields of any name, from whoever brings a bearer
+ * token; answers 201 `{ files }` in their order, or `{ error }` with the status that says why: then none of them is there.
+ */
+export function serveUpload(services: Services): Handler {
+  return async (request, response) => {
+    if (request.method !== 'POST') {
+      response.setHeader('allow', 'POST');
+      await refuse(request, response, { status: 405, body: { error: 'Send files by POST.' } });
+      return;
+    }
+    limitIdleness(request, services.uploadIdleMs);
+    try {
+      const asker = demandAsker(await identifyAsker(services.accounts, request.headers.authorization));
+      sendJson(response, 201, { files: await takeFiles(services, asker, request) });
+    } catch (error) {
+      const refusal = refusalFor(error, request);
+      if (refusal === null) throw error;
+      if (refusal.status === 401) response.setHeader('www-authenticate', 'Bearer');
+      await refuse(request, response, { status: refusal.status, body: { error: refusal.message } });
+    }
+  };
+}
+
+async function takeFiles(services: Services, asker: Asker, request: IncomingMessage): Promise<FileAnswer[]> {
+  const boundary = readBoundary(request.headers['content-type']);
+  if (boundary === null) throw new BadMultipart('Send files as content-type: multipart/form-data.');
+  const uploads: Upload[] = [];
+  try {
+    for await (const { fileName, body } of readParts(request, boundary)) {
+      // A field that is no file says nothing here.
+      if (fileName === null) continue;
+      if (uploads.length === maxFilesPerRequest) {
+        throw new BadMultipart(`Send at most ${maxFilesPerRequest} files at once.`);
+      }
+      uploads.push(await stageUpload(services, asker, { name: fileName, body }));
+    }
+    if (uploads.length === 0) throw new BadMultipart('There is no file in it.');
+    const empty = uploads.find(({ staged }) => staged.size === 0);
+    if (empty !== undefined) throw new BadMultipart('A file in it is empty.');
+    return await keepUploads(services, asker, uploads);
+  } finally {
+    await Promise.all(uploads.map(({ staged }) => staged.discard()));
+  }
+}

@@ -1,0 +1,48 @@
+import type { Asker } from '../core/asker.ts';
+import { encodeId } from '../core/id.ts';
+import { keepFiles, stageFile, type FileKeeping, type SharedFile } from './file.ts';
+import { fileUrl, type FileLinks } from './file-link.ts';
+import type { PartialUploads } from './partial-upload.ts';
+import { Upload } from './upload-value.ts';
+
+/** What takes uploads in, by whichever route they come. */
+export type Uploading = { files: FileKeeping; partials: PartialUploads; fileLinks: FileLinks };
+
+/** Takes the bytes of a file in; see `stageFile`. What becomes of them is for `keepUpload` or a mutation to say. */
+export async function stageUpload(
+  { files }: Uploading,
+  asker: Asker,
+  { name, body }: { name: string; body: AsyncIterable<Uint8Array> },
+): Promise<Upload> {
+  return new Upload(name, await stageFile(files, asker, body));
+}
+
+/** A file as the contract's `File` has it, for answers outside GraphQL. */
+export type FileAnswer = { id: string; name: string; contentType: string; size: number; url: string };
+
+/** Makes files of what came in, all or none; see `keepFiles`. */
+export async function keepUploads(
+  uploading: Uploading,
+  asker: Asker,
+  uploads: readonly Upload[],
+): Promise<FileAnswer[]> {
+  const files = await keepFiles(uploading.files, asker, { files: uploads, partialId: null });
+  return files.map((file) => answerWith(uploading, asker, file));
+}
+
+/** Makes a file of an upload that came in pieces, or finds it; null as long as it is not whole. */
+export async function completeUpload(uploading: Uploading, asker: Asker, id: string): Promise<FileAnswer | null> {
+  const file = await uploading.partials.complete(asker, id);
+  return file === null ? null : answerWith(uploading, asker, file);
+}
+
+function answerWith({ fileLinks }: Uploading, asker: Asker, file: SharedFile): FileAnswer {
+  const { name, contentType, size } = file;
+  return {
+    id: encodeId('File', file.id),
+    name,
+    contentType,
+    size,
+    url: fileUrl(fileLinks, asker, { file, thumbnail: null }),
+  };
+}

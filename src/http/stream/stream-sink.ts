@@ -1,0 +1,91 @@
+import type { Batch } from '../../live/delivery.ts';
+import { printComplete, printNext } from './framing.ts';
+import type { OpenStream } from './open-stream.ts';
+import type { Sink } from './sink.ts';
+
+abstract class StreamSink {
+  protected readonly stream: OpenStream;
+
+  constructor(stream: OpenStream) {
+    this.stream = stream;
+  }
+
+  get isOpen(): boolean {
+    return this.stream.isOpen;
+  }
+
+  get isCongested(): boolean {
+    return this.stream.isCongested;
+  }
+
+  get isReadyForTyping(): boolean {
+    return this.stream.isReadyForTyping;
+  }
+
+  takesAll(): boolean {
+    return this.stream.connection.takesAll();
+  }
+
+  drained(): Promise<void> {
+    return this.stream.connection.drained();
+  }
+
+  interrupt(): void {
+    this.stream.interrupt();
+  }
+}
+
+/** Distinct connections mode: the response is the operation's own, and ends with it. */
+export class DistinctSink extends StreamSink implements Sink {
+  send(batch: Batch): void {
+    this.stream.write(this.stream.connection.encoder.encodeBatch(batch));
+  }
+
+  finish(payload: string | null): void {
+    const { connection } = this.stream;
+    const { framing } = connection.encoder;
+    this.stream.write(
+      connection.encoder.encode((payload === null ? '' : framing.next(payload, null)) + framing.complete),
+    );
+    connection.end();
+  }
+}
+
+/** Single connection mode: results say which operation they are of, and other operations go on. */
+export class OperationSink extends StreamSink implements Sink {
+  readonly #operationId: string;
+  readonly #release: () => Promise<void>;
+  #isOver = false;
+
+  /** `release` gives the operation's id back, for its client may use it again once it hears of the end. Never rejects. */
+  constructor(stream: OpenStream, operationId: string, release: () => Promise<void>) {
+    super(stream);
+    this.#operationId = operationId;
+    this.#release = release;
+  }
+
+  override get isOpen(): boolean {
+    return !this.#isOver && super.isOpen;
+  }
+
+  send({ renderings }: Batch): void {
+    if (this.#isOver) return;
+    this.#write(renderings.map(({ payload, cursor }) => printNext(this.#operationId, payload, cursor)).join(''));
+  }
+
+  finish(payload: string | null): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    if (payload !== null) this.#write(printNext(this.#operationId, payload, null));
+    void this.#release().then(() => this.#write(printComplete(this.#operationId)));
+  }
+
+  /** Says nothing any more, not even that it is over. */
+  silence(): void {
+    this.#isOver = true;
+  }
+
+  #write(frames: string): void {
+    this.stream.write(this.stream.connection.encoder.encode(frames));
+  }
+}

@@ -1,0 +1,78 @@
+import type pg from 'pg';
+import type { LoggedEvent } from '../log/event.ts';
+import type { Listener } from './listener.ts';
+import type { Person } from './person.ts';
+import { addTo, type Audience, type Room } from './room.ts';
+
+/** The chats of each person, as they are now: who shares one with somebody is told of them. */
+export type Circles = ReadonlyMap<bigint, readonly bigint[]>;
+
+/** In which chats these people are; of each no more than `maxChats`, the newest. */
+export async function readCircles(pool: pg.Pool, userIds: readonly bigint[], maxChats = 2 ** 31 - 1): Promise<Circles> {
+  const { rows } = await pool.query<{ userId: bigint; chatId: bigint }>({
+    name: 'circles',
+    text: `select person.id as "userId", chat_id as "chatId" from unnest($1::bigint[]) as person (id)
+    cross join lateral (
+      select chat_id from members where user_id = person.id order by chat_id desc limit $2
+    ) newest`,
+    values: [userIds, maxChats],
+  });
+  const circles = new Map<bigint, bigint[]>();
+  for (const { userId, chatId } of rows) {
+    const chatIds = circles.get(userId);
+    if (chatIds === undefined) circles.set(userId, [chatId]);
+    else chatIds.push(chatId);
+  }
+  return circles;
+}
+
+/** Of whom these events tell their acquaintances. */
+export function subjectsOf(events: readonly LoggedEvent[]): bigint[] {
+  return events.flatMap(({ audience, userId }) => (audience === 'ACQUAINTANCES' && userId !== null ? [userId] : []));
+}
+
+/** Everybody who is here of these rooms and of the person themselves, each listener once. */
+export function gatherAcquaintances(rooms: readonly Room[], person: Person | undefined): Audience {
+  const listeners = ownListeners(person);
+  for (const room of rooms) for (const some of room.everyone().values()) for (const each of some) listeners.add(each);
+  return byChannel(listeners);
+}
+
+/** How many people's coming and going is told of: of one chat, and of all the chats of one person. */
+export type WatcherLimits = { perRoom: number; total: number };
+
+/**
+ * Of the members of these rooms and of the person, the listeners that ask who comes and goes, each once. Not through
+ * crowded rooms, and through the smaller ones first until so many people have been looked at.
+ */
+export function gatherWatchers(
+  rooms: readonly Room[],
+  person: Person | undefined,
+  { perRoom, total }: WatcherLimits,
+): Audience {
+  const listeners = new Set<Listener>();
+  const add = (member: Person, chatId: bigint | null) => {
+    for (const each of member.listeners) {
+      if (each.outlet.wantsPresence && (each.chatId === null || each.chatId === chatId)) listeners.add(each);
+    }
+  };
+  if (person !== undefined) add(person, null);
+  const quiet = rooms.filter(({ people }) => people.size <= perRoom);
+  let lookedAt = 0;
+  for (const { chatId, people } of quiet.toSorted((one, other) => one.people.size - other.people.size)) {
+    lookedAt += people.size;
+    if (lookedAt > total) break;
+    for (const member of people.values()) add(member, chatId);
+  }
+  return byChannel(listeners);
+}
+
+function ownListeners(person: Person | undefined): Set<Listener> {
+  return new Set([...(person?.listeners ?? [])].filter(({ chatId }) => chatId === null));
+}
+
+function byChannel(listeners: ReadonlySet<Listener>): Audience {
+  const audience = new Map<Listener['outlet'], Listener[]>();
+  for (const listener of listeners) addTo(audience, listener);
+  return audience;
+}

@@ -1,0 +1,163 @@
+import { randomUUID } from 'node:crypto';
+import type pg from 'pg';
+import type { Report } from '../core/report.ts';
+import type { Listener } from './listener.ts';
+
+/** In ms: how often the database is told of who came and went, when somebody who is back at once has not gone. */
+export type AttendanceTimes = { flush: number; grace: number; beat: number; expiry: number };
+
+/**
+ * A node says every 5 s that it is there. One that has said nothing for 20 s is taken away, with whoever was there only,
+ * by one that lives: within 25 s. A stream that comes back within 5 s has not been away.
+ */
+const defaultTimes: AttendanceTimes = { flush: 200, grace: 5_000, beat: 5_000, expiry: 20_000 };
+
+/** How many sessions the database is told of at once. */
+const maxTold = 2_000;
+const maxFarewellMs = 1_000;
+
+/** A session with streams on this node. `leftAt` is when its last one closed; null while one is open. */
+type Presence = { userId: bigint; streamCount: number; leftAt: number | null };
+
+/**
+ * Tells the database which sessions have a stream on this node, many at a time, and goes on telling it that this node is
+ * there. What that comes to for each person is worked out there (`settle_presences`), for streams are on many nodes. A
+ * node without streams does its part too: it takes away those that have died.
+ */
+export class Attendance {
+  readonly #pool: pg.Pool;
+  readonly #report: Report;
+  readonly #times: AttendanceTimes;
+  readonly #node = randomUUID();
+  readonly #sessions = new Map<bigint, Presence>();
+  /** Those that the database has not been told of, and those that have no stream left. */
+  readonly #arrived = new Set<bigint>();
+  readonly #leaving = new Set<bigint>();
+  #timer: NodeJS.Timeout | null = null;
+  #beatDueAt = 0;
+  #work: Promise<void> = Promise.resolve();
+  #isWorking = false;
+  #hasFailed = false;
+
+  constructor(options: { pool: pg.Pool; report: Report; attendanceTimes?: Partial<AttendanceTimes> | undefined }) {
+    this.#pool = options.pool;
+    this.#report = options.report;
+    this.#times = { ...defaultTimes, ...options.attendanceTimes };
+  }
+
+  /** A stream has opened. */
+  arrive({ sessionId, userId }: Listener): void {
+    let presence = this.#sessions.get(sessionId);
+    if (presence === undefined) {
+      presence = { userId, streamCount: 0, leftAt: null };
+      this.#sessions.set(sessionId, presence);
+      this.#arrived.add(sessionId);
+    }
+    presence.streamCount += 1;
+    presence.leftAt = null;
+    this.#leaving.delete(sessionId);
+  }
+
+  /** One has closed. */
+  depart({ sessionId }: Listener): void {
+    const presence = this.#sessions.get(sessionId);
+    if (presence === undefined) return;
+    presence.streamCount -= 1;
+    if (presence.streamCount > 0) return;
+    presence.leftAt = performance.now();
+    this.#leaving.add(sessionId);
+  }
+
+  /** Begins to tell. */
+  open(): void {
+    this.#timer = setInterval(
+      () => this.#do(() => this.#tell()),
+      Math.min(this.#times.flush, this.#times.beat),
+    ).unref();
+    this.#do(() => this.#tell());
+  }
+
+  /**
+   * This node is going: whoever doesn't turn up on another one within the grace is gone then. A database that is away is
+   * not waited for; the others find out by themselves.
+   */
+  async close(): Promise<void> {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    const farewell = this.#work.then(() => this.#do(() => this.#leave())).then(() => this.#work);
+    await Promise.race([farewell, new Promise((resolve) => setTimeout(resolve, maxFarewellMs).unref())]);
+  }
+
+  /** One thing at a time; what can't be done now will be done by the next that comes. Never rejects. */
+  #do(work: () => Promise<void>): void {
+    if (this.#isWorking) return;
+    this.#isWorking = true;
+    this.#work = work()
+      .then(() => void (this.#hasFailed = false))
+      .catch((error: unknown) => {
+        if (!this.#hasFailed) this.#report('warn', 'the other nodes are not told who is here', { error });
+        this.#hasFailed = true;
+      })
+      .finally(() => (this.#isWorking = false));
+  }
+
+  /** The beat comes first: who is told of late is late, a node that is taken for dead takes everybody along. */
+  async #tell(): Promise<void> {
+    if (performance.now() >= this.#beatDueAt) {
+      await this.#beat();
+      this.#beatDueAt = performance.now() + this.#times.beat;
+    }
+    await this.#flush();
+  }
+
+  async #flush(): Promise<void> {
+    const latest = performance.now() - this.#times.grace;
+    const arrived = [...this.#arrived].slice(0, maxTold);
+    const departed = [...this.#leaving]
+      .filter((id) => (this.#sessions.get(id)?.leftAt ?? latest) <= latest)
+      .slice(0, maxTold);
+    if (arrived.length === 0 && departed.length === 0) return;
+    const people = [...arrived, ...departed].map((id) => this.#sessions.get(id)?.userId);
+    const { rows } = await this.#pool.query<{ isKnown: boolean }>({
+      name: 'attend',
+      text: 'select attend($1, $2, $3, $4) as "isKnown"',
+      values: [this.#node, arrived, departed, people],
+    });
+    for (const id of arrived) this.#arrived.delete(id);
+    for (const id of departed) this.#forget(id);
+    if (rows[0]?.isKnown === false) this.#tellAnew();
+  }
+
+  /** The session is gone, unless it came back while the database was being told. */
+  #forget(sessionId: bigint): void {
+    if (this.#leaving.delete(sessionId)) this.#sessions.delete(sessionId);
+    else this.#arrived.add(sessionId);
+  }
+
+  /** This node was taken for dead, or the database has crashed and forgotten. */
+  #tellAnew(): void {
+    for (const sessionId of this.#sessions.keys()) this.#arrived.add(sessionId);
+  }
+
+  async #leave(): Promise<void> {
+    await this.#pool.query('update presence_nodes set left_at = clock_timestamp() where node = $1', [this.#node]);
+  }
+
+  async #beat(): Promise<void> {
+    const { rows } = await this.#pool.query<{ isKnown: boolean }>({
+      name: 'beat',
+      text: 'select announce_node($1) as "isKnown"',
+      values: [this.#node],
+    });
+    if (rows[0]?.isKnown === false) this.#tellAnew();
+    while (await this.#sweep());
+  }
+
+  async #sweep(): Promise<boolean> {
+    const { rows } = await this.#pool.query<{ isMore: boolean }>({
+      name: 'sweep',
+      text: `select sweep_presences($1, $2 * interval '1 millisecond', $3 * interval '1 millisecond') as "isMore"`,
+      values: [this.#node, this.#times.expiry, this.#times.grace],
+    });
+    return rows[0]?.isMore === true;
+  }
+}

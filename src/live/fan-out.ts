@@ -1,0 +1,37 @@
+import type { Report } from '../core/report.ts';
+import type { EventRenderer } from './event-renderer.ts';
+import { SharedSubscription } from './shared-subscription.ts';
+
+/**
+ * Executes each distinct subscription once per event and gives the encoded result to every subscriber that asked for
+ * the same. A result is shared exactly when its execution never asked who the asker is; otherwise it is made for each
+ * asker.
+ */
+export class FanOut {
+  readonly #options: { epoch: () => string; report: Report };
+  readonly #subscriptions = new Map<string, SharedSubscription>();
+
+  constructor(options: { epoch: () => string; report: Report }) {
+    this.#options = options;
+  }
+
+  /**
+   * The shared subscription with that key, which subscriptions have exactly when their results are the same;
+   * `createRenderer` is called for the first of them, and is told how to ask whether anyone still waits for a result.
+   * `leave` it when the subscription ends.
+   */
+  join(key: string, createRenderer: (isWanted: () => boolean) => EventRenderer): SharedSubscription {
+    let shared = this.#subscriptions.get(key);
+    if (shared === undefined) {
+      shared = new SharedSubscription(key, createRenderer, this.#options);
+      this.#subscriptions.set(key, shared);
+    }
+    shared.size += 1;
+    return shared;
+  }
+
+  leave(shared: SharedSubscription): void {
+    shared.size -= 1;
+    if (shared.size === 0) this.#subscriptions.delete(shared.key);
+  }
+}

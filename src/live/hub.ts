@@ -1,0 +1,271 @@
+import { gatherAcquaintances, gatherWatchers, type Circles, type WatcherLimits } from './acquaintance.ts';
+import type { LoggedEvent } from '../log/event.ts';
+import { readKnown, type HubAttendance, type HubLog, type Known } from './hub-log.ts';
+import type { Listener, Outlet } from './listener.ts';
+import type { Typing } from './notice.ts';
+import type { Snapshot } from '../log/event-log.ts';
+import { Person, type MembershipChange } from './person.ts';
+import { Room, withPerson, type Audience } from './room.ts';
+
+/**
+ * Who is here: chat → listeners, person → listeners. Events of the log pass through it in order; those that change a
+ * membership change the hub itself at exactly their place, so that nobody hears of anything before they came or after
+ * they went.
+ */
+export class Hub {
+  readonly #log: HubLog;
+  readonly #attendance: HubAttendance;
+  #position = 0n;
+  readonly #people = new Map<bigint, Person>();
+  readonly #rooms = new Map<bigint, Room>();
+
+  constructor(log: HubLog, attendance: HubAttendance) {
+    this.#log = log;
+    this.#attendance = attendance;
+  }
+
+  /** The last event that has passed: all that came before is in its outlets. 0 until the first one. */
+  get position(): bigint {
+    return this.#position;
+  }
+
+  /** How many subscriptions are open. */
+  get listenerCount(): number {
+    let count = 0;
+    for (const person of this.#people.values()) count += person.listeners.size;
+    return count;
+  }
+
+  /**
+   * From here on the listener's outlet gets its events. Resolves to a place in the log once the person's memberships
+   * are known: what is at or below it is history, to be read from the log, and may still come through the outlet. A
+   * session that has ended by then ended there, and nobody will be told again.
+   */
+  async join(listener: Listener): Promise<{ head: bigint; isSessionLive: boolean }> {
+    let person = this.#people.get(listener.userId);
+    const isNew = person === undefined;
+    if (person === undefined) {
+      person = new Person(listener.userId);
+      this.#people.set(person.userId, person);
+    }
+    person.listeners.add(listener);
+    this.#attendance.arrive(listener);
+    if (listener.chatId !== null) this.#roomOf(listener.chatId).followers.add(listener);
+    this.#changeRooms(person, listener);
+    const snapshot = this.#log.readSnapshot(listener);
+    if (isNew) {
+      const settled = person;
+      person.loaded = snapshot.then((known) => this.#settle(settled, known));
+    }
+    try {
+      const [{ head, isSessionLive }] = await Promise.all([snapshot, person.loaded]);
+      // What passed between the snapshot and its arrival found nobody here: it is to be read from the log, too.
+      return { head: head > this.#position ? head : this.#position, isSessionLive };
+    } catch (error) {
+      this.leave(listener);
+      throw error;
+    }
+  }
+
+  /** The listener is gone; with a person's last one, the person is. */
+  leave(listener: Listener): void {
+    const person = this.#people.get(listener.userId);
+    if (person === undefined || !person.listeners.delete(listener)) return;
+    this.#attendance.depart(listener);
+    if (listener.chatId !== null) {
+      const room = this.#rooms.get(listener.chatId);
+      room?.followers.delete(listener);
+      room?.change();
+      this.#dropIfEmpty(room);
+    }
+    this.#changeRooms(person, listener);
+    if (person.listeners.size > 0) return;
+    this.#people.delete(person.userId);
+    for (const chatId of person.memberships.keys()) this.#takeOut(person, chatId);
+  }
+
+  /** The next events of the log, in order. */
+  async publish(events: readonly LoggedEvent[]): Promise<void> {
+    const known = await readKnown(this.#log, events, this.#people);
+    for (const event of events) this.#pass(event, known);
+  }
+
+  /** Somebody types: the others who are here of that chat are told. */
+  publishTyping(typing: Typing): void {
+    for (const [outlet, listeners] of this.#rooms.get(typing.chatId)?.everyone() ?? []) {
+      const others = listeners.filter(({ userId }) => userId !== typing.userId);
+      if (others.length > 0) outlet.publishTyping(typing, others);
+    }
+  }
+
+  /** Everybody's streams that ask who comes and goes. */
+  watchers(): Listener[] {
+    return [...this.#people.values()].flatMap(({ listeners }) =>
+      [...listeners].filter(({ outlet }) => outlet.wantsPresence),
+    );
+  }
+
+  /** Those of them that are of the person, or of the members of these chats, as `gatherWatchers` limits them. */
+  watchersAround(userId: bigint, chatIds: readonly bigint[], limits: WatcherLimits): Audience {
+    return gatherWatchers(this.#roomsOf(chatIds), this.#people.get(userId), limits);
+  }
+
+  /**
+   * The log is another one: every stream closes, and comes back with a cursor that the log itself then judges. Whoever
+   * comes before the last one is closed finds nothing here of what was true in the other log.
+   */
+  restart(): void {
+    const people = [...this.#people.values()];
+    this.#position = 0n;
+    this.#people.clear();
+    this.#rooms.clear();
+    for (const person of people) {
+      for (const listener of person.listeners) {
+        this.#attendance.depart(listener);
+        listener.outlet.interrupt(listener);
+      }
+    }
+  }
+
+  #pass(event: LoggedEvent, { added, circles, recipients }: Known): void {
+    this.#position = event.id;
+    if (event.kind === 'NewChat' || event.kind === 'AddToChat') {
+      for (const { userId, ...membership } of added) {
+        if (membership.chatId === event.chatId && membership.since === event.id)
+          this.#change(userId, event, membership);
+      }
+    }
+    let audience = this.#audienceOf(event, circles);
+    for (const { eventId, userId } of recipients) {
+      if (eventId === event.id) audience = this.#withMissed(audience, userId, event);
+    }
+    for (const [outlet, listeners] of audience) outlet.publish(event, listeners);
+    this.#takeAccess(event);
+  }
+
+  /** After an event that takes something away has gone out, whoever lost it hears nothing more of it. */
+  #takeAccess(event: LoggedEvent): void {
+    if (event.kind === 'SessionEnded' && event.userId !== null) {
+      const sessionId = String(event.detail?.['session_id']);
+      for (const listener of this.#people.get(event.userId)?.listeners ?? []) {
+        if (String(listener.sessionId) === sessionId) listener.outlet.end(listener, 'SESSION_ENDED', event.id);
+      }
+    }
+    if (event.chatId === null) return;
+    if (event.kind === 'RemoveFromChat' && event.userId !== null) {
+      this.#change(event.userId, event, null);
+      this.#endFollowers(event, (follower) => follower.userId === event.userId && !follower.isPublicReader);
+    }
+    if (event.kind === 'ChatUpdated') this.#changeReaders(event);
+    if (event.kind === 'ChatDeleted') {
+      this.#endFollowers(event, () => true);
+      for (const person of this.#rooms.get(event.chatId)?.people.values() ?? []) {
+        this.#change(person.userId, event, null);
+      }
+    }
+  }
+
+  /** A channel that turns private is lost to those who only read it; one that turns public is anybody's. */
+  #changeReaders(event: LoggedEvent): void {
+    const room = event.chatId === null ? undefined : this.#rooms.get(event.chatId);
+    const isTurnedPrivate = event.detail?.['turned_private'] === true;
+    if (!isTurnedPrivate && event.detail?.['turned_public'] !== true) return;
+    // It is read whole by its members too: those of the room, and whoever's memberships are just being read.
+    if (!isTurnedPrivate) for (const userId of this.#people.keys()) this.#change(userId, event, 'WHOLE');
+    if (room === undefined) return;
+    for (const follower of room.followers) follower.isPublicReader = !isTurnedPrivate;
+    room.change();
+    if (isTurnedPrivate) this.#endFollowers(event, (follower) => !room.people.has(follower.userId));
+  }
+
+  #endFollowers(event: LoggedEvent, isOut: (follower: Listener) => boolean): void {
+    const room = event.chatId === null ? undefined : this.#rooms.get(event.chatId);
+    for (const follower of room?.followers ?? []) {
+      if (isOut(follower)) follower.outlet.end(follower, 'ACCESS_LOST', event.id);
+    }
+  }
+
+  #withMissed(audience: Audience, userId: bigint, event: LoggedEvent): Audience {
+    const person = this.#people.get(userId);
+    const isInRoom = event.chatId !== null && this.#rooms.get(event.chatId)?.people.has(userId) === true;
+    return person === undefined || isInRoom ? audience : withPerson(audience, person, event);
+  }
+
+  #audienceOf(event: LoggedEvent, circles: Circles): Audience {
+    if (event.audience === 'ACQUAINTANCES' && event.userId !== null) return this.#circleOf(event.userId, circles);
+    const room = event.chatId === null || event.audience === 'PERSON' ? undefined : this.#rooms.get(event.chatId);
+    const ofRoom = room?.audienceOf(event) ?? new Map<Outlet, readonly Listener[]>();
+    const person = event.userId === null ? undefined : this.#people.get(event.userId);
+    return person === undefined ? ofRoom : withPerson(ofRoom, person, event);
+  }
+
+  #circleOf(userId: bigint, circles: Circles): Audience {
+    return gatherAcquaintances(this.#roomsOf(circles.get(userId) ?? []), this.#people.get(userId));
+  }
+
+  #roomsOf(chatIds: readonly bigint[]): Room[] {
+    return chatIds.map((chatId) => this.#rooms.get(chatId)).filter((room) => room !== undefined);
+  }
+
+  /** The snapshot is of `head`: changes at or below it are in it already, later ones are applied to it. */
+  #settle(person: Person, snapshot: Snapshot): void {
+    const changes = person.pending ?? [];
+    person.pending = null;
+    for (const membership of snapshot.memberships) this.#apply(person, membership.chatId, membership);
+    for (const change of changes) {
+      if (change.eventId > snapshot.head) this.#apply(person, change.chatId, change.membership);
+    }
+  }
+
+  #change(userId: bigint, event: LoggedEvent, membership: MembershipChange['membership']): void {
+    const person = this.#people.get(userId);
+    if (person === undefined || event.chatId === null) return;
+    const change: MembershipChange = { eventId: event.id, chatId: event.chatId, membership };
+    if (person.pending !== null) person.pending.push(change);
+    // A membership that began later than this event is not the one that it ended.
+    else if ((person.memberships.get(change.chatId)?.since ?? 0n) <= event.id) {
+      this.#apply(person, change.chatId, membership);
+    }
+  }
+
+  #apply(person: Person, chatId: bigint, change: MembershipChange['membership']): void {
+    // Somebody whose last stream closed while the snapshot was read has no place in a room any more.
+    if (this.#people.get(person.userId) !== person) return;
+    const known = person.memberships.get(chatId);
+    const membership = change === 'WHOLE' ? known && { ...known, visibleFrom: 1 } : change;
+    if (membership == null) {
+      this.#takeOut(person, chatId);
+      person.memberships.delete(chatId);
+      return;
+    }
+    person.memberships.set(chatId, membership);
+    const room = this.#roomOf(chatId);
+    room.people.set(person.userId, person);
+    room.change();
+  }
+
+  #takeOut(person: Person, chatId: bigint): void {
+    const room = this.#rooms.get(chatId);
+    room?.people.delete(person.userId);
+    room?.change();
+    this.#dropIfEmpty(room);
+  }
+
+  #changeRooms(person: Person, listener: Listener): void {
+    if (listener.chatId !== null) this.#rooms.get(listener.chatId)?.change();
+    else for (const chatId of person.memberships.keys()) this.#rooms.get(chatId)?.change();
+  }
+
+  #roomOf(chatId: bigint): Room {
+    let room = this.#rooms.get(chatId);
+    if (room === undefined) {
+      room = new Room(chatId);
+      this.#rooms.set(chatId, room);
+    }
+    return room;
+  }
+
+  #dropIfEmpty(room: Room | undefined): void {
+    if (room?.isEmpty === true) this.#rooms.delete(room.chatId);
+  }
+}

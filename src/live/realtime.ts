@@ -1,0 +1,159 @@
+import type pg from 'pg';
+import { retryWhileAway } from '../postgres/transient.ts';
+import type { Report } from '../core/report.ts';
+import { readCircles } from './acquaintance.ts';
+import { Attendance, type AttendanceTimes } from './attendance.ts';
+import { Doorbell } from '../log/doorbell.ts';
+import { Feed } from '../log/feed.ts';
+import { Hub } from './hub.ts';
+import type { HubLog } from './hub-log.ts';
+import {
+  readAddedMembers,
+  readRecipients,
+  readExtent,
+  readMissed,
+  readMissedInChat,
+  readSnapshot,
+  type Extent,
+  type LogReader,
+  type MissedChatStretch,
+  type MissedStretch,
+  type Range,
+} from '../log/event-log.ts';
+import { formatCursor } from '../log/cursor.ts';
+import { PresenceNews, readBlocks, readPresenceChanges } from './presence.ts';
+import { Reservations } from './reservation.ts';
+import { TypingPace } from './typing-pace.ts';
+
+/** The live side of a process: doorbell → feed → hub, and the way back into the log for whoever missed something. */
+export class Realtime {
+  readonly hub: Hub;
+  readonly report: Report;
+  /** Called with the hash of a stream's token, in hex, when an operation waits for it or was taken back. */
+  onStreamRing: (tokenHash: string) => void = () => undefined;
+  readonly #pool: pg.Pool;
+  readonly #feed: Feed;
+  readonly #doorbell: Doorbell;
+  readonly #typing = new TypingPace();
+  readonly #attendance: Attendance;
+
+  /** `directUrl` leads to the primary past any pooler; everything else goes over the pool. */
+  constructor(options: {
+    pool: pg.Pool;
+    directUrl: string;
+    report: Report;
+    attendanceTimes?: Partial<AttendanceTimes> | undefined;
+  }) {
+    const { pool, report } = options;
+    this.#pool = pool;
+    this.report = report;
+    this.#attendance = new Attendance(options);
+    const hubLog: HubLog = {
+      readSnapshot: (reader) => readSnapshot(pool, reader),
+      readAddedMembers: (events, userIds) => readAddedMembers(pool, events, userIds),
+      readCircles: (userIds) => readCircles(pool, userIds),
+      readRecipients: (eventIds, userIds) => readRecipients(pool, eventIds, userIds),
+    };
+    this.hub = new Hub(hubLog, this.#attendance);
+    this.#feed = new Feed({
+      pool,
+      report,
+      reader: { publish: (events) => this.hub.publish(events), restart: () => this.hub.restart() },
+    });
+    const presenceNews = new PresenceNews({
+      hub: this.hub,
+      readCircles: (userIds, maxChats) => readCircles(pool, userIds, maxChats),
+      readBlocks: (blockerIds, blockedIds) => readBlocks(pool, blockerIds, blockedIds),
+      whenRead: () => this.#feed.whenRead(),
+      position: () => this.#feed.position,
+      report,
+    });
+    this.#doorbell = new Doorbell({
+      url: options.directUrl,
+      report,
+      bells: {
+        parley_events: () => this.#feed.ring(),
+        parley_streams: (tokenHash) => this.onStreamRing(tokenHash),
+        parley_typing: (payload) => this.#hearTyping(payload),
+        parley_presence: (payload) => presenceNews.hear(readPresenceChanges(payload)),
+      },
+      onChange: (isConnected) => {
+        this.#feed.recheck();
+        // Who came and went while nobody listened is found out by who asks.
+        if (isConnected) void this.#feed.whenRead().then(() => presenceNews.refresh());
+      },
+    });
+  }
+
+  /** Begins at the log's present end. Throws when the database can't be read. */
+  async open(): Promise<void> {
+    await this.#feed.open();
+    await this.#doorbell.open();
+    this.#attendance.open();
+  }
+
+  async close(): Promise<void> {
+    await this.#attendance.close();
+    await this.#doorbell.close();
+    await this.#feed.close();
+  }
+
+  /** Whether events are being read. */
+  isReady(): boolean {
+    return this.#feed.isRunning;
+  }
+
+  epoch(): string {
+    return this.#feed.epoch;
+  }
+
+  /** The last event that has gone through the hub. */
+  position(): bigint {
+    return this.#feed.position;
+  }
+
+  /** The log's newest cursor. */
+  async readCursor(): Promise<string> {
+    const { head } = await readExtent(this.#pool);
+    return formatCursor({ epoch: this.epoch(), id: head });
+  }
+
+  /** Does it again for as long as the database is away and somebody wants it. */
+  retry<Value>(work: () => Promise<Value>, isWanted: () => boolean): Promise<Value> {
+    return retryWhileAway(work, isWanted);
+  }
+
+  readExtent(): Promise<Extent> {
+    return readExtent(this.#pool);
+  }
+
+  /** The single connection mode's reservations, as node `node` sees them. */
+  reservations(node: string, limits: ConstructorParameters<typeof Reservations>[2]): Reservations {
+    return new Reservations(this.#pool, node, limits);
+  }
+
+  /**
+   * Every node hears of it. Who is here of the chat must be known up to the moment at which it was said: whoever was
+   * added just before is to be told, and whoever was removed is not.
+   */
+  #hearTyping(payload: string): void {
+    const match = /^(\d{1,19})\.(\d{1,19})$/.exec(payload);
+    if (match?.[1] === undefined || match[2] === undefined) return;
+    const typing = { chatId: BigInt(match[1]), userId: BigInt(match[2]) };
+    const waitMs = this.#typing.wait(typing);
+    if (waitMs === null) return;
+    const show = async () => {
+      if (await this.#feed.whenRead()) this.hub.publishTyping(typing);
+    };
+    if (waitMs === 0) void show();
+    else setTimeout(() => void show(), waitMs).unref();
+  }
+
+  readMissed(reader: LogReader, range: Range): Promise<MissedStretch> {
+    return readMissed(this.#pool, reader, range);
+  }
+
+  readMissedInChat(reader: LogReader & { chatId: bigint }, range: Range): Promise<MissedChatStretch> {
+    return readMissedInChat(this.#pool, reader, range);
+  }
+}

@@ -1,0 +1,98 @@
+import type { LoggedEvent } from '../log/event.ts';
+import type { Outlet, Listener } from './listener.ts';
+import type { Person } from './person.ts';
+
+/** Listeners by the outlet that renders for them. */
+export type Audience = ReadonlyMap<Outlet, readonly Listener[]>;
+
+/**
+ * Who is here of one chat: its members with an open stream, and those who follow the chat by itself (members too, or
+ * readers of a public channel).
+ */
+export class Room {
+  readonly chatId: bigint;
+  readonly people = new Map<bigint, Person>();
+  readonly followers = new Set<Listener>();
+  #audience: Audience | null = null;
+  #everyoneSince = 0n;
+  #everyoneSeesFrom = 0;
+
+  constructor(chatId: bigint) {
+    this.chatId = chatId;
+  }
+
+  get isEmpty(): boolean {
+    return this.people.size === 0 && this.followers.size === 0;
+  }
+
+  /** Somebody came or went: the audience is gathered anew for the next event. */
+  change(): void {
+    this.#audience = null;
+  }
+
+  /** Everybody who is here, whatever their history shows. */
+  everyone(): Audience {
+    this.#audience ??= this.#gather();
+    return this.#audience;
+  }
+
+  /**
+   * Who hears of an event of this chat. The same map as for the event before, as long as nobody came or went and
+   * everyone may hear both, so that neighbours can go out in one write.
+   */
+  audienceOf(event: LoggedEvent): Audience {
+    const everyone = this.everyone();
+    const isForEveryone =
+      event.id >= this.#everyoneSince && (event.seq === null || event.seq >= this.#everyoneSeesFrom);
+    return isForEveryone ? everyone : this.#select(everyone, event);
+  }
+
+  /** Whether this listener's membership shows the event; a reader of a public channel sees all of it. */
+  #shows(listener: Listener, event: LoggedEvent): boolean {
+    const membership = this.people.get(listener.userId)?.memberships.get(this.chatId);
+    if (membership === undefined || (listener.chatId !== null && listener.isPublicReader)) return true;
+    return event.id >= membership.since && (event.seq === null || event.seq >= membership.visibleFrom);
+  }
+
+  #gather(): Audience {
+    const audience = new Map<Outlet, Listener[]>();
+    this.#everyoneSince = 0n;
+    this.#everyoneSeesFrom = 0;
+    for (const person of this.people.values()) {
+      for (const listener of person.listeners) if (listener.chatId === null) addTo(audience, listener);
+      const membership = person.memberships.get(this.chatId);
+      if (membership === undefined) continue;
+      if (membership.since > this.#everyoneSince) this.#everyoneSince = membership.since;
+      if (membership.visibleFrom > this.#everyoneSeesFrom) this.#everyoneSeesFrom = membership.visibleFrom;
+    }
+    for (const listener of this.followers) addTo(audience, listener);
+    return audience;
+  }
+
+  #select(everyone: Audience, event: LoggedEvent): Audience {
+    const audience = new Map<Outlet, Listener[]>();
+    for (const listeners of everyone.values()) {
+      for (const listener of listeners) if (this.#shows(listener, event)) addTo(audience, listener);
+    }
+    return audience;
+  }
+}
+
+/** Adds a listener under its outlet. */
+export function addTo(audience: Map<Outlet, Listener[]>, listener: Listener): void {
+  const listeners = audience.get(listener.outlet);
+  if (listeners === undefined) audience.set(listener.outlet, [listener]);
+  else listeners.push(listener);
+}
+
+/** An audience and the listeners of the one whom the event is addressed to, each once. */
+export function withPerson(audience: Audience, person: Person, event: LoggedEvent): Audience {
+  const everyone = new Map<Outlet, Listener[]>();
+  for (const listeners of audience.values()) {
+    for (const listener of listeners) if (listener.userId !== person.userId) addTo(everyone, listener);
+  }
+  for (const listener of person.listeners) {
+    if (listener.chatId === null || listener.chatId === event.chatId) addTo(everyone, listener);
+  }
+  return everyone;
+}

@@ -1,0 +1,258 @@
+import { randomUUID } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import type { Asker } from '../core/asker.ts';
+import type { Report } from '../core/report.ts';
+import { formatCursor } from '../log/cursor.ts';
+import type { LoggedEvent } from '../log/event.ts';
+import type { Loaders } from '../postgres/loader.ts';
+import { letLag, send, type Batch, type Delivery, type Receiver, type Rendering } from './delivery.ts';
+import type { EventRenderer, RenderedEvent } from './event-renderer.ts';
+import type { EndReason, Listener, Outlet } from './listener.ts';
+import type { PresenceChange, StreamNotice, Transient, Typing } from './notice.ts';
+
+/** How many events of one document are executed side by side. */
+const maxConcurrentExecutions = 64;
+/** How much may wait for a document that is slower than the log; past it, its receivers go on by themselves. */
+const maxWaiting = 2_000;
+/** A rendering serves those who replay the same event shortly after each other (everyone, after a restart). */
+const recentRenderings = { max: 500, ttlMs: 2_000 };
+
+/** What waits to go out, in the order in which the hub said it. */
+type Item =
+  | { event: LoggedEvent; receivers: readonly Receiver[] }
+  | { transient: Transient; receivers: readonly Receiver[] }
+  | { caughtUpTo: bigint; receivers: readonly Receiver[] }
+  | { tell: () => void };
+
+/** Stands in the payload of what isn't kept where each stream puts its own cursor. */
+const cursorPlaceholder = randomUUID();
+
+/**
+ * All subscriptions with the same results. It is the outlet through which the hub reaches them, and keeps its order;
+ * they don't wait for each other, so one document that fails or is slow delays nobody else's.
+ */
+export class SharedSubscription implements Outlet {
+  readonly key: string;
+  readonly wantsPresence: boolean;
+  /** How many subscriptions hold it. */
+  size = 0;
+  readonly #options: { epoch: () => string; report: Report };
+  readonly #renderer: EventRenderer;
+  readonly #recent = new LRUCache<bigint, Promise<RenderedEvent | null>>({
+    max: recentRenderings.max,
+    ttl: recentRenderings.ttlMs,
+  });
+  #queue: Item[] = [];
+  #isPumping = false;
+
+  constructor(
+    key: string,
+    createRenderer: (isWanted: () => boolean) => EventRenderer,
+    options: { epoch: () => string; report: Report },
+  ) {
+    this.key = key;
+    this.#options = options;
+    this.#renderer = createRenderer(() => this.size > 0);
+    this.wantsPresence = this.#renderer.wantsPresence;
+  }
+
+  publish(event: LoggedEvent, listeners: readonly Listener[]): void {
+    if (this.#queue.length >= maxWaiting) this.#leaveToLog();
+    // Every listener of this outlet was joined with it, as a receiver.
+    this.#enqueue({ event, receivers: listeners as readonly Receiver[] });
+  }
+
+  publishTyping(typing: Typing, listeners: readonly Listener[]): void {
+    if (this.#queue.length >= maxWaiting) return;
+    this.#enqueue({ transient: { kind: 'Typing', ...typing }, receivers: listeners as readonly Receiver[] });
+  }
+
+  publishPresence(change: PresenceChange, listeners: readonly Listener[]): void {
+    if (this.#queue.length >= maxWaiting) return letLag(listeners as readonly Receiver[]);
+    this.#enqueue({ transient: { kind: 'PresenceChanged', ...change }, receivers: listeners as readonly Receiver[] });
+  }
+
+  end(listener: Listener, reason: EndReason, at: bigint): void {
+    this.#enqueue({ tell: () => (listener as Receiver).finish(reason, at) });
+  }
+
+  interrupt(listener: Listener): void {
+    // In another history the same id is another event.
+    this.#recent.clear();
+    this.#enqueue({ tell: () => (listener as Receiver).interrupt() });
+  }
+
+  refresh(listeners: readonly Listener[], position: bigint): void {
+    this.#enqueue({ caughtUpTo: position, receivers: listeners as readonly Receiver[] });
+  }
+
+  /** The event as this viewer may get it, or null when there is nothing to tell. For replays: it bypasses the queue. */
+  async render(event: LoggedEvent, asker: Asker, loaders: Loaders): Promise<Rendering | null> {
+    const outcome = await this.#share(event, asker, loaders);
+    return outcome && this.#toRendering(event.id, outcome.payload);
+  }
+
+  /** What only this stream is told (CaughtUp, Reset), at the place of event `id`. Rejects when the database is away. */
+  async renderNotice(notice: StreamNotice, id: bigint, asker: Asker): Promise<Rendering> {
+    const head = { cursor: this.#cursorOf(id), at: new Date() };
+    const loaders = this.#renderer.newLoaders();
+    const { payload } = await this.#renderer.renderNotice(notice, head, { asker, loaders });
+    return this.#toRendering(id, payload);
+  }
+
+  /** Rows for one stretch of a replay. */
+  newLoaders(): Loaders {
+    return this.#renderer.newLoaders();
+  }
+
+  #enqueue(item: Item): void {
+    this.#queue.push(item);
+    if (!this.#isPumping) void this.#pump();
+  }
+
+  /** Forgets the events that wait; whoever was to hear of them finds them in the log. */
+  #leaveToLog(): void {
+    const audiences = new Set<readonly Receiver[]>();
+    this.#queue = this.#queue.filter((item) => {
+      if ('event' in item) audiences.add(item.receivers);
+      return !('event' in item);
+    });
+    letLag(new Set([...audiences].flat()));
+  }
+
+  /** Renders what waits side by side, and sends it in order. */
+  async #pump(): Promise<void> {
+    this.#isPumping = true;
+    // What the hub says at this moment is all of a batch, and goes together from the first one on.
+    await Promise.resolve();
+    while (this.#queue.length > 0) {
+      const items = this.#queue.splice(0, maxConcurrentExecutions);
+      // Rows are nobody's in particular: one set of loaders fetches those of all these events together.
+      const loaders = this.#renderer.newLoaders();
+      const deliveries = await Promise.all(items.map((item) => this.#prepare(item, loaders)));
+      try {
+        send(deliveries);
+      } catch (error) {
+        this.#options.report('error', 'events could not be sent', { error });
+      }
+    }
+    this.#isPumping = false;
+  }
+
+  /** Never rejects: one that did would keep the queue from ever going on. */
+  async #prepare(item: Item, loaders: Loaders): Promise<Delivery> {
+    if ('tell' in item) return item.tell;
+    if ('event' in item) return this.#prepareEvent(item.event, item.receivers, loaders);
+    try {
+      return 'transient' in item
+        ? await this.#prepareTransient(item, loaders)
+        : await this.#prepareRefresh(item, loaders);
+    } catch (error) {
+      this.#options.report('warn', 'a notice was left out', { error });
+      return () => {
+        if ('transient' in item && item.transient.kind === 'PresenceChanged') letLag(item.receivers);
+      };
+    }
+  }
+
+  /** One outcome for all, or one for each viewer where the execution asked who that is. */
+  async #prepareEvent(event: LoggedEvent, receivers: readonly Receiver[], loaders: Loaders): Promise<Delivery> {
+    // What was rendered of a message that changes is not to be shown again.
+    if (event.kind === 'MessageEdited' || event.kind === 'MessageDeleted') this.#recent.clear();
+    const prober = receivers.find(({ isReceiving }) => isReceiving);
+    if (prober === undefined) return null;
+    const probe = await this.#share(event, prober.asker, loaders);
+    if (probe === null) return null;
+    if (probe.personalTo === null) return { receivers, rendering: this.#toRendering(event.id, probe.payload) };
+    const askers = new Map<bigint, Asker>();
+    for (const { isReceiving, asker } of receivers) if (isReceiving) askers.set(asker.userId, asker);
+    askers.delete(prober.asker.userId);
+    const batches = await this.#renderEach(event, [...askers.values()], loaders);
+    batches.set(prober.asker.userId, this.#toBatch(event.id, probe.payload));
+    return () => {
+      for (const receiver of receivers) {
+        const batch = batches.get(receiver.asker.userId);
+        if (batch !== undefined) receiver.receive(batch);
+      }
+    };
+  }
+
+  async #renderEach(event: LoggedEvent, askers: Asker[], loaders: Loaders): Promise<Map<bigint, Batch>> {
+    const batches = new Map<bigint, Batch>();
+    while (askers.length > 0) {
+      await Promise.all(
+        askers.splice(0, maxConcurrentExecutions).map(async (asker) => {
+          const outcome = await this.#render(event, asker, loaders);
+          if (outcome !== null) batches.set(asker.userId, this.#toBatch(event.id, outcome.payload));
+        }),
+      );
+    }
+    return batches;
+  }
+
+  /** One rendering for all, or one for each viewer, around the cursor that each stream puts in. */
+  async #prepareTransient(
+    { transient, receivers }: { transient: Transient; receivers: readonly Receiver[] },
+    loaders: Loaders,
+  ): Promise<Delivery> {
+    const head = { cursor: cursorPlaceholder, at: new Date() };
+    const render = async (asker: Asker) => {
+      const { payload, personalTo } = await this.#renderer.renderNotice(transient, head, { asker, loaders });
+      return { pieces: payload.split(cursorPlaceholder), personalTo };
+    };
+    const prober = receivers[0]?.asker;
+    if (prober === undefined) return null;
+    const probe = await render(prober);
+    const own = new Map([[prober.userId, probe]]);
+    if (probe.personalTo !== null) {
+      for (const { asker } of receivers) if (!own.has(asker.userId)) own.set(asker.userId, await render(asker));
+    }
+    return () => {
+      for (const receiver of receivers) {
+        const { pieces } = own.get(receiver.asker.userId) ?? probe;
+        receiver.receiveTransient((cursor) => pieces.join(cursor), { isToldOfLoss: transient.kind !== 'Typing' });
+      }
+    };
+  }
+
+  async #prepareRefresh(
+    { caughtUpTo, receivers }: { caughtUpTo: bigint; receivers: readonly Receiver[] },
+    loaders: Loaders,
+  ): Promise<Delivery> {
+    const asker = receivers[0]?.asker;
+    if (asker === undefined) return null;
+    const head = { cursor: this.#cursorOf(caughtUpTo), at: new Date() };
+    const { payload } = await this.#renderer.renderNotice({ kind: 'CaughtUp', replayed: 0 }, head, { asker, loaders });
+    const batch: Batch = { ...this.#toBatch(caughtUpTo, payload), isNotice: true };
+    return () => {
+      for (const receiver of receivers) receiver.receive(batch);
+    };
+  }
+
+  /** The outcome that is there already, unless it is somebody else's own. */
+  async #share(event: LoggedEvent, asker: Asker, loaders: Loaders): Promise<RenderedEvent | null> {
+    const known = this.#recent.get(event.id);
+    const outcome = known ?? this.#render(event, asker, loaders);
+    if (known === undefined) this.#recent.set(event.id, outcome);
+    const shared = await outcome;
+    const isOthers = shared !== null && shared.personalTo !== null && shared.personalTo !== asker.userId;
+    return isOthers ? this.#render(event, asker, loaders) : shared;
+  }
+
+  #render(event: LoggedEvent, asker: Asker, loaders: Loaders): Promise<RenderedEvent | null> {
+    const head = { cursor: this.#cursorOf(event.id), at: event.at };
+    return this.#renderer.render(event, head, { asker, loaders });
+  }
+
+  #toBatch(eventId: bigint, payload: string): Batch {
+    return { renderings: [this.#toRendering(eventId, payload)], encodings: new Map() };
+  }
+
+  #toRendering(eventId: bigint, payload: string): Rendering {
+    return { eventId, cursor: this.#cursorOf(eventId), payload };
+  }
+
+  #cursorOf(id: bigint): string {
+    return formatCursor({ epoch: this.#options.epoch(), id });
+  }
+}

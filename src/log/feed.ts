@@ -1,0 +1,167 @@
+import type pg from 'pg';
+import type { Report } from '../core/report.ts';
+import type { LoggedEvent } from './event.ts';
+import { readEpoch, readExtent, readNext, readStanding } from './event-log.ts';
+
+const batchSize = 500;
+const pollMs = 1_000;
+const maxBackoffMs = 2_000;
+/** What waits for the feed is worth nothing later: past this it is dropped. */
+const maxWaiting = 1_000;
+
+/** What the feed tells the hub. */
+export type FeedReader = {
+  /** The next events of the log, in order. The feed waits for it before it reads on. */
+  publish: (events: LoggedEvent[]) => Promise<void>;
+  /** The log is not the one that was read so far (restored, failed over, pruned past us): nothing held can be trusted. */
+  restart: () => void;
+};
+
+/**
+ * Reads the log past its position, once per process, in order, a batch a query; woken by the doorbell, and by a slow
+ * poll when that is silent. It never gives up: a query that fails is repeated with back-off until the feed is closed.
+ */
+export class Feed {
+  readonly #pool: pg.Pool;
+  readonly #reader: FeedReader;
+  readonly #report: Report;
+  #epoch = '';
+  #position = 0n;
+  #isRung = false;
+  #mustCheckHistory = false;
+  #isReading = false;
+  readonly #waiting: ((isRead: boolean) => void)[] = [];
+  #wake: (() => void) | null = null;
+  #isRunning = false;
+  #isClosed = false;
+  #done: Promise<void> = Promise.resolve();
+
+  constructor(options: { pool: pg.Pool; reader: FeedReader; report: Report }) {
+    this.#pool = options.pool;
+    this.#reader = options.reader;
+    this.#report = options.report;
+  }
+
+  /** The history that cursors belong to; see `readEpoch`. */
+  get epoch(): string {
+    return this.#epoch;
+  }
+
+  /** The last event that was given to the reader. */
+  get position(): bigint {
+    return this.#position;
+  }
+
+  /** Whether the last read went well. */
+  get isRunning(): boolean {
+    return this.#isRunning;
+  }
+
+  /** Begins at the log's present end. Throws when the database can't be read. */
+  async open(): Promise<void> {
+    this.#epoch = await readEpoch(this.#pool);
+    this.#position = (await readExtent(this.#pool)).head;
+    this.#isRunning = true;
+    this.#done = this.#run();
+  }
+
+  /** There may be something new. */
+  ring(): void {
+    this.#isRung = true;
+    this.#wake?.();
+  }
+
+  /**
+   * Resolves once the reader has been given all that had rung by now: at once, or after the reading that is under way. To
+   * false when that fails, and for everybody while too many wait.
+   */
+  whenRead(): Promise<boolean> {
+    if (!this.#isReading && !this.#isRung) return Promise.resolve(true);
+    if (this.#waiting.length >= maxWaiting) return Promise.resolve(false);
+    return new Promise((resolve) => void this.#waiting.push(resolve));
+  }
+
+  /** The connection to the database was lost, or is back: whatever stands behind it now may be another history. */
+  recheck(): void {
+    this.#mustCheckHistory = true;
+    this.ring();
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#wake?.();
+    await this.#done;
+  }
+
+  async #run(): Promise<void> {
+    let failures = 0;
+    while (!this.#isClosed) {
+      try {
+        this.#isReading = true;
+        if (failures > 0 || this.#mustCheckHistory) await this.#checkHistory();
+        await this.#readToEnd();
+        failures = 0;
+        this.#isRunning = true;
+        this.#isReading = false;
+        for (const resolve of this.#waiting.splice(0)) resolve(true);
+        await this.#sleep(pollMs);
+      } catch (error) {
+        failures += 1;
+        this.#isRunning = false;
+        for (const resolve of this.#waiting.splice(0)) resolve(false);
+        if (failures === 1 && !this.#isClosed) this.#report('warn', 'the event feed cannot read the log', { error });
+        await this.#sleep(Math.random() * Math.min(maxBackoffMs, 50 * 2 ** failures), { isDeaf: true });
+      }
+    }
+  }
+
+  async #readToEnd(): Promise<void> {
+    for (;;) {
+      this.#isRung = false;
+      const { events, prunedThrough } = await readNext(this.#pool, this.#position, batchSize);
+      if (prunedThrough > this.#position) {
+        this.#restart((await readExtent(this.#pool)).head, 'the log was pruned past this node');
+        return;
+      }
+      const last = events.at(-1);
+      if (last !== undefined) {
+        await this.#reader.publish(events);
+        this.#position = last.id;
+      }
+      if (this.#isClosed || (events.length < batchSize && !this.#isRung)) return;
+    }
+  }
+
+  /** After the database was away: is it still the same history, and does it hold all that was read? */
+  async #checkHistory(): Promise<void> {
+    this.#mustCheckHistory = false;
+    const epoch = await readEpoch(this.#pool);
+    const { head, isKnown } = await readStanding(this.#pool, this.#position);
+    if (epoch !== this.#epoch || !isKnown) {
+      this.#epoch = epoch;
+      this.#restart(head, 'the database has another history than before');
+    }
+  }
+
+  #restart(head: bigint, reason: string): void {
+    this.#report('warn', 'the event feed starts over', { reason });
+    this.#position = head;
+    this.#reader.restart();
+  }
+
+  /** Until the next ring or for `ms`; a deaf sleep is ended only by closing. */
+  #sleep(ms: number, { isDeaf = false } = {}): Promise<void> {
+    if (this.#isClosed || (this.#isRung && !isDeaf)) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timeout);
+        this.#wake = null;
+        resolve();
+      };
+      const timeout = setTimeout(done, ms);
+      this.#wake = () => {
+        if (!isDeaf || this.#isClosed) done();
+      };
+    });
+  }
+}

@@ -1,0 +1,58 @@
+import type { Queryable } from '../postgres/client.ts';
+import { InvalidInput } from '../errors.ts';
+
+/** Files on their way to a message of their uploader's. */
+type Sending = { senderId: bigint; fileIds: readonly bigint[] };
+
+/**
+ * The files of a batch of messages that can still be taken, each once. Their rows are locked; one that somebody else
+ * holds is being taken by them, so it counts as taken: to wait for it would stop all others.
+ */
+export class Attachments {
+  readonly #uploaderOf: Map<bigint, bigint>;
+
+  private constructor(uploaderOf: Map<bigint, bigint>) {
+    this.#uploaderOf = uploaderOf;
+  }
+
+  /** Asks the database only when a message has files. */
+  static async lock(client: Queryable, messages: readonly Sending[]): Promise<Attachments> {
+    const fileIds = messages.flatMap((message) => message.fileIds);
+    if (fileIds.length === 0) return new Attachments(new Map());
+    const { rows } = await client.query<{ id: bigint; uploaderId: bigint }>({
+      name: 'lock_files',
+      text: `select id, uploader_id as "uploaderId" from files
+      where id = any ($1) and message_id is null and not is_avatar order by id for update skip locked`,
+      values: [fileIds],
+    });
+    return new Attachments(new Map(rows.map(({ id, uploaderId }) => [id, uploaderId])));
+  }
+
+  /** Takes a message's files, all or none: then says which are none of its sender's that could be taken. */
+  take({ senderId, fileIds }: Sending): InvalidInput | null {
+    const problems = fileIds.flatMap((fileId, index) =>
+      this.#uploaderOf.get(fileId) === senderId
+        ? []
+        : [{ path: ['fileIds', String(index)], message: 'is no upload of yours that is still free' }],
+    );
+    if (problems.length > 0) return new InvalidInput(problems);
+    for (const fileId of fileIds) this.#uploaderOf.delete(fileId);
+    return null;
+  }
+}
+
+/** Gives the files that were taken to their messages, which have been inserted; in the order of `fileIds`. */
+export async function attachFiles(
+  client: Queryable,
+  messages: readonly { id: bigint; fileIds: readonly bigint[] }[],
+): Promise<void> {
+  const placed = messages.flatMap(({ id, fileIds }) => fileIds.map((fileId, place) => ({ id, fileId, place })));
+  if (placed.length === 0) return;
+  await client.query({
+    name: 'attach_files',
+    text: `update files f set message_id = w.message_id, place = w.place
+    from unnest($1::bigint[], $2::bigint[], $3::int[]) as w (file_id, message_id, place)
+    where f.id = w.file_id`,
+    values: [placed.map(({ fileId }) => fileId), placed.map(({ id }) => id), placed.map(({ place }) => place)],
+  });
+}

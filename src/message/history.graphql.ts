@@ -1,0 +1,63 @@
+import { MessageConnectionRef } from './message.ref.ts';
+import { ChatRef } from '../chat/chat.ref.ts';
+import { lists, readPage, readSize } from '../postgres/page.ts';
+import { builder } from '../api/builder.ts';
+import { pageComplexity, toConnection } from '../api/connection.ts';
+import { requireAsker } from '../api/context.ts';
+import { chatById } from '../chat/chat.ts';
+import { messagesIn } from './history.ts';
+
+/** How many messages are shown on each side of a place, unless asked for otherwise. */
+const sideSize = 25;
+
+builder.prismaObjectFields(ChatRef, (t) => ({
+  messages: t.field({
+    type: MessageConnectionRef,
+    description: 'Oldest first; `last: 50` is the newest page.',
+    args: t.arg.connectionArgs(),
+    complexity: pageComplexity,
+    resolve: async (chat, args, context) => {
+      const request = readPage(args, lists.messages);
+      const reader = { chatId: chat.id, asker: requireAsker(context) };
+      context.loaders.of(chatById).prime(chat.id, chat);
+      const page = await context.loaders.ofPage(messagesIn, request).load(reader);
+      return toConnection(lists.messages, page, ({ seq }) => [seq]);
+    },
+  }),
+  messagesAround: t.field({
+    type: MessageConnectionRef,
+    description:
+      'The messages on both sides of a place in the chat: for a jump to a search hit or the first unread one.',
+    args: { seq: t.arg.int({ required: true }), before: t.arg.int(), after: t.arg.int() },
+    complexity: ({ before, after }) => ({
+      field: 1,
+      multiplier: Math.max(1, (before ?? sideSize) + 1 + (after ?? sideSize)),
+    }),
+    resolve: async (chat, { seq, before, after }, context) => {
+      const reader = { chatId: chat.id, asker: requireAsker(context) };
+      const place = BigInt(Math.max(seq, 0));
+      context.loaders.of(chatById).prime(chat.id, chat);
+      const [older, newer] = await Promise.all([
+        context.loaders
+          .ofPage(messagesIn, {
+            limit: readSize(before, 'before', sideSize),
+            isBackward: true,
+            after: null,
+            before: [place],
+          })
+          .load(reader),
+        context.loaders
+          .ofPage(messagesIn, {
+            limit: readSize(after, 'after', sideSize) + 1,
+            isBackward: false,
+            after: [place - 1n],
+            before: null,
+          })
+          .load(reader),
+      ]);
+      const rows = [...older.rows, ...newer.rows];
+      const page = { rows, hasPreviousPage: older.hasPreviousPage, hasNextPage: newer.hasNextPage };
+      return toConnection(lists.messages, page, (message) => [message.seq]);
+    },
+  }),
+}));

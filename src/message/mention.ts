@@ -1,0 +1,149 @@
+import type { Db, Queryable } from '../postgres/client.ts';
+import { defineLoader } from '../postgres/loader.ts';
+import { pairMany, pairOne } from '../postgres/pairing.ts';
+import { memberKeyOf, type MemberKey } from '../chat/member.ts';
+import { messageKeyOf, type MessageKey } from './message-loader.ts';
+import { visibleFrom } from '../chat/visibility.ts';
+import { may } from '../chat/permission.ts';
+import type { Standing } from '../chat/chat-access.ts';
+
+/** Of a longer list of names the first so many are looked for. */
+export const maxMentions = 50;
+/** Unread mentions are counted up to this many. */
+const maxUnreadMentions = 1_000;
+const maxUsernameLength = 64;
+/** @ada.Look is ada.look if there is one, else ada. */
+const maxReadings = 4;
+
+/** `@` and a name where a word begins, so that an address (ada@example.com) names nobody. */
+const mention = /(?<![\p{L}\p{N}_.@-])@([A-Za-z0-9_][A-Za-z0-9_.-]*)(?![\p{L}\p{N}])/gu;
+
+/** Whom a text may name: of each mention its readings, longest first, in lower case. */
+export type Named = { names: string[][]; everyone: boolean };
+
+/** Finds the names in a text. Whose they are, only the chat's members can tell. */
+function findNames(content: string): Named {
+  if (!content.includes('@')) return { names: [], everyone: false };
+  const words = new Set([...content.matchAll(mention)].map(([, word = '']) => word.toLowerCase()));
+  const readings = [...words].slice(0, maxMentions).map(readingsOf);
+  const everyone = readings.some((names) => names.includes('everyone'));
+  return { names: readings.map((names) => names.filter((name) => name !== 'everyone')), everyone };
+}
+
+/** Whether the `@everyone` in a text of somebody who stands so is more than a word. */
+export function callsEveryone(standing: Standing | undefined, content: string): boolean {
+  return standing !== undefined && may('mentionEveryone', standing) && findNames(content).everyone;
+}
+
+/** Writes down which of the chats' members these messages name; does nothing where no text has an `@`. */
+export async function insertMentions(
+  client: Queryable,
+  messages: readonly (MessageKey & { content: string })[],
+): Promise<void> {
+  const readings = messages.flatMap(({ chatId, seq, content }) =>
+    findNames(content).names.flatMap((names, index) => names.map((name) => ({ chatId, seq, index, name }))),
+  );
+  if (readings.length === 0) return;
+  await client.query({
+    name: 'insert_mentions',
+    text: `insert into mentions (chat_id, seq, user_id)
+    select distinct on (w.chat_id, w.seq, w.index) w.chat_id, w.seq, u.id
+    from unnest($1::bigint[], $2::int[], $3::int[], $4::text[]) with ordinality as w (chat_id, seq, index, name, rank)
+    join users u on lower(u.username) = w.name and u.deleted_at is null
+    join members m on m.chat_id = w.chat_id and m.user_id = u.id
+    order by w.chat_id, w.seq, w.index, w.rank
+    on conflict do nothing`,
+    values: [
+      readings.map(({ chatId }) => chatId),
+      readings.map(({ seq }) => seq),
+      readings.map(({ index }) => index),
+      readings.map(({ name }) => name),
+    ],
+  });
+}
+
+/** The same for messages that say something else than before. */
+export async function replaceMentions(
+  client: Queryable,
+  messages: readonly (MessageKey & { content: string })[],
+): Promise<void> {
+  await client.query({
+    name: 'delete_mentions',
+    text: `delete from mentions n using unnest($1::bigint[], $2::int[]) as w (chat_id, seq)
+    where n.chat_id = w.chat_id and n.seq = w.seq`,
+    values: [messages.map(({ chatId }) => chatId), messages.map(({ seq }) => seq)],
+  });
+  await insertMentions(client, messages);
+}
+
+/** The people whom a message mentions, in the order of their ids. */
+export const mentionedIn = defineLoader({ load: listMentioned, keyOf: messageKeyOf });
+
+async function listMentioned(db: Db, places: readonly MessageKey[]): Promise<bigint[][]> {
+  const { rows } = await db.pool.query<{ index: number; userId: bigint }>({
+    name: 'mentioned',
+    text: `select w.index::int as index, n.user_id as "userId"
+    from unnest($1::bigint[], $2::int[]) with ordinality as w (chat_id, seq, index)
+    join mentions n using (chat_id, seq)
+    join users u on u.id = n.user_id and u.deleted_at is null
+    order by w.index, n.user_id`,
+    values: [places.map(({ chatId }) => chatId), places.map(({ seq }) => seq)],
+  });
+  return pairMany(rows, places, ({ userId }) => userId);
+}
+
+/**
+ * The seqs of messages of chat `c` that name its member `m`, or everyone, and that they see and have not read: as SQL, to
+ * be selected from where the two are joined. Messages of their own don't count, and deleted ones name nobody. Each half
+ * is cut off for itself, or the union would be made of all there are.
+ */
+export const unreadMentions = `from (select ${visibleFrom('c', 'm.user_id')} as seq offset 0) first_visible
+  cross join lateral (
+    (select n.seq from mentions n join messages named using (chat_id, seq)
+    where n.user_id = m.user_id and n.chat_id = m.chat_id
+      and n.seq > m.last_read_seq and n.seq >= first_visible.seq
+      and named.sender_id is distinct from m.user_id
+    limit ${maxUnreadMentions})
+    union
+    (select called.seq from messages called
+    where called.chat_id = m.chat_id and called.mentions_everyone
+      and called.seq > m.last_read_seq and called.seq >= first_visible.seq
+      and called.sender_id is distinct from m.user_id
+    limit ${maxUnreadMentions})
+  ) unread_mention`;
+
+/** In how many messages of their chat each person is mentioned unread, up to 1,000; 0 for no member. */
+export const unreadMentionCountOf = defineLoader({
+  load: countUnreadMentions,
+  keyOf: memberKeyOf,
+});
+
+async function countUnreadMentions(db: Db, members: readonly MemberKey[]): Promise<number[]> {
+  const { rows } = await db.pool.query<{ index: number; count: number }>({
+    name: 'unread_mentions',
+    text: `select place.index::int as index, least(unread.count, ${maxUnreadMentions})::int as count
+    from unnest($1::bigint[], $2::bigint[]) with ordinality as place (chat_id, user_id, index)
+    join members m using (chat_id, user_id)
+    join chats c on c.id = m.chat_id
+    cross join lateral (select count(*) ${unreadMentions}) unread`,
+    values: [members.map(({ chatId }) => chatId), members.map(({ userId }) => userId)],
+  });
+  return pairOne(rows, members, { value: ({ count }) => count, missing: 0 });
+}
+
+function readingsOf(word: string): string[] {
+  const readings: string[] = [];
+  for (let name = trimEnd(word); name !== '' && readings.length < maxReadings; name = cutOff(name)) {
+    if (name.length <= maxUsernameLength) readings.push(name);
+  }
+  return readings;
+}
+
+/** Dots and dashes end a sentence, not a name. */
+function trimEnd(word: string): string {
+  return word.replace(/[.-]+$/, '');
+}
+
+function cutOff(name: string): string {
+  return trimEnd(name.slice(0, Math.max(name.lastIndexOf('.'), name.lastIndexOf('-'), 0)));
+}

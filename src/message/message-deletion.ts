@@ -1,0 +1,52 @@
+import type { Db, Queryable } from '../postgres/client.ts';
+import type { Message } from '../postgres/generated/prisma/client.ts';
+import type { GroupCommit, WriteKind } from '../chat/group-commit.ts';
+import { columns } from '../postgres/columns.ts';
+import { Forbidden } from '../errors.ts';
+import { requireVisibleMessage } from './message.ts';
+import { may } from '../chat/permission.ts';
+import { allowed, readTargets, submitVerb, type MessageVerb, type Target } from '../chat/chat-access.ts';
+import type { Asker } from '../core/asker.ts';
+
+/**
+ * Leaves a tombstone in the message's place: content, revisions, reactions, mentions and the pin are gone for good, and
+ * the chat hears MessageDeleted. Its sender may (also one who is no member any more and still sees it), and owners and
+ * admins any; others are Forbidden. Who deletes it again gets the tombstone. NotFound for one that they don't see.
+ */
+export async function deleteMessage(
+  { db, writes }: { db: Db; writes: GroupCommit },
+  asker: Asker,
+  { messageId }: { messageId: bigint },
+): Promise<Message> {
+  const { id, chatId } = await requireVisibleMessage(db, asker, messageId);
+  return submitVerb(writes, messageDeletions, { chatId, messageId: id, userId: asker.userId });
+}
+
+const messageDeletions: WriteKind<MessageVerb, Message> = {
+  async write(client, _, verbs) {
+    const targets = await readTargets(client, verbs, refuse);
+    const deleted = await bury(client, allowed(targets));
+    return targets.map((target) =>
+      'error' in target ? target : { value: deleted.get(target.message.id) ?? target.message },
+    );
+  },
+};
+
+function refuse({ verb, message, standing }: Target<MessageVerb>): Error | null {
+  if (message.senderId === verb.userId && message.kind === 'USER') return null;
+  return may('deleteAnyMessage', standing) ? null : new Forbidden('Its sender, owners and admins delete a message.');
+}
+
+/** The tombstones of those that were there until now. What hung on them the database takes away. */
+async function bury(client: Queryable, targets: readonly Target<MessageVerb>[]): Promise<Map<bigint, Message>> {
+  const living = targets.filter(({ message }) => message.deletedAt === null);
+  if (living.length === 0) return new Map();
+  const { rows } = await client.query<Message>({
+    name: 'delete_messages',
+    text: `update messages m set content = null, deleted_at = clock_timestamp()
+    where m.id = any ($1)
+    returning ${columns.message('m')}`,
+    values: [living.map(({ message }) => message.id)],
+  });
+  return new Map(rows.map((message) => [message.id, message]));
+}

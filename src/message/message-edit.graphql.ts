@@ -1,0 +1,52 @@
+import { MessageRef } from './message.ref.ts';
+import { deleteMessage } from './message-deletion.ts';
+import { editMessage, maxEdits, revisionsOf, type Revision } from './message-edit.ts';
+import { maxContentLength } from '../core/text.ts';
+import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
+import { builder } from '../api/builder.ts';
+import { requireAsker } from '../api/context.ts';
+import { decodeId } from '../core/id.ts';
+
+const MessageRevisionRef = builder.objectRef<Revision>('MessageRevision').implement({
+  description: 'What a message said before one of its edits.',
+  fields: (t) => ({
+    version: t.exposeInt('version', { description: '1, 2, 3, … within its message.' }),
+    content: t.exposeString('content'),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was written so.' }),
+  }),
+});
+
+builder.prismaObjectField(MessageRef, 'revisions', (t) =>
+  t.field({
+    type: [MessageRevisionRef],
+    description: `What it said before its edits, oldest first; ${maxEdits} at most. Empty once deleted.`,
+    complexity: { field: 1, multiplier: maxEdits },
+    resolve: ({ chatId, seq }, _, { loaders }) => loaders.of(revisionsOf).load({ chatId, seq }),
+  }),
+);
+
+builder.mutationFields((t) => ({
+  editMessage: t.field({
+    type: MessageRef,
+    description: `For its sender. What it said before stays readable in \`revisions\`; ${maxEdits} edits at most. NotFound once it is deleted.`,
+    errors: { types: [InvalidInput, NotFound, Forbidden] },
+    args: {
+      messageId: t.arg.id({ required: true }),
+      content: t.arg.string({
+        required: true,
+        description: `1 to ${maxContentLength} characters after trimming; newline and tab are the only control characters.`,
+      }),
+    },
+    resolve: (_, { messageId: id, content }, context) =>
+      editMessage(context, requireAsker(context), { messageId: decodeId('Message', id, ['messageId']), content }),
+  }),
+  deleteMessage: t.field({
+    type: MessageRef,
+    description:
+      'For its sender, and for owners and admins. Leaves a tombstone: content, revisions, reactions, mentions and the pin are gone for good.',
+    errors: { types: [NotFound, Forbidden] },
+    args: { messageId: t.arg.id({ required: true }) },
+    resolve: (_, { messageId: id }, context) =>
+      deleteMessage(context, requireAsker(context), { messageId: decodeId('Message', id, ['messageId']) }),
+  }),
+}));

@@ -1,0 +1,108 @@
+import type { Db, Queryable } from '../postgres/client.ts';
+import type { Message } from '../postgres/generated/prisma/client.ts';
+import type { GroupCommit, Outcome, WriteKind } from '../chat/group-commit.ts';
+import { defineLoader } from '../postgres/loader.ts';
+import { pairMany } from '../postgres/pairing.ts';
+import { messageKeyOf, type MessageKey } from './message-loader.ts';
+import { columns } from '../postgres/columns.ts';
+import { Forbidden, InvalidInput, NotFound, type FieldError } from '../errors.ts';
+import { callsEveryone, replaceMentions } from './mention.ts';
+import { requireVisibleMessage } from './message.ts';
+import { allowed, readTargets, refuseWriting, submitVerb, type MessageVerb, type Target } from '../chat/chat-access.ts';
+import { maxContentLength, readText } from '../core/text.ts';
+import type { Asker } from '../core/asker.ts';
+
+/** How often a message can be edited: all that it ever said is kept. */
+export const maxEdits = 100;
+
+/** What a message said from `createdAt` until its next version. */
+export type Revision = { version: number; content: string; createdAt: Date };
+
+type Edit = MessageVerb & { content: string };
+
+/**
+ * Says the viewer's own message anew; the chat hears MessageEdited, and what it said before is kept. The same text
+ * again changes nothing. NotFound for a message that they don't see or that is deleted: an edit loses against a
+ * deletion, also at the same moment. Forbidden for somebody else's, for who is no member, and after `maxEdits`.
+ */
+export async function editMessage(
+  { db, writes }: { db: Db; writes: GroupCommit },
+  asker: Asker,
+  input: { messageId: bigint; content: string },
+): Promise<Message> {
+  const errors: FieldError[] = [];
+  const content = readText(input.content, ['content'], maxContentLength, errors);
+  if (errors.length > 0) throw new InvalidInput(errors);
+  const { id, chatId } = await requireVisibleMessage(db, asker, input.messageId);
+  return submitVerb(writes, messageEdits, { chatId, messageId: id, userId: asker.userId, content });
+}
+
+/** What each message said before its edits, oldest first. */
+export const revisionsOf = defineLoader({ load: listRevisions, keyOf: messageKeyOf });
+
+async function listRevisions(db: Db, places: readonly MessageKey[]): Promise<Revision[][]> {
+  const { rows } = await db.pool.query<Revision & { index: number }>({
+    name: 'revisions',
+    text: `select w.index::int as index, r.version, r.content, r.created_at as "createdAt"
+    from unnest($1::bigint[], $2::int[]) with ordinality as w (chat_id, seq, index)
+    join message_revisions r using (chat_id, seq)
+    order by w.index, r.version`,
+    values: [places.map(({ chatId }) => chatId), places.map(({ seq }) => seq)],
+  });
+  return pairMany(rows, places, (row): Revision => row);
+}
+
+/** Edits of different messages in one update; those of one message one after the other, each a version of its own. */
+const messageEdits: WriteKind<Edit, Message> = {
+  async write(client, _, edits) {
+    const outcomes = new Map<Edit, Outcome<Message>>();
+    while (outcomes.size < edits.length) {
+      const round = firstOfEach(edits.filter((edit) => !outcomes.has(edit)));
+      const targets = await readTargets(client, round, refuse);
+      const edited = await update(client, allowed(targets));
+      for (const [index, target] of targets.entries()) {
+        const outcome = 'error' in target ? target : { value: edited.get(target.message.id) ?? target.message };
+        outcomes.set(round[index] as Edit, outcome);
+      }
+    }
+    return edits.map((edit) => outcomes.get(edit) as Outcome<Message>);
+  },
+};
+
+function firstOfEach(edits: readonly Edit[]): Edit[] {
+  const firsts = new Map<bigint, Edit>();
+  for (const edit of edits) if (!firsts.has(edit.messageId)) firsts.set(edit.messageId, edit);
+  return [...firsts.values()];
+}
+
+function refuse({ verb, message, standing }: Target<Edit>): Error | null {
+  if (message.deletedAt !== null) return new NotFound('The message has been deleted.');
+  if (message.senderId !== verb.userId || message.kind !== 'USER') {
+    return new Forbidden('Only its sender edits a message.');
+  }
+  if (message.version > maxEdits) return new Forbidden(`A message is edited ${maxEdits} times at most.`);
+  return refuseWriting(standing);
+}
+
+/** Those that now say something else. The database counts the version and keeps what was there before. */
+async function update(client: Queryable, edits: readonly Target<Edit>[]): Promise<Map<bigint, Message>> {
+  const changes = edits.filter(({ verb, message }) => verb.content !== message.content);
+  if (changes.length === 0) return new Map();
+  const { rows } = await client.query<Message>({
+    name: 'edit_messages',
+    text: `update messages m set content = w.content, mentions_everyone = w.mentions_everyone
+    from unnest($1::bigint[], $2::text[], $3::bool[]) as w (id, content, mentions_everyone)
+    where m.id = w.id
+    returning ${columns.message('m')}`,
+    values: [
+      changes.map(({ message }) => message.id),
+      changes.map(({ verb }) => verb.content),
+      changes.map(({ verb, standing }) => callsEveryone(standing, verb.content)),
+    ],
+  });
+  await replaceMentions(
+    client,
+    changes.map(({ verb, message }) => ({ chatId: message.chatId, seq: message.seq, content: verb.content })),
+  );
+  return new Map(rows.map((message) => [message.id, message]));
+}

@@ -1,0 +1,70 @@
+import { chatById } from '../chat/chat.ts';
+import { userById } from '../people/user.ts';
+import type { Db } from '../postgres/client.ts';
+import { columns, joined } from '../postgres/columns.ts';
+import type { Chat, Message, User } from '../postgres/generated/prisma/client.ts';
+import { defineLoader, loadTogether } from '../postgres/loader.ts';
+import { pairOne } from '../postgres/pairing.ts';
+
+/** A message with its sender (null: erased, or a system message) and its chat. */
+type MessageRow = { message: Message; sender: User | null; chat: Chat };
+
+/**
+ * Messages by id. Their senders and chats, which nearly every subscription selects, come along in the same statement:
+ * three statements an event were two too many.
+ */
+export const messageById = defineLoader({
+  load: async (db, ids: readonly bigint[], loaders) => {
+    const found = await loadMessages(db, ids);
+    return found.map((row) => {
+      if (row === null || row instanceof Error) return row;
+      if (row.message.senderId !== null) loaders.of(userById).prime(row.message.senderId, row.sender);
+      loaders.of(chatById).prime(row.chat.id, row.chat);
+      return row.message;
+    });
+  },
+});
+
+const loadMessages = loadTogether(readMessages);
+
+/** What identifies a message within the whole server: its chat and its place there. */
+export type MessageKey = { chatId: bigint; seq: number };
+
+/** The string that stands for a message. */
+export function messageKeyOf({ chatId, seq }: MessageKey): string {
+  return `${chatId} ${seq}`;
+}
+
+/** Messages by chat and seq. */
+export const messageByKey = defineLoader({ load: loadMessagesByKey, keyOf: messageKeyOf });
+
+async function loadMessagesByKey({ pool }: Db, keys: readonly MessageKey[]): Promise<(Message | null)[]> {
+  const { rows } = await pool.query<Message & { index: number }>(
+    `select place.index::int as index, ${columns.message('m')}
+    from unnest($1::bigint[], $2::int[]) with ordinality as place (chat_id, seq, index)
+    join messages m using (chat_id, seq)`,
+    [keys.map(({ chatId }) => chatId), keys.map(({ seq }) => seq)],
+  );
+  return pairOne(rows, keys, { value: (row): Message => row, missing: null });
+}
+
+const parts = { message: joined.message('m'), sender: joined.user('s'), chat: joined.chat('c') };
+
+async function readMessages({ pool }: Db, ids: bigint[]): Promise<Map<bigint, MessageRow>> {
+  const { rows } = await pool.query<Record<string, unknown>>({
+    name: 'messages_by_id',
+    text: `select ${parts.message.columns}, ${parts.sender.columns}, ${parts.chat.columns}
+    from messages m
+    join chats c on c.id = m.chat_id
+    left join users s on s.id = m.sender_id and s.deleted_at is null
+    where m.id = any ($1)`,
+    values: [ids],
+  });
+  const found = new Map<bigint, MessageRow>();
+  for (const row of rows) {
+    const message = parts.message.take(row);
+    const chat = parts.chat.take(row);
+    if (message !== null && chat !== null) found.set(message.id, { message, sender: parts.sender.take(row), chat });
+  }
+  return found;
+}

@@ -1,0 +1,182 @@
+import { createHash } from 'node:crypto';
+import type { Queryable } from '../postgres/client.ts';
+import type { Message } from '../postgres/generated/prisma/client.ts';
+import type { LockedChat, Outcome, WriteKind } from '../chat/group-commit.ts';
+import { columns } from '../postgres/columns.ts';
+import { visibleFrom } from '../chat/visibility.ts';
+import { Conflict, InvalidInput, NotFound } from '../errors.ts';
+import { Attachments, attachFiles } from './attachment.ts';
+import { callsEveryone, insertMentions } from './mention.ts';
+import { readStandings, refuseWriting, type Standing } from '../chat/chat-access.ts';
+
+/** A message whose text has been checked, of somebody who may or may not be allowed to send it. */
+export type MessageWrite = {
+  chatId: bigint;
+  senderId: bigint;
+  content: string;
+  fileIds: readonly bigint[];
+  replyToId: bigint | null;
+  clientMessageId: string | null;
+};
+
+type Placed = MessageWrite & {
+  seq: number;
+  replyToSeq: number | null;
+  mentionsEveryone: boolean;
+  requestHash: Buffer;
+};
+
+/** What is to be done about one message of the batch. `repeats` is the place in the batch of the one it says again. */
+type Decision = { error: Error } | { placed: Placed } | { earlier: Message } | { repeats: number };
+
+/**
+ * Many messages in one insert. Membership is asked for after the chats' locks are held, in a statement of its own:
+ * whoever removes a member holds that lock too.
+ */
+export const messageWrites: WriteKind<MessageWrite, Message> = {
+  async write(client, chats, inputs) {
+    const decisions = await decide(client, chats, inputs);
+    const placed = decisions.flatMap((decision) => ('placed' in decision ? [decision.placed] : []));
+    const inserted = await insert(client, placed);
+    await insertMentions(client, placed);
+    await attachFiles(client, withIds(placed, inserted));
+    const messageOf = (decision: Decision | undefined): Message | undefined =>
+      decision !== undefined && 'placed' in decision ? inserted.get(placeOf(decision.placed)) : undefined;
+    return decisions.map((decision, index): Outcome<Message> => {
+      if ('error' in decision) return decision;
+      const input = inputs[index];
+      if (input !== undefined && 'earlier' in decision) return repeat(decision.earlier, input);
+      const message = messageOf('repeats' in decision ? decisions[decision.repeats] : decision);
+      if (message === undefined || input === undefined) return { error: new Error('a message was not returned') };
+      return 'repeats' in decision ? repeat(message, input) : { value: message };
+    });
+  },
+};
+
+async function decide(
+  client: Queryable,
+  chats: ReadonlyMap<bigint, LockedChat>,
+  inputs: MessageWrite[],
+): Promise<Decision[]> {
+  const standings = await readStandings(
+    client,
+    inputs.map(({ chatId, senderId }) => ({ chatId, userId: senderId })),
+  );
+  const replies = await readReplyTargets(client, inputs);
+  const earlier = await readEarlier(client, inputs);
+  const attachments = await Attachments.lock(client, inputs);
+  const firstWithKey = new Map<string, number>();
+  return inputs.map((input, index): Decision => {
+    const standing = standings[index];
+    const error = refuse(input, standing, replies[index]);
+    if (error !== null) return { error };
+    const key = keyOf(input);
+    const first = key === null ? undefined : (earlier.get(key) ?? firstWithKey.get(key));
+    if (typeof first === 'number') return { repeats: first };
+    if (first !== undefined) return { earlier: first };
+    const chat = chats.get(input.chatId);
+    if (chat === undefined) return { error: new NotFound('There is no such chat.') };
+    const untaken = attachments.take(input);
+    if (untaken !== null) return { error: untaken };
+    if (key !== null) firstWithKey.set(key, index);
+    chat.lastSeq += 1;
+    const place = { seq: chat.lastSeq, replyToSeq: replies[index] ?? null };
+    const mentionsEveryone = callsEveryone(standing, input.content);
+    return { placed: { ...input, ...place, mentionsEveryone, requestHash: hashRequest(input) } };
+  });
+}
+
+function refuse(input: MessageWrite, standing: Standing | undefined, replyToSeq: number | null | undefined) {
+  if (standing === undefined || standing.visibleFrom === null) return new NotFound('There is no such chat.');
+  const refusal = refuseWriting(standing);
+  if (refusal !== null || input.replyToId === null || replyToSeq != null) return refusal;
+  return new InvalidInput([{ path: ['replyToId'], message: 'there is no such message in this chat' }]);
+}
+
+/** The seq of each message that is replied to; null where there is none that the sender sees in that chat. */
+async function readReplyTargets(client: Queryable, inputs: MessageWrite[]): Promise<(number | null)[]> {
+  if (inputs.every(({ replyToId }) => replyToId === null)) return inputs.map(() => null);
+  const { rows } = await client.query<{ index: number; seq: number }>({
+    name: 'reply_targets',
+    text: `select w.index::int as index, m.seq
+    from unnest($1::bigint[], $2::bigint[], $3::bigint[]) with ordinality as w (chat_id, user_id, message_id, index)
+    join chats c on c.id = w.chat_id
+    join messages m on m.id = w.message_id and m.chat_id = w.chat_id and m.seq >= ${visibleFrom('c', 'w.user_id')}`,
+    values: [
+      inputs.map(({ chatId }) => chatId),
+      inputs.map(({ senderId }) => senderId),
+      inputs.map(({ replyToId }) => replyToId),
+    ],
+  });
+  const byIndex = new Map(rows.map(({ index, seq }) => [index, seq]));
+  return inputs.map((_, index) => byIndex.get(index + 1) ?? null);
+}
+
+/** What has been sent under these clientMessageIds before. */
+async function readEarlier(client: Queryable, inputs: MessageWrite[]): Promise<Map<string, Message>> {
+  const named = inputs.filter(({ clientMessageId }) => clientMessageId !== null);
+  if (named.length === 0) return new Map();
+  const { rows } = await client.query<Message>({
+    name: 'earlier_messages',
+    text: `select ${columns.message('m')}
+    from unnest($1::bigint[], $2::text[]) as w (sender_id, client_message_id)
+    join messages m using (sender_id, client_message_id)`,
+    values: [named.map(({ senderId }) => senderId), named.map(({ clientMessageId }) => clientMessageId)],
+  });
+  return new Map(rows.map((row) => [`${row.senderId} ${row.clientMessageId}`, row]));
+}
+
+function withIds(placed: Placed[], inserted: ReadonlyMap<string, Message>) {
+  return placed.flatMap((message) => {
+    const id = inserted.get(placeOf(message))?.id;
+    return id === undefined ? [] : [{ id, fileIds: message.fileIds }];
+  });
+}
+
+/** By place, `chatId:seq`. */
+async function insert(client: Queryable, messages: Placed[]): Promise<Map<string, Message>> {
+  if (messages.length === 0) return new Map();
+  const { rows } = await client.query<Message>({
+    name: 'insert_messages',
+    text: `insert into messages as m
+      (chat_id, seq, sender_id, content, reply_to_seq, client_message_id, request_hash, mentions_everyone,
+      file_count)
+    select * from unnest($1::bigint[], $2::int[], $3::bigint[], $4::text[], $5::int[], $6::text[], $7::bytea[],
+      $8::bool[], $9::int[])
+    returning ${columns.message('m')}`,
+    values: [
+      messages.map(({ chatId }) => chatId),
+      messages.map(({ seq }) => seq),
+      messages.map(({ senderId }) => senderId),
+      messages.map(({ content }) => content),
+      messages.map(({ replyToSeq }) => replyToSeq),
+      messages.map(({ clientMessageId }) => clientMessageId),
+      messages.map(({ requestHash }) => requestHash),
+      messages.map(({ mentionsEveryone }) => mentionsEveryone),
+      messages.map(({ fileIds }) => fileIds.length),
+    ],
+  });
+  return new Map(rows.map((row) => [placeOf(row), row]));
+}
+
+/** The same again is the first message; under the same name something else is a Conflict. */
+function repeat(first: Message, input: MessageWrite): Outcome<Message> {
+  if (first.requestHash !== null && hashRequest(input).equals(first.requestHash)) return { value: first };
+  return { error: new Conflict('This clientMessageId has named another message of yours already.') };
+}
+
+/** What was asked for first, so that a repetition can be told from a misuse even after the message was edited. */
+function hashRequest({ chatId, content, replyToId, fileIds }: MessageWrite): Buffer {
+  const request = [String(chatId), content, replyToId === null ? null : String(replyToId)];
+  // Without files as it was before there were any: hashes of that time are still compared.
+  const asked = fileIds.length === 0 ? request : [...request, fileIds.map(String)];
+  return createHash('sha256').update(JSON.stringify(asked)).digest();
+}
+
+function keyOf({ senderId, clientMessageId }: MessageWrite): string | null {
+  return clientMessageId === null ? null : `${senderId} ${clientMessageId}`;
+}
+
+function placeOf({ chatId, seq }: { chatId: bigint; seq: number }): string {
+  return `${chatId}:${seq}`;
+}

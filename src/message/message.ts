@@ -1,0 +1,65 @@
+import type { Db } from '../postgres/client.ts';
+import type { Message } from '../postgres/generated/prisma/client.ts';
+import type { GroupCommit } from '../chat/group-commit.ts';
+import { columns } from '../postgres/columns.ts';
+import { visibleFrom } from '../chat/visibility.ts';
+import { InvalidInput, NotFound, type FieldError } from '../errors.ts';
+import { maxFiles } from '../file/file.ts';
+import { messageWrites } from './message-write.ts';
+import { maxContentLength, maxNameLength, readLine, readText } from '../core/text.ts';
+import type { Asker } from '../core/asker.ts';
+
+/** What a person says. `clientMessageId` is what the sender calls it: the same again makes no second message. */
+export type NewMessage = {
+  chatId: bigint;
+  content: string;
+  /** The sender's own uploads, in the order in which they are shown. With some there need be no content. */
+  fileIds: readonly bigint[];
+  replyToId: bigint | null;
+  clientMessageId: string | null;
+};
+
+/** Those of the messages that the viewer may see, in no order. */
+export async function findVisibleMessages(db: Db, asker: Asker, messageIds: readonly bigint[]): Promise<Message[]> {
+  const { rows } = await db.pool.query<Message>({
+    name: 'visible_messages',
+    text: `select ${columns.message('m')}
+    from messages m join chats c on c.id = m.chat_id
+    where m.id = any ($1) and m.seq >= ${visibleFrom('c', '$2')}`,
+    values: [messageIds, asker.userId],
+  });
+  return rows;
+}
+
+/** The message, if the viewer may see it. NotFound for one that is hidden or that isn't there. */
+export async function requireVisibleMessage(db: Db, asker: Asker, messageId: bigint): Promise<Message> {
+  const [message] = await findVisibleMessages(db, asker, [messageId]);
+  if (message === undefined) throw new NotFound('There is no such message.');
+  return message;
+}
+
+/**
+ * Posts to a chat that the viewer is a member of; members hear NewMessage once it is committed.
+ * NotFound hides a chat that the viewer cannot see; Forbidden is for one that they only read. The same clientMessageId
+ * from the same sender returns the message that it made before, and is a Conflict when it says something else.
+ */
+export async function sendMessage(writes: GroupCommit, asker: Asker, input: NewMessage): Promise<Message> {
+  return writes.submit(messageWrites, { ...checkNewMessage(input), senderId: asker.userId });
+}
+
+function checkNewMessage(input: NewMessage): NewMessage {
+  const errors: FieldError[] = [];
+  const isBare = input.fileIds.length > 0 && input.content.trim() === '';
+  const content = isBare ? '' : readText(input.content, ['content'], maxContentLength, errors);
+  checkFileIds(input.fileIds, errors);
+  const clientMessageId =
+    input.clientMessageId === null ? null : readLine(input.clientMessageId, ['clientMessageId'], maxNameLength, errors);
+  if (errors.length > 0) throw new InvalidInput(errors);
+  return { ...input, content, clientMessageId };
+}
+
+function checkFileIds(fileIds: readonly bigint[], errors: FieldError[]): void {
+  if (fileIds.length > maxFiles) errors.push({ path: ['fileIds'], message: `must be at most ${maxFiles}` });
+  const repeated = fileIds.findIndex((fileId, index) => fileIds.indexOf(fileId) < index);
+  if (repeated !== -1) errors.push({ path: ['fileIds', String(repeated)], message: 'is there already' });
+}

@@ -1,0 +1,63 @@
+import { MessageRef } from './message.ref.ts';
+import { ChatRef } from '../chat/chat.ref.ts';
+import { messageById } from './message-loader.ts';
+import { defineEvent } from '../api/event.ts';
+import { chatById } from '../chat/chat.ts';
+import { hiddenBelowOf, visibleFromOf } from '../chat/visibility.ts';
+import { maxPins, pinMessage, pinnedIn, unpinMessage } from './pin.ts';
+import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
+import { builder } from '../api/builder.ts';
+import { requireAsker } from '../api/context.ts';
+import { decodeId } from '../core/id.ts';
+
+builder.prismaObjectField(ChatRef, 'pinnedMessages', (t) =>
+  t.field({
+    type: [MessageRef],
+    description: `Newest pin first, ${maxPins} at most; those of them that the viewer's history shows.`,
+    complexity: { field: 1, multiplier: maxPins },
+    resolve: async (chat, _, context) => {
+      const { loaders } = context;
+      const { id: chatId } = chat;
+      loaders.of(chatById).prime(chatId, chat);
+      const pinned = await loaders.of(pinnedIn).load(chatId);
+      const hiddenBelow = pinned.length === 0 ? 1 : await loaders.of(hiddenBelowOf).load(chatId);
+      // What nobody's history hides is the same for all, and nobody need be asked who they are.
+      if (pinned.every(({ seq }) => seq >= hiddenBelow)) return pinned;
+      const visibleFrom = await loaders.of(visibleFromOf).load({ chatId, asker: requireAsker(context) });
+      return pinned.filter(({ seq }) => visibleFrom !== null && seq >= visibleFrom);
+    },
+  }),
+);
+
+builder.mutationFields((t) => ({
+  pinMessage: t.field({
+    type: MessageRef,
+    description: `For owners and admins, and for every member of a single chat or a group. A chat has ${maxPins} pins at most.`,
+    errors: { types: [InvalidInput, NotFound, Forbidden] },
+    args: { messageId: t.arg.id({ required: true }) },
+    resolve: (_, { messageId: id }, context) =>
+      pinMessage(context, requireAsker(context), { messageId: decodeId('Message', id, ['messageId']) }),
+  }),
+  unpinMessage: t.field({
+    type: MessageRef,
+    description: 'By the same rules; where there is no pin nothing changes.',
+    errors: { types: [NotFound, Forbidden] },
+    args: { messageId: t.arg.id({ required: true }) },
+    resolve: (_, { messageId: id }, context) =>
+      unpinMessage(context, requireAsker(context), { messageId: decodeId('Message', id, ['messageId']) }),
+  }),
+}));
+
+defineEvent('PinsChanged', {
+  description: 'A message was pinned to its chat, or is pinned no more. A deleted one is pinned no more without it.',
+  load: async ({ messageId, detail }, loaders) => {
+    const message = messageId === null ? null : await loaders.of(messageById).load(messageId);
+    // Deleting a message took its pin along.
+    if (message === null || message.deletedAt !== null) return null;
+    return { message, pinned: detail?.['pinned'] === true };
+  },
+  fields: (t) => ({
+    message: t.field({ type: MessageRef, resolve: ({ message }) => message }),
+    pinned: t.exposeBoolean('pinned'),
+  }),
+});

@@ -1,0 +1,121 @@
+import type { Db, Queryable } from '../postgres/client.ts';
+import type { Message } from '../postgres/generated/prisma/client.ts';
+import type { GroupCommit, Outcome, WriteKind } from '../chat/group-commit.ts';
+import { defineLoader } from '../postgres/loader.ts';
+import { columns } from '../postgres/columns.ts';
+import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
+import { requireVisibleMessage } from './message.ts';
+import { may } from '../chat/permission.ts';
+import { allowed, readTargets, submitVerb, type MessageVerb, type Target } from '../chat/chat-access.ts';
+import type { Asker } from '../core/asker.ts';
+
+/** How many messages can be pinned in one chat. */
+export const maxPins = 50;
+
+type Writing = { db: Db; writes: GroupCommit };
+type Pin = MessageVerb & { isPinned: boolean };
+
+/**
+ * Pins a message to its chat; the chat hears PinsChanged. One that is pinned already stays as it is. Owners and admins
+ * may, and in single chats and groups every member; others are Forbidden. NotFound for a message that they don't see or
+ * that is deleted; InvalidInput where `maxPins` are pinned already.
+ */
+export function pinMessage(writing: Writing, asker: Asker, input: { messageId: bigint }): Promise<Message> {
+  return submitPin(writing, asker, { ...input, isPinned: true });
+}
+
+/** Takes the pin away, by the same rules; where there is none nothing changes. */
+export function unpinMessage(writing: Writing, asker: Asker, input: { messageId: bigint }): Promise<Message> {
+  return submitPin(writing, asker, { ...input, isPinned: false });
+}
+
+/** The pinned messages of each chat, newest pin first. Which of them a person sees is asked by whoever shows them. */
+export const pinnedIn = defineLoader({ load: listPinned });
+
+async function listPinned(db: Db, chatIds: readonly bigint[]): Promise<Message[][]> {
+  const { rows } = await db.pool.query<Message>({
+    name: 'pinned',
+    text: `select ${columns.message('m')} from pins p join messages m using (chat_id, seq)
+    where p.chat_id = any ($1)
+    order by p.pinned_at desc, p.seq desc`,
+    values: [chatIds],
+  });
+  const byChat = Map.groupBy(rows, ({ chatId }) => chatId);
+  return chatIds.map((chatId) => byChat.get(chatId) ?? []);
+}
+
+async function submitPin(
+  { db, writes }: Writing,
+  asker: Asker,
+  { messageId, isPinned }: { messageId: bigint; isPinned: boolean },
+): Promise<Message> {
+  const { id, chatId } = await requireVisibleMessage(db, asker, messageId);
+  return submitVerb(writes, pinWrites, { chatId, messageId: id, userId: asker.userId, isPinned });
+}
+
+/** The pins are followed in turn; what they come to is one delete and one insert. */
+const pinWrites: WriteKind<Pin, Message> = {
+  async write(client, _, pins) {
+    const targets = await readTargets(client, pins, refuse);
+    const before = await readPins(client, allowed(targets));
+    const now = new Map([...before].map(([chatId, seqs]) => [chatId, new Set(seqs)]));
+    const outcomes = targets.map((target) => ('error' in target ? target : follow(now, target)));
+    await deletePins(client, placesIn(before, now));
+    await insertPins(client, placesIn(now, before));
+    return outcomes;
+  },
+};
+
+function refuse({ message, standing }: Target<Pin>): Error | null {
+  if (!may('pinMessage', standing)) return new Forbidden('Owners and admins pin messages here.');
+  return message.deletedAt === null ? null : new NotFound('The message has been deleted.');
+}
+
+/** The seqs of what is pinned, by chat. */
+type Pins = Map<bigint, Set<number>>;
+
+function follow(pins: Pins, { verb, message }: Target<Pin>): Outcome<Message> {
+  const seqs = pins.get(message.chatId) ?? new Set();
+  pins.set(message.chatId, seqs);
+  if (!verb.isPinned) seqs.delete(message.seq);
+  else if (!seqs.has(message.seq) && seqs.size >= maxPins) {
+    return { error: new InvalidInput([{ path: ['messageId'], message: `${maxPins} are pinned here already` }]) };
+  } else seqs.add(message.seq);
+  return { value: message };
+}
+
+async function readPins(client: Queryable, targets: readonly Target<Pin>[]): Promise<Pins> {
+  const { rows } = await client.query<{ chatId: bigint; seq: number }>({
+    name: 'pins_before',
+    text: 'select chat_id as "chatId", seq from pins where chat_id = any ($1)',
+    values: [targets.map(({ message }) => message.chatId)],
+  });
+  const byChat = Map.groupBy(rows, ({ chatId }) => chatId);
+  return new Map([...byChat].map(([chatId, pins]) => [chatId, new Set(pins.map(({ seq }) => seq))]));
+}
+
+/** The places that stand in `these` and not in `those`. */
+function placesIn(these: Pins, those: Pins): { chatId: bigint; seq: number }[] {
+  return [...these].flatMap(([chatId, seqs]) =>
+    [...seqs].filter((seq) => those.get(chatId)?.has(seq) !== true).map((seq) => ({ chatId, seq })),
+  );
+}
+
+async function deletePins(client: Queryable, places: readonly { chatId: bigint; seq: number }[]): Promise<void> {
+  if (places.length === 0) return;
+  await client.query({
+    name: 'delete_pins',
+    text: `delete from pins p using unnest($1::bigint[], $2::int[]) as w (chat_id, seq)
+    where p.chat_id = w.chat_id and p.seq = w.seq`,
+    values: [places.map(({ chatId }) => chatId), places.map(({ seq }) => seq)],
+  });
+}
+
+async function insertPins(client: Queryable, places: readonly { chatId: bigint; seq: number }[]): Promise<void> {
+  if (places.length === 0) return;
+  await client.query({
+    name: 'insert_pins',
+    text: `insert into pins (chat_id, seq) select * from unnest($1::bigint[], $2::int[]) on conflict do nothing`,
+    values: [places.map(({ chatId }) => chatId), places.map(({ seq }) => seq)],
+  });
+}

@@ -1,0 +1,84 @@
+import { MessageRef } from './message.ref.ts';
+import { messageById } from './message-loader.ts';
+import { encodeId } from '../core/id.ts';
+import { defineEvent } from '../api/event.ts';
+import { addReaction, maxEmoji, ownReactionsOf, reactionsOf, removeReaction, type EmojiCount } from './reaction.ts';
+import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
+import { builder } from '../api/builder.ts';
+import { requireAsker } from '../api/context.ts';
+import { decodeId } from '../core/id.ts';
+
+const ReactionRef = builder.objectRef<EmojiCount & { chatId: bigint; seq: number }>('Reaction').implement({
+  fields: (t) => ({
+    emoji: t.exposeString('emoji'),
+    count: t.exposeInt('count'),
+    viewerReacted: t.boolean({
+      resolve: async ({ chatId, seq, emoji }, _, context) => {
+        const asker = requireAsker(context);
+        return (await context.loaders.of(ownReactionsOf).load({ chatId, seq, asker })).has(emoji);
+      },
+    }),
+  }),
+});
+
+builder.prismaObjectField(MessageRef, 'reactions', (t) =>
+  t.field({
+    type: [ReactionRef],
+    description: `In the order in which they came; ${maxEmoji} different ones at most.`,
+    complexity: { field: 1, multiplier: maxEmoji },
+    resolve: async ({ chatId, seq }, _, { loaders }) => {
+      const reactions = await loaders.of(reactionsOf).load({ chatId, seq });
+      return reactions.map((reaction) => ({ ...reaction, chatId, seq }));
+    },
+  }),
+);
+
+builder.mutationFields((t) => ({
+  addReaction: t.field({
+    type: MessageRef,
+    description: `Adds the viewer's reaction, one for each emoji; a message has ${maxEmoji} different ones at most.`,
+    errors: { types: [InvalidInput, NotFound, Forbidden] },
+    args: {
+      messageId: t.arg.id({ required: true }),
+      emoji: t.arg.string({
+        required: true,
+        description: 'Exactly one emoji of those that Unicode recommends, sequences too. Stored fully qualified.',
+      }),
+    },
+    resolve: (_, { messageId: id, emoji }, context) =>
+      addReaction(context, requireAsker(context), { messageId: decodeId('Message', id, ['messageId']), emoji }),
+  }),
+  removeReaction: t.field({
+    type: MessageRef,
+    description: "Takes the viewer's reaction back; where there is none nothing changes.",
+    errors: { types: [NotFound] },
+    args: { messageId: t.arg.id({ required: true }), emoji: t.arg.string({ required: true }) },
+    resolve: (_, { messageId: id, emoji }, context) =>
+      removeReaction(context, requireAsker(context), { messageId: decodeId('Message', id, ['messageId']), emoji }),
+  }),
+}));
+
+defineEvent('ReactionsChanged', {
+  description: 'One reaction added or removed, with what a client needs to apply it for any viewer.',
+  load: async ({ messageId, actorId, detail }, loaders) => {
+    const message = messageId === null ? null : await loaders.of(messageById).load(messageId);
+    // Deleting a message took its reactions along.
+    if (message === null || message.deletedAt !== null) return null;
+    const { emoji, added } = detail ?? {};
+    if (typeof emoji !== 'string' || actorId === null) return null;
+    return { message, emoji, userId: actorId, added: added === true };
+  },
+  fields: (t) => ({
+    message: t.field({ type: MessageRef, resolve: ({ message }) => message }),
+    emoji: t.exposeString('emoji'),
+    count: t.int({
+      description: 'Of this emoji, now.',
+      resolve: async ({ message, emoji }, _, { loaders }) => {
+        const reactions = await loaders.of(reactionsOf).load(message);
+        return reactions.find((reaction) => reaction.emoji === emoji)?.count ?? 0;
+      },
+    }),
+    userId: t.id({ resolve: ({ userId }) => encodeId('User', userId) }),
+    added: t.exposeBoolean('added'),
+  }),
+});

@@ -1,0 +1,194 @@
+import type { Db, Queryable } from '../postgres/client.ts';
+import type { Message } from '../postgres/generated/prisma/client.ts';
+import type { GroupCommit, Outcome, WriteKind } from '../chat/group-commit.ts';
+import { defineLoader } from '../postgres/loader.ts';
+import { pairMany } from '../postgres/pairing.ts';
+import { messageKeyOf, type MessageKey } from './message-loader.ts';
+import { InvalidInput, NotFound } from '../errors.ts';
+import { readEmoji } from './emoji.ts';
+import { requireVisibleMessage } from './message.ts';
+import { allowed, readTargets, refuseWriting, submitVerb, type MessageVerb, type Target } from '../chat/chat-access.ts';
+import { askerKey, type Asker } from '../core/asker.ts';
+
+/** How many different emoji a message can have. */
+export const maxEmoji = 20;
+
+/** An emoji on a message, and how many people react with it. */
+export type EmojiCount = { emoji: string; count: number };
+
+type Writing = { db: Db; writes: GroupCommit };
+type Reaction = MessageVerb & { emoji: string; isAdded: boolean };
+
+/**
+ * Adds the viewer's reaction; the chat hears ReactionsChanged. One that is there already changes nothing.
+ * InvalidInput for what isn't one emoji, and for one more than `maxEmoji` different ones; NotFound for a message that
+ * they don't see or that is deleted; Forbidden for who is no member.
+ */
+export async function addReaction(
+  { db, writes }: Writing,
+  asker: Asker,
+  input: { messageId: bigint; emoji: string },
+): Promise<Message> {
+  const emoji = readEmoji(input.emoji);
+  if (emoji === null) throw new InvalidInput([{ path: ['emoji'], message: 'must be exactly one emoji' }]);
+  const { id, chatId } = await requireVisibleMessage(db, asker, input.messageId);
+  return submitVerb(writes, reactionWrites, { chatId, messageId: id, userId: asker.userId, emoji, isAdded: true });
+}
+
+/**
+ * Takes the viewer's reaction back; the chat hears ReactionsChanged. Where there is none nothing changes, also for
+ * whoever is no member any more. NotFound for a message that they don't see.
+ */
+export async function removeReaction(
+  { db, writes }: Writing,
+  asker: Asker,
+  input: { messageId: bigint; emoji: string },
+): Promise<Message> {
+  const message = await requireVisibleMessage(db, asker, input.messageId);
+  const { id, chatId } = message;
+  const emoji = readEmoji(input.emoji);
+  if (emoji === null) return message;
+  return submitVerb(writes, reactionWrites, { chatId, messageId: id, userId: asker.userId, emoji, isAdded: false });
+}
+
+/** The emoji of each message, in the order in which they came. */
+export const reactionsOf = defineLoader({ load: listReactions, keyOf: messageKeyOf });
+
+async function listReactions(db: Db, places: readonly MessageKey[]): Promise<EmojiCount[][]> {
+  const { rows } = await db.pool.query<EmojiCount & { index: number }>({
+    name: 'reactions',
+    text: `select w.index::int as index, c.emoji, c.count
+    from unnest($1::bigint[], $2::int[]) with ordinality as w (chat_id, seq, index)
+    join reaction_counts c using (chat_id, seq)
+    order by w.index, c.created_at, c.emoji`,
+    values: [places.map(({ chatId }) => chatId), places.map(({ seq }) => seq)],
+  });
+  return pairMany(rows, places, ({ emoji, count }) => ({ emoji, count }));
+}
+
+/** A message, and on whose behalf it is read. */
+type MessageReader = MessageKey & { asker: Asker };
+
+/** The emoji with which the asker reacts to each message. */
+export const ownReactionsOf = defineLoader({
+  load: listOwnReactions,
+  keyOf: (reader: MessageReader) => `${messageKeyOf(reader)} ${askerKey(reader.asker)}`,
+});
+
+async function listOwnReactions(db: Db, places: readonly MessageReader[]): Promise<ReadonlySet<string>[]> {
+  const { rows } = await db.pool.query<{ index: number; emoji: string }>({
+    name: 'own_reactions',
+    text: `select w.index::int as index, r.emoji
+    from unnest($1::bigint[], $2::int[], $3::bigint[]) with ordinality as w (chat_id, seq, user_id, index)
+    join reactions r using (chat_id, seq, user_id)`,
+    values: [places.map(({ chatId }) => chatId), places.map(({ seq }) => seq), places.map(({ asker }) => asker.userId)],
+  });
+  return pairMany(rows, places, ({ emoji }) => emoji).map((emoji) => new Set(emoji));
+}
+
+/** What of one batch stands in the database before and after it. Emoji with their counts, by message. */
+type State = { counts: Map<bigint, Map<string, number>>; before: Set<string>; now: Map<string, Target<Reaction>> };
+
+/** The reactions are followed in turn; what they come to is one delete and one insert. */
+const reactionWrites: WriteKind<Reaction, Message> = {
+  async write(client, _, reactions) {
+    const targets = await readTargets(client, reactions, refuse);
+    const state = await readState(client, allowed(targets));
+    const outcomes = targets.map((target) => ('error' in target ? target : follow(state, target)));
+    await writeState(client, state, allowed(targets));
+    return outcomes;
+  },
+};
+
+function refuse({ verb, message, standing }: Target<Reaction>): Error | null {
+  if (!verb.isAdded) return null;
+  if (message.deletedAt !== null) return new NotFound('The message has been deleted.');
+  return refuseWriting(standing);
+}
+
+function follow({ counts, now }: State, target: Target<Reaction>): Outcome<Message> {
+  const { verb, message } = target;
+  const ofMessage = counts.get(message.id) ?? new Map<string, number>();
+  counts.set(message.id, ofMessage);
+  const count = ofMessage.get(verb.emoji) ?? 0;
+  const isThere = now.has(keyOf(verb));
+  if (verb.isAdded && !isThere) {
+    if (count === 0 && ofMessage.size >= maxEmoji) {
+      return {
+        error: new InvalidInput([{ path: ['emoji'], message: `there are ${maxEmoji} different ones already` }]),
+      };
+    }
+    ofMessage.set(verb.emoji, count + 1);
+    now.set(keyOf(verb), target);
+  }
+  if (!verb.isAdded && isThere) {
+    if (count > 1) ofMessage.set(verb.emoji, count - 1);
+    else ofMessage.delete(verb.emoji);
+    now.delete(keyOf(verb));
+  }
+  return { value: message };
+}
+
+async function readState(client: Queryable, targets: readonly Target<Reaction>[]): Promise<State> {
+  const state: State = { counts: new Map(), before: new Set(), now: new Map() };
+  if (targets.length === 0) return state;
+  const { rows } = await client.query<{ index: number; isThere: boolean; counts: Record<string, number> | null }>({
+    name: 'reactions_before',
+    text: `select w.index::int as index,
+      exists (select from reactions r where (r.chat_id, r.seq, r.user_id, r.emoji)
+        = (w.chat_id, w.seq, w.user_id, w.emoji)) as "isThere",
+      (select jsonb_object_agg(c.emoji, c.count) from reaction_counts c
+        where (c.chat_id, c.seq) = (w.chat_id, w.seq)) as counts
+    from unnest($1::bigint[], $2::int[], $3::bigint[], $4::text[]) with ordinality
+      as w (chat_id, seq, user_id, emoji, index)`,
+    values: valuesOf(targets),
+  });
+  for (const { index, isThere, counts } of rows) {
+    const target = targets[index - 1];
+    if (target === undefined) continue;
+    state.counts.set(target.message.id, new Map(Object.entries(counts ?? {})));
+    if (!isThere) continue;
+    state.before.add(keyOf(target.verb));
+    state.now.set(keyOf(target.verb), target);
+  }
+  return state;
+}
+
+/** What is taken back goes first, to make room. */
+async function writeState(client: Queryable, { before, now }: State, targets: readonly Target<Reaction>[]) {
+  const byKey = new Map(targets.map((target) => [keyOf(target.verb), target]));
+  const gone = [...byKey].flatMap(([key, target]) => (before.has(key) && !now.has(key) ? [target] : []));
+  const added = [...now].flatMap(([key, target]) => (before.has(key) ? [] : [target]));
+  if (gone.length > 0) {
+    await client.query({
+      name: 'delete_reactions',
+      text: `delete from reactions r
+      using unnest($1::bigint[], $2::int[], $3::bigint[], $4::text[]) as w (chat_id, seq, user_id, emoji)
+      where (r.chat_id, r.seq, r.user_id, r.emoji) = (w.chat_id, w.seq, w.user_id, w.emoji)`,
+      values: valuesOf(gone),
+    });
+  }
+  if (added.length > 0) {
+    await client.query({
+      name: 'insert_reactions',
+      text: `insert into reactions (chat_id, seq, user_id, emoji)
+      select * from unnest($1::bigint[], $2::int[], $3::bigint[], $4::text[])
+      on conflict do nothing`,
+      values: valuesOf(added),
+    });
+  }
+}
+
+/** The columns of the table, each as a list. */
+function valuesOf(targets: readonly Target<Reaction>[]): unknown[] {
+  return [
+    targets.map(({ message }) => message.chatId),
+    targets.map(({ message }) => message.seq),
+    targets.map(({ verb }) => verb.userId),
+    targets.map(({ verb }) => verb.emoji),
+  ];
+}
+
+function keyOf({ messageId, userId, emoji }: Reaction): string {
+  return `${messageId} ${userId} ${emoji}`;
+}

@@ -1,0 +1,72 @@
+import { inTransaction, type Db } from '../postgres/client.ts';
+import type { PresenceStatus } from '../postgres/generated/prisma/client.ts';
+import { defineLoader } from '../postgres/loader.ts';
+import { pairOne } from '../postgres/pairing.ts';
+import { InvalidInput } from '../errors.ts';
+import type { Accounts } from '../account/account.ts';
+import { askerKey, type Asker } from '../core/asker.ts';
+
+/** Whether somebody is here; `lastSeenAt` is when an OFFLINE person went, null for one who never came. */
+export type Presence = { status: PresenceStatus; lastSeenAt: Date | null };
+
+/**
+ * Of each person what the viewer sees: null for somebody whom they share no chat with. Somebody who has blocked the viewer
+ * looks like one who was never here, for null would tell of the block.
+ */
+export const presenceOf = defineLoader({
+  load: readPresences,
+  keyOf: ({ asker, userId }: PresenceKey) => `${askerKey(asker)} ${userId}`,
+});
+
+/** A person, and on whose behalf their presence is read. */
+type PresenceKey = { asker: Asker; userId: bigint };
+
+async function readPresences(db: Db, pairs: readonly PresenceKey[]): Promise<(Presence | null)[]> {
+  const { rows } = await db.pool.query<Presence & { index: number }>({
+    name: 'presences',
+    // The viewer's chats are gathered once, into a hash table (that is what `is true` keeps the planner at): somebody in
+    // hundreds of chats is then as many looks into it, and not that many times as many.
+    text: `with ours as materialized (
+      select viewer_id, chat_id from (select distinct unnest($1::bigint[]) as viewer_id) viewers
+      join members on user_id = viewer_id
+    )
+    select pair.index::int as index, coalesce(p.status, 'OFFLINE') as status,
+      case when p.status = 'OFFLINE' then p.last_seen_at end as "lastSeenAt"
+    from unnest($1::bigint[], $2::bigint[]) with ordinality as pair (viewer_id, user_id, index)
+    left join presences p on p.user_id = pair.user_id and not exists (
+      select from blocks where blocker_id = pair.user_id and blocked_id = pair.viewer_id)
+    where pair.viewer_id = pair.user_id or exists (
+      select from (select chat_id from members where user_id = pair.user_id offset 0) theirs
+      where ((pair.viewer_id, theirs.chat_id) in (select viewer_id, chat_id from ours)) is true)`,
+    values: [pairs.map(({ asker }) => asker.userId), pairs.map(({ userId }) => userId)],
+  });
+  return pairOne(rows, pairs, { value: (row): Presence => row, missing: null });
+}
+
+/**
+ * Says whether anybody is looking at the viewer's device, until it says otherwise or its streams have closed. A person is
+ * AWAY when all of their devices are. Throws InvalidInput for OFFLINE, which is for whoever has no stream, and RateLimited
+ * when it is said all the time.
+ */
+export async function setPresence(
+  { db, presenceChanges }: Pick<Accounts, 'db' | 'presenceChanges'>,
+  asker: Asker,
+  status: PresenceStatus,
+): Promise<Presence> {
+  const { userId, sessionId } = asker;
+  if (status === 'OFFLINE') {
+    throw new InvalidInput([{ path: ['status'], message: 'is what one is without a stream: close it' }]);
+  }
+  presenceChanges.take(String(sessionId));
+  await inTransaction(db, async (client) => {
+    await client.query(
+      status === 'AWAY'
+        ? 'insert into away_sessions (session_id) select id from sessions where id = $1 for key share on conflict do nothing'
+        : 'delete from away_sessions where session_id = $1',
+      [sessionId],
+    );
+    await client.query('select settle_presences(array[$1::bigint])', [userId]);
+  });
+  const [presence] = await readPresences(db, [{ asker, userId }]);
+  return presence ?? { status: 'OFFLINE', lastSeenAt: null };
+}

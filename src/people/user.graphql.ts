@@ -1,0 +1,69 @@
+import { UserConnectionRef, UserRef } from './user.ref.ts';
+import { defineEvent } from '../api/event.ts';
+import { encodeNameCursor, readNamePage } from '../postgres/name-page.ts';
+import { maxNameLength } from '../core/text.ts';
+import { searchUsers, updateProfile, userById } from './user.ts';
+import { InvalidInput } from '../errors.ts';
+import { builder } from '../api/builder.ts';
+import { fromEdges, pageComplexity } from '../api/connection.ts';
+import { requireAsker } from '../api/context.ts';
+import { registerNode } from '../api/node.ts';
+
+const foundUsers = 'users';
+
+builder.prismaObjectFields(UserRef, (t) => ({
+  username: t.exposeString('username'),
+  displayName: t.exposeString('displayName', { nullable: true }),
+  createdAt: t.expose('createdAt', { type: 'DateTime' }),
+}));
+
+registerNode('User', async ({ loaders }, keys) => {
+  const users = await Promise.all(keys.map((key) => loaders.of(userById).load(BigInt(key))));
+  return new Map(users.flatMap((user) => (user === null ? [] : [[String(user.id), user]])));
+});
+
+builder.queryField('users', (t) =>
+  t.field({
+    type: UserConnectionRef,
+    description:
+      'People whose username or display name starts with the text, in the order of those names. Nobody for an empty text.',
+    args: { search: t.arg.string({ required: true }), first: t.arg.int(), after: t.arg.string() },
+    complexity: pageComplexity,
+    resolve: async (_, { search, ...args }, context) => {
+      requireAsker(context);
+      const page = await searchUsers(context.db, { search, page: readNamePage(args, foundUsers) });
+      return fromEdges(
+        page,
+        page.rows.map(({ user, key }) => ({ cursor: encodeNameCursor(foundUsers, key), node: user })),
+      );
+    },
+  }),
+);
+
+const UpdateProfileInput = builder.inputType('UpdateProfileInput', {
+  description: 'What is left out stays as it is.',
+  fields: (t) => ({
+    displayName: t.string({ description: `One line of up to ${maxNameLength} characters; null takes it away.` }),
+  }),
+});
+
+builder.mutationField('updateProfile', (t) =>
+  t.field({
+    type: UserRef,
+    description:
+      'Whoever shares a chat with the viewer hears UserUpdated. RATE_LIMITED when it is changed all the time.',
+    errors: { types: [InvalidInput] },
+    args: { input: t.arg({ type: UpdateProfileInput, required: true }) },
+    resolve: (_, { input }, context) =>
+      updateProfile(context.accounts, requireAsker(context), { displayName: input.displayName }),
+  }),
+);
+
+defineEvent('UserUpdated', {
+  description: 'Somebody who shares a chat with the viewer changed their profile, or the viewer did.',
+  load: async ({ userId }, loaders) => {
+    const user = userId === null ? null : await loaders.of(userById).load(userId);
+    return user && { user };
+  },
+  fields: (t) => ({ user: t.field({ type: UserRef, resolve: ({ user }) => user }) }),
+});

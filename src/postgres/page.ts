@@ -1,0 +1,108 @@
+import { InvalidInput } from '../errors.ts';
+import { pairMany } from './pairing.ts';
+
+export const defaultPageSize = 50;
+const maxPageSize = 100;
+
+/** The arguments of a connection, as the Relay specification names them. */
+export type ConnectionArgs = {
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+  last?: number | null | undefined;
+  before?: string | null | undefined;
+};
+
+/**
+ * One page of a list, cut by keys, not by offsets: the rows strictly between `after` and `before`, the first or (when
+ * `isBackward`) the last `limit` of them. A key has as many parts as the list's order has columns.
+ */
+export type PageRequest = { limit: number; isBackward: boolean; after: bigint[] | null; before: bigint[] | null };
+
+/**
+ * A list that is read in pages. Its name stands in its cursors, so that no list takes another's for its own; `maxKey`
+ * holds the largest value of each column that it is ordered by.
+ */
+export type List = { name: string; maxKey: readonly bigint[] };
+
+const maxBigint = 2n ** 63n - 1n;
+/** The last instant that a Date can say, in ms. */
+const maxTimeMs = 8_640_000_000_000_000n;
+
+export const lists = {
+  /** Ordered by the time of the block (in ms) and the person's id. */
+  blockedUsers: { name: 'blockedUsers', maxKey: [maxTimeMs, maxBigint] },
+  /** Ordered by the time of the last activity (in ms) and the chat's id. */
+  chats: { name: 'chats', maxKey: [maxTimeMs, maxBigint] },
+  /** Ordered by the person's id. */
+  members: { name: 'members', maxKey: [maxBigint] },
+  /** Ordered by the message's seq and the place in it. */
+  files: { name: 'files', maxKey: [maxBigint, maxBigint] },
+  /** Ordered by id, newest first. */
+  foundMessages: { name: 'foundMessages', maxKey: [maxBigint] },
+  /** Ordered by seq. */
+  messages: { name: 'messages', maxKey: [maxBigint] },
+} satisfies Record<string, List>;
+
+/** The rows of a page in the list's order, and whether there are more on either side. */
+export type Page<Row> = { rows: Row[]; hasNextPage: boolean; hasPreviousPage: boolean };
+
+/** Reads the arguments of a connection to that list. Throws InvalidInput. */
+export function readPage(args: ConnectionArgs, list: List): PageRequest {
+  const { first, last } = args;
+  if (first != null && last != null) {
+    throw new InvalidInput([{ path: ['last'], message: 'give `first` or `last`, not both' }]);
+  }
+  return {
+    limit: last == null ? readSize(first, 'first') : readSize(last, 'last'),
+    isBackward: last != null,
+    after: readKey(args.after, list, 'after'),
+    before: readKey(args.before, list, 'before'),
+  };
+}
+
+/** A page's rows out of what was read: up to `limit + 1` rows, in the direction of reading. */
+export function toPage<Row>(read: Row[], request: PageRequest): Page<Row> {
+  const hasMore = read.length > request.limit;
+  const rows = read.slice(0, request.limit);
+  if (request.isBackward) rows.reverse();
+  return {
+    rows,
+    hasNextPage: request.isBackward ? request.before !== null : hasMore,
+    hasPreviousPage: request.isBackward ? hasMore : request.after !== null,
+  };
+}
+
+/** A page for each input of a statement that answers many at once; see `pairing.ts`. */
+export function toPages<Row extends { index: number }>(
+  rows: readonly Row[],
+  inputs: readonly unknown[],
+  request: PageRequest,
+): Page<Row>[] {
+  return pairMany(rows, inputs, (row) => row).map((read) => toPage(read, request));
+}
+
+/** A row's place in its list, opaque to clients. */
+export function encodeCursor(list: List, key: readonly (bigint | number)[]): string {
+  return Buffer.from(`${list.name}:${key.join(',')}`).toString('base64url');
+}
+
+/** How many rows are asked for. Throws InvalidInput at the argument's `name` for what is not from 0 to `maxPageSize`. */
+export function readSize(size: number | null | undefined, name: string, byDefault = defaultPageSize): number {
+  if (size == null) return byDefault;
+  if (size < 0 || size > maxPageSize) {
+    throw new InvalidInput([{ path: [name], message: `must be from 0 to ${maxPageSize}` }]);
+  }
+  return size;
+}
+
+function readKey(cursor: string | null | undefined, list: List, name: string): bigint[] | null {
+  if (cursor == null) return null;
+  const text = cursor.length > 100 ? '' : Buffer.from(cursor, 'base64url').toString('latin1');
+  const digits = /^([a-z]+):([0-9]{1,19}(?:,[0-9]{1,19})*)$/i.exec(text);
+  const key = digits?.[2]?.split(',').map(BigInt) ?? [];
+  const isOfList = digits?.[1] === list.name && key.length === list.maxKey.length;
+  if (!isOfList || list.maxKey.some((max, index) => (key[index] ?? max + 1n) > max)) {
+    throw new InvalidInput([{ path: [name], message: 'is not a cursor of this list' }]);
+  }
+  return key;
+}

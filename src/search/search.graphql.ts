@@ -1,0 +1,56 @@
+import { MessageConnectionRef } from '../message/message.ref.ts';
+import { chatById } from '../chat/chat.ts';
+import { lists, readPage } from '../postgres/page.ts';
+import { maxSearchLength, searchMessages } from './search.ts';
+import { builder } from '../api/builder.ts';
+import { pageComplexity, toConnection } from '../api/connection.ts';
+import { requireAsker } from '../api/context.ts';
+import { decodeId } from '../core/id.ts';
+
+const MessagePartRef = builder.enumType('MessagePart', {
+  values: { FILE: { description: 'A file at least.' } },
+});
+
+const MessageFilter = builder.inputType('MessageFilter', {
+  description: 'A message has to meet all of it.',
+  fields: (t) => ({
+    chatId: t.id(),
+    senderId: t.id(),
+    sentAfter: t.field({ type: 'DateTime' }),
+    sentBefore: t.field({ type: 'DateTime' }),
+    has: t.field({ type: MessagePartRef }),
+  }),
+});
+
+builder.queryField('searchMessages', (t) =>
+  t.field({
+    type: MessageConnectionRef,
+    description: `Full-text search over every message that the viewer may read, newest first. All words have to be there; "a phrase" in
+quotes as it stands; \`-word\` must not be there; \`or\` parts alternatives. The last word may be the beginning of one. Up to
+${maxSearchLength} characters.`,
+    args: {
+      query: t.arg.string({ required: true }),
+      filter: t.arg({ type: MessageFilter }),
+      first: t.arg.int(),
+      after: t.arg.string(),
+    },
+    complexity: pageComplexity,
+    resolve: async (_, { query, filter, ...args }, context) => {
+      const asker = requireAsker(context);
+      const { rows, ...page } = await searchMessages(context.db, asker, {
+        text: query,
+        page: readPage(args, lists.foundMessages),
+        filter: {
+          chatId: filter?.chatId == null ? null : decodeId('Chat', filter.chatId, ['filter', 'chatId']),
+          senderId: filter?.senderId == null ? null : decodeId('User', filter.senderId, ['filter', 'senderId']),
+          sentAfter: filter?.sentAfter ?? null,
+          sentBefore: filter?.sentBefore ?? null,
+          hasFile: filter?.has === 'FILE',
+        },
+      });
+      // Of the same moment as the message: one chat that goes before it is asked for must not take all other hits along.
+      for (const { chat } of rows) context.loaders.of(chatById).prime(chat.id, chat);
+      return toConnection(lists.foundMessages, { ...page, rows: rows.map(({ message }) => message) }, ({ id }) => [id]);
+    },
+  }),
+);

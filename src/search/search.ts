@@ -1,0 +1,98 @@
+import type { Db } from '../postgres/client.ts';
+import type { Chat, Message } from '../postgres/generated/prisma/client.ts';
+import { joined } from '../postgres/columns.ts';
+import { visibleChatIds, visibleFrom } from '../chat/visibility.ts';
+import { InvalidInput } from '../errors.ts';
+import { toPage, type Page, type PageRequest } from '../postgres/page.ts';
+import { quoteBeginning, readSearch } from './search-query.ts';
+import type { Asker } from '../core/asker.ts';
+
+/** In characters: whatever is written so fits into a word of PostgreSQL's, and whoever writes more wants something else. */
+export const maxSearchLength = 500;
+/** Somebody who sees more chats than this is looked for in all of them: hardly anything is hidden from them. */
+const maxNamedChats = 1_000;
+
+/** Which of the messages are looked at; null and false leave a thing open. Times are exclusive. */
+export type SearchFilter = {
+  chatId: bigint | null;
+  senderId: bigint | null;
+  sentAfter: Date | null;
+  sentBefore: Date | null;
+  hasFile: boolean;
+};
+
+/** A message, and its chat as it was when the message was found. */
+export type FoundMessage = { message: Message; chat: Chat };
+
+const parts = { message: joined.message('m'), chat: joined.chat('c') };
+
+// Plain statements, not prepared ones: a good plan is another for a word that is everywhere than for a rare one.
+const query = `(websearch_to_tsquery('simple', $1)
+  || (websearch_to_tsquery('simple', $2) && to_tsquery('simple', $3)))`;
+
+/**
+ * The messages that the viewer may read and that match, newest first; key: id. A search is written as `readSearch` says;
+ * one in which there is no word finds nothing. Throws InvalidInput for one of more than `maxSearchLength` characters.
+ */
+export async function searchMessages(
+  db: Db,
+  asker: Asker,
+  { text, filter, page }: { text: string; filter: SearchFilter; page: PageRequest },
+): Promise<Page<FoundMessage>> {
+  if (text.length > maxSearchLength * 2 || [...text].length > maxSearchLength) {
+    throw new InvalidInput([{ path: ['query'], message: `must be at most ${maxSearchLength} characters long` }]);
+  }
+  const search = readSearch(text.toWellFormed().replaceAll('\0', ' ').trim());
+  const chats = filter.chatId === null ? await listChatsToSearch(db, asker) : [filter.chatId];
+  const { rows } = await db.pool.query<Record<string, unknown>>(
+    `select ${parts.message.columns}, ${parts.chat.columns}
+    from messages m join chats c on c.id = m.chat_id
+    where numnode(${query}) > 0
+      and m.words @@ ${chats === null ? query : `(${query} && $4::tsquery)`}
+      and m.seq >= ${visibleFrom('c', '$5')}
+      and ($6::bigint is null or m.chat_id = $6)
+      and ($7::bigint is null or m.sender_id = $7)
+      and ($8::timestamptz is null or m.created_at > $8)
+      and ($9::timestamptz is null or m.created_at < $9)
+      and (not $10 or exists (select from files f where f.message_id = m.id))
+      and ($11::bigint is null or m.id < $11)
+      ${chats === null ? 'and $4::text is null' : ''}
+    order by m.id desc limit $12`,
+    [
+      search.alternatives,
+      search.words,
+      quoteBeginning(search.beginning),
+      chats === null ? null : nameChats(chats),
+      asker.userId,
+      filter.chatId,
+      filter.senderId,
+      filter.sentAfter,
+      filter.sentBefore,
+      filter.hasFile,
+      page.after?.[0] ?? null,
+      page.limit + 1,
+    ],
+  );
+  return toPage(rows.flatMap(takeFound), page);
+}
+
+function takeFound(row: Record<string, unknown>): FoundMessage[] {
+  const message = parts.message.take(row);
+  const chat = parts.chat.take(row);
+  return message === null || chat === null ? [] : [{ message, chat }];
+}
+
+/** The chats that the viewer sees, which narrows down what the index is asked for; null when they are too many. */
+async function listChatsToSearch(db: Db, asker: Asker): Promise<bigint[] | null> {
+  const { rows } = await db.pool.query<{ id: bigint }>({
+    name: 'chats_to_search',
+    text: `select id from (${visibleChatIds('$1')}) visible (id) limit $2`,
+    values: [asker.userId, maxNamedChats + 1],
+  });
+  return rows.length > maxNamedChats ? null : rows.map(({ id }) => id);
+}
+
+/** The words that name these chats in the index, one of which a message has to have: see message_words. */
+function nameChats(chatIds: readonly bigint[]): string {
+  return chatIds.map((id) => `' ${id}'`).join(' | ');
+}

@@ -1,0 +1,112 @@
+import argon2 from 'argon2';
+import { afterEach, expect, test, vi } from 'vitest';
+import type { FieldError } from '../../src/errors.ts';
+import { checkNewPassword, owaspCost, PasswordHasher } from '../../src/account/password.ts';
+
+const cheap = { memoryKiB: 1_024, iterations: 1, parallelism: 1 };
+
+afterEach(() => vi.restoreAllMocks());
+
+function problemsWith(password: string, names: string[] = []): string[] {
+  const errors: FieldError[] = [];
+  checkNewPassword(password, ['password'], names, errors);
+  return errors.map(({ message }) => message);
+}
+
+/** Holds every hash until it is let go, and counts how many run at once. */
+function holdHashes() {
+  const held: (() => void)[] = [];
+  const hash = vi.spyOn(argon2, 'hash').mockImplementation(async () => {
+    await new Promise<void>((resolve) => held.push(resolve));
+    return '$argon2id$';
+  });
+  return { held, started: () => hash.mock.calls.length };
+}
+
+test('a password has 8 to 128 characters, counted as people count them', () => {
+  expect(problemsWith('ünïqöé≠ß')).toEqual([]);
+  expect(problemsWith('🐢🦀🐙🦑🐚🐬🦈🐳')).toEqual([]);
+  expect(problemsWith('🐢🦀🐙🦑🐚🐬🦈')).toEqual(['must be at least 8 characters long']);
+  const long = [...'🐢 and on, '.repeat(13)].slice(0, 128).join('');
+  expect(problemsWith(long)).toEqual([]);
+  expect(problemsWith(`${long}!`)).toEqual(['must be at most 128 characters long']);
+});
+
+test('a password is refused that is common, or what its person is called', () => {
+  expect(problemsWith('password1')).toEqual(['is among the most common passwords']);
+  expect(problemsWith('Ada.Lovelace', ['ada.lovelace', 'ada@example.com'])).toHaveLength(1);
+  expect(problemsWith('ada@example.com', ['ada.lovelace', 'ada@example.com'])).toHaveLength(1);
+  expect(problemsWith('ada at the engine', ['ada.lovelace', 'ada@example.com'])).toEqual([]);
+});
+
+test('a password that is not well-formed Unicode is refused, for two of them would be one', () => {
+  expect(problemsWith('analytical \ud800')).toEqual(['must be well-formed Unicode']);
+});
+
+test('hashes are argon2id at what OWASP asks for, salted', async () => {
+  const hasher = new PasswordHasher();
+  const hash = await hasher.hash('analytical engine');
+  expect(hash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
+  expect(await hasher.hash('analytical engine')).not.toBe(hash);
+  expect(owaspCost).toEqual({ memoryKiB: 19_456, iterations: 2, parallelism: 1 });
+});
+
+test('a password is right however its accents were typed, and wrong in another case', async () => {
+  const hasher = new PasswordHasher(cheap);
+  const hash = await hasher.hash('café at night'.normalize('NFC'));
+  expect((await hasher.verify(hash, 'café at night'.normalize('NFD'))).isRight).toBe(true);
+  expect((await hasher.verify(hash, 'Café at night')).isRight).toBe(false);
+});
+
+test('a hash made at another cost is made anew when the password is right', async () => {
+  const hash = await new PasswordHasher(cheap).hash('analytical engine');
+  const hasher = new PasswordHasher({ ...cheap, iterations: 3 });
+  expect(await hasher.verify(hash, 'difference engine')).toEqual({ isRight: false, newHash: null });
+  const { isRight, newHash } = await hasher.verify(hash, 'analytical engine');
+  expect(isRight).toBe(true);
+  expect(newHash).toContain('m=1024,t=3,p=1');
+  expect(await hasher.verify(newHash, 'analytical engine')).toEqual({ isRight: true, newHash: null });
+});
+
+test('for nobody, and for somebody whose hash is none, a comparison at the full cost is made and fails', async () => {
+  const hasher = new PasswordHasher(cheap);
+  const compare = vi.spyOn(argon2, 'verify');
+  for (const nobody of [null, '', 'disabled']) {
+    expect(await hasher.verify(nobody, 'analytical engine')).toEqual({ isRight: false, newHash: null });
+  }
+  expect(compare.mock.calls.map(([hash]) => hash)).toEqual(
+    Array.from({ length: 3 }, () => expect.stringMatching(/^\$argon2id\$v=19\$m=1024,t=1,p=1\$[^$]{22}\$[^$]{43}$/)),
+  );
+});
+
+test('two are hashed at once, and the others wait for their turn', async () => {
+  const { held, started } = holdHashes();
+  const hasher = new PasswordHasher(cheap);
+  const hashes = Array.from({ length: 10 }, () => hasher.hash('analytical engine'));
+  await vi.waitFor(() => expect(held).toHaveLength(2));
+  for (let done = 1; done <= 8; done += 1) {
+    held.shift()?.();
+    await vi.waitFor(() => expect(started()).toBe(done + 2));
+    expect(held).toHaveLength(2);
+  }
+  held.forEach((letGo) => letGo());
+  expect(await Promise.all(hashes)).toHaveLength(10);
+});
+
+test('the line is bounded: who comes when it is full is told to come back', async () => {
+  const { held } = holdHashes();
+  const hasher = new PasswordHasher(cheap);
+  const hashes = Array.from({ length: 258 }, () => hasher.hash('analytical engine'));
+  await expect(hasher.hash('one too many')).rejects.toMatchObject({ name: 'Error', retryAfterSeconds: 5 });
+  const timer = setInterval(() => held.splice(0).forEach((letGo) => letGo()), 0);
+  expect(await Promise.all(hashes)).toHaveLength(258);
+  clearInterval(timer);
+});
+
+test('a hash that fails makes room for the next', async () => {
+  vi.spyOn(argon2, 'hash').mockRejectedValueOnce(new Error('no memory')).mockRejectedValueOnce(new Error('no memory'));
+  const hasher = new PasswordHasher(cheap);
+  await expect(hasher.hash('first')).rejects.toThrow('no memory');
+  await expect(hasher.hash('second')).rejects.toThrow('no memory');
+  expect(await Promise.all([1, 2, 3].map(() => hasher.hash('third')))).toHaveLength(3);
+});

@@ -1,0 +1,297 @@
+import { beforeAll, expect, test } from 'vitest';
+import { encodeId } from '../../src/core/id.ts';
+import { createChat, createGroup, createPublicChannel, heardBy, keyOf, say, sendMessage } from '../support/chat.ts';
+import { signUp, type Person } from '../support/client.ts';
+import {
+  addPeople,
+  contentsIn,
+  deleteChat,
+  joinChat,
+  leaveChat,
+  removePerson,
+  rolesIn,
+  setMemberRole,
+  updateChat,
+} from '../support/membership.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+import { eventOf, followEvents, readMissed } from '../support/stream.ts';
+
+let server: TestServer;
+let ada: Person;
+let grace: Person;
+let linus: Person;
+let hedy: Person;
+beforeAll(async () => {
+  server = await startServer();
+  [ada, grace, linus, hedy] = (await Promise.all(
+    ['ada', 'grace', 'linus', 'hedy'].map((name) => signUp(server, name)),
+  )) as [Person, Person, Person, Person];
+});
+
+const types = ['GROUP', 'PRIVATE_CHANNEL', 'PUBLIC_CHANNEL'];
+
+/** A chat of ada and grace. */
+async function create(type: string): Promise<string> {
+  const name = type === 'SINGLE' ? null : 'of ada and grace';
+  return (await createChat(ada, { type, name, memberIds: [grace.userId] })).id;
+}
+
+// Adding ------------------------------------------------------------------------------------------------------------
+
+test.each(types)('people who are added to a %s are in it, and everybody hears of it once', async (type) => {
+  const chat = await create(type);
+  await using old = await followEvents(server, grace);
+  await using added = await followEvents(server, linus);
+  expect(await addPeople(ada, chat, [linus.userId, hedy.userId])).toMatchObject({
+    __typename: 'Chat',
+    id: chat,
+    memberCount: 4,
+    viewerMembership: { role: 'OWNER' },
+  });
+  const roles = { ada: 'OWNER', grace: 'MEMBER', linus: 'MEMBER', hedy: 'MEMBER' };
+  expect(await rolesIn(chat, linus)).toEqual(roles);
+  const event = {
+    __typename: 'AddToChat',
+    chat: { id: chat },
+    members: expect.arrayContaining([{ user: { username: 'linus' } }, { user: { username: 'hedy' } }]),
+    addedCount: 2,
+  };
+  for (const [person, stream] of [
+    [grace, old],
+    [linus, added],
+  ] as const) {
+    expect(await heardBy(person, stream)).toMatchObject([event]);
+  }
+});
+
+test('who is in a chat already stays as they are, and nobody hears of it', async () => {
+  const chat = await create('GROUP');
+  await using stream = await followEvents(server, grace);
+  const again = [ada.userId, grace.userId, grace.userId];
+  expect(await addPeople(ada, chat, again)).toMatchObject({ __typename: 'Chat', memberCount: 2 });
+  expect(await addPeople(ada, chat, [])).toMatchObject({ __typename: 'Chat', memberCount: 2 });
+  expect(await addPeople(ada, chat, [...again, linus.userId, linus.userId])).toMatchObject({ memberCount: 3 });
+  expect(await rolesIn(chat, ada)).toEqual({ ada: 'OWNER', grace: 'MEMBER', linus: 'MEMBER' });
+  expect(await heardBy(grace, stream)).toMatchObject([
+    { __typename: 'AddToChat', addedCount: 1, members: [{ user: { username: 'linus' } }] },
+  ]);
+});
+
+test.each([
+  ['GROUP', undefined, ['after']],
+  ['GROUP', 'FROM_NOW', ['after']],
+  ['GROUP', 'ALL', ['before', 'after']],
+  ['PRIVATE_CHANNEL', undefined, ['before', 'after']],
+  ['PRIVATE_CHANNEL', 'FROM_NOW', ['after']],
+  ['PRIVATE_CHANNEL', 'ALL', ['before', 'after']],
+  ['PUBLIC_CHANNEL', undefined, ['before', 'after']],
+  ['PUBLIC_CHANNEL', 'FROM_NOW', ['before', 'after']],
+  ['PUBLIC_CHANNEL', 'ALL', ['before', 'after']],
+])('of a %s a newcomer with history %s sees what was said %j', async (type, history, seen) => {
+  const chat = await create(type);
+  await say(ada, chat, 'before');
+  await addPeople(ada, chat, [linus.userId], history);
+  await say(ada, chat, 'after');
+  expect(await contentsIn(chat, linus)).toEqual(seen);
+  expect(await contentsIn(chat, grace)).toEqual(['before', 'after']);
+});
+
+test('a thousand people are added at a time, and of those the first hundred are named', async () => {
+  const { rows } = await server.sql.query(
+    `insert into users (username, email, password_hash)
+    select 'one-of-many-' || n, n || '@many.example.com', 'none' from generate_series(1, 1001) n returning id`,
+  );
+  const people = rows.map(({ id }) => encodeId('User', BigInt(id)));
+  const chat = await create('PUBLIC_CHANNEL');
+  expect(await addPeople(ada, chat, people)).toMatchObject({
+    __typename: 'InvalidInput',
+    fields: [{ path: ['userIds'] }],
+  });
+  await using stream = await followEvents(server, grace);
+  expect(await addPeople(ada, chat, people.slice(1))).toMatchObject({ __typename: 'Chat', memberCount: 1_002 });
+  const [event, ...more] = await heardBy(grace, stream);
+  expect(more).toEqual([]);
+  expect(event).toMatchObject({ __typename: 'AddToChat', addedCount: 1_000 });
+  expect(event.members).toHaveLength(100);
+});
+
+test('people who are not there are named, and then nobody is added', async () => {
+  const chat = await create('GROUP');
+  const nobody = encodeId('User', 2n ** 62n);
+  expect(await addPeople(ada, chat, [linus.userId, nobody, grace.userId, encodeId('User', 0)])).toMatchObject({
+    __typename: 'InvalidInput',
+    fields: [
+      { path: ['userIds', '1'], message: 'there is no such person' },
+      { path: ['userIds', '3'], message: 'there is no such person' },
+    ],
+  });
+  expect(await addPeople(ada, chat, [chat])).toMatchObject({
+    __typename: 'InvalidInput',
+    fields: [{ path: ['userIds', '0'], message: 'is not the id of a User' }],
+  });
+  expect(await rolesIn(chat, ada)).toEqual({ ada: 'OWNER', grace: 'MEMBER' });
+});
+
+// Removing ------------------------------------------------------------------------------------------------------------
+
+test.each(types)('who is removed from a %s hears of that last, and those who remain go on', async (type) => {
+  const chat = await create(type);
+  await addPeople(ada, chat, [linus.userId]);
+  await using removed = await followEvents(server, grace);
+  await using remaining = await followEvents(server, linus);
+  const before = removed.cursor;
+  await say(ada, chat, 'with grace');
+  expect(await removePerson(ada, chat, grace.userId)).toMatchObject({ __typename: 'Chat', memberCount: 2 });
+  await say(ada, chat, 'without grace');
+  const said = (content: string) => ({ __typename: 'NewMessage', message: { content } });
+  const removal = { __typename: 'RemoveFromChat', chatId: chat, userId: grace.userId, user: { username: 'grace' } };
+  expect(await heardBy(grace, removed)).toMatchObject([said('with grace'), removal]);
+  expect(await heardBy(linus, remaining)).toMatchObject([said('with grace'), removal, said('without grace')]);
+  // Whoever was away for it hears of the removal alone.
+  const missed = (await readMissed(server, grace, before)).map(eventOf);
+  expect(missed.filter((event) => event.__typename !== 'NewChat' && event.__typename !== 'CaughtUp')).toMatchObject([
+    removal,
+  ]);
+});
+
+test('somebody who is not a member is not there to be removed, nor to be given a role', async () => {
+  const chat = await create('GROUP');
+  for (const userId of [linus.userId, encodeId('User', 2n ** 62n)]) {
+    expect(await removePerson(ada, chat, userId)).toMatchObject({ __typename: 'NotFound', code: 'NOT_FOUND' });
+    expect(await setMemberRole(ada, chat, userId, 'ADMIN')).toMatchObject({ __typename: 'NotFound' });
+  }
+  expect(await rolesIn(chat, ada)).toEqual({ ada: 'OWNER', grace: 'MEMBER' });
+});
+
+// Joining and leaving -------------------------------------------------------------------------------------------------
+
+test('anybody joins a public channel, once', async () => {
+  const channel = await createPublicChannel(ada);
+  await say(ada, channel, 'before');
+  await using owner = await followEvents(server, ada);
+  await using newcomer = await followEvents(server, linus);
+  const joined = { __typename: 'Chat', id: channel, memberCount: 2, viewerMembership: { role: 'MEMBER' } };
+  expect(await joinChat(linus, channel)).toMatchObject(joined);
+  expect(await joinChat(linus, channel)).toMatchObject(joined);
+  expect(await joinChat(ada, channel)).toMatchObject({ ...joined, viewerMembership: { role: 'OWNER' } });
+  await say(ada, channel, 'after');
+  for (const [person, stream] of [
+    [ada, owner],
+    [linus, newcomer],
+  ] as const) {
+    expect(await heardBy(person, stream)).toMatchObject([
+      { __typename: 'AddToChat', addedCount: 1, members: [{ user: { username: 'linus' } }] },
+      { __typename: 'NewMessage', message: { content: 'after' } },
+    ]);
+  }
+  expect(await contentsIn(channel, linus)).toEqual(['before', 'after']);
+});
+
+test.each(['SINGLE', 'GROUP', 'PRIVATE_CHANNEL'])('nobody joins a %s', async (type) => {
+  const chat = await create(type);
+  expect(await joinChat(grace, chat)).toMatchObject({ __typename: 'Forbidden' });
+  const outcome = await joinChat(linus, chat);
+  expect(outcome).toMatchObject({ __typename: 'NotFound' });
+  expect(outcome).toEqual(await joinChat(linus, encodeId('Chat', 2n ** 62n)));
+});
+
+test.each(types)('whoever leaves a %s hears of that last, and comes back only as others do', async (type) => {
+  const chat = await create(type);
+  await using leaver = await followEvents(server, grace);
+  await using owner = await followEvents(server, ada);
+  expect(await leaveChat(grace, chat)).toEqual({ __typename: 'ChatGone', chatId: chat });
+  await say(ada, chat, 'alone');
+  const event = { __typename: 'RemoveFromChat', chatId: chat, userId: grace.userId };
+  expect(await heardBy(grace, leaver)).toMatchObject([event]);
+  expect(await heardBy(ada, owner)).toMatchObject([event, { __typename: 'NewMessage' }]);
+  expect(await rolesIn(chat, ada)).toEqual({ ada: 'OWNER' });
+  const isPublic = type === 'PUBLIC_CHANNEL';
+  expect(await leaveChat(grace, chat)).toMatchObject({ __typename: isPublic ? 'Forbidden' : 'NotFound' });
+  expect(await joinChat(grace, chat)).toMatchObject({ __typename: isPublic ? 'Chat' : 'NotFound' });
+});
+
+test.each(types)('the last one who leaves a %s takes it along, with all that is in it', async (type) => {
+  const chat = await create(type);
+  await say(ada, chat, 'going');
+  await leaveChat(grace, chat);
+  await using stream = await followEvents(server, ada);
+  expect(await leaveChat(ada, chat)).toEqual({ __typename: 'ChatGone', chatId: chat });
+  expect(await heardBy(ada, stream)).toEqual([{ __typename: 'ChatDeleted', chatId: chat }]);
+  for (const table of ['messages', 'members']) {
+    expect((await server.sql.query(`select from ${table} where chat_id = $1`, [keyOf(chat)])).rowCount).toBe(0);
+  }
+  expect(await ada.ask('query ($id: ID!) { chat(id: $id) { id } }', { id: chat })).toEqual({ chat: null });
+});
+
+test('nobody removes the last one, who leaves instead', async () => {
+  const group = await createGroup(ada, [grace]);
+  await leaveChat(grace, group);
+  expect(await removePerson(ada, group, ada.userId)).toMatchObject({ __typename: 'Forbidden' });
+  expect(await rolesIn(group, ada)).toEqual({ ada: 'OWNER' });
+});
+
+test('a single chat has no roles, and nobody comes into it or goes out of it', async () => {
+  const chat = await create('SINGLE');
+  for (const person of [ada, grace]) {
+    expect(await sendMessage(person, chat, 'hello')).toMatchObject({ __typename: 'Message' });
+    for (const outcome of [
+      await addPeople(person, chat, [linus.userId]),
+      await removePerson(person, chat, grace.userId),
+      await removePerson(person, chat, ada.userId),
+      await setMemberRole(person, chat, person.userId, 'OWNER'),
+      await setMemberRole(person, chat, person.userId, 'MEMBER'),
+      await joinChat(person, chat),
+      await leaveChat(person, chat),
+      await updateChat(person, chat, { name: 'us' }),
+      await updateChat(person, chat, { type: 'GROUP' }),
+      await deleteChat(person, chat),
+    ]) {
+      expect(outcome).toMatchObject({ __typename: 'Forbidden', code: 'FORBIDDEN' });
+    }
+  }
+  expect(await rolesIn(chat, ada)).toEqual({ ada: 'MEMBER', grace: 'MEMBER' });
+});
+
+test('what is no id is refused, and so is whoever hasn’t signed in', async () => {
+  const chat = await create('GROUP');
+  const mutations = (chatId: string, userId: string) => [
+    `removeMember(chatId: "${chatId}", userId: "${userId}")`,
+    `setMemberRole(chatId: "${chatId}", userId: "${userId}", role: OWNER)`,
+    `joinChat(chatId: "${chatId}")`,
+    `leaveChat(chatId: "${chatId}")`,
+    `deleteChat(chatId: "${chatId}")`,
+    `addMembers(chatId: "${chatId}", userIds: ["${userId}"])`,
+    `updateChat(input: { chatId: "${chatId}", name: "mine" })`,
+  ];
+  const ask = async (mutation: string, token?: string) => {
+    const document = `mutation { outcome: ${mutation} { __typename ... on Error { message } } }`;
+    const { data, errors } = await server.post(document, {}, token === undefined ? {} : { token });
+    return errors === undefined
+      ? [data.outcome.__typename, data.outcome.message]
+      : [errors[0]?.extensions?.['code'], errors[0]?.message];
+  };
+  // Where a mutation has no InvalidInput among its results, it is the request that is broken.
+  const refused = await Promise.all(mutations(ada.userId, chat).map((mutation) => ask(mutation, ada.token)));
+  expect(refused).toEqual([
+    ...Array.from({ length: 5 }, () => ['BAD_REQUEST', 'chatId: is not the id of a Chat']),
+    ...Array.from({ length: 2 }, () => ['InvalidInput', 'chatId: is not the id of a Chat']),
+  ]);
+  const unsigned = await Promise.all(mutations(chat, grace.userId).map((mutation) => ask(mutation)));
+  expect(unsigned.map(([code]) => code)).toEqual(Array(7).fill('UNAUTHENTICATED'));
+  expect(await rolesIn(chat, ada)).toEqual({ ada: 'OWNER', grace: 'MEMBER' });
+});
+
+test('a chat that somebody holds in psql is not waited for for ever', async () => {
+  const chat = await create('GROUP');
+  const client = await server.sql.connect();
+  try {
+    await client.query('begin');
+    await client.query('select from chats where id = $1 for update', [keyOf(chat)]);
+    const held = await ada.post('mutation ($id: ID!) { leaveChat(chatId: $id) { __typename } }', { id: chat });
+    expect(held.errors).toMatchObject([{ extensions: { code: 'RATE_LIMITED', retryAfterSeconds: 1 } }]);
+  } finally {
+    await client.query('rollback');
+    client.release();
+  }
+  expect(await leaveChat(grace, chat)).toMatchObject({ __typename: 'ChatGone' });
+});

@@ -1,0 +1,100 @@
+import { readFile } from 'node:fs/promises';
+import { expect, test } from 'vitest';
+import { may, type Action } from '../../src/chat/permission.ts';
+
+const types = ['SINGLE', 'GROUP', 'PRIVATE_CHANNEL', 'PUBLIC_CHANNEL'] as const;
+const roles = ['OWNER', 'ADMIN', 'MEMBER', null] as const;
+const targets = ['OWNER', 'ADMIN', 'MEMBER'] as const;
+
+const nobody = '- - - -';
+
+/**
+ * The whole table, once more and by hand. Of each chat type, who may: O(wner), A(dmin), M(ember), N(o member). What is
+ * done to a member has a row for each role of theirs.
+ */
+const table: Record<string, string> = {
+  //                     SINGLE    GROUP     PRIVATE   PUBLIC
+  'addMembers          ': `- - - - | O A M - | O A - - | O A - -`,
+  'removeMember OWNER  ': `- - - - | O - - - | O - - - | O - - -`,
+  'removeMember ADMIN  ': `- - - - | O - - - | O - - - | O - - -`,
+  'removeMember MEMBER ': `- - - - | O A - - | O A - - | O A - -`,
+  'setMemberRole OWNER ': `- - - - | O - - - | O - - - | O - - -`,
+  'setMemberRole ADMIN ': `- - - - | O - - - | O - - - | O - - -`,
+  'setMemberRole MEMBER': `- - - - | O - - - | O - - - | O - - -`,
+  'joinChat            ': `- - - - | - - - - | - - - - | O A M N`,
+  'leaveChat           ': `- - - - | O A M - | O A M - | O A M -`,
+  'updateChat          ': `- - - - | O A - - | O A - - | O A - -`,
+  'deleteChat          ': `- - - - | O - - - | O - - - | O - - -`,
+  'sendMessage         ': `O A M - | O A M - | O A M - | O A M -`,
+  'deleteAnyMessage    ': `- - - - | O A - - | O A - - | O A - -`,
+  'pinMessage          ': `O A M - | O A M - | O A - - | O A - -`,
+  'mentionEveryone     ': `- - - - | O A - - | O A - - | O A - -`,
+};
+
+const targeted = new Set<Action>(['removeMember', 'setMemberRole']);
+
+test.each(Object.keys(table))('%s is for those of the table, and for nobody else', (row) => {
+  const [action, target] = row.trim().split(' ') as [Action, (typeof targets)[number] | undefined];
+  expect(targeted.has(action)).toBe(target !== undefined);
+  const allowed = types.map((type) =>
+    roles.map((role) => (may(action, { type, role }, target) ? (role ?? 'NONE').slice(0, 1) : '-')).join(' '),
+  );
+  expect(allowed.join(' | ')).toBe(table[row]);
+});
+
+test('the table has a row for everything that one may want to do', () => {
+  const actions: Record<Action, true> = {
+    addMembers: true,
+    removeMember: true,
+    setMemberRole: true,
+    joinChat: true,
+    leaveChat: true,
+    updateChat: true,
+    deleteChat: true,
+    sendMessage: true,
+    deleteAnyMessage: true,
+    pinMessage: true,
+    mentionEveryone: true,
+  };
+  const wanted = Object.keys(actions).flatMap((action) =>
+    targeted.has(action as Action) ? targets.map((target) => `${action} ${target}`) : [action],
+  );
+  expect(Object.keys(table).map((row) => row.trim())).toEqual(expect.arrayContaining(wanted));
+  expect(Object.keys(table)).toHaveLength(wanted.length);
+});
+
+test('where it matters whom it is about, nobody but an owner may without that being said', () => {
+  for (const type of types) {
+    for (const role of roles) {
+      const isOwner = role === 'OWNER' && type !== 'SINGLE';
+      expect(may('removeMember', { type, role })).toBe(isOwner);
+      expect(may('setMemberRole', { type, role })).toBe(isOwner);
+    }
+  }
+});
+
+test('somebody who is no member may do nothing but join a public channel', () => {
+  const allowed = Object.entries(table).filter(([, row]) => row.includes('N'));
+  expect(allowed).toEqual([['joinChat            ', `${[nobody, nobody, nobody].join(' | ')} | O A M N`]]);
+});
+
+test('README says the same', async () => {
+  const words: Record<string, string> = { '- - - -': '–', 'O - - -': 'owners', 'O A - -': 'owners, admins' };
+  const told = (cell: string, index: number) =>
+    words[cell] ?? (cell.endsWith('N') ? 'anybody' : types[index] === 'SINGLE' ? 'both' : 'members');
+  const expected = Object.entries(table)
+    .filter(([row]) => !/ (OWNER|ADMIN) *$/.test(row))
+    .map(([row, cells]) => [row.trim().split(' ')[0], ...cells.split(' | ').map(told)].join(' | '));
+  const readme = await readFile('README.md', 'utf8');
+  const [, section = ''] = /### Who may do what\n([^]*?)\n###/.exec(readme) ?? [];
+  const rows = [...section.matchAll(/^\| `(\w+)` *((?:\|[^|]*){4})\|$/gm)].map(([, action, cells = '']) =>
+    [
+      action,
+      ...cells
+        .split('|')
+        .slice(1)
+        .map((cell) => cell.trim()),
+    ].join(' | '),
+  );
+  expect(rows.toSorted()).toEqual(expected.toSorted());
+});

@@ -1,0 +1,403 @@
+import { request } from 'node:http';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, expect, test } from 'vitest';
+import { connectDatabase, disconnectDatabase, type Db } from '../../src/postgres/client.ts';
+import { FileCommit } from '../../src/file/file-commit.ts';
+import { PartialUploads } from '../../src/file/partial-upload.ts';
+import { LocalStore } from '../../src/file/store/local.ts';
+import { PartialFiles } from '../../src/file/store/partial.ts';
+import { signUp, type Person } from '../support/client.ts';
+import { countStored, postFiles, upload } from '../support/file.ts';
+import { runServer } from '../support/server-process.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+import { begin, begun, countPartial, metadataOf, offsetOf, patch, tus, uploadWithTus } from '../support/tus.ts';
+import { atFileEnd } from '../support/file-end.ts';
+
+let server: TestServer;
+let ada: Person;
+let grace: Person;
+let db: Db;
+beforeAll(async () => {
+  server = await startServer({ env: { MAX_UPLOAD_BYTES: '1000000', USER_QUOTA_BYTES: '100000000' } });
+  [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
+  db = connectDatabase({ url: server.database.url, maxConnections: 2, statementTimeoutMs: 10_000, onError: () => {} });
+});
+atFileEnd(() => disconnectDatabase(db));
+
+const idOf = (url: string) => url.split('/').at(-1) ?? '';
+const nothing = { rows: 0, stored: 0 };
+
+/** As housekeeping does. */
+async function sweep(of: TestServer = server): Promise<number> {
+  const store = new LocalStore(join(of.dataDir, 'files'));
+  const commit = new FileCommit(db, 1);
+  const files = { db, store, link: null, maxUploadBytes: 1, userQuotaBytes: 1, commit };
+  return new PartialUploads(files, new PartialFiles(join(of.dataDir, 'partial-uploads'))).sweep(100);
+}
+
+/** Ends an upload, and with it all that there is of any. */
+async function expectEnd(url: string, by: Person = ada): Promise<void> {
+  expect((await tus('DELETE', url, by)).status).toBe(204);
+  expect(await countPartial(server)).toEqual(nothing);
+}
+
+test('whose upload it is not finds none, and changes nothing', async () => {
+  const url = await begun(server, ada, 10);
+  expect(await patch(url, ada, 0, 'hello')).toMatchObject({ status: 204 });
+  const missing = { status: 404, body: { error: 'There is no such upload.' } };
+  expect(await tus('GET', url, grace)).toMatchObject(missing);
+  expect(await patch(url, grace, 5, 'world')).toMatchObject(missing);
+  expect(await tus('DELETE', url, grace)).toMatchObject(missing);
+  expect(await tus('HEAD', url, grace)).toMatchObject({ status: 404 });
+  expect(await offsetOf(url, ada)).toBe(5);
+  const { body } = await patch(url, ada, 5, 'world');
+  expect(body.files).toMatchObject([{ size: 10, contentType: 'text/plain' }]);
+  expect(await tus('GET', url, grace)).toMatchObject(missing);
+});
+
+test('nobody uploads in pieces without having signed in, nor once the session has ended', async () => {
+  const linus = await signUp(server, 'linus');
+  const url = await begun(server, linus, 10);
+  const unsigned = { status: 401, body: { error: expect.any(String) } };
+  for (const by of [null, { token: `${linus.token}x` }]) {
+    expect(await begin(server, by, 10)).toMatchObject(unsigned);
+    expect(await patch(url, by, 0, 'hello')).toMatchObject(unsigned);
+    expect(await tus('GET', url, by)).toMatchObject(unsigned);
+    expect(await tus('DELETE', url, by)).toMatchObject(unsigned);
+    expect((await tus('HEAD', url, by)).status).toBe(401);
+  }
+  expect(await offsetOf(url, linus)).toBe(0);
+  await linus.ask('mutation { signOut }');
+  expect(await patch(url, linus, 0, 'hello')).toMatchObject(unsigned);
+  await server.sql.query('delete from partial_uploads');
+  await sweep();
+});
+
+test('an upload that is given up leaves nothing', async () => {
+  const url = await begun(server, ada, 500_000);
+  await patch(url, ada, 0, Buffer.alloc(200_000));
+  expect(await countPartial(server)).toEqual({ rows: 1, stored: 1 });
+  await expectEnd(url);
+  for (const method of ['HEAD', 'GET', 'DELETE']) expect((await tus(method, url, ada)).status).toBe(404);
+  expect(await patch(url, ada, 200_000, 'more')).toMatchObject({ status: 404 });
+  expect((await countStored(server)).incoming).toBe(0);
+});
+
+test('one that is complete is not given up any more: it is a file', async () => {
+  const { url } = await uploadWithTus(server, ada, Buffer.from('whole'));
+  expect(await tus('DELETE', url, ada)).toMatchObject({
+    status: 400,
+    body: { error: expect.stringContaining('a file') },
+  });
+  expect((await tus('GET', url, ada)).status).toBe(200);
+});
+
+test('after a day an upload is gone with its bytes, and so is word of what was complete', async () => {
+  const url = await begun(server, ada, 500_000);
+  await patch(url, ada, 0, Buffer.alloc(200_000));
+  const young = await begun(server, ada, 500_000);
+  const expires = Date.parse((await begin(server, grace, 10)).headers.get('upload-expires') ?? '');
+  expect(expires - Date.now()).toBeGreaterThan(23 * 60 * 60_000);
+  expect(expires - Date.now()).toBeLessThanOrEqual(24 * 60 * 60_000);
+  await server.sql.query(`update partial_uploads set created_at = now() - interval '25 hours' where id <> $1`, [
+    idOf(young),
+  ]);
+  expect(await offsetOf(url, ada)).toBeNull();
+  expect(await patch(url, ada, 200_000, 'more')).toMatchObject({ status: 404 });
+  await sweep();
+  expect(await countPartial(server)).toEqual({ rows: 1, stored: 1 });
+  expect(await offsetOf(young, ada)).toBe(0);
+  await expectEnd(young);
+});
+
+test('with an account go the uploads that it had begun', async () => {
+  const barbara = await signUp(server, 'barbara');
+  await begun(server, barbara, 1_000);
+  expect(await countPartial(server)).toEqual({ rows: 1, stored: 1 });
+  await server.sql.query(`delete from users where username = 'barbara'`);
+  await sweep();
+  expect(await countPartial(server)).toEqual(nothing);
+});
+
+// Too much --------------------------------------------------------------------------------------------------------------
+
+test('an upload over the limit is not begun', async () => {
+  expect(await begin(server, ada, 1_000_001)).toMatchObject({
+    status: 413,
+    body: { error: 'A file has at most 1000000 bytes.' },
+  });
+  expect(await countPartial(server)).toEqual(nothing);
+  await expectEnd(await begun(server, ada, 1_000_000));
+});
+
+test('one whose length is not said is refused while it streams, and has no more than the limit', async () => {
+  const url = await begun(server, ada, null);
+  const refused = await patch(url, ada, 0, Buffer.alloc(3_000_000));
+  expect(refused).toMatchObject({ status: 413, body: { error: 'A file has at most 1000000 bytes.' } });
+  const offset = (await offsetOf(url, ada)) ?? Number.NaN;
+  expect(offset).toBeLessThanOrEqual(1_000_000);
+  expect(await patch(url, ada, offset, '', { 'upload-length': '1000001' })).toMatchObject({ status: 413 });
+  expect(await patch(url, ada, offset, 'x'.repeat(1_000_001 - offset))).toMatchObject({ status: 413 });
+  await expectEnd(url);
+});
+
+test('one that has more than it said is refused, and is what it said', async () => {
+  const url = await begun(server, ada, 10);
+  expect(await patch(url, ada, 0, 'hello, world')).toMatchObject({ status: 413 });
+  const chunked = new Blob(['hello, world']).stream();
+  expect(await patch(url, ada, 0, chunked)).toMatchObject({ status: 413 });
+  expect(await offsetOf(url, ada)).toBeLessThanOrEqual(10);
+  await expectEnd(url);
+});
+
+test.each<[string, () => Promise<string>, number]>([
+  ['PATCH', () => begun(server, ada, 10), 413],
+  ['POST', async () => `${server.url}/api/upload/tus`, 201],
+  ['DELETE', () => begun(server, ada, 10), 204],
+])('who goes on sending after the answer to a %s is cut off', async (method, open, expected) => {
+  const outgoing = request(await open(), {
+    method,
+    headers: {
+      authorization: `Bearer ${ada.token}`,
+      'tus-resumable': '1.0.0',
+      ...(method === 'PATCH' && { 'upload-offset': '0', 'content-type': 'application/offset+octet-stream' }),
+      ...(method === 'POST' && { 'upload-length': '10' }),
+      'transfer-encoding': 'chunked',
+    },
+  });
+  const closed = new Promise((resolve) => outgoing.on('close', resolve).on('error', resolve));
+  const status = new Promise((resolve) => outgoing.on('response', ({ statusCode }) => resolve(statusCode)));
+  outgoing.write('x'.repeat(100_000));
+  expect(await status).toBe(expected);
+  await closed;
+  await server.sql.query('delete from partial_uploads where file_id is null');
+  await sweep();
+});
+
+test('a piece that only trickles is ended, and what has come stays', async () => {
+  const impatient = await startServer({ database: server.database, overrides: { uploadIdleMs: 100 } });
+  const url = await begun(impatient, ada, 10_000);
+  const outgoing = request(url, {
+    method: 'PATCH',
+    headers: {
+      authorization: `Bearer ${ada.token}`,
+      'tus-resumable': '1.0.0',
+      'upload-offset': '0',
+      'content-type': 'application/offset+octet-stream',
+      'content-length': 10_000,
+    },
+  });
+  const closed = new Promise((resolve) => outgoing.on('close', resolve).on('error', resolve));
+  outgoing.write('x'.repeat(3_000));
+  await closed;
+  expect(await offsetOf(url, ada)).toBe(3_000);
+  expect(await patch(url, ada, 3_000, 'y'.repeat(7_000))).toMatchObject({ status: 200 });
+  await impatient.close();
+  expect(impatient.log.filter(({ level }) => level === 'error')).toEqual([]);
+});
+
+test('what has been begun counts for the quota, until it is given up', async () => {
+  await using small = await startServer({ env: { USER_QUOTA_BYTES: '1000' } });
+  const [linus, dennis] = await Promise.all([signUp(small, 'linus'), signUp(small, 'dennis')]);
+  const url = await begun(small, linus, 600);
+  const over = { status: 413, body: { error: expect.stringContaining('1000 bytes') } };
+  expect(await begin(small, linus, 500)).toMatchObject(over);
+  expect(await postFiles(small, linus, [{ name: 'b', content: 'y'.repeat(500) }])).toMatchObject(over);
+  // Whose length is not said has what is left.
+  const rest = await begun(small, linus, null);
+  expect(await begin(small, linus, 1)).toMatchObject(over);
+  expect(await patch(rest, linus, 0, 'z'.repeat(401))).toMatchObject({ status: 413 });
+  expect(await patch(url, linus, 0, 'x'.repeat(600))).toMatchObject({ status: 200 });
+  expect(await begin(small, linus, 1)).toMatchObject(over);
+  expect((await tus('DELETE', rest, linus)).status).toBe(204);
+  await upload(small, linus, 'y'.repeat(400));
+  await upload(small, dennis, 'y'.repeat(1_000));
+});
+
+test('of many that are begun at once, only so many are taken as fit', async () => {
+  await using small = await startServer({ env: { USER_QUOTA_BYTES: '1000' } });
+  const linus = await signUp(small, 'linus');
+  const answers = await Promise.all(Array.from({ length: 6 }, () => begin(small, linus, 400)));
+  expect(answers.filter(({ status }) => status === 201)).toHaveLength(2);
+  expect(await countPartial(small)).toEqual({ rows: 2, stored: 2 });
+});
+
+test('nobody has more than twenty under way', async () => {
+  const urls = await Promise.all(Array.from({ length: 20 }, () => begun(server, ada, 10)));
+  expect(await begin(server, ada, 10)).toMatchObject({ status: 429, body: { error: expect.stringContaining('20') } });
+  expect(await begin(server, grace, 10)).toMatchObject({ status: 201 });
+  expect(await patch(urls[0] ?? '', ada, 0, '0123456789')).toMatchObject({ status: 200 });
+  expect(await begin(server, ada, 10)).toMatchObject({ status: 201 });
+  await server.sql.query('delete from partial_uploads');
+  await sweep();
+});
+
+test('on a full disk a piece is 507; what has come stays, and what is given up makes room', async () => {
+  const full = runServer({ DATABASE_URL: server.database.url, DATA_DIR: server.dataDir, JWT_KEYS: server.jwtKeys }, [
+    '/bin/bash',
+    '-c',
+    `ulimit -f 512 && exec "${process.execPath}" src/main.ts`,
+  ]);
+  const there = { url: await full.url };
+  const url = await begun(there, ada, 2_000_000);
+  expect(await patch(url, ada, 0, Buffer.alloc(100_000, 'x'))).toMatchObject({ status: 204 });
+  expect(await patch(url, ada, 100_000, Buffer.alloc(1_900_000))).toMatchObject({
+    status: 507,
+    body: { error: expect.stringContaining('no room') },
+  });
+  expect(await offsetOf(url, ada)).toBeGreaterThanOrEqual(100_000);
+  expect((await tus('DELETE', url, ada)).status).toBe(204);
+  expect(await countPartial(server)).toEqual(nothing);
+  expect((await uploadWithTus({ url: there.url }, ada, Buffer.from('small'))).answer.files).toMatchObject([
+    { size: 5 },
+  ]);
+}, 60_000);
+
+test('a large upload passes without being held in memory', async () => {
+  const size = 300 * 1024 * 1024;
+  const linus = await signUp(server, 'torvalds');
+  const env = { DATABASE_URL: server.database.url, DATA_DIR: server.dataDir, JWT_KEYS: server.jwtKeys };
+  const large = runServer({ ...env, MAX_UPLOAD_BYTES: String(size) });
+  const there = { url: await large.url };
+  await uploadWithTus(there, linus, Buffer.alloc(1_000));
+  const before = await readPeakBytes(large.pid);
+  const url = await begun(there, linus, size);
+  const chunk = new Uint8Array(64 * 1024);
+  let left = size;
+  const body = new ReadableStream<Uint8Array>({
+    pull: (controller) => {
+      if (left === 0) return controller.close();
+      left -= chunk.length;
+      controller.enqueue(chunk);
+    },
+  });
+  expect(await patch(url, linus, 0, body)).toMatchObject({ status: 200, body: { files: [{ size }] } });
+  expect((await readPeakBytes(large.pid)) - before).toBeLessThan(size / 2);
+}, 60_000);
+
+/** The most memory that a process has had so far. */
+async function readPeakBytes(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
+}
+
+// What is no good -------------------------------------------------------------------------------------------------------
+
+test.each<[string, Record<string, string>, number]>([
+  ['no length', {}, 400],
+  ['a length and none', { 'upload-length': '5', 'upload-defer-length': '1' }, 400],
+  ['an empty file', { 'upload-length': '0' }, 400],
+  ['a negative length', { 'upload-length': '-1' }, 400],
+  ['a length that is no number', { 'upload-length': '1e3' }, 400],
+  ['more than any number', { 'upload-length': '99999999999999999999' }, 400],
+  ['another version', { 'upload-length': '5', 'tus-resumable': '0.2.2' }, 400],
+  ['metadata that is none', { 'upload-length': '5', 'upload-metadata': 'filename ***' }, 400],
+  ['metadata into a prototype', { 'upload-length': '5', 'upload-metadata': '__proto__ YQ==' }, 400],
+  ['too much metadata', { 'upload-length': '5', 'upload-metadata': metadataOf({ filename: 'x'.repeat(4_000) }) }, 400],
+  ['a concatenation', { 'upload-length': '5', 'upload-concat': 'final;/a /b' }, 501],
+])('an upload with %s is not begun', async (_, headers, status) => {
+  const refused = await tus('POST', `${server.url}/api/upload/tus`, ada, { headers });
+  expect(refused).toMatchObject({ status, body: { error: expect.any(String) } });
+  expect(await countPartial(server)).toEqual(nothing);
+});
+
+test('a request that does not speak the protocol is told so', async () => {
+  const response = await fetch(`${server.url}/api/upload/tus`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${ada.token}`, 'upload-length': '5' },
+  });
+  expect(response.status).toBe(412);
+  expect((await tus('PUT', `${server.url}/api/upload/tus`, ada)).status).toBe(404);
+});
+
+test.each([
+  ['of another form', 'x'],
+  ['that nobody began', 'A'.repeat(22)],
+  ['of ten thousand characters', 'A'.repeat(10_000)],
+  ['that is a path', '..%2f..%2fetc%2fpasswd'],
+  ['that is a NUL', '%00'],
+  ['that is no text', '%E0%A4%A'],
+])('there is no upload %s', async (_, id) => {
+  const url = `${server.url}/api/upload/tus/${id}`;
+  for (const method of ['HEAD', 'GET', 'DELETE']) expect((await tus(method, url, ada)).status).toBe(404);
+  expect((await patch(url, ada, 0, 'hello')).status).toBe(404);
+});
+
+test.each<[string, Record<string, string>, number]>([
+  ['behind where it is', { 'upload-offset': '3' }, 409],
+  ['without saying where', { 'upload-offset': '' }, 400],
+  ['of another type', { 'content-type': 'text/plain' }, 400],
+  ['with another length', { 'upload-length': '20' }, 400],
+])('a piece %s is refused, and nothing is changed', async (_, headers, status) => {
+  const url = await begun(server, ada, 10);
+  expect(await patch(url, ada, 0, 'hello', headers)).toMatchObject({ status, body: { error: expect.any(String) } });
+  expect(await offsetOf(url, ada)).toBe(0);
+  await expectEnd(url);
+});
+
+test('a broken picture is refused once it is whole, and is gone', async () => {
+  const broken = Buffer.concat([Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex'), Buffer.alloc(100)]);
+  const url = await begun(server, ada, broken.length);
+  expect(await patch(url, ada, 0, broken)).toMatchObject({ status: 400, body: { error: 'file: is a broken picture' } });
+  expect(await countPartial(server)).toEqual(nothing);
+  expect((await tus('GET', url, ada)).status).toBe(404);
+  expect((await countStored(server)).incoming).toBe(0);
+});
+
+test.each([
+  ['a path', '../../etc/passwd', 'passwd'],
+  ['controls', 'a\u0000b\u0001.txt', 'ab.txt'],
+  ['no name', '', 'file'],
+  ['another script', '記録😀.txt', '記録😀.txt'],
+  ['two thousand characters', `${'x'.repeat(2_000)}.txt`, `${'x'.repeat(251)}.txt`],
+])('what comes with %s for its name has one that is safe', async (_, filename, name) => {
+  const { answer, url } = await uploadWithTus(server, ada, Buffer.from('hello'), { metadata: { filename } });
+  expect(answer.files[0].name).toBe(name);
+  expect((await tus('HEAD', url, ada)).headers.get('upload-metadata')).toBe(metadataOf({ filename }).trim());
+});
+
+test('a page of another origin may do all of it, and read what it needs', async () => {
+  const preflight = await fetch(`${server.url}/api/upload/tus`, {
+    method: 'OPTIONS',
+    headers: {
+      origin: 'https://chat.example.com',
+      'access-control-request-method': 'PATCH',
+      'access-control-request-headers': 'authorization, tus-resumable, upload-offset, upload-length, upload-metadata',
+    },
+  });
+  expect(preflight.status).toBe(204);
+  const allows = (name: string) => preflight.headers.get(`access-control-allow-${name}`)?.split(', ');
+  expect(allows('methods')).toEqual(expect.arrayContaining(['POST', 'HEAD', 'PATCH', 'DELETE']));
+  expect(allows('headers')).toEqual(
+    expect.arrayContaining(['authorization', 'tus-resumable', 'upload-length', 'upload-metadata', 'upload-offset']),
+  );
+  const { headers } = await begin(server, ada, 10, { origin: 'https://chat.example.com' });
+  expect(headers.get('access-control-allow-origin')).toBe('*');
+  const exposed = headers.get('access-control-expose-headers')?.split(', ');
+  expect(exposed).toEqual(expect.arrayContaining(['Location', 'Upload-Offset', 'Upload-Length', 'Upload-Expires']));
+  await using strict = await startServer({
+    database: server.database,
+    env: { CORS_ORIGIN: 'https://chat.example.com' },
+  });
+  for (const [origin, told] of [
+    ['https://chat.example.com', 'https://chat.example.com'],
+    ['https://evil.example.com', null],
+  ] as const) {
+    expect((await begin(strict, ada, 10, { origin })).headers.get('access-control-allow-origin')).toBe(told);
+  }
+  await server.sql.query('delete from partial_uploads where file_id is null');
+  await sweep();
+});
+
+test('what it can do is told to whoever asks', async () => {
+  const { headers } = await tus('OPTIONS', `${server.url}/api/upload/tus`, ada);
+  expect(headers.get('tus-version')).toBe('1.0.0');
+  expect(headers.get('tus-max-size')).toBe('1000000');
+  const extensions = 'creation,creation-with-upload,creation-defer-length,termination,expiration';
+  expect(headers.get('tus-extension')).toBe(extensions);
+});
+
+test('none of this was a fault', () => {
+  expect(server.log.filter(({ level }) => level === 'error')).toEqual([]);
+});

@@ -1,0 +1,307 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { beforeAll, expect, test } from 'vitest';
+import { connectDatabase, disconnectDatabase, type Db } from '../../src/postgres/client.ts';
+import { comparePrefix, sweepLoose } from '../../src/file/file-sweep.ts';
+import { S3Store } from '../../src/file/store/s3.ts';
+import { parseS3Location } from '../../src/file/store/s3-location.ts';
+import { createGroup, say } from '../support/chat.ts';
+import { signUp, type Data, type Person } from '../support/client.ts';
+import {
+  countStored,
+  download,
+  formOf,
+  largeForm,
+  postFiles,
+  postGraphqlForm,
+  postPieces,
+  readFileNode,
+  upload,
+  nothingInline,
+} from '../support/file.ts';
+import { deleteMessage } from '../support/message.ts';
+import { openProxy } from '../support/proxy.ts';
+import { locationOf, startS3, type S3 } from '../support/s3.ts';
+import { begun, offsetOf, patch, tus } from '../support/tus.ts';
+import { runServer } from '../support/server-process.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+import { atFileEnd } from '../support/file-end.ts';
+
+let s3: S3;
+let server: TestServer;
+let otherNode: TestServer;
+let ada: Person;
+let grace: Person;
+let sweeping: { db: Db; store: S3Store };
+beforeAll(async () => {
+  s3 = await startS3();
+  server = await startServer({ env: { FILE_STORE: locationOf(s3), ...nothingInline } });
+  otherNode = await startNode();
+  [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
+  const { url } = server.database;
+  const db = connectDatabase({ url, maxConnections: 2, statementTimeoutMs: 10_000, onError: () => {} });
+  const incoming = join(server.dataDir, 'files/incoming');
+  sweeping = { db, store: new S3Store(parseS3Location(locationOf(s3)), { incoming, report: () => {} }) };
+});
+atFileEnd(() => s3.remove());
+atFileEnd(() => disconnectDatabase(sweeping.db));
+
+/** Another node, on a machine of its own: they share the database and the bucket, and no disk. */
+async function startNode(env: Record<string, string> = {}): Promise<TestServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'parley-node-'));
+  atFileEnd(() => rm(folder, { recursive: true, force: true }));
+  return startServer({
+    database: server.database,
+    env: { FILE_STORE: locationOf(s3), DATA_DIR: folder, ...nothingInline, ...env },
+  });
+}
+
+const content = 'The Analytical Engine weaves algebraic patterns';
+
+async function share(name = 'engine.txt', bytes: Parameters<typeof upload>[2] = content) {
+  const chatId = await createGroup(ada, [grace]);
+  const { id } = await upload(server, ada, bytes, name);
+  const messageId = await say(ada, chatId, 'look', { fileIds: [id] });
+  const { url } = await readFileNode(grace, id);
+  return { chatId, messageId, id, url };
+}
+
+const stateOf = async () => ({
+  keys: (await s3.listKeys()).toSorted(),
+  rows: (await server.sql.query('select count(*)::int as count from files')).rows[0].count,
+  local: await countStored(server),
+  unfinished: await s3.listUploads(),
+});
+
+test('what is uploaded to one node is served by every other, and is on no disk of theirs', async () => {
+  const { url } = await share();
+  for (const node of [server, otherNode]) {
+    const response = await download(node, url);
+    expect(response.status).toBe(200);
+    expect(Object.fromEntries(response.headers)).toMatchObject({
+      'content-type': 'text/plain; charset=utf-8',
+      'content-length': String(content.length),
+      'content-disposition': 'inline; filename="engine.txt"',
+      'x-content-type-options': 'nosniff',
+      'content-security-policy': "default-src 'none'; sandbox",
+    });
+    expect(await response.text()).toBe(content);
+  }
+  expect(await countStored(server)).toEqual({ kept: 0, incoming: 0 });
+});
+
+test('HEAD, Range, If-Range and If-None-Match do as they do from a disk', async () => {
+  const { url } = await share();
+  const etag = (await download(server, url)).headers.get('etag') ?? '';
+  const head = await download(server, url, { method: 'HEAD' });
+  expect([head.status, head.headers.get('content-length'), await head.text()]).toEqual([200, '47', '']);
+  const known = await download(server, url, { headers: { 'if-none-match': etag } });
+  expect([known.status, await known.text()]).toEqual([304, '']);
+  const ranges: [string, number, string, string | null][] = [
+    ['bytes=0-2', 206, 'The', 'bytes 0-2/47'],
+    ['bytes=-8', 206, 'patterns', 'bytes 39-46/47'],
+    ['bytes=39-1000', 206, 'patterns', 'bytes 39-46/47'],
+    ['bytes=47-', 416, '', 'bytes */47'],
+    ['bytes=5-2', 200, content, null],
+  ];
+  for (const [range, status, text, contentRange] of ranges) {
+    const response = await download(server, url, { headers: { range } });
+    expect(response.status).toBe(status);
+    expect(response.headers.get('content-range')).toBe(contentRange);
+    expect(await response.text()).toBe(text);
+  }
+  const other = await download(server, url, { headers: { range: 'bytes=0-2', 'if-range': '"other"' } });
+  expect(other.status).toBe(200);
+  await other.text();
+});
+
+test('the same bytes are in the bucket once; they go with the last message that has them', async () => {
+  const before = (await stateOf()).keys;
+  const [one, other] = [await share('one.txt', 'the same bytes'), await share('other.txt', 'the same bytes')];
+  expect((await s3.listKeys()).length).toBe(before.length + 1);
+  await deleteMessage(ada, one.messageId);
+  await sweepLoose(sweeping, 100);
+  expect((await download(server, one.url)).status).toBe(404);
+  expect(await (await download(otherNode, other.url)).text()).toBe('the same bytes');
+  await deleteMessage(ada, other.messageId);
+  await sweepLoose(sweeping, 100);
+  expect((await stateOf()).keys).toEqual(before);
+});
+
+test('with a picture come thumbnails, and go', async () => {
+  const before = (await stateOf()).keys;
+  const red = { create: { width: 800, height: 600, channels: 3 as const, background: 'red' } };
+  const { id, messageId } = await share('red.png', new Uint8Array(await sharp(red).png().toBuffer()));
+  expect((await s3.listKeys()).length).toBe(before.length + 3);
+  const document = 'query ($id: ID!) { node(id: $id) { ... on File { width height thumbnailUrl(size: SMALL) } } }';
+  const { node }: Data = await grace.ask(document, { id });
+  expect(node).toMatchObject({ width: 800, height: 600 });
+  const thumbnail = await (await download(otherNode, node.thumbnailUrl)).bytes();
+  expect(await sharp(thumbnail).metadata()).toMatchObject({ format: 'webp', width: 160, height: 120 });
+  await deleteMessage(ada, messageId);
+  // First the picture goes, and then what that had.
+  await sweepLoose(sweeping, 100);
+  await sweepLoose(sweeping, 100);
+  expect((await stateOf()).keys).toEqual(before);
+});
+
+test('bytes without a row are swept, and rows without bytes are noted', async () => {
+  const staged = await sweeping.store.stage(
+    (async function* () {
+      yield Buffer.from('nobody’s');
+    })(),
+  );
+  await staged.keep();
+  const keyOfHash = `${staged.hash.slice(0, 2)}/${staged.hash.slice(2)}`;
+  expect(await s3.listKeys()).toContain(keyOfHash);
+  await comparePrefix(sweeping, staged.hash.slice(0, 2));
+  expect(await s3.listKeys()).not.toContain(keyOfHash);
+  const { id } = await upload(server, ada, 'lost');
+  const [hash = ''] = (await server.sql.query(`select encode(hash, 'hex') as hash from blobs where size = 4`)).rows.map(
+    (row) => String(row.hash),
+  );
+  await sweeping.store.remove(hash);
+  expect(await comparePrefix(sweeping, hash.slice(0, 2))).toBe(1);
+  expect(await readFileNode(ada, id)).not.toBeNull();
+  await upload(server, grace, 'lost');
+  expect(await comparePrefix(sweeping, hash.slice(0, 2))).toBe(0);
+});
+
+test('an upload that is broken off leaves nothing, here or there', async () => {
+  const before = await stateOf();
+  const outgoing = request(`${server.url}/api/upload`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${ada.token}`, 'content-type': 'multipart/form-data; boundary=b' },
+  });
+  outgoing.on('error', () => {});
+  outgoing.write(formOf(Buffer.alloc(500_000)).subarray(0, 300_000));
+  await expect.poll(async () => (await countStored(server)).incoming).toBe(1);
+  outgoing.destroy();
+  await expect.poll(stateOf).toEqual(before);
+});
+
+test('while S3 is away uploads and downloads are 503 and change nothing, all else goes on, and so do they later', async () => {
+  const { url } = await share('before.txt', 'before the outage');
+  const before = await stateOf();
+  async function* slowForm() {
+    const form = formOf(randomBytes(8 * 1024 * 1024));
+    yield form.subarray(0, 1_000_000);
+    await expect.poll(async () => (await countStored(server)).incoming).toBe(1);
+    // In the middle of the upload.
+    await s3.goAway();
+    yield form.subarray(1_000_000);
+  }
+  const refused = await postPieces(server.url, ada.token, slowForm());
+  expect(refused).toMatchObject({
+    status: 503,
+    body: { error: 'The file store can’t be reached just now: try again.' },
+  });
+  const byGraphql = await postGraphqlForm(server, ada);
+  expect(byGraphql.body.errors).toMatchObject([{ message: refused.body.error, extensions: { code: 'INTERNAL' } }]);
+  const unread = await download(server, url);
+  expect([unread.status, unread.headers.get('retry-after')]).toEqual([503, '10']);
+  expect(await unread.json()).toEqual(refused.body);
+  expect(Object.fromEntries(unread.headers)).not.toHaveProperty('content-disposition');
+  expect((await download(server, url, { method: 'HEAD' })).status).toBe(200);
+  expect((await fetch(`${server.url}/readyz`)).status).toBe(200);
+  expect(await readFileNode(ada, (await ada.ask('{ viewer { user { id } } }')).viewer.user.id)).not.toBeNull();
+  const told = server.log.filter(({ msg }) => msg === 'the file store is not available');
+  expect(told[0]).toMatchObject({ level: 'warn', reason: expect.stringContaining('ECONNREFUSED') });
+  expect(JSON.stringify(server.log)).not.toContain('S3RVER');
+  await s3.comeBack();
+  expect(await stateOf()).toEqual(before);
+  expect(await (await download(server, url)).text()).toBe('before the outage');
+  expect(await (await download(server, (await upload(server, ada, 'after it')).url)).text()).toBe('after it');
+});
+
+test('an upload that came in pieces while S3 is away needs not be sent again', async () => {
+  const bytes = randomBytes(200_000);
+  const url = await begun(server, ada, bytes.length);
+  expect((await patch(url, ada, 0, bytes.subarray(0, 150_000))).status).toBe(204);
+  await s3.goAway();
+  expect((await patch(url, ada, 150_000, bytes.subarray(150_000))).status).toBe(503);
+  await s3.comeBack();
+  expect(await offsetOf(url, ada)).toBe(200_000);
+  const { status, body } = await tus('GET', url, ada);
+  expect(status).toBe(200);
+  const response = await download(otherNode, body.files[0].url);
+  expect(Buffer.from(await response.bytes()).equals(bytes)).toBe(true);
+});
+
+test('a slow S3 holds no connection to the database', async () => {
+  const proxy = await openProxy(s3.url);
+  const slow = await startNode({
+    FILE_STORE: locationOf({ ...s3, url: proxy.through(s3.url) }),
+    DATABASE_POOL_SIZE: '1',
+  });
+  const held = proxy.hold('PUT /');
+  const uploading = postFiles(slow, ada, [{ name: 'slow.txt', content: 'a slow one' }]);
+  await held.caught;
+  const { data } = await slow.post('{ viewer { user { username } } }', {}, { token: ada.token });
+  expect(data.viewer.user.username).toBe('ada');
+  held.release();
+  expect((await uploading).status).toBe(201);
+});
+
+test('a download from S3 that breaks off is cut off, not ended as if it were whole', async () => {
+  const { url } = await share('large.bin', randomBytes(30 * 1024 * 1024));
+  const outgoing = request(new URL(url, server.url)).end();
+  const [response] = await once(outgoing, 'response');
+  expect(response.statusCode).toBe(200);
+  response.pause();
+  await s3.goAway();
+  const broken = once(response, 'error');
+  response.resume();
+  expect(await broken).toMatchObject([{ code: 'ECONNRESET' }]);
+  await s3.comeBack();
+  expect((await download(server, url)).status).toBe(200);
+});
+
+test('a large file passes to S3 and back without being held in memory', async () => {
+  const size = 120 * 1024 * 1024;
+  const child = runServer({
+    DATABASE_URL: server.database.url,
+    DATA_DIR: server.dataDir,
+    JWT_KEYS: server.jwtKeys,
+    MAX_UPLOAD_BYTES: String(size),
+    FILE_STORE: locationOf(s3, '&region=us-east-1'),
+    AWS_ACCESS_KEY_ID: 'S3RVER',
+    AWS_SECRET_ACCESS_KEY: 'S3RVER',
+  });
+  const url = await child.url;
+  // What the first one takes for good, buffers and code, is no more for a larger one.
+  expect((await postPieces(url, ada.token, largeForm(size / 2))).status).toBe(201);
+  const before = await readPeakBytes(child.pid);
+  const { status, body } = await postPieces(url, ada.token, largeForm(size));
+  expect(status).toBe(201);
+  const response = await fetch(new URL(body.files[0].url, url));
+  let received = 0;
+  for await (const chunk of response.body ?? []) received += chunk.length;
+  expect(received).toBe(size);
+  expect((await readPeakBytes(child.pid)) - before).toBeLessThan(size / 3);
+}, 90_000);
+
+async function readPeakBytes(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
+}
+
+test('a server whose bucket is not there ends with a sentence, without a stack', async () => {
+  const child = runServer({
+    DATABASE_URL: server.database.url,
+    DATA_DIR: server.dataDir,
+    JWT_KEYS: server.jwtKeys,
+    FILE_STORE: locationOf({ ...s3, bucket: 'no-such-bucket' }, '&region=us-east-1'),
+    AWS_ACCESS_KEY_ID: 'S3RVER',
+    AWS_SECRET_ACCESS_KEY: 'S3RVER',
+  });
+  const { status, output } = await child.ended;
+  expect(status).toBe(1);
+  expect(output).toContain('FILE_STORE, bucket no-such-bucket: there is no such bucket.');
+  expect(output).not.toMatch(/S3RVER|at .*\.ts:/);
+});

@@ -1,0 +1,158 @@
+import pg from 'pg';
+import { expect, onTestFinished, test } from 'vitest';
+import { Attendance } from '../../src/live/attendance.ts';
+import type { Outlet, Listener } from '../../src/live/listener.ts';
+import { readPresenceChanges } from '../../src/live/presence.ts';
+import { createDatabase } from '../support/database.ts';
+
+const crowdSize = 5_000;
+const times = { flush: 5, grace: 50, beat: 50, expiry: 1_000 };
+const nobody: Outlet = {
+  wantsPresence: false,
+  publish: () => undefined,
+  end: () => undefined,
+  publishTyping: () => undefined,
+  publishPresence: () => undefined,
+  refresh: () => undefined,
+  interrupt: () => undefined,
+};
+
+/** A database with a crowd in it, whose ids are as long as ids can be, and what nodes are notified of. */
+async function gatherCrowd() {
+  const database = await createDatabase();
+  onTestFinished(database.drop);
+  const { rows } = await database.sql.query<{ id: string; user_id: string }>(
+    `with crowd as (
+      insert into users (id, username, email, password_hash) overriding system value
+      select 9000000000000000000 + n, 'p' || n, 'p' || n || '@example.com', 'none' from generate_series(1, $1) n
+      returning id
+    )
+    insert into sessions (user_id) select id from crowd returning id, user_id`,
+    [crowdSize],
+  );
+  const listeners = rows.map(({ id, user_id }): Listener => ({
+    userId: BigInt(user_id),
+    sessionId: BigInt(id),
+    chatId: null,
+    isPublicReader: false,
+    outlet: nobody,
+  }));
+  const ear = new pg.Client({ connectionString: database.url });
+  await ear.connect();
+  onTestFinished(() => ear.end());
+  const payloads: string[] = [];
+  ear.on('notification', ({ payload }) => payloads.push(payload ?? ''));
+  await ear.query('listen parley_presence');
+  return { database, listeners, payloads };
+}
+
+/** A node of its own, and the statements that it sends. */
+function openNode(pool: pg.Pool) {
+  const statements: string[] = [];
+  const recording = new Proxy(pool, {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(target, name);
+      if (name !== 'query' || typeof value !== 'function') return value;
+      return (query: string | { name: string }): unknown => {
+        statements.push(typeof query === 'string' ? query : query.name);
+        return Reflect.apply(value, target, [query]);
+      };
+    },
+  });
+  const faults: unknown[] = [];
+  const attendance = new Attendance({
+    pool: recording,
+    report: (_, message, detail) => void faults.push({ message, detail }),
+    attendanceTimes: times,
+  });
+  attendance.open();
+  onTestFinished(() => attendance.close());
+  return { attendance, statements, faults };
+}
+
+test('a crowd that comes at once, or goes at once, is told of in a few statements', { timeout: 60_000 }, async () => {
+  const { database, listeners, payloads } = await gatherCrowd();
+  const { attendance, statements, faults } = openNode(database.sql);
+  const told = () => payloads.flatMap(readPresenceChanges);
+  for (const listener of listeners) attendance.arrive(listener);
+  await expect.poll(() => told().length, { timeout: 20_000 }).toBe(crowdSize);
+  expect(told().every(({ presence }) => presence.status === 'ONLINE')).toBe(true);
+  expect(statements.filter((name) => name === 'attend').length).toBeLessThanOrEqual(5);
+
+  // Whoever has more than one stream, or is back at once, costs nothing.
+  const before = statements.filter((name) => name === 'attend').length;
+  for (const listener of listeners) attendance.arrive(listener);
+  for (const listener of listeners) attendance.depart(listener);
+  for (const listener of listeners) attendance.depart(listener);
+  for (const listener of listeners) attendance.arrive(listener);
+  const beats = statements.filter((name) => name === 'beat').length;
+  await expect.poll(() => statements.filter((name) => name === 'beat').length).toBeGreaterThan(beats + 1);
+  expect(statements.filter((name) => name === 'attend').length).toBe(before);
+
+  payloads.length = 0;
+  for (const listener of listeners) attendance.depart(listener);
+  await expect.poll(() => told().length, { timeout: 20_000 }).toBe(crowdSize);
+  expect(told().every(({ presence }) => presence.status === 'OFFLINE')).toBe(true);
+  expect(statements.filter((name) => name === 'attend').length).toBeLessThanOrEqual(before + 5);
+  expect(Math.max(...payloads.map((payload) => Buffer.byteLength(payload)))).toBeLessThan(8_000);
+  expect(faults).toEqual([]);
+});
+
+test('after a crash that made the database forget, nobody is said to have gone who has not', async () => {
+  const { database, listeners, payloads } = await gatherCrowd();
+  const [some, others] = [listeners.slice(0, 10), listeners.slice(10, 20)];
+  const [one, other] = [openNode(database.sql), openNode(database.sql)];
+  for (const listener of some) one.attendance.arrive(listener);
+  for (const listener of others) other.attendance.arrive(listener);
+  await expect.poll(() => payloads.flatMap(readPresenceChanges).length).toBe(20);
+  payloads.length = 0;
+  const here = 'select from session_presences';
+  // What a crash leaves of unlogged tables. One of the people has gone meanwhile, with the node of theirs.
+  await database.sql.query(
+    `insert into presences (user_id, status) select user_id, 'ONLINE' from sessions where id = $1`,
+    [listeners[20]?.sessionId],
+  );
+  await database.sql.query('delete from presence_nodes');
+  await expect.poll(async () => (await database.sql.query(here)).rowCount).toBe(20);
+  await expect.poll(() => payloads.flatMap(readPresenceChanges)).toMatchObject([{ userId: listeners[20]?.userId }]);
+  expect(payloads.join()).toContain('OFFLINE');
+  expect([...one.faults, ...other.faults]).toEqual([]);
+});
+
+test('a node whose row went while it told of somebody tells of all the others again', async () => {
+  const { database, listeners } = await gatherCrowd();
+  const { attendance } = openNode(database.sql);
+  const here = async () => (await database.sql.query('select from session_presences')).rowCount;
+  for (const listener of listeners.slice(0, 5)) attendance.arrive(listener);
+  await expect.poll(here).toBe(5);
+  const [last] = listeners.slice(5);
+  if (last === undefined) throw new Error('there is no crowd');
+  await database.sql.query('delete from presence_nodes');
+  attendance.arrive(last);
+  await expect.poll(here).toBe(6);
+});
+
+test('of many nodes one sweeps for all', async () => {
+  const { database } = await gatherCrowd();
+  const nodes = [openNode(database.sql), openNode(database.sql), openNode(database.sql)];
+  const beats = () => nodes.map(({ statements }) => statements.filter((name) => name === 'beat').length);
+  await expect.poll(() => Math.min(...beats())).toBeGreaterThan(2);
+  const { rows } = await database.sql.query<{ node: string }>('select node from presence_nodes order by node');
+  expect(rows).toHaveLength(3);
+  // The others look no further: what is there to be swept they leave to it.
+  await database.sql.query(
+    `insert into presence_nodes (node, seen_at) values ('~ dead', clock_timestamp() - interval '1 hour')`,
+  );
+  const sweep = (node: string | undefined) =>
+    database.sql.query<{ swept: boolean }>(`select sweep_presences($1, interval '1 s', interval '0.05 s') as swept`, [
+      node,
+    ]);
+  const [, second, third] = rows;
+  for (const { node } of [second, third].filter((row) => row !== undefined)) {
+    const { rows: outcomes } = await sweep(node);
+    expect(outcomes).toEqual([{ swept: false }]);
+  }
+  await expect
+    .poll(async () => (await database.sql.query(`select from presence_nodes where node = '~ dead'`)).rowCount)
+    .toBe(0);
+});

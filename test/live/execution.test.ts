@@ -1,0 +1,191 @@
+import { defaultFieldResolver, GraphQLObjectType, type GraphQLFieldResolver } from 'graphql';
+import { beforeAll, beforeEach, expect, test } from 'vitest';
+import { schema } from '../../src/edges.ts';
+import { createGroup, insertMessage } from '../support/chat.ts';
+import { signUp, type Person } from '../support/client.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+import { envelopeOf, eventOf, followEvents, matching, openStream, type EventStream } from '../support/stream.ts';
+import { atFileEnd } from '../support/file-end.ts';
+
+let server: TestServer;
+let people: Person[];
+let ada: Person;
+let grace: Person;
+let linus: Person;
+let chatId: string;
+beforeAll(async () => {
+  server = await startServer({ env: { MAX_STREAMS_PER_SESSION: '0' } });
+  people = await Promise.all(['ada', 'grace', 'linus', 'margaret', 'alan'].map((name) => signUp(server, name)));
+  [ada, grace, linus] = people as [Person, Person, Person];
+  chatId = await createGroup(ada, people.slice(1));
+});
+
+/** How often the envelope of each event was resolved, by its cursor: once for each execution. */
+const executions = new Map<string, number>();
+/** What a document asks for under this name fails, or takes as long as it is told to. */
+let pause: Promise<void> = Promise.resolve();
+
+atFileEnd(
+  replaceResolver('EventEnvelope', 'cursor', (original) => (source, args, context, info) => {
+    executions.set(source.cursor, (executions.get(source.cursor) ?? 0) + 1);
+    return original(source, args, context, info);
+  }),
+);
+atFileEnd(
+  replaceResolver('Message', 'content', (original) => async (source, args, context, info) => {
+    if (info.path.key === 'broken') throw new Error('it broke at postgres://a:b@c/d');
+    if (info.path.key === 'slow') await pause;
+    return original(source, args, context, info);
+  }),
+);
+beforeEach(() => executions.clear());
+
+type Resolver = GraphQLFieldResolver<{ cursor: string }, unknown>;
+
+/** Puts something in front of a field of the schema that servers here share; the result puts it back. */
+function replaceResolver(typeName: string, fieldName: string, wrap: (original: Resolver) => Resolver): () => void {
+  const type = schema.getType(typeName);
+  const field = type instanceof GraphQLObjectType ? type.getFields()[fieldName] : undefined;
+  if (field === undefined) throw new Error(`no ${typeName}.${fieldName}`);
+  const original = field.resolve ?? defaultFieldResolver;
+  field.resolve = wrap(original);
+  return () => void (field.resolve = original);
+}
+
+const asking = (selection: string) =>
+  `subscription ($after: String) { events(after: $after) { cursor event { __typename ... on NewMessage { message { id ${selection} } } } } }`;
+const plain = asking('content sender { username }');
+const personal = asking('content chat { viewerMembership { user { username } } }');
+
+const follow = (each: Person[], document: string): Promise<EventStream[]> =>
+  Promise.all(each.map((person) => followEvents(server, person, { document })));
+const closeAll = (streams: EventStream[]) => Promise.all(streams.map((stream) => stream.close()));
+const tenTimes = (each: Person[]) => Array.from({ length: 10 }, () => each).flat();
+
+/** Somebody says something, and all of these hear it. */
+async function hear(streams: EventStream[], content: string) {
+  await insertMessage(server, chatId, ada, content);
+  return Promise.all(streams.map((stream) => stream.next('NewMessage')));
+}
+
+test('an event is executed once for all who ask the same', async () => {
+  const streams = await follow(tenTimes(people), plain);
+  const frames = await hear(streams, 'to fifty');
+  for (const frame of frames) expect(eventOf(frame).message).toMatchObject({ content: 'to fifty' });
+  expect(executions.get(frames[0]?.id ?? '')).toBe(1);
+  await closeAll(streams);
+});
+
+test('where they began and how they said so does not part them', async () => {
+  const { eventCursor } = (await ada.ask('{ viewer { eventCursor } }')).viewer;
+  await hear([], 'one');
+  const later = (await ada.ask('{ viewer { eventCursor } }')).viewer.eventCursor;
+  const inDocument = plain.replace('(after: $after)', `(after: "${eventCursor}")`).replace('($after: String) ', '');
+  const streams = [
+    await followEvents(server, ada, { document: plain, variables: { after: eventCursor } }),
+    await followEvents(server, grace, { document: plain, variables: { after: later, other: 'unused' } }),
+    await followEvents(server, linus, { document: plain }),
+    await followEvents(server, ada, { document: inDocument }),
+    await followEvents(server, grace, { document: plain, headers: { 'last-event-id': later } }),
+  ];
+  executions.clear();
+  const frames = await hear(streams, 'two');
+  expect(executions.get(frames[0]?.id ?? '')).toBe(1);
+  await closeAll(streams);
+});
+
+test('what looks at its viewer is executed once for each of them', async () => {
+  const streams = await follow(tenTimes([ada, grace, linus]), personal);
+  const frames = await hear(streams, 'to each');
+  for (const [index, frame] of frames.entries()) {
+    expect(eventOf(frame).message.chat.viewerMembership.user.username).toBe(['ada', 'grace', 'linus'][index % 3]);
+  }
+  expect(executions.get(frames[0]?.id ?? '')).toBe(3);
+  await closeAll(streams);
+});
+
+test('a result with errors is treated the same way', async () => {
+  const broken = asking('id broken: content');
+  const brokenAndPersonal = asking('broken: content chat { viewerMembership { user { username } } }');
+  const shared = await follow(tenTimes([ada, grace]), broken);
+  const told = await hear(shared, 'it breaks');
+  const error = { message: 'Something went wrong on our side.', extensions: { code: 'INTERNAL' } };
+  for (const stream of shared) {
+    const frame = stream.frames.at(-1);
+    expect(eventOf(frame as never).message).toMatchObject({ broken: null });
+    expect(frame?.data.errors).toMatchObject([{ ...error, path: ['events', 'event', 'message', 'broken'] }]);
+    expect(stream.text).not.toContain('postgres://');
+  }
+  expect(executions.get(told[0]?.id ?? '')).toBe(1);
+  await closeAll(shared);
+  expect(server.log.filter(({ msg }) => msg === 'a field of an event failed')).toHaveLength(1);
+
+  executions.clear();
+  const own = await follow([ada, grace, ada], brokenAndPersonal);
+  const frames = await hear(own, 'it breaks for each');
+  expect(frames.map((frame) => eventOf(frame).message.chat.viewerMembership.user.username)).toEqual([
+    'ada',
+    'grace',
+    'ada',
+  ]);
+  for (const frame of frames) expect(frame.data.errors).toMatchObject([error]);
+  expect(executions.get(frames[0]?.id ?? '')).toBe(2);
+  await closeAll(own);
+});
+
+test('a document that is slow keeps back nobody who asks for another', async () => {
+  const gate = Promise.withResolvers<void>();
+  pause = gate.promise;
+  await using slow = await followEvents(server, ada, { document: asking('slow: content') });
+  const others = await follow([ada, grace], plain);
+  for (const content of ['one', 'two', 'three']) await hear(others, content);
+  const barred = await openStream(server, grace, asking('slow: content'));
+  await barred.next('CaughtUp');
+  expect(slow.frames.filter((frame) => eventOf(frame).__typename === 'NewMessage')).toEqual([]);
+  gate.resolve();
+  const frames = await slow.until(matching({ message: { slow: 'three' } }));
+  expect(frames.map((frame) => eventOf(frame).message.slow)).toEqual(['one', 'two', 'three']);
+  // Who came in meanwhile has nothing of that before.
+  await hear([...others, barred], 'four');
+  expect(eventOf(barred.frames.at(-1) as never).message.slow).toBe('four');
+  expect(barred.frames).toHaveLength(2);
+  await closeAll([...others, barred]);
+});
+
+test('when everybody comes back to a new server, each with another cursor, an event is executed about once', async () => {
+  const cursors: string[] = [];
+  await using witness = await followEvents(server, ada, { document: plain });
+  for (let turn = 0; turn < 60; turn += 1) {
+    await insertMessage(server, chatId, ada, `while away ${turn}`);
+    cursors.push((await witness.next('NewMessage')).id ?? '');
+  }
+  await using fresh = await startServer({ database: server.database, env: { MAX_STREAMS_PER_SESSION: '0' } });
+  executions.clear();
+  const streams = await Promise.all(
+    Array.from({ length: 30 }, (_, turn) =>
+      openStream(fresh, people[turn % 5] as Person, plain, { variables: { after: cursors[turn] } }),
+    ),
+  );
+  const missed = await Promise.all(streams.map((stream) => stream.until('CaughtUp')));
+  for (const [turn, frames] of missed.entries()) {
+    expect(frames.map(({ id }) => id)).toEqual([...cursors.slice(turn + 1), cursors.at(-1)]);
+  }
+  // 1,335 deliveries of 59 events; each stream's CaughtUp is its own.
+  const replayed = cursors.slice(1, -1).map((cursor) => executions.get(cursor) ?? 0);
+  expect(Math.min(...replayed)).toBe(1);
+  expect(replayed.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(1.5 * replayed.length);
+  expect(envelopeOf(missed[0]?.at(-1) as never).cursor).toBe(cursors.at(-1));
+
+  // Personal ones are each viewer's own there, too, whoever asks first.
+  executions.clear();
+  for (const turn of [0, 1, 2, 3]) {
+    const person = people[(turn * 3) % 5] as Person;
+    await using stream = await openStream(fresh, person, personal, { variables: { after: cursors.at(-3) } });
+    const frames = await stream.until('CaughtUp');
+    expect(frames.slice(0, -1).map((frame) => eventOf(frame).message.chat.viewerMembership.user.username)).toEqual([
+      person.name,
+      person.name,
+    ]);
+  }
+  await closeAll(streams);
+});

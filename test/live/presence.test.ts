@@ -1,0 +1,190 @@
+import { expect, test } from 'vitest';
+import { Hub } from '../../src/live/hub.ts';
+import type { Outlet, Listener } from '../../src/live/listener.ts';
+import { maxPresenceAudience, PresenceNews, publishPresences, readPresenceChanges } from '../../src/live/presence.ts';
+import type { PresenceChange } from '../../src/live/notice.ts';
+
+test('what nodes are notified of is read, and anything else passed over', () => {
+  expect(readPresenceChanges('1.ONLINE,9223372036854775807.AWAY,3.OFFLINE.1700000000000')).toEqual([
+    { userId: 1n, presence: { status: 'ONLINE', lastSeenAt: null } },
+    { userId: 9223372036854775807n, presence: { status: 'AWAY', lastSeenAt: null } },
+    { userId: 3n, presence: { status: 'OFFLINE', lastSeenAt: new Date(1_700_000_000_000) } },
+  ]);
+  for (const other of ['', '1', '1.GONE', '1.OFFLINE', 'x.ONLINE', '1.ONLINE.5', ' 1.ONLINE', '1.ONLINE,']) {
+    expect(readPresenceChanges(other).length).toBeLessThan(other === '1.ONLINE,' ? 2 : 1);
+  }
+});
+
+/** A outlet that notes who is told what. */
+function createChannel(wantsPresence = true) {
+  const told: { userId: bigint; change: PresenceChange }[] = [];
+  const refreshed: bigint[] = [];
+  const outlet: Outlet = {
+    wantsPresence,
+    publish: () => undefined,
+    end: () => undefined,
+    publishTyping: () => undefined,
+    publishPresence: (change, listeners) => told.push(...listeners.map(({ userId }) => ({ userId, change }))),
+    refresh: (listeners) => refreshed.push(...listeners.map(({ userId }) => userId)),
+    interrupt: () => undefined,
+  };
+  const take = () =>
+    told
+      .splice(0)
+      .map(({ userId }) => userId)
+      .toSorted((one, other) => Number(one - other));
+  return { outlet, told, refreshed, take };
+}
+
+/** A hub in which each person is in the chats that `chatsOf` says. */
+function createHub(chatsOf: (userId: bigint) => bigint[]) {
+  const hub = new Hub(
+    {
+      readSnapshot: ({ userId }) =>
+        Promise.resolve({
+          head: 0n,
+          prunedThrough: 0n,
+          isSessionLive: true,
+          memberships: chatsOf(userId).map((chatId) => ({ chatId, since: 0n, visibleFrom: 1 })),
+        }),
+      readAddedMembers: () => Promise.resolve([]),
+      readCircles: () => Promise.resolve(new Map()),
+      readRecipients: () => Promise.resolve([]),
+    },
+    { arrive: () => undefined, depart: () => undefined },
+  );
+  const join = async (userId: bigint, outlet: Outlet) => {
+    const listener: Listener = { userId, sessionId: userId, chatId: null, isPublicReader: false, outlet };
+    await hub.join(listener);
+    return listener;
+  };
+  const tell = (change: PresenceChange, chatIds: bigint[], blocks: { blockerId: bigint; blockedId: bigint }[] = []) =>
+    publishPresences(hub, [change], {
+      circles: new Map([[change.userId, chatIds]]),
+      blocks,
+      watchers: hub.watchers().map(({ userId }) => userId),
+    });
+  return { hub, join, tell };
+}
+
+const cameOnline = (userId: bigint): PresenceChange => ({ userId, presence: { status: 'ONLINE', lastSeenAt: null } });
+
+test('in a chat with very many people here, nobody is told who comes and goes', async () => {
+  const [small, large] = [1n, 2n];
+  const { outlet, take } = createChannel();
+  const { hub, join, tell } = createHub((userId) => [...(userId <= 3n ? [small] : []), large]);
+  for (let userId = 1n; userId <= BigInt(maxPresenceAudience); userId += 1n) await join(userId, outlet);
+  tell(cameOnline(0n), [small, large]);
+  expect(take()).toHaveLength(maxPresenceAudience);
+  const oneMore = await join(BigInt(maxPresenceAudience) + 1n, outlet);
+  tell(cameOnline(0n), [small, large]);
+  expect(take()).toEqual([1n, 2n, 3n]);
+  hub.leave(oneMore);
+  tell(cameOnline(0n), [small, large]);
+  expect(take()).toHaveLength(maxPresenceAudience);
+});
+
+test('of somebody in very many chats a bounded number of people are told, through the smallest first', async () => {
+  // Forty chats of a hundred people each, and one of three.
+  const { outlet, take } = createChannel();
+  const { join, tell } = createHub((userId) => (userId <= 3n ? [100n] : [userId % 40n]));
+  for (let userId = 1n; userId <= 4_003n; userId += 1n) await join(userId, outlet);
+  tell(
+    cameOnline(0n),
+    Array.from({ length: 101 }, (_, chatId) => BigInt(chatId)),
+  );
+  const told = take();
+  expect(told.slice(0, 3)).toEqual([1n, 2n, 3n]);
+  expect(told.length).toBeGreaterThan(1_000);
+  expect(told.length).toBeLessThanOrEqual(2_000);
+});
+
+test('who is blocked, who does not ask and who has just come is not told', async () => {
+  const [asking, quiet] = [createChannel(), createChannel(false)];
+  const { hub, join, tell } = createHub(() => [1n]);
+  await join(1n, asking.outlet);
+  await join(2n, asking.outlet);
+  await join(3n, quiet.outlet);
+  tell(cameOnline(0n), [1n], [{ blockerId: 0n, blockedId: 2n }]);
+  expect([asking.take(), quiet.take()]).toEqual([[1n], []]);
+  publishPresences(hub, [cameOnline(0n)], { circles: new Map([[0n, [1n]]]), blocks: [], watchers: [2n] });
+  expect(asking.take()).toEqual([2n]);
+});
+
+/** News over such a hub, that look things up as slowly as the test wants. */
+function createNews(hub: Hub) {
+  const lookups: { about: readonly bigint[]; finish: (isThere?: boolean) => void }[] = [];
+  const reports: string[] = [];
+  const news = new PresenceNews({
+    hub,
+    readCircles: (about) =>
+      new Promise((resolve, reject) => {
+        lookups.push({
+          about,
+          finish: (isThere = true) =>
+            isThere ? resolve(new Map(about.map((id) => [id, [1n]]))) : reject(new Error('the database is away')),
+        });
+      }),
+    readBlocks: () => Promise.resolve([]),
+    whenRead: () => Promise.resolve(true),
+    position: () => 5n,
+    report: (_, message) => reports.push(message),
+  });
+  return { news, lookups, reports };
+}
+
+test('changes are told one batch after the other, and of several of one person the last', async () => {
+  const { outlet, told } = createChannel();
+  const { hub, join } = createHub(() => [1n]);
+  await join(1n, outlet);
+  const { news, lookups } = createNews(hub);
+  const lookup = async (count: number) => {
+    await expect.poll(() => lookups.length).toBe(count);
+    return lookups[count - 1];
+  };
+  const left: PresenceChange = { userId: 7n, presence: { status: 'OFFLINE', lastSeenAt: new Date(0) } };
+  news.hear([cameOnline(7n)]);
+  const first = await lookup(1);
+  for (let userId = 100n; userId < 5_100n; userId += 1n) news.hear([cameOnline(userId)]);
+  news.hear([left]);
+  news.hear([cameOnline(7n)]);
+  news.hear([left]);
+  first?.finish();
+  // While one batch is looked up no other is, and none is larger than it may be.
+  for (let count = 2; count <= 27; count += 1) {
+    const next = await lookup(count);
+    expect(next?.about.length).toBeLessThanOrEqual(200);
+    next?.finish();
+  }
+  await expect.poll(() => told.length).toBe(5_002);
+  expect(told.filter(({ change }) => change.userId === 7n).map(({ change }) => change)).toEqual([cameOnline(7n), left]);
+});
+
+test('when changes can’t be told, whoever asks for them is told to look again, and then it goes on', async () => {
+  const [asking, quiet] = [createChannel(), createChannel(false)];
+  const { hub, join } = createHub(() => [1n]);
+  await join(1n, asking.outlet);
+  await join(2n, quiet.outlet);
+  const { news, lookups, reports } = createNews(hub);
+  news.hear([cameOnline(7n)]);
+  await expect.poll(() => lookups.length).toBe(1);
+  lookups[0]?.finish(false);
+  await expect.poll(() => asking.refreshed).toEqual([1n]);
+  expect([quiet.refreshed, reports]).toEqual([[], ['who is here could not be told']]);
+  news.hear([cameOnline(8n)]);
+  await expect.poll(() => lookups.length).toBe(2);
+  lookups[1]?.finish();
+  await expect.poll(() => asking.take()).toEqual([1n]);
+});
+
+test('where nobody asks who comes and goes, nothing is looked up', async () => {
+  const { outlet } = createChannel(false);
+  const { hub, join } = createHub(() => [1n]);
+  await join(1n, outlet);
+  const { news, lookups } = createNews(hub);
+  news.hear([cameOnline(7n)]);
+  await join(2n, createChannel().outlet);
+  news.hear([cameOnline(8n)]);
+  await expect.poll(() => lookups.length).toBe(1);
+  expect(lookups[0]?.about).toEqual([8n]);
+});

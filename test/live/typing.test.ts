@@ -1,0 +1,183 @@
+import { beforeAll, expect, test } from 'vitest';
+import { encodeId } from '../../src/core/id.ts';
+import { addMembers, createGroup, createPublicChannel, insertMessage, keyOf, removeMember } from '../support/chat.ts';
+import { signUp, type Person } from '../support/client.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+import { recordStatements } from '../support/statements.ts';
+import { envelopeOf, eventOf, followChat, followEvents, matching, type EventStream } from '../support/stream.ts';
+
+let server: TestServer;
+let other: TestServer;
+let ada: Person;
+let grace: Person;
+let linus: Person;
+beforeAll(async () => {
+  server = await startServer();
+  other = await startServer({ database: server.database });
+  [ada, grace, linus] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace'), signUp(server, 'linus')]);
+});
+
+const document = `subscription ($after: String) {
+  events(after: $after) {
+    cursor at event {
+      __typename
+      ... on Typing { chatId userId user { username } }
+      ... on NewChat { chat { id } }
+      ... on NewMessage { message { content } }
+      ... on RemoveFromChat { chatId }
+      ... on CaughtUp { replayed }
+    }
+  }
+}`;
+const follow = (node: TestServer, person: Person): Promise<EventStream> => followEvents(node, person, { document });
+
+async function startTyping(node: TestServer, person: Person, chatId: string): Promise<boolean> {
+  const { startTyping: isTold } = await node.ask(
+    'mutation ($chatId: ID!) { startTyping(chatId: $chatId) }',
+    { chatId },
+    person.token,
+  );
+  return isTold;
+}
+
+/** All that comes up to a message that is written now: so what isn't among it hasn't come. */
+async function readToNow(stream: EventStream, node: TestServer, chatId: string): Promise<string[]> {
+  const content = `now ${Math.random()}`;
+  await insertMessage(node, chatId, ada, content);
+  const frames = await stream.until(matching({ message: { content } }));
+  return frames.slice(0, -1).map((frame) => eventOf(frame).__typename);
+}
+
+test('the others see who types, at the place where their stream is', async () => {
+  const chatId = await createGroup(ada, [grace, linus]);
+  await using typist = await follow(server, ada);
+  await using reader = await follow(server, grace);
+  await using follower = await followChat(server, linus, chatId);
+  await insertMessage(server, chatId, grace, 'a place');
+  const place = (await reader.next('NewMessage')).id;
+
+  expect(await startTyping(server, ada, chatId)).toBe(true);
+  const typing = await reader.next();
+  expect(eventOf(typing)).toEqual({ __typename: 'Typing', chatId, userId: ada.userId, user: { username: 'ada' } });
+  expect(typing.id).toBe(place);
+  expect(envelopeOf(typing).cursor).toBe(place);
+  expect((await follower.next('Typing')).id).toBe(place);
+  expect(await readToNow(typist, server, chatId)).toEqual(['NewMessage']);
+});
+
+test('it is stored nowhere and comes to nobody later', async () => {
+  const chatId = await createGroup(ada, [grace]);
+  await using reader = await follow(server, grace);
+  const { cursor } = reader;
+  const count = () => server.sql.query('select count(*) from events').then(({ rows }) => rows[0].count);
+  const before = await count();
+  const statements = await recordStatements(server, () => startTyping(server, ada, chatId));
+  await reader.next('Typing');
+  expect(await count()).toBe(before);
+  // Nor does anybody wait for a disk.
+  const told = statements.filter((statement) => statement.includes('parley_typing'));
+  expect(told).toHaveLength(1);
+  expect(told[0]).toContain(`'synchronous_commit', 'off'`);
+  expect(statements.filter((statement) => /\b(insert|update|delete)\b/i.test(statement))).toEqual([]);
+  await using later = await followEvents(server, grace, { document, variables: { after: cursor } });
+  expect(later.frames.map((frame) => eventOf(frame).__typename)).toEqual(['CaughtUp']);
+});
+
+test('it goes to the readers on every node', async () => {
+  const chatId = await createGroup(ada, [grace]);
+  await using here = await follow(server, grace);
+  await using there = await follow(other, grace);
+  await startTyping(other, ada, chatId);
+  for (const reader of [here, there]) {
+    const typing = await reader.next(matching({ __typename: 'Typing', chatId }));
+    expect(eventOf(typing).userId).toBe(ada.userId);
+  }
+});
+
+test('only a member types', async () => {
+  const groupId = await createGroup(ada, [grace]);
+  const channelId = await createPublicChannel(ada);
+  await using reader = await follow(server, grace);
+  await using inChannel = await followChat(server, grace, channelId);
+  expect(await startTyping(server, ada, groupId)).toBe(true);
+  expect(await startTyping(server, ada, channelId)).toBe(true);
+  expect(eventOf(await inChannel.next('Typing')).__typename).toBe('Typing');
+  await reader.next('Typing');
+
+  // Hidden, missing, and one that anybody may read: linus is no member of either.
+  for (const chatId of [groupId, channelId, encodeId('Chat', 999_999n)]) {
+    expect(await startTyping(server, linus, chatId)).toBe(false);
+  }
+  expect(await readToNow(reader, server, groupId)).toEqual([]);
+  expect(await readToNow(inChannel, server, channelId)).toEqual([]);
+  const refused = await server.post('mutation ($chatId: ID!) { startTyping(chatId: $chatId) }', { chatId: groupId });
+  expect(refused.errors?.[0]?.extensions?.['code']).toBe('UNAUTHENTICATED');
+
+  // What was refused holds nothing back.
+  await addMembers(server, groupId, [linus]);
+  expect(await startTyping(server, linus, groupId)).toBe(true);
+  expect(eventOf(await reader.next('Typing')).userId).toBe(linus.userId);
+});
+
+test('it is told at most every three seconds per person and chat, by all nodes together', async () => {
+  const chatId = await createGroup(ada, [grace, linus]);
+  const anotherId = await createGroup(ada, [grace]);
+  await using reader = await follow(server, grace);
+  for (const node of [server, other, server, other]) expect(await startTyping(node, ada, chatId)).toBe(true);
+  // Of others and elsewhere it is told as ever.
+  await startTyping(other, linus, chatId);
+  await startTyping(other, ada, anotherId);
+  const first = await reader.next('Typing');
+  expect(eventOf(first)).toMatchObject({ chatId, userId: ada.userId });
+  expect(eventOf(await reader.next())).toMatchObject({ chatId, userId: linus.userId });
+  expect(eventOf(await reader.next())).toMatchObject({ chatId: anotherId, userId: ada.userId });
+  expect(await readToNow(reader, server, chatId)).toEqual([]);
+
+  // She goes on, wherever her requests end up.
+  let turn = 0;
+  const keys = setInterval(() => void startTyping((turn += 1) % 2 === 0 ? server : other, ada, chatId), 50);
+  const again = await reader.next('Typing').finally(() => clearInterval(keys));
+  expect(eventOf(again)).toMatchObject({ chatId, userId: ada.userId });
+  const passedMs = Date.parse(envelopeOf(again).at) - Date.parse(envelopeOf(first).at);
+  // Either is as late as this machine was busy. Without a pace of its own each node would tell of it after 2.5 s.
+  expect(passedMs).toBeGreaterThan(2_700);
+  expect(passedMs).toBeLessThan(5_000);
+});
+
+test('whoever was added the moment before is told', async () => {
+  await using reader = await follow(server, grace);
+  await using elsewhere = await follow(other, grace);
+  for (let round = 0; round < 20; round += 1) {
+    const chatId = await createGroup(ada, [grace], `group ${round}`);
+    expect(await startTyping(server, ada, chatId)).toBe(true);
+    for (const stream of [reader, elsewhere]) await stream.next(matching({ __typename: 'Typing', chatId }));
+  }
+});
+
+test('whoever was removed the moment before is not told', async () => {
+  const barrierId = await createGroup(ada, [grace]);
+  await using reader = await follow(server, grace);
+  const chatIds: string[] = [];
+  for (let round = 0; round < 20; round += 1) chatIds.push(await createGroup(ada, [grace, linus], `group ${round}`));
+  await reader.until(matching({ __typename: 'NewChat', chat: { id: chatIds.at(-1) } }));
+  await using witness = await follow(server, linus);
+  for (const chatId of chatIds) {
+    await removeMember(server, chatId, grace);
+    await startTyping(server, ada, chatId);
+    await witness.next(matching({ __typename: 'Typing', chatId }));
+  }
+  const kinds = await readToNow(reader, server, barrierId);
+  expect(kinds).toEqual(chatIds.map(() => 'RemoveFromChat'));
+});
+
+test('a person whom the database knows by SQL alone types like any other', async () => {
+  const chatId = await createGroup(ada, [grace]);
+  await using reader = await follow(server, grace);
+  await server.sql.query(`select pg_notify('parley_typing', $1 || '.' || $2)`, [keyOf(chatId), keyOf(ada.userId)]);
+  expect(eventOf(await reader.next('Typing')).chatId).toBe(chatId);
+  // What is no such payload is nobody's typing, and harms nothing.
+  for (const payload of ['', 'x', '1', '1.2.3', '1e3.4', `${'9'.repeat(30)}.1`]) {
+    await server.sql.query(`select pg_notify('parley_typing', $1)`, [payload]);
+  }
+  expect(await readToNow(reader, server, chatId)).toEqual([]);
+});

@@ -1,0 +1,178 @@
+import { beforeAll, expect, test } from 'vitest';
+import { encodeId } from '../../src/core/id.ts';
+import { createChat, createGroup, createPublicChannel, heardBy, keyOf, say, sendMessage } from '../support/chat.ts';
+import { signUp, type Data, type Person } from '../support/client.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+import { followEvents } from '../support/stream.ts';
+
+let server: TestServer;
+let ada: Person;
+let grace: Person;
+let linus: Person;
+beforeAll(async () => {
+  server = await startServer();
+  ada = await signUp(server, 'ada');
+});
+
+/** Everybody starts anew: nobody has blocked anybody. */
+async function meet(): Promise<void> {
+  const suffix = Math.random().toString(36).slice(2);
+  [grace, linus] = await Promise.all([signUp(server, `grace-${suffix}`), signUp(server, `linus-${suffix}`)]);
+}
+
+const outcome = `__typename ... on Error { code } ... on InvalidInput { fields { path } } ... on User { username }`;
+
+async function block(by: Person, userId: string): Promise<Data> {
+  return (await by.ask(`mutation ($id: ID!) { blockUser(userId: $id) { ${outcome} } }`, { id: userId })).blockUser;
+}
+
+async function unblock(by: Person, userId: string): Promise<Data> {
+  return (await by.ask(`mutation ($id: ID!) { unblockUser(userId: $id) { ${outcome} } }`, { id: userId })).unblockUser;
+}
+
+async function blockedBy(person: Person): Promise<string[]> {
+  const { viewer } = await person.ask('{ viewer { blockedUsers { edges { node { username } } } } }');
+  return viewer.blockedUsers.edges.map(({ node }: Data) => node.username);
+}
+
+const openSingle = (by: Person, other: Person) => createChat(by, { type: 'SINGLE', memberIds: [other.userId] });
+
+async function addMembers(by: Person, chatId: string, people: Person[]): Promise<Data> {
+  const document = `mutation ($chatId: ID!, $userIds: [ID!]!) {
+    addMembers(chatId: $chatId, userIds: $userIds) { __typename ... on Error { code } ... on Chat { memberCount } }
+  }`;
+  return (await by.ask(document, { chatId, userIds: people.map(({ userId }) => userId) })).addMembers;
+}
+
+const forbidden = { __typename: 'Forbidden', code: 'FORBIDDEN' };
+
+test('whom one blocks stands on one’s list, the newest first, until unblocked', async () => {
+  await meet();
+  expect(await block(grace, linus.userId)).toEqual({ __typename: 'User', username: linus.name });
+  expect(await block(grace, ada.userId)).toMatchObject({ __typename: 'User' });
+  expect(await block(grace, linus.userId)).toMatchObject({ __typename: 'User' });
+  expect(await blockedBy(grace)).toEqual(['ada', linus.name]);
+  expect(await blockedBy(linus)).toEqual([]);
+  expect(await unblock(grace, ada.userId)).toEqual({ __typename: 'User', username: 'ada' });
+  expect(await unblock(grace, ada.userId)).toMatchObject({ __typename: 'User' });
+  expect(await blockedBy(grace)).toEqual([linus.name]);
+});
+
+test('the list comes in pages, both ways', async () => {
+  await meet();
+  const people: string[] = [];
+  for (let count = 0; count < 5; count += 1) {
+    const person = await signUp(server, `blocked-${count}`);
+    people.unshift(person.name);
+    await block(grace, person.userId);
+  }
+  const read = async (page: string) => {
+    const { viewer } = await grace.ask(
+      `{ viewer { blockedUsers(${page}) { edges { node { username } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } } }`,
+    );
+    const { edges, pageInfo } = viewer.blockedUsers;
+    return { names: edges.map(({ node }: Data) => node.username), ...pageInfo };
+  };
+  const first = await read('first: 2');
+  expect(first).toMatchObject({ names: people.slice(0, 2), hasNextPage: true, hasPreviousPage: false });
+  const next = await read(`first: 3, after: "${first.endCursor}"`);
+  expect(next).toMatchObject({ names: people.slice(2), hasNextPage: false, hasPreviousPage: true });
+  expect(await read(`last: 2, before: "${next.startCursor}"`)).toMatchObject({ names: people.slice(0, 2) });
+  expect(await read('last: 2')).toMatchObject({ names: people.slice(3), hasPreviousPage: true });
+});
+
+test('nobody blocks themselves, or who is not there', async () => {
+  await meet();
+  expect(await block(grace, grace.userId)).toEqual({
+    __typename: 'InvalidInput',
+    code: 'INVALID_INPUT',
+    fields: [{ path: ['userId'] }],
+  });
+  expect(await block(grace, 'nonsense')).toMatchObject({ __typename: 'InvalidInput' });
+  const nobody = encodeId('User', 2n ** 62n);
+  expect(await block(grace, nobody)).toEqual({ __typename: 'NotFound', code: 'NOT_FOUND' });
+  expect(await unblock(grace, nobody)).toEqual({ __typename: 'NotFound', code: 'NOT_FOUND' });
+  expect(await blockedBy(grace)).toEqual([]);
+  const { errors } = await server.post('mutation ($id: ID!) { blockUser(userId: $id) { __typename } }', {
+    id: grace.userId,
+  });
+  expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
+});
+
+test('a blocked person can’t open a single chat with whoever blocked them', async () => {
+  await meet();
+  expect(await openSingle(linus, ada)).toMatchObject({ __typename: 'Chat' });
+  await block(grace, linus.userId);
+  expect(await openSingle(linus, grace)).toMatchObject(forbidden);
+  const { rows } = await server.sql.query('select from single_chats where $1 in (low_user_id, high_user_id)', [
+    keyOf(grace.userId),
+  ]);
+  expect(rows).toEqual([]);
+  await unblock(grace, linus.userId);
+  expect(await openSingle(linus, grace)).toMatchObject({ __typename: 'Chat' });
+});
+
+test('the chat that two have stays, and the blocked one says nothing in it any more', async () => {
+  await meet();
+  const { id: chat } = await openSingle(linus, grace);
+  const old = await say(linus, chat, 'before');
+  const graces = await say(grace, chat, 'enough');
+  const act = async (verb: string, messageId: string) =>
+    Object.values(await linus.ask(`mutation ($id: ID!) { ${verb} { __typename } }`, { id: messageId }))[0] as Data;
+  const edit = 'editMessage(messageId: $id, content: "another word")';
+  const react = 'addReaction(messageId: $id, emoji: "👍")';
+  const pin = 'pinMessage(messageId: $id)';
+  const type = async () =>
+    (await linus.ask('mutation ($id: ID!) { startTyping(chatId: $id) }', { id: chat })).startTyping;
+  for (const verb of [edit, react, pin]) expect(await act(verb, old)).toEqual({ __typename: 'Message' });
+  expect(await type()).toBe(true);
+
+  await block(grace, linus.userId);
+  await using stream = await followEvents(server, grace);
+  expect(await sendMessage(linus, chat, 'but')).toMatchObject(forbidden);
+  expect(await act('editMessage(messageId: $id, content: "a bad word")', old)).toEqual({ __typename: 'Forbidden' });
+  expect(await act(react, graces)).toEqual({ __typename: 'Forbidden' });
+  expect(await act(pin, graces)).toEqual({ __typename: 'Forbidden' });
+  expect(await type()).toBe(false);
+  expect(await heardBy(grace, stream)).toEqual([]);
+
+  // What is there stays there, for both, and the one who blocks may still write.
+  expect(await openSingle(linus, grace)).toMatchObject({ __typename: 'Chat', id: chat });
+  expect(await sendMessage(grace, chat, 'that is all')).toMatchObject({ __typename: 'Message', seq: 3 });
+  expect(await act('deleteMessage(messageId: $id)', old)).toEqual({ __typename: 'Message' });
+  await unblock(grace, linus.userId);
+  expect(await sendMessage(linus, chat, 'thank you')).toMatchObject({ __typename: 'Message', seq: 4 });
+});
+
+test('a blocked person can’t put whoever blocked them into a chat', async () => {
+  await meet();
+  const chats = await Promise.all([createGroup(linus, [ada]), createPublicChannel(linus)]);
+  await block(grace, linus.userId);
+  const group = { type: 'GROUP', memberIds: [ada.userId] };
+  expect(await createChat(linus, group)).toMatchObject({ __typename: 'Chat' });
+  expect(await createChat(linus, { ...group, memberIds: [ada.userId, grace.userId] })).toMatchObject(forbidden);
+  const channel = { type: 'PRIVATE_CHANNEL', name: 'come in', memberIds: [grace.userId] };
+  expect(await createChat(linus, channel)).toMatchObject(forbidden);
+  for (const chat of chats) {
+    const added = await addMembers(linus, chat, [await signUp(server, `guest-${keyOf(chat)}`)]);
+    expect(added).toMatchObject({ __typename: 'Chat' });
+    expect(await addMembers(linus, chat, [grace])).toEqual(forbidden);
+  }
+  const { viewer } = await grace.ask('{ viewer { chats { edges { cursor } } } }');
+  expect(viewer.chats.edges).toEqual([]);
+
+  // Others may, and then the two are in one chat and both write.
+  const [both] = chats;
+  expect(await addMembers(ada, both, [grace])).toMatchObject({ __typename: 'Chat' });
+  expect(await sendMessage(linus, both, 'hello all')).toMatchObject({ __typename: 'Message' });
+  // One who is in it already is not added by being named again.
+  expect(await addMembers(linus, both, [grace])).toMatchObject({ __typename: 'Chat' });
+});
+
+test('who blocks may open a chat with the one they blocked', async () => {
+  await meet();
+  await block(grace, linus.userId);
+  const { id: chat } = await openSingle(grace, linus);
+  expect(await sendMessage(grace, chat, 'a last word')).toMatchObject({ __typename: 'Message' });
+  expect(await sendMessage(linus, chat, 'and mine')).toMatchObject(forbidden);
+});

@@ -1,0 +1,165 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { pino } from 'pino';
+import { expect, inject, onTestFinished, test } from 'vitest';
+import { applyMigrations } from '../../src/postgres/migration.ts';
+
+const log = pino({ level: 'silent' });
+
+/** An empty database, gone after the test. */
+async function createEmptyDatabase() {
+  const name = `empty_${randomBytes(6).toString('hex')}`;
+  await run(inject('postgresUrl'), `create database ${name}`);
+  const url = new URL(inject('postgresUrl'));
+  url.pathname = name;
+  onTestFinished(() => run(inject('postgresUrl'), `drop database ${name} with (force)`).then(() => {}));
+  return { url: url.href, sql: (statement: string) => run(url.href, statement) };
+}
+
+async function run(connectionString: string, statement: string): Promise<pg.QueryResult> {
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  try {
+    return await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
+
+/** A folder of migrations such as prisma/migrations. */
+async function writeMigrations(migrations: Record<string, string>): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'parley-migrations-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  await writeFile(join(folder, 'migration_lock.toml'), 'provider = "postgresql"\n');
+  for (const [name, sql] of Object.entries(migrations)) {
+    await mkdir(join(folder, name));
+    await writeFile(join(folder, name, 'migration.sql'), sql);
+  }
+  return folder;
+}
+
+const one = { '20260101000000_one': 'create table one (id int);\n' };
+const two = { '20260102000000_two': 'create table two (id int);\n' };
+const ledger = 'select migration_name as name from _prisma_migrations order by started_at';
+
+test("the ledger is Prisma's, column by column and value by value", async () => {
+  const database = await createEmptyDatabase();
+  await applyMigrations(database.url, await writeMigrations(one), log);
+  const columns = await database.sql(`
+    select column_name, data_type, character_maximum_length, is_nullable, column_default
+    from information_schema.columns where table_name = '_prisma_migrations' order by ordinal_position`);
+  expect(columns.rows.map((column) => Object.values(column))).toEqual([
+    ['id', 'character varying', 36, 'NO', null],
+    ['checksum', 'character varying', 64, 'NO', null],
+    ['finished_at', 'timestamp with time zone', null, 'YES', null],
+    ['migration_name', 'character varying', 255, 'NO', null],
+    ['logs', 'text', null, 'YES', null],
+    ['rolled_back_at', 'timestamp with time zone', null, 'YES', null],
+    ['started_at', 'timestamp with time zone', null, 'NO', 'now()'],
+    ['applied_steps_count', 'integer', null, 'NO', '0'],
+  ]);
+  const { rows } = await database.sql('select *, finished_at >= started_at as in_order from _prisma_migrations');
+  expect(rows).toEqual([
+    {
+      id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      // sha256sum of the file.
+      checksum: '35899e0fbae58a7cb662d11284931ae9d9c920c0a4e2891238d1d02fdcd69bcf',
+      finished_at: expect.any(Date),
+      migration_name: '20260101000000_one',
+      logs: null,
+      rolled_back_at: null,
+      started_at: expect.any(Date),
+      applied_steps_count: 1,
+      in_order: true,
+    },
+  ]);
+});
+
+test('several nodes at once on an empty database apply each migration once', async () => {
+  const database = await createEmptyDatabase();
+  await Promise.all([1, 2, 3].map(() => applyMigrations(database.url, 'prisma/migrations', log)));
+  const { rows } = await database.sql(
+    'select migration_name, count(*)::int as count from _prisma_migrations group by 1',
+  );
+  expect(rows.length).toBeGreaterThan(0);
+  expect(rows.filter(({ count }) => count !== 1)).toEqual([]);
+});
+
+test('only what is new is applied, in the order of the names', async () => {
+  const database = await createEmptyDatabase();
+  await applyMigrations(database.url, await writeMigrations(one), log);
+  const three = { '20260103000000_three': 'alter table two add three int;' };
+  await applyMigrations(database.url, await writeMigrations({ ...three, ...two, ...one }), log);
+  expect((await database.sql(ledger)).rows.map(({ name }) => name)).toEqual(Object.keys({ ...one, ...two, ...three }));
+});
+
+test('a migration that was changed after it had been applied is refused by its name', async () => {
+  const database = await createEmptyDatabase();
+  await applyMigrations(database.url, await writeMigrations({ ...one, ...two }), log);
+  const changed = await writeMigrations({ ...one, '20260102000000_two': 'create table two (id bigint);\n' });
+  await expect(applyMigrations(database.url, changed, log)).rejects.toThrow(
+    /contradict[^]*\n {2}20260102000000_two was changed after it had been applied/,
+  );
+});
+
+test('one that was begun and never finished is refused by its name, and nothing after it is applied', async () => {
+  const database = await createEmptyDatabase();
+  await applyMigrations(database.url, await writeMigrations(one), log);
+  await database.sql('update _prisma_migrations set finished_at = null');
+  const folder = await writeMigrations({ ...one, ...two });
+  await expect(applyMigrations(database.url, folder, log)).rejects.toThrow(
+    '20260101000000_one was begun and never finished',
+  );
+  expect((await database.sql(ledger)).rowCount).toBe(1);
+
+  // As the refusal says: undone by hand, it is applied again.
+  await database.sql('drop table one; update _prisma_migrations set rolled_back_at = now()');
+  await applyMigrations(database.url, folder, log);
+  expect((await database.sql(ledger)).rows.map(({ name }) => name)).toEqual([
+    '20260101000000_one',
+    '20260101000000_one',
+    '20260102000000_two',
+  ]);
+});
+
+test('a database that a newer version has used is refused by the name of what it has applied', async () => {
+  const database = await createEmptyDatabase();
+  await applyMigrations(database.url, await writeMigrations({ ...one, ...two }), log);
+  await expect(applyMigrations(database.url, await writeMigrations(one), log)).rejects.toThrow(
+    '20260102000000_two is not in this version',
+  );
+});
+
+test('a migration that fails leaves nothing behind, and is named with the line', async () => {
+  const database = await createEmptyDatabase();
+  const bad = await writeMigrations({
+    ...one,
+    '20260102000000_two': 'create table two (id int);\n\nalter table three;\n',
+  });
+  await expect(applyMigrations(database.url, bad, log)).rejects.toThrow(
+    /20260102000000_two failed, and changed nothing: syntax error at or near ";" \(line 3\)/,
+  );
+  expect((await database.sql(ledger)).rows).toEqual([{ name: '20260101000000_one' }]);
+  expect((await database.sql(`select from pg_class where relname = 'two'`)).rowCount).toBe(0);
+  await applyMigrations(database.url, await writeMigrations({ ...one, ...two }), log);
+});
+
+test('a role that may create nothing starts where there is nothing to do', async () => {
+  const database = await createEmptyDatabase();
+  const folder = await writeMigrations(one);
+  await applyMigrations(database.url, folder, log);
+  const role = `reader_${randomBytes(6).toString('hex')}`;
+  await database.sql(`create role ${role} login password 'sesame'; grant select on _prisma_migrations to ${role}`);
+  onTestFinished(() => run(inject('postgresUrl'), `drop role ${role}`).then(() => {}));
+  onTestFinished(() => database.sql(`drop owned by ${role}`).then(() => {}));
+  const url = new URL(database.url);
+  url.username = role;
+  url.password = 'sesame';
+  await applyMigrations(url.href, folder, log);
+  await expect(applyMigrations(url.href, await writeMigrations({ ...one, ...two }), log)).rejects.toThrow(
+    '20260102000000_two failed, and changed nothing: permission denied',
+  );
+});

@@ -1,0 +1,358 @@
+import fc from 'fast-check';
+import { beforeAll, expect, test } from 'vitest';
+import { encodeId } from '../../src/core/id.ts';
+import { addMembers, createChat, createGroup, createPublicChannel, keyOf, removeMember, say } from '../support/chat.ts';
+import { signUp, type Data, type Person, type Variables } from '../support/client.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+import { recordStatements } from '../support/statements.ts';
+
+let server: TestServer;
+let ada: Person;
+let grace: Person;
+let linus: Person;
+beforeAll(async () => {
+  server = await startServer();
+  [ada, grace, linus] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace'), signUp(server, 'linus')]);
+});
+
+const searchDocument = `query ($query: String!, $filter: MessageFilter, $first: Int, $after: String) {
+  searchMessages(query: $query, filter: $filter, first: $first, after: $after) {
+    edges { cursor node { id content } } pageInfo { hasNextPage hasPreviousPage endCursor }
+  }
+}`;
+
+async function search(by: Person, query: string, more: Variables = {}): Promise<Data> {
+  return (await by.ask(searchDocument, { query, ...more })).searchMessages;
+}
+
+/** What is found, newest first. */
+async function find(by: Person, query: string, filter?: Variables): Promise<string[]> {
+  const { edges } = await search(by, query, { filter });
+  return edges.map(({ node }: Data) => node.content);
+}
+
+/** A group of ada and grace in which ada has said that. Returns a search in that group alone. */
+async function createTalk(...contents: string[]): Promise<(query: string) => Promise<string[]>> {
+  const chatId = await createGroup(ada, [grace]);
+  for (const content of contents) await say(ada, chatId, content);
+  return (query) => find(grace, query, { chatId });
+}
+
+test('messages are found by their words, in any case and order, newest first', async () => {
+  const findHere = await createTalk('the black cat', 'The CAT, black as night!', 'a black dog', 'catalogue');
+  expect(await findHere('black cat')).toEqual(['The CAT, black as night!', 'the black cat']);
+  expect(await findHere('CAT the')).toEqual(['The CAT, black as night!', 'the black cat']);
+  expect(await findHere('cat "black"')).toEqual(['The CAT, black as night!', 'the black cat']);
+  expect(await findHere('horse')).toEqual([]);
+});
+
+test('a phrase is found as it stands', async () => {
+  const findHere = await createTalk('to be or not to be', 'not to be outdone', 'be to not');
+  expect(await findHere('"not to be"')).toEqual(['not to be outdone', 'to be or not to be']);
+  expect(await findHere('"to not"')).toEqual(['be to not']);
+  expect(await findHere('"not to')).toEqual(['not to be outdone', 'to be or not to be']);
+});
+
+test('a minus takes away, an or adds', async () => {
+  const findHere = await createTalk('red apple', 'green apple', 'red cherry', 'green pear');
+  expect(await findHere('apple -green')).toEqual(['red apple']);
+  expect(await findHere('-apple -"green pear"')).toEqual(['red cherry']);
+  expect(await findHere('green pear or cherry')).toEqual(['green pear', 'red cherry']);
+  expect(await findHere('apple green or red cherry')).toEqual(['red cherry', 'green apple']);
+  expect(await findHere('-green')).toEqual(['red cherry', 'red apple']);
+});
+
+test('the last word may still be being typed', async () => {
+  const findHere = await createTalk('hello world', 'hello worldwide', 'help the world', 'well-known fact');
+  expect(await findHere('hello wor')).toEqual(['hello worldwide', 'hello world']);
+  expect(await findHere('wor hello')).toEqual([]);
+  expect(await findHere('hello or wor')).toEqual(['help the world', 'hello worldwide', 'hello world']);
+  expect(await findHere('hello "wor"')).toEqual([]);
+  expect(await findHere('hello -wor')).toEqual(['hello worldwide', 'hello world']);
+  expect(await findHere('well-kn')).toEqual(['well-known fact']);
+  expect(await findHere('h')).toEqual(['help the world', 'hello worldwide', 'hello world']);
+});
+
+test('words of every language are words, and addresses and names are found whole', async () => {
+  const findHere = await createTalk(
+    'Grüße aus Köln',
+    'привет мир',
+    '日本語テキスト',
+    'see https://example.com/x',
+    'ask @grace',
+  );
+  expect(await findHere('grüße')).toEqual(['Grüße aus Köln']);
+  expect(await findHere('прив')).toEqual(['привет мир']);
+  expect(await findHere('日本')).toEqual(['日本語テキスト']);
+  expect(await findHere('example.com')).toEqual(['see https://example.com/x']);
+  expect(await findHere('@grace')).toEqual(['ask @grace']);
+});
+
+test('no text is an error, and one without a word finds nothing', async () => {
+  const findHere = await createTalk('hello world');
+  for (const nothing of ['', ' ', '!!!', '"', '""', '-', '😀', `'`, '&', ':*', '()', '\\', '\n', '\u0000']) {
+    expect(await findHere(nothing)).toEqual([]);
+  }
+  for (const odd of [
+    `'hello':*`,
+    'hello & (world',
+    'hello !!!',
+    'hello\u0000world',
+    'hello \\',
+    `hello '`,
+    '<-> hello',
+  ]) {
+    expect(await findHere(odd)).toEqual(['hello world']);
+  }
+  await fc.assert(
+    fc.asyncProperty(fc.string({ unit: 'binary', maxLength: 40 }), async (text) => {
+      const { data, errors } = await grace.post(searchDocument, { query: text });
+      expect(errors).toBeUndefined();
+      expect(data.searchMessages.edges).toBeDefined();
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('a search has at most 500 characters', async () => {
+  expect(await find(ada, '😀'.repeat(500))).toEqual([]);
+  expect(await find(ada, 'x'.repeat(500))).toEqual([]);
+  expect(await find(ada, 'İ'.repeat(500))).toEqual([]);
+  const { errors } = await ada.post(searchDocument, { query: 'x'.repeat(501) });
+  expect(errors).toMatchObject([{ extensions: { code: 'BAD_REQUEST' } }]);
+});
+
+test('no word of a text names a chat to the search', async () => {
+  const chat = await createGroup(ada, [grace]);
+  await say(ada, chat, 'something');
+  for (const query of [` ${keyOf(chat)}`, `" ${keyOf(chat)}"`, keyOf(chat)]) expect(await find(ada, query)).toEqual([]);
+  const hidden = await createGroup(linus, [grace]);
+  await say(linus, hidden, 'zanzibar');
+  expect(await find(ada, `zanzibar or ' ${keyOf(hidden)}'`)).toEqual([]);
+});
+
+test('the filter holds by chat, sender, time and files, all of it at once', async () => {
+  const [one, two] = await Promise.all([createGroup(ada, [grace]), createGroup(ada, [grace])]);
+  await say(ada, one, 'filtered by ada in one');
+  const between = await say(grace, one, 'filtered by grace in one');
+  await say(ada, two, 'filtered by ada in two');
+  await server.sql.query(`update messages set created_at = '2030-01-01T00:00:00Z' where id = $1`, [keyOf(between)]);
+  const [inOne, byGrace, byAda] = [{ chatId: one }, { senderId: grace.userId }, { senderId: ada.userId }];
+  expect(await find(grace, 'filtered')).toHaveLength(3);
+  expect(await find(grace, 'filtered', inOne)).toEqual(['filtered by grace in one', 'filtered by ada in one']);
+  expect(await find(grace, 'filtered', byAda)).toEqual(['filtered by ada in two', 'filtered by ada in one']);
+  expect(await find(grace, 'filtered', { ...inOne, ...byAda })).toEqual(['filtered by ada in one']);
+  expect(await find(grace, 'filtered', { sentAfter: '2029-12-31T23:59:59.999Z' })).toEqual([
+    'filtered by grace in one',
+  ]);
+  expect(await find(grace, 'filtered', { sentAfter: '2030-01-01T00:00:00Z' })).toEqual([]);
+  expect(await find(grace, 'filtered', { ...byGrace, sentBefore: '2030-01-01T00:00:00Z' })).toEqual([]);
+  expect(await find(grace, 'filtered', { ...inOne, sentBefore: '2030-01-01T00:00:00Z' })).toEqual([
+    'filtered by ada in one',
+  ]);
+  expect(await find(grace, 'filtered', { has: 'FILE' })).toEqual([]);
+  await server.sql.query(
+    `with blob as (insert into blobs (hash, size, content_type) values (sha256('x'), 1, 'text/plain') returning hash),
+      message as (update messages set file_count = 1 where id = $1 returning id)
+    select from message`,
+    [keyOf(between)],
+  );
+  await server.sql.query(
+    `insert into files (uploader_id, blob_hash, name, message_id, place) values ($1, sha256('x'), 'x.txt', $2, 0)`,
+    [keyOf(grace.userId), keyOf(between)],
+  );
+  expect(await find(grace, 'filtered', { has: 'FILE' })).toEqual(['filtered by grace in one']);
+  for (const filter of [{ chatId: 'nonsense' }, { senderId: encodeId('Chat', 1) }, { sentAfter: 'yesterday' }]) {
+    const { errors } = await grace.post(searchDocument, { query: 'filtered', filter });
+    expect(errors).toMatchObject([{ extensions: { code: 'BAD_REQUEST' } }]);
+  }
+});
+
+test('what is found comes in pages, also when one of it is deleted meanwhile', async () => {
+  const chatId = await createGroup(ada, [grace]);
+  const ids: string[] = [];
+  for (let count = 1; count <= 7; count += 1) ids.unshift(await say(ada, chatId, `paged ${count}`));
+  const page = (more: Variables) => search(grace, 'paged', { filter: { chatId }, first: 3, ...more });
+  const idsOf = ({ edges }: Data) => edges.map(({ node }: Data) => node.id);
+  const first = await page({});
+  expect(idsOf(first)).toEqual(ids.slice(0, 3));
+  expect(first.pageInfo).toMatchObject({ hasNextPage: true, hasPreviousPage: false });
+  await server.sql.query('delete from messages where id = $1', [keyOf(ids[2] as string)]);
+  const second = await page({ after: first.pageInfo.endCursor });
+  expect(idsOf(second)).toEqual(ids.slice(3, 6));
+  const third = await page({ after: second.pageInfo.endCursor });
+  expect(idsOf(third)).toEqual(ids.slice(6));
+  expect(third.pageInfo).toMatchObject({ hasNextPage: false, hasPreviousPage: true });
+  const { errors } = await grace.post(searchDocument, { query: 'paged', after: 'nonsense' });
+  expect(errors).toMatchObject([{ extensions: { code: 'BAD_REQUEST' } }]);
+});
+
+test('a message is found by what it says now, and not at all once deleted', async () => {
+  const chatId = await createGroup(ada, [grace]);
+  const id = await say(ada, chatId, 'umbrella');
+  expect(await find(grace, 'umbrella', { chatId })).toEqual(['umbrella']);
+  await ada.ask('mutation ($id: ID!) { editMessage(messageId: $id, content: "parasol") { __typename } }', { id });
+  expect(await find(grace, 'umbrella', { chatId })).toEqual([]);
+  expect(await find(grace, 'parasol', { chatId })).toEqual(['parasol']);
+  await ada.ask('mutation ($id: ID!) { deleteMessage(messageId: $id) { __typename } }', { id });
+  expect(await find(grace, 'parasol', { chatId })).toEqual([]);
+  const { rows } = await server.sql.query('select words from messages where id = $1', [keyOf(id)]);
+  expect(rows).toEqual([{ words: null }]);
+});
+
+test('nobody searches without having signed in', async () => {
+  const { errors } = await server.post(searchDocument, { query: 'hello' });
+  expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
+});
+
+type Term = { kind: 'word' | 'not' | 'phrase'; words: string[] };
+
+const vocabulary = ['apple', 'apricot', 'banana', 'ban', 'cherry', 'or2'];
+const word = fc.constantFrom(...vocabulary);
+const term: fc.Arbitrary<Term> = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('word' as const), words: fc.tuple(word) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('not' as const), words: fc.tuple(word) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('phrase' as const), words: fc.tuple(word, word) }) },
+);
+/** Alternatives, each of which asks for several things at once. */
+const query = fc.array(fc.array(term, { minLength: 1, maxLength: 3 }), { minLength: 1, maxLength: 2 });
+
+function write(alternatives: Term[][]): string {
+  const marks = { word: ['', ''], not: ['-', ''], phrase: ['"', '"'] } as const;
+  return alternatives
+    .map((terms) => terms.map(({ kind, words }) => marks[kind][0] + words.join(' ') + marks[kind][1]).join(' '))
+    .join(' or ');
+}
+
+/** What a reader would say. */
+function matches(content: string, alternatives: Term[][]): boolean {
+  const words = content.split(' ');
+  const holds = ({ kind, words: [first = '', second] }: Term, isLast: boolean) => {
+    if (kind === 'phrase') return words.some((each, index) => each === first && words[index + 1] === second);
+    const isThere = words.some((each) => (kind === 'word' && isLast ? each.startsWith(first) : each === first));
+    return isThere === (kind === 'word');
+  };
+  const last = alternatives.at(-1)?.at(-1);
+  return alternatives.some((terms) => terms.every((each) => holds(each, each === last)));
+}
+
+/** All that a person can read, message by message, in whatever chat there is. */
+async function readEverything(by: Person, chatIds: string[]): Promise<{ id: string; content: string }[]> {
+  const found: { id: string; content: string }[] = [];
+  for (const id of chatIds) {
+    const { chat } = await by.ask(
+      'query ($id: ID!) { chat(id: $id) { messages(first: 100) { edges { node { id content } } pageInfo { hasNextPage } } } }',
+      { id },
+    );
+    if (chat === null) continue;
+    expect(chat.messages.pageInfo.hasNextPage).toBe(false);
+    found.push(...chat.messages.edges.map(({ node }: Data) => node).filter(({ content }: Data) => content !== null));
+  }
+  return found;
+}
+
+async function searchWhole(by: Person, text: string): Promise<string[]> {
+  const ids: string[] = [];
+  for (let after: string | null = null; ;) {
+    const { edges, pageInfo }: Data = await search(by, text, { first: 20, after });
+    ids.push(...edges.map(({ node }: Data) => node.id));
+    if (!pageInfo.hasNextPage) return ids;
+    after = pageInfo.endCursor;
+  }
+}
+
+test(
+  'everybody finds what they would find by reading every message, and nothing else',
+  { timeout: 60_000 },
+  async () => {
+    await server.sql.query('delete from chats');
+    const people = [ada, grace, linus, await signUp(server, 'alan')];
+    const members = [grace.userId, linus.userId];
+    const chats = [
+      await createGroup(ada, [grace]),
+      await createGroup(grace, [linus, ada]),
+      await createPublicChannel(ada),
+      await createPublicChannel(grace),
+      (await createChat(ada, { type: 'PRIVATE_CHANNEL', name: 'closed', memberIds: members })).id,
+      (await createChat(grace, { type: 'SINGLE', memberIds: [linus.userId] })).id,
+      (await createChat(linus, { type: 'SINGLE', memberIds: [linus.userId] })).id,
+    ];
+    const write40 = (offset: number) =>
+      server.sql.query(
+        `insert into messages (chat_id, sender_id, content)
+      select chat_id, $2, (
+        select string_agg(w, ' ') from (
+          select ($3::text[])[1 + abs(hashint8(chat_id * 1000 + n * 10 + k + $4)) % array_length($3::text[], 1)] as w
+          from generate_series(1, 1 + n % 4) k) words)
+      from unnest($1::bigint[]) as chat_id, generate_series(1, 40) n`,
+        [chats.map(keyOf), keyOf(ada.userId), vocabulary, offset],
+      );
+    await write40(0);
+    // One comes late to a group, one goes out of another, a channel turns private, and some things are taken back.
+    await addMembers(server, chats[0] as string, [linus], 41);
+    await removeMember(server, chats[1] as string, ada);
+    await server.sql.query(`update chats set type = 'PRIVATE_CHANNEL' where id = $1`, [keyOf(chats[3] as string)]);
+    await write40(7);
+    await server.sql.query('delete from messages where seq % 9 = 0');
+    await server.sql.query(`update messages set content = 'cherry apple' where seq % 11 = 0 and deleted_at is null`);
+
+    const readable = await Promise.all(people.map((person) => readEverything(person, chats)));
+    // Nobody reads the same as anybody else.
+    expect(new Set(readable.map(({ length }) => length)).size).toBe(people.length);
+    const byNewest = (ids: string[]) => ids.toSorted((one, other) => Number(BigInt(keyOf(other)) - BigInt(keyOf(one))));
+    let count = 0;
+    await fc.assert(
+      fc.asyncProperty(query, async (alternatives) => {
+        for (const [index, person] of people.entries()) {
+          const expected = (readable[index] ?? []).filter(({ content }) => matches(content, alternatives));
+          count += expected.length;
+          expect(await searchWhole(person, write(alternatives))).toEqual(byNewest(expected.map(({ id }) => id)));
+        }
+      }),
+      { numRuns: 25 },
+    );
+    expect(count).toBeGreaterThan(100);
+  },
+);
+
+test('a word that is everywhere is looked for where the viewer may read, not everywhere', async () => {
+  const [own, others] = await Promise.all([createGroup(linus, [grace]), createGroup(ada, [grace])]);
+  await say(linus, own, 'common here too');
+  await server.sql.query(
+    `insert into messages (chat_id, sender_id, content) select $1, $2, 'common ' || n from generate_series(1, 20000) n`,
+    [keyOf(others), keyOf(ada.userId)],
+  );
+  await server.sql.query('analyze messages');
+  const statements = await recordStatements(server, () => find(linus, 'common'));
+  const statement = statements.find((text) => text.includes('websearch')) ?? '';
+  const { rows } = await server.sql.query(`explain (analyze, format json) ${statement}`, [
+    '',
+    '',
+    `'common':*`,
+    `' ${keyOf(own)}'`,
+    keyOf(linus.userId),
+    ...[null, null, null, null, false, null],
+    51,
+  ]);
+  const plan = JSON.stringify(rows);
+  expect(plan).toContain('messages_words_idx');
+  const rowCounts = [...plan.matchAll(/"Actual Rows":([\d.]+)/g)].map(([, rowCount]) => Number(rowCount));
+  expect(Math.max(...rowCounts)).toBe(1);
+});
+
+test('whoever may read more than a thousand chats finds what is in all of them, and no more', async () => {
+  const seen = await createGroup(linus, [grace]);
+  const unseen = await createGroup(ada, [grace]);
+  await say(linus, seen, 'quixotic among many');
+  await say(ada, unseen, 'quixotic elsewhere');
+  await server.sql.query(
+    `insert into chats (type, name) select 'PUBLIC_CHANNEL', 'channel ' || n from generate_series(1, 1001) n`,
+  );
+  await server.sql.query(
+    `insert into messages (chat_id, sender_id, content)
+    select max(id), $1, 'quixotic in public' from chats where type = 'PUBLIC_CHANNEL'`,
+    [keyOf(ada.userId)],
+  );
+  expect(await find(linus, 'quixotic')).toEqual(['quixotic in public', 'quixotic among many']);
+  expect(await find(linus, '-public quix')).toEqual(['quixotic among many']);
+});
