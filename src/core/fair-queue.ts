@@ -1,0 +1,196 @@
+import { LRUCache } from 'lru-cache';
+import { RateLimited } from '../errors.ts';
+import { Heap } from './heap.ts';
+
+/** People who are ahead of the others and have nothing in the queue right now: so many are remembered. */
+const maxRemembered = 10_000;
+/** How much the latest turn counts in the expected length of the next one. */
+const smoothing = 0.2;
+
+export type FairQueueOptions = {
+  /** What is waiting, in the plural, as the refusal names it: `searches`. */
+  work: string;
+  /** How many turns run at the same time. */
+  concurrency: number;
+  /** How many of them may belong to one person; without it, all of them. */
+  concurrencyPerPerson?: number;
+  /** How many turns may wait, of one person and in all. */
+  maxWaitingPerPerson: number;
+  maxWaiting: number;
+  /** A monotonic clock in milliseconds. */
+  now?: () => number;
+};
+
+/** Whose turn it is. A person of twice the weight may use twice the time. */
+export type Turn = { person: string; weight?: number; signal?: AbortSignal | undefined };
+
+type Waiting = { weight: number; start: (chargedMs: number) => void };
+
+/**
+ * One person's place in the queue. `time` is the virtual time at which they come next: it grows by the milliseconds that
+ * they use, divided by their weight.
+ */
+type Place = { person: string; time: number; running: number; waiting: Waiting[]; ticket: number };
+
+/** A place as it stood when it was queued; it no longer counts once the place has another ticket. */
+type Ticket = { place: Place; time: number; number: number };
+
+/**
+ * Shares work among people: the next turn belongs to the person who has used the fewest milliseconds, divided by their
+ * weight, while others were waiting. One person with a thousand pieces of work and one with a single piece alternate, so
+ * a bystander waits until a running turn ends, not for the rest of anyone's queue. Time that a person doesn't ask for is
+ * not saved up.
+ *
+ * This is start-time fair queueing (Goyal, Vin and Cheng, 1996). How long a turn takes is known only at its end, so an
+ * expected length is charged when it starts and corrected when it ends.
+ */
+export class FairQueue {
+  readonly #options: FairQueueOptions;
+  readonly #now: () => number;
+  readonly #places = new Map<string, Place>();
+  readonly #next = new Heap<Ticket>((one, other) =>
+    one.time === other.time ? one.number < other.number : one.time < other.time,
+  );
+  /** The virtual times of people who have no place, as far as they are ahead of the queue's. */
+  readonly #ahead = new LRUCache<string, number>({ max: maxRemembered });
+  /** The virtual time: that of the latest turn to start. */
+  #time = 0;
+  #tickets = 0;
+  #running = 0;
+  #waitingCount = 0;
+  #expectedMs = 0;
+
+  constructor(options: FairQueueOptions) {
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+  }
+
+  /** How many turns wait. */
+  get waitingCount(): number {
+    return this.#waitingCount;
+  }
+
+  /**
+   * Runs `work` when it is this person's turn, and resolves or rejects as it does. Rejects with RateLimited, which names
+   * the limit, when too many turns wait already, and with the signal's reason when it aborts before the turn has begun:
+   * `work` itself has to watch the signal from then on.
+   */
+  async run<Result>({ person, weight = 1, signal }: Turn, work: () => Promise<Result> | Result): Promise<Result> {
+    signal?.throwIfAborted();
+    const place = this.#placeOf(person);
+    if (!this.#mayStart(place)) this.#refuseTooMany(place);
+    const chargedMs = this.#mayStart(place) ? this.#start(place, weight) : await this.#wait(place, weight, signal);
+    const startedAt = this.#now();
+    try {
+      return await work();
+    } finally {
+      this.#finish(place, { usedMs: this.#now() - startedAt, chargedMs, weight });
+    }
+  }
+
+  #placeOf(person: string): Place {
+    let place = this.#places.get(person);
+    if (place === undefined) {
+      // An idle person begins where the queue is; one who has used more than others goes on from there.
+      const time = Math.max(this.#time, this.#ahead.get(person) ?? 0);
+      this.#ahead.delete(person);
+      place = { person, time, running: 0, waiting: [], ticket: 0 };
+      this.#places.set(person, place);
+    }
+    return place;
+  }
+
+  #mayStart(place: Place): boolean {
+    return this.#running < this.#options.concurrency && place.waiting.length === 0 && this.#isBelowShare(place);
+  }
+
+  #isBelowShare(place: Place): boolean {
+    return place.running < (this.#options.concurrencyPerPerson ?? this.#options.concurrency);
+  }
+
+  #refuseTooMany(place: Place): void {
+    const { work, maxWaiting, maxWaitingPerPerson, concurrency } = this.#options;
+    const ofPerson = place.waiting.length >= maxWaitingPerPerson;
+    if (!ofPerson && this.#waitingCount < maxWaiting) return;
+    this.#leaveIfDone(place);
+    const count = ofPerson ? maxWaitingPerPerson : this.#waitingCount;
+    const retryAfterSeconds = Math.max(1, Math.ceil((count * this.#expectedMs) / concurrency / 1000));
+    throw new RateLimited(
+      ofPerson
+        ? `Too many ${work} of yours are waiting: at most ${maxWaitingPerPerson} may.`
+        : `Too many ${work} are waiting on this server: at most ${maxWaiting} may.`,
+      retryAfterSeconds,
+    );
+  }
+
+  async #wait(place: Place, weight: number, signal: AbortSignal | undefined): Promise<number> {
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    const waiting: Waiting = { weight, start: resolve };
+    place.waiting.push(waiting);
+    this.#waitingCount += 1;
+    if (place.waiting.length === 1) this.#queue(place);
+    const abort = () => {
+      const index = place.waiting.indexOf(waiting);
+      if (index < 0) return;
+      place.waiting.splice(index, 1);
+      this.#waitingCount -= 1;
+      this.#leaveIfDone(place);
+      reject(signal?.reason as Error);
+    };
+    signal?.addEventListener('abort', abort, { once: true });
+    try {
+      return await promise;
+    } finally {
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  /** Begins a turn and says how many milliseconds were charged for it. */
+  #start(place: Place, weight: number): number {
+    place.running += 1;
+    this.#running += 1;
+    this.#time = Math.max(this.#time, place.time);
+    place.time += this.#expectedMs / weight;
+    return this.#expectedMs;
+  }
+
+  #finish(place: Place, { usedMs, chargedMs, weight }: { usedMs: number; chargedMs: number; weight: number }): void {
+    place.time += (usedMs - chargedMs) / weight;
+    this.#expectedMs += (usedMs - this.#expectedMs) * smoothing;
+    place.running -= 1;
+    this.#running -= 1;
+    this.#queue(place);
+    this.#startNext();
+    this.#leaveIfDone(place);
+    // With no one left to be fair to, everyone begins anew.
+    if (this.#places.size === 0) this.#ahead.clear();
+  }
+
+  /** Gives the place a ticket for where it stands now, if it has a turn that could start. */
+  #queue(place: Place): void {
+    if (place.waiting.length === 0 || !this.#isBelowShare(place)) return;
+    this.#tickets += 1;
+    place.ticket = this.#tickets;
+    this.#next.push({ place, time: place.time, number: place.ticket });
+  }
+
+  #startNext(): void {
+    while (this.#running < this.#options.concurrency) {
+      const ticket = this.#next.pop();
+      if (ticket === undefined) return;
+      const { place, number } = ticket;
+      if (number !== place.ticket) continue;
+      const waiting = place.waiting.shift();
+      if (waiting === undefined) continue;
+      this.#waitingCount -= 1;
+      waiting.start(this.#start(place, waiting.weight));
+      this.#queue(place);
+    }
+  }
+
+  #leaveIfDone(place: Place): void {
+    if (place.running > 0 || place.waiting.length > 0) return;
+    this.#places.delete(place.person);
+    if (place.time > this.#time) this.#ahead.set(place.person, place.time);
+  }
+}
