@@ -4,8 +4,24 @@
  */
 export type ErrorCode = 'INVALID_INPUT' | 'INVALID_CREDENTIALS' | 'NOT_FOUND' | 'FORBIDDEN' | 'CONFLICT' | 'LAST_OWNER';
 
+/**
+ * What is wrong with an input field, for a program: it is missing or empty; too short, too long or of too many parts;
+ * unreadable; readable but against a rule; the name of something that does not exist (for the asker); there twice.
+ * The schema's FieldErrorCode lists the same ones.
+ */
+export const fieldErrorCodes = [
+  'REQUIRED',
+  'TOO_SHORT',
+  'TOO_LONG',
+  'TOO_MANY',
+  'MALFORMED',
+  'NOT_ALLOWED',
+  'NOT_FOUND',
+  'DUPLICATE',
+] as const;
+
 /** One refused input field: its path within the input, e.g. `['email']`, and what is wrong with it. */
-export type FieldError = { path: string[]; message: string };
+export type FieldError = { path: string[]; code: (typeof fieldErrorCodes)[number]; message: string };
 
 /** What all expected failures have in common. Its message is written for the client. */
 export abstract class ExpectedError extends Error {
@@ -33,14 +49,31 @@ export class NotFound extends ExpectedError {
   readonly code = 'NOT_FOUND';
 }
 
-/** The viewer can see it, and may not do that to it. */
+/**
+ * The asker can see it, and may not do that to it. `until`: when the refusal ends, where it ends by itself (a
+ * suspension, a ban, a mute). `reason`: what a moderator gave as the reason, for the asker to read.
+ */
 export class Forbidden extends ExpectedError {
   readonly code = 'FORBIDDEN';
+  readonly until: Date | null;
+  readonly reason: string | null;
+
+  constructor(message: string, { until = null, reason = null }: { until?: Date | null; reason?: string | null } = {}) {
+    super(message);
+    this.until = until;
+    this.reason = reason;
+  }
 }
 
-/** Something else already has that name. */
+/** Something else already has that name. `fields` are the inputs that are taken, e.g. `['username']`. */
 export class Conflict extends ExpectedError {
   readonly code = 'CONFLICT';
+  readonly fields: string[];
+
+  constructor(message: string, fields: string[]) {
+    super(message);
+    this.fields = fields;
+  }
 }
 
 /** The last owner of a chat that others are still in cannot go or step down. */

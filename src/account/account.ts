@@ -178,6 +178,7 @@ function readSignUp(input: SignUp): { username: string; email: string; displayNa
   if (!/^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?$/.test(input.username)) {
     errors.push({
       path: ['username'],
+      code: problemCode(input.username),
       message: 'must be 1 to 64 letters (a to z), digits, `_`, `.` or `-`, and neither begin nor end with `.` or `-`',
     });
   }
@@ -189,12 +190,17 @@ function readSignUp(input: SignUp): { username: string; email: string; displayNa
   return { username: input.username, email, displayName };
 }
 
+function problemCode(username: string): FieldError['code'] {
+  if (username === '') return 'REQUIRED';
+  return username.length > maxNameLength ? 'TOO_LONG' : 'MALFORMED';
+}
+
 /** Whether mail arrives there can't be told from how it looks: something, an @, something. */
 function readEmail(value: string, errors: FieldError[]): string {
   const refusedBefore = errors.length;
   const email = readLine(value, ['email'], maxEmailLength, errors);
   if (errors.length === refusedBefore && !/^[^@\s]+@[^@\s]+$/.test(email)) {
-    errors.push({ path: ['email'], message: 'is not an e-mail address' });
+    errors.push({ path: ['email'], code: 'MALFORMED', message: 'is not an e-mail address' });
   }
   return email;
 }
@@ -211,8 +217,9 @@ async function nameConflict(client: Queryable, person: { username: string; email
     [person.username, person.email],
   );
   const { username, email } = rows[0] ?? { username: false, email: false };
-  if (username && email) return new Conflict('Both the username and the address are taken.');
-  if (username) return new Conflict('The username is taken.');
-  if (email) return new Conflict('The address is taken.');
-  return new Conflict('The username or the address was taken a moment ago.');
+  if (username && email) return new Conflict('Both the username and the address are taken.', ['username', 'email']);
+  if (username) return new Conflict('The username is taken.', ['username']);
+  if (email) return new Conflict('The address is taken.', ['email']);
+  // Freed again since the insert was refused: which of the two it was cannot be said any more.
+  return new Conflict('The username or the address was taken a moment ago.', ['username', 'email']);
 }

@@ -23,13 +23,13 @@ const maxWaiting = 256;
  */
 export function checkNewPassword(password: string, path: string[], names: string[], errors: FieldError[]): void {
   const problem = problemWith(password, names);
-  if (problem !== null) errors.push({ path, message: problem });
+  if (problem !== null) errors.push({ path, ...problem });
 }
 
 /** Adds to `errors` what no password can be, so that nothing over-long gets hashed. */
 export function checkGivenPassword(password: string, path: string[], errors: FieldError[]): void {
-  if (isOverLong(password)) errors.push({ path, message: tooLong });
-  else if (password === '') errors.push({ path, message: 'must not be empty' });
+  if (isOverLong(password)) errors.push({ path, ...tooLong });
+  else if (password === '') errors.push({ path, code: 'REQUIRED', message: 'must not be empty' });
 }
 
 /**
@@ -95,15 +95,21 @@ export class PasswordHasher {
   }
 }
 
-const tooLong = `must be at most ${maxPasswordLength} characters long`;
+type Problem = Omit<FieldError, 'path'>;
 
-function problemWith(password: string, names: string[]): string | null {
+const tooLong: Problem = { code: 'TOO_LONG', message: `must be at most ${maxPasswordLength} characters long` };
+
+function problemWith(password: string, names: string[]): Problem | null {
   if (isOverLong(password)) return tooLong;
-  if ([...password].length < minPasswordLength) return `must be at least ${minPasswordLength} characters long`;
-  if (!password.isWellFormed()) return 'must be well-formed Unicode';
-  if (names.some((name) => name.toLowerCase() === password.toLowerCase()))
-    return 'must not be your username or your address';
-  if (isCommonPassword(password)) return 'is among the most common passwords';
+  if (password === '') return { code: 'REQUIRED', message: 'must not be empty' };
+  if ([...password].length < minPasswordLength) {
+    return { code: 'TOO_SHORT', message: `must be at least ${minPasswordLength} characters long` };
+  }
+  if (!password.isWellFormed()) return { code: 'MALFORMED', message: 'must be well-formed Unicode' };
+  if (names.some((name) => name.toLowerCase() === password.toLowerCase())) {
+    return { code: 'NOT_ALLOWED', message: 'must not be your username or your address' };
+  }
+  if (isCommonPassword(password)) return { code: 'NOT_ALLOWED', message: 'is among the most common passwords' };
   return null;
 }
 

@@ -50,7 +50,7 @@ export const builder = new SchemaBuilder<{
     encodeGlobalID: (type, key) => encodeId(type, key),
     decodeGlobalID: (id) => {
       const parsed = parseId(id);
-      if (parsed === null) throw new InvalidInput([{ path: ['id'], message: 'is not an id' }]);
+      if (parsed === null) throw new InvalidInput([{ path: ['id'], code: 'MALFORMED', message: 'is not an id' }]);
       return { typename: parsed.type, id: parsed.key };
     },
   },

@@ -6,6 +6,7 @@ import {
   LastOwner,
   NotFound,
   type ExpectedError,
+  type fieldErrorCodes,
 } from '../errors.ts';
 import { builder } from './builder.ts';
 
@@ -22,9 +23,26 @@ const ErrorRef = builder.interfaceRef<ExpectedError>('Error').implement({
   }),
 });
 
+const FieldErrorCodeRef = builder.enumType('FieldErrorCode', {
+  values: {
+    REQUIRED: { description: 'The field is missing or empty.' },
+    TOO_SHORT: {},
+    TOO_LONG: {},
+    TOO_MANY: { description: 'The list has too many entries, or the limit of such things has been reached.' },
+    MALFORMED: { description: 'The value cannot be read: the wrong format, an invalid id or cursor, a broken file.' },
+    NOT_ALLOWED: { description: 'The value can be read, but a rule forbids it here.' },
+    NOT_FOUND: { description: 'The value names something that does not exist, or that is hidden from the viewer.' },
+    DUPLICATE: { description: 'The value is in the list twice.' },
+  } satisfies Record<(typeof fieldErrorCodes)[number], object>,
+});
+
 const FieldErrorRef = builder.objectRef<InvalidInput['fields'][number]>('FieldError').implement({
   fields: (t) => ({
     path: t.exposeStringList('path', { description: 'Path within the input, e.g. ["email"].' }),
+    code: t.expose('code', {
+      type: FieldErrorCodeRef,
+      description: 'What is wrong, for a program. `message` says the same in English.',
+    }),
     message: t.exposeString('message'),
   }),
 });
@@ -45,6 +63,26 @@ builder.objectType(NotFound, {
   description: 'Also what a viewer gets for a thing that exists and is hidden from them.',
   interfaces: [ErrorRef],
 });
-builder.objectType(Forbidden, { name: 'Forbidden', interfaces: [ErrorRef] });
-builder.objectType(Conflict, { name: 'Conflict', interfaces: [ErrorRef] });
+builder.objectType(Forbidden, {
+  name: 'Forbidden',
+  interfaces: [ErrorRef],
+  fields: (t) => ({
+    until: t.expose('until', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When the refusal ends, if it ends by itself: a suspension, a ban, a mute.',
+    }),
+    reason: t.exposeString('reason', { nullable: true, description: 'The reason that a moderator gave.' }),
+  }),
+});
+builder.objectType(Conflict, {
+  name: 'Conflict',
+  interfaces: [ErrorRef],
+  fields: (t) => ({
+    fields: t.exposeStringList('fields', {
+      description:
+        'The input fields that are taken, e.g. ["username"]. Beside `InvalidInput.fields`, select it under an alias: `taken: fields`.',
+    }),
+  }),
+});
 builder.objectType(LastOwner, { name: 'LastOwner', interfaces: [ErrorRef] });

@@ -23,7 +23,8 @@ builder.queryFields((t) => ({
     complexity: ({ ids }) => ({ field: 1, multiplier: Math.max(1, ids.length) }),
     args: { ids: t.arg.idList({ required: true }) },
     resolve: (_, { ids }, context) => {
-      if (ids.length > maxNodes) throw new InvalidInput([{ path: ['ids'], message: `must be at most ${maxNodes}` }]);
+      if (ids.length > maxNodes)
+        throw new InvalidInput([{ path: ['ids'], code: 'TOO_MANY', message: `must be at most ${maxNodes}` }]);
       return loadNodes(
         context,
         ids.map((id, index) => readId(id, ['ids', String(index)])),
@@ -34,7 +35,7 @@ builder.queryFields((t) => ({
 
 function readId(id: string, path: string[]): { type: string; key: string } {
   const parsed = parseId(id);
-  if (parsed === null) throw new InvalidInput([{ path, message: 'is not an id' }]);
+  if (parsed === null) throw new InvalidInput([{ path, code: 'MALFORMED', message: 'is not an id' }]);
   return parsed;
 }
 

@@ -38,6 +38,7 @@ builder.subscriptionField('chatEvents', (t) =>
 function readCursor(after: string | null | undefined): Cursor | null {
   if (after == null) return null;
   const cursor = parseCursor(after);
-  if (cursor === null) throw new InvalidInput([{ path: ['after'], message: 'is not a cursor of this server' }]);
+  if (cursor === null)
+    throw new InvalidInput([{ path: ['after'], code: 'MALFORMED', message: 'is not a cursor of this server' }]);
   return cursor;
 }

@@ -62,8 +62,9 @@ function checkTexts(change: ChatChange): ChatChange {
 }
 
 function checkType({ type, name }: { type: ChatType; name: string | null }): void {
-  if (type === 'SINGLE') throw new InvalidInput([{ path: ['type'], message: 'nothing else becomes a single chat' }]);
+  if (type === 'SINGLE')
+    throw new InvalidInput([{ path: ['type'], code: 'NOT_ALLOWED', message: 'nothing else becomes a single chat' }]);
   if (type !== 'GROUP' && name === null) {
-    throw new InvalidInput([{ path: ['name'], message: 'a channel has a name' }]);
+    throw new InvalidInput([{ path: ['name'], code: 'REQUIRED', message: 'a channel has a name' }]);
   }
 }

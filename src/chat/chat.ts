@@ -114,20 +114,21 @@ function checkNewChat(
     input.description === null ? null : readText(input.description, ['description'], maxDescriptionLength, errors);
   const people = new Set([...input.memberIds, asker.userId]);
   if (input.memberIds.length > maxMembersPerCall) {
-    errors.push({ path: ['memberIds'], message: `must name at most ${maxMembersPerCall} people` });
+    errors.push({ path: ['memberIds'], code: 'TOO_MANY', message: `must name at most ${maxMembersPerCall} people` });
   }
   if (input.type === 'SINGLE') {
-    if (input.name !== null) errors.push({ path: ['name'], message: 'a single chat has no name' });
-    if (input.description !== null) errors.push({ path: ['description'], message: 'a single chat has no description' });
+    if (input.name !== null) errors.push({ path: ['name'], code: 'NOT_ALLOWED', message: 'a single chat has no name' });
+    if (input.description !== null)
+      errors.push({ path: ['description'], code: 'NOT_ALLOWED', message: 'a single chat has no description' });
     if (new Set(input.memberIds).size !== 1) {
-      errors.push({ path: ['memberIds'], message: 'a single chat has exactly one other person' });
+      errors.push({ path: ['memberIds'], code: 'NOT_ALLOWED', message: 'a single chat has exactly one other person' });
     }
   }
   if (input.type === 'GROUP' && people.size < 2) {
-    errors.push({ path: ['memberIds'], message: 'a group begins with two people or more' });
+    errors.push({ path: ['memberIds'], code: 'REQUIRED', message: 'a group begins with two people or more' });
   }
   if ((input.type === 'PRIVATE_CHANNEL' || input.type === 'PUBLIC_CHANNEL') && input.name === null) {
-    errors.push({ path: ['name'], message: 'a channel has a name' });
+    errors.push({ path: ['name'], code: 'REQUIRED', message: 'a channel has a name' });
   }
   if (errors.length > 0) throw new InvalidInput(errors);
   return { type: input.type, name, description };
@@ -144,8 +145,8 @@ export async function lockPeople(client: Queryable, userIds: readonly bigint[]):
 
 /** Throws InvalidInput that names, by their places in `field`, the people who are not among those known. */
 export function refuseUnknownPeople(userIds: readonly bigint[], known: ReadonlySet<bigint>, field: string): void {
-  const errors = userIds.flatMap((userId, index) =>
-    known.has(userId) ? [] : [{ path: [field, String(index)], message: 'there is no such person' }],
+  const errors = userIds.flatMap((userId, index): FieldError[] =>
+    known.has(userId) ? [] : [{ path: [field, String(index)], code: 'NOT_FOUND', message: 'there is no such person' }],
   );
   if (errors.length > 0) throw new InvalidInput(errors);
 }

@@ -23,7 +23,9 @@ export type Addition = { chatId: bigint; userIds: readonly bigint[]; history: Sh
  */
 export async function addMembers(db: Db, asker: Asker, { chatId, userIds, history }: Addition): Promise<Chat> {
   if (userIds.length > maxMembersPerCall) {
-    throw new InvalidInput([{ path: ['userIds'], message: `must name at most ${maxMembersPerCall} people` }]);
+    throw new InvalidInput([
+      { path: ['userIds'], code: 'TOO_MANY', message: `must name at most ${maxMembersPerCall} people` },
+    ]);
   }
   return inChat(db, { asker, chatId }, async (client, held) => {
     requireMay('addMembers', held);

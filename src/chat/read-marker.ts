@@ -87,5 +87,5 @@ function placeOf({ chatId, userId }: { chatId: bigint; userId: bigint }): string
 }
 
 function refusal(message: string): InvalidInput {
-  return new InvalidInput([{ path: ['seq'], message }]);
+  return new InvalidInput([{ path: ['seq'], code: 'NOT_ALLOWED', message }]);
 }

@@ -28,7 +28,7 @@ export function parseId(id: string): { type: string; key: string } | null {
 export function decodeId(type: NodeType, id: string, path: string[]): bigint {
   const parsed = parseId(id);
   if (parsed?.type !== type || parsed.key.includes('_')) {
-    throw new InvalidInput([{ path, message: `is not the id of a ${type}` }]);
+    throw new InvalidInput([{ path, code: 'MALFORMED', message: `is not the id of a ${type}` }]);
   }
   return BigInt(parsed.key);
 }

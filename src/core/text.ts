@@ -20,16 +20,17 @@ export function readText(value: string, path: string[], maxLength: number, error
 
 function read(text: string, path: string[], maxLength: number, refused: RegExp, errors: FieldError[]): string {
   const problem = problemWith(text, maxLength, refused);
-  if (problem !== null) errors.push({ path, message: problem });
+  if (problem !== null) errors.push({ path, ...problem });
   return text;
 }
 
-function problemWith(text: string, maxLength: number, refused: RegExp): string | null {
-  if (text === '') return 'must not be empty';
+function problemWith(text: string, maxLength: number, refused: RegExp): Omit<FieldError, 'path'> | null {
+  if (text === '') return { code: 'REQUIRED', message: 'must not be empty' };
   // A string of n UTF-16 units has at least n / 2 code points: don't spread a huge one to learn that it is huge.
-  if (text.length > maxLength * 2 || [...text].length > maxLength)
-    return `must be at most ${maxLength} characters long`;
-  if (!text.isWellFormed()) return 'must be well-formed Unicode';
-  if (refused.test(text)) return 'must not contain control characters';
+  if (text.length > maxLength * 2 || [...text].length > maxLength) {
+    return { code: 'TOO_LONG', message: `must be at most ${maxLength} characters long` };
+  }
+  if (!text.isWellFormed()) return { code: 'MALFORMED', message: 'must be well-formed Unicode' };
+  if (refused.test(text)) return { code: 'MALFORMED', message: 'must not contain control characters' };
   return null;
 }

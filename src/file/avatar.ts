@@ -60,7 +60,9 @@ async function requireFreePicture(client: Queryable, asker: Asker, fileId: bigin
   );
   const [file] = rows;
   if (file === undefined) {
-    throw new InvalidInput([{ path: ['fileId'], message: 'is no upload of yours that is still free' }]);
+    throw new InvalidInput([
+      { path: ['fileId'], code: 'NOT_FOUND', message: 'is no upload of yours that is still free' },
+    ]);
   }
-  if (!file.isPicture) throw new InvalidInput([{ path: ['fileId'], message: 'is no picture' }]);
+  if (!file.isPicture) throw new InvalidInput([{ path: ['fileId'], code: 'NOT_ALLOWED', message: 'is no picture' }]);
 }

@@ -173,5 +173,5 @@ async function completePartial(client: Queryable, partialId: string, [file]: Sha
     partialId,
     file?.id,
   ]);
-  if (rowCount !== 1) throw new Conflict('This upload has been completed already.');
+  if (rowCount !== 1) throw new Conflict('This upload has been completed already.', []);
 }

@@ -86,7 +86,7 @@ export async function keepFiles(
 }
 
 async function prepare(store: FileStore, { name, staged }: NewFile): Promise<PreparedFile> {
-  if (staged.size === 0) throw new InvalidInput([{ path: ['file'], message: 'is empty' }]);
+  if (staged.size === 0) throw new InvalidInput([{ path: ['file'], code: 'REQUIRED', message: 'is empty' }]);
   const contentType = await tellContentType(staged);
   const picture = isPictureType(contentType) ? await developPicture(store, staged) : null;
   const clean = picture?.staged ?? (await eraseTraces(store, contentType, staged));

@@ -22,7 +22,7 @@ export async function eraseTraces(store: FileStore, contentType: string, staged:
   } catch (error) {
     if (!(error instanceof BadBoxes)) throw error;
     if (filmTypes.has(contentType)) return staged;
-    throw new InvalidInput([{ path: ['file'], message: 'is a broken picture' }]);
+    throw new InvalidInput([{ path: ['file'], code: 'MALFORMED', message: 'is a broken picture' }]);
   }
 }
 

@@ -77,7 +77,7 @@ export class PartialUploadLeases {
       if (state === 'gone') throw new NotFound('There is no such upload.');
       void this.#held.get(id)?.();
       if (signal.aborted || Date.now() > deadline) {
-        throw new Conflict('Another request is writing to this upload: try again.');
+        throw new Conflict('Another request is writing to this upload: try again.', []);
       }
       await new Promise((resolve) => setTimeout(resolve, lookMs));
     }

@@ -95,7 +95,8 @@ export class PartialUploads {
   /** Says how large it is going to be. TooLarge for more than is reserved; InvalidInput for less than has come. */
   async declareSize({ id, reservedBytes }: PartialUpload, size: number): Promise<void> {
     if (size > reservedBytes) throw overLimit(reservedBytes);
-    if (size < 1) throw new InvalidInput([{ path: ['Upload-Length'], message: 'must be 1 or more' }]);
+    if (size < 1)
+      throw new InvalidInput([{ path: ['Upload-Length'], code: 'TOO_SHORT', message: 'must be 1 or more' }]);
     await this.#db.pool.query(
       'update partial_uploads set size = $2, reserved_bytes = $2 where id = $1 and size is null',
       [id, size],
@@ -124,7 +125,8 @@ export class PartialUploads {
 
   /** Gives one up: its bytes go, and what was reserved for them. InvalidInput for one that is a file already. */
   async end({ id, fileId }: PartialUpload): Promise<void> {
-    if (fileId !== null) throw new InvalidInput([{ path: ['id'], message: 'is complete: it is a file now' }]);
+    if (fileId !== null)
+      throw new InvalidInput([{ path: ['id'], code: 'NOT_ALLOWED', message: 'is complete: it is a file now' }]);
     await this.#remove(id);
   }
 
@@ -212,9 +214,12 @@ export function partialChore(partials: PartialUploads): Chore {
 }
 
 function checkNew({ size, metadata }: NewPartial): void {
-  if (size !== null && size < 1) throw new InvalidInput([{ path: ['Upload-Length'], message: 'must be 1 or more' }]);
+  if (size !== null && size < 1)
+    throw new InvalidInput([{ path: ['Upload-Length'], code: 'TOO_SHORT', message: 'must be 1 or more' }]);
   if (metadata !== null && metadata.length > maxMetadataBytes) {
-    throw new InvalidInput([{ path: ['Upload-Metadata'], message: `must have at most ${maxMetadataBytes} bytes` }]);
+    throw new InvalidInput([
+      { path: ['Upload-Metadata'], code: 'TOO_LONG', message: `must have at most ${maxMetadataBytes} bytes` },
+    ]);
   }
 }
 

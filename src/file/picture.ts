@@ -124,6 +124,9 @@ async function* singly(bytes: Buffer) {
 function explain(error: unknown): unknown {
   if (!(error instanceof Error) || 'code' in error || error.constructor !== Error) return error;
   const isTooLarge = /pixel limit|timeout/i.test(error.message);
-  const message = isTooLarge ? `must have at most ${maxPixels} pixels` : 'is a broken picture';
-  return new InvalidInput([{ path: ['file'], message }]);
+  return new InvalidInput([
+    isTooLarge
+      ? { path: ['file'], code: 'TOO_LONG', message: `must have at most ${maxPixels} pixels` }
+      : { path: ['file'], code: 'MALFORMED', message: 'is a broken picture' },
+  ]);
 }

@@ -1,5 +1,5 @@
 import type { Queryable } from '../postgres/client.ts';
-import { InvalidInput } from '../errors.ts';
+import { InvalidInput, type FieldError } from '../errors.ts';
 
 /** Files on their way to a message of their uploader's. */
 type Sending = { senderId: bigint; fileIds: readonly bigint[] };
@@ -30,10 +30,16 @@ export class Attachments {
 
   /** Takes a message's files, all or none: then says which are none of its sender's that could be taken. */
   take({ senderId, fileIds }: Sending): InvalidInput | null {
-    const problems = fileIds.flatMap((fileId, index) =>
+    const problems = fileIds.flatMap((fileId, index): FieldError[] =>
       this.#uploaderOf.get(fileId) === senderId
         ? []
-        : [{ path: ['fileIds', String(index)], message: 'is no upload of yours that is still free' }],
+        : [
+            {
+              path: ['fileIds', String(index)],
+              code: 'NOT_FOUND',
+              message: 'is no upload of yours that is still free',
+            },
+          ],
     );
     if (problems.length > 0) return new InvalidInput(problems);
     for (const fileId of fileIds) this.#uploaderOf.delete(fileId);

@@ -90,7 +90,9 @@ function refuse(input: MessageWrite, standing: Standing | undefined, replyToSeq:
   if (standing === undefined || standing.visibleFrom === null) return new NotFound('There is no such chat.');
   const refusal = refuseWriting(standing);
   if (refusal !== null || input.replyToId === null || replyToSeq != null) return refusal;
-  return new InvalidInput([{ path: ['replyToId'], message: 'there is no such message in this chat' }]);
+  return new InvalidInput([
+    { path: ['replyToId'], code: 'NOT_FOUND', message: 'there is no such message in this chat' },
+  ]);
 }
 
 /** The seq of each message that is replied to; null where there is none that the sender sees in that chat. */
@@ -162,7 +164,9 @@ async function insert(client: Queryable, messages: Placed[]): Promise<Map<string
 /** The same again is the first message; under the same name something else is a Conflict. */
 function repeat(first: Message, input: MessageWrite): Outcome<Message> {
   if (first.requestHash !== null && hashRequest(input).equals(first.requestHash)) return { value: first };
-  return { error: new Conflict('This clientMessageId has named another message of yours already.') };
+  return {
+    error: new Conflict('This clientMessageId has named another message of yours already.', ['clientMessageId']),
+  };
 }
 
 /** What was asked for first, so that a repetition can be told from a misuse even after the message was edited. */

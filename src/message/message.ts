@@ -59,7 +59,9 @@ function checkNewMessage(input: NewMessage): NewMessage {
 }
 
 function checkFileIds(fileIds: readonly bigint[], errors: FieldError[]): void {
-  if (fileIds.length > maxFiles) errors.push({ path: ['fileIds'], message: `must be at most ${maxFiles}` });
+  if (fileIds.length > maxFiles)
+    errors.push({ path: ['fileIds'], code: 'TOO_MANY', message: `must be at most ${maxFiles}` });
   const repeated = fileIds.findIndex((fileId, index) => fileIds.indexOf(fileId) < index);
-  if (repeated !== -1) errors.push({ path: ['fileIds', String(repeated)], message: 'is there already' });
+  if (repeated !== -1)
+    errors.push({ path: ['fileIds', String(repeated)], code: 'DUPLICATE', message: 'is there already' });
 }

@@ -79,7 +79,11 @@ function follow(pins: Pins, { verb, message }: Target<Pin>): Outcome<Message> {
   pins.set(message.chatId, seqs);
   if (!verb.isPinned) seqs.delete(message.seq);
   else if (!seqs.has(message.seq) && seqs.size >= maxPins) {
-    return { error: new InvalidInput([{ path: ['messageId'], message: `${maxPins} are pinned here already` }]) };
+    return {
+      error: new InvalidInput([
+        { path: ['messageId'], code: 'TOO_MANY', message: `${maxPins} are pinned here already` },
+      ]),
+    };
   } else seqs.add(message.seq);
   return { value: message };
 }

@@ -30,7 +30,8 @@ export async function addReaction(
   input: { messageId: bigint; emoji: string },
 ): Promise<Message> {
   const emoji = readEmoji(input.emoji);
-  if (emoji === null) throw new InvalidInput([{ path: ['emoji'], message: 'must be exactly one emoji' }]);
+  if (emoji === null)
+    throw new InvalidInput([{ path: ['emoji'], code: 'MALFORMED', message: 'must be exactly one emoji' }]);
   const { id, chatId } = await requireVisibleMessage(db, asker, input.messageId);
   return submitVerb(writes, reactionWrites, { chatId, messageId: id, userId: asker.userId, emoji, isAdded: true });
 }
@@ -115,7 +116,9 @@ function follow({ counts, now }: State, target: Target<Reaction>): Outcome<Messa
   if (verb.isAdded && !isThere) {
     if (count === 0 && ofMessage.size >= maxEmoji) {
       return {
-        error: new InvalidInput([{ path: ['emoji'], message: `there are ${maxEmoji} different ones already` }]),
+        error: new InvalidInput([
+          { path: ['emoji'], code: 'TOO_MANY', message: `there are ${maxEmoji} different ones already` },
+        ]),
       };
     }
     ofMessage.set(verb.emoji, count + 1);

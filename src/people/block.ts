@@ -23,7 +23,7 @@ export const isBlockedIn = (chat: string, person: string) => `case when ${chat}.
  */
 export async function blockUser(db: Db, asker: Asker, userId: bigint): Promise<User> {
   if (userId === asker.userId) {
-    throw new InvalidInput([{ path: ['userId'], message: 'is you: nobody blocks themselves' }]);
+    throw new InvalidInput([{ path: ['userId'], code: 'NOT_ALLOWED', message: 'is you: nobody blocks themselves' }]);
   }
   const inserting = db.pool.query(
     `insert into blocks (blocker_id, blocked_id)

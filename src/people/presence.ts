@@ -55,7 +55,9 @@ export async function setPresence(
 ): Promise<Presence> {
   const { userId, sessionId } = asker;
   if (status === 'OFFLINE') {
-    throw new InvalidInput([{ path: ['status'], message: 'is what one is without a stream: close it' }]);
+    throw new InvalidInput([
+      { path: ['status'], code: 'NOT_ALLOWED', message: 'is what one is without a stream: close it' },
+    ]);
   }
   presenceChanges.take(String(sessionId));
   await inTransaction(db, async (client) => {

@@ -35,7 +35,7 @@ function readCursor(cursor: string, list: string): NameKey {
   const key = { name, id: BigInt(digits) };
   // One place has one cursor: what does not come out as it went in was not made here.
   if (listName !== list || key.id > maxBigint || encodeNameCursor(list, key) !== cursor) {
-    throw new InvalidInput([{ path: ['after'], message: 'is not a cursor of this list' }]);
+    throw new InvalidInput([{ path: ['after'], code: 'MALFORMED', message: 'is not a cursor of this list' }]);
   }
   return key;
 }

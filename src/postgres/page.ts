@@ -50,7 +50,7 @@ export type Page<Row> = { rows: Row[]; hasNextPage: boolean; hasPreviousPage: bo
 export function readPage(args: ConnectionArgs, list: List): PageRequest {
   const { first, last } = args;
   if (first != null && last != null) {
-    throw new InvalidInput([{ path: ['last'], message: 'give `first` or `last`, not both' }]);
+    throw new InvalidInput([{ path: ['last'], code: 'NOT_ALLOWED', message: 'give `first` or `last`, not both' }]);
   }
   return {
     limit: last == null ? readSize(first, 'first') : readSize(last, 'last'),
@@ -90,7 +90,7 @@ export function encodeCursor(list: List, key: readonly (bigint | number)[]): str
 export function readSize(size: number | null | undefined, name: string, byDefault = defaultPageSize): number {
   if (size == null) return byDefault;
   if (size < 0 || size > maxPageSize) {
-    throw new InvalidInput([{ path: [name], message: `must be from 0 to ${maxPageSize}` }]);
+    throw new InvalidInput([{ path: [name], code: 'NOT_ALLOWED', message: `must be from 0 to ${maxPageSize}` }]);
   }
   return size;
 }
@@ -102,7 +102,7 @@ function readKey(cursor: string | null | undefined, list: List, name: string): b
   const key = digits?.[2]?.split(',').map(BigInt) ?? [];
   const isOfList = digits?.[1] === list.name && key.length === list.maxKey.length;
   if (!isOfList || list.maxKey.some((max, index) => (key[index] ?? max + 1n) > max)) {
-    throw new InvalidInput([{ path: [name], message: 'is not a cursor of this list' }]);
+    throw new InvalidInput([{ path: [name], code: 'MALFORMED', message: 'is not a cursor of this list' }]);
   }
   return key;
 }

@@ -40,7 +40,9 @@ export async function searchMessages(
   { text, filter, page }: { text: string; filter: SearchFilter; page: PageRequest },
 ): Promise<Page<FoundMessage>> {
   if (text.length > maxSearchLength * 2 || [...text].length > maxSearchLength) {
-    throw new InvalidInput([{ path: ['query'], message: `must be at most ${maxSearchLength} characters long` }]);
+    throw new InvalidInput([
+      { path: ['query'], code: 'TOO_LONG', message: `must be at most ${maxSearchLength} characters long` },
+    ]);
   }
   const search = readSearch(text.toWellFormed().replaceAll('\0', ' ').trim());
   const chats = filter.chatId === null ? await listChatsToSearch(db, asker) : [filter.chatId];
