@@ -1,7 +1,6 @@
+import { setImmediate } from 'node:timers/promises';
+import type { Span } from './byte-edit.ts';
 import type { ByteWindow } from './store/byte-window.ts';
-
-/** Where something stands in a file: from `start` up to, but without, `end`. */
-export type Span = { start: number; end: number };
 
 /** What is to be made of a file in place: spans that become zeros, and boxes whose type becomes `free`. */
 export type Erasure = { blank: Span[]; free: number[] };
@@ -9,10 +8,16 @@ export type Erasure = { blank: Span[]; free: number[] };
 /** The file is not what it seems to be. */
 export class BadBoxes extends Error {}
 
-/** Enough for what cameras write, and little enough to look through. */
+/** More than cameras and recorders write: a film in fragments has two boxes for each. */
 const maxBoxes = 20_000;
-const maxBlanks = 1_000;
-const maxTableBytes = 4 * 1024 * 1024;
+/** Boxes within boxes, of those that are looked into: `meta`, or tracks of a film. */
+const maxDepth = 4;
+const maxTraces = 1_000;
+const maxTableBytes = 256 * 1024;
+/** Of all tables together: an item is 6 bytes at least, an extent may have none. */
+const maxTableSteps = 20_000;
+/** So many boxes are looked at before others have their turn, where all of them are in memory. */
+const boxesPerTurn = 1_000;
 
 type Box = Span & { type: string; body: number };
 
@@ -23,8 +28,7 @@ type Box = Span & { type: string; body: number };
  */
 export async function findTraces(file: BoxFile): Promise<Erasure> {
   const erasure: Erasure = { blank: [], free: [] };
-  await visit(file, { start: 0, end: file.size }, erasure);
-  if (erasure.blank.length > maxBlanks) throw new BadBoxes('There is too much in it.');
+  await visit(file, { start: 0, end: file.size, depth: 0 }, erasure);
   return erasure;
 }
 
@@ -33,6 +37,7 @@ export class BoxFile {
   readonly size: number;
   readonly #bytes: ByteWindow;
   #count = 0;
+  #stepsLeft = maxTableSteps;
 
   constructor(bytes: ByteWindow) {
     this.#bytes = bytes;
@@ -50,6 +55,7 @@ export class BoxFile {
 
   async #boxAt(start: number, limit: number): Promise<Box> {
     if ((this.#count += 1) > maxBoxes) throw new BadBoxes('It has too many boxes.');
+    if (this.#count % boxesPerTurn === 0) await setImmediate();
     const head = Buffer.from(await this.#bytes.look(start, 16));
     if (head.length < 8) throw new BadBoxes('A box breaks off.');
     const size = head.readUInt32BE(0);
@@ -60,6 +66,11 @@ export class BoxFile {
     const end = start + length;
     if (end < body || end > limit) throw new BadBoxes('A box is larger than what holds it.');
     return { start, end, body, type: head.toString('latin1', 4, 8) };
+  }
+
+  /** Counts entries of tables before they are looked at. Throws BadBoxes where there are too many in all. */
+  countSteps(count: number): void {
+    if ((this.#stepsLeft -= count) < 0) throw new BadBoxes('Its tables have too many entries.');
   }
 
   /** What is in a box that has no business to be large. */
@@ -96,17 +107,24 @@ class Table {
 
   text(width: number): string {
     const from = this.#at;
-    this.take(0);
+    this.require(1, width);
     this.#at += width;
     return this.#bytes.toString('latin1', from, this.#at);
+  }
+
+  /** Throws BadBoxes unless so many entries of that width still follow. */
+  require(count: number, width: number): void {
+    if (count * width > this.#bytes.length - this.#at) throw new BadBoxes('A table breaks off.');
   }
 }
 
 /** Of the file itself, of a film, of its tracks. */
-async function visit(file: BoxFile, span: Span, erasure: Erasure): Promise<void> {
+async function visit(file: BoxFile, { depth, ...span }: Span & { depth: number }, erasure: Erasure): Promise<void> {
+  if (depth > maxDepth) throw new BadBoxes('Its boxes are nested too deep.');
   for await (const box of file.boxesIn(span)) {
-    if (box.type === 'moov' || box.type === 'trak') await visit(file, { start: box.body, end: box.end }, erasure);
-    else if (box.type === 'meta' && span.start === 0) await visitItems(file, box, erasure);
+    const inside = { start: box.body, end: box.end, depth: depth + 1 };
+    if (box.type === 'moov' || box.type === 'trak') await visit(file, inside, erasure);
+    else if (box.type === 'meta' && depth === 0) await visitItems(file, box, erasure);
     else if (traceTypes.has(box.type)) free(box, erasure);
   }
 }
@@ -114,10 +132,18 @@ async function visit(file: BoxFile, span: Span, erasure: Erasure): Promise<void>
 /** Users' data, XMP and the like, what films say of themselves, and what editors have left unused. */
 const traceTypes = new Set(['udta', 'uuid', 'meta', 'ilst', 'free', 'skip']);
 
-function free({ start, body, end, type }: Box, { blank, free: freed }: Erasure): void {
+function free({ start, body, end, type }: Box, erasure: Erasure): void {
   if (type === 'free' && body === end) return;
-  freed.push(start + 4);
-  blank.push({ start: body, end });
+  if (type !== 'free') rename(start + 4, erasure);
+  blank({ start: body, end }, erasure);
+}
+
+function rename(position: number, { free: renamed }: Erasure): void {
+  if (renamed.push(position) > maxBoxes) throw new BadBoxes('There is too much in it.');
+}
+
+function blank(span: Span, { blank: blanks }: Erasure): void {
+  if (blanks.push(span) > maxBoxes) throw new BadBoxes('There is too much in it.');
 }
 
 /** The items of a picture, each somewhere in the file. */
@@ -133,52 +159,83 @@ async function visitItems(file: BoxFile, meta: Box, erasure: Erasure): Promise<v
   const traces = await readTraceItems(file, infos);
   if (traces.size === 0) return;
   if (places === undefined) throw new BadBoxes('Its items are nowhere.');
-  const spans = readPlaces(await file.read(places), traces, boxes.get('idat'));
-  for (const span of spans) {
-    if (span.start >= span.end || span.end > file.size) throw new BadBoxes('An item is not in the file.');
-    erasure.blank.push(span);
-  }
+  const spans = readPlaces(await file.read(places), { file, ids: new Set(traces.keys()), idat: boxes.get('idat') });
+  for (const span of spans) blank(span, erasure);
+  // Of another type, nothing looks for notes in what is now zeros.
+  for (const typeAt of traces.values()) if (typeAt !== null) rename(typeAt, erasure);
 }
 
-/** The ids of items that are no pictures: EXIF, XMP (`mime`), and what only a URI tells of. */
-async function readTraceItems(file: BoxFile, infos: Box): Promise<Set<number>> {
-  const version = (await file.read({ ...infos, end: infos.body + 1 })).take(1);
-  const traces = new Set<number>();
+/** A file may be so long that its numbers are no longer exact: then it isn't ours. */
+function within(span: Span, limit: Span): Span {
+  const isThere = span.start >= limit.start && span.start < span.end && span.end <= limit.end;
+  if (!isThere) throw new BadBoxes('An item is not in the file.');
+  return span;
+}
+
+/**
+ * The ids of items that are no pictures: EXIF, XMP (`mime`), and what only a URI tells of; with where in the file their type
+ * stands, or null where there is none.
+ */
+async function readTraceItems(file: BoxFile, infos: Box): Promise<Map<number, number | null>> {
+  const version = (await file.read({ ...infos, end: Math.min(infos.end, infos.body + 1) })).take(1);
+  const traces = new Map<number, number | null>();
   for await (const box of file.boxesIn({ start: infos.body + 4 + (version === 0 ? 2 : 4), end: infos.end })) {
     const info = await file.read({ ...box, end: Math.min(box.end, box.body + 32) });
     const infoVersion = info.take(1);
     info.take(3);
-    const id = info.take(infoVersion >= 3 ? 4 : 2);
+    const idWidth = infoVersion >= 3 ? 4 : 2;
+    const id = info.take(idWidth);
     info.take(2);
     // Older ones have no type, only a media type: they are no pictures either.
-    const type = infoVersion >= 2 ? info.text(4) : 'mime';
-    if (['Exif', 'mime', 'uri '].includes(type)) traces.add(id);
+    const isTyped = infoVersion >= 2;
+    const type = isTyped ? info.text(4) : 'mime';
+    if (!['Exif', 'mime', 'uri '].includes(type)) continue;
+    traces.set(id, isTyped ? box.body + 6 + idWidth : null);
+    if (traces.size > maxTraces) throw new BadBoxes('There is too much in it.');
   }
   return traces;
 }
 
-/** Where these items stand, in all their pieces. */
-function readPlaces(table: Table, ids: ReadonlySet<number>, idat: Box | undefined): Span[] {
+type Places = { file: BoxFile; ids: ReadonlySet<number>; idat: Box | undefined };
+
+/**
+ * Where these items stand, in all their pieces. How much there is to read is checked before it is read: an extent whose
+ * numbers are 0 bytes wide costs nothing to claim.
+ */
+function readPlaces(table: Table, { file, ids, idat }: Places): Span[] {
   const version = table.take(1);
   table.take(3);
   const sizes = [table.take(1), table.take(1)].flatMap((pair) => [pair >> 4, pair & 15]);
   const [offsetWidth = 0, lengthWidth = 0, baseWidth = 0, indexWidth = 0] = sizes;
   if (sizes.some((width) => ![0, 4, 8].includes(width))) throw new BadBoxes('Its places have no such width.');
+  const extentWidth = (version > 0 ? indexWidth : 0) + offsetWidth + lengthWidth;
+  const itemWidth = (version < 2 ? 2 : 4) + (version > 0 ? 2 : 0) + 4 + baseWidth;
+  const items = table.take(version < 2 ? 2 : 4);
+  table.require(items, itemWidth);
+  file.countSteps(items);
   const spans: Span[] = [];
-  for (let left = table.take(version < 2 ? 2 : 4); left > 0; left -= 1) {
+  for (let left = items; left > 0; left -= 1) {
     const id = table.take(version < 2 ? 2 : 4);
     const method = version === 0 ? 0 : table.take(2) & 15;
     const isElsewhere = table.take(2) !== 0;
     const base = table.take(baseWidth);
-    for (let extents = table.take(2); extents > 0; extents -= 1) {
+    const extents = table.take(2);
+    table.require(extents, extentWidth);
+    file.countSteps(extents);
+    for (let count = 0; count < extents; count += 1) {
       if (version > 0) table.take(indexWidth);
       const offset = base + table.take(offsetWidth);
       const length = table.take(lengthWidth);
       if (!ids.has(id) || isElsewhere) continue;
       if (method > 1 || (method === 1 && idat === undefined)) throw new BadBoxes('An item is made of others.');
-      const start = offset + (method === 1 ? (idat?.body ?? 0) : 0);
-      spans.push({ start, end: start + length });
+      const limit = method === 1 && idat !== undefined ? { start: idat.body, end: idat.end } : wholeOf(file);
+      const start = offset + limit.start;
+      spans.push(within({ start, end: start + length }, limit));
     }
   }
   return spans;
+}
+
+function wholeOf({ size }: BoxFile): Span {
+  return { start: 0, end: size };
 }

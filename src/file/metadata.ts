@@ -1,7 +1,7 @@
-import { createReadStream } from 'node:fs';
 import { InvalidInput } from '../errors.ts';
 import { ByteWindow } from './store/byte-window.ts';
 import type { FileStore, StagedBytes } from './store/store.ts';
+import { blankOut, edited, joinEdits, type Edit } from './byte-edit.ts';
 import { BadBoxes, BoxFile, findTraces, type Erasure } from './iso-bmff.ts';
 
 /** Pictures that nothing here can decode (there is no free decoder for HEVC), and films. */
@@ -18,7 +18,7 @@ export async function eraseTraces(store: FileStore, contentType: string, staged:
   try {
     const erasure = await look(staged);
     const isClean = erasure.blank.length === 0 && erasure.free.length === 0;
-    return isClean ? staged : await store.stage(erased(staged.content, erasure));
+    return isClean ? staged : await store.stage(edited(staged.content, editsOf(erasure)));
   } catch (error) {
     if (!(error instanceof BadBoxes)) throw error;
     if (filmTypes.has(contentType)) return staged;
@@ -31,30 +31,7 @@ async function look({ content }: StagedBytes): Promise<Erasure> {
   return await findTraces(new BoxFile(bytes));
 }
 
-async function* erased(content: StagedBytes['content'], { blank, free }: Erasure): AsyncGenerator<Buffer> {
-  let position = 0;
-  for await (const chunk of chunksOf(content)) {
-    for (const { start, end } of blank) {
-      if (start < position + chunk.length && end > position) {
-        chunk.fill(0, Math.max(0, start - position), Math.min(chunk.length, end - position));
-      }
-    }
-    for (const start of free) overlay(chunk, start - position);
-    position += chunk.length;
-    yield chunk;
-  }
-}
-
-/** For the reader to change. */
-function chunksOf(content: StagedBytes['content']): Iterable<Buffer> | AsyncIterable<Buffer> {
-  return typeof content === 'string'
-    ? createReadStream(content, { highWaterMark: 256 * 1024 })
-    : [Buffer.from(content)];
-}
-
-/** Writes `free` there, or as much of it as falls into the chunk. */
-function overlay(chunk: Buffer, at: number): void {
-  for (const [index, character] of Buffer.from('free').entries()) {
-    if (at + index >= 0 && at + index < chunk.length) chunk[at + index] = character;
-  }
+function editsOf({ blank, free }: Erasure): Edit[] {
+  const renamed = free.map((start) => ({ start, end: start + 4, bytes: Buffer.from('free') }));
+  return joinEdits(blankOut(blank), renamed);
 }

@@ -1,0 +1,68 @@
+import { createReadStream } from 'node:fs';
+import type { StagedBytes } from './store/store.ts';
+
+/** A part of a file: from `start` up to, but without, `end`. */
+export type Span = { start: number; end: number };
+
+/** A part of a file, and what replaces it: nothing, other bytes, or (null) as many zeros. */
+export type Edit = Span & { bytes: Uint8Array | null };
+
+/** Zeros in place of these spans. Spans that overlap become one, so that no byte is written twice. */
+export function blankOut(spans: readonly Span[]): Edit[] {
+  const merged: Edit[] = [];
+  for (const { start, end } of spans.toSorted((one, other) => one.start - other.start)) {
+    const last = merged.at(-1);
+    if (last !== undefined && start <= last.end) last.end = Math.max(last.end, end);
+    else merged.push({ start, end, bytes: null });
+  }
+  return merged;
+}
+
+/** Edits of both lists in their order; of the second those alone that don't touch one of the first. */
+export function joinEdits(first: readonly Edit[], second: readonly Edit[]): Edit[] {
+  const edits: Edit[] = [];
+  const isFirst = new Set(first);
+  for (const edit of [...first, ...second].toSorted((one, other) => one.start - other.start)) {
+    const last = edits.at(-1);
+    const overlaps = last !== undefined && edit.start < last.end;
+    if (!overlaps) edits.push(edit);
+    else if (isFirst.has(edit)) edits.splice(-1, 1, edit);
+  }
+  return edits;
+}
+
+/**
+ * The bytes with these edits, which are in order and don't overlap. It takes time linear in the file and the edits, and
+ * holds one chunk of the file at a time.
+ */
+export async function* edited(content: StagedBytes['content'], edits: readonly Edit[]): AsyncGenerator<Buffer> {
+  let position = 0;
+  let next = 0;
+  for await (const chunk of chunksOf(content)) {
+    const end = position + chunk.length;
+    const pieces: Uint8Array[] = [];
+    let at = position;
+    for (; ; next += 1) {
+      const edit = edits[next];
+      if (edit === undefined || edit.start >= end) break;
+      if (edit.start >= position) {
+        pieces.push(chunk.subarray(at - position, edit.start - position), edit.bytes ?? new Uint8Array());
+        at = edit.start;
+      }
+      const until = Math.min(edit.end, end);
+      if (edit.bytes === null) pieces.push(Buffer.alloc(until - at));
+      at = until;
+      if (edit.end > end) break;
+    }
+    yield pieces.length === 0 ? chunk : Buffer.concat([...pieces, chunk.subarray(at - position)]);
+    position = end;
+  }
+  const rest = edits.slice(next).filter(({ start }) => start >= position);
+  if (rest.length > 0) yield Buffer.concat(rest.map(({ bytes }) => bytes ?? new Uint8Array()));
+}
+
+function chunksOf(content: StagedBytes['content']): Iterable<Buffer> | AsyncIterable<Buffer> {
+  return typeof content === 'string'
+    ? createReadStream(content, { highWaterMark: 256 * 1024 })
+    : [Buffer.from(content)];
+}
