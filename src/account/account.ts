@@ -4,7 +4,7 @@ import { findCredentials, lockCredentials, verifyGuess } from './credentials.ts'
 import { LiveSessions } from './live-session.ts';
 import { checkGivenPassword, checkNewPassword, PasswordHasher, type Argon2Cost } from './password.ts';
 import { RateLimit } from '../core/rate-limit.ts';
-import { generateRefreshToken, hashRefreshToken } from './refresh-token.ts';
+import { createSecret } from '../core/secret.ts';
 import { handOver, openSession, type OpenedSession, type Sessions, type SignedIn } from './session.ts';
 import { maxNameLength, readLine } from '../core/text.ts';
 import { AccessTokens } from './token.ts';
@@ -164,13 +164,13 @@ async function keepOnlySession(client: Queryable, { userId, sessionId }: Asker):
   // Locks it, so that a refresh on its way comes after: then its token is gone.
   const kept = await client.query('update sessions set last_used_at = clock_timestamp() where id = $1', [sessionId]);
   if (kept.rowCount === 0) throw new Unauthenticated('The session has ended: sign in again.');
-  const refreshToken = generateRefreshToken();
+  const refreshToken = createSecret('refreshToken');
   await client.query('delete from refresh_tokens where session_id = $1', [sessionId]);
   await client.query('insert into refresh_tokens (session_id, token_hash) values ($1, $2)', [
     sessionId,
-    hashRefreshToken(refreshToken),
+    refreshToken.hash,
   ]);
-  return { userId, sessionId, refreshToken, endedIds: ended.rows.map(({ id }) => id) };
+  return { userId, sessionId, refreshToken: refreshToken.secret, endedIds: ended.rows.map(({ id }) => id) };
 }
 
 function readSignUp(input: SignUp): { username: string; email: string; displayName: string | null } {

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createSecret } from '../core/secret.ts';
 import type { Queryable } from '../postgres/client.ts';
 import { sessionLifetime } from './live-session.ts';
 
@@ -9,21 +9,6 @@ const reuseGrace = '20 seconds';
 export type RefreshVerdict =
   | { kind: 'unknown' }
   | { kind: 'good' | 'stolen' | 'outlived'; userId: bigint; sessionId: bigint };
-
-/** A new refresh token: 256 random bits, as base64url. Only its hash is stored. */
-export function generateRefreshToken(): string {
-  return randomBytes(32).toString('base64url');
-}
-
-/** What is stored of a refresh token. It is random, so a plain hash will do. */
-export function hashRefreshToken(token: string): Buffer {
-  return createHash('sha256').update(token).digest();
-}
-
-/** Whether this could be a refresh token at all. */
-export function isRefreshToken(text: string): boolean {
-  return /^[A-Za-z0-9_-]{43}$/.test(text);
-}
 
 /** Judges the token inside a transaction. Its session stays locked until the end, so of two at once one comes first. */
 export async function judgeRefreshToken(client: Queryable, tokenHash: Buffer): Promise<RefreshVerdict> {
@@ -49,7 +34,7 @@ export async function judgeRefreshToken(client: Queryable, tokenHash: Buffer): P
 
 /** Uses the token up and gives the next one; the session was active just now. */
 export async function rotateRefreshToken(client: Queryable, sessionId: bigint, tokenHash: Buffer): Promise<string> {
-  const next = generateRefreshToken();
+  const next = createSecret('refreshToken');
   await client.query(
     // The time of the first use stays: who repeats a token does not make its grace longer.
     `with used as (
@@ -58,7 +43,7 @@ export async function rotateRefreshToken(client: Queryable, sessionId: bigint, t
       update sessions set last_used_at = clock_timestamp() where id = $1
     )
     insert into refresh_tokens (session_id, token_hash) values ($1, $3)`,
-    [sessionId, tokenHash, hashRefreshToken(next)],
+    [sessionId, tokenHash, next.hash],
   );
-  return next;
+  return next.secret;
 }

@@ -3,13 +3,8 @@ import type { Session } from '../postgres/generated/prisma/client.ts';
 import { InvalidCredentials, NotFound } from '../errors.ts';
 import { sessionLifetime, type LiveSessions } from './live-session.ts';
 import type { RateLimit } from '../core/rate-limit.ts';
-import {
-  generateRefreshToken,
-  hashRefreshToken,
-  isRefreshToken,
-  judgeRefreshToken,
-  rotateRefreshToken,
-} from './refresh-token.ts';
+import { createSecret, hashSecret } from '../core/secret.ts';
+import { judgeRefreshToken, rotateRefreshToken } from './refresh-token.ts';
 import type { AccessTokens } from './token.ts';
 import type { Asker } from '../core/asker.ts';
 
@@ -40,18 +35,23 @@ export async function openSession(
     returning id`,
     [person.userId, maxSessionsPerPerson - 1],
   );
-  const refreshToken = generateRefreshToken();
+  const refreshToken = createSecret('refreshToken');
   const opened = await client.query<{ session_id: bigint }>(
     `with opened as (
       insert into sessions (user_id, user_agent) values ($1, $2) returning id
     )
     insert into refresh_tokens (session_id, token_hash) select id, $3 from opened
     returning session_id`,
-    [person.userId, readUserAgent(person.userAgent), hashRefreshToken(refreshToken)],
+    [person.userId, readUserAgent(person.userAgent), refreshToken.hash],
   );
   const sessionId = opened.rows[0]?.session_id;
   if (sessionId === undefined) throw new Error('the session that was inserted did not come back');
-  return { userId: person.userId, sessionId, refreshToken, endedIds: ended.rows.map(({ id }) => id) };
+  return {
+    userId: person.userId,
+    sessionId,
+    refreshToken: refreshToken.secret,
+    endedIds: ended.rows.map(({ id }) => id),
+  };
 }
 
 /** After the commit: the ended sessions are over on this node at once, and the device gets its tokens. */
@@ -67,8 +67,8 @@ export async function handOver({ tokens, sessions }: Sessions, opened: OpenedSes
  * Throws InvalidCredentials for a token that is not good, RateLimited for a session that refreshes all the time.
  */
 export async function refreshSession(sessions: Sessions, refreshToken: string): Promise<SignedIn> {
-  if (!isRefreshToken(refreshToken)) throw notGood();
-  const tokenHash = hashRefreshToken(refreshToken);
+  const tokenHash = hashSecret('refreshToken', refreshToken);
+  if (tokenHash === null) throw notGood();
   const outcome = await inTransaction(sessions.db, async (client) => {
     const verdict = await judgeRefreshToken(client, tokenHash);
     if (verdict.kind === 'stolen' || verdict.kind === 'outlived') {

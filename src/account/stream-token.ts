@@ -1,12 +1,11 @@
-import { errors, jwtVerify, SignJWT } from 'jose';
+import { errors, SignJWT } from 'jose';
 import { Unauthenticated } from '../errors.ts';
 import type { Accounts } from './account.ts';
+import { jwtIssuer, verifyJwt } from './jwt.ts';
 import type { Asker } from '../core/asker.ts';
 
 /** Not an access token's: neither is good in the other's place. */
 const audience = 'parley/stream';
-const issuer = 'parley';
-const maxTokenLength = 2_048;
 const never = new Date(8.64e15);
 
 /**
@@ -16,7 +15,7 @@ const never = new Date(8.64e15);
 export async function issueStreamToken({ keys }: Accounts, asker: Asker): Promise<string> {
   return new SignJWT({ sid: String(asker.sessionId) })
     .setProtectedHeader({ alg: 'EdDSA', kid: keys.signing.kid, typ: 'JWT' })
-    .setIssuer(issuer)
+    .setIssuer(jwtIssuer)
     .setAudience(audience)
     .setSubject(String(asker.userId))
     .setIssuedAt()
@@ -32,17 +31,8 @@ export async function authenticateStream(accounts: Accounts, token: string): Pro
 
 async function verify({ keys }: Accounts, token: string): Promise<Asker> {
   const bad = () => new Unauthenticated('The stream token is not good: ask for another with `streamToken`.');
-  if (token.length > maxTokenLength) throw bad();
   try {
-    const { payload } = await jwtVerify(
-      token,
-      ({ kid }) => {
-        const key = keys.verifying.get(kid ?? '');
-        if (key === undefined) throw bad();
-        return key;
-      },
-      { algorithms: ['EdDSA'], issuer, audience, requiredClaims: ['sub', 'sid'] },
-    );
+    const payload = await verifyJwt(keys, token, { audience, requiredClaims: ['sub', 'sid'] });
     const userId = /^\d{1,19}$/.exec(payload.sub ?? '')?.[0];
     const sessionId = /^\d{1,19}$/.exec(String(payload['sid']))?.[0];
     if (userId === undefined || sessionId === undefined) throw bad();

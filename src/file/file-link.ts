@@ -1,4 +1,5 @@
 import type { Asker } from '../core/asker.ts';
+import { decodeBase64url } from '../core/base64url.ts';
 import { encodeId } from '../core/id.ts';
 import type { SharedFile } from './shared-file.ts';
 import { createHmac, createSecretKey, hkdfSync, timingSafeEqual, type KeyObject } from 'node:crypto';
@@ -43,9 +44,9 @@ export class FileLinks {
     const size = query.get('size');
     if (!/^\d{1,12}$/.test(expires) || !/^\d{1,19}$/.test(viewer)) return null;
     if (size !== null && !isThumbnailSize(size)) return null;
-    const given = Buffer.from(signature, 'base64url');
+    const given = decodeBase64url(signature);
     const expected = this.#signatureOf(fileId, { expires, viewer, ...(size !== null && { size }) });
-    if (given.length !== expected.length || !timingSafeEqual(given, expected)) return null;
+    if (given?.length !== expected.length || !timingSafeEqual(given, expected)) return null;
     return { fileId, viewerId: BigInt(viewer), thumbnail: size, expiresAt: new Date(Number(expires) * 1000) };
   }
 

@@ -5,7 +5,7 @@ import type { PartialFiles } from './store/partial.ts';
 import { findVisibleFiles, keepFile, type FileKeeping, type SharedFile } from './file.ts';
 import { cleanFileName } from './file-name.ts';
 import { countStoredBytes, lockStorage, overLimit, overQuota } from './file-quota.ts';
-import { takeTurn } from '../core/mutex.ts';
+import { KeyedMutex } from '../core/mutex.ts';
 import type { Asker } from '../core/asker.ts';
 
 /** An upload that comes in pieces is whole within this time after it began, or it is deleted. */
@@ -43,6 +43,8 @@ export class PartialUploads {
   readonly lifetimeMs = partialLifetimeMs;
   readonly #files: FileKeeping;
   readonly #bytes: PartialFiles;
+  /** By the person: their uploads begin one after the other, for each counts the others. */
+  readonly #beginning = new KeyedMutex<bigint>();
   /** Those that are being completed, so that who asks again waits for the same. */
   readonly #completing = new Map<string, Promise<SharedFile>>();
 
@@ -64,7 +66,9 @@ export class PartialUploads {
   async begin(asker: Asker, upload: NewPartial): Promise<void> {
     checkNew(upload);
     if (upload.size !== null && upload.size > this.#files.maxUploadBytes) throw overLimit(this.#files.maxUploadBytes);
-    await takeTurn(asker.userId, () => inTransaction(this.#db, (client) => this.#reserve(client, asker, upload)));
+    await this.#beginning.run(asker.userId, () =>
+      inTransaction(this.#db, (client) => this.#reserve(client, asker, upload)),
+    );
     try {
       await this.#bytes.create(upload.id);
     } catch (error) {

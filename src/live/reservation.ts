@@ -1,5 +1,5 @@
-import { createHash, randomBytes } from 'node:crypto';
 import type pg from 'pg';
+import { createSecret } from '../core/secret.ts';
 import { inTransaction } from '../postgres/client.ts';
 
 /** An unopened reservation lives this long; an open one whose node says nothing for `nodeTimeout` is given up for lost. */
@@ -25,7 +25,7 @@ export type AddRefusal = 'UNKNOWN_STREAM' | 'ID_IN_USE' | 'TOO_MANY_OPERATIONS' 
 
 /**
  * The streams of single connection mode, as all nodes see them: reserved by one, opened on another, given operations by
- * a third. A token is 256 random bits, kept as its hash, and good only for the session that made it.
+ * a third. A stream's token is a secret, stored as its hash and valid only for the session that reserved it.
  */
 export class Reservations {
   readonly #pool: pg.Pool;
@@ -41,7 +41,7 @@ export class Reservations {
 
   /** Reserves a stream and returns its token; null when the session has as many as it may. */
   async reserve(sessionId: bigint): Promise<string | null> {
-    const token = randomBytes(32).toString('base64url');
+    const token = createSecret('streamReservation');
     return inTransaction({ pool: this.#pool }, async (client) => {
       // One after the other, or two at once would both take the last place.
       await client.query('select from sessions where id = $1 for no key update', [sessionId]);
@@ -49,9 +49,9 @@ export class Reservations {
         `insert into stream_reservations (token_hash, session_id)
         select $1::bytea, $2::bigint
         where $3::int = 0 or (select count(*) from stream_reservations where session_id = $2 and ${isThere}) < $3`,
-        [hashToken(token), sessionId, this.#limits.streamsPerSession],
+        [token.hash, sessionId, this.#limits.streamsPerSession],
       );
-      return rowCount === 1 ? token : null;
+      return rowCount === 1 ? token.secret : null;
     });
   }
 
@@ -190,9 +190,4 @@ export class Reservations {
       where case when node is null then created_at < now() - ${lifetime} else seen_at < now() - 2 * ${nodeTimeout} end`,
     );
   }
-}
-
-/** What the database knows a token by. */
-export function hashToken(token: string): Buffer {
-  return createHash('sha256').update(token).digest();
 }

@@ -101,7 +101,12 @@ function readKey(cursor: string | null | undefined, list: List, name: string): b
   const digits = /^([a-z]+):([0-9]{1,19}(?:,[0-9]{1,19})*)$/i.exec(text);
   const key = digits?.[2]?.split(',').map(BigInt) ?? [];
   const isOfList = digits?.[1] === list.name && key.length === list.maxKey.length;
-  if (!isOfList || list.maxKey.some((max, index) => (key[index] ?? max + 1n) > max)) {
+  // One place has one cursor: what is not as it was made was not made here.
+  if (
+    !isOfList ||
+    encodeCursor(list, key) !== cursor ||
+    list.maxKey.some((max, index) => (key[index] ?? max + 1n) > max)
+  ) {
     throw new InvalidInput([{ path: [name], code: 'MALFORMED', message: 'is not a cursor of this list' }]);
   }
   return key;

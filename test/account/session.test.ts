@@ -90,7 +90,7 @@ test('a refresh token gives the next pair, and is stored as a hash', async () =>
     viewer: { user: { username: 'grace' }, sessions: [{ isCurrent: true }] },
   });
   expect(await stateOf(next.accessToken)).toBe('in');
-  expect(next.refreshToken).toMatch(/^[A-Za-z0-9_-]{43}$/);
+  expect(next.refreshToken).toMatch(/^prt_[A-Za-z0-9_-]{43}$/);
   expect(next.refreshToken).not.toBe(grace.refreshToken);
   expect(await refresh(next.refreshToken)).toMatchObject({ __typename: 'SignedIn' });
   const { rows } = await server.sql.query('select session_id from refresh_tokens where token_hash = $1', [

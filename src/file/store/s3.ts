@@ -15,7 +15,7 @@ import { Upload } from '@aws-sdk/lib-storage';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { CannotStart, StoreUnavailable } from '../../errors.ts';
 import type { Report } from '../../core/report.ts';
-import { Allowance } from './semaphore.ts';
+import { Semaphore } from '../../core/semaphore.ts';
 import { createS3Client, explainRefusal, isMissing, isNotImplemented, isUploadGone, nullIf } from './s3-client.ts';
 import type { S3Location } from './s3-location.ts';
 import { Staging, type TakenBytes } from './staging.ts';
@@ -45,7 +45,7 @@ export class S3Store implements FileStore {
   readonly #location: S3Location;
   readonly #staging: Staging;
   readonly #report: Report;
-  readonly #sending = new Allowance(maxSendingBytes);
+  readonly #sending = new Semaphore(maxSendingBytes);
   readonly #closing = new AbortController();
 
   /** `incoming`: a folder of this node's own. What goes wrong is reported; callers get StoreUnavailable. */
@@ -144,7 +144,7 @@ export class S3Store implements FileStore {
     const command = new HeadObjectCommand(this.#objectOf(hash));
     const found = await this.#ask('looking', (options) => this.#client.send(command, options).catch(nullIf(isMissing)));
     if (found?.ContentLength === size) return;
-    await this.#sending.spend(Math.min(size, partBytes) * partsAtOnce, () => this.#upload({ hash, size, path }));
+    await this.#sending.hold(Math.min(size, partBytes) * partsAtOnce, () => this.#upload({ hash, size, path }));
   }
 
   async #upload({ hash, size, path }: Pick<TakenBytes, 'hash' | 'size' | 'path'>): Promise<void> {

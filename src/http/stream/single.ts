@@ -2,7 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { OperationTypeNode } from 'graphql';
 import type { Asker } from '../../core/asker.ts';
 import { requestLimits } from '../../api/request.ts';
-import { hashToken, type AddRefusal, type Reservations } from '../../live/reservation.ts';
+import { hashSecret } from '../../core/secret.ts';
+import type { AddRefusal, Reservations } from '../../live/reservation.ts';
 import type { Report } from '../../core/report.ts';
 import { eventStream } from './framing.ts';
 import { HeldStream } from './held-stream.ts';
@@ -75,13 +76,14 @@ export class SingleConnections {
   }
 
   /** Whether this session has such a stream, and whether it is open. */
-  find(token: string, asker: Asker): Promise<'RESERVED' | 'OPEN' | null> {
-    return this.#reservations.find(hashToken(token), asker.sessionId);
+  async find(token: string, asker: Asker): Promise<'RESERVED' | 'OPEN' | null> {
+    const tokenHash = hashSecret('streamReservation', token);
+    return tokenHash && this.#reservations.find(tokenHash, asker.sessionId);
   }
 
   /** GET with a token: the open stream. 409 when it is open already. */
   async open(request: IncomingMessage, response: ServerResponse, { token, asker }: Owner): Promise<void> {
-    const tokenHash = hashToken(token);
+    const tokenHash = hashOf(token);
     if (!(await this.#reservations.open(tokenHash, asker.sessionId))) {
       throw new HttpError(409, 'The stream is open already.');
     }
@@ -118,7 +120,7 @@ export class SingleConnections {
       throw new HttpError(406, 'Answers are sent as application/json.');
     }
     const { params, operationId } = await this.#readOperation(request, { token, asker, url });
-    const tokenHash = hashToken(token);
+    const tokenHash = hashOf(token);
     const userAgent = request.headers['user-agent']?.slice(0, 256) ?? null;
     const operation = { tokenHash, operationId, params: seal(token, params), afterCursor: null, userAgent };
     const added = await this.#reservations.add(operation, asker.sessionId);
@@ -134,7 +136,7 @@ export class SingleConnections {
   /** DELETE with an operation id: 200, whether it was there or not. */
   async cancel(response: ServerResponse, { token, asker, url }: Owner & { url: URL }): Promise<void> {
     if ((await this.find(token, asker)) === null) throw refuse('UNKNOWN_STREAM');
-    await this.#reservations.remove(hashToken(token), readOperationId(url.searchParams.get('operationId')));
+    await this.#reservations.remove(hashOf(token), readOperationId(url.searchParams.get('operationId')));
     response.writeHead(200).end();
   }
 
@@ -208,6 +210,13 @@ export class SingleConnections {
       this.#report('warn', 'a single connection could not be brought up to date', { error });
     }
   }
+}
+
+/** Throws HttpError 404 for a text that is no stream's token. */
+function hashOf(token: string): Buffer {
+  const tokenHash = hashSecret('streamReservation', token);
+  if (tokenHash === null) throw refuse('UNKNOWN_STREAM');
+  return tokenHash;
 }
 
 function readOperationId(value: unknown): string {

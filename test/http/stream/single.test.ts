@@ -42,7 +42,7 @@ describe('a reservation', () => {
     expect(response.headers.get('content-type')).toBe('text/plain; charset=utf-8');
     const token = await response.text();
     // 256 bits, as base64url.
-    expect(token).toMatch(/^[\w-]{43}$/);
+    expect(token).toMatch(/^psr_[\w-]{43}$/);
     const tokens = await Promise.all(Array.from({ length: 8 }, () => reserve(server, grace)));
     expect(new Set(tokens).size).toBe(8);
     const { rows } = await server.sql.query('select stream_reservations::text as row from stream_reservations');

@@ -1,0 +1,36 @@
+type Waiting = { count: number; start: () => void };
+
+/** Permits that many share: work that needs some waits, in the order of arrival, until enough of them are free. */
+export class Semaphore {
+  readonly #total: number;
+  #free: number;
+  readonly #waiting: Waiting[] = [];
+
+  constructor(total: number) {
+    this.#total = total;
+    this.#free = total;
+  }
+
+  /** Runs `work` while holding `count` permits, or all of them when it asks for more than there are. */
+  async hold<Result>(count: number, work: () => Promise<Result>): Promise<Result> {
+    const taken = Math.min(count, this.#total);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push({ count: taken, start: resolve });
+    this.#startNext();
+    await promise;
+    try {
+      return await work();
+    } finally {
+      this.#free += taken;
+      this.#startNext();
+    }
+  }
+
+  #startNext(): void {
+    for (let next = this.#waiting[0]; next !== undefined && next.count <= this.#free; next = this.#waiting[0]) {
+      this.#waiting.shift();
+      this.#free -= next.count;
+      next.start();
+    }
+  }
+}
