@@ -58,7 +58,7 @@ const text = z.string().describe('some text');
 /** One environment variable. Without a default it may be left out, and its value is null then. */
 type Setting = { name: string; default: string | null; wants: z.ZodType; meaning: string; isSecret?: true };
 
-/** Every setting there is, by its name in Config. The README's table is held against this one by a test. */
+/** Every setting there is, by its name in Config. A test compares docs/configuration.md with this table. */
 export const settings = {
   port: {
     name: 'PORT',

@@ -1,25 +1,42 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { access, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { queryLimits } from '../src/api/complexity.ts';
+import { requestLimits } from '../src/api/request.ts';
+import { maxPasswordLength, minPasswordLength } from '../src/account/password.ts';
+import { maxMembersPerCall } from '../src/chat/chat.ts';
 import { settings } from '../src/config.ts';
+import { maxContentLength, maxDescriptionLength, maxNameLength } from '../src/core/text.ts';
+import { maxFiles } from '../src/file/file.ts';
+import { maxMentions } from '../src/message/mention.ts';
+import { maxEdits } from '../src/message/message-edit.ts';
+import { maxPins } from '../src/message/pin.ts';
+import { maxEmoji } from '../src/message/reaction.ts';
+import { maxSearchLength } from '../src/search/search.ts';
 import { createGroup, say } from './support/chat.ts';
 import { signUp } from './support/client.ts';
 import { startServer } from './support/server.ts';
 
 const root = join(import.meta.dirname, '..');
-const readme = await readFile(join(root, 'README.md'), 'utf8');
+const read = (path: string) => readFile(join(root, path), 'utf8');
+
+const documents = new Map<string, string>();
+for (const path of ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...(await listFiles('docs'))]) {
+  documents.set(path, await read(path));
+}
 
 const isCurlInstalled = spawnSync('curl', ['--version']).error === undefined;
+const stockClients = ['graphql-sse', 'urql', 'Apollo Client', 'Relay', 'EventSource'];
 
-test.skipIf(!isCurlInstalled)(
-  'the first conversation is held with curl alone (skipped where there is none)',
-  async () => {
+describe('examples run as they stand:', () => {
+  test.skipIf(!isCurlInstalled)('the first conversation, with curl alone (skipped without curl)', async () => {
     await using server = await startServer();
     const bash = run('bash', []);
-    for (const block of blocksOf(readme, 'bash')) {
+    for (const block of blocksIn('README.md', 'bash')) {
       if (block.startsWith('kill')) await bash.says('"content":"Hello, Grace"');
       bash.write(pointAt(server.url, block));
       if (block.startsWith('curl')) await bash.says('"CaughtUp"');
@@ -31,18 +48,14 @@ test.skipIf(!isCurlInstalled)(
       { __typename: 'CaughtUp' },
       { __typename: 'NewMessage', message: { seq: 1, content: 'Hello, Grace', sender: { username: 'ada' } } },
     ]);
-  },
-);
-
-describe('an example shows what happens, as it stands:', () => {
-  const stockClients = ['graphql-sse', 'urql', 'Apollo Client', 'Relay', 'EventSource'];
+  });
 
   test.each(stockClients)('%s', async (heading) => {
     await using server = await startServer();
     const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
     const chatId = await createGroup(ada, [grace]);
     const { streamToken } = await grace.ask('mutation { streamToken }');
-    const [example = ''] = blocksOf(sectionOf(heading), 'js');
+    const [example = ''] = blocksIn('docs/clients.md', 'js', heading);
     const code = [
       `const accessToken = () => '${grace.token}', streamToken = '${streamToken}';`,
       pointAt(server.url, example),
@@ -58,7 +71,7 @@ describe('an example shows what happens, as it stands:', () => {
   test('graphql-sse, with one connection for all', async () => {
     await using server = await startServer();
     const grace = await signUp(server, 'grace');
-    const [example = ''] = blocksOf(sectionOf('graphql-sse'), 'js');
+    const [example = ''] = blocksIn('docs/clients.md', 'js', 'graphql-sse');
     const code = `const accessToken = () => '${grace.token}';\n${pointAt(server.url, example)}`;
     expect(code).toContain('singleConnection: false');
     const single = code.replace('singleConnection: false', 'singleConnection: true');
@@ -67,65 +80,303 @@ describe('an example shows what happens, as it stands:', () => {
     const { rows } = await server.sql.query('select state from stream_operations');
     expect(rows).toEqual([{ state: 'RUNNING' }]);
   });
-});
 
-test('an example shows what happens, as it stands: Resumable uploads', async () => {
-  await using server = await startServer();
-  const ada = await signUp(server, 'ada');
-  const [example = ''] = blocksOf(sectionOf('Resumable uploads'), 'js');
-  const code = [
-    `const accessToken = () => '${ada.token}', file = Buffer.alloc(1_000_000, 'x');`,
-    pointAt(server.url, example),
-  ];
-  const client = run(process.execPath, ['--input-type=module', '-e', code.join('\n')]);
-  expect(await client.exitCode).toBe(0);
-  const [id = ''] = client.lines;
-  const document = 'query ($id: ID!) { node(id: $id) { ... on File { name size contentType } } }';
-  expect(await ada.ask(document, { id })).toEqual({
-    node: { name: 'large.bin', size: 1_000_000, contentType: 'text/plain' },
+  test('the query that fetches the chats', async () => {
+    await using server = await startServer();
+    const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
+    const chatId = await createGroup(ada, [grace]);
+    await say(ada, chatId, 'hello');
+    const [document = ''] = blocksIn('docs/clients.md', 'graphql');
+    const { viewer } = await ada.ask(document);
+    expect(viewer.eventCursor).toMatch(/^[0-9a-f]+\.\d+$/);
+    expect(viewer.chats.edges[0].node.messages.edges[0].node).toEqual({ seq: 1, content: 'hello' });
+  });
+
+  test('resumable uploads', async () => {
+    await using server = await startServer();
+    const ada = await signUp(server, 'ada');
+    const [example = ''] = blocksIn('docs/files.md', 'js');
+    const code = [
+      `const accessToken = () => '${ada.token}', file = Buffer.alloc(1_000_000, 'x');`,
+      pointAt(server.url, example),
+    ];
+    const client = run(process.execPath, ['--input-type=module', '-e', code.join('\n')]);
+    expect(await client.exitCode).toBe(0);
+    const [id = ''] = client.lines;
+    const document = 'query ($id: ID!) { node(id: $id) { ... on File { name size contentType } } }';
+    expect(await ada.ask(document, { id })).toEqual({
+      node: { name: 'large.bin', size: 1_000_000, contentType: 'text/plain' },
+    });
+  });
+
+  test.skipIf(!isCurlInstalled)('an upload with curl, and the response to it (skipped without curl)', async () => {
+    await using server = await startServer();
+    const ada = await signUp(server, 'ada');
+    const folder = await mkdtemp(join(tmpdir(), 'parley-readme-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const onePixel = 'R0lGODlhAQABAPAAAP8AAP///yH5BAAAAAAALAAAAAABAAEAAAICRAEAOw==';
+    await writeFile(join(folder, 'picture.png'), Buffer.from(onePixel, 'base64'));
+    const [command = ''] = blocksIn('docs/files.md', 'bash');
+    const [example = ''] = blocksIn('docs/files.md', 'json');
+    const bash = run('bash', ['-c', `ada_token=${ada.token}; cd ${folder}; ${pointAt(server.url, command)}`]);
+    expect(await bash.exitCode).toBe(0);
+    const { files } = JSON.parse(bash.lines.join(''));
+    expect(files).toMatchObject([{ name: 'picture.png', contentType: 'image/gif' }]);
+    expect(Object.keys(files[0])).toEqual(Object.keys(JSON.parse(example).files[0]));
+  });
+
+  test.skipIf(!isCurlInstalled)('the question whether a server is ready (skipped without curl)', async () => {
+    await using server = await startServer();
+    const [command = ''] = blocksIn('docs/operating.md', 'bash');
+    const bash = run('bash', ['-c', pointAt(server.url, command)]);
+    expect(await bash.exitCode).toBe(0);
+    expect(bash.lines).toEqual(['{"status":"ok"} 200']);
+  });
+
+  test('SQL for an operator', async () => {
+    await using server = await startServer();
+    const [statement = ''] = blocksIn('docs/operating.md', 'sql');
+    await expect(server.sql.query(`begin; ${statement}; rollback`)).resolves.toBeTruthy();
+  });
+
+  test('npm scripts', async () => {
+    const { scripts } = JSON.parse(await read('package.json'));
+    const used = [...documents.values()].flatMap((text) =>
+      [...text.matchAll(/\bnpm (?:run (?:-s )?([\w:-]+)|(start|test))/g)].map(([, name, short]) => name ?? short ?? ''),
+    );
+    expect(used.length).toBeGreaterThan(5);
+    expect(used.filter((name) => !Object.hasOwn(scripts, name))).toEqual([]);
+  });
+
+  test('every other block is none that could be run', () => {
+    const found = [...documents].flatMap(([path, text]) =>
+      [...text.matchAll(/^ *```(\w*)\n/gm)]
+        .map(([, language]) => `${path} ${language}`)
+        .filter((each) => !each.endsWith(' ')),
+    );
+    const tested = [
+      ...['README.md mermaid', 'README.md sh', 'README.md bash', 'README.md bash', 'README.md bash', 'README.md bash'],
+      ...['docs/clients.md graphql', 'docs/clients.md ts', ...stockClients.map(() => 'docs/clients.md js')],
+      ...['docs/files.md bash', 'docs/files.md json', 'docs/files.md js'],
+      ...['docs/operating.md sql', 'docs/operating.md bash'],
+      'CONTRIBUTING.md sh',
+    ];
+    expect(found.toSorted()).toEqual(tested.toSorted());
   });
 });
 
-test('the table of settings lists every one, with what it wants', () => {
-  const rows = sectionOf('Settings').match(/^\| `.*$/gm) ?? [];
-  expect(rows.map((row) => row.split('|').map((cell) => cell.trim()))).toEqual(
-    Object.values(settings).map(({ name, default: value, wants, meaning }) => {
-      return ['', `\`${name}\``, value === null ? '' : `\`${value}\``, wants.description, meaning, ''];
-    }),
+describe('what the documents say holds:', () => {
+  test('the README has at most 8 KB', () => {
+    expect(Buffer.byteLength(documentAt('README.md'))).toBeLessThanOrEqual(8_192);
+  });
+
+  test('each figure of the README is in the results of its command', async () => {
+    const rows = sectionOf('README.md', 'Figures').match(/^\|.*`npm run .*$/gm) ?? [];
+    expect(rows).toHaveLength(4);
+    for (const row of rows) {
+      const [, , figure = '', command = ''] = row.split('|');
+      const results = (await read(`bench/results/${/bench:(\w+)/.exec(command)?.[1]}.md`)).replaceAll(',', '');
+      const missing = [...figure.matchAll(/(?<![\w.])\d+(\.\d+)?/g)]
+        .map(([number]) => number)
+        .filter((number) => !new RegExp(`(?<![\\d.])${number.replace('.', '\\.')}(?![\\d.]*\\d)`).test(results));
+      expect(missing, row).toEqual([]);
+    }
+  });
+
+  test('configuration.md lists every setting, with its value and meaning', () => {
+    const rows = documentAt('docs/configuration.md').match(/^\| `.*$/gm) ?? [];
+    expect(rows.map((row) => row.split('|').map((cell) => cell.trim()))).toEqual(
+      Object.values(settings).map(({ name, default: value, wants, meaning }) => {
+        return ['', `\`${name}\``, value === null ? '' : `\`${value}\``, wants.description, meaning, ''];
+      }),
+    );
+  });
+
+  test('the data model lists every table', async () => {
+    const schema = await read('prisma/schema.prisma');
+    const tables = [...schema.matchAll(/^model .*?@@map\("(\w+)"\)/gms)].map(([, name = '']) => name);
+    expect(tables).toContain('messages');
+    const rows = sectionOf('docs/architecture.md', 'The data model').match(/^\| `.*?\|/gm) ?? [];
+    const listed = rows.flatMap((row) => [...row.matchAll(/`(\w+)`/g)].map(([, name = '']) => name));
+    expect(listed.toSorted()).toEqual(tables.toSorted());
+  });
+
+  test('the import table is that of the linter', async () => {
+    expect(readImportTable()).toEqual(await readLintedImports());
+  });
+
+  test.each<[string, number[]]>([
+    ['Body of a GraphQL request', [requestLimits.maxBodyBytes]],
+    ['Document', [requestLimits.maxTokens]],
+    ['Depth, breadth, complexity of an operation', Object.values(queryLimits)],
+    ['Message', [maxContentLength]],
+    ['Files of a message; files of an upload', [maxFiles]],
+    ['Edits of a message', [maxEdits]],
+    ['Different emoji on a message', [maxEmoji]],
+    ['Mentions in a message', [maxMentions]],
+    ['Pins in a chat', [maxPins]],
+    ['Names, `clientMessageId`', [maxNameLength]],
+    ['Description of a chat', [maxDescriptionLength]],
+    ['`addMembers`, `createChat(memberIds:)`', [maxMembersPerCall]],
+    ['`searchMessages(query:)`', [maxSearchLength]],
+    ['Password', [minPasswordLength, maxPasswordLength]],
+  ])('the limit of %s', (what, limits) => {
+    const row = sectionOf('docs/clients.md', 'Limits')
+      .split('\n')
+      .find((line) => line.startsWith(`| ${what} `));
+    const numbers = [...(row?.split('|')[2] ?? '').matchAll(/\d[\d,]*/g)].map(([number]) =>
+      Number(number.replaceAll(',', '')),
+    );
+    expect(numbers).toEqual(limits);
+  });
+
+  test('every link leads to a file, and to a heading where it names one', async () => {
+    let count = 0;
+    for (const [path, text] of documents) {
+      for (const [, link = ''] of withoutCode(text).matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
+        const [file = '', heading] = link.split('#', 2);
+        const target = file === '' ? path : relative(root, resolve(root, path, '..', file));
+        await expect(stat(join(root, target)), `${path}: ${link}`).resolves.toBeTruthy();
+        const headings = heading === undefined ? [heading] : headingsOf(documentAt(target));
+        expect(headings, `${path}: ${link}`).toContain(heading);
+        count += 1;
+      }
+    }
+    expect(count).toBeGreaterThan(50);
+  });
+
+  test('every path that is named exists', async () => {
+    const missing: string[] = [];
+    for (const [path, text] of documents) {
+      for (const [, named = ''] of text.matchAll(/`((?:src|test|docs|prisma|bench|scripts|\.ci)\/[\w./-]+)`/g)) {
+        if ((await stat(join(root, named)).catch(() => null)) === null) missing.push(`${path}: ${named}`);
+      }
+    }
+    expect(missing).toEqual([]);
+  });
+
+  test('every name that is written as code is one of the code', async () => {
+    const sources = [...(await listFiles('src')), ...(await listFiles('prisma')), 'schema.graphql', 'package.json'];
+    const code = (await Promise.all(sources.map(read))).join('\n');
+    const known = new Set(code.match(/\w+/g));
+    const missing = [...documents].flatMap(([path, text]) => {
+      const spans = withoutBlocks(text).match(/`(?!s3:)[^`\n]+`/g) ?? [];
+      const names = spans.flatMap(
+        (span) => span.match(/\b(?:[a-z]+[A-Z]\w*|[A-Z]+_[A-Z_]+|[A-Z][a-z]+[A-Z]\w+)\b/g) ?? [],
+      );
+      return names.filter((name) => !known.has(name) && !foreignNames.has(name)).map((name) => `${path}: ${name}`);
+    });
+    expect(missing).toEqual([]);
+  });
+
+  test.each(['somebody', 'nobody', 'whoever', 'whom', 'is told', 'are told', 'anybody', 'everybody'])(
+    'no document says "%s"',
+    (phrase) => {
+      const found = [...documents].flatMap(([path, text]) =>
+        text
+          .split('\n')
+          .filter((line) => new RegExp(`\\b${phrase}\\b`, 'i').test(line))
+          .map((line) => `${path}: ${line}`),
+      );
+      expect(found).toEqual([]);
+    },
   );
 });
 
-test('the data model tells of every table', async () => {
-  const schema = await readFile(join(root, 'prisma/schema.prisma'), 'utf8');
-  const tables = [...schema.matchAll(/^model .*?@@map\("(\w+)"\)/gms)].map(([, name = '']) => name);
-  expect(tables).toContain('messages');
-  const model = sectionOf('The data model');
-  expect(tables.filter((table) => !model.includes(`\`${table}\``))).toEqual([]);
-});
+/** Names of the proposal, of clients and of AWS, which stand in no code here. */
+const foreignNames = new Set(['DashMap', 'HttpLink', 'retryAttempts', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY']);
 
-test('every link to a file leads to one', async () => {
-  const links = [...readme.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, path = '']) => path);
-  expect(links.length).toBeGreaterThan(20);
-  for (const link of new Set(links)) await access(join(root, link));
-});
-
-/** Relay's compiler makes such an operation of a `graphql` tag. */
+/** What Relay's compiler makes of a `graphql` tag. */
 const subscribeWithRelay = `
 const text = 'subscription { events { cursor event { __typename ... on NewMessage { message { content } } } } }';
 environment.getNetwork().execute({ name: 'Events', operationKind: 'subscription', text }, {}, {})
   .subscribe({ next: ({ data }) => console.log(data.events) });`;
 
-/** What stands under that heading, down to the next one. */
-function sectionOf(heading: string): string {
-  const from = readme.search(new RegExp(`^#+ ${heading}$`, 'm'));
-  expect(from, `the heading "${heading}"`).toBeGreaterThan(-1);
-  const after = readme.indexOf('\n', from);
-  const to = readme.slice(after).search(/^#+ [A-Z]/im);
-  return to === -1 ? readme.slice(after) : readme.slice(after, after + to);
+const slices = ['account', 'people', 'chat', 'message', 'file', 'search'];
+const folders = ['core', 'postgres', 'log', 'live', 'slices', 'api', 'http'];
+
+type ImportRule = { files: string[]; mayImport: string[]; refused: string[] };
+
+/** The rows of architecture.md, by their files. */
+function readImportTable(): ImportRule[] {
+  const rows = sectionOf('docs/architecture.md', 'Layers and slices').match(/^\| `src\/.*$/gm) ?? [];
+  return rows.map((row) => {
+    const [, files = '', mayImport = '', refused = ''] = row.split('|');
+    const list = (cell: string) => cell.split(',').flatMap((each) => each.replaceAll('`', '').trim() || []);
+    return { files: list(files), mayImport: list(mayImport), refused: list(refused) };
+  });
 }
 
-function blocksOf(text: string, language: string): string[] {
-  return [...text.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, 'gms'))].map(([, block = '']) => block);
+/** The same by .oxlintrc.json, which lists what may not be imported. */
+async function readLintedImports(): Promise<ImportRule[]> {
+  const { overrides } = JSON.parse(await read('.oxlintrc.json'));
+  const rules = new Map<string, ImportRule>();
+  for (const {
+    files,
+    rules: { 'eslint/no-restricted-imports': rule },
+  } of overrides) {
+    if (!Array.isArray(rule)) continue;
+    const { patterns, paths = [] } = rule[1];
+    const refused = new Set(/\(([\w|]+)\)\(\/\|/.exec(patterns[0].regex)?.[1]?.split('|'));
+    const mayImport = folders.filter((folder) =>
+      folder === 'slices' ? slices.every((slice) => !refused.has(slice)) : !refused.has(folder),
+    );
+    rules.set(files.join(), { files, mayImport, refused: paths.map(({ name }: { name: string }) => name) });
+  }
+  return readImportTable().map(({ files }) => rules.get(files.join()) ?? { files, mayImport: [], refused: [] });
+}
+
+function documentAt(path: string): string {
+  const text = documents.get(path);
+  if (text === undefined) throw new Error(`${path} is none of the documents`);
+  return text;
+}
+
+async function listFiles(folder: string): Promise<string[]> {
+  const entries = await readdir(join(root, folder), { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile() && !entry.parentPath.includes('generated'))
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)));
+}
+
+/** What stands under that heading, down to the next one of the same level or above. */
+function sectionOf(path: string, heading: string): string {
+  const text = documentAt(path);
+  const found = new RegExp(`^(#+) ${heading}$`, 'm').exec(text);
+  if (found === null) throw new Error(`${path} has no heading "${heading}"`);
+  const after = text.slice(found.index + found[0].length);
+  const end = withoutBlocks(after).search(new RegExp(`^#{1,${found[1]?.length ?? 1}} `, 'm'));
+  return end === -1 ? after : after.slice(0, end);
+}
+
+/** The code of every block in that language, under a heading or anywhere. */
+function blocksIn(path: string, language: string, heading?: string): string[] {
+  const text = heading === undefined ? documentAt(path) : sectionOf(path, heading);
+  const blocks = [...text.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, 'gms'))].map(
+    ([, code = '']) => code,
+  );
+  if (blocks.length === 0) throw new Error(`${path} has no example in ${language}`);
+  return blocks;
+}
+
+/** The same length of text, with blanks for code blocks. */
+function withoutBlocks(text: string): string {
+  return text.replace(/^```.*?^```$/gms, (block) => block.replace(/[^\n]/g, ' '));
+}
+
+function withoutCode(text: string): string {
+  return withoutBlocks(text).replace(/`[^`\n]+`/g, (span) => ' '.repeat(span.length));
+}
+
+/** The anchors that GitHub makes of the headings. */
+function headingsOf(text: string): string[] {
+  return [...withoutBlocks(text).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\w\s-]/g, '')
+      .trim()
+      .replace(/\s/g, '-'),
+  );
 }
 
 function pointAt(url: string, text: string): string {
@@ -150,9 +401,9 @@ function run(program: string, args: string[]) {
     await closed;
   });
   const says = (text: string) =>
-    new Promise<void>((resolve, reject) => {
+    new Promise<void>((finish, reject) => {
       const look = () => {
-        if (lines.some((line) => line.includes(text))) resolve();
+        if (lines.some((line) => line.includes(text))) finish();
       };
       listeners.add(look);
       look();

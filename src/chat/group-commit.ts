@@ -33,7 +33,7 @@ type Pending = {
 
 /**
  * Puts what waits together into one short transaction. Commits that notify go one after the other in PostgreSQL, about
- * 2,000 a second; 100 messages in each make that 40,000 messages (shared design, measured). While one transaction is
+ * 2,000 a second; 100 messages in each make that 40,000 messages (docs/architecture.md, measured). While one transaction is
  * under way the next writes gather; when none is, a write goes at once: no timer, no added latency.
  *
  * A chat that somebody else has locked (psql in an open transaction) would stop all others, so its writes go to a lane

@@ -18,15 +18,15 @@ let subscribeWithResume: Subscribe;
 beforeAll(async () => {
   server = await startServer();
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
-  subscribeWithResume = await loadFromReadme();
+  subscribeWithResume = await loadFromDocs();
 });
 
-/** The helper, as it stands there. */
-async function loadFromReadme(): Promise<Subscribe> {
-  const readme = await readFile(join(import.meta.dirname, '../../../README.md'), 'utf8');
-  const [, code] = /^### Resume with graphql-sse$.*?^```ts\n(.*?)^```$/ms.exec(readme) ?? [];
-  if (code === undefined) throw new Error('README.md has no such example');
-  const folder = await mkdtemp(join(tmpdir(), 'parley-readme-'));
+/** The helper, as it stands in the documentation for clients. */
+async function loadFromDocs(): Promise<Subscribe> {
+  const clients = await readFile(join(import.meta.dirname, '../../../docs/clients.md'), 'utf8');
+  const [, code] = /^### Resume with graphql-sse$.*?^```ts\n(.*?)^```$/ms.exec(clients) ?? [];
+  if (code === undefined) throw new Error('docs/clients.md has no such example');
+  const folder = await mkdtemp(join(tmpdir(), 'parley-docs-'));
   try {
     await writeFile(join(folder, 'resume.mts'), code);
     return (await import(join(folder, 'resume.mts'))).subscribeWithResume;
