@@ -2,6 +2,7 @@ import type pg from 'pg';
 import type { ChatType } from '../postgres/generated/prisma/client.ts';
 import { RateLimited } from '../errors.ts';
 import type { Queryable } from '../postgres/client.ts';
+import { sqlStateOf } from '../postgres/sql-state.ts';
 
 /** How many writes one transaction takes, and how many may wait before more are refused. */
 const maxBatch = 500;
@@ -202,11 +203,12 @@ function chatIdsOf(batch: Pending[]): bigint[] {
 
 /** 23505: a unique key is somebody else's. */
 function isTaken(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === '23505';
+  return sqlStateOf(error) === '23505';
 }
 
 /** 55P03: the lock could not be had in time. */
 function explainLock(error: unknown): unknown {
-  const isLock = error instanceof Error && 'code' in error && error.code === '55P03';
-  return isLock ? new RateLimited('This chat is being changed by somebody else: try again.', 1) : error;
+  return sqlStateOf(error) === '55P03'
+    ? new RateLimited('This chat is being changed by somebody else: try again.', 1)
+    : error;
 }

@@ -1,6 +1,7 @@
 import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
 import type { Chat, MemberRole } from '../postgres/generated/prisma/client.ts';
 import { columns } from '../postgres/columns.ts';
+import { constraintOf, sqlStateOf } from '../postgres/sql-state.ts';
 import { visibleFrom } from './visibility.ts';
 import { Forbidden, LastOwner, NotFound, RateLimited } from '../errors.ts';
 import { may, type Action } from './permission.ts';
@@ -70,10 +71,10 @@ async function holdChat(client: Queryable, asker: Asker, chatId: bigint): Promis
 }
 
 function explain(error: unknown): unknown {
-  if (!(error instanceof Error) || !('code' in error)) return error;
   // lock_not_available
-  if (error.code === '55P03') return new RateLimited('This chat is being changed by somebody else: try again.', 1);
-  if ('constraint' in error && error.constraint === 'a_chat_keeps_an_owner') {
+  if (sqlStateOf(error) === '55P03')
+    return new RateLimited('This chat is being changed by somebody else: try again.', 1);
+  if (constraintOf(error) === 'a_chat_keeps_an_owner') {
     return new LastOwner('A chat keeps an owner as long as others are in it: make somebody else one first.');
   }
   return error;

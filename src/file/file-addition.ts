@@ -1,5 +1,6 @@
 import type { Queryable } from '../postgres/client.ts';
 import { orGone } from '../postgres/foreign-key.ts';
+import { sqlStateOf } from '../postgres/sql-state.ts';
 import { StoreFull } from '../errors.ts';
 import type { StagedBytes } from './store/store.ts';
 import type { Picture } from './picture.ts';
@@ -82,7 +83,7 @@ async function orFull<Result>(statement: Promise<Result>): Promise<Result> {
   try {
     return await statement;
   } catch (error) {
-    const isFull = error instanceof Error && 'code' in error && error.code === diskFull;
+    const isFull = sqlStateOf(error) === diskFull;
     throw isFull ? new StoreFull({ cause: error }) : error;
   }
 }

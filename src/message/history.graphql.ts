@@ -28,19 +28,25 @@ builder.prismaObjectFields(ChatRef, (t) => ({
     type: MessageConnectionRef,
     description:
       'The messages on both sides of a place in the chat: for a jump to a search hit or the first unread one.',
-    args: { seq: t.arg.int({ required: true }), before: t.arg.int(), after: t.arg.int() },
-    complexity: ({ before, after }) => ({
+    args: {
+      seq: t.arg.int({ required: true }),
+      countBefore: t.arg.int({ description: `How many older messages; ${sideSize} unless you say otherwise.` }),
+      countAfter: t.arg.int({
+        description: `How many newer messages, the one at \`seq\` not counted; ${sideSize} unless you say otherwise.`,
+      }),
+    },
+    complexity: ({ countBefore, countAfter }) => ({
       field: 1,
-      multiplier: Math.max(1, (before ?? sideSize) + 1 + (after ?? sideSize)),
+      multiplier: Math.max(1, (countBefore ?? sideSize) + 1 + (countAfter ?? sideSize)),
     }),
-    resolve: async (chat, { seq, before, after }, context) => {
+    resolve: async (chat, { seq, countBefore, countAfter }, context) => {
       const reader = { chatId: chat.id, asker: requireAsker(context) };
       const place = BigInt(Math.max(seq, 0));
       context.loaders.of(chatById).prime(chat.id, chat);
       const [older, newer] = await Promise.all([
         context.loaders
           .ofPage(messagesIn, {
-            limit: readSize(before, 'before', sideSize),
+            limit: readSize(countBefore, 'countBefore', sideSize),
             isBackward: true,
             after: null,
             before: [place],
@@ -48,7 +54,7 @@ builder.prismaObjectFields(ChatRef, (t) => ({
           .load(reader),
         context.loaders
           .ofPage(messagesIn, {
-            limit: readSize(after, 'after', sideSize) + 1,
+            limit: readSize(countAfter, 'countAfter', sideSize) + 1,
             isBackward: false,
             after: [place - 1n],
             before: null,

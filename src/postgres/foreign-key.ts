@@ -1,4 +1,5 @@
 import { NotFound } from '../errors.ts';
+import { constraintOf, sqlStateOf } from './sql-state.ts';
 
 /**
  * What the statement answers, which points at something that somebody else may delete at the same moment: where one of
@@ -15,6 +16,5 @@ export async function orGone<Result>(statement: Promise<Result>, foreignKeys: re
 
 /** 23503: what it points at isn't there. */
 function isViolation(error: unknown, foreignKeys: readonly string[]): boolean {
-  if (!(error instanceof Error) || !('code' in error && 'constraint' in error)) return false;
-  return error.code === '23503' && foreignKeys.includes(String(error.constraint));
+  return sqlStateOf(error) === '23503' && foreignKeys.includes(constraintOf(error) ?? '');
 }

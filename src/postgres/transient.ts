@@ -1,4 +1,4 @@
-import pg from 'pg';
+import { driverCauseOf, sqlStateOf } from './sql-state.ts';
 
 /**
  * Connection lost, server shutting down or starting up, a statement cut off (behind a lock, say, that somebody holds for
@@ -14,6 +14,10 @@ const transientCodes = new Set([
   'EAI_AGAIN',
   'ENOENT',
 ]);
+/** What Prisma's driver adapter calls a server that it can't reach or that hung up. */
+const transientKinds = new Set(['DatabaseNotReachable', 'ConnectionClosed', 'SocketTimeout', 'TooManyConnections']);
+/** Prisma had to wait too long for a connection of the pool. */
+const prismaGaveUpWaiting = 'P2028';
 const transientMessages =
   /connection terminated|timeout exceeded when trying to connect|client has encountered a connection error|not queryable|server closed the connection/i;
 
@@ -22,8 +26,10 @@ export function isTransient(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = 'code' in error ? String(error.code) : '';
   return (
-    transientStates.test(code) ||
+    transientStates.test(sqlStateOf(error) ?? '') ||
     transientCodes.has(code) ||
+    transientKinds.has(String(driverCauseOf(error)?.['kind'])) ||
+    (code === prismaGaveUpWaiting && /unable to start a transaction/i.test(error.message)) ||
     transientMessages.test(error.message) ||
     (error.cause !== undefined && isTransient(error.cause))
   );
@@ -34,7 +40,8 @@ export function isTransient(error: unknown): boolean {
  * was ended (57P01), the commit may have happened, and only the answer was lost.
  */
 export function isUndone(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && !/^(08|57P)/.test(error.code ?? '');
+  const state = sqlStateOf(error);
+  return state !== null && !/^(08|57P)/.test(state);
 }
 
 const maxRetryMs = 1_000;

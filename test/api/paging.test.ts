@@ -25,8 +25,10 @@ const membersQuery = `query ($id: ID!, ${pageArguments}) {
 const chatsQuery = `query ($type: ChatType, ${pageArguments}) {
   viewer { page: chats(type: $type, ${passed}) { edges { cursor node { id name type } } ${pageInfo} } }
 }`;
-const aroundQuery = `query ($id: ID!, $seq: Int!, $before: Int, $after: Int) {
-  chat(id: $id) { page: messagesAround(seq: $seq, before: $before, after: $after) { edges { node { seq } } ${pageInfo} } }
+const aroundQuery = `query ($id: ID!, $seq: Int!, $countBefore: Int, $countAfter: Int) {
+  chat(id: $id) {
+    page: messagesAround(seq: $seq, countBefore: $countBefore, countAfter: $countAfter) { edges { node { seq } } ${pageInfo} }
+  }
 }`;
 
 async function readPage(by: Person, document: string, variables: Variables): Promise<Data> {
@@ -208,20 +210,21 @@ test('a person’s chats come newest activity first, and can be had by type', as
 test('the messages around a place are those on both sides of it', async () => {
   const chat = await createConversation(120);
   const around = (seq: number, sides: Variables = {}) => readPage(ada, aroundQuery, { id: chat, seq, ...sides });
-  const middle = await around(50, { before: 2, after: 3 });
+  const middle = await around(50, { countBefore: 2, countAfter: 3 });
   expect(placesOf(middle)).toEqual([48, 49, 50, 51, 52, 53]);
   expect(middle.pageInfo).toMatchObject({ hasPreviousPage: true, hasNextPage: true });
   expect(placesOf(await around(60))).toEqual(upTo(85, 35));
-  const start = await around(1, { before: 5, after: 1 });
+  const start = await around(1, { countBefore: 5, countAfter: 1 });
   expect(placesOf(start)).toEqual([1, 2]);
   expect(start.pageInfo).toMatchObject({ hasPreviousPage: false, hasNextPage: true });
-  const end = await around(120, { before: 1, after: 5 });
+  const end = await around(120, { countBefore: 1, countAfter: 5 });
   expect(placesOf(end)).toEqual([119, 120]);
   expect(end.pageInfo).toMatchObject({ hasPreviousPage: true, hasNextPage: false });
-  expect(placesOf(await around(7, { before: 0, after: 0 }))).toEqual([7]);
-  expect(placesOf(await around(110, { before: 100, after: 100 }))).toEqual(upTo(120, 10));
-  for (const nowhere of [0, -5, -(2 ** 31)]) expect(placesOf(await around(nowhere, { after: 2 }))).toEqual([1, 2, 3]);
-  expect(placesOf(await around(2 ** 31 - 1, { before: 2 }))).toEqual([119, 120]);
+  expect(placesOf(await around(7, { countBefore: 0, countAfter: 0 }))).toEqual([7]);
+  expect(placesOf(await around(110, { countBefore: 100, countAfter: 100 }))).toEqual(upTo(120, 10));
+  for (const nowhere of [0, -5, -(2 ** 31)])
+    expect(placesOf(await around(nowhere, { countAfter: 2 }))).toEqual([1, 2, 3]);
+  expect(placesOf(await around(2 ** 31 - 1, { countBefore: 2 }))).toEqual([119, 120]);
 
   const goOn = await messagesOf(chat, { last: 2, before: middle.pageInfo.startCursor });
   expect(placesOf(goOn)).toEqual([46, 47]);
@@ -229,7 +232,7 @@ test('the messages around a place are those on both sides of it', async () => {
 
 test('more than a hundred around a place are refused', async () => {
   const chat = await createConversation(1);
-  for (const sides of [{ before: 101 }, { after: 101 }, { before: -1 }, { after: -1 }]) {
+  for (const sides of [{ countBefore: 101 }, { countAfter: 101 }, { countBefore: -1 }, { countAfter: -1 }]) {
     const { errors } = await ada.post(aroundQuery, { id: chat, seq: 1, ...sides });
     const [name] = Object.keys(sides);
     expect(errors).toMatchObject([{ message: `${name}: must be from 0 to 100`, extensions: { code: 'BAD_REQUEST' } }]);

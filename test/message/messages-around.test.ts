@@ -17,8 +17,8 @@ beforeAll(async () => {
 const page = `edges { cursor node { id seq content } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }`;
 
 async function around(by: Person, chat: string, variables: Variables): Promise<Data> {
-  const document = `query ($id: ID!, $seq: Int!, $before: Int, $after: Int) {
-    chat(id: $id) { messagesAround(seq: $seq, before: $before, after: $after) { ${page} } }
+  const document = `query ($id: ID!, $seq: Int!, $countBefore: Int, $countAfter: Int) {
+    chat(id: $id) { messagesAround(seq: $seq, countBefore: $countBefore, countAfter: $countAfter) { ${page} } }
   }`;
   return (await by.ask(document, { id: chat, ...variables })).chat.messagesAround;
 }
@@ -45,16 +45,16 @@ test('around any place, with sides of any length, is what a reading of the whole
       fc.integer({ min: 0, max: length + 3 }),
       side,
       side,
-      async ({ person, first }, seq, before, after) => {
+      async ({ person, first }, seq, countBefore, countAfter) => {
         const seen = upTo(length, first);
         const older = seen.filter((place) => place < seq);
         const newer = seen.filter((place) => place >= seq);
-        const shown = await around(person, chat, { seq, before, after });
-        const shownOlder = before === 0 ? [] : older.slice(-before);
-        expect(placesOf(shown)).toEqual([...shownOlder, ...newer.slice(0, after + 1)]);
+        const shown = await around(person, chat, { seq, countBefore, countAfter });
+        const shownOlder = countBefore === 0 ? [] : older.slice(-countBefore);
+        expect(placesOf(shown)).toEqual([...shownOlder, ...newer.slice(0, countAfter + 1)]);
         expect(shown.pageInfo).toMatchObject({
-          hasPreviousPage: older.length > before,
-          hasNextPage: newer.length > after + 1,
+          hasPreviousPage: older.length > countBefore,
+          hasNextPage: newer.length > countAfter + 1,
         });
       },
     ),
@@ -64,7 +64,7 @@ test('around any place, with sides of any length, is what a reading of the whole
 
 test('one goes on from there in both directions, with nothing left out and nothing twice', async () => {
   const chat = await fill(await createGroup(ada, [grace]), 40);
-  const { pageInfo, edges } = await around(grace, chat, { seq: 20, before: 3, after: 3 });
+  const { pageInfo, edges } = await around(grace, chat, { seq: 20, countBefore: 3, countAfter: 3 });
   const read = async (range: Variables) => {
     const document = `query ($id: ID!, $first: Int, $after: String, $last: Int, $before: String) {
       chat(id: $id) { messages(first: $first, after: $after, last: $last, before: $before) { ${page} } }
@@ -78,15 +78,15 @@ test('one goes on from there in both directions, with nothing left out and nothi
 
 test('a deleted message is still a place to jump to', async () => {
   const chat = await fill(await createGroup(ada, [grace]), 5);
-  const { edges } = await around(ada, chat, { seq: 3, before: 0, after: 0 });
+  const { edges } = await around(ada, chat, { seq: 3, countBefore: 0, countAfter: 0 });
   await deleteMessage(ada, edges[0].node.id);
-  const shown = await around(grace, chat, { seq: 3, before: 1, after: 1 });
+  const shown = await around(grace, chat, { seq: 3, countBefore: 1, countAfter: 1 });
   expect(shown.edges.map(({ node }: Data) => node.content)).toEqual(['message 2', null, 'message 4']);
 });
 
 test('a reader of a public channel jumps to any place of it, and nobody into a chat that is empty', async () => {
   const channel = await fill(await createPublicChannel(ada), 5);
-  expect(placesOf(await around(linus, channel, { seq: 3, before: 1, after: 1 }))).toEqual([2, 3, 4]);
+  expect(placesOf(await around(linus, channel, { seq: 3, countBefore: 1, countAfter: 1 }))).toEqual([2, 3, 4]);
   const empty = await around(ada, await createGroup(ada, [grace]), { seq: 1 });
   expect(empty).toEqual({
     edges: [],

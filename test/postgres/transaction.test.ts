@@ -1,0 +1,76 @@
+import { beforeAll, expect, test } from 'vitest';
+import { connectDatabase, disconnectDatabase, inTransaction, type Db } from '../../src/postgres/client.ts';
+import { createDatabase } from '../support/database.ts';
+import { atFileEnd } from '../support/file-end.ts';
+
+const maxConnections = 3;
+
+let db: Db;
+beforeAll(async () => {
+  const { url, drop } = await createDatabase();
+  db = connectDatabase({ url, maxConnections, statementTimeoutMs: 10_000, onError: () => {} });
+  atFileEnd(async () => {
+    await disconnectDatabase(db);
+    await drop();
+  });
+});
+
+const insert = 'insert into chats (type, name) values ($1, $2)';
+const namesLike = async (beginning: string): Promise<(string | null)[]> => {
+  const chats = await db.prisma.chat.findMany({ where: { name: { startsWith: beginning } }, orderBy: { name: 'asc' } });
+  return chats.map(({ name }) => name);
+};
+
+test('SQL and Prisma see each other’s rows in a transaction, and nobody else sees them before its commit', async () => {
+  await inTransaction(db, async ({ query, prisma }) => {
+    await query(insert, ['GROUP', 'kept by SQL']);
+    await prisma.chat.create({ data: { type: 'GROUP', name: 'kept by Prisma' } });
+    expect(await prisma.chat.count({ where: { name: { startsWith: 'kept' } } })).toBe(2);
+    expect((await query(`select from chats where name like 'kept%'`)).rowCount).toBe(2);
+    expect(await namesLike('kept')).toEqual([]);
+  });
+  expect(await namesLike('kept')).toEqual(['kept by Prisma', 'kept by SQL']);
+});
+
+test('what throws takes both back, and is thrown as it was', async () => {
+  const fault = new Error('not today');
+  const work = inTransaction(db, async ({ query, prisma }) => {
+    await query(insert, ['GROUP', 'lost by SQL']);
+    await prisma.chat.create({ data: { type: 'GROUP', name: 'lost by Prisma' } });
+    throw fault;
+  });
+  await expect(work).rejects.toBe(fault);
+  expect(await namesLike('lost')).toEqual([]);
+});
+
+test('transactions that wait for a connection each get their own, and give it back', async () => {
+  const backends = await Promise.all(
+    Array.from({ length: maxConnections * 5 }, (_, index) =>
+      inTransaction(db, async ({ query, prisma }) => {
+        const { rows } = await query<{ id: string; pid: number }>(
+          'select pg_current_xact_id()::text as id, pg_backend_pid() as pid',
+        );
+        await prisma.chat.create({ data: { type: 'GROUP', name: `crowd ${index}` } });
+        // The same transaction for both, however many there are beside it.
+        const ofPrisma = await prisma.$queryRaw`select pg_current_xact_id()::text as id, pg_backend_pid() as pid`;
+        expect(ofPrisma).toEqual(rows);
+        return rows[0]?.id;
+      }),
+    ),
+  );
+  expect(new Set(backends).size).toBe(backends.length);
+  expect(db.pool.totalCount).toBeLessThanOrEqual(maxConnections);
+  expect(db.pool.idleCount).toBe(db.pool.totalCount);
+});
+
+test('a connection that breaks inside a transaction is not used again', async () => {
+  const work = inTransaction(db, async ({ query, prisma }) => {
+    const { rows } = await query<{ pid: number }>('select pg_backend_pid() as pid');
+    await db.pool.query('select pg_terminate_backend($1)', [rows[0]?.pid]);
+    await prisma.chat.count();
+  });
+  await expect(work).rejects.toThrow();
+  await Promise.all(
+    Array.from({ length: maxConnections * 3 }, () => inTransaction(db, ({ prisma }) => prisma.chat.count())),
+  );
+});
