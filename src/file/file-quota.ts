@@ -1,10 +1,14 @@
 import type { Queryable } from '../postgres/client.ts';
+import { advisoryLocks } from '../postgres/advisory-lock.ts';
 import { TooLarge } from '../errors.ts';
 import type { Asker } from '../core/asker.ts';
 
 /** Whoever adds to what a person has stored takes turns, until the transaction ends. */
 export async function lockStorage(client: Queryable, asker: Asker): Promise<void> {
-  await client.query('select pg_advisory_xact_lock(7237127, storage_lock($1))', [asker.userId]);
+  await client.query('select pg_advisory_xact_lock($1, storage_lock($2))', [
+    advisoryLocks['personal storage'],
+    asker.userId,
+  ]);
 }
 
 /**

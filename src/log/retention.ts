@@ -1,7 +1,8 @@
 import type pg from 'pg';
+import { advisoryLocks } from '../postgres/advisory-lock.ts';
 
 /** Two nodes must not prune at once: the second finds the lock taken and lets it be. */
-const pruningLock = 7_237_124;
+const pruningLock = advisoryLocks['event pruning'];
 
 /**
  * Takes the oldest events out of the log, up to `limit` of them, as far as they are older than `retentionMs`; says

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import pg from 'pg';
 import type { Logger } from 'pino';
 import { CannotStart } from '../errors.ts';
+import { advisoryLocks } from './advisory-lock.ts';
 
-/** What Prisma's own migrate commands lock, so that they and we keep out of each other's way. */
-const lockKey = 72_707_369;
+/** The first of the migrations that were squashed before the first release. */
+const firstSquashed = '20261122000000_init';
 
 type Migration = { name: string; sql: string; checksum: string };
 
@@ -24,7 +25,7 @@ export async function applyMigrations(url: string, folder: string, log: Logger):
   const client = await connect(url);
   try {
     // Held by the session, so that it is let go however this ends.
-    await client.query('select pg_advisory_lock($1)', [lockKey]);
+    await client.query('select pg_advisory_lock($1)', [advisoryLocks.migration]);
     const ledger = await readLedger(client);
     compare(migrations, ledger);
     const applied = new Set(ledger.map(({ name }) => name));
@@ -87,6 +88,11 @@ async function readLedger(client: pg.Client): Promise<LedgerRow[]> {
 }
 
 function compare(migrations: Migration[], ledger: LedgerRow[]): void {
+  if (ledger.some(({ name }) => name === firstSquashed)) {
+    throw new CannotStart(
+      'This database was made by a version from before the first release, whose migrations are no longer supported: start with an empty database.',
+    );
+  }
   const known = new Map(migrations.map((migration) => [migration.name, migration]));
   const problems = ledger.flatMap(({ name, checksum, is_finished: isFinished }) => {
     const migration = known.get(name);

@@ -26,9 +26,11 @@ export type FoundMessage = { message: Message; chat: Chat };
 
 const parts = { message: joined.message('m'), chat: joined.chat('c') };
 
+// ASCII letters are folded here, as in messages.words: the dictionary folds by the database's locale, of which a Turkish one
+// makes 'ı' of 'I'.
 // Plain statements, not prepared ones: a good plan is another for a word that is everywhere than for a rare one.
-const query = `(websearch_to_tsquery('simple', $1)
-  || (websearch_to_tsquery('simple', $2) && to_tsquery('simple', $3)))`;
+const query = `(websearch_to_tsquery('simple', lower($1 collate "C"))
+  || (websearch_to_tsquery('simple', lower($2 collate "C")) && to_tsquery('simple', lower($3 collate "C"))))`;
 
 /**
  * The messages that the viewer may read and that match, newest first; key: id. A search is written as `readSearch` says;
@@ -94,7 +96,7 @@ async function listChatsToSearch(db: Db, asker: Asker): Promise<bigint[] | null>
   return rows.length > maxNamedChats ? null : rows.map(({ id }) => id);
 }
 
-/** The words that name these chats in the index, one of which a message has to have: see message_words. */
+/** The words that name these chats in the index, one of which a message has to have: see messages.words. */
 function nameChats(chatIds: readonly bigint[]): string {
   return chatIds.map((id) => `' ${id}'`).join(' | ');
 }

@@ -318,12 +318,17 @@ test('who sends byte by byte has few objects kept for them', async () => {
 test('whoever’s files somebody else is adding to waits for that, and nobody else does', async () => {
   const other = await server.sql.connect();
   await other.query('begin');
-  await other.query('select pg_advisory_xact_lock(7237127, storage_lock($1))', [keyOf(ada.userId)]);
+  await other.query(`select pg_advisory_xact_lock(lock_key('personal storage'), storage_lock($1))`, [
+    keyOf(ada.userId),
+  ]);
   let isDone = false;
   const waiting = upload(server, ada, 'waits').finally(() => (isDone = true));
   const waits = async () =>
-    (await server.sql.query(`select from pg_locks where locktype = 'advisory' and classid = 7237127 and not granted`))
-      .rowCount;
+    (
+      await server.sql.query(
+        `select from pg_locks where locktype = 'advisory' and classid = lock_key('personal storage') and not granted`,
+      )
+    ).rowCount;
   await expect.poll(waits).toBe(1);
   await upload(server, grace, 'does not wait');
   expect(isDone).toBe(false);

@@ -133,6 +133,19 @@ test('a database that a newer version has used is refused by the name of what it
   );
 });
 
+test('a database from before the squash is refused in one sentence', async () => {
+  const database = await createEmptyDatabase();
+  await applyMigrations(
+    database.url,
+    await writeMigrations({ '20261122000000_init': 'create table one (id int);' }),
+    log,
+  );
+  await expect(applyMigrations(database.url, 'prisma/migrations', log)).rejects.toThrow(
+    /^This database was made by a version from before the first release, [^.]+\.$/,
+  );
+  expect((await database.sql(ledger)).rowCount).toBe(1);
+});
+
 test('a migration that fails leaves nothing behind, and is named with the line', async () => {
   const database = await createEmptyDatabase();
   const bad = await writeMigrations({

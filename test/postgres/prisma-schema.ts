@@ -75,14 +75,15 @@ function describeColumn({ type, rest }: Field, enumTypes: Record<string, string>
 function columnType(base: string, rest: string, enumTypes: Record<string, string>): string {
   const precision = /@db\.Timestamptz\((\d)\)/.exec(rest)?.[1];
   if (precision !== undefined) return `timestamp(${precision}) with time zone`;
+  if (rest.includes('@db.Uuid')) return 'uuid';
   const known = /^Unsupported\("(.+)"\)$/.exec(base)?.[1] ?? columnTypes[base] ?? enumTypes[base];
   if (known === undefined || rest.includes('@db.')) throw new Error(`this test does not know the type ${base} ${rest}`);
   return known;
 }
 
 function columnDefault(rest: string): string | null {
-  const expression = /@default\(dbgenerated\("(.+?)"\)\)/.exec(rest)?.[1];
-  if (expression !== undefined) return expression;
+  const expression = /@default\(dbgenerated\("((?:[^"\\]|\\.)+)"\)\)/.exec(rest)?.[1];
+  if (expression !== undefined) return expression.replaceAll('\\', '');
   const value = /@default\(("[^"]*"|\w+\(\)|[\w.-]+)\)/.exec(rest)?.[1]?.replaceAll('"', '') ?? null;
   return value === 'autoincrement()' ? 'identity' : value;
 }

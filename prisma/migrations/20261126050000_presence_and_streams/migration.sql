@@ -1,16 +1,48 @@
--- Who is here, told rightly also when nodes and databases go and come back.
+-- Who is here, on whichever node their streams are, and the streams of graphql-sse.
 
-alter table presence_nodes
-  add column since timestamptz(3) not null default clock_timestamp(),
-  add column left_at timestamptz(3);
+-- Presence -----------------------------------------------------------------------------------------------------------
+
+create type presence_status as enum ('ONLINE', 'AWAY', 'OFFLINE');
+
+-- What nodes say of themselves is true only while they say it, so those tables need no log of their own: after a crash of
+-- the database they are empty, and filled again within seconds.
+
+create unlogged table presence_nodes (
+  node text primary key,
+  seen_at timestamptz(3) not null,
+  since timestamptz(3) not null default clock_timestamp(),
+  left_at timestamptz(3)
+);
 comment on table presence_nodes is 'The nodes that run, and when each last said so. With a node go its sessions.';
 comment on column presence_nodes.since is 'When it began, or began anew after the database had forgotten it.';
 comment on column presence_nodes.left_at is 'Set by a node that stops: its people have a moment to turn up on another.';
 
--- A device says it once: nobody would say it again after a crash of the database.
-alter table away_sessions set logged;
+create unlogged table session_presences (
+  session_id bigint not null references sessions on delete cascade on update cascade,
+  node text not null references presence_nodes on delete cascade on update cascade,
+  user_id bigint not null references users on delete cascade on update cascade,
+  primary key (session_id, node)
+);
+create index session_presences_node_idx on session_presences (node);
+create index session_presences_user_id_idx on session_presences (user_id);
+comment on table session_presences is 'Which sessions have a stream open, and where.';
 
-drop function settle_presences(bigint[]);
+-- Logged: a device says it once, and would not say it again after a crash of the database.
+create table away_sessions (
+  session_id bigint primary key references sessions on delete cascade on update cascade
+);
+comment on table away_sessions is 'Devices that have said that nobody is looking, until they say otherwise or go.';
+
+create table presences (
+  user_id bigint primary key references users on delete cascade on update cascade,
+  status presence_status not null default 'OFFLINE',
+  last_seen_at timestamptz(3)
+);
+-- Whoever is not here any more and was left standing as if they were.
+create index presences_here_idx on presences (user_id) where status <> 'OFFLINE';
+comment on table presences is 'What the above comes to for each person, as others are told. Written by settle_presences.';
+comment on column presences.last_seen_at is 'When they last went.';
+
 create function settle_presences(people bigint[], left_at timestamptz default clock_timestamp()) returns void
 language plpgsql set search_path = public, pg_temp as $$
 declare
@@ -59,7 +91,6 @@ begin
 end $$;
 comment on function announce_node is 'A node says that it is there. False when that is news: then nothing is known of who is there with it.';
 
-drop function attend(text, bigint[], bigint[], bigint[]);
 create function attend(this_node text, arrived bigint[], departed bigint[], people bigint[]) returns boolean
 language plpgsql set search_path = public, pg_temp as $$
 declare
@@ -76,7 +107,6 @@ begin
 end $$;
 comment on function attend is 'A node says which sessions have come to it and which have gone. False as in announce_node.';
 
-drop function sweep_presences(interval);
 create function sweep_presences(this_node text, expiry interval, grace interval) returns boolean
 language plpgsql set search_path = public, pg_temp as $$
 declare
@@ -117,3 +147,53 @@ begin
   return false;
 end $$;
 comment on function sweep_presences is 'Takes away one node that has said nothing for so long, or has left, with whoever was there only; or else whoever was left standing when their session ended. Whether there may be another such node.';
+
+-- Streams ------------------------------------------------------------------------------------------------------------
+
+-- Single connection mode of graphql-sse: a stream is reserved, opened and given operations by requests that may each
+-- reach another node. What they have to know of each other stands here; the node that holds the open stream runs it.
+
+create table stream_reservations (
+  token_hash bytea primary key check (octet_length(token_hash) = 32),
+  session_id bigint not null references sessions on delete cascade on update cascade,
+  created_at timestamptz(3) not null default now(),
+  node text,
+  seen_at timestamptz(3),
+  constraint an_open_stream_is_seen check ((node is null) = (seen_at is null))
+);
+create index stream_reservations_session_id_idx on stream_reservations (session_id);
+comment on column stream_reservations.node is 'The node that holds it open; null while nobody has opened it.';
+comment on column stream_reservations.seen_at is 'When that node last said so.';
+
+create type stream_operation_state as enum ('PREPARING', 'WAITING', 'RUNNING');
+
+create table stream_operations (
+  token_hash bytea not null references stream_reservations on delete cascade on update cascade,
+  operation_id text not null check (char_length(operation_id) between 1 and 256),
+  state stream_operation_state not null default 'PREPARING',
+  params jsonb not null,
+  after_cursor text,
+  user_agent text,
+  primary key (token_hash, operation_id)
+);
+comment on column stream_operations.after_cursor is
+  'The head of the log when it was asked for: a subscription that waits for its stream to open misses nothing.';
+
+create function ring_stream() returns trigger
+language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+  if tg_relid <> 'stream_operations'::regclass then perform refuse_foreign_rows(); end if;
+  perform pg_notify('parley_streams', encode(coalesce(new.token_hash, old.token_hash), 'hex'));
+  return null;
+end $$;
+comment on function ring_stream is 'Wakes the node that holds the stream: an operation waits for it, or was taken back.';
+
+create trigger ring_waiting_operation after update of state on stream_operations for each row
+  when (new.state = 'WAITING') execute function ring_stream();
+
+create trigger ring_cancelled_operation after delete on stream_operations for each row
+  when (old.state = 'RUNNING') execute function ring_stream();
+
+-- Last ---------------------------------------------------------------------------------------------------------------
+
+select seal_schema();
