@@ -1,5 +1,4 @@
 import type { Db } from '../postgres/client.ts';
-import { InvalidInput } from '../errors.ts';
 import type { FileStore, StagedBytes, StoreAccess } from './store/store.ts';
 import { tellContentType } from './content-type.ts';
 import type { PreparedFile } from './file-addition.ts';
@@ -61,7 +60,7 @@ export async function keepFile(
 
 /**
  * Makes files of what was staged, all or none, in their order: the viewer's own, until messages of theirs have them. Throws
- * InvalidInput for an empty one and for a picture that `developPicture` refuses, and TooLarge when others have used up the
+ * InvalidInput for a picture that `developPicture` refuses, and TooLarge when others have used up the
  * quota meanwhile. `partialId` is of the partial upload that this is: of it comes one file, whoever tries; Conflict for the
  * others. Whatever happens, nothing stays staged.
  */
@@ -86,7 +85,6 @@ export async function keepFiles(
 }
 
 async function prepare(store: FileStore, { name, staged }: NewFile): Promise<PreparedFile> {
-  if (staged.size === 0) throw new InvalidInput([{ path: ['file'], code: 'REQUIRED', message: 'is empty' }]);
   const contentType = await tellContentType(staged);
   const picture = isPictureType(contentType) ? await developPicture(store, staged) : null;
   const clean = picture?.staged ?? (await eraseTraces(store, contentType, staged));

@@ -28,6 +28,9 @@ export type PartialUpload = {
   fileId: bigint | null;
 };
 
+/** Of a partial upload a file has been made, which is not given up with it. */
+export class FileExists extends Error {}
+
 /** What a client begins. */
 export type NewPartial = Pick<PartialUpload, 'id' | 'name' | 'metadata' | 'size'>;
 
@@ -60,8 +63,8 @@ export class PartialUploads {
 
   /**
    * Begins one for the viewer. Without a size, all that it may have is reserved. TooLarge for one over the limit or over
-   * what is left of the quota, RateLimited for somebody with too many that are not whole, InvalidInput for an empty one
-   * and for too much metadata, StoreFull when there is no room; then nothing is left behind.
+   * what is left of the quota, RateLimited for a person with too many that are not whole, InvalidInput for too much
+   * metadata, StoreFull when there is no room; then nothing is left behind.
    */
   async begin(asker: Asker, upload: NewPartial): Promise<void> {
     checkNew(upload);
@@ -96,15 +99,20 @@ export class PartialUploads {
     return offset;
   }
 
-  /** Says how large it is going to be. TooLarge for more than is reserved; InvalidInput for less than has come. */
-  async declareSize({ id, reservedBytes }: PartialUpload, size: number): Promise<void> {
-    if (size > reservedBytes) throw overLimit(reservedBytes);
-    if (size < 1)
-      throw new InvalidInput([{ path: ['Upload-Length'], code: 'TOO_SHORT', message: 'must be 1 or more' }]);
-    await this.#db.pool.query(
+  /**
+   * Says how large it is going to be; the same size again changes nothing. InvalidInput for another one, TooLarge for more
+   * than is reserved.
+   */
+  async declareSize({ id, size: known, reservedBytes }: PartialUpload, size: number): Promise<void> {
+    if (known === size) return;
+    if (known === null && size > reservedBytes) throw overLimit(reservedBytes);
+    const { rowCount } = await this.#db.pool.query(
       'update partial_uploads set size = $2, reserved_bytes = $2 where id = $1 and size is null',
       [id, size],
     );
+    if (rowCount === 1) return;
+    const message = known === null ? 'has been declared already' : `was ${known} before and cannot change`;
+    throw new InvalidInput([{ path: ['Upload-Length'], code: 'NOT_ALLOWED', message }]);
   }
 
   /** Writes on; see `PartialFiles.append`. TooLarge as soon as there is more than is reserved. */
@@ -127,10 +135,9 @@ export class PartialUploads {
     return completing.finally(() => this.#completing.delete(id));
   }
 
-  /** Gives one up: its bytes go, and what was reserved for them. InvalidInput for one that is a file already. */
+  /** Gives one up: its bytes go, and what was reserved for them. FileExists for one that is a file already. */
   async end({ id, fileId }: PartialUpload): Promise<void> {
-    if (fileId !== null)
-      throw new InvalidInput([{ path: ['id'], code: 'NOT_ALLOWED', message: 'is complete: it is a file now' }]);
+    if (fileId !== null) throw new FileExists('This upload is complete: it is a file now.');
     await this.#remove(id);
   }
 
@@ -172,7 +179,8 @@ export class PartialUploads {
     }
     const quotaLeft = userQuotaBytes - (await countStoredBytes(client, asker));
     const reservedBytes = upload.size ?? Math.min(maxUploadBytes, quotaLeft);
-    if (reservedBytes > quotaLeft || reservedBytes < 1) throw overQuota(userQuotaBytes);
+    const hasNoRoom = upload.size === null && reservedBytes < 1;
+    if (reservedBytes > quotaLeft || hasNoRoom) throw overQuota(userQuotaBytes);
     await client.query(
       `insert into partial_uploads (id, user_id, name, metadata, size, reserved_bytes) values ($1, $2, $3, $4, $5, $6)`,
       [upload.id, asker.userId, cleanFileName(upload.name), upload.metadata, upload.size, reservedBytes],
@@ -217,9 +225,7 @@ export function partialChore(partials: PartialUploads): Chore {
   return { name: 'forgotten pieces of uploads', clear: (limit) => partials.sweep(limit) };
 }
 
-function checkNew({ size, metadata }: NewPartial): void {
-  if (size !== null && size < 1)
-    throw new InvalidInput([{ path: ['Upload-Length'], code: 'TOO_SHORT', message: 'must be 1 or more' }]);
+function checkNew({ metadata }: NewPartial): void {
   if (metadata !== null && metadata.length > maxMetadataBytes) {
     throw new InvalidInput([
       { path: ['Upload-Metadata'], code: 'TOO_LONG', message: `must have at most ${maxMetadataBytes} bytes` },

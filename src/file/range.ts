@@ -6,6 +6,8 @@ export type ByteRange = { start: number; end: number };
  * none that is served (several ranges, other units), and 'unsatisfiable' for what lies beyond the end.
  */
 export function readRange(header: string | undefined, size: number): ByteRange | 'unsatisfiable' | null {
+  // Of nothing there is no part.
+  if (size === 0) return null;
   const match = /^bytes= *(\d{0,15})-(\d{0,15}) *$/i.exec(header ?? '');
   if (match === null) return null;
   const [, first = '', last = ''] = match;

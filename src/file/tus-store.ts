@@ -3,16 +3,28 @@ import type { Readable } from 'node:stream';
 import type { PartialUploads } from './partial-upload.ts';
 import type { Asker } from '../core/asker.ts';
 
+/** What is spoken of the protocol beyond its core. */
+export const tusExtensions = [
+  'creation',
+  'creation-with-upload',
+  'creation-defer-length',
+  'termination',
+  'expiration',
+] as const;
+
 /** The uploads of one person, as the tus server asks for them. Others' are NotFound. */
 export class TusStore extends DataStore {
   readonly #partials: PartialUploads;
   readonly #asker: Asker;
+  readonly #declaresLength: boolean;
 
-  constructor(partials: PartialUploads, asker: Asker) {
+  /** `declaresLength`: the request says how large the upload is, which `declareUploadLength` holds against what is known. */
+  constructor(partials: PartialUploads, asker: Asker, { declaresLength }: { declaresLength: boolean }) {
     super();
+    this.#declaresLength = declaresLength;
     this.#partials = partials;
     this.#asker = asker;
-    this.extensions = ['creation', 'creation-with-upload', 'creation-defer-length', 'termination', 'expiration'];
+    this.extensions = [...tusExtensions];
   }
 
   /** It has been begun by `onUploadCreate`, before anybody could hold it. */
@@ -26,7 +38,8 @@ export class TusStore extends DataStore {
       id,
       offset: await this.#partials.offsetOf(found),
       creation_date: found.createdAt.toISOString(),
-      ...(found.size !== null && { size: found.size }),
+      // The tus server refuses a length for an upload that has one, also the same length again.
+      ...(found.size !== null && !this.#declaresLength && { size: found.size }),
       ...(found.metadata !== null && { metadata: Metadata.parse(found.metadata) }),
     });
   }

@@ -7,12 +7,17 @@ import type { Asker } from '../core/asker.ts';
 import { completeUpload } from './upload.ts';
 import { refuse } from '../http/refusal.ts';
 import { sendJson, type Handler } from '../http/respond.ts';
-import { TusStore } from './tus-store.ts';
+import { FileExists } from './partial-upload.ts';
+import { TusStore, tusExtensions } from './tus-store.ts';
+import { BadMultipart } from '../http/multipart.ts';
 import { limitIdleness } from '../http/idleness.ts';
 import { refusalFor } from '../http/upload-refusal.ts';
 
 /** Where uploads are begun; each is below it, under its id. */
 const tusPath = '/api/upload/tus';
+const tusVersion = '1.0.0';
+/** What a POST may stand for (X-HTTP-Method-Override). */
+const overridable = new Set(['PATCH', 'DELETE', 'HEAD']);
 
 /** So long a client that is refused in the middle may go on sending, to come to read why. */
 const lingerMs = 2_000;
@@ -20,15 +25,21 @@ const lingerMs = 2_000;
 const letGoMs = 1_000;
 
 /**
- * The tus protocol (https://tus.io/protocols/resumable-upload, 1.0.0): uploads that go on where they broke off, from
- * whoever brings a bearer token, each seen by the person who began it alone. The answer to the last piece has the file, as
- * `POST /api/upload` gives it: `{ files: [file] }`; so has GET on the upload, for a client that missed it. Refusals are
- * `{ error }` with the status that says why.
+ * The tus protocol (https://tus.io/protocols/resumable-upload, 1.0.0): uploads that resume where they broke off, from a
+ * client that brings a bearer token, each visible only to the person who began it. Once an upload is complete, GET on it
+ * returns its file as `POST /api/upload` does: `{ files: [file] }`; a creation that brings the whole file has that in its
+ * answer. Refusals are `{ error }` with the status that says why.
  */
 export function serveTus(services: Services): Handler {
   return async (request, response) => {
+    overrideMethod(request);
+    if (request.method === 'OPTIONS') {
+      response.writeHead(204, describeProtocol(services)).end();
+      return;
+    }
     limitIdleness(request, services.uploadIdleMs);
     try {
+      requireProtocol(request);
       const asker = demandAsker(await identifyAsker(services.accounts, request.headers.authorization));
       const exchange = { asker, request, response };
       if (request.method === 'GET') await sendFile(services, exchange);
@@ -38,10 +49,41 @@ export function serveTus(services: Services): Handler {
       const refusal = explain(error, request);
       if (refusal === null) throw error;
       if (refusal.status === 401) response.setHeader('www-authenticate', 'Bearer');
+      if (refusal.status === 412) response.setHeader('tus-version', tusVersion);
       await refuse(request, response, { status: refusal.status, body: { error: refusal.message } });
     }
   };
 }
+
+/** Some clients and networks know only GET and POST. A GET stays a GET: it must not change anything. */
+function overrideMethod(request: IncomingMessage): void {
+  const asked = request.headers['x-http-method-override'];
+  if (request.method !== 'POST' || typeof asked !== 'string') return;
+  const method = asked.trim().toUpperCase();
+  if (overridable.has(method)) request.method = method;
+}
+
+/** For anyone, since clients ask before they have a token. */
+function describeProtocol({ files }: Services): Record<string, string> {
+  return {
+    'tus-resumable': tusVersion,
+    'tus-version': tusVersion,
+    'tus-extension': tusExtensions.join(','),
+    'tus-max-size': String(files.maxUploadBytes),
+  };
+}
+
+function requireProtocol({ method, headers }: IncomingMessage): void {
+  if (method !== 'GET' && headers['tus-resumable'] !== tusVersion) {
+    throw new WrongProtocol(`Send Tus-Resumable: ${tusVersion}, the version of the protocol that is spoken here.`);
+  }
+  if (headers['upload-concat'] !== undefined) {
+    throw new BadMultipart('Uploads in parallel parts (Upload-Concat) are not supported: send the file as one upload.');
+  }
+}
+
+/** Another version of the protocol, or none. */
+class WrongProtocol extends Error {}
 
 type Exchange = { asker: Asker; request: IncomingMessage; response: ServerResponse };
 
@@ -61,7 +103,7 @@ function createServer(services: Services, { asker, request, response }: Exchange
   return new JsonServer({
     path: tusPath,
     relativeLocation: true,
-    datastore: new TusStore(partials, asker),
+    datastore: new TusStore(partials, asker, { declaresLength: declaresLength(request) }),
     locker: partialLeases,
     lockDrainTimeout: letGoMs,
     // `applyCors` has decided.
@@ -83,9 +125,10 @@ function createServer(services: Services, { asker, request, response }: Exchange
     },
     onUploadFinish: async (_, { id }) => {
       const file = await completeUpload(services, asker, id);
-      if (file === null) return {};
+      // The protocol wants a PATCH answered by 204, which has no body: the file is at GET.
+      if (file === null || request.method !== 'POST') return {};
       return {
-        status_code: request.method === 'POST' ? 201 : 200,
+        status_code: 201,
         headers: { 'content-type': 'application/json; charset=utf-8' },
         body: JSON.stringify({ files: [file] }),
       };
@@ -100,6 +143,11 @@ function createServer(services: Services, { asker, request, response }: Exchange
   });
 }
 
+/** A PATCH may say how large an upload is whose size was left open, as often as it likes. */
+function declaresLength({ method, headers }: IncomingMessage): boolean {
+  return method === 'PATCH' && headers['upload-length'] !== undefined;
+}
+
 /** Tells its refusals as all others are told. */
 class JsonServer extends Server {
   override async write(...[context, headers, status, body = '']: Parameters<Server['write']>) {
@@ -112,6 +160,8 @@ class JsonServer extends Server {
 function explain(error: unknown, request: IncomingMessage): { status: number; message: string } | null {
   if (error instanceof NotFound) return { status: 404, message: error.message };
   if (error instanceof Conflict) return { status: 423, message: error.message };
+  if (error instanceof FileExists) return { status: 409, message: error.message };
+  if (error instanceof WrongProtocol) return { status: 412, message: error.message };
   return refusalFor(error, request);
 }
 

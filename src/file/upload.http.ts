@@ -49,8 +49,6 @@ async function takeFiles(services: Services, asker: Asker, request: IncomingMess
       uploads.push(await stageUpload(services, asker, { name: fileName, body }));
     }
     if (uploads.length === 0) throw new BadMultipart('There is no file in it.');
-    const empty = uploads.find(({ staged }) => staged.size === 0);
-    if (empty !== undefined) throw new BadMultipart('A file in it is empty.');
     return await keepUploads(services, asker, uploads);
   } finally {
     await Promise.all(uploads.map(({ staged }) => staged.discard()));

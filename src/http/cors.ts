@@ -5,7 +5,7 @@ const allowed = {
   // A wildcard covers every header but authorization, and older browsers don't know it.
   'access-control-allow-headers': [
     'authorization, content-type, last-event-id, x-graphql-event-stream-token, cache-control',
-    'tus-resumable, upload-length, upload-defer-length, upload-metadata, upload-offset, x-requested-with, x-request-id, *',
+    'tus-resumable, x-http-method-override, upload-length, upload-defer-length, upload-metadata, upload-offset, x-requested-with, x-request-id, *',
   ].join(', '),
   'access-control-max-age': '86400',
 };

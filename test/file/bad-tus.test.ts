@@ -51,7 +51,8 @@ test('whose upload it is not finds none, and changes nothing', async () => {
   expect(await tus('DELETE', url, grace)).toMatchObject(missing);
   expect(await tus('HEAD', url, grace)).toMatchObject({ status: 404 });
   expect(await offsetOf(url, ada)).toBe(5);
-  const { body } = await patch(url, ada, 5, 'world');
+  expect(await patch(url, ada, 5, 'world')).toMatchObject({ status: 204, body: null });
+  const { body } = await tus('GET', url, ada);
   expect(body.files).toMatchObject([{ size: 10, contentType: 'text/plain' }]);
   expect(await tus('GET', url, grace)).toMatchObject(missing);
 });
@@ -87,7 +88,7 @@ test('an upload that is given up leaves nothing', async () => {
 test('one that is complete is not given up any more: it is a file', async () => {
   const { url } = await uploadWithTus(server, ada, Buffer.from('whole'));
   expect(await tus('DELETE', url, ada)).toMatchObject({
-    status: 400,
+    status: 409,
     body: { error: expect.stringContaining('a file') },
   });
   expect((await tus('GET', url, ada)).status).toBe(200);
@@ -192,7 +193,7 @@ test('a piece that only trickles is ended, and what has come stays', async () =>
   outgoing.write('x'.repeat(3_000));
   await closed;
   expect(await offsetOf(url, ada)).toBe(3_000);
-  expect(await patch(url, ada, 3_000, 'y'.repeat(7_000))).toMatchObject({ status: 200 });
+  expect(await patch(url, ada, 3_000, 'y'.repeat(7_000))).toMatchObject({ status: 204 });
   await impatient.close();
   expect(impatient.log.filter(({ level }) => level === 'error')).toEqual([]);
 });
@@ -208,7 +209,7 @@ test('what has been begun counts for the quota, until it is given up', async () 
   const rest = await begun(small, linus, null);
   expect(await begin(small, linus, 1)).toMatchObject(over);
   expect(await patch(rest, linus, 0, 'z'.repeat(401))).toMatchObject({ status: 413 });
-  expect(await patch(url, linus, 0, 'x'.repeat(600))).toMatchObject({ status: 200 });
+  expect(await patch(url, linus, 0, 'x'.repeat(600))).toMatchObject({ status: 204 });
   expect(await begin(small, linus, 1)).toMatchObject(over);
   expect((await tus('DELETE', rest, linus)).status).toBe(204);
   await upload(small, linus, 'y'.repeat(400));
@@ -227,7 +228,7 @@ test('nobody has more than twenty under way', async () => {
   const urls = await Promise.all(Array.from({ length: 20 }, () => begun(server, ada, 10)));
   expect(await begin(server, ada, 10)).toMatchObject({ status: 429, body: { error: expect.stringContaining('20') } });
   expect(await begin(server, grace, 10)).toMatchObject({ status: 201 });
-  expect(await patch(urls[0] ?? '', ada, 0, '0123456789')).toMatchObject({ status: 200 });
+  expect(await patch(urls[0] ?? '', ada, 0, '0123456789')).toMatchObject({ status: 204 });
   expect(await begin(server, ada, 10)).toMatchObject({ status: 201 });
   await server.sql.query('delete from partial_uploads');
   await sweep();
@@ -272,7 +273,8 @@ test('a large upload passes without being held in memory', async () => {
       controller.enqueue(chunk);
     },
   });
-  expect(await patch(url, linus, 0, body)).toMatchObject({ status: 200, body: { files: [{ size }] } });
+  expect(await patch(url, linus, 0, body)).toMatchObject({ status: 204 });
+  expect((await tus('GET', url, linus)).body.files).toMatchObject([{ size }]);
   expect((await readPeakBytes(large.pid)) - before).toBeLessThan(size / 2);
 }, 60_000);
 
@@ -287,15 +289,15 @@ async function readPeakBytes(pid: number): Promise<number> {
 test.each<[string, Record<string, string>, number]>([
   ['no length', {}, 400],
   ['a length and none', { 'upload-length': '5', 'upload-defer-length': '1' }, 400],
-  ['an empty file', { 'upload-length': '0' }, 400],
   ['a negative length', { 'upload-length': '-1' }, 400],
   ['a length that is no number', { 'upload-length': '1e3' }, 400],
   ['more than any number', { 'upload-length': '99999999999999999999' }, 400],
-  ['another version', { 'upload-length': '5', 'tus-resumable': '0.2.2' }, 400],
+  ['another version', { 'upload-length': '5', 'tus-resumable': '0.2.2' }, 412],
   ['metadata that is none', { 'upload-length': '5', 'upload-metadata': 'filename ***' }, 400],
   ['metadata into a prototype', { 'upload-length': '5', 'upload-metadata': '__proto__ YQ==' }, 400],
   ['too much metadata', { 'upload-length': '5', 'upload-metadata': metadataOf({ filename: 'x'.repeat(4_000) }) }, 400],
-  ['a concatenation', { 'upload-length': '5', 'upload-concat': 'final;/a /b' }, 501],
+  ['a part of several', { 'upload-length': '5', 'upload-concat': 'partial' }, 400],
+  ['a concatenation', { 'upload-length': '5', 'upload-concat': 'final;/a /b' }, 400],
 ])('an upload with %s is not begun', async (_, headers, status) => {
   const refused = await tus('POST', `${server.url}/api/upload/tus`, ada, { headers });
   expect(refused).toMatchObject({ status, body: { error: expect.any(String) } });
@@ -308,6 +310,9 @@ test('a request that does not speak the protocol is told so', async () => {
     headers: { authorization: `Bearer ${ada.token}`, 'upload-length': '5' },
   });
   expect(response.status).toBe(412);
+  expect(response.headers.get('tus-version')).toBe('1.0.0');
+  const old = await begin(server, ada, 5, { 'tus-resumable': '0.2.2' });
+  expect([old.status, old.headers.get('tus-version')]).toEqual([412, '1.0.0']);
   expect((await tus('PUT', `${server.url}/api/upload/tus`, ada)).status).toBe(404);
 });
 
@@ -390,12 +395,62 @@ test('a page of another origin may do all of it, and read what it needs', async 
   await sweep();
 });
 
-test('what it can do is told to whoever asks', async () => {
-  const { headers } = await tus('OPTIONS', `${server.url}/api/upload/tus`, ada);
+test('anyone can ask what the server supports, also without a token', async () => {
+  const response = await fetch(`${server.url}/api/upload/tus`, { method: 'OPTIONS' });
+  expect(response.status).toBe(204);
+  const { headers } = response;
   expect(headers.get('tus-version')).toBe('1.0.0');
   expect(headers.get('tus-max-size')).toBe('1000000');
   const extensions = 'creation,creation-with-upload,creation-defer-length,termination,expiration';
   expect(headers.get('tus-extension')).toBe(extensions);
+});
+
+// Stock clients ---------------------------------------------------------------------------------------------------------
+
+test('a POST may stand for PATCH, HEAD and DELETE, with the same rights', async () => {
+  const url = await begun(server, ada, 10);
+  const as = (method: string, by: Person | null, headers: Record<string, string> = {}, body?: string) =>
+    tus('POST', url, by, { headers: { 'x-http-method-override': method, ...headers }, ...(body && { body }) });
+  const piece = { 'upload-offset': '0', 'content-type': 'application/offset+octet-stream' };
+  expect(await as('PATCH', null, piece, 'hello')).toMatchObject({ status: 401 });
+  expect(await as('PATCH', grace, piece, 'hello')).toMatchObject({ status: 404 });
+  expect(await as('PATCH', ada, piece, 'hello')).toMatchObject({ status: 204 });
+  expect((await as('HEAD', ada)).headers.get('upload-offset')).toBe('5');
+  const read = await tus('GET', url, ada, { headers: { 'x-http-method-override': 'DELETE' } });
+  expect(read.status).toBe(409);
+  expect(await as('DELETE', ada)).toMatchObject({ status: 204 });
+  expect(await offsetOf(url, ada)).toBeNull();
+});
+
+test('a length that is sent again is accepted, another one is refused by its name', async () => {
+  const url = await begun(server, ada, null);
+  expect(await patch(url, ada, 0, 'hello', { 'upload-length': '10' })).toMatchObject({ status: 204 });
+  expect(await patch(url, ada, 5, 'wor', { 'upload-length': '11' })).toMatchObject({
+    status: 400,
+    body: { error: 'Upload-Length: was 10 before and cannot change' },
+  });
+  expect(await patch(url, ada, 5, 'world', { 'upload-length': '10' })).toMatchObject({ status: 204 });
+  expect((await tus('GET', url, ada)).body.files).toMatchObject([{ size: 10 }]);
+});
+
+test('an empty file is a file, whether its length is known from the beginning or declared later', async () => {
+  const whole = await begin(server, ada, 0);
+  expect(whole).toMatchObject({ status: 201, body: { files: [{ size: 0 }] } });
+  const url = await begun(server, ada, null);
+  expect(await patch(url, ada, 0, '', { 'upload-length': '0' })).toMatchObject({ status: 204 });
+  expect((await tus('GET', url, ada)).body.files).toMatchObject([{ size: 0, contentType: 'text/plain' }]);
+  expect((await uploadWithTus(server, ada, Buffer.alloc(0))).answer.files).toMatchObject([{ size: 0 }]);
+});
+
+test('the stock client learns at once that parallel parts are not supported', async () => {
+  const retries: unknown[] = [];
+  const uploading = uploadWithTus(server, ada, Buffer.alloc(200_000), {
+    parallelUploads: 2,
+    retryDelays: [10, 10],
+    onShouldRetry: (error) => retries.push(error) < 0,
+  });
+  await expect(uploading).rejects.toThrow('not supported');
+  expect(await countPartial(server)).toEqual(nothing);
 });
 
 test('none of this was a fault', () => {

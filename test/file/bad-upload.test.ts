@@ -59,8 +59,6 @@ test.each([
     `--b\r\ncontent-disposition: form-data; x="${'x'.repeat(40_000)}`,
     'headers of a part are too long',
   ],
-  ['an empty file', file('') + end, 'A file in it is empty.'],
-  ['an empty file behind a good one', file('hello') + file('') + end, 'A file in it is empty.'],
   ['eleven files', file('hello').repeat(11) + end, 'at most 10 files'],
   ['a hundred and one fields', field('a', 'b').repeat(101) + end, 'more than 100 parts'],
   ['a file without an end', file('hello'), 'The body breaks off.'],

@@ -142,11 +142,20 @@ test('nobody uploads by GraphQL without having signed in', async () => {
   expect(body.errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
 });
 
-test('an empty file is refused by its field', async () => {
-  const before = await countStored(server);
+test('an empty file is a file like any other, by a form and by a mutation', async () => {
   const { body } = await postGraphqlForm(server, ada, { files: [['0', { name: 'empty.txt', content: '' }]] });
-  expect(body.data.uploadFile).toMatchObject({ __typename: 'InvalidInput', fields: [{ path: ['file'] }] });
-  expect(await countStored(server)).toEqual(before);
+  expect(body.data.uploadFile).toMatchObject({ __typename: 'File', name: 'empty.txt', size: 0 });
+  const posted = await upload(server, ada, '', 'empty.txt');
+  expect(posted).toMatchObject({ size: 0, contentType: 'text/plain' });
+  for (const url of [body.data.uploadFile.url, posted.url]) {
+    for (const range of ['bytes=0-', 'bytes=-5']) {
+      const response = await download(server, url, { headers: { range } });
+      expect([response.status, await response.text()]).toEqual([200, '']);
+    }
+  }
+  const messageId = await say(ada, chatId, 'nothing', { fileIds: [posted.id] });
+  expect(await filesOf(grace, messageId)).toMatchObject([{ id: posted.id, size: 0 }]);
+  expect(await deleteMessage(ada, messageId)).toBeTruthy();
 });
 
 test('a message carries files in the order in which they were named, and need say nothing', async () => {

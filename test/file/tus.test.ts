@@ -52,7 +52,7 @@ async function storedOf(url: string): Promise<number> {
   return stored.length;
 }
 
-test('the stock client uploads in pieces, and the answer to the last one has the file', async () => {
+test('the stock client uploads in pieces, and finds the file where it sent them', async () => {
   const content = randomBytes(300_000);
   const before = await countPartial(server);
   const { url, answer } = await uploadWithTus(server, ada, content);
@@ -176,12 +176,14 @@ test('a last piece that comes again makes no second file, and its client learns 
   const content = randomBytes(1_000);
   const url = await begun(server, ada, content.length);
   const first = await patch(url, ada, 0, content);
-  expect(first).toMatchObject({ status: 200, body: { files: [{ size: 1_000 }] } });
+  expect(first).toMatchObject({ status: 204, body: null });
+  expect(first.headers.get('upload-offset')).toBe('1000');
+  const { id } = (await tus('GET', url, ada)).body.files[0];
   expect(await patch(url, ada, 0, content)).toMatchObject({ status: 409 });
-  const empty = await patch(url, ada, 1_000, '');
-  expect(empty.body.files[0].id).toBe(first.body.files[0].id);
+  expect(await patch(url, ada, 1_000, '')).toMatchObject({ status: 204 });
+  expect((await tus('GET', url, ada)).body.files[0].id).toBe(id);
   const again = await uploadWithTus(server, ada, content, { uploadUrl: url });
-  expect((await tus('GET', again.url, ada)).body.files[0].id).toBe(first.body.files[0].id);
+  expect(again.answer.files[0].id).toBe(id);
   expect(await countFiles()).toBe(files + 1);
 });
 
@@ -209,8 +211,8 @@ test('of an upload that was whole when its server died one file is made, whoever
         index % 2 === 0 ? tus('GET', each, ada) : patch(each, ada, content.length, ''),
       ),
     );
-    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
-    expect(new Set(answers.map(({ body }) => body.files[0].id)).size).toBe(1);
+    expect(answers.map(({ status }) => status)).toEqual([200, 204, 200, 204]);
+    expect(answers[0]?.body.files[0].id).toBe(answers[2]?.body.files[0].id);
     expect(await holds(answers[0]?.body.files[0].url, content)).toBe(true);
   }
   expect(await countFiles()).toBe(files + 5);
@@ -242,7 +244,8 @@ test('pieces that come many at once leave what one of them brought', async () =>
   const answers = await Promise.all(
     contents.map((content, index) => patch(index % 2 === 0 ? url : onOtherNode(url), ada, 0, content)),
   );
-  expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
-  const taken = answers.findIndex(({ status }) => status === 200);
-  expect(await holds(answers[taken]?.body.files[0].url, contents[taken] ?? Buffer.alloc(0))).toBe(true);
+  expect(answers.filter(({ status }) => status === 204)).toHaveLength(1);
+  const taken = answers.findIndex(({ status }) => status === 204);
+  const { body } = await tus('GET', url, ada);
+  expect(await holds(body.files[0].url, contents[taken] ?? Buffer.alloc(0))).toBe(true);
 });
