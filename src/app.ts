@@ -6,6 +6,7 @@ import { startEmbeddedPostgres } from './postgres/embedded/postgres.ts';
 import { applyMigrations } from './postgres/migration.ts';
 import { GroupCommit } from './chat/group-commit.ts';
 import { Housekeeping } from './core/housekeeping.ts';
+import { Leases } from './postgres/lease.ts';
 import { createPing } from './postgres/ping.ts';
 import { continueDeletions } from './account/account-deletion.ts';
 import { createAccounts } from './account/account.ts';
@@ -97,7 +98,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
     readCursor: () => realtime?.readCursor() ?? readCursor(db.pool),
     files,
     partials,
-    partialLeases: new PartialUploadLeases(db),
+    partialLeases: new PartialUploadLeases(new Leases(db)),
     fileLinks: new FileLinks(keys),
     uploadIdleMs: overrides.uploadIdleMs ?? uploadIdleMs,
     typing: new TypingGate(),

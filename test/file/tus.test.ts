@@ -137,8 +137,8 @@ test('an upload outlives a server that is killed while a piece comes in', async 
   killed.kill('SIGKILL');
   await killed.ended;
   // Time passes: nobody renews what the dead one held.
-  await server.sql.query(`update partial_uploads set held_until = now() - interval '1 second' where id = $1`, [
-    idOf(url),
+  await server.sql.query(`update leases set until = now() - interval '1 second' where name = $1`, [
+    `upload:${idOf(url)}`,
   ]);
   const here = `${server.url}/api/upload/tus/${idOf(url)}`;
   expect(await offsetOf(here, ada)).toBe(150_000);

@@ -55,6 +55,28 @@ create table event_log (
 );
 insert into event_log default values;
 
+-- Its readers --------------------------------------------------------------------------------------------------------
+
+create table leases (
+  name text primary key check (octet_length(name) between 1 and 200),
+  holder uuid not null,
+  until timestamptz(3) not null,
+  token bigint generated always as identity,
+  is_wanted boolean not null default false
+);
+comment on table leases is 'The right to be the only one, on all nodes, to do something: held until it is released, or until it runs out because its holder died. Each kind of work names its own.';
+comment on column leases.token is 'The fencing token: another one, and a higher one, each time that the lease is taken. A write that requires it fails once someone else has taken the lease.';
+comment on column leases.is_wanted is 'Someone else asks the holder to release it.';
+
+create table log_consumers (
+  name text primary key check (octet_length(name) between 1 and 100),
+  epoch text not null,
+  position bigint not null check (position >= 0)
+);
+comment on table log_consumers is 'How far each durable reader of the event log has come. A row moves in the transaction that holds what the events led to.';
+comment on column log_consumers.epoch is 'The history that the position belongs to, as in a cursor.';
+comment on column log_consumers.position is 'The last event that was consumed.';
+
 -- The stamp ----------------------------------------------------------------------------------------------------------
 
 -- As before but for who is stamped: with one statement for both kinds the planner could come to settle on a plan that

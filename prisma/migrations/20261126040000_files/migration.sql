@@ -76,11 +76,7 @@ create table partial_uploads (
   reserved_bytes bigint not null check (reserved_bytes >= 1),
   created_at timestamptz(3) not null default now(),
   file_id bigint references files on delete cascade on update cascade,
-  held_by text,
-  held_until timestamptz(3),
-  is_wanted boolean not null default false,
-  constraint an_upload_fits_what_is_reserved check (size <= reserved_bytes),
-  constraint a_hold_ends check ((held_by is null) = (held_until is null))
+  constraint an_upload_fits_what_is_reserved check (size <= reserved_bytes)
 );
 -- How much a person has begun.
 create index partial_uploads_user_id_idx on partial_uploads (user_id);
@@ -93,8 +89,6 @@ comment on column partial_uploads.metadata is 'As the client gave it: Upload-Met
 comment on column partial_uploads.size is 'Null as long as the client has not said it.';
 comment on column partial_uploads.reserved_bytes is 'Counts for the quota of its person until it is a file.';
 comment on column partial_uploads.file_id is 'What became of it, once.';
-comment on column partial_uploads.held_by is 'The request that writes to it, on whichever node; to be renewed until held_until.';
-comment on column partial_uploads.is_wanted is 'Another request asks the holder to let go.';
 
 create table storage_uses (
   user_id bigint primary key references users on delete cascade on update cascade,

@@ -1,0 +1,173 @@
+import { randomUUID } from 'node:crypto';
+import type { Db, Queryable } from './client.ts';
+
+/** In ms: a lease that was not renewed for `expiry` may be taken by someone else; it is renewed every `renewal`. */
+export type LeaseTimes = { expiry: number; renewal: number };
+
+const defaultTimes: LeaseTimes = { expiry: 5_000, renewal: 1_000 };
+/** How often someone who waits tries again. */
+const retryMs = 100;
+
+/** The holder has lost its lease: someone else may hold it by now, so nothing more may be written under it. */
+export class LeaseLost extends Error {}
+
+export type LeaseOptions = {
+  /** What only one at a time may do, such as `consumer:mail`; at most 200 bytes. */
+  name: string;
+  times?: LeaseTimes;
+  /** Called, once or several times, when someone else waits for the lease. */
+  onWanted?: () => unknown;
+};
+
+/**
+ * The leases that this process takes: the right to be the only one, on all nodes, to do something. A holder keeps its
+ * lease by renewing it and gives it up with `release`; after a kill, another node takes it within seconds. Only the
+ * database's clock decides.
+ *
+ * No lease can keep a holder that is paused, or cut off from the database, from believing that it still holds it
+ * (Kleppmann, "How to do distributed locking", 2016). So whatever is written under a lease goes through `fence`, in the
+ * same transaction.
+ */
+export class Leases {
+  readonly #db: Pick<Db, 'pool'>;
+  readonly #held = new Set<Lease>();
+
+  constructor(db: Pick<Db, 'pool'>) {
+    this.#db = db;
+  }
+
+  /** Takes a lease that is free or has run out. Null when someone else holds it. */
+  async take(options: LeaseOptions): Promise<Lease | null> {
+    const { name, times = defaultTimes } = options;
+    const holder = randomUUID();
+    const { rows } = await this.#db.pool.query<{ token: bigint }>({
+      name: 'take_lease',
+      text: `insert into leases as l (name, holder, until)
+      values ($1, $2, clock_timestamp() + $3 * interval '1 ms')
+      on conflict (name) do update
+      set holder = excluded.holder, until = excluded.until, token = default, is_wanted = false
+      where l.until < clock_timestamp()
+      returning l.token`,
+      values: [name, holder, times.expiry],
+    });
+    const token = rows[0]?.token;
+    if (token === undefined) return null;
+    const lease = new Lease({ ...options, times, token, db: this.#db, onEnd: () => this.#held.delete(lease) });
+    this.#held.add(lease);
+    return lease;
+  }
+
+  /** The same, but asks the holder to release it and waits: null after `patienceMs`, or when the signal aborts. */
+  async wait(
+    options: LeaseOptions,
+    { patienceMs, signal }: { patienceMs: number; signal: AbortSignal },
+  ): Promise<Lease | null> {
+    const { name } = options;
+    const deadline = performance.now() + patienceMs;
+    for (;;) {
+      const lease = await this.take(options);
+      if (lease !== null) return lease;
+      await this.#db.pool.query('update leases set is_wanted = true where name = $1 and not is_wanted', [name]);
+      // On this node the holder need not wait for its next renewal to learn of it.
+      for (const each of this.#held) if (each.name === name) each.askToRelease();
+      if (signal.aborted || performance.now() > deadline) return null;
+      await new Promise((resolve) => setTimeout(resolve, retryMs));
+    }
+  }
+
+  /** Asks all holders in this process to release their leases, as before it stops. */
+  askToRelease(): void {
+    for (const lease of this.#held) lease.askToRelease();
+  }
+}
+
+/** A lease that is held. */
+export class Lease {
+  readonly name: string;
+  /** Grows with each holder. */
+  readonly token: bigint;
+  /** Aborts, with LeaseLost, when the lease is someone else's, or may be because it could not be renewed. */
+  readonly signal: AbortSignal;
+  readonly #options: LeaseOptions & { times: LeaseTimes; token: bigint; db: Pick<Db, 'pool'>; onEnd: () => void };
+  readonly #lost = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+  #renewedAt = performance.now();
+  #renewal: Promise<void> | null = null;
+
+  constructor(options: LeaseOptions & { times: LeaseTimes; token: bigint; db: Pick<Db, 'pool'>; onEnd: () => void }) {
+    this.name = options.name;
+    this.token = options.token;
+    this.signal = this.#lost.signal;
+    this.#options = options;
+    this.#timer = setInterval(() => this.#keep(), options.times.renewal).unref();
+  }
+
+  /**
+   * In the transaction of a write that only the holder may make: nobody else can take the lease until it has ended, and it
+   * is renewed with it. Throws LeaseLost when someone else has taken the lease: roll back then.
+   */
+  async fence(client: Queryable): Promise<void> {
+    const { rowCount } = await client.query({
+      name: 'fence_lease',
+      text: `update leases set until = clock_timestamp() + $3 * interval '1 ms' where name = $1 and token = $2`,
+      values: [this.name, this.token, this.#options.times.expiry],
+    });
+    if (rowCount !== 1) throw this.#lose();
+  }
+
+  /** Tells whoever works under the lease that it is wanted. */
+  askToRelease(): void {
+    this.#options.onWanted?.();
+  }
+
+  /** Gives the lease up. Never rejects: if the database is away, the lease runs out by itself. */
+  async release(): Promise<void> {
+    this.#end();
+    await this.#renewal;
+    const { pool } = this.#options.db;
+    await pool.query('delete from leases where name = $1 and token = $2', [this.name, this.token]).catch(() => {});
+  }
+
+  #end(): void {
+    clearInterval(this.#timer);
+    this.#options.onEnd();
+  }
+
+  #lose(): LeaseLost {
+    const error = new LeaseLost(`the lease ${this.name} is held by someone else`);
+    this.#end();
+    this.#lost.abort(error);
+    return error;
+  }
+
+  /** Renews it; a renewal that takes longer than the lease lasts is not waited for. */
+  #keep(): void {
+    const { expiry, renewal } = this.#options.times;
+    // By the next look it could have run out.
+    if (performance.now() - this.#renewedAt > expiry - renewal) this.#lose();
+    else this.#renewal ??= this.#renew().finally(() => (this.#renewal = null));
+  }
+
+  async #renew(): Promise<void> {
+    const startedAt = performance.now();
+    try {
+      // Not while a fenced transaction holds the row: that has renewed it.
+      const { rows } = await this.#options.db.pool.query<{ isWanted: boolean }>({
+        name: 'renew_lease',
+        text: `with free as (
+          select name from leases where name = $1 and token = $2 for no key update skip locked
+        ), renewed as (
+          update leases l set until = clock_timestamp() + $3 * interval '1 ms' from free where l.name = free.name
+        )
+        select is_wanted as "isWanted" from leases where name = $1 and token = $2`,
+        values: [this.name, this.token, this.#options.times.expiry],
+      });
+      const row = rows[0];
+      if (row === undefined) return void this.#lose();
+      this.#renewedAt = startedAt;
+      if (row.isWanted) this.askToRelease();
+    } catch {
+      // The database may be back before the lease runs out.
+    }
+  }
+}
