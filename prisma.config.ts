@@ -1,4 +1,4 @@
-import { defineConfig } from 'prisma/config';
+import { defineConfig } from 'prisma-cli/config';
 
 // The CLI fetches a native schema engine unless it is told where one is. `generate` and `validate` never run it, so
 // any file that exists will do: on a closed network nothing is downloaded.

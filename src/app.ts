@@ -21,6 +21,7 @@ import type { Argon2Cost } from './account/password.ts';
 import { loadOrCreateKeys, publicKeySet } from './account/token-key.ts';
 import { CannotStart, describeFault } from './errors.ts';
 import type { FileStore, StoreAccess } from './file/store/store.ts';
+import type { S3Store } from './file/store/s3.ts';
 import { keepSmallInline } from './file/store/inline.ts';
 import { LocalStore } from './file/store/local.ts';
 import { PartialFiles } from './file/store/partial.ts';
@@ -192,10 +193,20 @@ async function openFiles(
 async function openStore({ dataDir, fileStore, fileServing }: Config, log: Logger): Promise<StoreAccess> {
   const folder = join(dataDir, 'files');
   if (fileStore === null) return { store: new LocalStore(folder), link: null };
-  // Only here is it needed, and it is large.
-  const { S3Store } = await import('./file/store/s3.ts');
-  const store = new S3Store(fileStore, { incoming: join(folder, 'incoming'), report: reportTo(log) });
+  const store = await openBucket(fileStore, { incoming: join(folder, 'incoming'), report: reportTo(log) });
   return { store, link: fileServing === 'redirect' ? (hash, headers) => store.link(hash, headers) : null };
+}
+
+/** The AWS SDK is large, so only those who keep their files in a bucket install it. */
+async function openBucket(...created: ConstructorParameters<typeof S3Store>): Promise<S3Store> {
+  try {
+    const s3 = await import('./file/store/s3.ts');
+    return new s3.S3Store(...created);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND')) throw error;
+    const packages = '@aws-sdk/client-s3 @aws-sdk/lib-storage @aws-sdk/s3-request-presigner';
+    throw new CannotStart(`FILE_STORE needs the AWS SDK: run \`npm install --no-save ${packages}\`.`, { cause: error });
+  }
 }
 
 /** Clears away what is old, now and then. */

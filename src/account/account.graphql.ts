@@ -32,7 +32,7 @@ const SignUpInput = builder.inputType('SignUpInput', {
     }),
     password: t.string({
       required: true,
-      description: `${minPasswordLength} to ${maxPasswordLength} characters, and none of the most common passwords.`,
+      description: `${minPasswordLength} to ${maxPasswordLength} characters, and not easy to guess.`,
     }),
     displayName: t.string({ description: `One line of up to ${maxNameLength} characters.` }),
   }),
@@ -47,7 +47,7 @@ const ChangePasswordInput = builder.inputType('ChangePasswordInput', {
     currentPassword: t.string({ required: true }),
     newPassword: t.string({
       required: true,
-      description: `${minPasswordLength} to ${maxPasswordLength} characters, and none of the most common passwords.`,
+      description: `${minPasswordLength} to ${maxPasswordLength} characters, and not easy to guess.`,
     }),
   }),
 });

@@ -109,7 +109,7 @@ function problemWith(password: string, names: string[]): Problem | null {
   if (names.some((name) => name.toLowerCase() === password.toLowerCase())) {
     return { code: 'NOT_ALLOWED', message: 'must not be your username or your address' };
   }
-  if (isCommonPassword(password)) return { code: 'NOT_ALLOWED', message: 'is among the most common passwords' };
+  if (isCommonPassword(password, names)) return { code: 'NOT_ALLOWED', message: 'is too easy to guess' };
   return null;
 }
 

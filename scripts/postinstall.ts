@@ -1,0 +1,29 @@
+/**
+ * Runs after each `npm install` and `npm ci`: generates the database client. An installation without development
+ * dependencies has no generator; it keeps the client that is already there. Prints nothing unless something is wrong.
+ */
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import process from 'node:process';
+import { promisify } from 'node:util';
+
+const root = join(import.meta.dirname, '..');
+
+/** From this version on, every package takes the Node that installs it. */
+const comfortableNode = 22.15;
+
+// npm says which Node runs npm itself: `npm/11.19.1 node/v20.20.2 linux x64`. This script already runs on the bundled one.
+const [, installedBy = ''] = /\bnode\/v(\d+\.\d+)/.exec(process.env['npm_config_user_agent'] ?? '') ?? [];
+if (installedBy !== '' && Number(installedBy) < comfortableNode) {
+  process.stdout.write(
+    `npm ran on Node ${installedBy}; parley runs on its own Node ${process.versions.node}, in node_modules.\n`,
+  );
+}
+
+const prisma = join(root, 'node_modules/prisma-cli/build/index.js');
+if (existsSync(prisma)) {
+  await promisify(execFile)(process.execPath, [prisma, 'generate', '--no-hints'], { cwd: root });
+} else if (!existsSync(join(root, 'src/postgres/generated'))) {
+  process.stdout.write('The database client is missing: run `npm ci`, and then `npm prune --omit=dev`.\n');
+}

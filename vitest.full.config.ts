@@ -1,0 +1,10 @@
+import { defineConfig, mergeConfig } from 'vitest/config';
+import ordinary from './vitest.config.ts';
+
+/** `npm run test:full`: the tests that take too long for `npm test`, one file at a time. */
+export default mergeConfig(
+  { ...ordinary, test: { ...ordinary.test, include: [], exclude: [] } },
+  defineConfig({
+    test: { include: ['test/full/**/*.test.ts'], maxWorkers: 1, testTimeout: 600_000, hookTimeout: 120_000 },
+  }),
+);
