@@ -1,13 +1,14 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
-import { connectDatabase, disconnectDatabase, type Db } from './postgres/client.ts';
+import { connectDatabase, disconnectDatabase, statementTimeoutMs, type Db } from './postgres/client.ts';
 import { startEmbeddedPostgres } from './postgres/embedded/postgres.ts';
 import { applyMigrations } from './postgres/migration.ts';
 import { GroupCommit } from './chat/group-commit.ts';
 import { Housekeeping } from './core/housekeeping.ts';
 import { Leases } from './postgres/lease.ts';
 import { createPing } from './postgres/ping.ts';
+import { inspectDatabase } from './postgres/inspection.ts';
 import { continueDeletions } from './account/account-deletion.ts';
 import { createAccounts } from './account/account.ts';
 import { pruneSessions } from './account/session.ts';
@@ -67,15 +68,7 @@ export type Overrides = {
 export async function start(config: Config, log: Logger, overrides: Overrides = {}): Promise<App> {
   await using started = new AsyncDisposableStack();
 
-  const { url, directUrl } = await openDatabase(config, log, started);
-  await applyMigrations(directUrl, migrationsFolder, log);
-  const db = connectDatabase({
-    url,
-    maxConnections: config.databasePoolSize,
-    statementTimeoutMs: config.databaseDirectUrl === null ? 10_000 : null,
-    onError: (error) => log.warn({ err: error }, 'an idle connection to the database broke'),
-  });
-  started.defer(() => disconnectDatabase(db));
+  const { db, directUrl } = await openDatabase(config, log, started);
 
   const keys = config.jwtKeys ?? (await loadOrCreateKeys(config.dataDir));
   const accounts = createAccounts({
@@ -241,8 +234,24 @@ function streamLimits(config: Config): StreamLimits {
   };
 }
 
-/** The operator's database, or one of our own. `directUrl` leads past any pooler. */
+/** The database, migrated, and the URL that leads to it past any pooler. */
 async function openDatabase(config: Config, log: Logger, started: AsyncDisposableStack) {
+  const { url, directUrl } = await findDatabase(config, log, started);
+  const { isReadOnlyByDefault } = await inspectDatabase(directUrl);
+  await applyMigrations(directUrl, migrationsFolder, log);
+  const db = connectDatabase({
+    url,
+    maxConnections: config.databasePoolSize,
+    statementTimeoutMs: config.databaseDirectUrl === null ? statementTimeoutMs : null,
+    overridesReadOnly: isReadOnlyByDefault,
+    onError: (error) => log.warn({ fault: describeFault(error) }, 'a connection to the database broke'),
+  });
+  started.defer(() => disconnectDatabase(db));
+  return { db, directUrl };
+}
+
+/** The operator's database, or one of our own. */
+async function findDatabase(config: Config, log: Logger, started: AsyncDisposableStack) {
   if (config.databaseUrl !== null) {
     return { url: config.databaseUrl, directUrl: config.databaseDirectUrl ?? config.databaseUrl };
   }

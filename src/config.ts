@@ -3,6 +3,7 @@ import { parseKeySet } from './account/token-key.ts';
 import { CannotStart } from './errors.ts';
 import { maxInlineBytes } from './file/store/inline.ts';
 import { parseS3Location } from './file/store/s3-location.ts';
+import { parseDatabaseUrl } from './postgres/database-url.ts';
 
 const wholeNumber = (min: number, max: number) =>
   z
@@ -11,11 +12,6 @@ const wholeNumber = (min: number, max: number) =>
     .transform(Number)
     .refine((value) => value >= min && value <= max)
     .describe(`a whole number from ${min} to ${max}`);
-
-const postgresUrl = z
-  .string()
-  .refine((value) => ['postgres:', 'postgresql:'].includes(URL.parse(value)?.protocol ?? ''), 'it is no such URL')
-  .describe('a URL such as postgres://user:password@host:5432/name');
 
 const unitsMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
@@ -35,6 +31,8 @@ const parsedBy = <Value>(parse: (text: string) => Value) =>
       return z.NEVER;
     }
   });
+
+const postgresUrl = parsedBy(parseDatabaseUrl).describe('a URL such as postgres://user:password@host:5432/name');
 
 const jwtKeys = parsedBy(parseKeySet).describe('a JWK set of Ed25519 keys, as `npm run -s keys` prints one');
 

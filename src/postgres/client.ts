@@ -2,6 +2,8 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import pg from 'pg';
 import { PrismaClient, type Prisma } from './generated/prisma/client.ts';
+import { ConnectionPool } from './pool.ts';
+import { idleInTransactionMs } from './session-setting.ts';
 
 /**
  * The way to the database: Prisma for the shape of the API, the pool for hot statements written by hand. Both share the
@@ -24,10 +26,10 @@ type Taken = { connection: pg.PoolClient | null };
 const connections = new AsyncLocalStorage<Taken>();
 
 /** Notes which connection a transaction of Prisma's runs on: Prisma itself does not say. */
-class Pool extends pg.Pool {
+class Pool extends ConnectionPool {
   override connect(): Promise<pg.PoolClient>;
-  override connect(callback: Parameters<pg.Pool['connect']>[0]): void;
-  override connect(callback?: Parameters<pg.Pool['connect']>[0]): Promise<pg.PoolClient> | void {
+  override connect(callback: Parameters<ConnectionPool['connect']>[0]): void;
+  override connect(callback?: Parameters<ConnectionPool['connect']>[0]): Promise<pg.PoolClient> | void {
     return callback === undefined ? this.#take() : super.connect(callback);
   }
 
@@ -39,30 +41,28 @@ class Pool extends pg.Pool {
   }
 }
 
+/** What a statement may take, in ms, before PostgreSQL ends it; where that is not heard of, 2 s later we do. */
+export const statementTimeoutMs = 8_000;
+const answerMs = 2_000;
+
 /**
- * Opens the pool (lazily: it connects with the first statement).
- * A statement is ended by the server after `statementTimeoutMs`, so that no request holds a connection for ever; null
- * behind a transaction pooler, which takes no such setting: there the operator's own holds.
+ * Opens the pool (lazily: it connects with the first statement). PostgreSQL ends a statement after `statementTimeoutMs`,
+ * and a transaction that waits for its next one after 5 s, so that no request holds a connection or a lock for ever; null
+ * behind a transaction pooler, which keeps no settings for a client: there the operator's own hold. A connection on which
+ * a statement has no answer 2 s after that is given up. `onError` is told of what concerns no statement in particular.
  */
 export function connectDatabase(options: {
   url: string;
   maxConnections: number;
   statementTimeoutMs: number | null;
   onError: (error: Error) => void;
+  /** Whether to write although the database's default is not to; see SessionOptions. */
+  overridesReadOnly?: boolean;
 }): Db {
-  const pool = new Pool({
-    connectionString: options.url,
-    max: options.maxConnections,
-    statement_timeout: options.statementTimeoutMs ?? false,
-    connectionTimeoutMillis: 10_000,
-    keepAlive: true,
-    application_name: 'parley',
-    types,
-  });
-  // A connection that breaks while idle; the pool has dropped it already and opens another when one is needed.
-  pool.on('error', options.onError);
-  // One that breaks while somebody uses it: their statement tells them. An error that nobody listens to ends the process.
-  pool.on('connect', (client) => client.on('error', () => undefined));
+  const { statementTimeoutMs: statementMs, overridesReadOnly = false, ...rest } = options;
+  const session = statementMs === null ? null : { statementMs, idleInTransactionMs, overridesReadOnly };
+  const limitMs = (statementMs ?? statementTimeoutMs) + answerMs;
+  const pool = new Pool({ ...rest, session, limitMs, types });
   // Minimal: its longer messages quote the values that a statement was given.
   return { pool, prisma: new PrismaClient({ adapter: new PrismaPg(pool), errorFormat: 'minimal' }) };
 }

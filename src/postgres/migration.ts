@@ -1,10 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import pg from 'pg';
+import type pg from 'pg';
 import type { Logger } from 'pino';
 import { CannotStart } from '../errors.ts';
 import { advisoryLocks } from './advisory-lock.ts';
+import { describeFailure, openConnection } from './inspection.ts';
+import { prepareSession } from './session-setting.ts';
 
 /** The first of the migrations that were squashed before the first release. */
 const firstSquashed = '20261122000000_init';
@@ -22,8 +24,9 @@ type LedgerRow = { name: string; checksum: string; is_finished: boolean };
  */
 export async function applyMigrations(url: string, folder: string, log: Logger): Promise<void> {
   const migrations = await readMigrations(folder);
-  const client = await connect(url);
+  const client = await openConnection(url, { limitMs: null });
   try {
+    await prepareSession(client, { statementMs: null, idleInTransactionMs: null, overridesReadOnly: true });
     // Held by the session, so that it is let go however this ends.
     await client.query('select pg_advisory_lock($1)', [advisoryLocks.migration]);
     const ledger = await readLedger(client);
@@ -47,19 +50,6 @@ async function readMigrations(folder: string): Promise<Migration[]> {
       return { name, sql, checksum: createHash('sha256').update(sql).digest('hex') };
     }),
   );
-}
-
-async function connect(url: string): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000, application_name: 'parley' });
-  // Told by the query that is under way, too.
-  client.on('error', () => {});
-  try {
-    await client.connect();
-    return client;
-  } catch (error) {
-    const { host, pathname } = new URL(url);
-    throw new CannotStart(`The database ${host}${pathname} can't be reached: ${describe(error)}.`, { cause: error });
-  }
 }
 
 /** Prisma's own definition. */
@@ -134,10 +124,9 @@ async function apply(client: pg.Client, { name, sql, checksum }: Migration): Pro
   }
 }
 
-function describe(error: unknown, sql = ''): string {
-  // A name with several addresses fails with one error each, and an empty message of its own.
-  if (error instanceof AggregateError) return error.errors.map((each) => describe(each)).join(', ');
-  const { message, position } = error as { message: string; position?: string };
+function describe(error: unknown, sql: string): string {
+  const { position } = error as { position?: string };
   const line = sql.slice(0, Number(position ?? 0)).split('\n').length;
+  const message = describeFailure(error);
   return position === undefined ? message : `${message} (line ${line})`;
 }

@@ -2,9 +2,10 @@ import { driverCauseOf, sqlStateOf } from './sql-state.ts';
 
 /**
  * Connection lost, server shutting down or starting up, a statement cut off (behind a lock, say, that somebody holds for
- * long), too many connections: PostgreSQL's classes 08, 57 and 53.
+ * long), too many connections: PostgreSQL's classes 08, 57 and 53. A transaction that was ended for standing idle (25P03),
+ * and a write on what only reads (25006): a primary that is none any more, and the next connection leads to the new one.
  */
-const transientStates = /^(08|57|53)/;
+const transientStates = /^(08|57|53|25P03|25006)/;
 const transientCodes = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
