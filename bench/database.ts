@@ -58,8 +58,8 @@ export async function startPostgres(): Promise<Postgres> {
 export async function addPeople({ sql }: Database, count: number): Promise<Person[]> {
   const { rows } = await sql.query<Person>(
     `with added as (
-      insert into users (username, email, display_name, password_hash)
-      select 'person' || n, 'person' || n || '@example.com', 'Person ' || n, 'none'
+      insert into users (username, email, display_name)
+      select 'person' || n, 'person' || n || '@example.com', 'Person ' || n
       from generate_series(1, $1::int) n
       returning id
     )

@@ -23,7 +23,7 @@ export async function deleteAccount(
   const errors: FieldError[] = [];
   checkGivenPassword(password, ['password'], errors);
   if (errors.length > 0) throw new InvalidInput(errors);
-  const user = await findCredentials(accounts.db, 'id = $1', asker.userId);
+  const user = await findCredentials(accounts.db, 'u.id = $1', asker.userId);
   if (user === null) throw new Unauthenticated('The account is gone.');
   const { isRight } = await verifyGuess(accounts, `user ${user.id}`, user.passwordHash, password);
   if (!isRight) throw new InvalidCredentials('The password is not right.');
@@ -45,10 +45,11 @@ async function forgetPerson(client: Queryable, userId: bigint): Promise<void> {
   const nobody = randomBytes(16).toString('hex');
   await client.query(
     `update users set deleted_at = clock_timestamp(), username = 'erased_' || $2, email = $2 || '@erased.invalid',
-      display_name = null, avatar_file_id = null, password_hash = 'erased'
+      display_name = null, avatar_file_id = null
     where id = $1`,
     [userId, nobody],
   );
+  await client.query('delete from credentials where user_id = $1', [userId]);
   await client.query('delete from blocks where blocker_id = $1', [userId]);
 }
 

@@ -1,6 +1,6 @@
 import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
 import { Conflict, InvalidCredentials, InvalidInput, Unauthenticated, type FieldError } from '../errors.ts';
-import { findCredentials, lockCredentials, verifyGuess } from './credentials.ts';
+import { findCredentials, lockCredentials, storePassword, verifyGuess } from './credentials.ts';
 import { LiveSessions } from './live-session.ts';
 import { checkGivenPassword, checkNewPassword, PasswordHasher, type Argon2Cost } from './password.ts';
 import { RateLimit } from '../core/rate-limit.ts';
@@ -95,8 +95,10 @@ export async function signUp(accounts: Accounts, input: SignUp): Promise<SignedI
   const passwordHash = await accounts.passwords.hash(input.password);
   const opened = await inTransaction(accounts.db, async (client) => {
     const { rows } = await client.query<{ id: bigint }>(
-      `insert into users (username, email, display_name, password_hash) values ($1, $2, $3, $4)
-      on conflict do nothing returning id`,
+      `with person as (
+        insert into users (username, email, display_name) values ($1, $2, $3) on conflict do nothing returning id
+      )
+      insert into credentials (user_id, password_hash) select id, $4 from person returning user_id as id`,
       [person.username, person.email, person.displayName, passwordHash],
     );
     if (rows[0] === undefined) throw await nameConflict(client, person);
@@ -115,14 +117,14 @@ export async function signIn(accounts: Accounts, input: SignIn): Promise<SignedI
   checkGivenPassword(input.password, ['password'], errors);
   if (errors.length > 0) throw new InvalidInput(errors);
 
-  const user = await findCredentials(accounts.db, 'lower(email) = lower($1)', email);
+  const user = await findCredentials(accounts.db, 'fold(u.email) = fold($1)', email);
   const guesser = user === null ? `email ${email.toLowerCase()}` : `user ${user.id}`;
   const { isRight, newHash } = await verifyGuess(accounts, guesser, user?.passwordHash ?? null, input.password);
   if (user === null || !isRight) throw new InvalidCredentials('The address or the password is not right.');
 
   const opened = await inTransaction(accounts.db, async (client) => {
     await lockCredentials(client, user);
-    if (newHash !== null) await client.query('update users set password_hash = $2 where id = $1', [user.id, newHash]);
+    if (newHash !== null) await storePassword(client, user.id, newHash);
     return openSession(client, { userId: user.id, userAgent: input.userAgent });
   });
   return handOver(accounts, opened);
@@ -138,7 +140,7 @@ export async function changePassword(
   asker: Asker,
   input: { currentPassword: string; newPassword: string },
 ): Promise<SignedIn> {
-  const user = await findCredentials(accounts.db, 'id = $1', asker.userId);
+  const user = await findCredentials(accounts.db, 'u.id = $1', asker.userId);
   if (user === null) throw new Unauthenticated('The account is gone.');
   const errors: FieldError[] = [];
   checkGivenPassword(input.currentPassword, ['currentPassword'], errors);
@@ -150,7 +152,7 @@ export async function changePassword(
   const newHash = await accounts.passwords.hash(input.newPassword);
   const opened = await inTransaction(accounts.db, async (client) => {
     await lockCredentials(client, user);
-    await client.query('update users set password_hash = $2 where id = $1', [user.id, newHash]);
+    await storePassword(client, user.id, newHash);
     return keepOnlySession(client, asker);
   });
   return handOver(accounts, opened);
@@ -212,8 +214,8 @@ function namesOf({ username, email }: { username: string; email: string }): stri
 
 async function nameConflict(client: Queryable, person: { username: string; email: string }): Promise<Conflict> {
   const { rows } = await client.query<{ username: boolean; email: boolean }>(
-    `select exists (select from users where lower(username) = lower($1)) as username,
-      exists (select from users where lower(email) = lower($2)) as email`,
+    `select exists (select from users where fold(username) = fold($1)) as username,
+      exists (select from users where fold(email) = fold($2)) as email`,
     [person.username, person.email],
   );
   const { username, email } = rows[0] ?? { username: false, email: false };

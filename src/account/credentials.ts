@@ -3,13 +3,15 @@ import { InvalidCredentials } from '../errors.ts';
 import type { PasswordHasher } from './password.ts';
 import type { RateLimit } from '../core/rate-limit.ts';
 
-/** What somebody is known by who signs in. */
-export type Credentials = { id: bigint; username: string; email: string; passwordHash: string };
+/** What someone who signs in is known by. `passwordHash` is null for an account without a password. */
+export type Credentials = { id: bigint; username: string; email: string; passwordHash: string | null };
 
-/** Those of the one account for which `condition` holds with `$1` as that value; null when there is none. */
+/** Those of the one account `u` for which `condition` holds with `$1` as that value; null when there is none. */
 export async function findCredentials(db: Db, condition: string, value: bigint | string): Promise<Credentials | null> {
   const { rows } = await db.pool.query<Credentials>(
-    `select id, username, email, password_hash as "passwordHash" from users where deleted_at is null and ${condition}`,
+    `select u.id, u.username, u.email, c.password_hash as "passwordHash"
+    from users u left join credentials c on c.user_id = u.id
+    where u.deleted_at is null and ${condition}`,
     [value],
   );
   return rows[0] ?? null;
@@ -33,8 +35,15 @@ export async function verifyGuess(
  */
 export async function lockCredentials(client: Queryable, { id, passwordHash }: Credentials): Promise<void> {
   const { rows } = await client.query<{ password_hash: string }>(
-    'select password_hash from users where id = $1 for no key update',
+    // Both rows: of one that is only read, the hash would be the one from before the wait.
+    `select c.password_hash from users u join credentials c on c.user_id = u.id
+    where u.id = $1 for no key update of u, c`,
     [id],
   );
   if (rows[0]?.password_hash !== passwordHash) throw new InvalidCredentials('The password has just been changed.');
+}
+
+/** Replaces the hash of a user's password. The caller holds their credentials. */
+export async function storePassword(client: Queryable, userId: bigint, passwordHash: string): Promise<void> {
+  await client.query('update credentials set password_hash = $2 where user_id = $1', [userId, passwordHash]);
 }

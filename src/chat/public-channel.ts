@@ -22,12 +22,12 @@ export async function listPublicChannels(
     // A search goes without a name, to be planned each time: for what is rare by its parts, for what is in most names
     // down the list.
     ...(part === '' && { name: 'public_channels' }),
-    text: `select ${columns.chat('c')}, lower(c.name) as key
+    text: `select ${columns.chat('c')}, fold(c.name) as key
     from chats c
     where c.type = 'PUBLIC_CHANNEL'
-      and (lower(c.name) collate "C", c.id) > ($1, $2::bigint)
-      ${part === '' ? '' : `and lower(c.name) like '%' || lower($4) || '%'`}
-    order by lower(c.name) collate "C", c.id limit $3`,
+      and (fold(c.name) collate "C", c.id) > ($1, $2::bigint)
+      ${part === '' ? '' : `and fold(c.name) like '%' || fold($4) || '%'`}
+    order by fold(c.name) collate "C", c.id limit $3`,
     values: [
       page.after?.name ?? '',
       page.after?.id ?? -1n,

@@ -49,7 +49,7 @@ export async function insertMentions(
     text: `insert into mentions (chat_id, seq, user_id)
     select distinct on (w.chat_id, w.seq, w.index) w.chat_id, w.seq, u.id
     from unnest($1::bigint[], $2::int[], $3::int[], $4::text[]) with ordinality as w (chat_id, seq, index, name, rank)
-    join users u on lower(u.username) = w.name and u.deleted_at is null
+    join users u on fold(u.username) = w.name and u.deleted_at is null
     join members m on m.chat_id = w.chat_id and m.user_id = u.id
     order by w.chat_id, w.seq, w.index, w.rank
     on conflict do nothing`,

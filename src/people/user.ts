@@ -56,7 +56,6 @@ export function erasedUser(id: bigint): User {
     username: `erased_${id}`,
     email: `${id}@erased.invalid`,
     displayName: null,
-    passwordHash: 'erased',
     createdAt: at,
     deletedAt: at,
     avatarFileId: null,
@@ -99,13 +98,13 @@ export async function searchUsers(
 ): Promise<Page<FoundUser>> {
   const beginning = readBeginning(search);
   if (beginning === '') return toPage<FoundUser>([], forwardPage(page));
-  const begins = (column: string) => `starts_with(lower(u.${column}) collate "C", lower($1))`;
+  const begins = (column: string) => `starts_with(fold(u.${column}) collate "C", fold($1))`;
   // Each half takes what it needs from the index on its name, however many people there are.
   const half = (column: string, others: string) => `(
-    select u.id, lower(u.${column}) collate "C" as key from users u
+    select u.id, fold(u.${column}) collate "C" as key from users u
     where ${begins(column)} ${others} and u.deleted_at is null
-      and (lower(u.${column}) collate "C", u.id) > ($2, $3::bigint)
-    order by lower(u.${column}) collate "C", u.id limit $4)`;
+      and (fold(u.${column}) collate "C", u.id) > ($2, $3::bigint)
+    order by fold(u.${column}) collate "C", u.id limit $4)`;
   // Not a prepared statement: which part of the index it is about can be planned only when the beginning is known.
   const { rows } = await db.pool.query<User & { key: string }>(
     `select ${columns.user('u')}, found.key

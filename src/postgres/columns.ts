@@ -11,7 +11,6 @@ const userColumns: ColumnsOf<User> = {
   username: 'username',
   email: 'email',
   displayName: 'display_name',
-  passwordHash: 'password_hash',
   createdAt: 'created_at',
   deletedAt: 'deleted_at',
   avatarFileId: 'avatar_file_id',

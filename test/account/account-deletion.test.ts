@@ -280,7 +280,7 @@ test(
       [keyOf(chats[0] as string), key],
     );
     // As the mutation leaves it whose server dies then.
-    await server.sql.query(`update users set deleted_at = now(), password_hash = 'erased' where id = $1`, [key]);
+    await server.sql.query('update users set deleted_at = now() where id = $1', [key]);
     await server.sql.query(`insert into account_deletions (user_id, messages) values ($1, 'DELETE')`, [key]);
     const left = async () => {
       const { rows } = await server.sql.query(

@@ -2,6 +2,7 @@ import argon2 from 'argon2';
 import { afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { owaspCost, PasswordHasher } from '../../src/account/password.ts';
 import { signUp, type Person } from '../support/client.ts';
+import { keyOf } from '../support/chat.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { followEvents } from '../support/stream.ts';
 
@@ -163,12 +164,15 @@ test('of many who ask for one username at once, one gets it', async () => {
   const answers = await Promise.all(asked);
   expect(answers.filter(({ __typename }) => __typename === 'SignedIn')).toHaveLength(1);
   expect(answers.filter(({ __typename }) => __typename === 'Conflict')).toHaveLength(7);
-  const { rows } = await server.sql.query("select from users where lower(username) = 'highlander'");
+  const { rows } = await server.sql.query("select from users where fold(username) = 'highlander'");
   expect(rows).toHaveLength(1);
 });
 
 test('the password is stored as an encoded argon2id hash, whole', async () => {
-  const { rows } = await server.sql.query('select password_hash from users where email = $1', [ada.email]);
+  const { rows } = await server.sql.query(
+    'select password_hash from credentials join users u on u.id = user_id where u.email = $1',
+    [ada.email],
+  );
   expect(await argon2.verify(rows[0].password_hash, ada.password)).toBe(true);
 });
 
@@ -232,12 +236,31 @@ test('who gets it right starts afresh', async () => {
   }
 });
 
+test('an account without a password has no right one', async () => {
+  const mileva = await signUp(server, 'mileva');
+  await server.sql.query('delete from credentials where user_id = $1', [keyOf(mileva.userId)]);
+  for (const guess of [mileva.password, '', 'null', 'undefined']) {
+    const answer = await signIn(mileva.email, guess);
+    expect(answer.__typename).toMatch(/^(InvalidCredentials|InvalidInput)$/);
+  }
+  expect(await signIn(mileva.email, mileva.password)).toMatchObject({ __typename: 'InvalidCredentials' });
+  expect(await mileva.ask('{ viewer { email user { username } } }')).toEqual({
+    viewer: { email: mileva.email, user: { username: 'mileva' } },
+  });
+});
+
 test('a hash that was made at another cost is replaced when its person signs in', async () => {
   const old = await new PasswordHasher(owaspCost).hash(password);
   const katherine = await signUp(server, 'katherine');
-  await server.sql.query('update users set password_hash = $2 where email = $1', [katherine.email, old]);
+  await server.sql.query('update credentials set password_hash = $2 where user_id = $1', [
+    keyOf(katherine.userId),
+    old,
+  ]);
   expect(await signIn(katherine.email, password)).toMatchObject({ __typename: 'SignedIn' });
-  const { rows } = await server.sql.query('select password_hash from users where email = $1', [katherine.email]);
+  const { rows } = await server.sql.query(
+    'select password_hash from credentials join users u on u.id = user_id where u.email = $1',
+    [katherine.email],
+  );
   expect(rows[0].password_hash).toContain('m=1024,t=1,p=1');
   expect(await signIn(katherine.email, password)).toMatchObject({ __typename: 'SignedIn' });
 });

@@ -13,7 +13,7 @@ beforeAll(async () => {
   database = await createDatabase();
   db = connectDatabase({ url: database.url, maxConnections: 4, statementTimeoutMs: 10_000, onError: () => {} });
   const { rows } = await db.pool.query<{ id: bigint }>(
-    "insert into users (username, email, password_hash) values ('ada', 'ada@example.com', '') returning id",
+    "insert into users (username, email) values ('ada', 'ada@example.com') returning id",
   );
   userId = rows[0]?.id ?? 0n;
 });

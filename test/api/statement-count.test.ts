@@ -47,8 +47,8 @@ async function createConversation(length: number): Promise<string> {
 /** People with so many others in a chat: their names are not taken. */
 async function createPeople(count: number): Promise<Person[]> {
   const { rows } = await server.sql.query(
-    `insert into users (username, email, password_hash)
-    select name, name || '@example.com', 'none'
+    `insert into users (username, email)
+    select name, name || '@example.com'
     from (select 'p' || nextval('event_ids') as name from generate_series(1, $1)) names returning id`,
     [count],
   );

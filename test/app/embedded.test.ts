@@ -18,7 +18,7 @@ async function insertUntilCutOff(sql: pg.Pool): Promise<number> {
 }
 
 const addUser = (sql: pg.Pool, name: string) =>
-  sql.query(`insert into users (username, email, password_hash) values ($1, $1 || '@example.com', '')`, [name]);
+  sql.query(`insert into users (username, email) values ($1, $1 || '@example.com')`, [name]);
 
 const countUsers = async (dataDir: string) =>
   (await (await connectTo(dataDir)).query<{ count: number }>('select count(*)::int from users')).rows[0]?.count;

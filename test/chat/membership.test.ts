@@ -98,8 +98,8 @@ test.each([
 
 test('a thousand people are added at a time, and of those the first hundred are named', async () => {
   const { rows } = await server.sql.query(
-    `insert into users (username, email, password_hash)
-    select 'one-of-many-' || n, n || '@many.example.com', 'none' from generate_series(1, 1001) n returning id`,
+    `insert into users (username, email)
+    select 'one-of-many-' || n, n || '@many.example.com' from generate_series(1, 1001) n returning id`,
   );
   const people = rows.map(({ id }) => encodeId('User', BigInt(id)));
   const chat = await create('PUBLIC_CHANNEL');

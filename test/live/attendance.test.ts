@@ -23,8 +23,8 @@ async function gatherCrowd() {
   onTestFinished(database.drop);
   const { rows } = await database.sql.query<{ id: string; user_id: string }>(
     `with crowd as (
-      insert into users (id, username, email, password_hash) overriding system value
-      select 9000000000000000000 + n, 'p' || n, 'p' || n || '@example.com', 'none' from generate_series(1, $1) n
+      insert into users (id, username, email) overriding system value
+      select 9000000000000000000 + n, 'p' || n, 'p' || n || '@example.com' from generate_series(1, $1) n
       returning id
     )
     insert into sessions (user_id) select id from crowd returning id, user_id`,

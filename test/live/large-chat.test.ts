@@ -43,8 +43,8 @@ beforeAll(async () => {
     ),
   )) as [string, string];
   const { rows } = await server.sql.query(
-    `insert into users (username, email, password_hash)
-    select 'p' || n, 'p' || n || '@example.com', 'none' from generate_series(1, $1) n returning id`,
+    `insert into users (username, email)
+    select 'p' || n, 'p' || n || '@example.com' from generate_series(1, $1) n returning id`,
     [crowdSize + strangerCount],
   );
   const keys: bigint[] = rows.map(({ id }) => BigInt(id));

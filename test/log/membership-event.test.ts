@@ -47,8 +47,8 @@ test('the number of members is right whoever adds and removes them, in how many 
 test('many at once add to the same chats in any order, and each is counted', async () => {
   const chats = await Promise.all(Array.from({ length: 4 }, () => createGroup(ada, [grace])));
   const { rows } = await server.sql.query(
-    `insert into users (username, email, password_hash)
-    select 'crowd-' || n, n || '@crowd.example.com', 'none' from generate_series(1, 40) n returning id`,
+    `insert into users (username, email)
+    select 'crowd-' || n, n || '@crowd.example.com' from generate_series(1, 40) n returning id`,
   );
   await Promise.all(
     rows.map(({ id }, index) =>
@@ -226,8 +226,8 @@ test('members are stamped in place, however many come at once', async () => {
   onTestFinished(() => client.release());
   await client.query(
     `with people as (
-      insert into users (username, email, password_hash)
-      select 'p' || n, 'p' || n || '@example.com', 'none' from generate_series(1, 5000) n returning id
+      insert into users (username, email)
+      select 'p' || n, 'p' || n || '@example.com' from generate_series(1, 5000) n returning id
     ), chat as (insert into chats (type, name) values ('PUBLIC_CHANNEL', 'large') returning id)
     insert into members (chat_id, user_id, role) select chat.id, people.id, 'OWNER' from chat, people`,
   );

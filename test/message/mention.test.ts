@@ -164,8 +164,8 @@ test('the first fifty names of a message count', async () => {
   const people = upTo(maxMentions + 2).map((number) => `p${number}`);
   await server.sql.query(
     `with added as (
-      insert into users (username, email, password_hash)
-      select name, name || '@example.com', 'none' from unnest($2::text[]) name returning id
+      insert into users (username, email)
+      select name, name || '@example.com' from unnest($2::text[]) name returning id
     ) insert into members (chat_id, user_id) select $1, id from added`,
     [keyOf(await createGroup(ada, [grace], 'crowd')), people],
   );
@@ -336,8 +336,8 @@ test('the database holds mentions to members of the chat, fifty a message at mos
   await expect(insert([keyOf(linus.userId)])).rejects.toThrow('members of its chat only');
   const { rows } = await server.sql.query(
     `with added as (
-      insert into users (username, email, password_hash)
-      select 'm' || n, 'm' || n || '@example.com', 'none' from generate_series(1, 50) n returning id
+      insert into users (username, email)
+      select 'm' || n, 'm' || n || '@example.com' from generate_series(1, 50) n returning id
     ) insert into members (chat_id, user_id) select $1, id from added returning user_id::text as id`,
     [keyOf(group)],
   );

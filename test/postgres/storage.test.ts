@@ -21,8 +21,8 @@ async function compareCounts(): Promise<{ counted: Record<string, number>; store
 
 async function addPeople(count: number): Promise<string[]> {
   const { rows } = await database.sql.query<{ id: string }>(
-    `insert into users (username, email, password_hash)
-    select name, name || '@example.com', 'none' from (
+    `insert into users (username, email)
+    select name, name || '@example.com' from (
       select 'person' || nextval('users_id_seq') as name from generate_series(1, $1::int)
     ) given returning id::text`,
     [count],

@@ -22,7 +22,7 @@ create table chats (
 ) with (fillfactor = 80); -- every message updates its chat's row: room for that to stay on the page
 comment on column chats.member_count is 'How many members it has, so that showing it costs the same for three and for 50,000. Written by triggers.';
 -- The list of public channels, in its order.
-create index chats_public_name_idx on chats ((lower(name) collate "C"), id) where type = 'PUBLIC_CHANNEL';
+create index chats_public_name_idx on chats ((fold(name) collate "C"), id) where type = 'PUBLIC_CHANNEL';
 -- Whose avatar a file is, partial as in users.
 create unique index chats_avatar_file_id_key on chats (avatar_file_id) where avatar_file_id is not null;
 
@@ -31,12 +31,12 @@ create unique index chats_avatar_file_id_key on chats (avatar_file_id) where ava
 do $$
 begin
   create extension if not exists pg_trgm;
-  create index chats_public_name_parts_idx on chats using gin (lower(name) gin_trgm_ops) where type = 'PUBLIC_CHANNEL';
+  create index chats_public_name_parts_idx on chats using gin (fold(name) gin_trgm_ops) where type = 'PUBLIC_CHANNEL';
 exception when insufficient_privilege or undefined_file or feature_not_supported then
   raise notice 'no pg_trgm: public channels are searched without an index';
 end $$;
 -- What is in most names is found soonest down the list, what is rare by the index: this tells the planner which is which.
-create statistics chats_name_statistics on lower(name) from chats;
+create statistics chats_name_statistics on fold(name) from chats;
 
 create table single_chats (
   chat_id bigint primary key references chats on delete cascade on update cascade,
