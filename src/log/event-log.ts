@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
+import type { Queryable } from '../postgres/client.ts';
 import { formatCursor } from './cursor.ts';
 import { eventColumns, type LoggedEvent } from './event.ts';
 
@@ -49,7 +50,7 @@ const head = `greatest((select coalesce(max(id), 0) from events), l.pruned_throu
  * recovery), the database in it and its log (others after a drop and a restore). 12 hexadecimal digits. It stays the same
  * when the cluster's files are put back from a copy: then `isKnown` tells.
  */
-export async function readEpoch(pool: pg.Pool): Promise<string> {
+export async function readEpoch(pool: Queryable): Promise<string> {
   const { rows } = await pool.query<{ history: string }>(
     `select concat_ws('/', s.system_identifier, left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), d.oid, d.datname,
       'events'::regclass::oid) as history
@@ -71,7 +72,7 @@ export async function readExtent(pool: pg.Pool): Promise<Extent> {
 }
 
 /** The same, and whether `id` is a place in this history. */
-export async function readStanding(pool: pg.Pool, id: bigint): Promise<Standing> {
+export async function readStanding(pool: Queryable, id: bigint): Promise<Standing> {
   const { rows } = await pool.query<Standing>(
     `select ${head} as head, l.pruned_through as "prunedThrough", ${isKnown('$1')} from event_log l`,
     [id],
@@ -86,7 +87,7 @@ export async function readCursor(pool: pg.Pool): Promise<string> {
 }
 
 /** The next events after `after`, whomever they concern: what the feed reads, once per process. */
-export async function readNext(pool: pg.Pool, after: bigint, limit: number): Promise<Stretch> {
+export async function readNext(pool: Queryable, after: bigint, limit: number): Promise<Stretch> {
   const { rows } = await pool.query<StretchRow>({
     name: 'events_next',
     text: `select l.pruned_through as "prunedThrough", e.*

@@ -1,0 +1,228 @@
+import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
+import type { Lease, LeaseTimes, Leases } from '../postgres/lease.ts';
+import type { Report } from '../core/report.ts';
+import { formatCursor } from './cursor.ts';
+import type { LoggedEvent } from './event.ts';
+import { readEpoch, readNext, readStanding } from './event-log.ts';
+
+const batchSize = 100;
+/** In ms. A ring may be lost, and a holder may die: how soon either is noticed. The longest pause after failures. */
+const defaultTimes = { poll: 1_000, maxBackoff: 30_000 };
+/** A lag is counted up to so many events. */
+const maxCountedLag = 100_000;
+
+/** Why a consumer has not seen all events: they were pruned, or its position belongs to another history. */
+export type GapReason = 'PRUNED' | 'ANOTHER_HISTORY';
+
+/** What the events lead to. */
+export type Effect =
+  | {
+      /**
+       * Writes rows, in the transaction that moves the consumer's position: exactly once for each event. Must not commit.
+       */
+      write: (client: Queryable, events: LoggedEvent[]) => Promise<void>;
+    }
+  | {
+      /**
+       * Does something outside of the database: at least once for each event. After a crash the same event comes again
+       * with the same `idempotencyId`, by which the other side recognises it. Stop when the signal aborts: another node
+       * has taken over.
+       */
+      send: (event: LoggedEvent, options: { idempotencyId: string; signal: AbortSignal }) => Promise<void>;
+    };
+
+export type LogConsumerOptions = {
+  db: Pick<Db, 'pool'>;
+  leases: Leases;
+  report: Report;
+  /** Names the consumer for good: its position is stored under it. */
+  name: string;
+  /** Where it begins when it runs for the first time: with the oldest event in the log, or with what happens from now on. */
+  startsAt: 'OLDEST' | 'NEWEST';
+  effect: Effect;
+  /**
+   * Events are missing: works out afresh, in the given transaction, what they would have led to. It goes on with the events
+   * after the log's present end, of which the transaction may have seen the first already.
+   */
+  reset: (client: Queryable, reason: GapReason) => Promise<void>;
+  times?: Partial<typeof defaultTimes & { lease: LeaseTimes }>;
+};
+
+/** How far a consumer is behind the log: in events, and in seconds since the oldest of these happened. */
+export type Lag = { name: string; events: number; seconds: number };
+
+type Place = { epoch: string; position: bigint };
+
+/**
+ * Reads the event log to its end and on, in order, wherever it stopped the last time: for work that has to be done for each
+ * event once, whatever happens in between. Every node opens the same consumers; a lease lets one instance of each run, and
+ * its fencing token keeps one that was presumed dead from writing. It is woken by the doorbell, and by a slow poll when a
+ * ring was lost. What fails is tried again with back-off, one event at a time, on whichever node comes first: no event is
+ * passed over.
+ */
+export class LogConsumer {
+  readonly #options: LogConsumerOptions;
+  readonly #times: typeof defaultTimes;
+  #isRung = false;
+  #isClosed = false;
+  #wake: (() => void) | null = null;
+  #failures = 0;
+  /** How many events are still to be consumed one by one, because one of them has failed. */
+  #singly = 0;
+  #done: Promise<void> = Promise.resolve();
+
+  constructor(options: LogConsumerOptions) {
+    this.#options = options;
+    this.#times = { ...defaultTimes, ...options.times };
+  }
+
+  open(): void {
+    this.#done = this.#run();
+  }
+
+  /** There may be something new. */
+  ring(): void {
+    this.#isRung = true;
+    this.#wake?.();
+  }
+
+  /** Lets the events that are being consumed finish, and another node take over at once. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#wake?.();
+    await this.#done;
+  }
+
+  async #run(): Promise<void> {
+    const { name, leases, report, times } = this.#options;
+    while (!this.#isClosed) {
+      try {
+        const lease = await leases.take({ name: `consumer:${name}`, ...(times?.lease && { times: times.lease }) });
+        if (lease === null) await this.#sleep(this.#times.poll, { isDeaf: true });
+        else await this.#consume(lease).finally(() => lease.release());
+      } catch (error) {
+        this.#failures += 1;
+        this.#singly = batchSize;
+        if (this.#failures === 1)
+          report('warn', 'a consumer of the event log has to try again', { consumer: name, error });
+        const backoffMs = Math.min(this.#times.maxBackoff, 50 * 2 ** this.#failures);
+        await this.#sleep(backoffMs * (0.5 + Math.random() / 2), { isDeaf: true });
+      }
+    }
+  }
+
+  async #consume(lease: Lease): Promise<void> {
+    const wake = () => this.#wake?.();
+    lease.signal.addEventListener('abort', wake, { once: true });
+    while (!this.#isClosed && !lease.signal.aborted) {
+      this.#isRung = false;
+      const limit = this.#singly > 0 ? 1 : batchSize;
+      const count = await this.#step(lease, limit);
+      this.#failures = 0;
+      this.#singly = count === 0 ? 0 : Math.max(0, this.#singly - count);
+      if (count < limit) await this.#sleep(this.#times.poll, { isDeaf: false, signal: lease.signal });
+    }
+  }
+
+  /** Consumes the next events and says how many there were. */
+  async #step(lease: Lease, limit: number): Promise<number> {
+    const { db, effect, name } = this.#options;
+    const read = await inTransaction(db, async (client) => {
+      await lease.fence(client);
+      const place = await this.#findPlace(client);
+      const { events: next, prunedThrough } = await readNext(client, place.position, limit);
+      // Pruned since the place was found: the next step finds the gap.
+      const events = prunedThrough > place.position ? [] : next;
+      const last = events.at(-1);
+      if ('write' in effect && last !== undefined) {
+        await effect.write(client, events);
+        await this.#move(client, { ...place, position: last.id });
+      }
+      return { events, place };
+    });
+    if ('write' in effect) return read.events.length;
+    let { position } = read.place;
+    const { epoch } = read.place;
+    try {
+      for (const event of read.events) {
+        lease.signal.throwIfAborted();
+        const idempotencyId = `${name}:${formatCursor({ epoch, id: event.id })}`;
+        await effect.send(event, { idempotencyId, signal: lease.signal });
+        position = event.id;
+      }
+    } finally {
+      if (position !== read.place.position) {
+        await inTransaction(db, async (client) => {
+          await lease.fence(client);
+          await this.#move(client, { epoch, position });
+        });
+      }
+    }
+    return read.events.length;
+  }
+
+  /** Where it stands; after a gap, at the log's present end. */
+  async #findPlace(client: Queryable): Promise<Place> {
+    const { name, startsAt, reset, report } = this.#options;
+    const epoch = await readEpoch(client);
+    const { rows } = await client.query<Place>({
+      name: 'consumer_place',
+      text: 'select epoch, position from log_consumers where name = $1',
+      values: [name],
+    });
+    const place = rows[0];
+    const { head, prunedThrough, isKnown } = await readStanding(client, place?.position ?? 0n);
+    if (place === undefined) {
+      const first = { epoch, position: startsAt === 'OLDEST' ? prunedThrough : head };
+      await this.#move(client, first);
+      return first;
+    }
+    const reason = place.epoch !== epoch || !isKnown ? 'ANOTHER_HISTORY' : 'PRUNED';
+    if (reason === 'PRUNED' && place.position >= prunedThrough) return place;
+    report('warn', 'a consumer of the event log has missed events and starts afresh', { consumer: name, reason });
+    await reset(client, reason);
+    const next = { epoch, position: head };
+    await this.#move(client, next);
+    return next;
+  }
+
+  async #move(client: Queryable, { epoch, position }: Place): Promise<void> {
+    await client.query({
+      name: 'move_consumer',
+      text: `insert into log_consumers (name, epoch, position) values ($1, $2, $3)
+      on conflict (name) do update set epoch = excluded.epoch, position = excluded.position`,
+      values: [this.#options.name, epoch, position],
+    });
+  }
+
+  /** Until the next ring, or for `ms`; a deaf sleep is ended only by closing. */
+  #sleep(ms: number, { isDeaf, signal }: { isDeaf: boolean; signal?: AbortSignal }): Promise<void> {
+    const isOver = () => this.#isClosed || (!isDeaf && this.#isRung) || signal?.aborted === true;
+    if (isOver()) return Promise.resolve();
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timeout);
+        this.#wake = null;
+        resolve();
+      };
+      const timeout = setTimeout(end, ms);
+      this.#wake = () => {
+        if (isOver()) end();
+      };
+    });
+  }
+}
+
+/** How far each consumer is behind, counted up to 100,001 events. For monitoring. */
+export async function readLags({ pool }: Pick<Db, 'pool'>): Promise<Lag[]> {
+  const { rows } = await pool.query<Lag>(
+    `select c.name, behind.events,
+      coalesce(greatest(extract(epoch from clock_timestamp() - behind.since), 0), 0)::float8 as seconds
+    from log_consumers c cross join lateral (
+      select count(*)::int as events, min(at) as since
+      from (select at from events where id > c.position order by id limit $1) missing
+    ) behind order by c.name`,
+    [maxCountedLag + 1],
+  );
+  return rows;
+}
