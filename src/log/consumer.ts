@@ -99,7 +99,7 @@ export class LogConsumer {
       try {
         const lease = await leases.take({ name: `consumer:${name}`, ...(times?.lease && { times: times.lease }) });
         if (lease === null) await this.#sleep(this.#times.poll, { isDeaf: true });
-        else await this.#consume(lease).finally(() => lease.release());
+        else await this.#hold(lease);
       } catch (error) {
         this.#failures += 1;
         this.#singly = batchSize;
@@ -108,6 +108,14 @@ export class LogConsumer {
         const backoffMs = Math.min(this.#times.maxBackoff, 50 * 2 ** this.#failures);
         await this.#sleep(backoffMs * (0.5 + Math.random() / 2), { isDeaf: true });
       }
+    }
+  }
+
+  async #hold(lease: Lease): Promise<void> {
+    try {
+      await this.#consume(lease);
+    } finally {
+      await lease.release();
     }
   }
 

@@ -24,7 +24,7 @@ beforeEach(async () => {
   onTestFinished(() => database.drop());
   await database.sql.query(`
     create table effects (place bigint generated always as identity, event_id bigint not null);
-    insert into users (username, email, password_hash) values ('ada', 'ada@example.com', '');
+    insert into users (username, email) values ('ada', 'ada@example.com');
     insert into chats (type, name) values ('PUBLIC_CHANNEL', 'general');
     insert into members (chat_id, user_id, role) select c.id, u.id, 'OWNER' from chats c, users u`);
 });
