@@ -1,0 +1,87 @@
+import { execFile } from 'node:child_process';
+import { appendFile, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { expect, onTestFinished, test } from 'vitest';
+
+const root = join(import.meta.dirname, '../..');
+const execute = promisify(execFile);
+
+test('the steps of CONTRIBUTING.md, followed to the letter, add a feature', async () => {
+  const copy = await copyTree();
+  const steps = await readSteps();
+  expect(steps.map(({ path }) => path)).toEqual([
+    'prisma/migrations/20261201000000_polls/migration.sql',
+    'prisma/schema.prisma',
+    'src/message/poll.ts',
+    'src/message/poll.graphql.ts',
+    'test/message/poll.test.ts',
+  ]);
+  for (const { path, code } of steps) {
+    await mkdir(join(copy, dirname(path)), { recursive: true });
+    await appendFile(join(copy, path), code);
+  }
+  await change(join(copy, 'prisma/schema.prisma'), /^model Message \{\n/m, 'model Message {\n  poll Poll?\n');
+  await change(join(copy, 'src/edges.ts'), /^import /m, "import './message/poll.graphql.ts';\nimport ");
+
+  const run = async (program: string, ...args: string[]) => {
+    const result = await execute(program, args, { cwd: copy }).catch((error: unknown) => error as Failure);
+    if ('code' in result) throw new Error(`${program} ${args.join(' ')} failed:\n${result.stdout}${result.stderr}`);
+    return result.stdout;
+  };
+  await run('npm', 'run', '-s', 'generate');
+  await run('npm', 'run', '-s', 'schema');
+  const files = [...steps.map(({ path }) => path).filter((path) => path.endsWith('.ts')), 'src/edges.ts'];
+  await run('npm', 'run', '-s', 'format');
+  await run('node_modules/.bin/oxlint', ...files);
+  await run('node_modules/.bin/tsc');
+  const report = await run(
+    'node_modules/.bin/vitest',
+    ...[
+      'run',
+      '--maxWorkers=1',
+      'test/message/poll.test.ts',
+      'test/postgres/catalog-rule.test.ts',
+      'test/postgres/schema-drift.test.ts',
+    ],
+  );
+  expect(report).toMatch(/Tests .*passed/);
+  expect(await readFile(join(copy, 'schema.graphql'), 'utf8')).toContain('type PollAdded');
+});
+
+type Failure = { code: number; stdout: string; stderr: string };
+
+/** The tree as it is, without what is made from it. */
+async function copyTree(): Promise<string> {
+  const copy = await mkdtemp(join(tmpdir(), 'parley-contributing-'));
+  onTestFinished(() => rm(copy, { recursive: true }));
+  const left = new Set(['node_modules', '.git', '.data', 'generated']);
+  await cp(root, copy, { recursive: true, filter: (path) => !left.has(basename(path)) });
+  await symlink(join(root, 'node_modules'), join(copy, 'node_modules'));
+  return copy;
+}
+
+/** The code of each step, and the file that the step names. */
+async function readSteps(): Promise<{ path: string; code: string }[]> {
+  const text = await readFile(join(root, 'CONTRIBUTING.md'), 'utf8');
+  const steps = text
+    .slice(text.indexOf('## Add a feature'))
+    .split(/^\d+\. /m)
+    .slice(1);
+  return steps.flatMap((step) => {
+    const path = /`((?:src|test|prisma)\/[\w./-]+)`|\((prisma\/schema\.prisma)\)/.exec(step);
+    const code = /^ {3}```\w+\n(.*?)^ {3}```$/ms.exec(step)?.[1];
+    if (path === null || code === undefined) return [];
+    return [{ path: path[1] ?? path[2] ?? '', code: code.replace(/^ {3}/gm, '') }];
+  });
+}
+
+async function change(path: string, from: RegExp, to: string): Promise<void> {
+  const text = await readFile(path, 'utf8');
+  expect(text).toMatch(from);
+  await writeFile(
+    path,
+    text.replace(from, () => to),
+  );
+}
