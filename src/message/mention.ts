@@ -21,8 +21,8 @@ const mention = /(?<![\p{L}\p{N}_.@-])@([A-Za-z0-9_][A-Za-z0-9_.-]*)(?![\p{L}\p{
 /** Whom a text may name: of each mention its readings, longest first, in lower case. */
 export type Named = { names: string[][]; everyone: boolean };
 
-/** Finds the names in a text. Whose they are, only the chat's members can tell. */
-function findNames(content: string): Named {
+/** Finds the names in a text, in time linear in its length. Whose they are, only the members of the chat can tell. */
+export function findNames(content: string): Named {
   if (!content.includes('@')) return { names: [], everyone: false };
   const words = new Set([...content.matchAll(mention)].map(([, word = '']) => word.toLowerCase()));
   const readings = [...words].slice(0, maxMentions).map(readingsOf);
@@ -133,9 +133,9 @@ async function countUnreadMentions(db: Db, members: readonly MemberKey[]): Promi
 
 function readingsOf(word: string): string[] {
   const readings: string[] = [];
-  for (let name = trimEnd(word); name !== '' && readings.length < maxReadings; name = cutOff(name)) {
-    if (name.length <= maxUsernameLength) readings.push(name);
-  }
+  // What is longer than any name is cut off first, so that a long word costs no more than a name.
+  const first = word.length > maxUsernameLength ? cutOff(word.slice(0, maxUsernameLength + 1)) : trimEnd(word);
+  for (let name = first; name !== '' && readings.length < maxReadings; name = cutOff(name)) readings.push(name);
   return readings;
 }
 

@@ -4,6 +4,23 @@
  */
 export type SearchQuery = { alternatives: string; words: string; beginning: string };
 
+/** The index holds words in pieces of so many characters: see `words` in the migration of messages. */
+const maxPieceLength = 64;
+
+/** The search with its long words in the same pieces as in the index. A minus within a word is none before one. */
+export function cutLongWords(text: string): string {
+  return text.replaceAll('<', ' ').replace(/[^ \t\n"]+/gu, (word) => {
+    if (word.length <= maxPieceLength) return word;
+    const characters = [...word];
+    const pieces: string[] = [];
+    for (let from = 0; from < characters.length; from += maxPieceLength) {
+      const piece = characters.slice(from, from + maxPieceLength).join('');
+      pieces.push(from === 0 ? piece : piece.replace(/^-+/, ''));
+    }
+    return pieces.join(' ');
+  });
+}
+
 /**
  * Reads a search as web searches are written ("a phrase", -not, or), in which the last word may still be being typed:
  * it counts as the beginning of one, unless it stands in quotes or behind a minus. Understands any text somehow.

@@ -4,7 +4,7 @@ import { joined } from '../postgres/columns.ts';
 import { visibleChatIds, visibleFrom } from '../chat/visibility.ts';
 import { InvalidInput } from '../errors.ts';
 import { toPage, type Page, type PageRequest } from '../postgres/page.ts';
-import { quoteBeginning, readSearch } from './search-query.ts';
+import { cutLongWords, quoteBeginning, readSearch } from './search-query.ts';
 import type { Asker } from '../core/asker.ts';
 
 /** In characters: whatever is written so fits into a word of PostgreSQL's, and whoever writes more wants something else. */
@@ -46,7 +46,7 @@ export async function searchMessages(
       { path: ['query'], code: 'TOO_LONG', message: `must be at most ${maxSearchLength} characters long` },
     ]);
   }
-  const search = readSearch(text.toWellFormed().replaceAll('\0', ' ').trim());
+  const search = readSearch(cutLongWords(text.toWellFormed().replaceAll('\0', ' ')).trim());
   const chats = filter.chatId === null ? await listChatsToSearch(db, asker) : [filter.chatId];
   const { rows } = await db.pool.query<Record<string, unknown>>(
     `select ${parts.message.columns}, ${parts.chat.columns}

@@ -25,7 +25,13 @@ create table messages (
   edited_at timestamptz(3),
   deleted_at timestamptz(3),
   words tsvector generated always as (
-    to_tsvector('simple', lower(content collate "C")) || array_to_tsvector(array[' ' || chat_id::text])
+    -- PostgreSQL's parser goes back to the beginning of a word or a tag for each way in which it could be read, so that
+    -- 10,000 characters of e_e_e_… took 0.8 s in a commit. Words are cut after 64 characters (and so in a search), and
+    -- there are no tags: the cost is linear.
+    to_tsvector('simple', case when octet_length(content) <= 64
+      then translate(lower(content collate "C"), '<', ' ')
+      else regexp_replace(translate(lower(content collate "C"), '<', ' '), '[^ \t\n"]{64}', '\& ', 'g') end)
+    || array_to_tsvector(array[' ' || chat_id::text])
   ) stored,
   constraint a_message_has_content_until_deleted check ((content is null) = (deleted_at is not null)),
   -- As is_text(content, 10000); but a message that has files need not say anything.
