@@ -38,6 +38,7 @@ import { serveGraphiql } from './http/graphiql.ts';
 import { serveHealth } from './http/health.ts';
 import { sendJson } from './http/respond.ts';
 import { uploadIdleMs } from './http/idleness.ts';
+import type { ConnectionLimits } from './http/connection-door.ts';
 import { type HttpOptions, type HttpServer, openHttpServer } from './http/server.ts';
 import type { StreamTimes } from './http/stream/open-stream.ts';
 import { Streams, type StreamLimits } from './http/stream/streams.ts';
@@ -115,6 +116,8 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
       '/.well-known/jwks.json': (_, response) => sendJson(response, 200, publicKeySet(keys)),
     },
     corsOrigin: config.corsOrigin,
+    connections: connectionLimits(config),
+    keepAliveMs: config.keepAliveMs,
     endStreams: () => void (drained = roles.drain()),
     log,
   });
@@ -148,10 +151,10 @@ function createRoles(
       trustedProxies: config.trustedProxies,
       ...(streamTimes === undefined ? {} : { times: streamTimes }),
     });
-  const graphql = { ...common, yoga: createGraphqlServer({ schema, services, log }) };
+  const yoga = createGraphqlServer(common);
   const handlers: Pick<HttpOptions, 'graphql' | 'graphiql' | 'streams' | 'upload' | 'tus' | 'download'> = {
     ...(serves(config, 'api') && {
-      graphql: serveGraphql({ ...graphql, upload: httpEdges.serveGraphqlUpload(graphql) }),
+      graphql: serveGraphql({ ...common, yoga, upload: httpEdges.serveGraphqlUpload(common) }),
       graphiql: serveGraphiql(firstConversation, fillPlaceholders),
       upload: httpEdges.serveUpload(services),
       tus: httpEdges.serveTus(services),
@@ -222,6 +225,11 @@ function keepHouse(
   // First, for housekeeping may wait for it.
   started.defer(() => store.close());
   return housekeeping;
+}
+
+/** Behind proxies every connection comes from their address. */
+function connectionLimits({ maxConnections, maxConnectionsPerAddress, trustedProxies }: Config): ConnectionLimits {
+  return { total: maxConnections, perAddress: trustedProxies > 0 ? 0 : maxConnectionsPerAddress };
 }
 
 function streamLimits(config: Config): StreamLimits {

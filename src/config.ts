@@ -170,6 +170,25 @@ export const settings = {
     wants: durationMs,
     meaning: 'How long a client may be away and still catch up.',
   },
+  keepAliveMs: {
+    name: 'KEEP_ALIVE_TIMEOUT',
+    default: '65s',
+    wants: durationMs,
+    meaning:
+      'How long an idle connection is kept: longer than the load balancer in front keeps its own (Google: 600s).',
+  },
+  maxConnections: {
+    name: 'MAX_CONNECTIONS',
+    default: '20000',
+    wants: wholeNumber(0, 1_000_000),
+    meaning: 'Open connections of this node; more are closed at once. 0 is no limit.',
+  },
+  maxConnectionsPerAddress: {
+    name: 'MAX_CONNECTIONS_PER_ADDRESS',
+    default: '5000',
+    wants: wholeNumber(0, 1_000_000),
+    meaning: 'Open connections from one network address, unless TRUST_PROXY is set; 0 is no limit.',
+  },
   maxStreamsPerSession: {
     name: 'MAX_STREAMS_PER_SESSION',
     default: '20',

@@ -28,14 +28,18 @@ export abstract class ExpectedError extends Error {
   abstract readonly code: ErrorCode;
 }
 
-/** Names every field that was refused; nothing has been changed. */
+/** How many refused fields are named at most: of a list of 1,000 ids, each may be wrong. */
+export const maxFieldErrors = 50;
+
+/** Names the fields that were refused, the first `maxFieldErrors` of them; nothing has been changed. */
 export class InvalidInput extends ExpectedError {
   readonly code = 'INVALID_INPUT';
   readonly fields: FieldError[];
 
   constructor(fields: FieldError[]) {
-    super(fields.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '));
-    this.fields = fields;
+    const named = fields.slice(0, maxFieldErrors);
+    super(named.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '));
+    this.fields = named;
   }
 }
 

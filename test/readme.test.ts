@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { queryLimits } from '../src/api/complexity.ts';
+import { operationLimits } from '../src/api/measure.ts';
 import { requestLimits } from '../src/api/request.ts';
 import { maxPasswordLength, minPasswordLength } from '../src/account/password.ts';
 import { maxMembersPerCall } from '../src/chat/chat.ts';
@@ -210,7 +210,7 @@ describe('what the documents say holds:', () => {
   test.each<[string, number[]]>([
     ['Body of a GraphQL request', [requestLimits.maxBodyBytes]],
     ['Document', [requestLimits.maxTokens]],
-    ['Depth, breadth, complexity of an operation', Object.values(queryLimits)],
+    ['Depth, breadth, complexity, bytes of an operation', Object.values(operationLimits)],
     ['Message', [maxContentLength]],
     ['Files of a message; files of an upload', [maxFiles]],
     ['Edits of a message', [maxEdits]],

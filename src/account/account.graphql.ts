@@ -5,13 +5,18 @@ import { refreshSession, type SignedIn } from './session.ts';
 import { maxNameLength } from '../core/text.ts';
 import { Conflict, InvalidCredentials, InvalidInput } from '../errors.ts';
 import { builder } from '../api/builder.ts';
+import { asciiSize } from '../api/field-size.ts';
 import { requireAsker, type Context } from '../api/context.ts';
 
 const SignedInRef = builder.objectRef<SignedIn>('SignedIn').implement({
   fields: (t) => ({
-    accessToken: t.exposeString('accessToken', { description: 'JWT for `Authorization: Bearer`, short-lived.' }),
+    accessToken: t.exposeString('accessToken', {
+      extensions: asciiSize(2_048),
+      description: 'JWT for `Authorization: Bearer`, short-lived.',
+    }),
     accessTokenExpiresAt: t.expose('accessTokenExpiresAt', { type: 'DateTime' }),
     refreshToken: t.exposeString('refreshToken', {
+      extensions: asciiSize(256),
       description: 'Opaque and good for one use: refreshSession returns the next one.',
     }),
     viewer: t.field({ type: ViewerRef, resolve: ({ asker }) => ({ asker }) }),

@@ -1,8 +1,9 @@
 import { SessionRef } from './session.ref.ts';
 import { issueStreamToken } from './stream-token.ts';
-import { listSessions, revokeSession, signOut } from './session.ts';
+import { listSessions, maxUserAgentLength, revokeSession, signOut } from './session.ts';
 import { NotFound } from '../errors.ts';
 import { builder } from '../api/builder.ts';
+import { asciiSize, textSize } from '../api/field-size.ts';
 import { requireAsker } from '../api/context.ts';
 import { decodeId } from '../core/id.ts';
 import { registerNode } from '../api/node.ts';
@@ -10,7 +11,7 @@ import { registerNode } from '../api/node.ts';
 builder.prismaObjectFields(SessionRef, (t) => ({
   createdAt: t.expose('createdAt', { type: 'DateTime' }),
   lastUsedAt: t.expose('lastUsedAt', { type: 'DateTime', description: 'When it last got a fresh pair of tokens.' }),
-  userAgent: t.exposeString('userAgent', { nullable: true }),
+  userAgent: t.exposeString('userAgent', { nullable: true, extensions: textSize(maxUserAgentLength) }),
   isCurrent: t.boolean({ resolve: ({ id }, _, context) => context.asker()?.sessionId === id }),
 }));
 
@@ -42,6 +43,7 @@ builder.mutationFields((t) => ({
 
 builder.mutationField('streamToken', (t) =>
   t.string({
+    extensions: asciiSize(2_048),
     description: `A token for the query string (\`/graphql/stream?streamToken=…&query=…\`) of a browser's EventSource, which
 can't send headers: good for subscriptions only, as long as this session lives.`,
     resolve: (_, _args, context) => issueStreamToken(context.accounts, requireAsker(context)),

@@ -18,8 +18,10 @@ export type SignedIn = { accessToken: string; accessTokenExpiresAt: Date; refres
 export type OpenedSession = { userId: bigint; sessionId: bigint; refreshToken: string; endedIds: bigint[] };
 
 /** A person may be signed in on so many devices; past it, the one that was idle longest is signed out. */
-const maxSessionsPerPerson = 100;
-const maxUserAgentLength = 256;
+/** The oldest ends when there would be more. */
+export const maxSessionsPerPerson = 100;
+/** Characters of a user agent that are kept with a session. */
+export const maxUserAgentLength = 256;
 
 const sessionColumns =
   'id, user_id as "userId", user_agent as "userAgent", created_at as "createdAt", last_used_at as "lastUsedAt"';

@@ -2,11 +2,13 @@ import { ViewerRef } from './viewer.ref.ts';
 import { SessionRef } from './session.ref.ts';
 import { UserRef } from '../people/user.ref.ts';
 import type { User } from '../postgres/generated/prisma/client.ts';
-import { listSessions } from './session.ts';
+import { listSessions, maxSessionsPerPerson } from './session.ts';
+import { maxEmailLength } from './account.ts';
 import type { Asker } from '../core/asker.ts';
 import { userById } from '../people/user.ts';
 import { Unauthenticated } from '../errors.ts';
 import { builder } from '../api/builder.ts';
+import { asciiSize, textSize } from '../api/field-size.ts';
 import type { Context } from '../api/context.ts';
 import { encodeId } from '../core/id.ts';
 
@@ -15,13 +17,18 @@ ViewerRef.implement({
   fields: (t) => ({
     id: t.id({ resolve: ({ asker }) => encodeId('Viewer', asker.userId) }),
     user: t.field({ type: UserRef, resolve: ({ asker }, _, context) => loadSelf(context, asker) }),
-    email: t.string({ resolve: async ({ asker }, _, context) => (await loadSelf(context, asker)).email }),
+    email: t.string({
+      extensions: textSize(maxEmailLength),
+      resolve: async ({ asker }, _, context) => (await loadSelf(context, asker)).email,
+    }),
     sessions: t.field({
       type: [SessionRef],
       description: 'Used last first.',
+      complexity: { field: 1, multiplier: maxSessionsPerPerson },
       resolve: ({ asker }, _, { accounts }) => listSessions(accounts, asker),
     }),
     eventCursor: t.string({
+      extensions: asciiSize(32),
       description:
         'Read before everything else in its query, so `events(after:)` goes on from there with nothing lost;\n' +
         'what the query already shows may come once more, so apply events by id.',

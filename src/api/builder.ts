@@ -7,10 +7,13 @@ import { GraphQLError } from 'graphql';
 import type PrismaTypes from '../postgres/generated/pothos.ts';
 import { getDatamodel } from '../postgres/generated/pothos.ts';
 import { InvalidInput } from '../errors.ts';
-import { queryLimits, tooLarge } from './complexity.ts';
 import type { Context } from './context.ts';
 import { encodeId, parseId } from '../core/id.ts';
 import { Upload } from '../file/upload-value.ts';
+import { asciiSize } from './field-size.ts';
+import { maxCursorLength } from '../postgres/name-page.ts';
+
+const cursorOptions = { extensions: asciiSize(maxCursorLength) };
 
 /** Builds the schema; the types register themselves on it, one file a noun. */
 export const builder = new SchemaBuilder<{
@@ -44,6 +47,9 @@ export const builder = new SchemaBuilder<{
     nodeQueryOptions: false,
     nodesQueryOptions: false,
     cursorType: 'String',
+    cursorFieldOptions: cursorOptions,
+    startCursorFieldOptions: cursorOptions,
+    endCursorFieldOptions: cursorOptions,
     // The connection has counted its page already.
     edgesFieldOptions: { nullable: { list: false, items: false }, complexity: { field: 1, multiplier: 1 } },
     nodeFieldOptions: { nullable: false },
@@ -54,13 +60,8 @@ export const builder = new SchemaBuilder<{
       return { typename: parsed.type, id: parsed.key };
     },
   },
-  complexity: {
-    defaultComplexity: 1,
-    defaultListMultiplier: 10,
-    // Those without limits are measured already.
-    limit: ({ isMeasured }) => (isMeasured ? {} : queryLimits),
-    complexityError: tooLarge,
-  },
+  // It only takes each field's `complexity`: measure.ts measures whole operations, before any of it is executed.
+  complexity: { defaultComplexity: 1, disabled: true },
 });
 
 builder.queryType({});

@@ -40,8 +40,6 @@ export type Services = {
 export type Context = Services & {
   asker: () => Asker | null;
   loaders: Loaders;
-  /** Whether the operation's size has been looked at before. */
-  isMeasured: boolean;
   userAgent: string | null;
   /** The cursor that a reconnecting EventSource saw last: it stands for `after`. */
   lastEventId: string | null;
@@ -53,15 +51,12 @@ export type Context = Services & {
 
 export function createContext(
   services: Services,
-  request: { asker: () => Asker | null } & Partial<
-    Pick<Context, 'userAgent' | 'lastEventId' | 'askedAt' | 'loaders' | 'isMeasured'>
-  >,
+  request: { asker: () => Asker | null } & Partial<Pick<Context, 'userAgent' | 'lastEventId' | 'askedAt' | 'loaders'>>,
 ): Context {
   return {
     ...services,
     asker: request.asker,
     loaders: request.loaders ?? new Loaders(services.db),
-    isMeasured: request.isMeasured ?? false,
     userAgent: request.userAgent ?? null,
     lastEventId: request.lastEventId ?? null,
     askedAt: request.askedAt ?? null,

@@ -6,9 +6,15 @@ import {
   LastOwner,
   NotFound,
   type ExpectedError,
+  maxFieldErrors,
   type fieldErrorCodes,
 } from '../errors.ts';
+import { maxDescriptionLength } from '../core/text.ts';
 import { builder } from './builder.ts';
+import { asciiSize, textSize } from './field-size.ts';
+
+/** InvalidInput's is the longest: it lists its fields. */
+const messageSize = asciiSize(maxFieldErrors * 200);
 
 const ErrorCodeRef = builder.enumType('ErrorCode', {
   values: ['INVALID_INPUT', 'INVALID_CREDENTIALS', 'NOT_FOUND', 'FORBIDDEN', 'CONFLICT', 'LAST_OWNER'] as const,
@@ -19,7 +25,7 @@ const ErrorRef = builder.interfaceRef<ExpectedError>('Error').implement({
     'An expected failure. Broken requests (no token, rate limit, bad syntax) are top-level errors instead, with extensions.code.',
   fields: (t) => ({
     code: t.expose('code', { type: ErrorCodeRef }),
-    message: t.exposeString('message'),
+    message: t.exposeString('message', { extensions: messageSize }),
   }),
 });
 
@@ -38,12 +44,16 @@ const FieldErrorCodeRef = builder.enumType('FieldErrorCode', {
 
 const FieldErrorRef = builder.objectRef<InvalidInput['fields'][number]>('FieldError').implement({
   fields: (t) => ({
-    path: t.exposeStringList('path', { description: 'Path within the input, e.g. ["email"].' }),
+    path: t.exposeStringList('path', {
+      description: 'Path within the input, e.g. ["email"].',
+      complexity: { field: 1, multiplier: 4 },
+      extensions: asciiSize(64),
+    }),
     code: t.expose('code', {
       type: FieldErrorCodeRef,
       description: 'What is wrong, for a program. `message` says the same in English.',
     }),
-    message: t.exposeString('message'),
+    message: t.exposeString('message', { extensions: asciiSize(500) }),
   }),
 });
 
@@ -53,7 +63,8 @@ builder.objectType(InvalidInput, {
   fields: (t) => ({
     fields: t.expose('fields', {
       type: [FieldErrorRef],
-      description: 'One entry for every input field that was refused.',
+      description: `One entry for every input field that was refused, up to ${maxFieldErrors} of them.`,
+      complexity: { field: 1, multiplier: maxFieldErrors },
     }),
   }),
 });
@@ -72,7 +83,11 @@ builder.objectType(Forbidden, {
       nullable: true,
       description: 'When the refusal ends, if it ends by itself: a suspension, a ban, a mute.',
     }),
-    reason: t.exposeString('reason', { nullable: true, description: 'The reason that a moderator gave.' }),
+    reason: t.exposeString('reason', {
+      nullable: true,
+      extensions: textSize(maxDescriptionLength),
+      description: 'The reason that a moderator gave.',
+    }),
   }),
 });
 builder.objectType(Conflict, {
@@ -80,6 +95,8 @@ builder.objectType(Conflict, {
   interfaces: [ErrorRef],
   fields: (t) => ({
     fields: t.exposeStringList('fields', {
+      complexity: { field: 1, multiplier: 4 },
+      extensions: asciiSize(64),
       description:
         'The input fields that are taken, e.g. ["username"]. Beside `InvalidInput.fields`, select it under an alias: `taken: fields`.',
     }),

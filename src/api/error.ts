@@ -64,3 +64,8 @@ function at(place: GraphQLError, error: GraphQLError): GraphQLError {
     extensions: error.extensions,
   });
 }
+
+/** A request that cannot be served as it is: answered with this status, whatever media type the client accepts. */
+export function badRequest(message: string, status: number, headers: Record<string, string> = {}): GraphQLError {
+  return new GraphQLError(message, { extensions: { code: 'BAD_REQUEST', http: { status, headers } } });
+}

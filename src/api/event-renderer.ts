@@ -111,7 +111,6 @@ export class DocumentRenderer implements EventRenderer {
         return asker;
       },
       loaders,
-      isMeasured: true,
     });
     return { context, isPersonal: () => wasAsked };
   }

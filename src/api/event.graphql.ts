@@ -1,6 +1,7 @@
 import { builder } from './builder.ts';
 import { defineNotice, listEventTypes } from './event.ts';
 import { EnvelopeRef } from './event.ref.ts';
+import { asciiSize } from './field-size.ts';
 
 defineNotice('CaughtUp', {
   description:
@@ -11,7 +12,7 @@ defineNotice('CaughtUp', {
 defineNotice('Reset', {
   description:
     "The replay is not possible (the cursor is too old, or from another database): refetch, then go on from this envelope's cursor.",
-  fields: (t) => ({ reason: t.exposeString('reason') }),
+  fields: (t) => ({ reason: t.exposeString('reason', { extensions: asciiSize(200) }) }),
 });
 
 const EventRef = builder.unionType('Event', {
@@ -22,7 +23,7 @@ const EventRef = builder.unionType('Event', {
 
 EnvelopeRef.implement({
   fields: (t) => ({
-    cursor: t.exposeString('cursor'),
+    cursor: t.exposeString('cursor', { extensions: asciiSize(32) }),
     at: t.expose('at', { type: 'DateTime' }),
     event: t.field({ type: EventRef, resolve: ({ event }) => event }),
   }),

@@ -1,11 +1,14 @@
 import { isInterfaceType, printSchema, type GraphQLSchema } from 'graphql';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
+import { introspectionOf } from './introspection.ts';
+import { findUnsizedFields } from './measure.ts';
 import { findNodeLoader } from './node.ts';
 
 /**
  * The schema of all types that have been put on the builder by now. Throws when a type implements Node without a rule
- * that says who may load it: `node` would not find it.
+ * that says who may load it (`node` would not find it), or when a field does not say how large it is (no operation with
+ * it could be measured).
  */
 export function buildSchema(): GraphQLSchema {
   const schema = builder.toSchema();
@@ -13,7 +16,12 @@ export function buildSchema(): GraphQLSchema {
   const nodes = isInterfaceType(node) ? schema.getPossibleTypes(node) : [];
   const missing = nodes.map(({ name }) => name).filter((name) => findNodeLoader(name) === undefined);
   if (missing.length > 0) throw new Error(`registerNode has not been called for ${missing.join(', ')}`);
+  const unsized = findUnsizedFields(schema);
+  if (unsized.length > 0)
+    throw new Error(`Declare how large these are, as api/field-size.ts says: ${unsized.join(', ')}`);
   forgetAfterMutations(schema);
+  // Reads the schema now, so that no request has to wait for it.
+  introspectionOf(schema);
   return schema;
 }
 

@@ -1,36 +1,39 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { GraphQLSchema } from 'graphql';
-import { createYoga } from 'graphql-yoga';
-import { LRUCache } from 'lru-cache';
-import type { Logger } from 'pino';
-import { createContext, identifyAsker, type Services } from './context.ts';
-import { createMask } from './fault.ts';
-import { boundDocuments, readCursorFirst, refuseOtherBodies, requestLimits, settleCodes } from './request.ts';
+import { getOperationAST, type GraphQLError, type GraphQLSchema, type Source } from 'graphql';
+import { createYoga, type Plugin } from 'graphql-yoga';
+import type { Asker } from '../core/asker.ts';
+import { createContext, type Context, type Services } from './context.ts';
+import type { DocumentCache } from './document.ts';
+import { badRequest } from './error.ts';
+import { executeUnmasked } from './execute.ts';
+import { requestLimits, settleCodes } from './request.ts';
+
+/** Who sends a request, as http/ has found out already. `isKnown`: someone who is signed in. */
+export type YogaSender = { asker: () => Asker | null; isKnown: boolean; userAgent: string | null };
+
+export type YogaOptions = {
+  schema: GraphQLSchema;
+  documents: DocumentCache;
+  services: Services;
+  mask: (error: unknown) => GraphQLError;
+};
+
+/** Answers a request for `/graphql` whose sender is known, in every way that GraphQL over HTTP allows. */
+export type Yoga = { fetch: (url: string, init: RequestInit, sender: YogaSender) => Response | Promise<Response> };
 
 /**
- * Answers queries and mutations on `/graphql` as GraphQL over HTTP says. Subscriptions are refused here: they are an
- * event stream's.
+ * Answers queries and mutations on `/graphql` as GraphQL over HTTP says: what http/ does not answer itself. Documents are
+ * read by the one cache and operations executed by the one executor. Subscriptions are refused: they are an event stream's.
  */
-export function createGraphqlServer({
-  schema,
-  services,
-  log,
-}: {
-  schema: GraphQLSchema;
-  services: Services;
-  log: Logger;
-}) {
-  return createYoga<{ req: IncomingMessage; res: ServerResponse }>({
+export function createGraphqlServer(options: YogaOptions): Yoga {
+  const { schema, documents, services, mask } = options;
+  return createYoga<YogaSender>({
     schema,
-    context: async ({ request }) =>
-      createContext(services, {
-        asker: await identifyAsker(services.accounts, request.headers.get('authorization') ?? undefined),
-        userAgent: request.headers.get('user-agent'),
-      }),
-    plugins: [refuseOtherBodies, boundDocuments, readCursorFirst, settleCodes],
-    maskedErrors: { maskError: createMask(log) },
+    context: ({ asker, userAgent }) => createContext(services, { asker, userAgent }),
+    plugins: [refuseBrokenQueryStrings, readByCache(documents), executeByOurs(schema), settleCodes],
+    maskedErrors: { maskError: mask },
     maxRequestBodySize: requestLimits.maxBodyBytes,
-    parserAndValidationCache: { documentCache: createDocumentCache(), errorCache: createDocumentCache() },
+    // `documents` is the one cache.
+    parserAndValidationCache: false,
     graphiql: false,
     // Told by http/ for all that it serves; what faults are told is the mask's.
     cors: false,
@@ -41,12 +44,47 @@ export function createGraphqlServer({
   });
 }
 
-/** Keeps what a program sends again and again; counted by its text, so that odd ones can't fill the memory. */
-function createDocumentCache<Value extends object>() {
-  return new LRUCache<string, Value>({
-    max: 1_000,
-    maxSize: 2 * 1024 * 1024,
-    maxEntrySize: 16 * 1024,
-    sizeCalculation: (_, source) => source.length + 1,
-  });
+function readByCache(documents: DocumentCache): Plugin<YogaSender> {
+  return {
+    onParse: ({ context, setParseFn }) => {
+      setParseFn((source: string | Source) =>
+        documents.parse(typeof source === 'string' ? source : source.body, context),
+      );
+    },
+    onValidate: ({ params, setResult }) => setResult([...documents.validate(params.documentAST)]),
+  };
 }
+
+function executeByOurs(schema: GraphQLSchema): Plugin<Context> {
+  return {
+    onExecute: ({ args, setExecuteFn }) => {
+      setExecuteFn(() => {
+        const operation = getOperationAST(args.document, args.operationName);
+        if (operation == null) return { errors: [badRequest('There is no such operation.', 400)] };
+        return executeUnmasked({
+          schema,
+          operation: { document: args.document, operation },
+          variables: args.variableValues ?? null,
+          context: args.contextValue,
+        });
+      });
+    },
+    onSubscribe: () => {
+      throw badRequest('Ask for a subscription with accept: text/event-stream.', 406);
+    },
+  };
+}
+
+const refuseBrokenQueryStrings: Plugin = {
+  onRequestParse: ({ request, requestParser, setRequestParser }) => {
+    if (request.method !== 'GET' || requestParser === undefined) return;
+    setRequestParser(async (readRequest) => {
+      try {
+        return await requestParser(readRequest);
+      } catch (error) {
+        if (!(error instanceof SyntaxError)) throw error;
+        throw badRequest('The variables and extensions in the query string must be JSON.', 400);
+      }
+    });
+  },
+};

@@ -31,6 +31,7 @@ defineEvent('AddToChat', {
     members: t.field({
       type: [MemberRef],
       description: 'The first 100 of those added.',
+      complexity: { field: 1, multiplier: 100 },
       resolve: async ({ chat, memberIds, eventId }, _, { loaders }) => {
         const members = await loaders
           .of(memberByKey)

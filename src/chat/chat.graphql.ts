@@ -8,6 +8,7 @@ import { lists, readPage } from '../postgres/page.ts';
 import { maxDescriptionLength, maxNameLength } from '../core/text.ts';
 import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
 import { builder } from '../api/builder.ts';
+import { textSize } from '../api/field-size.ts';
 import { pageComplexity, toConnection } from '../api/connection.ts';
 import { requireAsker } from '../api/context.ts';
 import { decodeId } from '../core/id.ts';
@@ -17,9 +18,10 @@ builder.prismaObjectFields(ChatRef, (t) => ({
   type: t.expose('type', { type: ChatTypeRef }),
   name: t.exposeString('name', {
     nullable: true,
+    extensions: textSize(maxNameLength),
     description: 'Null for a single chat, which is named after the other person by whoever shows it.',
   }),
-  description: t.exposeString('description', { nullable: true }),
+  description: t.exposeString('description', { nullable: true, extensions: textSize(maxDescriptionLength) }),
   createdAt: t.expose('createdAt', { type: 'DateTime' }),
   lastSeq: t.exposeInt('lastSeq', { description: "The newest message's place in this chat; 0 in an empty chat." }),
   memberCount: t.exposeInt('memberCount'),

@@ -62,6 +62,12 @@ function isThumbnailSize(size: string): size is ThumbnailSize {
   return Object.hasOwn(thumbnailSides, size);
 }
 
+/** The last characters of a file's name that its URL shows: a page of 100 messages may hold 2,000 URLs. */
+const maxNameInUrl = 24;
+
+/** The longest URL of a file: each character of its name up to 12 bytes there, and the rest. */
+export const maxFileUrlBytes = 12 * maxNameInUrl + 300;
+
 /** The relative URL at which the asker, and no one else, reads the file or a thumbnail of it. */
 export function fileUrl(
   links: FileLinks,
@@ -69,5 +75,5 @@ export function fileUrl(
   { file, thumbnail }: { file: SharedFile; thumbnail: ThumbnailSize | null },
 ): string {
   const query = links.sign({ fileId: file.id, viewerId: asker.userId, thumbnail });
-  return `/files/${encodeId('File', file.id)}/${encodeURIComponent(file.name)}?${query}`;
+  return `/files/${encodeId('File', file.id)}/${encodeURIComponent([...file.name].slice(-maxNameInUrl).join(''))}?${query}`;
 }

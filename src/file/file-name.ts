@@ -1,4 +1,5 @@
-const maxLength = 255;
+/** Characters of a file's name. */
+export const maxFileNameLength = 255;
 /** So much of a name's end is kept as its extension when it is cut. */
 const maxExtensionLength = 20;
 
@@ -19,8 +20,8 @@ export function cleanFileName(given: string): string {
 
 function shorten(name: string): string {
   const characters = [...name];
-  if (characters.length <= maxLength) return name;
+  if (characters.length <= maxFileNameLength) return name;
   const dot = characters.lastIndexOf('.');
   const extension = dot > 0 && characters.length - dot <= maxExtensionLength ? characters.slice(dot) : [];
-  return [...characters.slice(0, maxLength - extension.length), ...extension].join('').trim();
+  return [...characters.slice(0, maxFileNameLength - extension.length), ...extension].join('').trim();
 }

@@ -1,4 +1,5 @@
-import { fileUrl } from './file-link.ts';
+import { fileUrl, maxFileUrlBytes } from './file-link.ts';
+import { maxFileNameLength } from './file-name.ts';
 import { FileConnectionRef, FileRef } from './file.ref.ts';
 import { MessageRef } from '../message/message.ref.ts';
 import { ChatRef } from '../chat/chat.ref.ts';
@@ -7,6 +8,7 @@ import { chatFilesIn, filesOf } from './file-loader.ts';
 import { lists, readPage } from '../postgres/page.ts';
 import { thumbnailSides, type ThumbnailSize } from './picture.ts';
 import { builder } from '../api/builder.ts';
+import { asciiSize, textSize } from '../api/field-size.ts';
 import { pageComplexity, toConnection } from '../api/connection.ts';
 import { requireAsker, type Context } from '../api/context.ts';
 import { registerNode } from '../api/node.ts';
@@ -21,10 +23,17 @@ const ThumbnailSizeRef = builder.enumType('ThumbnailSize', {
 builder.node(FileRef, {
   id: { resolve: ({ id }) => String(id) },
   fields: (t) => ({
-    name: t.exposeString('name', { description: 'One line of 1 to 255 characters, without a path.' }),
-    contentType: t.exposeString('contentType', { description: "Sniffed from the bytes, never the uploader's word." }),
+    name: t.exposeString('name', {
+      extensions: textSize(maxFileNameLength),
+      description: `One line of 1 to ${maxFileNameLength} characters, without a path.`,
+    }),
+    contentType: t.exposeString('contentType', {
+      extensions: asciiSize(128),
+      description: "Sniffed from the bytes, never the uploader's word.",
+    }),
     size: t.exposeInt('size', { description: 'In bytes.' }),
     url: t.string({
+      extensions: asciiSize(maxFileUrlBytes),
       description:
         "Signed, expires; answers Range requests. Relative to the server's own address, good for the viewer alone and for 55 to 60 minutes, as long as they may see the file.",
       resolve: (file, _, context) => urlOf(context, file, null),
@@ -32,10 +41,12 @@ builder.node(FileRef, {
     width: t.exposeInt('width', { nullable: true, description: 'In pixels; null for what is no picture.' }),
     height: t.exposeInt('height', { nullable: true, description: 'In pixels; null for what is no picture.' }),
     blurhash: t.exposeString('blurhash', {
+      extensions: asciiSize(128),
       nullable: true,
       description: 'What to show until a picture has come (https://blurha.sh); null for what is none.',
     }),
     thumbnailUrl: t.string({
+      extensions: asciiSize(maxFileUrlBytes),
       nullable: true,
       description: 'A smaller WebP of a picture, under a link like `url`; null for what is none.',
       args: { size: t.arg({ type: ThumbnailSizeRef, required: true }) },

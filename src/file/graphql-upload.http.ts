@@ -1,13 +1,16 @@
 import type { IncomingMessage } from 'node:http';
+import { OperationTypeNode } from 'graphql';
 import { createContext, identifyAsker, requireAsker, type Context } from '../api/context.ts';
-import { executeOperation } from '../api/execute.ts';
 import { requestLimits } from '../api/request.ts';
 import { stageUpload } from './upload.ts';
 import type { Upload } from './upload-value.ts';
-import { isRecord, readOperation, type GraphqlOptions } from '../http/graphql-operation.ts';
+import { isRecord, parseJson } from '../core/json.ts';
+import { chooseJson } from '../http/accept.ts';
+import { executePrepared, isKnown, sendResult, type GraphqlOptions } from '../http/graphql-operation.ts';
+import { prepareParams, readParams } from '../http/params.ts';
 import { BadMultipart, readBoundary, readParts, readText, type Part } from '../http/multipart.ts';
 import { refuse } from '../http/refusal.ts';
-import { sendJson, type Handler } from '../http/respond.ts';
+import type { Handler } from '../http/respond.ts';
 import { limitIdleness } from '../http/idleness.ts';
 import { refusalFor } from '../http/upload-refusal.ts';
 
@@ -28,7 +31,7 @@ export function serveGraphqlUpload(options: GraphqlOptions): Handler {
       const context = createContext(services, { asker, userAgent });
       requireAsker(context);
       const result = await execute(options, context, { request, uploads });
-      sendJson(response, 200, result);
+      sendResult(response, result, chooseJson(request.headers.accept) ?? 'application/json');
     } catch (error) {
       const refusal = refusalFor(error, request);
       if (refusal === null) throw error;
@@ -43,17 +46,22 @@ export function serveGraphqlUpload(options: GraphqlOptions): Handler {
 }
 
 async function execute(
-  { schema, documents, mask }: GraphqlOptions,
+  options: GraphqlOptions,
   context: Context,
   { request, uploads }: { request: IncomingMessage; uploads: Upload[] },
 ) {
   const parts = readParts(request, readBoundary(request.headers['content-type']) ?? '');
-  const params: unknown = parseJson(await nextField(parts, 'operations'), 'operations');
-  const asked = readOperation(documents, params);
-  if (asked === null) throw new BadMultipart('"operations" is not one valid query or mutation.');
-  if ('errors' in asked) return { errors: asked.errors.map((error) => mask(error)) };
-  const { operation, variables } = asked;
-  const map = readMap(parseJson(await nextField(parts, 'map'), 'map'), variables ?? {});
+  const params = readParams(readField(await nextField(parts, 'operations'), 'operations'));
+  const { variables } = params;
+  const sender = { isKnown: isKnown(context.asker) };
+  const preparation = prepareParams(options.documents, params, sender);
+  const execution = { preparation, variables };
+  // Before any file is taken.
+  if ('errors' in preparation) return executePrepared(options, execution, context);
+  if (preparation.operation.operation === OperationTypeNode.SUBSCRIPTION) {
+    throw new BadMultipart('"operations" must hold a query or a mutation.');
+  }
+  const map = readMap(readField(await nextField(parts, 'map'), 'map'), variables ?? {});
   for await (const { name, fileName, body } of parts) {
     const places = map.get(name);
     if (fileName === null || places === undefined) throw new BadMultipart('A part is not in the map.');
@@ -63,7 +71,7 @@ async function execute(
     map.delete(name);
   }
   if (map.size > 0) throw new BadMultipart('A file of the map is missing.');
-  return executeOperation({ schema, operation, variables, context, mask });
+  return executePrepared(options, execution, context);
 }
 
 async function nextField(parts: AsyncGenerator<Part>, name: string): Promise<string> {
@@ -74,12 +82,10 @@ async function nextField(parts: AsyncGenerator<Part>, name: string): Promise<str
   return readText(part, requestLimits.maxBodyBytes);
 }
 
-function parseJson(text: string, name: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new BadMultipart(`"${name}" is not JSON.`);
-  }
+function readField(text: string, name: string): unknown {
+  const json = parseJson(text);
+  if (json === undefined) throw new BadMultipart(`"${name}" is not JSON.`);
+  return json;
 }
 
 /** For each file, what puts it where it belongs. */

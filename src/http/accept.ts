@@ -1,35 +1,94 @@
-const jsonTypes = ['application/json', 'application/graphql-response+json'];
+import { readMediaType, splitOutsideQuotes, type MediaType } from './media-type.ts';
+
+/** One entry of an Accept header with its weight, from 0 (not this) to 1. */
+type MediaRange = MediaType & { weight: number };
+
+/** The types of a single result; the one for who accepts both alike is first. */
+const jsonTypes = ['application/json', 'application/graphql-response+json'] as const;
+
+type JsonType = (typeof jsonTypes)[number];
 
 /**
  * Whether an Accept header asks for a stream of results: `text/event-stream` anywhere in its list, as urql sends it, or
  * Apollo's `multipart/mixed;subscriptionSpec=1.0`.
  */
 export function acceptsStream(accept: string | undefined): boolean {
-  return readRanges(accept).some(isStream);
+  return readRanges(accept).some((range) => streamKind(range) !== null);
+}
+
+/** Which kind of stream an Accept header names first, wildcards counted; null when it accepts neither. */
+export function chooseStream(accept: string | undefined): 'EVENT_STREAM' | 'MULTIPART' | null {
+  if (accept === undefined) return 'EVENT_STREAM';
+  for (const range of readRanges(accept)) {
+    const kind = streamKind(range);
+    if (kind !== null) return kind;
+    if (range.type === 'text/*' || range.type === '*/*') return 'EVENT_STREAM';
+  }
+  return null;
 }
 
 /**
- * The JSON media type that an Accept header names before any stream, for what has a single result; null when it names
- * none. urql names both for everything, and stumbles over the end of a stream that it has already hung up on.
+ * The JSON media type for a single result, when an Accept header names one before any stream; null when it names none.
+ * urql names both for everything, and stumbles over the end of a stream that it has already hung up on.
  */
-export function findJsonBeforeStream(accept: string | undefined): string | null {
-  const range = readRanges(accept).find((each) => isStream(each) || jsonTypes.includes(each.mediaType));
-  return range === undefined || isStream(range) ? null : range.mediaType;
+export function findJsonBeforeStream(accept: string | undefined): JsonType | null {
+  const ranges = readRanges(accept);
+  const stream = ranges.findIndex((range) => streamKind(range) !== null);
+  const before = stream === -1 ? ranges : ranges.slice(0, stream);
+  return heaviest(before.filter(isJson));
 }
 
-type MediaRange = { mediaType: string; parameters: string[] };
+/** The JSON media type that an Accept header likes best (the earlier one of equals); null when it accepts none. */
+export function chooseJson(accept: string | undefined): JsonType | null {
+  if (accept === undefined || accept.trim() === '') return jsonTypes[0];
+  const all = splitRanges(accept);
+  const isRefused = (type: string) => all.some((range) => range.type === type && range.weight === 0);
+  const byWildcard = jsonTypes.find((type) => !isRefused(type));
+  const candidates = all.flatMap((range): { type: JsonType; weight: number }[] => {
+    if (isJson(range)) return [range];
+    const isWildcard = range.type === '*/*' || range.type === 'application/*';
+    return isWildcard && byWildcard !== undefined ? [{ type: byWildcard, weight: range.weight }] : [];
+  });
+  return heaviest(candidates.filter(({ weight }) => weight > 0));
+}
+
+/** Whether an Accept header holds one of these ranges, or isn't there. */
+export function accepts(accept: string | undefined, ranges: readonly string[]): boolean {
+  return accept === undefined || readRanges(accept).some(({ type }) => ranges.includes(type));
+}
+
+/** Whether the request is a browser's that shows a page: scripts and clients say JSON or anything. */
+export function acceptsPage(accept: string | undefined): boolean {
+  return accept !== undefined && accepts(accept, ['text/html']);
+}
 
 /** What is accepted, in the order of the header. */
 function readRanges(accept = ''): MediaRange[] {
-  return accept
-    .toLowerCase()
-    .split(',')
-    .map((range) => range.split(';').map((part) => part.trim()))
-    .map(([mediaType = '', ...parameters]) => ({ mediaType, parameters }))
-    .filter(({ parameters }) => !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter)));
+  return splitRanges(accept).filter(({ weight }) => weight > 0);
 }
 
-function isStream({ mediaType, parameters }: MediaRange): boolean {
-  if (mediaType === 'text/event-stream') return true;
-  return mediaType === 'multipart/mixed' && parameters.some((each) => each.startsWith('subscriptionspec='));
+function splitRanges(accept: string): MediaRange[] {
+  return splitOutsideQuotes(accept, ',').map((text) => {
+    const range = readMediaType(text);
+    return { ...range, weight: readWeight(range.parameters.get('q')) };
+  });
+}
+
+/** RFC 9110, 12.4.2; what is no weight counts as none given. */
+function readWeight(text: string | undefined): number {
+  return text !== undefined && /^(0(\.\d*)?|1(\.0*)?)$/.test(text) ? Number(text) : 1;
+}
+
+function streamKind({ type, parameters }: MediaRange): 'EVENT_STREAM' | 'MULTIPART' | null {
+  if (type === 'text/event-stream') return 'EVENT_STREAM';
+  return type === 'multipart/mixed' && parameters.has('subscriptionspec') ? 'MULTIPART' : null;
+}
+
+function isJson<Range extends { type: string }>(range: Range): range is Range & { type: JsonType } {
+  return jsonTypes.some((type) => type === range.type);
+}
+
+function heaviest(ranges: readonly { type: JsonType; weight: number }[]): JsonType | null {
+  const weight = ranges.reduce((most, range) => Math.max(most, range.weight), 0);
+  return ranges.find((range) => range.weight === weight)?.type ?? null;
 }

@@ -1,111 +1,98 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createContext, identifyAsker } from '../api/context.ts';
-import { executeOperation } from '../api/execute.ts';
+import { identifyAsker } from '../api/context.ts';
 import { requestLimits } from '../api/request.ts';
-import { readOperation, type GraphqlOptions } from './graphql-operation.ts';
-import { readBoundary } from './multipart.ts';
+import type { Yoga } from '../api/yoga.ts';
+import { chooseJson } from './accept.ts';
+import { readJson } from './body.ts';
+import { executePrepared, isKnown, sendResult, type GraphqlOptions } from './graphql-operation.ts';
+import { HttpError } from './http-error.ts';
+import { readMediaType } from './media-type.ts';
+import { prepareParams, readParams, readQueryString } from './params.ts';
+import { refuseWith } from './refusal.ts';
 import type { Handler } from './respond.ts';
 
 /**
- * The short way for what nearly every request is: a POST of JSON with a valid query or mutation, answered as JSON. It is
- * read and written in plain Node, because Yoga's fetch layer costs more than the rest of a small operation together
- * (measured: bench/results/send.md). Whatever is not quite that, Yoga answers: there is one place for refusals.
- * `upload` takes GraphQL multipart requests.
+ * Queries and mutations. What nearly every request is, a POST of JSON, is read and written in plain Node, because Yoga's
+ * fetch layer costs more than the rest of a small operation together (measured: bench/results/send.md). Whatever else
+ * GraphQL over HTTP allows, Yoga answers. `upload` takes GraphQL multipart requests.
  */
-export function serveGraphql(options: GraphqlOptions & { upload: Handler }): Handler {
+export function serveGraphql(options: GraphqlOptions & { yoga: Yoga; upload: Handler }): Handler {
   return async (request, response) => {
-    if (isGraphqlUpload(request)) return options.upload(request, response);
-    const mediaType = chooseMediaType(request);
-    if (mediaType === null) return options.yoga(request, response);
-    const body = await readBody(request);
-    // Too large: Yoga says so, from the length alone.
-    const answered = body !== null && (await answer(options, { request, response, mediaType, body }));
-    if (!answered) await answerByYoga(options, { request, response, body });
+    try {
+      if (isForm(request)) {
+        demandPreflight(request);
+        await options.upload(request, response);
+      } else if (request.method === 'POST') await answerPost(options, request, response);
+      else await answerByYoga(options, request, response);
+    } catch (error) {
+      if (!(error instanceof HttpError)) throw error;
+      await refuseWith(error, request, response);
+    }
   };
 }
 
-/** A form of another site can't send one of these without asking first. */
+/** Whether it is a form, which is an upload or nothing: whatever its Accept header says, it opens no stream. */
+export function isForm({ method, headers }: IncomingMessage): boolean {
+  return method === 'POST' && readMediaType(headers['content-type']).type === 'multipart/form-data';
+}
+
+/** A form of another site cannot send one of these without asking first. */
 const preflightHeaders = ['x-graphql-yoga-csrf', 'apollo-require-preflight', 'graphql-require-preflight'];
 
-/** Whether it is a multipart request as a page of ours sends it; any other form is refused with all that is not JSON. */
-function isGraphqlUpload({ method, headers }: IncomingMessage): boolean {
-  const isForm = method === 'POST' && readBoundary(headers['content-type']) !== null;
-  return isForm && preflightHeaders.some((name) => (headers[name] ?? '') !== '');
+/** Throws HttpError 415 for a form that a page of another site could have sent. */
+function demandPreflight({ headers }: IncomingMessage): void {
+  if (preflightHeaders.some((name) => (headers[name] ?? '') !== '')) return;
+  throw new HttpError(
+    415,
+    'Send a POST body as content-type: application/json. A file upload by multipart/form-data needs the header graphql-require-preflight: 1.',
+    { headers: { accept: 'application/json' } },
+  );
 }
 
-const jsonTypes = ['application/json', 'application/graphql-response+json'];
-
-/** The media type that the client likes best, if this is a POST of JSON that is to be answered with JSON. */
-function chooseMediaType({ method, headers }: IncomingMessage): string | null {
-  if (method !== 'POST' || !/^application\/json *(;|$)/i.test(headers['content-type'] ?? '')) return null;
-  if (headers['content-encoding'] !== undefined) return null;
-  const [first = '*/*'] = (headers.accept ?? '*/*').toLowerCase().split(',');
-  const range = first.trim();
-  return range === '*/*' ? 'application/json' : (jsonTypes.find((type) => type === range) ?? null);
+async function answerPost(options: GraphqlOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const mediaType = demandJsonAccepted(request);
+  const params = readParams(await readJson(request, requestLimits.maxBodyBytes));
+  const sender = await identifySender(options, request);
+  const preparation = prepareParams(options.documents, params, sender);
+  const { variables } = params;
+  sendResult(response, await executePrepared(options, { preparation, variables }, sender), mediaType);
 }
 
-/** The body's text; null when it is over the limit. */
-async function readBody(request: IncomingMessage): Promise<string | null> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > requestLimits.maxBodyBytes) return null;
-    chunks.push(chunk);
-  }
-  return (chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)).toString('utf8');
-}
-
-type Exchange = { request: IncomingMessage; response: ServerResponse; body: string };
-
-/** Whether it could be answered here. Nothing has been executed when it could not. */
-async function answer(
-  { schema, documents, services, mask }: GraphqlOptions,
-  { request, response, mediaType, body }: Exchange & { mediaType: string },
-): Promise<boolean> {
-  const asked = readOperation(documents, parseJson(body));
-  if (asked === null || 'errors' in asked) return false;
-  const { authorization, 'user-agent': userAgent } = request.headers;
-  const context = createContext(services, {
-    asker: await identifyAsker(services.accounts, authorization),
-    userAgent: userAgent ?? null,
-  });
-  const { operation, variables } = asked;
-  const result = await executeOperation({ schema, operation, variables, context, mask });
-  // Variables that don't fit: graphql-js looked at them and executed nothing.
-  if (result.data === undefined) return false;
-  // As a string: Node then sends head and body in one write.
-  const text = JSON.stringify(result);
-  const length = Buffer.byteLength(text);
-  response.writeHead(200, { 'content-type': `${mediaType}; charset=utf-8`, 'content-length': length }).end(text);
-  return true;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
-
-/** Gives Yoga what has been read already. */
+/** GET, and what is refused by its method. */
 async function answerByYoga(
-  { yoga }: GraphqlOptions,
-  { request, response, body }: { request: IncomingMessage; response: ServerResponse; body: string | null },
+  options: GraphqlOptions & { yoga: Yoga },
+  request: IncomingMessage,
+  response: ServerResponse,
 ): Promise<void> {
-  const headers = new Headers();
-  for (const [name, value] of Object.entries(request.headers)) {
-    if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(', ') : value);
+  const mediaType = demandJsonAccepted(request);
+  const sender = await identifySender(options, request);
+  // Never the Host that the client sent: it need not be one.
+  const url = new URL(request.url ?? '/graphql', 'http://localhost');
+  if (request.method === 'GET') {
+    const params = readQueryString(url.searchParams);
+    if (params.query === null) {
+      const preparation = prepareParams(options.documents, params, sender);
+      sendResult(response, await executePrepared(options, { preparation, variables: null }, sender), mediaType);
+      return;
+    }
   }
-  // Past the limit the rest was not read: any text of that length is refused alike.
-  const text = body ?? ' '.repeat(requestLimits.maxBodyBytes + 1);
-  headers.set('content-length', String(Buffer.byteLength(text)));
-  const answered = await yoga.fetch(`http://localhost${request.url ?? '/graphql'}`, {
-    method: 'POST',
-    headers,
-    body: text,
-  });
-  if (body === null) response.setHeader('connection', 'close');
-  response.writeHead(answered.status, Object.fromEntries(answered.headers)).end(await answered.text());
+  const answer = await options.yoga.fetch(
+    url.href,
+    { method: request.method ?? 'GET', headers: { accept: mediaType } },
+    sender,
+  );
+  response.setHeader('cache-control', 'no-store');
+  response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(await answer.text());
+}
+
+/** The JSON media type that the client likes best. Throws HttpError 406 when it takes none. */
+function demandJsonAccepted({ headers }: IncomingMessage): string {
+  const mediaType = chooseJson(headers.accept);
+  if (mediaType !== null) return mediaType;
+  throw new HttpError(406, 'Answers are sent as application/json or application/graphql-response+json.');
+}
+
+async function identifySender({ services }: GraphqlOptions, { headers }: IncomingMessage) {
+  const asker = await identifyAsker(services.accounts, headers.authorization);
+  return { asker, isKnown: isKnown(asker), userAgent: headers['user-agent'] ?? null };
 }

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { liftDeadline } from './body-deadline.ts';
 
 /** Somebody who sends less than that in so long has gone. */
 export const uploadIdleMs = 30_000;
@@ -9,6 +10,7 @@ const minBytes = 1_000;
  * cut off for our own slowness.
  */
 export function limitIdleness(request: IncomingMessage, idleMs = uploadIdleMs): void {
+  liftDeadline(request);
   let before = request.socket.bytesRead;
   const timer = setInterval(() => {
     const { bytesRead } = request.socket;

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { readMediaType } from './media-type.ts';
 
 /** A part of a multipart/form-data body (RFC 7578). `body` is to be read before the next part is asked for. */
 export type Part = { name: string; fileName: string | null; body: AsyncIterable<Buffer> };
@@ -9,11 +10,12 @@ export class BadMultipart extends Error {}
 const maxHeaderBytes = 32 * 1024;
 const maxParts = 100;
 
-/** The boundary of a multipart/form-data content type, or null for another or a broken one. */
+/** The boundary of a multipart/form-data content type (RFC 2046, 5.1.1), or null for another or a broken one. */
 export function readBoundary(contentType: string | undefined): string | null {
-  if (contentType === undefined || !/^multipart\/form-data *(;|$)/i.test(contentType)) return null;
-  const match = /; *boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))/i.exec(contentType);
-  return match?.[1] ?? match?.[2] ?? null;
+  const { type, parameters } = readMediaType(contentType);
+  const boundary = parameters.get('boundary') ?? '';
+  const isGood = type === 'multipart/form-data' && boundary !== '' && boundary.length <= 70;
+  return isGood ? boundary : null;
 }
 
 /**

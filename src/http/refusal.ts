@@ -1,12 +1,13 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { HttpError } from './http-error.ts';
 
-/** So long a client that is still sending is listened to, so that it comes to read why it should stop. */
+/** So long a client that is still sending is read, so that it gets to read why it should stop. */
 const lingerMs = 2_000;
 
 /**
- * Answers a request whose body nobody wants to the end, and closes its connection. Were it closed at once, the client's
- * system would throw the answer away with what it could not send.
+ * Answers a request whose body is not wanted to the end; when the body is not all here, closes its connection after it.
+ * Were it closed at once, the client's system would throw the answer away with what it could not send.
  */
 export async function refuse(
   request: IncomingMessage,
@@ -18,7 +19,7 @@ export async function refuse(
   response.writeHead(status, {
     'content-type': 'application/json; charset=utf-8',
     'content-length': Buffer.byteLength(text),
-    connection: 'close',
+    ...(!request.complete && { connection: 'close' }),
   });
   response.write(text);
   if (!request.complete && !request.destroyed) {
@@ -30,4 +31,10 @@ export async function refuse(
     ]);
   }
   response.end();
+}
+
+/** Refuses a request for what was thrown about it. */
+export async function refuseWith(error: HttpError, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  for (const [name, value] of Object.entries(error.headers)) response.setHeader(name, value);
+  await refuse(request, response, { status: error.status, body: error.body });
 }

@@ -3,8 +3,11 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { diskIsFull } from '../api/fault.ts';
-import { acceptsStream } from './accept.ts';
+import { acceptsPage, acceptsStream } from './accept.ts';
+import { limitDuration } from './body-deadline.ts';
+import { ConnectionDoor, type ConnectionLimits } from './connection-door.ts';
 import { applyCors } from './cors.ts';
+import { isForm } from './graphql.ts';
 import { type Handler, sendJson } from './respond.ts';
 
 export type HttpOptions = {
@@ -26,24 +29,23 @@ export type HttpOptions = {
   corsOrigin: string;
   /** Called when the server has stopped accepting: ends streams and long uploads, which would not finish in time. */
   endStreams: () => void;
+  connections: ConnectionLimits;
+  /** How long an idle connection is kept: longer than the load balancers in front keep theirs. */
+  keepAliveMs: number;
   log: Logger;
 };
 
 /** A server that listens. `close` resolves when the last request has been answered or cut off. */
 export type HttpServer = { port: number; close: () => Promise<void> };
 
-/** Whoever dawdles over a request is cut off; streams are long responses, not long requests. */
 const limits = {
   headersTimeout: 10_000,
-  // Uploads may take long; everybody else is held to `requestMs`.
+  // Node looks for late headers this often; its default makes 10 s up to 40.
+  connectionsCheckingInterval: 2_000,
+  // Uploads may take long; body-deadline.ts holds all others to their time.
   requestTimeout: 0,
-  // Longer than the load balancers in front keep theirs, or they would write to a connection that just closed.
-  keepAliveTimeout: 65_000,
   maxHeaderSize: 16 * 1024,
 };
-
-/** So long a body may take to come in, unless it is a file's. */
-const requestMs = 30_000;
 
 /** Requests that are under way get this long to finish when the server closes. */
 const drainMs = 5_000;
@@ -55,7 +57,7 @@ export async function openHttpServer(
 ): Promise<HttpServer> {
   const underWay = new Set<ServerResponse>();
   const unused = new Set<Socket>();
-  const server = createServer(limits, (request, response) => {
+  const server = createServer({ ...limits, keepAliveTimeout: options.keepAliveMs }, (request, response) => {
     unused.delete(request.socket);
     underWay.add(response);
     response.once('close', () => {
@@ -66,7 +68,9 @@ export async function openHttpServer(
     if (!server.listening) endConnectionWith(response);
     void answer(request, response, options);
   });
+  const door = new ConnectionDoor(options.connections, options.log);
   server.on('connection', (socket) => {
+    if (!door.admit(socket)) return;
     unused.add(socket);
     socket.once('close', () => unused.delete(socket));
   });
@@ -98,32 +102,39 @@ function endConnectionWith(response: ServerResponse): void {
 async function answer(request: IncomingMessage, response: ServerResponse, options: HttpOptions): Promise<void> {
   response.setHeader('x-content-type-options', 'nosniff');
   if (applyCors(request, response, options.corsOrigin)) return;
-  if (!mayDawdle(request)) limitDuration(request);
+  limitDuration(request, response);
+  request.url = originForm(request.url);
   try {
     await findHandler(request, options)(request, response);
     // As where an operation meets it: for an operator to do something.
     if (response.statusCode === 507) options.log.error(diskIsFull);
   } catch (error) {
-    // The client broke off: no fault of ours, and nobody is there to be told of it.
-    if (error === request.errored) return;
+    // The client broke off: no fault of ours, and no one is there to be told of it.
+    if (error === request.errored || hasHungUp(response, error)) return;
     options.log.error({ err: error }, 'a request failed');
     if (response.headersSent) response.destroy();
     else sendJson(response, 500, internalError);
   }
 }
 
-/** What takes files looks after its own time. */
-function mayDawdle({ url, headers }: IncomingMessage): boolean {
-  return /^\/api\/upload(\/|$)/.test(pathOf(url)) || (headers['content-type'] ?? '').startsWith('multipart/form-data');
+/** What writing says when the other side has closed. */
+const hangUpCodes = new Set<unknown>(['ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED', 'ECONNRESET', 'EPIPE']);
+
+function hasHungUp(response: ServerResponse, error: unknown): boolean {
+  return (
+    response.destroyed &&
+    !response.writableFinished &&
+    error instanceof Error &&
+    hangUpCodes.has(Reflect.get(error, 'code'))
+  );
 }
 
-function limitDuration(request: IncomingMessage): void {
-  // Without a body it is complete as soon as the parser has had a look past its headers.
-  if (request.method === 'GET' && request.headers['content-length'] === undefined) return;
-  const timer = setTimeout(() => {
-    if (!request.complete) request.destroy(new Error('The request took too long to come in.'));
-  }, requestMs).unref();
-  request.once('close', () => clearTimeout(timer));
+/** A target in absolute form (RFC 9112, 3.2.2), as proxies send it, without its origin. */
+function originForm(target = '/'): string {
+  const origin = /^https?:\/\/[^/?#]*/i.exec(target)?.[0];
+  if (origin === undefined) return target;
+  const rest = target.slice(origin.length);
+  return rest.startsWith('/') ? rest : `/${rest}`;
 }
 
 function pathOf(url = '/'): string {
@@ -153,9 +164,9 @@ function findGraphqlHandler(
   { graphql, graphiql, streams }: HttpOptions,
 ): Handler | undefined {
   const { accept } = request.headers;
+  if (isForm(request)) return graphql;
   if (acceptsStream(accept)) return streams;
-  // Only a browser that is shown a page lists it; scripts and clients say JSON or anything.
-  return isRead(request) && accept?.includes('text/html') ? graphiql : graphql;
+  return isRead(request) && acceptsPage(accept) ? graphiql : graphql;
 }
 
 function isRead({ method }: IncomingMessage): boolean {

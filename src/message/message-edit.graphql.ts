@@ -4,6 +4,7 @@ import { editMessage, maxEdits, revisionsOf, type Revision } from './message-edi
 import { maxContentLength } from '../core/text.ts';
 import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
 import { builder } from '../api/builder.ts';
+import { textSize } from '../api/field-size.ts';
 import { requireAsker } from '../api/context.ts';
 import { decodeId } from '../core/id.ts';
 
@@ -11,7 +12,7 @@ const MessageRevisionRef = builder.objectRef<Revision>('MessageRevision').implem
   description: 'What a message said before one of its edits.',
   fields: (t) => ({
     version: t.exposeInt('version', { description: '1, 2, 3, … within its message.' }),
-    content: t.exposeString('content'),
+    content: t.exposeString('content', { extensions: textSize(maxContentLength) }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was written so.' }),
   }),
 });

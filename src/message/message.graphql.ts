@@ -6,6 +6,7 @@ import { findVisibleMessages, sendMessage } from './message.ts';
 import { maxContentLength, maxNameLength } from '../core/text.ts';
 import { Conflict, Forbidden, InvalidInput, NotFound } from '../errors.ts';
 import { builder } from '../api/builder.ts';
+import { textSize } from '../api/field-size.ts';
 import { requireAsker } from '../api/context.ts';
 import { decodeId } from '../core/id.ts';
 import { chatById } from '../chat/chat.ts';
@@ -24,10 +25,12 @@ builder.prismaObjectFields(MessageRef, (t) => ({
   seq: t.exposeInt('seq', { description: '1, 2, 3, … within its chat, without a gap.' }),
   content: t.exposeString('content', {
     nullable: true,
+    extensions: textSize(maxContentLength),
     description: `Null once deleted. 1 to ${maxContentLength} characters, or none when it was sent with files.`,
   }),
   clientMessageId: t.exposeString('clientMessageId', {
     nullable: true,
+    extensions: textSize(maxNameLength),
     description: 'What the sender called it; sending it again under this name returns the same message.',
   }),
   createdAt: t.expose('createdAt', { type: 'DateTime' }),

@@ -5,12 +5,16 @@ import { defineEvent } from '../api/event.ts';
 import { addReaction, maxEmoji, ownReactionsOf, reactionsOf, removeReaction, type EmojiCount } from './reaction.ts';
 import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
 import { builder } from '../api/builder.ts';
+import { textSize } from '../api/field-size.ts';
 import { requireAsker } from '../api/context.ts';
 import { decodeId } from '../core/id.ts';
 
+/** The longest that Unicode recommends, a family or a flag of a region, has 10 code points. */
+const emojiSize = textSize(16);
+
 const ReactionRef = builder.objectRef<EmojiCount & { chatId: bigint; seq: number }>('Reaction').implement({
   fields: (t) => ({
-    emoji: t.exposeString('emoji'),
+    emoji: t.exposeString('emoji', { extensions: emojiSize }),
     count: t.exposeInt('count'),
     viewerReacted: t.boolean({
       resolve: async ({ chatId, seq, emoji }, _, context) => {
@@ -70,7 +74,7 @@ defineEvent('ReactionsChanged', {
   },
   fields: (t) => ({
     message: t.field({ type: MessageRef, resolve: ({ message }) => message }),
-    emoji: t.exposeString('emoji'),
+    emoji: t.exposeString('emoji', { extensions: emojiSize }),
     count: t.int({
       description: 'Of this emoji, now.',
       resolve: async ({ message, emoji }, _, { loaders }) => {

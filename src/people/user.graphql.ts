@@ -5,6 +5,7 @@ import { maxNameLength } from '../core/text.ts';
 import { searchUsers, updateProfile, userById } from './user.ts';
 import { InvalidInput } from '../errors.ts';
 import { builder } from '../api/builder.ts';
+import { asciiSize, textSize } from '../api/field-size.ts';
 import { fromEdges, pageComplexity } from '../api/connection.ts';
 import { requireAsker } from '../api/context.ts';
 import { registerNode } from '../api/node.ts';
@@ -12,8 +13,8 @@ import { registerNode } from '../api/node.ts';
 const foundUsers = 'users';
 
 builder.prismaObjectFields(UserRef, (t) => ({
-  username: t.exposeString('username'),
-  displayName: t.exposeString('displayName', { nullable: true }),
+  username: t.exposeString('username', { extensions: asciiSize(maxNameLength) }),
+  displayName: t.exposeString('displayName', { nullable: true, extensions: textSize(maxNameLength) }),
   createdAt: t.expose('createdAt', { type: 'DateTime' }),
 }));
 

@@ -8,7 +8,7 @@ export type NameKey = { name: string; id: bigint };
 export type NamePageRequest = { limit: number; after: NameKey | null };
 
 /** The longest cursor: of a name of 64 characters that lower case has made longer. */
-const maxCursorLength = 1_024;
+export const maxCursorLength = 1_024;
 const maxBigint = 2n ** 63n - 1n;
 
 /** Reads the arguments of the list of that name. Throws InvalidInput. */

@@ -75,7 +75,7 @@ test('a person’s chats, with all that is shown of them, cost the same for one 
           node {
             id type name lastSeq memberCount
             members(first: 10) { edges { node { ${member} } } }
-            messages(last: 10) { edges { node { ${message} } } }
+            messages(last: 2) { edges { node { ${message} } } }
             messagesAround(seq: 1, countBefore: 1, countAfter: 1) { edges { node { id sender { id } } } }
             viewerMembership { ${member} }
           }

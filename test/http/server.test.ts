@@ -39,6 +39,8 @@ test('a handler that fails is told as a 500, without what is inside, and logged'
       streams: fail,
       pages: { '/page': fail },
       corsOrigin: '*',
+      connections: { total: 0, perAddress: 0 },
+      keepAliveMs: 1_000,
       endStreams: () => undefined,
       log: pino({}, { write: (line) => void lines.push(line) }),
     },

@@ -2,7 +2,7 @@ import type { Asker } from '../../core/asker.ts';
 import type { WaitingOperation } from '../../live/reservation.ts';
 import type { OpenStream } from './open-stream.ts';
 import { startOperation, type OperationServices, type RunningOperation } from './operation.ts';
-import type { GraphqlParams } from './request.ts';
+import { prepareParams, type GraphqlParams } from '../params.ts';
 import { unseal } from './seal.ts';
 import { OperationSink } from './stream-sink.ts';
 
@@ -92,7 +92,7 @@ export class HeldStream {
     const { server, asker, token } = this.#options;
     // They were checked when they came in.
     const params = unseal(token, sealed) as GraphqlParams;
-    const preparation = server.documents.prepare(params.query, params.operationName);
+    const preparation = prepareParams(server.documents, params, { isKnown: true });
     const request = { params, preparation, asker: () => asker, userAgent, lastEventId: null, askedAt: afterCursor };
     return startOperation(server, request, sink);
   }

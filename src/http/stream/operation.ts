@@ -3,11 +3,12 @@ import {
   OperationTypeNode,
   type ExecutionArgs,
   type ExecutionResult,
+  type FormattedExecutionResult,
   type GraphQLError,
   type GraphQLSchema,
 } from 'graphql';
 import { createContext, type Services } from '../../api/context.ts';
-import { refuseTooLarge } from '../../api/complexity.ts';
+import { refuseTooLarge } from '../../api/measure.ts';
 import { executeOperation } from '../../api/execute.ts';
 import type { DocumentCache, Preparation, PreparedOperation } from '../../api/document.ts';
 import { DocumentRenderer, subscriptionKey } from '../../api/event-renderer.ts';
@@ -15,7 +16,8 @@ import { EventRequest } from '../../api/event-request.ts';
 import type { FanOut } from '../../live/fan-out.ts';
 import type { Asker } from '../../core/asker.ts';
 import type { Realtime } from '../../live/realtime.ts';
-import type { GraphqlParams } from './request.ts';
+import { withoutStatus } from '../graphql-operation.ts';
+import type { GraphqlParams } from '../params.ts';
 import type { Sink } from './sink.ts';
 import type { ReplayLimits } from './replay-budget.ts';
 import { EventSubscription } from './subscription.ts';
@@ -80,13 +82,13 @@ async function subscribe(
   preparation: PreparedOperation,
   { args, sink }: { args: ExecutionArgs; sink: Sink },
 ): Promise<RunningOperation> {
+  const variables = args.variableValues ?? {};
+  const refusal = refuseTooLarge(server.schema, preparation, variables);
+  if (refusal !== null) return finish(sink, maskAll(server, { errors: [refusal] }));
   const source = await createSource(server, { args, sink });
   if (!(Symbol.asyncIterator in source)) return finish(sink, maskAll(server, source));
   if (!(source instanceof EventRequest)) throw new Error('a subscription without events');
   const { fanOut, schema, services, realtime } = server;
-  const variables = args.variableValues ?? {};
-  const refusal = refuseTooLarge(server.schema, preparation, variables);
-  if (refusal !== null) return finish(sink, maskAll(server, { errors: [refusal] }));
   const shared = fanOut.join(
     subscriptionKey(preparation, variables),
     (isWanted) =>
@@ -139,13 +141,13 @@ async function createSource(
   }
 }
 
-function finish(sink: Sink, result: ExecutionResult): RunningOperation {
+function finish(sink: Sink, result: ExecutionResult | FormattedExecutionResult): RunningOperation {
   sink.finish(JSON.stringify(result));
   return done;
 }
 
-function maskAll({ mask }: OperationServices, result: ExecutionResult): ExecutionResult {
-  return result.errors === undefined ? result : { ...result, errors: result.errors.map((error) => mask(error)) };
+function maskAll({ mask }: OperationServices, { errors, ...result }: ExecutionResult): FormattedExecutionResult {
+  return errors === undefined ? result : { ...result, errors: errors.map((error) => withoutStatus(mask(error))) };
 }
 
 const done: RunningOperation = { close: () => undefined, isDone: true, subscription: null };

@@ -1,4 +1,4 @@
-import { HttpError } from './request.ts';
+import { HttpError } from '../http-error.ts';
 
 const retryAfterSeconds = 5;
 

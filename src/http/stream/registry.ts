@@ -2,12 +2,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Asker } from '../../core/asker.ts';
 import type { Receiver } from '../../live/delivery.ts';
 import type { SharedSubscription } from '../../live/shared-subscription.ts';
-import { addressOf } from './address.ts';
+import { addressOf } from '../address.ts';
 import { Connection, WriteQueue } from './connection.ts';
 import type { Framing } from './framing.ts';
 import { OpenStream, type StreamTimes } from './open-stream.ts';
 import { Quota } from './quota.ts';
-import { HttpError } from './request.ts';
+import { HttpError } from '../http-error.ts';
 
 /** Streams whose tokens run out at the same time (everybody came back after a restart) end over this long before it. */
 const maxExpirySpreadMs = 30_000;

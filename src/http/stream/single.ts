@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { OperationTypeNode } from 'graphql';
 import type { Asker } from '../../core/asker.ts';
-import { requestLimits } from '../../api/request.ts';
 import { hashSecret } from '../../core/secret.ts';
 import type { AddRefusal, Reservations } from '../../live/reservation.ts';
 import type { Report } from '../../core/report.ts';
@@ -9,7 +8,10 @@ import { eventStream } from './framing.ts';
 import { HeldStream } from './held-stream.ts';
 import type { OperationServices } from './operation.ts';
 import type { StreamRegistry } from './registry.ts';
-import { accepts, HttpError, readParams, type GraphqlParams } from './request.ts';
+import { accepts } from '../accept.ts';
+import { HttpError } from '../http-error.ts';
+import { prepareParams, type GraphqlParams } from '../params.ts';
+import { readStreamParams } from './request.ts';
 import { seal } from './seal.ts';
 
 /** When operations that wait are looked for, should no ring have told of them, and how often open streams say so. */
@@ -72,7 +74,7 @@ export class SingleConnections {
     }
     const token = await this.#reservations.reserve(asker.sessionId);
     if (token === null) throw tooMany('Too many open streams: MAX_STREAMS_PER_SESSION is reached.');
-    response.writeHead(201, { 'content-type': 'text/plain; charset=utf-8' }).end(token);
+    response.writeHead(201, { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' }).end(token);
   }
 
   /** Whether this session has such a stream, and whether it is open. */
@@ -146,7 +148,7 @@ export class SingleConnections {
     { token, asker, url }: Owner & { url: URL },
   ): Promise<{ params: GraphqlParams; operationId: string }> {
     try {
-      const params = await readParams(request, url, requestLimits.maxBodyBytes);
+      const params = await readStreamParams(request, url);
       const operationId = readOperationId(params.extensions?.['operationId']);
       this.#check(request, params);
       return { params, operationId };
@@ -157,8 +159,8 @@ export class SingleConnections {
     }
   }
 
-  #check(request: IncomingMessage, { query, operationName }: GraphqlParams): void {
-    const preparation = this.#server.documents.prepare(query, operationName);
+  #check(request: IncomingMessage, params: GraphqlParams): void {
+    const preparation = prepareParams(this.#server.documents, params, { isKnown: true });
     if ('errors' in preparation) {
       const errors = preparation.errors.map((error) => this.#server.mask(error));
       throw new HttpError(400, 'The document is not valid.', { errors });
@@ -223,6 +225,8 @@ function readOperationId(value: unknown): string {
   if (typeof value !== 'string' && typeof value !== 'number') throw new HttpError(400, 'The operation id is missing.');
   const operationId = String(value);
   if (operationId === '') throw new HttpError(400, 'The operation id is missing.');
+  // PostgreSQL, which holds it, has no text with this one.
+  if (operationId.includes('\u0000')) throw new HttpError(400, 'The operation id must not contain U+0000.');
   if (operationId.length > 256) throw new HttpError(400, 'The operation id is longer than 256 characters.');
   return operationId;
 }

@@ -1,20 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { OperationTypeNode, type ExecutionResult, type GraphQLError, type GraphQLSchema } from 'graphql';
+import { OperationTypeNode, type GraphQLError, type GraphQLSchema } from 'graphql';
 import type { Asker } from '../../core/asker.ts';
 import { Unauthenticated } from '../../errors.ts';
-import { createContext, identifyStreamAsker, identifyAsker, type Services } from '../../api/context.ts';
-import type { DocumentCache, Preparation } from '../../api/document.ts';
-import { executeOperation } from '../../api/execute.ts';
-import { requestLimits } from '../../api/request.ts';
+import { identifyStreamAsker, identifyAsker, type Services } from '../../api/context.ts';
+import type { DocumentCache } from '../../api/document.ts';
 import { FanOut } from '../../live/fan-out.ts';
 import type { Realtime } from '../../live/realtime.ts';
 import { acceptsStream, findJsonBeforeStream } from '../accept.ts';
-import { sendJson } from '../respond.ts';
+import { executePrepared, isKnown, sendResult } from '../graphql-operation.ts';
+import { HttpError } from '../http-error.ts';
+import { prepareParams } from '../params.ts';
+import { refuseWith } from '../refusal.ts';
 import type { StreamTimes } from './open-stream.ts';
 import { startOperation, type OperationServices } from './operation.ts';
 import { StreamRegistry } from './registry.ts';
-import { chooseFraming, HttpError, readParams, type GraphqlParams } from './request.ts';
+import { chooseFraming, readStreamParams } from './request.ts';
 import { SingleConnections } from './single.ts';
 import { DistinctSink } from './stream-sink.ts';
 import type { ReplayLimits } from './replay-budget.ts';
@@ -100,10 +101,7 @@ export class Streams {
       await this.#route(request, response);
     } catch (error) {
       if (!(error instanceof HttpError) || response.headersSent) throw error;
-      for (const [name, value] of Object.entries(error.headers)) response.setHeader(name, value);
-      // What is left of the body is not read any more.
-      if (!request.complete) response.setHeader('connection', 'close');
-      sendJson(response, error.status, error.body);
+      await refuseWith(error, request, response);
     }
   }
 
@@ -148,8 +146,8 @@ export class Streams {
   ): Promise<void> {
     const framing = chooseFraming(request.headers.accept);
     if (framing === null) throw new HttpError(406, 'Streams are sent as text/event-stream.');
-    const params = await readParams(request, url, requestLimits.maxBodyBytes);
-    const preparation = this.#server.documents.prepare(params.query, params.operationName);
+    const params = await readStreamParams(request, url);
+    const preparation = prepareParams(this.#server.documents, params, { isKnown: isKnown(asker) });
     const kind = 'errors' in preparation ? null : preparation.operation.operation;
     if (request.method === 'GET' && kind === OperationTypeNode.MUTATION) {
       throw new HttpError(405, 'Mutations are sent by POST.', { headers: { allow: 'POST' } });
@@ -157,7 +155,10 @@ export class Streams {
     if (isByStreamToken && kind !== null && kind !== OperationTypeNode.SUBSCRIPTION) throw refuseStreamToken();
     const jsonType = url.pathname === singlePath ? null : findJsonBeforeStream(request.headers.accept);
     if (jsonType !== null && kind !== OperationTypeNode.SUBSCRIPTION) {
-      return this.#answerOnce(request, response, { params, preparation, asker, jsonType });
+      const sender = { asker, userAgent: request.headers['user-agent'] ?? null };
+      const result = await executePrepared(this.#server, { preparation, variables: params.variables }, sender);
+      sendResult(response, result, jsonType);
+      return;
     }
     const stream = this.#registry.open({
       request,
@@ -180,24 +181,6 @@ export class Streams {
       new DistinctSink(stream),
     );
     stream.run('', operation);
-  }
-
-  /** The result of what is no subscription, as JSON. */
-  async #answerOnce(
-    request: IncomingMessage,
-    response: ServerResponse,
-    asked: { params: GraphqlParams; preparation: Preparation; asker: () => Asker | null; jsonType: string },
-  ): Promise<void> {
-    const { schema, mask } = this.#server;
-    const { params, preparation, asker, jsonType } = asked;
-    const context = createContext(this.#services, { asker, userAgent: request.headers['user-agent'] ?? null });
-    const result: ExecutionResult =
-      'errors' in preparation
-        ? { errors: preparation.errors.map((error) => mask(error)) }
-        : await executeOperation({ schema, operation: preparation, variables: params.variables, context, mask });
-    // https://graphql.github.io/graphql-over-http/draft/#sec-Status-Codes
-    const status = result.data === undefined && jsonType !== 'application/json' ? 400 : 200;
-    response.writeHead(status, { 'content-type': `${jsonType}; charset=utf-8` }).end(JSON.stringify(result));
   }
 
   /** Who asks: by the `Authorization` header or, where a browser's EventSource can send none, by a token in the URL. */

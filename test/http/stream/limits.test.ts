@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { expect, test, vi } from 'vitest';
-import { addressOf } from '../../../src/http/stream/address.ts';
+import { addressOf } from '../../../src/http/address.ts';
 import { generateKeySet } from '../../../src/account/token-key.ts';
 import { createGroup, insertMessage } from '../../support/chat.ts';
 import { signUp, type Person } from '../../support/client.ts';

@@ -1,0 +1,74 @@
+import {
+  getNamedType,
+  isEnumType,
+  isLeafType,
+  isListType,
+  isNonNullType,
+  type GraphQLField,
+  type GraphQLNamedType,
+  type GraphQLOutputType,
+} from 'graphql';
+import { isRecord } from '../core/json.ts';
+
+/** What a field adds to an answer: `cost` of its own, and what is below it `items` times. */
+export type FieldSize = { cost: number; items: number };
+
+/** The longest JSON of a value, in bytes, by type. A String says it itself: `extensions: textSize(maxLength)`. */
+const scalarBytes: Readonly<Record<string, number>> = {
+  Boolean: 'false'.length,
+  Int: '-2147483648'.length,
+  Float: '-2.2250738585072014e-308'.length,
+  // `Member` with two keys is the longest: 46 characters before base64url.
+  ID: 64 + '""'.length,
+  DateTime: '"2026-11-22T10:29:00.000Z"'.length,
+};
+
+/** For a field's `extensions`: its text has at most so many characters (Unicode code points), each up to 4 bytes of JSON. */
+export function textSize(maxLength: number): { maxBytes: number } {
+  return { maxBytes: 4 * maxLength };
+}
+
+/** For a field's `extensions`: its text has at most so many bytes, as where it is ASCII. */
+export function asciiSize(maxLength: number): { maxBytes: number } {
+  return { maxBytes: maxLength };
+}
+
+type Field = GraphQLField<unknown, unknown>;
+
+const leafSizes = new WeakMap<Field, number>();
+
+/** The longest JSON of one value of a scalar or enum field, in bytes, with a comma. */
+export function leafBytes(field: Field): number {
+  let bytes = leafSizes.get(field);
+  if (bytes === undefined) leafSizes.set(field, (bytes = (readLeafBytes(field, getNamedType(field.type)) ?? 0) + 1));
+  return bytes;
+}
+
+function readLeafBytes(field: Field, type: GraphQLNamedType): number | null {
+  if (isEnumType(type)) return Math.max(...type.getValues().map(({ name }) => name.length)) + '""'.length;
+  if (type.name !== 'String') return scalarBytes[type.name] ?? null;
+  const maxBytes = field.extensions['maxBytes'];
+  return typeof maxBytes === 'number' ? maxBytes + '""'.length : null;
+}
+
+/** By the `complexity` that the field declares, of the arguments where that is a function. */
+export function sizeOf(field: Field, readArguments: () => Record<string, unknown>): FieldSize {
+  const declared: unknown = field.extensions['complexity'];
+  const size: unknown = typeof declared === 'function' ? declared(readArguments(), {}, field) : declared;
+  if (typeof size === 'number') return { cost: size, items: 1 };
+  const { field: cost, multiplier } = (size ?? {}) as { field?: number; multiplier?: number };
+  return { cost: cost ?? 1, items: Math.max(0, multiplier ?? 1) };
+}
+
+/** Whether a list says how many entries it has at most, and a text how long it is. */
+export function hasDeclaredSize(field: Field): boolean {
+  const type = getNamedType(field.type);
+  if (isLeafType(type) && readLeafBytes(field, type) === null) return false;
+  const options: unknown = field.extensions['pothosOptions'];
+  return !isList(field.type) || (isRecord(options) && options['complexity'] !== undefined);
+}
+
+/** Whether a field gives a list, behind whatever non-null. */
+export function isList(type: GraphQLOutputType): boolean {
+  return isListType(type) || (isNonNullType(type) && isList(type.ofType));
+}

@@ -1,0 +1,218 @@
+import {
+  getArgumentValues,
+  getNamedType,
+  getVariableValues,
+  GraphQLError,
+  isAbstractType,
+  isLeafType,
+  isObjectType,
+  Kind,
+  type FieldNode,
+  type FragmentDefinitionNode,
+  type GraphQLCompositeType,
+  type GraphQLField,
+  type GraphQLObjectType,
+  type GraphQLSchema,
+  type OperationDefinitionNode,
+  type SelectionSetNode,
+  type ValueNode,
+} from 'graphql';
+import type { PreparedOperation } from './document.ts';
+import { introspectionOf } from './introspection.ts';
+import { hasDeclaredSize, isList, leafBytes, sizeOf } from './field-size.ts';
+
+/**
+ * What an operation asks for at most. `depth`: levels of fields. `breadth`: fields of the document, each spread of a
+ * fragment counted. `complexity`: fields of the answer, each times the size of the lists that it stands in. `bytes`: the
+ * JSON of the largest answer that is possible, every text at its maximum length.
+ */
+export type Measure = { depth: number; breadth: number; complexity: number; bytes: number };
+
+/**
+ * What one operation may ask for: room for a client's largest sensible query, and none for one that multiplies pages by
+ * pages. The introspection query of graphql-js measures a complexity of 8,600 and 210 KB (test/api/measure.test.ts).
+ */
+export const operationLimits: Measure = { depth: 15, breadth: 300, complexity: 30_000, bytes: 10 * 1024 * 1024 };
+
+const nothing: Measure = { depth: 0, breadth: 0, complexity: 0, bytes: 0 };
+
+/** What stands beside an answer: `{"data":}`. */
+const frameBytes = 9;
+
+/** Those of operations whose variables do not matter to it. */
+const measured = new WeakMap<OperationDefinitionNode, Measure>();
+
+/**
+ * Measures an operation of a valid document without executing any of it, in time linear in the document's length. Null
+ * when the variables do not fit: then there is nothing to execute.
+ */
+export function measureOperation(
+  schema: GraphQLSchema,
+  { document, operation }: PreparedOperation,
+  variables: Readonly<Record<string, unknown>> | null,
+): Measure | null {
+  const known = measured.get(operation);
+  if (known !== undefined) return known;
+  const root = schema.getRootType(operation.operation);
+  if (root == null) return nothing;
+  const fragments = new Map<string, FragmentDefinitionNode>();
+  for (const each of document.definitions) {
+    if (each.kind === Kind.FRAGMENT_DEFINITION) fragments.set(each.name.value, each);
+  }
+  const measuring = new Measuring(schema, fragments, () => {
+    const read = getVariableValues(schema, operation.variableDefinitions ?? [], variables ?? {}, { maxErrors: 1 });
+    if (read.coerced === undefined) throw new UnfitVariables();
+    return read.coerced;
+  });
+  try {
+    const measure = measuring.measure(operation.selectionSet, root);
+    const whole = { ...measure, bytes: measure.bytes + frameBytes };
+    if (!measuring.hasReadVariables) measured.set(operation, whole);
+    return whole;
+  } catch (error) {
+    if (error instanceof UnfitVariables || error instanceof GraphQLError) return null;
+    throw error;
+  }
+}
+
+/** The refusal of an operation that asks for too much, or null. Nothing of it may be executed before this is asked. */
+export function refuseTooLarge(
+  schema: GraphQLSchema,
+  operation: PreparedOperation,
+  variables: Readonly<Record<string, unknown>> | null,
+): GraphQLError | null {
+  const measure = measureOperation(schema, operation, variables);
+  if (measure === null) return null;
+  const over = (['depth', 'breadth', 'complexity', 'bytes'] as const).find(
+    (name) => measure[name] > operationLimits[name],
+  );
+  if (over === undefined) return null;
+  const told = over === 'bytes' ? 'number of bytes in the worst case' : over;
+  return new GraphQLError(
+    `The operation is too large: its ${told}, ${measure[over]}, is over the limit of ${operationLimits[over]}.`,
+    { extensions: { code: 'BAD_REQUEST' } },
+  );
+}
+
+class UnfitVariables extends Error {}
+
+/** Measures one operation; each selection set once for each type that it is applied to. */
+class Measuring {
+  hasReadVariables = false;
+  readonly #schema: GraphQLSchema;
+  readonly #fragments: ReadonlyMap<string, FragmentDefinitionNode>;
+  readonly #readVariables: () => Record<string, unknown>;
+  readonly #known = new Map<SelectionSetNode, Map<GraphQLObjectType, Measure>>();
+  #variables: Record<string, unknown> | undefined;
+
+  constructor(
+    schema: GraphQLSchema,
+    fragments: ReadonlyMap<string, FragmentDefinitionNode>,
+    readVariables: () => Record<string, unknown>,
+  ) {
+    this.#schema = schema;
+    this.#fragments = fragments;
+    this.#readVariables = readVariables;
+  }
+
+  /** Of an abstract type, the largest of the types that a value can have. */
+  measure(set: SelectionSetNode, type: GraphQLCompositeType): Measure {
+    if (!isAbstractType(type)) return this.#measureObject(set, type);
+    let largest = nothing;
+    for (const possible of this.#schema.getPossibleTypes(type)) {
+      const each = this.#measureObject(set, possible);
+      largest = {
+        depth: Math.max(largest.depth, each.depth),
+        breadth: Math.max(largest.breadth, each.breadth),
+        complexity: Math.max(largest.complexity, each.complexity),
+        bytes: Math.max(largest.bytes, each.bytes),
+      };
+    }
+    return largest;
+  }
+
+  #measureObject(set: SelectionSetNode, type: GraphQLObjectType): Measure {
+    let byType = this.#known.get(set);
+    if (byType === undefined) this.#known.set(set, (byType = new Map()));
+    const known = byType.get(type);
+    if (known !== undefined) return known;
+    const sum = { ...nothing };
+    for (const selection of set.selections) {
+      let each: Measure;
+      if (selection.kind === Kind.FIELD) each = this.#measureField(selection, type);
+      else {
+        const fragment =
+          selection.kind === Kind.INLINE_FRAGMENT ? selection : this.#fragments.get(selection.name.value);
+        if (fragment === undefined || !this.#applies(fragment.typeCondition?.name.value, type)) continue;
+        each = this.#measureObject(fragment.selectionSet, type);
+      }
+      sum.depth = Math.max(sum.depth, each.depth);
+      sum.breadth += each.breadth;
+      sum.complexity += each.complexity;
+      sum.bytes += each.bytes;
+    }
+    byType.set(type, sum);
+    return sum;
+  }
+
+  #applies(condition: string | undefined, type: GraphQLObjectType): boolean {
+    if (condition === undefined || condition === type.name) return true;
+    const named = this.#schema.getType(condition);
+    return isAbstractType(named) && this.#schema.isSubType(named, type);
+  }
+
+  #measureField(node: FieldNode, type: GraphQLObjectType): Measure {
+    const name = node.name.value;
+    const keyBytes = (node.alias ?? node.name).value.length + '"":,'.length;
+    if (name === '__typename') {
+      return { depth: 1, breadth: 1, complexity: 1, bytes: keyBytes + type.name.length + '""'.length };
+    }
+    if (name === '__schema' || name === '__type') {
+      const { complexity, bytes } = introspectionOf(this.#schema).measure(node, this.#fragments);
+      return { depth: 1, breadth: 1, complexity, bytes: keyBytes + bytes };
+    }
+    const field = type.getFields()[name];
+    if (field === undefined) return nothing;
+    const { cost, items } = sizeOf(field, this.#argumentsOf(field, node));
+    const named = getNamedType(field.type);
+    if (isLeafType(named) || node.selectionSet === undefined) {
+      return { depth: 1, breadth: 1, complexity: cost, bytes: keyBytes + items * leafBytes(field) };
+    }
+    const below = this.measure(node.selectionSet, named);
+    return {
+      depth: 1 + below.depth,
+      breadth: 1 + below.breadth,
+      complexity: cost + items * below.complexity,
+      bytes: keyBytes + items * (below.bytes + '{},'.length) + (isList(field.type) ? '[]'.length : 0),
+    };
+  }
+
+  /** For fields whose size depends on their arguments. */
+  #argumentsOf(field: GraphQLField<unknown, unknown>, node: FieldNode): () => Record<string, unknown> {
+    return () => {
+      if (!(node.arguments ?? []).some(({ value }) => mentionsVariable(value)))
+        return getArgumentValues(field, node, {});
+      this.hasReadVariables = true;
+      this.#variables ??= this.#readVariables();
+      return getArgumentValues(field, node, this.#variables);
+    };
+  }
+}
+
+function mentionsVariable(value: ValueNode): boolean {
+  if (value.kind === Kind.LIST) return value.values.some(mentionsVariable);
+  if (value.kind === Kind.OBJECT) return value.fields.some((field) => mentionsVariable(field.value));
+  return value.kind === Kind.VARIABLE;
+}
+
+/** The fields of which no one has declared how large they are, as `Type.field`: no operation with them can be measured. */
+export function findUnsizedFields(schema: GraphQLSchema): string[] {
+  return Object.values(schema.getTypeMap())
+    .filter(isObjectType)
+    .filter(({ name }) => !name.startsWith('__'))
+    .flatMap((type) =>
+      Object.values(type.getFields())
+        .filter((field) => !hasDeclaredSize(field))
+        .map((field) => `${type.name}.${field.name}`),
+    );
+}

@@ -1,0 +1,65 @@
+import type { Socket } from 'node:net';
+import type { Logger } from 'pino';
+import { networkOf } from './address.ts';
+
+/** How many connections may be open; 0 turns a limit off. */
+export type ConnectionLimits = {
+  total: number;
+  /** Of one network address; not where proxies are trusted, for then all come from theirs. */
+  perAddress: number;
+};
+
+/** An operator reads of connections that are refused no more often. */
+const logEveryMs = 60_000;
+
+/** Counts the connections that are open, and closes those that are too many: before a byte of them has been read. */
+export class ConnectionDoor {
+  readonly #limits: ConnectionLimits;
+  readonly #log: Logger;
+  readonly #perAddress = new Map<string, number>();
+  #open = 0;
+  #refused = 0;
+  #loggedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(limits: ConnectionLimits, log: Logger) {
+    this.#limits = limits;
+    this.#log = log;
+  }
+
+  /** Whether the connection may stay; otherwise it is closed. */
+  admit(socket: Socket): boolean {
+    const { total, perAddress } = this.#limits;
+    const address = networkOf(socket.remoteAddress ?? 'unknown');
+    const known = this.#perAddress.get(address) ?? 0;
+    const isFull = total > 0 && this.#open >= total;
+    const isAddressFull = perAddress > 0 && known >= perAddress;
+    if (isFull || isAddressFull) {
+      socket.destroy();
+      this.#tell(isFull ? 'MAX_CONNECTIONS' : 'MAX_CONNECTIONS_PER_ADDRESS');
+      return false;
+    }
+    this.#open += 1;
+    this.#perAddress.set(address, known + 1);
+    socket.once('close', () => this.#leave(address));
+    return true;
+  }
+
+  #leave(address: string): void {
+    this.#open -= 1;
+    const left = (this.#perAddress.get(address) ?? 1) - 1;
+    if (left === 0) this.#perAddress.delete(address);
+    else this.#perAddress.set(address, left);
+  }
+
+  #tell(setting: string): void {
+    this.#refused += 1;
+    const now = performance.now();
+    if (now - this.#loggedAt < logEveryMs) return;
+    this.#log.warn(
+      { setting, refused: this.#refused, open: this.#open },
+      'connections were refused: there are too many',
+    );
+    this.#loggedAt = now;
+    this.#refused = 0;
+  }
+}
