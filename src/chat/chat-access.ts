@@ -1,11 +1,13 @@
 import type { Queryable } from '../postgres/client.ts';
-import type { ChatType, MemberRole, Message } from '../postgres/generated/prisma/client.ts';
+import type { Asker } from '../core/asker.ts';
+import type { Message } from '../postgres/generated/prisma/client.ts';
 import type { GroupCommit, WriteKind } from './group-commit.ts';
 import { columns } from '../postgres/columns.ts';
 import { visibleFrom } from './visibility.ts';
 import { Forbidden, NotFound, RateLimited } from '../errors.ts';
 import { isBlockedIn } from '../people/block.ts';
-import { may } from './permission.ts';
+import { pairOne } from '../postgres/pairing.ts';
+import { may, type Standing } from './permission.ts';
 
 /** How long a message is waited for that somebody else holds (psql in an open transaction). */
 const patienceMs = 3_000;
@@ -13,25 +15,19 @@ const maxPauseMs = 200;
 
 class MessageHeld extends RateLimited {}
 
-/**
- * How a person stands to a chat: the first seq that they see (null: none), their role (null: no member), and whether the
- * other one of a single chat has blocked them.
- */
-export type Standing = { type: ChatType; visibleFrom: number | null; role: MemberRole | null; isBlocked: boolean };
+/** What an asker wants to do to a message, as a write of the group commit knows it. */
+export type MessageVerb = { asker: Asker; chatId: bigint; messageId: bigint };
 
-/** What somebody wants to do to a message, as a write of the group commit knows it. */
-export type MessageVerb = { chatId: bigint; messageId: bigint; userId: bigint };
-
-/** A verb that may be done: its message, whose row this transaction has locked, and how the person stands to the chat. */
+/** A verb that may be done: its message, whose row this transaction has locked, and how the asker stands to the chat. */
 export type Target<Verb extends MessageVerb> = { verb: Verb; message: Message; standing: Standing };
 
 /**
- * How each person stands to the chat, in the order of the inputs; undefined where there is no such chat. To be asked
+ * How each asker stands to the chat, in the order of the inputs; undefined where there is no such chat. To be asked
  * after the chats' locks are held, in a statement of its own: whoever removes a member holds that lock too.
  */
 export async function readStandings(
   client: Queryable,
-  places: readonly { chatId: bigint; userId: bigint }[],
+  places: readonly { asker: Asker; chatId: bigint }[],
 ): Promise<(Standing | undefined)[]> {
   const { rows } = await client.query<Standing & { index: number }>({
     name: 'standings',
@@ -40,17 +36,21 @@ export async function readStandings(
     from unnest($1::bigint[], $2::bigint[]) with ordinality as w (chat_id, user_id, index)
     join chats c on c.id = w.chat_id
     left join members m on m.chat_id = c.id and m.user_id = w.user_id`,
-    values: [places.map(({ chatId }) => chatId), places.map(({ userId }) => userId)],
+    values: [places.map(({ chatId }) => chatId), places.map(({ asker }) => asker.userId)],
   });
-  const byIndex = new Map(rows.map((row) => [row.index, row]));
-  return places.map((_, index) => byIndex.get(index + 1));
+  return pairOne(rows, places, { value: (row): Standing => row, missing: undefined });
 }
 
-/** Why somebody who stands so may put nothing into the chat; null where they may. */
-export function refuseWriting(standing: Standing): Forbidden | null {
-  if (may('sendMessage', standing)) return null;
-  if (standing.isBlocked) return new Forbidden('This person takes no messages from you.');
+/** Why an asker who stands so may put nothing into the chat; null where they may. */
+export function refuseWriting(asker: Asker, standing: Standing): Forbidden | null {
+  if (may(asker, 'sendMessage', standing)) return null;
+  if (standing.isBlocked) return blocked();
   return new Forbidden('Only members write in this channel: join it first.');
+}
+
+/** The refusal of one whom the other person of a single chat has blocked. It does not say more than that person would. */
+export function blocked(): Forbidden {
+  return new Forbidden('This person takes no messages from you.');
 }
 
 /**

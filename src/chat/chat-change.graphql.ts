@@ -18,8 +18,9 @@ const UpdateChatInput = builder.inputType('UpdateChatInput', {
     }),
     type: t.field({
       type: ChatTypeRef,
-      description: `GROUP, PRIVATE_CHANNEL and PUBLIC_CHANNEL turn into each other; SINGLE stays SINGLE. Whoever only read a
-channel that turns private loses it; one that turns public is read whole by everyone.`,
+      description: `GROUP, PRIVATE_CHANNEL and PUBLIC_CHANNEL turn into each other; SINGLE stays SINGLE. Readers who are not
+members lose a channel that turns private, and its members see their own part of the history again. One that turns
+public is read whole by everyone: only an owner, or an admin who sees the whole history, can make it public.`,
     }),
   }),
 });

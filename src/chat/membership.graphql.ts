@@ -23,8 +23,8 @@ admins, and in a group for every member.`,
       userIds: t.arg.idList({ required: true }),
       history: t.arg({
         type: SharedHistoryRef,
-        description: `Unless said otherwise ALL for a private channel and FROM_NOW for a group. A public channel is read whole by
-everyone, whatever this says.`,
+        description: `Defaults to ALL for a private channel and to FROM_NOW for a group. ALL is all that the viewer sees: no one
+gives more of the history than they have. A public channel is read whole by everyone, whatever this says.`,
       }),
     },
     resolve: (_, { chatId, userIds, history }, context) =>

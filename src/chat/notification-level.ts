@@ -1,6 +1,5 @@
 import type { Db } from '../postgres/client.ts';
 import type { Member, NotificationLevel } from '../postgres/generated/prisma/client.ts';
-import { columns } from '../postgres/columns.ts';
 import { NotFound } from '../errors.ts';
 import type { Asker } from '../core/asker.ts';
 
@@ -13,12 +12,10 @@ export async function setNotificationLevel(
   asker: Asker,
   { chatId, level }: { chatId: bigint; level: NotificationLevel },
 ): Promise<Member> {
-  const { rows } = await db.pool.query<Member>(
-    `update members m set notification_level = $3 where m.chat_id = $1 and m.user_id = $2
-    returning ${columns.member('m')}`,
-    [chatId, asker.userId, level],
-  );
-  const [member] = rows;
+  const [member] = await db.prisma.member.updateManyAndReturn({
+    where: { chatId, userId: asker.userId },
+    data: { notificationLevel: level },
+  });
   if (member === undefined) throw new NotFound('You are not a member of that chat.');
   return member;
 }

@@ -1,6 +1,7 @@
+import type { Asker } from '../core/asker.ts';
 import type { ChatType, MemberRole } from '../postgres/generated/prisma/client.ts';
 
-/** What somebody may want to do in a chat that they see. What one does to one's own message or marker is not asked here. */
+/** What an asker may want to do in a chat that they see. What one does to one's own message or marker is not asked here. */
 export type Action =
   | 'addMembers'
   | 'removeMember'
@@ -8,6 +9,7 @@ export type Action =
   | 'joinChat'
   | 'leaveChat'
   | 'updateChat'
+  | 'publishHistory'
   | 'deleteChat'
   | 'sendMessage'
   | 'deleteAnyMessage'
@@ -15,21 +17,30 @@ export type Action =
   | 'mentionEveryone';
 
 /**
- * Who asks, as what: `role` is null for somebody who is no member, as a reader of a public channel; `isBlocked` is for
- * whom the other one of a single chat has blocked.
+ * How a person stands to a chat: the first seq that they see (null: none), their role (null for one who is not a member,
+ * such as a reader of a public channel), and whether the other person of a single chat has blocked them.
  */
-export type Actor = { type: ChatType; role: MemberRole | null; isBlocked?: boolean };
+export type Standing = { type: ChatType; visibleFrom: number | null; role: MemberRole | null; isBlocked: boolean };
+
+/** The same, and the role of the member whom `removeMember` and `setMemberRole` are about. */
+export type Case = Standing & { targetRole?: MemberRole | null };
 
 /**
- * The whole table of who may do what, by action, chat type and role. `targetRole` is that of the member whom
- * `removeMember` and `setMemberRole` are about. Whether the chat may be seen at all is asked before; that somebody is
- * its last owner is asked after.
+ * Whether the asker may do that: the one place where rights come from. Whether the chat may be seen at all is checked
+ * before; that the last owner cannot go is checked after. A session may do all that its person may; later kinds of
+ * asker will be limited further here, and in no rule.
  */
-export function may(
-  action: Action,
-  { type, role, isBlocked = false }: Actor,
-  targetRole: MemberRole | null = null,
-): boolean {
+export function may(asker: Asker, action: Action, standing: Case): boolean {
+  switch (asker.kind) {
+    case 'SESSION':
+      return mayPerson(action, standing);
+    default:
+      return asker.kind satisfies never;
+  }
+}
+
+/** The whole table of who may do what, by action, chat type and role. */
+function mayPerson(action: Action, { type, role, visibleFrom, isBlocked, targetRole = null }: Case): boolean {
   if (action === 'joinChat') return type === 'PUBLIC_CHANNEL';
   if (role === null) return false;
   // A chat of two has no roles: both may say something and pin it, and neither takes it from the other.
@@ -47,6 +58,9 @@ export function may(
     case 'deleteAnyMessage':
     case 'mentionEveryone':
       return isAdmin;
+    case 'publishHistory':
+      // It opens the whole past to everyone: not for an admin from whom a part of it is hidden.
+      return isAdmin && visibleFrom === 1;
     case 'removeMember':
       return isAdmin && targetRole === 'MEMBER';
     case 'setMemberRole':

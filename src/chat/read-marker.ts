@@ -2,11 +2,12 @@ import type { Queryable } from '../postgres/client.ts';
 import type { ChatType, Member } from '../postgres/generated/prisma/client.ts';
 import type { GroupCommit, LockedChat, Outcome, WriteKind } from './group-commit.ts';
 import { columns } from '../postgres/columns.ts';
+import { memberKeyOf } from './member.ts';
 import { InvalidInput, NotFound } from '../errors.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** How far somebody says that they have read; back only if they `rewind`. */
-export type ReadMark = { chatId: bigint; userId: bigint; seq: number; rewind: boolean };
+/** How far an asker says that they have read; back only if they `rewind`. */
+export type ReadMark = { asker: Asker; chatId: bigint; seq: number; rewind: boolean };
 
 /** Whether the members of a chat of that type see how far the others have read. */
 export function showsReceipts(type: ChatType | undefined): boolean {
@@ -24,7 +25,7 @@ export async function markRead(
   mark: { chatId: bigint; seq: number; rewind: boolean },
 ): Promise<Member> {
   if (mark.seq < 0) throw refusal('must not be negative');
-  return writes.submit(readMarks, { ...mark, userId: asker.userId });
+  return writes.submit(readMarks, { ...mark, asker });
 }
 
 /** Many markers in one update. Several marks of one member are followed in turn, and the last one is written. */
@@ -33,13 +34,14 @@ const readMarks: WriteKind<ReadMark, Member> = {
     const before = await readMembers(client, marks);
     const now = new Map(before);
     const outcomes = marks.map((mark): Outcome<Member> => {
-      const outcome = move(now.get(placeOf(mark)), mark, chats.get(mark.chatId));
-      if ('value' in outcome) now.set(placeOf(mark), outcome.value);
+      const place = memberKeyOf({ chatId: mark.chatId, userId: mark.asker.userId });
+      const outcome = move(now.get(place), mark, chats.get(mark.chatId));
+      if ('value' in outcome) now.set(place, outcome.value);
       return outcome;
     });
     await writeMarkers(
       client,
-      [...now.values()].filter((member) => before.get(placeOf(member)) !== member),
+      [...now.values()].filter((member) => before.get(memberKeyOf(member)) !== member),
     );
     return outcomes;
   },
@@ -62,9 +64,9 @@ async function readMembers(client: Queryable, marks: readonly ReadMark[]): Promi
     text: `select distinct ${columns.member('m')}
     from unnest($1::bigint[], $2::bigint[]) as mark (chat_id, user_id)
     join members m using (chat_id, user_id)`,
-    values: [marks.map(({ chatId }) => chatId), marks.map(({ userId }) => userId)],
+    values: [marks.map(({ chatId }) => chatId), marks.map(({ asker }) => asker.userId)],
   });
-  return new Map(rows.map((member) => [placeOf(member), member]));
+  return new Map(rows.map((member) => [memberKeyOf(member), member]));
 }
 
 async function writeMarkers(client: Queryable, members: readonly Member[]): Promise<void> {
@@ -80,10 +82,6 @@ async function writeMarkers(client: Queryable, members: readonly Member[]): Prom
       members.map(({ lastReadSeq }) => lastReadSeq),
     ],
   });
-}
-
-function placeOf({ chatId, userId }: { chatId: bigint; userId: bigint }): string {
-  return `${chatId}:${userId}`;
 }
 
 function refusal(message: string): InvalidInput {

@@ -1,5 +1,6 @@
 import { askerKey, type Asker } from '../core/asker.ts';
 import type { Db } from '../postgres/client.ts';
+import type { Prisma } from '../postgres/generated/prisma/client.ts';
 import { defineLoader } from '../postgres/loader.ts';
 import { pairOne } from '../postgres/pairing.ts';
 
@@ -13,6 +14,24 @@ export function visibleFrom(chat: string, person: string): string {
     select viewer.visible_from_seq from members viewer
     where viewer.chat_id = ${chat}.id and viewer.user_id = ${person}) end`;
 }
+
+/** The chats that an asker sees by that rule, for Prisma. */
+export function visibleChats({ userId }: Asker): Prisma.ChatWhereInput {
+  return { OR: [{ type: 'PUBLIC_CHANNEL' }, { members: { some: { userId } } }] };
+}
+
+/** The memberships that an asker sees: those of the chats that they see. For Prisma. */
+export function visibleMembers(asker: Asker): Prisma.MemberWhereInput {
+  return { chat: visibleChats(asker) };
+}
+
+/** Whether `person` (an alias of users) is shown to those who are signed in: until the account is erased. As SQL. */
+export function isVisiblePerson(person: string): string {
+  return `${person}.deleted_at is null`;
+}
+
+/** The same, for Prisma. */
+export const visiblePeople: Prisma.UserWhereInput = { deletedAt: null };
 
 /**
  * The ids of the chats that a person sees at all by that rule, found by index instead of by asking it of every chat there

@@ -170,8 +170,8 @@ export class Hub {
     const room = event.chatId === null ? undefined : this.#rooms.get(event.chatId);
     const isTurnedPrivate = event.detail?.['turned_private'] === true;
     if (!isTurnedPrivate && event.detail?.['turned_public'] !== true) return;
-    // It is read whole by its members too: those of the room, and whoever's memberships are just being read.
-    if (!isTurnedPrivate) for (const userId of this.#people.keys()) this.#change(userId, event, 'WHOLE');
+    // So it is for its members: those of the room, and those whose memberships are just being read.
+    for (const userId of this.#people.keys()) this.#change(userId, event, isTurnedPrivate ? 'OWN' : 'WHOLE');
     if (room === undefined) return;
     for (const follower of room.followers) follower.isPublicReader = !isTurnedPrivate;
     room.change();
@@ -232,7 +232,8 @@ export class Hub {
     // Somebody whose last stream closed while the snapshot was read has no place in a room any more.
     if (this.#people.get(person.userId) !== person) return;
     const known = person.memberships.get(chatId);
-    const membership = change === 'WHOLE' ? known && { ...known, visibleFrom: 1 } : change;
+    const membership =
+      change === 'WHOLE' || change === 'OWN' ? known && { ...known, isWhole: change === 'WHOLE' } : change;
     if (membership == null) {
       this.#takeOut(person, chatId);
       person.memberships.delete(chatId);

@@ -2,10 +2,10 @@ import type { Listener } from './listener.ts';
 import type { Membership } from '../log/event-log.ts';
 
 /**
- * A change of membership that the hub has passed: `membership` is null for the end of one, and WHOLE for one that shows
- * the whole history from here on.
+ * A change of membership that the hub has passed: `membership` is null for the end of one, WHOLE for one that shows the
+ * whole history from here on, and OWN for one that shows its own part of it again.
  */
-export type MembershipChange = { eventId: bigint; chatId: bigint; membership: Membership | null | 'WHOLE' };
+export type MembershipChange = { eventId: bigint; chatId: bigint; membership: Membership | null | 'WHOLE' | 'OWN' };
 
 /** Somebody with an open stream on this node, and what they are a member of as far as the hub has read the log. */
 export class Person {

@@ -1,3 +1,4 @@
+import type { Membership } from '../log/event-log.ts';
 import type { LoggedEvent } from '../log/event.ts';
 import type { Outlet, Listener } from './listener.ts';
 import type { Person } from './person.ts';
@@ -51,7 +52,7 @@ export class Room {
   #shows(listener: Listener, event: LoggedEvent): boolean {
     const membership = this.people.get(listener.userId)?.memberships.get(this.chatId);
     if (membership === undefined || (listener.chatId !== null && listener.isPublicReader)) return true;
-    return event.id >= membership.since && (event.seq === null || event.seq >= membership.visibleFrom);
+    return event.id >= membership.since && (event.seq === null || event.seq >= firstShown(membership));
   }
 
   #gather(): Audience {
@@ -63,7 +64,7 @@ export class Room {
       const membership = person.memberships.get(this.chatId);
       if (membership === undefined) continue;
       if (membership.since > this.#everyoneSince) this.#everyoneSince = membership.since;
-      if (membership.visibleFrom > this.#everyoneSeesFrom) this.#everyoneSeesFrom = membership.visibleFrom;
+      this.#everyoneSeesFrom = Math.max(this.#everyoneSeesFrom, firstShown(membership));
     }
     for (const listener of this.followers) addTo(audience, listener);
     return audience;
@@ -76,6 +77,10 @@ export class Room {
     }
     return audience;
   }
+}
+
+function firstShown({ visibleFrom, isWhole }: Membership): number {
+  return isWhole ? 1 : visibleFrom;
 }
 
 /** Adds a listener under its outlet. */

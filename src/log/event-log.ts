@@ -4,8 +4,11 @@ import type { Queryable } from '../postgres/client.ts';
 import { formatCursor } from './cursor.ts';
 import { eventColumns, type LoggedEvent } from './event.ts';
 
-/** A membership as hub and replay judge by it: it holds from event `since` on, and shows messages from `visibleFrom` on. */
-export type Membership = { chatId: bigint; since: bigint; visibleFrom: number };
+/**
+ * A membership as hub and replay judge by it: it holds from event `since` on, and shows messages from `visibleFrom` on, or
+ * all of them while the chat is public (`isWhole`).
+ */
+export type Membership = { chatId: bigint; since: bigint; visibleFrom: number; isWhole: boolean };
 
 /** How far the log reaches: ids in (prunedThrough, head] can be replayed. */
 export type Extent = { head: bigint; prunedThrough: bigint };
@@ -103,20 +106,24 @@ export async function readNext(pool: Queryable, after: bigint, limit: number): P
 
 /** What a person is a member of, together with the event as of which that holds. */
 export async function readSnapshot(pool: pg.Pool, { userId, sessionId }: LogReader): Promise<Snapshot> {
-  const { rows } = await pool.query<Omit<Snapshot, 'memberships'> & { memberships: [string, string, number][] }>({
+  const { rows } = await pool.query<
+    Omit<Snapshot, 'memberships'> & { memberships: [string, string, number, boolean][] }
+  >({
     name: 'snapshot',
     text: `select ${head} as head, l.pruned_through as "prunedThrough", ${isSessionLive('$1', '$2')}, coalesce((
-      select jsonb_agg(jsonb_build_array(m.chat_id::text, coalesce(m.since_event, 0)::text, m.visible_from_seq))
-      from members m where m.user_id = $1), '[]') as memberships
+      select jsonb_agg(jsonb_build_array(m.chat_id::text, coalesce(m.since_event, 0)::text, m.visible_from_seq,
+        c.type = 'PUBLIC_CHANNEL'))
+      from members m join chats c on c.id = m.chat_id where m.user_id = $1), '[]') as memberships
     from event_log l`,
     values: [userId, sessionId],
   });
   const row = rows[0];
   if (row === undefined) throw new Error('event_log has lost its row');
-  const memberships = row.memberships.map(([chatId, since, visibleFrom]) => ({
+  const memberships = row.memberships.map(([chatId, since, visibleFrom, isWhole]) => ({
     chatId: BigInt(chatId),
     since: BigInt(since),
     visibleFrom,
+    isWhole,
   }));
   return { ...row, memberships };
 }
@@ -129,9 +136,11 @@ export async function readAddedMembers(
 ): Promise<(Membership & { userId: bigint })[]> {
   const { rows } = await pool.query<Membership & { userId: bigint }>({
     name: 'added_members',
-    text: `select m.chat_id as "chatId", m.user_id as "userId", m.since_event as since, m.visible_from_seq as "visibleFrom"
+    text: `select m.chat_id as "chatId", m.user_id as "userId", m.since_event as since, m.visible_from_seq as "visibleFrom",
+      c.type = 'PUBLIC_CHANNEL' as "isWhole"
     from unnest($1::bigint[], $2::bigint[]) as added (chat_id, event_id)
-    join members m on m.chat_id = added.chat_id and m.since_event = added.event_id and m.user_id = any ($3)`,
+    join members m on m.chat_id = added.chat_id and m.since_event = added.event_id and m.user_id = any ($3)
+    join chats c on c.id = m.chat_id`,
     values: [events.map((event) => event.chatId), events.map((event) => event.id), userIds],
   });
   return rows;
@@ -167,13 +176,13 @@ export async function readMissed(
     from event_log l
     left join lateral (
       select * from (
-        (select e.* from members m
+        (select e.* from members m join chats c on c.id = m.chat_id
         cross join lateral (
           select ${eventColumns} from events e
           where e.chat_id = m.chat_id
             and e.id > greatest($2, coalesce(m.since_event, 1) - 1) and e.id <= $3
             and e.audience <> 'PERSON' and e.user_id is distinct from $1
-            and (e.seq is null or e.seq >= m.visible_from_seq)
+            and (e.seq is null or c.type = 'PUBLIC_CHANNEL' or e.seq >= m.visible_from_seq)
           order by e.id limit $4
         ) e
         where m.user_id = $1)

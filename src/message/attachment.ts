@@ -1,8 +1,9 @@
+import type { Asker } from '../core/asker.ts';
 import type { Queryable } from '../postgres/client.ts';
 import { InvalidInput, type FieldError } from '../errors.ts';
 
 /** Files on their way to a message of their uploader's. */
-type Sending = { senderId: bigint; fileIds: readonly bigint[] };
+type Sending = { asker: Asker; fileIds: readonly bigint[] };
 
 /**
  * The files of a batch of messages that can still be taken, each once. Their rows are locked; one that somebody else
@@ -29,9 +30,9 @@ export class Attachments {
   }
 
   /** Takes a message's files, all or none: then says which are none of its sender's that could be taken. */
-  take({ senderId, fileIds }: Sending): InvalidInput | null {
+  take({ asker, fileIds }: Sending): InvalidInput | null {
     const problems = fileIds.flatMap((fileId, index): FieldError[] =>
-      this.#uploaderOf.get(fileId) === senderId
+      this.#uploaderOf.get(fileId) === asker.userId
         ? []
         : [
             {

@@ -52,8 +52,8 @@ export async function listMessages(
 
 /**
  * Of each message a page of those who have read it: members who see it and whose marker is not before it, its sender
- * among them. Key: the person's id. To a person who doesn't see the message it has been read by nobody. Whether the chat
- * shows receipts is asked before.
+ * among them; without those who have blocked the asker. Key: the person's id. To an asker who does not see the message,
+ * no one has read it. Whether the chat shows receipts is checked before.
  */
 async function listReaders(db: Db, places: readonly SeqReader[], page: PageRequest): Promise<Page<Member>[]> {
   const direction = page.isBackward ? 'desc' : 'asc';
@@ -67,6 +67,7 @@ async function listReaders(db: Db, places: readonly SeqReader[], page: PageReque
       select m.* from members m
       where m.chat_id = c.id and m.last_read_seq >= place.seq and m.visible_from_seq <= place.seq
         and m.user_id > $4::bigint and m.user_id < $5::bigint
+        and not exists (select from blocks where blocker_id = m.user_id and blocked_id = place.user_id)
       order by m.user_id ${direction} limit $6
     ) m
     order by place.index, m.user_id ${direction}`,

@@ -4,8 +4,8 @@ import { pairMany, pairOne } from '../postgres/pairing.ts';
 import { memberKeyOf, type MemberKey } from '../chat/member.ts';
 import { messageKeyOf, type MessageKey } from './message-loader.ts';
 import { visibleFrom } from '../chat/visibility.ts';
-import { may } from '../chat/permission.ts';
-import type { Standing } from '../chat/chat-access.ts';
+import type { Asker } from '../core/asker.ts';
+import { may, type Standing } from '../chat/permission.ts';
 
 /** Of a longer list of names the first so many are looked for. */
 export const maxMentions = 50;
@@ -30,9 +30,12 @@ export function findNames(content: string): Named {
   return { names: readings.map((names) => names.filter((name) => name !== 'everyone')), everyone };
 }
 
-/** Whether the `@everyone` in a text of somebody who stands so is more than a word. */
-export function callsEveryone(standing: Standing | undefined, content: string): boolean {
-  return standing !== undefined && may('mentionEveryone', standing) && findNames(content).everyone;
+/** Whether the `@everyone` in a text of an asker who stands so is more than a word. */
+export function callsEveryone(
+  { asker, content }: { asker: Asker; content: string },
+  standing: Standing | undefined,
+): boolean {
+  return standing !== undefined && may(asker, 'mentionEveryone', standing) && findNames(content).everyone;
 }
 
 /** Writes down which of the chats' members these messages name; does nothing where no text has an `@`. */

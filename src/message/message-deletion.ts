@@ -19,7 +19,7 @@ export async function deleteMessage(
   { messageId }: { messageId: bigint },
 ): Promise<Message> {
   const { id, chatId } = await requireVisibleMessage(db, asker, messageId);
-  return submitVerb(writes, messageDeletions, { chatId, messageId: id, userId: asker.userId });
+  return submitVerb(writes, messageDeletions, { asker, chatId, messageId: id });
 }
 
 const messageDeletions: WriteKind<MessageVerb, Message> = {
@@ -33,8 +33,10 @@ const messageDeletions: WriteKind<MessageVerb, Message> = {
 };
 
 function refuse({ verb, message, standing }: Target<MessageVerb>): Error | null {
-  if (message.senderId === verb.userId && message.kind === 'USER') return null;
-  return may('deleteAnyMessage', standing) ? null : new Forbidden('Its sender, owners and admins delete a message.');
+  if (message.senderId === verb.asker.userId && message.kind === 'USER') return null;
+  return may(verb.asker, 'deleteAnyMessage', standing)
+    ? null
+    : new Forbidden('Its sender, owners and admins delete a message.');
 }
 
 /** The tombstones of those that were there until now. What hung on them the database takes away. */

@@ -34,7 +34,7 @@ export async function editMessage(
   const content = readText(input.content, ['content'], maxContentLength, errors);
   if (errors.length > 0) throw new InvalidInput(errors);
   const { id, chatId } = await requireVisibleMessage(db, asker, input.messageId);
-  return submitVerb(writes, messageEdits, { chatId, messageId: id, userId: asker.userId, content });
+  return submitVerb(writes, messageEdits, { asker, chatId, messageId: id, content });
 }
 
 /** What each message said before its edits, oldest first. */
@@ -77,11 +77,11 @@ function firstOfEach(edits: readonly Edit[]): Edit[] {
 
 function refuse({ verb, message, standing }: Target<Edit>): Error | null {
   if (message.deletedAt !== null) return new NotFound('The message has been deleted.');
-  if (message.senderId !== verb.userId || message.kind !== 'USER') {
+  if (message.senderId !== verb.asker.userId || message.kind !== 'USER') {
     return new Forbidden('Only its sender edits a message.');
   }
   if (message.version > maxEdits) return new Forbidden(`A message is edited ${maxEdits} times at most.`);
-  return refuseWriting(standing);
+  return refuseWriting(verb.asker, standing);
 }
 
 /** Those that now say something else. The database counts the version and keeps what was there before. */
@@ -97,7 +97,7 @@ async function update(client: Queryable, edits: readonly Target<Edit>[]): Promis
     values: [
       changes.map(({ message }) => message.id),
       changes.map(({ verb }) => verb.content),
-      changes.map(({ verb, standing }) => callsEveryone(standing, verb.content)),
+      changes.map(({ verb, standing }) => callsEveryone(verb, standing)),
     ],
   });
   await replaceMentions(

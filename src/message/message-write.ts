@@ -7,12 +7,14 @@ import { visibleFrom } from '../chat/visibility.ts';
 import { Conflict, InvalidInput, NotFound } from '../errors.ts';
 import { Attachments, attachFiles } from './attachment.ts';
 import { callsEveryone, insertMentions } from './mention.ts';
-import { readStandings, refuseWriting, type Standing } from '../chat/chat-access.ts';
+import { readStandings, refuseWriting } from '../chat/chat-access.ts';
+import type { Standing } from '../chat/permission.ts';
+import type { Asker } from '../core/asker.ts';
 
-/** A message whose text has been checked, of somebody who may or may not be allowed to send it. */
+/** A message whose text has been checked, of an asker who may or may not be allowed to send it. */
 export type MessageWrite = {
+  asker: Asker;
   chatId: bigint;
-  senderId: bigint;
   content: string;
   fileIds: readonly bigint[];
   replyToId: bigint | null;
@@ -58,10 +60,7 @@ async function decide(
   chats: ReadonlyMap<bigint, LockedChat>,
   inputs: MessageWrite[],
 ): Promise<Decision[]> {
-  const standings = await readStandings(
-    client,
-    inputs.map(({ chatId, senderId }) => ({ chatId, userId: senderId })),
-  );
+  const standings = await readStandings(client, inputs);
   const replies = await readReplyTargets(client, inputs);
   const earlier = await readEarlier(client, inputs);
   const attachments = await Attachments.lock(client, inputs);
@@ -81,14 +80,14 @@ async function decide(
     if (key !== null) firstWithKey.set(key, index);
     chat.lastSeq += 1;
     const place = { seq: chat.lastSeq, replyToSeq: replies[index] ?? null };
-    const mentionsEveryone = callsEveryone(standing, input.content);
+    const mentionsEveryone = callsEveryone(input, standing);
     return { placed: { ...input, ...place, mentionsEveryone, requestHash: hashRequest(input) } };
   });
 }
 
 function refuse(input: MessageWrite, standing: Standing | undefined, replyToSeq: number | null | undefined) {
   if (standing === undefined || standing.visibleFrom === null) return new NotFound('There is no such chat.');
-  const refusal = refuseWriting(standing);
+  const refusal = refuseWriting(input.asker, standing);
   if (refusal !== null || input.replyToId === null || replyToSeq != null) return refusal;
   return new InvalidInput([
     { path: ['replyToId'], code: 'NOT_FOUND', message: 'there is no such message in this chat' },
@@ -106,7 +105,7 @@ async function readReplyTargets(client: Queryable, inputs: MessageWrite[]): Prom
     join messages m on m.id = w.message_id and m.chat_id = w.chat_id and m.seq >= ${visibleFrom('c', 'w.user_id')}`,
     values: [
       inputs.map(({ chatId }) => chatId),
-      inputs.map(({ senderId }) => senderId),
+      inputs.map(({ asker }) => asker.userId),
       inputs.map(({ replyToId }) => replyToId),
     ],
   });
@@ -123,7 +122,7 @@ async function readEarlier(client: Queryable, inputs: MessageWrite[]): Promise<M
     text: `select ${columns.message('m')}
     from unnest($1::bigint[], $2::text[]) as w (sender_id, client_message_id)
     join messages m using (sender_id, client_message_id)`,
-    values: [named.map(({ senderId }) => senderId), named.map(({ clientMessageId }) => clientMessageId)],
+    values: [named.map(({ asker }) => asker.userId), named.map(({ clientMessageId }) => clientMessageId)],
   });
   return new Map(rows.map((row) => [`${row.senderId} ${row.clientMessageId}`, row]));
 }
@@ -149,7 +148,7 @@ async function insert(client: Queryable, messages: Placed[]): Promise<Map<string
     values: [
       messages.map(({ chatId }) => chatId),
       messages.map(({ seq }) => seq),
-      messages.map(({ senderId }) => senderId),
+      messages.map(({ asker }) => asker.userId),
       messages.map(({ content }) => content),
       messages.map(({ replyToSeq }) => replyToSeq),
       messages.map(({ clientMessageId }) => clientMessageId),
@@ -177,8 +176,8 @@ function hashRequest({ chatId, content, replyToId, fileIds }: MessageWrite): Buf
   return createHash('sha256').update(JSON.stringify(asked)).digest();
 }
 
-function keyOf({ senderId, clientMessageId }: MessageWrite): string | null {
-  return clientMessageId === null ? null : `${senderId} ${clientMessageId}`;
+function keyOf({ asker, clientMessageId }: MessageWrite): string | null {
+  return clientMessageId === null ? null : `${asker.userId} ${clientMessageId}`;
 }
 
 function placeOf({ chatId, seq }: { chatId: bigint; seq: number }): string {

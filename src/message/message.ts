@@ -44,7 +44,7 @@ export async function requireVisibleMessage(db: Db, asker: Asker, messageId: big
  * from the same sender returns the message that it made before, and is a Conflict when it says something else.
  */
 export async function sendMessage(writes: GroupCommit, asker: Asker, input: NewMessage): Promise<Message> {
-  return writes.submit(messageWrites, { ...checkNewMessage(input), senderId: asker.userId });
+  return writes.submit(messageWrites, { ...checkNewMessage(input), asker });
 }
 
 function checkNewMessage(input: NewMessage): NewMessage {

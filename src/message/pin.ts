@@ -6,7 +6,7 @@ import { columns } from '../postgres/columns.ts';
 import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
 import { requireVisibleMessage } from './message.ts';
 import { may } from '../chat/permission.ts';
-import { allowed, readTargets, submitVerb, type MessageVerb, type Target } from '../chat/chat-access.ts';
+import { allowed, blocked, readTargets, submitVerb, type MessageVerb, type Target } from '../chat/chat-access.ts';
 import type { Asker } from '../core/asker.ts';
 
 /** How many messages can be pinned in one chat. */
@@ -50,7 +50,7 @@ async function submitPin(
   { messageId, isPinned }: { messageId: bigint; isPinned: boolean },
 ): Promise<Message> {
   const { id, chatId } = await requireVisibleMessage(db, asker, messageId);
-  return submitVerb(writes, pinWrites, { chatId, messageId: id, userId: asker.userId, isPinned });
+  return submitVerb(writes, pinWrites, { asker, chatId, messageId: id, isPinned });
 }
 
 /** The pins are followed in turn; what they come to is one delete and one insert. */
@@ -66,8 +66,10 @@ const pinWrites: WriteKind<Pin, Message> = {
   },
 };
 
-function refuse({ message, standing }: Target<Pin>): Error | null {
-  if (!may('pinMessage', standing)) return new Forbidden('Owners and admins pin messages here.');
+function refuse({ verb, message, standing }: Target<Pin>): Error | null {
+  if (!may(verb.asker, 'pinMessage', standing)) {
+    return standing.isBlocked ? blocked() : new Forbidden('Owners and admins pin messages here.');
+  }
   return message.deletedAt === null ? null : new NotFound('The message has been deleted.');
 }
 

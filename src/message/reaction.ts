@@ -33,7 +33,7 @@ export async function addReaction(
   if (emoji === null)
     throw new InvalidInput([{ path: ['emoji'], code: 'MALFORMED', message: 'must be exactly one emoji' }]);
   const { id, chatId } = await requireVisibleMessage(db, asker, input.messageId);
-  return submitVerb(writes, reactionWrites, { chatId, messageId: id, userId: asker.userId, emoji, isAdded: true });
+  return submitVerb(writes, reactionWrites, { asker, chatId, messageId: id, emoji, isAdded: true });
 }
 
 /**
@@ -49,7 +49,7 @@ export async function removeReaction(
   const { id, chatId } = message;
   const emoji = readEmoji(input.emoji);
   if (emoji === null) return message;
-  return submitVerb(writes, reactionWrites, { chatId, messageId: id, userId: asker.userId, emoji, isAdded: false });
+  return submitVerb(writes, reactionWrites, { asker, chatId, messageId: id, emoji, isAdded: false });
 }
 
 /** The emoji of each message, in the order in which they came. */
@@ -104,7 +104,7 @@ const reactionWrites: WriteKind<Reaction, Message> = {
 function refuse({ verb, message, standing }: Target<Reaction>): Error | null {
   if (!verb.isAdded) return null;
   if (message.deletedAt !== null) return new NotFound('The message has been deleted.');
-  return refuseWriting(standing);
+  return refuseWriting(verb.asker, standing);
 }
 
 function follow({ counts, now }: State, target: Target<Reaction>): Outcome<Message> {
@@ -187,11 +187,11 @@ function valuesOf(targets: readonly Target<Reaction>[]): unknown[] {
   return [
     targets.map(({ message }) => message.chatId),
     targets.map(({ message }) => message.seq),
-    targets.map(({ verb }) => verb.userId),
+    targets.map(({ verb }) => verb.asker.userId),
     targets.map(({ verb }) => verb.emoji),
   ];
 }
 
-function keyOf({ messageId, userId, emoji }: Reaction): string {
-  return `${messageId} ${userId} ${emoji}`;
+function keyOf({ asker, messageId, emoji }: Reaction): string {
+  return `${messageId} ${asker.userId} ${emoji}`;
 }

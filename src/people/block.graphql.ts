@@ -1,10 +1,11 @@
+import { queryFromInfo } from '@pothos/plugin-prisma';
 import { UserConnectionRef, UserRef } from './user.ref.ts';
 import { ViewerRef } from '../account/viewer.ref.ts';
 import { blockUser, listBlockedUsers, unblockUser } from './block.ts';
-import { lists, readPage } from '../postgres/page.ts';
+import { encodeCursor, lists, readPage } from '../postgres/page.ts';
 import { InvalidInput, NotFound } from '../errors.ts';
 import { builder } from '../api/builder.ts';
-import { pageComplexity, toConnection } from '../api/connection.ts';
+import { fromEdges, pageComplexity } from '../api/connection.ts';
 import { requireAsker } from '../api/context.ts';
 import { decodeId } from '../core/id.ts';
 
@@ -14,12 +15,17 @@ builder.objectField(ViewerRef, 'blockedUsers', (t) =>
     description: 'Whom the viewer wants to hear nothing from, the newest first.',
     args: t.arg.connectionArgs(),
     complexity: pageComplexity,
-    resolve: async ({ asker }, args, { db }) =>
-      toConnection(
-        lists.blockedUsers,
-        await listBlockedUsers(db, asker, readPage(args, lists.blockedUsers)),
-        ({ id, blockedAt }) => [blockedAt.getTime(), id],
-      ),
+    resolve: async ({ asker }, args, context, info) => {
+      const node = { typeName: 'User', path: ['edges', 'node'] };
+      const { select = null, include = null } = queryFromInfo({ context, info, ...node });
+      const page = readPage(args, lists.blockedUsers);
+      const { rows, ...rest } = await listBlockedUsers(context.db, asker, { page, blocked: { select, include } });
+      const edges = rows.map(({ blockedAt, blockedId, blocked }) => ({
+        cursor: encodeCursor(lists.blockedUsers, [BigInt(blockedAt.getTime()), blockedId]),
+        node: blocked,
+      }));
+      return fromEdges(rest, edges);
+    },
   }),
 );
 

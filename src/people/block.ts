@@ -1,14 +1,16 @@
-import type { Db, Queryable } from '../postgres/client.ts';
+import type { Db, Transaction } from '../postgres/client.ts';
 import { orGone } from '../postgres/foreign-key.ts';
-import type { User } from '../postgres/generated/prisma/client.ts';
-import { columns } from '../postgres/columns.ts';
+import type { Block, Prisma, User } from '../postgres/generated/prisma/client.ts';
+import { defineLoader } from '../postgres/loader.ts';
+import { pairMany } from '../postgres/pairing.ts';
+import { memberKeyOf, type MemberKey } from '../chat/member.ts';
 import { Forbidden, InvalidInput } from '../errors.ts';
 import { toPage, type Page, type PageRequest } from '../postgres/page.ts';
 import { requireUser } from './user.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** Somebody on a list of blocked people, and since when. */
-export type BlockedUser = User & { blockedAt: Date };
+/** A person on a list of blocked people, and since when they are on it. */
+export type BlockedUser = Block & { blocked: User };
 
 /** Whether the other one of single chat `chat` (an alias of chats) has blocked that person. As SQL. */
 export const isBlockedIn = (chat: string, person: string) => `case when ${chat}.type = 'SINGLE' then exists (
@@ -25,6 +27,7 @@ export async function blockUser(db: Db, asker: Asker, userId: bigint): Promise<U
   if (userId === asker.userId) {
     throw new InvalidInput([{ path: ['userId'], code: 'NOT_ALLOWED', message: 'is you: nobody blocks themselves' }]);
   }
+  // As SQL: Prisma has neither the lock nor `on conflict`, and its upsert fails when two requests race.
   const inserting = db.pool.query(
     `insert into blocks (blocker_id, blocked_id)
     select $1, id from users where id = $2 and deleted_at is null for key share
@@ -38,39 +41,59 @@ export async function blockUser(db: Db, asker: Asker, userId: bigint): Promise<U
 /** The person may do again what they could before. Nothing changes for one who isn't blocked. NotFound as above. */
 export async function unblockUser(db: Db, asker: Asker, userId: bigint): Promise<User> {
   const user = await requireUser(db, userId);
-  await db.pool.query('delete from blocks where blocker_id = $1 and blocked_id = $2', [asker.userId, userId]);
+  await db.prisma.block.deleteMany({ where: { blockerId: asker.userId, blockedId: userId } });
   return user;
 }
 
-/** Whom the viewer has blocked, the newest first; its key is (time in ms, id). */
-export async function listBlockedUsers(db: Db, asker: Asker, page: PageRequest): Promise<Page<BlockedUser>> {
-  const at = (parameter: string) => `timestamptz 'epoch' + ${parameter}::bigint * interval '1 millisecond'`;
+/**
+ * The people whom the asker has blocked, the newest first; a row's key is (time in ms, id). `blocked` is what to read of
+ * each person beside their own columns.
+ */
+export async function listBlockedUsers(
+  db: Db,
+  asker: Asker,
+  { page, blocked }: { page: PageRequest; blocked: Prisma.UserDefaultArgs },
+): Promise<Page<BlockedUser>> {
   const direction = page.isBackward ? 'asc' : 'desc';
-  const { rows } = await db.pool.query<BlockedUser>(
-    `select ${columns.user('u')}, b.blocked_at as "blockedAt"
-    from blocks b join users u on u.id = b.blocked_id
-    where b.blocker_id = $1
-      and ($2::bigint is null or (b.blocked_at, b.blocked_id) < (${at('$2')}, $3::bigint))
-      and ($4::bigint is null or (b.blocked_at, b.blocked_id) > (${at('$4')}, $5::bigint))
-    order by b.blocked_at ${direction}, b.blocked_id ${direction}
-    limit $6`,
-    [
-      asker.userId,
-      page.after?.[0] ?? null,
-      page.after?.[1] ?? null,
-      page.before?.[0] ?? null,
-      page.before?.[1] ?? null,
-      page.limit + 1,
-    ],
-  );
+  const rows = await db.prisma.block.findMany({
+    where: { blockerId: asker.userId, AND: [beyond(page.after, 'lt'), beyond(page.before, 'gt')] },
+    orderBy: [{ blockedAt: direction }, { blockedId: direction }],
+    take: page.limit + 1,
+    include: { blocked },
+  });
   return toPage(rows, page);
 }
 
+/** What stands beyond a key in the list: (blocked_at, blocked_id) is less, or greater. */
+function beyond(key: readonly bigint[] | null, side: 'lt' | 'gt'): Prisma.BlockWhereInput {
+  const [at, id] = key ?? [];
+  if (at === undefined || id === undefined) return {};
+  const blockedAt = new Date(Number(at));
+  return { OR: [{ blockedAt: { [side]: blockedAt } }, { blockedAt, blockedId: { [side]: id } }] };
+}
+
+/** Which of a chat's other members a member has blocked. */
+export const blockedMembersOf = defineLoader({ load: listBlockedMembers, keyOf: memberKeyOf });
+
+/** As SQL: events select it, and many members are asked about at once. */
+async function listBlockedMembers(db: Db, members: readonly MemberKey[]): Promise<ReadonlySet<bigint>[]> {
+  const { rows } = await db.pool.query<{ index: number; userId: bigint }>({
+    name: 'blocked_members',
+    text: `select w.index::int as index, b.blocked_id as "userId"
+    from unnest($1::bigint[], $2::bigint[]) with ordinality as w (chat_id, user_id, index)
+    join blocks b on b.blocker_id = w.user_id
+    join members m on m.chat_id = w.chat_id and m.user_id = b.blocked_id`,
+    values: [members.map(({ chatId }) => chatId), members.map(({ userId }) => userId)],
+  });
+  return pairMany(rows, members, ({ userId }) => userId).map((userIds) => new Set(userIds));
+}
+
 /** Throws Forbidden when one of these people has blocked the viewer; which of them is not said. */
-export async function refuseBlockers(client: Queryable, asker: Asker, userIds: readonly bigint[]): Promise<void> {
-  const { rowCount } = await client.query(
-    'select from blocks where blocked_id = $1 and blocker_id = any ($2) limit 1',
-    [asker.userId, userIds],
-  );
-  if (rowCount !== 0) throw new Forbidden('Somebody among these people does not want to be in a chat by you.');
+export async function refuseBlockers({ prisma }: Transaction, asker: Asker, userIds: readonly bigint[]): Promise<void> {
+  if (userIds.length === 0) return;
+  const block = await prisma.block.findFirst({
+    where: { blockedId: asker.userId, blockerId: { in: [...userIds] } },
+    select: { blockerId: true },
+  });
+  if (block !== null) throw new Forbidden('Someone among these people does not want to be in a chat by you.');
 }

@@ -8,16 +8,17 @@ import { forwardPage, type NameKey, type NamePageRequest } from '../postgres/nam
 import { toPage, type Page } from '../postgres/page.ts';
 import { maxNameLength, readLine } from '../core/text.ts';
 import type { Asker } from '../core/asker.ts';
+import { isVisiblePerson, visiblePeople } from '../chat/visibility.ts';
 
 /** A person with their place in the list of those found. */
 export type FoundUser = { user: User; key: NameKey };
 
-/** People by id; null for one whose account is erased or being erased. */
+/** People by id; null for one whose account is erased or being erased. As SQL: every message that is sent or shown asks. */
 export const userById = defineLoader({
   load: loadTogether((db, ids) =>
     readUsers(db, ids, {
       name: 'users_by_id',
-      text: `select ${columns.user('u')} from users u where u.id = any ($1) and u.deleted_at is null`,
+      text: `select ${columns.user('u')} from users u where u.id = any ($1) and ${isVisiblePerson('u')}`,
     }),
   ),
 });
@@ -39,12 +40,8 @@ async function readUsers({ pool }: Db, ids: bigint[], statement: { name: string;
 
 /** The person. NotFound for one who isn't there, or not any more. */
 export async function requireUser(db: Db, userId: bigint): Promise<User> {
-  const { rows } = await db.pool.query<User>(
-    `select ${columns.user('u')} from users u where u.id = $1 and u.deleted_at is null`,
-    [userId],
-  );
-  const [user] = rows;
-  if (user === undefined) throw new NotFound('There is no such person.');
+  const user = await db.prisma.user.findFirst({ where: { id: userId, ...visiblePeople } });
+  if (user === null) throw new NotFound('There is no such person.');
   return user;
 }
 
@@ -77,20 +74,19 @@ export async function updateProfile(
     change.displayName == null ? null : readLine(change.displayName, ['displayName'], maxNameLength, errors);
   if (errors.length > 0) throw new InvalidInput(errors);
   profileChanges.take(String(asker.userId));
-  const { rows } = await db.pool.query<User>(
-    `update users u set display_name = case when $2 then $3 else u.display_name end
-    where u.id = $1 and u.deleted_at is null
-    returning ${columns.user('u')}`,
-    [asker.userId, change.displayName !== undefined, displayName],
-  );
-  const [user] = rows;
+  const [user] = await db.prisma.user.updateManyAndReturn({
+    where: { id: asker.userId, ...visiblePeople },
+    // A profile that is left as it is is still returned.
+    data: change.displayName === undefined ? { id: asker.userId } : { displayName },
+  });
   if (user === undefined) throw new Unauthenticated('The account is gone.');
   return user;
 }
 
 /**
  * The people whose username or display name begins with `search`, without regard to case, in the order of that name;
- * nobody for an empty search. Throws InvalidInput for a search that no name could begin with.
+ * no one for an empty search. Throws InvalidInput for a search that no name could begin with.
+ * As SQL: its order and its keys are expressions that have an index each, which Prisma can't say.
  */
 export async function searchUsers(
   db: Db,
@@ -102,7 +98,7 @@ export async function searchUsers(
   // Each half takes what it needs from the index on its name, however many people there are.
   const half = (column: string, others: string) => `(
     select u.id, fold(u.${column}) collate "C" as key from users u
-    where ${begins(column)} ${others} and u.deleted_at is null
+    where ${begins(column)} ${others} and ${isVisiblePerson('u')}
       and (fold(u.${column}) collate "C", u.id) > ($2, $3::bigint)
     order by fold(u.${column}) collate "C", u.id limit $4)`;
   // Not a prepared statement: which part of the index it is about can be planned only when the beginning is known.

@@ -28,9 +28,15 @@ async function costOf(by: Person, document: string, variables: Variables = {}): 
   const statements = await recordStatements(server, () => by.ask(document, variables));
   expect(statements.length).toBeGreaterThan(0);
   const counts = new Map<string, number>();
-  for (const statement of statements) counts.set(statement, (counts.get(statement) ?? 0) + 1);
+  for (const statement of statements.map(withoutLengths)) counts.set(statement, (counts.get(statement) ?? 0) + 1);
   expect(Math.max(...counts.values())).toBeLessThanOrEqual(maxDepths);
-  return new Set(statements);
+  return new Set(counts.keys());
+}
+
+/** Prisma writes out its lists, `IN ($1,$2)`: the same statement for a list of any length. */
+function withoutLengths(statement: string): string {
+  if (!statement.includes('"public"."')) return statement;
+  return statement.replace(/ IN \([$\d,]+\)/g, ' IN (…)').replace(/\$\d+/g, '$');
 }
 
 /** A group whose messages, that many, reply to each other, with hidden history and a few members. */

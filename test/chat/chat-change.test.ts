@@ -179,9 +179,16 @@ test('turning public, a channel is anybody’s, and whole', async () => {
   expect(kindsOf(await heardBy(linus, newcomer))).toEqual(['ChatUpdated', 'MessageEdited']);
   const missed = kindsOf((await readMissed(server, linus, cursor)).map(eventOf));
   expect(missed).toContain('MessageEdited');
-  // Private again, it is still hers whole.
+  // Private again, it shows her what it showed before; also to a stream that was open all the time.
   await updateChat(ada, channel, { type: 'PRIVATE_CHANNEL' });
-  expect(await contentsIn(channel, linus)).toEqual(['edited in public']);
+  await editMessage(ada, old, 'edited in private again');
+  await say(ada, channel, 'after');
+  expect(await contentsIn(channel, linus)).toEqual(['after']);
+  expect(await contentsIn(channel, ada)).toEqual(['edited in private again', 'after']);
+  const stay = newcomer.cursor;
+  expect(kindsOf(await heardBy(linus, newcomer))).toEqual(['ChatUpdated', 'NewMessage']);
+  const read = kindsOf((await readMissed(server, linus, stay)).map(eventOf)).filter((kind) => kind !== 'NewChat');
+  expect(read).toEqual(['ChatUpdated', 'NewMessage', 'CaughtUp']);
 });
 
 test('a stream that opens while a channel turns public hears of old messages from then on', async () => {

@@ -1,6 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
+import type { Asker } from '../../src/core/asker.ts';
 import { may, type Action } from '../../src/chat/permission.ts';
+
+const asker: Asker = { kind: 'SESSION', userId: 1n, sessionId: 1n, expiresAt: new Date() };
+/** One from whom nothing is hidden, and whom no one has blocked. */
+const open = { visibleFrom: 1, isBlocked: false };
 
 const types = ['SINGLE', 'GROUP', 'PRIVATE_CHANNEL', 'PUBLIC_CHANNEL'] as const;
 const roles = ['OWNER', 'ADMIN', 'MEMBER', null] as const;
@@ -24,6 +29,7 @@ const table: Record<string, string> = {
   'joinChat            ': `- - - - | - - - - | - - - - | O A M N`,
   'leaveChat           ': `- - - - | O A M - | O A M - | O A M -`,
   'updateChat          ': `- - - - | O A - - | O A - - | O A - -`,
+  'publishHistory      ': `- - - - | O A - - | O A - - | O A - -`,
   'deleteChat          ': `- - - - | O - - - | O - - - | O - - -`,
   'sendMessage         ': `O A M - | O A M - | O A M - | O A M -`,
   'deleteAnyMessage    ': `- - - - | O A - - | O A - - | O A - -`,
@@ -37,7 +43,11 @@ test.each(Object.keys(table))('%s is for those of the table, and for nobody else
   const [action, target] = row.trim().split(' ') as [Action, (typeof targets)[number] | undefined];
   expect(targeted.has(action)).toBe(target !== undefined);
   const allowed = types.map((type) =>
-    roles.map((role) => (may(action, { type, role }, target) ? (role ?? 'NONE').slice(0, 1) : '-')).join(' '),
+    roles
+      .map((role) =>
+        may(asker, action, { ...open, type, role, targetRole: target ?? null }) ? (role ?? 'NONE').slice(0, 1) : '-',
+      )
+      .join(' '),
   );
   expect(allowed.join(' | ')).toBe(table[row]);
 });
@@ -50,6 +60,7 @@ test('the table has a row for everything that one may want to do', () => {
     joinChat: true,
     leaveChat: true,
     updateChat: true,
+    publishHistory: true,
     deleteChat: true,
     sendMessage: true,
     deleteAnyMessage: true,
@@ -67,8 +78,8 @@ test('where it matters whom it is about, nobody but an owner may without that be
   for (const type of types) {
     for (const role of roles) {
       const isOwner = role === 'OWNER' && type !== 'SINGLE';
-      expect(may('removeMember', { type, role })).toBe(isOwner);
-      expect(may('setMemberRole', { type, role })).toBe(isOwner);
+      expect(may(asker, 'removeMember', { ...open, type, role })).toBe(isOwner);
+      expect(may(asker, 'setMemberRole', { ...open, type, role })).toBe(isOwner);
     }
   }
 });
@@ -97,4 +108,20 @@ test('docs/clients.md says the same', async () => {
     ].join(' | '),
   );
   expect(rows.toSorted()).toEqual(expected.toSorted());
+});
+
+test('whoever does not see the whole history publishes it only as an owner', () => {
+  const mayPublish = (role: (typeof roles)[number], visibleFrom: number) =>
+    may(asker, 'publishHistory', { type: 'PRIVATE_CHANNEL', role, visibleFrom, isBlocked: false });
+  expect(roles.map((role) => mayPublish(role, 1))).toEqual([true, true, false, false]);
+  expect(roles.map((role) => mayPublish(role, 2))).toEqual([true, false, false, false]);
+});
+
+test('whoever is blocked may do nothing in a single chat', () => {
+  const allowed = (isBlocked: boolean) =>
+    Object.keys(table)
+      .map((row) => row.trim().split(' ')[0] as Action)
+      .filter((action) => may(asker, action, { type: 'SINGLE', role: 'MEMBER', visibleFrom: 1, isBlocked }));
+  expect(allowed(false)).toEqual(['sendMessage', 'pinMessage']);
+  expect(allowed(true)).toEqual([]);
 });

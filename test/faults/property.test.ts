@@ -34,17 +34,13 @@ const steps = fc.array(
 );
 type Step = typeof steps extends fc.Arbitrary<(infer Value)[]> ? Value : never;
 
-/**
- * A membership as the model knows it: since its first event, and whether it is over; which message it shows first, until
- * the chat turned public (`openedAt`) and it showed all.
- */
+/** A membership as the model knows it: since its first event, and whether it is over; which message it shows first. */
 type Membership = {
   person: Person;
   chatId: string;
   since: bigint;
   isOver: boolean;
   visibleFrom: number;
-  openedAt: bigint | null;
 };
 
 type World = {
@@ -55,7 +51,14 @@ type World = {
   readers: { person: Person; reader: Reader; node: number }[];
 };
 
-type LogEntry = { id: bigint; kind: string; chatId: string; userId: string; seq: number | null };
+type LogEntry = {
+  id: bigint;
+  kind: string;
+  chatId: string;
+  userId: string;
+  seq: number | null;
+  turned: 'PUBLIC' | 'PRIVATE' | null;
+};
 
 test(
   'whatever happens in whatever order, everybody is told of exactly what they are to hear',
@@ -164,8 +167,7 @@ async function disturb(world: World, step: Extract<Step, { reader: number }>): P
 /** Compares the members with what the model knows; nothing else happens meanwhile. */
 async function readMemberships({ chatIds, memberships }: World): Promise<void> {
   const { rows } = await server.sql.query(
-    `select m.chat_id as chat, m.user_id as person, m.since_event as since, m.visible_from_seq as "visibleFrom",
-      (select max(id) from events) as head
+    `select m.chat_id as chat, m.user_id as person, m.since_event as since, m.visible_from_seq as "visibleFrom"
     from members m where m.chat_id = any ($1)`,
     [chatIds.map(keyOf)],
   );
@@ -176,13 +178,14 @@ async function readMemberships({ chatIds, memberships }: World): Promise<void> {
   for (const known of memberships) {
     const row = rowOf(known);
     if (row === undefined) known.isOver = true;
-    else if (row.visibleFrom < known.visibleFrom) known.openedAt ??= BigInt(row.head);
+    // It survives the times when the chat is public.
+    else expect(row.visibleFrom).toBe(known.visibleFrom);
   }
   for (const row of rows) {
     const person = people.find(({ userId }) => keyOf(userId) === row.person) ?? ada;
     const chatId = chatIds.find((id) => keyOf(id) === row.chat) ?? '';
     const since = BigInt(row.since);
-    const made = { person, chatId, since, isOver: false, visibleFrom: row.visibleFrom, openedAt: null };
+    const made = { person, chatId, since, isOver: false, visibleFrom: row.visibleFrom };
     if (!memberships.some((known) => rowOf(known) === row)) memberships.push(made);
   }
 }
@@ -198,7 +201,10 @@ async function finish({ readers }: World): Promise<void> {
 
 async function readLog({ chatIds, start }: World): Promise<LogEntry[]> {
   const { rows } = await server.sql.query(
-    `select id, kind, chat_id as chat, user_id as "userId", seq from events
+    `select id, kind, chat_id as chat, user_id as "userId", seq,
+      case when (detail ->> 'turned_public')::bool then 'PUBLIC'
+        when (detail ->> 'turned_private')::bool then 'PRIVATE' end as turned
+    from events
     where chat_id = any ($1) and id > $2
       and kind in ('NewChat', 'AddToChat', 'RemoveFromChat', 'ChatUpdated', 'ChatDeleted', 'NewMessage', 'MessageEdited')
     order by id`,
@@ -214,7 +220,11 @@ async function readLog({ chatIds, start }: World): Promise<LogEntry[]> {
 function expectTold({ chatIds, memberships }: World, log: LogEntry[], person: Person, reader: Reader): void {
   const must = new Set<bigint>();
   const may = new Set<bigint>();
-  for (const { chatId, since, isOver, visibleFrom, openedAt } of memberships.filter((each) => each.person === person)) {
+  for (const { chatId, since, isOver, visibleFrom } of memberships.filter((each) => each.person === person)) {
+    const turns = log.filter((entry) => entry.chatId === chatId && entry.turned !== null);
+    const wasPublic = turns.some(({ turned }) => turned === 'PUBLIC');
+    const last = turns.at(-1);
+    const openedAt = last?.turned === 'PUBLIC' ? last.id : null;
     const isEnd = ({ kind, userId }: LogEntry) =>
       kind === 'ChatDeleted' || (kind === 'RemoveFromChat' && userId === keyOf(person.userId));
     const later = log.filter((entry) => entry.chatId === chatId && entry.id >= since);
@@ -224,8 +234,8 @@ function expectTold({ chatIds, memberships }: World, log: LogEntry[], person: Pe
       const isShown = seq === null || seq >= visibleFrom || (openedAt !== null && id > openedAt);
       // Of a membership that is over, whoever caught up after it is told of its end alone.
       if (isOver ? id === end?.id : isShown) must.add(id);
-      // Whoever catches up after a chat was opened to all finds it as it is by then.
-      if (isShown || openedAt !== null) may.add(id);
+      // Whoever catches up finds the chat as it is by then: while it is public, all of it.
+      if (isShown || wasPublic) may.add(id);
     }
   }
   const told = reader.told.filter(({ chatId }) => chatIds.includes(chatId)).map(({ id }) => id);

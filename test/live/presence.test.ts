@@ -45,7 +45,7 @@ function createHub(chatsOf: (userId: bigint) => bigint[]) {
           head: 0n,
           prunedThrough: 0n,
           isSessionLive: true,
-          memberships: chatsOf(userId).map((chatId) => ({ chatId, since: 0n, visibleFrom: 1 })),
+          memberships: chatsOf(userId).map((chatId) => ({ chatId, since: 0n, visibleFrom: 1, isWhole: false })),
         }),
       readAddedMembers: () => Promise.resolve([]),
       readCircles: () => Promise.resolve(new Map()),

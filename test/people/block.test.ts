@@ -3,7 +3,8 @@ import { encodeId } from '../../src/core/id.ts';
 import { createChat, createGroup, createPublicChannel, heardBy, keyOf, say, sendMessage } from '../support/chat.ts';
 import { signUp, type Data, type Person } from '../support/client.ts';
 import { startServer, type TestServer } from '../support/server.ts';
-import { followEvents } from '../support/stream.ts';
+import { addReaction, editMessage, pinMessage, unpinMessage } from '../support/message.ts';
+import { eventOf, followEvents, matching, openStream, type Frame } from '../support/stream.ts';
 
 let server: TestServer;
 let ada: Person;
@@ -175,4 +176,79 @@ test('who blocks may open a chat with the one they blocked', async () => {
   const { id: chat } = await openSingle(grace, linus);
   expect(await sendMessage(grace, chat, 'a last word')).toMatchObject({ __typename: 'Message' });
   expect(await sendMessage(linus, chat, 'and mine')).toMatchObject(forbidden);
+});
+
+test('a blocked person pins nothing in the chat of the two, and learns the same reason as for a message', async () => {
+  await meet();
+  const { id: chat } = await openSingle(grace, linus);
+  const message = await say(linus, chat, 'hello');
+  expect(await pinMessage(linus, message)).toMatchObject({ __typename: 'Message' });
+  await block(grace, linus.userId);
+  const reason = 'This person takes no messages from you.';
+  const refused = { __typename: 'Forbidden', code: 'FORBIDDEN', message: reason };
+  expect(await sendMessage(linus, chat, 'again')).toMatchObject(refused);
+  expect(await pinMessage(linus, message)).toMatchObject(refused);
+  expect(await unpinMessage(linus, message)).toMatchObject(refused);
+  expect(await editMessage(linus, message, 'anew')).toMatchObject(refused);
+  expect(await addReaction(linus, message, '👍')).toMatchObject(refused);
+  // The one who blocks goes on as before.
+  expect(await unpinMessage(grace, message)).toMatchObject({ __typename: 'Message' });
+  await unblock(grace, linus.userId);
+  expect(await pinMessage(linus, message)).toMatchObject({ __typename: 'Message' });
+});
+
+test('whoever blocks somebody is no reader to them, and their marker is hidden, in any chat', async () => {
+  await meet();
+  const group = await createGroup(ada, [grace, linus]);
+  const { id: single } = await openSingle(grace, linus);
+  const readersOf = async (by: Person, id: string): Promise<[string[], Record<string, number | null>]> => {
+    const { chat } = await by.ask(
+      `query ($id: ID!) { chat(id: $id) {
+        readBy(seq: 1) { edges { node { user { username } } } }
+        members { edges { node { lastReadSeq user { username } } } }
+      } }`,
+      { id },
+    );
+    const markers = chat.members.edges.map(({ node }: Data) => [node.user.username, node.lastReadSeq]);
+    return [chat.readBy.edges.map(({ node }: Data) => node.user.username), Object.fromEntries(markers)];
+  };
+  for (const chat of [group, single]) {
+    await say(linus, chat, 'who reads this?');
+    await grace.ask('mutation ($id: ID!) { markRead(chatId: $id, seq: 1) { __typename } }', { id: chat });
+    const [readers, markers] = await readersOf(linus, chat);
+    expect(readers).toContain(grace.name);
+    expect(markers[grace.name]).toBe(1);
+  }
+  await block(grace, linus.userId);
+  for (const chat of [group, single]) {
+    const [readers, markers] = await readersOf(linus, chat);
+    expect(readers).toEqual([linus.name]);
+    expect(markers).toMatchObject({ [grace.name]: null, [linus.name]: 1 });
+    // Others see it, and so does she.
+    expect((await readersOf(grace, chat))[1]).toMatchObject({ [grace.name]: 1, [linus.name]: 1 });
+  }
+  const [readers, markers] = await readersOf(ada, group);
+  expect(readers).toContain(grace.name);
+  expect(markers[grace.name]).toBe(1);
+});
+
+test('an event that names members hides the marker of whoever blocks its receiver, and of nobody else', async () => {
+  await meet();
+  const group = await createGroup(ada, [grace, linus]);
+  await say(linus, group, 'hello');
+  await grace.ask('mutation ($id: ID!) { markRead(chatId: $id, seq: 1) { __typename } }', { id: group });
+  const document = `subscription { events { cursor event { __typename
+    ... on NewMessage { message { chat { members { edges { node { lastReadSeq user { username } } } } } } } } } }`;
+  const markerIn = async (person: Person): Promise<number | null> => {
+    await using stream = await openStream(server, person, document);
+    await stream.until(matching({ __typename: 'CaughtUp' }));
+    await say(ada, group, 'and now?');
+    const frames = await stream.until(matching({ __typename: 'NewMessage' }));
+    const { edges } = eventOf(frames.at(-1) as Frame).message.chat.members;
+    return edges.find(({ node }: Data) => node.user.username === grace.name).node.lastReadSeq;
+  };
+  expect(await markerIn(linus)).toBe(1);
+  await block(grace, linus.userId);
+  expect(await markerIn(linus)).toBe(null);
+  expect(await markerIn(ada)).toBe(1);
 });

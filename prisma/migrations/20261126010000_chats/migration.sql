@@ -129,18 +129,6 @@ comment on function keep_single is 'Of groups and channels each can become the o
 create trigger keep_single before update of type on chats for each row
   when ((old.type = 'SINGLE') <> (new.type = 'SINGLE')) execute function keep_single();
 
-create function open_history() returns trigger
-language plpgsql security definer set search_path = public, pg_temp as $$
-begin
-  if tg_relid <> 'chats'::regclass then perform refuse_foreign_rows(); end if;
-  update members set visible_from_seq = 1 where chat_id = new.id and visible_from_seq > 1;
-  return null;
-end $$;
-comment on function open_history is 'A public channel is read whole by everyone, so by its members too.';
-
-create trigger open_history after update of type on chats for each row
-  when (old.type <> 'PUBLIC_CHANNEL' and new.type = 'PUBLIC_CHANNEL') execute function open_history();
-
 -- Members ------------------------------------------------------------------------------------------------------------
 
 -- A trigger's plans are made for as many rows as its first statement on a connection happened to change, and kept. So

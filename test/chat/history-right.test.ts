@@ -1,0 +1,154 @@
+import { beforeAll, expect, test } from 'vitest';
+import { createChat, say } from '../support/chat.ts';
+import { signUp, type Data, type Person } from '../support/client.ts';
+import {
+  addPeople,
+  contentsIn,
+  joinChat,
+  leaveChat,
+  removePerson,
+  setMemberRole,
+  updateChat,
+} from '../support/membership.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+
+// How much of a chat's past a member gives to others, and opens to everyone: never more than they see.
+
+let server: TestServer;
+let otherNode: TestServer;
+let ada: Person;
+let grace: Person;
+let linus: Person;
+let hedy: Person;
+beforeAll(async () => {
+  server = await startServer();
+  otherNode = await startServer({ database: server.database });
+  [ada, grace, linus, hedy] = (await Promise.all(
+    ['ada', 'grace', 'linus', 'hedy'].map((name) => signUp(server, name)),
+  )) as [Person, Person, Person, Person];
+});
+
+const types = ['GROUP', 'PRIVATE_CHANNEL'];
+
+/** A chat of ada's with a past, `before`; then linus comes, in that role and without it, and hears `since`. */
+async function create(type: string, role = 'ADMIN'): Promise<string> {
+  const { id } = await createChat(ada, { type, name: 'a past', memberIds: [grace.userId] });
+  await say(ada, id, 'before');
+  expect(await addPeople(ada, id, [linus.userId], 'FROM_NOW')).toMatchObject({ __typename: 'Chat' });
+  if (role !== 'MEMBER') await setMemberRole(ada, id, linus.userId, role);
+  await say(ada, id, 'since');
+  expect(await contentsIn(id, linus)).toEqual(['since']);
+  return id;
+}
+
+/** What hedy sees of the chat after `by` has added her. */
+async function seenWhenAdded(by: Person, chat: string, history?: string): Promise<string[]> {
+  expect(await addPeople(by, chat, [hedy.userId], history)).toMatchObject({ __typename: 'Chat' });
+  const seen = await contentsIn(chat, hedy);
+  await removePerson(ada, chat, hedy.userId);
+  return seen;
+}
+
+const toPublic = (by: Person, chat: string): Promise<Data> => updateChat(by, chat, { type: 'PUBLIC_CHANNEL' });
+const toPrivate = (by: Person, chat: string): Promise<Data> => updateChat(by, chat, { type: 'PRIVATE_CHANNEL' });
+
+test.each(types)('of a %s whoever sees all gives all, and a newcomer what they see themselves', async (type) => {
+  const chat = await create(type);
+  expect(await seenWhenAdded(ada, chat, 'ALL')).toEqual(['before', 'since']);
+  expect(await seenWhenAdded(linus, chat, 'ALL')).toEqual(['since']);
+  expect(await seenWhenAdded(linus, chat, 'FROM_NOW')).toEqual([]);
+  // What is usual for the chat's type gives no more either.
+  const isChannel = type === 'PRIVATE_CHANNEL';
+  expect(await seenWhenAdded(ada, chat)).toEqual(isChannel ? ['before', 'since'] : []);
+  expect(await seenWhenAdded(linus, chat)).toEqual(isChannel ? ['since'] : []);
+});
+
+test('a member of a group gets no past by a second account, which adds them again', async () => {
+  const chat = await create('GROUP', 'MEMBER');
+  await addPeople(linus, chat, [hedy.userId], 'ALL');
+  expect(await leaveChat(linus, chat)).toMatchObject({ __typename: 'ChatGone' });
+  expect(await addPeople(hedy, chat, [linus.userId], 'ALL')).toMatchObject({ __typename: 'Chat' });
+  expect(await contentsIn(chat, linus)).toEqual(['since']);
+});
+
+test('neither does an owner from whom a part is hidden give that part', async () => {
+  const chat = await create('GROUP', 'OWNER');
+  expect(await seenWhenAdded(linus, chat, 'ALL')).toEqual(['since']);
+});
+
+test.each(types)('of a %s an admin from whom a part is hidden makes no public channel', async (type) => {
+  const chat = await create(type);
+  expect(await toPublic(linus, chat)).toMatchObject({ __typename: 'Forbidden', message: /hidden from you/ });
+  expect(await updateChat(linus, chat, { name: 'a name' })).toMatchObject({ __typename: 'Chat', type });
+  expect(await joinChat(hedy, chat)).toMatchObject({ __typename: 'NotFound' });
+
+  await setMemberRole(ada, chat, grace.userId, 'ADMIN');
+  expect(await toPublic(grace, chat)).toMatchObject({ __typename: 'Chat', type: 'PUBLIC_CHANNEL' });
+  expect(await contentsIn(chat, hedy)).toEqual(['before', 'since']);
+  // To close it opens nothing, so every admin may; but to open it again may not.
+  expect(await toPrivate(linus, chat)).toMatchObject({ __typename: 'Chat' });
+  expect(await toPublic(linus, chat)).toMatchObject({ __typename: 'Forbidden' });
+
+  await setMemberRole(ada, chat, linus.userId, 'OWNER');
+  expect(await toPublic(linus, chat)).toMatchObject({ __typename: 'Chat' });
+});
+
+test('a change of type between a group and a private channel gives nobody more of the past', async () => {
+  const chat = await create('GROUP');
+  expect(await toPrivate(linus, chat)).toMatchObject({ __typename: 'Chat', type: 'PRIVATE_CHANNEL' });
+  expect(await contentsIn(chat, linus)).toEqual(['since']);
+  expect(await seenWhenAdded(linus, chat)).toEqual(['since']);
+});
+
+test('private again, a channel shows each member what it showed before, and nobody the rest by them', async () => {
+  const chat = await create('PRIVATE_CHANNEL');
+  const hidden = await contentsIn(chat, ada);
+  expect(await toPublic(ada, chat)).toMatchObject({ __typename: 'Chat' });
+  expect(await contentsIn(chat, linus)).toEqual(['before', 'since']);
+  await say(ada, chat, 'in public');
+  expect(await joinChat(hedy, chat)).toMatchObject({ __typename: 'Chat' });
+
+  expect(await toPrivate(ada, chat)).toMatchObject({ __typename: 'Chat' });
+  expect(await contentsIn(chat, linus)).toEqual(['since', 'in public']);
+  expect(await contentsIn(chat, grace)).toEqual([...hidden, 'in public']);
+  // She came when all of it was there for everyone.
+  expect(await contentsIn(chat, hedy)).toEqual([...hidden, 'in public']);
+  await removePerson(ada, chat, hedy.userId);
+  expect(await seenWhenAdded(linus, chat, 'ALL')).toEqual(['since', 'in public']);
+});
+
+test('of what is done at once, on two nodes, nothing gives a private past away', async () => {
+  for (let round = 0; round < 5; round += 1) {
+    const chat = await create('PRIVATE_CHANNEL');
+    const linusThere: Person = {
+      ...linus,
+      ask: (document, variables) => otherNode.ask(document, variables, linus.token),
+    };
+    await Promise.all([
+      addPeople(linusThere, chat, [hedy.userId], 'ALL'),
+      toPublic(linusThere, chat),
+      updateChat(ada, chat, { type: 'GROUP' }),
+      setMemberRole(ada, chat, linus.userId, 'MEMBER'),
+      say(ada, chat, 'meanwhile'),
+    ]);
+    await addPeople(ada, chat, [hedy.userId], 'FROM_NOW');
+    expect(await contentsIn(chat, ada)).toEqual(['before', 'since', 'meanwhile']);
+    expect(await contentsIn(chat, linus)).toEqual(['since', 'meanwhile']);
+    expect(await contentsIn(chat, hedy)).not.toContain('before');
+    await expect(joinChat(grace, chat)).resolves.toMatchObject({ __typename: 'Forbidden' });
+  }
+});
+
+test('an owner who is made an admin at that moment publishes all or nothing', async () => {
+  for (let round = 0; round < 5; round += 1) {
+    const chat = await create('PRIVATE_CHANNEL', 'OWNER');
+    const [published, demoted] = await Promise.all([
+      toPublic(linus, chat),
+      setMemberRole(ada, chat, linus.userId, 'ADMIN'),
+    ]);
+    expect(demoted).toMatchObject({ role: 'ADMIN' });
+    const isPublic = published.__typename === 'Chat';
+    expect(published.__typename).toBe(isPublic ? 'Chat' : 'Forbidden');
+    expect(await contentsIn(chat, linus)).toEqual(isPublic ? ['before', 'since'] : ['since']);
+  }
+});
