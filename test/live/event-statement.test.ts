@@ -11,7 +11,7 @@ import {
   type OperationDefinitionNode,
 } from 'graphql';
 import { beforeAll, expect, test } from 'vitest';
-import { refuseTooLarge } from '../../src/api/complexity.ts';
+import { refuseTooLarge } from '../../src/api/measure.ts';
 import { schema } from '../../src/edges.ts';
 import { addMembers, createChat, createGroup, removeMember, say } from '../support/chat.ts';
 import { signUp, type Person } from '../support/client.ts';
