@@ -21,24 +21,28 @@ export type OwnedFile = PreparedFile & { uploaderId: bigint };
 /** What PostgreSQL says when it can write no more. */
 const diskFull = '53100';
 
-type Blob = { staged: StagedBytes; contentType: string; picture: Picture | null };
-type Thumbnail = Picture['thumbnails'][number] & { owner: number };
+/** What the database's new_blob is made of: a file, or a thumbnail of the file in the place `owner` (from 1). */
+type Blob = { staged: StagedBytes; contentType: string; owner: number } & (
+  | { name: string; uploaderId: bigint; picture: Picture | null }
+  | { thumbnailSize: string }
+);
 
 /** Rows of files, of their thumbnails and of the bytes of both, which one statement adds. */
 export class Addition {
   readonly #files: readonly OwnedFile[];
-  readonly #thumbnails: readonly Thumbnail[];
   readonly #blobs: readonly Blob[];
 
   constructor(files: readonly OwnedFile[]) {
     this.#files = files;
-    this.#thumbnails = files.flatMap(({ picture }, index) =>
-      (picture?.thumbnails ?? []).map((thumbnail) => ({ ...thumbnail, owner: index + 1 })),
+    const thumbnails = files.flatMap(({ picture }, index) =>
+      (picture?.thumbnails ?? []).map(({ staged, size }) => ({
+        staged,
+        contentType: 'image/webp',
+        owner: index + 1,
+        thumbnailSize: size,
+      })),
     );
-    this.#blobs = [
-      ...files,
-      ...this.#thumbnails.map(({ staged }) => ({ staged, contentType: 'image/webp', picture: null })),
-    ];
+    this.#blobs = [...files.map((file, index) => ({ ...file, owner: index + 1 })), ...thumbnails];
   }
 
   /**
@@ -54,29 +58,28 @@ export class Addition {
     const { starts, content } = joinInline(this.#blobs);
     const inserting = client.query<SharedFile & { place: number }>({
       name: 'add_files',
-      text: 'select * from add_files($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)',
+      text: 'select * from add_files($1, $2, $3, $4, $5)',
       values: [
         options.waits,
         options.quotaBytes,
         options.partialId,
-        this.#files.map(({ uploaderId }) => uploaderId),
-        this.#files.map(({ name }) => name),
-        this.#blobs.map(({ staged }) => staged.hash),
-        this.#blobs.map(({ staged }) => staged.size),
-        this.#blobs.map(({ contentType }) => contentType),
-        this.#blobs.map(({ picture }) => picture?.width ?? null),
-        this.#blobs.map(({ picture }) => picture?.height ?? null),
-        this.#blobs.map(({ picture }) => picture?.blurhash ?? null),
-        starts,
+        JSON.stringify(this.#blobs.map((blob, index) => describe(blob, starts[index] ?? null))),
         content,
-        [...this.#files.map(() => null), ...this.#thumbnails.map(({ owner }) => owner)],
-        this.#thumbnails.map(({ size }) => size),
       ],
     });
     const { rows } = await orFull(orGone(inserting, ['files_uploader_id_fkey', 'storage_uses_user_id_fkey']));
     const made = new Map(rows.map(({ place, ...file }) => [place - 1, file]));
     return this.#files.map((_, index) => made.get(index) ?? null);
   }
+}
+
+/** As the database's type new_blob. */
+function describe(blob: Blob, start: number | null): Record<string, string | number | null> {
+  const { staged, contentType, owner } = blob;
+  const common = { owner, hash: staged.hash, size: staged.size, content_type: contentType, start };
+  if ('thumbnailSize' in blob) return { ...common, thumbnail_size: blob.thumbnailSize };
+  const { width = null, height = null, blurhash = null } = blob.picture ?? {};
+  return { ...common, width, height, blurhash, person: String(blob.uploaderId), name: blob.name };
 }
 
 async function orFull<Result>(statement: Promise<Result>): Promise<Result> {

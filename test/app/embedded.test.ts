@@ -137,6 +137,37 @@ describe('the embedded database survives its past', () => {
   });
 });
 
+test('the server works in a database that is its own, as a role that is not a superuser', async () => {
+  const dataDir = await createDataDir();
+  await runServer({ DATA_DIR: dataDir }).url;
+  const sql = await connectTo(dataDir);
+  const { rows } = await sql.query(
+    'select rolsuper, rolreplication, rolcreatedb from pg_roles where rolname = current_user',
+  );
+  expect(rows).toEqual([{ rolsuper: false, rolreplication: false, rolcreatedb: false }]);
+  for (const forbidden of [
+    `copy (select 1) to program 'true'`,
+    `select pg_read_file('/etc/passwd')`,
+    'create role another superuser',
+    'alter role postgres password null',
+  ]) {
+    await expect(sql.query(forbidden), forbidden).rejects.toMatchObject({ code: '42501' });
+  }
+  // What an operator does with psql.
+  await sql.query('create role bridge; grant insert on messages to bridge; drop owned by bridge; drop role bridge');
+});
+
+test('a folder whose database had a superuser as its only role is refused in one sentence', async () => {
+  const dataDir = await createDataDir();
+  await mkdir(join(dataDir, 'postgres/cluster'), { recursive: true });
+  await writeFile(join(dataDir, 'postgres/password'), 'secret');
+  const { status, output } = await runServer({ DATA_DIR: dataDir }).ended;
+  expect(status).toBe(1);
+  expect(JSON.parse(output).msg).toMatch(
+    /^The database in .* was made by a version from before the first release[^.]*\.$/,
+  );
+});
+
 test('a second server on the same folder refuses in one sentence, and the first does not notice', async () => {
   const dataDir = await createDataDir();
   const first = runServer({ DATA_DIR: dataDir });

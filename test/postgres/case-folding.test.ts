@@ -30,7 +30,11 @@ async function createTurkishDatabase(): Promise<TestDatabase> {
 async function run(statement: string): Promise<void> {
   const client = new pg.Client({ connectionString: inject('postgresUrl') });
   await client.connect();
-  await client.query(statement).finally(() => client.end());
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
 }
 
 const signUpAs = `mutation ($input: SignUpInput!) { signUp(input: $input) { __typename } }`;

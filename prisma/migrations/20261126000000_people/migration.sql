@@ -31,6 +31,7 @@ language plpgsql set search_path = public, pg_temp as $$
 declare
   command text;
 begin
+  perform write_clear_tombstone();
   for command in
     select format('create trigger refuse_truncate before truncate on %1$I execute function refuse_truncate(); '
       'alter table %1$I enable always trigger refuse_truncate', c.relname)
@@ -60,7 +61,7 @@ begin
   end loop;
 end $$;
 comment on function seal_schema is
-  'Each migration that makes a table, a trigger or a function ends with it: no table is truncated, triggers fire for replication, too, and no function is for everyone.';
+  'Each migration that makes a table, a trigger or a function ends with it: a tombstone clears what refers to its message, no table is truncated, triggers fire for replication, too, and no function is for everyone.';
 
 -- Whatever later migrations make.
 alter default privileges revoke execute on functions from public;

@@ -178,17 +178,6 @@ create trigger keep_file before update on files for each row
   when ((old.id, old.uploader_id, old.blob_hash) is distinct from (new.id, new.uploader_id, new.blob_hash))
   execute function keep_file();
 
-create function clear_files() returns trigger
-language plpgsql security definer set search_path = public, pg_temp as $$
-begin
-  if tg_relid <> 'messages'::regclass then perform refuse_foreign_rows(); end if;
-  delete from files where message_id = new.id;
-  return null;
-end $$;
-comment on function clear_files is 'With a message go its files, whoever deletes it.';
-
-create trigger clear_files after update of deleted_at on messages for each row
-  when (old.deleted_at is null and new.deleted_at is not null and new.file_count > 0) execute function clear_files();
 
 -- Avatars ------------------------------------------------------------------------------------------------------------
 
@@ -332,47 +321,62 @@ begin
 end $$;
 comment on function lock_hashes is 'Waits until nobody else keeps or removes the bytes with these hashes (in hex); held until the transaction ends.';
 
-create function add_files(
-  waits boolean, quota bigint, except_partial text,
-  people bigint[], names text[],
-  hashes text[], sizes bigint[], content_types text[], widths int[], heights int[], blurhashes text[],
-  starts int[], content bytea, owners int[], thumbnail_sizes thumbnail_size[]
-) returns table (
+create type new_blob as (
+  -- The file that it belongs to, from 1: its own place, or that of the picture that it is a thumbnail of.
+  owner int,
+  hash text,
+  size bigint,
+  content_type text,
+  width int,
+  height int,
+  blurhash text,
+  -- Where its bytes begin in the content that comes along, from 1; null: the caller keeps them in the file store.
+  start int,
+  -- Of a file.
+  person bigint,
+  name text,
+  -- Of a thumbnail.
+  thumbnail_size thumbnail_size
+);
+comment on type new_blob is 'What add_files is given: first the files, in their order, then their thumbnails.';
+
+create function add_files(waits boolean, quota bigint, except_partial text, given jsonb, content bytea) returns table (
   place int, id bigint, name text, "contentType" text, size int, hash text, width int, height int, blurhash text
 )
 language plpgsql as $$
 #variable_conflict use_column
 declare
+  added new_blob[] := array(select one from jsonb_populate_recordset(null::new_blob, given) one);
   locked bigint[];
   fitting bigint[];
+  fitting_places int[];
 begin
   if waits then
-    perform pg_advisory_xact_lock(lock_key('personal storage'), storage_lock(person))
-    from (select distinct person from unnest(people) person order by person) each;
-    locked := people;
+    locked := array(select distinct person from unnest(added) where person is not null order by person);
+    perform pg_advisory_xact_lock(lock_key('personal storage'), storage_lock(person)) from unnest(locked) person;
   else
     -- Whoever holds up one person (their account is just going) holds up all who are added here, for no longer than that.
     perform set_config('lock_timeout', '1s', true);
-    locked := array(select person from (select distinct person from unnest(people) person) each
+    locked := array(
+      select person from (select distinct person from unnest(added) where person is not null order by person) each
       where pg_try_advisory_xact_lock(lock_key('personal storage'), storage_lock(person)));
   end if;
   -- With what was committed until the locks were had.
   fitting := array(
-    select person from unnest(people, sizes[:cardinality(people)]) as given (person, size)
-    where person = any (locked)
+    select person from unnest(added) where person = any (locked)
     group by person having stored_bytes(person, except_partial) + sum(size) <= quota);
   if fitting = '{}' then return; end if;
+  fitting_places := array(select owner from unnest(added) where person = any (fitting));
   -- Until the commit nobody sweeps these bytes, though no row refers to them yet.
-  perform lock_hashes(hashes);
+  perform lock_hashes(array(select hash from unnest(added)));
 
   insert into blobs as b (hash, size, content_type, width, height, blurhash, bytes)
   -- The same bytes may come twice; what is known of them as a picture goes before what is not.
-  select distinct on (given.hash) decode(given.hash, 'hex'), given.size, content_type, width, height, blurhash,
-    substring(content from start for given.size::int)
-  from unnest(hashes, sizes, content_types, widths, heights, blurhashes, starts, owners) with ordinality
-    as given (hash, size, content_type, width, height, blurhash, start, owner, place)
-  where people[coalesce(owner, place)] = any (fitting)
-  order by given.hash, width is null
+  select distinct on (one.hash) decode(one.hash, 'hex'), one.size, content_type, width, height, blurhash,
+    substring(content from start for one.size::int)
+  from unnest(added) one
+  where owner = any (fitting_places)
+  order by one.hash, width is null
   -- What is known to be missing has just come again.
   on conflict (hash) do update set missing_since = null, bytes = coalesce(b.bytes, excluded.bytes),
     width = coalesce(b.width, excluded.width), height = coalesce(b.height, excluded.height),
@@ -380,32 +384,29 @@ begin
   where b.missing_since is not null or (b.bytes is null and excluded.bytes is not null)
     or (b.width is null and excluded.width is not null);
 
-  if cardinality(thumbnail_sizes) > 0 then
-    with given as (
-      select decode(hashes[owner], 'hex') as picture, thumbnail.size, decode(hash, 'hex') as hash
-      from unnest(hashes[cardinality(people) + 1:], owners[cardinality(people) + 1:], thumbnail_sizes)
-        as thumbnail (hash, owner, size)
-      where people[owner] = any (fitting)
+  if exists (select from unnest(added) where thumbnail_size is not null) then
+    with thumbnail as (
+      select decode(added[owner].hash, 'hex') as picture, thumbnail_size as size, decode(one.hash, 'hex') as hash
+      from unnest(added) one
+      where thumbnail_size is not null and owner = any (fitting_places)
     ),
-    added as (
+    made as (
       insert into thumbnails (blob_hash, size, thumbnail_hash)
-      select picture, size, hash from given order by picture, size on conflict do nothing
+      select picture, size, hash from thumbnail order by picture, size on conflict do nothing
     )
     -- Made by another version of the program, there may be others: then these are of no use, and swept.
-    insert into loose_blobs (hash) select distinct hash from given order by hash on conflict do nothing;
+    insert into loose_blobs (hash) select distinct hash from thumbnail order by hash on conflict do nothing;
   end if;
 
   -- In their order: ids are drawn in it.
-  return query with given as (
-    select given.*, nextval('files_id_seq') as id
-    from unnest(people, names, hashes[:cardinality(people)]) with ordinality as given (person, name, hash, place)
-    where person = any (fitting) order by place
+  return query with file as (
+    select one.*, nextval('files_id_seq') as id from unnest(added) one where person = any (fitting) order by owner
   ),
   f as (
     insert into files (id, uploader_id, blob_hash, name)
-    select id, person, decode(given.hash, 'hex'), given.name from given
+    select id, person, decode(file.hash, 'hex'), file.name from file
   )
-  select place::int, given.id, given.name, b.content_type, b.size::int, given.hash, b.width, b.height, b.blurhash
-  from given cross join lateral (select * from blobs where hash = decode(given.hash, 'hex') offset 0) b order by place;
+  select file.owner, file.id, file.name, b.content_type, b.size::int, file.hash, b.width, b.height, b.blurhash
+  from file cross join lateral (select * from blobs where hash = decode(file.hash, 'hex') offset 0) b order by owner;
 end $$;
-comment on function add_files is 'Makes files of what people have sent. Each person''s are made all or, when they would have more than the quota, none; unless it `waits`, also none when somebody else is adding to what that person has stored, and it fails when it waits for any other lock for a second. The first blobs are the files''; the others are thumbnails, and `owners` says of which file, from 1. `starts` says where in `content` the bytes of those begin that are kept here, from 1; null: the caller keeps them in the file store before the commit.';
+comment on function add_files is 'Makes files of what people have sent (`given`: an array of new_blob). Each person''s are made all or, when they would have more than the quota, none; unless it `waits`, also none when somebody else is adding to what that person has stored, and it fails when it waits for any other lock for a second.';

@@ -8,11 +8,20 @@ import { CannotStart } from '../../errors.ts';
 import { findOwner, nameOwnFolder, type Owner, runAs } from './owner.ts';
 import { findPrograms, type Programs } from './programs.ts';
 
-/** The role of the embedded database, its superuser. */
-export const role = 'parley';
+/** The superuser of the embedded PostgreSQL. It makes the application's role and database, and does nothing else. */
+export const superuser = 'postgres';
+
+/** The application's role, which owns the database. It is no superuser: it can't read files or run programs. */
+export const applicationRole = 'parley';
 
 /** A database cluster on disk, with what it takes to run it. Only its owner can read its folder. */
-export type Cluster = { folder: string; password: string; owner: Owner; programs: Programs };
+export type Cluster = { folder: string; passwords: Passwords; owner: Owner; programs: Programs };
+
+/** Of the superuser, and of the application's role. */
+type Passwords = { superuser: string; application: string };
+
+/** Where they are kept, beside the cluster. */
+const passwordFiles: Passwords = { superuser: 'superuser-password', application: 'application-password' };
 
 /**
  * The cluster kept in `home`, made at the first start. It is there whole or not at all: it is made beside its place and
@@ -27,18 +36,31 @@ export async function prepareCluster(home: string, log: Logger): Promise<Cluster
     log.info(`making a database in ${home}`);
     await createCluster(home, owner, programs);
   }
-  const password = await readFile(join(home, 'password'), 'utf8');
-  return { folder: join(home, 'cluster'), password: password.trim(), owner, programs };
+  return { folder: join(home, 'cluster'), passwords: await readPasswords(home), owner, programs };
+}
+
+async function readPasswords(home: string): Promise<Passwords> {
+  const read = async (file: string) => (await readFile(join(home, file), 'utf8')).trim();
+  try {
+    return { superuser: await read(passwordFiles.superuser), application: await read(passwordFiles.application) };
+  } catch (error) {
+    throw new CannotStart(
+      `The database in ${home} was made by a version from before the first release, or is not whole: move it away to start with an empty one.`,
+      { cause: error },
+    );
+  }
 }
 
 async function createCluster(home: string, owner: Owner, programs: Programs): Promise<void> {
   const draft = await mkdtemp(`${home}.`);
   const folder = join(draft, 'cluster');
-  const passwordFile = join(draft, 'password');
+  const files = Object.values(passwordFiles).map((file) => join(draft, file));
   await mkdir(folder, { mode: 0o700 });
-  await writeFile(passwordFile, `${randomBytes(24).toString('base64url')}\n`, { mode: 0o600, flush: true });
+  for (const file of files) {
+    await writeFile(file, `${randomBytes(24).toString('base64url')}\n`, { mode: 0o600, flush: true });
+  }
   if (owner !== null) {
-    for (const path of [draft, folder, passwordFile]) await chown(path, owner.uid, owner.gid);
+    for (const path of [draft, folder, ...files]) await chown(path, owner.uid, owner.gid);
   }
   await initialise(programs.initdb, folder, owner);
   await rename(draft, home);
@@ -49,8 +71,8 @@ async function initialise(initdb: string, folder: string, owner: Owner): Promise
   const own = nameOwnFolder(owner, folder);
   const args = [
     `--pgdata=${own}`,
-    `--pwfile=${own}/../password`,
-    `--username=${role}`,
+    `--pwfile=${own}/../${passwordFiles.superuser}`,
+    `--username=${superuser}`,
     '--auth=scram-sha-256',
     '--encoding=UTF8',
     // Sorts by code point and knows every alphabet's cases, the same on every machine.

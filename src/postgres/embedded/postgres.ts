@@ -3,10 +3,10 @@ import { join, resolve } from 'node:path';
 import pg from 'pg';
 import type { Logger } from 'pino';
 import { CannotStart } from '../../errors.ts';
-import { type Cluster, prepareCluster } from './cluster.ts';
+import { applicationRole, type Cluster, prepareCluster } from './cluster.ts';
 import { endLeftover } from './leftover.ts';
 import { lockDataDir } from './lock.ts';
-import { databaseUrl, findFreePort, type RunningPostgres, startServer } from './server.ts';
+import { applicationUrl, databaseUrl, findFreePort, type RunningPostgres, startServer } from './server.ts';
 
 const databaseName = 'parley';
 
@@ -28,9 +28,9 @@ export async function startEmbeddedPostgres(
   const cluster = await prepareCluster(join(folder, 'postgres'), log);
   const { port, server } = await startOnFreePort(cluster, log);
   started.defer(keepRunning(server, () => startAt(cluster, port, log), log));
-  await createDatabase(databaseUrl(cluster, port, 'postgres'));
+  await createDatabase(cluster, port);
 
-  const url = databaseUrl(cluster, port, databaseName);
+  const url = applicationUrl(cluster, port, databaseName);
   const urlFile = join(folder, 'database-url');
   // Anew: one that a killed server has left may be another user's.
   await rm(urlFile, { force: true });
@@ -89,12 +89,25 @@ function keepRunning(first: RunningPostgres, start: () => Promise<RunningPostgre
   };
 }
 
-async function createDatabase(url: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
+/**
+ * Makes the application's role and its database, where an earlier start has not. The role owns the database and may make
+ * roles for others (for bridges and reports, with psql), but none that can do more than it can itself.
+ */
+async function createDatabase(cluster: Cluster, port: number): Promise<void> {
+  const client = new pg.Client({ connectionString: databaseUrl(cluster, port, 'postgres') });
   await client.connect();
   try {
+    const roles = await client.query('select from pg_roles where rolname = $1', [applicationRole]);
+    if (roles.rowCount === 0) {
+      const password = client.escapeLiteral(cluster.passwords.application);
+      // As one: a start that is cut off leaves all of it or nothing.
+      await client.query(`
+        create role ${applicationRole} login createrole password ${password};
+        alter role ${applicationRole} set createrole_self_grant = 'set, inherit';
+        grant pg_monitor to ${applicationRole}`);
+    }
     const { rowCount } = await client.query('select from pg_database where datname = $1', [databaseName]);
-    if (rowCount === 0) await client.query(`create database ${databaseName}`);
+    if (rowCount === 0) await client.query(`create database ${databaseName} owner ${applicationRole}`);
   } finally {
     await client.end();
   }

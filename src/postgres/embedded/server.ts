@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Logger } from 'pino';
 import { CannotStart } from '../../errors.ts';
-import { type Cluster, role } from './cluster.ts';
+import { applicationRole, type Cluster, superuser } from './cluster.ts';
 import { nameOwnFolder, runAs } from './owner.ts';
 
 /** A PostgreSQL that answers. `ended` resolves when its process has gone, for whatever reason. */
@@ -37,8 +37,14 @@ export async function startServer(cluster: Cluster, port: number, log: Logger): 
   return { ended, stop: () => stopServer(child, ended) };
 }
 
-export function databaseUrl({ password }: Cluster, port: number, name: string): string {
-  return `postgres://${role}:${password}@127.0.0.1:${port}/${name}`;
+/** A way into any of its databases, as the superuser. */
+export function databaseUrl({ passwords }: Cluster, port: number, name: string): string {
+  return `postgres://${superuser}:${passwords.superuser}@127.0.0.1:${port}/${name}`;
+}
+
+/** A way into the application's database, as the application's role. */
+export function applicationUrl({ passwords }: Cluster, port: number, name: string): string {
+  return `postgres://${applicationRole}:${passwords.application}@127.0.0.1:${port}/${name}`;
 }
 
 export async function findFreePort(): Promise<number> {

@@ -1,0 +1,219 @@
+import { beforeAll, expect, test } from 'vitest';
+import { continueDeletions } from '../../src/account/account-deletion.ts';
+import { connectDatabase, disconnectDatabase } from '../../src/postgres/client.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { atFileEnd } from '../support/file-end.ts';
+
+/**
+ * What depends on a message, a chat or a person refers to it by a foreign key, and that key declares what becomes of it:
+ * `on delete cascade` goes with it, `on delete set null` stays without saying whose it was. seal_schema() has a tombstone
+ * clear what refers to its message. What else there is is listed here, with its reason.
+ */
+const otherKeys: Record<string, string> = {
+  'messages.messages_chat_id_reply_to_seq_fkey':
+    'A reply outlives what it replies to, whose tombstone keeps its place; both go with their chat.',
+};
+const idsWithoutKey: Record<string, string> = {
+  'events.chat_id': 'The log has ids only, and is pruned.',
+  'events.message_id': 'The log has ids only, and is pruned.',
+  'events.user_id': 'The log has ids only, and is pruned.',
+  'events.actor_id': 'The log has ids only, and is pruned.',
+  'event_recipients.user_id': 'The log has ids only, and is pruned.',
+  'event_recipients.event_id': 'Goes with its event when the log is pruned.',
+  'messages.client_message_id': 'A name that the sender gave; account deletion takes it away.',
+  'stream_operations.operation_id': 'A name that a client gave.',
+};
+
+type Key = { name: string; table: string; owner: string; columns: string[]; action: string };
+
+let database: TestDatabase;
+beforeAll(async () => void (database = await createDatabase()));
+atFileEnd(() => database.drop());
+
+async function query<Row>(text: string, values: unknown[] = []): Promise<Row[]> {
+  return (await database.sql.query(text, values)).rows as Row[];
+}
+
+function readKeys(): Promise<Key[]> {
+  return query<Key>(`
+    select k.conname as name, k.conrelid::regclass::text as "table", k.confrelid::regclass::text as owner,
+      array(select attname::text from pg_attribute where attrelid = k.conrelid and attnum = any (k.conkey)) as columns,
+      case k.confdeltype when 'c' then 'cascade' when 'n' then 'set null' else 'other' end as action
+    from pg_constraint k
+    where k.contype = 'f' and k.connamespace = 'public'::regnamespace
+    order by 2, 1`);
+}
+
+const keysTo = async (owner: string) => (await readKeys()).filter((key) => key.owner === owner);
+
+test.each([
+  ['messages', ['cascade']],
+  ['chats', ['cascade']],
+  ['users', ['cascade', 'set null']],
+])('every table that refers to %s says what becomes of its rows', async (owner, actions) => {
+  const keys = await keysTo(owner);
+  expect(keys.length).toBeGreaterThan(2);
+  const undecided = keys
+    .filter(({ action }) => !actions.includes(action))
+    .map(({ table, name }) => `${table}.${name}`)
+    .filter((key) => otherKeys[key] === undefined);
+  expect(undecided).toEqual([]);
+});
+
+test('every id without a foreign key has its reason', async () => {
+  const columns = await query<{ name: string }>(`
+    select c.relname || '.' || a.attname as name
+    from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and a.attname like '%\\_id'
+      and not exists (select from pg_constraint k where k.contype = 'f' and k.conrelid = c.oid and a.attnum = any (k.conkey))`);
+  expect(columns.map(({ name }) => name).filter((name) => idsWithoutKey[name] === undefined)).toEqual([]);
+});
+
+async function sourceOfClearing(): Promise<string> {
+  const [row] = await query<{ prosrc: string }>(`select prosrc from pg_proc where proname = 'clear_tombstone'`);
+  return row?.prosrc ?? '';
+}
+
+test('a tombstone clears every table that refers to its message: the last migration has called seal_schema', async () => {
+  const before = await sourceOfClearing();
+  await query('select seal_schema()');
+  expect(await sourceOfClearing()).toBe(before);
+  for (const { table } of (await keysTo('messages')).filter(({ action }) => action === 'cascade')) {
+    expect(before).toContain(`delete from ${table} where`);
+  }
+});
+
+/** Ada, a chat of hers with Grace, and a message of hers with everything that can hang on one. */
+async function createEverything(): Promise<{ ada: string; chat: string; message: string }> {
+  const [people] = await query<{ ada: string; grace: string }>(`
+    with made as (
+      insert into users (username, email)
+      select name || nextval('event_ids'), name || nextval('event_ids') || '@example.com' from unnest('{a,g}'::text[]) name
+      returning id
+    ) select min(id)::text as ada, max(id)::text as grace from made`);
+  const { ada = '', grace = '' } = people ?? {};
+  const [made] = await query<{ chat: string }>(
+    `with made as (insert into chats (type, name) values ('GROUP', 'everything') returning id)
+    insert into members (chat_id, user_id, role)
+    select id, person, 'OWNER' from made, unnest($1::bigint[]) person returning chat_id::text as chat`,
+    [[ada, grace]],
+  );
+  const chat = made?.chat ?? '';
+  const [sent] = await query<{ message: string }>(
+    `insert into messages (chat_id, sender_id, content, file_count) values ($1, $2, 'first', 1) returning id::text as message`,
+    [chat, ada],
+  );
+  const message = sent?.message ?? '';
+  await query(`update messages set content = 'second' where id = $1`, [message]);
+  for (const [table, columns, values] of samples) {
+    const filled = values.replaceAll(':ada', ada).replaceAll(':grace', grace).replaceAll(':chat', chat);
+    await query(
+      `insert into ${table} (${columns}) select ${filled.replaceAll(':message', message)} on conflict do nothing`,
+    );
+  }
+  return { ada, chat, message };
+}
+
+/** A row for every table that refers to a message or a person. What triggers write has none here. */
+const samples: [table: string, columns: string, values: string][] = [
+  ['reactions', 'chat_id, seq, user_id, emoji', `:chat, 1, :ada, '👍'`],
+  ['mentions', 'chat_id, seq, user_id', ':chat, 1, :ada'],
+  ['pins', 'chat_id, seq', ':chat, 1'],
+  ['blobs', 'hash, size, content_type, bytes', `sha256('x'), 1, 'text/plain', 'x'`],
+  ['files', 'uploader_id, blob_hash, name, message_id, place', `:ada, sha256('x'), 'x.txt', :message, 0`],
+  ['files', 'uploader_id, blob_hash, name', `:ada, sha256('x'), 'y.txt'`],
+  ['storage_releases', 'user_id, bytes', ':ada, 1'],
+  [
+    'partial_uploads',
+    'id, user_id, name, reserved_bytes',
+    `left(translate(gen_random_uuid()::text, '-', '_'), 22), :ada, 'z', 1`,
+  ],
+  ['credentials', 'user_id, password_hash', `:ada, 'none'`],
+  ['blocks', 'blocker_id, blocked_id', ':ada, :grace'],
+  ['blocks', 'blocker_id, blocked_id', ':grace, :ada'],
+  ['sessions', 'user_id', ':ada'],
+  ['presences', 'user_id', ':ada'],
+  ['presence_nodes', 'node, seen_at', `'a node', now()`],
+  [
+    'session_presences',
+    'session_id, node, user_id',
+    `(select max(id) from sessions where user_id = :ada), 'a node', :ada`,
+  ],
+  ['chats', 'type', `'SINGLE'`],
+  ['single_chats', 'chat_id, low_user_id, high_user_id', `(select max(id) from chats), :ada, :grace`],
+  ['chats', 'type', `'SINGLE'`],
+  ['single_chats', 'chat_id, low_user_id, high_user_id', `(select max(id) from chats), :ada, :ada`],
+  ['account_deletions', 'user_id, messages', `:ada, 'KEEP'`],
+];
+
+/** How many rows of a table refer to this one. */
+async function countReferring({ table, columns, owner }: Key, id: string): Promise<number> {
+  const [row] = await query<{ count: number }>(
+    owner === 'messages' && columns.length > 1
+      ? `select count(*)::int from ${table} where (chat_id, seq) in (select chat_id, seq from messages where id = $1)`
+      : `select count(*)::int from ${table} where ${columns[0]} = $1`,
+    [id],
+  );
+  return row?.count ?? 0;
+}
+
+async function tablesReferring(owner: string, id: string): Promise<string[]> {
+  const keys = (await keysTo(owner)).filter(({ action }) => action !== 'other');
+  const counts = await Promise.all(keys.map((key) => countReferring(key, id)));
+  return keys
+    .filter((_, index) => (counts[index] ?? 0) > 0)
+    .map(({ table, columns }) => `${table} (${columns.join()})`);
+}
+
+async function allReferring(owner: string): Promise<string[]> {
+  const keys = (await keysTo(owner)).filter(({ action }) => action !== 'other');
+  return keys.map(({ table, columns }) => `${table} (${columns.join()})`);
+}
+
+test('when a message is deleted, no table refers to it any more', async () => {
+  const { message } = await createEverything();
+  // One that is missing here needs a row in `samples`.
+  expect(await tablesReferring('messages', message)).toEqual(await allReferring('messages'));
+  await query('delete from messages where id = $1', [message]);
+  expect(await query('select content, deleted_at is null as stands from messages where id = $1', [message])).toEqual([
+    { content: null, stands: false },
+  ]);
+  expect(await tablesReferring('messages', message)).toEqual([]);
+});
+
+test('so it is with a table that a later migration makes, and with what refers to that', async () => {
+  await query(`
+    create table polls (
+      chat_id bigint, seq int, question text, primary key (chat_id, seq),
+      foreign key (chat_id, seq) references messages (chat_id, seq) on delete cascade on update cascade
+    );
+    create table poll_options (
+      chat_id bigint, seq int, label text,
+      foreign key (chat_id, seq) references polls (chat_id, seq) on delete cascade on update cascade
+    );
+    select seal_schema()`);
+  const { chat, message } = await createEverything();
+  await query(`insert into polls values (${chat}, 1, 'Where?')`);
+  await query(`insert into poll_options values (${chat}, 1, 'Here')`);
+  await query('delete from messages where id = $1', [message]);
+  expect(await query('select from polls union all select from poll_options')).toEqual([]);
+  await query('drop table poll_options, polls; select seal_schema()');
+});
+
+test('when a chat is deleted, no table refers to it any more', async () => {
+  const { chat } = await createEverything();
+  await query('delete from chats where id = $1', [chat]);
+  expect(await tablesReferring('chats', chat)).toEqual([]);
+});
+
+test('when an account is erased, no table refers to its person any more', async () => {
+  const { ada } = await createEverything();
+  // One that is missing here needs a row in `samples`.
+  expect(await tablesReferring('users', ada)).toEqual(await allReferring('users'));
+  const db = connectDatabase({ url: database.url, maxConnections: 2, statementTimeoutMs: 10_000, onError: () => {} });
+  await query('update users set deleted_at = now() where id = $1', [ada]);
+  while ((await continueDeletions({ db }, 100)) > 0);
+  await disconnectDatabase(db);
+  expect(await tablesReferring('users', ada)).toEqual([]);
+  expect(await query('select from users where id = $1', [ada])).toEqual([]);
+});
