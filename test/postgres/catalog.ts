@@ -3,7 +3,7 @@ import type { Column, Shape, Table } from './shape.ts';
 
 /**
  * Reads the shape of a database from its own catalog. Left out is what schema.prisma can't say: indexes on expressions,
- * on a part of a table or of another kind than btree, checks, triggers; and Prisma's own ledger.
+ * on a part of a table or of another kind than btree, checks, what a column is generated from, triggers; and Prisma's own ledger.
  */
 export async function readCatalog(sql: Queryable): Promise<Shape> {
   const columns = await readColumns(sql);
@@ -33,7 +33,7 @@ async function readColumns(sql: Queryable): Promise<ColumnRow[]> {
   const { rows } = await sql.query<ColumnRow>(`
     select c.relname as "table", a.attname as "column", format_type(a.atttypid, a.atttypmod) as type,
       not a.attnotnull as is_nullable, a.attidentity <> '' as is_identity,
-      pg_get_expr(d.adbin, d.adrelid) as default_expression
+      case a.attgenerated when '' then pg_get_expr(d.adbin, d.adrelid) else 'generated' end as default_expression
     from pg_class c
     join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
