@@ -14,7 +14,7 @@ export async function startTyping(
   const { rowCount } = await db.pool.query({
     name: 'start_typing',
     text: `select case when $3 then set_config('synchronous_commit', 'off', true) end,
-      case when $3 then pg_notify('parley_typing', $1::bigint || '.' || $2::bigint) end
+      case when $3 then ring_bell('parley_typing', $1::bigint || '.' || $2::bigint) end
     from members m join chats c on c.id = m.chat_id
     where m.chat_id = $1 and m.user_id = $2 and not ${isBlockedIn('c', 'm.user_id')}`,
     values: [chatId, asker.userId, isDue],

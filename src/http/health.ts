@@ -1,11 +1,13 @@
 import { type Handler, sendJson } from './respond.ts';
 
-/** What must hold before requests are welcome, each under the name that an operator reads. */
-export type Checks = Record<string, () => boolean | Promise<boolean>>;
+/** What must hold before requests are welcome, each under the name that an operator reads; a string says why it does not. */
+export type Checks = Record<string, () => Outcome | Promise<Outcome>>;
+
+type Outcome = boolean | string;
 
 /**
  * `/livez`: the process answers, so leave it alone. `/readyz`: 200 when every check holds, else 503 with the names of
- * those that don't, so send requests elsewhere.
+ * those that don't and, where it is known, the reasons, so send requests elsewhere.
  */
 export function serveHealth(checks: Checks): { '/livez': Handler; '/readyz': Handler } {
   return {
@@ -14,16 +16,18 @@ export function serveHealth(checks: Checks): { '/livez': Handler; '/readyz': Han
       sendJson(response, 200, { status: 'ok' });
     },
     '/readyz': async (_, response) => {
-      const results = await Promise.all(
-        Object.entries(checks).map(async ([name, holds]) => ({ name, ok: await holds() })),
+      const outcomes = await Promise.all(
+        Object.entries(checks).map(async ([name, holds]) => [name, await holds()] as const),
       );
-      const failed = results.filter(({ ok }) => !ok).map(({ name }) => name);
+      const failed = outcomes.filter(([, outcome]) => outcome !== true);
+      const reasons = failed.filter(([, outcome]) => typeof outcome === 'string');
       response.setHeader('cache-control', 'no-store');
-      sendJson(
-        response,
-        failed.length === 0 ? 200 : 503,
-        failed.length === 0 ? { status: 'ok' } : { status: 'not ready', failed },
-      );
+      if (failed.length === 0) return sendJson(response, 200, { status: 'ok' });
+      sendJson(response, 503, {
+        status: 'not ready',
+        failed: failed.map(([name]) => name),
+        ...(reasons.length > 0 && { reasons: Object.fromEntries(reasons) }),
+      });
     },
   };
 }

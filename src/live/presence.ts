@@ -39,8 +39,8 @@ export type PresenceSource = {
   readBlocks: (blockerIds: readonly bigint[], blockedIds: readonly bigint[]) => Promise<Block[]>;
   /** Whether all of the log that had rung by now has passed the hub; false when that could not be brought about. */
   whenRead: () => Promise<boolean>;
-  /** The last event that has passed. */
-  position: () => bigint;
+  /** The last event that has passed; null while that is not known: then no one is told that they have caught up. */
+  position: () => bigint | null;
   report: Report;
 };
 
@@ -69,10 +69,13 @@ export class PresenceNews {
 
   /** Something may have passed unheard: whoever asks who comes and goes is told to look again. */
   refresh(): void {
-    const { hub, position } = this.#source;
+    const { hub } = this.#source;
+    const position = this.#source.position();
+    // The feed asks for it again once it knows.
+    if (position === null) return;
     const audience = new Map<Outlet, Listener[]>();
     for (const listener of hub.watchers()) addTo(audience, listener);
-    for (const [outlet, listeners] of audience) outlet.refresh(listeners, position());
+    for (const [outlet, listeners] of audience) outlet.refresh(listeners, position);
   }
 
   async #tellAll(): Promise<void> {

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { ConnectionPool } from '../postgres/pool.ts';
 import { retryWhileAway } from '../postgres/transient.ts';
 import type { Report } from '../core/report.ts';
 import { readCircles } from './acquaintance.ts';
@@ -58,14 +59,18 @@ export class Realtime {
     this.#feed = new Feed({
       pool,
       report,
-      reader: { publish: (events) => this.hub.publish(events), restart: () => this.hub.restart() },
+      reader: {
+        publish: (events) => this.hub.publish(events),
+        restart: () => this.hub.restart(),
+        resume: () => presenceNews.refresh(),
+      },
     });
     const presenceNews = new PresenceNews({
       hub: this.hub,
       readCircles: (userIds, maxChats) => readCircles(pool, userIds, maxChats),
       readBlocks: (blockerIds, blockedIds) => readBlocks(pool, blockerIds, blockedIds),
       whenRead: () => this.#feed.whenRead(),
-      position: () => this.#feed.position,
+      position: () => this.position(),
       report,
     });
     this.#doorbell = new Doorbell({
@@ -81,6 +86,9 @@ export class Realtime {
         this.#feed.recheck();
         // Who came and went while nobody listened is found out by who asks.
         if (isConnected) void this.#feed.whenRead().then(() => presenceNews.refresh());
+      },
+      onRefused: () => {
+        if (pool instanceof ConnectionPool) pool.spareOne();
       },
     });
   }
@@ -98,18 +106,24 @@ export class Realtime {
     await this.#feed.close();
   }
 
-  /** Whether events are being read. */
-  isReady(): boolean {
-    return this.#feed.isRunning;
+  /** Whether events are being read; otherwise since when they are not. */
+  isReady(): true | string {
+    if (this.#feed.isCurrent) return true;
+    return `the log was last read ${Math.round(this.#feed.sinceReadMs / 1_000)} s ago`;
   }
 
   epoch(): string {
     return this.#feed.epoch;
   }
 
-  /** The last event that has gone through the hub. */
-  position(): bigint {
-    return this.#feed.position;
+  /** The last event that has gone through the hub; null while it is not known whether there are more. */
+  position(): bigint | null {
+    return this.#feed.isCurrent ? this.#feed.position : null;
+  }
+
+  /** Resolves once all events up to this place have gone through the hub, and those after it are being read. */
+  whenAt(place: bigint): Promise<void> {
+    return this.#feed.whenAt(place);
   }
 
   /** The log's newest cursor. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import type { Queryable } from '../postgres/client.ts';
+import type { LimitedQuery } from '../postgres/connection.ts';
 import { formatCursor } from './cursor.ts';
 import { eventColumns, type LoggedEvent } from './event.ts';
 
@@ -89,9 +90,12 @@ export async function readCursor(pool: pg.Pool): Promise<string> {
   return formatCursor({ epoch, id });
 }
 
+/** What reading the next events may take, in ms: all live events wait for it, so a connection that is silent goes soon. */
+const nextLimitMs = 4_000;
+
 /** The next events after `after`, whomever they concern: what the feed reads, once per process. */
 export async function readNext(pool: Queryable, after: bigint, limit: number): Promise<Stretch> {
-  const { rows } = await pool.query<StretchRow>({
+  const question: LimitedQuery = {
     name: 'events_next',
     text: `select l.pruned_through as "prunedThrough", e.*
     from event_log l
@@ -100,7 +104,9 @@ export async function readNext(pool: Queryable, after: bigint, limit: number): P
     ) e on true
     order by e.id`,
     values: [after, limit],
-  });
+    limitMs: nextLimitMs,
+  };
+  const { rows } = await pool.query<StretchRow>(question);
   return toStretch(rows);
 }
 

@@ -6,6 +6,8 @@ import { readEpoch, readExtent, readNext, readStanding } from './event-log.ts';
 const batchSize = 500;
 const pollMs = 1_000;
 const maxBackoffMs = 2_000;
+/** So long after the last read that went well, in ms, the feed knows nothing any more of what has happened. */
+const staleMs = 5_000;
 /** What waits for the feed is worth nothing later: past this it is dropped. */
 const maxWaiting = 1_000;
 
@@ -15,7 +17,12 @@ export type FeedReader = {
   publish: (events: LoggedEvent[]) => Promise<void>;
   /** The log is not the one that was read so far (restored, failed over, pruned past us): nothing held can be trusted. */
   restart: () => void;
+  /** The log is being read again, after it could not be. */
+  resume: () => void;
 };
+
+/** Someone who waits for the feed to have come to a place in the log. */
+type Waiter = { place: bigint; resolve: () => void };
 
 /**
  * Reads the log past its position, once per process, in order, a batch a query; woken by the doorbell, and by a slow
@@ -32,7 +39,8 @@ export class Feed {
   #isReading = false;
   readonly #waiting: ((isRead: boolean) => void)[] = [];
   #wake: (() => void) | null = null;
-  #isRunning = false;
+  readonly #toCatchUp = new Set<Waiter>();
+  #lastReadAt = -Infinity;
   #isClosed = false;
   #done: Promise<void> = Promise.resolve();
 
@@ -52,16 +60,21 @@ export class Feed {
     return this.#position;
   }
 
-  /** Whether the last read went well. */
-  get isRunning(): boolean {
-    return this.#isRunning;
+  /** How long ago the log was last read, in ms. */
+  get sinceReadMs(): number {
+    return performance.now() - this.#lastReadAt;
+  }
+
+  /** Whether the log was read within the last 5 s: otherwise no one knows what has happened since. */
+  get isCurrent(): boolean {
+    return this.sinceReadMs < staleMs;
   }
 
   /** Begins at the log's present end. Throws when the database can't be read. */
   async open(): Promise<void> {
     this.#epoch = await readEpoch(this.#pool);
     this.#position = (await readExtent(this.#pool)).head;
-    this.#isRunning = true;
+    this.#lastReadAt = performance.now();
     this.#done = this.#run();
   }
 
@@ -81,6 +94,16 @@ export class Feed {
     return new Promise((resolve) => void this.#waiting.push(resolve));
   }
 
+  /**
+   * Resolves once the reader has been given every event up to this place, and the feed knows that: who is told that they
+   * have caught up must not miss what comes next. Resolves as well when the feed starts over or closes.
+   */
+  whenAt(place: bigint): Promise<void> {
+    if (this.#isClosed || (this.isCurrent && this.#position >= place)) return Promise.resolve();
+    this.ring();
+    return new Promise((resolve) => void this.#toCatchUp.add({ place, resolve }));
+  }
+
   /** The connection to the database was lost, or is back: whatever stands behind it now may be another history. */
   recheck(): void {
     this.#mustCheckHistory = true;
@@ -91,6 +114,7 @@ export class Feed {
     this.#isClosed = true;
     this.#wake?.();
     await this.#done;
+    this.#release(() => true);
   }
 
   async #run(): Promise<void> {
@@ -101,13 +125,11 @@ export class Feed {
         if (failures > 0 || this.#mustCheckHistory) await this.#checkHistory();
         await this.#readToEnd();
         failures = 0;
-        this.#isRunning = true;
         this.#isReading = false;
         for (const resolve of this.#waiting.splice(0)) resolve(true);
         await this.#sleep(pollMs);
       } catch (error) {
         failures += 1;
-        this.#isRunning = false;
         for (const resolve of this.#waiting.splice(0)) resolve(false);
         if (failures === 1 && !this.#isClosed) this.#report('warn', 'the event feed cannot read the log', { error });
         await this.#sleep(Math.random() * Math.min(maxBackoffMs, 50 * 2 ** failures), { isDeaf: true });
@@ -119,6 +141,7 @@ export class Feed {
     for (;;) {
       this.#isRung = false;
       const { events, prunedThrough } = await readNext(this.#pool, this.#position, batchSize);
+      this.#noteRead();
       if (prunedThrough > this.#position) {
         this.#restart((await readExtent(this.#pool)).head, 'the log was pruned past this node');
         return;
@@ -127,8 +150,26 @@ export class Feed {
       if (last !== undefined) {
         await this.#reader.publish(events);
         this.#position = last.id;
+        this.#noteRead();
       }
+      this.#release(({ place }) => this.#position >= place);
       if (this.#isClosed || (events.length < batchSize && !this.#isRung)) return;
+    }
+  }
+
+  #noteRead(): void {
+    const wasCurrent = this.isCurrent;
+    this.#lastReadAt = performance.now();
+    if (wasCurrent) return;
+    this.#report('info', 'the event feed reads the log again');
+    this.#reader.resume();
+  }
+
+  #release(isThere: (waiter: Waiter) => boolean): void {
+    for (const waiter of this.#toCatchUp) {
+      if (!isThere(waiter)) continue;
+      this.#toCatchUp.delete(waiter);
+      waiter.resolve();
     }
   }
 
@@ -147,6 +188,7 @@ export class Feed {
     this.#report('warn', 'the event feed starts over', { reason });
     this.#position = head;
     this.#reader.restart();
+    this.#release(() => true);
   }
 
   /** Until the next ring or for `ms`; a deaf sleep is ended only by closing. */

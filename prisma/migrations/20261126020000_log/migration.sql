@@ -81,6 +81,17 @@ comment on column log_consumers.position is 'The last event that was consumed.';
 
 -- As before but for who is stamped: with one statement for both kinds the planner could come to settle on a plan that
 -- goes through all members of a chat to stamp a single one, while everybody else's commit waits.
+create function ring_bell(channel text, payload text) returns boolean
+language plpgsql set search_path = public, pg_temp as $$
+begin
+  -- Asking takes from the queue what all have read, too: nothing else does while it is full.
+  if pg_notification_queue_usage() > 0.9 then return false; end if;
+  perform pg_notify(channel, payload);
+  return true;
+end $$;
+comment on function ring_bell is
+  'pg_notify, unless the server''s queue of notifications is as good as full: one that has no room in it would fail its transaction in the middle of the commit. False then; whoever listens looks by themselves now and then.';
+
 create function stamp_events() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
@@ -147,7 +158,7 @@ begin
   end if;
 
   delete from event_drafts where id = new.id;
-  perform pg_notify('parley_events', '');
+  perform ring_bell('parley_events', '');
   return null;
 end $$;
 comment on function stamp_events is

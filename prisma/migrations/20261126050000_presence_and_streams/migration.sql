@@ -76,7 +76,7 @@ begin
   from settled;
   -- A notification holds 8,000 bytes.
   for place in 1 .. coalesce(cardinality(changes), 0) by 100 loop
-    perform pg_notify('parley_presence', array_to_string(changes[place : place + 99], ','));
+    perform ring_bell('parley_presence', array_to_string(changes[place : place + 99], ','));
   end loop;
 end $$;
 comment on function settle_presences is 'Works out anew whether these people are here, and tells all nodes of those for whom that is news. Whoever is not went at left_at.';
@@ -183,7 +183,7 @@ create function ring_stream() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin
   if tg_relid <> 'stream_operations'::regclass then perform refuse_foreign_rows(); end if;
-  perform pg_notify('parley_streams', encode(coalesce(new.token_hash, old.token_hash), 'hex'));
+  perform ring_bell('parley_streams', encode(coalesce(new.token_hash, old.token_hash), 'hex'));
   return null;
 end $$;
 comment on function ring_stream is 'Wakes the node that holds the stream: an operation waits for it, or was taken back.';

@@ -19,6 +19,13 @@ export class WriteQueue {
 }
 
 /**
+ * After so long without a byte, in ms, the kernel asks the other side every second whether it is there, and after ten
+ * questions without an answer closes the socket: 15 s in all. Only while nothing waits to be acknowledged, so heartbeats
+ * are farther apart than that.
+ */
+const keepAliveMs = 5_000;
+
+/**
  * One open response that streams. It writes to the socket itself: one shared buffer per batch, without a copy or a
  * header of its own for each receiver, is what makes a delivery cheaper than `response.write` (bench/results/).
  */
@@ -57,6 +64,7 @@ export class Connection {
     this.#isEnded = response.closed;
     if (this.#isEnded) process.nextTick(close);
     this.#socket.setNoDelay(true);
+    this.#socket.setKeepAlive(true, keepAliveMs);
     this.#socket.setTimeout(0);
     response.writeHead(200, {
       'content-type': framing.contentType,
@@ -64,7 +72,7 @@ export class Connection {
       'x-accel-buffering': 'no',
     });
     response.flushHeaders();
-    this.write(this.encoder.encode(framing.opening));
+    this.write(this.encoder.encode(framing.opening()));
   }
 
   get isOpen(): boolean {

@@ -3,12 +3,19 @@ import type { Batch, Rendering } from '../../live/delivery.ts';
 /** How results look on the wire. Every string is whole in itself and can stand anywhere between two others. */
 export type Framing = {
   contentType: string;
-  /** Sent at once: Firefox and Safari report an open stream with its first byte. */
-  opening: string;
+  /** Sent at once, anew for each stream: Firefox and Safari report an open stream with its first byte. */
+  opening: () => string;
   heartbeat: string;
   next: (payload: string, cursor: string | null) => string;
   complete: string;
 };
+
+/** How long an EventSource waits before it comes back, in ms: not all at the same time when they were cut off together. */
+const retryMs = { least: 1_000, most: 5_000 };
+
+function printRetry(): string {
+  return `:\nretry: ${Math.round(retryMs.least + Math.random() * (retryMs.most - retryMs.least))}\n\n`;
+}
 
 /**
  * graphql-sse, distinct connections mode. One data line (JSON has no raw line ends); the empty data line of `complete`
@@ -17,7 +24,7 @@ export type Framing = {
  */
 export const eventStream: Framing = {
   contentType: 'text/event-stream; charset=utf-8',
-  opening: ':\n\n',
+  opening: () => `:\n\n${printRetry()}`,
   heartbeat: ':\n\n',
   next: (payload, cursor) => `${printId(cursor)}event: next\ndata: ${payload}\n\n`,
   complete: 'event: complete\ndata:\n\n',
@@ -43,7 +50,7 @@ export function printComplete(operationId: string): string {
  */
 export const multipart: Framing = {
   contentType: 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0"',
-  opening: '\r\n--graphql',
+  opening: () => '\r\n--graphql',
   heartbeat: '\r\ncontent-type: application/json\r\n\r\n{}\r\n--graphql',
   next: (payload) => `\r\ncontent-type: application/json\r\n\r\n{"payload":${payload}}\r\n--graphql`,
   complete: '--\r\n',

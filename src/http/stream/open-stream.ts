@@ -9,6 +9,9 @@ export type StreamTimes = { sweep: number; heartbeat: number; stall: number; cur
 /** Typing is dropped for whoever has this much waiting: it is worth nothing later. */
 const maxBytesBeforeTyping = 16 * 1024;
 
+/** Heartbeats of streams that began together don't stay together. */
+const heartbeatSpread = 0.2;
+
 /** One open response and the operations that write to it: one in distinct connections mode, many in single. */
 export class OpenStream {
   readonly asker: Asker | null;
@@ -17,6 +20,8 @@ export class OpenStream {
   readonly #maxBufferBytes: number;
   readonly #expiresAt: number | null;
   #lastFrameAt = performance.now();
+  /** By how much its heartbeats are later than others', as a share. */
+  readonly #lateness = Math.random() * heartbeatSpread;
 
   /** `expiresAt`: when the access token is to be counted as run out, in ms; null for a stream that has none. */
   constructor(options: {
@@ -81,6 +86,7 @@ export class OpenStream {
     if (connection.stalledMs(now) >= times.stall) return connection.destroy();
     if (!connection.isOpen) return;
     if (this.#expiresAt !== null && Date.now() >= this.#expiresAt) this.interrupt();
-    else if (now - connection.lastWriteAt >= times.heartbeat) connection.write(connection.encoder.heartbeat);
+    else if (now - connection.lastWriteAt >= times.heartbeat * (1 + this.#lateness))
+      connection.write(connection.encoder.heartbeat);
   }
 }

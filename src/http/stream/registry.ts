@@ -20,8 +20,8 @@ export type RegistryOptions = {
   maxBufferBytes: number;
   trustedProxies: number;
   times: StreamTimes;
-  /** The last event that every live stream has been given. */
-  position: () => bigint;
+  /** The last event that every live stream has been given; null while it is not known whether there are more. */
+  position: () => bigint | null;
 };
 
 /** What a new stream is made of. `expires`: whether it ends with the viewer's access token. */
@@ -135,6 +135,7 @@ export class StreamRegistry {
       }
     }
     const position = this.#options.position();
+    if (position === null) return;
     for (const [group, receivers] of quiet) group.refresh(receivers, position);
   }
 }

@@ -32,7 +32,8 @@ export type StreamLimits = {
   replay: ReplayLimits;
 };
 
-const defaultTimes: StreamTimes = { sweep: 1_000, heartbeat: 12_000, stall: 30_000, cursorRefresh: 60_000 };
+/** Heartbeats come every 20 to 25 s: proxies wait for 30 s and more, and TCP's keep-alive needs 15 s in between. */
+const defaultTimes: StreamTimes = { sweep: 1_000, heartbeat: 20_000, stall: 30_000, cursorRefresh: 60_000 };
 
 export type StreamsOptions = {
   schema: GraphQLSchema;

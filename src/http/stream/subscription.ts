@@ -178,6 +178,8 @@ export class EventSubscription implements Receiver {
     let head = through;
     for (;;) {
       await this.#replay(head);
+      // Until then this node does not know whether there is more, or whether what comes next reaches this stream.
+      await this.#options.realtime.whenAt(head);
       const notice = await this.#renderNotice({ kind: 'CaughtUp', replayed: this.#replayed.events }, head);
       if (this.#state === 'OVER') return;
       if (!this.#held.isOver) {

@@ -79,8 +79,20 @@ const countWaiting = async () => {
 
 test('a quiet stream is kept alive by heartbeats', async () => {
   await using stream = await followEvents(server, await newPerson());
-  await stream.comments(4);
-  expect(stream.text).toMatch(/^(:\n\n|id: .*\nevent: next\ndata: .*\n\n)+$/);
+  await stream.comments(5);
+  expect(stream.text).toMatch(/^:\n\n:\nretry: \d+\n\n(:\n\n|id: .*\nevent: next\ndata: .*\n\n)+$/);
+});
+
+test('streams say to EventSources when to come back, each another time', async () => {
+  const person = await newPerson();
+  const retries = new Set<number>();
+  for (let n = 0; n < 3; n += 1) {
+    await using stream = await followEvents(server, person);
+    retries.add(Number(/^retry: (\d+)$/m.exec(stream.text)?.[1]));
+  }
+  expect(retries.size).toBeGreaterThan(1);
+  expect(Math.min(...retries)).toBeGreaterThanOrEqual(1_000);
+  expect(Math.max(...retries)).toBeLessThanOrEqual(5_000);
 });
 
 test('a quiet stream is told now and then where it is, so that its cursor stays fresh', async () => {
@@ -138,7 +150,7 @@ test('a client that breaks off in the middle of its request is no fault of ours'
   socket.resetAndDestroy();
   await once(socket, 'close');
   await using stream = await followEvents(server, await newPerson());
-  await stream.comments(3);
+  await stream.comments(4);
   expect(server.log.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
