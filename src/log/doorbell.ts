@@ -21,7 +21,7 @@ export type DoorbellOptions = {
   /** Called when it listens, for what was missed, and when it does not any more. */
   onChange: (isConnected: boolean) => void;
   /** PostgreSQL has no connection left for it. */
-  onRefused: () => void;
+  onRefused?: () => void;
   report: Report;
 };
 
@@ -65,7 +65,7 @@ export class Doorbell {
       this.#options.onChange(true);
       void this.#ring(client);
     } catch (error) {
-      if (sqlStateOf(error) === '53300') this.#options.onRefused();
+      if (sqlStateOf(error) === '53300') this.#options.onRefused?.();
       this.#reconnect(client, error);
     }
   }
