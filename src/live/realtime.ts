@@ -108,7 +108,7 @@ export class Realtime {
 
   /** Whether events are being read; otherwise since when they are not. */
   isReady(): true | string {
-    if (this.#feed.isCurrent) return true;
+    if (this.#feed.hasReadLately) return true;
     return `the log was last read ${Math.round(this.#feed.sinceReadMs / 1_000)} s ago`;
   }
 

@@ -41,6 +41,8 @@ export class Feed {
   #wake: (() => void) | null = null;
   readonly #toCatchUp = new Set<Waiter>();
   #lastReadAt = -Infinity;
+  /** When a read last came to the end of the log, and all of it had gone to the reader. */
+  #atEndAt = -Infinity;
   #isClosed = false;
   #done: Promise<void> = Promise.resolve();
 
@@ -65,16 +67,21 @@ export class Feed {
     return performance.now() - this.#lastReadAt;
   }
 
-  /** Whether the log was read within the last 5 s: otherwise no one knows what has happened since. */
-  get isCurrent(): boolean {
+  /** Whether the log was read within the last 5 s. */
+  get hasReadLately(): boolean {
     return this.sinceReadMs < staleMs;
+  }
+
+  /** Whether the reader had all of the log within the last 5 s: otherwise no one here knows what has happened since. */
+  get isCurrent(): boolean {
+    return performance.now() - this.#atEndAt < staleMs;
   }
 
   /** Begins at the log's present end. Throws when the database can't be read. */
   async open(): Promise<void> {
     this.#epoch = await readEpoch(this.#pool);
     this.#position = (await readExtent(this.#pool)).head;
-    this.#lastReadAt = performance.now();
+    this.#lastReadAt = this.#atEndAt = performance.now();
     this.#done = this.#run();
   }
 
@@ -141,7 +148,7 @@ export class Feed {
     for (;;) {
       this.#isRung = false;
       const { events, prunedThrough } = await readNext(this.#pool, this.#position, batchSize);
-      this.#noteRead();
+      this.#lastReadAt = performance.now();
       if (prunedThrough > this.#position) {
         this.#restart((await readExtent(this.#pool)).head, 'the log was pruned past this node');
         return;
@@ -150,16 +157,16 @@ export class Feed {
       if (last !== undefined) {
         await this.#reader.publish(events);
         this.#position = last.id;
-        this.#noteRead();
       }
+      if (events.length < batchSize) this.#noteEnd();
       this.#release(({ place }) => this.#position >= place);
       if (this.#isClosed || (events.length < batchSize && !this.#isRung)) return;
     }
   }
 
-  #noteRead(): void {
+  #noteEnd(): void {
     const wasCurrent = this.isCurrent;
-    this.#lastReadAt = performance.now();
+    this.#atEndAt = performance.now();
     if (wasCurrent) return;
     this.#report('info', 'the event feed reads the log again');
     this.#reader.resume();

@@ -16,6 +16,8 @@ import type { TestDatabase } from './database.ts';
 export type FaultyPostgres = {
   /** A migrated database in it. */
   createDatabase: () => Promise<TestDatabase>;
+  /** The URL of a database in it, as the superuser. */
+  urlOf: (name: string) => string;
   /** Runs a statement in its maintenance database. */
   run: (statement: string) => Promise<void>;
   /** Ends it: SIGINT lets it write out what it holds, after SIGQUIT and SIGKILL the next start replays its log. */
@@ -34,11 +36,11 @@ const log = pino({ level: 'silent' });
 /** Nothing outlives a power cut here, everything a killed process: its pages are the system's by then. */
 const settings = 'fsync = off\nsynchronous_commit = off\nmax_connections = 100\n';
 
-/** Starts one. The caller removes it. */
-export async function startFaultyPostgres(): Promise<FaultyPostgres> {
+/** Starts one, with `more` lines of settings. The caller removes it. */
+export async function startFaultyPostgres(more = ''): Promise<FaultyPostgres> {
   const directory = await mkdtemp(join(tmpdir(), 'parley-fault-'));
   const cluster = await prepareCluster(join(directory, 'postgres'), log);
-  await appendFile(join(cluster.folder, 'postgresql.conf'), settings);
+  await appendFile(join(cluster.folder, 'postgresql.conf'), settings + more);
   const port = await findFreePort();
   let server = await startServer(cluster, port, log);
   const urlOf = (name: string) => databaseUrl(cluster, port, name);
@@ -51,6 +53,7 @@ export async function startFaultyPostgres(): Promise<FaultyPostgres> {
   };
   return {
     run,
+    urlOf,
     createDatabase: async () => {
       const name = `parley_${randomBytes(6).toString('hex')}`;
       await run(`create database ${name} template template`);

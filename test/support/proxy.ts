@@ -18,6 +18,13 @@ export type Proxy = {
   readonly size: number;
   /** Cuts that share of the open connections, each for itself; 1 cuts them all. Nobody gets a goodbye. */
   cut: (share?: number) => void;
+  /**
+   * From here on the open connections carry nothing more, and stay open: as behind a firewall that has forgotten them. With
+   * `all`, those that are opened later do neither, until `speak`. Returns how many went silent.
+   */
+  silence: (options?: { all?: boolean }) => number;
+  /** New connections pass again. */
+  speak: () => void;
   /** Keeps back what `target` answers on the next connection that sends this text, until it is released. */
   hold: (text: string) => Hold;
   /** Cuts everything and takes no more connections. */
@@ -25,7 +32,7 @@ export type Proxy = {
 };
 
 /** `held`: what the target has answered and the client is not to have yet; null when all goes through. */
-type Pair = { client: Socket; target: Socket; held: Held | null };
+type Pair = { client: Socket; target: Socket; held: Held | null; isSilent: boolean };
 type Held = { answers: Buffer[]; onAnswer: () => void };
 type Trap = { text: string; isSet: boolean; spring: (pair: Pair) => void };
 
@@ -33,23 +40,29 @@ type Trap = { text: string; isSet: boolean; spring: (pair: Pair) => void };
 export async function openProxy(url: string): Promise<Proxy> {
   const { hostname, port } = new URL(url);
   const pairs = new Set<Pair>();
+  const silent: Pair[] = [];
   const traps = new Set<Trap>();
+  let areSilent = false;
   const server = createServer((client) => {
     const target = connect(Number(port), hostname);
-    const pair: Pair = { client, target, held: null };
+    const pair: Pair = { client, target, held: null, isSilent: areSilent };
     pairs.add(pair);
+    if (pair.isSilent) silent.push(pair);
     const end = () => {
       pairs.delete(pair);
+      // In silence no one learns of an end.
+      if (pair.isSilent) return;
       client.destroy();
       target.destroy();
     };
     for (const socket of [client, target]) socket.setNoDelay(true).on('error', end).on('close', end);
     client.on('data', (bytes) => {
       for (const trap of traps) if (trap.isSet && bytes.includes(trap.text)) trap.spring(pair);
-      if (!target.write(bytes)) client.pause();
+      if (!pair.isSilent && !target.write(bytes)) client.pause();
     });
     target.on('drain', () => client.resume());
     target.on('data', (bytes) => {
+      if (pair.isSilent) return;
       if (pair.held !== null) {
         pair.held.answers.push(bytes);
         pair.held.onAnswer();
@@ -71,6 +84,10 @@ export async function openProxy(url: string): Promise<Proxy> {
     if (!server.listening) return;
     server.close();
     cut();
+    for (const { client, target } of silent) {
+      client.destroy();
+      target.destroy();
+    }
     await once(server, 'close');
   };
   onTestFinished(close);
@@ -85,6 +102,16 @@ export async function openProxy(url: string): Promise<Proxy> {
       return pairs.size;
     },
     cut,
+    silence: ({ all = false } = {}) => {
+      areSilent = all;
+      const speaking = [...pairs].filter(({ isSilent }) => !isSilent);
+      for (const pair of speaking) pair.isSilent = true;
+      silent.push(...speaking);
+      return speaking.length;
+    },
+    speak: () => {
+      areSilent = false;
+    },
     hold: (text) => setTrap(traps, text),
     close,
   };

@@ -1,0 +1,213 @@
+import { beforeAll, expect, onTestFinished, test, vi } from 'vitest';
+import pg from 'pg';
+import { createGroup } from '../support/chat.ts';
+import { signUp, type Person } from '../support/client.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { startFaultyPostgres, type FaultyPostgres } from '../support/fault-postgres.ts';
+import { atFileEnd } from '../support/file-end.ts';
+import { openProxy } from '../support/proxy.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+import { eventOf, eventsDocument, followEvents, matching, openStream, type Frame } from '../support/stream.ts';
+
+// A loaded machine takes its time over stopping and starting databases.
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
+
+let postgres: FaultyPostgres;
+beforeAll(async () => {
+  postgres = await startFaultyPostgres('max_notify_queue_pages = 64\n');
+});
+atFileEnd(() => postgres.remove());
+
+/** A server until the test is over. */
+async function startOn(database: TestDatabase, options: Parameters<typeof startServer>[0] = {}): Promise<TestServer> {
+  const server = await startServer({ database, ...options });
+  onTestFinished(() => server.close());
+  return server;
+}
+
+async function createDatabase(): Promise<TestDatabase> {
+  const database = await postgres.createDatabase();
+  onTestFinished(database.drop);
+  return database;
+}
+
+/** A database by that URL, whose own statements the test does not need. */
+function databaseAt(url: string): TestDatabase {
+  const sql = new pg.Pool({ connectionString: url, max: 1 });
+  const drop = () => sql.end();
+  onTestFinished(drop);
+  return { url, sql, drop, [Symbol.asyncDispose]: drop };
+}
+
+const nameOf = ({ url }: TestDatabase) => new URL(url).pathname.slice(1);
+
+const readyz = async (server: TestServer) => (await fetch(`${server.url}/readyz`)).status;
+
+const sendDocument = `mutation ($chatId: ID!, $content: String!) {
+  sendMessage(input: { chatId: $chatId, content: $content }) { ... on Message { seq createdAt } ... on Error { code } }
+}`;
+
+const send = (server: TestServer, sender: Person, chatId: string, content: string) =>
+  server.post(sendDocument, { chatId, content }, { token: sender.token });
+
+async function startConversation(server: TestServer) {
+  const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
+  return { ada, grace, chatId: await createGroup(ada, [grace]) };
+}
+
+test('connections that go silent are given up: events are live again, and no one is told before that they have caught up', async () => {
+  const database = await createDatabase();
+  const proxy = await openProxy(database.url);
+  const writing = await startOn(database);
+  const reading = await startOn(
+    { ...database, url: proxy.through(database.url) },
+    { overrides: { streamTimes: { cursorRefresh: 200, sweep: 50 } } },
+  );
+  const { ada, grace, chatId } = await startConversation(writing);
+  await using live = await followEvents(reading, grace);
+  const { cursor } = live;
+
+  expect(proxy.silence({ all: true })).toBeGreaterThan(0);
+  await send(writing, ada, chatId, 'said in silence');
+  const reasons = async () => ((await (await fetch(`${reading.url}/readyz`)).json()) as { reasons?: object }).reasons;
+  await expect
+    .poll(reasons, { timeout: 15_000 })
+    .toEqual({ 'event feed': expect.stringMatching(/^the log was last read \d+ s ago$/) });
+  const told = live.frames.length;
+
+  proxy.speak();
+  await using late = await openStream(reading, grace, eventsDocument, { variables: { after: cursor } });
+  const silent = (await late.until('CaughtUp')).map((frame) => eventOf(frame).message?.content);
+  expect(silent).toContain('said in silence');
+  await live.next(matching({ message: { content: 'said in silence' } }));
+  expect(eventOf(live.frames[told] as Frame)).toMatchObject({ message: { content: 'said in silence' } });
+  await send(writing, ada, chatId, 'said after it');
+  await live.next(matching({ message: { content: 'said after it' } }));
+  await expect.poll(() => readyz(reading), { timeout: 15_000 }).toBe(200);
+});
+
+test('a full queue of notifications costs no message, and frees itself', async () => {
+  const database = await createDatabase();
+  const server = await startOn(database);
+  const { ada, grace, chatId } = await startConversation(server);
+  await using stream = await followEvents(server, grace);
+  const stuck = new pg.Client({ connectionString: postgres.urlOf('postgres') });
+  await stuck.connect();
+  await stuck.query('listen jobs');
+  await stuck.query('begin; select 1');
+  const fill = async () => {
+    for (let n = 0; n < 500; n += 1) await postgres.run(`select pg_notify('jobs', repeat('x', 7900) || ${n})`);
+  };
+  await expect(fill()).rejects.toThrow('too many notifications');
+
+  expect(await send(server, ada, chatId, 'without a ring')).toMatchObject({ data: { sendMessage: { seq: 1 } } });
+  await stream.next(matching({ message: { content: 'without a ring' } }));
+  await stuck.end();
+  expect(await send(server, ada, chatId, 'with one')).toMatchObject({ data: { sendMessage: { seq: 2 } } });
+  await stream.next(matching({ message: { content: 'with one' } }));
+  await postgres.run(`select pg_notify('jobs', repeat('x', 7900))`);
+});
+
+test('a database that is not UTF8 is refused before anything is done to it', async () => {
+  await postgres.run(`create database ascii encoding 'SQL_ASCII' template template0 locale_provider libc locale 'C'`);
+  const database = databaseAt(postgres.urlOf('ascii'));
+  await expect(startServer({ database })).rejects.toThrow(/has the encoding SQL_ASCII, and only UTF8/);
+  const { rows } = await database.sql.query('select from pg_tables where schemaname = $1', ['public']);
+  expect(rows).toEqual([]);
+});
+
+/** Each of them could change what statements mean, or whether they run. */
+const hostileSettings = {
+  array_nulls: 'off',
+  backslash_quote: 'off',
+  bytea_output: 'escape',
+  client_encoding: 'LATIN1',
+  datestyle: 'German, DMY',
+  default_text_search_config: 'german',
+  default_transaction_deferrable: 'on',
+  default_transaction_isolation: 'serializable',
+  default_transaction_read_only: 'on',
+  escape_string_warning: 'off',
+  exit_on_error: 'on',
+  extra_float_digits: '-15',
+  gin_fuzzy_search_limit: '1',
+  idle_in_transaction_session_timeout: '1s',
+  idle_session_timeout: '1s',
+  intervalstyle: 'sql_standard',
+  jit: 'on',
+  lc_messages: 'C',
+  lc_monetary: 'C',
+  lock_timeout: '1s',
+  plan_cache_mode: 'force_generic_plan',
+  quote_all_identifiers: 'on',
+  row_security: 'off',
+  search_path: 'pg_catalog',
+  session_replication_role: 'replica',
+  standard_conforming_strings: 'off',
+  statement_timeout: '1s',
+  synchronous_commit: 'off',
+  timezone: 'Asia/Kolkata',
+  transaction_timeout: '1s',
+  transform_null_equals: 'on',
+  xmloption: 'document',
+};
+
+test('whatever the defaults of the database are, all is as usual', async () => {
+  await postgres.run('create database hostile template template0');
+  const set = (name: string, value: string) => postgres.run(`alter database hostile set ${name} = '${value}'`);
+  for (const [name, value] of Object.entries(hostileSettings)) await set(name, value);
+  const server = await startOn(databaseAt(postgres.urlOf('hostile')));
+  const { ada, grace, chatId } = await startConversation(server);
+  await using stream = await followEvents(server, grace);
+  const said = `C:\\new 'quoted' 👋 Привет`;
+  const { data } = await send(server, ada, chatId, said);
+  expect(Math.abs(Date.parse(data.sendMessage.createdAt) - Date.now())).toBeLessThan(60_000);
+  await stream.next(matching({ message: { content: said } }));
+  const read = await grace.ask(
+    'query ($id: ID!) { chat(id: $id) { messages(last: 1) { edges { node { content } } } } }',
+    {
+      id: chatId,
+    },
+  );
+  expect(read.chat.messages.edges).toEqual([{ node: { content: said } }]);
+  expect(server.log.filter(({ level }) => level === 'warn' || level === 'error')).toEqual([]);
+});
+
+test('with fewer connections than the pool wants, requests wait for those that there are', async () => {
+  await postgres.run(`create role few login password 'few' connection limit 4`);
+  await postgres.run('create database few owner few template template0');
+  const url = new URL(postgres.urlOf('few'));
+  url.username = 'few';
+  url.password = 'few';
+  const server = await startOn(databaseAt(url.href));
+  const { ada, grace, chatId } = await startConversation(server);
+  await using stream = await followEvents(server, grace);
+  const answers = await Promise.all(
+    Array.from({ length: 60 }, (_, n) =>
+      n % 2 === 0
+        ? send(server, ada, chatId, `message ${n}`)
+        : grace.ask(
+            '{ viewer { chats(first: 5) { edges { node { id messages(last: 5) { edges { node { seq } } } } } } } }',
+          ),
+    ),
+  );
+  expect(answers.filter((answer) => JSON.stringify(answer).includes('"code"'))).toEqual([]);
+  await stream.next(matching({ message: { seq: 30 } }));
+  expect(stream.end).toBeNull();
+});
+
+test('a primary that only reads for a while makes the node unready, and is written to again as soon as it can be', async () => {
+  const database = await createDatabase();
+  const server = await startOn(database);
+  const { ada, chatId } = await startConversation(server);
+  const name = nameOf(database);
+  await postgres.run(`alter database ${name} set default_transaction_read_only = on`);
+  await postgres.run(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`);
+  await expect.poll(() => readyz(server), { timeout: 5_000 }).toBe(503);
+  expect(await send(server, ada, chatId, 'refused')).toMatchObject({ errors: [{ extensions: { code: 'INTERNAL' } }] });
+  await postgres.run(`alter database ${name} reset default_transaction_read_only`);
+  await expect.poll(() => readyz(server), { timeout: 5_000 }).toBe(200);
+  for (let n = 1; n <= 20; n += 1) {
+    expect(await send(server, ada, chatId, `message ${n}`)).toMatchObject({ data: { sendMessage: { seq: n } } });
+  }
+});
