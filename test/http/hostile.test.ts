@@ -1,0 +1,238 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { describe, expect, test } from 'vitest';
+import { signUp } from '../support/client.ts';
+import { startServer } from '../support/server.ts';
+
+const server = await startServer();
+const ada = await signUp(server, 'ada');
+const { hostname, port } = new URL(server.url);
+
+const open = (): Socket => connect(Number(port), hostname).on('error', () => undefined);
+
+/** All that comes back for some bytes until the server closes, or says nothing for 5 seconds. */
+async function answerTo(text: string): Promise<string> {
+  const socket = open();
+  let answer = '';
+  socket.setEncoding('latin1').on('data', (chunk: string) => void (answer += chunk));
+  socket.write(text, 'latin1');
+  socket.setTimeout(5_000, () => socket.destroy());
+  await once(socket, 'close');
+  return answer;
+}
+
+const statusOf = (answer: string) => Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1]);
+
+describe('nothing of the inside leaves the server', () => {
+  const query = '{"query":"{ __typename }"}';
+  const post = (headers: string, body = query) =>
+    `POST /graphql HTTP/1.1\r\nContent-Length: ${body.length}\r\nConnection: close\r\n${headers}\r\n\r\n${body}`;
+  const json = 'Content-Type: application/json';
+  const hosts = [
+    'a:99999',
+    'a b',
+    'x:y',
+    '[::1',
+    '?',
+    '#',
+    '<script>',
+    '%',
+    '',
+    'a\\b',
+    '@',
+    'ü',
+    '..',
+    'x'.repeat(3_000),
+  ];
+  const paths = ['/graphql', '/graphql/stream', '/api/upload', '/api/upload/tus', '/files/a/b', '/livez', '/nowhere'];
+  const targets = [
+    '//',
+    '*',
+    'http://',
+    'http://[',
+    'https://%/graphql',
+    '/graphql?%',
+    '/graphql?query=%ff',
+    '/%00',
+    '/files/%/%',
+  ];
+  const bodies = [
+    '{"query":"{"}',
+    '{"query":"{ __typename }","operationName":"a\\u0000"}',
+    '\u0000',
+    '{"query":{}}',
+    '[]',
+  ];
+  const types = ['application/json; charset=latin1', 'multipart/form-data', 'multipart/form-data; boundary=', ';', '"'];
+  const corpus = [
+    ...hosts.flatMap((host) => [
+      ...paths.map((path) => `GET ${path}?query={__typename} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`),
+      post(`Host: ${host}\r\n${json}`),
+      post(`Host: ${host}\r\n${json}`, '{"query":"{"}'),
+      post(`Host: ${host}\r\nContent-Type: text/plain`, 'x'),
+    ]),
+    ...targets.map((target) => `GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`),
+    ...bodies.flatMap((body) => [
+      post(`Host: x\r\n${json}`, body),
+      post(`Host: x\r\n${json}\r\nAccept: text/event-stream`, body),
+    ]),
+    ...types.flatMap((type) =>
+      ['application/json', 'text/event-stream'].map((accept) =>
+        post(`Host: x\r\nContent-Type: ${type}\r\nAccept: ${accept}`),
+      ),
+    ),
+    'GET /graphql HTTP/9.9\r\n\r\n',
+    'G\u0000T / HTTP/1.1\r\n\r\n',
+    'POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n',
+    'POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nx',
+    `GET /graphql HTTP/1.1\r\nHost: x\r\nX: ${'y'.repeat(20_000)}\r\n\r\n`,
+  ];
+
+  test('in answer to malformed requests', async () => {
+    const before = server.log.length;
+    for (let index = 0; index < corpus.length; index += 20) {
+      const requests = corpus.slice(index, index + 20);
+      const answers = await Promise.all(requests.map(answerTo));
+      for (const [which, answer] of answers.entries()) {
+        expect(answer, requests[which]).not.toMatch(/node_modules|\bat .+:\d+:\d+|TypeError|file:\/\/|\/src\//);
+        expect(statusOf(answer), requests[which]).toBeGreaterThanOrEqual(200);
+        expect(statusOf(answer), requests[which]).toBeLessThan(500);
+      }
+    }
+    expect(server.log.slice(before).filter(({ level }) => Number(level) >= 50)).toEqual([]);
+    expect(await server.ask('{ __typename }')).toEqual({ __typename: 'Query' });
+  });
+
+  test('and a NUL in operationName or in an operation id is the client’s fault', async () => {
+    const nul = JSON.stringify({ query: '{ __typename }', operationName: 'a\u0000' });
+    expect(statusOf(await answerTo(post(`Host: x\r\n${json}`, nul)))).toBe(400);
+    const byQuery =
+      'GET /graphql?query={__typename}&operationName=a%00 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n';
+    expect(statusOf(await answerTo(byQuery))).toBe(400);
+    const headers = { authorization: `Bearer ${ada.token}`, 'content-type': 'application/json' };
+    const reserved = await fetch(`${server.url}/graphql/stream`, { method: 'PUT', headers });
+    const given = await fetch(`${server.url}/graphql/stream`, {
+      method: 'POST',
+      headers: { ...headers, 'x-graphql-event-stream-token': await reserved.text() },
+      body: JSON.stringify({ query: '{ __typename }', extensions: { operationId: 'a\u0000' } }),
+    });
+    expect(given.status).toBe(400);
+  });
+
+  test('a target in absolute form is one like any other', async () => {
+    const request = (target: string) => `GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`;
+    expect(await answerTo(request('http://x/graphql?query={__typename}'))).toContain('"__typename":"Query"');
+    expect(statusOf(await answerTo(request('HTTPS://chat.example.com/livez')))).toBe(200);
+    expect(statusOf(await answerTo(request('http://x')))).toBe(404);
+  });
+
+  test('a body in a charset or an encoding that is not read gets 415', async () => {
+    for (const headers of [
+      `${json}; charset=utf-16`,
+      `${json}; charset="iso-8859-1"`,
+      `${json}\r\nContent-Encoding: gzip`,
+      `${json}\r\nContent-Encoding: br`,
+    ]) {
+      for (const accept of ['application/json', 'text/event-stream']) {
+        expect(statusOf(await answerTo(post(`Host: x\r\n${headers}\r\nAccept: ${accept}`))), headers).toBe(415);
+      }
+    }
+    expect(statusOf(await answerTo(post(`Host: x\r\n${json}; charset="UTF-8"\r\nContent-Encoding: identity`)))).toBe(
+      200,
+    );
+  });
+});
+
+describe('a connection is not kept', () => {
+  const multipart = 'Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 100000';
+  const cases: [string, string, string, string][] = [
+    ['GET of a page, chunked', 'GET /livez', 'Transfer-Encoding: chunked', '1\r\na\r\n'],
+    ['GET of a query, chunked', 'GET /graphql?query={__typename}', 'Transfer-Encoding: chunked', '1\r\na\r\n'],
+    ['GET of a stream, chunked', 'GET /graphql/stream?query={__typename}', 'Transfer-Encoding: chunked', '1\r\na\r\n'],
+    ['POST of a form to a page', 'POST /livez', multipart, ' '],
+    ['a form without the preflight header', 'POST /graphql', multipart, ' '],
+    ['GET with a form', 'GET /graphql?query={__typename}', multipart, ' '],
+    ['an unknown method', 'PATCH /graphql', multipart, ' '],
+    ['an upload without a token', 'POST /api/upload', multipart, ' '],
+  ];
+
+  test.concurrent.each(cases)(
+    'whose request was answered and whose body never ends: %s',
+    async (_, request, headers, drop) => {
+      const socket = open();
+      const trickle = setInterval(() => void (socket.writable && socket.write(drop)), 500);
+      let answer = '';
+      socket.on('data', (chunk) => void (answer += chunk));
+      socket.write(`${request} HTTP/1.1\r\nHost: x\r\n${headers}\r\n\r\n`);
+      await once(socket, 'close', { signal: AbortSignal.timeout(18_000) });
+      clearInterval(trickle);
+      expect(statusOf(answer)).toBeGreaterThanOrEqual(200);
+    },
+  );
+
+  test.concurrent('whose headers do not come in 10 seconds', async () => {
+    const socket = open();
+    const begun = performance.now();
+    socket.write('GET /livez HTTP/1.1\r\nHost: x\r\n');
+    socket.resume();
+    await once(socket, 'close', { signal: AbortSignal.timeout(18_000) });
+    expect(performance.now() - begun).toBeGreaterThan(9_000);
+  });
+});
+
+test('an operator says how many connections there may be, of one address too', async () => {
+  for (const setting of ['MAX_CONNECTIONS', 'MAX_CONNECTIONS_PER_ADDRESS']) {
+    await using small = await startServer({ env: { [setting]: '3' } });
+    const url = new URL(small.url);
+    const sockets = Array.from({ length: 4 }, () => connect(Number(url.port), url.hostname));
+    const refused = await Promise.race(sockets.map((socket) => once(socket, 'close').then(() => socket)));
+    expect(sockets.filter(({ destroyed }) => !destroyed)).toHaveLength(3);
+    expect(refused.bytesRead).toBe(0);
+    expect(small.log).toContainEqual(expect.objectContaining({ setting }));
+    for (const socket of sockets) socket.destroy();
+    await expect.poll(() => small.ask('{ __typename }').catch(() => null)).toEqual({ __typename: 'Query' });
+  }
+});
+
+test('an operator says how long an idle connection is kept', async () => {
+  await using patient = await startServer({ env: { KEEP_ALIVE_TIMEOUT: '600s' } });
+  const response = await fetch(`${patient.url}/livez`);
+  expect(response.headers.get('keep-alive')).toBe('timeout=600');
+});
+
+test('answers that may hold tokens are stored nowhere', async () => {
+  const { headers } = await server.post('{ __typename }');
+  expect(headers.get('cache-control')).toBe('no-store');
+  const byGet = await fetch(`${server.url}/graphql?query={__typename}`, { headers: { accept: 'application/json' } });
+  expect(byGet.headers.get('cache-control')).toBe('no-store');
+  const reserved = await fetch(`${server.url}/graphql/stream`, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${ada.token}` },
+  });
+  expect(reserved.headers.get('cache-control')).toBe('no-store');
+});
+
+test('a form is an upload whatever its Accept says', async () => {
+  const operations = JSON.stringify({
+    query: 'mutation ($f: Upload!) { uploadFile(file: $f) { __typename ... on File { size } } }',
+    variables: { f: null },
+  });
+  for (const accept of [
+    'application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed',
+    'text/event-stream, application/json',
+    'application/graphql-response+json,application/json;q=0.9',
+    'multipart/mixed;subscriptionSpec=1.0, application/json',
+    '*/*',
+  ]) {
+    const form = new FormData();
+    form.append('operations', operations);
+    form.append('map', '{"0":["variables.f"]}');
+    form.append('0', new Blob(['hello']), 'x.txt');
+    const response = await fetch(`${server.url}/graphql`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${ada.token}`, 'graphql-require-preflight': '1', accept },
+      body: form,
+    });
+    expect(await response.json()).toEqual({ data: { uploadFile: { __typename: 'File', size: 5 } } });
+  }
+});
