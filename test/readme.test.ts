@@ -161,7 +161,7 @@ describe('examples run as they stand:', () => {
       ...['docs/files.md bash', 'docs/files.md json', 'docs/files.md js'],
       ...['docs/operating.md sql', 'docs/operating.md bash'],
       // By test/full/contributing.test.ts.
-      ...['sql', 'prisma', 'ts', 'ts', 'ts'].map((language) => `CONTRIBUTING.md ${language}`),
+      ...['sql', 'prisma', 'ts', 'ts', 'ts', 'ts'].map((language) => `CONTRIBUTING.md ${language}`),
     ];
     expect(found.toSorted()).toEqual(tested.toSorted());
   });

@@ -17,13 +17,17 @@ test('the steps of CONTRIBUTING.md, followed to the letter, add a feature', asyn
     'src/message/poll.ts',
     'src/message/poll.graphql.ts',
     'test/message/poll.test.ts',
+    'test/postgres/dependent.test.ts',
   ]);
+  const sample = steps.pop()?.code ?? '';
   for (const { path, code } of steps) {
     await mkdir(join(copy, dirname(path)), { recursive: true });
     await appendFile(join(copy, path), code);
   }
   await change(join(copy, 'prisma/schema.prisma'), /^model Message \{\n/m, 'model Message {\n  poll Poll?\n');
   await change(join(copy, 'src/edges.ts'), /^import /m, "import './message/poll.graphql.ts';\nimport ");
+
+  await change(join(copy, 'test/postgres/dependent.test.ts'), /^const samples: .*\n/m, (found) => `${found}${sample}`);
 
   const run = async (program: string, ...args: string[]) => {
     const result = await execute(program, args, { cwd: copy }).catch((error: unknown) => error as Failure);
@@ -42,6 +46,7 @@ test('the steps of CONTRIBUTING.md, followed to the letter, add a feature', asyn
       'run',
       '--maxWorkers=1',
       'test/message/poll.test.ts',
+      'test/postgres/dependent.test.ts',
       'test/postgres/catalog-rule.test.ts',
       'test/postgres/schema-drift.test.ts',
     ],
@@ -77,11 +82,8 @@ async function readSteps(): Promise<{ path: string; code: string }[]> {
   });
 }
 
-async function change(path: string, from: RegExp, to: string): Promise<void> {
+async function change(path: string, from: RegExp, to: string | ((found: string) => string)): Promise<void> {
   const text = await readFile(path, 'utf8');
   expect(text).toMatch(from);
-  await writeFile(
-    path,
-    text.replace(from, () => to),
-  );
+  await writeFile(path, text.replace(from, typeof to === 'string' ? () => to : to));
 }

@@ -183,21 +183,21 @@ test('when a message is deleted, no table refers to it any more', async () => {
 
 test('so it is with a table that a later migration makes, and with what refers to that', async () => {
   await query(`
-    create table polls (
-      chat_id bigint, seq int, question text, primary key (chat_id, seq),
+    create table checklists (
+      chat_id bigint, seq int, title text, primary key (chat_id, seq),
       foreign key (chat_id, seq) references messages (chat_id, seq) on delete cascade on update cascade
     );
-    create table poll_options (
+    create table checklist_items (
       chat_id bigint, seq int, label text,
-      foreign key (chat_id, seq) references polls (chat_id, seq) on delete cascade on update cascade
+      foreign key (chat_id, seq) references checklists (chat_id, seq) on delete cascade on update cascade
     );
     select seal_schema()`);
   const { chat, message } = await createEverything();
-  await query(`insert into polls values (${chat}, 1, 'Where?')`);
-  await query(`insert into poll_options values (${chat}, 1, 'Here')`);
+  await query(`insert into checklists values (${chat}, 1, 'Where?')`);
+  await query(`insert into checklist_items values (${chat}, 1, 'Here')`);
   await query('delete from messages where id = $1', [message]);
-  expect(await query('select from polls union all select from poll_options')).toEqual([]);
-  await query('drop table poll_options, polls; select seal_schema()');
+  expect(await query('select from checklists union all select from checklist_items')).toEqual([]);
+  await query('drop table checklist_items, checklists; select seal_schema()');
 });
 
 test('when a chat is deleted, no table refers to it any more', async () => {
