@@ -1,8 +1,10 @@
 import type pg from 'pg';
 import type { ChatType } from '../postgres/generated/prisma/client.ts';
 import { RateLimited } from '../errors.ts';
+import { BatchCommit, type Outcome, type Remedy } from '../postgres/batch-commit.ts';
 import type { Queryable } from '../postgres/client.ts';
 import { sqlStateOf } from '../postgres/sql-state.ts';
+import { isTransient, isUndone } from '../postgres/transient.ts';
 
 /** How many writes one transaction takes, and how many may wait before more are refused. */
 const maxBatch = 500;
@@ -11,11 +13,11 @@ const maxWaiting = 10_000;
 const maxLanes = 3;
 const laneLockTimeout = '5s';
 
+const lockNotAvailable = '55P03';
+const uniqueViolation = '23505';
+
 /** A chat whose row this transaction has locked. `lastSeq` moves with the messages that are placed. */
 export type LockedChat = { id: bigint; type: ChatType; lastSeq: number };
-
-/** What became of one write: it fails alone. */
-export type Outcome<Output> = { value: Output } | { error: Error };
 
 /**
  * One sort of write: does many at once, in their order, inside a transaction that holds the lock of every chat in
@@ -25,121 +27,79 @@ export type WriteKind<Input extends { chatId: bigint }, Output> = {
   write: (client: Queryable, chats: ReadonlyMap<bigint, LockedChat>, inputs: Input[]) => Promise<Outcome<Output>[]>;
 };
 
-type Pending = {
-  kind: WriteKind<{ chatId: bigint }, unknown>;
-  input: { chatId: bigint };
-  resolve: (output: never) => void;
-  reject: (error: unknown) => void;
-};
+type Write = { kind: WriteKind<{ chatId: bigint }, unknown>; input: { chatId: bigint } };
+
+/** A commit failed, or its answer was lost: it may have happened. */
+class CommitLost extends Error {}
 
 /**
  * Puts what waits together into one short transaction. Commits that notify go one after the other in PostgreSQL, about
- * 2,000 a second; 100 messages in each make that 40,000 messages (docs/architecture.md, measured). While one transaction is
- * under way the next writes gather; when none is, a write goes at once: no timer, no added latency.
+ * 2,000 a second; 100 messages in each make that 40,000 messages (docs/architecture.md, measured). See BatchCommit.
  *
- * A chat that somebody else has locked (psql in an open transaction) would stop all others, so its writes go to a lane
- * of their own and wait there, in order.
+ * A chat that another transaction has locked (psql, left open) would stop all others, so its writes go to a lane of their
+ * own and wait there, in order.
  */
 export class GroupCommit {
   readonly #pool: pg.Pool;
-  readonly #lanes = new Map<bigint, Pending[]>();
-  #waiting: Pending[] = [];
-  #waitingCount = 0;
-  #isFlushing = false;
-  readonly #running = new Set<bigint>();
+  readonly #batches: BatchCommit<Write, unknown>;
 
   constructor(pool: pg.Pool) {
     this.#pool = pool;
+    this.#batches = new BatchCommit({
+      maxWaiting,
+      refusal: 'The server has more to write than it can: try again.',
+      maxLanes,
+      laneOf: ({ input }) => input.chatId,
+      count: (writes) => Math.min(writes.length, maxBatch),
+      commit: (writes, options) => this.#commit(writes, options),
+      remedyFor,
+    });
   }
 
   /** Resolves once the write is durable. Rejects with the write's own error, or RateLimited when too much waits. */
   submit<Input extends { chatId: bigint }, Output>(kind: WriteKind<Input, Output>, input: Input): Promise<Output> {
-    if (this.#waitingCount >= maxWaiting) {
-      return Promise.reject(new RateLimited('The server has more to write than it can: try again.', 1));
-    }
-    this.#waitingCount += 1;
-    const written = new Promise<Output>((resolve, reject) => {
-      const pending: Pending = {
-        // Each kind is given back its own inputs only.
-        kind: kind as unknown as Pending['kind'],
-        input,
-        resolve,
-        reject,
-      };
-      const lane = this.#lanes.get(input.chatId);
-      if (lane === undefined) this.#waiting.push(pending);
-      else lane.push(pending);
-    });
-    if (!this.#isFlushing && this.#waiting.length > 0) void this.#flush();
-    return written.finally(() => (this.#waitingCount -= 1));
+    // Each kind is given back its own inputs, and gives its own outputs.
+    return this.#batches.submit({ kind: kind as unknown as Write['kind'], input }).catch(explain) as Promise<Output>;
   }
 
-  async #flush(): Promise<void> {
-    this.#isFlushing = true;
-    while (this.#waiting.length > 0) await this.#commit(this.#waiting.splice(0, maxBatch), { isLane: false });
-    this.#isFlushing = false;
-  }
-
-  /** One transaction for all of them; when that fails before its commit, one for each. Never rejects. */
-  async #commit(batch: Pending[], { isLane, isRepeated = false }: { isLane: boolean; isRepeated?: boolean }) {
-    let isCommitting = false;
-    let mine = batch;
-    try {
-      await withConnection(this.#pool, async (client) => {
-        await client.query(isLane ? `begin; set local lock_timeout = '${laneLockTimeout}'` : 'begin');
-        const chats = await lockChats(client, chatIdsOf(batch), { waits: isLane });
-        if (!isLane) mine = await this.#leaveToLanes(client, batch, chats);
-        const outcomes = await writeAll(client, chats, mine);
-        isCommitting = true;
-        await client.query('commit');
-        for (const [index, pending] of mine.entries()) settle(pending, outcomes[index]);
+  async #commit(writes: Write[], { isLane }: { isLane: boolean }): Promise<(Outcome<unknown> | null)[]> {
+    let outcomes: (Outcome<unknown> | null)[] = [];
+    await withConnection(this.#pool, async (client) => {
+      await client.query(isLane ? `begin; set local lock_timeout = '${laneLockTimeout}'` : 'begin');
+      const chats = await lockChats(client, chatIdsOf(writes), { waits: isLane });
+      const held = isLane ? new Set<bigint>() : await findHeld(client, writes, chats);
+      const mine = writes.filter(({ input }) => !held.has(input.chatId));
+      const written = await writeAll(client, chats, mine);
+      await client.query('commit').catch((error: unknown) => {
+        throw new CommitLost('the answer to a commit was lost', { cause: error });
       });
-    } catch (error) {
-      // A commit whose answer was lost may have happened: doing it again could do it twice. A lone write is tried again
-      // when somebody else has just made what it would have made: now it finds that.
-      const isWorthAnother = !isCommitting && (mine.length > 1 || (isTaken(error) && !isRepeated));
-      if (!isWorthAnother) for (const pending of mine) pending.reject(isLane ? explainLock(error) : error);
-      else for (const pending of mine) await this.#commit([pending], { isLane, isRepeated: mine.length === 1 });
-    }
+      outcomes = writes.map((write) => written.get(write) ?? null);
+    });
+    return outcomes;
   }
+}
 
-  /** Of the batch, those whose chats are ours or aren't there; the rest wait for their chats elsewhere. */
-  async #leaveToLanes(client: Queryable, batch: Pending[], chats: ReadonlyMap<bigint, LockedChat>): Promise<Pending[]> {
-    const absent = chatIdsOf(batch).filter((chatId) => !chats.has(chatId));
-    if (absent.length === 0) return batch;
-    const { rows } = await client.query<{ id: bigint }>('select id from chats where id = any ($1)', [absent]);
-    const held = new Set(rows.map(({ id }) => id));
-    const isHeld = ({ input }: Pending) => held.has(input.chatId);
-    // Those that came meanwhile go along, or later ones would overtake them.
-    for (const pending of [...batch, ...this.#waiting].filter(isHeld)) {
-      const { chatId } = pending.input;
-      const lane = this.#lanes.get(chatId);
-      if (lane === undefined) this.#lanes.set(chatId, [pending]);
-      else lane.push(pending);
-    }
-    this.#waiting = this.#waiting.filter((pending) => !isHeld(pending));
-    this.#runLanes();
-    return batch.filter((pending) => !isHeld(pending));
-  }
+function remedyFor(error: unknown, writes: readonly Write[]): Remedy {
+  const state = sqlStateOf(error) ?? '';
+  // It would be the same for each half: no room, or no right to write.
+  if (error instanceof CommitLost || /^(25|53|54|58)/.test(state)) return 'REJECT';
+  // A lock that all of a lane wait for; a connection that has gone, when another one will do.
+  if (state === lockNotAvailable || (isTransient(error) && !isUndone(error))) return 'REPEAT';
+  if (writes.length > 1) return 'DIVIDE';
+  // Another transaction has just made what this one would have made: now it finds that.
+  return state === uniqueViolation ? 'REPEAT' : 'REJECT';
+}
 
-  #runLanes(): void {
-    for (const chatId of this.#lanes.keys()) {
-      if (this.#running.size >= maxLanes) return;
-      if (!this.#running.has(chatId)) void this.#runLane(chatId);
-    }
-  }
-
-  async #runLane(chatId: bigint): Promise<void> {
-    this.#running.add(chatId);
-    for (;;) {
-      const batch = this.#lanes.get(chatId)?.splice(0, maxBatch) ?? [];
-      if (batch.length === 0) break;
-      await this.#commit(batch, { isLane: true });
-    }
-    this.#lanes.delete(chatId);
-    this.#running.delete(chatId);
-    this.#runLanes();
-  }
+/** The chats that are there, and that another transaction has locked. */
+async function findHeld(
+  client: Queryable,
+  writes: Write[],
+  chats: ReadonlyMap<bigint, LockedChat>,
+): Promise<Set<bigint>> {
+  const absent = chatIdsOf(writes).filter((chatId) => !chats.has(chatId));
+  if (absent.length === 0) return new Set();
+  const { rows } = await client.query<{ id: bigint }>('select id from chats where id = any ($1)', [absent]);
+  return new Set(rows.map(({ id }) => id));
 }
 
 /** Rolls back what fails; a connection that can't even do that serves nobody else. */
@@ -175,40 +135,32 @@ async function lockChats(
 async function writeAll(
   client: Queryable,
   chats: ReadonlyMap<bigint, LockedChat>,
-  batch: Pending[],
-): Promise<Outcome<unknown>[]> {
-  const outcomes = new Map<Pending, Outcome<unknown>>();
-  for (const kind of new Set(batch.map((pending) => pending.kind))) {
-    const some = batch.filter((pending) => pending.kind === kind);
+  writes: Write[],
+): Promise<Map<Write, Outcome<unknown>>> {
+  const outcomes = new Map<Write, Outcome<unknown>>();
+  for (const kind of new Set(writes.map((write) => write.kind))) {
+    const some = writes.filter((write) => write.kind === kind);
     const results = await kind.write(
       client,
       chats,
       some.map(({ input }) => input),
     );
-    for (const [index, pending] of some.entries()) {
-      outcomes.set(pending, results[index] ?? { error: new Error('a write has no outcome') });
+    for (const [index, write] of some.entries()) {
+      outcomes.set(write, results[index] ?? { error: new Error('a write has no outcome') });
     }
   }
-  return batch.map((pending) => outcomes.get(pending) ?? { error: new Error('a write has no outcome') });
+  return outcomes;
 }
 
-function settle(pending: Pending, outcome: Outcome<unknown> | undefined): void {
-  if (outcome !== undefined && 'value' in outcome) pending.resolve(outcome.value as never);
-  else pending.reject(outcome?.error);
+function chatIdsOf(writes: Write[]): bigint[] {
+  return [...new Set(writes.map(({ input }) => input.chatId))];
 }
 
-function chatIdsOf(batch: Pending[]): bigint[] {
-  return [...new Set(batch.map(({ input }) => input.chatId))];
-}
-
-/** 23505: a unique key is somebody else's. */
-function isTaken(error: unknown): boolean {
-  return sqlStateOf(error) === '23505';
-}
-
-/** 55P03: the lock could not be had in time. */
-function explainLock(error: unknown): unknown {
-  return sqlStateOf(error) === '55P03'
-    ? new RateLimited('This chat is being changed by somebody else: try again.', 1)
-    : error;
+/** What was wrong, as its sender is to be told. */
+function explain(error: unknown): never {
+  if (error instanceof CommitLost) throw error.cause;
+  if (sqlStateOf(error) === lockNotAvailable) {
+    throw new RateLimited('This chat is being changed by another transaction: try again.', 1);
+  }
+  throw error;
 }

@@ -1,6 +1,7 @@
 import type { Queryable } from '../postgres/client.ts';
 import type { ChatType, Member } from '../postgres/generated/prisma/client.ts';
-import type { GroupCommit, LockedChat, Outcome, WriteKind } from './group-commit.ts';
+import type { GroupCommit, LockedChat, WriteKind } from './group-commit.ts';
+import type { Outcome } from '../postgres/batch-commit.ts';
 import { columns } from '../postgres/columns.ts';
 import { memberKeyOf } from './member.ts';
 import { InvalidInput, NotFound } from '../errors.ts';

@@ -1,19 +1,14 @@
 import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
+import { BatchCommit, type Outcome, type Remedy } from '../postgres/batch-commit.ts';
 import { isUndone } from '../postgres/transient.ts';
-import { Conflict, NotFound, RateLimited, StoreFull } from '../errors.ts';
+import { Conflict, NotFound, StoreFull, TooLarge } from '../errors.ts';
 import { Addition, stagedOf, type PreparedFile } from './file-addition.ts';
 import { overQuota } from './file-quota.ts';
 import type { SharedFile } from './shared-file.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** Files that become somebody's together, or not at all. */
-type Unit = {
-  uploaderId: bigint;
-  files: PreparedFile[];
-  partialId: string | null;
-  resolve: (files: SharedFile[]) => void;
-  reject: (error: unknown) => void;
-};
+/** Files that become one person's together, or not at all. */
+type Unit = { uploaderId: bigint; files: PreparedFile[]; partialId: string | null };
 
 /**
  * How many files one transaction takes, unless a single unit has more: while the database has these, requests for the next
@@ -24,97 +19,50 @@ const maxBatch = 32;
 const maxWaiting = 10_000;
 
 /**
- * Keeps files in short transactions. Where their bytes are inline, those of all people go together: what comes while one
- * transaction is under way goes into the next, and costs one statement and one commit. A person for whom that didn't do
- * (they are over their quota, or another transaction is adding to their files) and files whose bytes go elsewhere first
- * have a lane of their own, where they wait for nobody but each other. Nobody holds a connection to the database, of which
- * there are few for all, while they wait for one of ours.
+ * Keeps files in short transactions; see BatchCommit. Where their bytes are inline, those of all people go together, in
+ * one statement. A person for whom that will not do (they are over their quota, or another transaction is adding to their
+ * files) and files whose bytes go elsewhere first have a lane of their own.
  */
 export class FileCommit {
   readonly #db: Db;
   readonly #userQuotaBytes: number;
-  readonly #lanes = new Map<bigint, Unit[]>();
-  #waiting: Unit[] = [];
-  #waitingCount = 0;
-  #isFlushing = false;
+  readonly #batches: BatchCommit<Unit, SharedFile[]>;
 
   constructor(db: Db, userQuotaBytes: number) {
     this.#db = db;
     this.#userQuotaBytes = userQuotaBytes;
+    this.#batches = new BatchCommit({
+      maxWaiting,
+      refusal: 'The server has more files to keep than it can: try again.',
+      // One a person: they hold no connection while they wait for each other.
+      maxLanes: Infinity,
+      laneOf: ({ uploaderId }) => uploaderId,
+      isAlone: ({ files, partialId }) => partialId !== null || !isInline(files),
+      count: countTogether,
+      commit: (units, { isLane }) => (isLane ? this.#commitOfOne(units) : this.#commitOfMany(units)),
+      remedyFor,
+    });
   }
 
   /** Resolves once they are durable. Rejects with RateLimited when too much waits. `partialId`: see `keepFiles`. */
   submit({ userId }: Asker, files: PreparedFile[], partialId: string | null): Promise<SharedFile[]> {
-    if (this.#waitingCount >= maxWaiting) {
-      return Promise.reject(new RateLimited('The server has more files to keep than it can: try again.', 1));
-    }
-    this.#waitingCount += 1;
-    const kept = new Promise<SharedFile[]>((resolve, reject) => {
-      const unit = { uploaderId: userId, files, partialId, resolve, reject };
-      const isAlone = partialId !== null || !isInline(files) || this.#lanes.has(userId);
-      if (isAlone) this.#enterLane(unit);
-      else {
-        this.#waiting.push(unit);
-        if (!this.#isFlushing) void this.#flush();
-      }
+    return this.#batches.submit({ uploaderId: userId, files, partialId });
+  }
+
+  async #commitOfMany(units: Unit[]): Promise<(Outcome<SharedFile[]> | null)[]> {
+    const addition = new Addition(own(units));
+    const made = await addition.insert(this.#db.pool, this.#terms({ waits: false, partialId: null }));
+    return units.map((unit) => {
+      const files = allOrNull(made.splice(0, unit.files.length));
+      return files && { value: files };
     });
-    return kept.finally(() => (this.#waitingCount -= 1));
   }
 
-  async #flush(): Promise<void> {
-    this.#isFlushing = true;
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, countTogether(this.#waiting));
-      try {
-        const addition = new Addition(own(batch));
-        const made = await addition.insert(this.#db.pool, this.#terms({ waits: false, partialId: null }));
-        for (const unit of batch) {
-          const files = allOrNull(made.splice(0, unit.files.length));
-          if (files === null) this.#enterLane(unit);
-          else unit.resolve(files);
-        }
-      } catch (error) {
-        // Whoever it is for whom it can't be done, the others are not to suffer for it. But a commit whose answer was lost
-        // may have happened: doing it again could do it twice.
-        const isToRepeat = error instanceof NotFound || error instanceof StoreFull || isUndone(error);
-        for (const unit of batch) {
-          if (isToRepeat) this.#enterLane(unit);
-          else unit.reject(error);
-        }
-      }
-    }
-    this.#isFlushing = false;
-  }
-
-  #enterLane(unit: Unit): void {
-    const lane = this.#lanes.get(unit.uploaderId);
-    if (lane !== undefined) lane.push(unit);
-    else {
-      this.#lanes.set(unit.uploaderId, [unit]);
-      void this.#runLane(unit.uploaderId);
-    }
-  }
-
-  async #runLane(uploaderId: bigint): Promise<void> {
-    for (;;) {
-      const waiting = this.#lanes.get(uploaderId) ?? [];
-      const batch = waiting.splice(0, countTogether(waiting));
-      if (batch.length === 0) break;
-      await this.#settle(batch);
-    }
-    this.#lanes.delete(uploaderId);
-  }
-
-  /** Of one person. A unit that doesn't fit into the quota fails by itself. */
-  async #settle(batch: Unit[]): Promise<void> {
-    try {
-      const made = await this.#keep(batch);
-      if (made !== null) for (const { files, resolve } of batch) resolve(made.splice(0, files.length));
-      else if (batch.length === 1) throw overQuota(this.#userQuotaBytes);
-      else for (const unit of batch) await this.#settle([unit]);
-    } catch (error) {
-      for (const { reject } of batch) reject(error);
-    }
+  /** A unit that does not fit into the quota fails by itself. */
+  async #commitOfOne(units: Unit[]): Promise<Outcome<SharedFile[]>[]> {
+    const made = await this.#keep(units);
+    if (made === null) throw overQuota(this.#userQuotaBytes);
+    return units.map(({ files }) => ({ value: made.splice(0, files.length) }));
   }
 
   /** Bytes and rows, all at once: neither is of use without the other. Null when that is over the quota. */
@@ -136,6 +84,16 @@ export class FileCommit {
   #terms(terms: { waits: boolean; partialId: string | null }) {
     return { ...terms, quotaBytes: this.#userQuotaBytes };
   }
+}
+
+/**
+ * What one person cannot have, the others can. A commit whose answer was lost may have happened, and bytes that are kept
+ * elsewhere have gone there: those are not done again.
+ */
+function remedyFor(error: unknown, units: readonly Unit[]): Remedy {
+  if (error instanceof TooLarge) return 'DIVIDE';
+  const wasNotDone = error instanceof NotFound || error instanceof StoreFull || isUndone(error);
+  return wasNotDone && units.every(({ files }) => isInline(files)) ? 'DIVIDE' : 'REJECT';
 }
 
 function own(units: readonly Unit[]) {

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Queryable } from '../postgres/client.ts';
 import type { Message } from '../postgres/generated/prisma/client.ts';
-import type { LockedChat, Outcome, WriteKind } from '../chat/group-commit.ts';
+import type { LockedChat, WriteKind } from '../chat/group-commit.ts';
+import type { Outcome } from '../postgres/batch-commit.ts';
 import { columns } from '../postgres/columns.ts';
 import { visibleFrom } from '../chat/visibility.ts';
 import { Conflict, InvalidInput, NotFound } from '../errors.ts';

@@ -1,6 +1,7 @@
 import type { Db, Queryable } from '../postgres/client.ts';
 import type { Message } from '../postgres/generated/prisma/client.ts';
-import type { GroupCommit, Outcome, WriteKind } from '../chat/group-commit.ts';
+import type { GroupCommit, WriteKind } from '../chat/group-commit.ts';
+import type { Outcome } from '../postgres/batch-commit.ts';
 import { defineLoader } from '../postgres/loader.ts';
 import { columns } from '../postgres/columns.ts';
 import { Forbidden, InvalidInput, NotFound } from '../errors.ts';

@@ -1,0 +1,149 @@
+import { RateLimited } from '../errors.ts';
+
+/** What became of one item. */
+export type Outcome<Output> = { value: Output } | { error: Error };
+
+/**
+ * What is to be done about a batch that failed: its items fail with it; it is divided, to find the one item that makes it
+ * fail; or all of it is tried once more.
+ */
+export type Remedy = 'REJECT' | 'DIVIDE' | 'REPEAT';
+
+export type BatchOptions<Item, Output> = {
+  /** How many items may wait, and the message for those beyond. */
+  maxWaiting: number;
+  refusal: string;
+  /** How many lanes may run at the same time. */
+  maxLanes: number;
+  /** What the item locks. Items of one lane are done in their order. */
+  laneOf: (item: Item) => bigint;
+  /** Whether the item is not to go together with those of other lanes. */
+  isAlone?: (item: Item) => boolean;
+  /** How many of the first of these go into one transaction; at least one. */
+  count: (items: readonly Item[]) => number;
+  /**
+   * One transaction for all of them, with an outcome for each; null where another transaction holds what the item locks:
+   * in its lane, the item waits for that. Rejects when none of them was done, or when that is unknown.
+   */
+  commit: (items: Item[], options: { isLane: boolean }) => Promise<(Outcome<Output> | null)[]>;
+  /** What is to be done when `commit` rejected so. Nothing may be done twice: REJECT when the commit may have happened. */
+  remedyFor: (error: unknown, items: readonly Item[]) => Remedy;
+};
+
+type Pending<Item, Output> = {
+  item: Item;
+  resolve: (output: Output) => void;
+  reject: (error: unknown) => void;
+};
+
+/**
+ * Does what many ask for in few transactions: what comes while one transaction is under way goes into the next one. There
+ * is no timer, so an item that comes alone goes at once. An item whose lock is held elsewhere leaves the others and waits
+ * in a lane of its own.
+ *
+ * When a batch fails, it is divided again and again, and each half that is fine is committed at once: a bad item among n
+ * is set aside after log2 n failures, and the others are written again once on average, not one by one.
+ */
+export class BatchCommit<Item, Output> {
+  readonly #options: BatchOptions<Item, Output>;
+  readonly #lanes = new Map<bigint, Pending<Item, Output>[]>();
+  readonly #running = new Set<bigint>();
+  #waiting: Pending<Item, Output>[] = [];
+  #waitingCount = 0;
+  #isFlushing = false;
+
+  constructor(options: BatchOptions<Item, Output>) {
+    this.#options = options;
+  }
+
+  /** Resolves once the item is durable. Rejects with the item's own error, or RateLimited when too much waits. */
+  submit(item: Item): Promise<Output> {
+    const { maxWaiting, refusal, laneOf, isAlone } = this.#options;
+    if (this.#waitingCount >= maxWaiting) return Promise.reject(new RateLimited(refusal, 1));
+    this.#waitingCount += 1;
+    const done = new Promise<Output>((resolve, reject) => {
+      const pending = { item, resolve, reject };
+      if (this.#lanes.has(laneOf(item)) || isAlone?.(item) === true) this.#enterLane(pending);
+      else this.#waiting.push(pending);
+    });
+    if (!this.#isFlushing && this.#waiting.length > 0) void this.#flush();
+    return done.finally(() => (this.#waitingCount -= 1));
+  }
+
+  async #flush(): Promise<void> {
+    this.#isFlushing = true;
+    while (this.#waiting.length > 0) await this.#commit(this.#takeFrom(this.#waiting), { isLane: false });
+    this.#isFlushing = false;
+  }
+
+  #takeFrom(waiting: Pending<Item, Output>[]): Pending<Item, Output>[] {
+    return waiting.splice(0, this.#options.count(waiting.map(({ item }) => item)));
+  }
+
+  /** Never rejects. */
+  async #commit(
+    batch: Pending<Item, Output>[],
+    { isLane, isRepeated = false }: { isLane: boolean; isRepeated?: boolean },
+  ): Promise<void> {
+    const items = batch.map(({ item }) => item);
+    try {
+      this.#settle(batch, await this.#options.commit(items, { isLane }));
+    } catch (error) {
+      const remedy = this.#options.remedyFor(error, items);
+      if (remedy === 'DIVIDE' && batch.length > 1) {
+        const half = Math.ceil(batch.length / 2);
+        await this.#commit(batch.slice(0, half), { isLane });
+        await this.#commit(batch.slice(half), { isLane });
+      } else if (remedy === 'REPEAT' && !isRepeated) await this.#commit(batch, { isLane, isRepeated: true });
+      else for (const { reject } of batch) reject(error);
+    }
+  }
+
+  #settle(batch: Pending<Item, Output>[], outcomes: readonly (Outcome<Output> | null)[]): void {
+    const held: Pending<Item, Output>[] = [];
+    for (const [index, pending] of batch.entries()) {
+      const outcome = outcomes[index];
+      if (outcome === null) held.push(pending);
+      else if (outcome === undefined) pending.reject(new Error('an item of a batch has no outcome'));
+      else if ('value' in outcome) pending.resolve(outcome.value);
+      else pending.reject(outcome.error);
+    }
+    if (held.length > 0) this.#leaveToLanes(held);
+  }
+
+  /** Those that came meanwhile for the same lanes go along, or they would overtake. */
+  #leaveToLanes(held: Pending<Item, Output>[]): void {
+    const { laneOf } = this.#options;
+    const lanes = new Set(held.map(({ item }) => laneOf(item)));
+    const isBehind = ({ item }: Pending<Item, Output>) => lanes.has(laneOf(item));
+    const behind = this.#waiting.filter(isBehind);
+    this.#waiting = this.#waiting.filter((pending) => !isBehind(pending));
+    for (const pending of [...held, ...behind]) this.#enterLane(pending);
+  }
+
+  #enterLane(pending: Pending<Item, Output>): void {
+    const key = this.#options.laneOf(pending.item);
+    const lane = this.#lanes.get(key);
+    if (lane !== undefined) return void lane.push(pending);
+    this.#lanes.set(key, [pending]);
+    this.#runLanes();
+  }
+
+  #runLanes(): void {
+    for (const key of this.#lanes.keys()) {
+      if (this.#running.size >= this.#options.maxLanes) return;
+      if (!this.#running.has(key)) void this.#runLane(key);
+    }
+  }
+
+  async #runLane(key: bigint): Promise<void> {
+    this.#running.add(key);
+    const lane = this.#lanes.get(key) ?? [];
+    // What is said in the same moment goes together.
+    await Promise.resolve();
+    while (lane.length > 0) await this.#commit(this.#takeFrom(lane), { isLane: true });
+    this.#lanes.delete(key);
+    this.#running.delete(key);
+    this.#runLanes();
+  }
+}
