@@ -41,6 +41,7 @@ export async function startParley(
       LOG_LEVEL: 'info',
       MAX_STREAMS_PER_ADDRESS: '100000',
       MAX_STREAMS_PER_SESSION: '100',
+      RATE_LIMITS: 'off',
       ...settings,
     },
     nodeFlags: [

@@ -1,10 +1,14 @@
+import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
+import { readQuotas } from './core/limit.ts';
 import { connectDatabase, disconnectDatabase, statementTimeoutMs, type Db } from './postgres/client.ts';
 import { startEmbeddedPostgres } from './postgres/embedded/postgres.ts';
 import { applyMigrations } from './postgres/migration.ts';
 import { GroupCommit } from './chat/group-commit.ts';
+import { RateLimits, pruneLimits } from './core/rate-limit.ts';
+import { addressOf } from './http/address.ts';
 import { Housekeeping } from './core/housekeeping.ts';
 import { Leases } from './postgres/lease.ts';
 import { createPing } from './postgres/ping.ts';
@@ -21,10 +25,9 @@ import { FileLinks } from './file/file-link.ts';
 import type { Argon2Cost } from './account/password.ts';
 import { loadOrCreateKeys, publicKeySet } from './account/token-key.ts';
 import { CannotStart, describeFault } from './errors.ts';
-import type { FileStore, StoreAccess } from './file/store/store.ts';
-import type { S3Store } from './file/store/s3.ts';
+import { openStore } from './file/store/open.ts';
+import type { FileStore } from './file/store/store.ts';
 import { keepSmallInline } from './file/store/inline.ts';
-import { LocalStore } from './file/store/local.ts';
 import { PartialFiles } from './file/store/partial.ts';
 import type { Services } from './api/context.ts';
 import { firstConversation } from './http/graphiql-tabs.ts';
@@ -72,11 +75,8 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   const { db, directUrl } = await openDatabase(config, log, started);
 
   const keys = config.jwtKeys ?? (await loadOrCreateKeys(config.dataDir));
-  const accounts = createAccounts({
-    db,
-    keys,
-    ...(overrides.argon2 === undefined ? {} : { argon2: overrides.argon2 }),
-  });
+  const limits = new RateLimits({ quotas: readQuotas(config), store: db.pool, report: reportTo(log) });
+  const accounts = createAccounts({ db, keys, limits, argon2: overrides.argon2 });
   const live = { pool: db.pool, report: reportTo(log), attendanceTimes: overrides.attendanceTimes };
   const realtime = serves(config, 'streams') ? new Realtime({ ...live, directUrl }) : null;
   // Also the last node of the streams may die: then those without any take its people's presences away.
@@ -90,6 +90,8 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   const services = {
     db,
     accounts,
+    limits,
+    addressOf: (request: IncomingMessage | null) => addressOf(request, config.trustedProxies),
     readCursor: () => realtime?.readCursor() ?? readCursor(db.pool),
     files,
     partials,
@@ -177,32 +179,12 @@ async function openFiles(
 ): Promise<{ files: FileKeeping; partials: PartialUploads }> {
   const { maxUploadBytes, userQuotaBytes } = config;
   const commit = new FileCommit(db, userQuotaBytes);
-  const { store: outer, link } = await openStore(config, log);
+  const { store: outer, link } = await openStore(config, reportTo(log));
   const store = keepSmallInline(outer, config.fileInlineBytes);
   const files = { db, store, link, maxUploadBytes, userQuotaBytes, commit };
   const partials = new PartialUploads(files, new PartialFiles(join(config.dataDir, 'partial-uploads')));
   if (serves(config, 'api')) await Promise.all([files.store.prepare(), partials.prepare()]);
   return { files, partials };
-}
-
-/** Where the bytes of files are, and by what links clients get them from there; null: through this server. */
-async function openStore({ dataDir, fileStore, fileServing }: Config, log: Logger): Promise<StoreAccess> {
-  const folder = join(dataDir, 'files');
-  if (fileStore === null) return { store: new LocalStore(folder), link: null };
-  const store = await openBucket(fileStore, { incoming: join(folder, 'incoming'), report: reportTo(log) });
-  return { store, link: fileServing === 'redirect' ? (hash, headers) => store.link(hash, headers) : null };
-}
-
-/** The AWS SDK is large, so only those who keep their files in a bucket install it. */
-async function openBucket(...created: ConstructorParameters<typeof S3Store>): Promise<S3Store> {
-  try {
-    const s3 = await import('./file/store/s3.ts');
-    return new s3.S3Store(...created);
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND')) throw error;
-    const packages = '@aws-sdk/client-s3 @aws-sdk/lib-storage @aws-sdk/s3-request-presigner';
-    throw new CannotStart(`FILE_STORE needs the AWS SDK: run \`npm install --no-save ${packages}\`.`, { cause: error });
-  }
 }
 
 /** Clears away what is old, now and then. */
@@ -216,6 +198,7 @@ function keepHouse(
     chores: [
       { name: 'erased accounts', clear: (limit) => continueDeletions({ db }, limit) },
       { name: 'old events', clear: (limit) => pruneEvents(db.pool, config.eventRetentionMs, limit) },
+      { name: 'used-up limits', clear: (limit) => pruneLimits(db.pool, limit) },
       { name: 'dead sessions', clear: (limit) => pruneSessions({ db }, limit) },
       ...(serves(config, 'api') ? [...fileChores({ db, store }, reportTo(log)), partialChore(partials)] : []),
     ],

@@ -1,38 +1,9 @@
 import { z } from 'zod';
 import { parseKeySet } from './account/token-key.ts';
 import { CannotStart } from './errors.ts';
+import { wholeNumber, postgresUrl, durationMs, parsedBy, quotaSettings, type Setting } from './setting.ts';
 import { maxInlineBytes } from './file/store/inline.ts';
 import { parseS3Location } from './file/store/s3-location.ts';
-import { parseDatabaseUrl } from './postgres/database-url.ts';
-
-const wholeNumber = (min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d{1,16}$/)
-    .transform(Number)
-    .refine((value) => value >= min && value <= max)
-    .describe(`a whole number from ${min} to ${max}`);
-
-const unitsMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-const durationMs = z
-  .string()
-  .regex(/^[1-9]\d{0,5}[smhd]$/)
-  .transform((value) => Number(value.slice(0, -1)) * unitsMs[value.slice(-1) as keyof typeof unitsMs])
-  .describe('a number with a unit: s, m, h or d, e.g. 90m or 7d');
-
-/** What `parse` makes of the text; the message of what it throws says what is wrong. */
-const parsedBy = <Value>(parse: (text: string) => Value) =>
-  z.string().transform((value, context) => {
-    try {
-      return parse(value);
-    } catch (error) {
-      context.addIssue((error as Error).message);
-      return z.NEVER;
-    }
-  });
-
-const postgresUrl = parsedBy(parseDatabaseUrl).describe('a URL such as postgres://user:password@host:5432/name');
 
 const jwtKeys = parsedBy(parseKeySet).describe('a JWK set of Ed25519 keys, as `npm run -s keys` prints one');
 
@@ -52,9 +23,6 @@ const origins = z
   .describe('*, or origins with commas between, e.g. https://chat.example.com');
 
 const text = z.string().describe('some text');
-
-/** One environment variable. Without a default it may be left out, and its value is null then. */
-type Setting = { name: string; default: string | null; wants: z.ZodType; meaning: string; isSecret?: true };
 
 /** Every setting there is, by its name in Config. A test compares docs/configuration.md with this table. */
 export const settings = {
@@ -226,6 +194,13 @@ export const settings = {
     wants: wholeNumber(0, 1_000_000_000_000),
     meaning: 'Bytes that one catch-up may bring before it is answered with Reset; 0 is no limit.',
   },
+  rateLimits: {
+    name: 'RATE_LIMITS',
+    default: 'on',
+    wants: z.enum(['on', 'off']).describe('on or off'),
+    meaning: 'Off: nothing is limited by how often it is done. For benchmarks.',
+  },
+  ...quotaSettings(),
 } satisfies Record<string, Setting>;
 
 type ValueOf<S extends Setting> = S['default'] extends null ? z.output<S['wants']> | null : z.output<S['wants']>;

@@ -88,13 +88,18 @@ export class LastOwner extends ExpectedError {
 /** No access token, or one that is not good (any more). A broken request, so a top-level error. */
 export class Unauthenticated extends Error {}
 
+/** Which limit was reached: its setting, and how many are allowed in how many seconds. */
+export type ReachedLimit = { limit: string; count: number; windowSeconds: number };
+
 /** Too much at once; `retryAfterSeconds` says when it is worth another try. A broken request, so a top-level error. */
 export class RateLimited extends Error {
   readonly retryAfterSeconds: number;
+  readonly reached: ReachedLimit | null;
 
-  constructor(message: string, retryAfterSeconds: number) {
+  constructor(message: string, retryAfterSeconds: number, reached: ReachedLimit | null = null) {
     super(message);
     this.retryAfterSeconds = retryAfterSeconds;
+    this.reached = reached;
   }
 }
 

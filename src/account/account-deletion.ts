@@ -3,7 +3,7 @@ import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
 import type { ErasedMessages } from '../postgres/generated/prisma/client.ts';
 import { InvalidCredentials, InvalidInput, Unauthenticated, type FieldError } from '../errors.ts';
 import type { Accounts } from './account.ts';
-import { findCredentials, lockCredentials, verifyGuess } from './credentials.ts';
+import { findCredentials, lockCredentials, verifyAgain } from './credentials.ts';
 import { checkGivenPassword } from './password.ts';
 import type { Asker } from '../core/asker.ts';
 
@@ -25,7 +25,7 @@ export async function deleteAccount(
   if (errors.length > 0) throw new InvalidInput(errors);
   const user = await findCredentials(accounts.db, 'u.id = $1', asker.userId);
   if (user === null) throw new Unauthenticated('The account is gone.');
-  const { isRight } = await verifyGuess(accounts, `user ${user.id}`, user.passwordHash, password);
+  const { isRight } = await verifyAgain(accounts, asker, { hash: user.passwordHash, password });
   if (!isRight) throw new InvalidCredentials('The password is not right.');
 
   const endedIds = await inTransaction(accounts.db, async (client) => {

@@ -69,6 +69,7 @@ builder.mutationFields((t) => ({
           ...input,
           displayName: input.displayName ?? null,
           userAgent: context.userAgent,
+          address: context.address,
         }),
       ),
   }),
@@ -77,7 +78,10 @@ builder.mutationFields((t) => ({
     errors: { types: [InvalidInput, InvalidCredentials] },
     args: { input: t.arg({ type: SignInInput, required: true }) },
     resolve: async (_, { input }, context) =>
-      continueAs(context, await signIn(context.accounts, { ...input, userAgent: context.userAgent })),
+      continueAs(
+        context,
+        await signIn(context.accounts, { ...input, userAgent: context.userAgent, address: context.address }),
+      ),
   }),
   refreshSession: t.field({
     type: SignedInRef,

@@ -1,9 +1,19 @@
 import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
+import { setTimeout } from 'node:timers/promises';
 import { Conflict, InvalidCredentials, InvalidInput, Unauthenticated, type FieldError } from '../errors.ts';
-import { findCredentials, lockCredentials, storePassword, verifyGuess } from './credentials.ts';
+import {
+  findCredentials,
+  lockCredentials,
+  storePassword,
+  verifyAgain,
+  verifyGuess,
+  type Credentials,
+} from './credentials.ts';
+import { knowsNetwork, rememberNetwork } from './known-network.ts';
 import { LiveSessions } from './live-session.ts';
 import { checkGivenPassword, checkNewPassword, PasswordHasher, type Argon2Cost } from './password.ts';
-import { RateLimit } from '../core/rate-limit.ts';
+import { FairQueue } from '../core/fair-queue.ts';
+import type { Counted, RateLimits } from '../core/rate-limit.ts';
 import { createSecret } from '../core/secret.ts';
 import { handOver, openSession, type OpenedSession, type Sessions, type SignedIn } from './session.ts';
 import { maxNameLength, readLine } from '../core/text.ts';
@@ -15,60 +25,49 @@ import type { Asker } from '../core/asker.ts';
 export type Accounts = Sessions & {
   keys: AccessTokenKeys;
   passwords: PasswordHasher;
-  guesses: RateLimit;
-  profileChanges: RateLimit;
-  presenceChanges: RateLimit;
+  /** What sign-in reads before it compares a password: a flood from one network takes one connection to the database. */
+  doorway: FairQueue;
 };
 
 export const maxEmailLength = 254;
 
+/** How long a try waits at an account that strangers guess at. */
+const slowMs = 3_000;
+
+/** The device that someone signs in on: what it calls itself, and its network address, which limits are counted by. */
+export type Device = { userAgent: string | null; address: string };
+
 /** What a stranger sends to get an account. */
-export type SignUp = {
+export type SignUp = Device & {
   username: string;
   email: string;
   password: string;
   displayName: string | null;
-  userAgent: string | null;
 };
 
-/** How one gets back in; `userAgent` names the device in the list of sessions. */
-export type SignIn = { email: string; password: string; userAgent: string | null };
+/** How one gets back in. */
+export type SignIn = Device & { email: string; password: string };
 
 /** Sets up what the verbs share. `argon2` is what a password hash costs: OWASP's figures unless a test wants it cheap. */
-export function createAccounts(options: { db: Db; keys: AccessTokenKeys; argon2?: Argon2Cost }): Accounts {
+export function createAccounts(options: {
+  db: Db;
+  keys: AccessTokenKeys;
+  limits: RateLimits;
+  argon2?: Argon2Cost | undefined;
+}): Accounts {
   return {
     db: options.db,
     keys: options.keys,
     tokens: new AccessTokens(options.keys),
     sessions: new LiveSessions(options.db),
     passwords: new PasswordHasher(options.argon2),
-    // Whoever guesses at one account's password gets ten wrong in a quarter of an hour, wherever they ask from.
-    guesses: new RateLimit({
-      count: 10,
-      windowMs: 15 * 60_000,
-      maxKeys: 100_000,
-      message: 'Too many wrong passwords for this account.',
-    }),
-    // Everybody who shares a chat with a person hears of each change.
-    profileChanges: new RateLimit({
-      count: 20,
-      windowMs: 60_000,
-      maxKeys: 100_000,
-      message: 'This profile is changed too often.',
-    }),
-    // So they do when a device is looked at or not.
-    presenceChanges: new RateLimit({
-      count: 60,
-      windowMs: 60_000,
-      maxKeys: 100_000,
-      message: 'This device says too often whether it is looked at.',
-    }),
-    // An honest device refreshes once in a quarter of an hour; every refresh leaves a row behind.
-    refreshes: new RateLimit({
-      count: 60,
-      windowMs: 15 * 60_000,
-      maxKeys: 100_000,
-      message: 'This session is refreshed too often.',
+    limits: options.limits,
+    doorway: new FairQueue({
+      work: 'sign-ins',
+      concurrency: 4,
+      concurrencyPerPerson: 1,
+      maxWaitingPerPerson: 100,
+      maxWaiting: 1_000,
     }),
   };
 }
@@ -88,46 +87,87 @@ export async function authenticate(accounts: Accounts, authorization: string | u
 
 /**
  * Makes an account and signs its person in. Username and address are unique without regard to case: of two who ask for
- * one at once, one gets it and the other Conflict. Throws InvalidInput with every refused field.
+ * one at once, one gets it and the other Conflict. Throws InvalidInput with every refused field, and RateLimited for a
+ * network that makes many accounts, or that has tried many names that were taken.
  */
 export async function signUp(accounts: Accounts, input: SignUp): Promise<SignedIn> {
+  const { limits, keys } = accounts;
+  const { address } = input;
   const person = readSignUp(input);
-  const passwordHash = await accounts.passwords.hash(input.password);
-  const opened = await inTransaction(accounts.db, async (client) => {
-    const { rows } = await client.query<{ id: bigint }>(
-      `with person as (
-        insert into users (username, email, display_name) values ($1, $2, $3) on conflict do nothing returning id
-      )
-      insert into credentials (user_id, password_hash) select id, $4 from person returning user_id as id`,
-      [person.username, person.email, person.displayName, passwordHash],
-    );
-    if (rows[0] === undefined) throw await nameConflict(client, person);
-    return openSession(client, { userId: rows[0].id, userAgent: input.userAgent });
-  });
-  return handOver(accounts, opened);
+  await limits.take('signUps', { address });
+  // In turn: of many at once, those behind the last that is allowed learn nothing.
+  const onTurn = () => limits.refuseExhausted('takenNames', { address });
+  const passwordHash = await accounts.passwords.hash(input.password, { person: address, isKnown: false, onTurn });
+  try {
+    const opened = await inTransaction(accounts.db, async (client) => {
+      const { rows } = await client.query<{ id: bigint }>(
+        `with person as (
+          insert into users (username, email, display_name) values ($1, $2, $3)
+          on conflict do nothing returning id
+        )
+        insert into credentials (user_id, password_hash) select id, $4 from person returning user_id as id`,
+        [person.username, person.email, person.displayName, passwordHash],
+      );
+      if (rows[0] === undefined) throw await nameConflict(client, person);
+      await rememberNetwork(client, keys, { userId: rows[0].id, address });
+      return openSession(client, { userId: rows[0].id, userAgent: input.userAgent });
+    });
+    return await handOver(accounts, opened);
+  } catch (error) {
+    if (error instanceof Conflict) await limits.take('takenNames', { address });
+    throw error;
+  }
 }
 
 /**
- * Opens a session. An unknown address and a wrong password are the same InvalidCredentials after the same time.
- * Throws RateLimited after too many wrong passwords, InvalidInput for what can be no address or password at all.
+ * Opens a session. An unknown address and a wrong password are the same InvalidCredentials after the same time. Throws
+ * InvalidInput for what can be no address or password at all, and RateLimited after too many wrong passwords from this
+ * network. Wrong passwords from elsewhere never refuse anyone: from a network that the account does not know, they only
+ * make it take longer.
  */
 export async function signIn(accounts: Accounts, input: SignIn): Promise<SignedIn> {
+  const { limits, keys } = accounts;
+  const { address } = input;
   const errors: FieldError[] = [];
   const email = readEmail(input.email, errors);
   checkGivenPassword(input.password, ['password'], errors);
   if (errors.length > 0) throw new InvalidInput(errors);
 
-  const user = await findCredentials(accounts.db, 'fold(u.email) = fold($1)', email);
-  const guesser = user === null ? `email ${email.toLowerCase()}` : `user ${user.id}`;
-  const { isRight, newHash } = await verifyGuess(accounts, guesser, user?.passwordHash ?? null, input.password);
+  const { user, account, isKnown, isSlow } = await accounts.doorway.run({ person: address }, () =>
+    look(accounts, { email, address }),
+  );
+  if (isSlow) await setTimeout(slowMs);
+  const { isRight, newHash } = await verifyGuess(accounts, {
+    hash: user?.passwordHash ?? null,
+    password: input.password,
+    counted: { ...account, address },
+    guesser: { person: isKnown ? String(user?.id) : address, isKnown },
+  });
   if (user === null || !isRight) throw new InvalidCredentials('The address or the password is not right.');
+  await limits.giveBack('failedSignIns', { address });
 
   const opened = await inTransaction(accounts.db, async (client) => {
     await lockCredentials(client, user);
     if (newHash !== null) await storePassword(client, user.id, newHash);
+    await rememberNetwork(client, keys, { userId: user.id, address });
     return openSession(client, { userId: user.id, userAgent: input.userAgent });
   });
   return handOver(accounts, opened);
+}
+
+/** Who it is about, and how the attempt is to be treated. */
+type Attempt = { user: Credentials | null; account: Counted; isKnown: boolean; isSlow: boolean };
+
+/** Counts the attempt as one that fails, until it succeeds. Throws RateLimited for a network with too many. */
+async function look(accounts: Accounts, { email, address }: { email: string; address: string }): Promise<Attempt> {
+  const { db, keys, limits } = accounts;
+  await limits.take('failedSignIns', { address });
+  const user = await findCredentials(db, 'fold(u.email) = fold($1)', email);
+  const account = user === null ? { email } : { userId: user.id };
+  const isKnown = user !== null && (await knowsNetwork(db.pool, keys, { userId: user.id, address }));
+  // Past its share, guesses from many networks get slow, and the owner still gets in.
+  const isSlow = !isKnown && !(await limits.tries('strangersGuesses', account));
+  return { user, account, isKnown, isSlow };
 }
 
 /**
@@ -147,9 +187,12 @@ export async function changePassword(
   checkNewPassword(input.newPassword, ['newPassword'], namesOf(user), errors);
   if (errors.length > 0) throw new InvalidInput(errors);
 
-  const { isRight } = await verifyGuess(accounts, `user ${user.id}`, user.passwordHash, input.currentPassword);
+  const { isRight } = await verifyAgain(accounts, asker, {
+    hash: user.passwordHash,
+    password: input.currentPassword,
+  });
   if (!isRight) throw new InvalidCredentials('The current password is not right.');
-  const newHash = await accounts.passwords.hash(input.newPassword);
+  const newHash = await accounts.passwords.hash(input.newPassword, { person: String(user.id), isKnown: true });
   const opened = await inTransaction(accounts.db, async (client) => {
     await lockCredentials(client, user);
     await storePassword(client, user.id, newHash);

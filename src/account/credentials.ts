@@ -1,7 +1,8 @@
 import type { Db, Queryable } from '../postgres/client.ts';
+import type { Asker } from '../core/asker.ts';
 import { InvalidCredentials } from '../errors.ts';
-import type { PasswordHasher } from './password.ts';
-import type { RateLimit } from '../core/rate-limit.ts';
+import type { Guesser, PasswordHasher } from './password.ts';
+import type { Counted, RateLimits } from '../core/rate-limit.ts';
 
 /** What someone who signs in is known by. `passwordHash` is null for an account without a password. */
 export type Credentials = { id: bigint; username: string; email: string; passwordHash: string | null };
@@ -17,16 +18,28 @@ export async function findCredentials(db: Db, condition: string, value: bigint |
   return rows[0] ?? null;
 }
 
+/** A password that is given for an account; `counted` is whose share of wrong ones it uses. */
+export type Guess = { hash: string | null; password: string; counted: Counted; guesser: Guesser };
+
 /** Compares, and counts the wrong ones. It counts when the hash's turn comes, so that many at once get no extra guess. */
 export async function verifyGuess(
-  { guesses, passwords }: { guesses: RateLimit; passwords: PasswordHasher },
-  guesser: string,
-  hash: string | null,
-  password: string,
+  { limits, passwords }: { limits: RateLimits; passwords: PasswordHasher },
+  { hash, password, counted, guesser }: Guess,
 ): Promise<{ isRight: boolean; newHash: string | null }> {
-  const verdict = await passwords.verify(hash, password, () => guesses.take(guesser));
-  if (verdict.isRight) guesses.forgive(guesser);
+  const onTurn = () => limits.take('guesses', counted);
+  const verdict = await passwords.verify(hash, password, { ...guesser, onTurn });
+  if (verdict.isRight) await limits.forgive('guesses', counted);
   return verdict;
+}
+
+/** The same for a password that a live session gives again. What strangers guess elsewhere counts nothing here. */
+export function verifyAgain(
+  accounts: { limits: RateLimits; passwords: PasswordHasher },
+  { userId, sessionId }: Asker,
+  { hash, password }: Pick<Guess, 'hash' | 'password'>,
+): Promise<{ isRight: boolean; newHash: string | null }> {
+  const guesser = { person: String(userId), isKnown: true };
+  return verifyGuess(accounts, { hash, password, counted: { userId, sessionId }, guesser });
 }
 
 /**

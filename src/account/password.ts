@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import argon2 from 'argon2';
-import { RateLimited, type FieldError } from '../errors.ts';
+import { FairQueue } from '../core/fair-queue.ts';
+import type { FieldError } from '../errors.ts';
 import { isCommonPassword } from './common-password.ts';
 
 export const minPasswordLength = 8;
@@ -12,10 +13,18 @@ export type Argon2Cost = { memoryKiB: number; iterations: number; parallelism: n
 /** OWASP Password Storage Cheat Sheet, argon2id: 19 MiB, 2 iterations, 1 lane. */
 export const owaspCost: Argon2Cost = { memoryKiB: 19_456, iterations: 2, parallelism: 1 };
 
-/** Hashes run on Node's four threads, where files and DNS are waiting too: half of them stay free. */
-const maxAtOnce = 2;
-/** At some 20 ms a hash, two at once, the last in line waits about three seconds. */
-const maxWaiting = 256;
+/**
+ * Hashes run on Node's four threads, where files and DNS wait too. Two run at once: one for devices that have signed in
+ * before, and one for all others, so that a flood of strangers never makes a known device wait. At 20 ms a hash, the last
+ * of one network waits two seconds.
+ */
+const line = { work: 'sign-ins', concurrency: 1, maxWaitingPerPerson: 100, maxWaiting: 1_000 };
+
+/**
+ * Who waits for a hash: `person` is an account or a network, and takes turns with the others. `isKnown`: on a device that
+ * has signed in before. `onTurn` runs just before the hash; what it throws is thrown instead.
+ */
+export type Guesser = { person: string; isKnown: boolean; onTurn?: () => Promise<void> };
 
 /**
  * Reads a password that is being chosen; what is wrong with it is added to `errors`. Lengths are in code points.
@@ -33,14 +42,14 @@ export function checkGivenPassword(password: string, path: string[], errors: Fie
 }
 
 /**
- * Hashes passwords with argon2id and compares them: two at once, the others in a bounded line, past which RateLimited is
- * thrown.
+ * Hashes passwords with argon2id and compares them, each when it is the guesser's turn. Throws RateLimited when too many
+ * wait.
  */
 export class PasswordHasher {
   readonly #options: argon2.Options & { timeCost: number; memoryCost: number; parallelism: number };
   readonly #nobodysHash: string;
-  readonly #waiting: (() => void)[] = [];
-  #running = 0;
+  readonly #known = new FairQueue(line);
+  readonly #strangers = new FairQueue(line);
 
   constructor(cost: Argon2Cost = owaspCost) {
     this.#options = {
@@ -53,22 +62,20 @@ export class PasswordHasher {
   }
 
   /** The encoded hash to store: parameters, salt and all. */
-  hash(password: string): Promise<string> {
-    return this.#inTurn(() => argon2.hash(normalize(password), this.#options));
+  hash(password: string, guesser: Guesser): Promise<string> {
+    return this.#inTurn(guesser, () => argon2.hash(normalize(password), this.#options));
   }
 
   /**
    * Whether the password is the one that was hashed. Null stands for somebody who doesn't exist: it takes as long, and
    * the answer is no. `newHash` is to be stored when the old one was made at another cost.
-   * `onTurn` is called just before the hash is computed; what it throws is thrown instead.
    */
   verify(
     encoded: string | null,
     password: string,
-    onTurn: () => void = () => {},
+    guesser: Guesser,
   ): Promise<{ isRight: boolean; newHash: string | null }> {
-    return this.#inTurn(async () => {
-      onTurn();
+    return this.#inTurn(guesser, async () => {
       const isKnown = encoded !== null && encoded.startsWith('$argon2');
       const matches = await argon2.verify(isKnown ? encoded : this.#nobodysHash, normalize(password));
       const isRight = isKnown && matches;
@@ -77,21 +84,11 @@ export class PasswordHasher {
     });
   }
 
-  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#running >= maxAtOnce) {
-      if (this.#waiting.length >= maxWaiting) throw new RateLimited('Too many are signing in: try again shortly.', 5);
-      // Whoever leaves hands over the place, so nobody slips in between.
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    } else {
-      this.#running += 1;
-    }
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#running -= 1;
-      else next();
-    }
+  #inTurn<T>({ person, isKnown, onTurn }: Guesser, work: () => Promise<T>): Promise<T> {
+    return (isKnown ? this.#known : this.#strangers).run({ person }, async () => {
+      await onTurn?.();
+      return work();
+    });
   }
 }
 

@@ -2,14 +2,14 @@ import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
 import type { Session } from '../postgres/generated/prisma/client.ts';
 import { InvalidCredentials, NotFound } from '../errors.ts';
 import { sessionLifetime, type LiveSessions } from './live-session.ts';
-import type { RateLimit } from '../core/rate-limit.ts';
+import type { RateLimits } from '../core/rate-limit.ts';
 import { createSecret, hashSecret } from '../core/secret.ts';
 import { judgeRefreshToken, rotateRefreshToken } from './refresh-token.ts';
 import type { AccessTokens } from './token.ts';
 import type { Asker } from '../core/asker.ts';
 
 /** What the verbs of sessions need. */
-export type Sessions = { db: Db; tokens: AccessTokens; sessions: LiveSessions; refreshes: RateLimit };
+export type Sessions = { db: Db; tokens: AccessTokens; sessions: LiveSessions; limits: RateLimits };
 
 /** What a device gets that has signed in: both tokens, and whom they stand for. */
 export type SignedIn = { accessToken: string; accessTokenExpiresAt: Date; refreshToken: string; asker: Asker };
@@ -77,7 +77,7 @@ export async function refreshSession(sessions: Sessions, refreshToken: string): 
       await client.query('delete from sessions where id = $1', [verdict.sessionId]);
     }
     if (verdict.kind !== 'good') return verdict;
-    sessions.refreshes.take(String(verdict.sessionId));
+    await sessions.limits.take('refreshes', { sessionId: verdict.sessionId });
     return { ...verdict, next: await rotateRefreshToken(client, verdict.sessionId, tokenHash) };
   });
   if ('next' in outcome) return handOver(sessions, { ...outcome, refreshToken: outcome.next, endedIds: [] });

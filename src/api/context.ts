@@ -6,7 +6,9 @@ import type { FileLinks } from '../file/file-link.ts';
 import type { PartialUploads } from '../file/partial-upload.ts';
 import type { PartialUploadLeases } from '../file/partial-upload-lease.ts';
 import { authenticateStream } from '../account/stream-token.ts';
+import type { IncomingMessage } from 'node:http';
 import type { Asker } from '../core/asker.ts';
+import type { RateLimits } from '../core/rate-limit.ts';
 import { Unauthenticated } from '../errors.ts';
 import { type TypingGate } from '../live/typing-pace.ts';
 import { Loaders } from '../postgres/loader.ts';
@@ -15,6 +17,9 @@ import { Loaders } from '../postgres/loader.ts';
 export type Services = {
   db: Db;
   accounts: Accounts;
+  limits: RateLimits;
+  /** The network that a request comes from, as limits count it; null: of no request. */
+  addressOf: (request: IncomingMessage | null) => string;
   /** The log's newest cursor. */
   readCursor: () => Promise<string>;
   /** The way of hot writes into the database. */
@@ -41,6 +46,8 @@ export type Context = Services & {
   asker: () => Asker | null;
   loaders: Loaders;
   userAgent: string | null;
+  /** The network that the request comes from. */
+  address: string;
   /** The cursor that a reconnecting EventSource saw last: it stands for `after`. */
   lastEventId: string | null;
   /** Where a subscription without `after` begins, when it was asked for some time ago. */
@@ -51,13 +58,18 @@ export type Context = Services & {
 
 export function createContext(
   services: Services,
-  request: { asker: () => Asker | null } & Partial<Pick<Context, 'userAgent' | 'lastEventId' | 'askedAt' | 'loaders'>>,
+  request: { asker: () => Asker | null } & Partial<
+    Pick<Context, 'userAgent' | 'lastEventId' | 'askedAt' | 'loaders'>
+  > & {
+      from?: IncomingMessage | null;
+    },
 ): Context {
   return {
     ...services,
     asker: request.asker,
     loaders: request.loaders ?? new Loaders(services.db),
-    userAgent: request.userAgent ?? null,
+    userAgent: request.userAgent ?? request.from?.headers['user-agent'] ?? null,
+    address: services.addressOf(request.from ?? null),
     lastEventId: request.lastEventId ?? null,
     askedAt: request.askedAt ?? null,
     eventCursor: null,

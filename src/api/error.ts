@@ -23,9 +23,8 @@ export function toClientError(error: unknown): GraphQLError | null {
   if (error instanceof Unauthenticated)
     return new GraphQLError(error.message, { extensions: { code: 'UNAUTHENTICATED' } });
   if (error instanceof RateLimited) {
-    return new GraphQLError(error.message, {
-      extensions: { code: 'RATE_LIMITED', retryAfterSeconds: error.retryAfterSeconds },
-    });
+    const { message, retryAfterSeconds, reached } = error;
+    return new GraphQLError(message, { extensions: { code: 'RATE_LIMITED', retryAfterSeconds, ...reached } });
   }
   if (error instanceof TooLarge) return new GraphQLError(error.message, { extensions: { code: 'BAD_REQUEST' } });
   // The store has logged it; the client learns that it may try again.

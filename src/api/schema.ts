@@ -1,6 +1,7 @@
 import { isInterfaceType, printSchema, type GraphQLSchema } from 'graphql';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
+import { limitMutation, limitQueries } from './limit.ts';
 import { introspectionOf } from './introspection.ts';
 import { findUnsizedFields } from './measure.ts';
 import { findNodeLoader } from './node.ts';
@@ -20,6 +21,7 @@ export function buildSchema(): GraphQLSchema {
   if (unsized.length > 0)
     throw new Error(`Declare how large these are, as api/field-size.ts says: ${unsized.join(', ')}`);
   forgetAfterMutations(schema);
+  limitQueries(schema.getQueryType());
   // Reads the schema now, so that no request has to wait for it.
   introspectionOf(schema);
   return schema;
@@ -30,11 +32,11 @@ export function printApi(schema: GraphQLSchema): string {
   return `${printSchema(schema)}\n`;
 }
 
-/** What was read before a mutation may be stale after it: what is selected from its result is read anew. */
+/** Counts each mutation. What was read before a mutation may be stale after it: what is selected from its result is read anew. */
 function forgetAfterMutations(schema: GraphQLSchema): void {
-  for (const field of Object.values(schema.getMutationType()?.getFields() ?? {})) {
-    const { resolve } = field;
-    if (resolve === undefined) continue;
+  for (const [name, field] of Object.entries(schema.getMutationType()?.getFields() ?? {})) {
+    if (field.resolve === undefined) continue;
+    const resolve = limitMutation(name, field.resolve);
     field.resolve = async (source, args, context: Context, info) => {
       try {
         return await resolve(source, args, context, info);

@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { getOperationAST, type GraphQLError, type GraphQLSchema, type Source } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { Asker } from '../core/asker.ts';
@@ -5,10 +6,16 @@ import { createContext, type Context, type Services } from './context.ts';
 import type { DocumentCache } from './document.ts';
 import { badRequest } from './error.ts';
 import { executeUnmasked } from './execute.ts';
+import { tellLimits } from './limit.ts';
 import { requestLimits, settleCodes } from './request.ts';
 
 /** Who sends a request, as http/ has found out already. `isKnown`: someone who is signed in. */
-export type YogaSender = { asker: () => Asker | null; isKnown: boolean; userAgent: string | null };
+export type YogaSender = {
+  asker: () => Asker | null;
+  isKnown: boolean;
+  from: IncomingMessage;
+  response: ServerResponse;
+};
 
 export type YogaOptions = {
   schema: GraphQLSchema;
@@ -28,8 +35,8 @@ export function createGraphqlServer(options: YogaOptions): Yoga {
   const { schema, documents, services, mask } = options;
   return createYoga<YogaSender>({
     schema,
-    context: ({ asker, userAgent }) => createContext(services, { asker, userAgent }),
-    plugins: [refuseBrokenQueryStrings, readByCache(documents), executeByOurs(schema), settleCodes],
+    context: ({ asker, from }) => createContext(services, { asker, from }),
+    plugins: [refuseBrokenQueryStrings, readByCache(documents), executeByOurs(schema), settleCodes, tellLimits],
     maskedErrors: { maskError: mask },
     maxRequestBodySize: requestLimits.maxBodyBytes,
     // `documents` is the one cache.

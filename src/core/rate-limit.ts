@@ -1,33 +1,146 @@
+import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import {
+  RateLimiterMemory,
+  RateLimiterPostgres,
+  RateLimiterRes,
+  type RateLimiterAbstract,
+} from 'rate-limiter-flexible';
 import { RateLimited } from '../errors.ts';
+import { limitRules, type LimitName, type Quota, type Quotas } from './limit.ts';
+import type { Report } from './report.ts';
+
+/** A key that keeps trying is reported once per window; so many keys are remembered for that. */
+const maxReported = 10_000;
 
 /**
- * Counts what one key (a person, a session) does, in this process's memory: `count` times in `windowMs` from the first.
- * Bounded by `maxKeys`; the key seen longest ago is forgotten first.
+ * Whose share is used. It is hashed before it is stored. `email` stands for an account that there may not be; it is never
+ * logged.
  */
-export class RateLimit {
-  readonly #options: { count: number; windowMs: number; maxKeys: number; message: string };
-  readonly #windows: LRUCache<string, { taken: number; endsAt: number }>;
+export type Counted = { userId?: bigint; sessionId?: bigint; address?: string; email?: string };
 
-  constructor(options: { count: number; windowMs: number; maxKeys: number; message: string }) {
-    this.#options = options;
-    this.#windows = new LRUCache({ max: options.maxKeys });
+/** Runs a statement of the shared limits: a pool of PostgreSQL connections. */
+export type LimitStore = { query: (statement: { text: string; values?: unknown[]; name?: string }) => Promise<Result> };
+type Result = { rows: Record<string, unknown>[]; rowCount: number | null };
+
+/** Deletes up to so many shares that are full again, and says how many. */
+export async function pruneLimits(store: LimitStore, limit: number): Promise<number> {
+  const { rowCount } = await store.query({
+    text: `delete from rate_limits where key in (select key from rate_limits where expire < $1 limit $2)`,
+    values: [Date.now(), limit],
+  });
+  return rowCount ?? 0;
+}
+
+/** Counts how often things are done and refuses what is too much. One for each server. */
+export class RateLimits {
+  readonly #quotas: Quotas;
+  readonly #report: Report;
+  readonly #limiters = new Map<LimitName, RateLimiterAbstract>();
+  readonly #reported = new LRUCache<string, true>({ max: maxReported });
+
+  /** `quotas` null: nothing is refused. */
+  constructor({ quotas, store, report }: { quotas: Quotas; store: LimitStore; report: Report }) {
+    this.#quotas = quotas;
+    this.#report = report;
+    for (const name of quotas === null ? [] : (Object.keys(limitRules) as LimitName[])) {
+      this.#limiters.set(name, createLimiter(name, quotas?.[name], store));
+    }
   }
 
-  /** Counts one more. Throws RateLimited, which says when the window ends, once the key has used up its share. */
-  take(key: string): void {
-    const { count, windowMs, message } = this.#options;
-    // Unlike the wall clock, it never jumps.
-    const now = performance.now();
-    const known = this.#windows.get(key);
-    const window = known !== undefined && now < known.endsAt ? known : { taken: 0, endsAt: now + windowMs };
-    if (window.taken >= count) throw new RateLimited(message, Math.ceil((window.endsAt - now) / 1000));
-    window.taken += 1;
-    this.#windows.set(key, window);
+  /**
+   * Uses so much of a share. Throws RateLimited, which says when the share is full again, once it is used up. An operator
+   * learns of the first refusal in each window.
+   */
+  async take(name: LimitName, counted: Counted, count = 1): Promise<void> {
+    const [limiter, quota] = [this.#limiters.get(name), this.#quotas?.[name]];
+    if (limiter === undefined || quota === undefined) return;
+    const key = keyOf(counted);
+    try {
+      await limiter.consume(key, count);
+    } catch (error) {
+      if (!(error instanceof RateLimiterRes)) throw error;
+      throw this.#refuse(name, { counted, quota, key, waitMs: error.msBeforeNext });
+    }
   }
 
-  /** The key starts afresh. */
-  forgive(key: string): void {
-    this.#windows.delete(key);
+  /** Uses one of a share, and says whether there was one left. */
+  async tries(name: LimitName, counted: Counted): Promise<boolean> {
+    try {
+      await this.take(name, counted);
+      return true;
+    } catch (error) {
+      if (error instanceof RateLimited) return false;
+      throw error;
+    }
   }
+
+  /** Throws RateLimited when the share is used up already. Uses nothing. */
+  async refuseExhausted(name: LimitName, counted: Counted): Promise<void> {
+    const [limiter, quota] = [this.#limiters.get(name), this.#quotas?.[name]];
+    if (limiter === undefined || quota === undefined) return;
+    const key = keyOf(counted);
+    const state = await limiter.get(key);
+    if (state === null || state.consumedPoints < quota.count) return;
+    throw this.#refuse(name, { counted, quota, key, waitMs: state.msBeforeNext });
+  }
+
+  /** Gives back what was taken for something that should not have counted. */
+  async giveBack(name: LimitName, counted: Counted): Promise<void> {
+    await this.#limiters.get(name)?.reward(keyOf(counted), 1);
+  }
+
+  /** The share is full again. */
+  async forgive(name: LimitName, counted: Counted): Promise<void> {
+    await this.#limiters.get(name)?.delete(keyOf(counted));
+  }
+
+  #refuse(
+    name: LimitName,
+    { counted, quota, key, waitMs }: { counted: Counted; quota: Quota; key: string; waitMs: number },
+  ): RateLimited {
+    const retryAfterSeconds = Math.max(1, Math.ceil(waitMs / 1000));
+    const reported = `${name} ${key}`;
+    if (!this.#reported.has(reported)) {
+      this.#reported.set(reported, true, { ttl: quota.windowSeconds * 1000 });
+      const { email: _, ...who } = counted;
+      const told = Object.fromEntries(Object.entries(who).map(([part, value]) => [part, String(value)]));
+      this.#report('warn', 'a rate limit was reached', { limit: limitRules[name].setting, ...told });
+    }
+    return new RateLimited(limitRules[name].message, retryAfterSeconds, { limit: limitRules[name].setting, ...quota });
+  }
+}
+
+function createLimiter(name: LimitName, quota: Quota | undefined, store: LimitStore): RateLimiterAbstract {
+  if (quota === undefined) throw new Error(`there is no quota for ${name}`);
+  const options = { keyPrefix: name, points: quota.count, duration: quota.windowSeconds };
+  if (!limitRules[name].isShared) return new RateLimiterMemory(options);
+  return new RateLimiterPostgres({
+    ...options,
+    storeClient: { query: (statement: Parameters<LimitStore['query']>[0]) => queryWithNumbers(store, statement) },
+    storeType: 'client',
+    tableName: 'rate_limits',
+    tableCreated: true,
+    clearExpiredByTimeout: false,
+    // A flood that is refused costs the database nothing.
+    inMemoryBlockOnConsumed: quota.count + 1,
+  });
+}
+
+/** The library subtracts times from int8 columns, which our connections read as bigint. */
+async function queryWithNumbers(store: LimitStore, statement: Parameters<LimitStore['query']>[0]): Promise<Result> {
+  const result = await store.query(statement);
+  const rows = result.rows.map((row) =>
+    Object.fromEntries(
+      Object.entries(row).map(([name, value]) => [name, typeof value === 'bigint' ? Number(value) : value]),
+    ),
+  );
+  return { ...result, rows };
+}
+
+/** Short, and never in clear: PostgreSQL's copy holds no addresses of people or machines. */
+function keyOf({ userId, sessionId, address, email }: Counted): string {
+  if (address === undefined && email === undefined) return `${userId ?? ''}.${sessionId ?? ''}`;
+  const text = [userId, sessionId, address, email?.toLowerCase()].map((part) => String(part ?? '')).join('\n');
+  return createHash('sha256').update(text).digest('base64url');
 }

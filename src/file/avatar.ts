@@ -2,7 +2,6 @@ import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
 import type { Chat, User } from '../postgres/generated/prisma/client.ts';
 import { columns } from '../postgres/columns.ts';
 import { InvalidInput, Unauthenticated } from '../errors.ts';
-import type { Accounts } from '../account/account.ts';
 import { inChat, requireMay } from '../chat/locked-chat.ts';
 import type { Asker } from '../core/asker.ts';
 
@@ -11,12 +10,7 @@ import type { Asker } from '../core/asker.ts';
  * else has them. Whoever shares a chat with them hears UserUpdated, if anything did change. InvalidInput for what is no
  * picture that the viewer has uploaded and that is still free, RateLimited for changes all the time.
  */
-export async function setOwnAvatar(
-  { db, profileChanges }: Pick<Accounts, 'db' | 'profileChanges'>,
-  asker: Asker,
-  fileId: bigint | null,
-): Promise<User> {
-  profileChanges.take(String(asker.userId));
+export async function setOwnAvatar({ db }: { db: Db }, asker: Asker, fileId: bigint | null): Promise<User> {
   return inTransaction(db, async (client) => {
     const { rows } = await client.query<User>(
       `select ${columns.user('u')} from users u where u.id = $1 and u.deleted_at is null for no key update`,

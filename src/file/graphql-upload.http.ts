@@ -16,6 +16,8 @@ import { refusalFor } from '../http/upload-refusal.ts';
 
 const maxFilesPerRequest = 10;
 
+const codes: Record<number, string> = { 401: 'UNAUTHENTICATED', 429: 'RATE_LIMITED' };
+
 /**
  * The GraphQL multipart request specification: the operation, then a map of files to its variables, then the files, which
  * go past memory into the file store. It is executed once all are in.
@@ -27,17 +29,16 @@ export function serveGraphqlUpload(options: GraphqlOptions): Handler {
     const uploads: Upload[] = [];
     try {
       const asker = await identifyAsker(services.accounts, request.headers.authorization);
-      const userAgent = request.headers['user-agent'] ?? null;
-      const context = createContext(services, { asker, userAgent });
+      const context = createContext(services, { asker, from: request });
       requireAsker(context);
       const result = await execute(options, context, { request, uploads });
       sendResult(response, result, chooseJson(request.headers.accept) ?? 'application/json');
     } catch (error) {
       const refusal = refusalFor(error, request);
       if (refusal === null) throw error;
-      const code = refusal.status === 401 ? 'UNAUTHENTICATED' : 'BAD_REQUEST';
+      const code = codes[refusal.status] ?? 'BAD_REQUEST';
       const body = { errors: [{ message: refusal.message, extensions: { code } }] };
-      await refuse(request, response, { status: refusal.status, body });
+      await refuse(request, response, { ...refusal, body });
     } finally {
       // Does nothing to those that a mutation has kept.
       await Promise.all(uploads.map(({ staged }) => staged.discard()));
@@ -57,7 +58,7 @@ async function execute(
   const preparation = prepareParams(options.documents, params, sender);
   const execution = { preparation, variables };
   // Before any file is taken.
-  if ('errors' in preparation) return executePrepared(options, execution, context);
+  if ('errors' in preparation) return executePrepared(options, execution, { asker: context.asker, from: request });
   if (preparation.operation.operation === OperationTypeNode.SUBSCRIPTION) {
     throw new BadMultipart('"operations" must hold a query or a mutation.');
   }
@@ -71,7 +72,7 @@ async function execute(
     map.delete(name);
   }
   if (map.size > 0) throw new BadMultipart('A file of the map is missing.');
-  return executePrepared(options, execution, context);
+  return executePrepared(options, execution, { asker: context.asker, from: request });
 }
 
 async function nextField(parts: AsyncGenerator<Part>, name: string): Promise<string> {

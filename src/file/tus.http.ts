@@ -50,7 +50,7 @@ export function serveTus(services: Services): Handler {
       if (refusal === null) throw error;
       if (refusal.status === 401) response.setHeader('www-authenticate', 'Bearer');
       if (refusal.status === 412) response.setHeader('tus-version', tusVersion);
-      await refuse(request, response, { status: refusal.status, body: { error: refusal.message } });
+      await refuse(request, response, { ...refusal, body: { error: refusal.message } });
     }
   };
 }
@@ -98,7 +98,7 @@ async function sendFile(services: Services, { asker, request, response }: Exchan
 
 /** A server for one request, which so knows whose it is. */
 function createServer(services: Services, { asker, request, response }: Exchange): Server {
-  const { partials, partialLeases, files } = services;
+  const { partials, partialLeases, files, limits } = services;
   const origin = response.getHeader('access-control-allow-origin');
   return new JsonServer({
     path: tusPath,
@@ -120,6 +120,7 @@ function createServer(services: Services, { asker, request, response }: Exchange
     onUploadCreate: async (_, { id, size, metadata }) => {
       const name = metadata?.['filename'] ?? metadata?.['name'] ?? 'file';
       const said = request.headers['upload-metadata'];
+      await limits.take('uploads', { userId: asker.userId });
       await partials.begin(asker, { id, name, metadata: typeof said === 'string' ? said : null, size: size ?? null });
       return {};
     },

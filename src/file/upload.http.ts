@@ -30,7 +30,7 @@ export function serveUpload(services: Services): Handler {
       const refusal = refusalFor(error, request);
       if (refusal === null) throw error;
       if (refusal.status === 401) response.setHeader('www-authenticate', 'Bearer');
-      await refuse(request, response, { status: refusal.status, body: { error: refusal.message } });
+      await refuse(request, response, { ...refusal, body: { error: refusal.message } });
     }
   };
 }

@@ -1,4 +1,5 @@
 import type { Asker } from '../core/asker.ts';
+import type { RateLimits } from '../core/rate-limit.ts';
 import { encodeId } from '../core/id.ts';
 import { keepFiles, stageFile, type FileKeeping, type SharedFile } from './file.ts';
 import { fileUrl, type FileLinks } from './file-link.ts';
@@ -6,14 +7,15 @@ import type { PartialUploads } from './partial-upload.ts';
 import { Upload } from './upload-value.ts';
 
 /** What takes uploads in, by whichever route they come. */
-export type Uploading = { files: FileKeeping; partials: PartialUploads; fileLinks: FileLinks };
+export type Uploading = { files: FileKeeping; partials: PartialUploads; fileLinks: FileLinks; limits: RateLimits };
 
-/** Takes the bytes of a file in; see `stageFile`. What becomes of them is for `keepUpload` or a mutation to say. */
+/** Takes the bytes of a file in; see `stageFile`. Throws RateLimited for too many. What becomes of them is for `keepUpload` or a mutation to say. */
 export async function stageUpload(
-  { files }: Uploading,
+  { files, limits }: Uploading,
   asker: Asker,
   { name, body }: { name: string; body: AsyncIterable<Uint8Array> },
 ): Promise<Upload> {
+  await limits.take('uploads', { userId: asker.userId });
   return new Upload(name, await stageFile(files, asker, body));
 }
 

@@ -5,7 +5,8 @@ import { isIPv6 } from 'node:net';
  * Where a request comes from. Behind `trustedProxies` proxies it is that entry of X-Forwarded-For, from its end: the one
  * that the outermost of them wrote. An IPv6 address counts as its /64, which is what one customer has.
  */
-export function addressOf(request: IncomingMessage, trustedProxies: number): string {
+export function addressOf(request: IncomingMessage | null, trustedProxies: number): string {
+  if (request === null) return 'unknown';
   const forwarded = trustedProxies > 0 ? request.headers['x-forwarded-for'] : undefined;
   const listed = (Array.isArray(forwarded) ? forwarded.join(',') : forwarded)?.split(',').at(-trustedProxies)?.trim();
   return networkOf(withoutPort((listed || request.socket.remoteAddress) ?? 'unknown'));

@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
   OperationTypeNode,
   type ExecutionResult,
@@ -9,6 +9,7 @@ import {
 import { createContext, type Services } from '../api/context.ts';
 import type { DocumentCache, Preparation } from '../api/document.ts';
 import { badRequest } from '../api/error.ts';
+import { describeLimits } from '../api/limit.ts';
 import { executeOperation } from '../api/execute.ts';
 import { isRecord } from '../core/json.ts';
 import type { Asker } from '../core/asker.ts';
@@ -23,7 +24,7 @@ export type GraphqlOptions = {
 };
 
 /** Who sends it. `asker` throws Unauthenticated for a token that is not good. */
-export type OperationSender = { asker: () => Asker | null; userAgent: string | null };
+export type OperationSender = { asker: () => Asker | null; from: IncomingMessage };
 
 /** The result of one query or mutation, or what is wrong with it. A subscription is refused. */
 export async function executePrepared(
@@ -35,7 +36,7 @@ export async function executePrepared(
   if (preparation.operation.operation === OperationTypeNode.SUBSCRIPTION) {
     return { errors: [badRequest('Ask for a subscription with accept: text/event-stream.', 406)] };
   }
-  const context = createContext(services, sender);
+  const context = createContext(services, { asker: sender.asker, from: sender.from });
   return executeOperation({ schema, operation: preparation, variables, context, mask });
 }
 
@@ -55,6 +56,7 @@ export function sendResult(response: ServerResponse, result: ExecutionResult, me
       'content-type': `${mediaType}; charset=utf-8`,
       'content-length': Buffer.byteLength(text),
       'cache-control': 'no-store',
+      ...describeLimits(result.errors),
     })
     .end(text);
 }

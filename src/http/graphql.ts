@@ -79,7 +79,7 @@ async function answerByYoga(
   const answer = await options.yoga.fetch(
     url.href,
     { method: request.method ?? 'GET', headers: { accept: mediaType } },
-    sender,
+    { ...sender, response },
   );
   response.setHeader('cache-control', 'no-store');
   response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(await answer.text());
@@ -92,7 +92,7 @@ function demandJsonAccepted({ headers }: IncomingMessage): string {
   throw new HttpError(406, 'Answers are sent as application/json or application/graphql-response+json.');
 }
 
-async function identifySender({ services }: GraphqlOptions, { headers }: IncomingMessage) {
-  const asker = await identifyAsker(services.accounts, headers.authorization);
-  return { asker, isKnown: isKnown(asker), userAgent: headers['user-agent'] ?? null };
+async function identifySender({ services }: GraphqlOptions, request: IncomingMessage) {
+  const asker = await identifyAsker(services.accounts, request.headers.authorization);
+  return { asker, isKnown: isKnown(asker), from: request };
 }

@@ -12,11 +12,12 @@ const lingerMs = 2_000;
 export async function refuse(
   request: IncomingMessage,
   response: ServerResponse,
-  { status, body }: { status: number; body: unknown },
+  { status, body, headers = {} }: { status: number; body: unknown; headers?: Record<string, string> | undefined },
 ): Promise<void> {
   if (response.destroyed) return;
   const text = JSON.stringify(body);
   response.writeHead(status, {
+    ...headers,
     'content-type': 'application/json; charset=utf-8',
     'content-length': Buffer.byteLength(text),
     ...(!request.complete && { connection: 'close' }),

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { limitHeaders } from '../api/limit.ts';
 import {
   ExpectedError,
   NotFound,
@@ -10,13 +11,18 @@ import {
 } from '../errors.ts';
 import { BadMultipart } from './multipart.ts';
 
+export type UploadRefusal = { status: number; message: string; headers?: Record<string, string> };
+
 /** Why an upload is refused: what its client is told. Null for a fault of ours, and for a client that has broken off. */
-export function refusalFor(error: unknown, request: IncomingMessage): { status: number; message: string } | null {
+export function refusalFor(error: unknown, request: IncomingMessage): UploadRefusal | null {
   if (error === request.errored) return null;
   if (!(error instanceof Error)) return null;
   if (error instanceof Unauthenticated) return { status: 401, message: error.message };
   if (error instanceof TooLarge) return { status: 413, message: error.message };
-  if (error instanceof RateLimited) return { status: 429, message: error.message };
+  if (error instanceof RateLimited) {
+    const { message, retryAfterSeconds, reached } = error;
+    return { status: 429, message, headers: limitHeaders({ retryAfterSeconds, ...reached }) };
+  }
   if (error instanceof StoreFull) return { status: 507, message: error.message };
   if (error instanceof StoreUnavailable) return { status: 503, message: error.message };
   if (error instanceof NotFound) return { status: 404, message: error.message };

@@ -3,7 +3,6 @@ import type { PresenceStatus } from '../postgres/generated/prisma/client.ts';
 import { defineLoader } from '../postgres/loader.ts';
 import { pairOne } from '../postgres/pairing.ts';
 import { InvalidInput } from '../errors.ts';
-import type { Accounts } from '../account/account.ts';
 import { askerKey, type Asker } from '../core/asker.ts';
 
 /** Whether somebody is here; `lastSeenAt` is when an OFFLINE person went, null for one who never came. */
@@ -48,18 +47,13 @@ async function readPresences(db: Db, pairs: readonly PresenceKey[]): Promise<(Pr
  * AWAY when all of their devices are. Throws InvalidInput for OFFLINE, which is for whoever has no stream, and RateLimited
  * when it is said all the time.
  */
-export async function setPresence(
-  { db, presenceChanges }: Pick<Accounts, 'db' | 'presenceChanges'>,
-  asker: Asker,
-  status: PresenceStatus,
-): Promise<Presence> {
+export async function setPresence({ db }: { db: Db }, asker: Asker, status: PresenceStatus): Promise<Presence> {
   const { userId, sessionId } = asker;
   if (status === 'OFFLINE') {
     throw new InvalidInput([
       { path: ['status'], code: 'NOT_ALLOWED', message: 'is what one is without a stream: close it' },
     ]);
   }
-  presenceChanges.take(String(sessionId));
   await inTransaction(db, async (client) => {
     await client.query(
       status === 'AWAY'

@@ -3,7 +3,6 @@ import type { User } from '../postgres/generated/prisma/client.ts';
 import { columns } from '../postgres/columns.ts';
 import { defineLoader, loadTogether } from '../postgres/loader.ts';
 import { InvalidInput, NotFound, Unauthenticated, type FieldError } from '../errors.ts';
-import type { Accounts } from '../account/account.ts';
 import { forwardPage, type NameKey, type NamePageRequest } from '../postgres/name-page.ts';
 import { toPage, type Page } from '../postgres/page.ts';
 import { maxNameLength, readLine } from '../core/text.ts';
@@ -65,7 +64,7 @@ export function erasedUser(id: bigint): User {
  * changes all the time.
  */
 export async function updateProfile(
-  { db, profileChanges }: Pick<Accounts, 'db' | 'profileChanges'>,
+  { db }: { db: Db },
   asker: Asker,
   change: { displayName: string | null | undefined },
 ): Promise<User> {
@@ -73,7 +72,6 @@ export async function updateProfile(
   const displayName =
     change.displayName == null ? null : readLine(change.displayName, ['displayName'], maxNameLength, errors);
   if (errors.length > 0) throw new InvalidInput(errors);
-  profileChanges.take(String(asker.userId));
   const [user] = await db.prisma.user.updateManyAndReturn({
     where: { id: asker.userId, ...visiblePeople },
     // A profile that is left as it is is still returned.

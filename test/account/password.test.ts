@@ -4,6 +4,8 @@ import type { FieldError } from '../../src/errors.ts';
 import { checkNewPassword, owaspCost, PasswordHasher } from '../../src/account/password.ts';
 
 const cheap = { memoryKiB: 1_024, iterations: 1, parallelism: 1 };
+const stranger = { person: '192.0.2.1', isKnown: false };
+const owner = { person: 'ada', isKnown: true };
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -45,68 +47,71 @@ test('a password that is not well-formed Unicode is refused, for two of them wou
 
 test('hashes are argon2id at what OWASP asks for, salted', async () => {
   const hasher = new PasswordHasher();
-  const hash = await hasher.hash('analytical engine');
+  const hash = await hasher.hash('analytical engine', stranger);
   expect(hash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
-  expect(await hasher.hash('analytical engine')).not.toBe(hash);
+  expect(await hasher.hash('analytical engine', stranger)).not.toBe(hash);
   expect(owaspCost).toEqual({ memoryKiB: 19_456, iterations: 2, parallelism: 1 });
 });
 
 test('a password is right however its accents were typed, and wrong in another case', async () => {
   const hasher = new PasswordHasher(cheap);
-  const hash = await hasher.hash('café at night'.normalize('NFC'));
-  expect((await hasher.verify(hash, 'café at night'.normalize('NFD'))).isRight).toBe(true);
-  expect((await hasher.verify(hash, 'Café at night')).isRight).toBe(false);
+  const hash = await hasher.hash('café at night'.normalize('NFC'), stranger);
+  expect((await hasher.verify(hash, 'café at night'.normalize('NFD'), stranger)).isRight).toBe(true);
+  expect((await hasher.verify(hash, 'Café at night', stranger)).isRight).toBe(false);
 });
 
 test('a hash made at another cost is made anew when the password is right', async () => {
-  const hash = await new PasswordHasher(cheap).hash('analytical engine');
+  const hash = await new PasswordHasher(cheap).hash('analytical engine', stranger);
   const hasher = new PasswordHasher({ ...cheap, iterations: 3 });
-  expect(await hasher.verify(hash, 'difference engine')).toEqual({ isRight: false, newHash: null });
-  const { isRight, newHash } = await hasher.verify(hash, 'analytical engine');
+  expect(await hasher.verify(hash, 'difference engine', stranger)).toEqual({ isRight: false, newHash: null });
+  const { isRight, newHash } = await hasher.verify(hash, 'analytical engine', stranger);
   expect(isRight).toBe(true);
   expect(newHash).toContain('m=1024,t=3,p=1');
-  expect(await hasher.verify(newHash, 'analytical engine')).toEqual({ isRight: true, newHash: null });
+  expect(await hasher.verify(newHash, 'analytical engine', stranger)).toEqual({ isRight: true, newHash: null });
 });
 
 test('for nobody, and for somebody whose hash is none, a comparison at the full cost is made and fails', async () => {
   const hasher = new PasswordHasher(cheap);
   const compare = vi.spyOn(argon2, 'verify');
   for (const nobody of [null, '', 'disabled']) {
-    expect(await hasher.verify(nobody, 'analytical engine')).toEqual({ isRight: false, newHash: null });
+    expect(await hasher.verify(nobody, 'analytical engine', stranger)).toEqual({ isRight: false, newHash: null });
   }
   expect(compare.mock.calls.map(([hash]) => hash)).toEqual(
     Array.from({ length: 3 }, () => expect.stringMatching(/^\$argon2id\$v=19\$m=1024,t=1,p=1\$[^$]{22}\$[^$]{43}$/)),
   );
 });
 
-test('two are hashed at once, and the others wait for their turn', async () => {
+test('a known device and one stranger are hashed at once, and the others take turns by network', async () => {
   const { held, started } = holdHashes();
   const hasher = new PasswordHasher(cheap);
-  const hashes = Array.from({ length: 10 }, () => hasher.hash('analytical engine'));
+  const flood = Array.from({ length: 50 }, () => hasher.hash('a guess', stranger));
+  await vi.waitFor(() => expect(held).toHaveLength(1));
+  const ownersHash = hasher.hash('analytical engine', owner);
   await vi.waitFor(() => expect(held).toHaveLength(2));
-  for (let done = 1; done <= 8; done += 1) {
-    held.shift()?.();
-    await vi.waitFor(() => expect(started()).toBe(done + 2));
-    expect(held).toHaveLength(2);
-  }
-  held.forEach((letGo) => letGo());
-  expect(await Promise.all(hashes)).toHaveLength(10);
+  held.pop()?.();
+  await ownersHash;
+  const other = hasher.hash('difference engine', { person: '198.51.100.7', isKnown: false });
+  const timer = setInterval(() => held.shift()?.(), 0);
+  await other;
+  expect(started()).toBeLessThanOrEqual(6);
+  expect(await Promise.all(flood)).toHaveLength(50);
+  clearInterval(timer);
 });
 
-test('the line is bounded: who comes when it is full is told to come back', async () => {
+test('so many wait of one network, and the next is refused until there is room', async () => {
   const { held } = holdHashes();
   const hasher = new PasswordHasher(cheap);
-  const hashes = Array.from({ length: 258 }, () => hasher.hash('analytical engine'));
-  await expect(hasher.hash('one too many')).rejects.toMatchObject({ name: 'Error', retryAfterSeconds: 5 });
+  const hashes = Array.from({ length: 101 }, () => hasher.hash('a guess', stranger));
+  await expect(hasher.hash('one too many', stranger)).rejects.toMatchObject({ name: 'Error', retryAfterSeconds: 1 });
   const timer = setInterval(() => held.splice(0).forEach((letGo) => letGo()), 0);
-  expect(await Promise.all(hashes)).toHaveLength(258);
+  expect(await Promise.all(hashes)).toHaveLength(101);
   clearInterval(timer);
 });
 
 test('a hash that fails makes room for the next', async () => {
   vi.spyOn(argon2, 'hash').mockRejectedValueOnce(new Error('no memory')).mockRejectedValueOnce(new Error('no memory'));
   const hasher = new PasswordHasher(cheap);
-  await expect(hasher.hash('first')).rejects.toThrow('no memory');
-  await expect(hasher.hash('second')).rejects.toThrow('no memory');
-  expect(await Promise.all([1, 2, 3].map(() => hasher.hash('third')))).toHaveLength(3);
+  await expect(hasher.hash('first', stranger)).rejects.toThrow('no memory');
+  await expect(hasher.hash('second', stranger)).rejects.toThrow('no memory');
+  expect(await Promise.all([1, 2, 3].map(() => hasher.hash('third', stranger)))).toHaveLength(3);
 });

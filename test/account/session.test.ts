@@ -196,10 +196,11 @@ test('a session that was not refreshed for 30 days is over', async () => {
 });
 
 test('a session that refreshes all the time is told to wait', async () => {
-  const dorothy = await signUp(server, 'dorothy');
+  await using limited = await startServer({ database: server.database, env: { RATE_LIMITS: 'on' } });
+  const dorothy = await signUp(limited, 'dorothy');
   let { refreshToken } = dorothy;
-  for (let count = 0; count < 60; count += 1) ({ refreshToken } = await refresh(refreshToken));
-  const { errors } = await server.post(refreshMutation, { refreshToken });
+  for (let count = 0; count < 60; count += 1) ({ refreshToken } = await refresh(refreshToken, limited));
+  const { errors } = await limited.post(refreshMutation, { refreshToken });
   expect(errors).toMatchObject([{ extensions: { code: 'RATE_LIMITED', retryAfterSeconds: expect.any(Number) } }]);
 });
 

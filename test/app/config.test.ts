@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
 import { readConfig } from '../../src/config.ts';
+import { readQuotas } from '../../src/core/limit.ts';
 import { generateKeySet } from '../../src/account/token-key.ts';
 
 test('nothing has to be set', () => {
+  const quotas = readQuotas(readConfig({}));
   expect(readConfig({})).toEqual({
     port: 4000,
     host: '127.0.0.1',
@@ -27,6 +29,13 @@ test('nothing has to be set', () => {
     fileInlineBytes: 16_384,
     maxUploadBytes: 100 * 1024 * 1024,
     userQuotaBytes: 10 * 1024 ** 3,
+    rateLimits: 'on',
+    ...quotas,
+  });
+  expect(quotas).toMatchObject({
+    guesses: { count: 10, windowSeconds: 900 },
+    takenNames: { count: 5, windowSeconds: 900 },
+    sends: { count: 60, windowSeconds: 10 },
   });
 });
 

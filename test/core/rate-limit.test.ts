@@ -1,28 +1,59 @@
 import { afterEach, expect, test, vi } from 'vitest';
-import { RateLimit } from '../../src/core/rate-limit.ts';
+import { readConfig } from '../../src/config.ts';
+import { readQuotas } from '../../src/core/limit.ts';
+import type { Report } from '../../src/core/report.ts';
+import { RateLimits } from '../../src/core/rate-limit.ts';
 
-const options = { count: 2, windowMs: 60_000, maxKeys: 100, message: 'Too often.' };
+const noStore = { query: () => Promise.reject(new Error('this limit is counted in memory')) };
+
+function createLimits(env: Record<string, string>) {
+  const report = vi.fn<Report>();
+  return { limits: new RateLimits({ quotas: readQuotas(readConfig(env)), store: noStore, report }), report };
+}
+
+const [ada, grace] = [{ userId: 1n }, { userId: 2n }];
 
 afterEach(() => vi.useRealTimers());
 
-test('a key that has used up its share is told when the window ends, and then begins afresh', () => {
+test('a share that is used up says when it is full again, and is', async () => {
   vi.useFakeTimers();
-  const limit = new RateLimit(options);
-  limit.take('ada');
+  const { limits } = createLimits({ RATE_LIMIT_SENDS: '2/1m' });
+  await limits.take('sends', ada);
   vi.advanceTimersByTime(15_000);
-  limit.take('ada');
-  expect(() => limit.take('ada')).toThrow(expect.objectContaining({ message: 'Too often.', retryAfterSeconds: 45 }));
-  limit.take('grace');
+  await limits.take('sends', ada);
+  await expect(limits.take('sends', ada)).rejects.toMatchObject({
+    message: 'You send too fast.',
+    retryAfterSeconds: 45,
+    reached: { limit: 'RATE_LIMIT_SENDS', count: 2, windowSeconds: 60 },
+  });
+  await limits.take('sends', grace);
   vi.advanceTimersByTime(45_001);
-  limit.take('ada');
+  await limits.take('sends', ada);
 });
 
-test('a key that is forgiven begins afresh', () => {
-  const limit = new RateLimit(options);
-  limit.take('ada');
-  limit.take('ada');
-  limit.forgive('ada');
-  limit.take('ada');
-  limit.take('ada');
-  expect(() => limit.take('ada')).toThrow('Too often.');
+test('a share that is forgiven is full again, and one unit can be given back', async () => {
+  const { limits } = createLimits({ RATE_LIMIT_SENDS: '2/1m' });
+  await limits.take('sends', ada, 2);
+  await limits.giveBack('sends', ada);
+  await limits.take('sends', ada);
+  await expect(limits.refuseExhausted('sends', ada)).rejects.toThrow('You send too fast.');
+  await limits.forgive('sends', ada);
+  await limits.refuseExhausted('sends', ada);
+  await limits.take('sends', ada, 2);
+});
+
+test('an operator learns of the first refusal in each window, and of no e-mail address', async () => {
+  const { limits, report } = createLimits({ RATE_LIMIT_SENDS: '1/1m' });
+  const counted = { email: 'ada@example.com', address: '192.0.2.1' };
+  await limits.take('sends', counted);
+  for (let n = 0; n < 3; n += 1) await expect(limits.take('sends', counted)).rejects.toThrow('You send too fast.');
+  expect(report.mock.calls).toEqual([
+    ['warn', 'a rate limit was reached', { limit: 'RATE_LIMIT_SENDS', address: '192.0.2.1' }],
+  ]);
+});
+
+test('RATE_LIMITS=off limits nothing', async () => {
+  const { limits, report } = createLimits({ RATE_LIMITS: 'off', RATE_LIMIT_SENDS: '1/1m' });
+  for (let n = 0; n < 5; n += 1) await limits.take('sends', ada);
+  expect(report).not.toHaveBeenCalled();
 });

@@ -336,7 +336,8 @@ test('of two devices that look away at once, on two nodes, both have', async () 
 });
 
 test('a device that says all the time whether it is looked at is told to wait', async () => {
-  const grace = await newcomer();
+  await using limited = await startServer({ env: { RATE_LIMITS: 'on' }, overrides: { attendanceTimes } });
+  const grace = await signUp(limited, 'grace');
   const answers = await Promise.all(
     Array.from({ length: 61 }, () => grace.post('mutation { setPresence(status: AWAY) { __typename } }')),
   );

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { Asker } from '../../core/asker.ts';
 import type { WaitingOperation } from '../../live/reservation.ts';
 import type { OpenStream } from './open-stream.ts';
@@ -11,6 +12,8 @@ export type HeldStreamOptions = {
   tokenHash: Buffer;
   stream: OpenStream;
   asker: Asker;
+  /** The request that opened it. */
+  from: IncomingMessage;
   server: OperationServices;
   /** Gives an operation's id back. Never rejects. */
   release: (operationId: string) => Promise<void>;
@@ -89,11 +92,19 @@ export class HeldStream {
     { params: sealed, userAgent, afterCursor }: WaitingOperation,
     sink: OperationSink,
   ): Promise<RunningOperation> {
-    const { server, asker, token } = this.#options;
+    const { server, asker, token, from } = this.#options;
     // They were checked when they came in.
     const params = unseal(token, sealed) as GraphqlParams;
     const preparation = prepareParams(server.documents, params, { isKnown: true });
-    const request = { params, preparation, asker: () => asker, userAgent, lastEventId: null, askedAt: afterCursor };
+    const request = {
+      params,
+      preparation,
+      asker: () => asker,
+      userAgent,
+      from,
+      lastEventId: null,
+      askedAt: afterCursor,
+    };
     return startOperation(server, request, sink);
   }
 }

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import {
   createSourceEventStream,
   OperationTypeNode,
@@ -40,6 +41,8 @@ export type OperationRequest = {
   preparation: Preparation;
   asker: () => Asker | null;
   userAgent: string | null;
+  /** The request whose network it counts for. */
+  from: IncomingMessage;
   /** Stands for `after`: what a reconnecting EventSource says it saw last. */
   lastEventId: string | null;
   /** The head of the log when it was asked for, where that is some time ago: it begins there when `after` isn't given. */
@@ -60,8 +63,8 @@ export async function startOperation(
 ): Promise<RunningOperation> {
   const { preparation } = request;
   if ('errors' in preparation) return finish(sink, maskAll(server, { errors: preparation.errors }));
-  const { asker, userAgent, lastEventId, askedAt } = request;
-  const context = createContext(server.services, { asker, userAgent, lastEventId, askedAt });
+  const { asker, userAgent, from, lastEventId, askedAt } = request;
+  const context = createContext(server.services, { asker, userAgent, from, lastEventId, askedAt });
   const args: ExecutionArgs = {
     schema: server.schema,
     document: preparation.document,

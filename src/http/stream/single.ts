@@ -103,7 +103,7 @@ export class SingleConnections {
         },
       });
       const release = (operationId: string) => this.#settle(() => this.#reservations.remove(tokenHash, operationId));
-      const held = new HeldStream({ token, tokenHash, stream, asker, server: this.#server, release });
+      const held = new HeldStream({ token, tokenHash, stream, asker, from: request, server: this.#server, release });
       this.#held.set(key, held);
       this.#lookAt([held]);
     } catch (error) {

@@ -156,7 +156,7 @@ export class Streams {
     if (isByStreamToken && kind !== null && kind !== OperationTypeNode.SUBSCRIPTION) throw refuseStreamToken();
     const jsonType = url.pathname === singlePath ? null : findJsonBeforeStream(request.headers.accept);
     if (jsonType !== null && kind !== OperationTypeNode.SUBSCRIPTION) {
-      const sender = { asker, userAgent: request.headers['user-agent'] ?? null };
+      const sender = { asker, from: request };
       const result = await executePrepared(this.#server, { preparation, variables: params.variables }, sender);
       sendResult(response, result, jsonType);
       return;
@@ -176,6 +176,7 @@ export class Streams {
         preparation,
         asker,
         userAgent: request.headers['user-agent'] ?? null,
+        from: request,
         lastEventId: readLastEventId(request),
         askedAt: null,
       },

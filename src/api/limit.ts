@@ -1,0 +1,105 @@
+import type { ServerResponse } from 'node:http';
+import type { GraphQLError, GraphQLFieldResolver, GraphQLObjectType } from 'graphql';
+import type { Plugin } from 'graphql-yoga';
+import type { Asker } from '../core/asker.ts';
+import type { LimitName } from '../core/limit.ts';
+import type { Context } from './context.ts';
+
+type Args = Record<string, unknown>;
+
+/** What one use of a field costs: of which limit, whose share, and how much. */
+type Charge = { limit: LimitName; per?: 'SESSION'; count?: (args: Args) => number };
+
+/** Mutations that count for themselves, because strangers may ask for them. */
+const ownCharges = new Set(['signUp', 'signIn', 'refreshSession', 'changePassword', 'deleteAccount', 'signOut']);
+
+const mutationCharges: Record<string, Charge[]> = {
+  sendMessage: [{ limit: 'sends' }],
+  editMessage: [{ limit: 'sends' }],
+  deleteMessage: [{ limit: 'sends' }],
+  addReaction: [{ limit: 'reactions' }],
+  removeReaction: [{ limit: 'reactions' }],
+  markRead: [{ limit: 'readMarkers' }],
+  startTyping: [{ limit: 'typing', per: 'SESSION' }],
+  setPresence: [{ limit: 'presence', per: 'SESSION' }],
+  updateProfile: [{ limit: 'profile' }],
+  setAvatar: [{ limit: 'profile' }],
+  // The bytes are counted as they come, whichever way.
+  uploadFile: [],
+  createChat: [{ limit: 'newChats' }, { limit: 'newMembers', count: ({ input }) => countOf(input, 'memberIds') }],
+  addMembers: [{ limit: 'changes' }, { limit: 'newMembers', count: (args) => countOf(args, 'userIds') }],
+};
+
+const queryCharges: Record<string, Charge[]> = {
+  searchMessages: [{ limit: 'searches' }],
+  users: [{ limit: 'searches' }],
+  publicChannels: [{ limit: 'searches', count: ({ search }) => (typeof search === 'string' ? 1 : 0) }],
+};
+
+/** A mutation that the table does not name, one of a later feature for instance, is limited all the same. */
+const usualCharge: Charge[] = [{ limit: 'changes' }];
+
+/** Counts each use of a mutation or a search before it runs. */
+export function limitMutation(name: string, resolve: Resolver): Resolver {
+  return ownCharges.has(name) ? resolve : limited(mutationCharges[name] ?? usualCharge, resolve);
+}
+
+/** The same for the queries that cost much. */
+export function limitQueries(type: GraphQLObjectType | null | undefined): void {
+  for (const [name, field] of Object.entries(type?.getFields() ?? {})) {
+    const charges = queryCharges[name];
+    if (charges !== undefined && field.resolve !== undefined) field.resolve = limited(charges, field.resolve);
+  }
+}
+
+type Resolver = GraphQLFieldResolver<unknown, Context, Args>;
+
+function limited(charges: Charge[], resolve: Resolver): Resolver {
+  return async (source, args, context, info) => {
+    const asker = context.asker();
+    // Without one the rule refuses.
+    if (asker !== null) for (const charge of charges) await take(context, asker, { charge, args });
+    return resolve(source, args, context, info);
+  };
+}
+
+async function take(context: Context, asker: Asker, { charge, args }: { charge: Charge; args: Args }): Promise<void> {
+  const { userId, sessionId } = asker;
+  const count = charge.count?.(args) ?? 1;
+  if (count > 0) await context.limits.take(charge.limit, charge.per === 'SESSION' ? { sessionId } : { userId }, count);
+}
+
+function countOf(args: unknown, name: string): number {
+  const list: unknown = typeof args === 'object' && args !== null ? Reflect.get(args, name) : null;
+  return Array.isArray(list) ? list.length : 0;
+}
+
+/**
+ * What the head of a response says about a limit that one of its errors reached: `retry-after`, and
+ * draft-ietf-httpapi-ratelimit-headers-11.
+ */
+export function describeLimits(errors: readonly GraphQLError[] | undefined): Record<string, string> {
+  const extensions = errors?.find((error) => error.extensions['code'] === 'RATE_LIMITED')?.extensions;
+  return extensions === undefined ? {} : limitHeaders(extensions);
+}
+
+/** The same, from the parts of the error. */
+export function limitHeaders(reached: Record<string, unknown>): Record<string, string> {
+  const { retryAfterSeconds, limit, count, windowSeconds } = reached;
+  const headers = { 'retry-after': String(retryAfterSeconds) };
+  if (typeof limit !== 'string') return headers;
+  return {
+    ...headers,
+    'ratelimit-policy': `"${limit}";q=${String(count)};w=${String(windowSeconds)}`,
+    ratelimit: `"${limit}";r=0;t=${String(retryAfterSeconds)}`,
+  };
+}
+
+/** Says so in the head of what Yoga answers. */
+export const tellLimits: Plugin<object, { response: ServerResponse }> = {
+  onResultProcess: ({ result, serverContext }) => {
+    if (Array.isArray(result) || !('errors' in result)) return;
+    for (const [name, value] of Object.entries(describeLimits(result.errors)))
+      serverContext.response.setHeader(name, value);
+  },
+};

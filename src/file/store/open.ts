@@ -1,0 +1,31 @@
+import { join } from 'node:path';
+import type { Report } from '../../core/report.ts';
+import { CannotStart } from '../../errors.ts';
+import { LocalStore } from './local.ts';
+import type { S3Location } from './s3-location.ts';
+import type { S3Store } from './s3.ts';
+import type { StoreAccess } from './store.ts';
+
+/** The settings that say where files are kept; without `fileStore`, in a folder. */
+export type StoreSettings = { dataDir: string; fileStore: S3Location | null; fileServing: 'stream' | 'redirect' };
+
+/** Where the bytes of files are, and by what links clients get them from there; null: through this server. */
+export async function openStore(settings: StoreSettings, report: Report): Promise<StoreAccess> {
+  const { dataDir, fileStore, fileServing } = settings;
+  const folder = join(dataDir, 'files');
+  if (fileStore === null) return { store: new LocalStore(folder), link: null };
+  const store = await openBucket(fileStore, { incoming: join(folder, 'incoming'), report });
+  return { store, link: fileServing === 'redirect' ? (hash, headers) => store.link(hash, headers) : null };
+}
+
+/** The AWS SDK is large, so only those who keep their files in a bucket install it. */
+async function openBucket(...created: ConstructorParameters<typeof S3Store>): Promise<S3Store> {
+  try {
+    const s3 = await import('./s3.ts');
+    return new s3.S3Store(...created);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND')) throw error;
+    const packages = '@aws-sdk/client-s3 @aws-sdk/lib-storage @aws-sdk/s3-request-presigner';
+    throw new CannotStart(`FILE_STORE needs the AWS SDK: run \`npm install --no-save ${packages}\`.`, { cause: error });
+  }
+}

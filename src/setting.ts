@@ -1,0 +1,61 @@
+import { z } from 'zod';
+import { parseDatabaseUrl } from './postgres/database-url.ts';
+import { limitRules, type LimitName } from './core/limit.ts';
+
+/** One environment variable. Without a default it may be left out, and its value is null then. */
+export type Setting = { name: string; default: string | null; wants: z.ZodType; meaning: string; isSecret?: true };
+
+/** A whole number within bounds. */
+export const wholeNumber = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d{1,16}$/)
+    .transform(Number)
+    .refine((value) => value >= min && value <= max)
+    .describe(`a whole number from ${min} to ${max}`);
+
+const unitsMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** A duration such as 90m, in milliseconds. */
+export const durationMs = z
+  .string()
+  .regex(/^[1-9]\d{0,5}[smhd]$/)
+  .transform((value) => Number(value.slice(0, -1)) * unitsMs[value.slice(-1) as keyof typeof unitsMs])
+  .describe('a number with a unit: s, m, h or d, e.g. 90m or 7d');
+
+/** A quota such as 60/10s. */
+export const quota = z
+  .string()
+  .regex(/^[1-9]\d{0,8}\/[1-9]\d{0,5}[smhd]$/)
+  .transform((value) => {
+    const [count = '', window = ''] = value.split('/');
+    return { count: Number(count), windowSeconds: durationMs.parse(window) / 1000 };
+  })
+  .describe('how many in how long, e.g. 60/10s or 5/15m');
+
+/** What `parse` makes of the text; the message of what it throws says what is wrong. */
+export const parsedBy = <Value>(parse: (text: string) => Value) =>
+  z.string().transform((value, context) => {
+    try {
+      return parse(value);
+    } catch (error) {
+      context.addIssue((error as Error).message);
+      return z.NEVER;
+    }
+  });
+
+/** A URL of a PostgreSQL database. */
+export const postgresUrl = parsedBy(parseDatabaseUrl).describe('a URL such as postgres://user:password@host:5432/name');
+
+/** A setting for each limit. */
+export function quotaSettings(): Record<
+  LimitName,
+  { name: string; default: string; wants: typeof quota; meaning: string }
+> {
+  const entries = Object.entries(limitRules).map(
+    ([name, { setting, quota: usual, meaning }]) =>
+      [name, { name: setting, default: usual, wants: quota, meaning }] as const,
+  );
+  // The keys are those of the table.
+  return Object.fromEntries(entries) as ReturnType<typeof quotaSettings>;
+}
