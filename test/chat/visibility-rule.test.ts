@@ -60,7 +60,7 @@ function onePerPair(chats: readonly RandomChat[]): RandomChat[] {
   const pairOf = ({ members }: RandomChat) =>
     members
       .map(({ person }) => person)
-      .toSorted()
+      .toSorted((one, other) => one - other)
       .join();
   return chats.filter(
     (each, index) =>
