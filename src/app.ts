@@ -16,6 +16,8 @@ import { inspectDatabase } from './postgres/inspection.ts';
 import { continueDeletions } from './account/account-deletion.ts';
 import { createAccounts } from './account/account.ts';
 import { pruneSessions } from './account/session.ts';
+import { Pictures } from './file/picture.ts';
+import { Arrivals } from './file/arrival.ts';
 import type { FileKeeping } from './file/file.ts';
 import { FileCommit } from './file/file-commit.ts';
 import { fileChores } from './file/file-sweep.ts';
@@ -26,7 +28,6 @@ import type { Argon2Cost } from './account/password.ts';
 import { loadOrCreateKeys, publicKeySet } from './account/token-key.ts';
 import { CannotStart, describeFault } from './errors.ts';
 import { openStore } from './file/store/open.ts';
-import type { FileStore } from './file/store/store.ts';
 import { keepSmallInline } from './file/store/inline.ts';
 import { PartialFiles } from './file/store/partial.ts';
 import type { Services } from './api/context.ts';
@@ -84,8 +85,8 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   await background.open();
   started.defer(() => background.close());
 
-  const { files, partials } = await openFiles(config, db, log);
-  const housekeeping = keepHouse({ ...files, partials }, config, { log, started });
+  const { files, ...uploads } = await openFiles(config, db, log);
+  const housekeeping = keepHouse({ ...files, ...uploads }, config, { log, started });
 
   const services = {
     db,
@@ -94,7 +95,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
     addressOf: (request: IncomingMessage | null) => addressOf(request, config.trustedProxies),
     readCursor: () => realtime?.readCursor() ?? readCursor(db.pool),
     files,
-    partials,
+    ...uploads,
     partialLeases: new PartialUploadLeases(new Leases(db)),
     fileLinks: new FileLinks(keys),
     uploadIdleMs: overrides.uploadIdleMs ?? uploadIdleMs,
@@ -176,20 +177,21 @@ async function openFiles(
   config: Config,
   db: Db,
   log: Logger,
-): Promise<{ files: FileKeeping; partials: PartialUploads }> {
+): Promise<{ files: FileKeeping; partials: PartialUploads; arrivals: Arrivals }> {
   const { maxUploadBytes, userQuotaBytes } = config;
   const commit = new FileCommit(db, userQuotaBytes);
   const { store: outer, link } = await openStore(config, reportTo(log));
   const store = keepSmallInline(outer, config.fileInlineBytes);
-  const files = { db, store, link, maxUploadBytes, userQuotaBytes, commit };
+  const pictures = new Pictures();
+  const files = { db, store, link, maxUploadBytes, userQuotaBytes, pictures, commit };
   const partials = new PartialUploads(files, new PartialFiles(join(config.dataDir, 'partial-uploads')));
   if (serves(config, 'api')) await Promise.all([files.store.prepare(), partials.prepare()]);
-  return { files, partials };
+  return { files, partials, arrivals: new Arrivals(db.pool, userQuotaBytes) };
 }
 
 /** Clears away what is old, now and then. */
 function keepHouse(
-  { db, store, partials }: { db: Db; store: FileStore; partials: PartialUploads },
+  { db, store, pictures, partials }: FileKeeping & { partials: PartialUploads },
   config: Config,
   { log, started }: { log: Logger; started: AsyncDisposableStack },
 ): Housekeeping {
@@ -207,6 +209,7 @@ function keepHouse(
   started.defer(() => housekeeping.close());
   // First, for housekeeping may wait for it.
   started.defer(() => store.close());
+  started.defer(() => pictures.close());
   return housekeeping;
 }
 

@@ -1,6 +1,7 @@
 import type { Db } from '../postgres/client.ts';
 import type { GroupCommit } from '../chat/group-commit.ts';
 import { authenticate, type Accounts } from '../account/account.ts';
+import type { Arrivals } from '../file/arrival.ts';
 import type { FileKeeping } from '../file/file.ts';
 import type { FileLinks } from '../file/file-link.ts';
 import type { PartialUploads } from '../file/partial-upload.ts';
@@ -27,6 +28,8 @@ export type Services = {
   /** There is an account to be erased: what is left of it is to be taken away, now and not only at its time. */
   continueDeletions: () => void;
   files: FileKeeping;
+  /** The requests that bring files just now. */
+  arrivals: Arrivals;
   /** Uploads that come in pieces. */
   partials: PartialUploads;
   partialLeases: PartialUploadLeases;

@@ -7,7 +7,14 @@ import type { Picture } from './picture.ts';
 import type { SharedFile } from './shared-file.ts';
 
 /** A file of which all is known: what is left is to keep its bytes and to write its rows. */
-export type PreparedFile = { name: string; contentType: string; staged: StagedBytes; picture: Picture | null };
+export type PreparedFile = {
+  name: string;
+  contentType: string;
+  staged: StagedBytes;
+  picture: Picture | null;
+  /** What could not be done for it, for people to read. */
+  note: string | null;
+};
 
 /** Theirs, and those of their thumbnails. */
 export function stagedOf(files: readonly PreparedFile[]): StagedBytes[] {
@@ -23,7 +30,7 @@ const diskFull = '53100';
 
 /** What the database's new_blob is made of: a file, or a thumbnail of the file in the place `owner` (from 1). */
 type Blob = { staged: StagedBytes; contentType: string; owner: number } & (
-  | { name: string; uploaderId: bigint; picture: Picture | null }
+  | { name: string; uploaderId: bigint; picture: Picture | null; note: string | null }
   | { thumbnailSize: string }
 );
 
@@ -79,7 +86,7 @@ function describe(blob: Blob, start: number | null): Record<string, string | num
   const common = { owner, hash: staged.hash, size: staged.size, content_type: contentType, start };
   if ('thumbnailSize' in blob) return { ...common, thumbnail_size: blob.thumbnailSize };
   const { width = null, height = null, blurhash = null } = blob.picture ?? {};
-  return { ...common, width, height, blurhash, person: String(blob.uploaderId), name: blob.name };
+  return { ...common, width, height, blurhash, person: String(blob.uploaderId), name: blob.name, note: blob.note };
 }
 
 async function orFull<Result>(statement: Promise<Result>): Promise<Result> {

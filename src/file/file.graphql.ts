@@ -45,6 +45,12 @@ builder.node(FileRef, {
       nullable: true,
       description: 'What to show until a picture has come (https://blurha.sh); null for what is none.',
     }),
+    note: t.exposeString('note', {
+      nullable: true,
+      extensions: asciiSize(120),
+      description:
+        'What the server could not do for the file, as a sentence to show its uploader: why it has no thumbnails, or why a picture is kept as a plain file. Null where nothing was left undone.',
+    }),
     thumbnailUrl: t.string({
       extensions: asciiSize(maxFileUrlBytes),
       nullable: true,

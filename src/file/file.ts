@@ -1,11 +1,12 @@
 import type { Db } from '../postgres/client.ts';
-import type { FileStore, StagedBytes, StoreAccess } from './store/store.ts';
+import type { StagedBytes, StoreAccess } from './store/store.ts';
 import { tellContentType } from './content-type.ts';
-import type { PreparedFile } from './file-addition.ts';
+import { stagedOf, type PreparedFile } from './file-addition.ts';
 import type { FileCommit } from './file-commit.ts';
 import { cleanFileName } from './file-name.ts';
-import { countStoredBytes, overLimit, overQuota } from './file-quota.ts';
-import { developPicture, isPictureType } from './picture.ts';
+import type { Arrival } from './arrival.ts';
+import { overLimit } from './file-quota.ts';
+import { isPictureType, type Pictures } from './picture.ts';
 import { fileChat, fileColumns, fileVisibleTo, type SharedFile } from './shared-file.ts';
 import { eraseTraces } from './metadata.ts';
 import type { Asker } from '../core/asker.ts';
@@ -22,12 +23,11 @@ export type FileKeeping = StoreAccess & {
   maxUploadBytes: number;
   /** Of all that a person has uploaded and that is still there. */
   userQuotaBytes: number;
+  /** Looks into pictures. */
+  pictures: Pictures;
   /** The way of new files into the tables. */
   commit: FileCommit;
 };
-
-/** A file that is no larger is counted once, when it is whole. */
-const uncountedBytes = 64 * 1024;
 
 /**
  * Takes a person's bytes into the store, none of them in memory for longer than it takes to write them. Throws TooLarge
@@ -35,13 +35,11 @@ const uncountedBytes = 64 * 1024;
  * nothing is left behind. The caller gives what it gets to `keepFile`, or discards it.
  */
 export async function stageFile(
-  keeping: FileKeeping,
-  asker: Asker,
+  { store, maxUploadBytes }: FileKeeping,
+  arrival: Arrival,
   source: AsyncIterable<Uint8Array>,
 ): Promise<StagedBytes> {
-  const { maxUploadBytes, userQuotaBytes } = keeping;
-  const askLeft = async () => userQuotaBytes - (await countStoredBytes(keeping.db.pool, asker));
-  return keeping.store.stage(withinQuota(bounded(source, maxUploadBytes), userQuotaBytes, askLeft));
+  return store.stage(bounded(source, maxUploadBytes, arrival));
 }
 
 /** A file that came in, under its sender's name for it. */
@@ -60,12 +58,12 @@ export async function keepFile(
 
 /**
  * Makes files of what was staged, all or none, in their order: the viewer's own, until messages of theirs have them. Throws
- * InvalidInput for a picture that `developPicture` refuses, and TooLarge when others have used up the
+ * InvalidInput for a broken picture, RateLimited for too many of them, and TooLarge when others have used up the
  * quota meanwhile. `partialId` is of the partial upload that this is: of it comes one file, whoever tries; Conflict for the
  * others. Whatever happens, nothing stays staged.
  */
 export async function keepFiles(
-  { store, commit }: FileKeeping,
+  keeping: FileKeeping,
   asker: Asker,
   { files, partialId }: { files: readonly NewFile[]; partialId: string | null },
 ): Promise<SharedFile[]> {
@@ -73,40 +71,37 @@ export async function keepFiles(
   try {
     const prepared: PreparedFile[] = [];
     for (const file of files) {
-      const { staged, picture, ...rest } = await prepare(store, file);
-      made.push(staged, ...(picture?.thumbnails ?? []).map((thumbnail) => thumbnail.staged));
-      prepared.push({ staged, picture, ...rest });
+      const ready = await prepare(keeping, asker, file);
+      made.push(...stagedOf([ready]));
+      prepared.push(ready);
     }
     await Promise.all(made.slice(files.length).map((each) => each.send()));
-    return await commit.submit(asker, prepared, partialId);
+    return await keeping.commit.submit(asker, prepared, partialId);
   } finally {
     await Promise.all(made.map((each) => each.discard()));
   }
 }
 
-async function prepare(store: FileStore, { name, staged }: NewFile): Promise<PreparedFile> {
-  const contentType = await tellContentType(staged);
-  const picture = isPictureType(contentType) ? await developPicture(store, staged) : null;
-  const clean = picture?.staged ?? (await eraseTraces(store, contentType, staged));
-  return { name: cleanFileName(name), contentType, picture, staged: clean };
+async function prepare(
+  { store, pictures }: FileKeeping,
+  asker: Asker,
+  { name, staged }: NewFile,
+): Promise<PreparedFile> {
+  const file = { name: cleanFileName(name), contentType: await tellContentType(staged) };
+  if (!isPictureType(file.contentType)) {
+    return { ...file, staged: await eraseTraces(store, file.contentType, staged), picture: null, note: null };
+  }
+  const { isUnclear, ...developed } = await pictures.develop(store, asker, { staged, contentType: file.contentType });
+  // As a type that no browser shows, it is only ever saved.
+  return { ...file, ...developed, ...(isUnclear && { contentType: 'application/octet-stream' }) };
 }
 
-async function* bounded(source: AsyncIterable<Uint8Array>, maxBytes: number) {
+async function* bounded(source: AsyncIterable<Uint8Array>, maxBytes: number, arrival: Arrival) {
   let size = 0;
   for await (const chunk of source) {
     size += chunk.length;
     if (size > maxBytes) throw overLimit(maxBytes);
-    yield chunk;
-  }
-}
-
-/** Asks what is left only when it matters: so few bytes may come before `keepFile` counts them. */
-async function* withinQuota(source: AsyncIterable<Uint8Array>, quotaBytes: number, askLeft: () => Promise<number>) {
-  let size = 0;
-  let left: number | null = null;
-  for await (const chunk of source) {
-    size += chunk.length;
-    if (size > uncountedBytes && size > (left ??= await askLeft())) throw overQuota(quotaBytes);
+    await arrival.take(chunk.length);
     yield chunk;
   }
 }

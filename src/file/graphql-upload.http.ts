@@ -11,6 +11,8 @@ import { prepareParams, readParams } from '../http/params.ts';
 import { BadMultipart, readBoundary, readParts, readText, type Part } from '../http/multipart.ts';
 import { refuse } from '../http/refusal.ts';
 import type { Handler } from '../http/respond.ts';
+import type { Arrival } from './arrival.ts';
+import { senderOf } from '../http/arriving.ts';
 import { limitIdleness } from '../http/idleness.ts';
 import { refusalFor } from '../http/upload-refusal.ts';
 
@@ -30,8 +32,9 @@ export function serveGraphqlUpload(options: GraphqlOptions): Handler {
     try {
       const asker = await identifyAsker(services.accounts, request.headers.authorization);
       const context = createContext(services, { asker, from: request });
-      requireAsker(context);
-      const result = await execute(options, context, { request, uploads });
+      const result = await services.arrivals.during(senderOf(services, requireAsker(context), request), (arrival) =>
+        execute(options, context, { request, arrival, uploads }),
+      );
       sendResult(response, result, chooseJson(request.headers.accept) ?? 'application/json');
     } catch (error) {
       const refusal = refusalFor(error, request);
@@ -49,7 +52,7 @@ export function serveGraphqlUpload(options: GraphqlOptions): Handler {
 async function execute(
   options: GraphqlOptions,
   context: Context,
-  { request, uploads }: { request: IncomingMessage; uploads: Upload[] },
+  { request, arrival, uploads }: { request: IncomingMessage; arrival: Arrival; uploads: Upload[] },
 ) {
   const parts = readParts(request, readBoundary(request.headers['content-type']) ?? '');
   const params = readParams(readField(await nextField(parts, 'operations'), 'operations'));
@@ -66,7 +69,7 @@ async function execute(
   for await (const { name, fileName, body } of parts) {
     const places = map.get(name);
     if (fileName === null || places === undefined) throw new BadMultipart('A part is not in the map.');
-    const upload = await stageUpload(context, requireAsker(context), { name: fileName, body });
+    const upload = await stageUpload(context, arrival, { name: fileName, body });
     uploads.push(upload);
     for (const put of places) put(upload);
     map.delete(name);

@@ -11,6 +11,8 @@ export type SharedFile = {
   width: number | null;
   height: number | null;
   blurhash: string | null;
+  /** What could not be done for it, for people to read. */
+  note: string | null;
 };
 
 /**
@@ -36,4 +38,4 @@ export const fileChat = `left join lateral (select * from messages where id = f.
 
 /** Of `files f` and `blobs b`. */
 export const fileColumns = `f.id, f.name, b.content_type as "contentType", b.size::int as size,
-  encode(b.hash, 'hex') as hash, b.width, b.height, b.blurhash`;
+  encode(b.hash, 'hex') as hash, b.width, b.height, b.blurhash, b.note`;

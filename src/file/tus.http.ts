@@ -10,6 +10,7 @@ import { sendJson, type Handler } from '../http/respond.ts';
 import { FileExists } from './partial-upload.ts';
 import { TusStore, tusExtensions } from './tus-store.ts';
 import { BadMultipart } from '../http/multipart.ts';
+import { senderOf } from '../http/arriving.ts';
 import { limitIdleness } from '../http/idleness.ts';
 import { refusalFor } from '../http/upload-refusal.ts';
 
@@ -43,7 +44,10 @@ export function serveTus(services: Services): Handler {
       const asker = demandAsker(await identifyAsker(services.accounts, request.headers.authorization));
       const exchange = { asker, request, response };
       if (request.method === 'GET') await sendFile(services, exchange);
-      else await createServer(services, exchange).handle(request, response);
+      else
+        await services.arrivals.during(senderOf(services, asker, request), () =>
+          createServer(services, exchange).handle(request, response),
+        );
       cutOff(request);
     } catch (error) {
       const refusal = explain(error, request);

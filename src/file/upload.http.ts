@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
-import type { Asker } from '../core/asker.ts';
 import { demandAsker, identifyAsker, type Services } from '../api/context.ts';
+import type { Arrival } from './arrival.ts';
+import { senderOf } from '../http/arriving.ts';
 import { limitIdleness } from '../http/idleness.ts';
 import { keepUploads, stageUpload, type FileAnswer } from './upload.ts';
 import type { Upload } from './upload-value.ts';
@@ -25,7 +26,10 @@ export function serveUpload(services: Services): Handler {
     limitIdleness(request, services.uploadIdleMs);
     try {
       const asker = demandAsker(await identifyAsker(services.accounts, request.headers.authorization));
-      sendJson(response, 201, { files: await takeFiles(services, asker, request) });
+      const files = await services.arrivals.during(senderOf(services, asker, request), (arrival) =>
+        takeFiles(services, arrival, request),
+      );
+      sendJson(response, 201, { files });
     } catch (error) {
       const refusal = refusalFor(error, request);
       if (refusal === null) throw error;
@@ -35,7 +39,7 @@ export function serveUpload(services: Services): Handler {
   };
 }
 
-async function takeFiles(services: Services, asker: Asker, request: IncomingMessage): Promise<FileAnswer[]> {
+async function takeFiles(services: Services, arrival: Arrival, request: IncomingMessage): Promise<FileAnswer[]> {
   const boundary = readBoundary(request.headers['content-type']);
   if (boundary === null) throw new BadMultipart('Send files as content-type: multipart/form-data.');
   const uploads: Upload[] = [];
@@ -46,10 +50,10 @@ async function takeFiles(services: Services, asker: Asker, request: IncomingMess
       if (uploads.length === maxFilesPerRequest) {
         throw new BadMultipart(`Send at most ${maxFilesPerRequest} files at once.`);
       }
-      uploads.push(await stageUpload(services, asker, { name: fileName, body }));
+      uploads.push(await stageUpload(services, arrival, { name: fileName, body }));
     }
     if (uploads.length === 0) throw new BadMultipart('There is no file in it.');
-    return await keepUploads(services, asker, uploads);
+    return await keepUploads(services, arrival.asker, uploads);
   } finally {
     await Promise.all(uploads.map(({ staged }) => staged.discard()));
   }

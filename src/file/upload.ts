@@ -1,3 +1,4 @@
+import type { Arrival } from './arrival.ts';
 import type { Asker } from '../core/asker.ts';
 import type { RateLimits } from '../core/rate-limit.ts';
 import { encodeId } from '../core/id.ts';
@@ -12,15 +13,15 @@ export type Uploading = { files: FileKeeping; partials: PartialUploads; fileLink
 /** Takes the bytes of a file in; see `stageFile`. Throws RateLimited for too many. What becomes of them is for `keepUpload` or a mutation to say. */
 export async function stageUpload(
   { files, limits }: Uploading,
-  asker: Asker,
+  arrival: Arrival,
   { name, body }: { name: string; body: AsyncIterable<Uint8Array> },
 ): Promise<Upload> {
-  await limits.take('uploads', { userId: asker.userId });
-  return new Upload(name, await stageFile(files, asker, body));
+  await limits.take('uploads', { userId: arrival.asker.userId });
+  return new Upload(name, await stageFile(files, arrival, body));
 }
 
 /** A file as the contract's `File` has it, for answers outside GraphQL. */
-export type FileAnswer = { id: string; name: string; contentType: string; size: number; url: string };
+export type FileAnswer = { id: string; name: string; contentType: string; size: number; url: string; note?: string };
 
 /** Makes files of what came in, all or none; see `keepFiles`. */
 export async function keepUploads(
@@ -39,12 +40,13 @@ export async function completeUpload(uploading: Uploading, asker: Asker, id: str
 }
 
 function answerWith({ fileLinks }: Uploading, asker: Asker, file: SharedFile): FileAnswer {
-  const { name, contentType, size } = file;
+  const { name, contentType, size, note } = file;
   return {
     id: encodeId('File', file.id),
     name,
     contentType,
     size,
     url: fileUrl(fileLinks, asker, { file, thumbnail: null }),
+    ...(note !== null && { note }),
   };
 }

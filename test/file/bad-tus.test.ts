@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { connectDatabase, disconnectDatabase, type Db } from '../../src/postgres/client.ts';
 import { FileCommit } from '../../src/file/file-commit.ts';
+import { Pictures } from '../../src/file/picture.ts';
 import { PartialUploads } from '../../src/file/partial-upload.ts';
 import { LocalStore } from '../../src/file/store/local.ts';
 import { PartialFiles } from '../../src/file/store/partial.ts';
@@ -32,7 +33,7 @@ const nothing = { rows: 0, stored: 0 };
 async function sweep(of: TestServer = server): Promise<number> {
   const store = new LocalStore(join(of.dataDir, 'files'));
   const commit = new FileCommit(db, 1);
-  const files = { db, store, link: null, maxUploadBytes: 1, userQuotaBytes: 1, commit };
+  const files = { db, store, link: null, maxUploadBytes: 1, userQuotaBytes: 1, pictures: new Pictures(), commit };
   return new PartialUploads(files, new PartialFiles(join(of.dataDir, 'partial-uploads'))).sweep(100);
 }
 

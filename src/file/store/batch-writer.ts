@@ -7,6 +7,10 @@ const batchChunks = 256;
 /** After so much the disk is given it, so that at the end there is not all of it left to wait for. */
 const syncBytes = 16 * 1024 * 1024;
 
+/** All writers together gather no more: many slow uploads write smaller batches. */
+const maxGatheredBytes = 32 * 1024 * 1024;
+let gatheredInAll = 0;
+
 /** Writes what comes to a file's end, while more comes: at most two batches of it are in memory. */
 export class BatchWriter {
   readonly #file: FileHandle;
@@ -28,7 +32,9 @@ export class BatchWriter {
   async add(chunk: Uint8Array): Promise<void> {
     this.#gathered.push(chunk);
     this.#gatheredBytes += chunk.length;
-    if (this.#gatheredBytes >= batchBytes || this.#gathered.length >= batchChunks) await this.#flush();
+    gatheredInAll += chunk.length;
+    const isMuch = gatheredInAll > maxGatheredBytes;
+    if (isMuch || this.#gatheredBytes >= batchBytes || this.#gathered.length >= batchChunks) await this.#flush();
   }
 
   /** All of it is written; see `lasts`. */
@@ -41,6 +47,9 @@ export class BatchWriter {
 
   /** Resolves when nothing is under way any more, whatever became of it. */
   async settle(): Promise<void> {
+    gatheredInAll -= this.#gatheredBytes;
+    this.#gathered = [];
+    this.#gatheredBytes = 0;
     await Promise.allSettled([this.#writing, this.#syncing]);
   }
 
@@ -49,6 +58,7 @@ export class BatchWriter {
     const bytes = this.#gatheredBytes;
     this.#gathered = [];
     this.#gatheredBytes = 0;
+    gatheredInAll -= bytes;
     await this.#writing;
     this.#writing = writeWhole(this.#file, batch, bytes);
     // Whoever waits next is told.

@@ -18,10 +18,27 @@ export function keepSmallInline(store: FileStore, limitBytes: number, heldBytes 
     prepare: () => store.prepare(),
     stage: async (source) => {
       const chunks = source[Symbol.asyncIterator]();
-      const { first, size, isWhole } = await takeFirst(chunks, limitBytes);
-      if (!isWhole || size > leftBytes) return store.stage(resume(first, chunks));
-      leftBytes -= size;
-      return stageInMemory(first, size, () => (leftBytes += size));
+      let heldHere = 0;
+      const letGo = () => {
+        leftBytes += heldHere;
+        heldHere = 0;
+      };
+      // Counted as they come: who sends the rest slowly holds them all the while.
+      const hold = (size: number) => {
+        if (size > leftBytes) return false;
+        leftBytes -= size;
+        heldHere += size;
+        return true;
+      };
+      try {
+        const { first, size, isWhole } = await takeFirst(chunks, { limitBytes, hold });
+        if (isWhole) return stageInMemory(first, size, letGo);
+        letGo();
+        return await store.stage(resume(first, chunks));
+      } catch (error) {
+        letGo();
+        throw error;
+      }
     },
     open: (key, range) => store.open(key, range),
     remove: (key) => store.remove(key),
@@ -34,16 +51,20 @@ export function keepSmallInline(store: FileStore, limitBytes: number, heldBytes 
 /** Who sends byte by byte would otherwise have thousands of objects kept for them, larger than what they hold. */
 const maxPieces = 64;
 
-/** Until there are more than `limitBytes`, or no more. */
-async function takeFirst(chunks: AsyncIterator<Uint8Array>, limitBytes: number) {
+/** Until there are more than `limitBytes`, no more, or more than may be held. */
+async function takeFirst(
+  chunks: AsyncIterator<Uint8Array>,
+  { limitBytes, hold }: { limitBytes: number; hold: (size: number) => boolean },
+) {
   let first: Uint8Array[] = [];
   let size = 0;
   try {
-    while (size <= limitBytes) {
+    for (;;) {
       const { done, value } = await chunks.next();
       if (done === true) return { first, size, isWhole: true };
       first.push(value);
       size += value.length;
+      if (size > limitBytes || !hold(value.length)) break;
       if (first.length === maxPieces) first = [Buffer.concat(first, size)];
     }
   } catch (error) {

@@ -1,0 +1,40 @@
+import { crc32 } from 'node:zlib';
+
+/** EXIF that says how a picture lies and nothing else: a TIFF of one tag (1 is upright, 2 to 8 are turned or mirrored). */
+function describeOrientation(orientation: number): Buffer {
+  const tiff = Buffer.alloc(26);
+  tiff.write('MM\0*', 'latin1');
+  tiff.writeUInt32BE(8, 4);
+  tiff.writeUInt16BE(1, 8);
+  // Tag 274, one number of 16 bits.
+  tiff.writeUInt16BE(274, 10);
+  tiff.writeUInt16BE(3, 12);
+  tiff.writeUInt32BE(1, 14);
+  tiff.writeUInt16BE(orientation, 18);
+  return tiff;
+}
+
+/** The same as a segment of a JPEG. */
+export function jpegOrientation(orientation: number): Buffer {
+  const exif = Buffer.concat([Buffer.from('Exif\0\0', 'latin1'), describeOrientation(orientation)]);
+  const head = Buffer.from([0xff, 0xe1, 0, exif.length + 2]);
+  return Buffer.concat([head, exif]);
+}
+
+/** The same as a chunk of a PNG. */
+export function pngOrientation(orientation: number): Buffer {
+  const exif = describeOrientation(orientation);
+  const named = Buffer.concat([Buffer.from('eXIf', 'latin1'), exif]);
+  const [length, check] = [Buffer.alloc(4), Buffer.alloc(4)];
+  length.writeUInt32BE(exif.length);
+  check.writeUInt32BE(crc32(named));
+  return Buffer.concat([length, named, check]);
+}
+
+/** The same as a chunk of a WebP. */
+export function webpOrientation(orientation: number): Buffer {
+  const exif = describeOrientation(orientation);
+  const head = Buffer.from('EXIF\0\0\0\0', 'latin1');
+  head.writeUInt32LE(exif.length, 4);
+  return Buffer.concat([head, exif]);
+}

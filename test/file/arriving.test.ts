@@ -1,0 +1,155 @@
+import { once } from 'node:events';
+import { request, type ClientRequest } from 'node:http';
+import { beforeAll, expect, test } from 'vitest';
+import { maxArriving } from '../../src/file/arrival.ts';
+import { signUp, type Person } from '../support/client.ts';
+import { countStored, formOf, postFiles, postGraphqlForm } from '../support/file.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+import { begin, begun, offsetOf, patch } from '../support/tus.ts';
+
+let server: TestServer;
+let ada: Person;
+let grace: Person;
+beforeAll(async () => {
+  server = await startServer({ env: { USER_QUOTA_BYTES: '5000000', TRUST_PROXY: '1' } });
+  [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
+});
+
+/** An upload that is begun and not gone on with. It ends with the test's `stop`, or with its refusal. */
+class Unfinished {
+  readonly answer: Promise<{ status: number; text: string }>;
+  readonly #outgoing: ClientRequest;
+
+  constructor(
+    by: Person,
+    {
+      sent,
+      declared,
+      path = '/api/upload',
+      headers = {},
+    }: { sent: number; declared: number; path?: string; headers?: Record<string, string> },
+  ) {
+    const method = path.startsWith('/api/upload/tus/') ? 'PATCH' : 'POST';
+    this.#outgoing = request(`${server.url}${path}`, {
+      method,
+      agent: false,
+      headers: {
+        authorization: `Bearer ${by.token}`,
+        'content-type': 'multipart/form-data; boundary=b',
+        'content-length': declared,
+        ...headers,
+      },
+    });
+    this.#outgoing.on('error', () => {});
+    this.answer = once(this.#outgoing, 'response').then(async ([response]) => ({
+      status: response.statusCode,
+      text: Buffer.concat(await response.toArray()).toString(),
+    }));
+    // Who stops has no answer.
+    this.answer.catch(() => undefined);
+    this.#outgoing.write(formOf(Buffer.alloc(sent)).subarray(0, -9));
+  }
+
+  async stop(): Promise<void> {
+    this.#outgoing.destroy();
+    if (!this.#outgoing.closed) await new Promise((resolve) => this.#outgoing.once('close', resolve));
+  }
+}
+
+/** Resolves once one of them has been refused: then the server holds all that it takes. */
+const refusalAmong = (all: Unfinished[]) => Promise.any(all.map(({ answer }) => answer));
+
+const stopAll = (all: Unfinished[]) => Promise.all(all.map((each) => each.stop()));
+
+/** Until the server has seen that those who stopped are gone. */
+async function expectRoom(by: Person, bytes: number): Promise<void> {
+  await expect
+    .poll(async () => (await postFiles(server, by, [{ name: 'x', content: new Uint8Array(bytes) }])).status, {
+      timeout: 20_000,
+    })
+    .toBe(201);
+}
+
+test('a person has only so many uploads in progress, by whichever route; others have theirs', async () => {
+  const url = await begun(server, ada, 1_000);
+  const held = Array.from(
+    { length: maxArriving.perPerson + 1 },
+    () => new Unfinished(ada, { sent: 100, declared: 10_000 }),
+  );
+  const refused = { status: 429 };
+  expect(await refusalAmong(held)).toMatchObject(refused);
+  expect(await postFiles(server, ada, [{ name: 'x', content: 'x' }])).toMatchObject(refused);
+  expect(await begin(server, ada, 10)).toMatchObject(refused);
+  expect(await postGraphqlForm(server, ada)).toMatchObject(refused);
+  expect(await patch(url, ada, 0, 'hello')).toMatchObject(refused);
+  expect(await postFiles(server, grace, [{ name: 'x', content: 'x' }])).toMatchObject({ status: 201 });
+  await stopAll(held);
+  await expectRoom(ada, 1);
+  expect(await offsetOf(url, ada)).toBe(0);
+}, 60_000);
+
+test('an address has only so many, whoever sends them', async () => {
+  const people = await Promise.all(Array.from({ length: 7 }, (_, index) => signUp(server, `office${index}`)));
+  const from = (address: string) => ({ 'x-forwarded-for': address });
+  const held = Array.from(
+    { length: maxArriving.perAddress + 1 },
+    (_, index) =>
+      new Unfinished(people[index % people.length] ?? ada, { sent: 1, declared: 10_000, headers: from('192.0.2.1') }),
+  );
+  const send = (address: string) =>
+    fetch(`${server.url}/api/upload`, {
+      method: 'POST',
+      body: formOf(Buffer.from('x')),
+      headers: {
+        authorization: `Bearer ${grace.token}`,
+        'content-type': 'multipart/form-data; boundary=b',
+        ...from(address),
+      },
+    });
+  expect(await refusalAmong(held)).toMatchObject({ status: 429 });
+  expect((await send('192.0.2.1')).status).toBe(429);
+  expect((await send('192.0.2.2')).status).toBe(201);
+  await stopAll(held);
+  await expect.poll(async () => (await send('192.0.2.1')).status, { timeout: 20_000 }).toBe(201);
+}, 60_000);
+
+test('what a request declares is reserved when it begins, and free again when it breaks off', async () => {
+  const first = new Unfinished(grace, { sent: 1_000, declared: 3_000_000 });
+  await expect
+    .poll(
+      async () => {
+        const second = new Unfinished(grace, { sent: 1_000, declared: 3_000_000 });
+        const answer = await Promise.race([second.answer, new Promise((resolve) => setTimeout(resolve, 4_000, null))]);
+        await second.stop();
+        return answer;
+      },
+      { timeout: 20_000 },
+    )
+    .toMatchObject({ status: 413, text: expect.stringContaining('5000000 bytes') });
+  await first.stop();
+  await expectRoom(grace, 4_000_000);
+}, 60_000);
+
+test('uploads that don’t say how large they are have no more room together than one that does', async () => {
+  const linus = await signUp(server, 'linus');
+  const all = Array.from({ length: 8 }, () => openChunked(linus));
+  const outcomes = await Promise.all(
+    all.map(({ answer }) => Promise.race([answer, new Promise((resolve) => setTimeout(resolve, 3_000, null))])),
+  );
+  expect(outcomes.filter((status) => status === 413).length).toBeGreaterThanOrEqual(3);
+  for (const { stop } of all) stop();
+  await expect.poll(async () => (await countStored(server)).incoming, { timeout: 20_000 }).toBe(0);
+}, 60_000);
+
+/** Sends a megabyte of a form without saying how much it is going to be. */
+function openChunked(by: Person): { answer: Promise<number>; stop: () => void } {
+  const outgoing = request(`${server.url}/api/upload`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${by.token}`, 'content-type': 'multipart/form-data; boundary=b' },
+  });
+  outgoing.on('error', () => {});
+  outgoing.write(formOf(Buffer.alloc(1_000_000)).subarray(0, -9));
+  const answer = once(outgoing, 'response').then(([{ statusCode }]) => statusCode);
+  answer.catch(() => undefined);
+  return { answer, stop: () => outgoing.destroy() };
+}
