@@ -29,7 +29,8 @@ const SignUpInput = builder.inputType('SignUpInput', {
       required: true,
       description:
         `Unique without regard to case. Up to ${maxNameLength} letters (a to z), digits, \`_\`, \`.\` and \`-\`, ` +
-        'beginning and ending with none of the last two.',
+        'beginning and ending with none of the last two. `everyone`, `here`, `channel`, `admin`, `system`, `parley` and ' +
+        'names that begin with `erased_` are reserved.',
     }),
     email: t.string({
       required: true,

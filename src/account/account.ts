@@ -18,6 +18,7 @@ import { createSecret } from '../core/secret.ts';
 import { handOver, openSession, type OpenedSession, type Sessions, type SignedIn } from './session.ts';
 import { maxNameLength, readLine } from '../core/text.ts';
 import { AccessTokens } from './token.ts';
+import { checkNewUsername } from './username.ts';
 import type { AccessTokenKeys } from './token-key.ts';
 import type { Asker } from '../core/asker.ts';
 
@@ -220,24 +221,13 @@ async function keepOnlySession(client: Queryable, { userId, sessionId }: Asker):
 
 function readSignUp(input: SignUp): { username: string; email: string; displayName: string | null } {
   const errors: FieldError[] = [];
-  if (!/^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?$/.test(input.username)) {
-    errors.push({
-      path: ['username'],
-      code: problemCode(input.username),
-      message: 'must be 1 to 64 letters (a to z), digits, `_`, `.` or `-`, and neither begin nor end with `.` or `-`',
-    });
-  }
+  checkNewUsername(input.username, errors);
   const email = readEmail(input.email, errors);
   checkNewPassword(input.password, ['password'], namesOf({ username: input.username, email }), errors);
   const displayName =
     input.displayName === null ? null : readLine(input.displayName, ['displayName'], maxNameLength, errors);
   if (errors.length > 0) throw new InvalidInput(errors);
   return { username: input.username, email, displayName };
-}
-
-function problemCode(username: string): FieldError['code'] {
-  if (username === '') return 'REQUIRED';
-  return username.length > maxNameLength ? 'TOO_LONG' : 'MALFORMED';
 }
 
 /** Whether mail arrives there can't be told from how it looks: something, an @, something. */

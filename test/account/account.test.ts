@@ -125,6 +125,26 @@ test.each(['_', 'a', 'A-1', 'x'.repeat(64), '0.0', 'a..b__c'])('%s is a username
   expect(await trySignUp({ username, email, password })).toMatchObject({ viewer: { user: { username } } });
 });
 
+test('a name that only contains a reserved one is a username', async () => {
+  for (const username of ['sysadmin', 'channels', 'parley-fan', 'erased'])
+    expect(await trySignUp({ username, email: `${username}@example.com`, password })).toMatchObject({
+      viewer: { user: { username } },
+    });
+});
+
+test.each(['everyone', 'Here', 'CHANNEL', 'Admin', 'system', 'Parley', 'erased_1', 'Erased_x'])(
+  'the reserved name %s is no username, neither by signing up nor with psql',
+  async (username) => {
+    const email = `reserved-${username}@example.com`;
+    expect(await trySignUp({ username, email, password })).toMatchObject({
+      __typename: 'InvalidInput',
+      fields: [{ path: ['username'], message: 'is reserved' }],
+    });
+    const insert = 'insert into users (username, email) values ($1, $2)';
+    await expect(server.sql.query(insert, [username, email])).rejects.toThrow('username_is_not_reserved');
+  },
+);
+
 test('a missing or wrongly typed field is a broken request', async () => {
   for (const input of [
     { username: 'edsger', email: 'e@example.com' },

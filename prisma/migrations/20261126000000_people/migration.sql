@@ -137,8 +137,15 @@ create table users (
   display_name text check (is_line(display_name, 64)),
   created_at timestamptz(3) not null default now(),
   deleted_at timestamptz(3),
-  avatar_file_id bigint
+  avatar_file_id bigint,
+  -- An erased account is called erased_ and its id.
+  constraint username_is_not_reserved check (
+    deleted_at is not null
+    or fold(username) not in ('everyone', 'here', 'channel', 'admin', 'system', 'parley')
+      and not starts_with(fold(username), 'erased_')
+  )
 );
+comment on constraint username_is_not_reserved on users is 'Twin of src/account/username.ts.';
 comment on column users.deleted_at is
   'Set when its person erased the account: from then on it is nobody''s, and goes when nothing points at it any more.';
 -- Sign-up and sign-in look people up without regard to case.

@@ -1,0 +1,31 @@
+import type { FieldError } from '../errors.ts';
+import { maxNameLength } from '../core/text.ts';
+
+/** Names that call a group, or that speak for the server. Twin of the check `username_is_not_reserved` of `users`. */
+const reservedNames = new Set(['everyone', 'here', 'channel', 'admin', 'system', 'parley']);
+/** What the username of an erased account begins with. */
+const erasedPrefix = 'erased_';
+
+/** Adds to `errors` when no one may take this username: for its form, or because it is reserved in any case. */
+export function checkNewUsername(username: string, errors: FieldError[]): void {
+  const problem = findProblem(username);
+  if (problem !== null) errors.push({ path: ['username'], ...problem });
+}
+
+function findProblem(username: string): Pick<FieldError, 'code' | 'message'> | null {
+  if (!/^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?$/.test(username)) {
+    const message =
+      'must be 1 to 64 letters (a to z), digits, `_`, `.` or `-`, and neither begin nor end with `.` or `-`';
+    return { code: readCode(username), message };
+  }
+  // In ASCII, so lower-casing is what the database's fold() does.
+  const folded = username.toLowerCase();
+  if (reservedNames.has(folded) || folded.startsWith(erasedPrefix))
+    return { code: 'NOT_ALLOWED', message: 'is reserved' };
+  return null;
+}
+
+function readCode(username: string): FieldError['code'] {
+  if (username === '') return 'REQUIRED';
+  return username.length > maxNameLength ? 'TOO_LONG' : 'MALFORMED';
+}
