@@ -18,7 +18,7 @@ import { createAccounts } from './account/account.ts';
 import { pruneSessions } from './account/session.ts';
 import { Pictures } from './file/picture.ts';
 import { Arrivals } from './file/arrival.ts';
-import type { FileKeeping } from './file/file.ts';
+import type { FileStorage } from './file/file.ts';
 import { FileCommit } from './file/file-commit.ts';
 import { fileChores } from './file/file-sweep.ts';
 import { PartialUploads, partialChore } from './file/partial-upload.ts';
@@ -28,7 +28,7 @@ import type { Argon2Cost } from './account/password.ts';
 import { loadOrCreateKeys, publicKeySet } from './account/token-key.ts';
 import { CannotStart, describeFault } from './errors.ts';
 import { openStore } from './file/store/open.ts';
-import { keepSmallInline } from './file/store/inline.ts';
+import { storeSmallInline } from './file/store/inline.ts';
 import { PartialFiles } from './file/store/partial.ts';
 import type { Services } from './api/context.ts';
 import { firstConversation } from './http/graphiql-tabs.ts';
@@ -86,7 +86,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   started.defer(() => background.close());
 
   const { files, ...uploads } = await openFiles(config, db, log);
-  const housekeeping = keepHouse({ ...files, ...uploads }, config, { log, started });
+  const housekeeping = startHousekeeping({ ...files, ...uploads }, config, { log, started });
 
   const services = {
     db,
@@ -177,11 +177,11 @@ async function openFiles(
   config: Config,
   db: Db,
   log: Logger,
-): Promise<{ files: FileKeeping; partials: PartialUploads; arrivals: Arrivals }> {
+): Promise<{ files: FileStorage; partials: PartialUploads; arrivals: Arrivals }> {
   const { maxUploadBytes, userQuotaBytes } = config;
   const commit = new FileCommit(db, userQuotaBytes);
   const { store: outer, link } = await openStore(config, reportTo(log));
-  const store = keepSmallInline(outer, config.fileInlineBytes);
+  const store = storeSmallInline(outer, config.fileInlineBytes);
   const pictures = new Pictures();
   const files = { db, store, link, maxUploadBytes, userQuotaBytes, pictures, commit };
   const partials = new PartialUploads(files, new PartialFiles(join(config.dataDir, 'partial-uploads')));
@@ -190,8 +190,8 @@ async function openFiles(
 }
 
 /** Clears away what is old, now and then. */
-function keepHouse(
-  { db, store, pictures, partials }: FileKeeping & { partials: PartialUploads },
+function startHousekeeping(
+  { db, store, pictures, partials }: FileStorage & { partials: PartialUploads },
   config: Config,
   { log, started }: { log: Logger; started: AsyncDisposableStack },
 ): Housekeeping {
@@ -258,7 +258,7 @@ async function listen({ host, port }: Config, options: HttpOptions): Promise<Htt
   try {
     return await openHttpServer({ host, port }, options);
   } catch (error) {
-    throw new CannotStart(`HOST ${host} and PORT ${port} can't be listened on: ${(error as Error).message}.`, {
+    throw new CannotStart(`Cannot listen on HOST ${host}, PORT ${port}: ${(error as Error).message}.`, {
       cause: error,
     });
   }

@@ -22,7 +22,7 @@ const origins = z
   .refine((value) => value === '*' || value.split(',').every((each) => URL.parse(each)?.origin === each.trim()))
   .describe('*, or origins with commas between, e.g. https://chat.example.com');
 
-const text = z.string().describe('some text');
+const text = z.string().describe('any text');
 
 /** Every setting there is, by its name in Config. A test compares docs/configuration.md with this table. */
 export const settings = {
@@ -42,48 +42,49 @@ export const settings = {
     name: 'DATABASE_URL',
     default: null,
     wants: postgresUrl,
-    meaning: 'A PostgreSQL (15 or newer) of your own. Without it one runs in DATA_DIR.',
+    meaning: 'Your own PostgreSQL (15 or newer). Without it, the server runs one in DATA_DIR.',
     isSecret: true,
   },
   databaseDirectUrl: {
     name: 'DATABASE_DIRECT_URL',
     default: null,
     wants: postgresUrl,
-    meaning: 'The same database, past any transaction pooler: LISTEN and migrations need that. Default: DATABASE_URL.',
+    meaning:
+      'The same database without a transaction pooler in between, for LISTEN and migrations. Default: DATABASE_URL.',
     isSecret: true,
   },
   databasePoolSize: {
     name: 'DATABASE_POOL_SIZE',
     default: '10',
     wants: wholeNumber(1, 1_000),
-    meaning: 'How many connections to the database at most.',
+    meaning: 'The maximum number of connections to the database.',
   },
   dataDir: {
     name: 'DATA_DIR',
     default: '.data',
     wants: text,
-    meaning: 'Where the embedded PostgreSQL, the keys and the files are kept.',
+    meaning: 'The folder for the embedded PostgreSQL, the keys and the files.',
   },
   jwtKeys: {
     name: 'JWT_KEYS',
     default: null,
     wants: jwtKeys,
     meaning:
-      'The keys of access tokens: the first signs, all verify. Needed with DATABASE_URL; otherwise kept in DATA_DIR.',
+      'The keys for access tokens: the first one signs, all of them verify. Required with DATABASE_URL; otherwise generated in DATA_DIR.',
     isSecret: true,
   },
   fileStore: {
     name: 'FILE_STORE',
     default: null,
     wants: s3Location,
-    meaning: 'Where the bytes of files are kept: a bucket of S3, or of what speaks its protocol. Default: DATA_DIR.',
+    meaning: 'An S3 or S3-compatible bucket for files. Default: DATA_DIR.',
     isSecret: true,
   },
   fileServing: {
     name: 'FILE_SERVING',
     default: 'stream',
     wants: z.enum(['stream', 'redirect']).describe('stream or redirect'),
-    meaning: 'How files come from S3: through this server, or by a redirect to a link of the bucket’s own.',
+    meaning: 'How files in S3 are served: streamed through this server, or by redirect to a presigned link.',
   },
   fileInlineBytes: {
     name: 'FILE_INLINE_BYTES',
@@ -91,20 +92,19 @@ export const settings = {
     // still twice as fast, downloads are slower (64 people, 2,000 files, measured).
     default: '16384',
     wants: wholeNumber(0, maxInlineBytes),
-    meaning: 'Files with at most so many bytes are kept in the database: that is faster. 0: none of them.',
+    meaning: 'Files up to this size are kept in the database, which is faster. 0 keeps none there.',
   },
   maxUploadBytes: {
     name: 'MAX_UPLOAD_BYTES',
     default: '104857600',
     wants: wholeNumber(1, 2_147_483_647),
-    meaning: 'Bytes of one file at most.',
+    meaning: 'The maximum size of a file, in bytes.',
   },
   userQuotaBytes: {
     name: 'USER_QUOTA_BYTES',
     default: '10737418240',
     wants: wholeNumber(0, 1_000_000_000_000_000),
-    meaning:
-      'Bytes of all the files together that one person has uploaded; deleting a message frees those of its files.',
+    meaning: "The maximum total size of a person's files, in bytes. Deleting a message frees the space of its files.",
   },
   logLevel: {
     name: 'LOG_LEVEL',
@@ -112,31 +112,31 @@ export const settings = {
     wants: z
       .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
       .describe('trace, debug, info, warn, error, fatal or silent'),
-    meaning: 'What is logged: this level and all above it.',
+    meaning: 'The lowest level that is logged.',
   },
   serve: {
     name: 'SERVE',
     default: 'api,streams',
     wants: roles,
-    meaning: 'What this node does: answer queries and mutations, hold event streams, or both.',
+    meaning: 'What this node serves: queries and mutations, event streams, or both.',
   },
   corsOrigin: {
     name: 'CORS_ORIGIN',
     default: '*',
     wants: origins,
-    meaning: 'Whose pages may call from a browser. There are no cookies, so any may.',
+    meaning: 'The origins whose pages may call the API from a browser. There are no cookies, so any origin is safe.',
   },
   trustedProxies: {
     name: 'TRUST_PROXY',
     default: '0',
     wants: wholeNumber(0, 10),
-    meaning: 'How many proxies stand in front: so many entries of X-Forwarded-For are believed, from its end.',
+    meaning: 'The number of proxies in front: that many entries of X-Forwarded-For are trusted, from the end.',
   },
   eventRetentionMs: {
     name: 'EVENT_RETENTION',
     default: '7d',
     wants: durationMs,
-    meaning: 'How long a client may be away and still catch up.',
+    meaning: 'How long events are kept, and so how long a client can be away and still catch up.',
   },
   keepAliveMs: {
     name: 'KEEP_ALIVE_TIMEOUT',
@@ -161,38 +161,38 @@ export const settings = {
     name: 'MAX_STREAMS_PER_SESSION',
     default: '20',
     wants: wholeNumber(0, 100_000),
-    meaning: 'Open event streams of one signed-in device; 0 is no limit.',
+    meaning: 'The maximum number of open streams per session. 0 means no limit.',
   },
   maxStreamsPerAddress: {
     name: 'MAX_STREAMS_PER_ADDRESS',
     default: '1000',
     wants: wholeNumber(0, 1_000_000),
-    meaning: 'Open event streams from one network address; 0 is no limit.',
+    meaning: 'The maximum number of open streams per network address. 0 means no limit.',
   },
   maxOperationsPerStream: {
     name: 'MAX_OPERATIONS_PER_STREAM',
     default: '100',
     wants: wholeNumber(0, 10_000),
-    meaning: 'Operations at a time on one single-connection stream; 0 is no limit.',
+    meaning: 'The maximum number of concurrent operations on a single-connection stream. 0 means no limit.',
   },
   maxStreamBufferBytes: {
     name: 'MAX_STREAM_BUFFER_BYTES',
     default: '1048576',
     wants: wholeNumber(0, 1_073_741_824),
     meaning:
-      'Bytes that wait for one stream to take them; past them it goes on from the log at its own pace. 0 is no limit.',
+      "The maximum number of unsent bytes per stream. Beyond it, the stream continues from the log at its reader's pace. 0 means no limit.",
   },
   maxReplayEvents: {
     name: 'MAX_REPLAY_EVENTS',
     default: '0',
     wants: wholeNumber(0, 1_000_000_000),
-    meaning: 'Events that one catch-up may bring before it is answered with Reset; 0 is no limit.',
+    meaning: 'The maximum number of events in a replay; a longer one gets Reset. 0 means no limit.',
   },
   maxReplayBytes: {
     name: 'MAX_REPLAY_BYTES',
     default: '0',
     wants: wholeNumber(0, 1_000_000_000_000),
-    meaning: 'Bytes that one catch-up may bring before it is answered with Reset; 0 is no limit.',
+    meaning: 'The maximum number of bytes in a replay; a longer one gets Reset. 0 means no limit.',
   },
   rateLimits: {
     name: 'RATE_LIMITS',
@@ -221,7 +221,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     if (!parsed.success) problems.push(describeProblem(setting, given, parsed.error));
     return [key, parsed.data];
   });
-  if (problems.length > 0) throw new CannotStart(`The settings are not right:\n  ${problems.join('\n  ')}`);
+  if (problems.length > 0) throw new CannotStart(`The configuration is not valid:\n  ${problems.join('\n  ')}`);
   // Each value has just been parsed by its own setting, so the object is what the table says.
   return Object.fromEntries(values) as Config;
 }

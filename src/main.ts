@@ -26,7 +26,7 @@ try {
 /** What an operator can mend needs no stack; a fault of ours is logged whole. */
 function fail(log: Logger, error: unknown): never {
   if (error instanceof CannotStart) log.fatal(error.message);
-  else log.fatal({ err: error }, 'the server ended by a fault of its own');
+  else log.fatal({ err: error }, 'the server crashed');
   process.exit(1);
 }
 

@@ -12,7 +12,7 @@ export const wholeNumber = (min: number, max: number) =>
     .regex(/^\d{1,16}$/)
     .transform(Number)
     .refine((value) => value >= min && value <= max)
-    .describe(`a whole number from ${min} to ${max}`);
+    .describe(`an integer from ${min} to ${max}`);
 
 const unitsMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 

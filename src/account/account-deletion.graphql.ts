@@ -6,13 +6,13 @@ import { encodeId } from '../core/id.ts';
 
 const ErasedMessagesRef = builder.enumType('ErasedMessages', {
   values: {
-    KEEP: { description: 'They stay, under no name: `sender` is null.' },
-    DELETE: { description: 'They go, as by deleteMessage.' },
+    KEEP: { description: 'They stay without a name: `sender` is null.' },
+    DELETE: { description: 'They are deleted, as if by deleteMessage.' },
   },
 });
 
 const AccountGone = builder.objectRef<{ userId: bigint }>('AccountGone').implement({
-  description: 'An account that is no more.',
+  description: 'An account that has been erased.',
   fields: (t) => ({ userId: t.id({ resolve: ({ userId }) => encodeId('User', userId) }) }),
 });
 

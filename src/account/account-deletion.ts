@@ -24,9 +24,9 @@ export async function deleteAccount(
   checkGivenPassword(password, ['password'], errors);
   if (errors.length > 0) throw new InvalidInput(errors);
   const user = await findCredentials(accounts.db, 'u.id = $1', asker.userId);
-  if (user === null) throw new Unauthenticated('The account is gone.');
+  if (user === null) throw new Unauthenticated('The account has been deleted.');
   const { isRight } = await verifyAgain(accounts, asker, { hash: user.passwordHash, password });
-  if (!isRight) throw new InvalidCredentials('The password is not right.');
+  if (!isRight) throw new InvalidCredentials('The password is wrong.');
 
   const endedIds = await inTransaction(accounts.db, async (client) => {
     await lockCredentials(client, user);

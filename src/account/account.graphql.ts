@@ -17,7 +17,7 @@ const SignedInRef = builder.objectRef<SignedIn>('SignedIn').implement({
     accessTokenExpiresAt: t.expose('accessTokenExpiresAt', { type: 'DateTime' }),
     refreshToken: t.exposeString('refreshToken', {
       extensions: asciiSize(256),
-      description: 'Opaque and good for one use: refreshSession returns the next one.',
+      description: 'Opaque and valid for one use: refreshSession returns the next one.',
     }),
     viewer: t.field({ type: ViewerRef, resolve: ({ asker }) => ({ asker }) }),
   }),
@@ -29,7 +29,7 @@ const SignUpInput = builder.inputType('SignUpInput', {
       required: true,
       description:
         `Unique without regard to case. Up to ${maxNameLength} letters (a to z), digits, \`_\`, \`.\` and \`-\`, ` +
-        'beginning and ending with none of the last two. `everyone`, `here`, `channel`, `admin`, `system`, `parley` and ' +
+        'neither starting nor ending with `.` or `-`. `everyone`, `here`, `channel`, `admin`, `system`, `parley` and ' +
         'names that begin with `erased_` are reserved.',
     }),
     email: t.string({
@@ -86,7 +86,7 @@ builder.mutationFields((t) => ({
   }),
   refreshSession: t.field({
     type: SignedInRef,
-    description: 'Needs no access token; one that has expired does no harm.',
+    description: 'Needs no access token. An expired one is ignored.',
     errors: { types: [InvalidCredentials] },
     args: { refreshToken: t.arg.string({ required: true }) },
     resolve: async (_, { refreshToken }, context) =>
@@ -94,7 +94,7 @@ builder.mutationFields((t) => ({
   }),
   changePassword: t.field({
     type: SignedInRef,
-    description: "Ends all the viewer's other sessions, and returns the next pair of tokens for this one.",
+    description: 'Ends all other sessions of the viewer, and returns a new pair of tokens for this one.',
     errors: { types: [InvalidInput, InvalidCredentials] },
     args: { input: t.arg({ type: ChangePasswordInput, required: true }) },
     resolve: async (_, { input }, context) =>

@@ -144,7 +144,7 @@ export async function signIn(accounts: Accounts, input: SignIn): Promise<SignedI
     counted: { ...account, address },
     guesser: { person: isKnown ? String(user?.id) : address, isKnown },
   });
-  if (user === null || !isRight) throw new InvalidCredentials('The address or the password is not right.');
+  if (user === null || !isRight) throw new InvalidCredentials('The e-mail address or the password is wrong.');
   await limits.giveBack('failedSignIns', { address });
 
   const opened = await inTransaction(accounts.db, async (client) => {
@@ -182,7 +182,7 @@ export async function changePassword(
   input: { currentPassword: string; newPassword: string },
 ): Promise<SignedIn> {
   const user = await findCredentials(accounts.db, 'u.id = $1', asker.userId);
-  if (user === null) throw new Unauthenticated('The account is gone.');
+  if (user === null) throw new Unauthenticated('The account has been deleted.');
   const errors: FieldError[] = [];
   checkGivenPassword(input.currentPassword, ['currentPassword'], errors);
   checkNewPassword(input.newPassword, ['newPassword'], namesOf(user), errors);
@@ -192,17 +192,17 @@ export async function changePassword(
     hash: user.passwordHash,
     password: input.currentPassword,
   });
-  if (!isRight) throw new InvalidCredentials('The current password is not right.');
+  if (!isRight) throw new InvalidCredentials('The current password is wrong.');
   const newHash = await accounts.passwords.hash(input.newPassword, { person: String(user.id), isKnown: true });
   const opened = await inTransaction(accounts.db, async (client) => {
     await lockCredentials(client, user);
     await storePassword(client, user.id, newHash);
-    return keepOnlySession(client, asker);
+    return endOtherSessions(client, asker);
   });
   return handOver(accounts, opened);
 }
 
-async function keepOnlySession(client: Queryable, { userId, sessionId }: Asker): Promise<OpenedSession> {
+async function endOtherSessions(client: Queryable, { userId, sessionId }: Asker): Promise<OpenedSession> {
   const ended = await client.query<{ id: bigint }>(
     'delete from sessions where user_id = $1 and id <> $2 returning id',
     [userId, sessionId],
@@ -252,9 +252,10 @@ async function nameConflict(client: Queryable, person: { username: string; email
     [person.username, person.email],
   );
   const { username, email } = rows[0] ?? { username: false, email: false };
-  if (username && email) return new Conflict('Both the username and the address are taken.', ['username', 'email']);
+  if (username && email)
+    return new Conflict('The username and the e-mail address are both taken.', ['username', 'email']);
   if (username) return new Conflict('The username is taken.', ['username']);
-  if (email) return new Conflict('The address is taken.', ['email']);
+  if (email) return new Conflict('The e-mail address is taken.', ['email']);
   // Freed again since the insert was refused: which of the two it was cannot be said any more.
-  return new Conflict('The username or the address was taken a moment ago.', ['username', 'email']);
+  return new Conflict('The username or the e-mail address was just taken.', ['username', 'email']);
 }

@@ -53,7 +53,8 @@ export async function lockCredentials(client: Queryable, { id, passwordHash }: C
     where u.id = $1 for no key update of u, c`,
     [id],
   );
-  if (rows[0]?.password_hash !== passwordHash) throw new InvalidCredentials('The password has just been changed.');
+  if (rows[0]?.password_hash !== passwordHash)
+    throw new InvalidCredentials('The password was changed in the meantime.');
 }
 
 /** Replaces the hash of a user's password. The caller holds their credentials. */

@@ -10,7 +10,7 @@ import { registerNode } from '../api/node.ts';
 
 builder.prismaObjectFields(SessionRef, (t) => ({
   createdAt: t.expose('createdAt', { type: 'DateTime' }),
-  lastUsedAt: t.expose('lastUsedAt', { type: 'DateTime', description: 'When it last got a fresh pair of tokens.' }),
+  lastUsedAt: t.expose('lastUsedAt', { type: 'DateTime', description: 'When its tokens were last refreshed.' }),
   userAgent: t.exposeString('userAgent', { nullable: true, extensions: textSize(maxUserAgentLength) }),
   isCurrent: t.boolean({ resolve: ({ id }, _, context) => context.asker()?.sessionId === id }),
 }));
@@ -23,7 +23,7 @@ registerNode('Session', async (context, keys) => {
 
 builder.mutationFields((t) => ({
   signOut: t.boolean({
-    description: 'Ends the current session: its refresh token, its access token and its open streams.',
+    description: 'Ends the current session, with its tokens and open streams.',
     resolve: async (_, __, context) => {
       await signOut(context.accounts, requireAsker(context));
       // What else this operation asks for is asked by nobody.
@@ -33,7 +33,7 @@ builder.mutationFields((t) => ({
   }),
   revokeSession: t.field({
     type: SessionRef,
-    description: "Ends one of the viewer's sessions, the current one too, with its tokens and its open streams.",
+    description: "Ends one of the viewer's sessions, which may be the current one, with its tokens and open streams.",
     errors: { types: [NotFound] },
     args: { sessionId: t.arg.id({ required: true }) },
     resolve: (_, { sessionId }, context) =>
@@ -44,8 +44,8 @@ builder.mutationFields((t) => ({
 builder.mutationField('streamToken', (t) =>
   t.string({
     extensions: asciiSize(2_048),
-    description: `A token for the query string (\`/graphql/stream?streamToken=…&query=…\`) of a browser's EventSource, which
-can't send headers: good for subscriptions only, as long as this session lives.`,
+    description: `A token for the query string (\`/graphql/stream?streamToken=…&query=…\`) of a browser's EventSource, which cannot send
+headers. Valid for subscriptions only, while this session lives.`,
     resolve: (_, _args, context) => issueStreamToken(context.accounts, requireAsker(context)),
   }),
 );

@@ -143,5 +143,5 @@ function readUserAgent(userAgent: string | null): string | null {
 }
 
 function notGood(): InvalidCredentials {
-  return new InvalidCredentials('The refresh token is not good (any more): sign in again.');
+  return new InvalidCredentials('The refresh token is not valid: sign in again.');
 }

@@ -30,7 +30,7 @@ export async function authenticateStream(accounts: Accounts, token: string): Pro
 }
 
 async function verify({ keys }: Accounts, token: string): Promise<Asker> {
-  const bad = () => new Unauthenticated('The stream token is not good: ask for another with `streamToken`.');
+  const bad = () => new Unauthenticated('The stream token is not valid: request a new one with `streamToken`.');
   try {
     const payload = await verifyJwt(keys, token, { audience, requiredClaims: ['sub', 'sid'] });
     const userId = /^\d{1,19}$/.exec(payload.sub ?? '')?.[0];

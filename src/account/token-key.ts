@@ -63,7 +63,7 @@ export async function loadOrCreateKeys(dataDir: string): Promise<AccessTokenKeys
   try {
     return parseKeySet(json);
   } catch (error) {
-    throw new CannotStart(`The access token keys in ${path} can't be used: ${(error as Error).message}.`, {
+    throw new CannotStart(`Cannot use the access token keys in ${path}: ${(error as Error).message}.`, {
       cause: error,
     });
   }

@@ -75,9 +75,9 @@ function readId(claim: unknown): bigint {
 }
 
 function expired(): Unauthenticated {
-  return new Unauthenticated('The access token has expired: get another one with refreshSession.');
+  return new Unauthenticated('The access token has expired: call refreshSession.');
 }
 
 function bad(): Unauthenticated {
-  return new Unauthenticated('The access token is not good here.');
+  return new Unauthenticated('The access token is not valid.');
 }

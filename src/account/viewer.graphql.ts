@@ -13,7 +13,7 @@ import type { Context } from '../api/context.ts';
 import { encodeId } from '../core/id.ts';
 
 ViewerRef.implement({
-  description: 'What only the signed-in user sees of themselves.',
+  description: 'What only the signed-in user can see.',
   fields: (t) => ({
     id: t.id({ resolve: ({ asker }) => encodeId('Viewer', asker.userId) }),
     user: t.field({ type: UserRef, resolve: ({ asker }, _, context) => loadSelf(context, asker) }),
@@ -23,15 +23,15 @@ ViewerRef.implement({
     }),
     sessions: t.field({
       type: [SessionRef],
-      description: 'Used last first.',
+      description: 'Most recently used first.',
       complexity: { field: 1, multiplier: maxSessionsPerPerson },
       resolve: ({ asker }, _, { accounts }) => listSessions(accounts, asker),
     }),
     eventCursor: t.string({
       extensions: asciiSize(32),
       description:
-        'Read before everything else in its query, so `events(after:)` goes on from there with nothing lost;\n' +
-        'what the query already shows may come once more, so apply events by id.',
+        "The log's cursor, read before everything else in the query. Subscribing with `events(after:)` from here misses nothing;\n" +
+        'an event may repeat what the query already shows, so apply events by id.',
       resolve: (_, __, context) => context.eventCursor ?? context.readCursor(),
     }),
   }),
@@ -41,7 +41,7 @@ builder.queryField('viewer', (t) =>
   t.field({
     type: ViewerRef,
     nullable: true,
-    description: 'Null without an access token; a bad or expired one is the top-level error UNAUTHENTICATED.',
+    description: 'Null without an access token. An invalid or expired one is the top-level error UNAUTHENTICATED.',
     resolve: (_, __, context) => {
       const asker = context.asker();
       return asker === null ? null : { asker };
@@ -51,6 +51,6 @@ builder.queryField('viewer', (t) =>
 
 async function loadSelf({ loaders }: Context, { userId }: Asker): Promise<User> {
   const user = await loaders.of(userById).load(userId);
-  if (user === null) throw new Unauthenticated('The account is gone.');
+  if (user === null) throw new Unauthenticated('The account has been deleted.');
   return user;
 }

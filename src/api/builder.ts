@@ -74,7 +74,7 @@ builder.scalarType('DateTime', {
   parseValue: (value) => {
     const instant = typeof value === 'string' && /^\d{4}-\d\d-\d\dT/.test(value) ? new Date(value) : null;
     if (instant === null || Number.isNaN(instant.getTime())) {
-      throw new GraphQLError('A DateTime is an ISO 8601 instant, e.g. 2026-11-22T10:29:00.000Z.');
+      throw new GraphQLError('A DateTime must be an ISO 8601 instant, e.g. 2026-11-22T10:29:00.000Z.');
     }
     return instant;
   },
@@ -83,10 +83,10 @@ builder.scalarType('DateTime', {
 builder.scalarType('Upload', {
   description: 'A file in a multipart request (GraphQL multipart request specification).',
   serialize: () => {
-    throw new GraphQLError('An Upload is only ever sent.');
+    throw new GraphQLError('An Upload is input only.');
   },
   parseValue: (value) => {
     if (value instanceof Upload) return value;
-    throw new GraphQLError('An Upload is a file of a multipart request, and stands for null in its variables.');
+    throw new GraphQLError('An Upload must be a file of a multipart request; its variable must be null there.');
   },
 });

@@ -2,7 +2,7 @@ import type { Db } from '../postgres/client.ts';
 import type { GroupCommit } from '../chat/group-commit.ts';
 import { authenticate, type Accounts } from '../account/account.ts';
 import type { Arrivals } from '../file/arrival.ts';
-import type { FileKeeping } from '../file/file.ts';
+import type { FileStorage } from '../file/file.ts';
 import type { FileLinks } from '../file/file-link.ts';
 import type { PartialUploads } from '../file/partial-upload.ts';
 import type { PartialUploadLeases } from '../file/partial-upload-lease.ts';
@@ -27,7 +27,7 @@ export type Services = {
   writes: GroupCommit;
   /** There is an account to be erased: what is left of it is to be taken away, now and not only at its time. */
   continueDeletions: () => void;
-  files: FileKeeping;
+  files: FileStorage;
   /** The requests that bring files just now. */
   arrivals: Arrivals;
   /** Uploads that come in pieces. */
@@ -112,6 +112,6 @@ export function requireAsker(context: Context): Asker {
 /** The same, outside an operation. */
 export function demandAsker(identify: () => Asker | null): Asker {
   const asker = identify();
-  if (asker === null) throw new Unauthenticated('This needs an access token: send `Authorization: Bearer …`.');
+  if (asker === null) throw new Unauthenticated('An access token is required: send `Authorization: Bearer …`.');
   return asker;
 }

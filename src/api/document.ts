@@ -73,7 +73,9 @@ export class DocumentCache {
     const operation = getOperationAST(document, operationName);
     if (operation != null) return { document, operation };
     const message =
-      operationName === null ? 'Say which operation: the document has several.' : 'There is no such operation.';
+      operationName === null
+        ? '`operationName` is required: the document has several operations.'
+        : 'The document has no operation with this name.';
     return { errors: [badRequest(message, 400)] };
   }
 

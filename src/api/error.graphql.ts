@@ -71,7 +71,7 @@ builder.objectType(InvalidInput, {
 builder.objectType(InvalidCredentials, { name: 'InvalidCredentials', interfaces: [ErrorRef] });
 builder.objectType(NotFound, {
   name: 'NotFound',
-  description: 'Also what a viewer gets for a thing that exists and is hidden from them.',
+  description: 'Also returned for things that exist but are hidden from the viewer.',
   interfaces: [ErrorRef],
 });
 builder.objectType(Forbidden, {

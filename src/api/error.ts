@@ -38,7 +38,7 @@ export function toClientError(error: unknown): GraphQLError | null {
 
 /** What the client gets in place of a fault of ours. */
 export function internalError(error: unknown): GraphQLError {
-  const masked = new GraphQLError('Something went wrong on our side.', { extensions: { code: 'INTERNAL' } });
+  const masked = new GraphQLError('Internal server error.', { extensions: { code: 'INTERNAL' } });
   return error instanceof GraphQLError ? at(error, masked) : masked;
 }
 

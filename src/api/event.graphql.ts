@@ -5,13 +5,13 @@ import { asciiSize } from './field-size.ts';
 
 defineNotice('CaughtUp', {
   description:
-    "What follows is live. Sent again now and then while nothing happens, so that a quiet client's cursor stays fresh.",
+    "Events that follow are live. Sent again every minute while nothing happens, so that an idle client's cursor stays recent.",
   fields: (t) => ({ replayed: t.exposeInt('replayed') }),
 });
 
 defineNotice('Reset', {
   description:
-    "The replay is not possible (the cursor is too old, or from another database): refetch, then go on from this envelope's cursor.",
+    "Replay is not possible: the cursor is too old, or from another database. Fetch everything again, then continue from this envelope's cursor.",
   fields: (t) => ({ reason: t.exposeString('reason', { extensions: asciiSize(200) }) }),
 });
 

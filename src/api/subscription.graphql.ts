@@ -10,7 +10,7 @@ import { EventRequest } from './event-request.ts';
 builder.subscriptionField('events', (t) =>
   t.field({
     type: EnvelopeRef,
-    description: `Everything that concerns the viewer, in commit order, each once. With \`after\` it first replays what
+    description: `Every event that concerns the viewer, once and in commit order. With \`after\` it first replays what
 happened since that cursor. CaughtUp marks where it is live; without \`after\` it comes first. Send the
 last cursor you saw when you reconnect. Objects show their state at delivery; an event whose subject
 is gone by then is left out, for the event that removed it follows.`,
@@ -39,6 +39,6 @@ function readCursor(after: string | null | undefined): Cursor | null {
   if (after == null) return null;
   const cursor = parseCursor(after);
   if (cursor === null)
-    throw new InvalidInput([{ path: ['after'], code: 'MALFORMED', message: 'is not a cursor of this server' }]);
+    throw new InvalidInput([{ path: ['after'], code: 'MALFORMED', message: 'must be a cursor of this server' }]);
   return cursor;
 }

@@ -77,7 +77,7 @@ function executeByOurs(schema: GraphQLSchema): Plugin<Context> {
       });
     },
     onSubscribe: () => {
-      throw badRequest('Ask for a subscription with accept: text/event-stream.', 406);
+      throw badRequest('Send subscriptions with accept: text/event-stream.', 406);
     },
   };
 }

@@ -7,30 +7,30 @@ import { visibleFrom } from './visibility.ts';
 import { Forbidden, NotFound, RateLimited } from '../errors.ts';
 import { isBlockedIn } from '../people/block.ts';
 import { pairOne } from '../postgres/pairing.ts';
-import { may, type Standing } from './permission.ts';
+import { may, type ChatAccess } from './permission.ts';
 
 /** How long a message is waited for that somebody else holds (psql in an open transaction). */
 const patienceMs = 3_000;
 const maxPauseMs = 200;
 
-class MessageHeld extends RateLimited {}
+class MessageLocked extends RateLimited {}
 
 /** What an asker wants to do to a message, as a write of the group commit knows it. */
 export type MessageVerb = { asker: Asker; chatId: bigint; messageId: bigint };
 
 /** A verb that may be done: its message, whose row this transaction has locked, and how the asker stands to the chat. */
-export type Target<Verb extends MessageVerb> = { verb: Verb; message: Message; standing: Standing };
+export type Target<Verb extends MessageVerb> = { verb: Verb; message: Message; access: ChatAccess };
 
 /**
  * How each asker stands to the chat, in the order of the inputs; undefined where there is no such chat. To be asked
  * after the chats' locks are held, in a statement of its own: whoever removes a member holds that lock too.
  */
-export async function readStandings(
+export async function readChatAccesses(
   client: Queryable,
   places: readonly { asker: Asker; chatId: bigint }[],
-): Promise<(Standing | undefined)[]> {
-  const { rows } = await client.query<Standing & { index: number }>({
-    name: 'standings',
+): Promise<(ChatAccess | undefined)[]> {
+  const { rows } = await client.query<ChatAccess & { index: number }>({
+    name: 'accesses',
     text: `select w.index::int as index, c.type, ${visibleFrom('c', 'w.user_id')} as "visibleFrom", m.role,
       ${isBlockedIn('c', 'w.user_id')} as "isBlocked"
     from unnest($1::bigint[], $2::bigint[]) with ordinality as w (chat_id, user_id, index)
@@ -38,14 +38,14 @@ export async function readStandings(
     left join members m on m.chat_id = c.id and m.user_id = w.user_id`,
     values: [places.map(({ chatId }) => chatId), places.map(({ asker }) => asker.userId)],
   });
-  return pairOne(rows, places, { value: (row): Standing => row, missing: undefined });
+  return pairOne(rows, places, { value: (row): ChatAccess => row, missing: undefined });
 }
 
 /** Why an asker who stands so may put nothing into the chat; null where they may. */
-export function refuseWriting(asker: Asker, standing: Standing): Forbidden | null {
-  if (may(asker, 'sendMessage', standing)) return null;
-  if (standing.isBlocked) return blocked();
-  return new Forbidden('Only members write in this channel: join it first.');
+export function refuseWriting(asker: Asker, access: ChatAccess): Forbidden | null {
+  if (may(asker, 'sendMessage', access)) return null;
+  if (access.isBlocked) return blocked();
+  return new Forbidden('Only members can write in this channel: join it first.');
 }
 
 /** The refusal of one whom the other person of a single chat has blocked. It does not say more than that person would. */
@@ -67,7 +67,7 @@ export async function submitVerb<Verb extends MessageVerb>(
     try {
       return await writes.submit(kind, verb);
     } catch (error) {
-      if (!(error instanceof MessageHeld) || Date.now() > deadline) throw error;
+      if (!(error instanceof MessageLocked) || Date.now() > deadline) throw error;
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }
@@ -75,7 +75,7 @@ export async function submitVerb<Verb extends MessageVerb>(
 
 /**
  * Locks the messages and judges the verbs, in their order. What `refuse` returns is why one may not be done; before that
- * comes NotFound for a message that the person doesn't see, and MessageHeld for one that could not be locked.
+ * comes NotFound for a message that the person doesn't see, and MessageLocked for one that could not be locked.
  */
 export async function readTargets<Verb extends MessageVerb>(
   client: Queryable,
@@ -84,15 +84,15 @@ export async function readTargets<Verb extends MessageVerb>(
 ): Promise<(Target<Verb> | { error: Error })[]> {
   const messageIds = verbs.map(({ messageId }) => messageId);
   const messages = await lockMessages(client, messageIds);
-  const standings = await readStandings(client, verbs);
+  const accesses = await readChatAccesses(client, verbs);
   return verbs.map((verb, index) => {
-    const standing = standings[index];
-    if (standing === undefined || standing.visibleFrom === null) return missing();
+    const access = accesses[index];
+    if (access === undefined || access.visibleFrom === null) return missing();
     const message = messages.get(verb.messageId);
     if (message === undefined)
-      return { error: new MessageHeld('The message is being changed by somebody else: try again.', 1) };
-    if (message.seq < standing.visibleFrom) return missing();
-    const target = { verb, message, standing };
+      return { error: new MessageLocked('The message is being changed by somebody else: try again.', 1) };
+    if (message.seq < access.visibleFrom) return missing();
+    const target = { verb, message, access };
     const error = refuse(target);
     return error === null ? target : { error };
   });

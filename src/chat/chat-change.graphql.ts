@@ -7,14 +7,14 @@ import { requireAsker } from '../api/context.ts';
 import { decodeId } from '../core/id.ts';
 
 const UpdateChatInput = builder.inputType('UpdateChatInput', {
-  description: 'What is left out stays as it is.',
+  description: 'Omitted fields are not changed.',
   fields: (t) => ({
     chatId: t.id({ required: true }),
     name: t.string({
-      description: `One line of 1 to ${maxNameLength} characters; null takes a group's name away, and is refused for channels.`,
+      description: `One line of 1 to ${maxNameLength} characters. Null removes a group's name; a channel must have one.`,
     }),
     description: t.string({
-      description: `1 to ${maxDescriptionLength} characters; newline and tab are the only control characters. Null takes it away.`,
+      description: `1 to ${maxDescriptionLength} characters; newline and tab are the only control characters allowed. Null removes it.`,
     }),
     type: t.field({
       type: ChatTypeRef,
@@ -41,7 +41,8 @@ builder.mutationFields((t) => ({
   }),
   deleteChat: t.field({
     type: ChatGoneRef,
-    description: 'With all that is in it, for everybody. For owners; a single chat has none, and stays.',
+    description:
+      'Deletes the chat and everything in it, for everyone. For owners. A single chat has no owner and cannot be deleted.',
     errors: { types: [NotFound, Forbidden] },
     args: { chatId: t.arg.id({ required: true }) },
     resolve: async (_, { chatId: id }, context) => {

@@ -1,7 +1,7 @@
 import type { Db } from '../postgres/client.ts';
 import type { Chat, ChatType } from '../postgres/generated/prisma/client.ts';
 import { InvalidInput, type FieldError } from '../errors.ts';
-import { deleteHeldChat, inChat, requireMay } from './locked-chat.ts';
+import { deleteLockedChat, inChat, requireMay } from './locked-chat.ts';
 import { maxDescriptionLength, maxNameLength, readLine, readText } from '../core/text.ts';
 import type { Asker } from '../core/asker.ts';
 
@@ -42,7 +42,7 @@ export async function updateChat(db: Db, asker: Asker, change: ChatChange): Prom
 export async function deleteChat(db: Db, asker: Asker, { chatId }: { chatId: bigint }): Promise<void> {
   return inChat(db, { asker, chatId }, async (transaction, held) => {
     requireMay('deleteChat', held);
-    await deleteHeldChat(transaction, held);
+    await deleteLockedChat(transaction, held);
   });
 }
 
@@ -59,8 +59,10 @@ function checkTexts(change: ChatChange): ChatChange {
 
 function checkType({ type, name }: { type: ChatType; name: string | null }): void {
   if (type === 'SINGLE')
-    throw new InvalidInput([{ path: ['type'], code: 'NOT_ALLOWED', message: 'nothing else becomes a single chat' }]);
+    throw new InvalidInput([
+      { path: ['type'], code: 'NOT_ALLOWED', message: 'a chat cannot be changed into a single chat' },
+    ]);
   if (type !== 'GROUP' && name === null) {
-    throw new InvalidInput([{ path: ['name'], code: 'REQUIRED', message: 'a channel has a name' }]);
+    throw new InvalidInput([{ path: ['name'], code: 'REQUIRED', message: 'a channel must have a name' }]);
   }
 }

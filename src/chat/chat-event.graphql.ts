@@ -10,7 +10,7 @@ import { chatById } from './chat.ts';
 import { memberByKey } from './member.ts';
 
 defineEvent('NewChat', {
-  description: "To each of a new chat's first members.",
+  description: 'Sent to the first members of a new chat.',
   load: async ({ chatId }, loaders) => {
     const chat = chatId === null ? null : await loaders.of(chatById).load(chatId);
     return chat && { chat };
@@ -20,7 +20,7 @@ defineEvent('NewChat', {
 
 defineEvent('AddToChat', {
   description:
-    'To every member, the new ones included, once for all who were added together. To a new one it means: fetch this chat.',
+    'Sent to every member, new ones included, once for everyone who was added together. A new member should fetch the chat.',
   load: async (event, loaders) => {
     const chat = event.chatId === null ? null : await loaders.of(chatById).load(event.chatId);
     const memberIds = idsIn(event, 'user_ids');
@@ -30,7 +30,7 @@ defineEvent('AddToChat', {
     chat: t.field({ type: ChatRef, resolve: ({ chat }) => chat }),
     members: t.field({
       type: [MemberRef],
-      description: 'The first 100 of those added.',
+      description: 'The first 100 of the added members.',
       complexity: { field: 1, multiplier: 100 },
       resolve: async ({ chat, memberIds, eventId }, _, { loaders }) => {
         const members = await loaders
@@ -44,7 +44,7 @@ defineEvent('AddToChat', {
 });
 
 defineEvent('RemoveFromChat', {
-  description: 'To every remaining member and to the one removed, for whom it is the last event of that chat.',
+  description: 'Sent to the remaining members and to the removed one, for whom it is the last event of that chat.',
   load: async ({ chatId, userId }) => (chatId === null || userId === null ? null : { chatId, userId }),
   fields: (t) => ({
     chatId: t.id({ resolve: ({ chatId }) => encodeId('Chat', chatId) }),

@@ -19,7 +19,7 @@ builder.prismaObjectFields(ChatRef, (t) => ({
   name: t.exposeString('name', {
     nullable: true,
     extensions: textSize(maxNameLength),
-    description: 'Null for a single chat, which is named after the other person by whoever shows it.',
+    description: "Null for a single chat: show the other person's name instead.",
   }),
   description: t.exposeString('description', { nullable: true, extensions: textSize(maxDescriptionLength) }),
   createdAt: t.expose('createdAt', { type: 'DateTime' }),
@@ -37,7 +37,7 @@ builder.prismaObjectFields(ChatRef, (t) => ({
   viewerMembership: t.field({
     type: MemberRef,
     nullable: true,
-    description: 'Null for somebody who is not a member, as in a public channel that they only read.',
+    description: 'Null if the viewer is not a member, as in a public channel that they only read.',
     resolve: (chat, _, context) =>
       context.loaders.of(memberByKey).load({ chatId: chat.id, userId: requireAsker(context).userId }),
   }),
@@ -79,10 +79,10 @@ const CreateChatInput = builder.inputType('CreateChatInput', {
   fields: (t) => ({
     type: t.field({ type: ChatTypeRef, required: true }),
     memberIds: t.idList({
-      description: `SINGLE: exactly the one other person; an existing single chat with them is returned as it is. At most ${maxMembersPerCall}.`,
+      description: `At most ${maxMembersPerCall} people. For SINGLE exactly one other person; an existing single chat with them is returned unchanged.`,
     }),
     name: t.string({
-      description: `Required for channels, optional for groups, refused for SINGLE. One line of 1 to ${maxNameLength} characters.`,
+      description: `Required for channels, optional for groups, not allowed for SINGLE. One line of 1 to ${maxNameLength} characters.`,
     }),
     description: t.string({
       description: `1 to ${maxDescriptionLength} characters; newline and tab are the only control characters.`,
@@ -93,7 +93,7 @@ const CreateChatInput = builder.inputType('CreateChatInput', {
 builder.mutationField('createChat', (t) =>
   t.field({
     type: ChatRef,
-    description: `The viewer owns it, but for a single chat, which nobody owns. Forbidden when one of the others has blocked the viewer.`,
+    description: `The viewer becomes its owner; a single chat has no owner. Forbidden if one of the others has blocked the viewer.`,
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: { input: t.arg({ type: CreateChatInput, required: true }) },
     resolve: (_, { input }, context) =>

@@ -97,7 +97,7 @@ export async function createChat(db: Db, asker: Asker, input: NewChat): Promise<
       // Somebody else has made it between our look and our claim: theirs is the one. Ours goes unheard.
       await transaction.query('rollback to savepoint before_chat');
       const theirs = await findSingleChat(transaction, asker, others[0]);
-      if (theirs === null) throw new NotFound('One of the two is gone.');
+      if (theirs === null) throw new NotFound('One of the two accounts has been deleted.');
       return theirs;
     }
     await insertMembers(transaction, asker, { chat: created, others });
@@ -126,10 +126,10 @@ function checkNewChat(
     }
   }
   if (input.type === 'GROUP' && people.size < 2) {
-    errors.push({ path: ['memberIds'], code: 'REQUIRED', message: 'a group begins with two people or more' });
+    errors.push({ path: ['memberIds'], code: 'REQUIRED', message: 'a group needs at least one other member' });
   }
   if ((input.type === 'PRIVATE_CHANNEL' || input.type === 'PUBLIC_CHANNEL') && input.name === null) {
-    errors.push({ path: ['name'], code: 'REQUIRED', message: 'a channel has a name' });
+    errors.push({ path: ['name'], code: 'REQUIRED', message: 'a channel must have a name' });
   }
   if (errors.length > 0) throw new InvalidInput(errors);
   return { type: input.type, name, description };
@@ -147,7 +147,7 @@ export async function lockPeople(client: Queryable, userIds: readonly bigint[]):
 /** Throws InvalidInput that names, by their places in `field`, the people who are not among those known. */
 export function refuseUnknownPeople(userIds: readonly bigint[], known: ReadonlySet<bigint>, field: string): void {
   const errors = userIds.flatMap((userId, index): FieldError[] =>
-    known.has(userId) ? [] : [{ path: [field, String(index)], code: 'NOT_FOUND', message: 'there is no such person' }],
+    known.has(userId) ? [] : [{ path: [field, String(index)], code: 'NOT_FOUND', message: 'there is no such user' }],
   );
   if (errors.length > 0) throw new InvalidInput(errors);
 }

@@ -47,7 +47,7 @@ export class GroupCommit {
     this.#pool = pool;
     this.#batches = new BatchCommit({
       maxWaiting,
-      refusal: 'The server has more to write than it can: try again.',
+      refusal: 'The server has too many writes waiting: try again.',
       maxLanes,
       laneOf: ({ input }) => input.chatId,
       count: (writes) => Math.min(writes.length, maxBatch),

@@ -5,11 +5,11 @@ import { constraintOf, sqlStateOf } from '../postgres/sql-state.ts';
 import { visibleFrom } from './visibility.ts';
 import { Forbidden, LastOwner, NotFound, RateLimited } from '../errors.ts';
 import { isBlockedIn } from '../people/block.ts';
-import { may, type Action, type Standing } from './permission.ts';
+import { may, type Action, type ChatAccess } from './permission.ts';
 import type { Asker } from '../core/asker.ts';
 
 /** A chat whose row this transaction holds, and how the asker stands to it: `visibleFrom` is the first seq they see. */
-export type HeldChat = { asker: Asker; chat: Chat; standing: Standing & { visibleFrom: number } };
+export type LockedChat = { asker: Asker; chat: Chat; access: ChatAccess & { visibleFrom: number } };
 
 /**
  * Runs `work` in a transaction that holds the chat's row, by which all take turns who change the chat, its members or
@@ -20,7 +20,7 @@ export type HeldChat = { asker: Asker; chat: Chat; standing: Standing & { visibl
 export async function inChat<T>(
   db: Db,
   { asker, chatId }: { asker: Asker; chatId: bigint },
-  work: (transaction: Transaction, held: HeldChat) => Promise<T>,
+  work: (transaction: Transaction, held: LockedChat) => Promise<T>,
 ): Promise<T> {
   try {
     return await inTransaction(db, async (transaction) =>
@@ -32,37 +32,37 @@ export async function inChat<T>(
 }
 
 /** Throws Forbidden, with the reason, unless the asker may do that here. `targetRole` is that of the member it is about. */
-export function requireMay(action: Action, { asker, standing }: HeldChat, targetRole: MemberRole | null = null): void {
-  if (may(asker, action, { ...standing, targetRole })) return;
-  const { type, role } = standing;
-  if (type === 'SINGLE') throw new Forbidden('A single chat stays as it is: of its two people, without roles.');
+export function requireMay(action: Action, { asker, access }: LockedChat, targetRole: MemberRole | null = null): void {
+  if (may(asker, action, { ...access, targetRole })) return;
+  const { type, role } = access;
+  if (type === 'SINGLE') throw new Forbidden('The members, roles and settings of a single chat cannot be changed.');
   if (role === null) throw new Forbidden('You are not a member of this chat.');
-  if (action === 'joinChat') throw new Forbidden('Only public channels are joined.');
+  if (action === 'joinChat') throw new Forbidden('Only public channels can be joined.');
   if (action === 'publishHistory' && role === 'ADMIN') {
     throw new Forbidden(
       'Part of the history is hidden from you: only an owner, or an admin who sees all of it, opens it.',
     );
   }
-  throw new Forbidden(`Your role in this chat, ${role}, does not allow that.`);
+  throw new Forbidden(`Your role in this chat (${role}) does not allow that.`);
 }
 
 /** The chat as it is by now. */
-export async function readHeldChat({ prisma }: Transaction, { chat }: HeldChat): Promise<Chat> {
+export async function readLockedChat({ prisma }: Transaction, { chat }: LockedChat): Promise<Chat> {
   return prisma.chat.findUniqueOrThrow({ where: { id: chat.id } });
 }
 
 /** Its members receive ChatDeleted and nothing else. A chat of millions of messages takes minutes to go. */
-export async function deleteHeldChat({ query, prisma }: Transaction, { chat }: HeldChat): Promise<void> {
+export async function deleteLockedChat({ query, prisma }: Transaction, { chat }: LockedChat): Promise<void> {
   await query(`set local statement_timeout = '15min'`);
   await prisma.chat.deleteMany({ where: { id: chat.id } });
 }
 
 /** As SQL: Prisma has no row locks, and the rule of visibility is in the statement whose rows it guards. */
-async function holdChat({ query }: Transaction, asker: Asker, chatId: bigint): Promise<HeldChat> {
+async function holdChat({ query }: Transaction, asker: Asker, chatId: bigint): Promise<LockedChat> {
   await query(`set local lock_timeout = '5s'`);
   await query('select from chats where id = $1 for no key update', [chatId]);
   // In a statement of its own: the one that waited still sees the members as they were when it began to wait.
-  const { rows } = await query<Chat & Pick<Standing, 'role' | 'visibleFrom' | 'isBlocked'>>({
+  const { rows } = await query<Chat & Pick<ChatAccess, 'role' | 'visibleFrom' | 'isBlocked'>>({
     name: 'hold_chat',
     text: `select ${columns.chat('c')}, m.role, ${visibleFrom('c', '$2')} as "visibleFrom",
       ${isBlockedIn('c', '$2')} as "isBlocked"
@@ -73,7 +73,7 @@ async function holdChat({ query }: Transaction, asker: Asker, chatId: bigint): P
   if (rows[0] === undefined) throw hidden();
   const { role, visibleFrom: firstSeen, isBlocked, ...chat } = rows[0];
   if (firstSeen === null) throw hidden();
-  return { asker, chat, standing: { type: chat.type, role, visibleFrom: firstSeen, isBlocked } };
+  return { asker, chat, access: { type: chat.type, role, visibleFrom: firstSeen, isBlocked } };
 }
 
 function hidden(): NotFound {
@@ -83,9 +83,9 @@ function hidden(): NotFound {
 function explain(error: unknown): unknown {
   // lock_not_available
   if (sqlStateOf(error) === '55P03')
-    return new RateLimited('This chat is being changed by somebody else: try again.', 1);
+    return new RateLimited('Another change to this chat is in progress: try again.', 1);
   if (constraintOf(error) === 'a_chat_keeps_an_owner') {
-    return new LastOwner('A chat keeps an owner as long as others are in it: make somebody else one first.');
+    return new LastOwner('You are the last owner of this chat: make another member an owner first.');
   }
   return error;
 }

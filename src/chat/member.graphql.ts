@@ -21,7 +21,7 @@ builder.prismaObjectFields(MemberRef, (t) => ({
   chat: t.field({ type: ChatRef, resolve: ({ chatId }, _, { loaders }) => present(loaders.of(chatById).load(chatId)) }),
   user: t.field({
     type: UserRef,
-    description: 'Somebody who is just erasing their account has a name that tells nothing.',
+    description: 'While an account is being erased, its name is a placeholder.',
     resolve: async ({ userId }, _, { loaders }) =>
       (await loaders.of(memberUserById).load(userId)) ?? erasedUser(userId),
   }),
@@ -40,7 +40,7 @@ builder.prismaObjectFields(MemberRef, (t) => ({
   }),
   unreadCount: t.int({
     nullable: true,
-    description: 'Null when somebody else asks. Counted up to 1,000.',
+    description: 'Null for other members. Counted up to 1,000.',
     resolve: ({ chatId, userId }, _, context) =>
       context.asker()?.userId === userId ? context.loaders.of(unreadCountOf).load({ chatId, userId }) : null,
   }),

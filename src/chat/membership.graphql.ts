@@ -8,15 +8,15 @@ import { requireAsker } from '../api/context.ts';
 import { decodeId } from '../core/id.ts';
 
 const SharedHistoryRef = builder.enumType('SharedHistory', {
-  description: 'How much of what was said before somebody came they see of it.',
+  description: 'How much of the earlier history a new member sees.',
   values: { ALL: {}, FROM_NOW: {} } as const,
 });
 
 builder.mutationFields((t) => ({
   addMembers: t.field({
     type: ChatRef,
-    description: `Up to ${maxMembersPerCall.toLocaleString('en')} people at a time; those who are in the chat already stay as they are. For owners and
-admins, and in a group for every member.`,
+    description: `Up to ${maxMembersPerCall.toLocaleString('en')} people at a time; existing members are left as they are. For owners and admins, and in a group for
+every member.`,
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: {
       chatId: t.arg.id({ required: true }),
@@ -36,7 +36,7 @@ gives more of the history than they have. A public channel is read whole by ever
   }),
   removeMember: t.field({
     type: ChatRef,
-    description: 'Owners remove anybody, admins those who are neither owners nor admins.',
+    description: 'Owners can remove anyone; admins can remove plain members.',
     errors: { types: [NotFound, Forbidden, LastOwner] },
     args: { chatId: t.arg.id({ required: true }), userId: t.arg.id({ required: true }) },
     resolve: (_, { chatId, userId }, context) =>
@@ -44,7 +44,7 @@ gives more of the history than they have. A public channel is read whole by ever
   }),
   setMemberRole: t.field({
     type: MemberRef,
-    description: 'For owners. A chat may have several of them.',
+    description: 'For owners. A chat may have several owners.',
     errors: { types: [NotFound, Forbidden, LastOwner] },
     args: {
       chatId: t.arg.id({ required: true }),
@@ -56,7 +56,7 @@ gives more of the history than they have. A public channel is read whole by ever
   }),
   joinChat: t.field({
     type: ChatRef,
-    description: 'Anybody joins a public channel. Whoever is in it already stays as they are.',
+    description: 'Anyone can join a public channel. For an existing member nothing changes.',
     errors: { types: [NotFound, Forbidden] },
     args: { chatId: t.arg.id({ required: true }) },
     resolve: (_, { chatId }, context) =>
@@ -64,7 +64,7 @@ gives more of the history than they have. A public channel is read whole by ever
   }),
   leaveChat: t.field({
     type: ChatGoneRef,
-    description: 'The last member who leaves takes the chat along.',
+    description: 'When the last member leaves, the chat is deleted.',
     errors: { types: [NotFound, Forbidden, LastOwner] },
     args: { chatId: t.arg.id({ required: true }) },
     resolve: async (_, { chatId: id }, context) => {

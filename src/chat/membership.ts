@@ -4,14 +4,14 @@ import type { Chat, Member, MemberRole } from '../postgres/generated/prisma/clie
 import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
 import { refuseBlockers } from '../people/block.ts';
 import { lockPeople, maxMembersPerCall, refuseUnknownPeople } from './chat.ts';
-import { deleteHeldChat, inChat, readHeldChat, requireMay, type HeldChat } from './locked-chat.ts';
+import { deleteLockedChat, inChat, readLockedChat, requireMay, type LockedChat } from './locked-chat.ts';
 import type { Asker } from '../core/asker.ts';
 
 /** How much of what was said before somebody came they see of it. */
 export type SharedHistory = 'ALL' | 'FROM_NOW';
 
 /** Whom to add; with `history: null` they see what newcomers to a chat of its type usually see. */
-export type Addition = { chatId: bigint; userIds: readonly bigint[]; history: SharedHistory | null };
+export type NewMembers = { chatId: bigint; userIds: readonly bigint[]; history: SharedHistory | null };
 
 /**
  * Adds people to a chat; everybody in it, they included, hears AddToChat once. Those who are in it already stay as they
@@ -20,10 +20,10 @@ export type Addition = { chatId: bigint; userIds: readonly bigint[]; history: Sh
  * Forbidden where the viewer's role does not let them, and when one of the newcomers has blocked them; InvalidInput for
  * more than 1,000 people at a time, and for unknown ones, which it names.
  */
-export async function addMembers(db: Db, asker: Asker, { chatId, userIds, history }: Addition): Promise<Chat> {
+export async function addMembers(db: Db, asker: Asker, { chatId, userIds, history }: NewMembers): Promise<Chat> {
   if (userIds.length > maxMembersPerCall) {
     throw new InvalidInput([
-      { path: ['userIds'], code: 'TOO_MANY', message: `must name at most ${maxMembersPerCall} people` },
+      { path: ['userIds'], code: 'TOO_MANY', message: `must not contain more than ${maxMembersPerCall} people` },
     ]);
   }
   return inChat(db, { asker, chatId }, async (transaction, held) => {
@@ -35,7 +35,7 @@ export async function addMembers(db: Db, asker: Asker, { chatId, userIds, histor
     refuseUnknownPeople(userIds, new Set([...members.keys(), ...known]), 'userIds');
     await refuseBlockers(transaction, asker, newcomers);
     await insertMembers(transaction, newcomers, { chatId, visibleFromSeq: firstVisibleSeq(held, history) });
-    return readHeldChat(transaction, held);
+    return readLockedChat(transaction, held);
   });
 }
 
@@ -52,9 +52,10 @@ export async function removeMember(
 ): Promise<Chat> {
   return inChat(db, { asker, chatId }, async (transaction, held) => {
     await requireTarget(transaction, held, { action: 'removeMember', userId });
-    if (held.chat.memberCount === 1) throw new Forbidden('Nobody else is in this chat: leave it, and it is gone.');
+    if (held.chat.memberCount === 1)
+      throw new Forbidden('You are the only member of this chat. Leaving it deletes it; `leaveChat` does that.');
     await deleteMember(transaction, chatId, userId);
-    return readHeldChat(transaction, held);
+    return readLockedChat(transaction, held);
   });
 }
 
@@ -80,10 +81,10 @@ export async function setMemberRole(
 export async function joinChat(db: Db, asker: Asker, { chatId }: { chatId: bigint }): Promise<Chat> {
   return inChat(db, { asker, chatId }, async (transaction, held) => {
     requireMay('joinChat', held);
-    if (held.standing.role !== null) return held.chat;
+    if (held.access.role !== null) return held.chat;
     const inserting = insertMembers(transaction, [asker.userId], { chatId, visibleFromSeq: 1 });
     await orGone(inserting, ['members_user_id_fkey']);
-    return readHeldChat(transaction, held);
+    return readLockedChat(transaction, held);
   });
 }
 
@@ -95,7 +96,7 @@ export async function joinChat(db: Db, asker: Asker, { chatId }: { chatId: bigin
 export async function leaveChat(db: Db, asker: Asker, { chatId }: { chatId: bigint }): Promise<void> {
   return inChat(db, { asker, chatId }, async (transaction, held) => {
     requireMay('leaveChat', held);
-    if (held.chat.memberCount === 1) await deleteHeldChat(transaction, held);
+    if (held.chat.memberCount === 1) await deleteLockedChat(transaction, held);
     else await deleteMember(transaction, chatId, asker.userId);
   });
 }
@@ -103,7 +104,7 @@ export async function leaveChat(db: Db, asker: Asker, { chatId }: { chatId: bigi
 /** Whoever may do that to nobody is told so, whether or not the one they name is a member. */
 async function requireTarget(
   transaction: Transaction,
-  held: HeldChat,
+  held: LockedChat,
   { action, userId }: { action: 'removeMember' | 'setMemberRole'; userId: bigint },
 ): Promise<void> {
   const role = (await findMembers(transaction, held.chat.id, [userId])).get(userId);
@@ -112,9 +113,9 @@ async function requireTarget(
 }
 
 /** ALL is all that the asker sees: no one gives more of the history than they have. */
-function firstVisibleSeq({ chat: { type, lastSeq }, standing }: HeldChat, history: SharedHistory | null): number {
+function firstVisibleSeq({ chat: { type, lastSeq }, access }: LockedChat, history: SharedHistory | null): number {
   if (type === 'PUBLIC_CHANNEL') return 1;
-  return (history ?? (type === 'GROUP' ? 'FROM_NOW' : 'ALL')) === 'ALL' ? standing.visibleFrom : lastSeq + 1;
+  return (history ?? (type === 'GROUP' ? 'FROM_NOW' : 'ALL')) === 'ALL' ? access.visibleFrom : lastSeq + 1;
 }
 
 /** Those of the people who are members, with their roles. */

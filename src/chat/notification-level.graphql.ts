@@ -9,7 +9,7 @@ import { decodeId } from '../core/id.ts';
 
 const NotificationLevelRef = builder.enumType('NotificationLevel', {
   values: {
-    ALL: { description: 'Every message counts. A new membership begins with it.' },
+    ALL: { description: 'Every message counts. The default for a new member.' },
     MENTIONS: { description: 'Messages that mention the member count.' },
     NONE: { description: 'Nothing counts.' },
   },
@@ -19,7 +19,8 @@ builder.prismaObjectField(MemberRef, 'notificationLevel', (t) =>
   t.field({
     type: NotificationLevelRef,
     nullable: true,
-    description: 'Which unread messages make this a chat of `Viewer.unreadChatCount`. Null when somebody else asks.',
+    description:
+      "Which unread messages make this chat count in `Viewer.unreadChatCount`. Null for other people's memberships.",
     resolve: ({ userId, notificationLevel }, _, context) =>
       context.asker()?.userId === userId ? notificationLevel : null,
   }),
@@ -39,7 +40,7 @@ builder.mutationField('setNotificationLevel', (t) =>
 );
 
 defineEvent('NotificationLevelChanged', {
-  description: "To the member's own devices.",
+  description: "Sent to the member's own devices.",
   load: async ({ chatId, userId }, loaders) => {
     const member = chatId === null || userId === null ? null : await loaders.of(memberByKey).load({ chatId, userId });
     return member && { member };

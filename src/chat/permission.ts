@@ -20,20 +20,20 @@ export type Action =
  * How a person stands to a chat: the first seq that they see (null: none), their role (null for one who is not a member,
  * such as a reader of a public channel), and whether the other person of a single chat has blocked them.
  */
-export type Standing = { type: ChatType; visibleFrom: number | null; role: MemberRole | null; isBlocked: boolean };
+export type ChatAccess = { type: ChatType; visibleFrom: number | null; role: MemberRole | null; isBlocked: boolean };
 
 /** The same, and the role of the member whom `removeMember` and `setMemberRole` are about. */
-export type Case = Standing & { targetRole?: MemberRole | null };
+export type Case = ChatAccess & { targetRole?: MemberRole | null };
 
 /**
  * Whether the asker may do that: the one place where rights come from. Whether the chat may be seen at all is checked
  * before; that the last owner cannot go is checked after. A session may do all that its person may; later kinds of
  * asker will be limited further here, and in no rule.
  */
-export function may(asker: Asker, action: Action, standing: Case): boolean {
+export function may(asker: Asker, action: Action, access: Case): boolean {
   switch (asker.kind) {
     case 'SESSION':
-      return mayPerson(action, standing);
+      return mayPerson(action, access);
     default:
       return asker.kind satisfies never;
   }

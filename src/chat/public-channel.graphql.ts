@@ -10,7 +10,7 @@ const listName = 'publicChannels';
 builder.queryField('publicChannels', (t) =>
   t.field({
     type: ChatConnectionRef,
-    description: 'By name; with `search`, those that have it somewhere in their name, without regard to case.',
+    description: 'In order of name. With `search`, only those whose name contains it, ignoring case.',
     args: { search: t.arg.string(), first: t.arg.int(), after: t.arg.string() },
     complexity: pageComplexity,
     resolve: async (_, { search, ...args }, context) => {

@@ -20,7 +20,7 @@ builder.mutationField('markRead', (t) =>
     errors: { types: [InvalidInput, NotFound] },
     args: {
       chatId: t.arg.id({ required: true }),
-      seq: t.arg.int({ required: true, description: 'Of the newest message that was read; 0 for none.' }),
+      seq: t.arg.int({ required: true, description: 'The seq of the newest message read; 0 for none.' }),
       rewind: t.arg.boolean({ defaultValue: false }),
     },
     resolve: (_, { chatId, seq, rewind }, context) =>
@@ -36,8 +36,7 @@ builder.prismaObjectField(ChatRef, 'readBy', (t) =>
   t.field({
     type: MemberConnectionRef,
     nullable: true,
-    description: `Whose read marker has come as far as that message, its sender among them. Null in channels, where nobody sees how far
-others have read.`,
+    description: `The members who have read that message, its sender included. Null in channels, which show no read receipts.`,
     args: { seq: t.arg.int({ required: true }), ...t.arg.connectionArgs() },
     complexity: pageComplexity,
     resolve: async (chat, { seq, ...args }, context) => {
@@ -51,14 +50,14 @@ others have read.`,
 
 builder.objectField(ViewerRef, 'unreadChatCount', (t) =>
   t.int({
-    description: 'In how many chats something is unread that their notification levels tell of: a number for a badge.',
+    description: 'The number of chats with unread messages that their notification level counts: for a badge.',
     resolve: ({ asker }, _, { db }) => countUnreadChats(db, asker),
   }),
 );
 
 defineEvent('ReadMarkerMoved', {
-  description: `To the member's own devices. It doesn't come for a message of one's own, which moves the marker to itself:
-apply that to NewMessage.`,
+  description: `Sent to the member's own devices. Sending a message moves the sender's marker without this event: apply that on
+NewMessage.`,
   load: async ({ chatId, userId }, loaders) => {
     const member = chatId === null || userId === null ? null : await loaders.of(memberByKey).load({ chatId, userId });
     return member && { member };

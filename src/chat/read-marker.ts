@@ -50,7 +50,7 @@ const readMarks: WriteKind<ReadMark, Member> = {
 
 function move(member: Member | undefined, mark: ReadMark, chat: LockedChat | undefined): Outcome<Member> {
   if (member === undefined || chat === undefined) return { error: new NotFound('You are not a member of that chat.') };
-  if (mark.seq > chat.lastSeq) return { error: refusal('there is no such message yet') };
+  if (mark.seq > chat.lastSeq) return { error: refusal("must not be higher than the chat's newest message") };
   if (mark.seq === member.lastReadSeq) return { value: member };
   if (mark.seq < member.lastReadSeq && !mark.rewind) {
     return { error: refusal('is before the marker: going back takes `rewind: true`') };

@@ -11,7 +11,7 @@ import { decodeId } from '../core/id.ts';
 builder.mutationField('startTyping', (t) =>
   t.boolean({
     description:
-      'Shown to the other members for a few seconds; send again while typing goes on. False where the viewer is no member.',
+      'Shown to the other members for a few seconds: call it again while the viewer is typing. False if the viewer is not a member.',
     args: { chatId: t.arg.id({ required: true }) },
     resolve: async (_, { chatId: id }, context) => {
       const asker = requireAsker(context);
@@ -27,7 +27,7 @@ builder.mutationField('startTyping', (t) =>
 
 defineNotice('Typing', {
   description:
-    'Not stored, never replayed; its envelope repeats the last cursor of this stream. Show it for 5 seconds: it comes again, at most every 3, while typing goes on.',
+    "Neither stored nor replayed; its envelope repeats the stream's last cursor. Show it for 5 seconds: it is repeated every 3 seconds while the person is typing.",
   fields: (t) => ({
     chatId: t.id({ resolve: ({ chatId }) => encodeId('Chat', chatId) }),
     userId: t.id({ resolve: ({ userId }) => encodeId('User', userId) }),

@@ -55,7 +55,7 @@ export class Housekeeping {
         let count = batchSize;
         while (!this.#isClosed && count === batchSize) count = await clear(batchSize);
       } catch (error) {
-        this.#report('warn', 'a chore was left undone', { chore: name, error });
+        this.#report('warn', 'a housekeeping task failed; it will be retried', { chore: name, error });
       }
     }
   }

@@ -48,7 +48,7 @@ export const limitRules = {
     setting: 'RATE_LIMIT_REFRESHES',
     quota: '60/15m',
     isShared: false,
-    message: 'This session is refreshed too often.',
+    message: 'This session is being refreshed too often.',
     meaning: 'refreshSession, of one session.',
   },
   sends: {
@@ -104,7 +104,7 @@ export const limitRules = {
     setting: 'RATE_LIMIT_PROFILE',
     quota: '20/1m',
     isShared: false,
-    message: 'This profile is changed too often.',
+    message: 'You are changing your profile too often.',
     meaning: 'Changes to one account’s profile.',
   },
   changes: {

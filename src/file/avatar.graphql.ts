@@ -13,7 +13,7 @@ builder.prismaObjectField(UserRef, 'avatar', (t) =>
   t.field({
     type: FileRef,
     nullable: true,
-    description: 'A picture, for everybody signed in; null for who has none.',
+    description: 'Visible to everyone signed in; null if the user has no avatar.',
     resolve: ({ avatarFileId }, _, context) => loadAvatar(context, avatarFileId),
   }),
 );
@@ -22,7 +22,7 @@ builder.prismaObjectField(ChatRef, 'avatar', (t) =>
   t.field({
     type: FileRef,
     nullable: true,
-    description: 'A picture, for whoever sees the chat; null where there is none, as in a single chat.',
+    description: 'Visible to everyone who can see the chat; null if it has no avatar. A single chat never has one.',
     resolve: ({ avatarFileId }, _, context) => loadAvatar(context, avatarFileId),
   }),
 );
@@ -35,14 +35,14 @@ builder.mutationField('setAvatar', (t) =>
   t.errorUnionField({
     types: [UserRef, ChatRef, InvalidInput, NotFound, Forbidden],
     union: { name: 'SetAvatarResult', resolveType: (value) => ('username' in value ? 'User' : 'Chat') },
-    description: `Gives the viewer an avatar, or, with \`chatId\`, a chat (for owners and admins; a single chat has none). The one
-before is gone, with its links.`,
+    description: `Sets the viewer's avatar or, with \`chatId\`, a chat's (for owners and admins; a single chat has none). The previous
+avatar is deleted, and its links stop working.`,
     args: {
       fileId: t.arg.id({
         description:
-          'A picture that the viewer has uploaded, and that no message or avatar is yet. Null takes it away.',
+          'A picture that the viewer uploaded and that neither a message nor an avatar uses yet. Null removes the avatar.',
       }),
-      chatId: t.arg.id({ description: 'Null for oneself.' }),
+      chatId: t.arg.id({ description: "Null sets the viewer's own avatar." }),
     },
     resolve: (_, args, context) => setAvatar(context, args),
   }),

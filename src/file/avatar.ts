@@ -55,8 +55,9 @@ async function requireFreePicture(client: Queryable, asker: Asker, fileId: bigin
   const [file] = rows;
   if (file === undefined) {
     throw new InvalidInput([
-      { path: ['fileId'], code: 'NOT_FOUND', message: 'is no upload of yours that is still free' },
+      { path: ['fileId'], code: 'NOT_FOUND', message: 'must be an upload of yours that is not in use yet' },
     ]);
   }
-  if (!file.isPicture) throw new InvalidInput([{ path: ['fileId'], code: 'NOT_ALLOWED', message: 'is no picture' }]);
+  if (!file.isPicture)
+    throw new InvalidInput([{ path: ['fileId'], code: 'NOT_ALLOWED', message: 'must be a picture' }]);
 }

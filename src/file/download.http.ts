@@ -8,8 +8,8 @@ import { readRange } from './range.ts';
 import { sendJson, type Handler } from '../http/respond.ts';
 
 const refusals = {
-  bad: { status: 403, error: 'This link is not good: ask for another with `File.url`.' },
-  expired: { status: 403, error: 'This link has expired: ask for another with `File.url`.' },
+  bad: { status: 403, error: 'This link is not valid: fetch `File.url` again.' },
+  expired: { status: 403, error: 'This link has expired: fetch `File.url` again.' },
   gone: { status: 404, error: 'There is no such file.' },
 };
 

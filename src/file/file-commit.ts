@@ -2,7 +2,7 @@ import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
 import { BatchCommit, type Outcome, type Remedy } from '../postgres/batch-commit.ts';
 import { isUndone } from '../postgres/transient.ts';
 import { Conflict, NotFound, StoreFull, TooLarge } from '../errors.ts';
-import { Addition, stagedOf, type PreparedFile } from './file-addition.ts';
+import { FileInsertion, stagedOf, type PreparedFile } from './file-insertion.ts';
 import { overQuota } from './file-quota.ts';
 import type { SharedFile } from './shared-file.ts';
 import type { Asker } from '../core/asker.ts';
@@ -33,7 +33,7 @@ export class FileCommit {
     this.#userQuotaBytes = userQuotaBytes;
     this.#batches = new BatchCommit({
       maxWaiting,
-      refusal: 'The server has more files to keep than it can: try again.',
+      refusal: 'The server is receiving too many files: try again.',
       // One a person: they hold no connection while they wait for each other.
       maxLanes: Infinity,
       laneOf: ({ uploaderId }) => uploaderId,
@@ -44,14 +44,14 @@ export class FileCommit {
     });
   }
 
-  /** Resolves once they are durable. Rejects with RateLimited when too much waits. `partialId`: see `keepFiles`. */
+  /** Resolves once they are durable. Rejects with RateLimited when too much waits. `partialId`: see `saveFiles`. */
   submit({ userId }: Asker, files: PreparedFile[], partialId: string | null): Promise<SharedFile[]> {
     return this.#batches.submit({ uploaderId: userId, files, partialId });
   }
 
   async #commitOfMany(units: Unit[]): Promise<(Outcome<SharedFile[]> | null)[]> {
-    const addition = new Addition(own(units));
-    const made = await addition.insert(this.#db.pool, this.#terms({ waits: false, partialId: null }));
+    const insertion = new FileInsertion(own(units));
+    const made = await insertion.insert(this.#db.pool, this.#terms({ waits: false, partialId: null }));
     return units.map((unit) => {
       const files = allOrNull(made.splice(0, unit.files.length));
       return files && { value: files };
@@ -67,13 +67,13 @@ export class FileCommit {
 
   /** Bytes and rows, all at once: neither is of use without the other. Null when that is over the quota. */
   async #keep(batch: Unit[]): Promise<SharedFile[] | null> {
-    const addition = new Addition(own(batch));
+    const insertion = new FileInsertion(own(batch));
     const files = batch.flatMap((unit) => unit.files);
     const terms = this.#terms({ waits: true, partialId: batch[0]?.partialId ?? null });
     const { partialId } = terms;
-    if (isInline(files) && partialId === null) return allOrNull(await addition.insert(this.#db.pool, terms));
+    if (isInline(files) && partialId === null) return allOrNull(await insertion.insert(this.#db.pool, terms));
     return inTransaction(this.#db, async (client) => {
-      const made = allOrNull(await addition.insert(client, terms));
+      const made = allOrNull(await insertion.insert(client, terms));
       // Under its locks, and before the commit: nobody sweeps these bytes, and no row says that they are there.
       if (made !== null) await settleAll(stagedOf(files).map((staged) => staged.keep()));
       if (made !== null && partialId !== null) await completePartial(client, partialId, made);
@@ -131,5 +131,5 @@ async function completePartial(client: Queryable, partialId: string, [file]: Sha
     partialId,
     file?.id,
   ]);
-  if (rowCount !== 1) throw new Conflict('This upload has been completed already.', []);
+  if (rowCount !== 1) throw new Conflict('This upload has already been completed.', []);
 }

@@ -1,4 +1,4 @@
-import type { FileKeeping } from './file.ts';
+import type { FileStorage } from './file.ts';
 import type { FileLinks } from './file-link.ts';
 import { FileLookup, readInline, type FoundFile } from './file-lookup.ts';
 import { parseId } from '../core/id.ts';
@@ -31,7 +31,7 @@ export type ByteRange = { start: number; end: number };
 
 /** The bytes of a file. Rejects when they are nowhere: that is a fault of ours. */
 export async function openFile(
-  { files }: { files: FileKeeping },
+  { files }: { files: FileStorage },
   { hash, bytes, isInline }: FoundFile,
   range: ByteRange,
 ): Promise<Buffer | NodeJS.ReadableStream> {
@@ -44,7 +44,7 @@ export async function openFile(
 
 /** Where the client may fetch a file itself, by a GET within minutes and with these headers; null: only from us. */
 export async function linkFile(
-  { files }: { files: FileKeeping },
+  { files }: { files: FileStorage },
   { hash, isInline }: FoundFile,
   headers: { contentType: string; disposition: string },
 ): Promise<string | null> {

@@ -26,10 +26,10 @@ export async function countStoredBytes(client: Queryable, asker: Asker): Promise
 
 /** Says how many bytes a person may have stored. */
 export function overQuota(quotaBytes: number): TooLarge {
-  return new TooLarge(`All your files together have at most ${quotaBytes} bytes: delete some first.`);
+  return new TooLarge(`Your files may take up at most ${quotaBytes} bytes in total: delete some first.`);
 }
 
 /** Says how many bytes a file may have. */
 export function overLimit(maxBytes: number): TooLarge {
-  return new TooLarge(`A file has at most ${maxBytes} bytes.`);
+  return new TooLarge(`A file may be at most ${maxBytes} bytes long.`);
 }

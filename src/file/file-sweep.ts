@@ -22,7 +22,8 @@ export function fileChores(sweeping: Sweeping, report: Report): Chore[] {
         await sweeping.store.sweepStaged(new Date(Date.now() - graceMs));
         const missing = await comparePrefix(sweeping, nextPrefix.toString(16).padStart(2, '0'));
         nextPrefix = (nextPrefix + 1) % prefixCount;
-        if (missing > 0) report('error', 'the file store has lost bytes that files refer to', { count: missing });
+        if (missing > 0)
+          report('error', 'files refer to bytes that are missing from the file store', { count: missing });
         return 0;
       },
     },

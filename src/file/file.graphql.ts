@@ -29,21 +29,22 @@ builder.node(FileRef, {
     }),
     contentType: t.exposeString('contentType', {
       extensions: asciiSize(128),
-      description: "Sniffed from the bytes, never the uploader's word.",
+      description: 'Detected from the bytes; what the uploader says does not count.',
     }),
     size: t.exposeInt('size', { description: 'In bytes.' }),
     url: t.string({
       extensions: asciiSize(maxFileUrlBytes),
       description:
-        "Signed, expires; answers Range requests. Relative to the server's own address, good for the viewer alone and for 55 to 60 minutes, as long as they may see the file.",
+        "A signed link, relative to the server's address. It works for the viewer alone, for 55 to 60 minutes, and only while they may see the file. Supports Range requests.",
       resolve: (file, _, context) => urlOf(context, file, null),
     }),
-    width: t.exposeInt('width', { nullable: true, description: 'In pixels; null for what is no picture.' }),
-    height: t.exposeInt('height', { nullable: true, description: 'In pixels; null for what is no picture.' }),
+    width: t.exposeInt('width', { nullable: true, description: 'In pixels; null if the file is not a picture.' }),
+    height: t.exposeInt('height', { nullable: true, description: 'In pixels; null if the file is not a picture.' }),
     blurhash: t.exposeString('blurhash', {
       extensions: asciiSize(128),
       nullable: true,
-      description: 'What to show until a picture has come (https://blurha.sh); null for what is none.',
+      description:
+        'A placeholder to show while the picture loads (https://blurha.sh); null if the file is not a picture.',
     }),
     note: t.exposeString('note', {
       nullable: true,
@@ -54,7 +55,7 @@ builder.node(FileRef, {
     thumbnailUrl: t.string({
       extensions: asciiSize(maxFileUrlBytes),
       nullable: true,
-      description: 'A smaller WebP of a picture, under a link like `url`; null for what is none.',
+      description: 'A link, like `url`, to a smaller WebP version; null if the file is not a picture.',
       args: { size: t.arg({ type: ThumbnailSizeRef, required: true }) },
       resolve: (file, { size }, context) => (file.width === null ? null : urlOf(context, file, size)),
     }),
@@ -77,8 +78,7 @@ builder.prismaObjectField(MessageRef, 'files', (t) =>
 builder.prismaObjectField(ChatRef, 'files', (t) =>
   t.field({
     type: FileConnectionRef,
-    description:
-      'The files of the messages that the viewer sees, in the order of those; `last: 50` is the newest page.',
+    description: 'The files of all messages that the viewer can see, in message order; `last: 50` is the newest page.',
     args: t.arg.connectionArgs(),
     complexity: pageComplexity,
     resolve: async (chat, args, context) => {

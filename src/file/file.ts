@@ -1,14 +1,14 @@
 import type { Db } from '../postgres/client.ts';
 import type { StagedBytes, StoreAccess } from './store/store.ts';
 import { tellContentType } from './content-type.ts';
-import { stagedOf, type PreparedFile } from './file-addition.ts';
+import { stagedOf, type PreparedFile } from './file-insertion.ts';
 import type { FileCommit } from './file-commit.ts';
 import { cleanFileName } from './file-name.ts';
 import type { Arrival } from './arrival.ts';
 import { overLimit } from './file-quota.ts';
 import { isPictureType, type Pictures } from './picture.ts';
 import { fileChat, fileColumns, fileVisibleTo, type SharedFile } from './shared-file.ts';
-import { eraseTraces } from './metadata.ts';
+import { eraseMetadata } from './metadata.ts';
 import type { Asker } from '../core/asker.ts';
 
 export type { SharedFile, StagedBytes };
@@ -17,7 +17,7 @@ export type { SharedFile, StagedBytes };
 export const maxFiles = 10;
 
 /** Where files are, and how much of them is taken. */
-export type FileKeeping = StoreAccess & {
+export type FileStorage = StoreAccess & {
   db: Db;
   /** Of one file. */
   maxUploadBytes: number;
@@ -32,10 +32,10 @@ export type FileKeeping = StoreAccess & {
 /**
  * Takes a person's bytes into the store, none of them in memory for longer than it takes to write them. Throws TooLarge
  * as soon as they are over the limit or over what is left of the person's quota, StoreFull when there is no room; then
- * nothing is left behind. The caller gives what it gets to `keepFile`, or discards it.
+ * nothing is left behind. The caller gives what it gets to `saveFile`, or discards it.
  */
 export async function stageFile(
-  { store, maxUploadBytes }: FileKeeping,
+  { store, maxUploadBytes }: FileStorage,
   arrival: Arrival,
   source: AsyncIterable<Uint8Array>,
 ): Promise<StagedBytes> {
@@ -45,13 +45,13 @@ export async function stageFile(
 /** A file that came in, under its sender's name for it. */
 export type NewFile = { name: string; staged: StagedBytes };
 
-/** `keepFiles` for one. */
-export async function keepFile(
-  keeping: FileKeeping,
+/** `saveFiles` for one. */
+export async function saveFile(
+  keeping: FileStorage,
   asker: Asker,
   { name, staged, partialId = null }: NewFile & { partialId?: string | null },
 ): Promise<SharedFile> {
-  const [file] = await keepFiles(keeping, asker, { files: [{ name, staged }], partialId });
+  const [file] = await saveFiles(keeping, asker, { files: [{ name, staged }], partialId });
   if (file === undefined) throw new Error('a file was not kept');
   return file;
 }
@@ -62,8 +62,8 @@ export async function keepFile(
  * quota meanwhile. `partialId` is of the partial upload that this is: of it comes one file, whoever tries; Conflict for the
  * others. Whatever happens, nothing stays staged.
  */
-export async function keepFiles(
-  keeping: FileKeeping,
+export async function saveFiles(
+  keeping: FileStorage,
   asker: Asker,
   { files, partialId }: { files: readonly NewFile[]; partialId: string | null },
 ): Promise<SharedFile[]> {
@@ -83,13 +83,13 @@ export async function keepFiles(
 }
 
 async function prepare(
-  { store, pictures }: FileKeeping,
+  { store, pictures }: FileStorage,
   asker: Asker,
   { name, staged }: NewFile,
 ): Promise<PreparedFile> {
   const file = { name: cleanFileName(name), contentType: await tellContentType(staged) };
   if (!isPictureType(file.contentType)) {
-    return { ...file, staged: await eraseTraces(store, file.contentType, staged), picture: null, note: null };
+    return { ...file, staged: await eraseMetadata(store, file.contentType, staged), picture: null, note: null };
   }
   const { isUnclear, ...developed } = await pictures.develop(store, asker, { staged, contentType: file.contentType });
   // As a type that no browser shows, it is only ever saved.

@@ -68,20 +68,21 @@ async function execute(
   const map = readMap(readField(await nextField(parts, 'map'), 'map'), variables ?? {});
   for await (const { name, fileName, body } of parts) {
     const places = map.get(name);
-    if (fileName === null || places === undefined) throw new BadMultipart('A part is not in the map.');
+    if (fileName === null || places === undefined)
+      throw new BadMultipart('The form has a file that "map" does not name.');
     const upload = await stageUpload(context, arrival, { name: fileName, body });
     uploads.push(upload);
     for (const put of places) put(upload);
     map.delete(name);
   }
-  if (map.size > 0) throw new BadMultipart('A file of the map is missing.');
+  if (map.size > 0) throw new BadMultipart('The form lacks a file that "map" names.');
   return executePrepared(options, execution, { asker: context.asker, from: request });
 }
 
 async function nextField(parts: AsyncGenerator<Part>, name: string): Promise<string> {
   const { value: part, done } = await parts.next();
   if (done === true || part.name !== name || part.fileName !== null) {
-    throw new BadMultipart('The fields "operations" and "map" come first, in this order.');
+    throw new BadMultipart('Send the fields "operations" and "map" first, in this order.');
   }
   return readText(part, requestLimits.maxBodyBytes);
 }
@@ -94,12 +95,13 @@ function readField(text: string, name: string): unknown {
 
 /** For each file, what puts it where it belongs. */
 function readMap(map: unknown, variables: Record<string, unknown>): Map<string, ((upload: Upload) => void)[]> {
-  if (!isRecord(map)) throw new BadMultipart('"map" is no object.');
+  if (!isRecord(map)) throw new BadMultipart('"map" must be a JSON object.');
   const entries = Object.entries(map);
   if (entries.length > maxFilesPerRequest) throw new BadMultipart(`Send at most ${maxFilesPerRequest} files at once.`);
   return new Map(
     entries.map(([name, paths]) => {
-      if (!Array.isArray(paths) || paths.length !== 1) throw new BadMultipart('A file belongs to one variable.');
+      if (!Array.isArray(paths) || paths.length !== 1)
+        throw new BadMultipart('"map" must assign each file to exactly one variable.');
       return [name, paths.map((path: unknown) => findPlace(path, variables))];
     }),
   );
@@ -111,7 +113,8 @@ function findPlace(path: unknown, variables: Record<string, unknown>): (upload: 
   const last = keys.pop();
   let holder: unknown = root === 'variables' ? variables : undefined;
   for (const key of keys) holder = readOwn(holder, key);
-  if (last === undefined || readOwn(holder, last) !== null) throw new BadMultipart('"map" names no null variable.');
+  if (last === undefined || readOwn(holder, last) !== null)
+    throw new BadMultipart('"map" must name a variable that is null.');
   return (upload) => void Reflect.set(Object(holder), last, upload);
 }
 

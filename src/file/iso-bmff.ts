@@ -26,7 +26,7 @@ type Box = Span & { type: string; body: number };
  * items of EXIF and XMP, and boxes for users' and programs' own data. Nothing else moves, so that all offsets hold.
  * Throws BadBoxes where it can't be read to its end.
  */
-export async function findTraces(file: BoxFile): Promise<Erasure> {
+export async function findMetadata(file: BoxFile): Promise<Erasure> {
   const erasure: Erasure = { blank: [], free: [] };
   await visit(file, { start: 0, end: file.size, depth: 0 }, erasure);
   return erasure;
@@ -125,12 +125,12 @@ async function visit(file: BoxFile, { depth, ...span }: Span & { depth: number }
     const inside = { start: box.body, end: box.end, depth: depth + 1 };
     if (box.type === 'moov' || box.type === 'trak') await visit(file, inside, erasure);
     else if (box.type === 'meta' && depth === 0) await visitItems(file, box, erasure);
-    else if (traceTypes.has(box.type)) free(box, erasure);
+    else if (metadataTypes.has(box.type)) free(box, erasure);
   }
 }
 
 /** Users' data, XMP and the like, what films say of themselves, and what editors have left unused. */
-const traceTypes = new Set(['udta', 'uuid', 'meta', 'ilst', 'free', 'skip']);
+const metadataTypes = new Set(['udta', 'uuid', 'meta', 'ilst', 'free', 'skip']);
 
 function free({ start, body, end, type }: Box, erasure: Erasure): void {
   if (type === 'free' && body === end) return;
@@ -151,12 +151,12 @@ async function visitItems(file: BoxFile, meta: Box, erasure: Erasure): Promise<v
   const boxes = new Map<string, Box>();
   // A version stands before its boxes.
   for await (const box of file.boxesIn({ start: meta.body + 4, end: meta.end })) {
-    if (traceTypes.has(box.type)) free(box, erasure);
+    if (metadataTypes.has(box.type)) free(box, erasure);
     else boxes.set(box.type, box);
   }
   const [infos, places] = [boxes.get('iinf'), boxes.get('iloc')];
   if (infos === undefined) return;
-  const traces = await readTraceItems(file, infos);
+  const traces = await readMetadataItems(file, infos);
   if (traces.size === 0) return;
   if (places === undefined) throw new BadBoxes('Its items are nowhere.');
   const spans = readPlaces(await file.read(places), { file, ids: new Set(traces.keys()), idat: boxes.get('idat') });
@@ -176,7 +176,7 @@ function within(span: Span, limit: Span): Span {
  * The ids of items that are no pictures: EXIF, XMP (`mime`), and what only a URI tells of; with where in the file their type
  * stands, or null where there is none.
  */
-async function readTraceItems(file: BoxFile, infos: Box): Promise<Map<number, number | null>> {
+async function readMetadataItems(file: BoxFile, infos: Box): Promise<Map<number, number | null>> {
   const version = (await file.read({ ...infos, end: Math.min(infos.end, infos.body + 1) })).take(1);
   const traces = new Map<number, number | null>();
   for await (const box of file.boxesIn({ start: infos.body + 4 + (version === 0 ? 2 : 4), end: infos.end })) {

@@ -2,7 +2,7 @@ import { InvalidInput } from '../errors.ts';
 import { ByteWindow } from './store/byte-window.ts';
 import type { FileStore, StagedBytes } from './store/store.ts';
 import { blankOut, edited, joinEdits, type Edit } from './byte-edit.ts';
-import { BadBoxes, BoxFile, findTraces, type Erasure } from './iso-bmff.ts';
+import { BadBoxes, BoxFile, findMetadata, type Erasure } from './iso-bmff.ts';
 
 /** Pictures that nothing here can decode (there is no free decoder for HEVC), and films. */
 const pictureTypes = new Set(['image/heic', 'image/heic-sequence', 'image/heif', 'image/heif-sequence']);
@@ -13,7 +13,7 @@ const filmTypes = new Set(['video/mp4', 'video/quicktime', 'video/x-m4v']);
  * type that needs no such thing, or when there is nothing in it, it is what was staged. Throws InvalidInput for a broken
  * picture, of which nobody knows what it says; a broken film, as a recorder leaves one that loses power, stays as it is.
  */
-export async function eraseTraces(store: FileStore, contentType: string, staged: StagedBytes): Promise<StagedBytes> {
+export async function eraseMetadata(store: FileStore, contentType: string, staged: StagedBytes): Promise<StagedBytes> {
   if (!pictureTypes.has(contentType) && !filmTypes.has(contentType)) return staged;
   try {
     const erasure = await look(staged);
@@ -22,13 +22,13 @@ export async function eraseTraces(store: FileStore, contentType: string, staged:
   } catch (error) {
     if (!(error instanceof BadBoxes)) throw error;
     if (filmTypes.has(contentType)) return staged;
-    throw new InvalidInput([{ path: ['file'], code: 'MALFORMED', message: 'is a broken picture' }]);
+    throw new InvalidInput([{ path: ['file'], code: 'MALFORMED', message: 'is a damaged picture' }]);
   }
 }
 
 async function look({ content }: StagedBytes): Promise<Erasure> {
   await using bytes = await ByteWindow.open(content);
-  return await findTraces(new BoxFile(bytes));
+  return await findMetadata(new BoxFile(bytes));
 }
 
 function editsOf({ blank, free }: Erasure): Edit[] {

@@ -2,7 +2,7 @@ import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
 import type { Chore } from '../core/housekeeping.ts';
 import { Conflict, InvalidInput, NotFound, RateLimited } from '../errors.ts';
 import type { PartialFiles } from './store/partial.ts';
-import { findVisibleFiles, keepFile, type FileKeeping, type SharedFile } from './file.ts';
+import { findVisibleFiles, saveFile, type FileStorage, type SharedFile } from './file.ts';
 import { cleanFileName } from './file-name.ts';
 import { countStoredBytes, lockStorage, overLimit, overQuota } from './file-quota.ts';
 import { KeyedMutex } from '../core/mutex.ts';
@@ -44,14 +44,14 @@ const partialColumns = `p.id, p.name, p.metadata, p.size::float8 as size, p.rese
 export class PartialUploads {
   /** Since it was begun: later it is gone. */
   readonly lifetimeMs = partialLifetimeMs;
-  readonly #files: FileKeeping;
+  readonly #files: FileStorage;
   readonly #bytes: PartialFiles;
   /** By the person: their uploads begin one after the other, for each counts the others. */
   readonly #beginning = new KeyedMutex<bigint>();
   /** Those that are being completed, so that who asks again waits for the same. */
   readonly #completing = new Map<string, Promise<SharedFile>>();
 
-  constructor(files: FileKeeping, bytes: PartialFiles) {
+  constructor(files: FileStorage, bytes: PartialFiles) {
     this.#files = files;
     this.#bytes = bytes;
   }
@@ -95,7 +95,7 @@ export class PartialUploads {
   async offsetOf({ id, size, fileId }: PartialUpload): Promise<number> {
     if (fileId !== null && size !== null) return size;
     const offset = await this.#bytes.sizeOf(id);
-    if (offset === null) throw new NotFound('The bytes of this upload are not here.');
+    if (offset === null) throw new NotFound('The bytes of this upload are not on this node: start the upload again.');
     return offset;
   }
 
@@ -123,7 +123,7 @@ export class PartialUploads {
 
   /**
    * Makes a file of one that is whole, once: whoever asks again gets the same one. Null as long as it is not whole.
-   * NotFound when the file is gone again. What `keepFile` throws: after InvalidInput the upload is gone, else it may be
+   * NotFound when the file is gone again. What `saveFile` throws: after InvalidInput the upload is gone, else it may be
    * asked again.
    */
   async complete(asker: Asker, id: string): Promise<SharedFile | null> {
@@ -137,7 +137,7 @@ export class PartialUploads {
 
   /** Gives one up: its bytes go, and what was reserved for them. FileExists for one that is a file already. */
   async end({ id, fileId }: PartialUpload): Promise<void> {
-    if (fileId !== null) throw new FileExists('This upload is complete: it is a file now.');
+    if (fileId !== null) throw new FileExists('This upload has already been completed.');
     await this.#remove(id);
   }
 
@@ -172,10 +172,7 @@ export class PartialUploads {
       [asker.userId],
     );
     if ((rows[0]?.count ?? 0) >= maxUnfinished) {
-      throw new RateLimited(
-        `You have ${maxUnfinished} uploads that are not complete: complete or end one of them.`,
-        60,
-      );
+      throw new RateLimited(`You already have ${maxUnfinished} unfinished uploads: complete or delete one first.`, 60);
     }
     const quotaLeft = userQuotaBytes - (await countStoredBytes(client, asker));
     const reservedBytes = upload.size ?? Math.min(maxUploadBytes, quotaLeft);
@@ -190,7 +187,7 @@ export class PartialUploads {
   async #keep(asker: Asker, { id, name }: PartialUpload): Promise<SharedFile> {
     try {
       const staged = await this.#files.store.stage(await this.#bytes.read(id));
-      const file = await keepFile(this.#files, asker, { name, staged, partialId: id });
+      const file = await saveFile(this.#files, asker, { name, staged, partialId: id });
       await this.#bytes.remove(id);
       return file;
     } catch (error) {
@@ -207,7 +204,7 @@ export class PartialUploads {
 
   async #findFile(asker: Asker, fileId: bigint): Promise<SharedFile> {
     const [file] = await findVisibleFiles(this.#db, asker, [fileId]);
-    if (file === undefined) throw new NotFound('There is no such file any more.');
+    if (file === undefined) throw new NotFound('This file has been deleted.');
     return file;
   }
 

@@ -1,6 +1,6 @@
 import type { Edit } from './byte-edit.ts';
 import { blankOut, edited, joinEdits } from './byte-edit.ts';
-import { BadBoxes, BoxFile, findTraces } from './iso-bmff.ts';
+import { BadBoxes, BoxFile, findMetadata } from './iso-bmff.ts';
 import { findGifNotes, findJpegNotes, findPngNotes, findWebpNotes, type NoteFinder } from './picture-notes.ts';
 import { PictureWalk, UnclearPicture } from './picture-walk.ts';
 import { ByteWindow } from './store/byte-window.ts';
@@ -55,7 +55,7 @@ function inOrder(edits: readonly Edit[]): Edit[] {
 }
 
 async function findBoxNotes(walk: PictureWalk): Promise<void> {
-  const { blank, free } = await findTraces(new BoxFile(walk.bytes));
+  const { blank, free } = await findMetadata(new BoxFile(walk.bytes));
   const renamed = free.map((start) => ({ start, end: start + 4, bytes: Buffer.from('free') }));
   walk.edits.push(...joinEdits(blankOut(blank), renamed));
 }

@@ -86,7 +86,7 @@ type Found = { staged: StagedBytes; contentType: string; found: Development };
 
 async function finish(store: FileStore, { staged, contentType, found }: Found): Promise<DevelopedPicture> {
   const isBroken = found.kind === 'unknown' || (found.kind === 'undecodable' && !found.isTooHeavy);
-  if (isBroken) throw new InvalidInput([{ path: ['file'], code: 'MALFORMED', message: 'is a broken picture' }]);
+  if (isBroken) throw new InvalidInput([{ path: ['file'], code: 'MALFORMED', message: 'is a damaged picture' }]);
   const made: StagedBytes[] = [];
   try {
     const upright = await stageUpright(store, found);

@@ -96,7 +96,7 @@ async function sendFile(services: Services, { asker, request, response }: Exchan
   if (id === undefined) throw new NotFound('There is no such upload.');
   const file = await completeUpload(services, asker, id);
   response.setHeader('cache-control', 'no-store');
-  if (file === null) sendJson(response, 409, { error: 'This upload is not whole yet.' });
+  if (file === null) sendJson(response, 409, { error: 'This upload is not complete yet.' });
   else sendJson(response, 200, { files: [file] });
 }
 

@@ -3,7 +3,7 @@ import { demandAsker, identifyAsker, type Services } from '../api/context.ts';
 import type { Arrival } from './arrival.ts';
 import { senderOf } from '../http/arriving.ts';
 import { limitIdleness } from '../http/idleness.ts';
-import { keepUploads, stageUpload, type FileAnswer } from './upload.ts';
+import { saveUploads, stageUpload, type FileAnswer } from './upload.ts';
 import type { Upload } from './upload-value.ts';
 import { BadMultipart, readBoundary, readParts } from '../http/multipart.ts';
 import { refuse } from '../http/refusal.ts';
@@ -52,8 +52,8 @@ async function takeFiles(services: Services, arrival: Arrival, request: Incoming
       }
       uploads.push(await stageUpload(services, arrival, { name: fileName, body }));
     }
-    if (uploads.length === 0) throw new BadMultipart('There is no file in it.');
-    return await keepUploads(services, arrival.asker, uploads);
+    if (uploads.length === 0) throw new BadMultipart('The form contains no file.');
+    return await saveUploads(services, arrival.asker, uploads);
   } finally {
     await Promise.all(uploads.map(({ staged }) => staged.discard()));
   }

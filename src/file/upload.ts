@@ -2,13 +2,13 @@ import type { Arrival } from './arrival.ts';
 import type { Asker } from '../core/asker.ts';
 import type { RateLimits } from '../core/rate-limit.ts';
 import { encodeId } from '../core/id.ts';
-import { keepFiles, stageFile, type FileKeeping, type SharedFile } from './file.ts';
+import { saveFiles, stageFile, type FileStorage, type SharedFile } from './file.ts';
 import { fileUrl, type FileLinks } from './file-link.ts';
 import type { PartialUploads } from './partial-upload.ts';
 import { Upload } from './upload-value.ts';
 
 /** What takes uploads in, by whichever route they come. */
-export type Uploading = { files: FileKeeping; partials: PartialUploads; fileLinks: FileLinks; limits: RateLimits };
+export type Uploading = { files: FileStorage; partials: PartialUploads; fileLinks: FileLinks; limits: RateLimits };
 
 /** Takes the bytes of a file in; see `stageFile`. Throws RateLimited for too many. What becomes of them is for `keepUpload` or a mutation to say. */
 export async function stageUpload(
@@ -23,13 +23,13 @@ export async function stageUpload(
 /** A file as the contract's `File` has it, for answers outside GraphQL. */
 export type FileAnswer = { id: string; name: string; contentType: string; size: number; url: string; note?: string };
 
-/** Makes files of what came in, all or none; see `keepFiles`. */
-export async function keepUploads(
+/** Makes files of what came in, all or none; see `saveFiles`. */
+export async function saveUploads(
   uploading: Uploading,
   asker: Asker,
   uploads: readonly Upload[],
 ): Promise<FileAnswer[]> {
-  const files = await keepFiles(uploading.files, asker, { files: uploads, partialId: null });
+  const files = await saveFiles(uploading.files, asker, { files: uploads, partialId: null });
   return files.map((file) => answerWith(uploading, asker, file));
 }
 

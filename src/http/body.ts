@@ -33,7 +33,7 @@ export async function readJson(request: IncomingMessage, maxBytes: number): Prom
 
 /** By events: iterating would leave its listeners with the request, 1 KB for as long as a stream is open. */
 function readText(request: IncomingMessage, maxBytes: number): Promise<string> {
-  const tooLarge = () => new HttpError(413, `The body is over ${maxBytes} bytes.`);
+  const tooLarge = () => new HttpError(413, `The body is larger than ${maxBytes} bytes.`);
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) return Promise.reject(tooLarge());
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];

@@ -34,7 +34,7 @@ export async function executePrepared(
 ): Promise<ExecutionResult> {
   if ('errors' in preparation) return { errors: preparation.errors.map((error) => mask(error)) };
   if (preparation.operation.operation === OperationTypeNode.SUBSCRIPTION) {
-    return { errors: [badRequest('Ask for a subscription with accept: text/event-stream.', 406)] };
+    return { errors: [badRequest('Send subscriptions with accept: text/event-stream.', 406)] };
   }
   const context = createContext(services, { asker: sender.asker, from: sender.from });
   return executeOperation({ schema, operation: preparation, variables, context, mask });

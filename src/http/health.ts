@@ -1,9 +1,9 @@
 import { type Handler, sendJson } from './respond.ts';
 
 /** What must hold before requests are welcome, each under the name that an operator reads; a string says why it does not. */
-export type Checks = Record<string, () => Outcome | Promise<Outcome>>;
+export type Checks = Record<string, () => CheckResult | Promise<CheckResult>>;
 
-type Outcome = boolean | string;
+type CheckResult = boolean | string;
 
 /**
  * `/livez`: the process answers, so leave it alone. `/readyz`: 200 when every check holds, else 503 with the names of

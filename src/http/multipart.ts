@@ -30,7 +30,7 @@ export async function* readParts(request: IncomingMessage, boundary: string): As
   try {
     await drain(reader.until(delimiter));
     for (let count = 0; !(await isLast(reader)); count += 1) {
-      if (count === maxParts) throw new BadMultipart(`It has more than ${maxParts} parts.`);
+      if (count === maxParts) throw new BadMultipart(`The form has more than ${maxParts} parts.`);
       const { name, fileName } = readHeaders(await readHeaderBlock(reader));
       const body = reader.until(delimiter);
       yield { name, fileName, body };
@@ -47,7 +47,7 @@ export async function readText({ name, body }: Part, maxBytes: number): Promise<
   let size = 0;
   for await (const chunk of body) {
     size += chunk.length;
-    if (size > maxBytes) throw new BadMultipart(`Its field ${JSON.stringify(name)} has more than ${maxBytes} bytes.`);
+    if (size > maxBytes) throw new BadMultipart(`The field ${JSON.stringify(name)} is larger than ${maxBytes} bytes.`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
@@ -94,7 +94,7 @@ class Reader {
 
   async #fill(): Promise<void> {
     const next = await this.#source.next();
-    if (next.done === true) throw new BadMultipart('The body breaks off.');
+    if (next.done === true) throw new BadMultipart('The body ends before the form does.');
     this.#buffer = this.#buffer.length === 0 ? next.value : Buffer.concat([this.#buffer, next.value]);
   }
 }
@@ -114,7 +114,7 @@ function overlapOf(bytes: Buffer, delimiter: Buffer): number {
 async function isLast(reader: Reader): Promise<boolean> {
   const mark = (await reader.take(2)).toString('latin1');
   if (mark === '--') return true;
-  if (mark !== '\r\n') throw new BadMultipart('A boundary is not followed by a line end.');
+  if (mark !== '\r\n') throw new BadMultipart('A boundary must be followed by a line break.');
   return false;
 }
 

@@ -141,7 +141,7 @@ function pathOf(url = '/'): string {
   return url.split('?', 1)[0] ?? '/';
 }
 
-const internalError = { errors: [{ message: 'Something went wrong on our side.', extensions: { code: 'INTERNAL' } }] };
+const internalError = { errors: [{ message: 'Internal server error.', extensions: { code: 'INTERNAL' } }] };
 
 function findHandler(request: IncomingMessage, options: HttpOptions): Handler {
   const path = pathOf(request.url);
@@ -173,13 +173,12 @@ function isRead({ method }: IncomingMessage): boolean {
   return method === 'GET' || method === 'HEAD';
 }
 
-const notFound: Handler = (_, response) =>
-  sendJson(response, 404, { error: 'There is nothing here. The API is at /graphql.' });
+const notFound: Handler = (_, response) => sendJson(response, 404, { error: 'Not found. The API is at /graphql.' });
 
 const notServed: Handler = (_, response) =>
-  sendJson(response, 404, { error: 'This node does not serve that: its SERVE setting leaves it to others.' });
+  sendJson(response, 404, { error: 'This node does not serve that path: its SERVE setting excludes it.' });
 
 const methodNotAllowed: Handler = (_, response) => {
   response.setHeader('allow', 'GET, HEAD');
-  sendJson(response, 405, { error: 'This is only for reading.' });
+  sendJson(response, 405, { error: 'Use GET or HEAD.' });
 };

@@ -94,7 +94,7 @@ export class Attendance {
     this.#work = work()
       .then(() => void (this.#hasFailed = false))
       .catch((error: unknown) => {
-        if (!this.#hasFailed) this.#report('warn', 'the other nodes are not told who is here', { error });
+        if (!this.#hasFailed) this.#report('warn', 'presence updates are not reaching the database', { error });
         this.#hasFailed = true;
       })
       .finally(() => (this.#isWorking = false));

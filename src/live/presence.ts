@@ -87,7 +87,7 @@ export class PresenceNews {
       try {
         await this.#tell(batch);
       } catch (error) {
-        report('warn', 'who is here could not be told', { error });
+        report('warn', 'presence changes could not be sent', { error });
         this.refresh();
       }
     }

@@ -3,7 +3,7 @@ import type { Lease, LeaseTimes, Leases } from '../postgres/lease.ts';
 import type { Report } from '../core/report.ts';
 import { formatCursor } from './cursor.ts';
 import type { LoggedEvent } from './event.ts';
-import { readEpoch, readNext, readStanding } from './event-log.ts';
+import { readEpoch, readNext, readLogPlace } from './event-log.ts';
 
 const batchSize = 100;
 /** In ms. A ring may be lost, and a holder may die: how soon either is noticed. The longest pause after failures. */
@@ -179,7 +179,7 @@ export class LogConsumer {
       values: [name],
     });
     const place = rows[0];
-    const { head, prunedThrough, isKnown } = await readStanding(client, place?.position ?? 0n);
+    const { head, prunedThrough, isKnown } = await readLogPlace(client, place?.position ?? 0n);
     if (place === undefined) {
       const first = { epoch, position: startsAt === 'OLDEST' ? prunedThrough : head };
       await this.#move(client, first);

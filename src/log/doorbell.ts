@@ -113,7 +113,7 @@ export class Doorbell {
   }
 
   #tellOfSuccess(): void {
-    if (this.#attempts > 0) this.#options.report('info', 'the doorbell is connected again');
+    if (this.#attempts > 0) this.#options.report('info', 'LISTEN connection restored');
     this.#attempts = 0;
     this.#isMute = false;
   }
@@ -139,7 +139,8 @@ export class Doorbell {
 
   #reconnect(client: Connection, error: unknown): void {
     if (client !== this.#client || this.#isClosed) return;
-    if (this.#attempts === 0) this.#options.report('warn', 'the doorbell is not connected', { error });
+    if (this.#attempts === 0)
+      this.#options.report('warn', 'LISTEN connection lost; falling back to polling', { error });
     this.#client = null;
     if (this.#timer !== null) clearTimeout(this.#timer);
     client.removeAllListeners('end');

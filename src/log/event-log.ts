@@ -15,7 +15,7 @@ export type Membership = { chatId: bigint; since: bigint; visibleFrom: number; i
 export type Extent = { head: bigint; prunedThrough: bigint };
 
 /** How far the log reaches, and whether it knows a place in it. */
-export type Standing = Extent & { isKnown: boolean };
+export type LogPlace = Extent & { isKnown: boolean };
 
 /** On whose behalf the log is read. */
 export type LogReader = { userId: bigint; sessionId: bigint };
@@ -76,8 +76,8 @@ export async function readExtent(pool: pg.Pool): Promise<Extent> {
 }
 
 /** The same, and whether `id` is a place in this history. */
-export async function readStanding(pool: Queryable, id: bigint): Promise<Standing> {
-  const { rows } = await pool.query<Standing>(
+export async function readLogPlace(pool: Queryable, id: bigint): Promise<LogPlace> {
+  const { rows } = await pool.query<LogPlace>(
     `select ${head} as head, l.pruned_through as "prunedThrough", ${isKnown('$1')} from event_log l`,
     [id],
   );

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { Report } from '../core/report.ts';
 import type { LoggedEvent } from './event.ts';
-import { readEpoch, readExtent, readNext, readStanding } from './event-log.ts';
+import { readEpoch, readExtent, readNext, readLogPlace } from './event-log.ts';
 
 const batchSize = 500;
 const pollMs = 1_000;
@@ -184,7 +184,7 @@ export class Feed {
   async #checkHistory(): Promise<void> {
     this.#mustCheckHistory = false;
     const epoch = await readEpoch(this.#pool);
-    const { head, isKnown } = await readStanding(this.#pool, this.#position);
+    const { head, isKnown } = await readLogPlace(this.#pool, this.#position);
     if (epoch !== this.#epoch || !isKnown) {
       this.#epoch = epoch;
       this.#restart(head, 'the database has another history than before');

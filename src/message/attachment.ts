@@ -38,7 +38,7 @@ export class Attachments {
             {
               path: ['fileIds', String(index)],
               code: 'NOT_FOUND',
-              message: 'is no upload of yours that is still free',
+              message: 'must be an upload of yours that is not in use yet',
             },
           ],
     );

@@ -27,7 +27,7 @@ builder.prismaObjectFields(ChatRef, (t) => ({
   messagesAround: t.field({
     type: MessageConnectionRef,
     description:
-      'The messages on both sides of a place in the chat: for a jump to a search hit or the first unread one.',
+      'The messages before and after a position in the chat, to jump to a search hit or to the first unread message.',
     args: {
       seq: t.arg.int({ required: true }),
       countBefore: t.arg.int({ description: `How many older messages; ${sideSize} unless you say otherwise.` }),

@@ -6,13 +6,13 @@ import { userById } from '../people/user.ts';
 import { builder } from '../api/builder.ts';
 
 const MentionRef = builder.objectRef<{ userId: bigint | null }>('Mention').implement({
-  description: 'Somebody whom a message names.',
+  description: 'A user, or everyone, named in a message.',
   fields: (t) => ({
     isEveryone: t.boolean({ resolve: ({ userId }) => userId === null }),
     user: t.field({
       type: UserRef,
       nullable: true,
-      description: 'Null for everyone.',
+      description: 'Null if it names everyone.',
       resolve: ({ userId }, _, { loaders }) => (userId === null ? null : loaders.of(userById).load(userId)),
     }),
   }),
@@ -21,7 +21,7 @@ const MentionRef = builder.objectRef<{ userId: bigint | null }>('Mention').imple
 builder.prismaObjectField(MessageRef, 'mentions', (t) =>
   t.field({
     type: [MentionRef],
-    description: `Whom it named when it was written or last edited: each \`@username\` of a member of the chat, in any case, and \`@everyone\` where an owner or admin says so (in a single chat it is a word). Of more than ${maxMentions} names the first ${maxMentions} count.`,
+    description: `Who was named when the message was written or last edited: each \`@username\` of a member of the chat, in any case, and \`@everyone\` if the sender is an owner or admin (in a single chat it is plain text). Only the first ${maxMentions} names count.`,
     complexity: { field: 1, multiplier: maxMentions },
     resolve: async ({ chatId, seq, mentionsEveryone }, _, { loaders }) => {
       const people = await loaders.of(mentionedIn).load({ chatId, seq });
@@ -34,7 +34,7 @@ builder.prismaObjectField(MemberRef, 'unreadMentionCount', (t) =>
   t.int({
     nullable: true,
     description:
-      'How many unread messages of others mention this member or everyone. Null when somebody else asks. Counted up to 1,000.',
+      'The number of unread messages that mention this member or everyone, not counting their own. Null for other members. Counted up to 1,000.',
     resolve: ({ chatId, userId }, _, context) =>
       context.asker()?.userId === userId ? context.loaders.of(unreadMentionCountOf).load({ chatId, userId }) : null,
   }),

@@ -5,7 +5,7 @@ import { memberKeyOf, type MemberKey } from '../chat/member.ts';
 import { messageKeyOf, type MessageKey } from './message-loader.ts';
 import { visibleFrom } from '../chat/visibility.ts';
 import type { Asker } from '../core/asker.ts';
-import { may, type Standing } from '../chat/permission.ts';
+import { may, type ChatAccess } from '../chat/permission.ts';
 
 /** Of a longer list of names the first so many are looked for. */
 export const maxMentions = 50;
@@ -33,9 +33,9 @@ export function findNames(content: string): Named {
 /** Whether the `@everyone` in a text of an asker who stands so is more than a word. */
 export function callsEveryone(
   { asker, content }: { asker: Asker; content: string },
-  standing: Standing | undefined,
+  access: ChatAccess | undefined,
 ): boolean {
-  return standing !== undefined && may(asker, 'mentionEveryone', standing) && findNames(content).everyone;
+  return access !== undefined && may(asker, 'mentionEveryone', access) && findNames(content).everyone;
 }
 
 /** Writes down which of the chats' members these messages name; does nothing where no text has an `@`. */

@@ -32,11 +32,11 @@ const messageDeletions: WriteKind<MessageVerb, Message> = {
   },
 };
 
-function refuse({ verb, message, standing }: Target<MessageVerb>): Error | null {
+function refuse({ verb, message, access }: Target<MessageVerb>): Error | null {
   if (message.senderId === verb.asker.userId && message.kind === 'USER') return null;
-  return may(verb.asker, 'deleteAnyMessage', standing)
+  return may(verb.asker, 'deleteAnyMessage', access)
     ? null
-    : new Forbidden('Its sender, owners and admins delete a message.');
+    : new Forbidden('Only the sender, owners and admins can delete this message.');
 }
 
 /** The tombstones of those that were there until now. What hung on them the database takes away. */

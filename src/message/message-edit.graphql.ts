@@ -9,18 +9,18 @@ import { requireAsker } from '../api/context.ts';
 import { decodeId } from '../core/id.ts';
 
 const MessageRevisionRef = builder.objectRef<Revision>('MessageRevision').implement({
-  description: 'What a message said before one of its edits.',
+  description: 'What a message said before an edit.',
   fields: (t) => ({
     version: t.exposeInt('version', { description: '1, 2, 3, … within its message.' }),
     content: t.exposeString('content', { extensions: textSize(maxContentLength) }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was written so.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When this version was written.' }),
   }),
 });
 
 builder.prismaObjectField(MessageRef, 'revisions', (t) =>
   t.field({
     type: [MessageRevisionRef],
-    description: `What it said before its edits, oldest first; ${maxEdits} at most. Empty once deleted.`,
+    description: `What it said before its edits, oldest first; ${maxEdits} at most. Empty after deletion.`,
     complexity: { field: 1, multiplier: maxEdits },
     resolve: ({ chatId, seq }, _, { loaders }) => loaders.of(revisionsOf).load({ chatId, seq }),
   }),
@@ -29,7 +29,7 @@ builder.prismaObjectField(MessageRef, 'revisions', (t) =>
 builder.mutationFields((t) => ({
   editMessage: t.field({
     type: MessageRef,
-    description: `For its sender. What it said before stays readable in \`revisions\`; ${maxEdits} edits at most. NotFound once it is deleted.`,
+    description: `For the message's sender. Earlier versions stay readable in \`revisions\`. At most ${maxEdits} edits. NotFound after deletion.`,
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: {
       messageId: t.arg.id({ required: true }),
@@ -44,7 +44,7 @@ builder.mutationFields((t) => ({
   deleteMessage: t.field({
     type: MessageRef,
     description:
-      'For its sender, and for owners and admins. Leaves a tombstone: content, revisions, reactions, mentions and the pin are gone for good.',
+      "For the message's sender, owners and admins. Leaves a tombstone: content, files, revisions, reactions, mentions and the pin are permanently deleted.",
     errors: { types: [NotFound, Forbidden] },
     args: { messageId: t.arg.id({ required: true }) },
     resolve: (_, { messageId: id }, context) =>

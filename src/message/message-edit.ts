@@ -76,13 +76,13 @@ function firstOfEach(edits: readonly Edit[]): Edit[] {
   return [...firsts.values()];
 }
 
-function refuse({ verb, message, standing }: Target<Edit>): Error | null {
+function refuse({ verb, message, access }: Target<Edit>): Error | null {
   if (message.deletedAt !== null) return new NotFound('The message has been deleted.');
   if (message.senderId !== verb.asker.userId || message.kind !== 'USER') {
-    return new Forbidden('Only its sender edits a message.');
+    return new Forbidden('Only the sender can edit a message.');
   }
-  if (message.version > maxEdits) return new Forbidden(`A message is edited ${maxEdits} times at most.`);
-  return refuseWriting(verb.asker, standing);
+  if (message.version > maxEdits) return new Forbidden(`A message can be edited at most ${maxEdits} times.`);
+  return refuseWriting(verb.asker, access);
 }
 
 /** Those that now say something else. The database counts the version and keeps what was there before. */
@@ -98,7 +98,7 @@ async function update(client: Queryable, edits: readonly Target<Edit>[]): Promis
     values: [
       changes.map(({ message }) => message.id),
       changes.map(({ verb }) => verb.content),
-      changes.map(({ verb, standing }) => callsEveryone(verb, standing)),
+      changes.map(({ verb, access }) => callsEveryone(verb, access)),
     ],
   });
   await replaceMentions(

@@ -8,8 +8,8 @@ import { visibleFrom } from '../chat/visibility.ts';
 import { Conflict, InvalidInput, NotFound } from '../errors.ts';
 import { Attachments, attachFiles } from './attachment.ts';
 import { callsEveryone, insertMentions } from './mention.ts';
-import { readStandings, refuseWriting } from '../chat/chat-access.ts';
-import type { Standing } from '../chat/permission.ts';
+import { readChatAccesses, refuseWriting } from '../chat/chat-access.ts';
+import type { ChatAccess } from '../chat/permission.ts';
 import type { Asker } from '../core/asker.ts';
 
 /** A message whose text has been checked, of an asker who may or may not be allowed to send it. */
@@ -61,14 +61,14 @@ async function decide(
   chats: ReadonlyMap<bigint, LockedChat>,
   inputs: MessageWrite[],
 ): Promise<Decision[]> {
-  const standings = await readStandings(client, inputs);
+  const accesses = await readChatAccesses(client, inputs);
   const replies = await readReplyTargets(client, inputs);
   const earlier = await readEarlier(client, inputs);
   const attachments = await Attachments.lock(client, inputs);
   const firstWithKey = new Map<string, number>();
   return inputs.map((input, index): Decision => {
-    const standing = standings[index];
-    const error = refuse(input, standing, replies[index]);
+    const access = accesses[index];
+    const error = refuse(input, access, replies[index]);
     if (error !== null) return { error };
     const key = keyOf(input);
     const first = key === null ? undefined : (earlier.get(key) ?? firstWithKey.get(key));
@@ -81,14 +81,14 @@ async function decide(
     if (key !== null) firstWithKey.set(key, index);
     chat.lastSeq += 1;
     const place = { seq: chat.lastSeq, replyToSeq: replies[index] ?? null };
-    const mentionsEveryone = callsEveryone(input, standing);
+    const mentionsEveryone = callsEveryone(input, access);
     return { placed: { ...input, ...place, mentionsEveryone, requestHash: hashRequest(input) } };
   });
 }
 
-function refuse(input: MessageWrite, standing: Standing | undefined, replyToSeq: number | null | undefined) {
-  if (standing === undefined || standing.visibleFrom === null) return new NotFound('There is no such chat.');
-  const refusal = refuseWriting(input.asker, standing);
+function refuse(input: MessageWrite, access: ChatAccess | undefined, replyToSeq: number | null | undefined) {
+  if (access === undefined || access.visibleFrom === null) return new NotFound('There is no such chat.');
+  const refusal = refuseWriting(input.asker, access);
   if (refusal !== null || input.replyToId === null || replyToSeq != null) return refusal;
   return new InvalidInput([
     { path: ['replyToId'], code: 'NOT_FOUND', message: 'there is no such message in this chat' },
@@ -165,7 +165,7 @@ async function insert(client: Queryable, messages: Placed[]): Promise<Map<string
 function repeat(first: Message, input: MessageWrite): Outcome<Message> {
   if (first.requestHash !== null && hashRequest(input).equals(first.requestHash)) return { value: first };
   return {
-    error: new Conflict('This clientMessageId has named another message of yours already.', ['clientMessageId']),
+    error: new Conflict('You have already used this clientMessageId for another message.', ['clientMessageId']),
   };
 }
 

@@ -17,21 +17,21 @@ import { messageByKey } from './message-loader.ts';
 import { registerNode } from '../api/node.ts';
 
 const MessageKindRef = builder.enumType('MessageKind', {
-  values: { USER: {}, SYSTEM: { description: 'Written by the server, e.g. that somebody joined.' } },
+  values: { USER: {}, SYSTEM: { description: 'Written by the server, e.g. that a member joined.' } },
 });
 
 builder.prismaObjectFields(MessageRef, (t) => ({
   kind: t.expose('kind', { type: MessageKindRef }),
-  seq: t.exposeInt('seq', { description: '1, 2, 3, … within its chat, without a gap.' }),
+  seq: t.exposeInt('seq', { description: '1, 2, 3, … within its chat, without gaps.' }),
   content: t.exposeString('content', {
     nullable: true,
     extensions: textSize(maxContentLength),
-    description: `Null once deleted. 1 to ${maxContentLength} characters, or none when it was sent with files.`,
+    description: `Null after deletion. 1 to ${maxContentLength} characters; may be empty if the message has files.`,
   }),
   clientMessageId: t.exposeString('clientMessageId', {
     nullable: true,
     extensions: textSize(maxNameLength),
-    description: 'What the sender called it; sending it again under this name returns the same message.',
+    description: "The sender's own id for the message; sending again with the same id returns the same message.",
   }),
   createdAt: t.expose('createdAt', { type: 'DateTime' }),
   editedAt: t.expose('editedAt', { type: 'DateTime', nullable: true }),
@@ -52,7 +52,7 @@ builder.prismaObjectField(MessageRef, 'replyTo', (t) =>
   t.field({
     type: MessageRef,
     nullable: true,
-    description: 'Null too when it is from before the history that the viewer sees.',
+    description: "Also null if the viewer's history starts after it.",
     resolve: async ({ chatId, replyToSeq }, _, context) => {
       if (replyToSeq === null) return null;
       const { loaders } = context;
@@ -76,14 +76,14 @@ const SendMessageInput = builder.inputType('SendMessageInput', {
     chatId: t.id({ required: true }),
     content: t.string({
       required: true,
-      description: `1 to ${maxContentLength} characters after trimming, or none when there are files; newline and tab are the only control characters.`,
+      description: `1 to ${maxContentLength} characters after trimming; may be empty if there are files. Newline and tab are the only control characters allowed.`,
     }),
     fileIds: t.idList({
-      description: `Up to ${maxFiles} uploads of one's own that no message has yet, in the order in which they are shown.`,
+      description: `Up to ${maxFiles} uploads of the viewer that are not in use yet, in display order.`,
     }),
     replyToId: t.id({ description: 'A message of the same chat.' }),
     clientMessageId: t.string({
-      description: `Your own name for it, one line of 1 to ${maxNameLength} characters: sending it again returns the message that it made first.`,
+      description: `Your own id for the message, one line of 1 to ${maxNameLength} characters. Sending again with the same id returns the first message.`,
     }),
   }),
 });
@@ -92,7 +92,7 @@ builder.mutationField('sendMessage', (t) =>
   t.field({
     type: MessageRef,
     description:
-      'For members. Once it has answered, the message is kept. Conflict when the clientMessageId names another message already.',
+      'For members. The message is stored before the mutation responds. Conflict if the clientMessageId belongs to another message.',
     errors: { types: [InvalidInput, NotFound, Forbidden, Conflict] },
     args: { input: t.arg({ type: SendMessageInput, required: true }) },
     resolve: (_, { input }, context) =>

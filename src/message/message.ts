@@ -60,8 +60,8 @@ function checkNewMessage(input: NewMessage): NewMessage {
 
 function checkFileIds(fileIds: readonly bigint[], errors: FieldError[]): void {
   if (fileIds.length > maxFiles)
-    errors.push({ path: ['fileIds'], code: 'TOO_MANY', message: `must be at most ${maxFiles}` });
+    errors.push({ path: ['fileIds'], code: 'TOO_MANY', message: `must not contain more than ${maxFiles} files` });
   const repeated = fileIds.findIndex((fileId, index) => fileIds.indexOf(fileId) < index);
   if (repeated !== -1)
-    errors.push({ path: ['fileIds', String(repeated)], code: 'DUPLICATE', message: 'is there already' });
+    errors.push({ path: ['fileIds', String(repeated)], code: 'DUPLICATE', message: 'is listed twice' });
 }

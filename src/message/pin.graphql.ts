@@ -13,7 +13,7 @@ import { decodeId } from '../core/id.ts';
 builder.prismaObjectField(ChatRef, 'pinnedMessages', (t) =>
   t.field({
     type: [MessageRef],
-    description: `Newest pin first, ${maxPins} at most; those of them that the viewer's history shows.`,
+    description: `Newest pin first, ${maxPins} at most; only those that are in the viewer's history.`,
     complexity: { field: 1, multiplier: maxPins },
     resolve: async (chat, _, context) => {
       const { loaders } = context;
@@ -32,7 +32,7 @@ builder.prismaObjectField(ChatRef, 'pinnedMessages', (t) =>
 builder.mutationFields((t) => ({
   pinMessage: t.field({
     type: MessageRef,
-    description: `For owners and admins, and for every member of a single chat or a group. A chat has ${maxPins} pins at most.`,
+    description: `For owners and admins, and for every member of a single chat or a group. A chat can have at most ${maxPins} pins.`,
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: { messageId: t.arg.id({ required: true }) },
     resolve: (_, { messageId: id }, context) =>
@@ -40,7 +40,7 @@ builder.mutationFields((t) => ({
   }),
   unpinMessage: t.field({
     type: MessageRef,
-    description: 'By the same rules; where there is no pin nothing changes.',
+    description: 'Follows the same rules. Has no effect if the message is not pinned.',
     errors: { types: [NotFound, Forbidden] },
     args: { messageId: t.arg.id({ required: true }) },
     resolve: (_, { messageId: id }, context) =>
@@ -49,7 +49,7 @@ builder.mutationFields((t) => ({
 }));
 
 defineEvent('PinsChanged', {
-  description: 'A message was pinned to its chat, or is pinned no more. A deleted one is pinned no more without it.',
+  description: 'A message was pinned to its chat, or unpinned. Deleting a message unpins it without this event.',
   load: async ({ messageId, detail }, loaders) => {
     const message = messageId === null ? null : await loaders.of(messageById).load(messageId);
     // Deleting a message took its pin along.

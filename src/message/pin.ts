@@ -67,9 +67,9 @@ const pinWrites: WriteKind<Pin, Message> = {
   },
 };
 
-function refuse({ verb, message, standing }: Target<Pin>): Error | null {
-  if (!may(verb.asker, 'pinMessage', standing)) {
-    return standing.isBlocked ? blocked() : new Forbidden('Owners and admins pin messages here.');
+function refuse({ verb, message, access }: Target<Pin>): Error | null {
+  if (!may(verb.asker, 'pinMessage', access)) {
+    return access.isBlocked ? blocked() : new Forbidden('Only owners and admins can pin messages in this chat.');
   }
   return message.deletedAt === null ? null : new NotFound('The message has been deleted.');
 }
@@ -84,7 +84,7 @@ function follow(pins: Pins, { verb, message }: Target<Pin>): Outcome<Message> {
   else if (!seqs.has(message.seq) && seqs.size >= maxPins) {
     return {
       error: new InvalidInput([
-        { path: ['messageId'], code: 'TOO_MANY', message: `${maxPins} are pinned here already` },
+        { path: ['messageId'], code: 'TOO_MANY', message: `this chat already has ${maxPins} pinned messages` },
       ]),
     };
   } else seqs.add(message.seq);

@@ -28,7 +28,7 @@ const ReactionRef = builder.objectRef<EmojiCount & { chatId: bigint; seq: number
 builder.prismaObjectField(MessageRef, 'reactions', (t) =>
   t.field({
     type: [ReactionRef],
-    description: `In the order in which they came; ${maxEmoji} different ones at most.`,
+    description: `In the order in which they were added; at most ${maxEmoji} different emoji.`,
     complexity: { field: 1, multiplier: maxEmoji },
     resolve: async ({ chatId, seq }, _, { loaders }) => {
       const reactions = await loaders.of(reactionsOf).load({ chatId, seq });
@@ -40,13 +40,14 @@ builder.prismaObjectField(MessageRef, 'reactions', (t) =>
 builder.mutationFields((t) => ({
   addReaction: t.field({
     type: MessageRef,
-    description: `Adds the viewer's reaction, one for each emoji; a message has ${maxEmoji} different ones at most.`,
+    description: `Adds the viewer's reaction, at most one per emoji. A message can have at most ${maxEmoji} different emoji.`,
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: {
       messageId: t.arg.id({ required: true }),
       emoji: t.arg.string({
         required: true,
-        description: 'Exactly one emoji of those that Unicode recommends, sequences too. Stored fully qualified.',
+        description:
+          'Exactly one emoji that Unicode recommends for interchange, including sequences. Stored fully qualified.',
       }),
     },
     resolve: (_, { messageId: id, emoji }, context) =>
@@ -54,7 +55,7 @@ builder.mutationFields((t) => ({
   }),
   removeReaction: t.field({
     type: MessageRef,
-    description: "Takes the viewer's reaction back; where there is none nothing changes.",
+    description: "Removes the viewer's reaction. Has no effect if there is none.",
     errors: { types: [NotFound] },
     args: { messageId: t.arg.id({ required: true }), emoji: t.arg.string({ required: true }) },
     resolve: (_, { messageId: id, emoji }, context) =>
@@ -76,7 +77,7 @@ defineEvent('ReactionsChanged', {
     message: t.field({ type: MessageRef, resolve: ({ message }) => message }),
     emoji: t.exposeString('emoji', { extensions: emojiSize }),
     count: t.int({
-      description: 'Of this emoji, now.',
+      description: 'How many people now react with this emoji.',
       resolve: async ({ message, emoji }, _, { loaders }) => {
         const reactions = await loaders.of(reactionsOf).load(message);
         return reactions.find((reaction) => reaction.emoji === emoji)?.count ?? 0;

@@ -102,10 +102,10 @@ const reactionWrites: WriteKind<Reaction, Message> = {
   },
 };
 
-function refuse({ verb, message, standing }: Target<Reaction>): Error | null {
+function refuse({ verb, message, access }: Target<Reaction>): Error | null {
   if (!verb.isAdded) return null;
   if (message.deletedAt !== null) return new NotFound('The message has been deleted.');
-  return refuseWriting(verb.asker, standing);
+  return refuseWriting(verb.asker, access);
 }
 
 function follow({ counts, now }: State, target: Target<Reaction>): Outcome<Message> {
@@ -118,7 +118,7 @@ function follow({ counts, now }: State, target: Target<Reaction>): Outcome<Messa
     if (count === 0 && ofMessage.size >= maxEmoji) {
       return {
         error: new InvalidInput([
-          { path: ['emoji'], code: 'TOO_MANY', message: `there are ${maxEmoji} different ones already` },
+          { path: ['emoji'], code: 'TOO_MANY', message: `the message already has ${maxEmoji} different emoji` },
         ]),
       };
     }

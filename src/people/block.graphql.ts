@@ -12,7 +12,7 @@ import { decodeId } from '../core/id.ts';
 builder.objectField(ViewerRef, 'blockedUsers', (t) =>
   t.field({
     type: UserConnectionRef,
-    description: 'Whom the viewer wants to hear nothing from, the newest first.',
+    description: 'The users that the viewer has blocked, newest first.',
     args: t.arg.connectionArgs(),
     complexity: pageComplexity,
     resolve: async ({ asker }, args, context, info) => {
@@ -32,8 +32,8 @@ builder.objectField(ViewerRef, 'blockedUsers', (t) =>
 builder.mutationFields((t) => ({
   blockUser: t.field({
     type: UserRef,
-    description: `From now on that person can neither open a single chat with the viewer nor write in the one they have, nor add the
-viewer to a chat, nor see whether the viewer is here. They are not told. Chats that both are in stay as they are.`,
+    description: `That person can no longer open a single chat with the viewer, write in an existing one, add the viewer to a chat, or see the
+viewer's presence. They are not notified. Chats that both are in do not change.`,
     errors: { types: [InvalidInput, NotFound] },
     args: { userId: t.arg.id({ required: true }) },
     resolve: (_, { userId }, context) =>
@@ -41,7 +41,7 @@ viewer to a chat, nor see whether the viewer is here. They are not told. Chats t
   }),
   unblockUser: t.field({
     type: UserRef,
-    description: 'That person may do again what they could before. Nothing changes for one who is not blocked.',
+    description: 'Lifts the block. Has no effect if the person is not blocked.',
     errors: { types: [InvalidInput, NotFound] },
     args: { userId: t.arg.id({ required: true }) },
     resolve: (_, { userId }, context) =>

@@ -25,7 +25,7 @@ export const isBlockedIn = (chat: string, person: string) => `case when ${chat}.
  */
 export async function blockUser(db: Db, asker: Asker, userId: bigint): Promise<User> {
   if (userId === asker.userId) {
-    throw new InvalidInput([{ path: ['userId'], code: 'NOT_ALLOWED', message: 'is you: nobody blocks themselves' }]);
+    throw new InvalidInput([{ path: ['userId'], code: 'NOT_ALLOWED', message: 'must not be your own' }]);
   }
   // As SQL: Prisma has neither the lock nor `on conflict`, and its upsert fails when two requests race.
   const inserting = db.pool.query(

@@ -11,9 +11,9 @@ import { requireAsker } from '../api/context.ts';
 
 const PresenceStatusRef = builder.enumType('PresenceStatus', {
   values: {
-    ONLINE: { description: 'Has a stream open.' },
-    AWAY: { description: 'Has one open, and nobody is looking: setPresence said so on each of their devices.' },
-    OFFLINE: { description: 'Has none.' },
+    ONLINE: { description: 'Has an open stream.' },
+    AWAY: { description: 'Has an open stream, and has set every device to AWAY.' },
+    OFFLINE: { description: 'Has no open stream.' },
   },
 });
 
@@ -23,7 +23,7 @@ const PresenceRef = builder.objectRef<Presence>('Presence').implement({
     lastSeenAt: t.expose('lastSeenAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When somebody who is OFFLINE was last here; null for one who never was.',
+      description: 'When an OFFLINE user was last online; null if they never were.',
     }),
   }),
 });
@@ -33,7 +33,7 @@ builder.prismaObjectField(UserRef, 'presence', (t) =>
     type: PresenceRef,
     nullable: true,
     description:
-      'For people who share a chat with the viewer, and the viewer; null for others. Who has blocked the viewer looks like one who never was here.',
+      'For the viewer and users who share a chat with the viewer; null for others. To someone you have blocked, you appear offline, and never to have been online.',
     resolve: (user, _, context) =>
       context.loaders.of(presenceOf).load({ asker: requireAsker(context), userId: user.id }),
   }),
@@ -43,7 +43,7 @@ builder.mutationField('setPresence', (t) =>
   t.field({
     type: PresenceRef,
     description:
-      'Says whether anybody is looking at this device: AWAY or ONLINE. It holds until the next time, or until all streams of this session have closed.',
+      'Sets this device to AWAY or ONLINE. It lasts until the next call, or until all streams of this session are closed.',
     errors: { types: [InvalidInput] },
     args: { status: t.arg({ type: PresenceStatusRef, required: true }) },
     resolve: (_, { status }, context) => setPresence(context.accounts, requireAsker(context), status),
@@ -51,9 +51,8 @@ builder.mutationField('setPresence', (t) =>
 );
 
 defineNotice('PresenceChanged', {
-  description: `Somebody who shares a chat with the viewer came, looked away or went, or the viewer did. Only for subscriptions that ask for
-it (\`... on PresenceChanged\`), and not through chats of which more than ${maxPresenceAudience} people are here, nor to very many people: there,
-ask for \`User.presence\`. Not stored, never replayed; its envelope repeats the last cursor of this stream. Ask for the
+  description: `The presence of the viewer, or of a user who shares a chat with the viewer, changed. Sent only to subscriptions that select
+\`... on PresenceChanged\`, and not through chats with more than ${maxPresenceAudience} people online: fetch \`User.presence\` there. Not stored, never replayed; its envelope repeats the last cursor of this stream. Ask for the
 presences that you show after each CaughtUp, for what passed before it you may not have been told.`,
   fields: (t) => ({
     userId: t.id({ resolve: ({ userId }) => encodeId('User', userId) }),

@@ -51,7 +51,7 @@ export async function setPresence({ db }: { db: Db }, asker: Asker, status: Pres
   const { userId, sessionId } = asker;
   if (status === 'OFFLINE') {
     throw new InvalidInput([
-      { path: ['status'], code: 'NOT_ALLOWED', message: 'is what one is without a stream: close it' },
+      { path: ['status'], code: 'NOT_ALLOWED', message: 'must be ONLINE or AWAY; to go offline, close the stream' },
     ]);
   }
   await inTransaction(db, async (client) => {

@@ -27,7 +27,7 @@ builder.queryField('users', (t) =>
   t.field({
     type: UserConnectionRef,
     description:
-      'People whose username or display name starts with the text, in the order of those names. Nobody for an empty text.',
+      'Users whose username or display name starts with the text, ordered by name. An empty text finds no one.',
     args: { search: t.arg.string({ required: true }), first: t.arg.int(), after: t.arg.string() },
     complexity: pageComplexity,
     resolve: async (_, { search, ...args }, context) => {
@@ -42,17 +42,16 @@ builder.queryField('users', (t) =>
 );
 
 const UpdateProfileInput = builder.inputType('UpdateProfileInput', {
-  description: 'What is left out stays as it is.',
+  description: 'Omitted fields are not changed.',
   fields: (t) => ({
-    displayName: t.string({ description: `One line of up to ${maxNameLength} characters; null takes it away.` }),
+    displayName: t.string({ description: `One line of up to ${maxNameLength} characters; null removes it.` }),
   }),
 });
 
 builder.mutationField('updateProfile', (t) =>
   t.field({
     type: UserRef,
-    description:
-      'Whoever shares a chat with the viewer hears UserUpdated. RATE_LIMITED when it is changed all the time.',
+    description: 'Everyone who shares a chat with the viewer receives UserUpdated.',
     errors: { types: [InvalidInput] },
     args: { input: t.arg({ type: UpdateProfileInput, required: true }) },
     resolve: (_, { input }, context) =>
@@ -61,7 +60,7 @@ builder.mutationField('updateProfile', (t) =>
 );
 
 defineEvent('UserUpdated', {
-  description: 'Somebody who shares a chat with the viewer changed their profile, or the viewer did.',
+  description: 'The viewer, or a user who shares a chat with the viewer, changed their profile.',
   load: async ({ userId }, loaders) => {
     const user = userId === null ? null : await loaders.of(userById).load(userId);
     return user && { user };

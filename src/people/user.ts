@@ -40,7 +40,7 @@ async function readUsers({ pool }: Db, ids: bigint[], statement: { name: string;
 /** The person. NotFound for one who isn't there, or not any more. */
 export async function requireUser(db: Db, userId: bigint): Promise<User> {
   const user = await db.prisma.user.findFirst({ where: { id: userId, ...visiblePeople } });
-  if (user === null) throw new NotFound('There is no such person.');
+  if (user === null) throw new NotFound('There is no such user.');
   return user;
 }
 
@@ -77,7 +77,7 @@ export async function updateProfile(
     // A profile that is left as it is is still returned.
     data: change.displayName === undefined ? { id: asker.userId } : { displayName },
   });
-  if (user === undefined) throw new Unauthenticated('The account is gone.');
+  if (user === undefined) throw new Unauthenticated('The account has been deleted.');
   return user;
 }
 

@@ -10,7 +10,7 @@ export async function orGone<Result>(statement: Promise<Result>, foreignKeys: re
   try {
     return await statement;
   } catch (error) {
-    throw isViolation(error, foreignKeys) ? new NotFound('What this refers to has just gone.') : error;
+    throw isViolation(error, foreignKeys) ? new NotFound('Something that this refers to was just deleted.') : error;
   }
 }
 

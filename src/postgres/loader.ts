@@ -116,6 +116,6 @@ export class Gone extends NotFound {}
 /** A row that has to be there. Rejects with Gone when it has just been deleted. */
 export async function present<Row>(loading: Promise<Row | null>): Promise<Row> {
   const row = await loading;
-  if (row === null) throw new Gone('The object this belongs to has just been deleted.');
+  if (row === null) throw new Gone('The object that this belongs to was just deleted.');
   return row;
 }

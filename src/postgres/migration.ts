@@ -95,7 +95,7 @@ function compare(migrations: Migration[], ledger: LedgerRow[]): void {
     return [];
   });
   if (problems.length > 0) {
-    throw new CannotStart(`The database and prisma/migrations contradict each other:\n  ${problems.join('\n  ')}`);
+    throw new CannotStart(`The database does not match prisma/migrations:\n  ${problems.join('\n  ')}`);
   }
 }
 
@@ -118,7 +118,7 @@ async function apply(client: pg.Client, { name, sql, checksum }: Migration): Pro
   } catch (error) {
     // Ends the transaction too, should the connection be gone.
     await client.query('rollback').catch(() => {});
-    throw new CannotStart(`The migration ${name} failed, and changed nothing: ${describe(error, sql)}.`, {
+    throw new CannotStart(`The migration ${name} failed and was rolled back: ${describe(error, sql)}.`, {
       cause: error,
     });
   }

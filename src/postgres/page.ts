@@ -50,7 +50,7 @@ export type Page<Row> = { rows: Row[]; hasNextPage: boolean; hasPreviousPage: bo
 export function readPage(args: ConnectionArgs, list: List): PageRequest {
   const { first, last } = args;
   if (first != null && last != null) {
-    throw new InvalidInput([{ path: ['last'], code: 'NOT_ALLOWED', message: 'give `first` or `last`, not both' }]);
+    throw new InvalidInput([{ path: ['last'], code: 'NOT_ALLOWED', message: 'must not be combined with `first`' }]);
   }
   return {
     limit: last == null ? readSize(first, 'first') : readSize(last, 'last'),

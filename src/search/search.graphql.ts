@@ -8,11 +8,11 @@ import { requireAsker } from '../api/context.ts';
 import { decodeId } from '../core/id.ts';
 
 const MessagePartRef = builder.enumType('MessagePart', {
-  values: { FILE: { description: 'A file at least.' } },
+  values: { FILE: { description: 'At least one file.' } },
 });
 
 const MessageFilter = builder.inputType('MessageFilter', {
-  description: 'A message has to meet all of it.',
+  description: 'A message must match every filter that is set.',
   fields: (t) => ({
     chatId: t.id(),
     senderId: t.id(),
@@ -25,8 +25,8 @@ const MessageFilter = builder.inputType('MessageFilter', {
 builder.queryField('searchMessages', (t) =>
   t.field({
     type: MessageConnectionRef,
-    description: `Full-text search over every message that the viewer may read, newest first. All words have to be there; "a phrase" in
-quotes as it stands; \`-word\` must not be there; \`or\` parts alternatives. The last word may be the beginning of one. Up to
+    description: `Full-text search over every message that the viewer may read, newest first. All words must match; "a phrase" in quotes
+matches exactly; \`-word\` excludes a word; \`or\` separates alternatives. The last word may be a prefix. Up to
 ${maxSearchLength} characters.`,
     args: {
       query: t.arg.string({ required: true }),

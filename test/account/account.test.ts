@@ -165,11 +165,11 @@ test('a username or address that is taken, in whatever case, is a Conflict that 
   });
   expect(await trySignUp({ username: 'else', email: 'ADA@example.com', password })).toMatchObject({
     __typename: 'Conflict',
-    message: 'The address is taken.',
+    message: 'The e-mail address is taken.',
   });
   expect(await trySignUp({ username: 'Ada', email: 'Ada@Example.com', password })).toMatchObject({
     __typename: 'Conflict',
-    message: 'Both the username and the address are taken.',
+    message: 'The username and the e-mail address are both taken.',
   });
 });
 

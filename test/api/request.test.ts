@@ -233,6 +233,6 @@ test('a subscription that asks for plain JSON is told where it belongs', async (
   expect(answer.status).toBe(406);
   expect(refusal(answer.body)).toEqual({
     code: 'BAD_REQUEST',
-    message: 'Ask for a subscription with accept: text/event-stream.',
+    message: 'Send subscriptions with accept: text/event-stream.',
   });
 });

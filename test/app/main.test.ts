@@ -96,7 +96,7 @@ describe('refusing to start', () => {
     expect(status).toBe(1);
     const lines = JSON.parse(output).msg.split('\n');
     expect(lines).toEqual([
-      'The settings are not right:',
+      'The configuration is not valid:',
       '  PORT: a whole number from 0 to 65535 (got "http")',
       '  LOG_LEVEL: trace, debug, info, warn, error, fatal or silent (got "loud")',
       '  SERVE: api, streams, or both with a comma between (got "web")',

@@ -77,7 +77,7 @@ test('a group may lose its name, a channel may not', async () => {
     const chat = await create(type);
     expect(await updateChat(ada, chat, { name: null })).toMatchObject({
       __typename: 'InvalidInput',
-      fields: [{ path: ['name'], message: 'a channel has a name' }],
+      fields: [{ path: ['name'], message: 'a channel must have a name' }],
     });
     expect(await updateChat(ada, chat, {})).toMatchObject({ name: 'as it was' });
     expect(await updateChat(ada, chat, { name: null, type: 'GROUP' })).toMatchObject({ name: null, type: 'GROUP' });

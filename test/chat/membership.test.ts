@@ -121,8 +121,8 @@ test('people who are not there are named, and then nobody is added', async () =>
   expect(await addPeople(ada, chat, [linus.userId, nobody, grace.userId, encodeId('User', 0)])).toMatchObject({
     __typename: 'InvalidInput',
     fields: [
-      { path: ['userIds', '1'], message: 'there is no such person' },
-      { path: ['userIds', '3'], message: 'there is no such person' },
+      { path: ['userIds', '1'], message: 'there is no such user' },
+      { path: ['userIds', '3'], message: 'there is no such user' },
     ],
   });
   expect(await addPeople(ada, chat, [chat])).toMatchObject({

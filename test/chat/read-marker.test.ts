@@ -87,7 +87,7 @@ test('nobody has read what is not there', async () => {
   expect(await readStateOf(grace, chat)).toMatchObject({ lastReadSeq: 1 });
   await expect(
     server.sql.query('update members set last_read_seq = 2 where chat_id = $1', [keyOf(chat)]),
-  ).rejects.toThrow('nobody has read further than their chat goes');
+  ).rejects.toThrow('a read marker cannot be past the end of its chat');
 });
 
 test('only a member marks, and a hidden chat looks as if it were not there', async () => {

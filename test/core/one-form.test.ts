@@ -56,7 +56,7 @@ test('an access token with any character altered is refused', async () => {
   const { accessToken } = await tokens.issue(1n, 1n);
   expect(await tokens.verify(accessToken)).toMatchObject({ userId: 1n });
   for (const altered of listAlterations(accessToken)) {
-    await expect(tokens.verify(altered)).rejects.toThrow('The access token is not good here.');
+    await expect(tokens.verify(altered)).rejects.toThrow('The access token is not valid.');
   }
 });
 

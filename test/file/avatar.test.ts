@@ -197,7 +197,7 @@ async function expectRefusal(by: Person, fileId: string, chatId: string | undefi
 
 test('an avatar is a free picture of one’s own, for oneself and for a chat', async () => {
   const chatId = await createGroup(ada, [grace]);
-  const unfree = 'is no upload of yours that is still free';
+  const unfree = 'must be an upload of yours that is not in use yet';
   const taken = await uploadPicture(server, ada);
   await say(ada, chatId, 'look', { fileIds: [taken] });
   const mine = await uploadPicture(server, ada);
@@ -209,8 +209,8 @@ test('an avatar is a free picture of one’s own, for oneself and for a chat', a
     [await uploadPicture(server, grace), unfree],
     [encodeId('File', 2n ** 62n), unfree],
     [taken, unfree],
-    [(await upload(server, ada, 'no picture')).id, 'is no picture'],
-    [(await upload(server, ada, '<svg xmlns="http://www.w3.org/2000/svg"/>', 'a.svg')).id, 'is no picture'],
+    [(await upload(server, ada, 'no picture')).id, 'must be a picture'],
+    [(await upload(server, ada, '<svg xmlns="http://www.w3.org/2000/svg"/>', 'a.svg')).id, 'must be a picture'],
     [chatId, 'is not the id of a File'],
     ['nonsense', 'is not the id of a File'],
   ];
@@ -352,7 +352,7 @@ test('the database holds the rules, whoever writes', async () => {
   await give('users', ada.userId, mine);
   await expect(give('chats', chatId, mine)).rejects.toThrow('that nobody else has');
   await expect(server.sql.query('update files set is_avatar = false where id = $1', [keyOf(mine)])).rejects.toThrow(
-    'an avatar is one until it goes',
+    'an avatar cannot be turned into another file',
   );
   const message = await say(ada, chatId, 'look', { fileIds: [text] });
   await server.sql.query('delete from files where id = $1', [keyOf(text)]);

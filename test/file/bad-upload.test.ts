@@ -49,11 +49,11 @@ test('a whole form is taken, so that the refusals below are for what is wrong wi
 });
 
 test.each([
-  ['no part', end, 'There is no file in it.'],
-  ['fields but no file', field('note', 'hello') + end, 'There is no file in it.'],
+  ['no part', end, 'The form contains no file.'],
+  ['fields but no file', field('note', 'hello') + end, 'The form contains no file.'],
   ['a part without a name', file('hello', 'form-data; filename="a.txt"') + end, 'A part has no name.'],
   ['a part that is no form data', file('hello', 'attachment; name="f"; filename="a"') + end, 'A part has no name.'],
-  ['a part without headers', `--b\r\n\r\nhello\r\n${end}`, 'The body breaks off.'],
+  ['a part without headers', `--b\r\n\r\nhello\r\n${end}`, 'The body ends before the form does.'],
   [
     'headers without an end',
     `--b\r\ncontent-disposition: form-data; x="${'x'.repeat(40_000)}`,
@@ -61,11 +61,11 @@ test.each([
   ],
   ['eleven files', file('hello').repeat(11) + end, 'at most 10 files'],
   ['a hundred and one fields', field('a', 'b').repeat(101) + end, 'more than 100 parts'],
-  ['a file without an end', file('hello'), 'The body breaks off.'],
-  ['half a boundary at its end', `${file('hello')}--`, 'The body breaks off.'],
+  ['a file without an end', file('hello'), 'The body ends before the form does.'],
+  ['half a boundary at its end', `${file('hello')}--`, 'The body ends before the form does.'],
   ['a boundary that goes on', `${file('hello')}--bc\r\n`, 'not followed by a line end'],
-  ['nothing at all', '', 'The body breaks off.'],
-  ['something else', '{"file": "hello"}', 'The body breaks off.'],
+  ['nothing at all', '', 'The body ends before the form does.'],
+  ['something else', '{"file": "hello"}', 'The body ends before the form does.'],
 ])('a form with %s is refused', async (_, body, message) => {
   const { status, error } = await refusalOf(body);
   expect(status).toBe(400);

@@ -299,11 +299,11 @@ test('the database holds files to one message of their uploader’s, whoever wri
       keyOf(message),
       place,
     ]);
-  await expect(attach(mine, other)).rejects.toThrow('a file stays with its message');
+  await expect(attach(mine, other)).rejects.toThrow('a file cannot be moved to another message');
   await expect(attach(free, other)).rejects.toThrow('as many as it was sent with');
   await expect(attach(free, graces)).rejects.toThrow('the files of its sender');
   await expect(attach(free, messageId)).rejects.toThrow('files_message_id_place_key');
   await expect(
     server.sql.query('update files set uploader_id = $2 where id = $1', [keyOf(free), keyOf(grace.userId)]),
-  ).rejects.toThrow('a file keeps its bytes and its uploader');
+  ).rejects.toThrow('the blob and the uploader of a file cannot be changed');
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { BadBoxes, BoxFile, findTraces } from '../../src/file/iso-bmff.ts';
+import { BadBoxes, BoxFile, findMetadata } from '../../src/file/iso-bmff.ts';
 import { ByteWindow } from '../../src/file/store/byte-window.ts';
 import { box, heicWith, u16 } from '../support/boxes.ts';
 
@@ -13,12 +13,12 @@ async function look(bytes: Buffer): Promise<{ ms: number; heldBytes: number; ref
   await using window = await ByteWindow.open(bytes);
   const before = process.memoryUsage().heapUsed;
   const start = performance.now();
-  const found = await findTraces(new BoxFile(window)).catch((error: unknown) => error);
+  const found = await findMetadata(new BoxFile(window)).catch((error: unknown) => error);
   const ms = performance.now() - start;
   const heldBytes = process.memoryUsage().heapUsed - before;
   if (found instanceof BadBoxes) return { ms, heldBytes, refused: true, spans: 0 };
   if (found instanceof Error) throw found;
-  const { blank } = found as Awaited<ReturnType<typeof findTraces>>;
+  const { blank } = found as Awaited<ReturnType<typeof findMetadata>>;
   for (const { start: from, end } of blank) {
     if (from < 0 || end < from || end > bytes.length) throw new Error('a span is outside the file');
   }

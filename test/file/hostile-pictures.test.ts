@@ -6,7 +6,7 @@ import sharp from 'sharp';
 import { beforeAll, expect, test } from 'vitest';
 import { tellContentType } from '../../src/file/content-type.ts';
 import { cleanPicture, mayTellPlace } from '../../src/file/picture-cleaning.ts';
-import { keepSmallInline } from '../../src/file/store/inline.ts';
+import { storeSmallInline } from '../../src/file/store/inline.ts';
 import { LocalStore } from '../../src/file/store/local.ts';
 import type { FileStore } from '../../src/file/store/store.ts';
 import { box } from '../support/boxes.ts';
@@ -23,7 +23,7 @@ beforeAll(async () => {
   atFileEnd(() => rm(folder, { recursive: true, force: true }));
   const local = new LocalStore(folder);
   await local.prepare();
-  store = keepSmallInline(local, 65_536);
+  store = storeSmallInline(local, 65_536);
   const picture = () =>
     sharp({ create: { width: 9, height: 7, channels: 3, background: 'red' } }).withExif({ IFD0: { Model: 'x' } });
   const formats = ['jpeg', 'png', 'webp', 'gif', 'tiff', 'avif'] as const;

@@ -9,7 +9,7 @@ import sharp from 'sharp';
 import { beforeAll, expect, test } from 'vitest';
 import { connectDatabase, disconnectDatabase, type Db } from '../../src/postgres/client.ts';
 import { comparePrefix, sweepLoose } from '../../src/file/file-sweep.ts';
-import { keepSmallInline } from '../../src/file/store/inline.ts';
+import { storeSmallInline } from '../../src/file/store/inline.ts';
 import { LocalStore } from '../../src/file/store/local.ts';
 import { createGroup, keyOf, removeMember, say } from '../support/chat.ts';
 import { signUp, type Person } from '../support/client.ts';
@@ -271,7 +271,7 @@ test('people upload at once, on every node, each as much as they may and not a b
 });
 
 test('of uploads that are under way no more than a little is in memory, however small they are', async () => {
-  const store = keepSmallInline(sweeping.store, 16_384, 40_000);
+  const store = storeSmallInline(sweeping.store, 16_384, 40_000);
   async function* source(content: Uint8Array) {
     yield content.subarray(0, 1_000);
     yield content.subarray(1_000);
@@ -309,7 +309,7 @@ test('who sends byte by byte has few objects kept for them', async () => {
     pieces.push(new WeakRef(piece));
     return piece;
   }
-  const staged = await keepSmallInline(sweeping.store, 16_384).stage(drip());
+  const staged = await storeSmallInline(sweeping.store, 16_384).stage(drip());
   expect(keptPieces).toBeLessThan(200);
   expect(staged.content).toEqual(Buffer.from(Array.from({ length: 2_000 }, (_, count) => count % 256)));
   await staged.discard();

@@ -199,7 +199,7 @@ test('while S3 is away uploads and downloads are 503 and change nothing, all els
   const refused = await postPieces(server.url, ada.token, slowForm());
   expect(refused).toMatchObject({
     status: 503,
-    body: { error: 'The file store can’t be reached just now: try again.' },
+    body: { error: 'The file store is unavailable: try again.' },
   });
   const byGraphql = await postGraphqlForm(server, ada);
   expect(byGraphql.body.errors).toMatchObject([{ message: refused.body.error, extensions: { code: 'INTERNAL' } }]);

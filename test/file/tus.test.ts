@@ -204,7 +204,10 @@ test('of an upload that was whole when its server died one file is made, whoever
   for (let round = 0; round < 5; round += 1) {
     const content = randomBytes(100_000);
     const url = await begun(server, ada, content.length);
-    expect(await tus('GET', url, ada)).toMatchObject({ status: 409, body: { error: 'This upload is not whole yet.' } });
+    expect(await tus('GET', url, ada)).toMatchObject({
+      status: 409,
+      body: { error: 'This upload is not complete yet.' },
+    });
     await appendFile(join(server.dataDir, 'partial-uploads', idOf(url)), content);
     const answers = await Promise.all(
       [url, url, onOtherNode(url), onOtherNode(url)].map((each, index) =>

@@ -9,7 +9,7 @@ test('what is not there is a 404 in JSON', async () => {
   for (const path of ['/', '/graphql/', '/admin', '/constructor', '//graphql', '/livez/..']) {
     const response = await fetch(server.url + path);
     expect(response.status).toBe(404);
-    expect(await response.json()).toEqual({ error: 'There is nothing here. The API is at /graphql.' });
+    expect(await response.json()).toEqual({ error: 'Not found. The API is at /graphql.' });
   }
 });
 

@@ -109,7 +109,7 @@ test('a result with errors is treated the same way', async () => {
   const brokenAndPersonal = asking('broken: content chat { viewerMembership { user { username } } }');
   const shared = await follow(tenTimes([ada, grace]), broken);
   const told = await hear(shared, 'it breaks');
-  const error = { message: 'Something went wrong on our side.', extensions: { code: 'INTERNAL' } };
+  const error = { message: 'Internal server error.', extensions: { code: 'INTERNAL' } };
   for (const stream of shared) {
     const frame = stream.frames.at(-1);
     expect(eventOf(frame as never).message).toMatchObject({ broken: null });

@@ -170,7 +170,7 @@ test('when changes can’t be told, whoever asks for them is told to look again,
   await expect.poll(() => lookups.length).toBe(1);
   lookups[0]?.finish(false);
   await expect.poll(() => asking.refreshed).toEqual([1n]);
-  expect([quiet.refreshed, reports]).toEqual([[], ['who is here could not be told']]);
+  expect([quiet.refreshed, reports]).toEqual([[], ['presence changes could not be sent']]);
   news.hear([cameOnline(8n)]);
   await expect.poll(() => lookups.length).toBe(2);
   lookups[1]?.finish();

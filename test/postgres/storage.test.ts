@@ -147,7 +147,7 @@ test('bytes keep their size, by which they are counted', async () => {
   const [ada = ''] = await addPeople(1);
   await addFiles([ada], 77);
   await expect(database.sql.query('update blobs set size = 78, bytes = null where size = 77')).rejects.toThrow(
-    'bytes keep their size',
+    'the size of a blob cannot be changed',
   );
 });
 

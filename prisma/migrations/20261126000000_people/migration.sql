@@ -125,7 +125,7 @@ comment on function fold is
 create function refuse_truncate() returns trigger
 language plpgsql as $$
 begin
-  raise exception 'truncating % would tell nobody what went: delete its rows', tg_table_name
+  raise exception '% cannot be truncated, because no events would be written: delete its rows', tg_table_name
     using errcode = 'feature_not_supported';
 end $$;
 comment on function refuse_truncate is 'TRUNCATE fires no row''s trigger, so the open streams would not hear of it.';

@@ -121,7 +121,7 @@ create trigger draft_chat_deletion before delete on chats for each row execute f
 create function keep_single() returns trigger
 language plpgsql as $$
 begin
-  raise exception 'a single chat stays one, and nothing else becomes one'
+  raise exception 'a chat cannot be changed from or to a single chat'
     using errcode = 'check_violation', constraint = 'a_single_chat_stays_single', table = 'chats';
 end $$;
 comment on function keep_single is 'Of groups and channels each can become the other.';
@@ -169,7 +169,7 @@ begin
     where i.chat_id = any (singles) and (i.role <> 'MEMBER' or not exists (
       select from single_chats s where s.chat_id = i.chat_id and i.user_id in (s.low_user_id, s.high_user_id)))
   ) then
-    raise exception 'a single chat has no other members than its pair, and no roles' using errcode = 'check_violation';
+    raise exception 'a single chat has no members but its pair, and no roles' using errcode = 'check_violation';
   end if;
   insert into event_drafts (events)
   select jsonb_agg(added.event) from (
@@ -222,7 +222,7 @@ begin
     join old_members o on o.chat_id = n.chat_id and o.user_id = n.user_id and o.last_read_seq <> n.last_read_seq
     join chats c on c.id = n.chat_id and c.last_seq < n.last_read_seq
   ) then
-    raise exception 'nobody has read further than their chat goes' using errcode = 'check_violation';
+    raise exception 'a read marker cannot be past the end of its chat' using errcode = 'check_violation';
   end if;
   insert into event_drafts (events)
   select jsonb_agg(jsonb_build_object('kind', 'ReadMarkerMoved', 'audience', 'PERSON', 'chat_id', n.chat_id,
@@ -283,7 +283,7 @@ begin
     raise exception 'a single chat has no roles' using errcode = 'check_violation';
   end if;
   if old.role = 'OWNER' and not has_owner(new.chat_id) then
-    raise exception 'the last owner of a chat does not step down'
+    raise exception 'the last owner of a chat cannot step down'
       using errcode = 'restrict_violation', constraint = 'a_chat_keeps_an_owner', table = 'members';
   end if;
   insert into event_drafts (events) values (jsonb_build_array(jsonb_build_object(
@@ -307,7 +307,7 @@ begin
     continue when has_owner(gone.chat_id)
       or not exists (select from chats where id = gone.chat_id and type <> 'SINGLE' and member_count > 0);
     if exists (select from users where id = gone.user_id and deleted_at is null) then
-      raise exception 'the last owner of a chat does not leave the others'
+      raise exception 'the last owner of a chat cannot leave while others are in it'
         using errcode = 'restrict_violation', constraint = 'a_chat_keeps_an_owner', table = 'members';
     end if;
     -- An erased person (one whose row is gone, or marked so by a column that a later migration adds) leaves in any

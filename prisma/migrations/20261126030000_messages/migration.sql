@@ -355,7 +355,7 @@ begin
   if tg_relid <> 'mentions'::regclass then perform refuse_foreign_rows(); end if;
   perform from inserted i join messages m using (chat_id, seq) order by m.chat_id, m.seq for share of m;
   if exists (select from inserted i join messages m using (chat_id, seq) where m.deleted_at is not null) then
-    raise exception 'a deleted message mentions nobody' using errcode = 'check_violation';
+    raise exception 'a deleted message has no mentions' using errcode = 'check_violation';
   end if;
   if exists (
     select from inserted i
@@ -422,7 +422,7 @@ create trigger draft_removed_pins after delete on pins
 create function refuse_change() returns trigger
 language plpgsql as $$
 begin
-  raise exception '% is not changed: take it away and put another', tg_argv[0] using errcode = 'check_violation';
+  raise exception '% cannot be updated: delete the row and insert another', tg_argv[0] using errcode = 'check_violation';
 end $$;
 comment on function refuse_change is 'Streams hear of what comes and goes.';
 

@@ -109,7 +109,7 @@ comment on table storage_releases is 'The bytes of files that are gone. Taken of
 create function keep_blob() returns trigger
 language plpgsql as $$
 begin
-  raise exception 'bytes keep their size' using errcode = 'check_violation';
+  raise exception 'the size of a blob cannot be changed' using errcode = 'check_violation';
 end $$;
 comment on function keep_blob is 'What people have stored is counted by it.';
 
@@ -149,7 +149,7 @@ declare
 begin
   if tg_relid <> 'files'::regclass then perform refuse_foreign_rows(); end if;
   if old.message_id is not null then
-    raise exception 'a file stays with its message' using errcode = 'check_violation';
+    raise exception 'a file cannot be moved to another message' using errcode = 'check_violation';
   end if;
   -- Who attaches takes turns with whoever deletes the message.
   select * into holder from messages where id = new.message_id for share;
@@ -170,7 +170,7 @@ create trigger hold_new_attachment before insert on files for each row
 create function keep_file() returns trigger
 language plpgsql as $$
 begin
-  raise exception 'a file keeps its bytes and its uploader' using errcode = 'check_violation';
+  raise exception 'the blob and the uploader of a file cannot be changed' using errcode = 'check_violation';
 end $$;
 comment on function keep_file is 'What has been shared is not swapped for something else.';
 
@@ -195,7 +195,7 @@ begin
     and b.hash = f.blob_hash and b.width is not null
     and (tg_table_name <> 'users' or f.uploader_id = new.id);
   if not found then
-    raise exception 'an avatar is a picture that nobody else has, and a person''s is their own upload'
+    raise exception "an avatar must be a picture that is not in use, and a user''s must be their own upload"
       using errcode = 'check_violation', constraint = 'an_avatar_is_a_free_picture', table = tg_table_name;
   end if;
   return new;
@@ -239,7 +239,7 @@ create trigger drop_avatar_of_deleted after delete on chats for each row
 create function keep_avatar() returns trigger
 language plpgsql as $$
 begin
-  raise exception 'an avatar is one until it goes' using errcode = 'check_violation';
+  raise exception 'an avatar cannot be turned into another file' using errcode = 'check_violation';
 end $$;
 comment on function keep_avatar is 'What has been shown to all is not put to another use.';
 

@@ -12,7 +12,7 @@ const maxHeldBytes = 64 * 1024 * 1024;
  * The same store, but for what has at most `limitBytes`: that is staged in memory, and its `content` is to be kept by the
  * caller, inline in its row. When there are `heldBytes` in memory already, it is left to the store as well.
  */
-export function keepSmallInline(store: FileStore, limitBytes: number, heldBytes = maxHeldBytes): FileStore {
+export function storeSmallInline(store: FileStore, limitBytes: number, heldBytes = maxHeldBytes): FileStore {
   let leftBytes = heldBytes;
   return {
     prepare: () => store.prepare(),

@@ -223,6 +223,6 @@ export class S3Store implements FileStore {
 
   #unavailable(doing: string, error: unknown): StoreUnavailable {
     this.#report('warn', 'the file store is not available', { doing, reason: explainRefusal(error), error });
-    return new StoreUnavailable('The file store can’t be reached just now: try again.', { cause: error });
+    return new StoreUnavailable('The file store is unavailable: try again.', { cause: error });
   }
 }

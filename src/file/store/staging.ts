@@ -81,7 +81,7 @@ export async function prepareFolder(folder: string): Promise<void> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await access(folder, constants.W_OK);
   } catch (error) {
-    throw new CannotStart(`Files can't be kept in ${folder}: ${(error as Error).message}.`, { cause: error });
+    throw new CannotStart(`Cannot write files to ${folder}: ${(error as Error).message}.`, { cause: error });
   }
 }
 

@@ -6,6 +6,6 @@ export const endPayloads: Record<EndReason, string> = {
     errors: [{ message: 'This session has ended.', extensions: { code: 'UNAUTHENTICATED' } }],
   }),
   ACCESS_LOST: JSON.stringify({
-    errors: [{ message: 'You have no access to this chat any more.', extensions: { code: 'NOT_FOUND' } }],
+    errors: [{ message: 'You no longer have access to this chat.', extensions: { code: 'NOT_FOUND' } }],
   }),
 };

@@ -19,7 +19,7 @@ export class Quota {
     if (this.#limit === 0) return () => undefined;
     const held = this.#held.get(holder) ?? 0;
     if (held >= this.#limit) {
-      throw new HttpError(429, `Too many open streams: ${this.#setting} is ${this.#limit}.`, {
+      throw new HttpError(429, `Too many open streams: the limit is ${this.#limit} (${this.#setting}).`, {
         code: 'RATE_LIMITED',
         headers: { 'retry-after': String(retryAfterSeconds) },
       });

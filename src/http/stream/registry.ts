@@ -59,7 +59,7 @@ export class StreamRegistry {
   /** Throws HttpError once the server drains: its client is to come back elsewhere. */
   admit(): void {
     if (!this.#isDraining) return;
-    throw new HttpError(503, 'This server is going away.', { headers: { 'retry-after': '1' } });
+    throw new HttpError(503, 'This server is shutting down: reconnect.', { headers: { 'retry-after': '1' } });
   }
 
   /**

@@ -5,7 +5,7 @@ import { hashSecret } from '../../core/secret.ts';
 import type { AddRefusal, Reservations } from '../../live/reservation.ts';
 import type { Report } from '../../core/report.ts';
 import { eventStream } from './framing.ts';
-import { HeldStream } from './held-stream.ts';
+import { SingleStream } from './single-stream.ts';
 import type { OperationServices } from './operation.ts';
 import type { StreamRegistry } from './registry.ts';
 import { accepts } from '../accept.ts';
@@ -31,8 +31,8 @@ export class SingleConnections {
   readonly #registry: StreamRegistry;
   readonly #reservations: Reservations;
   readonly #report: Report;
-  readonly #held = new Map<string, HeldStream>();
-  readonly #due = new Set<HeldStream>();
+  readonly #held = new Map<string, SingleStream>();
+  readonly #due = new Set<SingleStream>();
   readonly #poller: NodeJS.Timeout;
   #isLooking = false;
   #isDraining = false;
@@ -87,7 +87,7 @@ export class SingleConnections {
   async open(request: IncomingMessage, response: ServerResponse, { token, asker }: Owner): Promise<void> {
     const tokenHash = hashOf(token);
     if (!(await this.#reservations.open(tokenHash, asker.sessionId))) {
-      throw new HttpError(409, 'The stream is open already.');
+      throw new HttpError(409, 'The stream is already open.');
     }
     const key = tokenHash.toString('hex');
     try {
@@ -103,7 +103,7 @@ export class SingleConnections {
         },
       });
       const release = (operationId: string) => this.#settle(() => this.#reservations.remove(tokenHash, operationId));
-      const held = new HeldStream({ token, tokenHash, stream, asker, from: request, server: this.#server, release });
+      const held = new SingleStream({ token, tokenHash, stream, asker, from: request, server: this.#server, release });
       this.#held.set(key, held);
       this.#lookAt([held]);
     } catch (error) {
@@ -119,7 +119,7 @@ export class SingleConnections {
     { token, asker, url }: Owner & { url: URL },
   ): Promise<void> {
     if (!accepts(request.headers.accept, ['application/json', 'application/*', '*/*'])) {
-      throw new HttpError(406, 'Answers are sent as application/json.');
+      throw new HttpError(406, 'Responses are sent as application/json: accept it.');
     }
     const { params, operationId } = await this.#readOperation(request, { token, asker, url });
     const tokenHash = hashOf(token);
@@ -166,7 +166,7 @@ export class SingleConnections {
       throw new HttpError(400, 'The document is not valid.', { errors });
     }
     if (request.method === 'GET' && preparation.operation.operation === OperationTypeNode.MUTATION) {
-      throw new HttpError(405, 'Mutations are sent by POST.', { headers: { allow: 'POST' } });
+      throw new HttpError(405, 'Send mutations by POST.', { headers: { allow: 'POST' } });
     }
   }
 
@@ -180,7 +180,7 @@ export class SingleConnections {
   }
 
   /** Brings these up to what stands in the database. One look at a time, for all that are due together. */
-  #lookAt(streams: Iterable<HeldStream>): void {
+  #lookAt(streams: Iterable<SingleStream>): void {
     for (const held of streams) this.#due.add(held);
     if (!this.#isLooking) void this.#look();
   }
@@ -195,7 +195,7 @@ export class SingleConnections {
     this.#isLooking = false;
   }
 
-  async #bringUpToDate(streams: HeldStream[]): Promise<void> {
+  async #bringUpToDate(streams: SingleStream[]): Promise<void> {
     const tokenHashes = streams.map(({ tokenHash }) => tokenHash);
     for (const waiting of await this.#reservations.take(tokenHashes)) {
       this.#held.get(waiting.tokenHash.toString('hex'))?.start(waiting);
@@ -209,7 +209,7 @@ export class SingleConnections {
     try {
       await work();
     } catch (error) {
-      this.#report('warn', 'a single connection could not be brought up to date', { error });
+      this.#report('warn', 'could not refresh a single-connection stream', { error });
     }
   }
 }
@@ -236,9 +236,9 @@ function refuse(refusal: AddRefusal): HttpError {
     case 'UNKNOWN_STREAM':
       return new HttpError(404, 'There is no such stream.', { code: 'NOT_FOUND' });
     case 'ID_IN_USE':
-      return new HttpError(409, 'An operation with this id is there already.');
+      return new HttpError(409, 'An operation with this id is already running.');
     case 'TOO_MANY_OPERATIONS':
-      return tooMany('Too many operations on this stream: MAX_OPERATIONS_PER_STREAM is reached.');
+      return tooMany('Too many operations on this stream: the limit is MAX_OPERATIONS_PER_STREAM.');
     case 'TOO_MANY_BYTES':
       return tooMany('The operations on this stream are too large together: MAX_STREAM_BUFFER_BYTES is reached.');
     default:

@@ -146,12 +146,12 @@ export class Streams {
     { asker, url, isByStreamToken }: { asker: () => Asker | null; url: URL; isByStreamToken: boolean },
   ): Promise<void> {
     const framing = chooseFraming(request.headers.accept);
-    if (framing === null) throw new HttpError(406, 'Streams are sent as text/event-stream.');
+    if (framing === null) throw new HttpError(406, 'Streams are sent as text/event-stream: accept it.');
     const params = await readStreamParams(request, url);
     const preparation = prepareParams(this.#server.documents, params, { isKnown: isKnown(asker) });
     const kind = 'errors' in preparation ? null : preparation.operation.operation;
     if (request.method === 'GET' && kind === OperationTypeNode.MUTATION) {
-      throw new HttpError(405, 'Mutations are sent by POST.', { headers: { allow: 'POST' } });
+      throw new HttpError(405, 'Send mutations by POST.', { headers: { allow: 'POST' } });
     }
     if (isByStreamToken && kind !== null && kind !== OperationTypeNode.SUBSCRIPTION) throw refuseStreamToken();
     const jsonType = url.pathname === singlePath ? null : findJsonBeforeStream(request.headers.accept);
@@ -194,7 +194,7 @@ export class Streams {
 }
 
 function refuseStreamToken(): HttpError {
-  return new HttpError(401, 'A stream token is good for subscriptions only.', { code: 'UNAUTHENTICATED' });
+  return new HttpError(401, 'A stream token is valid for subscriptions only.', { code: 'UNAUTHENTICATED' });
 }
 
 /** Who it is; 401 for a token that isn't good. */
@@ -221,7 +221,7 @@ function ifGood(asker: () => Asker | null): Asker | null {
 function demand(asker: () => Asker | null): Asker {
   const known = refuseBad(asker);
   if (known === null) {
-    throw new HttpError(401, 'This needs an access token: send `Authorization: Bearer …`.', {
+    throw new HttpError(401, 'An access token is required: send `Authorization: Bearer …`.', {
       code: 'UNAUTHENTICATED',
     });
   }

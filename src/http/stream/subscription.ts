@@ -8,7 +8,7 @@ import type { EndReason } from '../../live/listener.ts';
 import type { MissedStretch, Range, Stretch } from '../../log/event-log.ts';
 import type { Realtime } from '../../live/realtime.ts';
 import { endPayloads } from './ending.ts';
-import { HeldBatches } from './held-batches.ts';
+import { PendingBatches } from './pending-batches.ts';
 import { ReplayBudget, ResetNeeded, type ReplayLimits } from './replay-budget.ts';
 import { Pace } from './pace.ts';
 import type { Sink } from './sink.ts';
@@ -45,7 +45,7 @@ export class EventSubscription implements Receiver {
   #floor = 0n;
   readonly #replayed: ReplayBudget;
   readonly #pace = new Pace();
-  readonly #held = new HeldBatches();
+  readonly #held = new PendingBatches();
 
   constructor(options: SubscriptionOptions) {
     this.#options = options;

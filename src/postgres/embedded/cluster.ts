@@ -82,7 +82,7 @@ async function initialise(initdb: string, folder: string, owner: Owner): Promise
     '--no-instructions',
   ];
   await promisify(execFile)(initdb, args, runAs(owner, folder)).catch((error: Error & { stderr?: string }) => {
-    throw new CannotStart(`PostgreSQL could not make its files in ${folder}: ${error.stderr || error.message}`);
+    throw new CannotStart(`PostgreSQL could not create its files in ${folder}: ${error.stderr || error.message}`);
   });
 }
 

@@ -20,7 +20,7 @@ export async function endLeftover(folder: string, log: Logger): Promise<void> {
   const postmaster = Number.parseInt(recorded, 10);
   let running = await findServers(folder, postmaster);
   if (running.includes(postmaster)) {
-    log.warn('stopping a PostgreSQL that was left behind');
+    log.warn('stopping a PostgreSQL that an earlier server left running');
     signal(postmaster, 'SIGINT');
     running = await waitUntilGone(folder, postmaster);
   }

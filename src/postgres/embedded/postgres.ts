@@ -47,7 +47,7 @@ async function openFolder(folder: string): Promise<void> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw new CannotStart(`DATA_DIR can't be used: ${(error as Error).message}.`, { cause: error });
+    throw new CannotStart(`Cannot use DATA_DIR: ${(error as Error).message}.`, { cause: error });
   }
 }
 
@@ -78,7 +78,7 @@ function keepRunning(first: RunningPostgres, start: () => Promise<RunningPostgre
       await current
     ).ended;
     if (isStopping) return;
-    log.error('PostgreSQL has ended by itself; starting it again');
+    log.error('PostgreSQL exited unexpectedly; restarting it');
     current = start();
     await watch();
   };

@@ -215,6 +215,6 @@ test('Apollo Client hears that its access is lost', async () => {
   await vi.waitFor(() => expect(stream.events).toHaveLength(1), 5_000);
   await server.sql.query('delete from chats where id = $1', [keyOf(chatId)]);
   await vi.waitFor(() => expect(stream.ends).toHaveLength(2), 5_000);
-  expect(String(stream.ends[0])).toContain('You have no access to this chat any more.');
+  expect(String(stream.ends[0])).toContain('You no longer have access to this chat.');
   expect(stream.ends[1]).toBe('complete');
 });

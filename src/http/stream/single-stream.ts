@@ -7,7 +7,7 @@ import { prepareParams, type GraphqlParams } from '../params.ts';
 import { unseal } from './seal.ts';
 import { OperationSink } from './stream-sink.ts';
 
-export type HeldStreamOptions = {
+export type SingleStreamOptions = {
   token: string;
   tokenHash: Buffer;
   stream: OpenStream;
@@ -20,14 +20,14 @@ export type HeldStreamOptions = {
 };
 
 /** An open stream of single connection mode, on the node that holds it, and the operations that were given to it. */
-export class HeldStream {
+export class SingleStream {
   readonly tokenHash: Buffer;
-  readonly #options: HeldStreamOptions;
+  readonly #options: SingleStreamOptions;
   /** Of each operation from when it is taken to its end; once it runs, its stream holds it too. */
   readonly #sinks = new Map<string, OperationSink>();
   #isMissed = false;
 
-  constructor(options: HeldStreamOptions) {
+  constructor(options: SingleStreamOptions) {
     this.tokenHash = options.tokenHash;
     this.#options = options;
   }

@@ -4,7 +4,7 @@ import { byteLengthOf, type Batch } from '../../live/delivery.ts';
 const maxBytes = 256 * 1024;
 
 /** What comes while a reader is busy with the log, as long as it is not much. */
-export class HeldBatches {
+export class PendingBatches {
   #batches: Batch[] = [];
   #bytes = 0;
   #isOver = false;

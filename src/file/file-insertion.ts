@@ -35,7 +35,7 @@ type Blob = { staged: StagedBytes; contentType: string; owner: number } & (
 );
 
 /** Rows of files, of their thumbnails and of the bytes of both, which one statement adds. */
-export class Addition {
+export class FileInsertion {
   readonly #files: readonly OwnedFile[];
   readonly #blobs: readonly Blob[];
 
