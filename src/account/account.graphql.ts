@@ -86,7 +86,8 @@ builder.mutationFields((t) => ({
   }),
   refreshSession: t.field({
     type: SignedInRef,
-    description: 'Needs no access token. An expired one is ignored.',
+    description: `Needs no access token. An expired one is ignored. A refresh token that is sent again within 20 seconds
+leads to the same next one, so a lost answer can be requested again. A used one that is sent later ends the session.`,
     errors: { types: [InvalidCredentials] },
     args: { refreshToken: t.arg.string({ required: true }) },
     resolve: async (_, { refreshToken }, context) =>

@@ -24,7 +24,6 @@ import type { Asker } from '../core/asker.ts';
 
 /** What the verbs of accounts and sessions need. */
 export type Accounts = Sessions & {
-  keys: AccessTokenKeys;
   passwords: PasswordHasher;
   /** What sign-in reads before it compares a password: a flood from one network takes one connection to the database. */
   doorway: FairQueue;

@@ -1,8 +1,9 @@
-import { createSecret } from '../core/secret.ts';
+import { deriveSecret, type NewSecret } from '../core/secret.ts';
 import type { Queryable } from '../postgres/client.ts';
 import { sessionLifetime } from './live-session.ts';
+import { deriveKey, type AccessTokenKeys } from './token-key.ts';
 
-/** How long a used refresh token still gets a fresh pair: for a lost answer, and for two tabs that refresh at once. */
+/** How long a used refresh token still leads to the next: for a lost answer, and for two tabs that refresh at once. */
 const reuseGrace = '20 seconds';
 
 /** What a refresh token is good for. A `stolen` one was used before, longer ago than an honest client would repeat it. */
@@ -32,18 +33,31 @@ export async function judgeRefreshToken(client: Queryable, tokenHash: Buffer): P
   return { kind: found.is_stolen ? 'stolen' : 'good', ...whose };
 }
 
-/** Uses the token up and gives the next one; the session was active just now. */
-export async function rotateRefreshToken(client: Queryable, sessionId: bigint, tokenHash: Buffer): Promise<string> {
-  const next = createSecret('refreshToken');
-  await client.query(
-    // The time of the first use stays: who repeats a token does not make its grace longer.
-    `with used as (
-      update refresh_tokens set used_at = coalesce(used_at, clock_timestamp()) where token_hash = $2
-    ), active as (
+/**
+ * Uses the token up and answers the next one; the session was active just now. The next one is derived from this one, so a
+ * token that is repeated within its grace leads to the same one again, and a session has only ever one line of tokens: if
+ * a thief and the owner both follow it, the later of the two presents a used token. Null when what the token led to is
+ * not what this node derives: the signing key has changed in between.
+ */
+export async function rotateRefreshToken(
+  client: Queryable,
+  keys: AccessTokenKeys,
+  { sessionId, refreshToken }: { sessionId: bigint; refreshToken: NewSecret },
+): Promise<string | null> {
+  const next = deriveSecret('refreshToken', deriveKey(keys, 'parley refresh tokens'), refreshToken.secret);
+  const { rowCount } = await client.query(
+    // The time of the first use stays: repeating a token does not make its grace longer.
+    `with active as (
       update sessions set last_used_at = clock_timestamp() where id = $1
+    ), used as (
+      update refresh_tokens set used_at = clock_timestamp() where token_hash = $2 and used_at is null
+      returning session_id
+    ), issued as (
+      insert into refresh_tokens (session_id, token_hash) select session_id, $3 from used returning token_hash
     )
-    insert into refresh_tokens (session_id, token_hash) values ($1, $3)`,
-    [sessionId, tokenHash, next.hash],
+    select token_hash from issued
+    union all select token_hash from refresh_tokens where token_hash = $3`,
+    [sessionId, refreshToken.hash, next.hash],
   );
-  return next.secret;
+  return rowCount === 1 ? next.secret : null;
 }

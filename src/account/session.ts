@@ -6,10 +6,17 @@ import type { RateLimits } from '../core/rate-limit.ts';
 import { createSecret, hashSecret } from '../core/secret.ts';
 import { judgeRefreshToken, rotateRefreshToken } from './refresh-token.ts';
 import type { AccessTokens } from './token.ts';
+import type { AccessTokenKeys } from './token-key.ts';
 import type { Asker } from '../core/asker.ts';
 
 /** What the verbs of sessions need. */
-export type Sessions = { db: Db; tokens: AccessTokens; sessions: LiveSessions; limits: RateLimits };
+export type Sessions = {
+  db: Db;
+  keys: AccessTokenKeys;
+  tokens: AccessTokens;
+  sessions: LiveSessions;
+  limits: RateLimits;
+};
 
 /** What a device gets that has signed in: both tokens, and whom they stand for. */
 export type SignedIn = { accessToken: string; accessTokenExpiresAt: Date; refreshToken: string; asker: Asker };
@@ -64,8 +71,8 @@ export async function handOver({ tokens, sessions }: Sessions, opened: OpenedSes
 }
 
 /**
- * Exchanges a refresh token for a fresh pair; it needs nobody to be signed in. A token is good for one use: one that
- * comes back within 20 s gets a fresh pair too, later its session is ended, for one of the two who have it is a thief.
+ * Exchanges a refresh token for the next pair; no one has to be signed in. A token is good for one use: one that comes
+ * back within 20 s gets the same refresh token again, later its session ends, for one of the two who have it is a thief.
  * Throws InvalidCredentials for a token that is not good, RateLimited for a session that refreshes all the time.
  */
 export async function refreshSession(sessions: Sessions, refreshToken: string): Promise<SignedIn> {
@@ -78,7 +85,9 @@ export async function refreshSession(sessions: Sessions, refreshToken: string): 
     }
     if (verdict.kind !== 'good') return verdict;
     await sessions.limits.take('refreshes', { sessionId: verdict.sessionId });
-    return { ...verdict, next: await rotateRefreshToken(client, verdict.sessionId, tokenHash) };
+    const presented = { secret: refreshToken, hash: tokenHash };
+    const next = await rotateRefreshToken(client, sessions.keys, { ...verdict, refreshToken: presented });
+    return next === null ? ({ kind: 'unknown' } as const) : { ...verdict, next };
   });
   if ('next' in outcome) return handOver(sessions, { ...outcome, refreshToken: outcome.next, endedIds: [] });
   if (outcome.kind !== 'unknown') sessions.sessions.forget(outcome.sessionId);

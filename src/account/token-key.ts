@@ -1,4 +1,12 @@
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  createSecretKey,
+  generateKeyPairSync,
+  hkdfSync,
+  type KeyObject,
+} from 'node:crypto';
 import { randomUUID } from 'node:crypto';
 import { chmod, link, mkdir, open, readFile, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -36,6 +44,12 @@ export function generateKeySet(): string {
   const { privateKey } = generateKeyPairSync('ed25519');
   const { kty, crv, x, d } = privateKey.export({ format: 'jwk' });
   return JSON.stringify({ keys: [{ kty, crv, x, d, kid: thumbprint(String(x)), alg: 'EdDSA', use: 'sig' }] });
+}
+
+/** A key of 256 bits for an HMAC, made from the signing key (RFC 5869): every purpose has its own, the same on all nodes. */
+export function deriveKey({ signing }: AccessTokenKeys, purpose: string): KeyObject {
+  const secret = Buffer.from(String(signing.key.export({ format: 'jwk' }).d), 'base64url');
+  return createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', purpose, 32)));
 }
 
 /** What `/.well-known/jwks.json` answers: the public parts alone. */

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, createHmac, randomBytes, type KeyObject } from 'node:crypto';
 import { decodeBase64url } from './base64url.ts';
 
 /** What each kind of secret begins with: it shows what a leaked one opens, and lets scanners find it. */
@@ -13,8 +13,12 @@ export type NewSecret = { secret: string; hash: Buffer };
 
 /** Makes a secret of 256 random bits: the prefix of its kind, and the bits as base64url. */
 export function createSecret(kind: SecretKind): NewSecret {
-  const secret = prefixes[kind] + randomBytes(secretBytes).toString('base64url');
-  return { secret, hash: hash(secret) };
+  return form(kind, randomBytes(secretBytes));
+}
+
+/** The secret that follows from `origin`, another secret: always the same, and only with the key can it be told. */
+export function deriveSecret(kind: SecretKind, key: KeyObject, origin: string): NewSecret {
+  return form(kind, createHmac('sha256', key).update(origin).digest());
 }
 
 /**
@@ -26,6 +30,11 @@ export function hashSecret(kind: SecretKind, text: string): Buffer | null {
   const prefix = prefixes[kind];
   if (text.length > prefix.length + 2 * secretBytes || !text.startsWith(prefix)) return null;
   return decodeBase64url(text.slice(prefix.length))?.length === secretBytes ? hash(text) : null;
+}
+
+function form(kind: SecretKind, bytes: Buffer): NewSecret {
+  const secret = prefixes[kind] + bytes.toString('base64url');
+  return { secret, hash: hash(secret) };
 }
 
 function hash(secret: string): Buffer {

@@ -2,9 +2,9 @@ import type { Asker } from '../core/asker.ts';
 import { decodeBase64url } from '../core/base64url.ts';
 import { encodeId } from '../core/id.ts';
 import type { SharedFile } from './shared-file.ts';
-import { createHmac, createSecretKey, hkdfSync, timingSafeEqual, type KeyObject } from 'node:crypto';
+import { createHmac, timingSafeEqual, type KeyObject } from 'node:crypto';
 import { thumbnailSides, type ThumbnailSize } from './picture.ts';
-import type { AccessTokenKeys } from '../account/token-key.ts';
+import { deriveKey, type AccessTokenKeys } from '../account/token-key.ts';
 
 const lifetimeMs = 60 * 60_000;
 /** Links made within the same few minutes are the same, so that a browser finds what it has already. */
@@ -19,9 +19,8 @@ export class FileLinks {
   readonly #key: KeyObject;
 
   /** All nodes of a system share their keys, so a link of one is good on every other (until the signing key changes). */
-  constructor({ signing }: AccessTokenKeys) {
-    const secret = Buffer.from(String(signing.key.export({ format: 'jwk' }).d), 'base64url');
-    this.#key = createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', 'parley file links', 32)));
+  constructor(keys: AccessTokenKeys) {
+    this.#key = deriveKey(keys, 'parley file links');
   }
 
   /** The query string of a link that is good for 55 to 60 minutes. */
