@@ -76,7 +76,7 @@ export class Realtime {
     this.#doorbell = new Doorbell({
       url: options.directUrl,
       report,
-      bells: {
+      handlers: {
         parley_events: () => this.#feed.ring(),
         parley_streams: (tokenHash) => this.onStreamRing(tokenHash),
         parley_typing: (payload) => this.#hearTyping(payload),

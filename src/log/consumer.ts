@@ -6,27 +6,31 @@ import type { LoggedEvent } from './event.ts';
 import { readEpoch, readNext, readLogPlace } from './event-log.ts';
 
 const batchSize = 100;
-/** In ms. A ring may be lost, and a holder may die: how soon either is noticed. The longest pause after failures. */
+/**
+ * In ms. `poll`: how soon a lost ring or a dead lease holder is noticed. `maxBackoff`: the longest pause after
+ * failures.
+ */
 const defaultTimes = { poll: 1_000, maxBackoff: 30_000 };
-/** A lag is counted up to so many events. */
+/** A lag is counted up to this many events. */
 const maxCountedLag = 100_000;
 
 /** Why a consumer has not seen all events: they were pruned, or its position belongs to another history. */
 export type GapReason = 'PRUNED' | 'ANOTHER_HISTORY';
 
-/** What the events lead to. */
+/** What the consumer does with the events. */
 export type Effect =
   | {
       /**
-       * Writes rows, in the transaction that moves the consumer's position: exactly once for each event. Must not commit.
+       * Writes rows in the transaction that moves the consumer's position: exactly once for each event. Must not
+       * commit.
        */
       write: (client: Queryable, events: LoggedEvent[]) => Promise<void>;
     }
   | {
       /**
-       * Does something outside of the database: at least once for each event. After a crash the same event comes again
-       * with the same `idempotencyId`, by which the other side recognises it. Stop when the signal aborts: another node
-       * has taken over.
+       * Acts outside the database: at least once for each event. After a crash the same event comes again with the
+       * same `idempotencyId`, which lets the other side recognise it. Stop when the signal aborts: another node has
+       * taken over.
        */
       send: (event: LoggedEvent, options: { idempotencyId: string; signal: AbortSignal }) => Promise<void>;
     };
@@ -35,30 +39,34 @@ export type LogConsumerOptions = {
   db: Pick<Db, 'pool'>;
   leases: Leases;
   report: Report;
-  /** Names the consumer for good: its position is stored under it. */
+  /** The consumer's permanent name: its position is stored under it. */
   name: string;
-  /** Where it begins when it runs for the first time: with the oldest event in the log, or with what happens from now on. */
+  /** Where the first run starts: at the oldest event in the log, or at the next one to be written. */
   startsAt: 'OLDEST' | 'NEWEST';
   effect: Effect;
   /**
-   * Events are missing: works out afresh, in the given transaction, what they would have led to. It goes on with the events
-   * after the log's present end, of which the transaction may have seen the first already.
+   * Called when events are missing: recomputes their effect from the current state, in the given transaction. The
+   * consumer then continues after the log's current end; the transaction may already have seen the first of the
+   * events that follow.
    */
   reset: (client: Queryable, reason: GapReason) => Promise<void>;
   times?: Partial<typeof defaultTimes & { lease: LeaseTimes }>;
 };
 
-/** How far a consumer is behind the log: in events, and in seconds since the oldest of these happened. */
+/**
+ * How far a consumer is behind the log: the number of events it has not consumed, and the age of the oldest of them
+ * in seconds.
+ */
 export type Lag = { name: string; events: number; seconds: number };
 
 type Place = { epoch: string; position: bigint };
 
 /**
- * Reads the event log to its end and on, in order, wherever it stopped the last time: for work that has to be done for each
- * event once, whatever happens in between. Every node opens the same consumers; a lease lets one instance of each run, and
- * its fencing token keeps one that was presumed dead from writing. It is woken by the doorbell, and by a slow poll when a
- * ring was lost. What fails is tried again with back-off, one event at a time, on whichever node comes first: no event is
- * passed over.
+ * Reads the event log in order, resuming where it last stopped, for work that must be done once for each event even
+ * across crashes. Every node opens the same consumers. A lease lets one instance of each run, and its fencing token
+ * keeps an instance that was presumed dead from writing. The doorbell wakes it; a slow poll covers lost rings. A
+ * failed event is retried with back-off, one event at a time, on whichever node takes the lease first: no event is
+ * skipped.
  */
 export class LogConsumer {
   readonly #options: LogConsumerOptions;
@@ -67,7 +75,7 @@ export class LogConsumer {
   #isClosed = false;
   #wake: (() => void) | null = null;
   #failures = 0;
-  /** How many events are still to be consumed one by one, because one of them has failed. */
+  /** How many events are still consumed one at a time, because one of them failed. */
   #singly = 0;
   #done: Promise<void> = Promise.resolve();
 
@@ -80,13 +88,13 @@ export class LogConsumer {
     this.#done = this.#run();
   }
 
-  /** There may be something new. */
+  /** Call this when the log may have new events. */
   ring(): void {
     this.#isRung = true;
     this.#wake?.();
   }
 
-  /** Lets the events that are being consumed finish, and another node take over at once. */
+  /** Finishes the events in progress, then releases the lease, so that another node can take over at once. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#wake?.();
@@ -104,7 +112,7 @@ export class LogConsumer {
         this.#failures += 1;
         this.#singly = batchSize;
         if (this.#failures === 1)
-          report('warn', 'a consumer of the event log has to try again', { consumer: name, error });
+          report('warn', 'an event log consumer failed and will retry', { consumer: name, error });
         const backoffMs = Math.min(this.#times.maxBackoff, 50 * 2 ** this.#failures);
         await this.#sleep(backoffMs * (0.5 + Math.random() / 2), { isDeaf: true });
       }
@@ -132,14 +140,14 @@ export class LogConsumer {
     }
   }
 
-  /** Consumes the next events and says how many there were. */
+  /** Consumes the next events and returns how many there were. */
   async #step(lease: Lease, limit: number): Promise<number> {
     const { db, effect, name } = this.#options;
     const read = await inTransaction(db, async (client) => {
       await lease.fence(client);
       const place = await this.#findPlace(client);
       const { events: next, prunedThrough } = await readNext(client, place.position, limit);
-      // Pruned since the place was found: the next step finds the gap.
+      // These events were pruned after the position was read: the next step finds the gap.
       const events = prunedThrough > place.position ? [] : next;
       const last = events.at(-1);
       if ('write' in effect && last !== undefined) {
@@ -169,7 +177,7 @@ export class LogConsumer {
     return read.events.length;
   }
 
-  /** Where it stands; after a gap, at the log's present end. */
+  /** The stored position; after a gap, the log's current end. */
   async #findPlace(client: Queryable): Promise<Place> {
     const { name, startsAt, reset, report } = this.#options;
     const epoch = await readEpoch(client);
@@ -187,7 +195,7 @@ export class LogConsumer {
     }
     const reason = place.epoch !== epoch || !isKnown ? 'ANOTHER_HISTORY' : 'PRUNED';
     if (reason === 'PRUNED' && place.position >= prunedThrough) return place;
-    report('warn', 'a consumer of the event log has missed events and starts afresh', { consumer: name, reason });
+    report('warn', 'an event log consumer missed events and starts over', { consumer: name, reason });
     await reset(client, reason);
     const next = { epoch, position: head };
     await this.#move(client, next);
@@ -203,7 +211,7 @@ export class LogConsumer {
     });
   }
 
-  /** Until the next ring, or for `ms`; a deaf sleep is ended only by closing. */
+  /** Sleeps until the next ring, for `ms` at most. Only closing ends a deaf sleep early. */
   #sleep(ms: number, { isDeaf, signal }: { isDeaf: boolean; signal?: AbortSignal }): Promise<void> {
     const isOver = () => this.#isClosed || (!isDeaf && this.#isRung) || signal?.aborted === true;
     if (isOver()) return Promise.resolve();

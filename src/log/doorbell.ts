@@ -4,32 +4,32 @@ import { Connection } from '../postgres/connection.ts';
 import { idleInTransactionMs, prepareSession } from '../postgres/session-setting.ts';
 import { sqlStateOf } from '../postgres/sql-state.ts';
 
-/** What each channel's payload goes to. */
-export type Bells = Record<string, (payload: string) => void>;
+/** The handler of each channel: it receives the payload of every notification. */
+export type ChannelHandlers = Record<string, (payload: string) => void>;
 
 const backoffMs = { least: 100, most: 5_000 };
 /**
- * In ms: how often it rings itself, how long PostgreSQL has to answer and the ring to come back, and how soon it asks again
- * when the queue of notifications is full.
+ * In ms. `ring`: the interval at which the doorbell rings itself. `answer`: how long PostgreSQL has to answer, and
+ * the ring to arrive. `fullQueue`: how soon it tries again when the notification queue is full.
  */
 const times = { ring: 10_000, answer: 4_000, fullQueue: 2_000, connect: 5_000 };
 
 export type DoorbellOptions = {
-  /** Leads to the primary itself: LISTEN passes neither a transaction pooler nor a standby. */
+  /** Must lead to the primary itself: LISTEN works neither through a transaction pooler nor on a standby. */
   url: string;
-  bells: Bells;
-  /** Called when it listens, for what was missed, and when it does not any more. */
+  handlers: ChannelHandlers;
+  /** Called with true when it starts to listen (catch up then), and with false when the connection is lost. */
   onChange: (isConnected: boolean) => void;
-  /** PostgreSQL has no connection left for it. */
+  /** Called when PostgreSQL has no connection left for it. */
   onRefused?: () => void;
   report: Report;
 };
 
 /**
- * LISTENs on a connection of its own and rings a bell for each notification. A ring may be lost: it only saves its
- * receiver from waiting for the next poll. It rings itself every 10 s, on a channel of its own, for a connection that has
- * gone silent says nothing. When the ring does not come back within 4 s, or the connection breaks, it connects again, with
- * exponential back-off and full jitter.
+ * LISTENs on its own connection and passes each notification to its channel's handler. A ring may be lost: it only
+ * saves the receiver from waiting for the next poll. Because a dead connection can look like a quiet one, the
+ * doorbell rings itself every 10 s on its own channel. If that ring does not arrive within 4 s, or the connection
+ * breaks, it reconnects with exponential back-off and full jitter.
  */
 export class Doorbell {
   readonly #options: DoorbellOptions;
@@ -38,7 +38,7 @@ export class Doorbell {
   #timer: NodeJS.Timeout | null = null;
   #attempts = 0;
   #onOwnRing: () => void = () => undefined;
-  /** What has been reported and still holds: said once. */
+  /** Problems that were reported and still hold: each is reported once. */
   #isMute = false;
   #isQueueFull = false;
   #isClosed = false;
@@ -47,7 +47,7 @@ export class Doorbell {
     this.#options = options;
   }
 
-  /** Connects; resolves once it listens or once the first attempt has failed (it goes on trying). */
+  /** Connects. Resolves once it listens or once the first attempt has failed; it then keeps trying. */
   async open(): Promise<void> {
     const client = new Connection({
       connectionString: this.#options.url,
@@ -79,13 +79,13 @@ export class Doorbell {
   async #listen(client: Connection): Promise<void> {
     client.on('notification', ({ channel, payload }) => {
       if (channel === this.#ownChannel) this.#onOwnRing();
-      else this.#options.bells[channel]?.(payload ?? '');
+      else this.#options.handlers[channel]?.(payload ?? '');
     });
-    const channels = [...Object.keys(this.#options.bells), this.#ownChannel];
+    const channels = [...Object.keys(this.#options.handlers), this.#ownChannel];
     await client.query(channels.map((channel) => `listen ${channel}`).join('; '));
   }
 
-  /** Rings itself, now and from here on: a pooler takes LISTEN without complaint, too, and delivers nothing. */
+  /** Rings itself, now and at intervals: a pooler also accepts LISTEN without complaint, and then delivers nothing. */
   async #ring(client: Connection): Promise<void> {
     const { promise: isHeard, resolve } = Promise.withResolvers<boolean>();
     this.#onOwnRing = () => resolve(true);
@@ -94,12 +94,12 @@ export class Doorbell {
       const { rows } = await client.query<{ isRung: boolean }>(`select ring_bell($1, '') as "isRung"`, [
         this.#ownChannel,
       ]);
-      // The answer shows that the connection is there, and asking has taken from the queue what can be taken.
+      // An answer proves that the connection works; asking has also removed from the queue what can be removed.
       const isRung = rows[0]?.isRung === true;
       this.#tellOfQueue(!isRung);
       if (isRung && !(await isHeard)) {
         this.#tellOfSilence();
-        this.#reconnect(client, new Error(`its ring did not come back within ${times.answer} ms`));
+        this.#reconnect(client, new Error(`the doorbell's own ring did not arrive within ${times.answer} ms`));
         return;
       }
       if (isRung) this.#tellOfSuccess();
@@ -123,7 +123,7 @@ export class Doorbell {
     this.#isMute = true;
     this.#options.report(
       'error',
-      'NOTIFY does not come through: DATABASE_DIRECT_URL must lead past any transaction pooler to the primary',
+      'NOTIFY does not get through: DATABASE_DIRECT_URL must lead past any transaction pooler to the primary',
     );
   }
 
@@ -131,7 +131,7 @@ export class Doorbell {
     if (isFull && !this.#isQueueFull) {
       this.#options.report(
         'warn',
-        "PostgreSQL's queue of notifications is full, for a session listens in a transaction that does not end: events come by the poll, once a second, and no one sees who types",
+        "PostgreSQL's notification queue is full, because a session listens in a transaction that does not end: events arrive by polling, once a second, and typing is not shown",
       );
     }
     this.#isQueueFull = isFull;

@@ -6,53 +6,56 @@ import { formatCursor } from './cursor.ts';
 import { eventColumns, type LoggedEvent } from './event.ts';
 
 /**
- * A membership as hub and replay judge by it: it holds from event `since` on, and shows messages from `visibleFrom` on, or
- * all of them while the chat is public (`isWhole`).
+ * A membership as the hub and the replay apply it: it shows events from `since` on, and messages from `visibleFrom`
+ * on, or all messages while the chat is public (`isWhole`).
  */
 export type Membership = { chatId: bigint; since: bigint; visibleFrom: number; isWhole: boolean };
 
-/** How far the log reaches: ids in (prunedThrough, head] can be replayed. */
+/** The range of the log: ids in (prunedThrough, head] can be replayed. */
 export type Extent = { head: bigint; prunedThrough: bigint };
 
-/** How far the log reaches, and whether it knows a place in it. */
+/** The range of the log, and whether the log knows a given place. */
 export type LogPlace = Extent & { isKnown: boolean };
 
-/** On whose behalf the log is read. */
+/** The user and session that the log is read for. */
 export type LogReader = { userId: bigint; sessionId: bigint };
 
-/** What a person is a member of, as of the event `head`; and whether the session has not been ended. */
+/** A person's memberships as of the event `head`, and whether the session is still live. */
 export type Snapshot = Extent & { memberships: Membership[]; isSessionLive: boolean };
 
-/** A stretch of the log, oldest first; `prunedThrough` is of the same snapshot. */
+/** A stretch of the log, oldest event first; `prunedThrough` comes from the same snapshot. */
 export type Stretch = { events: LoggedEvent[]; prunedThrough: bigint };
 
 /**
- * A stretch for one reader. Whether the log knows the place it begins at, and whether the reader's session has not been
- * ended, is of the same snapshot.
+ * A stretch for one reader. From the same snapshot: whether the log knows the place where the stretch starts, and
+ * whether the reader's session is still live.
  */
 export type MissedStretch = Stretch & { isKnown: boolean; isSessionLive: boolean };
 
-/** A stretch of one chat; whether the reader may still see that chat, and whether anybody may, is of the same snapshot. */
+/**
+ * A stretch of one chat. From the same snapshot: whether the reader may still see the chat, and whether the chat is
+ * public.
+ */
 export type MissedChatStretch = MissedStretch & { hasAccess: boolean; isPublic: boolean };
 
-/** Which events: ids in (after, through], at most `limit` of them. */
+/** Selects events with ids in (after, through], at most `limit` of them. */
 export type Range = { after: bigint; through: bigint; limit: number };
 
 const isSessionLive = (userId: string, sessionId: string) =>
   `exists (select from sessions s where s.id = ${sessionId} and s.user_id = ${userId}) as "isSessionLive"`;
 
-// Every place that was ever given out is an event, or was one, or is the beginning. One that isn't there belongs to what
-// was lost in a restore: its ids never come again (leap_after_start).
+// Every place that was ever handed out is an event, was an event, or is the beginning of the log. Any other id was
+// lost in a restore and is never issued again (leap_after_start).
 const isKnown = (id: string) =>
   `(${id} <= l.pruned_through or exists (select from events k where k.id = ${id})) as "isKnown"`;
 
-// The newest id. A log that was pruned whole still knows how far it had come.
+// The newest id. A log that was pruned completely still knows its last id.
 const head = `greatest((select coalesce(max(id), 0) from events), l.pruned_through)`;
 
 /**
- * Names the history of this database: the cluster, its timeline (another after a fail-over or a point-in-time
- * recovery), the database in it and its log (others after a drop and a restore). 12 hexadecimal digits. It stays the same
- * when the cluster's files are put back from a copy: then `isKnown` tells.
+ * Names the history of this database: the cluster, its timeline (which changes after a fail-over or a point-in-time
+ * recovery), the database, and its log (both change after a drop and a restore). 12 hexadecimal digits. It stays the
+ * same when the cluster's files are restored from a copy: `isKnown` detects that case.
  */
 export async function readEpoch(pool: Queryable): Promise<string> {
   const { rows } = await pool.query<{ history: string }>(
@@ -67,7 +70,7 @@ export async function readEpoch(pool: Queryable): Promise<string> {
     .slice(0, 12);
 }
 
-/** How far the log reaches now. */
+/** Reads the log's current range. */
 export async function readExtent(pool: pg.Pool): Promise<Extent> {
   const { rows } = await pool.query<Extent>(
     `select ${head} as head, l.pruned_through as "prunedThrough" from event_log l`,
@@ -75,7 +78,7 @@ export async function readExtent(pool: pg.Pool): Promise<Extent> {
   return rows[0] ?? { head: 0n, prunedThrough: 0n };
 }
 
-/** The same, and whether `id` is a place in this history. */
+/** Reads the log's current range, and whether `id` is a place in this history. */
 export async function readLogPlace(pool: Queryable, id: bigint): Promise<LogPlace> {
   const { rows } = await pool.query<LogPlace>(
     `select ${head} as head, l.pruned_through as "prunedThrough", ${isKnown('$1')} from event_log l`,
@@ -84,16 +87,19 @@ export async function readLogPlace(pool: Queryable, id: bigint): Promise<LogPlac
   return rows[0] ?? { head: 0n, prunedThrough: 0n, isKnown: false };
 }
 
-/** The log's newest cursor, for a process that doesn't follow the log. */
+/** The log's newest cursor, for a process that does not follow the log. */
 export async function readCursor(pool: pg.Pool): Promise<string> {
   const [epoch, { head: id }] = await Promise.all([readEpoch(pool), readExtent(pool)]);
   return formatCursor({ epoch, id });
 }
 
-/** What reading the next events may take, in ms: all live events wait for it, so a connection that is silent goes soon. */
+/**
+ * The time limit for reading the next events, in ms. All live events wait for this read, so a silent connection is
+ * given up soon.
+ */
 const nextLimitMs = 4_000;
 
-/** The next events after `after`, whomever they concern: what the feed reads, once per process. */
+/** The next events after `after`, regardless of their audience: the feed reads them once per process. */
 export async function readNext(pool: Queryable, after: bigint, limit: number): Promise<Stretch> {
   const question: LimitedQuery = {
     name: 'events_next',
@@ -110,7 +116,7 @@ export async function readNext(pool: Queryable, after: bigint, limit: number): P
   return toStretch(rows);
 }
 
-/** What a person is a member of, together with the event as of which that holds. */
+/** A person's memberships, together with the event as of which they hold. */
 export async function readSnapshot(pool: pg.Pool, { userId, sessionId }: LogReader): Promise<Snapshot> {
   const { rows } = await pool.query<
     Omit<Snapshot, 'memberships'> & { memberships: [string, string, number, boolean][] }
@@ -124,7 +130,7 @@ export async function readSnapshot(pool: pg.Pool, { userId, sessionId }: LogRead
     values: [userId, sessionId],
   });
   const row = rows[0];
-  if (row === undefined) throw new Error('event_log has lost its row');
+  if (row === undefined) throw new Error('the table event_log has no row');
   const memberships = row.memberships.map(([chatId, since, visibleFrom, isWhole]) => ({
     chatId: BigInt(chatId),
     since: BigInt(since),
@@ -134,7 +140,7 @@ export async function readSnapshot(pool: pg.Pool, { userId, sessionId }: LogRead
   return { ...row, memberships };
 }
 
-/** The memberships among `userIds` that these events (NewChat, AddToChat) began and that still hold. */
+/** The memberships of `userIds` that these events (NewChat, AddToChat) started and that still exist. */
 export async function readAddedMembers(
   pool: pg.Pool,
   events: readonly LoggedEvent[],
@@ -152,7 +158,7 @@ export async function readAddedMembers(
   return rows;
 }
 
-/** Which of these people each of these events (ChatDeleted) is addressed to. */
+/** The recipients of these events (ChatDeleted) among `userIds`. */
 export async function readRecipients(
   pool: pg.Pool,
   eventIds: readonly bigint[],
@@ -168,8 +174,9 @@ export async function readRecipients(
 }
 
 /**
- * What one person missed: of each chat what happened since they are a member and what their history shows, and all
- * that was addressed to them. Each chat and each address gives its own oldest few by index; the oldest of those go out.
+ * The events that one person missed: in each chat, those since they became a member that their history shows, and all
+ * events addressed to them. An index yields the oldest few of each chat and of each kind of address; the oldest of
+ * these overall are returned.
  */
 export async function readMissed(
   pool: pg.Pool,
@@ -214,8 +221,8 @@ export async function readMissed(
 }
 
 /**
- * The same for one chat. A member of a group, a single chat or a private channel gets what their membership shows;
- * a public channel is read whole by everyone.
+ * The events that one person missed in one chat. A member of a group, a single chat or a private channel gets what
+ * their membership shows; a public channel is visible in full to everyone.
  */
 export async function readMissedInChat(
   pool: pg.Pool,
@@ -256,7 +263,7 @@ export async function readMissedInChat(
   return { ...toMissedStretch(rows), hasAccess: rows[0]?.hasAccess ?? false, isPublic: rows[0]?.isPublic ?? false };
 }
 
-// A stretch without events still has one row, for what it says about the log itself.
+// A stretch without events still has one row, with the facts about the log itself.
 type StretchRow = { prunedThrough: bigint } & (LoggedEvent | { [Key in keyof LoggedEvent]: null });
 
 type MissedRow = StretchRow & { isKnown: boolean; isSessionLive: boolean };

@@ -6,27 +6,33 @@ import { readEpoch, readExtent, readNext, readLogPlace } from './event-log.ts';
 const batchSize = 500;
 const pollMs = 1_000;
 const maxBackoffMs = 2_000;
-/** So long after the last read that went well, in ms, the feed knows nothing any more of what has happened. */
+/** In ms: when the last successful read is older than this, the feed no longer claims to know what has happened. */
 const staleMs = 5_000;
-/** What waits for the feed is worth nothing later: past this it is dropped. */
+/**
+ * The most calls of `whenRead` that may wait. Their news loses its value quickly, so calls past this limit are
+ * refused.
+ */
 const maxWaiting = 1_000;
 
-/** What the feed tells the hub. */
+/** What the feed calls on the hub. */
 export type FeedReader = {
-  /** The next events of the log, in order. The feed waits for it before it reads on. */
+  /** Receives the next events of the log, in order. The feed waits for it before it reads on. */
   publish: (events: LoggedEvent[]) => Promise<void>;
-  /** The log is not the one that was read so far (restored, failed over, pruned past us): nothing held can be trusted. */
+  /**
+   * The log has been replaced (restored, failed over, or pruned past the feed's position): nothing held can be
+   * trusted.
+   */
   restart: () => void;
-  /** The log is being read again, after it could not be. */
+  /** The log is readable again after an outage. */
   resume: () => void;
 };
 
-/** Someone who waits for the feed to have come to a place in the log. */
+/** A call that waits for the feed to reach a place in the log. */
 type Waiter = { place: bigint; resolve: () => void };
 
 /**
- * Reads the log past its position, once per process, in order, a batch a query; woken by the doorbell, and by a slow
- * poll when that is silent. It never gives up: a query that fails is repeated with back-off until the feed is closed.
+ * Reads the log past its position, once per process, in order, one batch per query. The doorbell wakes it; a slow
+ * poll covers a silent doorbell. It never gives up: a failed query is retried with back-off until the feed is closed.
  */
 export class Feed {
   readonly #pool: pg.Pool;
@@ -41,7 +47,7 @@ export class Feed {
   #wake: (() => void) | null = null;
   readonly #toCatchUp = new Set<Waiter>();
   #lastReadAt = -Infinity;
-  /** When a read last came to the end of the log, and all of it had gone to the reader. */
+  /** When a read last reached the end of the log with every event passed to the reader. */
   #atEndAt = -Infinity;
   #isClosed = false;
   #done: Promise<void> = Promise.resolve();
@@ -57,7 +63,7 @@ export class Feed {
     return this.#epoch;
   }
 
-  /** The last event that was given to the reader. */
+  /** The last event passed to the reader. */
   get position(): bigint {
     return this.#position;
   }
@@ -72,12 +78,15 @@ export class Feed {
     return this.sinceReadMs < staleMs;
   }
 
-  /** Whether the reader had all of the log within the last 5 s: otherwise no one here knows what has happened since. */
+  /**
+   * Whether the reader had the whole log within the last 5 s; otherwise this node does not know what has happened
+   * since.
+   */
   get isCurrent(): boolean {
     return performance.now() - this.#atEndAt < staleMs;
   }
 
-  /** Begins at the log's present end. Throws when the database can't be read. */
+  /** Starts at the log's current end. Throws when the database cannot be read. */
   async open(): Promise<void> {
     this.#epoch = await readEpoch(this.#pool);
     this.#position = (await readExtent(this.#pool)).head;
@@ -85,15 +94,15 @@ export class Feed {
     this.#done = this.#run();
   }
 
-  /** There may be something new. */
+  /** Call this when the log may have new events. */
   ring(): void {
     this.#isRung = true;
     this.#wake?.();
   }
 
   /**
-   * Resolves once the reader has been given all that had rung by now: at once, or after the reading that is under way. To
-   * false when that fails, and for everybody while too many wait.
+   * Resolves to true once the reader has received every event that had rung by now: at once, or after the read in
+   * progress. Resolves to false when that read fails, and for every caller while too many wait.
    */
   whenRead(): Promise<boolean> {
     if (!this.#isReading && !this.#isRung) return Promise.resolve(true);
@@ -102,8 +111,9 @@ export class Feed {
   }
 
   /**
-   * Resolves once the reader has been given every event up to this place, and the feed knows that: who is told that they
-   * have caught up must not miss what comes next. Resolves as well when the feed starts over or closes.
+   * Resolves once the reader has received every event up to this place and the feed has confirmed that it is current:
+   * a subscriber that receives CaughtUp must not miss what comes next. Also resolves when the feed starts over or
+   * closes.
    */
   whenAt(place: bigint): Promise<void> {
     if (this.#isClosed || (this.isCurrent && this.#position >= place)) return Promise.resolve();
@@ -111,7 +121,10 @@ export class Feed {
     return new Promise((resolve) => void this.#toCatchUp.add({ place, resolve }));
   }
 
-  /** The connection to the database was lost, or is back: whatever stands behind it now may be another history. */
+  /**
+   * Call this when the connection to the database was lost or restored: the database behind it may now have another
+   * history.
+   */
   recheck(): void {
     this.#mustCheckHistory = true;
     this.ring();
@@ -168,7 +181,7 @@ export class Feed {
     const wasCurrent = this.isCurrent;
     this.#atEndAt = performance.now();
     if (wasCurrent) return;
-    this.#report('info', 'the event feed reads the log again');
+    this.#report('info', 'the event feed can read the log again');
     this.#reader.resume();
   }
 
@@ -180,14 +193,14 @@ export class Feed {
     }
   }
 
-  /** After the database was away: is it still the same history, and does it hold all that was read? */
+  /** After an outage: checks that the history is the same and still holds every event that was read. */
   async #checkHistory(): Promise<void> {
     this.#mustCheckHistory = false;
     const epoch = await readEpoch(this.#pool);
     const { head, isKnown } = await readLogPlace(this.#pool, this.#position);
     if (epoch !== this.#epoch || !isKnown) {
       this.#epoch = epoch;
-      this.#restart(head, 'the database has another history than before');
+      this.#restart(head, 'the database has a different history than before');
     }
   }
 
@@ -198,7 +211,7 @@ export class Feed {
     this.#release(() => true);
   }
 
-  /** Until the next ring or for `ms`; a deaf sleep is ended only by closing. */
+  /** Sleeps until the next ring, for `ms` at most. Only closing ends a deaf sleep early. */
   #sleep(ms: number, { isDeaf = false } = {}): Promise<void> {
     if (this.#isClosed || (this.#isRung && !isDeaf)) return Promise.resolve();
     return new Promise((resolve) => {

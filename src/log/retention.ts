@@ -1,14 +1,14 @@
 import type pg from 'pg';
 import { advisoryLocks } from '../postgres/advisory-lock.ts';
 
-/** Two nodes must not prune at once: the second finds the lock taken and lets it be. */
+/** Two nodes must not prune at once: the second finds the lock taken and does nothing. */
 const pruningLock = advisoryLocks['event pruning'];
 
 /**
- * Takes the oldest events out of the log, up to `limit` of them, as far as they are older than `retentionMs`; says
- * how many. Only a prefix goes, and in the same transaction the log remembers how far, so that a cursor that points
- * into what is gone is known as such. An event that was written before one that is old is old too, whatever the clock
- * said at the time. 0 when another node is at it.
+ * Deletes up to `limit` of the oldest events, as far as they are older than `retentionMs`, and returns how many. Only
+ * a prefix of the log is deleted, and the same transaction records how far, so that a cursor into the deleted part is
+ * recognised. An event that was written before an old one counts as old, whatever the clock said at the time. Returns
+ * 0 while another node is pruning.
  */
 export async function pruneEvents(pool: pg.Pool, retentionMs: number, limit: number): Promise<number> {
   const { rows } = await pool.query<{ count: number }>(
