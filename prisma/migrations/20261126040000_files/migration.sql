@@ -195,7 +195,7 @@ begin
     and b.hash = f.blob_hash and b.width is not null
     and (tg_table_name <> 'users' or f.uploader_id = new.id);
   if not found then
-    raise exception "an avatar must be a picture that is not in use, and a user''s must be their own upload"
+    raise exception 'an avatar must be a picture that is not in use, and the avatar of a user must be their own upload'
       using errcode = 'check_violation', constraint = 'an_avatar_is_a_free_picture', table = tg_table_name;
   end if;
   return new;
