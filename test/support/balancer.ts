@@ -3,7 +3,7 @@ import { createServer, request as send, type IncomingMessage, type ServerRespons
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 
-/** What came in: its method, and the place among the nodes of the one that got it. */
+/** A request: its method, and the index of the node that received it. */
 export type Passed = { method: string; node: number };
 
 export type Balancer = {
@@ -12,13 +12,13 @@ export type Balancer = {
   passed: Passed[];
   /** Which node gets the next request. */
   turnTo: (node: number) => void;
-  /** Passes a node by from here on, as a health check sees to it when one has died. */
+  /** Skips a node from here on, as a health check does when a node has died. */
   passBy: (node: number) => void;
 };
 
 /**
- * Gives each request to the next of the nodes, until the test is over. It knows nothing of streams, tokens or sessions;
- * where a node doesn't answer it says 502, and its turn is over.
+ * Gives each request to the next node in turn, until the test is over. It knows nothing of streams, tokens or sessions;
+ * when a node doesn't answer, it responds 502 and moves on to the next.
  */
 export async function openBalancer(nodes: { url: string }[]): Promise<Balancer> {
   const passed: Passed[] = [];

@@ -7,14 +7,14 @@ export function box(type: string, ...body: (Uint8Array | string)[]): Buffer {
   return Buffer.concat([head, content]);
 }
 
-/** Whole numbers of 16 bits, one after the other. */
+/** 16-bit integers, one after the other. */
 export function u16(...values: number[]): Buffer {
   const bytes = Buffer.alloc(values.length * 2);
   for (const [index, value] of values.entries()) bytes.writeUInt16BE(value, index * 2);
   return bytes;
 }
 
-/** A HEIC with one item of EXIF, and an `iloc` whose body follows its version and flags. */
+/** A HEIC with one EXIF item, and an `iloc` with that body after its version and flags. */
 export function heicWith(places: Uint8Array, version = 0): Buffer {
   const item = box('infe', Buffer.from([2, 0, 0, 0]), u16(1, 0), 'Exif\0');
   return Buffer.concat([

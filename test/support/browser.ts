@@ -3,10 +3,10 @@ import { type Browser, chromium } from 'playwright-core';
 
 const executablePath = '/usr/bin/chromium';
 
-/** Debian's Chromium is no npm package, so a machine with Node alone has none; .ci/run installs it. */
+/** Debian's Chromium is not an npm package, so a machine with only Node lacks it; .ci/run installs it. */
 export const isChromiumInstalled = existsSync(executablePath);
 
-/** For a test in a browser: a machine with other work to do takes its time over nine megabytes of page. */
+/** The time limit of a test in a browser: a busy machine needs a while to load nine megabytes of page. */
 export const browserTimeout = { timeout: 90_000 };
 
 /** Starts Chromium with an empty profile of its own. The caller closes it, or says `await using`. */

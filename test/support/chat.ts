@@ -4,9 +4,9 @@ import type { Data, Person, Variables } from './client.ts';
 import type { TestServer } from './server.ts';
 import { eventOf, matching, type EventStream } from './stream.ts';
 
-/** What a test most often wants to know of a chat. */
+/** The fields of a chat that most tests need. */
 export const chatFields = 'id type name description lastSeq memberCount';
-/** And of a message. */
+/** The fields of a message that most tests need. */
 const messageFields = 'id seq content clientMessageId sender { username } replyTo { id content }';
 
 const createMutation = `mutation ($input: CreateChatInput!) {
@@ -26,39 +26,39 @@ const sendMutation = `mutation ($input: SendMessageInput!) {
   }
 }`;
 
-/** Asks for a chat; whatever comes of it is returned. */
+/** Creates a chat; returns the whole result, errors included. */
 export async function createChat(by: Person, input: Variables): Promise<Data> {
   return (await by.ask(createMutation, { input })).createChat;
 }
 
-/** Sends a message; whatever comes of it is returned. */
+/** Sends a message; returns the whole result, errors included. */
 export async function sendMessage(by: Person, chatId: string, content: string, more: Variables = {}): Promise<Data> {
   return (await by.ask(sendMutation, { input: { chatId, content, ...more } })).sendMessage;
 }
 
-/** A group of the owner and these people. Returns its id. */
+/** Creates a group of the owner and these users. Returns its id. */
 export async function createGroup(owner: Person, others: Person[], name = 'a group'): Promise<string> {
   return requireId(await createChat(owner, { type: 'GROUP', name, memberIds: others.map(({ userId }) => userId) }));
 }
 
-/** A public channel of the owner's. Returns its id. */
+/** Creates a public channel that the owner owns. Returns its id. */
 export async function createPublicChannel(owner: Person, name = 'a public channel'): Promise<string> {
   return requireId(await createChat(owner, { type: 'PUBLIC_CHANNEL', name }));
 }
 
-/** Sends a message that has to be taken. Returns its id. */
+/** Sends a message that must be accepted. Returns its id. */
 export async function say(by: Person, chatId: string, content: string, more: Variables = {}): Promise<string> {
   return requireId(await sendMessage(by, chatId, content, more));
 }
 
-/** The number behind a global id: how SQL names the thing. */
+/** The number behind a global id, as SQL knows the row. */
 export function keyOf(globalId: string): string {
   const parsed = parseId(globalId);
   if (parsed === null) throw new Error(`${globalId} is not an id`);
   return parsed.key;
 }
 
-/** Puts people into a chat, as psql would. `visibleFromSeq`: the first message that they see. */
+/** Adds users to a chat, directly in the database. `visibleFromSeq`: the first message that they see. */
 export async function addMembers(server: TestServer, chatId: string, people: Person[], visibleFromSeq = 1) {
   await server.sql.query(
     'insert into members (chat_id, user_id, visible_from_seq) select $1, unnest($2::bigint[]), $3',
@@ -66,7 +66,7 @@ export async function addMembers(server: TestServer, chatId: string, people: Per
   );
 }
 
-/** Takes somebody out of a chat, as psql would. */
+/** Removes a user from a chat, directly in the database. */
 export async function removeMember(server: TestServer, chatId: string, person: Person) {
   await server.sql.query('delete from members where chat_id = $1 and user_id = $2', [
     keyOf(chatId),
@@ -74,7 +74,7 @@ export async function removeMember(server: TestServer, chatId: string, person: P
   ]);
 }
 
-/** Writes a message, as psql would. */
+/** Writes a message, directly in the database. */
 export async function insertMessage(server: TestServer, chatId: string, sender: Person, content: string) {
   await server.sql.query('insert into messages (chat_id, sender_id, content) values ($1, $2, $3)', [
     keyOf(chatId),
@@ -84,8 +84,8 @@ export async function insertMessage(server: TestServer, chatId: string, sender: 
 }
 
 /**
- * The events that a stream of everything of theirs has brought a person by now, but for those handed out before. They
- * make a channel of their own for it: when word of that comes, so has all that was before.
+ * The events that a user's stream of all their events has brought so far, except those already handed out. The user
+ * makes a channel for it: once its event arrives, everything before it has arrived too.
  */
 export async function heardBy(person: Person, stream: EventStream): Promise<Data[]> {
   const name = `mark ${randomBytes(6).toString('hex')}`;

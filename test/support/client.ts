@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import type { GraphQLFormattedError } from 'graphql';
 
-/** What a server answered; `data` is left open, for a test says what it expects of it. */
+/** A server's answer; `data` is untyped because each test says what it expects. */
 // oxlint-disable-next-line typescript/no-explicit-any -- Answers are asserted on, not computed with.
 export type Data = any;
 export type Answer = { status: number; headers: Headers; data: Data; errors: GraphQLFormattedError[] | undefined };
 export type Variables = Record<string, unknown>;
 
-/** Somebody who signed up. `ask` runs an operation as them and returns its data; it throws on top-level errors. */
+/** A user who signed up. `ask` runs an operation as them and returns its data; it throws on top-level errors. */
 export type Person = {
   name: string;
   email: string;
@@ -20,7 +20,7 @@ export type Person = {
   post: (document: string, variables?: Variables) => Promise<Answer>;
 };
 
-/** What a test asks of a server that it started. */
+/** What a test needs from a server that it started. */
 export type TestClient = {
   post: (
     document: string,
@@ -51,14 +51,14 @@ export async function post(
   return { status: response.status, headers: response.headers, data: body.data, errors: body.errors };
 }
 
-/** As `post`, for an operation that has to succeed: returns its data, throws what errors it has. */
+/** As `post`, for an operation that must succeed: returns its data, throws any errors. */
 export async function ask(url: string, document: string, variables?: Variables, token?: string): Promise<Data> {
   const { data, errors } = await post(url, document, variables, token === undefined ? {} : { token });
   if (errors !== undefined) throw new Error(`${JSON.stringify(errors)} in answer to ${document}`);
   return data;
 }
 
-/** Signs somebody up under that name. */
+/** Signs a user up under that name. */
 export async function signUp(server: TestClient, name: string): Promise<Person> {
   const email = `${name}@example.com`;
   const password = `${name} likes ${randomBytes(6).toString('hex')}`;

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { inject } from 'vitest';
 
-/** A database of one's own. `sql` is a way into it beside the server's, as psql would be. */
+/** A separate database. `sql` is a connection to it beside the server's, as psql would open one. */
 export type TestDatabase = AsyncDisposable & { url: string; sql: pg.Pool; drop: () => Promise<void> };
 
 /** Clones the migrated template. The caller drops it, or says `await using`. */
@@ -13,7 +13,7 @@ export async function createDatabase(): Promise<TestDatabase> {
   const url = new URL(postgresUrl);
   url.pathname = name;
   const sql = new pg.Pool({ connectionString: url.href, max: 4 });
-  // A test may end all of the server's connections, this pool's idle ones with them.
+  // A test may end all of the server's connections, and with them the idle ones of this pool.
   sql.on('error', () => {});
   const drop = async () => {
     await sql.end();

@@ -2,10 +2,10 @@ import { Worker } from 'node:worker_threads';
 import { onTestFinished, vi } from 'vitest';
 import type { Data } from './client.ts';
 
-/** What an EventSource told of: an event of that name, or a change of its own state (`open`, `error`). */
+/** What an EventSource dispatched: an event of that name, or a change of its own state (`open`, `error`). */
 export type Told = { type: string; lastEventId: string; data: Data; readyState: number };
 
-/** An EventSource as browsers have it, that reconnects by itself, until the test is over. */
+/** An EventSource as browsers have it, which reconnects by itself, until the test is over. */
 export type EventSourceClient = {
   told: Told[];
   /** Waits until so many of that type have come, and returns them. */
@@ -13,7 +13,7 @@ export type EventSourceClient = {
   close: () => void;
 };
 
-/** Node's own one, which has to be asked for: in a thread of its own, for only threads and processes can be. */
+/** Node's own EventSource, which is behind a flag: in a thread, because only threads and processes take flags. */
 const script = `
 const { parentPort, workerData } = require('node:worker_threads');
 const source = new EventSource(workerData);

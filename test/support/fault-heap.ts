@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-// Loaded into a server's process (`node --expose-gc --import`): at each SIGUSR2 it tells on stdout how much memory is in
-// use after everything that nobody holds has been collected.
+// Loaded into a server's process (`node --expose-gc --import`): on each SIGUSR2 it prints to stdout how much memory is
+// in use after a full garbage collection.
 let count = 0;
 
 process.on('SIGUSR2', () => void tell());
 
 async function tell(): Promise<void> {
-  // V8 gives the memory of buffers back on another thread, some time after the collection that found them free: on a busy
-  // machine 40 MB were still counted when it had returned.
+  // V8 releases the memory of buffers on another thread, some time after the collection that freed them: on a busy
+  // machine, 40 MB were still counted when the collection had returned.
   globalThis.gc?.();
   await sleep(100);
   globalThis.gc?.();

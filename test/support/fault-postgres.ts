@@ -12,7 +12,7 @@ import { databaseUrl, findFreePort, startServer } from '../../src/postgres/embed
 import { applyMigrations } from '../../src/postgres/migration.ts';
 import type { TestDatabase } from './database.ts';
 
-/** A PostgreSQL that a test may mistreat. All its databases go with it. */
+/** A PostgreSQL that a test may break. All its databases are dropped with it. */
 export type FaultyPostgres = {
   /** A migrated database in it. */
   createDatabase: () => Promise<TestDatabase>;
@@ -20,20 +20,20 @@ export type FaultyPostgres = {
   urlOf: (name: string) => string;
   /** Runs a statement in its maintenance database. */
   run: (statement: string) => Promise<void>;
-  /** Ends it: SIGINT lets it write out what it holds, after SIGQUIT and SIGKILL the next start replays its log. */
+  /** Stops it: after SIGINT it writes out its state, after SIGQUIT and SIGKILL the next start replays its log. */
   end: (signal: NodeJS.Signals) => Promise<void>;
-  /** Starts it again at the same place. */
+  /** Starts it again on the same files. */
   resume: () => Promise<void>;
-  /** While it is down: keeps a copy of all its files, and puts that in their place. */
+  /** While it is down: copies all its files, or restores that copy. */
   backUp: () => Promise<void>;
   restore: () => Promise<void>;
-  /** Ends it for good. */
+  /** Stops it for good. */
   remove: () => Promise<void>;
 };
 
 const log = pino({ level: 'silent' });
 
-/** Nothing outlives a power cut here, everything a killed process: its pages are the system's by then. */
+/** Not safe against a power cut, but against a killed process: by then its pages belong to the system. */
 const settings = 'fsync = off\nsynchronous_commit = off\nmax_connections = 100\n';
 
 /** Starts one, with `more` lines of settings. The caller removes it. */

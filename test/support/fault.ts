@@ -4,7 +4,7 @@ import { keyOf } from './chat.ts';
 import type { Heard, Reader } from './reader.ts';
 import type { Writer } from './writer.ts';
 
-/** What stands in a chat, from its first message to its last. */
+/** The contents of a chat, from its first message to its last. */
 export async function readChat(sql: pg.Pool, chatId: string): Promise<Heard[]> {
   const { rows } = await sql.query<Heard>('select seq, content from messages where chat_id = $1 order by seq', [
     keyOf(chatId),
@@ -12,7 +12,7 @@ export async function readChat(sql: pg.Pool, chatId: string): Promise<Heard[]> {
   return rows;
 }
 
-/** Resolves once all of them have heard of so many more messages than now. */
+/** Resolves once each of them has received so many more messages than now. */
 export async function hearMore(readers: Reader[], count: number): Promise<void> {
   await Promise.all(
     readers.map((reader) => {
@@ -23,8 +23,8 @@ export async function hearMore(readers: Reader[], count: number): Promise<void> 
 }
 
 /**
- * Stops the writers, waits until the readers have heard the last of it, and holds them to what is in the database: each
- * message of these chats exactly once and in order, nothing that wasn't, and everything that a writer was promised.
+ * Stops the writers, waits until the readers have received the last message, and compares them with the database: each
+ * message of these chats exactly once and in order, no others, and every message that a writer was promised.
  */
 export async function expectWhole(
   sql: pg.Pool,

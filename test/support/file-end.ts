@@ -1,14 +1,14 @@
 let works: (() => unknown)[] = [];
 
 /**
- * Has this done after the file's last test, what came last first. It may be called anywhere: an `afterAll` that stands in
- * a hook or in a test is never run (vitest 4), and left servers and folders behind for as long as the run took.
+ * Registers cleanup to run after the file's last test, in reverse order. It may be called anywhere: vitest 4 never runs an
+ * `afterAll` that is registered in a hook or in a test, which would leave servers and folders behind until the run ends.
  */
 export function atFileEnd(work: () => unknown): void {
   works.push(work);
 }
 
-/** Does all of it; throws what went wrong with the first that failed. */
+/** Runs every cleanup, then throws the error of the first one that failed. */
 export async function endFile(): Promise<void> {
   const due = works.toReversed();
   works = [];

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Data, Person } from './client.ts';
 import type { TestServer } from './server.ts';
 
-/** What a test most often wants to know of a file. */
+/** The fields of a file that most tests need. */
 export const fileFields = 'id name contentType size url';
 
 /** A file as a form sends it. */
@@ -24,7 +24,7 @@ export async function postFiles(
   return { status: response.status, body: await response.json(), headers: response.headers };
 }
 
-/** Uploads a file that has to be taken. Returns it. */
+/** Uploads a file that must be accepted. Returns it. */
 export async function upload(
   server: TestServer,
   by: Person,
@@ -36,21 +36,21 @@ export async function upload(
   return body.files[0];
 }
 
-/** What `File.url` leads to. */
+/** The response to `File.url`. */
 export async function download(server: TestServer, url: string, init: RequestInit = {}): Promise<Response> {
   return fetch(new URL(url, server.url), init);
 }
 
-/** A file as somebody sees it; null when it is hidden from them. */
+/** A file as the user sees it; null when it is hidden from them. */
 export async function readFileNode(by: Person, id: string): Promise<Data> {
   const document = `query ($id: ID!) { node(id: $id) { ... on File { ${fileFields} } } }`;
   return (await by.ask(document, { id })).node;
 }
 
-/** Whose bytes are in DATA_DIR, or in the bucket, however few they are. */
+/** Settings that store all bytes in DATA_DIR, or in the bucket, however few they are. */
 export const nothingInline = { FILE_INLINE_BYTES: '0' };
 
-/** How many files' bytes a server has, inline and on its disk, and how many it is receiving there. */
+/** How many files a server stores, inline and on its disk, and how many uploads are in progress there. */
 export async function countStored(server: TestServer): Promise<{ kept: number; incoming: number }> {
   const names = await readdir(join(server.dataDir, 'files'), { recursive: true });
   const { rowCount } = await server.sql.query('select from blobs where bytes is not null');
@@ -61,8 +61,8 @@ export async function countStored(server: TestServer): Promise<{ kept: number; i
 }
 
 /**
- * Sends an upload's body piece by piece, as fast as it is taken, from within a process that holds none of it. `sent` is
- * how much had gone out when the answer came.
+ * Sends an upload's body piece by piece, as fast as the server reads it, without holding it in memory. `sent` is
+ * how much had been sent when the answer arrived.
  */
 export async function postPieces(
   url: string,
@@ -74,7 +74,7 @@ export async function postPieces(
     method: 'POST',
     headers: { authorization: `Bearer ${token}`, 'content-type': 'multipart/form-data; boundary=b', ...headers },
   });
-  // Who is refused early may be cut off while still sending.
+  // The server may close the connection early when it refuses, while the client is still sending.
   outgoing.setMaxListeners(0).on('error', () => {});
   let sent = 0;
   const sending = (async () => {

@@ -11,10 +11,10 @@ declare module 'vitest' {
   }
 }
 
-/** The migrated database that every test file's own is cloned from. */
+/** The migrated database from which each test file's database is cloned. */
 export const templateName = 'parley_template';
 
-/** One PostgreSQL for the run, with a migrated template in it; both are gone when the run ends. */
+/** One PostgreSQL for the run, with a migrated template in it; both are removed when the run ends. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const postgres = await startPostgres();
   await createTemplate(postgres.url);
@@ -27,7 +27,7 @@ async function createTemplate(postgresUrl: string): Promise<void> {
   const url = new URL(postgresUrl);
   url.pathname = templateName;
   await applyMigrations(url.href, 'prisma/migrations', pino({ level: 'silent' }));
-  // Nobody may connect to it from here on, so that it can always be cloned.
+  // No connections to it from here on, so that it can always be cloned.
   await runSql(postgresUrl, `alter database ${templateName} with is_template true allow_connections false`);
 }
 

@@ -5,7 +5,7 @@ const error = '... on Error { __typename code message } ... on InvalidInput { fi
 const chat = `__typename ... on Chat { ${chatFields} viewerMembership { role } }`;
 const gone = '__typename ... on ChatGone { chatId }';
 
-// Each asks for a change and returns whatever comes of it.
+// Each of these asks for a change and returns the whole result, errors included.
 
 /** `history`: ALL or FROM_NOW. */
 export async function addPeople(by: Person, chatId: string, userIds: string[], history?: string): Promise<Data> {
@@ -52,13 +52,13 @@ export async function deleteChat(by: Person, chatId: string): Promise<Data> {
   return (await by.ask(document, { chatId })).outcome;
 }
 
-/** What is not in `change` stays as it is. */
+/** Fields that are not in `change` stay as they are. */
 export async function updateChat(by: Person, chatId: string, change: Variables): Promise<Data> {
   const document = `mutation ($input: UpdateChatInput!) { outcome: updateChat(input: $input) { ${chat} ${error} } }`;
   return (await by.ask(document, { input: { chatId, ...change } })).outcome;
 }
 
-/** Who is in a chat, with their roles, as one who sees it reads it. */
+/** The members of a chat with their roles, as a user who sees the chat reads them. */
 export async function rolesIn(chatId: string, by: Person): Promise<Record<string, string>> {
   const document = `query ($id: ID!) {
     chat(id: $id) { members(first: 100) { edges { node { role user { username } } } } }
@@ -67,7 +67,7 @@ export async function rolesIn(chatId: string, by: Person): Promise<Record<string
   return Object.fromEntries(seen.members.edges.map(({ node }: Data) => [node.user.username, node.role]));
 }
 
-/** The contents, oldest first, that somebody sees of a chat. */
+/** The contents of a chat that the user sees, oldest first. */
 export async function contentsIn(chatId: string, by: Person): Promise<string[]> {
   const document = 'query ($id: ID!) { chat(id: $id) { messages { edges { node { content } } } } }';
   const { chat: seen } = await by.ask(document, { id: chatId });

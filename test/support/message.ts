@@ -2,7 +2,7 @@ import { keyOf } from './chat.ts';
 import { ask, type Data, type Person } from './client.ts';
 import type { TestServer } from './server.ts';
 
-/** What a test most often wants to know of a message that was changed. */
+/** The fields of a changed message that most tests need. */
 const messageState = `id seq content editedAt deletedAt
   revisions { version content }
   reactions { emoji count viewerReacted }
@@ -10,7 +10,7 @@ const messageState = `id seq content editedAt deletedAt
 const result = `__typename ... on Error { code message } ... on Message { ${messageState} }`;
 const refusable = `${result} ... on InvalidInput { fields { path message } }`;
 
-// Each asks for a change and returns whatever comes of it.
+// Each of these asks for a change and returns the whole result, errors included.
 
 export async function editMessage(by: Person, messageId: string, content: string): Promise<Data> {
   const document = `mutation ($messageId: ID!, $content: String!) {
@@ -48,13 +48,13 @@ export async function unpinMessage(by: Person, messageId: string): Promise<Data>
   return (await by.ask(document, { messageId })).outcome;
 }
 
-/** What a person sees of a message; null when it is hidden from them. */
+/** A message as a user sees it; null when it is hidden from them. */
 export async function readMessage(by: Person, id: string): Promise<Data> {
   const document = `query ($id: ID!) { node(id: $id) { ... on Message { ${messageState} } } }`;
   return (await by.ask(document, { id })).node;
 }
 
-/** Gives a member another role, as psql would. */
+/** Gives a member another role, directly in the database. */
 export async function setRole(server: TestServer, chatId: string, person: Person, role: string): Promise<void> {
   await server.sql.query('update members set role = $3 where chat_id = $1 and user_id = $2', [
     keyOf(chatId),
@@ -63,12 +63,12 @@ export async function setRole(server: TestServer, chatId: string, person: Person
   ]);
 }
 
-/** The same person, whose requests go to another node. */
+/** The same user, whose requests go to another node. */
 export function onNode(node: TestServer, person: Person): Person {
   return { ...person, ask: (document, variables) => ask(node.url, document, variables, person.token) };
 }
 
-/** Everything that concerns a person, with what there is to say of changed messages. */
+/** Every event that concerns a user, with the fields of changed messages. */
 export const messageEventsDocument = `subscription ($after: String) {
   events(after: $after) {
     cursor

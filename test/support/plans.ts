@@ -3,24 +3,24 @@ import { createDatabase, type TestDatabase } from './database.ts';
 import { startServer, type TestServer } from './server.ts';
 import { atFileEnd } from './file-end.ts';
 
-/** What an operation cost the database, triggers and checks of foreign keys included. */
+/** What an operation cost the database, including triggers and foreign key checks. */
 export type Cost = {
-  /** How many statements ran, those within triggers too. */
+  /** How many statements ran, including those within triggers. */
   statements: number;
-  /** How many rows were looked at, whether or not they came to anything. */
+  /** How many rows were read, whether or not they were used. */
   rows: number;
-  /** How many blocks were touched. */
+  /** How many blocks were read. */
   blocks: number;
 };
 
 type Plan = Record<string, unknown> & { Plans?: Plan[] };
 
-/** Who is here is told now and then, and would count with whatever happens at that moment. */
+/** Presence is reported now and then, and would count towards whatever is measured at that moment. */
 export const quiet = { attendanceTimes: { flush: 2 ** 30, beat: 2 ** 30 } };
 
 /**
- * A server whose database tells the plan of every statement that it has run, by PostgreSQL's auto_explain. Its database
- * goes with the file's last test.
+ * A server whose database logs the plan of every statement that it ran, with PostgreSQL's auto_explain. Its database
+ * is dropped after the file's last test.
  */
 export async function startExplainedServer(): Promise<TestServer> {
   const database = await createDatabase();
@@ -38,7 +38,7 @@ export async function startExplainedServer(): Promise<TestServer> {
   return startServer({ database, overrides: quiet });
 }
 
-/** How the database is set for whoever connects from here on, e.g. another node. */
+/** The settings of the database for new connections, e.g. those of another node. */
 export async function setForNewConnections(database: TestDatabase, settings: Record<string, string>): Promise<void> {
   const name = new URL(database.url).pathname.slice(1);
   for (const [setting, value] of Object.entries(settings)) {
@@ -46,7 +46,7 @@ export async function setForNewConnections(database: TestDatabase, settings: Rec
   }
 }
 
-/** What `work` costs the database of such a server. One at a time: what happens meanwhile counts too. */
+/** What `work` costs the database of such a server. Run one at a time: other work meanwhile counts too. */
 export async function costOf(server: TestServer, work: () => Promise<unknown>): Promise<Cost> {
   const cost: Cost = { statements: 0, rows: 0, blocks: 0 };
   const recorder = { database: new URL(server.database.url).pathname.slice(1), cost };
@@ -74,7 +74,7 @@ function take(database: string | undefined, notice: string | undefined): void {
   }
 }
 
-/** Only what reads a table or an index finds rows; the other nodes pass them on. */
+/** Only nodes that read a table or an index find rows; the other nodes pass them on. */
 function rowsIn(plan: Plan): number {
   const isScan = String(plan['Node Type']).endsWith('Scan');
   const each =
@@ -89,7 +89,7 @@ function numberIn(plan: Plan, field: string): number {
   return Number(plan[field] ?? 0);
 }
 
-// The server's connections are its own; here is where they can be listened to.
+// The server owns its connections; this is where we can listen to them.
 type Client = pg.Client & { connectionParameters: { application_name?: string; database?: string } };
 const client = pg.Client.prototype as unknown as { connect: (this: Client, ...args: unknown[]) => unknown };
 const { connect } = client;

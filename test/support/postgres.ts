@@ -10,7 +10,7 @@ export type TestPostgres = {
   url: string;
   /** Shuts it down; its files stay. */
   halt: () => Promise<void>;
-  /** Starts it again where it was. */
+  /** Starts it again on the same files. */
   resume: () => Promise<void>;
   /** Shuts it down for good, and deletes its files. */
   stop: () => Promise<void>;
@@ -24,7 +24,7 @@ const settings = {
   max_connections: '400',
 };
 
-/** Starts the PostgreSQL that comes along, as the server does, but in a directory of its own. */
+/** Starts the bundled PostgreSQL, as the server does, but in a directory of its own. */
 export async function startPostgres(): Promise<TestPostgres> {
   const log = pino({ level: 'silent' });
   const directory = await mkdtemp(join(tmpdir(), 'parley-test-'));

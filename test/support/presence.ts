@@ -4,7 +4,7 @@ import { ask, type Data, type Person } from './client.ts';
 import type { TestServer } from './server.ts';
 import { followEvents, matching, type EventStream } from './stream.ts';
 
-/** Everything a good deal faster than in life. */
+/** Presence settings much faster than in production. */
 export const attendanceTimes = { flush: 10, grace: 300, beat: 100, expiry: 1_000 };
 
 export const presenceDocument = `subscription { events { cursor event {
@@ -13,19 +13,19 @@ export const presenceDocument = `subscription { events { cursor event {
   ... on PresenceChanged { userId user { username } presence { status lastSeenAt } }
 } } }`;
 
-/** Follows who comes and goes. */
+/** Follows presence. */
 export const follow = (node: TestServer, person: { token: string }) =>
   followEvents(node, person, { document: presenceDocument });
 
-/** A stream that asks for nothing in particular: it only says that somebody is here. */
+/** A stream that selects nothing in particular: it only shows that a user is here. */
 export const attend = (node: { url: string }, person: { token: string }) =>
   followEvents(node, person, { document: 'subscription { events { event { __typename } } }' });
 
-/** The frame that tells of that. */
+/** The frame that reports that. */
 export const changed = (person: Person, status: string) =>
   matching({ __typename: 'PresenceChanged', userId: person.userId, presence: { status } });
 
-/** What somebody sees of a person, asked of any node. */
+/** A user's presence as another user sees it, on any node. */
 export async function presenceOf(person: Person, by: Person, node?: { url: string }): Promise<Data> {
   const document = 'query ($id: ID!) { node(id: $id) { ... on User { presence { status lastSeenAt } } } }';
   const variables = { id: person.userId };
@@ -33,7 +33,7 @@ export async function presenceOf(person: Person, by: Person, node?: { url: strin
   return answer.node.presence;
 }
 
-/** Says whether somebody looks at that device; whatever comes of it is returned. */
+/** Reports whether a user is looking at that device; returns the whole result, errors included. */
 export async function setPresence(by: Person, status: string): Promise<Data> {
   const mutation = `mutation ($status: PresenceStatus!) {
     setPresence(status: $status) { __typename ... on Presence { status } ... on InvalidInput { fields { path } } }
@@ -56,13 +56,13 @@ export async function signIn(server: TestServer, person: Person): Promise<Person
   };
 }
 
-/** What a stream has brought by now of one person's coming and going, but for what was handed out before. */
+/** The presence changes of one user that a stream has brought so far, except those handed out before. */
 export async function changesHeard(listener: Person, stream: EventStream, about: Person): Promise<string[]> {
   const heard = await heardBy(listener, stream);
   return heard.flatMap(({ userId, presence }) => (userId === about.userId ? [presence.status] : []));
 }
 
-/** Until that many of a person's sessions are here. */
+/** Waits until that many of a user's sessions are here. */
 export async function untilHere(server: TestServer, person: Person, count: number): Promise<void> {
   const text = 'select from session_presences where user_id = $1';
   await expect.poll(async () => (await server.sql.query(text, [keyOf(person.userId)])).rowCount).toBe(count);

@@ -2,36 +2,36 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 
-/** What a proxy keeps back; see `hold`. */
+/** An answer that a proxy holds back; see `hold`. */
 export type Hold = {
-  /** Resolves once an answer is being kept back: what was asked has been done by then. */
+  /** Resolves once an answer is held back: by then the target has done what was asked. */
   caught: Promise<void>;
-  /** Lets it go, and all that follows. */
+  /** Releases it, and everything after it. */
   release: () => void;
 };
 
-/** A way to `target` that a test can break. */
+/** A connection to `target` that a test can break. */
 export type Proxy = {
-  /** The same URL, by way of this proxy. */
+  /** The same URL, through this proxy. */
   through: (url: string) => string;
   /** How many connections are open. */
   readonly size: number;
-  /** Cuts that share of the open connections, each for itself; 1 cuts them all. Nobody gets a goodbye. */
+  /** Cuts each open connection with that probability; 1 cuts them all. Neither side gets a clean close. */
   cut: (share?: number) => void;
   /**
    * From here on the open connections carry nothing more, and stay open: as behind a firewall that has forgotten them. With
-   * `all`, those that are opened later do neither, until `speak`. Returns how many went silent.
+   * `all`, connections opened later are silent too, until `speak`. Returns how many went silent.
    */
   silence: (options?: { all?: boolean }) => number;
-  /** New connections pass again. */
+  /** New connections pass data again. */
   speak: () => void;
-  /** Keeps back what `target` answers on the next connection that sends this text, until it is released. */
+  /** Holds back the answer of `target` on the next connection that sends this text, until it is released. */
   hold: (text: string) => Hold;
-  /** Cuts everything and takes no more connections. */
+  /** Cuts every connection and accepts no more. */
   close: () => Promise<void>;
 };
 
-/** `held`: what the target has answered and the client is not to have yet; null when all goes through. */
+/** `held`: the part of the answer that the client must not receive yet; null when everything passes. */
 type Pair = { client: Socket; target: Socket; held: Held | null; isSilent: boolean };
 type Held = { answers: Buffer[]; onAnswer: () => void };
 type Trap = { text: string; isSet: boolean; spring: (pair: Pair) => void };
@@ -50,7 +50,7 @@ export async function openProxy(url: string): Promise<Proxy> {
     if (pair.isSilent) silent.push(pair);
     const end = () => {
       pairs.delete(pair);
-      // In silence no one learns of an end.
+      // A silent connection passes on no end either.
       if (pair.isSilent) return;
       client.destroy();
       target.destroy();

@@ -2,20 +2,20 @@ import { Agent, request, type ClientRequest, type IncomingMessage } from 'node:h
 import { onTestFinished } from 'vitest';
 import type { Data } from './client.ts';
 
-/** A message as a reader heard of it. */
+/** A message as a reader received it. */
 export type Heard = { seq: number; content: string };
 
-/** An event as a reader got it; `kind` is its `__typename`. */
+/** An event as a reader received it; `kind` is its `__typename`. */
 export type Told = { id: bigint; kind: string; chatId: string; event: Data };
 
 export type ReaderOptions = {
-  /** Where to go on from. */
+  /** The cursor to resume from. */
   cursor?: string | null;
-  /** Follows one chat instead of everything. */
+  /** Follows one chat instead of all events. */
   chatId?: string;
-  /** What it asks of a message beside the rest: its document is another then. */
+  /** Extra fields to select from a message, which make its document a different one. */
   ofMessage?: string;
-  /** Asks who comes and goes. */
+  /** Subscribes to presence as well. */
   wantsPresence?: boolean;
 };
 
@@ -45,24 +45,24 @@ function documentFor({ chatId, ofMessage = '', wantsPresence = false }: ReaderOp
 const patienceMs = 15_000;
 
 /**
- * A client that wants to miss nothing: it comes back with its last cursor whenever its stream breaks, until the server
- * says `complete` or the test is over. It notes all that it is told, and in `faults` whatever must not be: a cursor that
- * doesn't grow, an event with errors.
+ * A client that must miss nothing: it reconnects with its last cursor whenever its stream breaks, until the server
+ * sends `complete` or the test ends. It records everything that it receives, and in `faults` whatever must not happen: a
+ * cursor that doesn't grow, an event with errors.
  */
 export class Reader {
-  /** The events, in the order in which they came, without the notices. */
+  /** The events in the order of arrival, without the notices. */
   readonly told: Told[] = [];
   /** The reasons of the Resets. */
   readonly resets: string[] = [];
   readonly faults: string[] = [];
-  /** How often it saw somebody typing. */
+  /** How many typing events it received. */
   typingCount = 0;
-  /** Who came, looked away or went: `<user id> <status>`. */
+  /** Changes of presence: `<user id> <status>`. */
   readonly presences: string[] = [];
-  /** How many streams have begun, and how many of them were live at some time. */
+  /** How many streams have begun, and how many of them became live. */
   streamCount = 0;
   caughtUpCount = 0;
-  /** How often it was answered with something else than a stream. */
+  /** How often the answer was not a stream. */
   refusedCount = 0;
   /** The errors with which the server ended it for good. */
   end: string | null = null;
@@ -92,47 +92,47 @@ export class Reader {
     this.#connect();
   }
 
-  /** The messages of a chat that it has heard of as new, in the order in which they came. */
+  /** The new messages of a chat that it has received, in order of arrival. */
   heardIn(chatId: string): Heard[] {
     return this.#heard.get(chatId) ?? [];
   }
 
-  /** How many messages it has heard of as new. */
+  /** How many new messages it has received. */
   get heardCount(): number {
     let count = 0;
     for (const heard of this.#heard.values()) count += heard.length;
     return count;
   }
 
-  /** The kinds of the events that it was told of. */
+  /** The kinds of the events that it received. */
   get kinds(): string[] {
     return this.told.map(({ kind }) => kind);
   }
 
-  /** Loses its connection, and comes back. */
+  /** Drops its connection, and reconnects. */
   cut(): void {
     this.#request?.destroy();
   }
 
-  /** Loses its connection, and comes back to another node. */
+  /** Drops its connection, and reconnects to another node. */
   moveTo(server: { url: string }): void {
     this.#server = server;
     this.cut();
   }
 
-  /** Stops to take anything from its socket. */
+  /** Stops reading from its socket. */
   stall(): void {
     this.#pace = 'STALLED';
     this.#response?.pause();
   }
 
-  /** Takes that many bytes each millisecond, on the average. */
+  /** Reads that many bytes per millisecond on average. */
   crawl(bytes: number): void {
     this.#pace = { bytes };
     this.#response?.resume();
   }
 
-  /** Takes all that comes. */
+  /** Reads at full speed again. */
   resume(): void {
     this.#pace = 'EAGER';
     this.#response?.resume();
@@ -145,7 +145,7 @@ export class Reader {
     this.#agent.destroy();
   }
 
-  /** Resolves once it holds; looked at whenever something came. */
+  /** Resolves once the condition holds; it is checked whenever something arrives. */
   async until(holds: () => boolean, what = String(holds)): Promise<void> {
     const deadline = performance.now() + patienceMs;
     while (!holds()) {
@@ -215,7 +215,7 @@ export class Reader {
     this.#wake();
   }
 
-  /** After each piece it waits for as long as that takes at its pace. */
+  /** After each piece, waits for as long as the piece takes at this reader's pace. */
   #pause(response: IncomingMessage, text: string): void {
     const pace = this.#pace;
     if (typeof pace === 'string') return;

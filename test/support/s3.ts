@@ -6,32 +6,32 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import S3rver from '@20minutes/s3rver';
 
-// As an operator sets them; the store has them from the environment.
+// As an operator sets them; the store reads them from the environment.
 process.env['AWS_ACCESS_KEY_ID'] = 'S3RVER';
 process.env['AWS_SECRET_ACCESS_KEY'] = 'S3RVER';
 process.env['AWS_REGION'] = 'us-east-1';
 
-/** An S3 of our own, with one empty bucket. */
+/** A local S3 server, with one empty bucket. */
 export type S3 = {
   url: string;
   bucket: string;
-  /** Where its server keeps what is in the bucket. */
+  /** Where its server stores the content of the bucket. */
   folder: string;
-  /** The keys of all that is in the bucket. */
+  /** The keys of all objects in the bucket. */
   listKeys: () => Promise<string[]>;
-  /** The ids of uploads in parts that nobody has completed or aborted. */
+  /** The ids of multipart uploads that are neither completed nor aborted. */
   listUploads: () => Promise<string[]>;
-  /** Denies access to what has that in its method and URL, e.g. `PUT /bucket/key`; null: to nothing. */
+  /** Denies access to requests with this text in their method and URL, e.g. `PUT /bucket/key`; null: denies none. */
   refuse: (text: string | null) => void;
-  /** From here on nobody answers, and whoever is being served is cut off. */
+  /** From here on no one answers, and open requests are cut off. */
   goAway: () => Promise<void>;
-  /** At the same address, with all that it had. */
+  /** Serves again at the same address, with the same content. */
   comeBack: () => Promise<void>;
-  /** It is gone, with all that it had. */
+  /** Shuts it down, and deletes its content. */
   remove: () => Promise<void>;
 };
 
-/** Starts one; whoever does calls `remove` in the end. */
+/** Starts one; the caller calls `remove` in the end. */
 export async function startS3(): Promise<S3> {
   const directory = await mkdtemp(join(tmpdir(), 'parley-s3-'));
   const bucket = 'parley-files';
@@ -44,7 +44,7 @@ export async function startS3(): Promise<S3> {
   const answers = { strict: strict.callback(), lenient: lenient.callback() };
   const uploads = new UnfinishedUploads(join(directory, bucket, '._S3rver_uploads'));
   let refused: string | null = null;
-  // What a proxy holds back is not to end by a connection that has been idle.
+  // A request that a proxy holds back must not end because its connection was idle.
   const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
     if (refused !== null && `${request.method} ${request.url}`.includes(refused)) {
       deny(request, response);
@@ -94,14 +94,14 @@ function deny(request: IncomingMessage, response: ServerResponse): void {
   response.end('<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>');
 }
 
-/** FILE_STORE for it. */
+/** The FILE_STORE setting for that bucket. */
 export function locationOf({ url, bucket }: S3, more = ''): string {
   return `s3://${bucket}?endpoint=${url}${more}`;
 }
 
 /**
- * Whether s3rver takes a good signature for a bad one: it leaves out the slash that AWS's SDK puts behind a bucket's name,
- * and encodes no apostrophes.
+ * Whether s3rver rejects the valid signature of this URL: it omits the slash that the AWS SDK puts after a bucket's name,
+ * and does not encode apostrophes.
  */
 function isMisreckoned(url: string): boolean {
   return /^\/[^/]+\/\?/.test(url) || url.includes('%27');
@@ -109,7 +109,7 @@ function isMisreckoned(url: string): boolean {
 
 const pageSize = 1_000;
 
-/** s3rver makes its tokens for the next page by a cipher that OpenSSL 3 has no more. */
+/** s3rver makes its tokens for the next page with a cipher that OpenSSL 3 no longer has. */
 function mendPaging(s3rver: S3rver): void {
   const listObjects = s3rver.store.listObjects.bind(s3rver.store);
   s3rver.store.listObjects = async (...asked) => ({ ...(await listObjects(...asked)), isTruncated: false });
@@ -124,7 +124,7 @@ function mendPaging(s3rver: S3rver): void {
   });
 }
 
-/** What s3rver lacks of S3: uploads in parts that are not completed can be listed and aborted. */
+/** What s3rver lacks of S3: listing and aborting incomplete multipart uploads. */
 class UnfinishedUploads {
   readonly #folder: string;
 
@@ -136,7 +136,7 @@ class UnfinishedUploads {
     return readdir(this.#folder).catch(() => []);
   }
 
-  /** Whether it was a request for this. */
+  /** Answers a request that lists or aborts uploads; returns whether it did. */
   async answer({ method, url }: IncomingMessage, response: ServerResponse): Promise<boolean> {
     const query = new URL(url ?? '/', 'http://s3').searchParams;
     const uploadId = query.get('uploadId');
@@ -152,7 +152,7 @@ class UnfinishedUploads {
     return false;
   }
 
-  /** One upload a page, so that there are several. */
+  /** One upload per page, so that there are several pages. */
   async #page(query: URLSearchParams): Promise<string> {
     const ids = (await this.list()).toSorted();
     const marker = query.get('upload-id-marker') ?? '';

@@ -8,26 +8,26 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import { onTestFinished } from 'vitest';
 
-/** The server as operators run it: a process of its own, told what to do by its environment. */
+/** The server as operators run it: a separate process, configured by its environment. */
 export type ServerProcess = {
   pid: number;
-  /** Resolves once it serves; rejects with its output when it ends instead. */
+  /** Resolves once it serves; rejects with its output when it exits first. */
   url: Promise<string>;
-  /** The output up to and with the first line that contains `text`. Rejects when it ends without one. */
+  /** The output up to and including the first line that contains `text`. Rejects when the process exits without one. */
   said: (text: string) => Promise<string>;
   kill: (signal: NodeJS.Signals) => void;
-  /** Its exit status (null: killed by a signal), and all that it has said. */
+  /** Its exit status (null: killed by a signal), and all of its output. */
   ended: Promise<{ status: number | null; output: string }>;
 };
 
 const root = join(import.meta.dirname, '../..');
 
-/** Runs `node src/main.ts`, or another `command` that does, until the test is over. PORT is 0 unless `env` has one. */
+/** Runs `node src/main.ts`, or an equivalent `command`, until the test is over. PORT is 0 unless `env` sets it. */
 export function runServer(env: Record<string, string>, command = [process.execPath, 'src/main.ts']): ServerProcess {
   const [program = '', ...args] = command;
   const child = spawn(program, args, {
     cwd: root,
-    // As in a terminal: signals for the group are ours to send, and don't end vitest.
+    // A group of its own: we send its signals, and they don't end vitest, as they would in a terminal.
     detached: true,
     env: { PATH: `${dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin`, HOME: homedir(), PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -62,7 +62,7 @@ export function runServer(env: Record<string, string>, command = [process.execPa
   return { pid, url, said, kill: (signal) => void child.kill(signal), ended };
 }
 
-/** A DATA_DIR that nobody has used, in a folder that is ours alone; after the test it is gone, with what runs in it. */
+/** An unused DATA_DIR in a folder of its own; after the test it is removed, and what runs in it is stopped. */
 export async function createDataDir(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-data-'));
   const dataDir = join(folder, 'data');
@@ -79,7 +79,7 @@ export async function readPostmaster(dataDir: string): Promise<number> {
   return Number.parseInt(await readFile(join(dataDir, 'postgres/cluster/postmaster.pid'), 'utf8'), 10);
 }
 
-/** Whether the process runs and is a PostgreSQL; one that has ended may wait long for its parent to take note. */
+/** Whether the process runs and is a PostgreSQL; one that has exited may wait long for its parent to reap it. */
 export async function isPostgres(pid: number): Promise<boolean> {
   const ps = await promisify(execFile)('ps', ['-o', 'stat=,comm=', '-p', String(pid)]).catch(() => ({ stdout: '' }));
   return /^[^Z]\S* +postgres$/.test(ps.stdout.trim());
@@ -91,7 +91,7 @@ export async function connectTo(dataDir: string): Promise<pg.Pool> {
     connectionString: (await readFile(join(dataDir, 'database-url'), 'utf8')).trim(),
     max: 2,
   });
-  // It is cut off when its server is killed.
+  // This connection is cut when its server is killed.
   pool.on('error', () => {});
   onTestFinished(() => pool.end());
   return pool;

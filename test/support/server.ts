@@ -10,14 +10,14 @@ import { ask, post, type TestClient } from './client.ts';
 import { createDatabase, type TestDatabase } from './database.ts';
 import { atFileEnd } from './file-end.ts';
 
-/** A whole server on a port of its own. Its database goes with it, unless another server lent it. */
+/** A whole server on its own port. Its database is dropped with it, unless another server lent it. */
 export type TestServer = AsyncDisposable &
   TestClient & {
     url: string;
     database: TestDatabase;
     /** Where it keeps its files; the nodes of one system share it. */
     dataDir: string;
-    /** Of its access tokens: a process with the same ones is another node. */
+    /** The keys of its access tokens: a process with the same keys is another node. */
     jwtKeys: string;
     /** Statements beside the server, as psql would run them. */
     sql: TestDatabase['sql'];
@@ -27,9 +27,9 @@ export type TestServer = AsyncDisposable &
   };
 
 export type TestServerOptions = {
-  /** Another server's: then the two are nodes of one system. */
+  /** Another server's database: the two are then nodes of one system. */
   database?: TestDatabase;
-  /** Settings by the names that they have in the environment. */
+  /** Settings by their names in the environment. */
   env?: Record<string, string>;
   overrides?: Overrides;
 };
@@ -59,7 +59,7 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
     DATA_DIR: dataDir,
     JWT_KEYS: accessTokenKeys,
     PORT: '0',
-    // Tests sign up many people at once from one address; those of the limits turn them on.
+    // Tests sign up many users at once from one address; tests of the limits turn them on.
     RATE_LIMITS: 'off',
     ...options.env,
   });

@@ -1,13 +1,13 @@
 import { EventStream, type Frame } from './stream.ts';
 import type { Data, Variables } from './client.ts';
 
-/** What stands in front of a stream's token in a request's head. */
+/** The request header that carries a stream's token. */
 export const tokenHeader = 'x-graphql-event-stream-token';
 
 type Node = { url: string };
 type Caller = { token: string };
 
-/** A request to `/graphql/stream` as that person, or as nobody. `search` begins with `?`. */
+/** A request to `/graphql/stream` as that user, or signed out. `search` begins with `?`. */
 export function request(
   node: Node,
   by: Caller | null,
@@ -32,7 +32,7 @@ export async function reserve(node: Node, by: Caller): Promise<string> {
   return response.text();
 }
 
-/** Opens a reserved stream; throws what was answered when that is none. The caller closes it, or says `await using`. */
+/** Opens a reserved stream; throws the answer when that is not a stream. The caller closes it, or says `await using`. */
 export async function openReserved(node: Node, by: Caller, token: string): Promise<EventStream> {
   const abort = new AbortController();
   const response = await fetch(`${node.url}/graphql/stream`, {
@@ -45,13 +45,13 @@ export async function openReserved(node: Node, by: Caller, token: string): Promi
 
 export type Operation = { id: string; query: string; variables?: Variables };
 
-/** Gives a stream an operation. */
+/** Adds an operation to a stream. */
 export function give(node: Node, by: Caller, token: string, { id, query, variables }: Operation): Promise<Response> {
   const body = { query, variables, extensions: { operationId: id } };
   return request(node, by, 'POST', { headers: { [tokenHeader]: token }, body });
 }
 
-/** Takes an operation back. */
+/** Stops an operation. */
 export function takeBack(node: Node, by: Caller, token: string, id: string): Promise<Response> {
   return request(node, by, 'DELETE', { search: `?operationId=${id}`, headers: { [tokenHeader]: token } });
 }
@@ -63,14 +63,14 @@ export function completed(id: string): (frame: Frame) => boolean {
   return test;
 }
 
-/** For `until` and `next`: an event of the operation with that id whose `__typename` is that. */
+/** For `until` and `next`: an event of the operation with that id and that `__typename`. */
 export function happened(id: string, typename: string): (frame: Frame) => boolean {
   const test = (frame: Frame) => frame.data?.id === id && happeningOf(frame)?.__typename === typename;
   test.toString = () => `${typename} of ${id}`;
   return test;
 }
 
-/** What happened, by that frame of single connection mode. */
+/** The event in that frame of single connection mode. */
 export function happeningOf(frame: Frame): Data {
   return (Object.values(frame.data?.payload?.data ?? {})[0] as Data)?.event ?? null;
 }

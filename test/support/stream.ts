@@ -5,12 +5,12 @@ import type { Data, Variables } from './client.ts';
 export type Frame = { id: string | null; event: string; data: Data };
 
 /**
- * Which frame is waited for: the name of what happened (`NewMessage`; the document must ask for `__typename`), or a
+ * Which frame to wait for: the name of the event (`NewMessage`; the document must ask for `__typename`), or a
  * predicate.
  */
 export type Wanted = string | ((frame: Frame) => boolean);
 
-/** How a stream is asked for, where it isn't as usual. */
+/** How to ask for a stream, where that differs from the default. */
 export type StreamOptions = {
   variables?: Variables;
   operationName?: string;
@@ -19,7 +19,7 @@ export type StreamOptions = {
 };
 
 const patienceMs = 10_000;
-// Not what a test with fake timers puts in its place.
+// The real timers, not those that a test with fake timers puts in their place.
 const { setTimeout, clearTimeout } = globalThis;
 
 const envelope = `cursor at event {
@@ -37,9 +37,9 @@ const envelope = `cursor at event {
   ... on Reset { reason }
 }`;
 
-/** Everything that concerns the viewer. */
+/** Every event that concerns the viewer. */
 export const eventsDocument = `subscription ($after: String) { events(after: $after) { ${envelope} } }`;
-/** The same of one chat. */
+/** The same for one chat. */
 export const chatEventsDocument = `subscription ($chatId: ID!, $after: String) {
   chatEvents(chatId: $chatId, after: $after) { ${envelope} }
 }`;
@@ -49,20 +49,20 @@ export function envelopeOf(frame: Frame): Data {
   return Object.values(frame.data?.data ?? {})[0] ?? null;
 }
 
-/** What happened, by that frame: the event with its fields, or null. */
+/** The event in that frame with its fields, or null. */
 export function eventOf(frame: Frame): Data {
   return envelopeOf(frame)?.event ?? null;
 }
 
 /**
- * A stream of events in distinct connections mode, read as it comes: each frame is handed out once, in order.
+ * A stream of events in distinct connections mode, read as it arrives: each frame is handed out once, in order.
  *
  *     await using stream = await followEvents(server, ada);
  *     await sendMessage(grace, chat, 'hello');
  *     expect(eventOf(await stream.next('NewMessage'))).toMatchObject({ message: { content: 'hello' } });
  *
- * Everything that waits fails by itself after a while, and says what came instead. That nothing came is shown by what
- * comes next: let something happen that the person must hear of, and look at what `until` returns.
+ * Each wait fails by itself after a while, and reports what arrived instead. To show that nothing arrived, make something
+ * happen that the user must receive, and look at what `until` returns.
  */
 export class EventStream implements AsyncDisposable {
   readonly response: Response;
@@ -79,30 +79,30 @@ export class EventStream implements AsyncDisposable {
   #end: string | null = null;
   #wake: (() => void)[] = [];
 
-  /** `abort` is that of the request. Use `openStream`. */
+  /** `abort` aborts the request. Use `openStream`. */
   constructor(response: Response, abort: AbortController) {
     this.response = response;
     this.#abort = abort;
     this.#reading = this.#read();
   }
 
-  /** The cursor of the last frame that was handed out: what to go on from. */
+  /** The cursor of the last frame that was handed out: where to resume. */
   get cursor(): string | null {
     return this.frames.slice(0, this.#handedOut).findLast(({ id }) => id !== null)?.id ?? null;
   }
 
-  /** How it ended: null while it goes on, `ended` by the server, or why it broke. */
+  /** How it ended: null while it is open, `ended` by the server, or why it broke. */
   get end(): string | null {
     return this.#end;
   }
 
-  /** The next frame that is wanted. Those before it are passed over; `until` returns them too. */
+  /** The next frame that matches. Skips those before it, which `until` returns too. */
   async next(wanted: Wanted = () => true): Promise<Frame> {
     const frames = await this.until(wanted);
     return frames.at(-1) as Frame;
   }
 
-  /** The frames that have not been handed out yet, up to the first that is wanted. */
+  /** The frames that have not been handed out yet, up to the first that matches. */
   async until(wanted: Wanted): Promise<Frame[]> {
     const from = this.#handedOut;
     let index = from;
@@ -128,7 +128,7 @@ export class EventStream implements AsyncDisposable {
     return this.frames.slice(from);
   }
 
-  /** Hangs up, as a client that has gone. */
+  /** Closes the connection, as a client that has gone. */
   async close(): Promise<void> {
     this.#abort.abort();
     await this.#reading;
@@ -195,8 +195,8 @@ export class EventStream implements AsyncDisposable {
 }
 
 /**
- * Opens a stream by POST, as `by` (null: nobody is signed in). Resolves with its headers; throws what was answered when
- * that is no stream. The caller closes it, or says `await using`.
+ * Opens a stream by POST, as `by` (null: signed out). Resolves with its headers; throws the answer when that is not a
+ * stream. The caller closes it, or says `await using`.
  */
 export async function openStream(
   server: { url: string },
@@ -222,7 +222,7 @@ export async function openStream(
   return new EventStream(response, abort);
 }
 
-/** Follows everything that concerns a person. Resolves once that is live: what happens from here on comes. */
+/** Follows every event that concerns a user. Resolves once the stream is live: it brings everything that happens from here on. */
 export async function followEvents(
   server: { url: string },
   person: { token: string },
@@ -243,7 +243,7 @@ export function followChat(
   return followEvents(server, person, { document, ...options, variables: { chatId, ...options.variables } });
 }
 
-/** Goes on from a cursor: the events that were missed, and the CaughtUp behind them. The stream is closed again. */
+/** Resumes from a cursor: returns the missed events, and the CaughtUp after them. Closes the stream again. */
 export async function readMissed(
   server: { url: string },
   person: { token: string },

@@ -23,14 +23,14 @@ export async function tus(
   return { status: response.status, headers: response.headers, body: text === '' ? null : JSON.parse(text) };
 }
 
-/** As clients write it. */
+/** The header value as clients write it. */
 export function metadataOf(values: Record<string, string>): string {
   return Object.entries(values)
     .map(([name, value]) => `${name} ${Buffer.from(value).toString('base64')}`)
     .join(',');
 }
 
-/** Asks for an upload of that size (null: to be said later); whatever comes of it is returned. */
+/** Creates an upload of that size (null: deferred); returns the response, whatever it is. */
 export function begin(
   server: { url: string },
   by: By,
@@ -41,7 +41,7 @@ export function begin(
   return tus('POST', `${server.url}/api/upload/tus`, by, { headers: { ...length, ...headers } });
 }
 
-/** Begins one that has to be taken. Returns its address. */
+/** Creates an upload that must be accepted. Returns its address. */
 export async function begun(
   server: { url: string },
   by: By,
@@ -54,7 +54,7 @@ export async function begun(
   return new URL(location, server.url).href;
 }
 
-/** Sends a piece; whatever comes of it is returned. */
+/** Sends a piece; returns the response, whatever it is. */
 export function patch(
   url: string,
   by: By,
@@ -66,13 +66,13 @@ export function patch(
   return tus('PATCH', url, by, { headers: { ...about, ...headers }, body });
 }
 
-/** How much of an upload has come; null for one that its person doesn't have. */
+/** The offset of an upload; null for one that the user doesn't have. */
 export async function offsetOf(url: string, by: By): Promise<number | null> {
   const { status, headers } = await tus('HEAD', url, by);
   return status === 200 ? Number(headers.get('upload-offset')) : null;
 }
 
-/** Uploads with the stock client, in pieces of 64 KiB; resolves with its address and what GET on that says afterwards. */
+/** Uploads with the stock client, in pieces of 64 KiB; resolves with the address and with what GET returns there afterwards. */
 export function uploadWithTus(
   server: { url: string },
   by: Person,
@@ -97,7 +97,7 @@ export function uploadWithTus(
   });
 }
 
-/** How many uploads a server has that are not whole: in its tables, and on its disk. */
+/** How many incomplete uploads a server has, in its tables and on its disk. */
 export async function countPartial(server: TestServer): Promise<{ rows: number; stored: number }> {
   const { rows } = await server.sql.query('select count(*)::int as count from partial_uploads where file_id is null');
   return { rows: rows[0].count, stored: (await readdir(join(server.dataDir, 'partial-uploads'))).length };

@@ -3,7 +3,7 @@ import pg from 'pg';
 import { keyOf } from './chat.ts';
 import { post, type Person } from './client.ts';
 
-/** Sends numbered messages into its chats in turn, one after the other, until it is stopped. */
+/** Sends numbered messages to its chats in turn, one after the other, until it is stopped. */
 export class Writer {
   /** The contents that the other side has confirmed: they must be there, whatever happens. */
   readonly acknowledged: string[] = [];
@@ -12,7 +12,7 @@ export class Writer {
   readonly #done: Promise<void>;
   #isStopped = false;
 
-  /** `write` says whether the message was taken; what it throws is a fault that passes. */
+  /** `write` says whether the message was accepted; when it throws, the fault is temporary. */
   constructor(chatIds: string[], write: (chatId: string, content: string) => Promise<boolean>) {
     this.#chatIds = chatIds;
     this.#write = write;
@@ -20,7 +20,7 @@ export class Writer {
     this.#done = this.#run();
   }
 
-  /** Writes no more. Resolves when the last one is written or has failed. */
+  /** Stops writing. Resolves when the last message is written or has failed. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     await this.#done;
@@ -37,11 +37,11 @@ export class Writer {
   }
 }
 
-/** Room for others to breathe; several writers write side by side. */
+/** Gives others time to run; several writers write side by side. */
 const gapMs = 4;
 let writerCount = 0;
 
-/** Writes with SQL, as psql would. A message whose fate is unknown is not written again. */
+/** Writes with SQL, as psql would. Does not retry a message whose outcome is unknown. */
 export function writeWithSql(databaseUrl: string, chatIds: string[], sender: Person): Writer {
   const sql = new pg.Pool({ connectionString: databaseUrl, max: 1, connectionTimeoutMillis: 2_000 });
   sql.on('error', () => {});
@@ -56,7 +56,7 @@ export function writeWithSql(databaseUrl: string, chatIds: string[], sender: Per
   });
 }
 
-/** Writes with `sendMessage`, and again under the same name until it is taken. `server` may come back elsewhere. */
+/** Writes with `sendMessage`, and retries with the same clientMessageId until it succeeds. `server` may move to another URL. */
 export function writeWithMutation(server: { url: string }, chatIds: string[], sender: Person): Writer {
   const document = `mutation ($input: SendMessageInput!) {
     sendMessage(input: $input) { __typename ... on Message { id } ... on Error { message } }
