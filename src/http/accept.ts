@@ -1,22 +1,22 @@
 import { readMediaType, splitOutsideQuotes, type MediaType } from './media-type.ts';
 
-/** One entry of an Accept header with its weight, from 0 (not this) to 1. */
+/** One entry of an Accept header with its weight, from 0 (refused) to 1. */
 type MediaRange = MediaType & { weight: number };
 
-/** The types of a single result; the one for who accepts both alike is first. */
+/** The media types of a single result; the first is used for clients that accept both equally. */
 const jsonTypes = ['application/json', 'application/graphql-response+json'] as const;
 
 type JsonType = (typeof jsonTypes)[number];
 
 /**
- * Whether an Accept header asks for a stream of results: `text/event-stream` anywhere in its list, as urql sends it, or
- * Apollo's `multipart/mixed;subscriptionSpec=1.0`.
+ * Whether an Accept header asks for a stream of results: `text/event-stream` anywhere in its list, as urql sends it,
+ * or Apollo's `multipart/mixed;subscriptionSpec=1.0`.
  */
 export function acceptsStream(accept: string | undefined): boolean {
   return readRanges(accept).some((range) => streamKind(range) !== null);
 }
 
-/** Which kind of stream an Accept header names first, wildcards counted; null when it accepts neither. */
+/** The kind of stream that an Accept header names first, wildcards included; null when it accepts neither. */
 export function chooseStream(accept: string | undefined): 'EVENT_STREAM' | 'MULTIPART' | null {
   if (accept === undefined) return 'EVENT_STREAM';
   for (const range of readRanges(accept)) {
@@ -28,8 +28,8 @@ export function chooseStream(accept: string | undefined): 'EVENT_STREAM' | 'MULT
 }
 
 /**
- * The JSON media type for a single result, when an Accept header names one before any stream; null when it names none.
- * urql names both for everything, and stumbles over the end of a stream that it has already hung up on.
+ * The JSON media type for a single result, when an Accept header names one before any stream; null when it names
+ * none. urql names both for every operation, and fails at the end of a stream that it has already closed.
  */
 export function findJsonBeforeStream(accept: string | undefined): JsonType | null {
   const ranges = readRanges(accept);
@@ -38,7 +38,7 @@ export function findJsonBeforeStream(accept: string | undefined): JsonType | nul
   return heaviest(before.filter(isJson));
 }
 
-/** The JSON media type that an Accept header likes best (the earlier one of equals); null when it accepts none. */
+/** The JSON media type that an Accept header prefers (the earlier of two equals); null when it accepts none. */
 export function chooseJson(accept: string | undefined): JsonType | null {
   if (accept === undefined || accept.trim() === '') return jsonTypes[0];
   const all = splitRanges(accept);
@@ -52,17 +52,17 @@ export function chooseJson(accept: string | undefined): JsonType | null {
   return heaviest(candidates.filter(({ weight }) => weight > 0));
 }
 
-/** Whether an Accept header holds one of these ranges, or isn't there. */
+/** Whether an Accept header lists one of these ranges, or is absent. */
 export function accepts(accept: string | undefined, ranges: readonly string[]): boolean {
   return accept === undefined || readRanges(accept).some(({ type }) => ranges.includes(type));
 }
 
-/** Whether the request is a browser's that shows a page: scripts and clients say JSON or anything. */
+/** Whether the request comes from a browser that shows a page: scripts and other clients accept JSON or anything. */
 export function acceptsPage(accept: string | undefined): boolean {
   return accept !== undefined && accepts(accept, ['text/html']);
 }
 
-/** What is accepted, in the order of the header. */
+/** The accepted ranges, in the order of the header. */
 function readRanges(accept = ''): MediaRange[] {
   return splitRanges(accept).filter(({ weight }) => weight > 0);
 }
@@ -74,7 +74,7 @@ function splitRanges(accept: string): MediaRange[] {
   });
 }
 
-/** RFC 9110, 12.4.2; what is no weight counts as none given. */
+/** RFC 9110, 12.4.2; an invalid weight counts as absent. */
 function readWeight(text: string | undefined): number {
   return text !== undefined && /^(0(\.\d*)?|1(\.0*)?)$/.test(text) ? Number(text) : 1;
 }

@@ -2,8 +2,9 @@ import type { IncomingMessage } from 'node:http';
 import { isIPv6 } from 'node:net';
 
 /**
- * Where a request comes from. Behind `trustedProxies` proxies it is that entry of X-Forwarded-For, from its end: the one
- * that the outermost of them wrote. An IPv6 address counts as its /64, which is what one customer has.
+ * The address that a request comes from. Behind `trustedProxies` proxies it is the entry of X-Forwarded-For at that
+ * position from the end: the one that the outermost trusted proxy wrote. An IPv6 address counts as its /64, which is
+ * what one customer has.
  */
 export function addressOf(request: IncomingMessage | null, trustedProxies: number): string {
   if (request === null) return 'unknown';
@@ -12,12 +13,15 @@ export function addressOf(request: IncomingMessage | null, trustedProxies: numbe
   return networkOf(withoutPort((listed || request.socket.remoteAddress) ?? 'unknown'));
 }
 
-/** Some proxies write the port, too: `192.0.2.1:4711`, `[2001:db8::1]:4711`. */
+/** Some proxies also write the port: `192.0.2.1:4711`, `[2001:db8::1]:4711`. */
 function withoutPort(address: string): string {
   return /^\[(.*)\](:\d+)?$/.exec(address)?.[1] ?? /^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(address)?.[1] ?? address;
 }
 
-/** An address as what one customer has: an IPv6 one by its /64, an IPv4 one that stands in an IPv6 one as itself. */
+/**
+ * The part of an address that one customer has: the /64 of an IPv6 address; an IPv4 address, also one mapped into
+ * IPv6, as it is.
+ */
 export function networkOf(address: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
   if (mapped?.[1] !== undefined) return mapped[1];

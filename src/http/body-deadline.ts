@@ -1,37 +1,40 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-/** So long a body may take to come in, unless it is a file's. */
+/** How long a body may take to arrive, unless it carries files. */
 const bodyMs = 30_000;
 
-/** So long a client may go on sending once it has its answer. */
+/** How long a client may keep sending after it has received its answer. */
 const afterAnswerMs = 5_000;
 
 const deadlines = new WeakMap<IncomingMessage, NodeJS.Timeout>();
 
 /**
- * Cuts off a connection whose request does not come to its end: within `bodyMs`, and within `afterAnswerMs` of its
- * answer. Without it a client that trickles a body which no one reads would keep its socket for ever.
+ * Cuts off a connection whose request does not end: within `bodyMs`, and within `afterAnswerMs` of its answer.
+ * Otherwise a client that trickles a body no one reads would keep its socket for ever.
  */
 export function limitDuration(request: IncomingMessage, response: ServerResponse): void {
   if (!hasBody(request)) return;
-  const timer = cutOffIn(request, bodyMs, 'The request took too long to come in.');
+  const timer = cutOffIn(request, bodyMs, 'The request took too long to arrive.');
   deadlines.set(request, timer);
   request.once('close', () => clearTimeout(timer));
   const finish = () => {
     if (request.complete || request.socket.destroyed) return;
-    const last = cutOffIn(request, afterAnswerMs, 'The request goes on after its answer.');
+    const last = cutOffIn(request, afterAnswerMs, 'The request continued after its answer.');
     const done = () => clearTimeout(last);
     request.once('end', done).socket.once('close', done);
   };
   response.once('finish', finish);
 }
 
-/** For a request that brings files, whose pace something else watches: it may take longer than other bodies. */
+/**
+ * Lifts the deadline from a request that carries files: it may take longer than other bodies, and another check
+ * watches its pace.
+ */
 export function liftDeadline(request: IncomingMessage): void {
   clearTimeout(deadlines.get(request));
 }
 
-/** As soon as the parser has looked past its headers, a request without a body is complete. */
+/** A request without a body is complete as soon as the parser has read its headers. */
 function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
@@ -39,7 +42,7 @@ function hasBody({ headers }: IncomingMessage): boolean {
 function cutOffIn(request: IncomingMessage, ms: number, reason: string): NodeJS.Timeout {
   return setTimeout(() => {
     if (request.complete) return;
-    // What is destroyed already lets go of its socket no more.
+    // A request that is already destroyed no longer closes its socket.
     if (request.destroyed) request.socket.destroy();
     else request.destroy(new Error(reason));
   }, ms).unref();

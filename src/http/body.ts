@@ -4,8 +4,8 @@ import { HttpError } from './http-error.ts';
 import { readMediaType } from './media-type.ts';
 
 /**
- * The JSON of a request's body. Throws HttpError: 415 for another type, charset or encoding, 413 for a body over
- * `maxBytes`, 400 for one that is not JSON or breaks off.
+ * Reads a request's body as JSON. Throws HttpError: 415 for another type, charset or encoding, 413 for a body over
+ * `maxBytes`, 400 for a body that is not JSON or ends early.
  */
 export async function readJson(request: IncomingMessage, maxBytes: number): Promise<unknown> {
   const { 'content-type': contentType, 'content-encoding': encoding } = request.headers;
@@ -17,7 +17,7 @@ export async function readJson(request: IncomingMessage, maxBytes: number): Prom
   }
   const charset = parameters.get('charset')?.toLowerCase() ?? 'utf-8';
   if (charset !== 'utf-8' && charset !== 'utf8') {
-    throw new HttpError(415, 'JSON is read in the charset utf-8 alone.', {
+    throw new HttpError(415, 'Send JSON in the charset utf-8.', {
       headers: { accept: 'application/json; charset=utf-8' },
     });
   }
@@ -27,11 +27,11 @@ export async function readJson(request: IncomingMessage, maxBytes: number): Prom
     });
   }
   const json = parseJson(await readText(request, maxBytes));
-  if (json === undefined) throw new HttpError(400, 'POST body sent invalid JSON.');
+  if (json === undefined) throw new HttpError(400, 'The POST body is not valid JSON.');
   return json;
 }
 
-/** By events: iterating would leave its listeners with the request, 1 KB for as long as a stream is open. */
+/** Uses events, because iterating would leave its listeners on the request: 1 KB for as long as a stream is open. */
 function readText(request: IncomingMessage, maxBytes: number): Promise<string> {
   const tooLarge = () => new HttpError(413, `The body is larger than ${maxBytes} bytes.`);
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) return Promise.reject(tooLarge());
@@ -50,7 +50,7 @@ function readText(request: IncomingMessage, maxBytes: number): Promise<string> {
       else chunks.push(chunk);
     };
     const finish = () => settle(null);
-    const stop = () => settle(new HttpError(400, 'The body ends too soon.'));
+    const stop = () => settle(new HttpError(400, 'The body ends early.'));
     if (request.destroyed) stop();
     else request.on('data', take).on('end', finish).on('close', stop);
   });

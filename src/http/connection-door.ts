@@ -5,14 +5,17 @@ import { networkOf } from './address.ts';
 /** How many connections may be open; 0 turns a limit off. */
 export type ConnectionLimits = {
   total: number;
-  /** Of one network address; not where proxies are trusted, for then all come from theirs. */
+  /**
+   * From one network address. Do not set it where proxies are trusted: all connections then come from their
+   * addresses.
+   */
   perAddress: number;
 };
 
-/** An operator reads of connections that are refused no more often. */
+/** The shortest time between two log lines about refused connections. */
 const logEveryMs = 60_000;
 
-/** Counts the connections that are open, and closes those that are too many: before a byte of them has been read. */
+/** Counts the open connections and closes those over the limit before a byte of them has been read. */
 export class ConnectionDoor {
   readonly #limits: ConnectionLimits;
   readonly #log: Logger;
@@ -26,7 +29,7 @@ export class ConnectionDoor {
     this.#log = log;
   }
 
-  /** Whether the connection may stay; otherwise it is closed. */
+  /** Whether the connection may stay; otherwise closes it. */
   admit(socket: Socket): boolean {
     const { total, perAddress } = this.#limits;
     const address = networkOf(socket.remoteAddress ?? 'unknown');
@@ -57,7 +60,7 @@ export class ConnectionDoor {
     if (now - this.#loggedAt < logEveryMs) return;
     this.#log.warn(
       { setting, refused: this.#refused, open: this.#open },
-      'connections were refused: there are too many',
+      'connections were refused: too many are open',
     );
     this.#loggedAt = now;
     this.#refused = 0;

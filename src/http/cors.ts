@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 
 const allowed = {
   'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS',
-  // A wildcard covers every header but authorization, and older browsers don't know it.
+  // A wildcard covers every header except authorization, and older browsers do not know it.
   'access-control-allow-headers': [
     'authorization, content-type, last-event-id, x-graphql-event-stream-token, cache-control',
     'tus-resumable, x-http-method-override, upload-length, upload-defer-length, upload-metadata, upload-offset, x-requested-with, x-request-id, *',
@@ -11,9 +11,9 @@ const allowed = {
 };
 
 /**
- * Lets front ends on other origins in: any (`*`), or those in a list separated by commas. Never with credentials: who
- * asks is told by the authorization header alone, so a page can use no one's session but its own.
- * Returns true when the request was a preflight, which is answered with this.
+ * Admits front ends on other origins: any (`*`), or those in a list separated by commas. Never allows credentials:
+ * only the authorization header identifies the asker, so a page can use no session but its own. Returns true when the
+ * request was a preflight, which this function then has answered.
  */
 export function applyCors(request: IncomingMessage, response: ServerResponse, allowedOrigins: string): boolean {
   const origin = pickOrigin(request.headers.origin, allowedOrigins);

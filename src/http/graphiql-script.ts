@@ -6,9 +6,9 @@ type Answer = {
 };
 
 /**
- * Runs in the browser, in GraphiQL's page: remembers the tokens and ids in the answers, for all of the browser's windows,
- * and puts them where a later request says `<access token of ada>`. It goes there as its source, so it uses nothing
- * from around it.
+ * Runs in the browser, in GraphiQL's page: remembers the tokens and ids in the answers, shared by all windows of the
+ * browser, and inserts them where a later request says `<access token of ada>`. The page gets this function as its
+ * source text, so it must not use anything outside itself.
  */
 export function fillPlaceholders(): void {
   const send = globalThis.fetch;

@@ -43,8 +43,8 @@ const signIn = (name: Name) => `
 const as = (name: Name) => JSON.stringify({ authorization: `Bearer <access token of ${name}>` }, null, 2);
 
 /**
- * GraphiQL as a newcomer finds it: a conversation of two people, one step a tab. What stands in angle brackets is put
- * in by `fillPlaceholders`, from the answers so far.
+ * The tabs that a newcomer finds in GraphiQL: a conversation of two people, one step per tab. `fillPlaceholders`
+ * replaces the text in angle brackets with values from earlier answers.
  */
 export const firstConversation: GraphiQLOptions = {
   title: 'parley',

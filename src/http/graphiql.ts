@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { createGunzip, gzip } from 'node:zlib';
 import type { Handler } from './respond.ts';
 
-/** Everything the page needs is in it, so it gets to load nothing from anywhere and to talk to this server alone. */
+/** The page contains everything it needs, so it may load nothing from elsewhere and connect only to this server. */
 const contentSecurityPolicy = [
   "default-src 'none'",
   "script-src 'unsafe-inline' 'unsafe-eval' blob:",
@@ -23,8 +23,8 @@ const contentSecurityPolicy = [
 type Page = { gzipped: Buffer; etag: string };
 
 /**
- * Serves GraphiQL: 9 MB, so it is rendered and compressed once, and a browser that has it gets a 304. `script` is run
- * in the page before anything else of it.
+ * Serves GraphiQL. The page has 9 MB, so it is rendered and compressed once, and a browser that already has it gets a
+ * 304. `script` runs in the page before everything else.
  */
 export function serveGraphiql(options: GraphiQLOptions, script: () => void): Handler {
   let page: Promise<Page> | undefined;
@@ -47,12 +47,15 @@ export function serveGraphiql(options: GraphiQLOptions, script: () => void): Han
   };
 }
 
-/** GraphiQL lets a tab that gets the focus jump to where it was before the others came, so the first click misses it. */
+/**
+ * GraphiQL moves a tab that gets the focus back to its position from before the other tabs existed, so the first
+ * click would miss it.
+ */
 const steadyTabs = '<style>.graphiql-tab { transform: none !important }</style>';
 
 async function renderPage(options: GraphiQLOptions, script: () => void): Promise<Page> {
   const head = `${steadyTabs}<script>(${script.toString()})()</script></head>`;
-  // By a function: in a replacement string the script's `$` would mean something.
+  // A function, because `$` in the script would have a meaning in a replacement string.
   const gzipped = await promisify(gzip)(renderGraphiQL(options).replace('</head>', () => head));
   return { gzipped, etag: `"${createHash('sha256').update(gzipped).digest('base64url')}"` };
 }

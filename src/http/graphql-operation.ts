@@ -14,19 +14,19 @@ import { executeOperation } from '../api/execute.ts';
 import { isRecord } from '../core/json.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** What operations need of the server. */
+/** What operations need from the server. */
 export type GraphqlOptions = {
   schema: GraphQLSchema;
   documents: DocumentCache;
   services: Services;
-  /** What a client may learn of an error; see api/fault.ts. */
+  /** Hides from clients what they may not see of an error; see api/fault.ts. */
   mask: (error: unknown) => GraphQLError;
 };
 
-/** Who sends it. `asker` throws Unauthenticated for a token that is not good. */
+/** The sender of an operation. `asker` throws Unauthenticated for an invalid token. */
 export type OperationSender = { asker: () => Asker | null; from: IncomingMessage };
 
-/** The result of one query or mutation, or what is wrong with it. A subscription is refused. */
+/** Executes one query or mutation. Returns its result, or the errors of its document. Refuses subscriptions. */
 export async function executePrepared(
   { schema, services, mask }: GraphqlOptions,
   { preparation, variables }: { preparation: Preparation; variables: Record<string, unknown> | null },
@@ -41,8 +41,8 @@ export async function executePrepared(
 }
 
 /**
- * Sends a result as JSON of that media type. The status is by the specification's rules: 200 with data, and for whoever
- * takes plain JSON; otherwise 400; an error that has a status of its own has it for everyone.
+ * Sends a result as JSON of that media type. The status follows the specification: 200 when there is data, and for
+ * clients that accept plain JSON; otherwise 400. An error with its own status sets it for every client.
  * https://graphql.github.io/graphql-over-http/draft/#sec-Status-Codes
  */
 export function sendResult(response: ServerResponse, result: ExecutionResult, mediaType: string): void {
@@ -50,7 +50,7 @@ export function sendResult(response: ServerResponse, result: ExecutionResult, me
   const status = own ?? (result.data === undefined && mediaType !== 'application/json' ? 400 : 200);
   const told = own === undefined ? result : { ...result, errors: result.errors?.map(withoutStatus) };
   const text = JSON.stringify(told);
-  // As a string, and with its length: Node then sends head and body in one write.
+  // A string with its length lets Node send head and body in one write.
   response
     .writeHead(status, {
       'content-type': `${mediaType}; charset=utf-8`,
@@ -66,13 +66,13 @@ function readStatus({ extensions }: GraphQLError): number | null {
   return isRecord(http) && typeof http['status'] === 'number' ? http['status'] : null;
 }
 
-/** The error as a client gets it: the status is for the response. */
+/** The error as a client receives it, without the status, which is meant for the response. */
 export function withoutStatus(error: GraphQLError): GraphQLFormattedError {
   const { http: _, ...extensions } = error.extensions;
   return { ...error.toJSON(), extensions };
 }
 
-/** Whether the asker is signed in, with a token that is good. */
+/** Whether the asker is signed in with a valid token. */
 export function isKnown(asker: () => Asker | null): boolean {
   try {
     return asker() !== null;

@@ -12,9 +12,10 @@ import { refuseWith } from './refusal.ts';
 import type { Handler } from './respond.ts';
 
 /**
- * Queries and mutations. What nearly every request is, a POST of JSON, is read and written in plain Node, because Yoga's
- * fetch layer costs more than the rest of a small operation together (measured: bench/results/send.md). Whatever else
- * GraphQL over HTTP allows, Yoga answers. `upload` takes GraphQL multipart requests.
+ * Serves queries and mutations. A POST of JSON, which nearly every request is, is read and answered in plain Node,
+ * because Yoga's fetch layer costs more than the rest of a small operation together (measured:
+ * bench/results/send.md). Yoga answers everything else that GraphQL over HTTP allows. `upload` takes GraphQL
+ * multipart requests.
  */
 export function serveGraphql(options: GraphqlOptions & { yoga: Yoga; upload: Handler }): Handler {
   return async (request, response) => {
@@ -31,12 +32,12 @@ export function serveGraphql(options: GraphqlOptions & { yoga: Yoga; upload: Han
   };
 }
 
-/** Whether it is a form, which is an upload or nothing: whatever its Accept header says, it opens no stream. */
+/** Whether the request is a form. A form is always an upload: it opens no stream, whatever its Accept header says. */
 export function isForm({ method, headers }: IncomingMessage): boolean {
   return method === 'POST' && readMediaType(headers['content-type']).type === 'multipart/form-data';
 }
 
-/** A form of another site cannot send one of these without asking first. */
+/** A form on another site cannot send any of these headers without a preflight. */
 const preflightHeaders = ['x-graphql-yoga-csrf', 'apollo-require-preflight', 'graphql-require-preflight'];
 
 /** Throws HttpError 415 for a form that a page of another site could have sent. */
@@ -58,7 +59,7 @@ async function answerPost(options: GraphqlOptions, request: IncomingMessage, res
   sendResult(response, await executePrepared(options, { preparation, variables }, sender), mediaType);
 }
 
-/** GET, and what is refused by its method. */
+/** Answers GET, and refuses other methods. */
 async function answerByYoga(
   options: GraphqlOptions & { yoga: Yoga },
   request: IncomingMessage,
@@ -66,7 +67,7 @@ async function answerByYoga(
 ): Promise<void> {
   const mediaType = demandJsonAccepted(request);
   const sender = await identifySender(options, request);
-  // Never the Host that the client sent: it need not be one.
+  // Do not use the Host header that the client sent: it may not be a valid host.
   const url = new URL(request.url ?? '/graphql', 'http://localhost');
   if (request.method === 'GET') {
     const params = readQueryString(url.searchParams);
@@ -85,7 +86,7 @@ async function answerByYoga(
   response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(await answer.text());
 }
 
-/** The JSON media type that the client likes best. Throws HttpError 406 when it takes none. */
+/** The JSON media type that the client prefers. Throws HttpError 406 when it accepts none. */
 function demandJsonAccepted({ headers }: IncomingMessage): string {
   const mediaType = chooseJson(headers.accept);
   if (mediaType !== null) return mediaType;

@@ -1,13 +1,15 @@
 import { type Handler, sendJson } from './respond.ts';
 
-/** What must hold before requests are welcome, each under the name that an operator reads; a string says why it does not. */
+/**
+ * The conditions for accepting requests, each under the name shown to operators; a string says why a condition fails.
+ */
 export type Checks = Record<string, () => CheckResult | Promise<CheckResult>>;
 
 type CheckResult = boolean | string;
 
 /**
- * `/livez`: the process answers, so leave it alone. `/readyz`: 200 when every check holds, else 503 with the names of
- * those that don't and, where it is known, the reasons, so send requests elsewhere.
+ * `/livez`: the process answers, so leave it running. `/readyz`: 200 when every check passes; otherwise 503 with the
+ * names of the failed checks and their reasons where known, so send requests elsewhere.
  */
 export function serveHealth(checks: Checks): { '/livez': Handler; '/readyz': Handler } {
   return {

@@ -1,13 +1,13 @@
 import type { GraphQLError } from 'graphql';
 
-/** A request that is refused before anything of it is executed; `headers` say what would be right. */
+/** A request that is refused before any of it is executed; `headers` say what would be accepted. */
 export class HttpError extends Error {
   readonly status: number;
   readonly code: string;
   readonly headers: Record<string, string>;
   readonly #errors: readonly GraphQLError[] | null;
 
-  /** `errors`: what is wrong in detail, to be told in the place of `message`. */
+  /** `errors`: the errors in detail, sent instead of `message`. */
   constructor(
     status: number,
     message: string,
@@ -20,7 +20,7 @@ export class HttpError extends Error {
     this.#errors = options.errors ?? null;
   }
 
-  /** What the client is told. */
+  /** The body that the client receives. */
   get body(): { errors: readonly object[] } {
     return { errors: this.#errors ?? [{ message: this.message, extensions: { code: this.code } }] };
   }

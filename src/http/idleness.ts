@@ -1,17 +1,17 @@
 import type { IncomingMessage } from 'node:http';
 import { liftDeadline } from './body-deadline.ts';
 
-/** A client that sends less than `minBytes` in so long has gone. */
+/** A client that sends less than `minBytes` in this time counts as gone. */
 export const uploadIdleMs = 30_000;
 const minBytes = 1_000;
 
-/** The least that an upload sends per second, on average; not before it has had two intervals to get going. */
+/** The lowest average rate of an upload. It applies only after two intervals, so that the upload can get going. */
 const minBytesPerSecond = 1_000;
 const graceIntervals = 2;
 
 /**
- * Cuts off a client that stops in the middle, that sends next to nothing in `idleMs`, or that is too slow overall: so
- * that no upload holds its place for longer than its size can explain. The time that the server takes doesn't count.
+ * Cuts off a client that stops midway, sends next to nothing within `idleMs`, or is too slow overall, so that no
+ * upload holds its place for longer than its size explains. Time spent by the server does not count.
  */
 export function limitIdleness(request: IncomingMessage, idleMs = uploadIdleMs): void {
   liftDeadline(request);

@@ -1,7 +1,7 @@
 /** A media type with its parameters, e.g. of a Content-Type header; names in lower case, values unquoted. */
 export type MediaType = { type: string; parameters: ReadonlyMap<string, string> };
 
-/** Reads a media type (RFC 9110, 8.3.1), in time linear in its length. What is malformed is left out. */
+/** Reads a media type (RFC 9110, 8.3.1), in time linear in its length. Skips malformed parameters. */
 export function readMediaType(text = ''): MediaType {
   const [type = '', ...rest] = splitOutsideQuotes(text, ';');
   const parameters = new Map<string, string>();
@@ -14,7 +14,7 @@ export function readMediaType(text = ''): MediaType {
   return { type: type.trim().toLowerCase(), parameters };
 }
 
-/** Parts of a text between separators, but for those in quoted strings. */
+/** Splits a text at each separator outside quoted strings. */
 export function splitOutsideQuotes(text: string, separator: string): string[] {
   if (!text.includes('"')) return text.split(separator);
   const parts: string[] = [];

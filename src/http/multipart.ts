@@ -1,16 +1,16 @@
 import type { IncomingMessage } from 'node:http';
 import { readMediaType } from './media-type.ts';
 
-/** A part of a multipart/form-data body (RFC 7578). `body` is to be read before the next part is asked for. */
+/** A part of a multipart/form-data body (RFC 7578). Read `body` before you ask for the next part. */
 export type Part = { name: string; fileName: string | null; body: AsyncIterable<Buffer> };
 
-/** The body is not what its content type says; or it has broken off. */
+/** The body does not match its content type, or ends early. */
 export class BadMultipart extends Error {}
 
 const maxHeaderBytes = 32 * 1024;
 const maxParts = 100;
 
-/** The boundary of a multipart/form-data content type (RFC 2046, 5.1.1), or null for another or a broken one. */
+/** The boundary of a multipart/form-data content type (RFC 2046, 5.1.1); null for another type or a broken boundary. */
 export function readBoundary(contentType: string | undefined): string | null {
   const { type, parameters } = readMediaType(contentType);
   const boundary = parameters.get('boundary') ?? '';
@@ -19,13 +19,13 @@ export function readBoundary(contentType: string | undefined): string | null {
 }
 
 /**
- * The parts of a body as they come in. Nothing is read ahead: a part that is not taken holds the sender back. One whose
- * body nobody reads is passed over. Throws BadMultipart for what is malformed, breaks off or has too many parts. Whoever
- * stops in the middle leaves the rest of the request unread.
+ * Yields the parts of a body as they arrive. Nothing is read ahead: an unread part puts back-pressure on the sender.
+ * A part whose body is not read is skipped. Throws BadMultipart for a body that is malformed, ends early or has too
+ * many parts. A caller that stops midway leaves the rest of the request unread.
  */
 export async function* readParts(request: IncomingMessage, boundary: string): AsyncGenerator<Part> {
   const reader = new Reader(request);
-  // The first delimiter needs no line end before it; with one put there all are alike.
+  // The first delimiter needs no line break before it; adding one makes all delimiters alike.
   const delimiter = Buffer.from(`\r\n--${boundary}`);
   try {
     await drain(reader.until(delimiter));
@@ -41,7 +41,7 @@ export async function* readParts(request: IncomingMessage, boundary: string): As
   }
 }
 
-/** The text of a part of at most `maxBytes`. Throws BadMultipart for a longer one. */
+/** Reads the text of a part of at most `maxBytes`. Throws BadMultipart for a longer one. */
 export async function readText({ name, body }: Part, maxBytes: number): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
@@ -53,7 +53,7 @@ export async function readText({ name, body }: Part, maxBytes: number): Promise<
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** Bytes out of the request, up to a delimiter that may be cut anywhere by the network. */
+/** Reads the request's bytes up to a delimiter, which the network may split anywhere. */
 class Reader {
   readonly #source: AsyncIterableIterator<Buffer>;
   #buffer: Buffer = Buffer.from('\r\n');
@@ -62,12 +62,12 @@ class Reader {
     this.#source = request.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Buffer>;
   }
 
-  /** Lets go of the request, which stays as it is. */
+  /** Stops reading; the request stays as it is. */
   async close(): Promise<void> {
     await this.#source.return?.();
   }
 
-  /** What comes before the delimiter; takes the delimiter too. */
+  /** Yields the bytes before the delimiter; consumes the delimiter too. */
   async *until(delimiter: Buffer): AsyncGenerator<Buffer> {
     for (;;) {
       const found = this.#buffer.indexOf(delimiter);
@@ -99,7 +99,10 @@ class Reader {
   }
 }
 
-/** How many of the last bytes may be the delimiter's first: seldom any, so that whole chunks go through uncopied. */
+/**
+ * How many of the last bytes may be the start of the delimiter: rarely any, so that whole chunks pass through
+ * uncopied.
+ */
 function overlapOf(bytes: Buffer, delimiter: Buffer): number {
   const first = delimiter[0] ?? 0;
   for (let start = Math.max(0, bytes.length - delimiter.length + 1); ; start += 1) {
@@ -110,7 +113,7 @@ function overlapOf(bytes: Buffer, delimiter: Buffer): number {
   }
 }
 
-/** What follows a delimiter: `--` after the last part, a line end before another. */
+/** Reads what follows a delimiter: `--` after the last part, a line break before another part. */
 async function isLast(reader: Reader): Promise<boolean> {
   const mark = (await reader.take(2)).toString('latin1');
   if (mark === '--') return true;
@@ -142,7 +145,7 @@ function readHeaders(block: string): { name: string; fileName: string | null } {
   return { name, fileName };
 }
 
-/** `; key=token` and `; key="quoted"`, where browsers write %22 for a quote, and others a backslash before it. */
+/** `; key=token` and `; key="quoted"`, where browsers write %22 for a quote and other clients a backslash before it. */
 function readParameters(header: string): Map<string, string> {
   const found = header.matchAll(/; *([a-z*]+)=(?:"((?:[^"\\]|\\.)*)"|([^;\s]*))/gis);
   return new Map(

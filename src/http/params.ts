@@ -3,7 +3,7 @@ import { isRecord, parseJson } from '../core/json.ts';
 import type { DocumentCache, Preparation, Sender } from '../api/document.ts';
 import { HttpError } from './http-error.ts';
 
-/** What a client asks to have executed. `query` is null where it only names a document: a persisted query. */
+/** One operation as a client requests it. `query` is null where the client only names a document: a persisted query. */
 export type GraphqlParams = {
   query: string | null;
   variables: Record<string, unknown> | null;
@@ -13,11 +13,12 @@ export type GraphqlParams = {
 
 const knownParams = new Set(['query', 'operationName', 'variables', 'extensions']);
 
-/** The parameters of one operation, as a JSON body has them. Throws HttpError 400 for anything else. */
+/** Reads the parameters of one operation from a JSON body. Throws HttpError 400 for anything else. */
 export function readParams(raw: unknown): GraphqlParams {
   if (!isRecord(raw)) throw new HttpError(400, 'The body must be a JSON object.');
   const unknown = Object.keys(raw).find((name) => !knownParams.has(name) && raw[name] != null);
-  if (unknown !== undefined) throw new HttpError(400, 'There are parameters other than those of GraphQL over HTTP.');
+  if (unknown !== undefined)
+    throw new HttpError(400, 'The request has parameters that GraphQL over HTTP does not define.');
   const extensions = readRecord(raw['extensions'], 'extensions');
   return {
     query: readQuery(raw['query'], extensions),
@@ -27,7 +28,7 @@ export function readParams(raw: unknown): GraphqlParams {
   };
 }
 
-/** The same, from the query string of a GET. */
+/** Reads the parameters of one operation from the query string of a GET. Throws HttpError 400 for anything else. */
 export function readQueryString(search: URLSearchParams): GraphqlParams {
   return readParams({
     query: search.get('query'),
@@ -37,7 +38,7 @@ export function readQueryString(search: URLSearchParams): GraphqlParams {
   });
 }
 
-/** The operation that the parameters ask for, or what is wrong with its document. */
+/** Prepares the operation that the parameters select; returns its errors when the document is not valid. */
 export function prepareParams(
   documents: DocumentCache,
   { query, operationName }: GraphqlParams,
@@ -46,7 +47,10 @@ export function prepareParams(
   return query === null ? { errors: [persistedQueryNotSupported()] } : documents.prepare(query, operationName, sender);
 }
 
-/** On this, the links for persisted queries of Apollo and urql send the whole document, from then on at once. */
+/**
+ * This error makes the persisted-query links of Apollo and urql send the whole document, from then on without asking
+ * first.
+ */
 function persistedQueryNotSupported(): GraphQLError {
   return new GraphQLError('PersistedQueryNotSupported', {
     extensions: { code: 'PERSISTED_QUERY_NOT_SUPPORTED', http: { status: 200 } },
@@ -56,10 +60,10 @@ function persistedQueryNotSupported(): GraphQLError {
 function readQuery(query: unknown, extensions: Record<string, unknown> | null): string | null {
   if (typeof query === 'string' && query !== '') return query;
   if ((query == null || query === '') && isRecord(extensions?.['persistedQuery'])) return null;
-  throw new HttpError(400, 'There is no `query`.');
+  throw new HttpError(400, 'The parameter `query` is missing.');
 }
 
-/** A Name of GraphQL; one that is empty counts as none given. */
+/** A GraphQL Name; an empty one counts as absent. */
 function readOperationName(value: unknown): string | null {
   if (value == null || value === '') return null;
   if (typeof value === 'string' && /^[_A-Za-z][_0-9A-Za-z]*$/.test(value)) return value;

@@ -2,12 +2,13 @@ import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { HttpError } from './http-error.ts';
 
-/** So long a client that is still sending is read, so that it gets to read why it should stop. */
+/** How long the server keeps reading from a client that still sends, so that the client can read why it should stop. */
 const lingerMs = 2_000;
 
 /**
- * Answers a request whose body is not wanted to the end; when the body is not all here, closes its connection after it.
- * Were it closed at once, the client's system would throw the answer away with what it could not send.
+ * Answers a request without reading the rest of its body. When the body has not fully arrived, closes the connection
+ * after the answer. Closing at once would make the client's system discard the answer along with what it could not
+ * send.
  */
 export async function refuse(
   request: IncomingMessage,
@@ -34,7 +35,7 @@ export async function refuse(
   response.end();
 }
 
-/** Refuses a request for what was thrown about it. */
+/** Refuses a request with the error that it caused. */
 export async function refuseWith(error: HttpError, request: IncomingMessage, response: ServerResponse): Promise<void> {
   for (const [name, value] of Object.entries(error.headers)) response.setHeader(name, value);
   await refuse(request, response, { status: error.status, body: error.body });

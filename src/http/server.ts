@@ -11,19 +11,19 @@ import { isForm } from './graphql.ts';
 import { type Handler, sendJson } from './respond.ts';
 
 export type HttpOptions = {
-  /** Queries and mutations, where this node has that role. */
+  /** Serves queries and mutations; absent where this node does not have that role. */
   graphql?: Handler;
-  /** What a browser gets that is pointed at /graphql. */
+  /** Serves the page for a browser that opens /graphql. */
   graphiql?: Handler;
-  /** The graphql-sse protocol, where this node has that role. */
+  /** Serves the graphql-sse protocol; absent where this node does not have that role. */
   streams?: Handler;
-  /** `/api/upload`. */
+  /** Serves `/api/upload`. */
   upload?: Handler;
-  /** The tus protocol: `/api/upload/tus` and what is below it. */
+  /** Serves the tus protocol: `/api/upload/tus` and the paths below it. */
   tus?: Handler;
-  /** What is under `/files/`. */
+  /** Serves the paths below `/files/`. */
   download?: Handler;
-  /** What else is served: each by its exact path, for GET and HEAD. */
+  /** All other pages: each by its exact path, for GET and HEAD. */
   pages: Record<string, Handler>;
   /** `*`, or the origins of the front ends, separated by commas. */
   corsOrigin: string;
@@ -35,22 +35,22 @@ export type HttpOptions = {
   log: Logger;
 };
 
-/** A server that listens. `close` resolves when the last request has been answered or cut off. */
+/** A listening server. `close` resolves when the last request has been answered or cut off. */
 export type HttpServer = { port: number; close: () => Promise<void> };
 
 const limits = {
   headersTimeout: 10_000,
-  // Node looks for late headers this often; its default makes 10 s up to 40.
+  // How often Node checks for late headers; with its default, 10 s could become 40 s.
   connectionsCheckingInterval: 2_000,
-  // Uploads may take long; body-deadline.ts holds all others to their time.
+  // Uploads may take long; body-deadline.ts limits all other requests.
   requestTimeout: 0,
   maxHeaderSize: 16 * 1024,
 };
 
-/** Requests that are under way get this long to finish when the server closes. */
+/** How long requests in progress have to finish when the server closes. */
 const drainMs = 5_000;
 
-/** Listens on `host` and `port` (0: any free one). Rejects when the address can't be had. */
+/** Listens on `host` and `port` (0: any free port). Rejects when the address is not available. */
 export async function openHttpServer(
   address: { host: string; port: number },
   options: HttpOptions,
@@ -62,7 +62,8 @@ export async function openHttpServer(
     underWay.add(response);
     response.once('close', () => {
       underWay.delete(response);
-      // What began before the server drained, a stream above all, could not say that its connection ends with it.
+      // A response that started before the server drained, such as a stream, could not announce that its connection
+      // closes.
       if (!server.listening) setImmediate(() => server.closeIdleConnections());
     });
     if (!server.listening) endConnectionWith(response);
@@ -77,13 +78,13 @@ export async function openHttpServer(
   server.listen(address.port, address.host);
   await once(server, 'listening');
   const bound = server.address();
-  if (bound === null || typeof bound === 'string') throw new Error('The server listens on no port.');
+  if (bound === null || typeof bound === 'string') throw new Error('The server does not listen on a port.');
   return {
     port: bound.port,
     close: async () => {
       const closed = once(server, 'close');
       server.close();
-      // Browsers open connections in advance; Node counts one that has sent nothing yet as busy.
+      // Browsers open connections in advance; Node counts a connection that has sent nothing yet as busy.
       for (const socket of unused) socket.destroy();
       for (const response of underWay) endConnectionWith(response);
       options.endStreams();
@@ -94,7 +95,7 @@ export async function openHttpServer(
   };
 }
 
-/** Once the server drains, a connection is of no further use to its client. */
+/** Once the server drains, its connections are of no further use to clients. */
 function endConnectionWith(response: ServerResponse): void {
   if (!response.headersSent) response.setHeader('connection', 'close');
 }
@@ -106,10 +107,10 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
   request.url = originForm(request.url);
   try {
     await findHandler(request, options)(request, response);
-    // As where an operation meets it: for an operator to do something.
+    // A full disk needs the operator, here just as in an operation.
     if (response.statusCode === 507) options.log.error(diskIsFull);
   } catch (error) {
-    // The client broke off: no fault of ours, and no one is there to be told of it.
+    // The client broke off: not a fault of the server, and there is no one to answer.
     if (error === request.errored || hasHungUp(response, error)) return;
     options.log.error({ err: error }, 'a request failed');
     if (response.headersSent) response.destroy();
@@ -117,7 +118,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
   }
 }
 
-/** What writing says when the other side has closed. */
+/** The error codes of writing to a connection that the other side has closed. */
 const hangUpCodes = new Set<unknown>(['ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED', 'ECONNRESET', 'EPIPE']);
 
 function hasHungUp(response: ServerResponse, error: unknown): boolean {
@@ -129,7 +130,7 @@ function hasHungUp(response: ServerResponse, error: unknown): boolean {
   );
 }
 
-/** A target in absolute form (RFC 9112, 3.2.2), as proxies send it, without its origin. */
+/** Removes the origin from a target in absolute form (RFC 9112, 3.2.2), which proxies send. */
 function originForm(target = '/'): string {
   const origin = /^https?:\/\/[^/?#]*/i.exec(target)?.[0];
   if (origin === undefined) return target;

@@ -13,7 +13,10 @@ import { BadMultipart } from './multipart.ts';
 
 export type UploadRefusal = { status: number; message: string; headers?: Record<string, string> };
 
-/** Why an upload is refused: what its client is told. Null for a fault of ours, and for a client that has broken off. */
+/**
+ * The refusal of an upload, as its client receives it. Null for a fault of the server, and for a client that broke
+ * off.
+ */
 export function refusalFor(error: unknown, request: IncomingMessage): UploadRefusal | null {
   if (error === request.errored) return null;
   if (!(error instanceof Error)) return null;

@@ -4,10 +4,10 @@ import type { Listener } from './listener.ts';
 import type { Person } from './person.ts';
 import { addTo, type Audience, type Room } from './room.ts';
 
-/** The chats of each person, as they are now: who shares one with somebody is told of them. */
+/** Each person's current chats: those who share one with the person receive their acquaintance events. */
 export type Circles = ReadonlyMap<bigint, readonly bigint[]>;
 
-/** In which chats these people are; of each no more than `maxChats`, the newest. */
+/** Reads which chats these people are in: of each person at most `maxChats`, the newest. */
 export async function readCircles(pool: pg.Pool, userIds: readonly bigint[], maxChats = 2 ** 31 - 1): Promise<Circles> {
   const { rows } = await pool.query<{ userId: bigint; chatId: bigint }>({
     name: 'circles',
@@ -26,24 +26,24 @@ export async function readCircles(pool: pg.Pool, userIds: readonly bigint[], max
   return circles;
 }
 
-/** Of whom these events tell their acquaintances. */
+/** The people whose acquaintances these events are for. */
 export function subjectsOf(events: readonly LoggedEvent[]): bigint[] {
   return events.flatMap(({ audience, userId }) => (audience === 'ACQUAINTANCES' && userId !== null ? [userId] : []));
 }
 
-/** Everybody who is here of these rooms and of the person themselves, each listener once. */
+/** Every listener of these rooms and of the person themselves, each once. */
 export function gatherAcquaintances(rooms: readonly Room[], person: Person | undefined): Audience {
   const listeners = ownListeners(person);
   for (const room of rooms) for (const some of room.everyone().values()) for (const each of some) listeners.add(each);
   return byChannel(listeners);
 }
 
-/** How many people's coming and going is told of: of one chat, and of all the chats of one person. */
+/** How many people a presence change may reach: through one chat, and through all the chats of one person. */
 export type WatcherLimits = { perRoom: number; total: number };
 
 /**
- * Of the members of these rooms and of the person, the listeners that ask who comes and goes, each once. Not through
- * crowded rooms, and through the smaller ones first until so many people have been looked at.
+ * The listeners among the members of these rooms and the person that select presence changes, each once. Skips
+ * crowded rooms, and takes smaller rooms first until `total` people have been looked at.
  */
 export function gatherWatchers(
   rooms: readonly Room[],

@@ -3,26 +3,30 @@ import type pg from 'pg';
 import type { Report } from '../core/report.ts';
 import type { Listener } from './listener.ts';
 
-/** In ms: how often the database is told of who came and went, when somebody who is back at once has not gone. */
+/**
+ * In ms. `flush`: how often arrivals and departures are written to the database. `grace`: a person who returns within
+ * it never left. `beat`: how often the node reports that it is alive. `expiry`: how long after its last report a node
+ * counts as dead.
+ */
 export type AttendanceTimes = { flush: number; grace: number; beat: number; expiry: number };
 
 /**
- * A node says every 5 s that it is there. One that has said nothing for 20 s is taken away, with whoever was there only,
- * by one that lives: within 25 s. A stream that comes back within 5 s has not been away.
+ * A node reports every 5 s that it is alive. After 20 s without a report, a live node removes it, together with the
+ * people who were only there: within 25 s overall. A stream that returns within 5 s does not count as having left.
  */
 const defaultTimes: AttendanceTimes = { flush: 200, grace: 5_000, beat: 5_000, expiry: 20_000 };
 
-/** How many sessions the database is told of at once. */
+/** How many sessions are written to the database at once. */
 const maxTold = 2_000;
 const maxFarewellMs = 1_000;
 
-/** A session with streams on this node. `leftAt` is when its last one closed; null while one is open. */
+/** A session with streams on this node. `leftAt` is when the last of them closed; null while one is open. */
 type Presence = { userId: bigint; streamCount: number; leftAt: number | null };
 
 /**
- * Tells the database which sessions have a stream on this node, many at a time, and goes on telling it that this node is
- * there. What that comes to for each person is worked out there (`settle_presences`), for streams are on many nodes. A
- * node without streams does its part too: it takes away those that have died.
+ * Records in the database which sessions have a stream on this node, many at a time, and keeps reporting that this
+ * node is alive. The database works out each person's presence (`settle_presences`), because a person's streams may
+ * be on many nodes. A node without streams does its part too: it removes dead nodes.
  */
 export class Attendance {
   readonly #pool: pg.Pool;
@@ -30,7 +34,7 @@ export class Attendance {
   readonly #times: AttendanceTimes;
   readonly #node = randomUUID();
   readonly #sessions = new Map<bigint, Presence>();
-  /** Those that the database has not been told of, and those that have no stream left. */
+  /** Sessions that are not yet recorded in the database, and sessions that have no stream left. */
   readonly #arrived = new Set<bigint>();
   readonly #leaving = new Set<bigint>();
   #timer: NodeJS.Timeout | null = null;
@@ -45,7 +49,7 @@ export class Attendance {
     this.#times = { ...defaultTimes, ...options.attendanceTimes };
   }
 
-  /** A stream has opened. */
+  /** Call this when a stream has opened. */
   arrive({ sessionId, userId }: Listener): void {
     let presence = this.#sessions.get(sessionId);
     if (presence === undefined) {
@@ -58,7 +62,7 @@ export class Attendance {
     this.#leaving.delete(sessionId);
   }
 
-  /** One has closed. */
+  /** Call this when a stream has closed. */
   depart({ sessionId }: Listener): void {
     const presence = this.#sessions.get(sessionId);
     if (presence === undefined) return;
@@ -68,7 +72,7 @@ export class Attendance {
     this.#leaving.add(sessionId);
   }
 
-  /** Begins to tell. */
+  /** Starts to write to the database. */
   open(): void {
     this.#timer = setInterval(
       () => this.#do(() => this.#tell()),
@@ -78,8 +82,8 @@ export class Attendance {
   }
 
   /**
-   * This node is going: whoever doesn't turn up on another one within the grace is gone then. A database that is away is
-   * not waited for; the others find out by themselves.
+   * Announces that this node shuts down: a person who does not return on another node within the grace period is
+   * offline then. Does not wait for a database that is away; the other nodes find out by themselves.
    */
   async close(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
@@ -87,7 +91,7 @@ export class Attendance {
     await Promise.race([farewell, new Promise((resolve) => setTimeout(resolve, maxFarewellMs).unref())]);
   }
 
-  /** One thing at a time; what can't be done now will be done by the next that comes. Never rejects. */
+  /** Runs one piece of work at a time; the next run covers whatever this one could not do. Never rejects. */
   #do(work: () => Promise<void>): void {
     if (this.#isWorking) return;
     this.#isWorking = true;
@@ -100,7 +104,10 @@ export class Attendance {
       .finally(() => (this.#isWorking = false));
   }
 
-  /** The beat comes first: who is told of late is late, a node that is taken for dead takes everybody along. */
+  /**
+   * The beat comes first: a late arrival is only late, but a node that is taken for dead takes all its people
+   * offline.
+   */
   async #tell(): Promise<void> {
     if (performance.now() >= this.#beatDueAt) {
       await this.#beat();
@@ -124,17 +131,17 @@ export class Attendance {
     });
     for (const id of arrived) this.#arrived.delete(id);
     for (const id of departed) this.#forget(id);
-    if (rows[0]?.isKnown === false) this.#tellAnew();
+    if (rows[0]?.isKnown === false) this.#tellAgain();
   }
 
-  /** The session is gone, unless it came back while the database was being told. */
+  /** Forgets the session, unless it returned while the database was being updated. */
   #forget(sessionId: bigint): void {
     if (this.#leaving.delete(sessionId)) this.#sessions.delete(sessionId);
     else this.#arrived.add(sessionId);
   }
 
-  /** This node was taken for dead, or the database has crashed and forgotten. */
-  #tellAnew(): void {
+  /** Queues every session again: this node was taken for dead, or the database crashed and lost them. */
+  #tellAgain(): void {
     for (const sessionId of this.#sessions.keys()) this.#arrived.add(sessionId);
   }
 
@@ -148,7 +155,7 @@ export class Attendance {
       text: 'select announce_node($1) as "isKnown"',
       values: [this.#node],
     });
-    if (rows[0]?.isKnown === false) this.#tellAnew();
+    if (rows[0]?.isKnown === false) this.#tellAgain();
     while (await this.#sweep());
   }
 

@@ -1,7 +1,7 @@
 import type { Asker } from '../core/asker.ts';
 import type { EndReason, Listener } from '../live/listener.ts';
 
-/** An event as a client gets it: the encoded ExecutionResult, and the cursor that stands for it. */
+/** An event as a client receives it: the encoded ExecutionResult, and the cursor that identifies it. */
 export type Rendering = {
   eventId: bigint;
   cursor: string;
@@ -10,44 +10,50 @@ export type Rendering = {
   byteLength?: number;
 };
 
-/** Of the payload, as it goes out in UTF-8. Counted when it is first asked for, and once for all who hold it. */
+/** The length of the payload in bytes of UTF-8. Counted on first use, and once for everyone who holds the rendering. */
 export function byteLengthOf(rendering: Rendering): number {
   return (rendering.byteLength ??= Buffer.byteLength(rendering.payload));
 }
 
-/** Renderings that go out together. `encodings` remembers what they look like in each framing: made once, sent to all. */
+/** Renderings that go out together. `encodings` caches their bytes in each framing: encoded once, sent to all. */
 export type Batch = {
   renderings: Rendering[];
   encodings: Map<object, Buffer>;
-  /** It says where the log is, not what happened: its cursor may be one that was sent before. */
+  /** The batch reports the log's position, not an event: its cursor may have been sent before. */
   isNotice?: true;
 };
 
-/** A listener whose events come rendered. */
+/** A listener that receives rendered events. */
 export interface Receiver extends Listener {
   readonly asker: Asker;
-  /** False while it would throw away what it got: then nothing is executed for it. */
+  /** False while it would drop what it received: nothing is executed for it then. */
   readonly isReceiving: boolean;
   receive(batch: Batch): void;
-  /** Something is left out of what it was to receive: it reads on in the log. */
+  /** Events were dropped for this receiver; it resumes from the log. */
   lag(): void;
-  /** What isn't kept; `print` gives the payload with the stream's own cursor in it. A loss may be told by CaughtUp. */
+  /**
+   * Receives a notice that is not kept; `print` returns the payload with the stream's own cursor in it. With
+   * `isToldOfLoss`, a CaughtUp may report its loss.
+   */
   receiveTransient(print: (cursor: string) => string, options: { isToldOfLoss: boolean }): void;
-  /** It ends at event `at`; nothing comes after. */
+  /** Ends at event `at`; nothing follows. */
   finish(reason: EndReason, at: bigint): void;
-  /** It closes, to be opened again by its client. */
+  /** Closes the stream, for its client to reopen it. */
   interrupt(): void;
 }
 
-/** The same for all receivers, so that neighbours can go out together; or something that is done at its place. */
+/**
+ * One rendering for all receivers, so that neighbouring events can go out together; or an action that runs at its
+ * place in the order.
+ */
 export type Delivery = { receivers: readonly Receiver[]; rendering: Rendering } | (() => void) | null;
 
-/** They read on in the log. */
+/** Makes these receivers resume from the log. */
 export function letLag(receivers: Iterable<Receiver>): void {
   for (const receiver of receivers) receiver.lag();
 }
 
-/** Neighbours with the same receivers go out as one batch. */
+/** Sends the deliveries in order; neighbouring ones with the same receivers go out as one batch. */
 export function send(deliveries: readonly Delivery[]): void {
   let receivers: readonly Receiver[] = [];
   let renderings: Rendering[] = [];

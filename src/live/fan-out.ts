@@ -3,9 +3,9 @@ import type { EventRenderer } from './event-renderer.ts';
 import { SharedSubscription } from './shared-subscription.ts';
 
 /**
- * Executes each distinct subscription once per event and gives the encoded result to every subscriber that asked for
- * the same. A result is shared exactly when its execution never asked who the asker is; otherwise it is made for each
- * asker.
+ * Executes each distinct subscription once per event and gives the encoded result to every subscriber with the same
+ * subscription. A result is shared exactly when its execution did not depend on the asker; otherwise each asker gets
+ * their own.
  */
 export class FanOut {
   readonly #options: { epoch: () => string; report: Report };
@@ -16,9 +16,9 @@ export class FanOut {
   }
 
   /**
-   * The shared subscription with that key, which subscriptions have exactly when their results are the same;
-   * `createRenderer` is called for the first of them, and is told how to ask whether anyone still waits for a result.
-   * `leave` it when the subscription ends.
+   * Joins the shared subscription with this key; two subscriptions have the same key exactly when their results are
+   * the same. `createRenderer` is called for the first of them, with a function that says whether a subscriber still
+   * waits for a result. Call `leave` when the subscription ends.
    */
   join(key: string, createRenderer: (isWanted: () => boolean) => EventRenderer): SharedSubscription {
     let shared = this.#subscriptions.get(key);

@@ -3,7 +3,7 @@ import { idsIn, numberIn, type LoggedEvent } from '../log/event.ts';
 import type { Listener } from './listener.ts';
 import type { LogReader, Membership, Snapshot } from '../log/event-log.ts';
 
-/** What the hub asks of the log. */
+/** What the hub reads from the log. */
 export type HubLog = {
   readSnapshot: (reader: LogReader) => Promise<Snapshot>;
   readAddedMembers: (
@@ -17,20 +17,20 @@ export type HubLog = {
   ) => Promise<{ eventId: bigint; userId: bigint }[]>;
 };
 
-/** Whom the hub tells of streams that come and go. */
+/** Learns from the hub which streams come and go. */
 export type HubAttendance = {
   arrive: (listener: Listener) => void;
   depart: (listener: Listener) => void;
 };
 
-/** What has to be known of a batch of events before the hub can pass it on. */
+/** What the hub must know about a batch of events before it can pass the batch on. */
 export type Known = {
   added: (Membership & { userId: bigint })[];
   circles: Circles;
   recipients: { eventId: bigint; userId: bigint }[];
 };
 
-/** A statement at most for each sort of it, and only for people who are here. */
+/** Takes at most one statement for each kind of fact, and reads only about people with streams on this node. */
 export async function readKnown(
   log: HubLog,
   events: readonly LoggedEvent[],
@@ -44,7 +44,7 @@ export async function readKnown(
   return { added, circles, recipients };
 }
 
-/** The memberships that begin in this batch. */
+/** The memberships that start in this batch. */
 async function readAdded(
   log: HubLog,
   events: readonly LoggedEvent[],
@@ -62,7 +62,10 @@ async function readAdded(
   return about.length === 0 ? [] : log.readAddedMembers(about, [...here]);
 }
 
-/** The chats of those whose acquaintances are to be told; they themselves need not be here. */
+/**
+ * The chats of the people whose acquaintances are to receive an event; the people themselves need not be on this
+ * node.
+ */
 async function readCircles(
   log: HubLog,
   events: readonly LoggedEvent[],
@@ -72,7 +75,9 @@ async function readCircles(
   return subjects.length === 0 || people.size === 0 ? new Map() : log.readCircles(subjects);
 }
 
-/** Whom a chat's deletion is addressed to: also those who came when the hub could not see them in it any more. */
+/**
+ * The recipients of chat deletions, including those who connected after the hub could no longer see them in the chat.
+ */
 async function readRecipients(
   log: HubLog,
   events: readonly LoggedEvent[],

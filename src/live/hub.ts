@@ -8,9 +8,9 @@ import { Person, type MembershipChange } from './person.ts';
 import { Room, withPerson, type Audience } from './room.ts';
 
 /**
- * Who is here: chat → listeners, person → listeners. Events of the log pass through it in order; those that change a
- * membership change the hub itself at exactly their place, so that nobody hears of anything before they came or after
- * they went.
+ * The streams open on this node: chat → listeners, person → listeners. Events of the log pass through the hub in
+ * order. Those that change a membership change the hub at exactly their place, so that a member receives nothing from
+ * before they joined or after they left.
  */
 export class Hub {
   readonly #log: HubLog;
@@ -24,7 +24,7 @@ export class Hub {
     this.#attendance = attendance;
   }
 
-  /** The last event that has passed: all that came before is in its outlets. 0 until the first one. */
+  /** The last event that has passed: every event up to it is in its outlets. 0 until the first one. */
   get position(): bigint {
     return this.#position;
   }
@@ -37,9 +37,9 @@ export class Hub {
   }
 
   /**
-   * From here on the listener's outlet gets its events. Resolves to a place in the log once the person's memberships
-   * are known: what is at or below it is history, to be read from the log, and may still come through the outlet. A
-   * session that has ended by then ended there, and nobody will be told again.
+   * From this call on, the listener's outlet receives its events. Resolves to a place in the log once the person's
+   * memberships are known: everything at or below that place is history, to be read from the log, and may also come
+   * through the outlet. If the session has already ended by then, no further end event will come.
    */
   async join(listener: Listener): Promise<{ head: bigint; isSessionLive: boolean }> {
     let person = this.#people.get(listener.userId);
@@ -59,7 +59,8 @@ export class Hub {
     }
     try {
       const [{ head, isSessionLive }] = await Promise.all([snapshot, person.loaded]);
-      // What passed between the snapshot and its arrival found nobody here: it is to be read from the log, too.
+      // Events that passed between the snapshot and its arrival did not find this person in the hub: they are read
+      // from the log as well.
       return { head: head > this.#position ? head : this.#position, isSessionLive };
     } catch (error) {
       this.leave(listener);
@@ -67,7 +68,7 @@ export class Hub {
     }
   }
 
-  /** The listener is gone; with a person's last one, the person is. */
+  /** Removes the listener, and the person with their last listener. */
   leave(listener: Listener): void {
     const person = this.#people.get(listener.userId);
     if (person === undefined || !person.listeners.delete(listener)) return;
@@ -84,13 +85,13 @@ export class Hub {
     for (const chatId of person.memberships.keys()) this.#takeOut(person, chatId);
   }
 
-  /** The next events of the log, in order. */
+  /** Passes on the next events of the log, in order. */
   async publish(events: readonly LoggedEvent[]): Promise<void> {
     const known = await readKnown(this.#log, events, this.#people);
     for (const event of events) this.#pass(event, known);
   }
 
-  /** Somebody types: the others who are here of that chat are told. */
+  /** Passes typing on to the others in the chat who are on this node. */
   publishTyping(typing: Typing): void {
     for (const [outlet, listeners] of this.#rooms.get(typing.chatId)?.everyone() ?? []) {
       const others = listeners.filter(({ userId }) => userId !== typing.userId);
@@ -98,21 +99,24 @@ export class Hub {
     }
   }
 
-  /** Everybody's streams that ask who comes and goes. */
+  /** All streams on this node that select presence changes. */
   watchers(): Listener[] {
     return [...this.#people.values()].flatMap(({ listeners }) =>
       [...listeners].filter(({ outlet }) => outlet.wantsPresence),
     );
   }
 
-  /** Those of them that are of the person, or of the members of these chats, as `gatherWatchers` limits them. */
+  /**
+   * The watchers among the person's own streams and those of the members of these chats, as `gatherWatchers` limits
+   * them.
+   */
   watchersAround(userId: bigint, chatIds: readonly bigint[], limits: WatcherLimits): Audience {
     return gatherWatchers(this.#roomsOf(chatIds), this.#people.get(userId), limits);
   }
 
   /**
-   * The log is another one: every stream closes, and comes back with a cursor that the log itself then judges. Whoever
-   * comes before the last one is closed finds nothing here of what was true in the other log.
+   * Call this when the log was replaced: every stream closes, and its client returns with a cursor that the new log
+   * then judges. A client that returns before the last stream is closed finds no state of the old log here.
    */
   restart(): void {
     const people = [...this.#people.values()];
@@ -143,7 +147,7 @@ export class Hub {
     this.#takeAccess(event);
   }
 
-  /** After an event that takes something away has gone out, whoever lost it hears nothing more of it. */
+  /** After an event that takes away access has gone out, those who lost it receive nothing more. */
   #takeAccess(event: LoggedEvent): void {
     if (event.kind === 'SessionEnded' && event.userId !== null) {
       const sessionId = String(event.detail?.['session_id']);
@@ -165,12 +169,15 @@ export class Hub {
     }
   }
 
-  /** A channel that turns private is lost to those who only read it; one that turns public is anybody's. */
+  /**
+   * When a channel turns private, its followers who are not members lose it; when it turns public, any user may
+   * follow it.
+   */
   #changeReaders(event: LoggedEvent): void {
     const room = event.chatId === null ? undefined : this.#rooms.get(event.chatId);
     const isTurnedPrivate = event.detail?.['turned_private'] === true;
     if (!isTurnedPrivate && event.detail?.['turned_public'] !== true) return;
-    // So it is for its members: those of the room, and those whose memberships are just being read.
+    // This applies to all members: those in the room, and those whose memberships are still being read.
     for (const userId of this.#people.keys()) this.#change(userId, event, isTurnedPrivate ? 'OWN' : 'WHOLE');
     if (room === undefined) return;
     for (const follower of room.followers) follower.isPublicReader = !isTurnedPrivate;
@@ -207,7 +214,7 @@ export class Hub {
     return chatIds.map((chatId) => this.#rooms.get(chatId)).filter((room) => room !== undefined);
   }
 
-  /** The snapshot is of `head`: changes at or below it are in it already, later ones are applied to it. */
+  /** The snapshot is as of `head`: it already includes changes at or below it; later ones are applied to it. */
   #settle(person: Person, snapshot: Snapshot): void {
     const changes = person.pending ?? [];
     person.pending = null;
@@ -222,14 +229,14 @@ export class Hub {
     if (person === undefined || event.chatId === null) return;
     const change: MembershipChange = { eventId: event.id, chatId: event.chatId, membership };
     if (person.pending !== null) person.pending.push(change);
-    // A membership that began later than this event is not the one that it ended.
+    // A membership that began after this event is not the one that the event ended.
     else if ((person.memberships.get(change.chatId)?.since ?? 0n) <= event.id) {
       this.#apply(person, change.chatId, membership);
     }
   }
 
   #apply(person: Person, chatId: bigint, change: MembershipChange['membership']): void {
-    // Somebody whose last stream closed while the snapshot was read has no place in a room any more.
+    // A person whose last stream closed while the snapshot was read no longer belongs in a room.
     if (this.#people.get(person.userId) !== person) return;
     const known = person.memberships.get(chatId);
     const membership =

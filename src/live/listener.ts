@@ -1,32 +1,38 @@
 import type { LoggedEvent } from '../log/event.ts';
 import type { PresenceChange, Typing } from './notice.ts';
 
-/** Why a stream ends for good. */
+/** Why a stream ends permanently. */
 export type EndReason = 'SESSION_ENDED' | 'ACCESS_LOST';
 
-/** One open subscription, as the hub sees it: of a person, to everything of theirs or (with `chatId`) to one chat. */
+/**
+ * One open subscription as the hub sees it: it belongs to a person, and covers everything of theirs or (with
+ * `chatId`) one chat.
+ */
 export interface Listener {
   readonly userId: bigint;
   readonly sessionId: bigint;
   readonly chatId: bigint | null;
-  /** Follows its chat as anybody may who is signed in, as far as hub and listener know. */
+  /** Follows its chat as a reader of a public channel, as far as the hub and the listener know. */
   isPublicReader: boolean;
   readonly outlet: Outlet;
 }
 
-/** Where events go for listeners that want them in the same shape. Keeps the order in which it is called. */
+/** The destination of events for listeners that want them in the same shape. Keeps the order of the calls. */
 export interface Outlet {
-  /** Whether its listeners are told of who comes and goes: most people in many chats need not be. */
+  /** Whether its listeners receive presence changes: only those that select them do. */
   readonly wantsPresence: boolean;
   publish(event: LoggedEvent, listeners: readonly Listener[]): void;
-  /** The listener ends at event `at`, after all that was published before. */
+  /** Ends the listener at event `at`, after everything that was published before. */
   end(listener: Listener, reason: EndReason, at: bigint): void;
-  /** Somebody types: told to whoever is listening now, kept for nobody. */
+  /** A person is typing: sent to the listeners of this moment, never kept. */
   publishTyping(typing: Typing, listeners: readonly Listener[]): void;
-  /** Somebody came, looked away or went: the same, but whoever misses it is told where the log is (`refresh`). */
+  /**
+   * A person came online, went away or went offline: sent like typing, but a listener that misses it receives a
+   * CaughtUp notice (`refresh`).
+   */
   publishPresence(change: PresenceChange, listeners: readonly Listener[]): void;
-  /** How far the log is by now. To a client it says, too, that what isn't kept may have passed it by. */
+  /** Sends the log's current position. It also tells the client that notices that are not kept may have been lost. */
   refresh(listeners: readonly Listener[], position: bigint): void;
-  /** Everything held is void: the streams close, for their clients to come back. */
+  /** Everything held is void: the stream closes, for its client to reconnect. */
   interrupt(listener: Listener): void;
 }

@@ -1,17 +1,20 @@
-/** Whether someone is here; `lastSeenAt` is when an OFFLINE person left, null for one who was never here. */
+/**
+ * Whether a person is online. `lastSeenAt` is when an OFFLINE person left, and null for a person who was never
+ * online.
+ */
 export type Presence = { status: 'ONLINE' | 'AWAY' | 'OFFLINE'; lastSeenAt: Date | null };
 
-/** Someone arrived, looked away or left. */
+/** A person came online, went away or went offline. */
 export type PresenceChange = { userId: bigint; presence: Presence };
 
-/** Someone is writing in a chat. */
+/** A person is typing in a chat. */
 export type Typing = { chatId: bigint; userId: bigint };
 
-/** What is true only now: sent to the streams that are open, stored nowhere, never replayed. */
+/** Notices about the present moment: sent to the open streams, never stored, never replayed. */
 export type Transient = ({ kind: 'Typing' } & Typing) | ({ kind: 'PresenceChanged' } & PresenceChange);
 
-/** What a stream is told about itself: it is live, or its replay was not possible. */
+/** Notices about the stream itself: it is live, or its replay was not possible. */
 export type StreamNotice = { kind: 'CaughtUp'; replayed: number } | { kind: 'Reset'; reason: string };
 
-/** What streams are told beside the events of the log. */
+/** Everything that streams receive besides the events of the log. */
 export type Notice = Transient | StreamNotice;

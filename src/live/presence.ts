@@ -6,19 +6,22 @@ import type { Outlet, Listener } from './listener.ts';
 import type { Presence, PresenceChange } from './notice.ts';
 import { addTo } from './room.ts';
 
-/** Past so many of a chat's people on this node, they are not told of each other's coming and going: they ask. */
+/**
+ * When more of a chat's people than this are on this node, they receive no presence changes through the chat: clients
+ * query presence instead.
+ */
 export const maxPresenceAudience = 200;
-/** Of somebody in very many chats, as many are looked through as have so many people here, the smallest first. */
+/** How many people a change of someone in very many chats looks through at most, the smallest chats first. */
 const maxLookedAt = 2_000;
-/** And no more than so many are looked for. */
+/** How many chats of one person are looked up at most. */
 const maxChats = 1_000;
-/** Of how many people those who are here are told at once. */
+/** How many people's changes are sent at once. */
 const maxBatch = 200;
 
-/** Somebody who wants to hear nothing from somebody, and to tell them nothing. */
+/** A block: the blocker wants to receive nothing from the blocked person, and to send them nothing. */
 export type Block = { blockerId: bigint; blockedId: bigint };
 
-/** Reads what `settle_presences` notifies the nodes of; what doesn't look like it is passed over. */
+/** Parses what `settle_presences` notifies the nodes of; skips what it does not recognise. */
 export function readPresenceChanges(payload: string): PresenceChange[] {
   return payload.split(',').flatMap((change) => {
     const match = /^(\d{1,19})\.(?:(ONLINE|AWAY)|OFFLINE\.(\d{1,16}))$/.exec(change);
@@ -32,23 +35,24 @@ export function readPresenceChanges(payload: string): PresenceChange[] {
   });
 }
 
-/** What it takes to tell of changes: who is here, and what to look up of whom they are about. */
+/** What sending presence changes requires: who is on this node, and lookups about the people who changed. */
 export type PresenceSource = {
   hub: Hub;
   readCircles: (userIds: readonly bigint[], maxChats: number) => Promise<Circles>;
   readBlocks: (blockerIds: readonly bigint[], blockedIds: readonly bigint[]) => Promise<Block[]>;
-  /** Whether all of the log that had rung by now has passed the hub; false when that could not be brought about. */
+  /** Whether the hub has passed every event of the log that had rung by now; false when it could not read them. */
   whenRead: () => Promise<boolean>;
-  /** The last event that has passed; null while that is not known: then no one is told that they have caught up. */
+  /** The last event that has passed the hub; null while that is unknown: no subscriber receives CaughtUp then. */
   position: () => bigint | null;
   report: Report;
 };
 
 /**
- * Tells those who are here, ask for it and share a chat with somebody that they came or went, in the log's own time: who
- * was added just before is told, who was removed is not. One batch after the other, each in two statements, however
- * quickly changes come; of several changes of one person the last is told. What can't be told is not kept: then those who
- * ask for it are told where the log is (CaughtUp), and look again.
+ * Sends presence changes to the people on this node who select them and share a chat with the person, in step with
+ * the log: a member who was just added receives them, one who was just removed does not. Batches go out one after the
+ * other, each with two statements, however fast changes come; of several changes of one person only the last is sent.
+ * Changes that cannot be sent are not kept: the streams that select them receive CaughtUp instead, and query presence
+ * again.
  */
 export class PresenceNews {
   readonly #source: PresenceSource;
@@ -67,11 +71,14 @@ export class PresenceNews {
     if (!this.#isTelling) void this.#tellAll();
   }
 
-  /** Something may have passed unheard: whoever asks who comes and goes is told to look again. */
+  /**
+   * Call this when changes may have been lost: every stream that selects presence changes receives CaughtUp, and its
+   * client looks again.
+   */
   refresh(): void {
     const { hub } = this.#source;
     const position = this.#source.position();
-    // The feed asks for it again once it knows.
+    // The feed calls this again once the position is known.
     if (position === null) return;
     const audience = new Map<Outlet, Listener[]>();
     for (const listener of hub.watchers()) addTo(audience, listener);
@@ -109,8 +116,8 @@ export class PresenceNews {
 }
 
 /**
- * Through `circles`, the chats of whom it is about; but not to those whom these have blocked. Whoever has come since
- * `watchers` were looked at sees by themselves how it is.
+ * Sends the changes through `circles`, the chats of the people who changed, except to people they have blocked.
+ * People who connected after `watchers` was read see the current state by themselves.
  */
 export function publishPresences(
   hub: Hub,
@@ -129,7 +136,7 @@ export function publishPresences(
   }
 }
 
-/** Whom of these people those have blocked. */
+/** Which of the people in `blockedIds` those in `blockerIds` have blocked. */
 export async function readBlocks(
   pool: pg.Pool,
   blockerIds: readonly bigint[],

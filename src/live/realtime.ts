@@ -26,11 +26,11 @@ import { PresenceNews, readBlocks, readPresenceChanges } from './presence.ts';
 import { Reservations } from './reservation.ts';
 import { TypingPace } from './typing-pace.ts';
 
-/** The live side of a process: doorbell → feed → hub, and the way back into the log for whoever missed something. */
+/** The live side of a process: doorbell → feed → hub, and access to the log for subscribers that missed events. */
 export class Realtime {
   readonly hub: Hub;
   readonly report: Report;
-  /** Called with the hash of a stream's token, in hex, when an operation waits for it or was taken back. */
+  /** Called with the hex hash of a stream's token when an operation waits for the stream or was cancelled. */
   onStreamRing: (tokenHash: string) => void = () => undefined;
   readonly #pool: pg.Pool;
   readonly #feed: Feed;
@@ -84,7 +84,7 @@ export class Realtime {
       },
       onChange: (isConnected) => {
         this.#feed.recheck();
-        // Who came and went while nobody listened is found out by who asks.
+        // Presence changes were lost while the connection was down: clients look them up.
         if (isConnected) void this.#feed.whenRead().then(() => presenceNews.refresh());
       },
       onRefused: () => {
@@ -93,7 +93,7 @@ export class Realtime {
     });
   }
 
-  /** Begins at the log's present end. Throws when the database can't be read. */
+  /** Starts at the log's current end. Throws when the database cannot be read. */
   async open(): Promise<void> {
     await this.#feed.open();
     await this.#doorbell.open();
@@ -106,7 +106,7 @@ export class Realtime {
     await this.#feed.close();
   }
 
-  /** Whether events are being read; otherwise since when they are not. */
+  /** True while events are being read; otherwise how long ago the log was last read. */
   isReady(): true | string {
     if (this.#feed.hasReadLately) return true;
     return `the log was last read ${Math.round(this.#feed.sinceReadMs / 1_000)} s ago`;
@@ -116,12 +116,12 @@ export class Realtime {
     return this.#feed.epoch;
   }
 
-  /** The last event that has gone through the hub; null while it is not known whether there are more. */
+  /** The last event that has gone through the hub; null while it is unknown whether there are more. */
   position(): bigint | null {
     return this.#feed.isCurrent ? this.#feed.position : null;
   }
 
-  /** Resolves once all events up to this place have gone through the hub, and those after it are being read. */
+  /** Resolves once all events up to this place have gone through the hub and later ones are being read. */
   whenAt(place: bigint): Promise<void> {
     return this.#feed.whenAt(place);
   }
@@ -132,7 +132,7 @@ export class Realtime {
     return formatCursor({ epoch: this.epoch(), id: head });
   }
 
-  /** Does it again for as long as the database is away and somebody wants it. */
+  /** Repeats the work for as long as the database is away and a caller wants the result. */
   retry<Value>(work: () => Promise<Value>, isWanted: () => boolean): Promise<Value> {
     return retryWhileAway(work, isWanted);
   }
@@ -141,14 +141,14 @@ export class Realtime {
     return readExtent(this.#pool);
   }
 
-  /** The single connection mode's reservations, as node `node` sees them. */
+  /** The reservations of single connection mode, as node `node` sees them. */
   reservations(node: string, limits: ConstructorParameters<typeof Reservations>[2]): Reservations {
     return new Reservations(this.#pool, node, limits);
   }
 
   /**
-   * Every node hears of it. Who is here of the chat must be known up to the moment at which it was said: whoever was
-   * added just before is to be told, and whoever was removed is not.
+   * Every node receives each typing notice. Before showing it, the hub must have passed every event up to the moment
+   * of the notice: a member who was just added receives it, one who was just removed does not.
    */
   #hearTyping(payload: string): void {
     const match = /^(\d{1,19})\.(\d{1,19})$/.exec(payload);

@@ -7,8 +7,8 @@ import type { Person } from './person.ts';
 export type Audience = ReadonlyMap<Outlet, readonly Listener[]>;
 
 /**
- * Who is here of one chat: its members with an open stream, and those who follow the chat by itself (members too, or
- * readers of a public channel).
+ * The people and streams of one chat on this node: its members with an open stream, and the listeners that follow
+ * this chat alone (members too, or readers of a public channel).
  */
 export class Room {
   readonly chatId: bigint;
@@ -26,20 +26,20 @@ export class Room {
     return this.people.size === 0 && this.followers.size === 0;
   }
 
-  /** Somebody came or went: the audience is gathered anew for the next event. */
+  /** Call this when a listener came or went: the audience is gathered again for the next event. */
   change(): void {
     this.#audience = null;
   }
 
-  /** Everybody who is here, whatever their history shows. */
+  /** Everyone on this node, whatever their history shows. */
   everyone(): Audience {
     this.#audience ??= this.#gather();
     return this.#audience;
   }
 
   /**
-   * Who hears of an event of this chat. The same map as for the event before, as long as nobody came or went and
-   * everyone may hear both, so that neighbours can go out in one write.
+   * Who receives an event of this chat. Returns the same map as for the previous event as long as no one came or went
+   * and everyone may receive both, so that neighbouring events can go out in one write.
    */
   audienceOf(event: LoggedEvent): Audience {
     const everyone = this.everyone();
@@ -48,7 +48,7 @@ export class Room {
     return isForEveryone ? everyone : this.#select(everyone, event);
   }
 
-  /** Whether this listener's membership shows the event; a reader of a public channel sees all of it. */
+  /** Whether this listener's membership shows the event; a reader of a public channel sees every event of it. */
   #shows(listener: Listener, event: LoggedEvent): boolean {
     const membership = this.people.get(listener.userId)?.memberships.get(this.chatId);
     if (membership === undefined || (listener.chatId !== null && listener.isPublicReader)) return true;
@@ -90,7 +90,7 @@ export function addTo(audience: Map<Outlet, Listener[]>, listener: Listener): vo
   else listeners.push(listener);
 }
 
-/** An audience and the listeners of the one whom the event is addressed to, each once. */
+/** The audience together with the listeners of the person that the event addresses, each once. */
 export function withPerson(audience: Audience, person: Person, event: LoggedEvent): Audience {
   const everyone = new Map<Outlet, Listener[]>();
   for (const listeners of audience.values()) {

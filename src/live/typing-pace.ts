@@ -1,17 +1,26 @@
 import { LRUCache } from 'lru-cache';
 import type { Typing } from './notice.ts';
 
-/** At most one in this time per person and chat. */
+/** At most one notice in this time per person and chat. */
 const intervalMs = 3_000;
-/** Whoever repeats it every 3 s is a little early now and then: told when it is time, so that it isn't 6 s until the next. */
+/**
+ * A client that repeats typing every 3 s is sometimes a little early. Such a notice is delayed until it is due, so
+ * that the next one is not 6 s away.
+ */
 const maxEarlyMs = 500;
 const maxRemembered = 100_000;
 
-/** Spares the database most of what clients send. Each node that takes requests has its own. */
+/**
+ * Keeps most of the typing notices that clients send away from the database. Each node that takes requests has its
+ * own gate.
+ */
 export class TypingGate {
   readonly #recent = new LRUCache<string, true>({ max: maxRemembered, ttl: intervalMs - maxEarlyMs });
 
-  /** Whether this one is worth telling the nodes of; the next of the same person and chat isn't for a while. */
+  /**
+   * Whether to pass this notice on to the nodes. If so, further ones of the same person and chat are held back for a
+   * while.
+   */
   lets(typing: Typing): boolean {
     const key = keyOf(typing);
     if (this.#recent.has(key)) return false;
@@ -19,17 +28,20 @@ export class TypingGate {
     return true;
   }
 
-  /** It was nothing that could be told, and holds nothing back. */
+  /** Call this when the notice could not be passed on: it then holds back no other. */
   forget(typing: Typing): void {
     this.#recent.delete(keyOf(typing));
   }
 }
 
-/** Holds what the nodes are told to its pace. Each node that has streams has its own, and so all nodes keep to it. */
+/**
+ * Limits the pace of the typing notices that reach the nodes. Each node that has streams has its own, so all nodes
+ * keep the same pace.
+ */
 export class TypingPace {
   readonly #dueAt = new LRUCache<string, number>({ max: maxRemembered, ttl: 2 * intervalMs });
 
-  /** In how many ms this one is to be shown; null when another has been shown, or is going to be, too shortly before. */
+  /** In how many ms to show this notice; null when another one was shown, or is due, too short a time before. */
   wait(typing: Typing): number | null {
     const key = keyOf(typing);
     const now = performance.now();

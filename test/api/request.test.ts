@@ -33,7 +33,7 @@ test('a body that is not JSON is refused, whatever is wrong with it', async () =
   for (const body of ['', '{', 'hello', '{"query": "{ __typename }"', '\u0000']) {
     const answer = await send(body);
     expect(answer.status).toBe(400);
-    expect(refusal(answer.body)).toEqual({ code: 'BAD_REQUEST', message: 'POST body sent invalid JSON.' });
+    expect(refusal(answer.body)).toEqual({ code: 'BAD_REQUEST', message: 'The POST body is not valid JSON.' });
     expect(answer.body).not.toContain('Unexpected');
   }
 });

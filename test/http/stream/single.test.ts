@@ -130,7 +130,7 @@ describe('what a request has to be', () => {
     for (const headers of [{ accept, [tokenHeader]: '0' }, { accept }]) {
       const response = await request(server, ada, 'GET', { headers });
       expect(response.status).toBe(400);
-      expect(await messageOf(response)).toBe('There is no `query`.');
+      expect(await messageOf(response)).toBe('The parameter `query` is missing.');
     }
     const search = `?query=${encodeURIComponent('{ viewer { user { username } } }')}`;
     const response = await request(server, ada, 'GET', { search, headers: { accept, [tokenHeader]: '0' } });
@@ -195,7 +195,7 @@ describe('what a request has to be', () => {
       headers: { [tokenHeader]: token, accept: 'application/json' },
     });
     expect(noQuery.status).toBe(400);
-    expect(await messageOf(noQuery)).toBe('There is no `query`.');
+    expect(await messageOf(noQuery)).toBe('The parameter `query` is missing.');
     // None of these took the id.
     for (const [id, ok] of Object.entries([
       'application/json',
