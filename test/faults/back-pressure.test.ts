@@ -10,13 +10,13 @@ import { startServer } from '../support/server.ts';
 vi.setConfig({ testTimeout: 60_000 });
 
 const jwtKeys = generateKeySet();
-/** Falls behind as early as may be set. */
+/** Settings that make a reader fall behind as early as possible. */
 const server = await startServer({ env: { MAX_STREAM_BUFFER_BYTES: '16384', JWT_KEYS: jwtKeys } });
 const ada = await signUp(server, 'ada');
 const grace = await signUp(server, 'grace');
 const linus = await signUp(server, 'linus');
 
-/** So many messages in one go, each of that length. More than 8 MB fill the buffers of both systems between two sockets. */
+/** That many messages at once, each of that length. More than 8 MB fill the buffers of both systems between two sockets. */
 async function flood(chatId: string, count: number, length: number) {
   await server.sql.query(
     `insert into messages (chat_id, seq, sender_id, content)
@@ -27,15 +27,15 @@ async function flood(chatId: string, count: number, length: number) {
 
 test.each([
   ['stalls', (reader: Reader) => reader.stall()],
-  ['takes one byte a second', (reader: Reader) => reader.crawl(0.001)],
+  ['reads one byte a second', (reader: Reader) => reader.crawl(0.001)],
 ])(
-  'a reader that %s, and goes on much later, gets all that it missed exactly once on the same stream',
+  'a reader that %s, and goes on much later, gets everything that it missed exactly once on the same stream',
   async (_, slow) => {
     const chatId = await createGroup(ada, [grace]);
     const stalled = await new Reader(server, grace).live();
     const eager = await new Reader(server, ada).live();
     slow(stalled);
-    // Many small ones: what waits before it falls behind is less than a socket's mark.
+    // Many small ones: what is buffered before it falls behind is less than a socket's mark.
     for (let floods = 1; floods <= 4; floods += 1) {
       await flood(chatId, 5_000, 100);
       await eager.until(() => eager.heardCount === 5_000 * floods);
@@ -59,7 +59,7 @@ test('a reader that is slower than the log goes on at its own pace, and gets eve
   expect(slow.streamCount).toBe(1);
 });
 
-test('readers that stall and crawl as they like, with next to no buffer, get everything exactly once', async () => {
+test('readers that stall and crawl at random, with next to no buffer, get everything exactly once', async () => {
   const chatIds = [await createGroup(ada, [grace, linus]), await createGroup(ada, [grace, linus])];
   const people = [ada, grace, linus, grace, linus, ada];
   const readers = await Promise.all(people.map((person) => new Reader(server, person).live()));
@@ -75,7 +75,7 @@ test('readers that stall and crawl as they like, with next to no buffer, get eve
   }
   for (const reader of readers) reader.resume();
   await expectWhole(server.sql, chatIds, { readers: [...readers, eager], writers: [] });
-  // Each time that somebody who fell behind is live again, they are told.
+  // Each time a user who fell behind is live again, they receive a CaughtUp.
   const caughtUpCount = readers.reduce((sum, reader) => sum + reader.caughtUpCount, 0);
   expect(caughtUpCount).toBeGreaterThan(readers.length);
 });
@@ -87,7 +87,7 @@ function changePace(reader: Reader) {
   else reader.resume();
 }
 
-test('somebody typing is the first thing that a reader who lags behind is not told', async () => {
+test('typing is the first thing that a reader who lags behind does not receive', async () => {
   await using roomy = await startServer({
     database: server.database,
     env: { MAX_STREAM_BUFFER_BYTES: '100000000', JWT_KEYS: jwtKeys },
@@ -103,7 +103,7 @@ test('somebody typing is the first thing that a reader who lags behind is not to
   stalled.resume();
   await expectWhole(server.sql, [chatId], { readers: [stalled, eager], writers: [] });
   expect(stalled.typingCount).toBe(0);
-  // What it fell behind of it got from the same connection: it never had to go back to the log.
+  // What it missed came over the same connection: it never had to go back to the log.
   expect(stalled.caughtUpCount).toBe(1);
   await startTyping(linus, chatId);
   await stalled.until(() => stalled.typingCount === 1);
@@ -115,7 +115,7 @@ const startTyping = (person: Person, chatId: string) =>
 test.each([
   ['that goes on', () => {}],
   ['that has ended', (person: Person) => endSessions(person)],
-])('a socket that makes no progress is cut off, also of a stream %s', async (_, then) => {
+])('a socket that makes no progress is cut off, even when it has a stream %s', async (_, then) => {
   await using node = await startServer({
     database: server.database,
     env: { MAX_STREAM_BUFFER_BYTES: '16384', MAX_STREAMS_PER_ADDRESS: '2', JWT_KEYS: jwtKeys },
@@ -132,7 +132,7 @@ test.each([
   await flood(chatId, 1_500, 9_000);
   await eager.until(() => eager.heardCount === 1_500);
   await then(alan);
-  // There was no place for a third until one was given back.
+  // There was no place for a third until one was released.
   await third.live();
   expect(eager.streamCount).toBe(1);
 });
@@ -141,7 +141,7 @@ async function endSessions(person: Person) {
   await server.sql.query('delete from sessions where user_id = $1', [keyOf(person.userId)]);
 }
 
-/** A node as a process of its own, and how many bytes it holds. */
+/** A node in a separate process, and how many bytes it holds. */
 async function startMeasured(env: Record<string, string> = {}) {
   const serving = runServer(
     { DATABASE_URL: server.database.url, JWT_KEYS: jwtKeys, MAX_STREAMS_PER_SESSION: '1000', ...env },
@@ -158,7 +158,7 @@ async function startMeasured(env: Record<string, string> = {}) {
   return { node, readHeap };
 }
 
-test('200 stalled readers hold no memory while 10,000 events pass, and slow nobody else down', async () => {
+test('200 stalled readers hold no memory while 10,000 events pass, and slow no one else down', async () => {
   const { node, readHeap } = await startMeasured();
   const chatId = await createGroup(ada, [grace]);
   const live = await new Reader(node, ada).live();
@@ -180,7 +180,7 @@ test('200 stalled readers hold no memory while 10,000 events pass, and slow nobo
   expect(latencyAfter).toBeLessThan(10 * latencyBefore + 20);
 });
 
-test('a reader that stalls while it catches up is held no more than its buffer', async () => {
+test('for a reader that stalls while it catches up, no more than its buffer is held', async () => {
   const { node, readHeap } = await startMeasured({ MAX_STREAM_BUFFER_BYTES: '16384' });
   const chatId = await createGroup(ada, [grace]);
   const cursor = (await grace.ask('{ viewer { eventCursor } }')).viewer.eventCursor;
@@ -192,7 +192,7 @@ test('a reader that stalls while it catches up is held no more than its buffer',
   const stalled = Array.from({ length: 30 }, () => new Reader(node, grace, { cursor }));
   for (const reader of stalled) reader.stall();
   await Promise.all(stalled.map((reader) => reader.until(() => reader.streamCount === 1)));
-  // Each takes what fits between the two systems, and is then stuck: so the heap comes to rest.
+  // Each reads what fits between the two systems, and is then stuck: so the heap comes to rest.
   let atRest = 0;
   const findChange = async () => {
     const last = atRest;
@@ -202,14 +202,14 @@ test('a reader that stalls while it catches up is held no more than its buffer',
   };
   await expect.poll(findChange, { timeout: 30_000 }).toBeLessThan(500_000);
   expect(atRest - before).toBeLessThan(15_000_000);
-  // Nor is what happens meanwhile kept for them.
+  // Nor is anything held for them that happens meanwhile.
   const heardCount = live.heardCount + 3_000;
   await flood(chatId, 3_000, 9_000);
   await live.until(() => live.heardCount === heardCount);
   expect((await readHeap()) - atRest).toBeLessThan(15_000_000);
 });
 
-/** Median of the time from the beginning of a write to its frame, in ms. */
+/** Median of the time from the start of a write to its frame, in ms. */
 async function measureLatency(chatId: string, reader: Reader): Promise<number> {
   const times: number[] = [];
   for (let samples = 0; samples < 50; samples += 1) {

@@ -14,7 +14,7 @@ const server = await startServer({
 });
 const [ada, grace, linus] = [await signUp(server, 'ada'), await signUp(server, 'grace'), await signUp(server, 'linus')];
 
-/** Sets the clock of this process, with the server in it, forward or back. Its timers go on as they were. */
+/** Sets the clock of this process, with the server in it, forward or back. Its timers are unaffected. */
 function setClock(byMs: number) {
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + byMs, shouldAdvanceTime: false });
   onTestFinished(() => void vi.useRealTimers());
@@ -39,7 +39,7 @@ test.each([
   expect(readers[0]?.streamCount).toBe(1);
 });
 
-test('a stalled reader is not taken for one who made no progress for long, when only the clock has jumped', async () => {
+test('a reader that stalls briefly is not cut off as stuck when only the clock has jumped', async () => {
   const chatId = await createGroup(ada, [grace]);
   const reader = await new Reader(server, grace).live();
   const eager = await new Reader(server, ada).live();
@@ -59,13 +59,13 @@ test('a stalled reader is not taken for one who made no progress for long, when 
   expect(reader.streamCount).toBe(1);
 });
 
-test('a clock that jumps past the end of a token ends its streams for their clients to come back, and nothing is missed', async () => {
+test('a clock that jumps past the end of a token ends its streams so that clients come back, and nothing is missed', async () => {
   const chatId = await createGroup(ada, [grace]);
   const reader = await new Reader(server, grace).live();
   await insertMessage(server, chatId, ada, 'before');
   await reader.until(() => reader.heardCount === 1);
   setClock(20 * minuteMs);
-  // Its token is not good any more, until the clock is put right.
+  // Its token is invalid until the clock is put right.
   await reader.until(() => reader.end === 'UNAUTHENTICATED');
   vi.useRealTimers();
   await insertMessage(server, chatId, ada, 'meanwhile');

@@ -9,7 +9,7 @@ import { openProxy } from '../support/proxy.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { eventOf, eventsDocument, followEvents, matching, openStream, type Frame } from '../support/stream.ts';
 
-// A loaded machine takes its time over stopping and starting databases.
+// A loaded machine takes a while to stop and start databases.
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
 let postgres: FaultyPostgres;
@@ -55,7 +55,7 @@ async function startConversation(server: TestServer) {
   return { ada, grace, chatId: await createGroup(ada, [grace]) };
 }
 
-test('connections that go silent are given up: events are live again, and no one is told before that they have caught up', async () => {
+test('silent connections are dropped: events are live again, and no one receives CaughtUp before that', async () => {
   const database = await createDatabase();
   const proxy = await openProxy(database.url);
   const writing = await startOn(database);
@@ -86,7 +86,7 @@ test('connections that go silent are given up: events are live again, and no one
   await expect.poll(() => readyz(reading), { timeout: 15_000 }).toBe(200);
 });
 
-test('a full queue of notifications costs no message, and frees itself', async () => {
+test('a full notification queue loses no message, and drains by itself', async () => {
   const database = await createDatabase();
   const server = await startOn(database);
   const { ada, grace, chatId } = await startConversation(server);
@@ -116,7 +116,7 @@ test('a database that is not UTF8 is refused before anything is done to it', asy
   expect(rows).toEqual([]);
 });
 
-/** Each of them could change what statements mean, or whether they run. */
+/** Each of these could change what statements mean, or whether they run. */
 const hostileSettings = {
   array_nulls: 'off',
   backslash_quote: 'off',
@@ -152,7 +152,7 @@ const hostileSettings = {
   xmloption: 'document',
 };
 
-test('whatever the defaults of the database are, all is as usual', async () => {
+test('everything works as usual, whatever the defaults of the database are', async () => {
   await postgres.run('create database hostile template template0');
   const set = (name: string, value: string) => postgres.run(`alter database hostile set ${name} = '${value}'`);
   for (const [name, value] of Object.entries(hostileSettings)) await set(name, value);
@@ -173,7 +173,7 @@ test('whatever the defaults of the database are, all is as usual', async () => {
   expect(server.log.filter(({ level }) => level === 'warn' || level === 'error')).toEqual([]);
 });
 
-test('with fewer connections than the pool wants, requests wait for those that there are', async () => {
+test('with fewer connections than the pool wants, requests wait for a free one', async () => {
   await postgres.run(`create role few login password 'few' connection limit 4`);
   await postgres.run('create database few owner few template template0');
   const url = new URL(postgres.urlOf('few'));
@@ -196,7 +196,7 @@ test('with fewer connections than the pool wants, requests wait for those that t
   expect(stream.end).toBeNull();
 });
 
-test('a primary that only reads for a while makes the node unready, and is written to again as soon as it can be', async () => {
+test('a primary that is read-only for a while makes the node unready, and takes writes again as soon as it can', async () => {
   const database = await createDatabase();
   const server = await startOn(database);
   const { ada, chatId } = await startConversation(server);

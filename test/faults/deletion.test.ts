@@ -9,7 +9,7 @@ const server = await startServer();
 const ada = await signUp(server, 'ada');
 let people = 0;
 
-/** Grace, as somebody new each time, in a group of Ada's; a message of hers there, and a channel that she could join. */
+/** Grace, a new user each time, in a group of Ada's; a message of hers there, and a channel that she could join. */
 async function setScene() {
   const grace = await signUp(server, `grace${(people += 1)}`);
   const group = await createGroup(ada, [grace]);
@@ -18,7 +18,7 @@ async function setScene() {
 
 type Scene = Awaited<ReturnType<typeof setScene>>;
 type Outcome = { code: unknown; errors: Answer['errors'] };
-/** `faults`: what the server has logged as one of its own. */
+/** `faults`: the server errors that were logged. */
 type Race = Outcome & { faults: unknown[] };
 
 /** Asks for `outcome: <mutation>`, whose variables are ids. */
@@ -32,7 +32,7 @@ async function mutate(by: Person, mutation: string, ids: Variables = {}): Promis
   return { code: data?.outcome.code, errors };
 }
 
-/** Deletes it in a transaction that is committed only when what is asked for meanwhile waits for that. */
+/** Deletes the row in a transaction that commits only when the concurrent request waits for it. */
 async function whileDeleting(
   table: 'users' | 'chats' | 'files',
   id: string,
@@ -72,7 +72,7 @@ test.each<[string, (scene: Scene) => Promise<Outcome>]>([
     ({ grace }) => mutate(grace, 'createChat(input: { type: SINGLE, memberIds: [$ada] })', { ada: ada.userId }),
   ],
   ['joins a channel', ({ grace, channel }) => mutate(grace, 'joinChat(chatId: $channel)', { channel })],
-  ['blocks somebody', ({ grace }) => mutate(grace, 'blockUser(userId: $ada)', { ada: ada.userId })],
+  ['blocks a user', ({ grace }) => mutate(grace, 'blockUser(userId: $ada)', { ada: ada.userId })],
   [
     'sends a message',
     ({ grace, group }) => mutate(grace, 'sendMessage(input: { chatId: $group, content: "bye" })', { group }),
@@ -80,18 +80,18 @@ test.each<[string, (scene: Scene) => Promise<Outcome>]>([
   ['reacts', ({ grace, message }) => mutate(grace, 'addReaction(messageId: $message, emoji: "👋")', { message })],
   ['pins a message', ({ grace, message }) => mutate(grace, 'pinMessage(messageId: $message)', { message })],
   [
-    'says what to be told of',
+    'sets a notification level',
     ({ grace, group }) => mutate(grace, 'setNotificationLevel(chatId: $group, level: NONE)', { group }),
   ],
   ['has read', ({ grace, group }) => mutate(grace, 'markRead(chatId: $group, seq: 0, rewind: true)', { group })],
-])('who %s at the moment at which their account goes hears that, and leaves nothing behind', async (_, ask) => {
+])('a user who %s at the moment at which their account goes gets an error, and leaves nothing behind', async (_, ask) => {
   const scene = await setScene();
   const race = await whileDeleting('users', scene.grace.userId, () => ask(scene));
   expect(race).toEqual({ code: 'NOT_FOUND', errors: undefined, faults: [] });
   expect(await server.sql.query('select from chats where member_count = 0')).toMatchObject({ rowCount: 0 });
 });
 
-test('who uploads a file at the moment at which their account goes hears that', async () => {
+test('a user who uploads a file at the moment at which their account goes gets an error', async () => {
   const { grace } = await setScene();
   const race = await whileDeleting('users', grace.userId, async () => {
     const { body } = await postGraphqlForm(server, grace);
@@ -100,7 +100,7 @@ test('who uploads a file at the moment at which their account goes hears that', 
   expect(race).toMatchObject({ errors: [{ extensions: { code: 'NOT_FOUND' } }], faults: [] });
 });
 
-test('so does who posts one', async () => {
+test('so does a user who posts one', async () => {
   const { grace } = await setScene();
   const race = await whileDeleting('users', grace.userId, async () => {
     const { status } = await postFiles(server, grace, [{ name: 'last.txt', content: 'the last' }]);
@@ -116,7 +116,7 @@ test.each<[string, (scene: Scene) => Promise<Outcome>]>([
     ({ grace, group }) =>
       mutate(ada, 'setMemberRole(chatId: $group, userId: $grace, role: ADMIN)', { group, grace: grace.userId }),
   ],
-])('who is %s at the moment at which their account goes is not found', async (_, ask) => {
+])('a user who is %s at the moment at which their account goes is not found', async (_, ask) => {
   const scene = await setScene();
   const race = await whileDeleting('users', scene.grace.userId, () => ask(scene));
   expect(race).toEqual({ code: 'NOT_FOUND', errors: undefined, faults: [] });
@@ -132,7 +132,7 @@ test.each<[string, (scene: Scene) => Promise<Outcome>]>([
     'put into a new one',
     ({ grace }) => mutate(ada, 'createChat(input: { type: GROUP, memberIds: [$grace] })', { grace: grace.userId }),
   ],
-])('who is %s at the moment at which their account goes is nobody', async (_, ask) => {
+])('a user who is %s at the moment at which their account goes does not exist', async (_, ask) => {
   const scene = await setScene();
   const race = await whileDeleting('users', scene.grace.userId, () => ask(scene));
   expect(race).toEqual({ code: 'INVALID_INPUT', errors: undefined, faults: [] });
@@ -156,13 +156,13 @@ test.each<[string, (scene: Scene) => Promise<Outcome>]>([
     'a member',
     ({ grace, group }) => mutate(grace, 'addMembers(chatId: $group, userIds: [$ada])', { group, ada: ada.userId }),
   ],
-])('%s for a chat that is just being deleted waits, and has no chat', async (_, ask) => {
+])('%s for a chat that is just being deleted waits, and does not find the chat', async (_, ask) => {
   const scene = await setScene();
   const race = await whileDeleting('chats', scene.group, () => ask(scene));
   expect(race).toEqual({ code: 'NOT_FOUND', errors: undefined, faults: [] });
 });
 
-test('an avatar whose file is just being deleted is none', async () => {
+test('a file that is just being deleted cannot become an avatar', async () => {
   const { group } = await setScene();
   for (const chat of [null, group]) {
     const file = await uploadPicture(server, ada);
@@ -175,7 +175,7 @@ test('an avatar whose file is just being deleted is none', async () => {
   }
 });
 
-test('who says that nobody looks at their device at the moment at which their account goes is no fault of ours', async () => {
+test('a user who reports an inactive device at the moment at which their account goes causes no server error', async () => {
   const { grace } = await setScene();
   const race = await whileDeleting('users', grace.userId, () => mutate(grace, 'setPresence(status: AWAY)'));
   expect(race).toMatchObject({ errors: undefined, faults: [] });

@@ -8,7 +8,7 @@ import { startServer, type TestServer } from '../support/server.ts';
 import { writeWithMutation, writeWithSql } from '../support/writer.ts';
 import { atFileEnd } from '../support/file-end.ts';
 
-// A loaded machine takes its time over stopping and starting databases.
+// A loaded machine takes a while to stop and start databases.
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let postgres: FaultyPostgres;
@@ -35,7 +35,7 @@ test.each([
   ['stopped at once', 'SIGQUIT'],
   ['killed', 'SIGKILL'],
 ] as const)(
-  'PostgreSQL is %s and started again: nobody misses anything, and nothing that was promised is lost',
+  'PostgreSQL is %s and started again: no one misses anything, and no acknowledged message is lost',
   async (_, signal) => {
     const { database, nodes, ada, grace, linus, chatId } = await startNodes();
     const readers = await Promise.all([new Reader(nodes[0], grace).live(), new Reader(nodes[1], linus).live()]);
@@ -55,7 +55,7 @@ test.each([
   },
 );
 
-/** Where the log is, for somebody who begins there. */
+/** The current position of the log, for a reader who begins there. */
 const readCursor = async (person: Person): Promise<string> =>
   (await person.ask('{ viewer { eventCursor } }')).viewer.eventCursor;
 
@@ -73,7 +73,7 @@ async function restart(between: () => Promise<void>) {
 }
 
 describe('after a restore from an older backup', () => {
-  test('open streams begin anew with Reset, and miss nothing from there on', async () => {
+  test('open streams start over with Reset, and miss nothing from there on', async () => {
     const { database, nodes, ada, grace, linus, chatId } = await startNodes();
     await restart(postgres.backUp);
     const readers = await Promise.all([new Reader(nodes[0], grace).live(), new Reader(nodes[1], linus).live()]);
@@ -93,7 +93,7 @@ describe('after a restore from an older backup', () => {
     }
   });
 
-  test('cursors of the history that was lost get Reset, also where the new one has come further by then', async () => {
+  test('cursors of the lost history get Reset, even where the new history is further along by then', async () => {
     const { database, nodes, ada, grace, chatId } = await startNodes();
     await insertMany(nodes[0], chatId, ada, 3);
     const kept = await readCursor(grace);
@@ -109,7 +109,7 @@ describe('after a restore from an older backup', () => {
     expect(late.resets).toHaveLength(1);
   });
 
-  test('in the same cluster, by way of a template, every cursor gets Reset while the servers run on', async () => {
+  test('in the same cluster, through a template, every cursor gets Reset while the servers run on', async () => {
     const { database, nodes, ada, grace, linus, chatId } = await startNodes();
     const name = new URL(database.url).pathname.slice(1);
     const readers = await Promise.all([new Reader(nodes[0], grace).live(), new Reader(nodes[1], linus).live()]);
@@ -134,7 +134,7 @@ describe('after a restore from an older backup', () => {
   });
 });
 
-/** Nobody may be connected to what is copied. */
+/** No one may be connected to the database that is copied. */
 async function copyDatabase(from: string, to: string) {
   await postgres.run(`alter database ${from} allow_connections false`);
   await postgres.run(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${from}'`);

@@ -18,12 +18,12 @@ import { runServer } from '../support/server-process.ts';
 import { startServer } from '../support/server.ts';
 import { eventOf, followEvents } from '../support/stream.ts';
 
-// At the pace of life: a node that says nothing is not given up at once.
+// At the default pace: a silent node is not given up at once.
 vi.setConfig({ testTimeout: 90_000 });
 
 const jwtKeys = generateKeySet();
 
-test('a node that is killed takes its presences with it within 30 seconds', async () => {
+test('when a node is killed, its users are reported offline within 30 seconds', async () => {
   const database = await createDatabase();
   onTestFinished(database.drop);
   const node = await startServer({ database, env: { JWT_KEYS: jwtKeys } });
@@ -49,7 +49,7 @@ test('a node that is killed takes its presences with it within 30 seconds', asyn
   expect(eventOf(await adas.next(changed(grace, 'OFFLINE')))).toBeDefined();
 });
 
-test('a database that crashes forgets who is here, and nobody notices', async () => {
+test('a database that crashes forgets who is present, and no one notices', async () => {
   const postgres = await startFaultyPostgres();
   onTestFinished(postgres.remove);
   const database = await postgres.createDatabase();
@@ -65,21 +65,21 @@ test('a database that crashes forgets who is here, and nobody notices', async ()
   if (ada === undefined || grace === undefined || linus === undefined) throw new Error('somebody could not sign up');
   await createGroup(ada, [grace, linus]);
   await using adas = await follow(nodes[0], ada);
-  // One after the other: two nodes tell of two people in any order.
+  // One after the other: two nodes report two users in any order.
   await using _ = await attend(nodes[0], grace);
   await adas.next(changed(grace, 'ONLINE'));
   const linuses = await attend(nodes[1], linus);
   await adas.next(changed(linus, 'ONLINE'));
   await setPresence(linus, 'AWAY');
   await adas.next(changed(linus, 'AWAY'));
-  // What is said without waiting for a disk may be lost in a crash, but not much later.
+  // Writes that do not wait for a disk may be lost in a crash, but not much later.
   await database.sql.query('checkpoint');
 
   await postgres.end('SIGQUIT');
   await postgres.resume();
   const here = async () => (await database.sql.query('select from session_presences')).rowCount;
   await expect.poll(() => here().catch(() => 0), { timeout: 30_000 }).toBe(3);
-  // By then whoever was left standing has been swept.
+  // By then the sweep has removed all leftovers.
   await expect
     .poll(async () => {
       const text = `select from presence_nodes where since < clock_timestamp() - interval '2 seconds'`;
@@ -94,7 +94,7 @@ test('a database that crashes forgets who is here, and nobody notices', async ()
   await adas.next(changed(linus, 'OFFLINE'));
 });
 
-test('a reader that is told no more of who comes and goes, for it lags behind, hears when to look again', async () => {
+test('a reader that lags behind and receives no more presence changes receives a notice of when to look again', async () => {
   const node = await startServer({ env: { MAX_STREAM_BUFFER_BYTES: '100000000' }, overrides: { attendanceTimes } });
   const [ada, grace, linus] = await Promise.all([signUp(node, 'ada'), signUp(node, 'grace'), signUp(node, 'linus')]);
   const chatId = await createGroup(ada, [grace, linus]);

@@ -10,12 +10,12 @@ import { runServer } from '../support/server-process.ts';
 import { startServer } from '../support/server.ts';
 import { writeWithMutation, writeWithSql } from '../support/writer.ts';
 
-// A loaded machine takes its time over whole servers.
+// A loaded machine takes a while to start whole servers.
 vi.setConfig({ testTimeout: 60_000 });
 
 const jwtKeys = generateKeySet();
 
-/** A chat of ada, grace and linus, a node in this process, and what starts another as a process of its own. */
+/** A chat of ada, grace and linus, a node in this process, and a function that starts another in a separate process. */
 async function startChat() {
   const database = await createDatabase();
   onTestFinished(database.drop);
@@ -27,7 +27,7 @@ async function startChat() {
   return { database, node, ada, grace, linus, run, chatId: await createGroup(ada, [grace, linus]) };
 }
 
-test('a server is killed and started again: its readers miss nothing, and nothing that was promised is lost', async () => {
+test('a server is killed and started again: its readers miss nothing, and no acknowledged message is lost', async () => {
   const { database, ada, grace, linus, run, chatId } = await startChat();
   const first = run();
   const server = { url: await first.url };
@@ -42,7 +42,7 @@ test('a server is killed and started again: its readers miss nothing, and nothin
   expect(Math.min(...readers.map(({ streamCount }) => streamCount))).toBeGreaterThan(1);
 });
 
-test('a server outlives the end of a connection that it was in the middle of a transaction on', async () => {
+test('a server outlives the end of a connection in the middle of a transaction', async () => {
   const { database, node, ada, grace, run, chatId } = await startChat();
   const server = { url: await run().url };
   const reader = await new Reader(server, grace).live();

@@ -14,7 +14,7 @@ const people = [ada, grace, linus] as const;
 const place = fc.nat({ max: 2 });
 const someReader = fc.nat({ max: 5 });
 
-/** What may happen, in any order. What makes no sense where it stands (to add a member again) does nothing. */
+/** What may happen, in any order. An action that makes no sense at its place (adding a member again) does nothing. */
 const steps = fc.array(
   fc.oneof(
     { weight: 8, arbitrary: fc.record({ do: fc.constant('send' as const), chat: place, count: fc.nat({ max: 5 }) }) },
@@ -34,7 +34,7 @@ const steps = fc.array(
 );
 type Step = typeof steps extends fc.Arbitrary<(infer Value)[]> ? Value : never;
 
-/** A membership as the model knows it: since its first event, and whether it is over; which message it shows first. */
+/** A membership in the model: its first event, whether it is over, and the first message that it shows. */
 type Membership = {
   person: Person;
   chatId: string;
@@ -46,7 +46,7 @@ type Membership = {
 type World = {
   chatIds: string[];
   memberships: Membership[];
-  /** Where all readers begin. */
+  /** The position where all readers begin. */
   start: bigint;
   readers: { person: Person; reader: Reader; node: number }[];
 };
@@ -61,7 +61,7 @@ type LogEntry = {
 };
 
 test(
-  'whatever happens in whatever order, everybody is told of exactly what they are to hear',
+  'whatever happens in whatever order, everyone receives exactly the events they should',
   { timeout: 60_000 },
   () =>
     fc.assert(
@@ -75,7 +75,7 @@ test(
           reader.close();
         }
       }),
-      // A failure prints its seed; it is found again with `{ seed, path }` here.
+      // A failure prints its seed; pass `{ seed, path }` here to reproduce it.
       { numRuns: 40, endOnFailure: true },
     ),
 );
@@ -164,7 +164,7 @@ async function disturb(world: World, step: Extract<Step, { reader: number }>): P
   }
 }
 
-/** Compares the members with what the model knows; nothing else happens meanwhile. */
+/** Compares the members with the model; nothing else happens meanwhile. */
 async function readMemberships({ chatIds, memberships }: World): Promise<void> {
   const { rows } = await server.sql.query(
     `select m.chat_id as chat, m.user_id as person, m.since_event as since, m.visible_from_seq as "visibleFrom"
@@ -190,7 +190,7 @@ async function readMemberships({ chatIds, memberships }: World): Promise<void> {
   }
 }
 
-/** Lets everybody read on, until they have heard of something that they all hear of. */
+/** Lets every reader go on, until each has received an event that all of them receive. */
 async function finish({ readers }: World): Promise<void> {
   for (const { reader } of readers) reader.resume();
   const marker = await createGroup(ada, [grace, linus], 'the end');
@@ -232,9 +232,9 @@ function expectTold({ chatIds, memberships }: World, log: LogEntry[], person: Pe
     const during = later.filter(({ id }) => end === undefined || id <= end.id);
     for (const { id, seq } of during) {
       const isShown = seq === null || seq >= visibleFrom || (openedAt !== null && id > openedAt);
-      // Of a membership that is over, whoever caught up after it is told of its end alone.
+      // Of a membership that is over, a reader who caught up later receives only its end.
       if (isOver ? id === end?.id : isShown) must.add(id);
-      // Whoever catches up finds the chat as it is by then: while it is public, all of it.
+      // A reader who catches up sees the chat as it is by then: while it is public, all of it.
       if (isShown || wasPublic) may.add(id);
     }
   }

@@ -10,7 +10,7 @@ import { writeWithMutation, writeWithSql } from '../support/writer.ts';
 
 const dayMs = 86_400_000;
 
-/** A server with an empty log of its own, and three people. */
+/** A server with an empty log of its own, and three users. */
 async function startWorld() {
   const server = await startServer();
   const [ada, grace, linus] = [
@@ -32,7 +32,7 @@ const age = (server: TestServer, cursor: string) =>
     idOf(cursor),
   ]);
 
-/** Prunes what is older than seven days, as the server does now and then. Returns how many went. */
+/** Prunes what is older than seven days, as the server does periodically. Returns how many events it deleted. */
 async function prune(server: TestServer, limit = 1_000): Promise<number> {
   let count = 0;
   for (;;) {
@@ -50,7 +50,7 @@ async function readLog(server: TestServer) {
   return rows[0];
 }
 
-test('only the oldest events go, a few at a time, with the names of those they were addressed to', async () => {
+test('only the oldest events are pruned, a few at a time, with their recipients', async () => {
   const { server, ada, grace, chatId } = await startWorld();
   for (let number = 1; number <= 20; number += 1) await insertMessage(server, chatId, ada, `message ${number}`);
   await server.sql.query('delete from chats where id = $1', [keyOf(chatId)]);
@@ -79,7 +79,7 @@ test('of nodes that prune at the same time one does it', async () => {
   expect(await readLog(server)).toMatchObject({ events: 0 });
 });
 
-test('readers who are not far behind notice nothing of it', async () => {
+test('readers who are not far behind are unaffected', async () => {
   const { server, ada, grace, linus, chatId } = await startWorld();
   const readers = await Promise.all([grace, linus].map((person) => new Reader(server, person).live()));
   const writers = [writeWithMutation(server, [chatId], ada), writeWithSql(server.database.url, [chatId], grace)];
@@ -94,7 +94,7 @@ test('readers who are not far behind notice nothing of it', async () => {
   expect((await readLog(server)).prunedThrough).not.toBe('0');
 });
 
-test('who comes with a cursor from before it gets Reset, with the last that went gets the rest', async () => {
+test('a cursor from before the pruned events gets Reset, the cursor of the last pruned event gets the rest', async () => {
   const { server, ada, grace, linus, chatId } = await startWorld();
   const before = await readCursor(grace);
   await insertMessage(server, chatId, ada, 'pruned');
@@ -110,7 +110,7 @@ test('who comes with a cursor from before it gets Reset, with the last that went
   const inTime = await new Reader(server, grace, { cursor: last }).live();
   expect(inTime.resets).toEqual([]);
   expect(inTime.heardIn(chatId)).toEqual([{ seq: 2, content: 'kept' }]);
-  // From the cursor of its Reset it goes on like any other.
+  // From the cursor of its Reset it resumes like any other.
   late.cut();
   await insertMessage(server, chatId, ada, 'new');
   for (const reader of [late, lateInChat, inTime]) await reader.until(() => reader.heardIn(chatId).at(-1)?.seq === 3);
@@ -118,7 +118,7 @@ test('who comes with a cursor from before it gets Reset, with the last that went
   expect(late.resets).toHaveLength(1);
 });
 
-test('a log that was emptied whole still knows where it was', async () => {
+test('a log that was emptied entirely still knows its position', async () => {
   const { server, ada, grace, linus, chatId } = await startWorld();
   const live = await new Reader(server, linus).live();
   const before = await readCursor(grace);
@@ -144,7 +144,7 @@ test('a log that was emptied whole still knows where it was', async () => {
   for (const reader of [inTime, fresh, live]) expect(reader.resets).toEqual([]);
 });
 
-test('the readers of a node that it overtakes begin anew', async () => {
+test('the readers of a node that pruning overtakes start over', async () => {
   const { server, ada, grace, chatId } = await startWorld();
   const proxy = await openProxy(server.database.url);
   const env = { DATABASE_URL: proxy.through(server.database.url), DATABASE_DIRECT_URL: server.database.url };
@@ -164,7 +164,7 @@ test('the readers of a node that it overtakes begin anew', async () => {
   expect(reader.faults).toEqual([]);
 });
 
-test('whatever date the clock gave them, no event stays behind one that goes', async () => {
+test('no event stays behind a later one that is pruned, whatever date the clock gave them', async () => {
   const { server, ada, grace, chatId } = await startWorld();
   const before = await readCursor(grace);
   const cursors: string[] = [];

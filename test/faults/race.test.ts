@@ -12,14 +12,14 @@ const ada = await signUp(server, 'ada');
 const grace = await signUp(server, 'grace');
 const linus = await signUp(server, 'linus');
 
-/** A second node whose way to the database, but for LISTEN, can be held up. */
+/** A second node whose connection to the database, except for LISTEN, can be delayed. */
 async function startDelayedNode() {
   const proxy = await openProxy(server.database.url);
   const env = { DATABASE_URL: proxy.through(server.database.url), DATABASE_DIRECT_URL: server.database.url };
   return { proxy, node: await startServer({ database: server.database, env }) };
 }
 
-test('what happens while a newcomer’s memberships are being read reaches that newcomer', async () => {
+test('events that happen while a newcomer’s memberships are being read reach that newcomer', async () => {
   const { proxy, node } = await startDelayedNode();
   const chatId = await createGroup(ada, [grace, linus]);
   const witness = await new Reader(node, linus).live();
@@ -36,7 +36,7 @@ test('what happens while a newcomer’s memberships are being read reaches that 
   await node.close();
 });
 
-test('a stream that opens while its session’s end has not got around yet ends as well, and shows nothing after it', async () => {
+test('a stream that opens before its session’s end has reached the node ends as well, and shows nothing after it', async () => {
   const chatId = await createGroup(ada, [grace, linus]);
   const { data } = await server.post(
     `mutation ($input: SignInInput!) { signIn(input: $input) { ... on SignedIn { accessToken } } }`,
@@ -46,7 +46,7 @@ test('a stream that opens while its session’s end has not got around yet ends 
   const open = await new Reader(server, device).live();
   const { viewer } = await server.ask('{ viewer { sessions { id isCurrent } } }', {}, device.token);
   const { id } = viewer.sessions.find(({ isCurrent }: { isCurrent: boolean }) => isCurrent);
-  // Not by a mutation here, which would tell this node at once.
+  // Not by a mutation here, which this node would notice at once.
   await server.sql.query('delete from sessions where id = $1', [keyOf(id)]);
   await open.until(() => open.end !== null);
   const late = new Reader(server, device);
@@ -61,7 +61,7 @@ test('a stream that opens while its session’s end has not got around yet ends 
   }
 });
 
-test('whoever follows one chat hears nothing of what is hidden from them, not even while the stream opens', async () => {
+test('a user who follows one chat receives nothing that is hidden from them, not even while the stream opens', async () => {
   const { proxy, node } = await startDelayedNode();
   const chatId = await createGroup(ada, [linus]);
   await insertMessage(server, chatId, ada, 'before grace came');
@@ -81,9 +81,9 @@ test('whoever follows one chat hears nothing of what is hidden from them, not ev
 });
 
 test.each([
-  ['is held as long as it is not much', 'a', { replayed: 1 }],
-  ['is left to the log when it is too many bytes, however few characters', '語', { replayed: 21 }],
-])('what happens while a reader is busy with the log %s', async (_, character, caughtUp) => {
+  ['are held while they are few', 'a', { replayed: 1 }],
+  ['are left to the log when they are too many bytes, however few characters', '語', { replayed: 21 }],
+])('events that happen while a reader is busy with the log %s', async (_, character, caughtUp) => {
   const { proxy, node } = await startDelayedNode();
   const chatId = await createGroup(ada, [grace, linus]);
   const { viewer } = await grace.ask('{ viewer { eventCursor } }');

@@ -41,7 +41,7 @@ async function findEvent(kind: string, chatId: string): Promise<bigint> {
   return BigInt(rows[0].id);
 }
 
-/** The ids of a chat's events, and the kind of each, as far as readers ask what they are about. */
+/** The ids and kinds of a chat's events, for the kinds that readers select. */
 async function readLog(chatId: string): Promise<{ id: bigint; kind: string }[]> {
   const { rows } = await server.sql.query('select id, kind from events where chat_id = $1 order by id', [
     keyOf(chatId),
@@ -52,7 +52,7 @@ async function readLog(chatId: string): Promise<{ id: bigint; kind: string }[]> 
 const toldOf = (reader: Reader, chatId: string) =>
   reader.told.filter((told) => told.chatId === chatId).map(({ id, kind }) => ({ id, kind }));
 
-/** Resolves when these readers have got everything that happened so far, as far as they are to get it. */
+/** Resolves when these readers have received everything so far that they should receive. */
 async function settle(readers: Reader[]) {
   const marker = await createGroup(ada, [grace, linus], 'a marker');
   await Promise.all(
@@ -60,7 +60,7 @@ async function settle(readers: Reader[]) {
   );
 }
 
-test('a removed member has got all that came before and gets nothing more, on any node', async () => {
+test('a removed member has received everything from before and receives nothing more, on any node', async () => {
   const chatId = await createGroup(ada, [grace, linus]);
   const from = await readCursor(grace);
   const live = await startReaders(grace, { cursor: from });
@@ -85,12 +85,12 @@ test('a removed member has got all that came before and gets nothing more, on an
     expect(before).toEqual(expect.arrayContaining(toldOf(reader, chatId)));
   }
   for (const reader of [...live, ...restless, ...witnesses]) expect(reader.faults).toEqual([]);
-  // Who was away hears of the removal alone.
+  // A user who was away receives only the removal.
   const [late] = await startReaders(grace, { cursor: from });
   expect(late && toldOf(late, chatId)).toEqual([{ id: removal, kind: 'RemoveFromChat' }]);
 });
 
-test('the deletion of a chat is the last that anybody hears of it, on any node', async () => {
+test('the deletion of a chat is the last event that anyone receives of it, on any node', async () => {
   const chatId = await createGroup(ada, [grace, linus]);
   const from = await readCursor(grace);
   const live = await startReaders(grace, { cursor: from });
@@ -105,7 +105,7 @@ test('the deletion of a chat is the last that anybody hears of it, on any node',
   expect(log.at(-1)?.kind).toBe('ChatDeleted');
   for (const reader of live) {
     expect(toldOf(reader, chatId).at(-1)).toEqual(log.at(-1));
-    // A message whose chat was gone by the time that it was to be told of is left out.
+    // A message whose chat was gone by the time it was delivered is left out.
     expect(log).toEqual(expect.arrayContaining(toldOf(reader, chatId)));
     expect(reader.faults).toEqual([]);
   }
@@ -119,7 +119,7 @@ test('the deletion of a chat is the last that anybody hears of it, on any node',
   expect(late && toldOf(late, chatId)).toEqual([log.at(-1)]);
 });
 
-test('a channel that turns private is lost to those who only read it, after all that came before, on any node', async () => {
+test('readers who are not members lose a channel that becomes private, after all that came before, on any node', async () => {
   const chatId = await createPublicChannel(ada);
   await addMembers(server, chatId, [linus]);
   const from = await readCursor(grace);
@@ -150,7 +150,7 @@ test('a channel that turns private is lost to those who only read it, after all 
   expect(late.told).toEqual([]);
 });
 
-test('the streams of a revoked session end at its place in the log, on any node, and another session’s go on', async () => {
+test('the streams of a revoked session end at its position in the log, on any node, and those of another session go on', async () => {
   const chatId = await createGroup(ada, [grace, linus]);
   const { signIn } = await server.ask(
     `mutation ($input: SignInInput!) { signIn(input: $input) { ... on SignedIn { accessToken } } }`,
@@ -195,7 +195,7 @@ test('the streams of a revoked session end at its place in the log, on any node,
   }
 });
 
-test('who joins in mid-stream gets everything that their history shows from AddToChat on, on any node', async () => {
+test('a user who joins in mid-stream receives everything that their history shows from AddToChat on, on any node', async () => {
   const chatId = await createGroup(ada, [linus]);
   const hidden = await say(ada, chatId, 'from before');
   const live = await startReaders(grace);
@@ -220,7 +220,7 @@ test('who joins in mid-stream gets everything that their history shows from AddT
     where e.chat_id = $1 and e.id > $3 and e.seq < m.visible_from_seq and e.kind = 'NewMessage'`,
     [keyOf(chatId), keyOf(grace.userId), String(added)],
   );
-  // A message that was committed between the look at the chat and the membership's own commit is before its history.
+  // A message committed between the read of the chat and the commit of the membership is before the member's history.
   const unseen = new Set(rows.map(({ id }) => BigInt(id)));
   for (const reader of live) {
     expect(toldOf(reader, chatId)).toEqual(log.filter(({ id }) => !unseen.has(id)));
@@ -228,7 +228,7 @@ test('who joins in mid-stream gets everything that their history shows from AddT
   }
 });
 
-test('who left and came back while away gets no event of the time between', async () => {
+test('a user who left and came back while away receives no event of the time between', async () => {
   const chatId = await createGroup(ada, [grace, linus]);
   const reader = await new Reader(otherNode, grace).live();
   const [witness] = await startReaders(linus);

@@ -11,7 +11,7 @@ const ada = await signUp(server, 'ada');
 const grace = await signUp(server, 'grace');
 const linus = await signUp(server, 'linus');
 
-/** Two documents, of which only the one needs a statement of its own. */
+/** Two documents, only one of which needs a statement of its own. */
 const needsReactions = { ofMessage: 'reactions { emoji }' };
 
 test('a document that hangs delays no other, holds a bounded number of events, and misses none', async () => {
@@ -39,7 +39,7 @@ test('a document that hangs delays no other, holds a bounded number of events, a
   expect(Math.min(...slow.map(({ caughtUpCount }) => caughtUpCount))).toBeGreaterThan(1);
 });
 
-test('an event whose statement is cut off behind somebody’s lock is told of when the lock is gone', async () => {
+test('an event whose statement times out behind a lock is delivered when the lock is gone', async () => {
   const chatId = await createGroup(ada, [grace]);
   const reader = await new Reader(server, grace, { ofMessage: 'reactions { emoji }' }).live();
   const locker = await server.sql.connect();

@@ -13,14 +13,14 @@ const ada = await signUp(server, 'ada');
 const grace = await signUp(server, 'grace');
 const linus = await signUp(server, 'linus');
 
-/** Two chats of all three, and two who write in them: one through the first node, one with SQL. */
+/** Two chats of all three, and two writers in them: one through the first node, one with SQL. */
 async function startChats() {
   const chatIds = [await createGroup(ada, [grace, linus]), await createGroup(ada, [grace, linus])];
   const write = () => [writeWithMutation(server, chatIds, ada), writeWithSql(server.database.url, chatIds, grace)];
   return { chatIds, write };
 }
 
-test('readers whose sockets are cut at random miss nothing and get nothing twice', async () => {
+test('readers whose sockets are cut at random miss nothing and receive nothing twice', async () => {
   const { chatIds, write } = await startChats();
   const proxy = await openProxy(server.url);
   const behind = { url: proxy.through(server.url) };
@@ -34,7 +34,7 @@ test('readers whose sockets are cut at random miss nothing and get nothing twice
   expect(Math.min(...readers.map(({ streamCount }) => streamCount))).toBeGreaterThan(1);
 });
 
-test('a reader that reconnects every few hundred milliseconds misses nothing and gets nothing twice', async () => {
+test('a reader that reconnects every few hundred milliseconds misses nothing and receives nothing twice', async () => {
   const { chatIds, write } = await startChats();
   const readers = await Promise.all([grace, linus].map((person) => new Reader(server, person).live()));
   const writers = write();
@@ -46,7 +46,7 @@ test('a reader that reconnects every few hundred milliseconds misses nothing and
   await expectWhole(server.sql, chatIds, { readers, writers });
 });
 
-test('readers that move between two nodes, while the writers stay on one, miss nothing and get nothing twice', async () => {
+test('readers that move between two nodes, while the writers stay on one, miss nothing and receive nothing twice', async () => {
   const { chatIds, write } = await startChats();
   const readers = await Promise.all([grace, linus].map((person) => new Reader(otherNode, person).live()));
   const writers = write();

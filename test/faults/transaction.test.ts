@@ -21,7 +21,7 @@ const insert = (client: pg.ClientBase, chatId: string, sender: Person, content: 
     content,
   ]);
 
-/** A connection as psql has one, with a transaction begun. */
+/** A connection like that of psql, with an open transaction. */
 async function begin(): Promise<pg.PoolClient> {
   const client = await server.sql.connect();
   // PostgreSQL may end it.
@@ -34,7 +34,7 @@ async function begin(): Promise<pg.PoolClient> {
 const createGroups = (count: number) =>
   Promise.all(Array.from({ length: count }, () => createGroup(ada, [grace, linus])));
 
-test('a node that no NOTIFY ever reaches delivers by its poll', async () => {
+test('a node that never receives a NOTIFY delivers by its poll', async () => {
   await using elsewhere = await createDatabase();
   await using deaf = await startServer({ database: server.database, env: { DATABASE_DIRECT_URL: elsewhere.url } });
   const chatId = await createGroup(ada, [grace, linus]);
@@ -62,7 +62,7 @@ test('a node whose LISTEN connection is cut over and over delivers everything on
   expect(readers.map(({ streamCount }) => streamCount)).toEqual([1, 1]);
 });
 
-test('transactions that commit in another order than they began are heard in the order of their commits', async () => {
+test('events of transactions that commit in another order than they began arrive in the order of the commits', async () => {
   const [first = '', second = '', third = ''] = await createGroups(3);
   const readers = await Promise.all([grace, linus].map((person) => new Reader(server, person).live()));
   const [one, two, three] = [await begin(), await begin(), await begin()];
@@ -84,7 +84,7 @@ test('transactions that commit in another order than they began are heard in the
   }
 });
 
-test('of many transactions at once, some of them undone in part or whole, what was committed is heard and no more', async () => {
+test('of many transactions at once, some rolled back in part or whole, exactly what was committed arrives', async () => {
   const chatIds = await createGroups(3);
   const readers = await Promise.all([grace, linus].map((person) => new Reader(server, person).live()));
   const others = writeWithSql(server.database.url, [chatIds[0] ?? ''], ada);
@@ -108,7 +108,7 @@ test('of many transactions at once, some of them undone in part or whole, what w
   await expectWhole(server.sql, chatIds, { readers, writers: [others] });
 });
 
-test('a transaction that stays open, and those who wait for it, delay nobody else', async () => {
+test('a transaction that stays open, and those that wait for it, delay no one else', async () => {
   const chatIds = await createGroups(3);
   const [held = '', ...others] = chatIds;
   const readers = await Promise.all([grace, linus].map((person) => new Reader(server, person).live()));
@@ -131,7 +131,7 @@ test('a transaction that stays open, and those who wait for it, delay nobody els
   ]);
 });
 
-test('whoever makes their constraints immediate and then idles is ended within moments, and the rest goes on', async () => {
+test('a transaction that makes its constraints immediate and then idles is ended within moments, and the rest goes on', async () => {
   const chatIds = await createGroups(2);
   const [theirs = '', others = ''] = chatIds;
   const readers = await Promise.all([grace, linus].map((person) => new Reader(server, person).live()));
@@ -142,7 +142,7 @@ test('whoever makes their constraints immediate and then idles is ended within m
   await insert(idler, theirs, ada, 'never to be');
   await idler.query('set constraints all immediate');
   await hearMore(readers, 50);
-  // Ended for having idled in a transaction.
+  // Ended because it idled in a transaction.
   expect(await ended).toMatchObject({ code: '25P03' });
   await expectWhole(server.sql, chatIds, { readers, writers });
   expect(readers.map((reader) => reader.heardIn(theirs))).toEqual([[], []]);

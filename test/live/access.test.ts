@@ -12,7 +12,7 @@ const linus = await signUp(server, 'linus');
 
 const signInMutation = `mutation ($input: SignInInput!) { signIn(input: $input) { ... on SignedIn { accessToken } } }`;
 
-test('who is removed while their stream of one chat opens hears nothing of that chat', async () => {
+test('a user who is removed while their stream of one chat opens receives nothing of that chat', async () => {
   const proxy = await openProxy(server.database.url);
   const env = { DATABASE_URL: proxy.through(server.database.url), DATABASE_DIRECT_URL: server.database.url };
   await using node = await startServer({ database: server.database, env });
@@ -32,13 +32,13 @@ test('who is removed while their stream of one chat opens hears nothing of that 
     { event: 'next', data: { errors: [{ extensions: { code: 'NOT_FOUND' } }] } },
     { event: 'complete' },
   ]);
-  // Where the stream was live before the removal passed, it tells of that.
+  // If the stream was live before the removal, it reports the removal.
   expect(['CaughtUp', 'RemoveFromChat']).toEqual(
     expect.arrayContaining(frames.slice(0, -2).map((frame) => eventOf(frame).__typename)),
   );
 });
 
-test('the streams of a session that ends are ended on every node, and told not to come back', async () => {
+test('the streams of a session that ends are closed on every node, and the server says not to come back', async () => {
   await using node = await startServer({ database: server.database });
   const chat = await createGroup(ada, [grace]);
   const input = { email: grace.email, password: grace.password };

@@ -18,7 +18,7 @@ beforeAll(async () => {
 
 const insert = 'insert into messages (chat_id, sender_id, content) values ($1, $2, $3)';
 
-/** A connection of a role that has nothing but what is granted to it, until the test is over. */
+/** A connection of a role that has only the given grants, until the test is over. */
 async function connectAs(grants: string[]): Promise<pg.Client> {
   const role = `writer_${randomBytes(4).toString('hex')}`;
   await server.sql.query(`create role ${role} login password '${role}'`);
@@ -44,7 +44,7 @@ test('a row that psql inserts reaches open streams like any other', async () => 
   });
 });
 
-test('so does one of a role that may only insert, and that role may do nothing else', async () => {
+test('so does a row from a role that may only insert, and that role may do nothing else', async () => {
   const client = await connectAs(['insert on messages']);
   await using stream = await followEvents(server, grace);
   await client.query(insert, [keyOf(chat), keyOf(ada.userId), 'from a bridge']);
@@ -60,7 +60,7 @@ test('so does one of a role that may only insert, and that role may do nothing e
   for (const statement of forbidden) await expect(client.query(statement)).rejects.toMatchObject({ code: '42501' });
 });
 
-test('a role that may only insert is held to the same rules', async () => {
+test('the same rules bind a role that may only insert', async () => {
   const client = await connectAs(['insert on messages']);
   const insertAt = 'insert into messages (chat_id, content, seq) values ($1, $2, $3)';
   await expect(client.query(insertAt, [keyOf(chat), 'far away', 1_000])).rejects.toMatchObject({ code: '23514' });
@@ -78,7 +78,7 @@ test('an insert under session_replication_role = replica is delivered, too', asy
   expect(eventOf(await stream.next())).toMatchObject({ message: { content: 'replicated' } });
 });
 
-test('a transaction that stays open holds up neither senders nor streams', async () => {
+test('a transaction that stays open delays neither senders nor streams', async () => {
   const elsewhere = await createGroup(ada, [grace]);
   await using stream = await followEvents(server, grace);
   const client = await server.sql.connect();
@@ -91,7 +91,7 @@ test('a transaction that stays open holds up neither senders nor streams', async
   expect(eventOf(await stream.next())).toMatchObject({ message: { content: 'committed last' } });
 });
 
-test('who gets hold of the log’s lock early and then idles is ended', async () => {
+test('a transaction that takes the log’s lock early and then idles is ended', async () => {
   const client = new pg.Client({ connectionString: server.database.url });
   const ended = new Promise<Error>((resolve) => client.on('error', resolve));
   await client.connect();

@@ -17,7 +17,7 @@ const nobody: Outlet = {
   interrupt: () => undefined,
 };
 
-/** A database with a crowd in it, whose ids are as long as ids can be, and what nodes are notified of. */
+/** A database with a crowd of users, whose ids are as long as possible, and the notifications that nodes receive. */
 async function gatherCrowd() {
   const database = await createDatabase();
   onTestFinished(database.drop);
@@ -70,7 +70,7 @@ function openNode(pool: pg.Pool) {
   return { attendance, statements, faults };
 }
 
-test('a crowd that comes at once, or goes at once, is told of in a few statements', { timeout: 60_000 }, async () => {
+test('a crowd that arrives at once, or leaves at once, is reported in a few statements', { timeout: 60_000 }, async () => {
   const { database, listeners, payloads } = await gatherCrowd();
   const { attendance, statements, faults } = openNode(database.sql);
   const told = () => payloads.flatMap(readPresenceChanges);
@@ -79,7 +79,7 @@ test('a crowd that comes at once, or goes at once, is told of in a few statement
   expect(told().every(({ presence }) => presence.status === 'ONLINE')).toBe(true);
   expect(statements.filter((name) => name === 'attend').length).toBeLessThanOrEqual(5);
 
-  // Whoever has more than one stream, or is back at once, costs nothing.
+  // A user who has more than one stream, or is back at once, costs nothing.
   const before = statements.filter((name) => name === 'attend').length;
   for (const listener of listeners) attendance.arrive(listener);
   for (const listener of listeners) attendance.depart(listener);
@@ -98,7 +98,7 @@ test('a crowd that comes at once, or goes at once, is told of in a few statement
   expect(faults).toEqual([]);
 });
 
-test('after a crash that made the database forget, nobody is said to have gone who has not', async () => {
+test('after a crash that made the database forget, only users who have gone are reported gone', async () => {
   const { database, listeners, payloads } = await gatherCrowd();
   const [some, others] = [listeners.slice(0, 10), listeners.slice(10, 20)];
   const [one, other] = [openNode(database.sql), openNode(database.sql)];
@@ -107,7 +107,7 @@ test('after a crash that made the database forget, nobody is said to have gone w
   await expect.poll(() => payloads.flatMap(readPresenceChanges).length).toBe(20);
   payloads.length = 0;
   const here = 'select from session_presences';
-  // What a crash leaves of unlogged tables. One of the people has gone meanwhile, with the node of theirs.
+  // The state that a crash leaves of unlogged tables. One of the users has gone meanwhile, with their node.
   await database.sql.query(
     `insert into presences (user_id, status) select user_id, 'ONLINE' from sessions where id = $1`,
     [listeners[20]?.sessionId],
@@ -119,7 +119,7 @@ test('after a crash that made the database forget, nobody is said to have gone w
   expect([...one.faults, ...other.faults]).toEqual([]);
 });
 
-test('a node whose row went while it told of somebody tells of all the others again', async () => {
+test('a node whose row was removed while it reported a user reports all the others again', async () => {
   const { database, listeners } = await gatherCrowd();
   const { attendance } = openNode(database.sql);
   const here = async () => (await database.sql.query('select from session_presences')).rowCount;
@@ -132,14 +132,14 @@ test('a node whose row went while it told of somebody tells of all the others ag
   await expect.poll(here).toBe(6);
 });
 
-test('of many nodes one sweeps for all', async () => {
+test('one of many nodes sweeps for all of them', async () => {
   const { database } = await gatherCrowd();
   const nodes = [openNode(database.sql), openNode(database.sql), openNode(database.sql)];
   const beats = () => nodes.map(({ statements }) => statements.filter((name) => name === 'beat').length);
   await expect.poll(() => Math.min(...beats())).toBeGreaterThan(2);
   const { rows } = await database.sql.query<{ node: string }>('select node from presence_nodes order by node');
   expect(rows).toHaveLength(3);
-  // The others look no further: what is there to be swept they leave to it.
+  // The others look no further: they leave the sweeping to it.
   await database.sql.query(
     `insert into presence_nodes (node, seen_at) values ('~ dead', clock_timestamp() - interval '1 hour')`,
   );

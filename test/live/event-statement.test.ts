@@ -21,8 +21,8 @@ import { startServer, type TestServer } from '../support/server.ts';
 import { recordStatements } from '../support/statements.ts';
 import { eventOf, followEvents, readMissed } from '../support/stream.ts';
 
-// Whatever is selected from an event comes by loaders, which read for many events at once. Prisma would read for each
-// event, and Pothos' relations their parents once more.
+// Everything that is selected from an event comes from loaders, which read for many events at once. Prisma would read
+// for each event, and Pothos' relations would read their parents once more.
 
 let server: TestServer;
 let ada: Person;
@@ -32,13 +32,13 @@ beforeAll(async () => {
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
 });
 
-/** What Prisma sends names each table with its schema, in quotes. */
+/** Prisma's statements name each table with its schema, in quotes. */
 const ofPrisma = (statement: string) => statement.includes('"public"."');
 
-/** How deep below an event everything is selected at most. */
+/** The maximum depth of the selection below an event. */
 const maxDepth = 4;
 
-/** Every field of a type, those of its objects included as far as `levels` reach. */
+/** Every field of a type, including those of its objects as far as `levels` reach. */
 function selectAll(type: GraphQLObjectType, levels: number): string {
   const fields = Object.values(type.getFields()).flatMap((field) => selectField(field, levels));
   return ['__typename', ...fields].join(' ');
@@ -51,12 +51,12 @@ function selectField(field: GraphQLField<unknown, unknown>, levels: number): str
   const call = args.length === 0 ? field.name : `${field.name}(${args.join(', ')})`;
   const type = getNamedType(field.type);
   if (isScalarType(type) || isEnumType(type)) return [call];
-  // A connection's edges and nodes are no levels of their own.
+  // A connection's edges and nodes do not count as levels.
   const below = /(Connection|Edge)$/.test(type.name) ? levels : levels - 1;
   return isObjectType(type) && below > 0 ? [`${call} { ${selectAll(type, below)} }`] : [];
 }
 
-/** A value for an argument that a field must have: 1, or the first of an enumeration. */
+/** A value for a required argument: 1, or the first value of an enumeration. */
 function giveArgument({ name, type }: GraphQLArgument): string {
   const named = getNamedType(type);
   return `${name}: ${isEnumType(named) ? named.getValues()[0]?.name : 1}`;
@@ -76,7 +76,7 @@ function namesOfEvents(): string[] {
   return union.getTypes().map(({ name }) => name);
 }
 
-/** Selects all of the events of that kind, as deep as the limits of an operation allow. */
+/** Selects every field of the events of that kind, as deep as the limits of an operation allow. */
 function documentFor(kind: string): string {
   for (let levels = maxDepth; levels > 0; levels -= 1) {
     const text = `subscription ($after: String) { events(after: $after) { cursor at event { __typename
@@ -90,7 +90,7 @@ function documentFor(kind: string): string {
   throw new Error(`${kind} has too many fields for one document`);
 }
 
-/** Lets everything happen to ada that there are events of; by the API, and before she reads of it. */
+/** Makes every kind of event happen to ada, through the API and before she reads any of them. */
 async function liveThrough(): Promise<void> {
   const { id: chat } = await createChat(ada, { type: 'GROUP', memberIds: [grace.userId] });
   const message = await say(grace, chat, 'hello @ada', { clientMessageId: 'one' });
@@ -111,7 +111,7 @@ async function liveThrough(): Promise<void> {
   await deleteChat(ada, gone);
 }
 
-test('what Prisma sends is told apart', async () => {
+test('statements that Prisma sends are recognized', async () => {
   const statements = await recordStatements(server, () =>
     ada.ask('{ viewer { blockedUsers { edges { node { id } } } } }'),
   );
@@ -123,7 +123,7 @@ test('what Prisma sends is told apart', async () => {
 
 const notices = ['CaughtUp', 'PresenceChanged', 'Reset', 'Typing'];
 
-test('no event that is read from the log makes a statement of Prisma’s, with all selected that it has', async () => {
+test('no event that is read from the log makes Prisma send a statement, with all its fields selected', async () => {
   const { viewer } = await ada.ask('{ viewer { eventCursor } }');
   await liveThrough();
   for (const kind of kinds.filter((name) => !notices.includes(name))) {
@@ -138,7 +138,7 @@ test('no event that is read from the log makes a statement of Prisma’s, with a
   }
 });
 
-test('nor does one that is live, nor what is told beside the log', async () => {
+test('nor does a live event, nor one that is sent outside the log', async () => {
   const linus = await signUp(server, 'linus');
   const chat = await createGroup(ada, [grace, linus]);
   for (const kind of ['NewMessage', 'PresenceChanged', 'Typing']) {
@@ -146,7 +146,7 @@ test('nor does one that is live, nor what is told beside the log', async () => {
     const statements = await recordStatements(server, async () => {
       if (kind === 'NewMessage') await say(grace, chat, 'hello');
       if (kind === 'Typing') await grace.ask('mutation ($id: ID!) { startTyping(chatId: $id) }', { id: chat });
-      // He comes, and goes when it closes.
+      // He is present, and leaves when it closes.
       await using coming = kind === 'PresenceChanged' ? await followEvents(server, linus) : null;
       await stream.next(kind);
       expect(coming === null).toBe(kind !== 'PresenceChanged');

@@ -33,9 +33,9 @@ beforeAll(async () => {
 
 type Listeners = AsyncDisposable & { heard: () => Promise<Data[][]> };
 
-/** Everybody listens to everything of theirs; `heard` tells what came to each since, in the order of the people. */
+/** Everyone follows all their events; `heard` returns what each user has received since, in the order of the users. */
 async function listen(...people: Person[]): Promise<Listeners> {
-  // Half of them on each node, for all that is said here holds wherever somebody is connected.
+  // Half of them on each node, because everything here holds on every node.
   const streams = await Promise.all(
     people.map((person, index) => followEvents(index % 2 === 0 ? server : otherNode, person)),
   );
@@ -47,14 +47,14 @@ async function listen(...people: Person[]): Promise<Listeners> {
 
 const namesOf = (members: { user: { username: string } }[]) => members.map(({ user }) => user.username);
 
-test('the first members of a new chat hear of it, its maker too, and nobody else', async () => {
+test('the first members of a new chat receive it, its creator included, and no one else does', async () => {
   await using listeners = await listen(ada, grace, linus);
   const id = await createGroup(ada, [grace], 'engines');
   const event = { __typename: 'NewChat', chat: { id, type: 'GROUP', name: 'engines' } };
   expect(await listeners.heard()).toEqual([[event], [event], []]);
 });
 
-test('a single chat is news to both once, whoever asks for it again', async () => {
+test('both users receive a single chat once, however often either asks for it again', async () => {
   await using listeners = await listen(ada, alan, linus);
   const { id } = await createChat(ada, { type: 'SINGLE', memberIds: [alan.userId] });
   await createChat(alan, { type: 'SINGLE', memberIds: [ada.userId] });
@@ -62,7 +62,7 @@ test('a single chat is news to both once, whoever asks for it again', async () =
   expect(await listeners.heard()).toEqual([[event], [event], []]);
 });
 
-test('members hear who was added, the new ones too, once for all who came together', async () => {
+test('members receive who was added, the new ones too, once for all who were added together', async () => {
   const chat = await createGroup(ada, [grace], 'engines');
   await using listeners = await listen(ada, grace, linus, alan);
   await addMembers(server, chat, [linus]);
@@ -78,7 +78,7 @@ test('members hear who was added, the new ones too, once for all who came togeth
   expect(others).toEqual([[second], [second], [second]]);
 });
 
-test('who was added hears what is said from then on', async () => {
+test('an added member receives the messages from then on', async () => {
   const chat = await createGroup(ada, [grace]);
   await using listeners = await listen(linus);
   await say(ada, chat, 'before');
@@ -88,7 +88,7 @@ test('who was added hears what is said from then on', async () => {
   expect(heard).toMatchObject([{ __typename: 'AddToChat' }, { message: { content: 'after' } }]);
 });
 
-test('a removed member hears of that and nothing more of the chat, while the others go on', async () => {
+test('a removed member receives the removal and nothing more of the chat, while the others go on', async () => {
   const chat = await createGroup(ada, [grace, linus]);
   await using listeners = await listen(ada, grace, linus, alan);
   await say(ada, chat, 'with linus');
@@ -100,7 +100,7 @@ test('a removed member hears of that and nothing more of the chat, while the oth
   expect(await listeners.heard()).toMatchObject([all, all, [before, removal], []]);
 });
 
-test('somebody who left and came back hears what happens from then on', async () => {
+test('a user who left and came back receives what happens from then on', async () => {
   const chat = await createGroup(ada, [grace, linus]);
   await using listeners = await listen(linus);
   await removeMember(server, chat, linus);
@@ -115,7 +115,7 @@ test('somebody who left and came back hears what happens from then on', async ()
   ]);
 });
 
-test('members hear that their chat has changed, when it has', async () => {
+test('members receive a change of their chat, when there is one', async () => {
   const chat = await createGroup(ada, [grace], 'before');
   await using listeners = await listen(ada, grace, linus);
   const change = (set: string) => server.sql.query(`update chats set ${set} where id = $1`, [keyOf(chat)]);
@@ -128,7 +128,7 @@ test('members hear that their chat has changed, when it has', async () => {
   expect(await listeners.heard()).toEqual([[event], [event], []]);
 });
 
-test('members hear a message, its sender too, and nobody else', async () => {
+test('members receive a message, its sender included, and no one else does', async () => {
   const chat = await createGroup(ada, [grace]);
   await using listeners = await listen(ada, grace, linus);
   const id = await say(ada, chat, 'hello');
@@ -139,7 +139,7 @@ test('members hear a message, its sender too, and nobody else', async () => {
   expect(await listeners.heard()).toEqual([[event], [event], []]);
 });
 
-test('members hear that a message was edited, and that it was deleted, without what it said', async () => {
+test('members receive edits and deletions of a message, without its former content', async () => {
   const chat = await createGroup(ada, [grace]);
   const id = await say(ada, chat, 'hello');
   await using listeners = await listen(ada, grace, linus);
@@ -154,7 +154,7 @@ test('members hear that a message was edited, and that it was deleted, without w
   expect(await listeners.heard()).toEqual([[deleted], [deleted], []]);
 });
 
-test('members hear that their chat was deleted, once, and nobody else does', async () => {
+test('members receive the deletion of their chat, once, and no one else does', async () => {
   const chat = await createGroup(ada, [grace]);
   await say(ada, chat, 'the last words');
   await using listeners = await listen(ada, grace, linus);
@@ -163,7 +163,7 @@ test('members hear that their chat was deleted, once, and nobody else does', asy
   expect(await listeners.heard()).toEqual([[event], [event], []]);
 });
 
-test('what happened in one transaction comes in its order, and what was rolled back never', async () => {
+test('the events of one transaction arrive in its order, and those that were rolled back never arrive', async () => {
   const chat = await createGroup(ada, [grace], 'before');
   await using listeners = await listen(grace);
   const client = await server.sql.connect();
@@ -185,7 +185,7 @@ test('what happened in one transaction comes in its order, and what was rolled b
   ]);
 });
 
-test('everybody gets everything once and in the same order, from many writers on two nodes', async () => {
+test('everyone receives every event once and in the same order, from many writers on two nodes', async () => {
   const chat = await createGroup(ada, [grace]);
   await using here = await followEvents(server, ada);
   await using there = await followEvents(otherNode, grace);
@@ -207,7 +207,7 @@ test('everybody gets everything once and in the same order, from many writers on
   expect(elsewhere).toEqual(heard);
 });
 
-test('an envelope says when it happened', async () => {
+test('an envelope says when its event happened', async () => {
   const chat = await createGroup(ada, [grace]);
   await using stream = await followEvents(server, grace);
   const before = Date.now();
@@ -218,7 +218,7 @@ test('an envelope says when it happened', async () => {
   expect(Date.parse(at)).toBeLessThanOrEqual(Date.now() + 5);
 });
 
-test('one chat can be followed by itself', async () => {
+test('a user can follow one chat alone', async () => {
   const [chat, another] = await Promise.all([createGroup(ada, [grace]), createGroup(ada, [grace])]);
   await using stream = await followChat(server, grace, chat);
   await say(ada, another, 'elsewhere');
@@ -234,7 +234,7 @@ test('one chat can be followed by itself', async () => {
   ]);
 });
 
-test('who reads a public channel follows it, and hears nothing of it among their own events', async () => {
+test('a reader of a public channel can follow it, and receives none of it among their own events', async () => {
   const channel = await createPublicChannel(ada);
   await using reader = await followChat(server, linus, channel);
   await using listeners = await listen(ada, linus);
@@ -247,7 +247,7 @@ test('who reads a public channel follows it, and hears nothing of it among their
   expect(await listeners.heard()).toMatchObject([[{ __typename: 'NewMessage' }, { __typename: 'AddToChat' }], []]);
 });
 
-test('a public channel that turns private is lost to those who only read it', async () => {
+test('readers who are not members lose a public channel that becomes private', async () => {
   const channel = await createPublicChannel(ada);
   await addMembers(server, channel, [grace]);
   await using reader = await followChat(server, linus, channel);
@@ -264,7 +264,7 @@ test('a public channel that turns private is lost to those who only read it', as
   expect(eventOf(await member.next('NewMessage'))).toMatchObject({ message: { content: 'among us' } });
 });
 
-test('whoever follows a chat that they lose hears of that last, and is told not to come back', async () => {
+test('a user who follows a chat and loses it receives that last, and the server says not to come back', async () => {
   const chat = await createGroup(ada, [grace, linus]);
   await using removed = await followChat(server, linus, chat);
   await removeMember(server, chat, linus);

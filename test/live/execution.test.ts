@@ -22,7 +22,7 @@ beforeAll(async () => {
 
 /** How often the envelope of each event was resolved, by its cursor: once for each execution. */
 const executions = new Map<string, number>();
-/** What a document asks for under this name fails, or takes as long as it is told to. */
+/** The name of a field that fails, or takes as long as a test wants. */
 let pause: Promise<void> = Promise.resolve();
 
 atFileEnd(
@@ -42,7 +42,7 @@ beforeEach(() => executions.clear());
 
 type Resolver = GraphQLFieldResolver<{ cursor: string }, unknown>;
 
-/** Puts something in front of a field of the schema that servers here share; the result puts it back. */
+/** Wraps a field of the schema that the servers here share; the result restores it. */
 function replaceResolver(typeName: string, fieldName: string, wrap: (original: Resolver) => Resolver): () => void {
   const type = schema.getType(typeName);
   const field = type instanceof GraphQLObjectType ? type.getFields()[fieldName] : undefined;
@@ -62,7 +62,7 @@ const follow = (each: Person[], document: string): Promise<EventStream[]> =>
 const closeAll = (streams: EventStream[]) => Promise.all(streams.map((stream) => stream.close()));
 const tenTimes = (each: Person[]) => Array.from({ length: 10 }, () => each).flat();
 
-/** Somebody says something, and all of these hear it. */
+/** A user sends a message, and all of these users receive it. */
 async function hear(streams: EventStream[], content: string) {
   await insertMessage(server, chatId, ada, content);
   return Promise.all(streams.map((stream) => stream.next('NewMessage')));
@@ -76,7 +76,7 @@ test('an event is executed once for all who ask the same', async () => {
   await closeAll(streams);
 });
 
-test('where they began and how they said so does not part them', async () => {
+test('streams share an execution whatever cursor they began with and however they sent it', async () => {
   const { eventCursor } = (await ada.ask('{ viewer { eventCursor } }')).viewer;
   await hear([], 'one');
   const later = (await ada.ask('{ viewer { eventCursor } }')).viewer.eventCursor;
@@ -94,7 +94,7 @@ test('where they began and how they said so does not part them', async () => {
   await closeAll(streams);
 });
 
-test('what looks at its viewer is executed once for each of them', async () => {
+test('a field that depends on its viewer is executed once for each viewer', async () => {
   const streams = await follow(tenTimes([ada, grace, linus]), personal);
   const frames = await hear(streams, 'to each');
   for (const [index, frame] of frames.entries()) {
@@ -104,7 +104,7 @@ test('what looks at its viewer is executed once for each of them', async () => {
   await closeAll(streams);
 });
 
-test('a result with errors is treated the same way', async () => {
+test('a result with errors is shared in the same way', async () => {
   const broken = asking('id broken: content');
   const brokenAndPersonal = asking('broken: content chat { viewerMembership { user { username } } }');
   const shared = await follow(tenTimes([ada, grace]), broken);
@@ -133,7 +133,7 @@ test('a result with errors is treated the same way', async () => {
   await closeAll(own);
 });
 
-test('a document that is slow keeps back nobody who asks for another', async () => {
+test('a slow document delays no one who asks for another', async () => {
   const gate = Promise.withResolvers<void>();
   pause = gate.promise;
   await using slow = await followEvents(server, ada, { document: asking('slow: content') });
@@ -145,14 +145,14 @@ test('a document that is slow keeps back nobody who asks for another', async () 
   gate.resolve();
   const frames = await slow.until(matching({ message: { slow: 'three' } }));
   expect(frames.map((frame) => eventOf(frame).message.slow)).toEqual(['one', 'two', 'three']);
-  // Who came in meanwhile has nothing of that before.
+  // Users who connected meanwhile receive nothing from before.
   await hear([...others, barred], 'four');
   expect(eventOf(barred.frames.at(-1) as never).message.slow).toBe('four');
   expect(barred.frames).toHaveLength(2);
   await closeAll([...others, barred]);
 });
 
-test('when everybody comes back to a new server, each with another cursor, an event is executed about once', async () => {
+test('when everyone comes back to a new server, each with another cursor, an event is executed about once', async () => {
   const cursors: string[] = [];
   await using witness = await followEvents(server, ada, { document: plain });
   for (let turn = 0; turn < 60; turn += 1) {
@@ -170,13 +170,13 @@ test('when everybody comes back to a new server, each with another cursor, an ev
   for (const [turn, frames] of missed.entries()) {
     expect(frames.map(({ id }) => id)).toEqual([...cursors.slice(turn + 1), cursors.at(-1)]);
   }
-  // 1,335 deliveries of 59 events; each stream's CaughtUp is its own.
+  // 1,335 deliveries of 59 events; each stream has its own CaughtUp.
   const replayed = cursors.slice(1, -1).map((cursor) => executions.get(cursor) ?? 0);
   expect(Math.min(...replayed)).toBe(1);
   expect(replayed.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(1.5 * replayed.length);
   expect(envelopeOf(missed[0]?.at(-1) as never).cursor).toBe(cursors.at(-1));
 
-  // Personal ones are each viewer's own there, too, whoever asks first.
+  // There, too, personal fields are each viewer's own, whoever asks first.
   executions.clear();
   for (const turn of [0, 1, 2, 3]) {
     const person = people[(turn * 3) % 5] as Person;

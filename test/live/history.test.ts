@@ -13,7 +13,7 @@ beforeAll(async () => {
   [ada, grace, linus] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace'), signUp(server, 'linus')]);
 });
 
-/** A chat with a message from before linus came, and one from after; he sees from the second on. */
+/** A chat with one message from before linus joined, and one from after; he sees the second and later ones. */
 async function createWithNewcomer() {
   const chat = await createGroup(ada, [grace]);
   const old = await say(ada, chat, 'before his time');
@@ -34,7 +34,7 @@ async function deleteBoth(...ids: string[]) {
 
 const toldOf = ['MessageEdited', 'MessageDeleted'];
 
-test('a newcomer hears nothing of what becomes of messages from before', async () => {
+test('a newcomer receives no changes of messages from before they joined', async () => {
   const { old, recent } = await createWithNewcomer();
   await using newcomer = await followEvents(server, linus);
   await using longtime = await followEvents(server, grace);
@@ -51,7 +51,7 @@ test('a newcomer hears nothing of what becomes of messages from before', async (
   );
 });
 
-test('nor in a stream of that chat alone, nor when catching up', async () => {
+test('nor does a stream of that chat alone bring them, nor catching up', async () => {
   const { chat, old, recent } = await createWithNewcomer();
   await using stream = await followChat(server, linus, chat);
   const { cursor } = stream;
@@ -76,7 +76,7 @@ test('a newcomer’s catching up reaches no further back than their membership',
   ]);
 });
 
-test('whoever comes back after having left hears what was said since, not what was said meanwhile', async () => {
+test('a member who comes back after having left receives what was said since, not what was said meanwhile', async () => {
   const chat = await createGroup(ada, [grace, linus]);
   const { eventCursor } = (await linus.ask('{ viewer { eventCursor } }')).viewer;
   await removeMember(server, chat, linus);
@@ -91,7 +91,7 @@ test('whoever comes back after having left hears what was said since, not what w
   ]);
 });
 
-test('a public channel is followed whole by everybody, whenever they became members', async () => {
+test('everyone follows the whole of a public channel, whenever they became members', async () => {
   const channel = await createPublicChannel(ada);
   const old = await say(ada, channel, 'before his time');
   await addMembers(server, channel, [linus], 2);

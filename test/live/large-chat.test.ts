@@ -22,10 +22,10 @@ const strangerCount = 6_000;
 type People = { ada: Person; grace: Person; linus: Person };
 let server: TestServer;
 let people: People;
-/** Two public channels of ada's: grace is in both, and in the large one with her a crowd. */
+/** Two public channels of ada's: grace is in both, and the large one has a crowd besides. */
 let small: string;
 let large: string;
-/** People who are in small groups alone, of which there are thousands. */
+/** Users who are alone in small groups, of which there are thousands. */
 let strangers: string[];
 let heardOfCrowd: Data[];
 
@@ -65,8 +65,8 @@ beforeAll(async () => {
 }, 120_000);
 
 /**
- * Not to the row: a tree may be a level higher, the feed may look in between, and for a thousand people at once there
- * is more than one good way. Reading a whole chat would be thousands of times as much.
+ * Not exact to the row: a tree may be one level higher, the feed may read in between, and for a thousand users at once
+ * there is more than one good plan. Reading a whole chat would be thousands of times as much.
  */
 function expectAsCheap(name: string, crowded: Cost, once: Cost): void {
   const told = `${name}: ${JSON.stringify({ once, crowded })}`;
@@ -75,7 +75,7 @@ function expectAsCheap(name: string, crowded: Cost, once: Cost): void {
   expect(crowded.blocks, told).toBeLessThanOrEqual(once.blocks * 2 + 300);
 }
 
-/** All that is done in a chat, one after the other, with what it has to come to. `newcomers`: one and a thousand. */
+/** Every operation in a chat, one after the other, with its expected result. `newcomers`: one user and then a thousand. */
 function operationsOf(
   { ada, grace, linus }: People,
   [newcomer = '', ...newcomers]: string[],
@@ -103,12 +103,12 @@ function operationsOf(
   ];
 }
 
-test('of 50,000 who are added together one hears once', () => {
+test('adding 50,000 users together is one event', () => {
   expect(heardOfCrowd).toMatchObject([{ __typename: 'AddToChat', addedCount: crowdSize }]);
   expect(heardOfCrowd[0].members).toHaveLength(100);
 });
 
-// After some time on a connection, PostgreSQL may come to use one plan for all parameters.
+// After some time on a connection, PostgreSQL may switch to one plan for all parameters.
 test.each(['auto', 'force_generic_plan'])(
   'a chat of 50,000 costs what a small one costs, whatever is done in it (plans: %s)',
   { timeout: 120_000 },
@@ -124,13 +124,13 @@ test.each(['auto', 'force_generic_plan'])(
       for (const chat of [small, large]) costs.push(await costOf(node, () => run(chat)));
       const [once, crowded] = costs as [Cost, Cost];
       expectAsCheap(name, crowded, once);
-      // However many chats and people there are: with triggers and foreign keys that is a few looks for each.
+      // However many chats and users there are: with triggers and foreign keys that is a few rows for each.
       expect(once.rows, name).toBeLessThan(150 + 30 * (name === 'adding a thousand' ? 1_000 : 1));
     }
   },
 );
 
-test('a chat goes in time that grows with what is in it, and no faster', { timeout: 120_000 }, async () => {
+test('deleting a chat takes time in proportion to its contents', { timeout: 120_000 }, async () => {
   const { ada, grace } = people;
   await server.sql.query(
     `insert into messages (chat_id, seq, sender_id, content, reply_to_seq)

@@ -59,7 +59,7 @@ test('open streams outlast a restart of PostgreSQL, and miss nothing that was wr
   await expect.poll(isReady, { timeout: 10_000 }).toBe(200);
 });
 
-test('a stream that PostgreSQL leaves while it catches up goes on when that is back', async () => {
+test('a stream that loses PostgreSQL while it catches up goes on when PostgreSQL is back', async () => {
   const chat = await createGroup(ada, [grace]);
   const { eventCursor } = (await grace.ask('{ viewer { eventCursor } }')).viewer;
   await insertMessage(server, chat, ada, 'before');
@@ -72,7 +72,7 @@ test('a stream that PostgreSQL leaves while it catches up goes on when that is b
   expect(contents).toEqual(['before', 'after']);
 });
 
-test('a LISTEN connection that is ended comes back by itself, and events come at once all the while', async () => {
+test('a LISTEN connection that is ended comes back by itself, and events arrive at once all the while', async () => {
   const chat = await createGroup(ada, [grace]);
   await using stream = await followEvents(server, grace);
   const findDoorbell = async () => {
@@ -81,7 +81,7 @@ test('a LISTEN connection that is ended comes back by itself, and events come at
     );
     return rows[0]?.pid;
   };
-  // After what came before it may only just be coming back: events don't wait for it.
+  // It may only just be reconnecting after the steps above: events don't wait for it.
   await expect.poll(findDoorbell, { timeout: 10_000 }).toEqual(expect.any(Number));
   const first = await findDoorbell();
   await server.sql.query('select pg_terminate_backend($1)', [first]);

@@ -4,7 +4,7 @@ import type { Outlet, Listener } from '../../src/live/listener.ts';
 import { maxPresenceAudience, PresenceNews, publishPresences, readPresenceChanges } from '../../src/live/presence.ts';
 import type { PresenceChange } from '../../src/live/notice.ts';
 
-test('what nodes are notified of is read, and anything else passed over', () => {
+test('valid notifications between nodes are read, and all others skipped', () => {
   expect(readPresenceChanges('1.ONLINE,9223372036854775807.AWAY,3.OFFLINE.1700000000000')).toEqual([
     { userId: 1n, presence: { status: 'ONLINE', lastSeenAt: null } },
     { userId: 9223372036854775807n, presence: { status: 'AWAY', lastSeenAt: null } },
@@ -15,7 +15,7 @@ test('what nodes are notified of is read, and anything else passed over', () => 
   }
 });
 
-/** A outlet that notes who is told what. */
+/** An outlet that records who receives what. */
 function createChannel(wantsPresence = true) {
   const told: { userId: bigint; change: PresenceChange }[] = [];
   const refreshed: bigint[] = [];
@@ -36,7 +36,7 @@ function createChannel(wantsPresence = true) {
   return { outlet, told, refreshed, take };
 }
 
-/** A hub in which each person is in the chats that `chatsOf` says. */
+/** A hub in which each user is in the chats that `chatsOf` returns. */
 function createHub(chatsOf: (userId: bigint) => bigint[]) {
   const hub = new Hub(
     {
@@ -69,7 +69,7 @@ function createHub(chatsOf: (userId: bigint) => bigint[]) {
 
 const cameOnline = (userId: bigint): PresenceChange => ({ userId, presence: { status: 'ONLINE', lastSeenAt: null } });
 
-test('in a chat with very many people here, nobody is told who comes and goes', async () => {
+test('in a chat with very many users present, no one receives presence changes', async () => {
   const [small, large] = [1n, 2n];
   const { outlet, take } = createChannel();
   const { hub, join, tell } = createHub((userId) => [...(userId <= 3n ? [small] : []), large]);
@@ -84,8 +84,8 @@ test('in a chat with very many people here, nobody is told who comes and goes', 
   expect(take()).toHaveLength(maxPresenceAudience);
 });
 
-test('of somebody in very many chats a bounded number of people are told, through the smallest first', async () => {
-  // Forty chats of a hundred people each, and one of three.
+test('for a user in very many chats a bounded number of users receive presence changes, those in the smallest first', async () => {
+  // Forty chats of a hundred users each, and one of three.
   const { outlet, take } = createChannel();
   const { join, tell } = createHub((userId) => (userId <= 3n ? [100n] : [userId % 40n]));
   for (let userId = 1n; userId <= 4_003n; userId += 1n) await join(userId, outlet);
@@ -99,7 +99,7 @@ test('of somebody in very many chats a bounded number of people are told, throug
   expect(told.length).toBeLessThanOrEqual(2_000);
 });
 
-test('who is blocked, who does not ask and who has just come is not told', async () => {
+test('users who are blocked, who do not ask or who have just arrived receive no presence changes', async () => {
   const [asking, quiet] = [createChannel(), createChannel(false)];
   const { hub, join, tell } = createHub(() => [1n]);
   await join(1n, asking.outlet);
@@ -111,7 +111,7 @@ test('who is blocked, who does not ask and who has just come is not told', async
   expect(asking.take()).toEqual([2n]);
 });
 
-/** News over such a hub, that look things up as slowly as the test wants. */
+/** News over such a hub, whose lookups are as slow as the test wants. */
 function createNews(hub: Hub) {
   const lookups: { about: readonly bigint[]; finish: (isThere?: boolean) => void }[] = [];
   const reports: string[] = [];
@@ -133,7 +133,7 @@ function createNews(hub: Hub) {
   return { news, lookups, reports };
 }
 
-test('changes are told one batch after the other, and of several of one person the last', async () => {
+test('changes are sent one batch after the other, and of several changes of one user only the last', async () => {
   const { outlet, told } = createChannel();
   const { hub, join } = createHub(() => [1n]);
   await join(1n, outlet);
@@ -150,7 +150,7 @@ test('changes are told one batch after the other, and of several of one person t
   news.hear([cameOnline(7n)]);
   news.hear([left]);
   first?.finish();
-  // While one batch is looked up no other is, and none is larger than it may be.
+  // While one batch is looked up no other is, and none exceeds the maximum size.
   for (let count = 2; count <= 27; count += 1) {
     const next = await lookup(count);
     expect(next?.about.length).toBeLessThanOrEqual(200);
@@ -160,7 +160,7 @@ test('changes are told one batch after the other, and of several of one person t
   expect(told.filter(({ change }) => change.userId === 7n).map(({ change }) => change)).toEqual([cameOnline(7n), left]);
 });
 
-test('when changes can’t be told, whoever asks for them is told to look again, and then it goes on', async () => {
+test('when changes can’t be sent, those who ask for them receive a notice to look again, and then it goes on', async () => {
   const [asking, quiet] = [createChannel(), createChannel(false)];
   const { hub, join } = createHub(() => [1n]);
   await join(1n, asking.outlet);
@@ -177,7 +177,7 @@ test('when changes can’t be told, whoever asks for them is told to look again,
   await expect.poll(() => asking.take()).toEqual([1n]);
 });
 
-test('where nobody asks who comes and goes, nothing is looked up', async () => {
+test('where no one asks for presence, nothing is looked up', async () => {
   const { outlet } = createChannel(false);
   const { hub, join } = createHub(() => [1n]);
   await join(1n, outlet);

@@ -39,14 +39,14 @@ const contentsOf = (frames: Frame[]) =>
   frames.flatMap((frame) => (eventOf(frame).message === undefined ? [] : [eventOf(frame).message.content]));
 const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
 
-/** The same place in another history, or another place in this one. */
+/** The same position in another history, or another position in this one. */
 function moveCursor(cursor: string, { epoch, by = 0n }: { epoch?: string; by?: bigint }): string {
   const parsed = parseCursor(cursor);
   if (parsed === null) throw new Error(`${cursor} is not a cursor`);
   return formatCursor({ epoch: epoch ?? parsed.epoch, id: parsed.id + by });
 }
 
-test('a stream begins with where it is', async () => {
+test('a stream begins with its position', async () => {
   const cursor = await cursorNow(ada);
   await using stream = await openStream(server, ada, eventsDocument);
   const first = await stream.next();
@@ -55,7 +55,7 @@ test('a stream begins with where it is', async () => {
   expect(envelopeOf(first).cursor).toBe(cursor);
 });
 
-test('whoever comes back gets what they missed, then where they are, then what happens', async () => {
+test('a client that comes back receives what it missed, then its position, then what happens', async () => {
   const chat = await createGroup(ada, [grace]);
   const stream = await followEvents(server, grace);
   await say(ada, chat, 'heard');
@@ -79,7 +79,7 @@ test('whoever comes back gets what they missed, then where they are, then what h
   expect(eventOf(await again.next())).toMatchObject({ message: { content: 'heard again' } });
 });
 
-test('to go on from any cursor is to get exactly what came after it', async () => {
+test('resuming from any cursor brings exactly what came after it', async () => {
   const chat = await createGroup(ada, [grace]);
   await using stream = await followEvents(server, grace);
   for (const index of upTo(5)) await say(ada, chat, `message ${index}`);
@@ -89,7 +89,7 @@ test('to go on from any cursor is to get exactly what came after it', async () =
   }
 });
 
-test('a long absence is made up for', async () => {
+test('a client catches up after a long absence', async () => {
   const chat = await createGroup(ada, [grace]);
   const cursor = await cursorNow(grace);
   await server.sql.query(
@@ -102,7 +102,7 @@ test('a long absence is made up for', async () => {
   expect(new Set(missed.map(({ id }) => id)).size).toBe(1_500);
 });
 
-test('one chat is gone on with in the same way', async () => {
+test('a stream of one chat resumes in the same way', async () => {
   const [chat, another] = await Promise.all([createGroup(ada, [grace]), createGroup(ada, [grace])]);
   const stream = await followChat(server, grace, chat);
   const { cursor } = stream;
@@ -117,7 +117,7 @@ test('one chat is gone on with in the same way', async () => {
   ]);
 });
 
-test('a public channel is gone on with by those who only read it', async () => {
+test('a reader who is not a member can resume a stream of a public channel', async () => {
   const channel = await createPublicChannel(ada);
   const stream = await followChat(server, linus, channel);
   const { cursor } = stream;
@@ -130,7 +130,7 @@ test('a public channel is gone on with by those who only read it', async () => {
   expect(contentsOf(missed)).toEqual(['missed']);
 });
 
-test('what a reconnecting EventSource saw last counts for more than `after`', async () => {
+test('the Last-Event-ID of a reconnecting EventSource takes precedence over `after`', async () => {
   const chat = await createGroup(ada, [grace]);
   const first = await cursorNow(grace);
   await say(ada, chat, 'seen');
@@ -141,7 +141,7 @@ test('what a reconnecting EventSource saw last counts for more than `after`', as
   expect(contentsOf(missed)).toEqual(['missed']);
 });
 
-test('who was removed while away hears that, and nothing of what came before it or after', async () => {
+test('a user who was removed while away receives the removal, and nothing of the chat from before or after it', async () => {
   const chat = await createGroup(ada, [grace, linus]);
   const cursor = await cursorNow(linus);
   await say(ada, chat, 'before');
@@ -154,7 +154,7 @@ test('who was removed while away hears that, and nothing of what came before it 
   expect(contentsOf(await readMissed(server, grace, cursor))).toEqual(['before', 'after']);
 });
 
-test('who was added while away hears of it, and of what came after', async () => {
+test('a user who was added while away receives that, and what came after', async () => {
   const chat = await createGroup(ada, [grace]);
   const cursor = await cursorNow(linus);
   await say(ada, chat, 'before');
@@ -167,7 +167,7 @@ test('who was added while away hears of it, and of what came after', async () =>
   ]);
 });
 
-test('a chat that was deleted meanwhile is told of by its deletion alone', async () => {
+test('a chat that was deleted meanwhile appears only as its deletion', async () => {
   const chat = await createGroup(ada, [grace]);
   const cursor = await cursorNow(grace);
   await say(ada, chat, 'gone with it');
@@ -178,7 +178,7 @@ test('a chat that was deleted meanwhile is told of by its deletion alone', async
   ]);
 });
 
-test('what was deleted meanwhile is not said again', async () => {
+test('what was deleted meanwhile does not appear again', async () => {
   const chat = await createGroup(ada, [grace]);
   const cursor = await cursorNow(grace);
   const id = await say(ada, chat, 'better unsaid');
@@ -190,7 +190,7 @@ test('what was deleted meanwhile is not said again', async () => {
   ]);
 });
 
-/** Both frames of a stream that can't be replayed: Reset, and CaughtUp at the same place. From there it goes on. */
+/** Both frames of a stream that can't be replayed: Reset, and CaughtUp at the same position. It goes on from there. */
 async function expectReset(after: string, chat: string) {
   await using stream = await openStream(server, grace, eventsDocument, { variables: { after } });
   const [reset, caughtUp] = await stream.until('CaughtUp');
@@ -240,7 +240,7 @@ test('a cursor that the log does not reach back to gets Reset, a later one its e
   expect((await readMissed(pruned, alan, kept)).map(eventOf)).toMatchObject([{ __typename: 'Reset' }, {}]);
 });
 
-test('what never was a cursor is a broken request, and ends the stream for good', async () => {
+test('an invalid cursor is a broken request, and ends the stream for good', async () => {
   const cursor = await cursorNow(grace);
   const wrong = [
     '',
@@ -274,7 +274,7 @@ test('a page read with its cursor, and the events since, leave nothing out while
       await Promise.all(upTo(4).map((lane) => insertMessage(server, chat, ada, `message ${index + lane}`)));
     }
   })();
-  // Readers come one after the other, all through the writing: each must have all of it in the end.
+  // Readers arrive one after the other throughout the writing: each must have received everything in the end.
   const readers = upTo(15).map(async () => {
     const { chat: page, viewer } = await grace.ask(query, { id: chat });
     const shown: number[] = page.messages.edges.map(({ node }: Data) => node.seq);
@@ -291,7 +291,7 @@ test('a page read with its cursor, and the events since, leave nothing out while
   }
 });
 
-test('who comes while others write misses nothing between where the stream begins and what comes', async () => {
+test('a client that connects while others write misses nothing between the start of its stream and the live events', async () => {
   const chat = await createGroup(ada, [grace]);
   const people = await Promise.all(upTo(8).map((index) => signUp(server, `reader-${index}`)));
   await addMembers(server, chat, people);
@@ -307,7 +307,7 @@ test('who comes while others write misses nothing between where the stream begin
     reading.abort();
     await Promise.all(writing);
   });
-  // Each is new to this node every time: their only stream here is what brings their memberships in.
+  // Each user is new to this node every time: their only stream here is what loads their memberships.
   for (const round of upTo(4)) {
     await Promise.all(
       people.map(async (person) => {

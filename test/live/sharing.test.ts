@@ -23,7 +23,7 @@ beforeAll(async () => {
   [ada, grace, linus] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace'), signUp(server, 'linus')]);
 });
 
-/** Asks what is different for everybody, beside what is the same. */
+/** Selects fields that differ for each viewer, beside fields that are the same. */
 const personalDocument = `subscription ($after: String) {
   events(after: $after) {
     cursor
@@ -44,9 +44,9 @@ const plainDocument = `subscription ($after: String) {
 }`;
 
 test.each([
-  ['who sends comes first', 0],
-  ['who sends comes last', 1],
-])('what is personal in an event is each viewer’s own: %s', async (_, turn) => {
+  ['the sender is first', 0],
+  ['the sender is last', 1],
+])('personal fields of an event are each viewer’s own: %s', async (_, turn) => {
   const chat = await createGroup(ada, [grace, linus]);
   await say(ada, chat, 'first');
   const people = turn === 0 ? [ada, grace, linus] : [linus, grace, ada];
@@ -69,7 +69,7 @@ test.each([
   }
 });
 
-test('what is personal is each viewer’s own in a replay, too', async () => {
+test('personal fields are each viewer’s own in a replay, too', async () => {
   const chat = await createGroup(ada, [grace, linus]);
   const { eventCursor } = (await ada.ask('{ viewer { eventCursor } }')).viewer;
   await say(ada, chat, 'first');
@@ -84,7 +84,7 @@ test('what is personal is each viewer’s own in a replay, too', async () => {
   ]);
 });
 
-test('who reads a public channel without being in it shares nothing with its members', async () => {
+test('a reader of a public channel who is not a member shares nothing with its members', async () => {
   const channel = await createPublicChannel(ada);
   const document = `subscription ($chatId: ID!) {
     chatEvents(chatId: $chatId) {
@@ -101,7 +101,7 @@ test('who reads a public channel without being in it shares nothing with its mem
   });
 });
 
-test('an event that is the same for everybody is made once, however many hear it', async () => {
+test('an event that is the same for everyone is built once, however many receive it', async () => {
   const people = await Promise.all(Array.from({ length: 20 }, (_, index) => signUp(server, `listener-${index}`)));
   const [small, large] = await Promise.all([createGroup(ada, [people[0] as Person]), createGroup(ada, people)]);
   const streams = await Promise.all(people.map((person) => followEvents(server, person, { document: plainDocument })));
@@ -115,7 +115,7 @@ test('an event that is the same for everybody is made once, however many hear it
   await Promise.all(streams.map((stream) => stream.close()));
 });
 
-test('what goes to everybody is the same, byte for byte', async () => {
+test('what everyone receives is the same, byte for byte', async () => {
   const chat = await createGroup(ada, [grace]);
   await using one = await followEvents(server, ada, { document: plainDocument });
   await using other = await followEvents(server, grace, { document: plainDocument });
@@ -140,7 +140,7 @@ test('the same document with other variables gives other results', async () => {
   await say(ada, chat, 'first');
   await using byDefault = await followEvents(server, grace, { document });
   await using without = await followEvents(server, grace, { document, variables: { withSeq: false, count: 2 } });
-  // The same text but for a default: it must not be taken for the same.
+  // The same text except for a default: it must not be mistaken for the same document.
   const other = document.replace(
     '$withSeq: Boolean = true, $count: Int! = 1',
     '$withSeq: Boolean = false, $count: Int! = 2',
@@ -153,7 +153,7 @@ test('the same document with other variables gives other results', async () => {
   expect(eventOf(await byOtherDefault.next('NewMessage')).message).toEqual({ content: 'second', chat: page(1, 2) });
 });
 
-test('a variable that is null is not one that is left out', async () => {
+test('a null variable differs from an omitted one', async () => {
   const chat = await createGroup(ada, [grace]);
   await say(ada, chat, 'first');
   const document = `subscription ($count: Int = 1) {
@@ -167,7 +167,7 @@ test('a variable that is null is not one that is left out', async () => {
   expect(eventOf(both).message.chat.messages.edges).toHaveLength(2);
 });
 
-test('what differs below an alias, a fragment or an operation name differs', async () => {
+test('documents that differ in an alias, a fragment or an operation name are different', async () => {
   const chat = await createGroup(ada, [grace]);
   const document = `
     subscription Short { happened: events { ...Envelope } }
@@ -184,7 +184,7 @@ test('what differs below an alias, a fragment or an operation name differs', asy
   expect((await long.next(isMessage)).data).toEqual({ data: { events: { at: expect.any(String), event } } });
 });
 
-test('a field that fails is told of in its place, and the stream goes on', async () => {
+test('a field that fails is reported in its place, and the stream goes on', async () => {
   const chat = await createGroup(ada, [grace]);
   const document = `subscription {
     events { cursor event { __typename ... on NewMessage { message { content chat { messages(first: 101) { edges { cursor } } } } } } }
@@ -199,7 +199,7 @@ test('a field that fails is told of in its place, and the stream goes on', async
   expect(envelopeOf(await stream.next('ChatUpdated')).event).toEqual({ __typename: 'ChatUpdated' });
 });
 
-test('somebody whose history begins later shares no reply to what was before', async () => {
+test('a member whose history begins later does not share a reply to an earlier message', async () => {
   const chat = await createGroup(ada, [grace]);
   const old = await say(ada, chat, 'before his time');
   await addMembers(server, chat, [linus], 2);

@@ -40,7 +40,7 @@ async function startTyping(node: TestServer, person: Person, chatId: string): Pr
   return isTold;
 }
 
-/** All that comes up to a message that is written now: so what isn't among it hasn't come. */
+/** Everything that arrives before a message that is written now: what isn't in it did not arrive. */
 async function readToNow(stream: EventStream, node: TestServer, chatId: string): Promise<string[]> {
   const content = `now ${Math.random()}`;
   await insertMessage(node, chatId, ada, content);
@@ -48,7 +48,7 @@ async function readToNow(stream: EventStream, node: TestServer, chatId: string):
   return frames.slice(0, -1).map((frame) => eventOf(frame).__typename);
 }
 
-test('the others see who types, at the place where their stream is', async () => {
+test('the others see who types, at the current position of their stream', async () => {
   const chatId = await createGroup(ada, [grace, linus]);
   await using typist = await follow(server, ada);
   await using reader = await follow(server, grace);
@@ -65,7 +65,7 @@ test('the others see who types, at the place where their stream is', async () =>
   expect(await readToNow(typist, server, chatId)).toEqual(['NewMessage']);
 });
 
-test('it is stored nowhere and comes to nobody later', async () => {
+test('typing is stored nowhere, and no one receives it later', async () => {
   const chatId = await createGroup(ada, [grace]);
   await using reader = await follow(server, grace);
   const { cursor } = reader;
@@ -74,7 +74,7 @@ test('it is stored nowhere and comes to nobody later', async () => {
   const statements = await recordStatements(server, () => startTyping(server, ada, chatId));
   await reader.next('Typing');
   expect(await count()).toBe(before);
-  // Nor does anybody wait for a disk.
+  // Nor does anything wait for a disk.
   const told = statements.filter((statement) => statement.includes('parley_typing'));
   expect(told).toHaveLength(1);
   expect(told[0]).toContain(`'synchronous_commit', 'off'`);
@@ -83,7 +83,7 @@ test('it is stored nowhere and comes to nobody later', async () => {
   expect(later.frames.map((frame) => eventOf(frame).__typename)).toEqual(['CaughtUp']);
 });
 
-test('it goes to the readers on every node', async () => {
+test('typing reaches the readers on every node', async () => {
   const chatId = await createGroup(ada, [grace]);
   await using here = await follow(server, grace);
   await using there = await follow(other, grace);
@@ -104,7 +104,7 @@ test('only a member types', async () => {
   expect(eventOf(await inChannel.next('Typing')).__typename).toBe('Typing');
   await reader.next('Typing');
 
-  // Hidden, missing, and one that anybody may read: linus is no member of either.
+  // A hidden chat, a missing one, and one that any user may read: linus is a member of none of them.
   for (const chatId of [groupId, channelId, encodeId('Chat', 999_999n)]) {
     expect(await startTyping(server, linus, chatId)).toBe(false);
   }
@@ -113,18 +113,18 @@ test('only a member types', async () => {
   const refused = await server.post('mutation ($chatId: ID!) { startTyping(chatId: $chatId) }', { chatId: groupId });
   expect(refused.errors?.[0]?.extensions?.['code']).toBe('UNAUTHENTICATED');
 
-  // What was refused holds nothing back.
+  // A refused request does not hold back the next one.
   await addMembers(server, groupId, [linus]);
   expect(await startTyping(server, linus, groupId)).toBe(true);
   expect(eventOf(await reader.next('Typing')).userId).toBe(linus.userId);
 });
 
-test('it is told at most every three seconds per person and chat, by all nodes together', async () => {
+test('typing is reported at most every three seconds per user and chat, by all nodes together', async () => {
   const chatId = await createGroup(ada, [grace, linus]);
   const anotherId = await createGroup(ada, [grace]);
   await using reader = await follow(server, grace);
   for (const node of [server, other, server, other]) expect(await startTyping(node, ada, chatId)).toBe(true);
-  // Of others and elsewhere it is told as ever.
+  // Typing of other users and in other chats is still reported.
   await startTyping(other, linus, chatId);
   await startTyping(other, ada, anotherId);
   const first = await reader.next('Typing');
@@ -133,18 +133,18 @@ test('it is told at most every three seconds per person and chat, by all nodes t
   expect(eventOf(await reader.next())).toMatchObject({ chatId: anotherId, userId: ada.userId });
   expect(await readToNow(reader, server, chatId)).toEqual([]);
 
-  // She goes on, wherever her requests end up.
+  // She continues, on whichever node her requests arrive.
   let turn = 0;
   const keys = setInterval(() => void startTyping((turn += 1) % 2 === 0 ? server : other, ada, chatId), 50);
   const again = await reader.next('Typing').finally(() => clearInterval(keys));
   expect(eventOf(again)).toMatchObject({ chatId, userId: ada.userId });
   const passedMs = Date.parse(envelopeOf(again).at) - Date.parse(envelopeOf(first).at);
-  // Either is as late as this machine was busy. Without a pace of its own each node would tell of it after 2.5 s.
+  // Both may be late on a busy machine. If each node kept its own pace, a report would arrive after 2.5 s.
   expect(passedMs).toBeGreaterThan(2_700);
   expect(passedMs).toBeLessThan(5_000);
 });
 
-test('whoever was added the moment before is told', async () => {
+test('a member who was added the moment before receives typing', async () => {
   await using reader = await follow(server, grace);
   await using elsewhere = await follow(other, grace);
   for (let round = 0; round < 20; round += 1) {
@@ -154,7 +154,7 @@ test('whoever was added the moment before is told', async () => {
   }
 });
 
-test('whoever was removed the moment before is not told', async () => {
+test('a member who was removed the moment before does not receive typing', async () => {
   const barrierId = await createGroup(ada, [grace]);
   await using reader = await follow(server, grace);
   const chatIds: string[] = [];
@@ -170,12 +170,12 @@ test('whoever was removed the moment before is not told', async () => {
   expect(kinds).toEqual(chatIds.map(() => 'RemoveFromChat'));
 });
 
-test('a person whom the database knows by SQL alone types like any other', async () => {
+test('a user whom only SQL has written to the database types like any other', async () => {
   const chatId = await createGroup(ada, [grace]);
   await using reader = await follow(server, grace);
   await server.sql.query(`select pg_notify('parley_typing', $1 || '.' || $2)`, [keyOf(chatId), keyOf(ada.userId)]);
   expect(eventOf(await reader.next('Typing')).chatId).toBe(chatId);
-  // What is no such payload is nobody's typing, and harms nothing.
+  // An invalid payload is no one's typing, and does no harm.
   for (const payload of ['', 'x', '1', '1.2.3', '1e3.4', `${'9'.repeat(30)}.1`]) {
     await server.sql.query(`select pg_notify('parley_typing', $1)`, [payload]);
   }
