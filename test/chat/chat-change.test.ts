@@ -37,7 +37,7 @@ const kindsOf = (events: Data[]) => events.map(({ __typename }) => __typename);
 
 // updateChat ----------------------------------------------------------------------------------------------------------
 
-test.each(types)('of a %s changes what is given, and everybody in it hears of it', async (type) => {
+test.each(types)('an update of a %s changes the given fields, and every member receives it', async (type) => {
   const chat = await create(type);
   await using stream = await followEvents(otherNode, grace);
   expect(await updateChat(ada, chat, { name: '  as it is \n' })).toMatchObject({
@@ -57,7 +57,7 @@ test.each(types)('of a %s changes what is given, and everybody in it hears of it
   expect(seen).toEqual({ chat: { name: 'as it is', description: null } });
 });
 
-test('nobody hears of a change that changes nothing', async () => {
+test('no one receives a change that changes nothing', async () => {
   const chat = await create('GROUP');
   await using stream = await followEvents(server, grace);
   for (const change of [{}, { name: 'as it was' }, { type: 'GROUP' }, { type: null }]) {
@@ -114,7 +114,7 @@ test('nothing becomes a single chat', async () => {
   }
 });
 
-test('what is refused is named, and nothing is changed', async () => {
+test('the error names what is refused, and nothing changes', async () => {
   const chat = await create('GROUP');
   const refused: [Variables, string[]][] = [
     [{ name: '' }, ['name']],
@@ -137,32 +137,35 @@ test('what is refused is named, and nothing is changed', async () => {
   });
 });
 
-test.each(['GROUP', 'PRIVATE_CHANNEL'])('turning into a %s, a public channel is lost to its readers', async (type) => {
-  const channel = await create('PUBLIC_CHANNEL');
-  await say(ada, channel, 'to all');
-  await using reader = await followChat(otherNode, linus, channel);
-  await using member = await followChat(otherNode, grace, channel);
-  expect(await contentsIn(channel, linus)).toEqual(['to all']);
-  const cursor = reader.cursor;
+test.each(['GROUP', 'PRIVATE_CHANNEL'])(
+  'readers who are not members lose a public channel that turns into a %s',
+  async (type) => {
+    const channel = await create('PUBLIC_CHANNEL');
+    await say(ada, channel, 'to all');
+    await using reader = await followChat(otherNode, linus, channel);
+    await using member = await followChat(otherNode, grace, channel);
+    expect(await contentsIn(channel, linus)).toEqual(['to all']);
+    const cursor = reader.cursor;
 
-  await updateChat(ada, channel, { type });
-  await say(ada, channel, 'among us');
-  const ended = await reader.ended();
-  expect(ended.slice(0, -2).map(eventOf)).toMatchObject([{ __typename: 'ChatUpdated', chat: { type } }]);
-  expect(ended.at(-2)).toMatchObject({ event: 'next', data: { errors: [{ extensions: { code: 'NOT_FOUND' } }] } });
-  expect(ended.at(-1)).toMatchObject({ event: 'complete' });
-  expect((await member.until('NewMessage')).map(eventOf)).toMatchObject([
-    { __typename: 'ChatUpdated' },
-    { __typename: 'NewMessage', message: { content: 'among us' } },
-  ]);
+    await updateChat(ada, channel, { type });
+    await say(ada, channel, 'among us');
+    const ended = await reader.ended();
+    expect(ended.slice(0, -2).map(eventOf)).toMatchObject([{ __typename: 'ChatUpdated', chat: { type } }]);
+    expect(ended.at(-2)).toMatchObject({ event: 'next', data: { errors: [{ extensions: { code: 'NOT_FOUND' } }] } });
+    expect(ended.at(-1)).toMatchObject({ event: 'complete' });
+    expect((await member.until('NewMessage')).map(eventOf)).toMatchObject([
+      { __typename: 'ChatUpdated' },
+      { __typename: 'NewMessage', message: { content: 'among us' } },
+    ]);
 
-  expect(await linus.ask('query ($id: ID!) { chat(id: $id) { id } }', { id: channel })).toEqual({ chat: null });
-  expect(await joinChat(linus, channel)).toMatchObject({ __typename: 'NotFound' });
-  const missed = (await readMissed(server, linus, cursor)).map(eventOf);
-  expect(kindsOf(missed)).toEqual(['CaughtUp']);
-});
+    expect(await linus.ask('query ($id: ID!) { chat(id: $id) { id } }', { id: channel })).toEqual({ chat: null });
+    expect(await joinChat(linus, channel)).toMatchObject({ __typename: 'NotFound' });
+    const missed = (await readMissed(server, linus, cursor)).map(eventOf);
+    expect(kindsOf(missed)).toEqual(['CaughtUp']);
+  },
+);
 
-test('turning public, a channel is anybody’s, and whole', async () => {
+test('a channel that becomes public is open to everyone, from its beginning', async () => {
   const channel = await create('PRIVATE_CHANNEL');
   const old = await say(ada, channel, 'before');
   await addPeople(ada, channel, [linus.userId], 'FROM_NOW');
@@ -172,14 +175,14 @@ test('turning public, a channel is anybody’s, and whole', async () => {
   await editMessage(ada, old, 'edited in private');
   await updateChat(ada, channel, { type: 'PUBLIC_CHANNEL' });
   await editMessage(ada, old, 'edited in public');
-  // What others may read she reads too, and hears of; by a new stream no less than by the one that was open.
+  // She may read what everyone may read, and receives it; on a new stream as well as on the one that was open.
   expect(await contentsIn(channel, linus)).toEqual(['edited in public']);
   expect(await contentsIn(channel, grace)).toEqual(['edited in public']);
   const { cursor } = newcomer;
   expect(kindsOf(await heardBy(linus, newcomer))).toEqual(['ChatUpdated', 'MessageEdited']);
   const missed = kindsOf((await readMissed(server, linus, cursor)).map(eventOf));
   expect(missed).toContain('MessageEdited');
-  // Private again, it shows her what it showed before; also to a stream that was open all the time.
+  // Private again, it shows her what it showed before; also on a stream that was open all the time.
   await updateChat(ada, channel, { type: 'PRIVATE_CHANNEL' });
   await editMessage(ada, old, 'edited in private again');
   await say(ada, channel, 'after');
@@ -191,7 +194,7 @@ test('turning public, a channel is anybody’s, and whole', async () => {
   expect(read).toEqual(['ChatUpdated', 'NewMessage', 'CaughtUp']);
 });
 
-test('a stream that opens while a channel turns public hears of old messages from then on', async () => {
+test('a stream that opens while a channel becomes public brings changes of old messages from then on', async () => {
   for (let round = 0; round < 10; round += 1) {
     const channel = await create('PRIVATE_CHANNEL');
     const old = await say(ada, channel, 'before');
@@ -208,7 +211,7 @@ test('a stream that opens while a channel turns public hears of old messages fro
 
 // deleteChat ----------------------------------------------------------------------------------------------------------
 
-test.each(types)('a %s that is deleted is gone with all that is in it, and that is all one hears', async (type) => {
+test.each(types)('a deleted %s is gone with all its contents, and its deletion is the only event', async (type) => {
   const chat = await create(type);
   const message = await say(ada, chat, 'soon gone');
   await say(grace, chat, 'me too', { replyToId: message });

@@ -17,7 +17,7 @@ beforeAll(async () => {
 
 const emoji = '👩‍🚀'; // three code points, five UTF-16 units
 
-/** The paths at which that input is refused; no chat comes of it. */
+/** The paths at which that input is refused; no chat is created. */
 async function refusedAt(input: Variables): Promise<string[]> {
   const count = async () => (await server.sql.query('select count(*) from chats')).rows[0].count;
   const before = await count();
@@ -35,7 +35,7 @@ async function membersOf(chatId: string) {
   return Object.fromEntries(rows.map(({ username, role }) => [username, role]));
 }
 
-test('whoever makes a group owns it, and the others are members', async () => {
+test('the creator of a group owns it, and the others are members', async () => {
   const chat = await createChat(ada, {
     type: 'GROUP',
     name: 'engines',
@@ -53,23 +53,26 @@ test('whoever makes a group owns it, and the others are members', async () => {
   expect(await membersOf(chat.id)).toEqual({ ada: 'OWNER', grace: 'MEMBER', linus: 'MEMBER' });
 });
 
-test('a group needs no name, but somebody else', async () => {
+test('a group needs no name, but at least one other user', async () => {
   const chat = await createChat(ada, { type: 'GROUP', memberIds: [grace.userId] });
   expect(chat).toMatchObject({ __typename: 'Chat', name: null, description: null });
   expect(await refusedAt({ type: 'GROUP', name: 'only me', memberIds: [ada.userId] })).toEqual(['memberIds']);
   expect(await refusedAt({ type: 'GROUP', name: 'nobody' })).toEqual(['memberIds']);
 });
 
-test.each(['PRIVATE_CHANNEL', 'PUBLIC_CHANNEL'])('a %s has a name, and its maker is member enough', async (type) => {
-  const alone = await createChat(ada, { type, name: 'news' });
-  expect(alone).toMatchObject({ __typename: 'Chat', type, name: 'news' });
-  expect(await membersOf(alone.id)).toEqual({ ada: 'OWNER' });
-  const shared = await createChat(ada, { type, name: 'news', memberIds: [linus.userId] });
-  expect(await membersOf(shared.id)).toEqual({ ada: 'OWNER', linus: 'MEMBER' });
-  expect(await refusedAt({ type, memberIds: [linus.userId] })).toEqual(['name']);
-});
+test.each(['PRIVATE_CHANNEL', 'PUBLIC_CHANNEL'])(
+  'a %s has a name, and needs no member but its creator',
+  async (type) => {
+    const alone = await createChat(ada, { type, name: 'news' });
+    expect(alone).toMatchObject({ __typename: 'Chat', type, name: 'news' });
+    expect(await membersOf(alone.id)).toEqual({ ada: 'OWNER' });
+    const shared = await createChat(ada, { type, name: 'news', memberIds: [linus.userId] });
+    expect(await membersOf(shared.id)).toEqual({ ada: 'OWNER', linus: 'MEMBER' });
+    expect(await refusedAt({ type, memberIds: [linus.userId] })).toEqual(['name']);
+  },
+);
 
-test('a single chat has one other person, and neither name nor description', async () => {
+test('a single chat has one other user, and neither name nor description', async () => {
   const people = [grace.userId];
   expect(await refusedAt({ type: 'SINGLE' })).toEqual(['memberIds']);
   expect(await refusedAt({ type: 'SINGLE', memberIds: [grace.userId, linus.userId] })).toEqual(['memberIds']);
@@ -79,7 +82,7 @@ test('a single chat has one other person, and neither name nor description', asy
   expect(chat).toMatchObject({ __typename: 'Chat', type: 'SINGLE', name: null, memberCount: 2 });
 });
 
-test('there is one single chat of two people, whoever asks for it', async () => {
+test('two users have one single chat, whichever of them asks for it', async () => {
   const [hedy, marie] = await Promise.all([signUp(server, 'hedy'), signUp(server, 'marie')]);
   const first = await createChat(hedy, { type: 'SINGLE', memberIds: [marie.userId] });
   expect(await createChat(hedy, { type: 'SINGLE', memberIds: [marie.userId, marie.userId] })).toEqual(first);
@@ -87,7 +90,7 @@ test('there is one single chat of two people, whoever asks for it', async () => 
   expect((await createChat(hedy, { type: 'SINGLE', memberIds: [ada.userId] })).id).not.toBe(first.id);
 });
 
-test('ten who ask at once, from both sides and on two nodes, get the same single chat', async () => {
+test('ten requests at once, from both sides and on two nodes, get the same single chat', async () => {
   const alan = await signUp(server, 'alan');
   const alonzo = await signUp(otherNode, 'alonzo');
   const { rows: before } = await server.sql.query('select count(*)::int as chats from chats');
@@ -105,7 +108,7 @@ test('ten who ask at once, from both sides and on two nodes, get the same single
   expect(events).toEqual([{ kind: 'NewChat' }]);
 });
 
-test('a single chat with oneself is one of one', async () => {
+test('a single chat with oneself has one member', async () => {
   const barbara = await signUp(server, 'barbara');
   const notes = await createChat(barbara, { type: 'SINGLE', memberIds: [barbara.userId] });
   expect(notes).toMatchObject({ __typename: 'Chat', memberCount: 1 });
@@ -113,7 +116,7 @@ test('a single chat with oneself is one of one', async () => {
   expect((await createChat(barbara, { type: 'SINGLE', memberIds: [barbara.userId] })).id).toBe(notes.id);
 });
 
-test('people who are not there are named', async () => {
+test('the error names users who do not exist', async () => {
   const nobody = encodeId('User', 2n ** 62n);
   const memberIds = [grace.userId, nobody, linus.userId, encodeId('User', 0)];
   expect(await refusedAt({ type: 'GROUP', memberIds })).toEqual(['memberIds.1', 'memberIds.3']);
@@ -121,14 +124,14 @@ test('people who are not there are named', async () => {
   expect(await refusedAt({ type: 'SINGLE', memberIds: [nobody] })).toEqual(['memberIds.0']);
 });
 
-test('what is not the id of a person is named too', async () => {
+test('the error also names ids that are not those of users', async () => {
   const chat = await createChat(ada, { type: 'GROUP', memberIds: [grace.userId] });
   for (const wrong of [chat.id, 'nonsense', '', '1', 'x'.repeat(10_000)]) {
     expect(await refusedAt({ type: 'GROUP', memberIds: [grace.userId, wrong] })).toEqual(['memberIds.1']);
   }
 });
 
-test('at most a thousand people are named in one call', async () => {
+test('at most a thousand users can be given in one call', async () => {
   const memberIds = Array.from({ length: 1_001 }, () => grace.userId);
   expect(await createChat(ada, { type: 'GROUP', memberIds: memberIds.slice(1) })).toMatchObject({ memberCount: 2 });
   expect(await refusedAt({ type: 'GROUP', memberIds })).toEqual(['memberIds']);
@@ -143,7 +146,7 @@ test('a name has 64 characters at most, a description 1,000, counted as people c
   expect(await refusedAt(channel('x'.repeat(100_000), 'x'.repeat(100_000)))).toEqual(['name', 'description']);
 });
 
-test('blanks around a name are cut off, and do not count', async () => {
+test('blanks around a name are trimmed, and do not count', async () => {
   const chat = await createChat(ada, {
     type: 'PUBLIC_CHANNEL',
     name: ` \t${'x'.repeat(64)}\n `,
@@ -156,7 +159,7 @@ test('blanks around a name are cut off, and do not count', async () => {
   ]);
 });
 
-test('a name is one line, and a description has no controls but newline and tab', async () => {
+test('a name is one line, and a description has no control characters but newline and tab', async () => {
   const refused = ['\u0000', '\u0007', '\u001b', '\u007f', '\u0085', '\ud800'];
   for (const control of refused) {
     expect(await refusedAt({ type: 'PUBLIC_CHANNEL', name: `a${control}b`, description: `a${control}b` })).toEqual([
@@ -171,7 +174,7 @@ test('a name is one line, and a description has no controls but newline and tab'
   expect(chat).toMatchObject({ description: 'a\nb\nc\n\td' });
 });
 
-test('several faults are told at once', async () => {
+test('several errors are reported at once', async () => {
   expect(await refusedAt({ type: 'GROUP', name: 'a\u0007', description: '', memberIds: [] })).toEqual([
     'name',
     'description',
@@ -179,7 +182,7 @@ test('several faults are told at once', async () => {
   ]);
 });
 
-test('an unknown type, a missing one and a name that is no string are broken requests', async () => {
+test('an unknown type, a missing one and a name that is not a string are broken requests', async () => {
   for (const input of [
     { type: 'TRIPLE' },
     { name: 'no type' },
@@ -197,7 +200,7 @@ test('an unknown type, a missing one and a name that is no string are broken req
   }
 });
 
-test('nobody makes a chat without having signed in', async () => {
+test('no one creates a chat without having signed in', async () => {
   const { data, errors } = await server.post(
     'mutation { createChat(input: { type: PUBLIC_CHANNEL, name: "news" }) { __typename } }',
   );

@@ -7,7 +7,7 @@ import { atFileEnd } from '../support/file-end.ts';
 
 const maxLength = 10_000;
 const plain = 'The quick brown fox, @ada, jumps over the lazy dog. '.repeat(200).slice(0, maxLength);
-/** A hostile text may cost so many times what a plain one of the same length does; uncut, e_e_e_… costs 700 times. */
+/** A hostile text may cost this many times what a plain text of the same length does; uncut, e_e_e_… costs 700 times. */
 const maxFactor = 25;
 
 let database: TestDatabase;
@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 atFileEnd(() => database.drop());
 
-/** Texts of the greatest length: a short unit of what parsers have several readings for, over and over. */
+/** Texts of the maximum length: a short unit that parsers can read in several ways, repeated. */
 const unit = fc.string({
   unit: fc.constantFrom(...'e_-./@:<>&%+#?=~1!"\'\\ \n(', 'ä', '𝒳', 'http://', '<!--', '&#1;', 'www.'),
   minLength: 1,
@@ -33,7 +33,7 @@ const hostile = fc
   .tuple(fc.string({ maxLength: 3 }), unit, fc.string({ maxLength: 3 }))
   .map(([start, repeated, end]) => start + repeated.repeat(maxLength).slice(0, maxLength - 10) + end);
 
-/** The least of several times, in ms. */
+/** The minimum of several times, in ms. */
 async function timeOf(work: () => unknown, runs = 3): Promise<number> {
   let least = Infinity;
   for (let run = 0; run < runs; run += 1) {
@@ -62,7 +62,7 @@ test('no text costs the commit much more than a plain one of the same length whe
   );
 });
 
-test('no text costs much more than a plain one of the same length when names are looked for in it', async () => {
+test('no text costs much more than a plain one of the same length when it is searched for names', async () => {
   const plainMs = Math.max(0.2, await timeOf(() => findNames(plain), 10));
   const texts = [
     '@a' + '.'.repeat(9_990) + 'x',
@@ -81,7 +81,7 @@ test('no text costs much more than a plain one of the same length when names are
   );
 });
 
-test('a long word is cut in a search as it is in the index', async () => {
+test('a search cuts a long word as the index does', async () => {
   const words = fc.string({ unit: fc.constantFrom('a', 'b', '-', '.', '_', 'ä', '𝒳'), minLength: 60, maxLength: 300 });
   await fc.assert(
     fc.asyncProperty(fc.array(words, { minLength: 1, maxLength: 3 }), async (several) => {

@@ -37,7 +37,7 @@ const missing = {
   member: encodeId('Member', `${2n ** 62n}_1`),
 };
 
-/** Whatever comes of all that one can do with a chat and what is in it. */
+/** The results of everything that a user can do with a chat and its contents. */
 async function tryAll(by: Person, { chat, message, member }: Record<'chat' | 'message' | 'member', string>) {
   await using stream = await openStream(server, by, chatEventsDocument, { variables: { chatId: chat } });
   const chatPart = 'id name lastSeq memberCount members { edges { node { id } } } messages { edges { node { id } } }';
@@ -71,28 +71,31 @@ async function tryAll(by: Person, { chat, message, member }: Record<'chat' | 'me
   };
 }
 
-test.each(['GROUP', 'PRIVATE_CHANNEL'])('to who was removed from a %s it is as if it weren’t there', async (type) => {
-  const chat = await create(type);
-  const message = await say(grace, chat, 'a last word');
-  const member = encodeId('Member', `${keyOf(chat)}_${keyOf(ada.userId)}`);
-  expect(await contentsIn(chat, grace)).toEqual(['a last word']);
-  const listed = async () => {
-    const { viewer } = await grace.ask('{ viewer { chats(first: 100) { edges { node { id } } } } }');
-    return viewer.chats.edges.map(({ node }: Data) => node.id);
-  };
-  expect(await listed()).toContain(chat);
+test.each(['GROUP', 'PRIVATE_CHANNEL'])(
+  'to a user who was removed from a %s it looks as if it did not exist',
+  async (type) => {
+    const chat = await create(type);
+    const message = await say(grace, chat, 'a last word');
+    const member = encodeId('Member', `${keyOf(chat)}_${keyOf(ada.userId)}`);
+    expect(await contentsIn(chat, grace)).toEqual(['a last word']);
+    const listed = async () => {
+      const { viewer } = await grace.ask('{ viewer { chats(first: 100) { edges { node { id } } } } }');
+      return viewer.chats.edges.map(({ node }: Data) => node.id);
+    };
+    expect(await listed()).toContain(chat);
 
-  await removePerson(ada, chat, grace.userId);
-  const tried = await tryAll(grace, { chat, message, member });
-  expect(tried).toEqual(await tryAll(grace, missing));
-  expect(tried.outcomes.map(({ __typename }) => __typename)).toEqual(Array(13).fill('NotFound'));
-  expect(tried.answers[2]?.data).toEqual({ nodes: [null, null, null] });
-  expect(await listed()).not.toContain(chat);
-  expect(await rolesIn(chat, ada)).toEqual({ ada: 'OWNER' });
-  expect(await contentsIn(chat, ada)).toEqual(['a last word']);
-});
+    await removePerson(ada, chat, grace.userId);
+    const tried = await tryAll(grace, { chat, message, member });
+    expect(tried).toEqual(await tryAll(grace, missing));
+    expect(tried.outcomes.map(({ __typename }) => __typename)).toEqual(Array(13).fill('NotFound'));
+    expect(tried.answers[2]?.data).toEqual({ nodes: [null, null, null] });
+    expect(await listed()).not.toContain(chat);
+    expect(await rolesIn(chat, ada)).toEqual({ ada: 'OWNER' });
+    expect(await contentsIn(chat, ada)).toEqual(['a last word']);
+  },
+);
 
-test('whoever is removed from a public channel goes on as a reader of it', async () => {
+test('a user who is removed from a public channel remains a reader of it', async () => {
   const channel = await create('PUBLIC_CHANNEL');
   await using stream = await followChat(server, grace, channel);
   await removePerson(ada, channel, grace.userId);

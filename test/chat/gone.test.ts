@@ -7,11 +7,11 @@ import { onNode } from '../support/message.ts';
 
 const server = await startServer();
 
-/** Two people in a group, and a node between whose statements a test can do things. */
+/** Two users in a group, and a node between whose statements a test can act. */
 async function startBetween() {
   const proxy = await openProxy(server.database.url);
   const url = new URL(proxy.through(server.database.url));
-  // A notice goes out before its statement has been executed, and would pass for the answer.
+  // A notice is sent before its statement has been executed, and would be mistaken for the answer.
   url.searchParams.set('options', '-c client_min_messages=warning');
   const env = { DATABASE_URL: url.href, DATABASE_DIRECT_URL: server.database.url };
   const node = await startServer({ database: server.database, env });
@@ -23,7 +23,7 @@ async function startBetween() {
   return { node, proxy, ada: { ...onNode(node, ada), post }, grace, chat };
 }
 
-test('somebody who is gone before their name is read has one that tells nothing, and the others stay', async () => {
+test('a user who is deleted before their name is read has a placeholder name, and the others stay', async () => {
   const { node, proxy, ada, grace, chat } = await startBetween();
   const members = proxy.hold('members_asc');
   const answer = ada.ask(
@@ -44,7 +44,7 @@ test('somebody who is gone before their name is read has one that tells nothing,
 test.each([
   ['its history', 'messages { edges { node { content chat { name } } } }', 'messages_asc'],
   ['what is around a place', 'messagesAround(seq: 1) { edges { node { content chat { name } } } }', 'messages_asc'],
-])('a chat that goes while %s is read takes nothing of other chats along', async (_, field, statement) => {
+])('a chat that is deleted while %s is read does not affect other chats', async (_, field, statement) => {
   const { node, proxy, ada, grace, chat } = await startBetween();
   const other = await createGroup(ada, [grace], 'the one that stays');
   await say(grace, other, 'still here');
@@ -65,7 +65,7 @@ test.each([
   expect(node.log.filter(({ msg }) => msg === 'an operation failed')).toEqual([]);
 });
 
-test('a chat that goes while others search takes nothing of what is found elsewhere along', async () => {
+test('a chat that is deleted while others search does not affect results from other chats', async () => {
   const { node, proxy, ada, grace, chat } = await startBetween();
   const other = await createGroup(grace, [ada], 'the one that stays');
   await say(grace, other, 'hello again');
@@ -98,7 +98,7 @@ test('a chat that goes while others search takes nothing of what is found elsewh
   expect(node.log.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
-test('who is blocked at the moment at which they go is not found', async () => {
+test('a user who is blocked at the moment at which their account goes is not found', async () => {
   const { node, proxy, ada, grace } = await startBetween();
   const looking = proxy.hold('insert into blocks');
   const answer = ada.post('mutation ($userId: ID!) { blockUser(userId: $userId) { __typename } }', {
@@ -113,9 +113,9 @@ test('who is blocked at the moment at which they go is not found', async () => {
   expect(node.log.filter(({ msg }) => msg === 'an operation failed')).toEqual([]);
 });
 
-test('who erases their account on another node can leave nothing new behind, and hears why', async () => {
+test('a user who erases their account on another node can leave nothing new behind, and gets an error', async () => {
   const { node, ada, grace } = await startBetween();
-  // For a moment this node goes by what it remembers of the session.
+  // For a moment this node relies on its cached session.
   expect(await ada.ask('{ viewer { id } }')).toMatchObject({ viewer: {} });
   await server.sql.query('delete from users where id = $1', [keyOf(ada.userId)]);
   const answers = await Promise.all([

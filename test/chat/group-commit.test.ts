@@ -43,7 +43,7 @@ const send = (writes: GroupCommit, by: Person, chat: string, content: string, cl
     clientMessageId,
   });
 
-test('what comes while a write is under way goes into one transaction, however much it is', async () => {
+test('all requests that arrive during a write share one transaction, however many they are', async () => {
   const chats = await Promise.all([createGroup(ada, [grace]), createGroup(grace, [ada])]);
   const messageId = await say(ada, chats[0] ?? '', 'to be reacted to');
   const writes = new GroupCommit(db.pool);
@@ -59,13 +59,13 @@ test('what comes while a write is under way goes into one transaction, however m
         ),
       ]),
     );
-  // A connection that is opened has statements of its own.
+  // A new connection has statements of its own.
   await db.pool.query('select');
   const few = await costOf(5);
   const many = await costOf(400);
   expect(few.filter((statement) => statement === 'commit')).toHaveLength(2);
   expect(many).toEqual(few);
-  // Reactions look for their message first, each for itself, and then share transactions too.
+  // Reactions look up their message first, each for itself, and then share transactions too.
   const emoji = ['👍', '❤️', '🎉', '🙂', '🐛', '🔥', '👀', '🚀', '🌈', '🍀', '🎈', '🎵', '💡', '🧭', '🪐', '🦉'];
   const reactions = await recordStatements(server, () =>
     Promise.all(
@@ -77,7 +77,7 @@ test('what comes while a write is under way goes into one transaction, however m
   expect(reactions.filter((statement) => statement === 'commit').length).toBeLessThan(emoji.length);
 });
 
-test('what one person sends stands in the order in which they sent it, and comes in that order', async () => {
+test('messages of one user are stored in the order in which they sent them, and arrive in that order', async () => {
   const chat = await createGroup(ada, [grace]);
   await using stream = await followEvents(server, grace);
   const writes = new GroupCommit(db.pool);
@@ -94,7 +94,7 @@ test('what one person sends stands in the order in which they sent it, and comes
   expect(heard.filter(({ sender }) => sender.username === 'ada').map(({ content }) => content)).toEqual(contents);
 });
 
-test('one that the database refuses fails alone, and leaves no gap', async () => {
+test('a message that the database refuses fails alone, and leaves no gap', async () => {
   const chat = await createGroup(ada, [grace]);
   await server.sql.query(`alter table messages add constraint no_poison check (content <> 'poison')`);
   const writes = new GroupCommit(db.pool);
@@ -115,7 +115,7 @@ test('one that the database refuses fails alone, and leaves no gap', async () =>
   expect(rows).toEqual(kept.map((content, index) => ({ seq: index + 1, content })));
 });
 
-test('what is said is there for others by the time at which its sender is told', async () => {
+test('others can read a message by the time its sender gets the answer', async () => {
   const chat = await createGroup(ada, [grace]);
   const writes = new GroupCommit(db.pool);
   const seen = await Promise.all(
@@ -127,7 +127,7 @@ test('what is said is there for others by the time at which its sender is told',
   expect(seen).toEqual(seen.map(() => 1));
 });
 
-test('past ten thousand that wait, more are refused with the time at which to try again', async () => {
+test('when ten thousand requests wait, further ones are refused with the time to retry', async () => {
   const chat = await createGroup(ada, [grace]);
   const writes = new GroupCommit(db.pool);
   const sent = await Promise.allSettled(

@@ -12,7 +12,7 @@ import {
 } from '../support/membership.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
-// How much of a chat's past a member gives to others, and opens to everyone: never more than they see.
+// How much of a chat's history a member can give to others, or open to everyone: never more than they see themselves.
 
 let server: TestServer;
 let otherNode: TestServer;
@@ -30,7 +30,7 @@ beforeAll(async () => {
 
 const types = ['GROUP', 'PRIVATE_CHANNEL'];
 
-/** A chat of ada's with a past, `before`; then linus comes, in that role and without it, and hears `since`. */
+/** A chat of ada's with the message `before`; then linus joins, in that role and without the history, and receives `since`. */
 async function create(type: string, role = 'ADMIN'): Promise<string> {
   const { id } = await createChat(ada, { type, name: 'a past', memberIds: [grace.userId] });
   await say(ada, id, 'before');
@@ -52,18 +52,21 @@ async function seenWhenAdded(by: Person, chat: string, history?: string): Promis
 const toPublic = (by: Person, chat: string): Promise<Data> => updateChat(by, chat, { type: 'PUBLIC_CHANNEL' });
 const toPrivate = (by: Person, chat: string): Promise<Data> => updateChat(by, chat, { type: 'PRIVATE_CHANNEL' });
 
-test.each(types)('of a %s whoever sees all gives all, and a newcomer what they see themselves', async (type) => {
-  const chat = await create(type);
-  expect(await seenWhenAdded(ada, chat, 'ALL')).toEqual(['before', 'since']);
-  expect(await seenWhenAdded(linus, chat, 'ALL')).toEqual(['since']);
-  expect(await seenWhenAdded(linus, chat, 'FROM_NOW')).toEqual([]);
-  // What is usual for the chat's type gives no more either.
-  const isChannel = type === 'PRIVATE_CHANNEL';
-  expect(await seenWhenAdded(ada, chat)).toEqual(isChannel ? ['before', 'since'] : []);
-  expect(await seenWhenAdded(linus, chat)).toEqual(isChannel ? ['since'] : []);
-});
+test.each(types)(
+  'in a %s a member who sees everything gives everything, and a newcomer what they see themselves',
+  async (type) => {
+    const chat = await create(type);
+    expect(await seenWhenAdded(ada, chat, 'ALL')).toEqual(['before', 'since']);
+    expect(await seenWhenAdded(linus, chat, 'ALL')).toEqual(['since']);
+    expect(await seenWhenAdded(linus, chat, 'FROM_NOW')).toEqual([]);
+    // The default of the chat's type gives no more either.
+    const isChannel = type === 'PRIVATE_CHANNEL';
+    expect(await seenWhenAdded(ada, chat)).toEqual(isChannel ? ['before', 'since'] : []);
+    expect(await seenWhenAdded(linus, chat)).toEqual(isChannel ? ['since'] : []);
+  },
+);
 
-test('a member of a group gets no past by a second account, which adds them again', async () => {
+test('a member of a group cannot get earlier history through a second account that adds them again', async () => {
   const chat = await create('GROUP', 'MEMBER');
   await addPeople(linus, chat, [hedy.userId], 'ALL');
   expect(await leaveChat(linus, chat)).toMatchObject({ __typename: 'ChatGone' });
@@ -71,12 +74,12 @@ test('a member of a group gets no past by a second account, which adds them agai
   expect(await contentsIn(chat, linus)).toEqual(['since']);
 });
 
-test('neither does an owner from whom a part is hidden give that part', async () => {
+test('nor can an owner give the part that is hidden from them', async () => {
   const chat = await create('GROUP', 'OWNER');
   expect(await seenWhenAdded(linus, chat, 'ALL')).toEqual(['since']);
 });
 
-test.each(types)('of a %s an admin from whom a part is hidden makes no public channel', async (type) => {
+test.each(types)('an admin from whom a part of a %s is hidden cannot make it a public channel', async (type) => {
   const chat = await create(type);
   expect(await toPublic(linus, chat)).toMatchObject({ __typename: 'Forbidden', message: /hidden from you/ });
   expect(await updateChat(linus, chat, { name: 'a name' })).toMatchObject({ __typename: 'Chat', type });
@@ -85,7 +88,7 @@ test.each(types)('of a %s an admin from whom a part is hidden makes no public ch
   await setMemberRole(ada, chat, grace.userId, 'ADMIN');
   expect(await toPublic(grace, chat)).toMatchObject({ __typename: 'Chat', type: 'PUBLIC_CHANNEL' });
   expect(await contentsIn(chat, hedy)).toEqual(['before', 'since']);
-  // To close it opens nothing, so every admin may; but to open it again may not.
+  // Closing it opens nothing, so every admin may; but this admin may not open it again.
   expect(await toPrivate(linus, chat)).toMatchObject({ __typename: 'Chat' });
   expect(await toPublic(linus, chat)).toMatchObject({ __typename: 'Forbidden' });
 
@@ -93,14 +96,14 @@ test.each(types)('of a %s an admin from whom a part is hidden makes no public ch
   expect(await toPublic(linus, chat)).toMatchObject({ __typename: 'Chat' });
 });
 
-test('a change of type between a group and a private channel gives nobody more of the past', async () => {
+test('a change of type between a group and a private channel gives no one more of the history', async () => {
   const chat = await create('GROUP');
   expect(await toPrivate(linus, chat)).toMatchObject({ __typename: 'Chat', type: 'PRIVATE_CHANNEL' });
   expect(await contentsIn(chat, linus)).toEqual(['since']);
   expect(await seenWhenAdded(linus, chat)).toEqual(['since']);
 });
 
-test('private again, a channel shows each member what it showed before, and nobody the rest by them', async () => {
+test('private again, a channel shows each member what it showed before, and they can give no one the rest', async () => {
   const chat = await create('PRIVATE_CHANNEL');
   const hidden = await contentsIn(chat, ada);
   expect(await toPublic(ada, chat)).toMatchObject({ __typename: 'Chat' });
@@ -111,13 +114,13 @@ test('private again, a channel shows each member what it showed before, and nobo
   expect(await toPrivate(ada, chat)).toMatchObject({ __typename: 'Chat' });
   expect(await contentsIn(chat, linus)).toEqual(['since', 'in public']);
   expect(await contentsIn(chat, grace)).toEqual([...hidden, 'in public']);
-  // She came when all of it was there for everyone.
+  // She joined when everyone could see all of it.
   expect(await contentsIn(chat, hedy)).toEqual([...hidden, 'in public']);
   await removePerson(ada, chat, hedy.userId);
   expect(await seenWhenAdded(linus, chat, 'ALL')).toEqual(['since', 'in public']);
 });
 
-test('of what is done at once, on two nodes, nothing gives a private past away', async () => {
+test('no combination of concurrent actions, on two nodes, reveals a private history', async () => {
   for (let round = 0; round < 5; round += 1) {
     const chat = await create('PRIVATE_CHANNEL');
     const linusThere: Person = {
@@ -139,7 +142,7 @@ test('of what is done at once, on two nodes, nothing gives a private past away',
   }
 });
 
-test('an owner who is made an admin at that moment publishes all or nothing', async () => {
+test('an owner who is made an admin at that moment publishes everything or nothing', async () => {
   for (let round = 0; round < 5; round += 1) {
     const chat = await create('PRIVATE_CHANNEL', 'OWNER');
     const [published, demoted] = await Promise.all([

@@ -38,7 +38,7 @@ async function create(type: string): Promise<string> {
 
 // Adding ------------------------------------------------------------------------------------------------------------
 
-test.each(types)('people who are added to a %s are in it, and everybody hears of it once', async (type) => {
+test.each(types)('users who are added to a %s are in it, and everyone receives that once', async (type) => {
   const chat = await create(type);
   await using old = await followEvents(server, grace);
   await using added = await followEvents(server, linus);
@@ -64,7 +64,7 @@ test.each(types)('people who are added to a %s are in it, and everybody hears of
   }
 });
 
-test('who is in a chat already stays as they are, and nobody hears of it', async () => {
+test('adding a user who is already a member changes nothing, and no one receives anything', async () => {
   const chat = await create('GROUP');
   await using stream = await followEvents(server, grace);
   const again = [ada.userId, grace.userId, grace.userId];
@@ -87,7 +87,7 @@ test.each([
   ['PUBLIC_CHANNEL', undefined, ['before', 'after']],
   ['PUBLIC_CHANNEL', 'FROM_NOW', ['before', 'after']],
   ['PUBLIC_CHANNEL', 'ALL', ['before', 'after']],
-])('of a %s a newcomer with history %s sees what was said %j', async (type, history, seen) => {
+])('in a %s a newcomer with history %s sees the messages %j', async (type, history, seen) => {
   const chat = await create(type);
   await say(ada, chat, 'before');
   await addPeople(ada, chat, [linus.userId], history);
@@ -96,7 +96,7 @@ test.each([
   expect(await contentsIn(chat, grace)).toEqual(['before', 'after']);
 });
 
-test('a thousand people are added at a time, and of those the first hundred are named', async () => {
+test('a thousand users can be added at a time, and the first hundred of them are listed', async () => {
   const { rows } = await server.sql.query(
     `insert into users (username, email)
     select 'one-of-many-' || n, n || '@many.example.com' from generate_series(1, 1001) n returning id`,
@@ -115,7 +115,7 @@ test('a thousand people are added at a time, and of those the first hundred are 
   expect(event.members).toHaveLength(100);
 });
 
-test('people who are not there are named, and then nobody is added', async () => {
+test('the error names users who do not exist, and then no one is added', async () => {
   const chat = await create('GROUP');
   const nobody = encodeId('User', 2n ** 62n);
   expect(await addPeople(ada, chat, [linus.userId, nobody, grace.userId, encodeId('User', 0)])).toMatchObject({
@@ -134,7 +134,7 @@ test('people who are not there are named, and then nobody is added', async () =>
 
 // Removing ------------------------------------------------------------------------------------------------------------
 
-test.each(types)('who is removed from a %s hears of that last, and those who remain go on', async (type) => {
+test.each(types)('a user who is removed from a %s receives that last, and those who remain go on', async (type) => {
   const chat = await create(type);
   await addPeople(ada, chat, [linus.userId]);
   await using removed = await followEvents(server, grace);
@@ -147,14 +147,14 @@ test.each(types)('who is removed from a %s hears of that last, and those who rem
   const removal = { __typename: 'RemoveFromChat', chatId: chat, userId: grace.userId, user: { username: 'grace' } };
   expect(await heardBy(grace, removed)).toMatchObject([said('with grace'), removal]);
   expect(await heardBy(linus, remaining)).toMatchObject([said('with grace'), removal, said('without grace')]);
-  // Whoever was away for it hears of the removal alone.
+  // A user who was away at that time receives only the removal.
   const missed = (await readMissed(server, grace, before)).map(eventOf);
   expect(missed.filter((event) => event.__typename !== 'NewChat' && event.__typename !== 'CaughtUp')).toMatchObject([
     removal,
   ]);
 });
 
-test('somebody who is not a member is not there to be removed, nor to be given a role', async () => {
+test('a user who is not a member cannot be removed, nor be given a role', async () => {
   const chat = await create('GROUP');
   for (const userId of [linus.userId, encodeId('User', 2n ** 62n)]) {
     expect(await removePerson(ada, chat, userId)).toMatchObject({ __typename: 'NotFound', code: 'NOT_FOUND' });
@@ -165,7 +165,7 @@ test('somebody who is not a member is not there to be removed, nor to be given a
 
 // Joining and leaving -------------------------------------------------------------------------------------------------
 
-test('anybody joins a public channel, once', async () => {
+test('any user joins a public channel, once', async () => {
   const channel = await createPublicChannel(ada);
   await say(ada, channel, 'before');
   await using owner = await followEvents(server, ada);
@@ -187,7 +187,7 @@ test('anybody joins a public channel, once', async () => {
   expect(await contentsIn(channel, linus)).toEqual(['before', 'after']);
 });
 
-test.each(['SINGLE', 'GROUP', 'PRIVATE_CHANNEL'])('nobody joins a %s', async (type) => {
+test.each(['SINGLE', 'GROUP', 'PRIVATE_CHANNEL'])('no one joins a %s', async (type) => {
   const chat = await create(type);
   expect(await joinChat(grace, chat)).toMatchObject({ __typename: 'Forbidden' });
   const outcome = await joinChat(linus, chat);
@@ -195,7 +195,7 @@ test.each(['SINGLE', 'GROUP', 'PRIVATE_CHANNEL'])('nobody joins a %s', async (ty
   expect(outcome).toEqual(await joinChat(linus, encodeId('Chat', 2n ** 62n)));
 });
 
-test.each(types)('whoever leaves a %s hears of that last, and comes back only as others do', async (type) => {
+test.each(types)('a user who leaves a %s receives that last, and comes back only as others do', async (type) => {
   const chat = await create(type);
   await using leaver = await followEvents(server, grace);
   await using owner = await followEvents(server, ada);
@@ -210,7 +210,7 @@ test.each(types)('whoever leaves a %s hears of that last, and comes back only as
   expect(await joinChat(grace, chat)).toMatchObject({ __typename: isPublic ? 'Chat' : 'NotFound' });
 });
 
-test.each(types)('the last one who leaves a %s takes it along, with all that is in it', async (type) => {
+test.each(types)('the last member who leaves a %s deletes it, with all its contents', async (type) => {
   const chat = await create(type);
   await say(ada, chat, 'going');
   await leaveChat(grace, chat);
@@ -223,14 +223,14 @@ test.each(types)('the last one who leaves a %s takes it along, with all that is 
   expect(await ada.ask('query ($id: ID!) { chat(id: $id) { id } }', { id: chat })).toEqual({ chat: null });
 });
 
-test('nobody removes the last one, who leaves instead', async () => {
+test('no one removes the last member, who leaves instead', async () => {
   const group = await createGroup(ada, [grace]);
   await leaveChat(grace, group);
   expect(await removePerson(ada, group, ada.userId)).toMatchObject({ __typename: 'Forbidden' });
   expect(await rolesIn(group, ada)).toEqual({ ada: 'OWNER' });
 });
 
-test('a single chat has no roles, and nobody comes into it or goes out of it', async () => {
+test('a single chat has no roles, and no one enters or leaves it', async () => {
   const chat = await create('SINGLE');
   for (const person of [ada, grace]) {
     expect(await sendMessage(person, chat, 'hello')).toMatchObject({ __typename: 'Message' });
@@ -252,7 +252,7 @@ test('a single chat has no roles, and nobody comes into it or goes out of it', a
   expect(await rolesIn(chat, ada)).toEqual({ ada: 'MEMBER', grace: 'MEMBER' });
 });
 
-test('what is no id is refused, and so is whoever hasn’t signed in', async () => {
+test('an invalid id is refused, and so is a user who hasn’t signed in', async () => {
   const chat = await create('GROUP');
   const mutations = (chatId: string, userId: string) => [
     `removeMember(chatId: "${chatId}", userId: "${userId}")`,
@@ -270,7 +270,7 @@ test('what is no id is refused, and so is whoever hasn’t signed in', async () 
       ? [data.outcome.__typename, data.outcome.message]
       : [errors[0]?.extensions?.['code'], errors[0]?.message];
   };
-  // Where a mutation has no InvalidInput among its results, it is the request that is broken.
+  // Where a mutation has no InvalidInput among its results, the request is broken.
   const refused = await Promise.all(mutations(ada.userId, chat).map((mutation) => ask(mutation, ada.token)));
   expect(refused).toEqual([
     ...Array.from({ length: 5 }, () => ['BAD_REQUEST', 'chatId: is not the id of a Chat']),
@@ -281,7 +281,7 @@ test('what is no id is refused, and so is whoever hasn’t signed in', async () 
   expect(await rolesIn(chat, ada)).toEqual({ ada: 'OWNER', grace: 'MEMBER' });
 });
 
-test('a chat that somebody holds in psql is not waited for for ever', async () => {
+test('a chat that psql has locked does not make a request wait forever', async () => {
   const chat = await create('GROUP');
   const client = await server.sql.connect();
   try {

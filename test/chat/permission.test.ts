@@ -4,7 +4,7 @@ import type { Asker } from '../../src/core/asker.ts';
 import { may, type Action } from '../../src/chat/permission.ts';
 
 const asker: Asker = { kind: 'SESSION', userId: 1n, sessionId: 1n, expiresAt: new Date() };
-/** One from whom nothing is hidden, and whom no one has blocked. */
+/** A member who sees the whole history, and whom no one has blocked. */
 const open = { visibleFrom: 1, isBlocked: false };
 
 const types = ['SINGLE', 'GROUP', 'PRIVATE_CHANNEL', 'PUBLIC_CHANNEL'] as const;
@@ -14,8 +14,8 @@ const targets = ['OWNER', 'ADMIN', 'MEMBER'] as const;
 const nobody = '- - - -';
 
 /**
- * The whole table, once more and by hand. Of each chat type, who may: O(wner), A(dmin), M(ember), N(o member). What is
- * done to a member has a row for each role of theirs.
+ * The whole table again, written by hand. Who may do it in each chat type: O(wner), A(dmin), M(ember), N(on-member). An
+ * action on a member has a row for each role of that member.
  */
 const table: Record<string, string> = {
   //                     SINGLE    GROUP     PRIVATE   PUBLIC
@@ -39,7 +39,7 @@ const table: Record<string, string> = {
 
 const targeted = new Set<Action>(['removeMember', 'setMemberRole']);
 
-test.each(Object.keys(table))('%s is for those of the table, and for nobody else', (row) => {
+test.each(Object.keys(table))('%s is allowed as the table says, and to no one else', (row) => {
   const [action, target] = row.trim().split(' ') as [Action, (typeof targets)[number] | undefined];
   expect(targeted.has(action)).toBe(target !== undefined);
   const allowed = types.map((type) =>
@@ -52,7 +52,7 @@ test.each(Object.keys(table))('%s is for those of the table, and for nobody else
   expect(allowed.join(' | ')).toBe(table[row]);
 });
 
-test('the table has a row for everything that one may want to do', () => {
+test('the table has a row for every action', () => {
   const actions: Record<Action, true> = {
     addMembers: true,
     removeMember: true,
@@ -74,7 +74,7 @@ test('the table has a row for everything that one may want to do', () => {
   expect(Object.keys(table)).toHaveLength(wanted.length);
 });
 
-test('where it matters whom it is about, nobody but an owner may without that being said', () => {
+test('an action that depends on its target is only for owners when the target is not given', () => {
   for (const type of types) {
     for (const role of roles) {
       const isOwner = role === 'OWNER' && type !== 'SINGLE';
@@ -84,7 +84,7 @@ test('where it matters whom it is about, nobody but an owner may without that be
   }
 });
 
-test('somebody who is no member may do nothing but join a public channel', () => {
+test('a user who is not a member may do nothing but join a public channel', () => {
   const allowed = Object.entries(table).filter(([, row]) => row.includes('N'));
   expect(allowed).toEqual([['joinChat            ', `${[nobody, nobody, nobody].join(' | ')} | O A M N`]]);
 });
@@ -110,14 +110,14 @@ test('docs/clients.md says the same', async () => {
   expect(rows.toSorted()).toEqual(expected.toSorted());
 });
 
-test('whoever does not see the whole history publishes it only as an owner', () => {
+test('a member who does not see the whole history may publish it only as an owner', () => {
   const mayPublish = (role: (typeof roles)[number], visibleFrom: number) =>
     may(asker, 'publishHistory', { type: 'PRIVATE_CHANNEL', role, visibleFrom, isBlocked: false });
   expect(roles.map((role) => mayPublish(role, 1))).toEqual([true, true, false, false]);
   expect(roles.map((role) => mayPublish(role, 2))).toEqual([true, false, false, false]);
 });
 
-test('whoever is blocked may do nothing in a single chat', () => {
+test('a blocked user may do nothing in a single chat', () => {
   const allowed = (isBlocked: boolean) =>
     Object.keys(table)
       .map((row) => row.trim().split(' ')[0] as Action)

@@ -61,7 +61,7 @@ async function list(by: Person, variables: Variables = {}): Promise<Data> {
 const namesOf = (page: Data): string[] => page.edges.map(({ node }: Data) => node.name);
 const namesFound = async (search: string) => namesOf(await list(linus, { search }));
 
-test('everybody finds the public channels by name, and no other chats', async () => {
+test('everyone finds the public channels by name, and no other chats', async () => {
   expect(namesOf(await list(linus))).toEqual(inOrder);
   expect(namesOf(await list(ada))).toEqual(inOrder);
   for (const search of ['', ' ', null]) expect(namesOf(await list(linus, { search }))).toEqual(inOrder);
@@ -75,7 +75,7 @@ test('everybody finds the public channels by name, and no other chats', async ()
   });
 });
 
-test('a search finds any part of a name, without regard to case', async () => {
+test('a search finds any part of a name, ignoring case', async () => {
   expect(await namesFound('rust')).toEqual(['rust', 'Rust for beginners', 'trust']);
   expect(await namesFound(' RUST ')).toEqual(['rust', 'Rust for beginners', 'trust']);
   expect(await namesFound('ust f')).toEqual(['Rust for beginners']);
@@ -86,7 +86,7 @@ test('a search finds any part of a name, without regard to case', async () => {
   expect(await namesFound('nothing of this name')).toEqual([]);
 });
 
-test('what has a meaning in patterns has none in a search', async () => {
+test('special characters of patterns have no special meaning in a search', async () => {
   expect(await namesFound('%')).toEqual(['100%']);
   expect(await namesFound('0_x')).toEqual(['100_x']);
   expect(await namesFound('_')).toEqual(['100_x']);
@@ -117,7 +117,7 @@ test.each([1, 3, 7, 100])('pages of %i show every channel once, in order', async
   }
 });
 
-test('channels of one name are each in the list, and a page goes on behind one that is gone', async () => {
+test('channels with the same name are all listed, and a page continues after one that is gone', async () => {
   const twins: string[] = [];
   for (let index = 0; index < 3; index += 1) {
     twins.push((await createChat(ada, { type: 'PUBLIC_CHANNEL', name: index === 1 ? 'TWIN' : 'twin' })).id);
@@ -130,7 +130,7 @@ test('channels of one name are each in the list, and a page goes on behind one t
   for (const twin of twins.slice(1)) await deleteChat(ada, twin);
 });
 
-test('a channel is in the list while it is public, whoever was removed from it', async () => {
+test('a channel is listed while it is public, even for a user who was removed from it', async () => {
   const { id } = await createChat(ada, { type: 'PUBLIC_CHANNEL', name: 'now and then', memberIds: [linus.userId] });
   expect((await list(linus, { search: 'now and' })).edges[0].node.viewerMembership).toEqual({ role: 'MEMBER' });
   await removePerson(ada, id, linus.userId);
@@ -144,7 +144,7 @@ test('a channel is in the list while it is public, whoever was removed from it',
   expect(await namesFound('once more')).toEqual([]);
 });
 
-test('what is no search, no size and no cursor is refused', async () => {
+test('an invalid search, page size or cursor is refused', async () => {
   const refused = async (variables: Variables) => {
     const { data, errors } = await linus.post(document, variables);
     expect(data ?? null).toBeNull();
@@ -171,13 +171,13 @@ test('what is no search, no size and no cursor is refused', async () => {
   }
 });
 
-test('nobody looks for channels without having signed in', async () => {
+test('no one lists channels without having signed in', async () => {
   const { data, errors } = await server.post(document);
   expect(data ?? null).toBeNull();
   expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
 });
 
-test('among many channels a page costs what it shows, wherever it begins and whatever is looked for', async () => {
+test('among many channels a page costs what it shows, wherever it begins and whatever the search is', async () => {
   const crowded = await startExplainedServer();
   const hedy = await signUp(crowded, 'hedy');
   await using stream = await followEvents(crowded, hedy);
@@ -187,7 +187,7 @@ test('among many channels a page costs what it shows, wherever it begins and wha
     from generate_series(1, 20000) n, unnest(array['PUBLIC_CHANNEL', 'PRIVATE_CHANNEL']::chat_type[]) type`,
   );
   await crowded.sql.query('analyze');
-  // Then the server has read of all these chats, and does nothing beside what is asked.
+  // Then the server has read about all these chats, and does nothing beside what is asked.
   await heardBy(hedy, stream);
   const first = await list(hedy, { first: 100 });
   const deep = Buffer.from('publicChannels:1:channel 5').toString('base64url');

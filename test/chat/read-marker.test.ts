@@ -28,7 +28,7 @@ beforeAll(async () => {
   linus = await signUp(server, 'linus');
 });
 
-/** Moves a person's marker; whatever comes of it is returned. */
+/** Moves a user's marker; returns the whole result, errors included. */
 async function markRead(by: Person, chatId: string, seq: number, rewind?: boolean): Promise<Data> {
   const document = `mutation ($chatId: ID!, $seq: Int!, $rewind: Boolean) {
     markRead(chatId: $chatId, seq: $seq, rewind: $rewind) {
@@ -41,7 +41,7 @@ async function markRead(by: Person, chatId: string, seq: number, rewind?: boolea
   return (await by.ask(document, { chatId, seq, rewind })).markRead;
 }
 
-/** What a person has read of a chat and what not, as their list of chats shows it. */
+/** What a user has read of a chat and what not, as their list of chats shows it. */
 async function readStateOf(by: Person, chatId: string): Promise<Data> {
   const data = await by.ask('query ($id: ID!) { chat(id: $id) { viewerMembership { lastReadSeq unreadCount } } }', {
     id: chatId,
@@ -49,7 +49,7 @@ async function readStateOf(by: Person, chatId: string): Promise<Data> {
   return data.chat.viewerMembership;
 }
 
-/** A group of ada, grace and linus in which ada has said that much. */
+/** A group of ada, grace and linus in which ada has sent that many messages. */
 async function createTalk(length: number): Promise<string> {
   const chat = await createGroup(ada, [grace, linus]);
   for (let count = 1; count <= length; count += 1) await say(ada, chat, `message ${count}`);
@@ -59,7 +59,7 @@ async function createTalk(length: number): Promise<string> {
 const moved = (lastReadSeq: number, unreadCount: number) => ({ __typename: 'Member', lastReadSeq, unreadCount });
 const refused = { __typename: 'InvalidInput', code: 'INVALID_INPUT', fields: [{ path: ['seq'] }] };
 
-test('what others say is unread until it is marked', async () => {
+test('messages of others are unread until they are marked', async () => {
   const chat = await createTalk(3);
   expect(await readStateOf(grace, chat)).toEqual({ lastReadSeq: 0, unreadCount: 3 });
   expect(await markRead(grace, chat, 2)).toEqual(moved(2, 1));
@@ -67,7 +67,7 @@ test('what others say is unread until it is marked', async () => {
   expect(await readStateOf(linus, chat)).toEqual({ lastReadSeq: 0, unreadCount: 3 });
 });
 
-test('a marker goes back only when it is rewound, as far as to the beginning', async () => {
+test('a marker goes back only when it is rewound, as far as the beginning', async () => {
   const chat = await createTalk(3);
   expect(await markRead(grace, chat, 3)).toEqual(moved(3, 0));
   expect(await markRead(grace, chat, 2)).toEqual(refused);
@@ -79,7 +79,7 @@ test('a marker goes back only when it is rewound, as far as to the beginning', a
   expect(await markRead(grace, chat, 3, true)).toEqual(moved(3, 0));
 });
 
-test('nobody has read what is not there', async () => {
+test('no one has read messages that do not exist', async () => {
   const chat = await createTalk(1);
   expect(await markRead(grace, chat, 1)).toEqual(moved(1, 0));
   for (const seq of [2, 2 ** 31 - 1, -1]) expect(await markRead(grace, chat, seq, true)).toEqual(refused);
@@ -90,7 +90,7 @@ test('nobody has read what is not there', async () => {
   ).rejects.toThrow('a read marker cannot be past the end of its chat');
 });
 
-test('only a member marks, and a hidden chat looks as if it were not there', async () => {
+test('only a member can mark, and a hidden chat looks as if it did not exist', async () => {
   const chat = await createGroup(ada, [grace]);
   const channel = await createPublicChannel(ada);
   for (const id of [chat, channel]) {
@@ -107,7 +107,7 @@ test('only a member marks, and a hidden chat looks as if it were not there', asy
   expect(await markRead(linus, channel, 1)).toEqual(missing);
 });
 
-test('nobody marks without having signed in', async () => {
+test('no one marks without having signed in', async () => {
   const chat = await createTalk(1);
   const { errors } = await server.post('mutation ($id: ID!) { markRead(chatId: $id, seq: 1) { __typename } }', {
     id: chat,
@@ -115,16 +115,16 @@ test('nobody marks without having signed in', async () => {
   expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
 });
 
-test('whoever says something has read all that was said before', async () => {
+test('a member who sends a message has read everything before it', async () => {
   const chat = await createTalk(3);
   await say(grace, chat, 'I see');
   expect(await readStateOf(grace, chat)).toEqual({ lastReadSeq: 4, unreadCount: 0 });
   expect(await markRead(grace, chat, 4)).toEqual(moved(4, 0));
-  // One's own is never unread, also when the marker is before it.
+  // A member's own messages are never unread, even when the marker is before them.
   expect(await markRead(grace, chat, 2, true)).toEqual(moved(2, 1));
 });
 
-test('many marks at once, of many people on two nodes, each have their own outcome', async () => {
+test('many marks at once, of many users on two nodes, each have their own outcome', async () => {
   const chats = await Promise.all(Array.from({ length: 5 }, () => createTalk(3)));
   const graceThere = {
     ...grace,
@@ -152,7 +152,7 @@ test('many marks at once, of many people on two nodes, each have their own outco
   );
 });
 
-test('a moved marker is told to one’s own devices, and to nobody else', async () => {
+test('a moved marker reaches the user’s own devices, and no one else', async () => {
   const chat = await createTalk(2);
   const document = `subscription ($after: String) { events(after: $after) { event {
     __typename
@@ -185,7 +185,7 @@ test('a moved marker is told to one’s own devices, and to nobody else', async 
   expect(await heardBy(ada, others)).toEqual([]);
 });
 
-test('who was away hears of the marker afterwards', async () => {
+test('a user who was away receives the marker afterwards', async () => {
   const chat = await createTalk(2);
   const { viewer } = await grace.ask('{ viewer { eventCursor } }');
   await markRead(grace, chat, 2);
@@ -203,7 +203,7 @@ test('who was away hears of the marker afterwards', async () => {
   ]);
 });
 
-test('one’s own message says itself that it moved the marker', async () => {
+test('a user’s own message reports that it moved the marker', async () => {
   const chat = await createTalk(2);
   await using phone = await followEvents(server, grace);
   await say(grace, chat, 'mine');
@@ -239,7 +239,7 @@ test('small chats show who has read a message, channels do not', async () => {
   expect(await readers(grace, closed, 1)).toBeNull();
 });
 
-test('those who have read come in pages', async () => {
+test('the list of readers is paged', async () => {
   const chat = await createTalk(1);
   await markRead(grace, chat, 1);
   await markRead(linus, chat, 1);

@@ -38,12 +38,12 @@ async function create(type: string): Promise<string> {
   return chat.id;
 }
 
-/** In a GROUP or a PRIVATE_CHANNEL somebody who is no member can't tell that there is a chat. */
+/** In a GROUP or a PRIVATE_CHANNEL, a user who is not a member can't tell that the chat exists. */
 const strangerGets = (type: string) => (type === 'PUBLIC_CHANNEL' ? 'Forbidden' : 'NotFound');
 
 // Who may do what -----------------------------------------------------------------------------------------------------
 
-test.each(types)('members of a %s are added by owners and admins, and in a group by everyone in it', async (type) => {
+test.each(types)('owners and admins add members to a %s, and in a group every member does', async (type) => {
   const chat = await create(type);
   const addedBy = async (by: Person) => {
     const { __typename } = await addPeople(by, chat, [hedy.userId]);
@@ -57,7 +57,7 @@ test.each(types)('members of a %s are added by owners and admins, and in a group
   expect(await rolesIn(chat, ada)).toEqual({ ada: 'OWNER', grace: 'ADMIN', linus: 'MEMBER' });
 });
 
-test.each(types)('an owner of a %s removes anybody, an admin those who are no more than members', async (type) => {
+test.each(types)('an owner of a %s removes anyone, an admin only plain members', async (type) => {
   const chat = await create(type);
   await addPeople(ada, chat, [hedy.userId]);
   expect(await removePerson(grace, chat, linus.userId)).toMatchObject({ __typename: 'Chat' });
@@ -79,7 +79,7 @@ test.each(types)('an owner of a %s removes anybody, an admin those who are no mo
   expect(await rolesIn(chat, ada)).toEqual({ ada: 'OWNER' });
 });
 
-test.each(types)('roles in a %s are given by owners alone', async (type) => {
+test.each(types)('only owners set roles in a %s', async (type) => {
   const chat = await create(type);
   for (const role of ['ADMIN', 'OWNER', 'MEMBER']) {
     expect(await setMemberRole(ada, chat, linus.userId, role)).toMatchObject({
@@ -100,7 +100,7 @@ test.each(types)('roles in a %s are given by owners alone', async (type) => {
   expect(await rolesIn(chat, ada)).toEqual({ ada: 'OWNER', grace: 'ADMIN', linus: 'MEMBER' });
 });
 
-test.each(types)('a %s is edited by owners and admins, and deleted by owners alone', async (type) => {
+test.each(types)('owners and admins edit a %s, and only owners delete it', async (type) => {
   const chat = await create(type);
   expect(await updateChat(ada, chat, { name: 'by ada' })).toMatchObject({ __typename: 'Chat', name: 'by ada' });
   expect(await updateChat(grace, chat, { name: 'by grace' })).toMatchObject({ __typename: 'Chat', name: 'by grace' });
@@ -114,16 +114,16 @@ test.each(types)('a %s is edited by owners and admins, and deleted by owners alo
   expect(await deleteChat(linus, chat)).toEqual({ __typename: 'ChatGone', chatId: chat });
 });
 
-test('who has come back begins as a member', async () => {
+test('a user who comes back starts as a member', async () => {
   const channel = await create('PUBLIC_CHANNEL');
   await leaveChat(grace, channel);
   await joinChat(grace, channel);
   expect(await rolesIn(channel, ada)).toEqual({ ada: 'OWNER', grace: 'MEMBER', linus: 'MEMBER' });
 });
 
-// Who hears of it -------------------------------------------------------------------------------------------------------
+// Who receives it -------------------------------------------------------------------------------------------------------
 
-test('everybody in a chat hears of a role that changed, and nobody of one that didn’t', async () => {
+test('everyone in a chat receives a role that changed, and no one a role that didn’t', async () => {
   const chat = await create('GROUP');
   await using member = await followEvents(server, linus);
   await using stranger = await followEvents(server, hedy);
@@ -145,7 +145,7 @@ test('everybody in a chat hears of a role that changed, and nobody of one that d
   expect(eventOf(await follower.next())).toMatchObject(updated('linus'));
 });
 
-test('a member who was only stamped, who read or who was read to did not change for the others', async () => {
+test('a change of internal fields, read markers or settings is no change of a member for the others', async () => {
   const chat = await create('GROUP');
   await using stream = await followEvents(server, linus);
   await addPeople(ada, chat, [hedy.userId]);
@@ -160,7 +160,7 @@ test('a member who was only stamped, who read or who was read to did not change 
 
 const lastOwner = { __typename: 'LastOwner', code: 'LAST_OWNER' };
 
-test.each(types)('the last owner of a %s doesn’t leave, isn’t removed and doesn’t step down', async (type) => {
+test.each(types)('the last owner of a %s cannot leave, be removed or step down', async (type) => {
   const chat = await create(type);
   const refuseAll = async () => {
     expect(await leaveChat(ada, chat)).toMatchObject(lastOwner);
@@ -182,7 +182,7 @@ test.each(types)('the last owner of a %s doesn’t leave, isn’t removed and do
   expect(await rolesIn(chat, linus)).toEqual({ linus: 'OWNER' });
 });
 
-test('of two owners who go at the same moment, on two nodes, one remains', async () => {
+test('of two owners who leave at the same moment, on two nodes, one remains', async () => {
   const away = onNode(otherNode, grace);
   const ways: ((by: Person, chat: string) => Promise<{ __typename: string }>)[] = [
     (by, chat) => leaveChat(by, chat),
@@ -213,7 +213,7 @@ test('of two owners who remove each other at the same moment, one remains', asyn
     const chat = await create('PRIVATE_CHANNEL');
     await setMemberRole(ada, chat, grace.userId, 'OWNER');
     const outcomes = await Promise.all([removePerson(ada, chat, grace.userId), removePerson(away, chat, ada.userId)]);
-    // By then the other one does not see the chat any more.
+    // By then the other one no longer sees the chat.
     expect(new Set(outcomes.map(({ __typename }) => __typename))).toEqual(new Set(['Chat', 'NotFound']));
     const roles = await rolesIn(chat, linus);
     expect(new Set(Object.values(roles))).toEqual(new Set(['MEMBER', 'OWNER']));

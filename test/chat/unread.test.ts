@@ -24,7 +24,7 @@ const by = fc.nat({ max: 2 });
 const guest = fc.integer({ min: 1, max: 2 });
 const chat = fc.nat({ max: 1 });
 const content = fc.constantFrom('hello', 'hello @grace', '@linus and @ada', '@everyone');
-/** Where in a chat, from its beginning (0) to its end. */
+/** A position in a chat, from its beginning (0) to its end. */
 const at = fc.nat({ max: 10 }).map((tenths) => tenths / 10);
 const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ does: fc.constant('say'), by, in: chat, content }) },
@@ -51,7 +51,7 @@ async function perform(done: Operation, chats: string[]): Promise<void> {
   };
   switch (done.does) {
     case 'say':
-      // Whoever has left is refused, and then there is nothing to count.
+      // A user who has left is refused, and then there is nothing to count.
       await person?.post(
         'mutation ($id: ID!, $content: String!) { sendMessage(input: { chatId: $id, content: $content }) { __typename } }',
         { id: chatId, content: done.content },
@@ -95,7 +95,7 @@ async function perform(done: Operation, chats: string[]): Promise<void> {
   }
 }
 
-/** What the server counts for somebody, and what is counted by hand from the messages that it shows them. */
+/** What the server counts for a user, and a count by hand of the messages that it shows them. */
 async function countFor(person: Person, chats: string[]): Promise<{ told: Data; counted: Data }> {
   const { viewer } = await person.ask(`{
     viewer {
@@ -134,7 +134,7 @@ async function countFor(person: Person, chats: string[]): Promise<{ told: Data; 
   };
 }
 
-test('whatever happens, what is unread is what one counts by hand', { timeout: 60_000 }, async () => {
+test('whatever happens, the unread count equals a count by hand', { timeout: 60_000 }, async () => {
   const [ada, ...others] = people as [Person, ...Person[]];
   await fc.assert(
     fc.asyncProperty(fc.array(operation, { maxLength: 25, size: 'max' }), async (operations) => {
@@ -168,7 +168,7 @@ test('at most a thousand are counted', async () => {
   expect(await unread()).toBe(1_000);
 });
 
-test('a chat counts as unread as its member wishes', async () => {
+test('a chat counts as unread according to its member’s settings', async () => {
   const [ada, , linus] = people as [Person, Person, Person];
   const setLevel = async (person: Person, chatId: string, level: string) =>
     (
@@ -209,7 +209,7 @@ test('a chat counts as unread as its member wishes', async () => {
     __typename: 'NotificationLevelChanged',
     member: { chat: { id: two }, notificationLevel: 'NONE' },
   });
-  // Nothing changes, so nothing is told.
+  // Nothing changes, so no event is sent.
   await setLevel(linus, two, 'NONE');
   await setLevel(linus, two, 'ALL');
   expect(eventOf(await phone.next())).toMatchObject({ member: { notificationLevel: 'ALL' } });

@@ -12,7 +12,7 @@ import { connectDatabase, disconnectDatabase, inTransaction, type Db } from '../
 import { createDatabase } from '../support/database.ts';
 import { atFileEnd } from '../support/file-end.ts';
 
-// The rule of who sees what is written twice: as SQL for hot code, and as a `where` for Prisma. They say the same.
+// The rule of who sees what is written twice: as SQL for hot code, and as a `where` for Prisma. The two must agree.
 
 const personCount = 6;
 const people = Array.from({ length: personCount }, (_, index) => index);
@@ -55,7 +55,7 @@ const idsOf = (rows: { id: bigint }[]) => rows.map(({ id }) => id).toSorted((one
 const keysOf = (rows: { chatId: bigint; userId: bigint }[]) =>
   rows.map(({ chatId, userId }) => `${chatId} ${userId}`).toSorted();
 
-/** Two people have one single chat at most. */
+/** Two users have at most one single chat. */
 function onePerPair(chats: readonly RandomChat[]): RandomChat[] {
   const pairOf = ({ members }: RandomChat) =>
     members
@@ -97,7 +97,7 @@ async function build({ chats, erased }: typeof world extends fc.Arbitrary<infer 
   }
 }
 
-test('SQL and Prisma find the same chats, members and people, whatever chats there are', async () => {
+test('SQL and Prisma find the same chats, members and users, whatever chats exist', async () => {
   let found = 0;
   let hidden = 0;
   await fc.assert(
@@ -129,7 +129,7 @@ test('SQL and Prisma find the same chats, members and people, whatever chats the
     }),
     { numRuns: 25 },
   );
-  // The random chats were of both sorts.
+  // The random chats included visible and hidden ones.
   expect(found).toBeGreaterThan(0);
   expect(hidden).toBeGreaterThan(0);
 });

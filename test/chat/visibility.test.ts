@@ -23,7 +23,7 @@ beforeAll(async () => {
   [ada, grace, linus] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace'), signUp(server, 'linus')]);
 });
 
-/** A chat of ada and grace, in which ada has said something. `linus` is not in it. */
+/** A chat of ada and grace with one message of ada's. `linus` is not in it. */
 async function createHidden(type: string): Promise<{ chat: string; message: string; member: string }> {
   const name = type.endsWith('CHANNEL') ? 'hidden' : null;
   const { id: chat } = await createChat(ada, { type, name, memberIds: [grace.userId] });
@@ -31,14 +31,14 @@ async function createHidden(type: string): Promise<{ chat: string; message: stri
   return { chat, message, member: encodeId('Member', `${keyOf(chat)}_${keyOf(ada.userId)}`) };
 }
 
-/** The same things, but that none of them is there. */
+/** The same, with ids that do not exist. */
 const missing = {
   chat: encodeId('Chat', 2n ** 62n),
   message: encodeId('Message', 2n ** 62n),
   member: encodeId('Member', `${2n ** 62n}_1`),
 };
 
-/** Whatever a person gets to see who asks for these three by all ways there are. */
+/** Everything that a user sees when they ask for these three in every possible way. */
 async function lookAt({ chat, message, member }: typeof missing, by: Person): Promise<Data[]> {
   const seen = [
     await by.post('query ($id: ID!) { chat(id: $id) { id type name lastSeq memberCount viewerMembership { id } } }', {
@@ -65,19 +65,19 @@ async function lookAt({ chat, message, member }: typeof missing, by: Person): Pr
   return [...answers, await sendMessage(by, chat, 'let me in'), await listen(chat, by)];
 }
 
-/** What somebody gets who follows one chat: all frames, when that ends by itself. */
+/** What a user receives who follows one chat: all frames, when the stream ends by itself. */
 async function listen(chat: string, by: Person): Promise<Data> {
   await using stream = await openStream(server, by, chatEventsDocument, { variables: { chatId: chat } });
   return (await stream.ended()).map(({ event, data }) => ({ event, data }));
 }
 
-/** The places, oldest first, of the messages that somebody sees in a chat. */
+/** The seqs, oldest first, of the messages that a user sees in a chat. */
 async function placesSeen(chat: string, by: Person): Promise<number[]> {
   const data = await by.ask('query ($id: ID!) { chat(id: $id) { messages { edges { node { seq } } } } }', { id: chat });
   return data.chat.messages.edges.map(({ node }: Data) => node.seq);
 }
 
-test.each(['SINGLE', 'GROUP', 'PRIVATE_CHANNEL'])('to others, a %s looks as if it were not there', async (type) => {
+test.each(['SINGLE', 'GROUP', 'PRIVATE_CHANNEL'])('to others, a %s looks as if it did not exist', async (type) => {
   const hidden = await createHidden(type);
   for (const member of [ada, grace]) {
     expect(await placesSeen(hidden.chat, member)).toEqual([1]);
@@ -96,7 +96,7 @@ test.each(['SINGLE', 'GROUP', 'PRIVATE_CHANNEL'])('to others, a %s looks as if i
   expect(await placesSeen(hidden.chat, ada)).toEqual([1]);
 });
 
-test('a chat is in the lists of its members only', async () => {
+test('only its members have a chat in their lists', async () => {
   const { chat } = await createHidden('GROUP');
   const listed = async (by: Person) =>
     (await by.ask('{ viewer { chats { edges { node { id } } } } }')).viewer.chats.edges.map(
@@ -122,7 +122,7 @@ test('a former member sees nothing any more', async () => {
   expect(await lookAt({ chat, message, member }, grace)).toEqual(await lookAt(missing, grace));
 });
 
-test('whoever is signed in reads a public channel, and only its members write in it', async () => {
+test('every signed-in user reads a public channel, and only its members write in it', async () => {
   const channel = await createPublicChannel(ada);
   const message = await say(ada, channel, 'to all');
   const seen = await linus.ask(
@@ -157,7 +157,7 @@ test('whoever is signed in reads a public channel, and only its members write in
   expect(await sendMessage(linus, channel, 'me too')).toMatchObject({ __typename: 'Message', seq: 3 });
 });
 
-test('nobody sees a chat without having signed in, not even a public channel', async () => {
+test('no one sees a chat without having signed in, not even a public channel', async () => {
   const channel = await createPublicChannel(ada);
   const { data, errors } = await server.post('query ($id: ID!) { chat(id: $id) { name } }', { id: channel });
   expect(data).toEqual({ chat: null });
@@ -166,7 +166,7 @@ test('nobody sees a chat without having signed in, not even a public channel', a
   expect(found).toEqual({ node: null });
 });
 
-test('what a member has read and has not is theirs, but for receipts in small chats', async () => {
+test('what a member has read and not read is private, except for receipts in small chats', async () => {
   const query = `query ($id: ID!) {
     chat(id: $id) { members { edges { node { user { username } lastReadSeq unreadCount } } } }
   }`;
@@ -185,7 +185,7 @@ test('what a member has read and has not is theirs, but for receipts in small ch
   expect(await seenBy(grace, channel)).toEqual({ ada: [null, null], grace: [0, 1] });
 });
 
-test('a newcomer whose history begins later sees nothing from before, by whatever way', async () => {
+test('a newcomer whose history begins later sees nothing from before, in any way', async () => {
   const chat = await createGroup(ada, [grace]);
   const old = await say(ada, chat, 'before her time');
   const reply = await say(ada, chat, 'still before', { replyToId: old });

@@ -84,12 +84,15 @@ test.each<[string, (scene: Scene) => Promise<Outcome>]>([
     ({ grace, group }) => mutate(grace, 'setNotificationLevel(chatId: $group, level: NONE)', { group }),
   ],
   ['has read', ({ grace, group }) => mutate(grace, 'markRead(chatId: $group, seq: 0, rewind: true)', { group })],
-])('a user who %s at the moment at which their account goes gets an error, and leaves nothing behind', async (_, ask) => {
-  const scene = await setScene();
-  const race = await whileDeleting('users', scene.grace.userId, () => ask(scene));
-  expect(race).toEqual({ code: 'NOT_FOUND', errors: undefined, faults: [] });
-  expect(await server.sql.query('select from chats where member_count = 0')).toMatchObject({ rowCount: 0 });
-});
+])(
+  'a user who %s at the moment at which their account goes gets an error, and leaves nothing behind',
+  async (_, ask) => {
+    const scene = await setScene();
+    const race = await whileDeleting('users', scene.grace.userId, () => ask(scene));
+    expect(race).toEqual({ code: 'NOT_FOUND', errors: undefined, faults: [] });
+    expect(await server.sql.query('select from chats where member_count = 0')).toMatchObject({ rowCount: 0 });
+  },
+);
 
 test('a user who uploads a file at the moment at which their account goes gets an error', async () => {
   const { grace } = await setScene();

@@ -60,24 +60,21 @@ type LogEntry = {
   turned: 'PUBLIC' | 'PRIVATE' | null;
 };
 
-test(
-  'whatever happens in whatever order, everyone receives exactly the events they should',
-  { timeout: 60_000 },
-  () =>
-    fc.assert(
-      fc.asyncProperty(steps, async (all) => {
-        const world = await createWorld();
-        for (const step of all) await perform(world, step);
-        await finish(world);
-        const log = await readLog(world);
-        for (const { person, reader } of world.readers) {
-          expectTold(world, log, person, reader);
-          reader.close();
-        }
-      }),
-      // A failure prints its seed; pass `{ seed, path }` here to reproduce it.
-      { numRuns: 40, endOnFailure: true },
-    ),
+test('whatever happens in whatever order, everyone receives exactly the events they should', { timeout: 60_000 }, () =>
+  fc.assert(
+    fc.asyncProperty(steps, async (all) => {
+      const world = await createWorld();
+      for (const step of all) await perform(world, step);
+      await finish(world);
+      const log = await readLog(world);
+      for (const { person, reader } of world.readers) {
+        expectTold(world, log, person, reader);
+        reader.close();
+      }
+    }),
+    // A failure prints its seed; pass `{ seed, path }` here to reproduce it.
+    { numRuns: 40, endOnFailure: true },
+  ),
 );
 
 /** Two groups and a public channel; ada is in all of them, grace in one, linus in none. */

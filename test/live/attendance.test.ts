@@ -70,33 +70,37 @@ function openNode(pool: pg.Pool) {
   return { attendance, statements, faults };
 }
 
-test('a crowd that arrives at once, or leaves at once, is reported in a few statements', { timeout: 60_000 }, async () => {
-  const { database, listeners, payloads } = await gatherCrowd();
-  const { attendance, statements, faults } = openNode(database.sql);
-  const told = () => payloads.flatMap(readPresenceChanges);
-  for (const listener of listeners) attendance.arrive(listener);
-  await expect.poll(() => told().length, { timeout: 20_000 }).toBe(crowdSize);
-  expect(told().every(({ presence }) => presence.status === 'ONLINE')).toBe(true);
-  expect(statements.filter((name) => name === 'attend').length).toBeLessThanOrEqual(5);
+test(
+  'a crowd that arrives at once, or leaves at once, is reported in a few statements',
+  { timeout: 60_000 },
+  async () => {
+    const { database, listeners, payloads } = await gatherCrowd();
+    const { attendance, statements, faults } = openNode(database.sql);
+    const told = () => payloads.flatMap(readPresenceChanges);
+    for (const listener of listeners) attendance.arrive(listener);
+    await expect.poll(() => told().length, { timeout: 20_000 }).toBe(crowdSize);
+    expect(told().every(({ presence }) => presence.status === 'ONLINE')).toBe(true);
+    expect(statements.filter((name) => name === 'attend').length).toBeLessThanOrEqual(5);
 
-  // A user who has more than one stream, or is back at once, costs nothing.
-  const before = statements.filter((name) => name === 'attend').length;
-  for (const listener of listeners) attendance.arrive(listener);
-  for (const listener of listeners) attendance.depart(listener);
-  for (const listener of listeners) attendance.depart(listener);
-  for (const listener of listeners) attendance.arrive(listener);
-  const beats = statements.filter((name) => name === 'beat').length;
-  await expect.poll(() => statements.filter((name) => name === 'beat').length).toBeGreaterThan(beats + 1);
-  expect(statements.filter((name) => name === 'attend').length).toBe(before);
+    // A user who has more than one stream, or is back at once, costs nothing.
+    const before = statements.filter((name) => name === 'attend').length;
+    for (const listener of listeners) attendance.arrive(listener);
+    for (const listener of listeners) attendance.depart(listener);
+    for (const listener of listeners) attendance.depart(listener);
+    for (const listener of listeners) attendance.arrive(listener);
+    const beats = statements.filter((name) => name === 'beat').length;
+    await expect.poll(() => statements.filter((name) => name === 'beat').length).toBeGreaterThan(beats + 1);
+    expect(statements.filter((name) => name === 'attend').length).toBe(before);
 
-  payloads.length = 0;
-  for (const listener of listeners) attendance.depart(listener);
-  await expect.poll(() => told().length, { timeout: 20_000 }).toBe(crowdSize);
-  expect(told().every(({ presence }) => presence.status === 'OFFLINE')).toBe(true);
-  expect(statements.filter((name) => name === 'attend').length).toBeLessThanOrEqual(before + 5);
-  expect(Math.max(...payloads.map((payload) => Buffer.byteLength(payload)))).toBeLessThan(8_000);
-  expect(faults).toEqual([]);
-});
+    payloads.length = 0;
+    for (const listener of listeners) attendance.depart(listener);
+    await expect.poll(() => told().length, { timeout: 20_000 }).toBe(crowdSize);
+    expect(told().every(({ presence }) => presence.status === 'OFFLINE')).toBe(true);
+    expect(statements.filter((name) => name === 'attend').length).toBeLessThanOrEqual(before + 5);
+    expect(Math.max(...payloads.map((payload) => Buffer.byteLength(payload)))).toBeLessThan(8_000);
+    expect(faults).toEqual([]);
+  },
+);
 
 test('after a crash that made the database forget, only users who have gone are reported gone', async () => {
   const { database, listeners, payloads } = await gatherCrowd();

@@ -22,7 +22,7 @@ beforeAll(async () => {
 
 /** How often the envelope of each event was resolved, by its cursor: once for each execution. */
 const executions = new Map<string, number>();
-/** The name of a field that fails, or takes as long as a test wants. */
+/** A field under the alias `slow` waits for this. */
 let pause: Promise<void> = Promise.resolve();
 
 atFileEnd(

@@ -62,7 +62,7 @@ test.each([
   expect(readEmoji(text)).toBeNull();
 });
 
-test('whatever is one to Unicode is one, and is written in one way only', () => {
+test('every Unicode emoji is one, and has only one spelling', () => {
   const one = new RegExp(String.raw`^\p{RGI_Emoji}$`, 'v');
   let count = 0;
   for (let point = 0; point <= 0x1ffff; point += 1) {

@@ -25,7 +25,7 @@ let chatId: string;
 beforeAll(async () => {
   server = await startServer();
   otherNode = await startServer({ database: server.database });
-  // One after the other: mentions come in the order of the people's ids.
+  // One after the other: mentions are ordered by the users' ids.
   ada = await signUp(server, 'ada');
   grace = await signUp(server, 'Grace');
   linus = await signUp(server, 'linus');
@@ -36,7 +36,7 @@ const upTo = (last: number) => Array.from({ length: last }, (_, index) => index 
 const namesIn = ({ mentions }: Data): string[] =>
   mentions.map(({ isEveryone, user }: Data) => (isEveryone ? 'everyone' : user.username));
 
-/** Whom a message of that text mentions, if that person writes it. */
+/** The users that a message with that text mentions, if that user writes it. */
 async function mentionedBy(by: Person, chat: string, content: string): Promise<string[]> {
   return namesIn(await readMessage(by, await say(by, chat, content)));
 }
@@ -81,7 +81,7 @@ test.each([
   expect(await mentionedBy(ada, chatId, content)).toEqual(names);
 });
 
-test('a name may have dots and dashes, and the longest one that somebody has is meant', async () => {
+test('a name may have dots and dashes, and the longest name of a user wins', async () => {
   const short = await signUp(server, 'jean');
   const long = await signUp(server, 'Jean-Luc.p');
   const group = await createGroup(ada, [short, long]);
@@ -90,7 +90,7 @@ test('a name may have dots and dashes, and the longest one that somebody has is 
   expect(await mentionedBy(ada, group, '@jean and @jean-luc.p')).toEqual(['jean', 'Jean-Luc.p']);
 });
 
-test('a mention is of the person, as sent and as read by everybody, live too', async () => {
+test('a mention refers to the user, in the answer and to every reader, live too', async () => {
   await using stream = await followEvents(server, grace, {
     document: `subscription { events { cursor event {
       __typename
@@ -107,7 +107,7 @@ test('a mention is of the person, as sent and as read by everybody, live too', a
   expect(eventOf(await stream.next('NewMessage')).message).toEqual({ mentions });
 });
 
-test('those are mentioned who were members when it was said', async () => {
+test('only users who were members at the time are mentioned', async () => {
   const group = await createGroup(ada, [grace]);
   const before = await say(ada, group, '@grace @linus');
   await addMembers(server, group, [linus]);
@@ -118,7 +118,7 @@ test('those are mentioned who were members when it was said', async () => {
   expect(await mentionedBy(ada, group, '@grace @linus')).toEqual(['linus']);
 });
 
-test('who only reads a public channel is not mentioned there', async () => {
+test('a reader of a public channel who is not a member is not mentioned there', async () => {
   const channel = await createPublicChannel(ada);
   expect(await mentionedBy(ada, channel, '@linus @grace')).toEqual([]);
   await addMembers(server, channel, [linus]);
@@ -135,7 +135,7 @@ test.each([
   ['PUBLIC_CHANNEL', 'OWNER', true],
   ['PUBLIC_CHANNEL', 'ADMIN', true],
   ['PUBLIC_CHANNEL', 'MEMBER', false],
-])('in a %s, who is %s calls everyone: %s', async (type, role, isCalled) => {
+])('in a %s, a user who is %s calls everyone: %s', async (type, role, isCalled) => {
   const { id: chat } = await createChat(ada, { type, name: 'a chat', memberIds: [grace.userId, linus.userId] });
   await setRole(server, chat, linus, role);
   const named = isCalled ? ['everyone', 'Grace'] : ['Grace'];
@@ -146,13 +146,13 @@ test.each([
   expect(namesIn(await editMessage(linus, id, '@everyone hello'))).toEqual(isCalled ? ['everyone'] : []);
 });
 
-test('in a single chat everyone is a word, and the other one has a name', async () => {
+test('in a single chat everyone is a word, and the other user has a name', async () => {
   const { id: chat } = await createChat(ada, { type: 'SINGLE', memberIds: [grace.userId] });
   expect(await mentionedBy(ada, chat, '@everyone @grace @linus')).toEqual(['Grace']);
   expect(await mentionedBy(grace, chat, '@everyone @ada')).toEqual(['ada']);
 });
 
-test('nobody is mentioned by being called everyone', async () => {
+test('calling everyone mentions no one', async () => {
   const called = await signUp(server, 'Everyone');
   const group = await createGroup(ada, [called, grace]);
   expect(await mentionedBy(grace, group, '@everyone')).toEqual([]);
@@ -181,7 +181,7 @@ test('the first fifty names of a message count', async () => {
   expect(await mentionedBy(ada, crowd, `@${'a.'.repeat(4_999)}`)).toEqual([]);
 });
 
-test('an edit mentions whom it names, and no longer whom it doesn’t', async () => {
+test('an edit mentions the users that it names, and no longer those that it doesn’t', async () => {
   const id = await say(ada, chatId, '@grace');
   expect(namesIn(await editMessage(ada, id, '@ada @everyone'))).toEqual(['everyone', 'ada']);
   expect(namesIn(await editMessage(ada, id, '@ada @grace'))).toEqual(['ada', 'Grace']);
@@ -215,7 +215,7 @@ test('mentions are unread until the message is read, gone or edited', async () =
   expect(await unreadOf(grace, group)).toBe(0);
 });
 
-test('one’s own messages are no unread mentions, whomever they name', async () => {
+test('a user’s own messages are no unread mentions, whatever names they contain', async () => {
   const group = await createGroup(ada, [grace]);
   await say(ada, group, '@ada @everyone');
   await readTo(ada, group, 0);
@@ -223,7 +223,7 @@ test('one’s own messages are no unread mentions, whomever they name', async ()
   expect(await unreadOf(grace, group)).toBe(1);
 });
 
-test('what a newcomer’s history does not show is no mention to them', async () => {
+test('a message that a newcomer’s history does not show is no mention to them', async () => {
   const group = await createGroup(ada, [grace]);
   await say(ada, group, '@everyone');
   await addMembers(server, group, [linus], 2);
@@ -233,7 +233,7 @@ test('what a newcomer’s history does not show is no mention to them', async ()
   expect(await unreadOf(grace, group)).toBe(2);
 });
 
-test('what a channel that turned public shows to all is a mention to them too', async () => {
+test('a message that everyone sees since the channel became public is a mention to a newcomer too', async () => {
   const { id: channel } = await createChat(ada, { type: 'PRIVATE_CHANNEL', name: 'ajar', memberIds: [grace.userId] });
   await say(ada, channel, '@everyone');
   await addMembers(server, channel, [linus], 2);
@@ -242,7 +242,7 @@ test('what a channel that turned public shows to all is a mention to them too', 
   expect(await unreadOf(linus, channel)).toBe(1);
 });
 
-test('how many mentions are unread is each member’s own to know', async () => {
+test('only the member sees how many of their mentions are unread', async () => {
   const group = await createGroup(ada, [grace]);
   await say(ada, group, '@grace');
   const document = `query ($id: ID!) {
@@ -270,7 +270,7 @@ test('unread mentions are counted up to a thousand', async () => {
   expect(await unreadOf(grace, group)).toBe(900);
 });
 
-test('many who mention at once, on two nodes, each mention whom they name', async () => {
+test('many messages at once, on two nodes, each mention the users that they name', async () => {
   const group = await createGroup(ada, [grace, linus]);
   const sent = await Promise.all(
     upTo(40).map((number) => {
@@ -285,7 +285,7 @@ test('many who mention at once, on two nodes, each mention whom they name', asyn
   expect(await unreadOf(grace, group)).toBe(20);
 });
 
-test('names cost a message one statement more, and one without an at nothing', async () => {
+test('names cost a message one more statement, and a message without an at sign none', async () => {
   const group = await createGroup(ada, [grace, linus]);
   const costOf = (content: string) => recordStatements(server, () => sendMessage(ada, group, content));
   const plain = await costOf('hello');
@@ -323,7 +323,7 @@ test('unread mentions of fifty chats cost what those of one cost', async () => {
   expect(await recordStatements(server, () => many.ask(document))).toEqual(one);
 });
 
-test('the database holds mentions to members of the chat, fifty a message at most', async () => {
+test('the database accepts mentions of members of the chat only, fifty a message at most', async () => {
   const group = await createGroup(ada, [grace]);
   const { seq } = await readMessage(ada, await say(ada, group, 'hello'));
   const insert = (userIds: (string | undefined)[]) =>
@@ -345,7 +345,7 @@ test('the database holds mentions to members of the chat, fifty a message at mos
   expect(await insert(rows.slice(0, 49).map(({ id }) => id))).toMatchObject({ rowCount: 49 });
 });
 
-test('a row of psql mentions whom psql says', async () => {
+test('a row that psql writes mentions the users that psql gives', async () => {
   const group = await createGroup(ada, [grace]);
   await server.sql.query(`insert into messages (chat_id, sender_id, content) values ($1, $2, '@grace')`, [
     keyOf(group),
@@ -359,7 +359,7 @@ test('a row of psql mentions whom psql says', async () => {
   expect(await unreadOf(grace, group)).toBe(1);
 });
 
-test('with a person go the mentions of them, from the moment on at which they erase their account', async () => {
+test('mentions of a user are deleted with the user, from the moment at which they erase their account', async () => {
   const passing = await signUp(server, 'passing');
   const group = await createGroup(ada, [grace, passing]);
   const id = await say(ada, group, '@passing @grace');

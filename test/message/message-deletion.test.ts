@@ -47,7 +47,7 @@ beforeAll(async () => {
 const follow = (person: Person) => followEvents(server, person, { document: messageEventsDocument });
 const tombstone = { content: null, revisions: [], reactions: [], mentions: [], deletedAt: expect.any(String) };
 
-/** A message with all that can hang on one, whose texts have this word in them. */
+/** A message with everything that can be attached to one, whose texts contain this word. */
 async function sayMuch(chat: string, word: string): Promise<string> {
   const id = await say(ada, chat, `@grace, ${word} is what I say`);
   await editMessage(ada, id, `@grace and @everyone, ${word} is what I meant`);
@@ -56,7 +56,7 @@ async function sayMuch(chat: string, word: string): Promise<string> {
   return id;
 }
 
-/** The tables in which a text stands somewhere. */
+/** The tables that hold texts. */
 async function tablesWith(text: string): Promise<string[]> {
   const { rows } = await server.sql.query(
     `select c.relname as name from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind = 'r'`,
@@ -69,7 +69,7 @@ async function tablesWith(text: string): Promise<string[]> {
   return found.toSorted();
 }
 
-/** How many rows hang on a message. */
+/** How many rows are attached to a message. */
 async function countHanging(id: string): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
   for (const table of ['message_revisions', 'reactions', 'reaction_counts', 'mentions', 'pins']) {
@@ -85,7 +85,7 @@ async function countHanging(id: string): Promise<Record<string, number>> {
 const all = { message_revisions: 1, reactions: 1, reaction_counts: 1, mentions: 1, pins: 1 };
 const none = { message_revisions: 0, reactions: 0, reaction_counts: 0, mentions: 0, pins: 0 };
 
-test('a deleted message leaves a tombstone, and all that was said and done about it is gone for good', async () => {
+test('a deleted message leaves a tombstone, and all its content and everything attached to it is gone for good', async () => {
   const id = await sayMuch(chatId, 'tabernacle');
   const before = await readMessage(grace, id);
   expect(before).toMatchObject({
@@ -106,7 +106,7 @@ test('a deleted message leaves a tombstone, and all that was said and done about
   expect(chat.pinnedMessages).toEqual([]);
 });
 
-test('a row that psql deletes takes all of it along too', async () => {
+test('deleting the row with psql deletes everything attached, too', async () => {
   const id = await sayMuch(chatId, 'by hand');
   expect(await countHanging(id)).toEqual(all);
   await server.sql.query('delete from messages where id = $1', [keyOf(id)]);
@@ -114,7 +114,7 @@ test('a row that psql deletes takes all of it along too', async () => {
   expect(await countHanging(id)).toEqual(none);
 });
 
-test('the chat hears of a deletion once, and of nothing that goes with it', async () => {
+test('the chat receives a deletion once, and nothing about what goes with it', async () => {
   const id = await sayMuch(chatId, 'soon gone');
   const { seq } = await readMessage(ada, id);
   await using graces = await follow(grace);
@@ -129,7 +129,7 @@ test('the chat hears of a deletion once, and of nothing that goes with it', asyn
   expect(kinds).toEqual(['NewMessage', 'MessageEdited', 'ReactionsChanged', 'PinsChanged', 'MessageDeleted']);
 });
 
-test('who catches up after a deletion hears of reactions and pins no more', async () => {
+test('a user who catches up after a deletion no longer receives reactions and pins', async () => {
   await using graces = await follow(grace);
   const { cursor } = graces;
   const id = await sayMuch(chatId, 'soon gone');
@@ -143,7 +143,7 @@ test('who catches up after a deletion hears of reactions and pins no more', asyn
   expect(JSON.stringify(missed)).not.toContain('🦜');
 });
 
-test('two who delete a message at once, on two nodes, delete it once', async () => {
+test('two users who delete a message at once, on two nodes, delete it once', async () => {
   const id = await say(grace, chatId, 'once');
   await using graces = await follow(grace);
   const [one, other] = await Promise.all([deleteMessage(grace, id), deleteMessage(onNode(otherNode, ada), id)]);
@@ -162,19 +162,19 @@ test.each([
   ['PUBLIC_CHANNEL', 'OWNER', 'Message'],
   ['PUBLIC_CHANNEL', 'ADMIN', 'Message'],
   ['PUBLIC_CHANNEL', 'MEMBER', 'Forbidden'],
-])('in a %s what somebody else has said is deleted by who is %s: %s', async (type, role, expected) => {
+])('in a %s another’s message is deleted by a user who is %s: %s', async (type, role, expected) => {
   const { id: chat } = await createChat(ada, { type, name: 'a chat', memberIds: [grace.userId, linus.userId] });
   await setRole(server, chat, linus, role);
   const id = await say(grace, chat, 'said by grace');
   const ofOwner = await say(ada, chat, 'said by ada');
   expect(await deleteMessage(linus, id)).toMatchObject({ __typename: expected });
   expect(await readMessage(ada, id)).toMatchObject({ content: expected === 'Message' ? null : 'said by grace' });
-  // An owner's words are no different.
+  // An owner's messages are no different.
   expect(await deleteMessage(linus, ofOwner)).toMatchObject({ __typename: expected });
   expect(await deleteMessage(linus, await say(linus, chat, 'my own'))).toMatchObject({ __typename: 'Message' });
 });
 
-test('in a single chat each deletes what they have said, and neither what the other has', async () => {
+test('in a single chat each user deletes their own messages, and not the other’s', async () => {
   const { id: chat } = await createChat(ada, { type: 'SINGLE', memberIds: [grace.userId] });
   const [adas, graces] = [await say(ada, chat, 'from ada'), await say(grace, chat, 'from grace')];
   for (const [person, message] of [
@@ -187,7 +187,7 @@ test('in a single chat each deletes what they have said, and neither what the ot
   expect(await deleteMessage(grace, graces)).toMatchObject({ __typename: 'Message', ...tombstone });
 });
 
-test('a deleted message is deleted for those only who might have done it', async () => {
+test('repeating a deletion succeeds only for users who may delete the message', async () => {
   const group = await createGroup(ada, [grace, linus]);
   const id = await say(grace, group, 'gone');
   const deleted = await deleteMessage(grace, id);
@@ -195,7 +195,7 @@ test('a deleted message is deleted for those only who might have done it', async
   expect(await deleteMessage(linus, id)).toMatchObject({ __typename: 'Forbidden' });
 });
 
-test('what the server has said is deleted by owners and admins, not by whom it is about', async () => {
+test('a message from the server is deleted by owners and admins, not by the user it is about', async () => {
   const group = await createGroup(ada, [grace]);
   const { rows } = await server.sql.query(
     `insert into messages (chat_id, kind, sender_id, content) values ($1, 'SYSTEM', $2, 'joined') returning id`,
@@ -206,7 +206,7 @@ test('what the server has said is deleted by owners and admins, not by whom it i
   expect(await deleteMessage(ada, id)).toMatchObject({ __typename: 'Message', ...tombstone });
 });
 
-test('who only reads a public channel deletes nothing there but what they said as a member', async () => {
+test('a reader who is not a member deletes nothing in a public channel but their messages as a member', async () => {
   const channel = await createPublicChannel(ada);
   const adas = await say(ada, channel, 'to all');
   await addMembers(server, channel, [linus]);
@@ -216,7 +216,7 @@ test('who only reads a public channel deletes nothing there but what they said a
   expect(await deleteMessage(linus, mine)).toMatchObject({ __typename: 'Message', ...tombstone });
 });
 
-test('a message that one doesn’t see looks as if it were not there', async () => {
+test('a message that a user can’t see looks as if it did not exist', async () => {
   const id = await say(ada, chatId, 'among us');
   const missing = encodeId('Message', 2n ** 62n);
   const hidden = await deleteMessage(linus, id);
@@ -239,7 +239,7 @@ test('a message that one doesn’t see looks as if it were not there', async () 
   expect(await deleteMessage(linus, before)).toEqual(hidden);
 });
 
-test('what is not the id of a message is a broken request, and nobody deletes without having signed in', async () => {
+test('an id that is not that of a message is a broken request, and no one deletes without having signed in', async () => {
   const document = 'mutation ($id: ID!) { deleteMessage(messageId: $id) { __typename } }';
   for (const id of ['nonsense', '', chatId]) {
     const { errors } = await server.post(document, { id }, { token: ada.token });
@@ -251,7 +251,7 @@ test('what is not the id of a message is a broken request, and nobody deletes wi
   expect(await readMessage(ada, id)).toMatchObject({ content: 'still here' });
 });
 
-test('a reply survives what it replies to, which stays as a tombstone', async () => {
+test('a reply survives the message it replies to, which stays as a tombstone', async () => {
   const id = await say(ada, chatId, 'a question');
   const reply = await sendMessage(grace, chatId, 'an answer', { replyToId: id });
   expect(reply.replyTo).toEqual({ id, content: 'a question' });
@@ -268,7 +268,7 @@ test('a reply survives what it replies to, which stays as a tombstone', async ()
   expect((await ada.ask(document, { id: reply.id })).node).toMatchObject({ content: null, replyTo: { id } });
 });
 
-test('places stay taken: a tombstone is in the list, and what comes next is behind it', async () => {
+test('seqs stay taken: a tombstone is in the list, and the next message follows it', async () => {
   const group = await createGroup(ada, [grace]);
   await say(ada, group, 'one');
   const last = await say(ada, group, 'two');
@@ -287,7 +287,7 @@ test('places stay taken: a tombstone is in the list, and what comes next is behi
   ]);
 });
 
-test('a deletion of what was before their time does not reach a newcomer, live or on catching up', async () => {
+test('a deletion of a message from before they joined does not reach a newcomer, live or on catching up', async () => {
   const group = await createGroup(ada, [grace]);
   const old = await say(ada, group, 'before');
   await addMembers(server, group, [alan], 2);
@@ -304,7 +304,7 @@ test('a deletion of what was before their time does not reach a newcomer, live o
   expect(missed.map(eventOf).filter(({ __typename }) => __typename === 'MessageDeleted')).toMatchObject([deletion(2)]);
 });
 
-test('nothing is hung on a tombstone, nor does it rise again, by psql either', async () => {
+test('nothing can be attached to a tombstone, and it cannot be restored, not by psql either', async () => {
   const id = await say(ada, chatId, 'gone');
   await deleteMessage(ada, id);
   const place = `(select chat_id from messages where id = ${keyOf(id)}), (select seq from messages where id = ${keyOf(id)})`;
@@ -321,7 +321,7 @@ test('nothing is hung on a tombstone, nor does it rise again, by psql either', a
   expect(await countHanging(id)).toEqual(none);
 });
 
-test('when a whole chat goes, what hangs on its messages goes with it, and that is all that is told', async () => {
+test('when a whole chat is deleted, everything attached to its messages goes with it, and there is no other event', async () => {
   const group = await createGroup(ada, [grace]);
   const id = await sayMuch(group, 'in passing');
   expect(await countHanging(id)).toEqual(all);

@@ -32,7 +32,7 @@ beforeAll(async () => {
 const follow = (person: Person) => followEvents(server, person, { document: messageEventsDocument });
 const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
 
-/** What stands in the database of a message. */
+/** What the database holds of a message. */
 async function stored(id: string): Promise<Data> {
   const { rows } = await server.sql.query(
     `select m.content, m.version, (
@@ -44,7 +44,7 @@ async function stored(id: string): Promise<Data> {
   return rows[0];
 }
 
-test('an edited message says something else, and what it said before can be read by members', async () => {
+test('an edited message has new content, and members can read its former content', async () => {
   const id = await say(ada, chatId, 'teh first');
   const first = await editMessage(ada, id, ' the first\r\n');
   expect(first).toMatchObject({
@@ -77,7 +77,7 @@ test('each version has the time at which it was written', async () => {
   ]);
 });
 
-test('the chat hears of an edit, and not of one that changes nothing', async () => {
+test('the chat receives an edit, unless it changes nothing', async () => {
   const id = await say(ada, chatId, 'as it was');
   const { seq } = await readMessage(ada, id);
   await using adas = await follow(ada);
@@ -95,7 +95,7 @@ test('the chat hears of an edit, and not of one that changes nothing', async () 
   expect(await stored(id)).toEqual({ content: 'as it is', version: 2, revisions: ['as it was'] });
 });
 
-test('a message is edited by its sender only, not by owners and admins', async () => {
+test('only its sender can edit a message, not owners and admins', async () => {
   const group = await createGroup(ada, [grace, linus]);
   await setRole(server, group, linus, 'ADMIN');
   const id = await say(grace, group, 'mine');
@@ -106,7 +106,7 @@ test('a message is edited by its sender only, not by owners and admins', async (
   expect(await stored(id)).toMatchObject({ content: 'still mine', version: 2 });
 });
 
-test('what the server has said is edited by nobody', async () => {
+test('no one edits a message from the server', async () => {
   const { rows } = await server.sql.query(
     `insert into messages (chat_id, kind, sender_id, content) values ($1, 'SYSTEM', $2, 'joined') returning id`,
     [keyOf(chatId), keyOf(ada.userId)],
@@ -115,7 +115,7 @@ test('what the server has said is edited by nobody', async () => {
   expect(outcome).toMatchObject({ __typename: 'Forbidden' });
 });
 
-test('whoever has left a channel edits nothing there any more', async () => {
+test('a user who has left a channel can edit nothing there any more', async () => {
   const channel = await createPublicChannel(ada);
   await addMembers(server, channel, [grace]);
   const id = await say(grace, channel, 'while I was there');
@@ -125,7 +125,7 @@ test('whoever has left a channel edits nothing there any more', async () => {
   expect(await stored(id)).toMatchObject({ content: 'while I am here' });
 });
 
-test('a message that one doesn’t see looks as if it were not there', async () => {
+test('a message that a user can’t see looks as if it did not exist', async () => {
   const id = await say(ada, chatId, 'among us');
   const missing = encodeId('Message', 2n ** 62n);
   expect(await editMessage(ada, id, 'still among us')).toMatchObject({ __typename: 'Message' });
@@ -140,7 +140,7 @@ test('a message that one doesn’t see looks as if it were not there', async () 
   expect(await editMessage(grace, mine, 'was mine')).toEqual(hidden);
 });
 
-test('an edit is held to what a message is held to', async () => {
+test('an edit follows the same rules as a message', async () => {
   const id = await say(ada, chatId, 'as it should be');
   for (const content of ['', ' \n', 'a\u0007b', 'x'.repeat(10_001)]) {
     const outcome = await editMessage(ada, id, content);
@@ -155,7 +155,7 @@ test('an edit is held to what a message is held to', async () => {
   expect(await editMessage(ada, id, longest)).toMatchObject({ content: longest });
 });
 
-test('nobody edits without having signed in', async () => {
+test('no one edits without having signed in', async () => {
   const id = await say(ada, chatId, 'signed');
   const { errors } = await server.post(
     'mutation ($id: ID!) { editMessage(messageId: $id, content: "forged") { __typename } }',
@@ -212,7 +212,7 @@ test('a message is edited a hundred times at most', async () => {
   expect(await deleteMessage(ada, id)).toMatchObject({ content: null, revisions: [] });
 });
 
-test('an edit by psql keeps what was there before, and is heard of', async () => {
+test('an edit by psql keeps the former content, and members receive it', async () => {
   const id = await say(ada, chatId, 'by ada');
   await using graces = await follow(grace);
   await server.sql.query(`update messages set content = 'by psql' where id = $1`, [keyOf(id)]);
@@ -224,7 +224,7 @@ test('an edit by psql keeps what was there before, and is heard of', async () =>
   ]);
 });
 
-test('an edit of a message from before their time does not reach a newcomer, live or on catching up', async () => {
+test('an edit of a message from before they joined does not reach a newcomer, live or on catching up', async () => {
   const group = await createGroup(ada, [grace]);
   const old = await say(ada, group, 'before');
   await addMembers(server, group, [linus], 2);
@@ -244,7 +244,7 @@ test('an edit of a message from before their time does not reach a newcomer, liv
   expect(await readMessage(linus, old)).toBeNull();
 });
 
-test('a message that psql holds is waited for, but not for ever, and keeps nobody else waiting', async () => {
+test('a message that psql has locked delays its edit, but not forever, and delays no one else', async () => {
   const id = await say(ada, chatId, 'held');
   const client = await server.sql.connect();
   await client.query('begin');

@@ -16,7 +16,7 @@ beforeAll(async () => {
   chatId = await createGroup(ada, [grace]);
 });
 
-/** The same person, whose requests go to the other node. */
+/** The same user, whose requests go to the other node. */
 const onOtherNode = (person: Person): Person => ({
   ...person,
   ask: (document, variables) => otherNode.ask(document, variables, person.token),
@@ -45,7 +45,7 @@ async function refusedAt({ content = 'hello', ...more }: Variables): Promise<str
   return outcome.fields.map(({ path }: { path: string[] }) => path.join('.'));
 }
 
-test('a message is what was said, in the next place of its chat', async () => {
+test('a message has its content, and the next seq of its chat', async () => {
   const chat = await createGroup(ada, [grace]);
   const first = await sendMessage(ada, chat, 'what hath been wrought');
   expect(first).toMatchObject({
@@ -69,7 +69,7 @@ test('a message is what was said, in the next place of its chat', async () => {
   });
 });
 
-test('blanks around a message are cut off, those within stay', async () => {
+test('blanks around a message are trimmed, those within stay', async () => {
   expect(await sendMessage(ada, chatId, '\n \u00a0 one\r\n\ttwo\rthree  four \n')).toMatchObject({
     content: 'one\n\ttwo\nthree  four',
   });
@@ -84,7 +84,7 @@ test('a message has 1 to 10,000 characters after trimming, counted as people cou
   }
 });
 
-test('controls other than newline and tab are refused', async () => {
+test('control characters other than newline and tab are refused', async () => {
   for (const control of ['\u0000', '\u0008', '\u000b', '\u001b', '\u007f', '\u009f', '\ud800']) {
     expect(await refusedAt({ content: `a${control}b` })).toEqual(['content']);
   }
@@ -101,7 +101,7 @@ test('a clientMessageId is one line of 64 characters at most', async () => {
   expect(await refusedAt({ content: '', clientMessageId: '' })).toEqual(['content', 'clientMessageId']);
 });
 
-test('the same clientMessageId returns the message that it made', async () => {
+test('the same clientMessageId returns the message that it created', async () => {
   const first = await sendMessage(ada, chatId, 'once', { clientMessageId: 'a-1' });
   expect(first).toMatchObject({ __typename: 'Message', clientMessageId: 'a-1' });
   expect(await sendMessage(ada, chatId, ' once ', { clientMessageId: 'a-1' })).toEqual(first);
@@ -109,13 +109,13 @@ test('the same clientMessageId returns the message that it made', async () => {
   expect((await placesIn(chatId)).at(-1)).toBe(first.seq);
 });
 
-test('a clientMessageId is its sender’s own', async () => {
+test('a clientMessageId belongs to its sender', async () => {
   const adas = await sendMessage(ada, chatId, 'mine', { clientMessageId: 'shared' });
   const graces = await sendMessage(grace, chatId, 'mine', { clientMessageId: 'shared' });
   expect(graces).toMatchObject({ __typename: 'Message', seq: adas.seq + 1 });
 });
 
-test('a clientMessageId that already names something else is a conflict', async () => {
+test('a clientMessageId that already names a different message is a conflict', async () => {
   const another = await createGroup(ada, [grace]);
   const replyToId = await say(ada, chatId, 'to be replied to');
   await say(ada, chatId, 'this', { clientMessageId: 'a-2' });
@@ -131,7 +131,7 @@ test('a clientMessageId that already names something else is a conflict', async 
   expect(await placesIn(another)).toEqual([]);
 });
 
-test('a message that was edited or deleted since is still the one that its clientMessageId made', async () => {
+test('a message that was since edited or deleted is still the one that its clientMessageId created', async () => {
   const first = await sendMessage(ada, chatId, 'as it was', { clientMessageId: 'a-3' });
   await server.sql.query(`update messages set content = 'as it is', edited_at = now() where id = $1`, [
     keyOf(first.id),
@@ -150,7 +150,7 @@ test('a message that was edited or deleted since is still the one that its clien
   });
 });
 
-test('of many who send the same at once, on two nodes, one makes the message', async () => {
+test('of many who send the same at once, on two nodes, one creates the message', async () => {
   const chat = await createGroup(ada, [grace]);
   const sent = await Promise.all(
     upTo(10).map((index) =>
@@ -189,7 +189,7 @@ test('a reply stays within its chat', async () => {
   }
 });
 
-test('what is not the id of a chat is refused by field, and a chat that is not there is not found', async () => {
+test('an id that is not that of a chat is refused by field, and a missing chat is not found', async () => {
   for (const id of ['nonsense', '', encodeId('User', 1), encodeId('Chat', '9223372036854775808')]) {
     const outcome = await sendMessage(ada, id, 'hello');
     expect(outcome).toMatchObject({ __typename: 'InvalidInput', fields: [{ path: ['chatId'] }] });
@@ -200,7 +200,7 @@ test('what is not the id of a chat is refused by field, and a chat that is not t
   });
 });
 
-test('nobody sends without having signed in', async () => {
+test('no one sends without having signed in', async () => {
   const before = await placesIn(chatId);
   const { data, errors } = await server.post(
     'mutation ($chatId: ID!) { sendMessage(input: { chatId: $chatId, content: "hello" }) { __typename } }',
@@ -211,7 +211,7 @@ test('nobody sends without having signed in', async () => {
   expect(await placesIn(chatId)).toEqual(before);
 });
 
-test('places have no gap, with fifty senders on two nodes and psql beside them', async () => {
+test('seqs have no gap, with fifty senders on two nodes and psql beside them', async () => {
   const chat = await createGroup(ada, [grace]);
   const sends = upTo(50).map((index) => {
     const sender = index % 3 === 0 ? grace : ada;

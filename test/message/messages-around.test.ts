@@ -34,7 +34,7 @@ async function fill(chat: string, length: number): Promise<string> {
   return chat;
 }
 
-test('around any place, with sides of any length, is what a reading of the whole chat gives', async () => {
+test('the messages around any seq, with sides of any length, match a reading of the whole chat', async () => {
   const length = 30;
   const chat = await fill(await createGroup(ada, [grace]), length);
   await addMembers(server, chat, [linus], 12);
@@ -62,7 +62,7 @@ test('around any place, with sides of any length, is what a reading of the whole
   );
 });
 
-test('one goes on from there in both directions, with nothing left out and nothing twice', async () => {
+test('paging continues from there in both directions, with nothing left out and nothing twice', async () => {
   const chat = await fill(await createGroup(ada, [grace]), 40);
   const { pageInfo, edges } = await around(grace, chat, { seq: 20, countBefore: 3, countAfter: 3 });
   const read = async (range: Variables) => {
@@ -84,7 +84,7 @@ test('a deleted message is still a place to jump to', async () => {
   expect(shown.edges.map(({ node }: Data) => node.content)).toEqual(['message 2', null, 'message 4']);
 });
 
-test('a reader of a public channel jumps to any place of it, and nobody into a chat that is empty', async () => {
+test('a reader of a public channel jumps to any seq of it, and no one into a chat that is empty', async () => {
   const channel = await fill(await createPublicChannel(ada), 5);
   expect(placesOf(await around(linus, channel, { seq: 3, countBefore: 1, countAfter: 1 }))).toEqual([2, 3, 4]);
   const empty = await around(ada, await createGroup(ada, [grace]), { seq: 1 });

@@ -39,7 +39,7 @@ beforeAll(async () => {
 const follow = (person: Person) => followEvents(server, person, { document: messageEventsDocument });
 const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
 
-/** The seqs of what is pinned in a chat, newest pin first, as a person sees it. */
+/** The seqs of the pinned messages of a chat, newest pin first, as a user sees them. */
 async function pinnedIn(chat: string, by: Person): Promise<number[]> {
   const document = 'query ($id: ID!) { chat(id: $id) { pinnedMessages { seq } } }';
   return (await by.ask(document, { id: chat })).chat.pinnedMessages.map(({ seq }: Data) => seq);
@@ -63,13 +63,13 @@ async function pinAll(chat: string, last: number): Promise<void> {
   ]);
 }
 
-test('what is pinned stands at its chat, newest pin first', async () => {
+test('a chat lists its pinned messages, newest pin first', async () => {
   const { chat, ids } = await createConversation(3);
   expect(await pinMessage(ada, ids[1] ?? '')).toMatchObject({ __typename: 'Message', seq: 2, content: 'message 2' });
   await pinMessage(ada, ids[2] ?? '');
   await pinMessage(grace, ids[0] ?? '');
   expect(await pinnedIn(chat, ada)).toEqual([1, 3, 2]);
-  // A pin that is there stays where it is.
+  // A pin that exists stays where it is.
   expect(await pinMessage(grace, ids[1] ?? '')).toMatchObject({ __typename: 'Message' });
   expect(await pinnedIn(chat, grace)).toEqual([1, 3, 2]);
   expect(await unpinMessage(grace, ids[2] ?? '')).toMatchObject({ __typename: 'Message', seq: 3 });
@@ -77,7 +77,7 @@ test('what is pinned stands at its chat, newest pin first', async () => {
   expect(await pinnedIn(chat, ada)).toEqual([1, 2]);
 });
 
-test('a pinned message shows what it says now, until it is deleted', async () => {
+test('a pinned message shows its current content, until it is deleted', async () => {
   const { chat, ids } = await createConversation(2);
   for (const id of ids) await pinMessage(ada, id);
   await editMessage(ada, ids[0] ?? '', 'edited');
@@ -89,7 +89,7 @@ test('a pinned message shows what it says now, until it is deleted', async () =>
   expect(await pinMessage(ada, ids[1] ?? '')).toMatchObject({ __typename: 'NotFound' });
 });
 
-test('the chat hears what is pinned and what is no more, and nothing where nothing changes', async () => {
+test('the chat receives each pin and unpin, and nothing where nothing changes', async () => {
   const { chat, ids } = await createConversation(1);
   await using adas = await follow(ada);
   await using graces = await follow(grace);
@@ -121,7 +121,7 @@ test.each([
   ['PUBLIC_CHANNEL', 'OWNER', 'Message'],
   ['PUBLIC_CHANNEL', 'ADMIN', 'Message'],
   ['PUBLIC_CHANNEL', 'MEMBER', 'Forbidden'],
-])('in a %s, who is %s pins and unpins: %s', async (type, role, expected) => {
+])('in a %s, a user who is %s pins and unpins: %s', async (type, role, expected) => {
   const { id: chat } = await createChat(ada, { type, name: 'a chat', memberIds: [grace.userId, linus.userId] });
   await setRole(server, chat, linus, role);
   const id = await say(grace, chat, 'to be pinned');
@@ -141,7 +141,7 @@ test('in a single chat both pin', async () => {
   expect(await pinnedIn(chat, ada)).toEqual([1]);
 });
 
-test('who only reads a public channel sees its pins and makes none', async () => {
+test('a reader who is not a member sees the pins of a public channel and can make none', async () => {
   const channel = await createPublicChannel(ada);
   const [one, other] = [await say(ada, channel, 'the rules'), await say(ada, channel, 'the exceptions')];
   await pinMessage(ada, one);
@@ -151,7 +151,7 @@ test('who only reads a public channel sees its pins and makes none', async () =>
   expect(await pinnedIn(channel, ada)).toEqual([1]);
 });
 
-test('a message that one doesn’t see looks as if it were not there', async () => {
+test('a message that a user can’t see looks as if it did not exist', async () => {
   const { chat, ids } = await createConversation(1);
   const missing = encodeId('Message', 2n ** 62n);
   const [id = ''] = ids;
@@ -168,7 +168,7 @@ test('a message that one doesn’t see looks as if it were not there', async () 
   expect(await pinMessage(ada, chat)).toMatchObject({ __typename: 'InvalidInput', fields: [{ path: ['messageId'] }] });
 });
 
-test('nobody pins without having signed in', async () => {
+test('no one pins without having signed in', async () => {
   const { chat, ids } = await createConversation(1);
   for (const name of ['pinMessage', 'unpinMessage']) {
     const { errors } = await server.post(`mutation ($id: ID!) { ${name}(messageId: $id) { __typename } }`, {
@@ -179,7 +179,7 @@ test('nobody pins without having signed in', async () => {
   expect(await pinnedIn(chat, ada)).toEqual([]);
 });
 
-test('fifty messages of a chat are pinned at most', async () => {
+test('a chat has fifty pinned messages at most', async () => {
   const { chat, ids } = await createConversation(maxPins + 1);
   await pinAll(chat, maxPins - 1);
   expect(await pinMessage(ada, ids[maxPins - 1] ?? '')).toMatchObject({ __typename: 'Message' });
@@ -211,7 +211,7 @@ test('of those that would be the fiftieth, at once and on two nodes, one is', as
   }
 });
 
-test('who would be the fifty-first waits for the fiftieth, which psql is just pinning', async () => {
+test('a request that would pin the fifty-first message waits for psql, which is just pinning the fiftieth', async () => {
   const { chat, ids } = await createConversation(maxPins + 2);
   await pinAll(chat, maxPins - 1);
   const [client, other] = await Promise.all([server.sql.connect(), server.sql.connect()]);
@@ -223,7 +223,7 @@ test('who would be the fifty-first waits for the fiftieth, which psql is just pi
     ({ message }) => message,
   );
   const pinned = pinMessage(ada, ids[maxPins + 1] ?? '');
-  // On another connection: by the time that this one is answered, the other statement has begun.
+  // On another connection: by the time this one is answered, the other statement has begun.
   await server.sql.query('select 1');
   await client.query('commit');
   expect(await late).toBe('a chat has 50 pinned messages at most');
@@ -242,7 +242,7 @@ test('a message that is pinned and deleted at once is not pinned', async () => {
   }
 });
 
-test('a pin is not changed, and pins are not truncated', async () => {
+test('a pin cannot be updated, and pins cannot be truncated', async () => {
   const { chat } = await createConversation(2);
   await pinAll(chat, 1);
   const change = server.sql.query('update pins set seq = 2 where chat_id = $1', [keyOf(chat)]);
@@ -251,7 +251,7 @@ test('a pin is not changed, and pins are not truncated', async () => {
   expect(await pinnedIn(chat, ada)).toEqual([1]);
 });
 
-test('pins of messages from before their time are hidden from a newcomer, who hears nothing of them', async () => {
+test('pins of messages from before they joined are hidden from a newcomer, who receives nothing of them', async () => {
   const { chat, ids } = await createConversation(1);
   await addMembers(server, chat, [linus], 2);
   const recent = await say(ada, chat, 'recent');

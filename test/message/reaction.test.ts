@@ -37,7 +37,7 @@ beforeAll(async () => {
 
 const follow = (person: Person) => followEvents(server, person, { document: messageEventsDocument });
 const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
-/** As many different ones as one likes. */
+/** As many different emojis as needed. */
 const emojiAt = (index: number) => String.fromCodePoint(0x1f400 + index);
 /** `👍 2 mine` for two thumbs, the reader's among them. */
 const show = (reactions: Data[]) =>
@@ -74,7 +74,7 @@ async function insertReaction(id: string, by: Person, emoji: string): Promise<vo
   );
 }
 
-test('a reaction shows how many react so, and to each viewer whether they do', async () => {
+test('a reaction shows how many users react with it, and to each viewer whether they do', async () => {
   const id = await say(ada, chatId, 'like it?');
   const first = await addReaction(grace, id, '👍');
   expect(first).toMatchObject({
@@ -88,7 +88,7 @@ test('a reaction shows how many react so, and to each viewer whether they do', a
   expect(await reactionsSeen(grace, id)).toEqual(['👍 2 mine', '👩🏽‍🚀 1']);
 });
 
-test('reactions stand in the order in which they came, whatever is counted up or down', async () => {
+test('reactions are listed in the order in which they were added, however the counts change', async () => {
   const id = await say(ada, chatId, 'in order');
   for (const emoji of ['🐢', '🐇', '🐌']) await addReaction(ada, id, emoji);
   await addReaction(grace, id, '🐇');
@@ -100,7 +100,7 @@ test('reactions stand in the order in which they came, whatever is counted up or
   expect(await reactionsSeen(grace, id)).toEqual(['🐇 2 mine', '🐌 1', '🐢 1 mine']);
 });
 
-test('a person reacts once with each emoji, however it is spelled', async () => {
+test('a user reacts once with each emoji, however it is spelled', async () => {
   const id = await say(ada, chatId, 'once');
   await addReaction(ada, id, '❤️');
   await using graces = await follow(grace);
@@ -111,7 +111,7 @@ test('a person reacts once with each emoji, however it is spelled', async () => 
   expect(show((await removeReaction(ada, id, '❤')).reactions)).toEqual([]);
 });
 
-test('a reaction is taken back by whose it is', async () => {
+test('only its user removes a reaction', async () => {
   const id = await say(ada, chatId, 'for now');
   await addReaction(ada, id, '👍');
   await addReaction(grace, id, '👍');
@@ -125,7 +125,7 @@ test('a reaction is taken back by whose it is', async () => {
   expect(await stored(id)).toEqual({ rows: [`${keyOf(ada.userId)} 👍`], counts: { '👍': 1 } });
 });
 
-test('the chat hears of each reaction what it takes to show it to anybody', async () => {
+test('for each reaction the chat receives what it takes to show it to anyone', async () => {
   const id = await say(ada, chatId, 'listen');
   const { seq } = await readMessage(ada, id);
   await using adas = await follow(ada);
@@ -148,7 +148,7 @@ test('the chat hears of each reaction what it takes to show it to anybody', asyn
   expect(await heard()).toEqual([[fourth], [fourth], []]);
 });
 
-test('whether the viewer reacted is each one’s own, on one document and in both orders', async () => {
+test('whether the viewer reacted is each viewer’s own, with one document and in both orders', async () => {
   const document = `subscription {
     events { cursor event {
       __typename
@@ -181,7 +181,7 @@ test('whether the viewer reacted is each one’s own, on one document and in bot
   }
 });
 
-test('whatever is not exactly one emoji is refused', async () => {
+test('anything but exactly one emoji is refused', async () => {
   const id = await say(ada, chatId, 'not any word');
   for (const emoji of ['', 'a', '👍👍', ' 👍', ':+1:', '🇽🇽', '👍'.repeat(10_000)]) {
     const outcome = await addReaction(ada, id, emoji);
@@ -207,7 +207,7 @@ test('a message has twenty different reactions at most', async () => {
     fields: [{ path: ['emoji'] }],
   });
   await expect(insertReaction(id, grace, emojiAt(0))).rejects.toMatchObject({ code: '23514' });
-  // Those that are there can be joined, also by the one whose own the limit is.
+  // Existing ones can be joined, also by the user who has reached the limit.
   expect(await addReaction(grace, id, emojiAt(1))).toMatchObject({ __typename: 'Message' });
   await removeReaction(ada, id, emojiAt(1));
   expect(await addReaction(grace, id, emojiAt(0))).toMatchObject({ __typename: 'InvalidInput' });
@@ -238,7 +238,7 @@ test('of two that would be the twentieth, at once and on two nodes, one is', asy
   }
 });
 
-test('only members react, and whoever doesn’t see the message can’t tell that it is there', async () => {
+test('only members react, and a user who can’t see the message can’t tell that it exists', async () => {
   const channel = await createPublicChannel(ada);
   const shown = await say(ada, channel, 'to all');
   expect(await addReaction(linus, shown, '👍')).toMatchObject({ __typename: 'Forbidden', code: 'FORBIDDEN' });
@@ -260,7 +260,7 @@ test('only members react, and whoever doesn’t see the message can’t tell tha
   expect(await reactionsSeen(ada, hidden)).toEqual(['👍 1']);
 });
 
-test('nobody reacts without having signed in', async () => {
+test('no one reacts without having signed in', async () => {
   const id = await say(ada, chatId, 'signed');
   for (const name of ['addReaction', 'removeReaction']) {
     const { errors } = await server.post(
@@ -272,7 +272,7 @@ test('nobody reacts without having signed in', async () => {
   expect(await stored(id)).toEqual({ rows: [], counts: {} });
 });
 
-test('a deleted message is not reacted to, also when both come at once', async () => {
+test('a deleted message takes no reactions, also when both come at once', async () => {
   const id = await say(ada, chatId, 'gone');
   await addReaction(grace, id, '👍');
   await deleteMessage(ada, id);
@@ -303,7 +303,7 @@ test('several reactions in one request are each seen by the next', async () => {
   expect(counts).toEqual([['👍'], ['👍', '👎'], ['👎']]);
 });
 
-test('fifty people who react at once, on two nodes, are fifty', async () => {
+test('fifty users who react at once, on two nodes, are counted as fifty', async () => {
   const channel = await createPublicChannel(ada);
   const people = await Promise.all(upTo(50).map((number) => signUp(server, `person${number}`)));
   await addMembers(server, channel, people);
@@ -317,7 +317,7 @@ test('fifty people who react at once, on two nodes, are fifty', async () => {
   expect(await reactionsSeen(ada, id)).toEqual([]);
 });
 
-test('what is told, what is stored and what is counted agree, whatever comes at once and from wherever', async () => {
+test('events, rows and counts agree, whatever comes at once and from wherever', async () => {
   const people = [ada, grace, onNode(otherNode, ada), onNode(otherNode, grace)];
   const operation = fc.record({
     kind: fc.constantFrom('add', 'add', 'remove', 'insert', 'delete'),
@@ -372,7 +372,7 @@ test('what is told, what is stored and what is counted agree, whatever comes at 
   );
 });
 
-test('a reaction by psql is heard of and counted like any other', async () => {
+test('a reaction by psql is delivered and counted like any other', async () => {
   const id = await say(ada, chatId, 'by hand');
   await using graces = await follow(grace);
   await insertReaction(id, ada, '🖐🏽');
@@ -389,7 +389,7 @@ test('a reaction by psql is heard of and counted like any other', async () => {
   }
 });
 
-test('with a person go their reactions, and the chat hears of it', async () => {
+test('a user’s reactions are deleted with the user, and the chat receives that', async () => {
   const passing = await signUp(server, 'passing');
   const group = await createGroup(ada, [grace, passing]);
   const id = await say(ada, group, 'stay');
@@ -410,7 +410,7 @@ test('with a person go their reactions, and the chat hears of it', async () => {
   );
 });
 
-test('a reaction to what was before their time does not reach a newcomer, live or on catching up', async () => {
+test('a reaction to a message from before they joined does not reach a newcomer, live or on catching up', async () => {
   const group = await createGroup(ada, [grace]);
   const old = await say(ada, group, 'before');
   await addMembers(server, group, [alan], 2);
@@ -433,7 +433,7 @@ test('a reaction to what was before their time does not reach a newcomer, live o
   expect(await addReaction(alan, old, '👍')).toMatchObject({ __typename: 'NotFound' });
 });
 
-test('a reaction to a message that psql holds waits for that, and keeps nobody else waiting', async () => {
+test('a reaction to a message that psql has locked waits for it, and delays no one else', async () => {
   const id = await say(ada, chatId, 'held');
   const client = await server.sql.connect();
   await client.query('begin');
