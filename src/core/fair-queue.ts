@@ -2,33 +2,33 @@ import { LRUCache } from 'lru-cache';
 import { RateLimited } from '../errors.ts';
 import { Heap } from './heap.ts';
 
-/** People who are ahead of the others and have nothing in the queue right now: so many are remembered. */
+/** How many users are remembered who are ahead of the others and have nothing in the queue right now. */
 const maxRemembered = 10_000;
-/** How much the latest turn counts in the expected length of the next one. */
+/** The weight of the latest turn in the expected length of the next one. */
 const smoothing = 0.2;
 
 export type FairQueueOptions = {
-  /** What is waiting, in the plural, as the refusal names it: `searches`. */
+  /** What is waiting, as a plural for the error message: `searches`. */
   work: string;
-  /** How many turns run at the same time. */
+  /** How many turns may run at the same time. */
   concurrency: number;
-  /** How many of them may belong to one person; without it, all of them. */
+  /** How many of them may belong to one user; by default, all of them. */
   concurrencyPerPerson?: number;
-  /** How many turns may wait, of one person and in all. */
+  /** How many turns may wait, per user and in total. */
   maxWaitingPerPerson: number;
   maxWaiting: number;
   /** A monotonic clock in milliseconds. */
   now?: () => number;
 };
 
-/** Whose turn it is. A person of twice the weight may use twice the time. */
+/** Whose turn it is. A user with twice the weight may use twice the time. */
 export type Turn = { person: string; weight?: number; signal?: AbortSignal | undefined };
 
 type Waiting = { weight: number; start: (chargedMs: number) => void };
 
 /**
- * One person's place in the queue. `time` is the virtual time at which they come next: it grows by the milliseconds that
- * they use, divided by their weight.
+ * One user's place in the queue. `time` is the virtual time of their next turn: it grows by the milliseconds that they
+ * use, divided by their weight.
  */
 type Place = { person: string; time: number; running: number; waiting: Waiting[]; ticket: number };
 
@@ -36,12 +36,11 @@ type Place = { person: string; time: number; running: number; waiting: Waiting[]
 type Ticket = { place: Place; time: number; number: number };
 
 /**
- * Shares work among people: the next turn belongs to the person who has used the fewest milliseconds, divided by their
- * weight, while others were waiting. One person with a thousand pieces of work and one with a single piece alternate, so
- * a bystander waits until a running turn ends, not for the rest of anyone's queue. Time that a person doesn't ask for is
- * not saved up.
+ * Shares work among users: the next turn belongs to the user who has used the fewest milliseconds, divided by their
+ * weight, while others were waiting. A user with a thousand tasks and one with a single task alternate, so the latter
+ * waits until a running turn ends, not for the rest of the other's queue. Unused time is not saved up.
  *
- * This is start-time fair queueing (Goyal, Vin and Cheng, 1996). How long a turn takes is known only at its end, so an
+ * This is start-time fair queueing (Goyal, Vin and Cheng, 1996). The length of a turn is known only at its end, so an
  * expected length is charged when it starts and corrected when it ends.
  */
 export class FairQueue {
@@ -51,9 +50,9 @@ export class FairQueue {
   readonly #next = new Heap<Ticket>((one, other) =>
     one.time === other.time ? one.number < other.number : one.time < other.time,
   );
-  /** The virtual times of people who have no place, as far as they are ahead of the queue's. */
+  /** The virtual times of users without a place who are ahead of the queue's time. */
   readonly #ahead = new LRUCache<string, number>({ max: maxRemembered });
-  /** The virtual time: that of the latest turn to start. */
+  /** The queue's virtual time: that of the latest turn to start. */
   #time = 0;
   #tickets = 0;
   #running = 0;
@@ -65,15 +64,15 @@ export class FairQueue {
     this.#now = options.now ?? (() => performance.now());
   }
 
-  /** How many turns wait. */
+  /** How many turns are waiting. */
   get waitingCount(): number {
     return this.#waitingCount;
   }
 
   /**
-   * Runs `work` when it is this person's turn, and resolves or rejects as it does. Rejects with RateLimited, which names
-   * the limit, when too many turns wait already, and with the signal's reason when it aborts before the turn has begun:
-   * `work` itself has to watch the signal from then on.
+   * Runs `work` when it is this user's turn, and resolves or rejects as it does. Rejects with RateLimited, which names the
+   * limit, if too many turns are already waiting, and with the signal's reason if it aborts before the turn starts; from
+   * then on, `work` itself must watch the signal.
    */
   async run<Result>({ person, weight = 1, signal }: Turn, work: () => Promise<Result> | Result): Promise<Result> {
     signal?.throwIfAborted();
@@ -91,7 +90,7 @@ export class FairQueue {
   #placeOf(person: string): Place {
     let place = this.#places.get(person);
     if (place === undefined) {
-      // An idle person begins where the queue is; one who has used more than others goes on from there.
+      // An idle user starts at the queue's time; one who has used more than others continues from their own.
       const time = Math.max(this.#time, this.#ahead.get(person) ?? 0);
       this.#ahead.delete(person);
       place = { person, time, running: 0, waiting: [], ticket: 0 };
@@ -117,8 +116,8 @@ export class FairQueue {
     const retryAfterSeconds = Math.max(1, Math.ceil((count * this.#expectedMs) / concurrency / 1000));
     throw new RateLimited(
       ofPerson
-        ? `Too many ${work} of yours are waiting: at most ${maxWaitingPerPerson} may.`
-        : `Too many ${work} are waiting on this server: at most ${maxWaiting} may.`,
+        ? `Too many of your ${work} are waiting: at most ${maxWaitingPerPerson} may wait.`
+        : `Too many ${work} are waiting on this server: at most ${maxWaiting} may wait.`,
       retryAfterSeconds,
     );
   }
@@ -145,7 +144,7 @@ export class FairQueue {
     }
   }
 
-  /** Begins a turn and says how many milliseconds were charged for it. */
+  /** Starts a turn and returns the milliseconds charged for it. */
   #start(place: Place, weight: number): number {
     place.running += 1;
     this.#running += 1;
@@ -162,11 +161,11 @@ export class FairQueue {
     this.#queue(place);
     this.#startNext();
     this.#leaveIfDone(place);
-    // With no one left to be fair to, everyone begins anew.
+    // With no one left to be fair to, everyone starts afresh.
     if (this.#places.size === 0) this.#ahead.clear();
   }
 
-  /** Gives the place a ticket for where it stands now, if it has a turn that could start. */
+  /** Gives the place a ticket for its current time, if it has a turn that could start. */
   #queue(place: Place): void {
     if (place.waiting.length === 0 || !this.#isBelowShare(place)) return;
     this.#tickets += 1;

@@ -1,4 +1,4 @@
-/** A binary min-heap: `push` and `pop` take a number of steps logarithmic in its size. */
+/** A binary min-heap: `push` and `pop` take logarithmic time. */
 export class Heap<Item> {
   readonly #items: Item[] = [];
   readonly #isBefore: (one: Item, other: Item) => boolean;
@@ -20,7 +20,7 @@ export class Heap<Item> {
     items[index] = item;
   }
 
-  /** Takes the first item out; undefined when there is none. */
+  /** Removes and returns the first item; undefined if there is none. */
   pop(): Item | undefined {
     const [first] = this.#items;
     const last = this.#items.pop();
@@ -28,7 +28,7 @@ export class Heap<Item> {
     return first;
   }
 
-  /** Puts an item in at the root, and moves it down to its place. */
+  /** Puts an item at the root and moves it down to its place. */
   #sink(item: Item): void {
     const items = this.#items;
     let index = 0;

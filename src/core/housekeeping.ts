@@ -3,10 +3,10 @@ import type { Report } from './report.ts';
 const batchSize = 1_000;
 const intervalMs = 60_000;
 
-/** Something that is cleared away in batches: takes up to `limit` and says how many it took. */
+/** A cleanup task that works in batches: `clear` removes up to `limit` items and returns how many it removed. */
 export type Chore = { name: string; clear: (limit: number) => Promise<number> };
 
-/** Does its chores about once a minute, or when it is told to hurry, each a batch at a time until there is nothing left to clear. */
+/** Runs its chores about once a minute, or at once after `hurry`: each in batches, until nothing is left to clear. */
 export class Housekeeping {
   readonly #chores: Chore[];
   readonly #report: Report;
@@ -20,12 +20,12 @@ export class Housekeeping {
     this.#report = options.report;
   }
 
-  /** Begins in half a minute to one and a half, so that nodes that start together don't work together. */
+  /** Starts after 30 to 90 seconds, so that nodes that start at the same time don't work at the same time. */
   open(): void {
     this.#begin(someTime());
   }
 
-  /** There is something to do now: it is begun at once, or right after what is being done. */
+  /** Runs the chores now, or again right after the current round. */
   hurry(): void {
     this.#isHurried = true;
     if (this.#timer !== null && !this.#isClosed) this.#begin(0);
@@ -42,7 +42,7 @@ export class Housekeeping {
     }, inMs).unref();
   }
 
-  /** Resolves when the batch that is under way is done. */
+  /** Resolves when the batch in progress is done. */
   async close(): Promise<void> {
     this.#isClosed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);

@@ -1,16 +1,16 @@
 import { InvalidInput } from '../errors.ts';
 
-/** The types that `node(id:)` knows. */
+/** The types that `node(id:)` resolves. */
 export type NodeType = 'User' | 'Session' | 'Chat' | 'Member' | 'Message' | 'File';
 
 const maxBigint = 2n ** 63n - 1n;
 
-/** A global id: base64url of `Type:key`, opaque to clients. A key is a number, or several joined by `_`. */
+/** Returns a global id: base64url of `Type:key`, opaque to clients. A key is a number, or several joined by `_`. */
 export function encodeId(type: string, key: bigint | number | string): string {
   return Buffer.from(`${type}:${key}`).toString('base64url');
 }
 
-/** The type and the key in a global id, or null for what is none. */
+/** Returns the type and the key in a global id, or null if it isn't one. */
 export function parseId(id: string): { type: string; key: string } | null {
   if (id.length > 128) return null;
   const match = /^([A-Z][A-Za-z]*):([0-9]{1,19}(?:_[0-9]{1,19})*)$/.exec(
@@ -18,13 +18,13 @@ export function parseId(id: string): { type: string; key: string } | null {
   );
   if (match?.[1] === undefined || match[2] === undefined) return null;
   if (match[2].split('_').some((part) => BigInt(part) > maxBigint)) return null;
-  // One thing has one id: other spellings of the same base64 or of the same number are refused.
+  // Each object has exactly one id: other spellings of the same base64 or of the same number are refused.
   return encodeId(match[1], match[2]) === id && !/(^|_)0[0-9]/.test(match[2])
     ? { type: match[1], key: match[2] }
     : null;
 }
 
-/** The key in a global id of that type. Throws InvalidInput at `path` for anything else. */
+/** Returns the key in a global id of this type. Throws InvalidInput at `path` for anything else. */
 export function decodeId(type: NodeType, id: string, path: string[]): bigint {
   const parsed = parseId(id);
   if (parsed?.type !== type || parsed.key.includes('_')) {

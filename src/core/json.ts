@@ -1,4 +1,4 @@
-/** What a text of JSON says; undefined when it is none, which no JSON can say. */
+/** Parses JSON; returns undefined if the text isn't valid. No JSON text means undefined. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -7,7 +7,7 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** Whether a value is an object with properties: neither null nor a list. */
+/** Whether a value is an object with properties: neither null nor an array. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

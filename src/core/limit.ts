@@ -1,13 +1,13 @@
-/** So many of a thing in so many seconds, counted from the first of them. */
+/** How many are allowed within a window, which starts with the first. */
 export type Quota = { count: number; windowSeconds: number };
 
 /**
- * One limit: its setting and the setting's default, whether all nodes count together (in PostgreSQL) or each on its own (in
- * memory), what a client is told, and what it counts.
+ * One limit: its setting and default quota, whether all nodes count together (in PostgreSQL) or each on its own (in
+ * memory), the error message for the client, and what the limit counts.
  */
 type LimitRule = { setting: string; quota: string; isShared: boolean; message: string; meaning: string };
 
-/** Every limit on how often something may be done. docs/configuration.md has the same table. */
+/** Every rate limit. docs/configuration.md has the same table. */
 export const limitRules = {
   guesses: {
     setting: 'RATE_LIMIT_GUESSES',
@@ -133,10 +133,10 @@ export const limitRules = {
 /** A limit by its name in the code. */
 export type LimitName = keyof typeof limitRules;
 
-/** All quotas; null when limits are off. */
+/** All quotas; null if limits are off. */
 export type Quotas = Record<LimitName, Quota> | null;
 
-/** What the settings allow. */
+/** Returns the quotas that the settings define. */
 export function readQuotas(settings: Record<LimitName, Quota> & { rateLimits: 'on' | 'off' }): Quotas {
   return settings.rateLimits === 'off' ? null : settings;
 }

@@ -10,11 +10,11 @@ import { RateLimited } from '../errors.ts';
 import { limitRules, type LimitName, type Quota, type Quotas } from './limit.ts';
 import type { Report } from './report.ts';
 
-/** A key that keeps trying is reported once per window; so many keys are remembered for that. */
+/** How many keys are remembered, so that a key that keeps trying is reported only once per window. */
 const maxReported = 10_000;
 
 /**
- * Whose share is used. It is hashed before it is stored. `email` stands for an account that there may not be; it is never
+ * Whose quota is used. It is hashed before it is stored. `email` stands for an account that may not exist; it is never
  * logged.
  */
 export type Counted = { userId?: bigint; sessionId?: bigint; address?: string; email?: string };
@@ -23,7 +23,7 @@ export type Counted = { userId?: bigint; sessionId?: bigint; address?: string; e
 export type LimitStore = { query: (statement: { text: string; values?: unknown[]; name?: string }) => Promise<Result> };
 type Result = { rows: Record<string, unknown>[]; rowCount: number | null };
 
-/** Deletes up to so many shares that are full again, and says how many. */
+/** Deletes up to `limit` counters whose window is over, and returns how many. */
 export async function pruneLimits(store: LimitStore, limit: number): Promise<number> {
   const { rowCount } = await store.query({
     text: `delete from rate_limits where key in (select key from rate_limits where expire < $1 limit $2)`,
@@ -32,14 +32,14 @@ export async function pruneLimits(store: LimitStore, limit: number): Promise<num
   return rowCount ?? 0;
 }
 
-/** Counts how often things are done and refuses what is too much. One for each server. */
+/** Counts requests and refuses those beyond a quota. Each server has one. */
 export class RateLimits {
   readonly #quotas: Quotas;
   readonly #report: Report;
   readonly #limiters = new Map<LimitName, RateLimiterAbstract>();
   readonly #reported = new LRUCache<string, true>({ max: maxReported });
 
-  /** `quotas` null: nothing is refused. */
+  /** With `quotas` null, nothing is refused. */
   constructor({ quotas, store, report }: { quotas: Quotas; store: LimitStore; report: Report }) {
     this.#quotas = quotas;
     this.#report = report;
@@ -49,8 +49,8 @@ export class RateLimits {
   }
 
   /**
-   * Uses so much of a share. Throws RateLimited, which says when the share is full again, once it is used up. An operator
-   * learns of the first refusal in each window.
+   * Uses `count` of a quota. Throws RateLimited, with the time until the window ends, if the quota is used up. The first
+   * refusal in each window is reported to the operator.
    */
   async take(name: LimitName, counted: Counted, count = 1): Promise<void> {
     const [limiter, quota] = [this.#limiters.get(name), this.#quotas?.[name]];
@@ -64,7 +64,7 @@ export class RateLimits {
     }
   }
 
-  /** Uses one of a share, and says whether there was one left. */
+  /** Uses one of a quota, and returns whether one was left. */
   async tries(name: LimitName, counted: Counted): Promise<boolean> {
     try {
       await this.take(name, counted);
@@ -75,7 +75,7 @@ export class RateLimits {
     }
   }
 
-  /** Throws RateLimited when the share is used up already. Uses nothing. */
+  /** Throws RateLimited if the quota is already used up. Uses nothing. */
   async refuseExhausted(name: LimitName, counted: Counted): Promise<void> {
     const [limiter, quota] = [this.#limiters.get(name), this.#quotas?.[name]];
     if (limiter === undefined || quota === undefined) return;
@@ -85,12 +85,12 @@ export class RateLimits {
     throw this.#refuse(name, { counted, quota, key, waitMs: state.msBeforeNext });
   }
 
-  /** Gives back what was taken for something that should not have counted. */
+  /** Gives one back, for something that should not have counted. */
   async giveBack(name: LimitName, counted: Counted): Promise<void> {
     await this.#limiters.get(name)?.reward(keyOf(counted), 1);
   }
 
-  /** The share is full again. */
+  /** Restores the full quota. */
   async forgive(name: LimitName, counted: Counted): Promise<void> {
     await this.#limiters.get(name)?.delete(keyOf(counted));
   }
@@ -122,12 +122,12 @@ function createLimiter(name: LimitName, quota: Quota | undefined, store: LimitSt
     tableName: 'rate_limits',
     tableCreated: true,
     clearExpiredByTimeout: false,
-    // A flood that is refused costs the database nothing.
+    // Refusing a flood of requests then costs the database nothing.
     inMemoryBlockOnConsumed: quota.count + 1,
   });
 }
 
-/** The library subtracts times from int8 columns, which our connections read as bigint. */
+/** The library calculates with int8 columns as numbers, but our connections read them as bigint. */
 async function queryWithNumbers(store: LimitStore, statement: Parameters<LimitStore['query']>[0]): Promise<Result> {
   const result = await store.query(statement);
   const rows = result.rows.map((row) =>
@@ -138,7 +138,7 @@ async function queryWithNumbers(store: LimitStore, statement: Parameters<LimitSt
   return { ...result, rows };
 }
 
-/** Short, and never in clear: PostgreSQL's copy holds no addresses of people or machines. */
+/** A short key. Email and network addresses are hashed, so that PostgreSQL never stores them in clear text. */
 function keyOf({ userId, sessionId, address, email }: Counted): string {
   if (address === undefined && email === undefined) return `${userId ?? ''}.${sessionId ?? ''}`;
   const text = [userId, sessionId, address, email?.toLowerCase()].map((part) => String(part ?? '')).join('\n');

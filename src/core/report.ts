@@ -1,2 +1,2 @@
-/** How a part speaks to operators: what happened, with what belongs to it; an `error` among that is cleaned by the log. */
+/** How a component reports to the operator: a message with details; the log strips user data from a detail `error`. */
 export type Report = (level: 'info' | 'warn' | 'error', message: string, detail?: Record<string, unknown>) => void;

@@ -1,17 +1,17 @@
 import { createHash, createHmac, randomBytes, type KeyObject } from 'node:crypto';
 import { decodeBase64url } from './base64url.ts';
 
-/** What each kind of secret begins with: it shows what a leaked one opens, and lets scanners find it. */
+/** The prefix of each kind of secret: it shows what a leaked one gives access to, and lets scanners find it. */
 const prefixes = { refreshToken: 'prt_', streamReservation: 'psr_' } as const;
 const secretBytes = 32;
 
-/** What a secret is good for. One kind is never accepted in another's place. */
+/** What a secret is for. One kind is never accepted in place of another. */
 export type SecretKind = keyof typeof prefixes;
 
-/** A secret to be shown once, and the hash to be stored. */
+/** A secret to show once, and its hash to store. */
 export type NewSecret = { secret: string; hash: Buffer };
 
-/** Makes a secret of 256 random bits: the prefix of its kind, and the bits as base64url. */
+/** Creates a secret of 256 random bits: the prefix of its kind, followed by the bits as base64url. */
 export function createSecret(kind: SecretKind): NewSecret {
   return form(kind, randomBytes(secretBytes));
 }
@@ -22,9 +22,9 @@ export function deriveSecret(kind: SecretKind, key: KeyObject, origin: string): 
 }
 
 /**
- * The hash by which a secret is looked up, or null for a text that is not a secret of this kind. Comparing hashes in an
- * index reveals nothing about the secrets, so no comparison in constant time is needed; and because a secret is random, a
- * plain SHA-256 will do.
+ * Returns the hash by which a secret is looked up, or null if the text is not a secret of this kind. Comparing hashes in
+ * an index reveals nothing about the secrets, so no constant-time comparison is needed; and because a secret is random, a
+ * plain SHA-256 suffices.
  */
 export function hashSecret(kind: SecretKind, text: string): Buffer | null {
   const prefix = prefixes[kind];

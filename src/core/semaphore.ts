@@ -1,6 +1,6 @@
 type Waiting = { count: number; start: () => void };
 
-/** Permits that many share: work that needs some waits, in the order of arrival, until enough of them are free. */
+/** A semaphore: work waits, in the order of arrival, until enough permits are free. */
 export class Semaphore {
   readonly #total: number;
   #free: number;
@@ -11,7 +11,7 @@ export class Semaphore {
     this.#free = total;
   }
 
-  /** Runs `work` while holding `count` permits, or all of them when it asks for more than there are. */
+  /** Runs `work` while holding `count` permits, or all of them if `count` exceeds the total. */
   async hold<Result>(count: number, work: () => Promise<Result>): Promise<Result> {
     const taken = Math.min(count, this.#total);
     const { promise, resolve } = Promise.withResolvers<void>();

@@ -8,12 +8,12 @@ export const maxContentLength = 10_000;
 const controls = /[\u0000-\u001f\u007f-\u009f]/;
 const controlsButNewlineAndTab = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/;
 
-/** One line: blanks around it are cut off; no control characters. Its twin is `is_line` in the database. */
+/** Reads one line: trims it and refuses control characters. Twin of `is_line` in the database. */
 export function readLine(value: string, path: string[], maxLength: number, errors: FieldError[]): string {
   return read(value.trim(), path, maxLength, controls, errors);
 }
 
-/** Text of several lines: line ends become newlines; newline and tab are its only controls. Twin of `is_text`. */
+/** Reads multi-line text: normalizes line ends to newlines and refuses other controls except tab. Twin of `is_text`. */
 export function readText(value: string, path: string[], maxLength: number, errors: FieldError[]): string {
   return read(value.replace(/\r\n?/g, '\n').trim(), path, maxLength, controlsButNewlineAndTab, errors);
 }
@@ -26,7 +26,7 @@ function read(text: string, path: string[], maxLength: number, refused: RegExp, 
 
 function problemWith(text: string, maxLength: number, refused: RegExp): Omit<FieldError, 'path'> | null {
   if (text === '') return { code: 'REQUIRED', message: 'must not be empty' };
-  // A string of n UTF-16 units has at least n / 2 code points: don't spread a huge one to learn that it is huge.
+  // A string of n UTF-16 units has at least n / 2 code points: don't spread a huge string just to count them.
   if (text.length > maxLength * 2 || [...text].length > maxLength) {
     return { code: 'TOO_LONG', message: `must be at most ${maxLength} characters long` };
   }

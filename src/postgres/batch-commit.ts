@@ -1,32 +1,32 @@
 import { RateLimited } from '../errors.ts';
 
-/** What became of one item. */
+/** The outcome of one item. */
 export type Outcome<Output> = { value: Output } | { error: Error };
 
 /**
- * What is to be done about a batch that failed: its items fail with it; it is divided, to find the one item that makes it
- * fail; or all of it is tried once more.
+ * What to do about a batch that failed: fail all its items, divide it to find the item that makes it fail, or try the
+ * whole batch once more.
  */
 export type Remedy = 'REJECT' | 'DIVIDE' | 'REPEAT';
 
 export type BatchOptions<Item, Output> = {
-  /** How many items may wait, and the message for those beyond. */
+  /** How many items may wait, and the error message for any beyond that. */
   maxWaiting: number;
   refusal: string;
   /** How many lanes may run at the same time. */
   maxLanes: number;
-  /** What the item locks. Items of one lane are done in their order. */
+  /** What the item locks. Items in one lane are committed in order. */
   laneOf: (item: Item) => bigint;
-  /** Whether the item is not to go together with those of other lanes. */
+  /** Whether the item must not share a transaction with items of other lanes. */
   isAlone?: (item: Item) => boolean;
-  /** How many of the first of these go into one transaction; at least one. */
+  /** How many of these, from the first, go into one transaction; at least one. */
   count: (items: readonly Item[]) => number;
   /**
-   * One transaction for all of them, with an outcome for each; null where another transaction holds what the item locks:
-   * in its lane, the item waits for that. Rejects when none of them was done, or when that is unknown.
+   * Commits all items in one transaction and returns an outcome for each, or null if another transaction holds the item's
+   * lock; such an item then waits for the lock in its lane. Rejects if none of them was committed, or if that is unknown.
    */
   commit: (items: Item[], options: { isLane: boolean }) => Promise<(Outcome<Output> | null)[]>;
-  /** What is to be done when `commit` rejected so. Nothing may be done twice: REJECT when the commit may have happened. */
+  /** What to do when `commit` rejects. Return REJECT if the commit may have happened, so that nothing is done twice. */
   remedyFor: (error: unknown, items: readonly Item[]) => Remedy;
 };
 
@@ -37,12 +37,12 @@ type Pending<Item, Output> = {
 };
 
 /**
- * Does what many ask for in few transactions: what comes while one transaction is under way goes into the next one. There
- * is no timer, so an item that comes alone goes at once. An item whose lock is held elsewhere leaves the others and waits
- * in a lane of its own.
+ * Commits many items in few transactions: items that arrive while a transaction is running go into the next one. There is
+ * no timer, so a single item is committed immediately. An item whose lock is held elsewhere leaves its batch and waits in
+ * its own lane.
  *
- * When a batch fails, it is divided again and again, and each half that is fine is committed at once: a bad item among n
- * is set aside after log2 n failures, and the others are written again once on average, not one by one.
+ * A batch that fails is divided repeatedly, and each good half is committed at once: a bad item among n is isolated after
+ * log2 n failures, and the others are rewritten once on average, not one by one.
  */
 export class BatchCommit<Item, Output> {
   readonly #options: BatchOptions<Item, Output>;
@@ -56,7 +56,7 @@ export class BatchCommit<Item, Output> {
     this.#options = options;
   }
 
-  /** Resolves once the item is durable. Rejects with the item's own error, or RateLimited when too much waits. */
+  /** Resolves once the item is durable. Rejects with the item's own error, or with RateLimited if too many are waiting. */
   submit(item: Item): Promise<Output> {
     const { maxWaiting, refusal, laneOf, isAlone } = this.#options;
     if (this.#waitingCount >= maxWaiting) return Promise.reject(new RateLimited(refusal, 1));
@@ -111,7 +111,7 @@ export class BatchCommit<Item, Output> {
     if (held.length > 0) this.#leaveToLanes(held);
   }
 
-  /** Those that came meanwhile for the same lanes go along, or they would overtake. */
+  /** Also moves items that have arrived for the same lanes since, or they would overtake these. */
   #leaveToLanes(held: Pending<Item, Output>[]): void {
     const { laneOf } = this.#options;
     const lanes = new Set(held.map(({ item }) => laneOf(item)));
@@ -139,7 +139,7 @@ export class BatchCommit<Item, Output> {
   async #runLane(key: bigint): Promise<void> {
     this.#running.add(key);
     const lane = this.#lanes.get(key) ?? [];
-    // What is said in the same moment goes together.
+    // Items submitted in the same tick share a transaction.
     await Promise.resolve();
     while (lane.length > 0) await this.#commit(this.#takeFrom(lane), { isLane: true });
     this.#lanes.delete(key);

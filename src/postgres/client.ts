@@ -6,26 +6,26 @@ import { ConnectionPool } from './pool.ts';
 import { idleInTransactionMs } from './session-setting.ts';
 
 /**
- * The way to the database: Prisma for the shape of the API, the pool for hot statements written by hand. Both share the
- * same connections.
+ * Access to the database: Prisma for the API's object graph, the pool for hot hand-written statements. Both share the same
+ * connections.
  */
 export type Db = { prisma: PrismaClient; pool: pg.Pool };
 
-/** A connection out of the pool, inside a transaction or not: what a hand-written statement runs on. */
+/** What a hand-written statement runs on: a pooled connection, inside a transaction or not. */
 export type Queryable = Pick<pg.ClientBase, 'query'>;
 
-/** int8 comes as bigint, so that ids are of one type in Prisma's rows and in ours. */
+/** int8 is read as bigint, so that ids have the same type in Prisma's rows and in ours. */
 const types: pg.CustomTypesConfig = {
   getTypeParser: (oid, format) =>
     oid === pg.types.builtins.INT8 ? (BigInt as never) : pg.types.getTypeParser(oid, format),
 };
 
-/** The connection that Prisma took for the transaction that is just being begun. */
+/** The connection that Prisma took for the transaction it is beginning. */
 type Taken = { connection: pg.PoolClient | null };
 
 const connections = new AsyncLocalStorage<Taken>();
 
-/** Notes which connection a transaction of Prisma's runs on: Prisma itself does not say. */
+/** Records which connection a Prisma transaction runs on, which Prisma does not expose. */
 class Pool extends ConnectionPool {
   override connect(): Promise<pg.PoolClient>;
   override connect(callback: Parameters<ConnectionPool['connect']>[0]): void;
@@ -41,50 +41,51 @@ class Pool extends ConnectionPool {
   }
 }
 
-/** What a statement may take, in ms, before PostgreSQL ends it; where that is not heard of, 2 s later we do. */
+/** How long a statement may run, in ms, before PostgreSQL cancels it. If no answer arrives, we give up 2 s later. */
 export const statementTimeoutMs = 8_000;
 const answerMs = 2_000;
 
 /**
- * Opens the pool (lazily: it connects with the first statement). PostgreSQL ends a statement after `statementTimeoutMs`,
- * and a transaction that waits for its next one after 5 s, so that no request holds a connection or a lock for ever; null
- * behind a transaction pooler, which keeps no settings for a client: there the operator's own hold. A connection on which
- * a statement has no answer 2 s after that is given up. `onError` is told of what concerns no statement in particular.
+ * Opens the pool, which connects lazily, with the first statement. PostgreSQL cancels a statement after
+ * `statementTimeoutMs`, and ends a transaction that is idle for 5 s, so that no request holds a connection or a lock
+ * forever. Pass null behind a transaction pooler, which keeps no settings per client: the operator's settings apply there.
+ * A connection whose statement has no answer 2 s after its timeout is dropped. `onError` receives errors that belong to no
+ * particular statement.
  */
 export function connectDatabase(options: {
   url: string;
   maxConnections: number;
   statementTimeoutMs: number | null;
   onError: (error: Error) => void;
-  /** Whether to write although the database's default is not to; see SessionOptions. */
+  /** Whether to write even though the database defaults to read-only; see SessionOptions. */
   overridesReadOnly?: boolean;
 }): Db {
   const { statementTimeoutMs: statementMs, overridesReadOnly = false, ...rest } = options;
   const session = statementMs === null ? null : { statementMs, idleInTransactionMs, overridesReadOnly };
   const limitMs = (statementMs ?? statementTimeoutMs) + answerMs;
   const pool = new Pool({ ...rest, session, limitMs, types });
-  // Minimal: its longer messages quote the values that a statement was given.
+  // Minimal, because the longer messages quote the values of a statement.
   return { pool, prisma: new PrismaClient({ adapter: new PrismaPg(pool), errorFormat: 'minimal' }) };
 }
 
-/** Waits for what runs, then closes every connection. */
+/** Waits for running statements, then closes every connection. */
 export async function disconnectDatabase(db: Db): Promise<void> {
   await db.prisma.$disconnect();
   await db.pool.end();
 }
 
-/** A transaction on one connection: SQL goes by `query`, everything else by Prisma. */
+/** A transaction on one connection: `query` for SQL, `prisma` for everything else. */
 export type Transaction = Queryable & { prisma: Prisma.TransactionClient };
 
-/** Longer than any statement in a transaction may take; PostgreSQL's own limits end what takes too long. */
+/** Longer than any statement in a transaction may take: PostgreSQL's own limits end whatever takes too long. */
 const prismaTransaction = { maxWait: 15_000, timeout: 60 * 60_000 };
 
 /**
  * Runs `work` in one transaction on one connection: committed when it resolves, rolled back when it throws.
  *
- * Prisma begins it, and the statements written by hand take the connection that Prisma got. The other way round, as
- * `$queryRaw` in Prisma's transaction, they would lose their names, row counts and pg's types. Given the pool alone the
- * transaction is without Prisma, at about half of the cost: for hot code, and for layers that have nothing else.
+ * Prisma begins it, and the hand-written statements use the connection that Prisma took. As `$queryRaw` in Prisma's
+ * transaction they would lose their names, row counts and pg's types. Given only the pool, the transaction runs without
+ * Prisma at about half the cost: for hot code, and for layers that have nothing else.
  */
 export async function inTransaction<T>(db: Db, work: (transaction: Transaction) => Promise<T>): Promise<T>;
 export async function inTransaction<T>(db: Pick<Db, 'pool'>, work: (transaction: Queryable) => Promise<T>): Promise<T>;
@@ -93,13 +94,13 @@ export async function inTransaction<T>(
   work: (transaction: Transaction) => Promise<T>,
 ): Promise<T> {
   const { prisma } = db;
-  // Without `prisma` the second signature holds, and `work` asks for a Queryable only.
+  // Without `prisma` the second signature applies, so `work` only needs a Queryable.
   if (prisma === undefined) return inPlainTransaction(db, work as (transaction: Queryable) => Promise<T>);
   const taken: Taken = { connection: null };
   return connections.run(taken, () =>
     prisma.$transaction(async (transaction) => {
       const { connection } = taken;
-      if (connection === null) throw new Error('Prisma has begun a transaction without a connection of our pool');
+      if (connection === null) throw new Error('Prisma began a transaction without a connection from our pool');
       return work({ query: connection.query.bind(connection), prisma: transaction });
     }, prismaTransaction),
   );
@@ -117,7 +118,7 @@ async function inPlainTransaction<T>({ pool }: Pick<Db, 'pool'>, work: (client: 
     await client.query('rollback').catch((rollbackError: Error) => (broken = rollbackError));
     throw error;
   } finally {
-    // A connection that could not even roll back must not serve anyone else.
+    // A connection that could not even roll back must not be reused.
     client.release(broken);
   }
 }

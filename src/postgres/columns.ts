@@ -1,8 +1,8 @@
 import type { Chat, Member, Message, User } from './generated/prisma/client.ts';
 
 /**
- * Column lists for statements written by hand, so that their rows come out shaped as Prisma's do and both can be given
- * to the same GraphQL type.
+ * Column lists for hand-written statements. Their rows have the same shape as Prisma's, so the same GraphQL type accepts
+ * both.
  */
 type ColumnsOf<Row> = Record<keyof Row, string>;
 
@@ -80,9 +80,9 @@ function lister(names: Record<string, string>): (alias: string) => string {
 
 /** One table's part of a joined row. */
 export type Joined<Row> = {
-  /** What to select of it, each column under a name of its own. */
+  /** The columns to select, each under a unique name. */
   columns: string;
-  /** Its row; null where the join found none. */
+  /** Its row, or null if the join found none. */
   take: (row: Record<string, unknown>) => Row | null;
 };
 
@@ -105,7 +105,7 @@ function join<Row extends { id: bigint }>(names: ColumnsOf<Row>, alias: string):
       if (row[`${alias}.id`] === null) return null;
       const own: Record<string, unknown> = {};
       for (const { property, name } of parts) own[property] = row[name];
-      // One for each of the row's columns.
+      // `names` has an entry for every column of the row.
       return own as Row;
     },
   };

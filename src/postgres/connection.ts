@@ -1,57 +1,57 @@
 import pg from 'pg';
 import { startupSettings } from './session-setting.ts';
 
-/** The socket's first keep-alive probe, in ms: where packets are dropped, an idle connection is found dead 15 s later. */
+/** Delay of the socket's first keep-alive probe, in ms. If packets are dropped, an idle connection fails 15 s later. */
 const keepAliveMs = 5_000;
-/** How long a goodbye may take, in ms. */
+/** How long closing a connection properly may take, in ms. */
 const goodbyeMs = 2_000;
 
-/** A statement that may take less than the connection's limit, in ms, before the connection is given up. */
+/** A statement with a limit of its own, in ms, below the connection's. The connection is dropped when it is exceeded. */
 export type LimitedQuery = pg.QueryConfig & { limitMs: number };
 
 type Callback = (error: Error | null | undefined, result?: unknown) => void;
 
-/** What PostgreSQL did not answer in time. Carries a code that counts as transient, here and in Prisma's adapter. */
+/** PostgreSQL did not answer in time. The code counts as transient, both here and in Prisma's adapter. */
 export class SilentConnection extends Error {
   readonly code = 'ETIMEDOUT';
   readonly syscall = 'read';
   readonly errno = -110;
 
   constructor(limitMs: number) {
-    super(`PostgreSQL did not answer a statement within ${limitMs} ms: the connection is given up`);
+    super(`PostgreSQL did not answer a statement within ${limitMs} ms; the connection was closed`);
   }
 }
 
 /**
- * A connection that does not wait for ever. A statement that has no answer after `limitMs` fails with SilentConnection,
- * and the connection is destroyed: behind a firewall that has forgotten it, or a host that is gone, nothing else ever
- * tells. It is destroyed as well when PostgreSQL refuses a write (25006): then this is no primary, or not any more.
+ * A connection that does not wait forever. A statement without an answer after `limitMs` fails with SilentConnection, and
+ * the connection is destroyed: if a firewall has forgotten it, or its host is gone, there is no other sign. The connection
+ * is also destroyed when PostgreSQL refuses a write (25006), because its server is then not, or no longer, the primary.
  */
 export class Connection extends pg.Client {
-  /** When the oldest statement that waits was sent, and when PostgreSQL last answered, in ms of `performance.now()`. */
+  /** When the oldest pending statement was sent, and when PostgreSQL last answered, in ms of `performance.now()`. */
   askedAt = 0;
   heardAt = performance.now();
   readonly #limitMs: number;
 
-  /** `query_timeout` is the limit of each statement, in ms; without it there is none. */
+  /** `query_timeout` is the limit for each statement, in ms; without it there is no limit. */
   constructor(config: pg.ClientConfig = {}) {
     const { query_timeout: limitMs = 0, ...rest } = config;
     super({ keepAlive: true, keepAliveInitialDelayMillis: keepAliveMs, ...rest });
     this.#limitMs = limitMs;
-    // A connection that breaks while it is in use: the statement's own error says so, and one without listener ends the process.
+    // If a connection breaks while in use, its statement rejects; an `error` event without a listener would end the process.
     this.on('error', () => undefined);
-    // Assigned, for the driver's many forms of this method can't be overridden as one.
+    // Assigned, because one override can't cover the driver's many overloads of this method.
     const ask = this.query.bind(this) as (...args: unknown[]) => unknown;
     this.query = ((...args: unknown[]) => this.#ask(ask, args)) as typeof this.query;
   }
 
-  /** Called by the driver. The settings that even PgBouncer takes from a client go along. */
+  /** Called by the driver. Adds the settings that even PgBouncer accepts from a client. */
   getStartupConf(): Record<string, string> {
     const driver = pg.Client.prototype as unknown as { getStartupConf: (this: pg.Client) => Record<string, string> };
     return { ...driver.getStartupConf.call(this), ...startupSettings };
   }
 
-  /** Says goodbye; when that is not answered in time, the connection is cut off. */
+  /** Closes the connection properly, or cuts it off if that takes too long. */
   override end(): Promise<void>;
   override end(callback: (error: Error) => void): void;
   override end(callback?: (error: Error) => void): Promise<void> | undefined {
@@ -61,7 +61,7 @@ export class Connection extends pg.Client {
     return undefined;
   }
 
-  /** Cuts the connection off, without a goodbye that may never arrive. */
+  /** Cuts the connection off, without a closing message that may never arrive. */
   destroy(error?: Error): void {
     this.connection.stream.destroy(error);
   }
@@ -83,12 +83,12 @@ export class Connection extends pg.Client {
     return answer;
   }
 
-  /** Begins a statement's time; the result ends it. */
+  /** Starts a statement's timer and returns the function that stops it. */
   #watch(limitMs: number): (error?: unknown) => void {
     this.askedAt = performance.now();
     let isOver = false;
     const expire = () => {
-      // A process that was held up may have the answer lying about, and gets to read it before this runs again.
+      // If this process was blocked, the answer may already be in the socket: read it before giving up.
       setImmediate(() => {
         if (!isOver) this.destroy(new SilentConnection(limitMs));
       });
@@ -108,7 +108,7 @@ function limitOf(query: unknown): number | undefined {
   return typeof query === 'object' && query !== null && 'limitMs' in query ? Number(query.limitMs) : undefined;
 }
 
-/** 25006: a write on a standby, or where the default is not to write. */
+/** 25006: a write on a standby, or where read-only is the default. */
 function isReadOnlyRefusal(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === '25006';
 }

@@ -1,17 +1,17 @@
 import { accessSync, constants } from 'node:fs';
 
-/** What the URLs of a database may say of TLS, by libpq's names: https://www.postgresql.org/docs/current/libpq-ssl.html */
+/** The TLS modes that a database URL may name, as in libpq: https://www.postgresql.org/docs/current/libpq-ssl.html */
 const sslModes = ['disable', 'require', 'verify-ca', 'verify-full', 'no-verify'];
 const writable = ['any', 'read-write', 'primary'];
 
 /**
- * Checks the URL of a database and returns it as the driver is to read it: `sslmode` means what it means to libpq
- * (`require` encrypts and trusts any certificate, with `sslrootcert` only one of that authority). Throws an Error whose
- * message says what is not supported and what to write instead; it never repeats the password.
+ * Checks the URL of a database and returns it in the form the driver needs: `sslmode` means what it means to libpq
+ * (`require` encrypts and trusts any certificate, or with `sslrootcert` only one of that authority). Throws an Error that
+ * says what is not supported and what to write instead; its message never contains the password.
  */
 export function parseDatabaseUrl(text: string): string {
   if (!/^postgres(ql)?:\/\//i.test(text)) throw new Error('it does not begin with postgres://');
-  // The part with the hosts: several of them are no URL to anyone but libpq.
+  // The hosts. Only libpq parses a URL with several of them.
   const hosts = /^[^/]*\/\/(?:[^/?#]*@)?([^/?#]*)/.exec(text)?.[1] ?? '';
   if (hosts.includes(',')) throw new Error(severalHosts);
   const url = URL.parse(text);
@@ -20,13 +20,11 @@ export function parseDatabaseUrl(text: string): string {
   if (parameter('host')?.includes(',')) throw new Error(severalHosts);
   const target = parameter('target_session_attrs');
   if (target !== null && !writable.includes(target)) {
-    throw new Error(
-      `target_session_attrs=${target} asks for a server that only reads: leave it out, or use read-write`,
-    );
+    throw new Error(`target_session_attrs=${target} asks for a read-only server: leave it out, or use read-write`);
   }
   const schema = parameter('schema');
   if (schema !== null && schema !== 'public') {
-    throw new Error('the tables are kept in the schema public: leave out schema=, and use a database of its own');
+    throw new Error('the tables must be in the schema public: leave out schema=, and use a separate database');
   }
   checkFiles(url.searchParams);
   return withSslMode(url, text);
@@ -56,15 +54,13 @@ function withSslMode(url: URL, text: string): string {
   const mode = url.searchParams.get('sslmode');
   if (mode === null) return text;
   if (mode === 'prefer' || mode === 'allow') {
-    throw new Error(
-      `sslmode=${mode} goes on without encryption when the server has none: say sslmode=require, or sslmode=disable`,
-    );
+    throw new Error(`sslmode=${mode} falls back to an unencrypted connection: use sslmode=require or sslmode=disable`);
   }
-  if (!sslModes.includes(mode)) throw new Error(`sslmode is one of ${sslModes.join(', ')}`);
+  if (!sslModes.includes(mode)) throw new Error(`sslmode must be one of ${sslModes.join(', ')}`);
   if (mode === 'verify-ca' && !url.searchParams.has('sslrootcert')) {
     throw new Error('sslmode=verify-ca needs sslrootcert=, the file with the certificate of the authority');
   }
-  // The driver's own reading of `require` is verify-full; this makes it libpq's.
+  // By default the driver treats `require` as verify-full; this gives it libpq's meaning.
   if (mode !== 'disable' && mode !== 'no-verify') url.searchParams.set('uselibpqcompat', 'true');
   return url.href;
 }

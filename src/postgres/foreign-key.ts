@@ -2,9 +2,9 @@ import { NotFound } from '../errors.ts';
 import { constraintOf, sqlStateOf } from './sql-state.ts';
 
 /**
- * What the statement answers, which points at something that somebody else may delete at the same moment: where one of
- * these foreign keys finds it gone, NotFound, and a transaction around it has failed. Any other violation stays what it
- * is, a fault of ours. By name, so that the client isn't told of that as if it were their bad luck.
+ * Returns the result of a statement whose row refers to something that another request may delete at the same moment.
+ * Throws NotFound if one of these foreign keys is violated; a surrounding transaction has then failed. Any other violation
+ * is a fault of ours and is thrown unchanged. The keys are named so that no such fault is reported as NotFound.
  */
 export async function orGone<Result>(statement: Promise<Result>, foreignKeys: readonly string[]): Promise<Result> {
   try {
@@ -14,7 +14,7 @@ export async function orGone<Result>(statement: Promise<Result>, foreignKeys: re
   }
 }
 
-/** 23503: what it points at isn't there. */
+/** 23503: the referenced row does not exist. */
 function isViolation(error: unknown, foreignKeys: readonly string[]): boolean {
   return sqlStateOf(error) === '23503' && foreignKeys.includes(constraintOf(error) ?? '');
 }

@@ -3,15 +3,15 @@ import { CannotStart } from '../errors.ts';
 import { Connection } from './connection.ts';
 import { prepareSession } from './session-setting.ts';
 
-/** In ms: what connecting, and one statement, may take of the connections that a start needs. */
+/** How long connecting may take, and each statement, on the connections used during startup, in ms. */
 const startLimitMs = 10_000;
 
 type Database = { version: number; encoding: string; isStandby: boolean; isReadOnlyByDefault: boolean };
 
 /**
- * Looks at the database before anything is done to it. Throws CannotStart, with what to do, when it can't be reached or
- * is not one to keep chats in: not UTF8, older than PostgreSQL 15, a standby. Resolves to whether its default, or the
- * role's, is not to write: a node that starts so writes nevertheless.
+ * Inspects the database before anything is done to it. Throws CannotStart, with what to do, if it can't be reached or is
+ * not suitable: not UTF8, older than PostgreSQL 15, or a standby. Resolves to whether the database or the role defaults to
+ * read-only: a node that finds that at startup writes anyway.
  */
 export async function inspectDatabase(url: string): Promise<{ isReadOnlyByDefault: boolean }> {
   const client = await openConnection(url, { limitMs: startLimitMs });
@@ -34,29 +34,29 @@ export async function inspectDatabase(url: string): Promise<{ isReadOnlyByDefaul
 }
 
 function findReason({ version, encoding, isStandby }: Database): string | null {
-  if (version < 150_000) return `is PostgreSQL ${Math.floor(version / 10_000)}: 15 or newer is needed.`;
+  if (version < 150_000) return `is PostgreSQL ${Math.floor(version / 10_000)}: parley needs 15 or newer.`;
   if (encoding !== 'UTF8') {
-    return `has the encoding ${encoding}, and only UTF8 holds what people write: create another by \`create database … encoding 'UTF8' template template0\`.`;
+    return `has the encoding ${encoding}, but parley needs UTF8: create another with \`create database … encoding 'UTF8' template template0\`.`;
   }
-  return isStandby ? 'is a standby, which only reads: the URL must lead to the primary.' : null;
+  return isStandby ? 'is a read-only standby: the URL must point to the primary.' : null;
 }
 
-/** What can't be set now could not be set on any connection. */
+/** A setting that can't be changed here could not be changed on any connection. */
 async function trySettings(client: pg.Client, url: string): Promise<void> {
   try {
     await prepareSession(client, { statementMs: null, idleInTransactionMs: null, overridesReadOnly: false });
   } catch (error) {
     if (!(error instanceof pg.DatabaseError)) throw error;
     throw new CannotStart(
-      `The database ${nameOf(url)} or its role has defaults that this role may not change (${error.message}): take them back by \`alter database … reset …\` or \`alter role … reset …\`.`,
+      `The database ${nameOf(url)} or its role has defaults that this role may not change (${error.message}): undo them with \`alter database … reset …\` or \`alter role … reset …\`.`,
       { cause: error },
     );
   }
 }
 
 /**
- * A connection of one's own. `limitMs`: what each statement may take; null for no limit. Throws CannotStart when the
- * database can't be reached.
+ * Opens a connection outside the pool. `limitMs` is how long each statement may take, or null for no limit. Throws
+ * CannotStart if the database can't be reached.
  */
 export async function openConnection(url: string, { limitMs }: { limitMs: number | null }): Promise<Connection> {
   const client = new Connection({
@@ -73,9 +73,9 @@ export async function openConnection(url: string, { limitMs }: { limitMs: number
   }
 }
 
-/** What an error says, of several the first, without what it was about. */
+/** The message of an error, or the messages of all errors in an AggregateError, without their details. */
 export function describeFailure(error: unknown): string {
-  // A name with several addresses fails with one error each, and an empty message of its own.
+  // A host name with several addresses fails with one error for each, and the AggregateError's own message is empty.
   if (error instanceof AggregateError) return error.errors.map((each) => describeFailure(each)).join(', ');
   return (error as Error).message;
 }

@@ -1,32 +1,31 @@
 import { randomUUID } from 'node:crypto';
 import type { Db, Queryable } from './client.ts';
 
-/** In ms: a lease that was not renewed for `expiry` may be taken by someone else; it is renewed every `renewal`. */
+/** In ms: the holder renews a lease every `renewal`; if it hasn't for `expiry`, another holder may take the lease. */
 export type LeaseTimes = { expiry: number; renewal: number };
 
 const defaultTimes: LeaseTimes = { expiry: 5_000, renewal: 1_000 };
-/** How often someone who waits tries again. */
+/** How often a waiting process tries again, in ms. */
 const retryMs = 100;
 
-/** The holder has lost its lease: someone else may hold it by now, so nothing more may be written under it. */
+/** The holder has lost its lease: another may hold it by now, so nothing more may be written under it. */
 export class LeaseLost extends Error {}
 
 export type LeaseOptions = {
-  /** What only one at a time may do, such as `consumer:mail`; at most 200 bytes. */
+  /** Names the exclusive work, such as `consumer:mail`; at most 200 bytes. */
   name: string;
   times?: LeaseTimes;
-  /** Called, once or several times, when someone else waits for the lease. */
+  /** Called, once or several times, when another process waits for the lease. */
   onWanted?: () => unknown;
 };
 
 /**
- * The leases that this process takes: the right to be the only one, on all nodes, to do something. A holder keeps its
- * lease by renewing it and gives it up with `release`; after a kill, another node takes it within seconds. Only the
- * database's clock decides.
+ * The leases that this process takes: each gives one process among all nodes the exclusive right to do something. A holder
+ * keeps its lease by renewing it and gives it up with `release`; if it is killed, another node takes the lease within
+ * seconds. Only the database's clock counts.
  *
- * No lease can keep a holder that is paused, or cut off from the database, from believing that it still holds it
- * (Kleppmann, "How to do distributed locking", 2016). So whatever is written under a lease goes through `fence`, in the
- * same transaction.
+ * No lease can prevent a holder that is paused, or cut off from the database, from believing that it still holds it
+ * (Kleppmann, "How to do distributed locking", 2016). So every write under a lease calls `fence` in the same transaction.
  */
 export class Leases {
   readonly #db: Pick<Db, 'pool'>;
@@ -36,7 +35,7 @@ export class Leases {
     this.#db = db;
   }
 
-  /** Takes a lease that is free or has run out. Null when someone else holds it. */
+  /** Takes a lease that is free or has expired. Returns null if another holder has it. */
   async take(options: LeaseOptions): Promise<Lease | null> {
     const { name, times = defaultTimes } = options;
     const holder = randomUUID();
@@ -57,7 +56,7 @@ export class Leases {
     return lease;
   }
 
-  /** The same, but asks the holder to release it and waits: null after `patienceMs`, or when the signal aborts. */
+  /** Like `take`, but asks the holder to release it and waits. Null after `patienceMs`, or when the signal aborts. */
   async wait(
     options: LeaseOptions,
     { patienceMs, signal }: { patienceMs: number; signal: AbortSignal },
@@ -68,14 +67,14 @@ export class Leases {
       const lease = await this.take(options);
       if (lease !== null) return lease;
       await this.#db.pool.query('update leases set is_wanted = true where name = $1 and not is_wanted', [name]);
-      // On this node the holder need not wait for its next renewal to learn of it.
+      // A holder on this node learns of it now, without waiting for its next renewal.
       for (const each of this.#held) if (each.name === name) each.askToRelease();
       if (signal.aborted || performance.now() > deadline) return null;
       await new Promise((resolve) => setTimeout(resolve, retryMs));
     }
   }
 
-  /** Asks all holders in this process to release their leases, as before it stops. */
+  /** Asks all holders in this process to release their leases, before it stops. */
   askToRelease(): void {
     for (const lease of this.#held) lease.askToRelease();
   }
@@ -84,9 +83,9 @@ export class Leases {
 /** A lease that is held. */
 export class Lease {
   readonly name: string;
-  /** Grows with each holder. */
+  /** Increases with each holder. */
   readonly token: bigint;
-  /** Aborts, with LeaseLost, when the lease is someone else's, or may be because it could not be renewed. */
+  /** Aborts with LeaseLost when another holder has the lease, or may have it because it could not be renewed. */
   readonly signal: AbortSignal;
   readonly #options: LeaseOptions & { times: LeaseTimes; token: bigint; db: Pick<Db, 'pool'>; onEnd: () => void };
   readonly #lost = new AbortController();
@@ -103,8 +102,8 @@ export class Lease {
   }
 
   /**
-   * In the transaction of a write that only the holder may make: nobody else can take the lease until it has ended, and it
-   * is renewed with it. Throws LeaseLost when someone else has taken the lease: roll back then.
+   * Call this in the transaction of a write that only the holder may make: it renews the lease, and no other process can
+   * take the lease until the transaction ends. Throws LeaseLost if another has taken the lease: roll back then.
    */
   async fence(client: Queryable): Promise<void> {
     const { rowCount } = await client.query({
@@ -115,12 +114,12 @@ export class Lease {
     if (rowCount !== 1) throw this.#lose();
   }
 
-  /** Tells whoever works under the lease that it is wanted. */
+  /** Tells the code that works under the lease that another process wants it. */
   askToRelease(): void {
     this.#options.onWanted?.();
   }
 
-  /** Gives the lease up. Never rejects: if the database is away, the lease runs out by itself. */
+  /** Gives the lease up. Never rejects: if the database is unavailable, the lease expires by itself. */
   async release(): Promise<void> {
     this.#end();
     await this.#renewal;
@@ -134,16 +133,16 @@ export class Lease {
   }
 
   #lose(): LeaseLost {
-    const error = new LeaseLost(`the lease ${this.name} is held by someone else`);
+    const error = new LeaseLost(`the lease ${this.name} is held by another process`);
     this.#end();
     this.#lost.abort(error);
     return error;
   }
 
-  /** Renews it; a renewal that takes longer than the lease lasts is not waited for. */
+  /** Renews the lease, or declares it lost if the renewal takes longer than the lease lasts. */
   #keep(): void {
     const { expiry, renewal } = this.#options.times;
-    // By the next look it could have run out.
+    // It could have expired by the next check.
     if (performance.now() - this.#renewedAt > expiry - renewal) this.#lose();
     else this.#renewal ??= this.#renew().finally(() => (this.#renewal = null));
   }
@@ -151,7 +150,7 @@ export class Lease {
   async #renew(): Promise<void> {
     const startedAt = performance.now();
     try {
-      // Not while a fenced transaction holds the row: that has renewed it.
+      // Skips the row while a fenced transaction holds it, because `fence` has renewed the lease.
       const { rows } = await this.#options.db.pool.query<{ isWanted: boolean }>({
         name: 'renew_lease',
         text: `with free as (
@@ -167,7 +166,7 @@ export class Lease {
       this.#renewedAt = startedAt;
       if (row.isWanted) this.askToRelease();
     } catch {
-      // The database may be back before the lease runs out.
+      // The database may be back before the lease expires.
     }
   }
 }

@@ -4,8 +4,8 @@ import type { Db } from './client.ts';
 import type { PageRequest } from './page.ts';
 
 /**
- * Reads many things by key at once. `load` returns one answer per key, in the order of the keys; it may use the other
- * loaders of the same execution to hand on rows that came along.
+ * Reads many values by key at once. `load` returns one result per key, in the order of the keys. It may fill the other
+ * loaders of the same execution with rows that it read along the way.
  */
 export type Loader<Key, Value> = {
   load: (db: Db, keys: readonly Key[], loaders: Loaders) => Promise<ArrayLike<Value | Error>>;
@@ -13,13 +13,13 @@ export type Loader<Key, Value> = {
   keyOf?: (key: Key) => string;
 };
 
-/** The same for pages of a list: all who ask for the same page in one execution share a statement. */
+/** The same for pages of a list: all requests for the same page in one execution share a statement. */
 export type PageLoader<Key, Value> = {
   load: (db: Db, keys: readonly Key[], page: PageRequest) => Promise<ArrayLike<Value | Error>>;
   keyOf?: (key: Key) => string;
 };
 
-/** Declares a loader. It holds nothing: each execution has its own answers, in its `Loaders`. */
+/** Declares a loader. It has no state: each execution caches its results in its own `Loaders`. */
 export function defineLoader<Key, Value>(loader: Loader<Key, Value>): Loader<Key, Value> {
   return loader;
 }
@@ -29,13 +29,13 @@ export function definePageLoader<Key, Value>(loader: PageLoader<Key, Value>): Pa
   return loader;
 }
 
-// Each loader is filed under its own definition, which has the types of its keys and values.
+// Each loader is stored under its own definition, which has the types of its keys and values.
 type AnyDataLoader = DataLoader<unknown, unknown, unknown>;
 
 /**
- * The loaders of one execution. Each batches the keys that are asked for together into one statement, so the number of
- * statements of an operation does not grow with its rows, and remembers its answers until the execution ends.
- * Loaders return what is stored; whether the asker may see it is checked before.
+ * The loaders of one execution. Each batches keys that are requested together into one statement, so the number of
+ * statements of an operation does not grow with its rows, and caches its results until the execution ends. Loaders return
+ * what is stored; callers check first whether the asker may see it.
  */
 export class Loaders {
   readonly #db: Db;
@@ -67,7 +67,7 @@ export class Loaders {
     return opened;
   }
 
-  /** Forgets every answer. Called after each mutation, so that what is selected from its result is read anew. */
+  /** Drops every cached result. Called after each mutation, so that the fields of its result are read again. */
   clear(): void {
     this.#open.clear();
     this.#openPages.clear();
@@ -85,9 +85,9 @@ const maxBatch = 1_000;
 const processLoaders = new WeakMap<Db, Map<object, DataLoader<bigint, unknown>>>();
 
 /**
- * Reads rows by id together for all executions of this process that ask at the same moment: the senders of messages
- * that one group commit has just answered, for example. A statement for each execution was a fifth of what a message
- * cost (bench:send). Nothing is remembered from one moment to the next. `read` gets each id once.
+ * Reads rows by id in one statement for all executions of this process that request them in the same tick: for example,
+ * the senders of messages that one group commit has just returned. One statement per execution was a fifth of the cost of
+ * a message (bench:send). Nothing is cached from one tick to the next. `read` receives each id once.
  */
 export function loadTogether<Row>(
   read: (db: Db, ids: bigint[]) => Promise<ReadonlyMap<bigint, Row>>,
@@ -105,15 +105,15 @@ export function loadTogether<Row>(
         { cache: false, maxBatchSize: maxBatch },
       );
     ofDb.set(read, loader);
-    // Filed under `read`, which gives rows of this type.
+    // Stored under `read`, which returns rows of this type.
     return loader.loadMany(ids) as Promise<(Row | null | Error)[]>;
   };
 }
 
-/** What a foreign key points at was deleted between two statements, and with it the row that pointed there. */
+/** The target of a foreign key was deleted between two statements, together with the row that referred to it. */
 export class Gone extends NotFound {}
 
-/** A row that has to be there. Rejects with Gone when it has just been deleted. */
+/** Resolves to a row that must exist. Rejects with Gone if it has just been deleted. */
 export async function present<Row>(loading: Promise<Row | null>): Promise<Row> {
   const row = await loading;
   if (row === null) throw new Gone('The object that this belongs to was just deleted.');

@@ -13,21 +13,21 @@ const firstSquashed = '20261122000000_init';
 
 type Migration = { name: string; sql: string; checksum: string };
 
-/** A row of Prisma's ledger that stands: not one that was rolled back. */
+/** A row of Prisma's ledger that has not been rolled back. */
 type LedgerRow = { name: string; checksum: string; is_finished: boolean };
 
 /**
- * Brings the database up to what `folder` (prisma/migrations) says. Any number of nodes may do so at once: one does it,
- * the others wait. Each migration is committed together with its row in Prisma's ledger, or not at all.
- * `url` must lead past a transaction pooler. Throws CannotStart when the database can't be reached, or when its ledger
- * and the folder contradict each other; then nothing was changed.
+ * Applies the migrations in `folder` (prisma/migrations) that the database lacks. Any number of nodes may call this at
+ * once: one migrates while the others wait. Each migration is committed together with its row in Prisma's ledger, or not
+ * at all. `url` must bypass any transaction pooler. Throws CannotStart if the database can't be reached, or if its ledger
+ * contradicts the folder, in which case nothing was changed; or if a migration fails, which is then rolled back.
  */
 export async function applyMigrations(url: string, folder: string, log: Logger): Promise<void> {
   const migrations = await readMigrations(folder);
   const client = await openConnection(url, { limitMs: null });
   try {
     await prepareSession(client, { statementMs: null, idleInTransactionMs: null, overridesReadOnly: true });
-    // Held by the session, so that it is let go however this ends.
+    // A session lock, so that it is released however this ends.
     await client.query('select pg_advisory_lock($1)', [advisoryLocks.migration]);
     const ledger = await readLedger(client);
     compare(migrations, ledger);
@@ -52,7 +52,7 @@ async function readMigrations(folder: string): Promise<Migration[]> {
   );
 }
 
-/** Prisma's own definition. */
+/** The same definition as Prisma's. */
 const createLedger = `
   create table _prisma_migrations (
     id varchar(36) primary key not null,
@@ -66,7 +66,7 @@ const createLedger = `
   )`;
 
 async function readLedger(client: pg.Client): Promise<LedgerRow[]> {
-  // Asked first: `if not exists` needs the right to create tables even where nothing is left to do.
+  // Check first: `create table if not exists` needs the right to create tables even when the table exists.
   const { rowCount } = await client.query(`select where to_regclass('_prisma_migrations') is not null`);
   if (rowCount === 0) await client.query(createLedger);
   const { rows } = await client.query<LedgerRow>(`
@@ -87,11 +87,11 @@ function compare(migrations: Migration[], ledger: LedgerRow[]): void {
   const problems = ledger.flatMap(({ name, checksum, is_finished: isFinished }) => {
     const migration = known.get(name);
     if (!isFinished) {
-      return `${name} was begun and never finished. Repair the database by hand, then set finished_at in its row of _prisma_migrations (or rolled_back_at, to have it applied again).`;
+      return `${name} was started but never finished. Repair the database by hand, then set finished_at in its row of _prisma_migrations (or rolled_back_at, to apply it again).`;
     }
     if (migration === undefined)
-      return `${name} is not in this version: a newer one has used the database. Start that.`;
-    if (migration.checksum !== checksum) return `${name} was changed after it had been applied. Restore its file.`;
+      return `${name} is not in this version: a newer version has used the database. Start that one.`;
+    if (migration.checksum !== checksum) return `${name} was changed after it was applied. Restore its file.`;
     return [];
   });
   if (problems.length > 0) {
@@ -108,7 +108,7 @@ async function apply(client: pg.Client, { name, sql, checksum }: Migration): Pro
       values ($1, $2, $3, clock_timestamp())`,
       row,
     );
-    // Whole, as one message: splitting it at semicolons would cut functions apart.
+    // Sent as one message: splitting it at semicolons would cut functions apart.
     await client.query(sql);
     await client.query(
       'update _prisma_migrations set finished_at = clock_timestamp(), applied_steps_count = 1 where id = $1',
@@ -116,7 +116,7 @@ async function apply(client: pg.Client, { name, sql, checksum }: Migration): Pro
     );
     await client.query('commit');
   } catch (error) {
-    // Ends the transaction too, should the connection be gone.
+    // If the connection is gone, PostgreSQL ends the transaction.
     await client.query('rollback').catch(() => {});
     throw new CannotStart(`The migration ${name} failed and was rolled back: ${describe(error, sql)}.`, {
       cause: error,

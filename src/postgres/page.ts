@@ -13,29 +13,29 @@ export type ConnectionArgs = {
 };
 
 /**
- * One page of a list, cut by keys, not by offsets: the rows strictly between `after` and `before`, the first or (when
- * `isBackward`) the last `limit` of them. A key has as many parts as the list's order has columns.
+ * One page of a list, delimited by keys, not by offsets: of the rows strictly between `after` and `before`, the first
+ * `limit`, or the last if `isBackward`. A key has one part for each column that the list is ordered by.
  */
 export type PageRequest = { limit: number; isBackward: boolean; after: bigint[] | null; before: bigint[] | null };
 
 /**
- * A list that is read in pages. Its name stands in its cursors, so that no list takes another's for its own; `maxKey`
- * holds the largest value of each column that it is ordered by.
+ * A list that is read in pages. Its cursors contain its name, so that it can refuse the cursors of other lists. `maxKey`
+ * holds the largest value of each column that the list is ordered by.
  */
 export type List = { name: string; maxKey: readonly bigint[] };
 
 const maxBigint = 2n ** 63n - 1n;
-/** The last instant that a Date can say, in ms. */
+/** The last instant that a Date can represent, in ms. */
 const maxTimeMs = 8_640_000_000_000_000n;
 
 export const lists = {
-  /** Ordered by the time of the block (in ms) and the person's id. */
+  /** Ordered by the time of the block (in ms) and the user's id. */
   blockedUsers: { name: 'blockedUsers', maxKey: [maxTimeMs, maxBigint] },
   /** Ordered by the time of the last activity (in ms) and the chat's id. */
   chats: { name: 'chats', maxKey: [maxTimeMs, maxBigint] },
-  /** Ordered by the person's id. */
+  /** Ordered by the user's id. */
   members: { name: 'members', maxKey: [maxBigint] },
-  /** Ordered by the message's seq and the place in it. */
+  /** Ordered by the message's seq and the file's place in the message. */
   files: { name: 'files', maxKey: [maxBigint, maxBigint] },
   /** Ordered by id, newest first. */
   foundMessages: { name: 'foundMessages', maxKey: [maxBigint] },
@@ -46,7 +46,7 @@ export const lists = {
 /** The rows of a page in the list's order, and whether there are more on either side. */
 export type Page<Row> = { rows: Row[]; hasNextPage: boolean; hasPreviousPage: boolean };
 
-/** Reads the arguments of a connection to that list. Throws InvalidInput. */
+/** Reads the arguments of a connection to this list. Throws InvalidInput. */
 export function readPage(args: ConnectionArgs, list: List): PageRequest {
   const { first, last } = args;
   if (first != null && last != null) {
@@ -60,7 +60,7 @@ export function readPage(args: ConnectionArgs, list: List): PageRequest {
   };
 }
 
-/** A page's rows out of what was read: up to `limit + 1` rows, in the direction of reading. */
+/** Makes a page of the rows that were read: up to `limit + 1` of them, in the direction of reading. */
 export function toPage<Row>(read: Row[], request: PageRequest): Page<Row> {
   const hasMore = read.length > request.limit;
   const rows = read.slice(0, request.limit);
@@ -72,7 +72,7 @@ export function toPage<Row>(read: Row[], request: PageRequest): Page<Row> {
   };
 }
 
-/** A page for each input of a statement that answers many at once; see `pairing.ts`. */
+/** Makes one page per input of a statement that reads for many inputs at once; see `pairing.ts`. */
 export function toPages<Row extends { index: number }>(
   rows: readonly Row[],
   inputs: readonly unknown[],
@@ -86,7 +86,7 @@ export function encodeCursor(list: List, key: readonly (bigint | number)[]): str
   return Buffer.from(`${list.name}:${key.join(',')}`).toString('base64url');
 }
 
-/** How many rows are asked for. Throws InvalidInput at the argument's `name` for what is not from 0 to `maxPageSize`. */
+/** The requested number of rows. Throws InvalidInput for the argument `name` if it is not from 0 to `maxPageSize`. */
 export function readSize(size: number | null | undefined, name: string, byDefault = defaultPageSize): number {
   if (size == null) return byDefault;
   if (size < 0 || size > maxPageSize) {
@@ -101,7 +101,7 @@ function readKey(cursor: string | null | undefined, list: List, name: string): b
   const digits = /^([a-z]+):([0-9]{1,19}(?:,[0-9]{1,19})*)$/i.exec(text);
   const key = digits?.[2]?.split(',').map(BigInt) ?? [];
   const isOfList = digits?.[1] === list.name && key.length === list.maxKey.length;
-  // One place has one cursor: what is not as it was made was not made here.
+  // Each place has exactly one cursor: one that does not encode back to itself was not made here.
   if (
     !isOfList ||
     encodeCursor(list, key) !== cursor ||

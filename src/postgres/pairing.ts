@@ -1,7 +1,7 @@
-// Statements that answer many inputs at once number them (`unnest(…) with ordinality`) and return the number, counted
-// from 1, as `index`. These pair the rows with the inputs again.
+// Statements that read for many inputs at once number the inputs (`unnest(…) with ordinality`) and return the number,
+// counted from 1, as `index`. These functions match the rows to the inputs.
 
-/** One row per input, in the order of the inputs; `missing` where there is none. */
+/** Returns one value per input, in the order of the inputs; `missing` for an input without a row. */
 export function pairOne<Row extends { index: number }, Value, Missing>(
   rows: readonly Row[],
   inputs: readonly unknown[],
@@ -12,7 +12,7 @@ export function pairOne<Row extends { index: number }, Value, Missing>(
   return paired;
 }
 
-/** All rows of each input, in the order of the inputs and, for each, of the rows. */
+/** Returns the values of each input's rows: inputs in their order, and for each the rows in theirs. */
 export function pairMany<Row extends { index: number }, Value>(
   rows: readonly Row[],
   inputs: readonly unknown[],

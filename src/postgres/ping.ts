@@ -3,9 +3,9 @@ import type { Db } from './client.ts';
 import type { LimitedQuery } from './connection.ts';
 
 /**
- * Asks whether the database answers within `limitMs`, and takes writes: a standby, and a primary that only reads, does
- * not. Whoever asks while a question is under way shares its answer, so that a database that hangs does not have questions
- * piling up before it; a connection that does not answer is given up.
+ * Creates a check of whether the database answers within `limitMs` and accepts writes; a standby or a read-only primary
+ * does not. Concurrent calls share one query, so that queries don't pile up on a database that hangs. A connection that
+ * does not answer is dropped.
  */
 export function createPing({ pool }: Db, limitMs: number): () => Promise<boolean> {
   let underWay: Promise<boolean> | null = null;

@@ -2,13 +2,13 @@ import pg from 'pg';
 import { Connection, type SilentConnection } from './connection.ts';
 import { prepareSession, type SessionOptions } from './session-setting.ts';
 
-/** In ms: how long connecting may take, and how long a request waits for a connection. */
+/** How long connecting may take, and how long a request waits for a connection, in ms. */
 const limits = { connectMs: 5_000, waitMs: 10_000 };
-/** A connection that can't write is kept this long, for reads: by then the next one may lead to a primary. */
+/** How long a read-only connection is kept for reads, in ms: by then a new one may reach a primary. */
 const readOnlyLifetimeMs = 1_000;
-/** How soon a connection more is tried after PostgreSQL has refused one. */
+/** How long after PostgreSQL refused a connection the pool tries one more, in ms. */
 const growMs = 5_000;
-/** When the pool closes, connections that are still in use get this long. */
+/** How long connections that are in use may finish when the pool closes, in ms. */
 const closeMs = 3_000;
 
 type Connected = (
@@ -20,17 +20,18 @@ type Connected = (
 export type PoolOptions = {
   url: string;
   maxConnections: number;
-  /** Null behind a transaction pooler, which shares connections out anew for each transaction: the operator's settings hold. */
+  /** Null behind a transaction pooler, which reassigns connections per transaction: the operator's settings apply. */
   session: SessionOptions | null;
-  /** A connection on which a statement has no answer after this long is given up. */
+  /** A connection whose statement has no answer after this time, in ms, is dropped. */
   limitMs: number;
-  /** Told of what concerns no statement in particular. */
+  /** Receives errors that belong to no particular statement. */
   onError: (error: Error) => void;
 };
 
 /**
- * A pool that outlives what happens to its connections: one that goes silent takes the idle ones of its age along; with
- * fewer than it wants (53300), requests wait for those that there are; one that can't write is soon replaced.
+ * A pool that survives the failures of its connections. When one goes silent, the pool also drops idle ones that have been
+ * quiet for as long. When PostgreSQL grants fewer connections than configured (53300), requests wait for those that exist.
+ * A read-only connection is soon replaced.
  */
 export class ConnectionPool extends pg.Pool {
   readonly #onError: (error: Error) => void;
@@ -58,11 +59,11 @@ export class ConnectionPool extends pg.Pool {
       Client: PooledConnection,
     };
     super(config);
-    // The driver waits for it before it hands the connection out.
+    // The driver awaits this before it hands the connection out.
     Object.assign(this.options, { onConnect: (client: Connection) => this.#prepare(client, session) });
     this.#onError = onError;
     this.#maxConnections = maxConnections;
-    // The pool has dropped it already, and opens another when one is needed.
+    // The pool has already dropped the connection and opens another when it needs one.
     this.on('error', (error, client) => {
       if (!this.#retired.has(client)) onError(error);
     });
@@ -72,7 +73,7 @@ export class ConnectionPool extends pg.Pool {
     this.on('remove', (client) => this.#forget(client as unknown as Connection));
   }
 
-  /** Waits for a connection, up to 10 s; longer by at most 5 s when PostgreSQL gives none at all. */
+  /** Waits for a connection for up to 10 s, or up to 15 s if PostgreSQL grants none at all. */
   override connect(): Promise<pg.PoolClient>;
   override connect(callback: Connected): void;
   override connect(callback?: Connected): Promise<pg.PoolClient> | undefined {
@@ -89,18 +90,18 @@ export class ConnectionPool extends pg.Pool {
     });
   }
 
-  /** Gives one connection up for a more important one, when PostgreSQL has no more to give. */
+  /** Gives up one connection for a more important one when PostgreSQL grants no more. */
   spareOne(): void {
     this.#limitTo(this.totalCount - 1);
     const [idle] = this.#idle;
     if (idle !== undefined) this.#drop(idle);
   }
 
-  /** Waits for what is under way, up to 3 s. */
+  /** Waits up to 3 s for connections that are in use. */
   override async end(): Promise<void> {
     if (this.#growth !== null) clearTimeout(this.#growth);
     const cutOff = setTimeout(() => {
-      for (const connection of this.#open) connection.destroy(new Error('the server stops'));
+      for (const connection of this.#open) connection.destroy(new Error('the server is stopping'));
     }, closeMs);
     await super.end();
     clearTimeout(cutOff);
@@ -113,18 +114,18 @@ export class ConnectionPool extends pg.Pool {
         return;
       }
       this.#limitTo(this.totalCount);
-      // While others are open, this one now waits for the first that is released.
+      // If the pool has open connections, this request now waits for the first that is released.
       if (this.totalCount > 0) this.#connect(callback, deadline);
       else setTimeout(() => this.#connect(callback, deadline), 50 + Math.random() * 200);
     });
   }
 
-  /** From here on no more connections than PostgreSQL gives; now and then one more is tried. */
+  /** Limits the pool to the connections that PostgreSQL grants, and periodically tries one more. */
   #limitTo(count: number): void {
     const max = Math.max(1, count);
     if (max < this.options.max) {
       if (this.options.max === this.#maxConnections) {
-        const given = `PostgreSQL gives this node ${max} connections, and DATABASE_POOL_SIZE is ${this.#maxConnections}`;
+        const given = `PostgreSQL grants this node only ${max} connections, and DATABASE_POOL_SIZE is ${this.#maxConnections}`;
         this.#onError(new Error(`${given}: requests wait for those`));
       }
       this.options.max = max;
@@ -147,7 +148,7 @@ export class ConnectionPool extends pg.Pool {
     connection.on('end', () => this.#forget(connection));
     connection.once('silent', (error: SilentConnection) => {
       this.#onError(error);
-      // What has not answered since the question was put may have gone the same way, without anyone to find out.
+      // Idle connections that have not answered since the statement was sent may be dead too, with nothing to reveal it.
       for (const other of this.#idle) if (other.heardAt < connection.askedAt) this.#drop(other);
     });
   }
@@ -176,14 +177,14 @@ export class ConnectionPool extends pg.Pool {
   }
 }
 
-/** The pool gives every connection the options that are its own. */
+/** A connection with its own connect timeout: the pool would pass on its longer one. */
 class PooledConnection extends Connection {
   constructor(config: pg.ClientConfig = {}) {
     super({ ...config, connectionTimeoutMillis: limits.connectMs });
   }
 }
 
-/** 53300: as many connections as the server, the database or the role may have. */
+/** 53300: the server, the database or the role has no connections left. */
 function isRefusedForNumber(error: Error | undefined): boolean {
   return error !== undefined && 'code' in error && error.code === '53300';
 }

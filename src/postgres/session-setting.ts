@@ -1,11 +1,11 @@
 import type pg from 'pg';
 
-/** How long, in ms, PostgreSQL lets an open transaction wait for its next statement: its locks go with it. */
+/** How long PostgreSQL lets an open transaction, which may hold locks, wait for its next statement, in ms. */
 export const idleInTransactionMs = 5_000;
 
 /**
- * Sent as a connection begins: PgBouncer knows just these, of whatever age and mode it is, and gives each client its own.
- * Whatever the database or the role says otherwise does not count.
+ * Sent when a connection starts. Every version and mode of PgBouncer tracks exactly these settings per client. They
+ * override the defaults of the database and the role.
  */
 export const startupSettings = {
   client_encoding: 'UTF8',
@@ -15,8 +15,9 @@ export const startupSettings = {
 };
 
 /**
- * Set right after: what the database's or the role's own defaults could change of what statements mean, or of whether
- * they run. Left to the operator: what only costs time or space, and `synchronous_commit`, which the log sets for itself.
+ * Set right after connecting: all settings whose database or role defaults could change what statements mean, or whether
+ * they run. The operator decides on those that only cost time or space, and on `synchronous_commit`, which the log sets
+ * for itself.
  */
 const sessionSettings = {
   search_path: 'public',
@@ -42,21 +43,21 @@ const sessionSettings = {
   transaction_timeout: '0',
 } as const;
 
-/** What differs from one purpose of a connection to another. `null`: without a limit. */
+/** The settings that depend on what a connection is for. `null` means no limit. */
 export type SessionOptions = {
   statementMs: number | null;
   idleInTransactionMs: number | null;
   /**
-   * Whether to write also where the database's default is not to. For a default that was there when this node started:
-   * one that appears while it runs is an operator's word.
+   * Whether to write even if the database defaults to read-only. Only for a default that existed when this node started:
+   * one that appears while it runs is an operator's decision.
    */
   overridesReadOnly: boolean;
 };
 
 /**
- * Makes a new connection independent of the defaults of its database and role. Resolves to whether PostgreSQL
- * refuses writes on it: a standby, or a default that is not overridden. Rejects when a setting may not be
- * changed (`session_replication_role`, which takes a superuser to set and one to take back).
+ * Makes a new connection independent of the defaults of its database and role. Resolves to whether PostgreSQL refuses
+ * writes on it: on a standby, or because of a default that is not overridden. Rejects if the role may not change a setting
+ * (`session_replication_role`, which only a superuser can set or reset).
  */
 export async function prepareSession(client: pg.ClientBase, options: SessionOptions): Promise<{ isReadOnly: boolean }> {
   const wanted: Record<string, string> = {
@@ -66,7 +67,7 @@ export async function prepareSession(client: pg.ClientBase, options: SessionOpti
     ...(options.overridesReadOnly && { default_transaction_read_only: 'off' }),
   };
   const list = Object.entries(wanted).map(([name, value]) => `('${name}', '${value}')`);
-  // Those that this PostgreSQL does not know are left out, as are those that need not change: that may take a superuser.
+  // Skips settings that this PostgreSQL does not know, and those already right: changing them may take a superuser.
   await client.query(`select set_config(name, value, false) from (values ${list.join(', ')}) as wanted (name, value)
     where current_setting(name, true) is not null and current_setting(name, true) <> value`);
   return { isReadOnly: await isReadOnly(client) };

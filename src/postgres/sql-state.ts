@@ -1,15 +1,16 @@
 import pg from 'pg';
 
 /**
- * PostgreSQL's code for what went wrong (Appendix A of its manual), whichever way the statement went: pg has it in `code`,
- * Prisma in what its driver adapter says. Null when PostgreSQL did not answer at all, as for a refused connection.
+ * PostgreSQL's code for an error (Appendix A of its manual), whether the statement ran through pg, which has it in `code`,
+ * or through Prisma, which has it in its driver adapter's cause. Null if PostgreSQL did not answer at all, as for a refused
+ * connection.
  */
 export function sqlStateOf(error: unknown): string | null {
   const state = error instanceof pg.DatabaseError ? error.code : driverCauseOf(error)?.['originalCode'];
   return typeof state === 'string' ? state : null;
 }
 
-/** The name of the constraint, or of the rule in a trigger, that refused a statement; null where none is named. */
+/** The name of the constraint, or of the rule in a trigger, that refused a statement; null if the error names none. */
 export function constraintOf(error: unknown): string | null {
   const name =
     error instanceof pg.DatabaseError ? error.constraint : property(driverCauseOf(error)?.['constraint'], 'index');
@@ -17,9 +18,9 @@ export function constraintOf(error: unknown): string | null {
 }
 
 /**
- * What Prisma's driver adapter says of a failure: `kind` is its name for it (`DatabaseNotReachable`, say), `originalCode`
- * the SQLSTATE, if there is one. Prisma wraps it into `meta` of an error with a code of Prisma's own (P1001, P2003 …); for
- * BEGIN and COMMIT it may come as it is. Null for an error that did not come through Prisma.
+ * What Prisma's driver adapter reports about a failure: `kind` is its name (such as `DatabaseNotReachable`), and
+ * `originalCode` is the SQLSTATE, if there is one. Prisma wraps it in the `meta` of an error with its own code (P1001,
+ * P2003 …), except that a failed BEGIN or COMMIT may come unwrapped. Null for an error that did not come through Prisma.
  */
 export function driverCauseOf(error: unknown): Readonly<Record<string, unknown>> | null {
   const driverError = property(property(error, 'meta'), 'driverAdapterError') ?? error;

@@ -1,9 +1,9 @@
 import { driverCauseOf, sqlStateOf } from './sql-state.ts';
 
 /**
- * Connection lost, server shutting down or starting up, a statement cut off (behind a lock, say, that somebody holds for
- * long), too many connections: PostgreSQL's classes 08, 57 and 53. A transaction that was ended for standing idle (25P03),
- * and a write on what only reads (25006): a primary that is none any more, and the next connection leads to the new one.
+ * PostgreSQL's classes 08, 57 and 53: connection lost, server shutting down or starting up, a statement canceled (because
+ * it waited for a long-held lock, for example), too many connections. Also a transaction ended for being idle (25P03), and
+ * a write on a read-only server (25006): a former primary, where the next connection reaches the new one.
  */
 const transientStates = /^(08|57|53|25P03|25006)/;
 const transientCodes = new Set([
@@ -15,14 +15,14 @@ const transientCodes = new Set([
   'EAI_AGAIN',
   'ENOENT',
 ]);
-/** What Prisma's driver adapter calls a server that it can't reach or that hung up. */
+/** Prisma's driver adapter's names for a server that it can't reach or that closed the connection. */
 const transientKinds = new Set(['DatabaseNotReachable', 'ConnectionClosed', 'SocketTimeout', 'TooManyConnections']);
-/** Prisma had to wait too long for a connection of the pool. */
+/** Prisma waited too long for a connection from the pool. */
 const prismaGaveUpWaiting = 'P2028';
 const transientMessages =
   /connection terminated|timeout exceeded when trying to connect|client has encountered a connection error|not queryable|server closed the connection/i;
 
-/** Whether the database was not there for this, so that the same again may go well a little later. */
+/** Whether the work failed because the database was unavailable, so that a retry may succeed a little later. */
 export function isTransient(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = 'code' in error ? String(error.code) : '';
@@ -37,8 +37,8 @@ export function isTransient(error: unknown): boolean {
 }
 
 /**
- * Whether PostgreSQL itself has said that a statement failed, which then has changed nothing. When the connection broke, or
- * was ended (57P01), the commit may have happened, and only the answer was lost.
+ * Whether PostgreSQL itself reported that a statement failed, so that it has changed nothing. If the connection broke or
+ * was terminated (57P01), the commit may have happened and only the answer was lost.
  */
 export function isUndone(error: unknown): boolean {
   const state = sqlStateOf(error);
@@ -48,8 +48,8 @@ export function isUndone(error: unknown): boolean {
 const maxRetryMs = 1_000;
 
 /**
- * Does it again, with growing pauses of up to a second, for as long as the database is away and somebody wants it
- * (`isWanted`). Rejects with any other error, and with the last one when nobody does.
+ * Retries `work`, with growing pauses of up to a second, for as long as the database is unavailable and `isWanted` returns
+ * true. Rejects with any other error, and with the last error once `isWanted` returns false.
  */
 export async function retryWhileAway<Value>(
   work: (attempt: number) => Promise<Value>,

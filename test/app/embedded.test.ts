@@ -110,7 +110,7 @@ describe('the embedded database survives its past', () => {
   test('a first start that was cut off leaves nothing that the next one trips over', async () => {
     const dataDir = await createDataDir();
     const first = runServer({ DATA_DIR: dataDir });
-    await first.said('making a database');
+    await first.said('creating a database');
     await eventually(async () => expect(await readdir(dataDir)).toContainEqual(expect.stringMatching(/^postgres\./)));
     first.kill('SIGKILL');
     await first.ended;
@@ -130,7 +130,7 @@ describe('the embedded database survives its past', () => {
     await addUser(sql, 'ada');
     const killed = await readPostmaster(dataDir);
     process.kill(killed, 'SIGKILL');
-    await server.said('PostgreSQL has ended by itself');
+    await server.said('PostgreSQL exited unexpectedly');
     await eventually(async () => expect(await isReady(url)).toBe(true));
     expect(await readPostmaster(dataDir)).not.toBe(killed);
     expect((await sql.query('select from users')).rowCount).toBe(1);
@@ -179,7 +179,7 @@ test('a second server on the same folder refuses in one sentence, and the first 
   expect(output.trim().split('\n')).toHaveLength(1);
   expect(JSON.parse(output)).toMatchObject({
     level: 'fatal',
-    msg: `Another server is using ${dataDir}. Stop that one first, or give this one a DATA_DIR of its own.`,
+    msg: `Another server is using ${dataDir}. Stop that one first, or give this one its own DATA_DIR.`,
   });
   expect(await isReady(url)).toBe(true);
   expect(await readPostmaster(dataDir)).toBe(postmaster);

@@ -34,7 +34,7 @@ describe('stopping', () => {
   test('a signal in the middle of the start is obeyed as soon as that is done', async () => {
     const dataDir = await createDataDir();
     const server = runServer({ DATA_DIR: dataDir });
-    await server.said('making a database');
+    await server.said('creating a database');
     server.kill('SIGTERM');
     expect((await server.ended).status).toBe(0);
     expect(await isPostgres(await readPostmaster(dataDir).catch(() => 0))).toBe(false);

@@ -182,11 +182,11 @@ test('a refusal names the limit that was reached, and when to come back', async 
   const simulation = new Simulation({ maxWaitingPerPerson: 2, maxWaiting: 3 });
   for (let turn = 0; turn < 3; turn += 1) simulation.ask('ada', 100);
   await expect(simulation.queue.run({ person: 'ada' }, settle)).rejects.toThrow(
-    'Too many searches of yours are waiting: at most 2 may.',
+    'Too many of your searches are waiting: at most 2 may wait.',
   );
   simulation.ask('grace', 100);
   const refused = simulation.queue.run({ person: 'linus' }, settle);
-  await expect(refused).rejects.toThrow('Too many searches are waiting on this server: at most 3 may.');
+  await expect(refused).rejects.toThrow('Too many searches are waiting on this server: at most 3 may wait.');
   await expect(refused).rejects.toBeInstanceOf(RateLimited);
   await expect(refused).rejects.toHaveProperty('retryAfterSeconds', 1);
   await simulation.finish();

@@ -111,7 +111,7 @@ test('a full notification queue loses no message, and drains by itself', async (
 test('a database that is not UTF8 is refused before anything is done to it', async () => {
   await postgres.run(`create database ascii encoding 'SQL_ASCII' template template0 locale_provider libc locale 'C'`);
   const database = databaseAt(postgres.urlOf('ascii'));
-  await expect(startServer({ database })).rejects.toThrow(/has the encoding SQL_ASCII, and only UTF8/);
+  await expect(startServer({ database })).rejects.toThrow(/has the encoding SQL_ASCII, but parley needs UTF8/);
   const { rows } = await database.sql.query('select from pg_tables where schemaname = $1', ['public']);
   expect(rows).toEqual([]);
 });

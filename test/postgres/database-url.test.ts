@@ -28,7 +28,7 @@ test.each([
   ['postgres://ada:secret@db/parley?host=one,two', 'several hosts'],
   ['postgres://ada:secret@db/parley?target_session_attrs=standby', 'target_session_attrs=standby'],
   ['postgres://ada:secret@db/parley?sslmode=prefer', 'sslmode=require'],
-  ['postgres://ada:secret@db/parley?sslmode=verify', 'sslmode is one of'],
+  ['postgres://ada:secret@db/parley?sslmode=verify', 'sslmode must be one of'],
   ['postgres://ada:secret@db/parley?sslmode=verify-ca', 'sslrootcert='],
   ['postgres://ada:secret@db/parley?sslrootcert=system', 'come with Node'],
   ['postgres://ada:secret@db/parley?sslmode=require&sslrootcert=/nowhere.pem', "can't be read (ENOENT)"],

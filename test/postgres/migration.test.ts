@@ -96,22 +96,22 @@ test('only what is new is applied, in the order of the names', async () => {
   expect((await database.sql(ledger)).rows.map(({ name }) => name)).toEqual(Object.keys({ ...one, ...two, ...three }));
 });
 
-test('a migration that was changed after it had been applied is refused by its name', async () => {
+test('a migration that was changed after it was applied is refused by name', async () => {
   const database = await createEmptyDatabase();
   await applyMigrations(database.url, await writeMigrations({ ...one, ...two }), log);
   const changed = await writeMigrations({ ...one, '20260102000000_two': 'create table two (id bigint);\n' });
   await expect(applyMigrations(database.url, changed, log)).rejects.toThrow(
-    /contradict[^]*\n {2}20260102000000_two was changed after it had been applied/,
+    /does not match[^]*\n {2}20260102000000_two was changed after it was applied/,
   );
 });
 
-test('one that was begun and never finished is refused by its name, and nothing after it is applied', async () => {
+test('a migration that was started but never finished is refused by name, and none after it is applied', async () => {
   const database = await createEmptyDatabase();
   await applyMigrations(database.url, await writeMigrations(one), log);
   await database.sql('update _prisma_migrations set finished_at = null');
   const folder = await writeMigrations({ ...one, ...two });
   await expect(applyMigrations(database.url, folder, log)).rejects.toThrow(
-    '20260101000000_one was begun and never finished',
+    '20260101000000_one was started but never finished',
   );
   expect((await database.sql(ledger)).rowCount).toBe(1);
 
@@ -153,7 +153,7 @@ test('a migration that fails leaves nothing behind, and is named with the line',
     '20260102000000_two': 'create table two (id int);\n\nalter table three;\n',
   });
   await expect(applyMigrations(database.url, bad, log)).rejects.toThrow(
-    /20260102000000_two failed, and changed nothing: syntax error at or near ";" \(line 3\)/,
+    /20260102000000_two failed and was rolled back: syntax error at or near ";" \(line 3\)/,
   );
   expect((await database.sql(ledger)).rows).toEqual([{ name: '20260101000000_one' }]);
   expect((await database.sql(`select from pg_class where relname = 'two'`)).rowCount).toBe(0);
@@ -173,6 +173,6 @@ test('a role that may create nothing starts where there is nothing to do', async
   url.password = 'sesame';
   await applyMigrations(url.href, folder, log);
   await expect(applyMigrations(url.href, await writeMigrations({ ...one, ...two }), log)).rejects.toThrow(
-    '20260102000000_two failed, and changed nothing: permission denied',
+    '20260102000000_two failed and was rolled back: permission denied',
   );
 });

@@ -11,29 +11,29 @@ import { findPrograms, type Programs } from './programs.ts';
 /** The superuser of the embedded PostgreSQL. It makes the application's role and database, and does nothing else. */
 export const superuser = 'postgres';
 
-/** The application's role, which owns the database. It is no superuser: it can't read files or run programs. */
+/** The application's role, which owns the database. It is not a superuser: it can't read files or run programs. */
 export const applicationRole = 'parley';
 
-/** A database cluster on disk, with what it takes to run it. Only its owner can read its folder. */
+/** A database cluster on disk, with what is needed to run it. Only its owner can read its folder. */
 export type Cluster = { folder: string; passwords: Passwords; owner: Owner; programs: Programs };
 
 /** Of the superuser, and of the application's role. */
 type Passwords = { superuser: string; application: string };
 
-/** Where they are kept, beside the cluster. */
+/** The files that hold them, beside the cluster. */
 const passwordFiles: Passwords = { superuser: 'superuser-password', application: 'application-password' };
 
 /**
- * The cluster kept in `home`, made at the first start. It is there whole or not at all: it is made beside its place and
- * moved there when it is finished, so a start that was cut off leaves nothing that the next one would trip over.
- * The caller holds the lock of the data folder.
+ * Returns the cluster in `home`, and creates it at the first start. It exists completely or not at all: it is created next
+ * to `home` and renamed when it is finished, so an interrupted start leaves nothing in the way of the next one.
+ * The caller holds the lock of the data folder. Throws CannotStart.
  */
 export async function prepareCluster(home: string, log: Logger): Promise<Cluster> {
   const owner = await findOwner(home);
   const programs = await findPrograms(owner);
   await removeDrafts(home);
   if ((await stat(home).catch(() => null)) === null) {
-    log.info(`making a database in ${home}`);
+    log.info(`creating a database in ${home}`);
     await createCluster(home, owner, programs);
   }
   return { folder: join(home, 'cluster'), passwords: await readPasswords(home), owner, programs };
@@ -45,7 +45,7 @@ async function readPasswords(home: string): Promise<Passwords> {
     return { superuser: await read(passwordFiles.superuser), application: await read(passwordFiles.application) };
   } catch (error) {
     throw new CannotStart(
-      `The database in ${home} was made by a version from before the first release, or is not whole: move it away to start with an empty one.`,
+      `The database in ${home} was created by a version from before the first release, or is incomplete: move it away to start with an empty one.`,
       { cause: error },
     );
   }
@@ -75,7 +75,7 @@ async function initialise(initdb: string, folder: string, owner: Owner): Promise
     `--username=${superuser}`,
     '--auth=scram-sha-256',
     '--encoding=UTF8',
-    // Sorts by code point and knows every alphabet's cases, the same on every machine.
+    // Sorts by code point and knows the cases of every alphabet, the same on every machine.
     '--locale-provider=builtin',
     '--builtin-locale=C.UTF-8',
     '--locale=C',
@@ -89,12 +89,12 @@ async function initialise(initdb: string, folder: string, owner: Owner): Promise
 async function removeDrafts(home: string): Promise<void> {
   const siblings = (await readdir(dirname(home))).map((name) => join(dirname(home), name));
   for (const draft of siblings.filter((path) => path.startsWith(`${home}.`))) {
-    // The initdb of a killed server may be writing there yet. What it leaves is litter, no reason not to start.
+    // The initdb of a killed server may still be writing there. What it leaves behind must not prevent a start.
     await rm(draft, { recursive: true, maxRetries: 5 }).catch(() => {});
   }
 }
 
-/** After this a power cut does not take the move back, and with it all that was stored since. */
+/** After this, a power cut does not undo the rename, and with it lose everything stored since. */
 async function syncFolder(path: string): Promise<void> {
   await using folder = await open(path, 'r');
   await folder.sync();

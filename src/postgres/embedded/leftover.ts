@@ -5,13 +5,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Logger } from 'pino';
 
-/** How long a server that was left behind may take to write out what it holds. */
+/** How long a server that was left behind may take to flush its data, in ms. */
 const patienceMs = 10_000;
 
 /**
- * Makes the cluster in `folder` fit to be started, whatever a server that was killed has left behind: a PostgreSQL that
- * still runs is stopped, and a pid file counts for nothing any more. What was committed stays.
- * The caller holds the lock of the data folder, so whatever runs here belongs to nobody.
+ * Makes the cluster in `folder` startable, whatever a killed server has left behind: stops a PostgreSQL that still runs,
+ * and neutralizes its pid file. Committed data stays.
+ * The caller holds the lock of the data folder, so whatever still runs here is orphaned.
  */
 export async function endLeftover(folder: string, log: Logger): Promise<void> {
   const pidFile = join(folder, 'postmaster.pid');
@@ -24,20 +24,20 @@ export async function endLeftover(folder: string, log: Logger): Promise<void> {
     signal(postmaster, 'SIGINT');
     running = await waitUntilGone(folder, postmaster);
   }
-  // Connections that outlived their server, or a server that does not end. Nothing is lost: what was committed is in the
-  // write-ahead log, and the next server replays that.
+  // Connection processes that outlived their server, or a server that does not stop. Nothing is lost: committed data is
+  // in the write-ahead log, which the next server replays.
   for (const pid of running) signal(pid, 'SIGKILL');
   if (running.length > 0) await waitUntilGone(folder, postmaster);
 
-  // By now the pid may be that of any other process, and PostgreSQL would take that one for a server and refuse to
-  // start. Its parent's pid it knows as no server. The file must not go: it names the shared memory, by which
-  // PostgreSQL makes sure itself that none of its processes is left.
+  // Another process may have this pid by now, and PostgreSQL would take it for a server and refuse to start. It knows that
+  // its parent's pid is not a server's. The file must stay: it names the shared memory through which PostgreSQL itself
+  // checks that none of its processes is left.
   if ((await readFile(pidFile, 'utf8').catch(() => null)) !== null) {
     await writeFile(pidFile, recorded.replace(/^\d+/, String(process.pid)));
   }
 }
 
-/** Resolves to the processes that are there even so. */
+/** Resolves to the processes that are still running after `patienceMs`. */
 async function waitUntilGone(folder: string, postmaster: number): Promise<number[]> {
   const deadline = performance.now() + patienceMs;
   let running = await findServers(folder, postmaster);
@@ -48,7 +48,7 @@ async function waitUntilGone(folder: string, postmaster: number): Promise<number
   return running;
 }
 
-/** The processes of PostgreSQL that run in `folder`: the server, and those it has started. */
+/** The PostgreSQL processes that run in `folder`: the server and its children. */
 async function findServers(folder: string, postmaster: number): Promise<number[]> {
   if (process.platform !== 'linux') return (await isPostgres(postmaster)) ? [postmaster] : [];
   const home = await stat(folder);
@@ -58,14 +58,14 @@ async function findServers(folder: string, postmaster: number): Promise<number[]
       const [cwd, program] = await Promise.all([stat(`/proc/${pid}/cwd`), readlink(`/proc/${pid}/exe`)]).catch(
         () => [],
       );
-      // An operator's shell may stand in the folder too.
+      // An operator's shell may have the folder as its working directory too.
       return cwd?.ino === home.ino && cwd.dev === home.dev && basename(program ?? '').startsWith('postgres');
     }),
   );
   return pids.filter((_, index) => found[index]);
 }
 
-/** Without /proc only the server itself is looked for, by its name. */
+/** Without /proc, only the server process itself is checked, by its name. */
 async function isPostgres(pid: number): Promise<boolean> {
   return promisify(execFile)('ps', ['-o', 'comm=', '-p', String(pid)]).then(
     ({ stdout }) => basename(stdout.trim()).startsWith('postgres'),
@@ -77,7 +77,7 @@ function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch (error) {
-    // It has just ended by itself.
+    // It has just exited by itself.
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }

@@ -1,12 +1,12 @@
 import { readFile, stat } from 'node:fs/promises';
 import { CannotStart } from '../../errors.ts';
 
-/** The system user that PostgreSQL runs as; null: the one that we run as. */
+/** The system user that PostgreSQL runs as; null for the user that this process runs as. */
 export type Owner = { uid: number; gid: number } | null;
 
 /**
- * Who `folder` belongs to or, when it is not there yet, shall belong to. PostgreSQL refuses to run as root: then it runs
- * as `postgres`, or as `nobody`, who is on every machine.
+ * Finds the owner of `folder` or, if it does not exist yet, its future owner. PostgreSQL refuses to run as root: it then
+ * runs as `postgres`, or as the user `nobody`, which exists on every machine. Throws CannotStart if there is neither.
  */
 export async function findOwner(folder: string): Promise<Owner> {
   if (process.getuid?.() !== 0) return null;
@@ -24,17 +24,17 @@ export async function findOwner(folder: string): Promise<Owner> {
 }
 
 /**
- * How to start a program of PostgreSQL in `folder` as `owner`. Its environment is nearly empty: neither our secrets nor
- * the operator's PGPORT or locale are its business.
+ * Options for spawning a PostgreSQL program in `folder` as `owner`. Its environment is nearly empty: it must see neither
+ * our secrets nor the operator's PGPORT or locale.
  */
 export function runAs(owner: Owner, folder: string) {
-  // Node enters the folder while it still is root, so the folders above it may be closed to the owner.
+  // Node enters the folder while it is still root, so the owner need not have access to the folders above it.
   return { ...owner, cwd: folder, env: { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' } };
 }
 
 /**
- * The name by which PostgreSQL reaches its data, when it was started in there. As root's child it may be unable to walk
- * down to it (.data in a clone below /root, or below a `mktemp -d`), so it never has to: it is there already.
+ * The path by which a PostgreSQL started in `folder` reaches its data. As a child of root it may lack access to a folder
+ * above (.data in a clone below /root, or below a `mktemp -d`), so it uses its working directory instead.
  */
 export function nameOwnFolder(owner: Owner, folder: string): string {
   return owner === null || process.platform !== 'linux' ? folder : '/proc/self/cwd';

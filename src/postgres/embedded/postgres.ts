@@ -11,9 +11,9 @@ import { applicationUrl, databaseUrl, findFreePort, type RunningPostgres, startS
 const databaseName = 'parley';
 
 /**
- * Runs a PostgreSQL of our own, whose rows stay in `dataDir` from one start to the next, until it is stopped. While it
- * runs, its URL stands in `dataDir`/database-url, for psql. When it ends by itself it is started again at the same URL.
- * Throws CannotStart when another server uses `dataDir`, or when PostgreSQL can't run here.
+ * Runs an embedded PostgreSQL until `stop` is called. Its data persists in `dataDir` from one start to the next. While it
+ * runs, `dataDir`/database-url contains its URL, for psql. If it exits by itself, it is restarted at the same URL.
+ * Throws CannotStart if another server uses `dataDir`, or if PostgreSQL can't run here.
  */
 export async function startEmbeddedPostgres(
   dataDir: string,
@@ -32,11 +32,11 @@ export async function startEmbeddedPostgres(
 
   const url = applicationUrl(cluster, port, databaseName);
   const urlFile = join(folder, 'database-url');
-  // Anew: one that a killed server has left may be another user's.
+  // Removed first: a file that a killed server left may belong to another user.
   await rm(urlFile, { force: true });
   await writeFile(urlFile, `${url}\n`, { mode: 0o600 });
   started.defer(() => rm(urlFile, { force: true }));
-  log.info(`PostgreSQL runs on port ${port}, its files are in ${cluster.folder}`);
+  log.info(`PostgreSQL is running on port ${port}; its files are in ${cluster.folder}`);
 
   const running = started.move();
   return { url, stop: () => running.disposeAsync() };
@@ -57,7 +57,7 @@ async function startOnFreePort(cluster: Cluster, log: Logger): Promise<{ port: n
     try {
       return { port, server: await startAt(cluster, port, log) };
     } catch (error) {
-      // Somebody else has taken the port since we looked.
+      // Another process has taken the port since `findFreePort`.
       const isTaken = error instanceof CannotStart && error.message.includes('could not create any TCP/IP sockets');
       if (!isTaken || attempt === 5) throw error;
     }
@@ -69,7 +69,7 @@ async function startAt(cluster: Cluster, port: number, log: Logger): Promise<Run
   return startServer(cluster, port, log);
 }
 
-/** Starts the server again whenever it ends. Returns what stops it for good. */
+/** Restarts the server whenever it exits. Returns a function that stops it for good. */
 function keepRunning(first: RunningPostgres, start: () => Promise<RunningPostgres>, log: Logger): () => Promise<void> {
   let current = Promise.resolve(first);
   let isStopping = false;
@@ -90,8 +90,8 @@ function keepRunning(first: RunningPostgres, start: () => Promise<RunningPostgre
 }
 
 /**
- * Makes the application's role and its database, where an earlier start has not. The role owns the database and may make
- * roles for others (for bridges and reports, with psql), but none that can do more than it can itself.
+ * Creates the application's role and its database, unless an earlier start has. The role owns the database and may create
+ * more roles (for bridges and reports, with psql), but none with more rights than its own.
  */
 async function createDatabase(cluster: Cluster, port: number): Promise<void> {
   const client = new pg.Client({ connectionString: databaseUrl(cluster, port, 'postgres') });
@@ -100,7 +100,7 @@ async function createDatabase(cluster: Cluster, port: number): Promise<void> {
     const roles = await client.query('select from pg_roles where rolname = $1', [applicationRole]);
     if (roles.rowCount === 0) {
       const password = client.escapeLiteral(cluster.passwords.application);
-      // As one: a start that is cut off leaves all of it or nothing.
+      // One message, so one transaction: an interrupted start leaves all of it or nothing.
       await client.query(`
         create role ${applicationRole} login createrole password ${password};
         alter role ${applicationRole} set createrole_self_grant = 'set, inherit';

