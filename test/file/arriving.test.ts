@@ -15,7 +15,7 @@ beforeAll(async () => {
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
 });
 
-/** An upload that is begun and not gone on with. It ends with the test's `stop`, or with its refusal. */
+/** An upload that is started and not continued. It ends with the test's `stop`, or when it is refused. */
 class Unfinished {
   readonly answer: Promise<{ status: number; text: string }>;
   readonly #outgoing: ClientRequest;
@@ -45,7 +45,7 @@ class Unfinished {
       status: response.statusCode,
       text: Buffer.concat(await response.toArray()).toString(),
     }));
-    // Who stops has no answer.
+    // An upload that stops gets no answer.
     this.answer.catch(() => undefined);
     this.#outgoing.write(formOf(Buffer.alloc(sent)).subarray(0, -9));
   }
@@ -56,12 +56,12 @@ class Unfinished {
   }
 }
 
-/** Resolves once one of them has been refused: then the server holds all that it takes. */
+/** Resolves once one of them has been refused: the server then holds as many as it accepts. */
 const refusalAmong = (all: Unfinished[]) => Promise.any(all.map(({ answer }) => answer));
 
 const stopAll = (all: Unfinished[]) => Promise.all(all.map((each) => each.stop()));
 
-/** Until the server has seen that those who stopped are gone. */
+/** Waits until the server has noticed that the stopped uploads are gone. */
 async function expectRoom(by: Person, bytes: number): Promise<void> {
   await expect
     .poll(async () => (await postFiles(server, by, [{ name: 'x', content: new Uint8Array(bytes) }])).status, {
@@ -70,7 +70,7 @@ async function expectRoom(by: Person, bytes: number): Promise<void> {
     .toBe(201);
 }
 
-test('a person has only so many uploads in progress, by whichever route; others have theirs', async () => {
+test('a user has only so many uploads in progress, by whichever route; others have their own limit', async () => {
   const url = await begun(server, ada, 1_000);
   const held = Array.from(
     { length: maxArriving.perPerson + 1 },
@@ -88,7 +88,7 @@ test('a person has only so many uploads in progress, by whichever route; others 
   expect(await offsetOf(url, ada)).toBe(0);
 }, 60_000);
 
-test('an address has only so many, whoever sends them', async () => {
+test('an address has only so many uploads in progress, whoever sends them', async () => {
   const people = await Promise.all(Array.from({ length: 7 }, (_, index) => signUp(server, `office${index}`)));
   const from = (address: string) => ({ 'x-forwarded-for': address });
   const held = Array.from(
@@ -113,7 +113,7 @@ test('an address has only so many, whoever sends them', async () => {
   await expect.poll(async () => (await send('192.0.2.1')).status, { timeout: 20_000 }).toBe(201);
 }, 60_000);
 
-test('what a request declares is reserved when it begins, and free again when it breaks off', async () => {
+test('the size that a request declares is reserved when it begins, and released when it breaks off', async () => {
   const first = new Unfinished(grace, { sent: 1_000, declared: 3_000_000 });
   await expect
     .poll(
@@ -130,7 +130,7 @@ test('what a request declares is reserved when it begins, and free again when it
   await expectRoom(grace, 4_000_000);
 }, 60_000);
 
-test('uploads that don’t say how large they are have no more room together than one that does', async () => {
+test('uploads without a declared size have no more room together than one with a size', async () => {
   const linus = await signUp(server, 'linus');
   const all = Array.from({ length: 8 }, () => openChunked(linus));
   const outcomes = await Promise.all(
@@ -141,7 +141,7 @@ test('uploads that don’t say how large they are have no more room together tha
   await expect.poll(async () => (await countStored(server)).incoming, { timeout: 20_000 }).toBe(0);
 }, 60_000);
 
-/** Sends a megabyte of a form without saying how much it is going to be. */
+/** Sends a megabyte of a form without declaring its size. */
 function openChunked(by: Person): { answer: Promise<number>; stop: () => void } {
   const outgoing = request(`${server.url}/api/upload`, {
     method: 'POST',

@@ -45,7 +45,7 @@ const onOtherNode = (person: Person): Person => ({
 const sweep = async () => {
   const sweeping = { db, store: new LocalStore(join(server.dataDir, 'files')) };
   await sweepUnattached(sweeping, 100);
-  // With a picture go its thumbnails, whose bytes are then looked at in turn.
+  // The picture's thumbnails are deleted with it, and their bytes are checked in turn.
   while ((await sweepLoose(sweeping, 100)) > 0);
 };
 const statusOf = async (url: string) => (await download(server, url)).status;
@@ -58,7 +58,7 @@ const document = `subscription ($after: String) { events(after: $after) { cursor
   ... on ChatUpdated { chat { id avatar { id url } } }
 } } }`;
 
-test('a person has an avatar that everybody signed in sees, and nobody else', async () => {
+test('every signed-in user sees a user’s avatar, and no one else does', async () => {
   const fileId = await uploadPicture(server, ada);
   expect(await statusOf((await readFileNode(ada, fileId)).url)).toBe(200);
   expect(await readFileNode(grace, fileId)).toBeNull();
@@ -72,7 +72,7 @@ test('a person has an avatar that everybody signed in sees, and nobody else', as
   expect((await server.ask('query ($id: ID!) { node(id: $id) { id } }', { id: fileId })).node).toBeNull();
 });
 
-test('an avatar that is replaced or taken away is gone, with its links and its bytes', async () => {
+test('an avatar that is replaced or removed is gone, with its links and its bytes', async () => {
   await sweep();
   const before = await storedCount();
   const first = await uploadPicture(server, grace);
@@ -90,7 +90,7 @@ test('an avatar that is replaced or taken away is gone, with its links and its b
   expect(await storedCount()).toBe(before);
 });
 
-test('whoever shares a chat hears of an avatar, once for each change, whoever writes it', async () => {
+test('all who share a chat receive an avatar, once for each change, whoever writes it', async () => {
   const chatId = await createGroup(ada, [grace]);
   await using stream = await followEvents(otherNode, grace, { document });
   await using stranger = await followEvents(server, linus, { document });
@@ -99,7 +99,7 @@ test('whoever shares a chat hears of an avatar, once for each change, whoever wr
   await setAvatar(ada, first);
   await setAvatar(ada, second);
   const [one, two, ...rest] = await heardBy(grace, stream);
-  // The first one's is gone by the time that it is told of, or it is not: what is shown is what is there.
+  // The first one may or may not be gone by the time it is delivered: the event shows what exists then.
   expect(one).toMatchObject({ __typename: 'UserUpdated', user: { username: 'ada' } });
   expect(two).toMatchObject({ __typename: 'UserUpdated', user: { username: 'ada', avatar: { id: second } } });
   expect(await statusOf(two.user.avatar.url)).toBe(200);
@@ -117,7 +117,7 @@ test('whoever shares a chat hears of an avatar, once for each change, whoever wr
   expect(await heardBy(linus, stranger)).toEqual([]);
 });
 
-test('a chat’s avatar is seen by who sees the chat, and its link ends with that', async () => {
+test('those who see a chat see its avatar, and its link ends with that', async () => {
   const chatId = await createGroup(ada, [grace]);
   const fileId = await uploadPicture(server, ada);
   await using stream = await followEvents(otherNode, grace, { document });
@@ -141,7 +141,7 @@ test('a chat’s avatar is seen by who sees the chat, and its link ends with tha
   expect(await statusOf(read.url)).toBe(404);
 });
 
-test('the avatar of a deleted chat goes with it', async () => {
+test('the avatar of a deleted chat is deleted with it', async () => {
   await sweep();
   const before = await storedCount();
   const chatId = await createGroup(ada, [grace]);
@@ -156,7 +156,7 @@ test('the avatar of a deleted chat goes with it', async () => {
   expect(await storedCount()).toBe(before);
 });
 
-test('an erased account takes its avatars along: its own at once, and those that it gave to chats', async () => {
+test('an erased account’s avatars are deleted: its own at once, and those that it gave to chats', async () => {
   const barbara = await signUp(server, 'barbara');
   const chatId = await createGroup(ada, [barbara]);
   await setMemberRole(ada, chatId, barbara.userId, 'ADMIN');
@@ -184,9 +184,9 @@ test('an erased account takes its avatars along: its own at once, and those that
   await setAvatar(grace, null);
 });
 
-// Who may, and with what ----------------------------------------------------------------------------------------------
+// Who may set one, and with what ----------------------------------------------------------------------------------------
 
-/** What refuses it is told, and nothing is changed. */
+/** Expects these errors, and that nothing is changed. */
 async function expectRefusal(by: Person, fileId: string, chatId: string | undefined, message: string): Promise<void> {
   const target = chatId ?? by.userId;
   const before = await avatarOf(target, ada);
@@ -195,7 +195,7 @@ async function expectRefusal(by: Person, fileId: string, chatId: string | undefi
   expect((await avatarOf(target, ada))?.id).toBe(before?.id);
 }
 
-test('an avatar is a free picture of one’s own, for oneself and for a chat', async () => {
+test('an avatar is an unattached picture of the user’s own, for themselves or for a chat', async () => {
   const chatId = await createGroup(ada, [grace]);
   const unfree = 'must be an upload of yours that is not in use yet';
   const taken = await uploadPicture(server, ada);
@@ -224,7 +224,7 @@ test('an avatar is a free picture of one’s own, for oneself and for a chat', a
   expect(await setAvatar(ada, await uploadPicture(server, ada), chatId)).toMatchObject({ __typename: 'Chat' });
 });
 
-test('a picture that is an avatar is attached to no message', async () => {
+test('a picture that is an avatar cannot be attached to a message', async () => {
   const chatId = await createGroup(ada, [grace]);
   const [mine, ofChat] = [await uploadPicture(server, ada), await uploadPicture(server, ada)];
   await setAvatar(ada, mine);
@@ -256,7 +256,7 @@ test.each(['GROUP', 'PRIVATE_CHANNEL', 'PUBLIC_CHANNEL'].flatMap((type) => roles
   },
 );
 
-test('a single chat has no avatar, and a chat that is not there neither', async () => {
+test('a single chat has no avatar, and neither does a missing chat', async () => {
   const { id: single } = await createChat(ada, { type: 'SINGLE', memberIds: [grace.userId] });
   const fileId = await uploadPicture(server, ada);
   expect(await setAvatar(ada, fileId, single)).toMatchObject({ __typename: 'Forbidden' });
@@ -268,12 +268,12 @@ test('a single chat has no avatar, and a chat that is not there neither', async 
   expect(await readFileNode(ada, fileId)).not.toBeNull();
 });
 
-test('nobody sets an avatar without having signed in', async () => {
+test('no one sets an avatar without having signed in', async () => {
   const { errors } = await server.post('mutation { setAvatar { __typename } }');
   expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
 });
 
-test('who changes their avatar all the time is held up', async () => {
+test('a user who changes their avatar too often is rate-limited', async () => {
   await using limited = await startServer({ database: server.database, env: { RATE_LIMITS: 'on' } });
   const dennis = await signUp(limited, 'dennis');
   const outcomes = [];
@@ -286,7 +286,7 @@ test('who changes their avatar all the time is held up', async () => {
 
 // At once, over time, and by other writers -----------------------------------------------------------------------------
 
-test('of several who want one picture at once, for different things and on two nodes, one gets it', async () => {
+test('of several requests for one picture at once, for different things and on two nodes, one gets it', async () => {
   const barbara = await signUp(server, 'tony');
   for (let round = 0; round < 5; round += 1) {
     const fileId = await uploadPicture(server, barbara);
@@ -303,7 +303,7 @@ test('of several who want one picture at once, for different things and on two n
   }
 });
 
-test('of two avatars at once one is left, and the other one gone', async () => {
+test('of two avatars set at once one remains, and the other is gone', async () => {
   const margaret = await signUp(server, 'margaret');
   for (let round = 0; round < 5; round += 1) {
     const files = await Promise.all([uploadPicture(server, margaret), uploadPicture(server, margaret)]);
@@ -327,7 +327,7 @@ test('an avatar is never swept for having no message', async () => {
   expect(await statusOf((await avatarOf(ada.userId, grace)).url)).toBe(200);
 });
 
-test('the bytes of an avatar that somebody else has too stay', async () => {
+test('the bytes of an avatar that another user has too stay', async () => {
   const bytes = await paint();
   const [adas, graces] = await Promise.all([ada, grace].map((by) => upload(server, by, bytes, 'both.png')));
   await setAvatar(ada, adas.id);
@@ -338,7 +338,7 @@ test('the bytes of an avatar that somebody else has too stay', async () => {
   await setAvatar(grace, null);
 });
 
-test('the database holds the rules, whoever writes', async () => {
+test('the database enforces the rules, whoever writes', async () => {
   const chatId = await createGroup(ada, [grace]);
   const { id: single } = await createChat(ada, { type: 'SINGLE', memberIds: [linus.userId] });
   const [mine, graces] = [await uploadPicture(server, ada), await uploadPicture(server, grace)];
@@ -362,7 +362,7 @@ test('the database holds the rules, whoever writes', async () => {
   expect((await avatarOf(ada.userId, grace)).id).toBe(mine);
 });
 
-test('the avatars of a page of people cost one statement, and none where nobody has one', async () => {
+test('the avatars of a page of users cost one statement, and none where no one has one', async () => {
   const people = await Promise.all(['sophie', 'karen', 'radia'].map((name) => signUp(server, name)));
   const chatId = await createGroup(ada, people);
   await setAvatar(ada, null);

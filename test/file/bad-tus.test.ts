@@ -37,13 +37,13 @@ async function sweep(of: TestServer = server): Promise<number> {
   return new PartialUploads(files, new PartialFiles(join(of.dataDir, 'partial-uploads'))).sweep(100);
 }
 
-/** Ends an upload, and with it all that there is of any. */
+/** Ends an upload, and with it everything stored for it. */
 async function expectEnd(url: string, by: Person = ada): Promise<void> {
   expect((await tus('DELETE', url, by)).status).toBe(204);
   expect(await countPartial(server)).toEqual(nothing);
 }
 
-test('whose upload it is not finds none, and changes nothing', async () => {
+test('a user cannot find or change an upload of another user', async () => {
   const url = await begun(server, ada, 10);
   expect(await patch(url, ada, 0, 'hello')).toMatchObject({ status: 204 });
   const missing = { status: 404, body: { error: 'There is no such upload.' } };
@@ -58,7 +58,7 @@ test('whose upload it is not finds none, and changes nothing', async () => {
   expect(await tus('GET', url, grace)).toMatchObject(missing);
 });
 
-test('nobody uploads in pieces without having signed in, nor once the session has ended', async () => {
+test('no one uploads in pieces without having signed in, nor once the session has ended', async () => {
   const linus = await signUp(server, 'linus');
   const url = await begun(server, linus, 10);
   const unsigned = { status: 401, body: { error: expect.any(String) } };
@@ -76,7 +76,7 @@ test('nobody uploads in pieces without having signed in, nor once the session ha
   await sweep();
 });
 
-test('an upload that is given up leaves nothing', async () => {
+test('a cancelled upload leaves nothing', async () => {
   const url = await begun(server, ada, 500_000);
   await patch(url, ada, 0, Buffer.alloc(200_000));
   expect(await countPartial(server)).toEqual({ rows: 1, stored: 1 });
@@ -86,7 +86,7 @@ test('an upload that is given up leaves nothing', async () => {
   expect((await countStored(server)).incoming).toBe(0);
 });
 
-test('one that is complete is not given up any more: it is a file', async () => {
+test('a complete upload can no longer be cancelled: it is a file', async () => {
   const { url } = await uploadWithTus(server, ada, Buffer.from('whole'));
   expect(await tus('DELETE', url, ada)).toMatchObject({
     status: 409,
@@ -95,7 +95,7 @@ test('one that is complete is not given up any more: it is a file', async () => 
   expect((await tus('GET', url, ada)).status).toBe(200);
 });
 
-test('after a day an upload is gone with its bytes, and so is word of what was complete', async () => {
+test('after a day an upload is gone with its bytes, and so is the record of a complete one', async () => {
   const url = await begun(server, ada, 500_000);
   await patch(url, ada, 0, Buffer.alloc(200_000));
   const young = await begun(server, ada, 500_000);
@@ -113,7 +113,7 @@ test('after a day an upload is gone with its bytes, and so is word of what was c
   await expectEnd(young);
 });
 
-test('with an account go the uploads that it had begun', async () => {
+test('an account’s unfinished uploads are deleted with it', async () => {
   const barbara = await signUp(server, 'barbara');
   await begun(server, barbara, 1_000);
   expect(await countPartial(server)).toEqual({ rows: 1, stored: 1 });
@@ -124,7 +124,7 @@ test('with an account go the uploads that it had begun', async () => {
 
 // Too much --------------------------------------------------------------------------------------------------------------
 
-test('an upload over the limit is not begun', async () => {
+test('an upload over the limit is not created', async () => {
   expect(await begin(server, ada, 1_000_001)).toMatchObject({
     status: 413,
     body: { error: 'A file has at most 1000000 bytes.' },
@@ -133,7 +133,7 @@ test('an upload over the limit is not begun', async () => {
   await expectEnd(await begun(server, ada, 1_000_000));
 });
 
-test('one whose length is not said is refused while it streams, and has no more than the limit', async () => {
+test('an upload of unknown length is refused while it streams, and holds no more than the limit', async () => {
   const url = await begun(server, ada, null);
   const refused = await patch(url, ada, 0, Buffer.alloc(3_000_000));
   expect(refused).toMatchObject({ status: 413, body: { error: 'A file has at most 1000000 bytes.' } });
@@ -144,7 +144,7 @@ test('one whose length is not said is refused while it streams, and has no more 
   await expectEnd(url);
 });
 
-test('one that has more than it said is refused, and is what it said', async () => {
+test('an upload with more bytes than declared is refused, and keeps its declared length', async () => {
   const url = await begun(server, ada, 10);
   expect(await patch(url, ada, 0, 'hello, world')).toMatchObject({ status: 413 });
   const chunked = new Blob(['hello, world']).stream();
@@ -157,7 +157,7 @@ test.each<[string, () => Promise<string>, number]>([
   ['PATCH', () => begun(server, ada, 10), 413],
   ['POST', async () => `${server.url}/api/upload/tus`, 201],
   ['DELETE', () => begun(server, ada, 10), 204],
-])('who goes on sending after the answer to a %s is cut off', async (method, open, expected) => {
+])('a client that goes on sending after the answer to a %s is cut off', async (method, open, expected) => {
   const outgoing = request(await open(), {
     method,
     headers: {
@@ -177,7 +177,7 @@ test.each<[string, () => Promise<string>, number]>([
   await sweep();
 });
 
-test('a piece that only trickles is ended, and what has come stays', async () => {
+test('a piece that only trickles is ended, and the bytes received so far stay', async () => {
   const impatient = await startServer({ database: server.database, overrides: { uploadIdleMs: 100 } });
   const url = await begun(impatient, ada, 10_000);
   const outgoing = request(url, {
@@ -199,14 +199,14 @@ test('a piece that only trickles is ended, and what has come stays', async () =>
   expect(impatient.log.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
-test('what has been begun counts for the quota, until it is given up', async () => {
+test('a started upload counts for the quota, until it is cancelled', async () => {
   await using small = await startServer({ env: { USER_QUOTA_BYTES: '1000' } });
   const [linus, dennis] = await Promise.all([signUp(small, 'linus'), signUp(small, 'dennis')]);
   const url = await begun(small, linus, 600);
   const over = { status: 413, body: { error: expect.stringContaining('1000 bytes') } };
   expect(await begin(small, linus, 500)).toMatchObject(over);
   expect(await postFiles(small, linus, [{ name: 'b', content: 'y'.repeat(500) }])).toMatchObject(over);
-  // Whose length is not said has what is left.
+  // An upload of unknown length may use what is left.
   const rest = await begun(small, linus, null);
   expect(await begin(small, linus, 1)).toMatchObject(over);
   expect(await patch(rest, linus, 0, 'z'.repeat(401))).toMatchObject({ status: 413 });
@@ -217,7 +217,7 @@ test('what has been begun counts for the quota, until it is given up', async () 
   await upload(small, dennis, 'y'.repeat(1_000));
 });
 
-test('of many that are begun at once, only so many are taken as fit', async () => {
+test('of many uploads created at once, only as many are accepted as fit', async () => {
   await using small = await startServer({ env: { USER_QUOTA_BYTES: '1000' } });
   const linus = await signUp(small, 'linus');
   const answers = await Promise.all(Array.from({ length: 6 }, () => begin(small, linus, 400)));
@@ -225,7 +225,7 @@ test('of many that are begun at once, only so many are taken as fit', async () =
   expect(await countPartial(small)).toEqual({ rows: 2, stored: 2 });
 });
 
-test('nobody has more than twenty under way', async () => {
+test('no one has more than twenty in progress', async () => {
   const urls = await Promise.all(Array.from({ length: 20 }, () => begun(server, ada, 10)));
   expect(await begin(server, ada, 10)).toMatchObject({ status: 429, body: { error: expect.stringContaining('20') } });
   expect(await begin(server, grace, 10)).toMatchObject({ status: 201 });
@@ -235,7 +235,7 @@ test('nobody has more than twenty under way', async () => {
   await sweep();
 });
 
-test('on a full disk a piece is 507; what has come stays, and what is given up makes room', async () => {
+test('on a full disk a piece is 507; the bytes received so far stay, and cancelling an upload makes room', async () => {
   const full = runServer({ DATABASE_URL: server.database.url, DATA_DIR: server.dataDir, JWT_KEYS: server.jwtKeys }, [
     '/bin/bash',
     '-c',
@@ -279,13 +279,13 @@ test('a large upload passes without being held in memory', async () => {
   expect((await readPeakBytes(large.pid)) - before).toBeLessThan(size / 2);
 }, 60_000);
 
-/** The most memory that a process has had so far. */
+/** The peak memory of a process so far. */
 async function readPeakBytes(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
 }
 
-// What is no good -------------------------------------------------------------------------------------------------------
+// Bad requests -----------------------------------------------------------------------------------------------------------
 
 test.each<[string, Record<string, string>, number]>([
   ['no length', {}, 400],
@@ -299,13 +299,13 @@ test.each<[string, Record<string, string>, number]>([
   ['too much metadata', { 'upload-length': '5', 'upload-metadata': metadataOf({ filename: 'x'.repeat(4_000) }) }, 400],
   ['a part of several', { 'upload-length': '5', 'upload-concat': 'partial' }, 400],
   ['a concatenation', { 'upload-length': '5', 'upload-concat': 'final;/a /b' }, 400],
-])('an upload with %s is not begun', async (_, headers, status) => {
+])('an upload with %s is not created', async (_, headers, status) => {
   const refused = await tus('POST', `${server.url}/api/upload/tus`, ada, { headers });
   expect(refused).toMatchObject({ status, body: { error: expect.any(String) } });
   expect(await countPartial(server)).toEqual(nothing);
 });
 
-test('a request that does not speak the protocol is told so', async () => {
+test('a request that does not follow the protocol gets an error that says so', async () => {
   const response = await fetch(`${server.url}/api/upload/tus`, {
     method: 'POST',
     headers: { authorization: `Bearer ${ada.token}`, 'upload-length': '5' },
@@ -319,7 +319,7 @@ test('a request that does not speak the protocol is told so', async () => {
 
 test.each([
   ['of another form', 'x'],
-  ['that nobody began', 'A'.repeat(22)],
+  ['that no one began', 'A'.repeat(22)],
   ['of ten thousand characters', 'A'.repeat(10_000)],
   ['that is a path', '..%2f..%2fetc%2fpasswd'],
   ['that is a NUL', '%00'],
@@ -357,13 +357,13 @@ test.each([
   ['no name', '', 'file'],
   ['another script', '記録😀.txt', '記録😀.txt'],
   ['two thousand characters', `${'x'.repeat(2_000)}.txt`, `${'x'.repeat(251)}.txt`],
-])('what comes with %s for its name has one that is safe', async (_, filename, name) => {
+])('an upload whose name is %s gets a safe name', async (_, filename, name) => {
   const { answer, url } = await uploadWithTus(server, ada, Buffer.from('hello'), { metadata: { filename } });
   expect(answer.files[0].name).toBe(name);
   expect((await tus('HEAD', url, ada)).headers.get('upload-metadata')).toBe(metadataOf({ filename }).trim());
 });
 
-test('a page of another origin may do all of it, and read what it needs', async () => {
+test('a page of another origin may make all of these requests, and read the headers it needs', async () => {
   const preflight = await fetch(`${server.url}/api/upload/tus`, {
     method: 'OPTIONS',
     headers: {
@@ -396,7 +396,7 @@ test('a page of another origin may do all of it, and read what it needs', async 
   await sweep();
 });
 
-test('anyone can ask what the server supports, also without a token', async () => {
+test('anyone can ask what the server supports, even without a token', async () => {
   const response = await fetch(`${server.url}/api/upload/tus`, { method: 'OPTIONS' });
   expect(response.status).toBe(204);
   const { headers } = response;
@@ -423,7 +423,7 @@ test('a POST may stand for PATCH, HEAD and DELETE, with the same rights', async 
   expect(await offsetOf(url, ada)).toBeNull();
 });
 
-test('a length that is sent again is accepted, another one is refused by its name', async () => {
+test('repeating the same length is accepted, a different one is refused by its name', async () => {
   const url = await begun(server, ada, null);
   expect(await patch(url, ada, 0, 'hello', { 'upload-length': '10' })).toMatchObject({ status: 204 });
   expect(await patch(url, ada, 5, 'wor', { 'upload-length': '11' })).toMatchObject({
@@ -454,6 +454,6 @@ test('the stock client learns at once that parallel parts are not supported', as
   expect(await countPartial(server)).toEqual(nothing);
 });
 
-test('none of this was a fault', () => {
+test('none of this was a server error', () => {
   expect(server.log.filter(({ level }) => level === 'error')).toEqual([]);
 });

@@ -28,7 +28,7 @@ const stateOf = async (of: TestServer) => ({
   ...(await countStored(of)),
 });
 
-/** Sends that body, which is refused, and sees to it that nothing of it is left. */
+/** Sends that body, which must be refused, and checks that nothing of it is left. */
 async function refusalOf(body: string | Uint8Array, headers: Record<string, string> = {}) {
   const before = await stateOf(server);
   const refusal = await postPieces(server.url, ada.token, [Buffer.from(body)], headers);
@@ -43,7 +43,7 @@ const file = (content: string, disposition = 'form-data; name="f"; filename="a.t
   `--b\r\ncontent-disposition: ${disposition}\r\n\r\n${content}\r\n`;
 const end = '--b--\r\n';
 
-test('a whole form is taken, so that the refusals below are for what is wrong with theirs', async () => {
+test('a whole form is accepted, so the forms below are refused only for their errors', async () => {
   const form = field('note', 'not a file') + file('hello') + end;
   expect(await postPieces(server.url, ada.token, [Buffer.from(form)])).toMatchObject({ status: 201 });
 });
@@ -83,7 +83,7 @@ test.each([
   expect(await refusalOf(formOf(Buffer.from('hello')), { 'content-type': contentType })).toMatchObject({ status: 400 });
 });
 
-test('uploads come by POST', async () => {
+test('uploads must use POST', async () => {
   const response = await fetch(`${server.url}/api/upload`, { headers: { authorization: `Bearer ${ada.token}` } });
   expect(response.status).toBe(405);
   expect(response.headers.get('allow')).toBe('POST');
@@ -101,7 +101,7 @@ test('a file over the limit is refused while it streams', async () => {
   expect(await stateOf(server)).toEqual(before);
 });
 
-test('when one file of several is refused, none is there', async () => {
+test('when one file of several is refused, none is stored', async () => {
   const before = await stateOf(server);
   const { status } = await postFiles(server, ada, [
     { name: 'good.txt', content: 'good' },
@@ -111,7 +111,7 @@ test('when one file of several is refused, none is there', async () => {
   expect(await stateOf(server)).toEqual(before);
 });
 
-test('when one file of several is found to be bad only at the end, none is there either', async () => {
+test('when one file of several turns out to be bad only at the end, none is stored either', async () => {
   const before = await stateOf(server);
   const jpeg = '\xff\xd8\xff\xe0 and no picture';
   const { status } = await postFiles(server, ada, [
@@ -129,7 +129,7 @@ test('when one file of several is found to be bad only at the end, none is there
   expect(await stateOf(server)).toEqual(before);
 });
 
-test('a person’s quota counts all that they have stored, and frees what they delete', async () => {
+test('a user’s quota counts everything that they have stored, and releases what they delete', async () => {
   await using small = await startServer({ env: { USER_QUOTA_BYTES: '1000' } });
   const [grace, linus] = await Promise.all([signUp(small, 'grace'), signUp(small, 'linus')]);
   await upload(small, grace, 'x'.repeat(600));
@@ -143,7 +143,7 @@ test('a person’s quota counts all that they have stored, and frees what they d
   await upload(small, grace, 'z'.repeat(1_000));
 });
 
-test('of uploads at once that together are over the quota, only so many are taken as fit', async () => {
+test('of concurrent uploads that together exceed the quota, only as many are accepted as fit', async () => {
   await using small = await startServer({ env: { USER_QUOTA_BYTES: '1000' } });
   const grace = await signUp(small, 'grace');
   const sent = await Promise.all(
@@ -155,7 +155,7 @@ test('of uploads at once that together are over the quota, only so many are take
   expect(await stateOf(small)).toEqual({ rows: 2, kept: 2, incoming: 0 });
 });
 
-test('an upload that is broken off leaves nothing behind', async () => {
+test('an upload that breaks off leaves nothing behind', async () => {
   const before = await stateOf(server);
   const outgoing = request(`${server.url}/api/upload`, {
     method: 'POST',
@@ -169,7 +169,7 @@ test('an upload that is broken off leaves nothing behind', async () => {
   expect(server.log.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
-test('an upload that stalls or only trickles is ended, and leaves nothing behind; a steady one takes its time', async () => {
+test('an upload that stalls or only trickles is ended, and leaves nothing behind; a steady one may take long', async () => {
   await using node = await startServer({
     database: server.database,
     env: nothingInline,
@@ -210,7 +210,7 @@ test('an upload that stalls or only trickles is ended, and leaves nothing behind
   expect(node.log.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
-test('the type of a file is told by its bytes, not by its uploader', async () => {
+test('the type of a file comes from its bytes, not from its uploader', async () => {
   const png = Buffer.from(
     'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABpfZFQAAAAABJRU5ErkJggg==',
     'base64',
@@ -257,7 +257,7 @@ test.each([
 });
 
 test('on a full disk an upload is 507, nothing is lost, and the server goes on', async () => {
-  // No file of the process may be larger than this: the system refuses to write on, as it does on a full disk.
+  // No file of the process may be larger than this: the system refuses to write more, as it does on a full disk.
   const full = runServer({ DATABASE_URL: server.database.url, DATA_DIR: server.dataDir, JWT_KEYS: server.jwtKeys }, [
     '/bin/bash',
     '-c',

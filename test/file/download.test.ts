@@ -27,7 +27,7 @@ async function share(name = 'engine.txt', bytes: Parameters<typeof upload>[2] = 
   return { chatId, messageId: message.id, id, url };
 }
 
-test('a link leads to the bytes, on every node, with all that keeps a browser from running them', async () => {
+test('a link returns the bytes, on every node, with all headers that keep a browser from running them', async () => {
   const { url } = await share();
   for (const node of [server, otherNode]) {
     const response = await download(node, url);
@@ -46,7 +46,7 @@ test('a link leads to the bytes, on every node, with all that keeps a browser fr
   }
 });
 
-test('HEAD tells the same without the bytes', async () => {
+test('HEAD returns the same headers without the bytes', async () => {
   const { url } = await share();
   const [get, head] = await Promise.all([download(server, url), download(server, url, { method: 'HEAD' })]);
   expect(head.status).toBe(200);
@@ -56,7 +56,7 @@ test('HEAD tells the same without the bytes', async () => {
   expect(await head.text()).toBe('');
 });
 
-test('a link is for reading', async () => {
+test('a link is read-only', async () => {
   const { url } = await share();
   const response = await download(server, url, { method: 'DELETE' });
   expect(response.status).toBe(405);
@@ -79,7 +79,7 @@ test.each([
   expect(await response.text()).toBe(text);
 });
 
-test('a range beyond the end is 416, and one that is none is passed over', async () => {
+test('a range beyond the end is 416, and an invalid one is ignored', async () => {
   const { url } = await share();
   for (const range of ['bytes=47-', 'bytes=99-100', 'bytes=-0']) {
     const response = await download(server, url, { headers: { range } });
@@ -93,7 +93,7 @@ test('a range beyond the end is 416, and one that is none is passed over', async
   }
 });
 
-test('who has the bytes already is told so, and a range of other bytes is not mixed with them', async () => {
+test('a client that has the bytes already gets 304, and a range of other bytes is not mixed with them', async () => {
   const { url } = await share();
   const etag = (await download(server, url)).headers.get('etag') ?? '';
   for (const header of [etag, `W/${etag}`, `"other", ${etag}`, '*']) {
@@ -108,7 +108,7 @@ test('who has the bytes already is told so, and a range of other bytes is not mi
   expect((await ifRange('"other"')).status).toBe(200);
 });
 
-test('who goes away in the middle of a download is no fault of the server, which goes on', async () => {
+test('a client that disconnects in the middle of a download causes no server error, and the server goes on', async () => {
   const { url } = await upload(server, ada, new Uint8Array(20_000_000), 'large.bin');
   for (let count = 0; count < 3; count += 1) {
     const incoming = request(new URL(url, server.url)).end();
@@ -120,7 +120,7 @@ test('who goes away in the middle of a download is no fault of the server, which
   expect(server.log.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
-test('files that are read at the same time are each their own', async () => {
+test('files that are read at the same time do not mix', async () => {
   const all = await Promise.all(
     Array.from({ length: 30 }, async (_, index) => {
       const by = index % 2 === 0 ? ada : grace;
@@ -157,7 +157,7 @@ test('a link that was changed or has expired is refused', async () => {
   for (const each of refused) expect((await download(server, each)).status).toBe(403);
 });
 
-test('a link of somebody who was removed from the chat stops working, and only theirs', async () => {
+test('the link of a user who was removed from the chat stops working, and only theirs', async () => {
   const { chatId, id, url } = await share();
   const adas = (await readFileNode(ada, id)).url;
   expect((await download(server, url)).status).toBe(200);
@@ -166,7 +166,7 @@ test('a link of somebody who was removed from the chat stops working, and only t
   expect((await download(server, adas)).status).toBe(200);
 });
 
-test('a newcomer reads the files of what they see, and no others', async () => {
+test('a newcomer reads the files of the messages they see, and no others', async () => {
   const linus = await signUp(server, `linus${Math.random().toString(36).slice(2)}`);
   const { chatId, id } = await share();
   const later = await upload(server, ada, 'later');
@@ -176,7 +176,7 @@ test('a newcomer reads the files of what they see, and no others', async () => {
   expect(await readFileNode(linus, id)).toBeNull();
 });
 
-test('with a message, a chat or its uploader goes a file, link and all', async () => {
+test('a file is deleted with its message, its chat or its uploader, link and all', async () => {
   const byMessage = await share();
   const byChat = await share();
   const leaver = await signUp(server, `leaver${Math.random().toString(36).slice(2)}`);
@@ -196,7 +196,7 @@ test.each([
   ['drawing.svg', '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>', 'inline', 'text/plain'],
   ['form.xml', '<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"/>', 'attachment', 'application/xml'],
   ['paper.pdf', '%PDF-1.7\n%âãÏÓ\n', 'attachment', 'application/pdf'],
-])('%s is never shown as what could run', async (name, bytes, disposition, contentType) => {
+])('%s is never shown as something that could run', async (name, bytes, disposition, contentType) => {
   const { url } = await share(name, bytes);
   const { headers } = await download(server, url);
   const type = headers.get('content-type') ?? '';
@@ -215,7 +215,7 @@ test.each([
     'semi;colon, "quote".txt',
     `inline; filename="semi;colon, _quote_.txt"; filename*=UTF-8''semi%3Bcolon%2C%20%22quote%22.txt`,
   ],
-])('the name %s comes with the file whole', async (name, disposition) => {
+])('the name %s arrives intact with the file', async (name, disposition) => {
   const { url } = await share(name);
   expect((await download(server, url)).headers.get('content-disposition')).toBe(disposition);
 });

@@ -20,8 +20,8 @@ beforeAll(async () => {
 });
 
 /**
- * Of an upload, of saying something with it, of reading it, and of the end of it. Statements have been planned by then. Of
- * the last three times the cheapest, for what housekeeping and the feed do meanwhile counts too.
+ * The cost of uploading a file, sending a message with it, reading it, and deleting it. Statements are planned by then. For
+ * the last three, the cheapest of three runs, because what housekeeping and the feed do meanwhile counts too.
  */
 async function readCosts(): Promise<Record<string, Cost>> {
   const times: Record<string, Cost>[] = [];
@@ -54,7 +54,7 @@ function cheaper(one: Record<string, Cost>, other: Record<string, Cost>): Record
   );
 }
 
-test('a file costs the same among twenty thousand, also where plans were made while there were none', async () => {
+test('a file costs the same among twenty thousand, even where plans were made when there were none', async () => {
   const before = await readCosts();
   await server.sql.query(
     `with given as (select n, decode(md5(n::text) || md5('x' || n), 'hex') as hash from generate_series(1, $2::int) n),

@@ -117,7 +117,7 @@ test.each<[string, Parameters<typeof postGraphqlForm>[2], number]>([
   expect(await countStored(server)).toEqual(before);
 });
 
-test('an operation that does not fit is told as ever, and its file is gone', async () => {
+test('an invalid operation gets the usual errors, and its file is gone', async () => {
   const before = await countStored(server);
   const wrong = await postGraphqlForm(server, ada, {
     operations: { query: 'mutation ($file: Upload!) { nope(file: $file) }', variables: { file: null } },
@@ -136,7 +136,7 @@ test('an operation that does not fit is told as ever, and its file is gone', asy
   expect(errors).toMatchObject([{ extensions: { code: 'BAD_REQUEST' } }]);
 });
 
-test('nobody uploads by GraphQL without having signed in', async () => {
+test('no one uploads by GraphQL without having signed in', async () => {
   const { status, body } = await postGraphqlForm(server, null);
   expect(status).toBe(401);
   expect(body.errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
@@ -158,7 +158,7 @@ test('an empty file is a file like any other, by a form and by a mutation', asyn
   expect(await deleteMessage(ada, messageId)).toBeTruthy();
 });
 
-test('a message carries files in the order in which they were named, and need say nothing', async () => {
+test('a message carries files in the given order, and may have no text', async () => {
   const fileIds = (await uploadMany(ada, 10)).toReversed();
   const message = await sendMessage(ada, chatId, ' \n', { fileIds });
   expect(message).toMatchObject({ __typename: 'Message', content: '' });
@@ -187,7 +187,7 @@ test('each viewer gets a link of their own in NewMessage', async () => {
   expect(new Set(urls).size).toBe(2);
 });
 
-test('who sends gets only their own, free and existing uploads attached, or nothing at all', async () => {
+test('a sender’s own, unattached and existing uploads are all attached, or none at all', async () => {
   const [free = '', taken = ''] = await uploadMany(ada, 2);
   const [graces = ''] = await uploadMany(grace, 1);
   await say(ada, chatId, 'taken', { fileIds: [taken] });
@@ -229,7 +229,7 @@ test('the same clientMessageId with the same files returns the message, with oth
   expect(await sendMessage(ada, chatId, '', { fileIds: [second] })).toMatchObject({ __typename: 'Message' });
 });
 
-test('what was sent with nothing but a file can be given words', async () => {
+test('a message with only a file can be given text later', async () => {
   const [id = ''] = await uploadMany(ada, 1);
   const { id: messageId } = await sendMessage(ada, chatId, '', { fileIds: [id] });
   expect(await editMessage(ada, messageId, 'a caption')).toMatchObject({
@@ -274,7 +274,7 @@ test('a chat lists its files page by page, as far as the viewer sees them', asyn
   expect((await list(linus, '')).names).toEqual(['2.txt', '3.txt', '4.txt']);
 });
 
-test('files cost a message that has none no statement, and a page of messages that have some one', async () => {
+test('files cost no statement for a message without any, and one for a page of messages with some', async () => {
   const chat = await createGroup(ada, [grace]);
   const send = (fileIds?: string[]) => () => sendMessage(ada, chat, 'hello', fileIds === undefined ? {} : { fileIds });
   const bare = await recordStatements(server, send());
@@ -288,7 +288,7 @@ test('files cost a message that has none no statement, and a page of messages th
   expect(read.filter((statement) => /\bfiles\b/.test(statement))).toHaveLength(1);
 });
 
-test('the database holds files to one message of their uploader’s, whoever writes', async () => {
+test('the database ties a file to one message of its uploader, whoever writes', async () => {
   const [mine = '', free = ''] = await uploadMany(ada, 2);
   const messageId = await say(ada, chatId, 'first', { fileIds: [mine] });
   const other = await say(ada, chatId, 'second');

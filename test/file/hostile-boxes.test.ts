@@ -4,11 +4,11 @@ import { BadBoxes, BoxFile, findMetadata } from '../../src/file/iso-bmff.ts';
 import { ByteWindow } from '../../src/file/store/byte-window.ts';
 import { box, heicWith, u16 } from '../support/boxes.ts';
 
-/** What one file may cost, whatever its boxes claim; a busy machine gets a second try. */
+/** The maximum cost of one file, whatever its boxes claim; a busy machine gets a second try. */
 const maxMs = 250;
 const maxHeldBytes = 32 * 1024 * 1024;
 
-/** Looks through a file; says what that took, and whether it was refused. */
+/** Inspects a file; returns what that cost, and whether the file was refused. */
 async function look(bytes: Buffer): Promise<{ ms: number; heldBytes: number; refused: boolean; spans: number }> {
   await using window = await ByteWindow.open(bytes);
   const before = process.memoryUsage().heapUsed;
@@ -45,21 +45,21 @@ test.each([
   ['extents that the table has no room for', heicWith(Buffer.concat([u16(0x4400, 1, 1, 0, 65_535), Buffer.alloc(16)]))],
   ['an extent before the file', heicWith(Buffer.concat([u16(0x8800, 1, 1, 0, 1), Buffer.alloc(16, 0xff)]))],
   [
-    'an extent behind the file',
+    'an extent after the file',
     heicWith(Buffer.concat([u16(0x4400, 1, 1, 0, 1), Buffer.from('00ffffff00000001', 'hex')])),
   ],
 ])('%s are refused', async (_, bytes) => {
   expect(await look(bytes)).toMatchObject({ refused: true });
 });
 
-test('boxes nested a thousand deep are refused before they are looked into', async () => {
+test('boxes nested a thousand deep are refused before they are read', async () => {
   let film = box('trak');
   for (let depth = 0; depth < 1_000; depth += 1) film = box('trak', film);
   const { ms, refused } = await look(box('moov', film));
   expect({ refused, isFast: ms < maxMs }).toEqual({ refused: true, isFast: true });
 });
 
-test('more boxes than any file has are refused', async () => {
+test('a file with more boxes than any real file has is refused', async () => {
   const boxes = Buffer.concat(Array.from({ length: 30_000 }, () => box('free')));
   expect(await look(boxes)).toMatchObject({ refused: true });
   expect(await isCheap(boxes)).toBe(true);
@@ -68,7 +68,7 @@ test('more boxes than any file has are refused', async () => {
 const widths = fc.constantFrom(0, 4, 8, 3, 15);
 const count16 = fc.oneof(fc.constantFrom(0, 1, 2, 50, 0xffff), fc.nat(0xffff));
 
-/** A table of places, with claims of any size and whatever bytes behind them. */
+/** A table of locations, with claims of any size and random bytes after them. */
 const places = fc
   .record({
     version: fc.constantFrom(0, 1, 2, 3),
@@ -125,14 +125,14 @@ const { boxes } = fc.letrec<{ boxes: Buffer; one: Buffer }>((tie) => ({
   ),
 }));
 
-/** A file of boxes, some of whose bytes are then others. */
+/** A file of boxes, with some bytes replaced. */
 const file = fc.tuple(boxes, fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 4 })).map(([bytes, changes]) => {
   const changed = Buffer.from(Buffer.concat([box('ftyp', 'heic\0\0\0\0'), bytes]));
   for (const [at, value] of changes) changed[at % changed.length] = value;
   return changed;
 });
 
-test('whatever boxes a file claims to have, it takes little time and memory to look through', async () => {
+test('whatever boxes a file claims to have, inspecting it takes little time and memory', async () => {
   await fc.assert(
     fc.asyncProperty(file, async (bytes) => expect(await isCheap(bytes)).toBe(true)),
     { numRuns: 1_000 },

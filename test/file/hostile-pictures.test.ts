@@ -12,7 +12,7 @@ import type { FileStore } from '../../src/file/store/store.ts';
 import { box } from '../support/boxes.ts';
 import { atFileEnd } from '../support/file-end.ts';
 
-/** What one file may cost, whatever it claims; a busy machine gets a second try. */
+/** The maximum cost of one file, whatever it claims; a busy machine gets a second try. */
 const maxMs = 500;
 const maxHeldBytes = 64 * 1024 * 1024;
 
@@ -37,7 +37,7 @@ async function* singly(bytes: Buffer) {
   yield Buffer.from(bytes);
 }
 
-/** Does all that is done with a stranger's picture outside the process that decodes it. */
+/** Does everything that is done with an untrusted picture outside the process that decodes it. */
 async function look(
   contentType: string,
   bytes: Buffer,
@@ -59,7 +59,7 @@ async function expectCheap(contentType: string, bytes: Buffer): Promise<void> {
   const seen = await look(contentType, bytes);
   const { ms, heldBytes, cleanBytes } = seen.ms < maxMs ? seen : await look(contentType, bytes);
   expect({ isFast: ms < maxMs, isSmall: heldBytes < maxHeldBytes }).toEqual({ isFast: true, isSmall: true });
-  // What is added is a note of how it lies.
+  // What is added is the orientation tag.
   expect(cleanBytes).toBeLessThanOrEqual(bytes.length + 100);
 }
 
@@ -146,7 +146,7 @@ test.each([
   ['image/tiff', tiff],
   ['image/avif', avif],
 ])(
-  'whatever parts an %s claims to have, it takes little time and memory to look through',
+  'whatever parts an %s claims to have, inspecting it takes little time and memory',
   async (contentType, file) => {
     await fc.assert(
       fc.asyncProperty(file, (content) => expectCheap(contentType, content)),
@@ -156,7 +156,7 @@ test.each([
   120_000,
 );
 
-test('a picture of any format in which some bytes are others is no more work', async () => {
+test('a picture of any format with some bytes replaced takes no more work', async () => {
   const changes = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 8 });
   for (const [contentType, seed] of Object.entries(seeds)) {
     await fc.assert(
@@ -226,7 +226,7 @@ const repeat = (part: Buffer, count: number) =>
   Buffer.concat(Array.from({ length: Math.ceil(count / part.length) }, () => part));
 
 test.each(dense)(
-  '%s of %s: ten times the bytes take no more than some thirty times the time',
+  '%s of %s: ten times the bytes take no more than about thirty times the time',
   async (contentType, _, make) => {
     const time = async (size: number) => {
       const runs = [

@@ -28,9 +28,9 @@ import { openProxy } from '../support/proxy.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 let server: TestServer;
-/** On a machine of its own: the two share the database, and no disk. */
+/** On a machine of its own: the two share the database, but no disk. */
 let otherMachine: TestServer;
-/** As the first, but for that: it keeps nothing inline. */
+/** Like the first, except that it keeps nothing inline. */
 let storing: TestServer;
 let ada: Person;
 let grace: Person;
@@ -62,7 +62,7 @@ async function isInline(content: string | Uint8Array): Promise<boolean | null> {
 }
 
 test.each([1, 3_999, 16_384, 16_385, 70_000])(
-  'a file of %i bytes comes back as it was, from every node',
+  'a file of %i bytes comes back unchanged, from every node',
   async (size) => {
     const content = new Uint8Array(randomBytes(size)).fill(0, 0, 1);
     const { id, url } = await upload(server, ada, content, 'a.bin');
@@ -77,7 +77,7 @@ test.each([1, 3_999, 16_384, 16_385, 70_000])(
   },
 );
 
-test('of a file in the database comes a part, its headers alone, or that it has not changed', async () => {
+test('a file in the database supports ranges, HEAD and conditional requests', async () => {
   const { url } = await upload(server, ada, 'what hath been wrought');
   const part = await download(server, url, { headers: { range: 'bytes=5-8' } });
   expect([part.status, part.headers.get('content-range'), await part.text()]).toEqual([206, 'bytes 5-8/22', 'hath']);
@@ -89,7 +89,7 @@ test('of a file in the database comes a part, its headers alone, or that it has 
   expect([other.status, await other.text()]).toEqual([206, 'wrought']);
 });
 
-test('whoever is removed from its chat gets it no longer', async () => {
+test('a user who is removed from its chat no longer gets it', async () => {
   const { id } = await upload(server, ada, 'for members only');
   const other = await createGroup(ada, [grace]);
   await say(ada, other, '', { fileIds: [id] });
@@ -99,7 +99,7 @@ test('whoever is removed from its chat gets it no longer', async () => {
   expect((await download(server, url)).status).toBe(404);
 });
 
-test('its bytes are there once, and go with the last message that has them', async () => {
+test('its bytes are stored once, and deleted with the last message that has them', async () => {
   const content = 'said twice';
   const messageIds: string[] = [];
   for (const by of [ada, grace]) {
@@ -114,7 +114,7 @@ test('its bytes are there once, and go with the last message that has them', asy
   expect(await isInline(content)).toBeNull();
 });
 
-test('what is uploaded again while it is swept is there in the end', async () => {
+test('bytes that are uploaded again while they are swept are there in the end', async () => {
   for (let round = 0; round < 20; round += 1) {
     const content = `again ${round}`;
     const { id } = await upload(server, ada, content);
@@ -124,7 +124,7 @@ test('what is uploaded again while it is swept is there in the end', async () =>
   }
 });
 
-test('a picture’s thumbnails are there too, and come to whoever sees the picture', async () => {
+test('a picture’s thumbnails are there too, and reach all who see the picture', async () => {
   const picture = sharp({ create: { width: 300, height: 200, channels: 3, background: 'red' } }).png();
   const { id } = await upload(server, ada, new Uint8Array(await picture.toBuffer()), 'red.png');
   await say(ada, chatId, '', { fileIds: [id] });
@@ -142,7 +142,7 @@ test('a picture’s thumbnails are there too, and come to whoever sees the pictu
   }
 });
 
-test('bytes that were in the store, and come again where few are kept inline, are there once', async () => {
+test('bytes that were in the store, and arrive again where small files are kept inline, are stored once', async () => {
   const content = 'from before';
   const first = await upload(storing, ada, content);
   expect([await isInline(content), await isStored(content)]).toEqual([false, true]);
@@ -178,7 +178,7 @@ test.each([
   await expect(adding).rejects.toMatchObject({ code: '23514', constraint: 'inline_bytes_are_few_and_their_own' });
 });
 
-test('the sweep of a node from before can’t take them for missing, and forget their files', async () => {
+test('the sweep of an older node can’t treat them as missing, and lose their files', async () => {
   const content = 'not where it looks';
   await upload(server, ada, content);
   const noting = server.sql.query(`update blobs set missing_since = now() where hash = decode($1, 'hex')`, [
@@ -207,7 +207,7 @@ test('when the database’s disk is full an upload says so, nothing is lost, and
   await upload(server, ada, 'one too many');
 });
 
-test('what the database has taken, though its answer was lost, is not added again', async () => {
+test('bytes that the database has stored, but whose answer was lost, are not added again', async () => {
   const { url } = server.database;
   const proxy = await openProxy(url);
   const env = { DATABASE_URL: proxy.through(url), DATABASE_DIRECT_URL: url };
@@ -217,7 +217,7 @@ test('what the database has taken, though its answer was lost, is not added agai
   const answer = proxy.hold('only once');
   const sent = postFiles(node, hedy, [{ name: 'a.txt', content: 'only once' }]);
   await answer.caught;
-  // That one alone: there are others by which it could be asked again.
+  // That statement alone: others could make it ask again.
   await server.sql.query(
     `select pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and query like '%add_files%' and state = 'idle' and pid <> pg_backend_pid()
@@ -229,7 +229,7 @@ test('what the database has taken, though its answer was lost, is not added agai
   await upload(node, hedy, 'after');
 });
 
-test('people upload at once, on every node, each as much as they may and not a byte more', async () => {
+test('users upload at once, on every node, each as much as they may and not a byte more', async () => {
   const env = { USER_QUOTA_BYTES: '4000' };
   const nodes = await Promise.all(
     [server, otherMachine, storing].map(({ dataDir }, index) =>
@@ -270,7 +270,7 @@ test('people upload at once, on every node, each as much as they may and not a b
   }
 });
 
-test('of uploads that are under way no more than a little is in memory, however small they are', async () => {
+test('of uploads in progress only a little is in memory, however small they are', async () => {
   const store = storeSmallInline(sweeping.store, 16_384, 40_000);
   async function* source(content: Uint8Array) {
     yield content.subarray(0, 1_000);
@@ -281,7 +281,7 @@ test('of uploads that are under way no more than a little is in memory, however 
   const staged = await stageAll();
   expect(staged.map(({ hash }) => hash)).toEqual(contents.map(hashOf));
   expect(staged.map(({ content }) => typeof content)).toEqual(['object', 'object', 'string', 'string']);
-  // As whoever fails in between may do it twice.
+  // Because one that fails in between may do it twice.
   for (const each of [...staged, ...staged]) await each.discard();
   const again = await stageAll();
   expect(again.map(({ content }) => typeof content).toSorted()).toEqual(['object', 'object', 'string', 'string']);
@@ -289,7 +289,7 @@ test('of uploads that are under way no more than a little is in memory, however 
   expect((await countStored(server)).incoming).toBe(0);
 });
 
-test('who sends byte by byte has few objects kept for them', async () => {
+test('a client that sends byte by byte has few objects kept for it', async () => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   const pieces: WeakRef<Buffer>[] = [];
@@ -297,7 +297,7 @@ test('who sends byte by byte has few objects kept for them', async () => {
   async function* drip() {
     for (let count = 0; count < 2_000; count += 1) {
       yield dropOf(count);
-      // A WeakRef holds what it was made for until the turn is over.
+      // A WeakRef keeps its target alive until the turn is over.
       if (count % 100 === 0) await setImmediate();
     }
     await setImmediate();
@@ -315,7 +315,7 @@ test('who sends byte by byte has few objects kept for them', async () => {
   await staged.discard();
 });
 
-test('whoever’s files somebody else is adding to waits for that, and nobody else does', async () => {
+test('a user whose files another request is adding to waits for it, and no one else does', async () => {
   const other = await server.sql.connect();
   await other.query('begin');
   await other.query(`select pg_advisory_xact_lock(lock_key('personal storage'), storage_lock($1))`, [
@@ -337,9 +337,9 @@ test('whoever’s files somebody else is adding to waits for that, and nobody el
   expect(await (await download(server, (await waiting).url)).text()).toBe('waits');
 });
 
-test('whoever’s account is just being deleted waits for that, and nobody else does', async () => {
+test('a user whose account is just being deleted waits for that, and no one else does', async () => {
   const { url } = server.database;
-  // Behind a pooler: no statement of it is ended by the database.
+  // Behind a pooler: the database ends none of its statements.
   const node = await startServer({ database: server.database, env: { DATABASE_DIRECT_URL: url } });
   const katherine = await signUp(server, 'katherine');
   const other = await server.sql.connect();

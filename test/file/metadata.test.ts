@@ -30,7 +30,7 @@ async function serve(name: string, content: Buffer): Promise<{ served: Buffer; c
 const insert = (bytes: Buffer, at: number, more: Buffer) =>
   Buffer.concat([bytes.subarray(0, at), more, bytes.subarray(at)]);
 
-/** Something else behind the first part of a picture that every decoder wants to see. */
+/** Inserts something after the first part of a picture, which every decoder requires. */
 const additions: Record<string, [Format, (picture: Buffer) => Buffer]> = {
   'a comment in a GIF': [
     'gif',
@@ -85,15 +85,12 @@ test.each(Object.keys(additions))('%s is not in what is served', async (what) =>
   expect(await sharp(served).metadata()).toMatchObject({ format, width: 40, height: 20 });
 });
 
-test.each<Format>(['jpeg', 'png', 'webp', 'gif'])(
-  'a picture as %s with nothing else in it stays as it is',
-  async (format) => {
-    const plain = await draw(format);
-    expect((await serve(`plain.${format}`, plain)).served.equals(plain)).toBe(true);
-  },
-);
+test.each<Format>(['jpeg', 'png', 'webp', 'gif'])('a picture as %s with no metadata stays as it is', async (format) => {
+  const plain = await draw(format);
+  expect((await serve(`plain.${format}`, plain)).served.equals(plain)).toBe(true);
+});
 
-/** What a phone writes, but for the codec: nothing here can write HEVC, and an AVIF has the same boxes. */
+/** What a phone writes, except for the codec: nothing here can write HEVC, and an AVIF has the same boxes. */
 async function drawHeic(): Promise<Buffer> {
   const avif = await sharp({ create: { width: 40, height: 20, channels: 3, background: 'red' } })
     .withExif({ IFD0: { Model: secret }, IFD3: { GPSLatitudeRef: 'N', GPSLatitude: '51/1 30/1 0/1' } })
@@ -118,7 +115,7 @@ const box = (type: string, ...body: (Buffer | string)[]) => {
   return Buffer.concat([head, content]);
 };
 
-test('a HEIC says nothing of where it was taken, and is the same picture', async () => {
+test('a HEIC loses its location, and is the same picture', async () => {
   const heic = Buffer.concat([await drawHeic(), box('uuid', `0123456789abcdef${secret}`)]);
   expect(heic.includes(secret)).toBe(true);
   const { served, contentType } = await serve('holiday.heic', heic);
@@ -131,11 +128,11 @@ test('a HEIC says nothing of where it was taken, and is the same picture', async
       .raw()
       .toBuffer();
   expect((await pixels(served)).equals(await pixels(heic))).toBe(true);
-  // What has been served once has nothing left to lose.
+  // A file that was cleaned once has nothing left to lose.
   expect((await serve('again.heic', served)).served.equals(served)).toBe(true);
 });
 
-test('a HEIC of which nobody can tell what it says is refused, and leaves nothing behind', async () => {
+test('a HEIC whose content cannot be determined is refused, and leaves nothing behind', async () => {
   const heic = await drawHeic();
   const before = await countStored(server);
   const patched = (text: string, offset: number, value: number) => {
@@ -158,11 +155,11 @@ test('a HEIC of which nobody can tell what it says is refused, and leaves nothin
   expect(server.log.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
-test('a film says nothing of where it was taken, wherever its boxes stand', async () => {
+test('a video loses its location, wherever its boxes are', async () => {
   const place = box('udta', box('\xa9xyz', secret));
   const film = Buffer.concat([
     box('ftyp', 'isom\0\0\0\0isommp42'),
-    // Longer than what is read at a time.
+    // Longer than one read.
     box('mdat', Buffer.alloc(600_000, 'film')),
     box('moov', box('mvhd', Buffer.alloc(100, 1)), box('trak', box('tkhd', Buffer.alloc(84, 2)), place), place),
     box('uuid', `0123456789abcdef${secret}`),

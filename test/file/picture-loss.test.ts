@@ -15,18 +15,18 @@ beforeAll(async () => {
 const secret = 'a secret camera';
 const exif = { IFD0: { Model: secret }, IFD3: { GPSLatitudeRef: 'N', GPSLatitude: '51/1 30/1 0/1' } };
 
-/** A picture of which no pixel is like another. */
+/** A picture whose pixels all differ. */
 const noise = (width: number, height: number, channels: 3 | 4 = 3) =>
   sharp(randomBytes(width * height * channels), { raw: { width, height, channels } });
 
-/** 16 bits a sample, and all of them matter. */
+/** 16 bits a sample, all of them significant. */
 function fine(): Sharp {
   const samples = new Uint16Array(64 * 64 * 3).map((_, index) => (index * 977) % 65_536);
   const raw = { width: 64, height: 64, channels: 3 as const, depth: 'ushort' as const };
   return sharp(Buffer.from(samples.buffer), { raw } as SharpOptions).toColourspace('rgb16');
 }
 
-/** Uploads a picture, and reads what is served of it, its facts and its small thumbnail. */
+/** Uploads a picture, and reads what is served of it, its metadata and its small thumbnail. */
 async function serve(content: Buffer, name: string): Promise<{ file: Data; served: Buffer; thumbnail: Buffer | null }> {
   const { id } = await upload(server, ada, new Uint8Array(content), name);
   const document = `query ($id: ID!) { node(id: $id) { ... on File {
@@ -46,7 +46,7 @@ test.each<['jpeg' | 'png' | 'webp' | 'avif', object]>([
   ['webp', { quality: 60 }],
   ['webp', { lossless: true }],
   ['avif', { quality: 60 }],
-])('a %s (%o) loses its notes, and not a bit of a sample', async (format, options) => {
+])('a %s (%o) loses its metadata, and not a bit of a sample', async (format, options) => {
   const original = await noise(120, 80).withExif(exif).withIccProfile('p3').toFormat(format, options).toBuffer();
   expect(original.includes(secret)).toBe(true);
   const { file, served } = await serve(original, `a.${format}`);
@@ -81,7 +81,7 @@ test.each<['png' | 'webp' | 'tiff', object]>([
   ['webp', { quality: 60 }],
   ['webp', { lossless: true }],
   ['tiff', {}],
-])('a %s (%o) that lies on its side is upright, with the same samples', async (format, options) => {
+])('a %s (%o) that is stored rotated becomes upright, with the same samples', async (format, options) => {
   const original = await noise(120, 80)
     .withExif(exif)
     .withMetadata({ orientation: 6 })
@@ -93,18 +93,21 @@ test.each<['png' | 'webp' | 'tiff', object]>([
   expect((await samplesOf(served)).equals(await samplesOf(original))).toBe(true);
 });
 
-test.each([60, 85, 95])('a JPEG of quality %i that lies on its side is turned in the same quality', async (quality) => {
-  const smooth = noise(12, 8).resize(240, 160, { kernel: 'cubic' });
-  const original = await smooth.withExif(exif).withMetadata({ orientation: 6 }).jpeg({ quality }).toBuffer();
-  const { file, served } = await serve(original, 'a.jpg');
-  expect(file).toMatchObject({ width: 160, height: 240 });
-  const [before, after] = await Promise.all([samplesOf(original), samplesOf(served)]);
-  const off = before.reduce((sum, sample, index) => sum + Math.abs(sample - (after[index] ?? 0)), 0) / before.length;
-  expect(off).toBeLessThan(2);
-  expect(served.length).toBeLessThan(original.length * 1.5 + 1_000);
-});
+test.each([60, 85, 95])(
+  'a JPEG of quality %i that is stored rotated is turned with the same quality',
+  async (quality) => {
+    const smooth = noise(12, 8).resize(240, 160, { kernel: 'cubic' });
+    const original = await smooth.withExif(exif).withMetadata({ orientation: 6 }).jpeg({ quality }).toBuffer();
+    const { file, served } = await serve(original, 'a.jpg');
+    expect(file).toMatchObject({ width: 160, height: 240 });
+    const [before, after] = await Promise.all([samplesOf(original), samplesOf(served)]);
+    const off = before.reduce((sum, sample, index) => sum + Math.abs(sample - (after[index] ?? 0)), 0) / before.length;
+    expect(off).toBeLessThan(2);
+    expect(served.length).toBeLessThan(original.length * 1.5 + 1_000);
+  },
+);
 
-test('an animated WebP that lies on its side keeps its frames, and the note of that alone', async () => {
+test('an animated WebP that is stored rotated keeps its frames, and its orientation tag', async () => {
   const frames = await Promise.all([0, 1, 2].map(() => noise(60, 40).png().toBuffer()));
   const original = await sharp(frames, { join: { animated: true } })
     .withExif(exif)
@@ -120,7 +123,7 @@ test('an animated WebP that lies on its side keeps its frames, and the note of t
   expect(await sharp(thumbnail ?? Buffer.alloc(0)).metadata()).toMatchObject({ width: 40, height: 60 });
 });
 
-test('a long GIF with a comment loses the comment alone', async () => {
+test('a long GIF with a comment loses only the comment', async () => {
   const flat = (red: number) => ({
     create: { width: 1_000, height: 1_000, channels: 3 as const, background: { r: red, g: 0, b: 99 } },
   });
@@ -145,7 +148,7 @@ test('a long GIF with a comment loses the comment alone', async () => {
 test.each<[string, number]>([
   ['its last bytes', 0.98],
   ['its second half', 0.5],
-])('a JPEG without %s is kept, without notes and with a thumbnail of what there is', async (_, share) => {
+])('a JPEG without %s is kept, without metadata and with a thumbnail of the rest', async (_, share) => {
   const whole = await noise(300, 200).withExif(exif).jpeg().toBuffer();
   const original = whole.subarray(0, whole.length * share);
   const { file, served, thumbnail } = await serve(original, 'a.jpg');
@@ -155,7 +158,7 @@ test.each<[string, number]>([
   expect(await sharp(thumbnail ?? Buffer.alloc(0)).metadata()).toMatchObject({ width: 160 });
 });
 
-/** A TIFF of two pages, each of other sizes, with its camera among the tags of both. */
+/** A TIFF of two pages of different sizes, with the camera among the tags of both. */
 async function drawPages(): Promise<Buffer> {
   const pages = await Promise.all(
     [noise(40, 30), noise(20, 50)].map((page) => page.tiff({ compression: 'none' }).toBuffer()),
@@ -163,7 +166,7 @@ async function drawPages(): Promise<Buffer> {
   return joinTiffs(pages);
 }
 
-/** Each is put behind the one before, and its offsets moved by as much. */
+/** Each is appended to the one before, and its offsets are moved accordingly. */
 function joinTiffs(pages: Buffer[]): Buffer {
   let joined = Buffer.alloc(0);
   let linkAt = 4;
@@ -198,7 +201,7 @@ test('a TIFF with pages of two sizes keeps both', async () => {
   }
 });
 
-test('a picture that can’t be cleaned is a plain file with its reason, if it may say where it was taken', async () => {
+test('a picture that can’t be cleaned and may contain a location is a plain file with its reason', async () => {
   const tiff = await noise(40, 30).tiff({ compression: 'none' }).toBuffer();
   const directory = tiff.readUInt32LE(4);
   const next = directory + 2 + tiff.readUInt16LE(directory) * 12;

@@ -70,20 +70,20 @@ test.each<[Format, string]>([
   }
 });
 
-test('a picture that says nothing about itself is kept as it is', async () => {
+test('a picture without metadata is kept as it is', async () => {
   const bytes = await bytesOf(draw(300, 200), 'jpeg');
   const { url } = await upload(server, ada, bytes, 'plain.jpg');
   expect((await read(url)).equals(bytes)).toBe(true);
 });
 
-test('a picture is known as one, however much its file says before it comes to that', async () => {
+test('a picture is recognized, however much data precedes its dimensions', async () => {
   const text = Buffer.concat([Buffer.from('tEXtComment\0'), Buffer.alloc(50_000, 'x')]);
   const chunk = Buffer.alloc(text.length + 8);
   chunk.writeUInt32BE(text.length - 4, 0);
   text.copy(chunk, 4);
   chunk.writeUInt32BE(crc32(text), text.length + 4);
   const png = Buffer.from(await bytesOf(draw(30, 20), 'png'));
-  // Behind the signature and the first chunk.
+  // After the signature and the first chunk.
   const verbose = new Uint8Array(Buffer.concat([png.subarray(0, 33), chunk, png.subarray(33)]));
   const { id } = await upload(server, ada, verbose, 'verbose.png');
   const file = await describe(ada, id);
@@ -91,7 +91,7 @@ test('a picture is known as one, however much its file says before it comes to t
   expect((await read(file.url)).includes('xxxx')).toBe(false);
 });
 
-test('a small picture is not made larger', async () => {
+test('a small picture is not enlarged', async () => {
   const { id } = await upload(server, ada, await bytesOf(draw(20, 10), 'png'), 'dot.png');
   const file = await describe(ada, id);
   for (const url of [file.small, file.large]) {
@@ -100,7 +100,7 @@ test('a small picture is not made larger', async () => {
 });
 
 test.each<Format>(['jpeg', 'png', 'webp', 'avif'])(
-  'where a picture as %s was taken, and with what, is not in what is served',
+  'the location and the camera of a picture as %s are not in what is served',
   async (format) => {
     const secret = 'a secret camera';
     const exif = { IFD0: { Model: secret }, IFD3: { GPSLatitudeRef: 'N', GPSLatitude: '51/1 30/1 0/1' } };
@@ -118,7 +118,7 @@ test.each<Format>(['jpeg', 'png', 'webp', 'avif'])(
   },
 );
 
-/** A TIFF of four grey pixels, whose camera stands among its tags, where sharp doesn't write one. */
+/** A TIFF of four grey pixels whose tags name the camera, which sharp does not write. */
 function drawTiff(camera: string): Uint8Array<ArrayBuffer> {
   const [short, long, ascii] = [3, 4, 2];
   const text = Buffer.from(`${camera}\0`);
@@ -147,7 +147,7 @@ function drawTiff(camera: string): Uint8Array<ArrayBuffer> {
   return new Uint8Array(Buffer.concat([head, text]));
 }
 
-test('of a TIFF the tags that are notes are gone, and its samples are the same', async () => {
+test('metadata tags of a TIFF are removed, and its samples are the same', async () => {
   const secret = 'a secret camera';
   const { id } = await upload(server, ada, drawTiff(secret), 'scan.tiff');
   const file = await describe(ada, id);
@@ -157,7 +157,7 @@ test('of a TIFF the tags that are notes are gone, and its samples are the same',
   expect(served.includes(secret)).toBe(false);
 });
 
-test('a picture that lies on its side is turned, for its note of that goes too', async () => {
+test('a picture that is stored rotated is turned, because its orientation tag is removed too', async () => {
   const { id } = await upload(
     server,
     ada,
@@ -171,7 +171,7 @@ test('a picture that lies on its side is turned, for its note of that goes too',
       .raw()
       .toBuffer({ resolveWithObject: true });
     expect(info.height).toBeGreaterThan(info.width);
-    // Turned clockwise, what was on the left is on top.
+    // Turned clockwise, the left side is at the top.
     expect(data[0]).toBeGreaterThan(200);
     expect(data.at(-1)).toBeGreaterThan(200);
   }
@@ -188,7 +188,7 @@ test('a picture of more than 50 million pixels is a picture like any other', asy
   expect(await sharp(await read(file.small)).metadata()).toMatchObject({ width: 160, height: 96 });
 });
 
-test('a picture of more pixels than anyone decodes is kept without thumbnails, and says why', async () => {
+test('a picture over the decoding limit is kept without thumbnails, and says why', async () => {
   const claim = Buffer.from(await bytesOf(draw(20, 10), 'png'));
   claim.writeUInt32BE(60_000, 16);
   claim.writeUInt32BE(60_000, 20);
@@ -203,7 +203,7 @@ test('a picture of more pixels than anyone decodes is kept without thumbnails, a
   expect((await read(file.url)).equals(claim)).toBe(true);
 });
 
-test('a picture of which nothing can be decoded is refused, and leaves nothing behind', async () => {
+test('a picture that cannot be decoded at all is refused, and leaves nothing behind', async () => {
   const whole = await bytesOf(draw(400, 400), 'png');
   const before = await countStored(server);
   const content = new Uint8Array(whole.subarray(0, 50));
@@ -214,7 +214,7 @@ test('a picture of which nothing can be decoded is refused, and leaves nothing b
   expect(server.log.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
-test('what is no picture has nothing of one', async () => {
+test('a file that is not a picture has no picture fields', async () => {
   const { id } = await upload(server, ada, 'words', 'picture.png');
   expect(await describe(ada, id)).toMatchObject({
     contentType: 'text/plain',
@@ -226,7 +226,7 @@ test('what is no picture has nothing of one', async () => {
   });
 });
 
-test('a thumbnail’s link ends with the right to see it, and is good for that thumbnail alone', async () => {
+test('a thumbnail’s link ends with the right to see it, and is valid for that thumbnail alone', async () => {
   const chatId = await createGroup(ada, [grace]);
   const { id } = await upload(server, ada, await bytesOf(draw(500, 300), 'png'), 'a.png');
   await say(ada, chatId, 'look', { fileIds: [id] });
@@ -240,7 +240,7 @@ test('a thumbnail’s link ends with the right to see it, and is good for that t
   expect((await download(server, small)).status).toBe(404);
 });
 
-test('with a picture go its thumbnails', async () => {
+test('a picture’s thumbnails are deleted with it', async () => {
   const chatId = await createGroup(ada, [grace]);
   const before = await countStored(server);
   const { id } = await upload(server, ada, await bytesOf(draw(701, 303), 'png'), 'a.png');
@@ -256,7 +256,7 @@ test('with a picture go its thumbnails', async () => {
   expect((await countStored(server)).kept).toBe(before.kept);
 });
 
-test('while a large picture is worked on, others are answered', async () => {
+test('while a large picture is processed, other requests are answered', async () => {
   const large = await bytesOf(draw(6_000, 5_000).withExif({ IFD0: { Model: 'x' } }), 'jpeg');
   const uploading = upload(server, ada, large, 'large.jpg').then(() => true);
   let slowest = 0;

@@ -30,10 +30,10 @@ async function share(name: string, bytes: Parameters<typeof upload>[2] = content
   return { chatId, url: (await readFileNode(grace, id)).url };
 }
 
-/** What `GET` answers, without going where it leads. */
+/** The answer to `GET`, without following a redirect. */
 const ask = (url: string, init: RequestInit = {}) => download(server, url, { redirect: 'manual', ...init });
 
-test('a link leads on to one of the bucket’s own, which nobody may keep for later', async () => {
+test('a link redirects to one of the bucket’s own, which must not be cached', async () => {
   const { url } = await share('engine.txt');
   const response = await ask(url);
   expect(response.status).toBe(302);
@@ -44,7 +44,7 @@ test('a link leads on to one of the bucket’s own, which nobody may keep for la
   expect(location.origin).toBe(s3.url);
   expect(Number(location.searchParams.get('X-Amz-Expires'))).toBe(600);
   expect(await (await fetch(location)).text()).toBe(content);
-  // One that is asked for soon after is the same, so a browser has its bytes already; unless a new step began between.
+  // A second one soon after is the same, so a browser has its bytes already; unless a new time step began in between.
   const next = new URL((await ask(url)).headers.get('location') ?? '');
   const isOneStep = next.searchParams.get('X-Amz-Date') === location.searchParams.get('X-Amz-Date');
   expect(isOneStep ? next.href : location.href).toBe(location.href);
@@ -76,16 +76,19 @@ test.each<[string, Parameters<typeof upload>[2], string, string]>([
     'application/octet-stream',
     `attachment; filename="___ 100_.txt"; filename*=UTF-8''%E8%A8%98%E9%8C%B2%F0%9F%98%80%20100%25.txt`,
   ],
-])('%s comes from the bucket as what no browser runs, under its name', async (name, bytes, type, disposition) => {
-  const { url } = await share(name, bytes);
-  const { headers, status, url: from } = await download(server, url);
-  expect([status, new URL(from).origin]).toEqual([200, s3.url]);
-  expect(headers.get('content-type')).toBe(type);
-  expect(headers.get('content-disposition')).toContain(disposition);
-  expect(headers.get('cache-control')).toBe('private, max-age=600');
-});
+])(
+  '%s comes from the bucket with a type that no browser runs, under its name',
+  async (name, bytes, type, disposition) => {
+    const { url } = await share(name, bytes);
+    const { headers, status, url: from } = await download(server, url);
+    expect([status, new URL(from).origin]).toEqual([200, s3.url]);
+    expect(headers.get('content-type')).toBe(type);
+    expect(headers.get('content-disposition')).toContain(disposition);
+    expect(headers.get('cache-control')).toBe('private, max-age=600');
+  },
+);
 
-test('the bucket serves a part, and refuses a link that was changed', async () => {
+test('the bucket serves a range, and refuses a link that was changed', async () => {
   const { url } = await share('engine.txt');
   const part = await download(server, url, { headers: { range: 'bytes=4-13' } });
   expect([part.status, await part.text()]).toEqual([206, 'Analytical']);
@@ -94,7 +97,7 @@ test('the bucket serves a part, and refuses a link that was changed', async () =
   expect((await fetch(location.replace('X-Amz-Expires=600', 'X-Amz-Expires=6000'))).status).toBe(403);
 });
 
-test('who may not see the file gets no such link', async () => {
+test('a user who may not see the file gets no such link', async () => {
   const { chatId, url } = await share('engine.txt');
   expect((await ask(url.replace('signature=', 'signature=x'))).status).toBe(403);
   expect((await ask(url)).status).toBe(302);
@@ -103,7 +106,7 @@ test('who may not see the file gets no such link', async () => {
   expect([refused.status, refused.headers.get('location')]).toEqual([404, null]);
 });
 
-test('HEAD, and who has the bytes already, are answered here', async () => {
+test('the server itself answers HEAD, and clients that have the bytes already', async () => {
   const { url } = await share('engine.txt');
   const head = await ask(url, { method: 'HEAD' });
   expect([head.status, head.headers.get('content-length')]).toEqual([200, '47']);
@@ -111,7 +114,7 @@ test('HEAD, and who has the bytes already, are answered here', async () => {
   expect((await ask(url, { headers: { 'if-none-match': etag } })).status).toBe(304);
 });
 
-test('clients are sent to where they reach the bucket, though the server reaches it elsewhere', async () => {
+test('clients are sent to the bucket’s public address, even if the server uses another', async () => {
   await using outside = await startServer({
     database: server.database,
     env: {

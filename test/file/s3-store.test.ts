@@ -31,19 +31,19 @@ async function* whole(content: string | Uint8Array) {
   yield Buffer.from(content);
 }
 
-test('an object is named by its hash, in the folder that is set, and shows nothing of itself to a browser', async () => {
+test('an object is named by its hash, in the configured folder, and exposes nothing to a browser', async () => {
   const inFolder = storeAt(locationOf(s3, '&prefix=chat'));
   const staged = await inFolder.stage(whole('in a folder'));
   await staged.keep();
   expect(await s3.listKeys()).toContain(`chat/${keyOf(hashOf('in a folder'))}`);
-  // s3rver shows to anybody what is in a bucket.
+  // s3rver shows the content of a bucket to anyone.
   const { headers } = await fetch(`${s3.url}/${s3.bucket}/chat/${keyOf(staged.hash)}`);
   expect(headers.get('content-type')).toBe('application/octet-stream');
   expect(headers.get('content-disposition')).toBe('attachment');
   expect(await store.list(staged.hash.slice(0, 2))).not.toContain(staged.hash);
 });
 
-test('more objects are listed than fit a page, and nothing that is not ours', async () => {
+test('more objects are listed than fit a page, and no foreign ones', async () => {
   const prefix = 'ab';
   const hashes = Array.from({ length: 1_001 }, () => prefix + randomBytes(31).toString('hex'));
   const names = [...hashes.map(keyOf), `${prefix}/c.txt`, `${prefix}/${'z'.repeat(62)}`, `${prefix}c`];
@@ -52,7 +52,7 @@ test('more objects are listed than fit a page, and nothing that is not ours', as
   expect((await store.list(prefix)).toSorted()).toEqual(hashes.toSorted());
 });
 
-test('an object that is there already is not sent again, one of another size is replaced', async () => {
+test('an existing object is not sent again, one of another size is replaced', async () => {
   const staged = await store.stage(whole('sent once'));
   await staged.send();
   const pathOf = (hash: string) => join(s3.folder, `${keyOf(hash)}._S3rver_object`);
@@ -68,7 +68,7 @@ test('an object that is there already is not sent again, one of another size is 
   expect(String(Buffer.concat((await bytes?.toArray()) ?? []))).toBe('sent once');
 });
 
-test('uploads in parts that nobody has ended are aborted once they are old, those of others never', async () => {
+test('unfinished multipart uploads are aborted once they are old, those of others never', async () => {
   const key = keyOf(hashOf('never ended'));
   const uploads: [string, string, number][] = [
     ['1-old', key, 25],
@@ -93,7 +93,7 @@ test('when the connection breaks while bytes are sent, nothing of them is left, 
   const byProxy = storeAt(locationOf({ ...s3, url: proxy.through(s3.url) }));
   const content = randomBytes(11 * 1024 * 1024);
   const staged = await byProxy.stage(whole(content));
-  // Of the last part the answer is held back, then the way is cut for good.
+  // The answer to the last part is held back, then the connection is cut for good.
   const held = proxy.hold('partNumber=3');
   const sending = staged.send();
   await held.caught;
@@ -107,7 +107,7 @@ test('when the connection breaks while bytes are sent, nothing of them is left, 
   ]);
   expect(await s3.listKeys()).not.toContain(keyOf(staged.hash));
   expect(await readdir(incoming)).toHaveLength(1);
-  // S3 was out of reach, so its half stays until it is swept.
+  // S3 was out of reach, so the partial upload stays until it is swept.
   expect(await storeAt(locationOf(s3)).sweepStaged(new Date(Date.now() + 60_000))).toBe(2);
   expect(await s3.listUploads()).toEqual([]);
   expect(await readdir(incoming)).toEqual([]);
@@ -116,7 +116,7 @@ test('when the connection breaks while bytes are sent, nothing of them is left, 
   expect(await s3.listKeys()).toContain(keyOf(staged.hash));
 });
 
-test('when one part is refused, those that were taken are taken back', async () => {
+test('when one part is refused, the accepted parts are aborted', async () => {
   const staged = await store.stage(whole(randomBytes(11 * 1024 * 1024)));
   s3.refuse('partNumber=2');
   await expect(staged.send()).rejects.toThrow(StoreUnavailable);
@@ -126,7 +126,7 @@ test('when one part is refused, those that were taken are taken back', async () 
   await staged.discard();
 });
 
-test('with a bucket that can’t be used a server does not start, and says why', async () => {
+test('with an unusable bucket a server does not start, and says why', async () => {
   const prepare = (location: string) => storeAt(location).prepare();
   await expect(prepare(locationOf({ ...s3, bucket: 'no-such-bucket' }))).rejects.toThrow(
     new CannotStart('FILE_STORE, bucket no-such-bucket: there is no such bucket.'),
@@ -155,7 +155,7 @@ test('with a bucket that can’t be used a server does not start, and says why',
   expect((await s3.listKeys()).filter((name) => name.includes('check'))).toEqual([]);
 });
 
-test('what S3 refuses is no lack of bytes: nothing is taken for missing', async () => {
+test('an S3 error does not mean missing bytes: nothing is treated as missing', async () => {
   s3.refuse('/');
   await expect(store.list('ab')).rejects.toThrow(StoreUnavailable);
   await expect(store.open(hashOf('x'), { start: 0, end: 1 })).rejects.toThrow(StoreUnavailable);
@@ -164,7 +164,7 @@ test('what S3 refuses is no lack of bytes: nothing is taken for missing', async 
   expect(await store.open(hashOf('x'), { start: 0, end: 1 })).toBeNull();
 });
 
-test('a store that is closed waits for no answer', async () => {
+test('a closed store waits for no answer', async () => {
   const proxy = await openProxy(s3.url);
   const closing = storeAt(locationOf({ ...s3, url: proxy.through(s3.url) }));
   // Left open, it would give up only after 15 seconds.

@@ -51,7 +51,7 @@ beforeAll(async () => {
 atFileEnd(() => s3.remove());
 atFileEnd(() => disconnectDatabase(sweeping.db));
 
-/** Another node, on a machine of its own: they share the database and the bucket, and no disk. */
+/** Another node, on a machine of its own: they share the database and the bucket, but no disk. */
 async function startNode(env: Record<string, string> = {}): Promise<TestServer> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-node-'));
   atFileEnd(() => rm(folder, { recursive: true, force: true }));
@@ -78,7 +78,7 @@ const stateOf = async () => ({
   unfinished: await s3.listUploads(),
 });
 
-test('what is uploaded to one node is served by every other, and is on no disk of theirs', async () => {
+test('an upload to one node is served by every other, and is on none of their disks', async () => {
   const { url } = await share();
   for (const node of [server, otherNode]) {
     const response = await download(node, url);
@@ -95,7 +95,7 @@ test('what is uploaded to one node is served by every other, and is on no disk o
   expect(await countStored(server)).toEqual({ kept: 0, incoming: 0 });
 });
 
-test('HEAD, Range, If-Range and If-None-Match do as they do from a disk', async () => {
+test('HEAD, Range, If-Range and If-None-Match work as they do from a disk', async () => {
   const { url } = await share();
   const etag = (await download(server, url)).headers.get('etag') ?? '';
   const head = await download(server, url, { method: 'HEAD' });
@@ -120,7 +120,7 @@ test('HEAD, Range, If-Range and If-None-Match do as they do from a disk', async 
   await other.text();
 });
 
-test('the same bytes are in the bucket once; they go with the last message that has them', async () => {
+test('the same bytes are in the bucket once, and are deleted with the last message that has them', async () => {
   const before = (await stateOf()).keys;
   const [one, other] = [await share('one.txt', 'the same bytes'), await share('other.txt', 'the same bytes')];
   expect((await s3.listKeys()).length).toBe(before.length + 1);
@@ -133,7 +133,7 @@ test('the same bytes are in the bucket once; they go with the last message that 
   expect((await stateOf()).keys).toEqual(before);
 });
 
-test('with a picture come thumbnails, and go', async () => {
+test('a picture’s thumbnails are stored and deleted with it', async () => {
   const before = (await stateOf()).keys;
   const red = { create: { width: 800, height: 600, channels: 3 as const, background: 'red' } };
   const { id, messageId } = await share('red.png', new Uint8Array(await sharp(red).png().toBuffer()));
@@ -144,13 +144,13 @@ test('with a picture come thumbnails, and go', async () => {
   const thumbnail = await (await download(otherNode, node.thumbnailUrl)).bytes();
   expect(await sharp(thumbnail).metadata()).toMatchObject({ format: 'webp', width: 160, height: 120 });
   await deleteMessage(ada, messageId);
-  // First the picture goes, and then what that had.
+  // First the picture is deleted, and then its thumbnails.
   await sweepLoose(sweeping, 100);
   await sweepLoose(sweeping, 100);
   expect((await stateOf()).keys).toEqual(before);
 });
 
-test('bytes without a row are swept, and rows without bytes are noted', async () => {
+test('bytes without a row are swept, and rows without bytes are marked', async () => {
   const staged = await sweeping.store.stage(
     (async function* () {
       yield Buffer.from('nobody’s');
@@ -172,7 +172,7 @@ test('bytes without a row are swept, and rows without bytes are noted', async ()
   expect(await comparePrefix(sweeping, hash.slice(0, 2))).toBe(0);
 });
 
-test('an upload that is broken off leaves nothing, here or there', async () => {
+test('an upload that breaks off leaves nothing, here or there', async () => {
   const before = await stateOf();
   const outgoing = request(`${server.url}/api/upload`, {
     method: 'POST',
@@ -185,7 +185,7 @@ test('an upload that is broken off leaves nothing, here or there', async () => {
   await expect.poll(stateOf).toEqual(before);
 });
 
-test('while S3 is away uploads and downloads are 503 and change nothing, all else goes on, and so do they later', async () => {
+test('while S3 is away uploads and downloads are 503 and change nothing, all else works, and they work again later', async () => {
   const { url } = await share('before.txt', 'before the outage');
   const before = await stateOf();
   async function* slowForm() {
@@ -219,7 +219,7 @@ test('while S3 is away uploads and downloads are 503 and change nothing, all els
   expect(await (await download(server, (await upload(server, ada, 'after it')).url)).text()).toBe('after it');
 });
 
-test('an upload that came in pieces while S3 is away needs not be sent again', async () => {
+test('an upload in pieces that completes while S3 is away need not be sent again', async () => {
   const bytes = randomBytes(200_000);
   const url = await begun(server, ada, bytes.length);
   expect((await patch(url, ada, 0, bytes.subarray(0, 150_000))).status).toBe(204);
@@ -274,7 +274,7 @@ test('a large file passes to S3 and back without being held in memory', async ()
     AWS_SECRET_ACCESS_KEY: 'S3RVER',
   });
   const url = await child.url;
-  // What the first one takes for good, buffers and code, is no more for a larger one.
+  // What the first one allocates for good, buffers and code, is no more for a larger one.
   expect((await postPieces(url, ada.token, largeForm(size / 2))).status).toBe(201);
   const before = await readPeakBytes(child.pid);
   const { status, body } = await postPieces(url, ada.token, largeForm(size));
@@ -291,7 +291,7 @@ async function readPeakBytes(pid: number): Promise<number> {
   return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
 }
 
-test('a server whose bucket is not there ends with a sentence, without a stack', async () => {
+test('a server whose bucket does not exist exits with a sentence, without a stack trace', async () => {
   const child = runServer({
     DATABASE_URL: server.database.url,
     DATA_DIR: server.dataDir,

@@ -55,7 +55,7 @@ describe.each(makers)('%s', (_name, makeStore) => {
   const isKept = async (hash: string) => (await store.list(hash.slice(0, 2))).includes(hash);
   const incoming = () => readdir(join(folder, 'incoming'));
 
-  test('what is staged can be read here, and is nowhere else until it is kept', async () => {
+  test('staged bytes can be read here, and are nowhere else until they are kept', async () => {
     const staged = await stage('what hath been wrought');
     const hash = createHash('sha256').update('what hath been wrought').digest('hex');
     expect(staged).toMatchObject({ hash, size: 22, head: Buffer.from('what hath been wrought') });
@@ -68,21 +68,21 @@ describe.each(makers)('%s', (_name, makeStore) => {
     expect(await incoming()).toEqual([]);
   });
 
-  test('what is kept is still there after it is discarded; what is discarded is gone', async () => {
+  test('kept bytes are still there after they are discarded; bytes that are only discarded are gone', async () => {
     const [kept, discarded] = [await keep('kept'), await stage('discarded')];
     for (const staged of [kept, discarded]) await staged.discard();
     expect([await isKept(kept.hash), await isKept(discarded.hash)]).toEqual([true, false]);
     expect(await incoming()).toEqual([]);
   });
 
-  test('the same bytes are kept once, whoever brings them, also at the same time', async () => {
+  test('the same bytes are kept once, whoever brings them, even at the same time', async () => {
     const [one, other] = await Promise.all([keep('the same'), keep('the same')]);
     expect(one.hash).toBe(other.hash);
     expect((await store.list(one.hash.slice(0, 2))).filter((hash) => hash === one.hash)).toHaveLength(1);
     expect(String(await read(one.hash, 0, 7))).toBe('the same');
   });
 
-  test('many bytes come back as they were, whole and in part', async () => {
+  test('many bytes come back unchanged, whole and in part', async () => {
     const content = randomBytes(12 * 1024 * 1024 + 3);
     const { hash, size } = await keep(content);
     expect(size).toBe(content.length);
@@ -92,7 +92,7 @@ describe.each(makers)('%s', (_name, makeStore) => {
     expect((await read(hash, size - 1, size - 1))?.equals(content.subarray(-1))).toBe(true);
   });
 
-  test('what breaks off while it comes in leaves nothing, and says why', async () => {
+  test('an incoming file that breaks off leaves nothing, and says why', async () => {
     async function* breaking() {
       yield Buffer.from('half');
       throw new Error('the client has gone');
@@ -101,7 +101,7 @@ describe.each(makers)('%s', (_name, makeStore) => {
     expect(await incoming()).toEqual([]);
   });
 
-  test('what is swept between being sent and being kept is there in the end', async () => {
+  test('bytes that are swept between being sent and being kept are there in the end', async () => {
     const staged = await stage('swept meanwhile');
     await staged.send();
     await store.remove(staged.hash);
@@ -109,7 +109,7 @@ describe.each(makers)('%s', (_name, makeStore) => {
     expect(String(await read(staged.hash, 0, 14))).toBe('swept meanwhile');
   });
 
-  test('what is removed is gone, and may be removed again and kept again', async () => {
+  test('removed bytes are gone, and may be removed again and kept again', async () => {
     const { hash } = await keep('removed');
     await store.remove(hash);
     await store.remove(hash);
@@ -118,7 +118,7 @@ describe.each(makers)('%s', (_name, makeStore) => {
     expect(await isKept(hash)).toBe(true);
   });
 
-  test('what is kept is listed by its first two digits', async () => {
+  test('kept bytes are listed by the first two digits of their hash', async () => {
     const contents = Array.from({ length: 40 }, (_, index) => `one of many: ${index}`);
     const hashes = (await Promise.all(contents.map(keep))).map(({ hash }) => hash);
     for (const prefix of new Set(hashes.map((hash) => hash.slice(0, 2)))) {
@@ -128,7 +128,7 @@ describe.each(makers)('%s', (_name, makeStore) => {
     }
   });
 
-  test('what a crash left while it came in is swept once it is old', async () => {
+  test('partial files that a crash left are swept once they are old', async () => {
     const [old, young] = [await stage('old'), await stage('young')];
     const dayAgo = new Date(Date.now() - 24 * 60 * 60_000);
     await utimes(old.content, dayAgo, dayAgo);

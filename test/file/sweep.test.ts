@@ -43,7 +43,7 @@ async function shareFile(content: string): Promise<{ id: string; messageId: stri
   return { id, messageId: await say(ada, chatId, 'look', { fileIds: [id] }) };
 }
 
-test('an upload that no message has after a day goes with its bytes; one that a message has stays', async () => {
+test('an upload without a message after a day is deleted with its bytes; one with a message stays', async () => {
   const forgotten = await upload(server, ada, 'forgotten');
   const fresh = await upload(server, ada, 'fresh');
   const shared = await shareFile('shared');
@@ -56,7 +56,7 @@ test('an upload that no message has after a day goes with its bytes; one that a 
   expect(await Promise.all(['forgotten', 'fresh', 'shared'].map(isStored))).toEqual([false, true, true]);
 });
 
-test('the bytes of a deleted message, chat or account go, those that somebody else has stay', async () => {
+test('the bytes of a deleted message, chat or account are deleted, those that another user has stay', async () => {
   const [byMessage, shared] = [await shareFile('of a message'), await shareFile('of two people')];
   await upload(server, grace, 'of two people');
   const other = await createGroup(ada, [grace]);
@@ -98,7 +98,7 @@ test('bytes without a row are removed, and nothing else', async () => {
   expect(await (await download(server, kept.url)).text()).toBe('no stray');
 });
 
-test('a row without bytes waits for a day for them to come back, then goes', async () => {
+test('a row without bytes waits for a day for them to come back, then is deleted', async () => {
   const prefix = hashOf('lost').slice(0, 2);
   const { id } = await upload(server, ada, 'lost');
   const aside = join(server.dataDir, 'aside');
@@ -115,7 +115,7 @@ test('a row without bytes waits for a day for them to come back, then goes', asy
   expect((await server.sql.query('select from blobs where missing_since is not null')).rowCount).toBe(0);
 });
 
-test('what was lost and is uploaded again is there again', async () => {
+test('bytes that were lost and are uploaded again are there again', async () => {
   const { id, url } = await upload(server, ada, 'found again');
   await rm(pathOf(hashOf('found again')));
   await comparePrefix(sweeping, hashOf('found again').slice(0, 2));

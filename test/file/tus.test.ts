@@ -25,11 +25,11 @@ beforeAll(async () => {
 const onOtherNode = (url: string) => url.replace(server.url, otherNode.url);
 const countFiles = async () => (await server.sql.query('select count(*)::int as count from files')).rows[0].count;
 const readBack = async (url: string) => Buffer.from(await (await download(server, url)).arrayBuffer());
-/** Whether a file is that, to the byte. */
+/** Whether a file has exactly these bytes. */
 const holds = async (url: string, content: Buffer) => (await readBack(url)).equals(content);
 const idOf = (url: string) => url.split('/').at(-1) ?? '';
 
-/** Sends the beginning of a piece and then nothing, until it is let go. */
+/** Sends the beginning of a piece and then nothing, until it is released. */
 function stall(url: string, by: Person, content: Buffer, sent: number) {
   const outgoing = request(url, {
     method: 'PATCH',
@@ -46,7 +46,7 @@ function stall(url: string, by: Person, content: Buffer, sent: number) {
   return outgoing;
 }
 
-/** How many bytes of an upload are on the disk: what HEAD says, without asking anybody to let go. */
+/** How many bytes of an upload are on the disk: the offset that HEAD returns, without making anyone release it. */
 async function storedOf(url: string): Promise<number> {
   const stored = await readFile(join(server.dataDir, 'partial-uploads', idOf(url))).catch(() => Buffer.alloc(0));
   return stored.length;
@@ -77,7 +77,7 @@ test('the stock client uploads in pieces, and finds the file where it sent them'
   expect((await countStored(server)).incoming).toBe(0);
 });
 
-test('an upload that breaks off goes on where it was', async () => {
+test('an upload that breaks off resumes where it was', async () => {
   const content = randomBytes(500_000);
   const files = await countFiles();
   const url = await begun(server, ada, content.length);
@@ -93,7 +93,7 @@ test('an upload that breaks off goes on where it was', async () => {
   expect(await countFiles()).toBe(files + 1);
 });
 
-test('the stock client goes on by itself when the server restarts in the middle', async () => {
+test('the stock client resumes by itself when the server restarts in the middle', async () => {
   const first = await startServer({ database: server.database });
   const port = new URL(first.url).port;
   const content = randomBytes(400_000);
@@ -109,7 +109,7 @@ test('the stock client goes on by itself when the server restarts in the middle'
   expect(await holds(answer.files[0].url, content)).toBe(true);
 });
 
-test('a server that stops takes leave of who is in the middle of a piece, and keeps what has come', async () => {
+test('a server that stops ends pieces in progress, and keeps the bytes received so far', async () => {
   const stopping = await startServer({ database: server.database });
   const content = randomBytes(400_000);
   const url = await begun(stopping, ada, content.length);
@@ -127,7 +127,7 @@ test('a server that stops takes leave of who is in the middle of a piece, and ke
   expect(await holds(answer.files[0].url, content)).toBe(true);
 });
 
-test('an upload outlives a server that is killed while a piece comes in', async () => {
+test('an upload outlives a server that is killed while a piece arrives', async () => {
   const env = { DATABASE_URL: server.database.url, DATA_DIR: server.dataDir, JWT_KEYS: server.jwtKeys };
   const killed = runServer(env);
   const content = randomBytes(400_000);
@@ -136,7 +136,7 @@ test('an upload outlives a server that is killed while a piece comes in', async 
   await expect.poll(() => storedOf(url)).toBe(150_000);
   killed.kill('SIGKILL');
   await killed.ended;
-  // Time passes: nobody renews what the dead one held.
+  // Time passes: no one renews the dead server's lock.
   await server.sql.query(`update leases set until = now() - interval '1 second' where name = $1`, [
     `upload:${idOf(url)}`,
   ]);
@@ -146,7 +146,7 @@ test('an upload outlives a server that is killed while a piece comes in', async 
   expect(await holds(answer.files[0].url, content)).toBe(true);
 });
 
-test('an upload whose length is said last, and one that comes with its beginning, are like any other', async () => {
+test('an upload with a deferred length, and one created with its first bytes, are like any other', async () => {
   const content = randomBytes(200_000);
   const deferred = await uploadWithTus(server, ada, Readable.from([content]) as never, { uploadLengthDeferred: true });
   expect(await holds(deferred.answer.files[0].url, content)).toBe(true);
@@ -156,7 +156,7 @@ test('an upload whose length is said last, and one that comes with its beginning
   expect(await holds(whole.answer.files[0].url, content)).toBe(true);
 });
 
-test('a picture that comes in pieces is a picture', async () => {
+test('a picture that arrives in pieces is a picture', async () => {
   const noise = { raw: { width: 60, height: 40, channels: 3 as const } };
   const picture = await sharp(randomBytes(60 * 40 * 3), noise)
     .withExif({ IFD0: { Artist: 'ada' } })
@@ -171,7 +171,7 @@ test('a picture that comes in pieces is a picture', async () => {
 
 // Once ------------------------------------------------------------------------------------------------------------------
 
-test('a last piece that comes again makes no second file, and its client learns of the first', async () => {
+test('a last piece that arrives again makes no second file, and its client learns of the first', async () => {
   const files = await countFiles();
   const content = randomBytes(1_000);
   const url = await begun(server, ada, content.length);
@@ -199,7 +199,7 @@ test('a client that missed the last answer asks for the file', async () => {
   expect(await holds(body.files[0].url, content)).toBe(true);
 });
 
-test('of an upload that was whole when its server died one file is made, whoever asks, on two nodes at once', async () => {
+test('an upload that was complete when its server died becomes one file, whoever asks, on two nodes at once', async () => {
   const files = await countFiles();
   for (let round = 0; round < 5; round += 1) {
     const content = randomBytes(100_000);
@@ -224,14 +224,14 @@ test('of an upload that was whole when its server died one file is made, whoever
 test.each([
   ['on one node', () => server],
   ['on two', () => otherNode],
-])('of two who write at once %s the one before lets go, and nothing is mixed up', async (_, node) => {
+])('of two writers at once %s the earlier one stops, and nothing is mixed up', async (_, node) => {
   const content = randomBytes(400_000);
   const url = await begun(server, ada, content.length);
   const slow = stall(url, ada, content, 130_000);
   const answered = once(slow, 'response');
   await expect.poll(() => storedOf(url)).toBe(130_000);
   const there = url.replace(server.url, node().url);
-  // It waits for the first to let go, and finds that more has come than it thought.
+  // It waits for the first to stop, and finds that more has arrived than it expected.
   expect(await patch(there, ada, 0, randomBytes(400_000))).toMatchObject({ status: 409 });
   const [{ headers }] = await answered;
   expect(headers['upload-offset']).toBe('130000');
@@ -241,7 +241,7 @@ test.each([
   expect(await holds(answer.files[0].url, content)).toBe(true);
 });
 
-test('pieces that come many at once leave what one of them brought', async () => {
+test('many concurrent pieces leave the content of one of them', async () => {
   const contents = Array.from({ length: 6 }, (_, index) => Buffer.alloc(300_000, index));
   const url = await begun(server, ada, 300_000);
   const answers = await Promise.all(

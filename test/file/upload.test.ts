@@ -26,7 +26,7 @@ beforeAll(async () => {
 
 const countRows = async () => (await server.sql.query('select count(*)::int as count from files')).rows[0].count;
 
-test('an upload answers with the file, which its uploader can read and nobody else', async () => {
+test('an upload returns the file, which its uploader can read and no one else', async () => {
   const { status, body } = await postFiles(server, ada, [{ name: 'notes.txt', content: 'what hath been wrought' }]);
   expect(status).toBe(201);
   expect(body).toEqual({
@@ -62,8 +62,8 @@ test('the same bytes are stored once, under their hash, whoever sends them', asy
   expect(stored.equals(content)).toBe(true);
 });
 
-test('bytes come through as they are, wherever the network cuts them', async () => {
-  // Full of what a boundary begins with.
+test('bytes arrive unchanged, wherever the network splits them', async () => {
+  // Full of boundary prefixes.
   const content = Buffer.from('\r\n--B\r\n-\r--\n'.repeat(40_000));
   const body = Buffer.concat([formOf(content), Buffer.from('an epilogue')]);
   for (const size of [1_009, 65_536, body.length]) {
@@ -77,7 +77,7 @@ test('bytes come through as they are, wherever the network cuts them', async () 
   }
 });
 
-test('nobody uploads without having signed in', async () => {
+test('no one uploads without having signed in', async () => {
   const before = await countRows();
   const nobody = await postFiles(server, null, [{ name: 'a.txt', content: 'hello' }]);
   expect(nobody.status).toBe(401);
@@ -104,7 +104,7 @@ test('a gigabyte passes without being held in memory', async () => {
     node.kill('SIGUSR2');
     return Number(new RegExp(`heap ${count}: (\\d+) bytes`).exec(await node.said(`heap ${count}: `))?.[1]);
   };
-  // What the program's own code takes once it has been used is not the file's.
+  // The memory that the program's own code takes after its first use does not belong to the file.
   expect((await postPieces(url, ada.token, largeForm(10_000_000))).status).toBe(201);
   const heap = await readHeap(1);
   const peak = await readPeakBytes(node.pid);
@@ -115,7 +115,7 @@ test('a gigabyte passes without being held in memory', async () => {
   expect((await readPeakBytes(node.pid)) - peak).toBeLessThan(size / 10);
 }, 120_000);
 
-/** The most memory that a process has had so far. */
+/** The peak memory of a process so far. */
 async function readPeakBytes(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024;

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { acceptsStream, findJsonBeforeStream } from '../../src/http/accept.ts';
 
-test('a stream is asked for anywhere in the list, in any case, by every stock client', () => {
+test('every stock client’s way to ask for a stream is recognized: anywhere in the list, in any case', () => {
   for (const accept of [
     'text/event-stream',
     'Text/Event-Stream',
@@ -16,7 +16,7 @@ test('a stream is asked for anywhere in the list, in any case, by every stock cl
   }
 });
 
-test('who asks for something else gets no stream', () => {
+test('a client that asks for something else gets no stream', () => {
   for (const accept of [
     undefined,
     '',
@@ -33,7 +33,7 @@ test('who asks for something else gets no stream', () => {
   }
 });
 
-test('a single result is JSON for whoever names that first', () => {
+test('a single result is JSON for clients that name it first', () => {
   const urql =
     'application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed';
   expect(findJsonBeforeStream(urql)).toBe('application/graphql-response+json');

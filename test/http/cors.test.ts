@@ -4,7 +4,7 @@ import { startServer } from '../support/server.ts';
 const server = await startServer();
 const page = 'https://chat.example.com';
 
-test('a front end on any origin may ask, with every header that the API knows', async () => {
+test('a front end on any origin may send requests, with every header that the API knows', async () => {
   for (const path of ['/graphql', '/graphql/stream']) {
     const preflight = await fetch(server.url + path, {
       method: 'OPTIONS',
@@ -28,7 +28,7 @@ test('a front end on any origin may ask, with every header that the API knows', 
   }
 });
 
-test('answers and refusals can be read by a page of another origin', async () => {
+test('a page of another origin can read answers and refusals', async () => {
   const answer = await server.post('{ __typename }', {}, { headers: { origin: page } });
   expect(answer.data).toEqual({ __typename: 'Query' });
   expect(answer.headers.get('access-control-allow-origin')).toBe('*');
@@ -36,7 +36,7 @@ test('answers and refusals can be read by a page of another origin', async () =>
   expect(refusal.headers.get('access-control-allow-origin')).toBe('*');
 });
 
-test('with a list of origins, only those are let in', async () => {
+test('with a list of origins, only those are allowed', async () => {
   const picky = await startServer({ env: { CORS_ORIGIN: `${page},https://admin.example.com` } });
   const ask = (origin: string) => picky.post('{ __typename }', {}, { headers: { origin } });
   const preflight = (origin: string) =>

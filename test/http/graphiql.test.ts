@@ -4,7 +4,7 @@ import { startServer } from '../support/server.ts';
 const server = await startServer();
 const asBrowser = { accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' };
 
-test('a browser gets GraphiQL, whole and from this server alone', async () => {
+test('a browser gets GraphiQL, entirely and only from this server', async () => {
   const response = await fetch(`${server.url}/graphql`, { headers: asBrowser });
   expect(response.status).toBe(200);
   expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8');
@@ -13,14 +13,14 @@ test('a browser gets GraphiQL, whole and from this server alone', async () => {
   expect(page).toContain('<title>parley</title>');
   expect(page).toContain('mutation SignUp_ada');
   expect(page.match(/<(script|link|img|iframe)[^>]* (src|href)="(https?:)?\/\/[^"]*"/g)).toBe(null);
-  // Whatever the script in it would like to load, the browser loads nothing and talks to nobody else.
+  // Whatever the script in it would like to load, the browser loads nothing and connects to no one else.
   const policy = response.headers.get('content-security-policy') ?? '';
   expect(policy).toContain("default-src 'none'");
   expect(policy).toContain("connect-src 'self'");
   expect(policy).not.toMatch(/https?:|\*/);
 });
 
-test('a browser that has the page is not sent it again', async () => {
+test('a browser that has the page cached does not receive it again', async () => {
   const first = await fetch(`${server.url}/graphql`, { headers: asBrowser });
   await first.arrayBuffer();
   const etag = first.headers.get('etag') ?? '';
@@ -31,7 +31,7 @@ test('a browser that has the page is not sent it again', async () => {
   expect(await plain.text()).toContain('<title>parley</title>');
 });
 
-test('who asks for anything else than a page gets an answer, not GraphiQL', async () => {
+test('a client that asks for anything but a page gets an answer, not GraphiQL', async () => {
   const url = `${server.url}/graphql?query=%7B__typename%7D`;
   for (const accept of ['application/json', '*/*', 'application/graphql-response+json, */*;q=0.1']) {
     const response = await fetch(url, { headers: { accept } });

@@ -12,7 +12,7 @@ const readers: Record<string, (text: string) => unknown> = {
   readMediaType,
   readBoundary,
 };
-/** What headers are made of, alone and in turn: whichever is repeated, no reader goes back over it. */
+/** Building blocks of headers, alone and in turn: whichever is repeated, no reader may backtrack over it. */
 const pieces = [
   ',',
   ';',
@@ -43,7 +43,7 @@ function timeOf(work: () => unknown): number {
 test.each(Object.entries(readers))('%s takes time linear in the length of a header', (_, read) => {
   for (const piece of pieces) {
     for (const start of ['', 'multipart/form-data', 'multipart/form-data; boundary="', 'application/json;q=0.']) {
-      // Twice what the server takes in as headers: a reader that is quadratic takes seconds.
+      // Twice the header size that the server accepts: a quadratic reader takes seconds.
       const text = (start + piece.repeat(32_768)).slice(0, 32_768);
       expect(
         timeOf(() => read(text)),

@@ -10,7 +10,7 @@ const { hostname, port } = new URL(server.url);
 
 const open = (): Socket => connect(Number(port), hostname).on('error', () => undefined);
 
-/** All that comes back for some bytes until the server closes, or says nothing for 5 seconds. */
+/** Everything that comes back for some bytes until the server closes, or sends nothing for 5 seconds. */
 async function answerTo(text: string): Promise<string> {
   const socket = open();
   let answer = '';
@@ -23,7 +23,7 @@ async function answerTo(text: string): Promise<string> {
 
 const statusOf = (answer: string) => Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1]);
 
-describe('nothing of the inside leaves the server', () => {
+describe('no internals leave the server', () => {
   const query = '{"query":"{ __typename }"}';
   const post = (headers: string, body = query) =>
     `POST /graphql HTTP/1.1\r\nContent-Length: ${body.length}\r\nConnection: close\r\n${headers}\r\n\r\n${body}`;
@@ -119,14 +119,14 @@ describe('nothing of the inside leaves the server', () => {
     expect(given.status).toBe(400);
   });
 
-  test('a target in absolute form is one like any other', async () => {
+  test('a target in absolute form works like any other', async () => {
     const request = (target: string) => `GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`;
     expect(await answerTo(request('http://x/graphql?query={__typename}'))).toContain('"__typename":"Query"');
     expect(statusOf(await answerTo(request('HTTPS://chat.example.com/livez')))).toBe(200);
     expect(statusOf(await answerTo(request('http://x')))).toBe(404);
   });
 
-  test('a body in a charset or an encoding that is not read gets 415', async () => {
+  test('a body in an unsupported charset or encoding gets 415', async () => {
     for (const headers of [
       `${json}; charset=utf-16`,
       `${json}; charset="iso-8859-1"`,
@@ -180,7 +180,7 @@ describe('a connection is not kept', () => {
   });
 });
 
-test('an operator says how many connections there may be, of one address too', async () => {
+test('an operator limits the number of connections, also per address', async () => {
   for (const setting of ['MAX_CONNECTIONS', 'MAX_CONNECTIONS_PER_ADDRESS']) {
     await using small = await startServer({ env: { [setting]: '3' } });
     const url = new URL(small.url);
@@ -194,13 +194,13 @@ test('an operator says how many connections there may be, of one address too', a
   }
 });
 
-test('an operator says how long an idle connection is kept', async () => {
+test('an operator sets how long an idle connection is kept', async () => {
   await using patient = await startServer({ env: { KEEP_ALIVE_TIMEOUT: '600s' } });
   const response = await fetch(`${patient.url}/livez`);
   expect(response.headers.get('keep-alive')).toBe('timeout=600');
 });
 
-test('answers that may hold tokens are stored nowhere', async () => {
+test('answers that may contain tokens are never cached', async () => {
   const { headers } = await server.post('{ __typename }');
   expect(headers.get('cache-control')).toBe('no-store');
   const byGet = await fetch(`${server.url}/graphql?query={__typename}`, { headers: { accept: 'application/json' } });

@@ -6,7 +6,7 @@ import { limitIdleness } from '../../src/http/idleness.ts';
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-/** A request of which `bytesPerSecond` come in, for as long as `limitIdleness` lets it. Says after how many seconds it ended. */
+/** A request that receives `bytesPerSecond`, for as long as `limitIdleness` lets it. Returns after how many seconds it ended. */
 function receive(bytesPerSecond: number, { seconds, isOurTurn = false }: { seconds: number; isOurTurn?: boolean }) {
   const ended: number[] = [];
   let second = 0;
@@ -38,6 +38,6 @@ test('a steady sender on a bad line may take hours', () => {
   expect(receive(2_000, { seconds: 10_000 })).toBeNull();
 });
 
-test('no one is cut off while the server is the one who is slow', () => {
+test('no one is cut off while the server is the slow side', () => {
   expect(receive(0, { seconds: 600, isOurTurn: true })).toBeNull();
 });

@@ -5,7 +5,7 @@ import { startServer } from '../support/server.ts';
 
 const server = await startServer();
 
-test('what is not there is a 404 in JSON', async () => {
+test('a missing page is a 404 in JSON', async () => {
   for (const path of ['/', '/graphql/', '/admin', '/constructor', '//graphql', '/livez/..']) {
     const response = await fetch(server.url + path);
     expect(response.status).toBe(404);
@@ -22,13 +22,13 @@ test('the keys that verify access tokens are public, and their private parts are
   ]);
 });
 
-test('pages are for reading', async () => {
+test('pages are read-only', async () => {
   const response = await fetch(`${server.url}/.well-known/jwks.json`, { method: 'POST' });
   expect(response.status).toBe(405);
   expect(response.headers.get('allow')).toBe('GET, HEAD');
 });
 
-test('a handler that fails is told as a 500, without what is inside, and logged', async () => {
+test('a handler that fails gives a 500 without internals, and is logged', async () => {
   const lines: string[] = [];
   const fail = () => Promise.reject(new Error('the secret is 42'));
   const failing = await openHttpServer(
@@ -57,7 +57,7 @@ test('a handler that fails is told as a 500, without what is inside, and logged'
   await failing.close();
 });
 
-test('the answer to a request that is under way when the server closes still comes', async () => {
+test('a request in progress when the server closes is still answered', async () => {
   const closing = await startServer();
   const holder = await closing.sql.connect();
   await holder.query('begin; lock table users in access exclusive mode');

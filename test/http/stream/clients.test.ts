@@ -16,14 +16,14 @@ beforeAll(async () => {
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
 });
 
-/** What a front end does with whatever client it has. Errors are thrown, and end a subscription. */
+/** What a front end does with any client. Errors are thrown, and end a subscription. */
 type FrontEnd = {
   query: (document: string, variables?: Variables) => Promise<Data>;
   mutate: (document: string, variables?: Variables) => Promise<Data>;
   subscribe: (document: string, onData: (data: Data) => void, onError: (error: unknown) => void) => () => void;
 };
 
-/** The headers of a session: none before somebody has signed in. */
+/** The headers of a session: none before a user has signed in. */
 type Session = { token: string | null };
 const headersOf = ({ token }: Session): Record<string, string> =>
   token === null ? {} : { authorization: `Bearer ${token}` };
@@ -34,7 +34,7 @@ function openSse(url: string, session: Session): SseClient {
   return client;
 }
 
-/** The one result of what is no subscription. */
+/** The single result of an operation that is not a subscription. */
 async function runOnce(client: SseClient, query: string, variables: Variables): Promise<Data> {
   const results: Data[] = [];
   for await (const result of client.iterate({ query, variables })) results.push(result);
@@ -162,7 +162,7 @@ const eventsSubscription = `subscription Events {
   events { cursor event { __typename ... on NewMessage { message { id seq content sender { id username } } } } }
 }`;
 
-/** Everything that a subscription brings, to be waited for piece by piece. */
+/** Everything that a subscription brings, to be awaited piece by piece. */
 function listen(frontEnd: FrontEnd) {
   const events: Data[] = [];
   const errors: unknown[] = [];
@@ -185,7 +185,7 @@ test.each([
   ['urql with an exchange over graphql-sse', withUrqlOverGraphqlSse],
   ['Apollo Client with a link over graphql-sse', withApolloOverGraphqlSse],
   ['Apollo Client as it comes', withApolloAlone],
-])('a person signs in, asks, listens and speaks with %s', async (_, open) => {
+])('a user signs in, queries, subscribes and sends with %s', async (_, open) => {
   const chat = await createGroup(ada, [grace]);
   const session: Session = { token: null };
   const frontEnd = open(server.url, session);
@@ -211,7 +211,7 @@ test.each([
   ['graphql-sse’s own client', withGraphqlSse],
   ['urql with fetchSubscriptions', withUrql],
   ['Apollo Client as it comes', withApolloAlone],
-])('whoever has not signed in is told so by %s', async (_, open) => {
+])('a user who has not signed in gets that error from %s', async (_, open) => {
   const heard = listen(open(server.url, { token: null }));
   await expect.poll(() => heard.errors.length, { timeout: 10_000 }).toBeGreaterThan(0);
   expect(JSON.stringify(heard.errors)).toContain('UNAUTHENTICATED');

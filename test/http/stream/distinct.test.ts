@@ -15,14 +15,14 @@ beforeAll(async () => {
 });
 
 const sse = 'text/event-stream';
-/** What urql accepts, whatever it asks for. */
+/** The Accept header of urql, for every request. */
 const urqlAccept =
   'application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed';
 const complete = 'event: complete\ndata:\n\n';
 
 type Request = { path?: string; method?: string; headers?: Record<string, string>; body?: string };
 
-/** Sends a request as it is; a POST of JSON that accepts a stream, unless it says otherwise. */
+/** Sends a request as it is; a POST of JSON that accepts a stream, unless `init` says otherwise. */
 function send({ path = '/graphql', headers, ...request }: Request): Promise<Response> {
   return fetch(server.url + path, {
     method: 'POST',
@@ -31,7 +31,7 @@ function send({ path = '/graphql', headers, ...request }: Request): Promise<Resp
   });
 }
 
-/** What a stream that ends by itself says. */
+/** The frames of a stream that ends by itself. */
 const textOf = async (request: Request): Promise<string> => (await send(request)).text();
 const query = (document: string, more: object = {}) => JSON.stringify({ query: document, ...more });
 /** One result, and the end. */
@@ -45,7 +45,7 @@ async function refusalOf(request: Request) {
 }
 
 describe.each(['/graphql', '/graphql/stream'])('on %s', (path) => {
-  test('a stream begins at once, is never cached, held up or compressed', async () => {
+  test('a stream begins at once, and is never cached, buffered or compressed', async () => {
     await using stream = await openStream(server, ada, eventsDocument, {
       path,
       headers: { 'accept-encoding': 'gzip, br', origin: 'https://chat.example.com' },
@@ -94,7 +94,7 @@ describe.each(['/graphql', '/graphql/stream'])('on %s', (path) => {
     );
   });
 
-  test('a subscription can be asked for by GET, with everything in the address', async () => {
+  test('a subscription can be requested by GET, with everything in the address', async () => {
     const chat = await createGroup(ada, [grace]);
     const document = `query Other { __typename } subscription Mine($withSeq: Boolean!) {
       events { event { __typename ... on NewMessage { message { content seq @include(if: $withSeq) } } } }
@@ -138,7 +138,7 @@ describe.each(['/graphql', '/graphql/stream'])('on %s', (path) => {
     expect(lastSeq).toBe(0);
   });
 
-  test('a document that is no good is told of in the stream, which ends for good', async () => {
+  test('an invalid document gets its errors on the stream, which ends for good', async () => {
     const bad = [
       query('{ nothing }'),
       query('not graphql'),
@@ -162,13 +162,13 @@ describe.each(['/graphql', '/graphql/stream'])('on %s', (path) => {
     }
   });
 
-  test('a subscription without a token is told that it needs one, and ends for good', async () => {
+  test('a subscription without a token gets the error that it needs one, and ends for good', async () => {
     const text = await textOf({ path, body: query(eventsDocument) });
     expect(text.endsWith(complete)).toBe(true);
     expect(text).toMatch(/^:\n\nevent: next\ndata: \{.*"code":"UNAUTHENTICATED".*\}\n\nevent: complete\ndata:\n\n$/);
   });
 
-  test('one with a token that is not good is refused before it opens, so that its client comes back with another', async () => {
+  test('one with an invalid token is refused before it opens, so that its client comes back with another', async () => {
     for (const token of ['nonsense', `${ada.token}x`, '']) {
       const headers = { authorization: `Bearer ${token}` };
       expect(await refusalOf({ path, headers, body: query(eventsDocument) })).toMatchObject({
@@ -178,7 +178,7 @@ describe.each(['/graphql', '/graphql/stream'])('on %s', (path) => {
     }
   });
 
-  test('a query with such a token says so in its result; one that asks for nobody is answered', async () => {
+  test('a query with such a token says so in its result; one that needs no user is answered', async () => {
     const headers = { authorization: 'Bearer nonsense' };
     expect(await textOf({ path, headers, body: query('{ __typename }') })).toBe(
       whole('{"data":{"__typename":"Query"}}'),
@@ -200,7 +200,7 @@ describe.each(['/graphql', '/graphql/stream'])('on %s', (path) => {
     expect(await textOf({ path, headers: utf8, body: query('{ __typename }') })).toContain('"Query"');
   });
 
-  test('a body that is no request is refused', async () => {
+  test('a body that is not a request is refused', async () => {
     const bodies = [
       '',
       '{',
@@ -244,7 +244,7 @@ describe.each(['/graphql', '/graphql/stream'])('on %s', (path) => {
     expect(await stream.next('NewChat')).toBeTruthy();
   });
 
-  test('any list that holds text/event-stream asks for a stream of events', async () => {
+  test('any list that contains text/event-stream asks for a stream of events', async () => {
     for (const accept of [urqlAccept, 'TEXT/EVENT-STREAM', 'application/json;q=0.5,text/event-stream;q=0.1']) {
       await using stream = await openStream(server, ada, eventsDocument, { path, headers: { accept } });
       expect(stream.response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');
@@ -257,7 +257,7 @@ describe.each(['/graphql', '/graphql/stream'])('on %s', (path) => {
   });
 });
 
-test('on /graphql a single result is JSON for whoever names that before a stream', async () => {
+test('on /graphql a single result is JSON for clients that name that before a stream', async () => {
   const answerTo = async (body: string, accept: string) => {
     const response = await send({ headers: { accept, authorization: `Bearer ${ada.token}` }, body });
     const type = response.headers.get('content-type');
@@ -290,7 +290,7 @@ test('on /graphql a single result is JSON for whoever names that before a stream
   );
 });
 
-test('on /graphql/stream whoever accepts no stream gets none', async () => {
+test('on /graphql/stream a client that accepts no stream gets none', async () => {
   const path = '/graphql/stream';
   for (const accept of ['application/json', 'text/html', 'text/event-stream;q=0']) {
     const refusal = await refusalOf({ path, headers: { accept }, body: query('{ __typename }') });
@@ -299,7 +299,7 @@ test('on /graphql/stream whoever accepts no stream gets none', async () => {
   expect(await textOf({ path, headers: { accept: '*/*' }, body: query('{ __typename }') })).toContain(complete);
 });
 
-test('on /graphql a subscription that asks for no stream is told how to ask', async () => {
+test('on /graphql a subscription that asks for no stream gets an error that says how to ask', async () => {
   const response = await send({
     headers: { accept: 'application/json', authorization: `Bearer ${ada.token}` },
     body: query(eventsDocument),
@@ -311,7 +311,7 @@ test('on /graphql a subscription that asks for no stream is told how to ask', as
   ]);
 });
 
-test('other methods are refused with those that there are', async () => {
+test('other methods are refused, with the allowed ones named', async () => {
   for (const [path, allowed] of [
     ['/graphql', 'GET, POST'],
     ['/graphql/stream', 'GET, POST, PUT, DELETE'],
@@ -322,7 +322,7 @@ test('other methods are refused with those that there are', async () => {
   }
 });
 
-test('several streams of one person each get everything', async () => {
+test('several streams of one user each get everything', async () => {
   const chat = await createGroup(ada, [grace]);
   const streams = await Promise.all([1, 2, 3].map(() => followEvents(server, grace)));
   await say(ada, chat, 'hello');

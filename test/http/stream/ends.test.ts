@@ -38,7 +38,7 @@ beforeAll(async () => {
   [ada, grace, linus] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace'), signUp(server, 'linus')]);
 });
 
-/** Another device of that person. */
+/** Another device of that user. */
 async function signIn(person: Person): Promise<{ token: string; sessionId: string }> {
   const { signIn: signedIn } = await server.ask(
     'mutation ($input: SignInInput!) { signIn(input: $input) { ... on SignedIn { accessToken } } }',
@@ -66,7 +66,7 @@ async function openByUrl(node: TestServer, by: { token: string }): Promise<Event
   return stream;
 }
 
-/** The last two frames of a stream that ended for good say why, and that it did. */
+/** The last two frames of a stream that ended for good: the reason, and the end. */
 function expectEndedForGood(frames: Frame[], code: string): void {
   const [next, complete] = frames.slice(-2);
   expect(next).toMatchObject({ id: null, event: 'next', data: { errors: [{ extensions: { code } }] } });
@@ -84,7 +84,7 @@ describe('a session that ends', () => {
     ],
   ];
 
-  test.for(ways)('and %s takes all of its streams with it, on every node, and no other', async ([, end]) => {
+  test.for(ways)('and %s ends all of its streams, on every node, and no others', async ([, end]) => {
     const device = await signIn(ada);
     const chatId = await createGroup(ada, [grace]);
     const streams = await Promise.all(
@@ -111,7 +111,7 @@ describe('a session that ends', () => {
     expect(heard.map(({ message }) => message.content)).toEqual(['before', 'after']);
   });
 
-  test('ends every operation of a single connection, and then that', async () => {
+  test('ends every operation of a single connection, and then the connection', async () => {
     const device = await signIn(ada);
     const chatId = await createGroup(ada, [grace]);
     const token = await reserve(server, device);
@@ -130,7 +130,7 @@ describe('a session that ends', () => {
       expect(error?.data.payload).toMatchObject({ errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] });
       expect(complete).toEqual({ id: null, event: 'complete', data: { id } });
     }
-    // Who it is may be believed for another moment; that there is a stream isn't.
+    // Who the user is may be cached for another moment; the stream is not.
     expect([401, 404]).toContain((await give(server, device, token, { id: 'late', query: eventsDocument })).status);
     await stream.ended();
     expect((await server.sql.query('select from stream_reservations')).rowCount).toBe(0);
@@ -167,7 +167,7 @@ describe('a stream of one chat', () => {
     const frames = await single.until(completed('1'));
     expect(frames.map(({ event }) => event)).toEqual(['next', 'next', 'complete']);
     expect(frames[1]?.data.payload).toMatchObject({ errors: [{ extensions: { code: 'NOT_FOUND' } }] });
-    // The connection and the other streams of that person go on.
+    // The connection and the other streams of that user go on.
     expect((await give(server, linus, token, { id: '1', query: '{ __typename }' })).status).toBe(202);
     await single.next(completed('1'));
     const elsewhere = await createGroup(ada, [linus]);
@@ -175,7 +175,7 @@ describe('a stream of one chat', () => {
     expect(elsewhere).not.toBe(chatId);
   });
 
-  test('of a channel that turns private ends for those who only read it', async () => {
+  test('of a channel that becomes private ends for readers who are not members', async () => {
     const channelId = await createPublicChannel(ada);
     await addMembers(server, channelId, [grace]);
     const readers = await Promise.all([server, other].map((node) => followChat(node, linus, channelId)));
@@ -197,7 +197,7 @@ describe('a stream of one chat', () => {
   });
 });
 
-test('an event whose subject goes while it is being told of is left out', async () => {
+test('an event whose subject is deleted before delivery is left out', async () => {
   await using stream = await followEvents(server, linus);
   for (let round = 0; round < 15; round += 1) {
     const chatId = await createGroup(ada, [linus]);
@@ -226,7 +226,7 @@ async function readEnds(streams: EventStream[]): Promise<number[]> {
   return times.toSorted((one, another) => one - another);
 }
 
-describe('so that they come back, without a word', () => {
+describe('so that they come back, without a message', () => {
   const openMany = async (node: TestServer, device: { token: string }, count: number) => {
     const streams = await Promise.all(Array.from({ length: count - 1 }, () => followEvents(node, device)));
     const token = await reserve(node, device);
@@ -236,7 +236,7 @@ describe('so that they come back, without a word', () => {
     return [...streams, single];
   };
 
-  test('streams whose token runs out end before it does, at times of their own', async () => {
+  test('streams whose token expires end before it does, at different times', async () => {
     const expiresAt = Math.ceil(Date.now() / 1_000) + 4;
     const brief = await new SignJWT({ ...decodeJwt(ada.token), exp: expiresAt })
       .setProtectedHeader({ alg: 'EdDSA', kid: signing.kid, typ: 'JWT' })
@@ -248,7 +248,7 @@ describe('so that they come back, without a word', () => {
     expect(new Set(ends.map((end) => Math.round(end / 20))).size).toBeGreaterThan(4);
   });
 
-  test('streams of a server that goes end one after the other', async () => {
+  test('streams of a server that stops end one after the other', async () => {
     const going = await startServer({
       database: server.database,
       env: { JWT_KEYS: keys, MAX_STREAMS_PER_SESSION: '0' },

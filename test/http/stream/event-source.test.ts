@@ -64,7 +64,7 @@ test('an EventSource needs nothing but a URL', async () => {
   expect(source.told.filter(({ type }) => type !== 'next')).toMatchObject([{ type: 'open' }]);
 });
 
-test('it misses nothing when its connection breaks, also where its URL says where it once began', async () => {
+test('it misses nothing when its connection breaks, even where its URL says where it once began', async () => {
   const proxy = await openProxy(server.url);
   const after = (await ada.ask('{ viewer { eventCursor } }')).viewer.eventCursor;
   await graceSays('0');
@@ -84,7 +84,7 @@ test('it misses nothing when its connection breaks, also where its URL says wher
   }
 });
 
-test('Last-Event-ID stands for `after`, however the stream is asked for', async () => {
+test('Last-Event-ID replaces `after`, however the stream is opened', async () => {
   const cursorNow = async () => (await ada.ask('{ viewer { eventCursor } }')).viewer.eventCursor as string;
   const first = await cursorNow();
   await graceSays('one');
@@ -107,10 +107,10 @@ test('Last-Event-ID stands for `after`, however the stream is asked for', async 
   expect((await wrong.ended())[0]?.data.errors[0].extensions.code).toBe('BAD_REQUEST');
 });
 
-test('its token is good on /graphql/stream and nowhere else', async () => {
+test('its token is valid on /graphql/stream and nowhere else', async () => {
   const streamToken = await issueToken(ada);
   expect(await statusOf(urlFor(server, { query, streamToken }))).toBe(200);
-  // Elsewhere it is nobody's.
+  // Elsewhere it belongs to no one.
   const refusals = await Promise.all([
     openByUrl(urlFor(server, { query, streamToken }, '/graphql')),
     openStream(server, null, query, { path: `/graphql/stream?streamToken=${streamToken}` }),
@@ -131,21 +131,21 @@ test('its token is good on /graphql/stream and nowhere else', async () => {
     );
 });
 
-test('its token is good for subscriptions only', async () => {
+test('its token is valid for subscriptions only', async () => {
   const streamToken = await issueToken(ada);
   expect(await statusOf(urlFor(server, { query: '{ viewer { id } }', streamToken }))).toBe(401);
   expect(await statusOf(urlFor(server, { query: 'mutation { signOut }', streamToken }))).toBe(405);
   const both = `query Look { viewer { id } } ${query.replace('subscription', 'subscription Follow')}`;
   expect(await statusOf(urlFor(server, { query: both, operationName: 'Look', streamToken }))).toBe(401);
   expect(await statusOf(urlFor(server, { query: both, operationName: 'Follow', streamToken }))).toBe(200);
-  // It may open a stream that was reserved; what that one is to do is not for it to say.
+  // It may open a reserved stream, but may not choose what that stream does.
   const token = await reserve(server, ada);
   const operation = { token, streamToken, query: '{ viewer { id } }', extensions: '{"operationId":"1"}' };
   expect(await statusOf(urlFor(server, operation), { headers: { accept: 'application/json' } })).toBe(401);
   expect(await statusOf(urlFor(server, { token, streamToken }))).toBe(200);
 });
 
-test('a token that is not good is refused, and then the EventSource stops', async () => {
+test('an invalid token is refused, and then the EventSource stops', async () => {
   const streamToken = await issueToken(ada);
   const claims = decodeJwt(streamToken);
   const forge = (changed: object, key = signing.key) =>
@@ -171,7 +171,7 @@ test('a token that is not good is refused, and then the EventSource stops', asyn
   expect(error?.readyState).toBe(2);
 });
 
-test('its stream lives as long as the session, not as the access token that asked for it', async () => {
+test('its stream lives as long as the session, not as the access token that requested it', async () => {
   const exp = Math.ceil(Date.now() / 1_000) + 1;
   const brief = await new SignJWT({ ...decodeJwt(ada.token), exp })
     .setProtectedHeader({ alg: 'EdDSA', kid: signing.kid, typ: 'JWT' })
@@ -179,7 +179,7 @@ test('its stream lives as long as the session, not as the access token that aske
   const streamToken = await issueToken({ token: brief });
   await using lasting = await openByUrl(urlFor(server, { query, streamToken }));
   await lasting.next('CaughtUp');
-  // A stream that some other way opens is not made to last by naming one.
+  // Naming a stream token does not extend a stream that is opened in some other way.
   await using byHead = await followEvents(
     server,
     { token: brief },
@@ -205,7 +205,7 @@ test('its stream lives as long as the session, not as the access token that aske
   await source.has('complete', 1);
   const [, ended] = await source.has('next', 2);
   expect(ended?.data.errors[0].extensions.code).toBe('UNAUTHENTICATED');
-  // It comes back all the same, as an EventSource does, and is told that it had better not.
+  // It comes back all the same, as an EventSource does, and the server says not to.
   const errors = await source.has('error', 2);
   expect(errors.at(-1)?.readyState).toBe(2);
 });

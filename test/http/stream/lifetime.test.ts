@@ -16,11 +16,11 @@ const server = await startServer({
 });
 const ada = await signUp(server, 'ada');
 
-/** Somebody of their own for each test, for places are counted by session. */
+/** A new user for each test, because places are counted by session. */
 let count = 0;
 const newPerson = () => signUp(server, `person-${(count += 1)}`);
 
-/** The same person with an access token that runs out so many seconds from now. */
+/** The same user with an access token that expires in that many seconds. */
 async function withTokenFor(person: Person, seconds: number): Promise<{ token: string }> {
   const claims = { ...decodeJwt(person.token), exp: Math.ceil(Date.now() / 1_000) + seconds };
   const token = await new SignJWT(claims)
@@ -68,7 +68,7 @@ function requestText(person: { token: string }, version: string, body: string): 
 
 const getLine = `GET /graphql?${new URLSearchParams({ query: eventsDocument })} HTTP/1.1`;
 
-/** How many lookups of sessions wait for that table; who is here is told to it meanwhile, and may wait as well. */
+/** How many session lookups wait for that table; presence writes to it meanwhile, and may wait as well. */
 const countWaiting = async () => {
   const { rowCount } = await server.sql.query(
     `select from pg_stat_activity where datname = current_database() and wait_event = 'relation'
@@ -83,7 +83,7 @@ test('a quiet stream is kept alive by heartbeats', async () => {
   expect(stream.text).toMatch(/^:\n\n:\nretry: \d+\n\n(:\n\n|id: .*\nevent: next\ndata: .*\n\n)+$/);
 });
 
-test('streams say to EventSources when to come back, each another time', async () => {
+test('streams give EventSources a reconnection time, each a different one', async () => {
   const person = await newPerson();
   const retries = new Set<number>();
   for (let n = 0; n < 3; n += 1) {
@@ -95,7 +95,7 @@ test('streams say to EventSources when to come back, each another time', async (
   expect(Math.max(...retries)).toBeLessThanOrEqual(5_000);
 });
 
-test('a quiet stream is told now and then where it is, so that its cursor stays fresh', async () => {
+test('a quiet stream receives its position now and then, so that its cursor stays fresh', async () => {
   const quiet = await newPerson();
   await using stream = await followEvents(server, quiet);
   await createGroup(ada, [await newPerson()], 'not theirs');
@@ -106,7 +106,7 @@ test('a quiet stream is told now and then where it is, so that its cursor stays 
   expect(again.id).toBe(eventCursor);
 });
 
-test('a client that goes gives its place back', async () => {
+test('a client that disconnects releases its place', async () => {
   const grace = await newPerson();
   const streams = [await followEvents(server, grace), await followEvents(server, grace)];
   const refused = await fetch(`${server.url}/graphql/stream`, {
@@ -124,14 +124,14 @@ test('a client that goes gives its place back', async () => {
   await expect.poll(() => statusOf(grace), { timeout: 10_000 }).toBe(200);
 });
 
-test.each(['POST', 'GET'])('so does one that goes before its stream by %s has begun', async (method) => {
+test.each(['POST', 'GET'])('so does one that disconnects before its stream by %s has begun', async (method) => {
   const grace = await newPerson();
   const request =
     method === 'POST'
       ? requestText(grace, 'HTTP/1.1', JSON.stringify({ query: eventsDocument }))
       : requestText(grace, 'HTTP/1.1', '').replace(/^.*\r\n/, () => `${getLine}\r\n`);
   const holder = await server.sql.connect();
-  // The session can't be looked up: nothing is answered until it can.
+  // The session can't be looked up: there is no answer until it can.
   await holder.query('begin; lock table sessions in access exclusive mode');
   const sockets = await Promise.all([openSocket(), openSocket()]);
   for (const socket of sockets) socket.write(request);
@@ -144,7 +144,7 @@ test.each(['POST', 'GET'])('so does one that goes before its stream by %s has be
   expect([first.end, second.end]).toEqual([null, null]);
 });
 
-test('a client that breaks off in the middle of its request is no fault of ours', async () => {
+test('a client that breaks off in the middle of its request causes no server error', async () => {
   const socket = await openSocket();
   socket.write(requestText(ada, 'HTTP/1.1', '{"query":"{ __typename }"}').slice(0, -5));
   socket.resetAndDestroy();
@@ -184,7 +184,7 @@ test('a connection can be used again after a stream that has ended', async () =>
   expect(socket.destroyed).toBe(false);
 });
 
-test('a stream ends with the access token that opened it, and its client is to come back with another', async () => {
+test('a stream ends with the access token that opened it, and its client should come back with another', async () => {
   const grace = await newPerson();
   const brief = await withTokenFor(grace, 1);
   await using stream = await followEvents(server, brief);
@@ -195,7 +195,7 @@ test('a stream ends with the access token that opened it, and its client is to c
   expect(await statusOf(grace)).toBe(200);
 });
 
-test('a server that goes ends its streams without complete, within moments, and whatever is merely connected', async () => {
+test('a server that stops ends its streams without complete, within moments, and closes idle connections', async () => {
   const going = await startServer({ database: server.database, env: { JWT_KEYS: keys } });
   const chat = await createGroup(ada, [await newPerson()]);
   const streams = await Promise.all(Array.from({ length: 10 }, () => openStream(going, ada, eventsDocument)));
@@ -209,7 +209,7 @@ test('a server that goes ends its streams without complete, within moments, and 
   for (const stream of streams) expect(stream.text).not.toContain('event: complete');
 });
 
-test('a stream that was asked for as the server went is refused, for its client to come back elsewhere', async () => {
+test('a stream that is requested while the server stops is refused, so that its client comes back elsewhere', async () => {
   const going = await startServer({ database: server.database, env: { JWT_KEYS: keys } });
   const grace = await newPerson();
   const holder = await server.sql.connect();

@@ -17,7 +17,7 @@ import {
 
 const closeAll = (streams: EventStream[]) => Promise.all(streams.map((stream) => stream.close()));
 
-/** What is said to one stream too many. */
+/** The answer to one stream too many. */
 async function refusalOf(node: { url: string }, by: Person | { token: string }, headers: Record<string, string> = {}) {
   const response = await request(node, by, 'POST', {
     headers: { accept: 'text/event-stream', ...headers },
@@ -42,12 +42,12 @@ test('a session has so many streams at a time, and each that closes makes room',
   await using server = await startServer({ env: { MAX_STREAMS_PER_SESSION: '3' } });
   const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
   const streams = [await followEvents(server, ada), await followEvents(server, ada)];
-  // One that is reserved counts with those when it opens.
+  // A reserved stream counts too, once it opens.
   const token = await reserve(server, ada);
   streams.push(await openReserved(server, ada, token));
   expect(await refusalOf(server, ada)).toEqual(refusal('MAX_STREAMS_PER_SESSION is 3'));
   await expect(openReserved(server, ada, await reserve(server, ada))).rejects.toThrow('MAX_STREAMS_PER_SESSION');
-  // Everybody else has as many, and so has every other device of the same person.
+  // Every other user has as many, and so has every other device of the same user.
   await using other = await followEvents(server, grace);
   const { signIn } = await server.ask(
     'mutation ($input: SignInInput!) { signIn(input: $input) { ... on SignedIn { accessToken } } }',
@@ -79,12 +79,12 @@ test('a session has as many reservations at a time', async () => {
   expect((await request(server, ada, 'PUT')).status).toBe(429);
   await stream.close();
   await vi.waitFor(async () => expect((await request(server, ada, 'PUT')).status).toBe(201));
-  // Those that nobody came for count no longer.
+  // Those that were never opened no longer count.
   await server.sql.query(`update stream_reservations set created_at = now() - interval '61 seconds'`);
   expect((await request(server, ada, 'PUT')).status).toBe(201);
 });
 
-test('a query that is over gives its place back', async () => {
+test('a query that is over releases its place', async () => {
   await using server = await startServer({ env: { MAX_STREAMS_PER_SESSION: '1', MAX_STREAMS_PER_ADDRESS: '1' } });
   const ada = await signUp(server, 'ada');
   for (let round = 0; round < 5; round += 1) {
@@ -95,11 +95,11 @@ test('a query that is over gives its place back', async () => {
   }
 });
 
-test('an address has so many streams, whoever they are of', async () => {
+test('an address has so many streams, whoever opens them', async () => {
   await using server = await startServer({ env: { MAX_STREAMS_PER_ADDRESS: '2' } });
   const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
   const streams = [await followEvents(server, ada), await followEvents(server, grace)];
-  // What the client says of its address is believed only behind a proxy that is trusted.
+  // The client's own claim about its address counts only behind a trusted proxy.
   for (const headers of [{}, { 'x-forwarded-for': '192.0.2.1' }]) {
     expect(await refusalOf(server, ada, headers)).toEqual(refusal('MAX_STREAMS_PER_ADDRESS is 2'));
   }
@@ -110,7 +110,7 @@ test('an address has so many streams, whoever they are of', async () => {
   await closeAll(streams);
 });
 
-test('behind a proxy it is the address that the proxy says', async () => {
+test('behind a proxy the address is the one that the proxy reports', async () => {
   await using server = await startServer({ env: { MAX_STREAMS_PER_ADDRESS: '1', TRUST_PROXY: '1' } });
   const ada = await signUp(server, 'ada');
   const from = (address: string) => ({ 'x-forwarded-for': address });
@@ -122,7 +122,7 @@ test('behind a proxy it is the address that the proxy says', async () => {
   expect([first.end, second.end, third.end]).toEqual([null, null, null]);
 });
 
-test('an address is told from others whatever way it is written', () => {
+test('an address is the same in whatever way it is written', () => {
   const told = (address: string) =>
     addressOf({ headers: { 'x-forwarded-for': address }, socket: {} } as unknown as IncomingMessage, 1);
   const same = [
@@ -146,7 +146,7 @@ test('however many ask at once, on two nodes, no place is given out twice', asyn
     node: index % 2 === 0 ? server : other,
     id: String(index),
   }));
-  /** All of them, the first ones at the same moment: they wait for a row that is held, until four do. */
+  /** All of them, the first ones at the same moment: they wait for a locked row, until four do. */
   const askAll = async (held: string, ask: (one: (typeof many)[number]) => Promise<Response>) => {
     const holder = await server.sql.connect();
     await holder.query(`begin; select from ${held} for update`);

@@ -18,7 +18,7 @@ beforeAll(async () => {
 
 const accept = 'multipart/mixed;boundary=graphql;subscriptionSpec=1.0,application/json';
 
-/** A multipart stream as it comes. */
+/** A multipart stream, as it arrives. */
 class Parts implements AsyncDisposable {
   readonly response: Response;
   text = '';
@@ -32,7 +32,7 @@ class Parts implements AsyncDisposable {
     this.#reading = this.#read();
   }
 
-  /** The bodies of the parts that are whole, without the heartbeats. */
+  /** The bodies of the complete parts, without the heartbeats. */
   get results(): Data[] {
     return this.bodies.filter((body) => Object.keys(body).length > 0);
   }
@@ -101,7 +101,7 @@ test.for(['/graphql', '/graphql/stream'])('on %s a query is one part, and the en
   expect(answer.text).toBe(`\r\n--graphql${part('{"payload":{"data":{"viewer":{"user":{"username":"ada"}}}}}')}--\r\n`);
 });
 
-test('a document that is no good is one part with errors, and the end', async () => {
+test('an invalid document is one part with errors, and the end', async () => {
   await using answer = await open(ada, 'subscription { notThere }');
   await ended(answer);
   expect(answer.results).toMatchObject([{ payload: { errors: [{ extensions: { code: 'BAD_REQUEST' } }] } }]);
@@ -124,7 +124,7 @@ test('a subscription is a part for each event, with heartbeats between', async (
   expect(stream.text).not.toContain('--graphql--\r\n');
 });
 
-test('one that ends for good says why and closes the body; one that is to be opened again is just cut', async () => {
+test('a stream that ends for good says why and closes the body; one that should be reopened is just cut', async () => {
   const chatId = await createGroup(ada, [grace]);
   await using stream = await open(grace, chatEventsDocument, { chatId });
   await arrived(stream, 1);
@@ -148,7 +148,7 @@ test('one that ends for good says why and closes the body; one that is to be ope
   expect(cut.text).not.toContain('--graphql--');
 });
 
-test('the framing is the first of those that the client names', async () => {
+test('the framing is the first one that the client names', async () => {
   const kinds: [string, string][] = [
     ['text/event-stream, multipart/mixed;subscriptionSpec=1.0', 'text/event-stream; charset=utf-8'],
     ['multipart/mixed;subscriptionSpec=1.0, text/event-stream', subscriptionTypes],
@@ -166,7 +166,7 @@ const happening = '{ cursor event { __typename ... on NewMessage { message { id 
 const everything = `subscription { events ${happening} }`;
 const oneChat = `subscription ($chatId: ID!) { chatEvents(chatId: $chatId) ${happening} }`;
 
-/** Apollo Client with nothing but what its start page shows, and a token. */
+/** Apollo Client as its start page shows it, plus a token. */
 function openApollo(by: Person) {
   const link = new HttpLink({ uri: `${server.url}/graphql`, headers: { authorization: `Bearer ${by.token}` } });
   const cache = new InMemoryCache({ possibleTypes: { Event: ['CaughtUp', 'NewMessage', 'ChatDeleted'] } });
@@ -186,7 +186,7 @@ function openApollo(by: Person) {
   return { client, subscribe };
 }
 
-test('Apollo Client subscribes without any set-up, and lets go', async () => {
+test('Apollo Client subscribes without any set-up, and unsubscribes', async () => {
   const chatId = await createGroup(ada, [grace]);
   const { client, subscribe } = openApollo(grace);
   const { data } = await client.query({ query: gql('query { viewer { id user { id username } } }') });
@@ -200,7 +200,7 @@ test('Apollo Client subscribes without any set-up, and lets go', async () => {
     expect(ends).toEqual([]);
     unsubscribe();
   }
-  // Two are all that a session may have: so these two have given their places back.
+  // A session may have only two: so these two have been released.
   await vi.waitFor(async () => {
     await using stream = await open(grace, eventsDocument);
     await using another = await open(grace, eventsDocument);
@@ -208,7 +208,7 @@ test('Apollo Client subscribes without any set-up, and lets go', async () => {
   }, 5_000);
 });
 
-test('Apollo Client hears that its access is lost', async () => {
+test('Apollo Client receives the loss of its access', async () => {
   const chatId = await createGroup(ada, [grace]);
   const { subscribe } = openApollo(grace);
   const stream = subscribe(oneChat, { chatId });

@@ -24,7 +24,7 @@ beforeAll(async () => {
   chatId = await createGroup(ada, [grace]);
 });
 
-/** A node that stays, and one in a process of its own, that a test may kill. */
+/** A node that stays, and one in a separate process, which a test may kill. */
 async function startPair() {
   const keys = generateKeySet();
   const database = await createDatabase();
@@ -45,7 +45,7 @@ const ways = [0, 1].flatMap((get) => [0, 1].flatMap((post) => [0, 1].map((remove
 
 // Whichever request of a conversation reaches which node; PUT goes to the first.
 test.for(ways)(
-  'a stream is one to its client, with GET on node $get, POST on $post, DELETE on $remove',
+  'a client has one stream, with GET on node $get, POST on $post, DELETE on $remove',
   async ({ get, post, remove }) => {
     const nodes = [server, other];
     const on = (node: number) => nodes[node] ?? server;
@@ -76,7 +76,7 @@ test.for(ways)(
   },
 );
 
-test('a client talks through a balancer that knows nothing of all that', async () => {
+test('a client connects through a balancer that knows nothing of all that', async () => {
   const balancer = await openBalancer([server, other]);
   const client = createClient({
     url: `${balancer.url}/graphql/stream`,
@@ -93,7 +93,7 @@ test('a client talks through a balancer that knows nothing of all that', async (
     await graceSays(`round ${round}`);
     expect((await events.next()).value?.data.events.event.message.content).toBe(`round ${round}`);
     await events.return?.();
-    // The turns move on, so that the next round meets other nodes.
+    // The turns move on, so that the next round reaches other nodes.
     balancer.turnTo(round);
     await vi.waitFor(async () => {
       expect((await server.sql.query('select from stream_reservations')).rowCount).toBe(0);
@@ -111,7 +111,7 @@ test('a client whose node is killed comes back on another and goes on', async ()
   const [linus, margaret] = [await signUp(node, 'linus'), await signUp(node, 'margaret')];
   const groupId = await createGroup(linus, [margaret]);
   const balancer = await openBalancer([{ url: await victim.url }, node]);
-  // PUT reaches the one that stays, GET the one that is going to be killed.
+  // PUT reaches the node that stays, GET the one that will be killed.
   balancer.turnTo(1);
   const client = createClient({
     url: `${balancer.url}/graphql/stream`,
@@ -144,7 +144,7 @@ test('a client whose node is killed comes back on another and goes on', async ()
   client.dispose();
 });
 
-test('an operation runs and is taken back without a ring', async () => {
+test('an operation runs and is stopped without a ring', async () => {
   const proxy = await openProxy(server.database.url);
   await using deaf = await startServer({
     database: server.database,
@@ -161,7 +161,7 @@ test('an operation runs and is taken back without a ring', async () => {
   await stream.next(completed('1'));
 });
 
-test('a listening connection that is cut off comes back and is rung again', async () => {
+test('a listening connection that is cut comes back and is rung again', async () => {
   const token = await reserve(server, ada);
   await using stream = await openReserved(server, ada, token);
   const client = new pg.Client({ connectionString: server.database.url });
@@ -178,7 +178,7 @@ test('a listening connection that is cut off comes back and is rung again', asyn
   }
 });
 
-test('what a stream leaves behind is swept away by whoever is there', async () => {
+test('any node sweeps what a stream leaves behind', async () => {
   await using pair = await startPair();
   const { node, victim, database } = pair;
   const linus = await signUp(node, 'linus');
@@ -187,7 +187,7 @@ test('what a stream leaves behind is swept away by whoever is there', async () =
   victim.kill('SIGKILL');
   await victim.ended;
   expect((await give(node, linus, token, { id: '1', query })).status).toBe(202);
-  // Nobody has spoken for it for half a minute: it isn't there any more.
+  // No node has renewed it for half a minute: it no longer exists.
   await database.sql.query(`update stream_reservations set seen_at = now() - interval '31 seconds'`);
   expect((await give(node, linus, token, { id: '2', query })).status).toBe(404);
   await expect(openReserved(node, linus, token)).rejects.toThrow('400');

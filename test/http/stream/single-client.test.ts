@@ -24,13 +24,13 @@ async function expectRows(table: 'stream_reservations' | 'stream_operations', co
   await vi.waitFor(async () => expect((await server.sql.query(`select from ${table}`)).rowCount).toBe(count), 5_000);
 }
 
-/** graphql-sse's own client on one connection; `sent` is what it has asked for so far. */
+/** graphql-sse's own client on one connection; `sent` is what it has requested so far. */
 function connect(options: Partial<ClientOptions<true>> = {}) {
   const sent: { method: string; status: number | null }[] = [];
   const authorizations = new Set<string | null>();
   const client = createClient({
     url: `${server.url}/graphql/stream`,
-    // A function: it writes the stream's token into what it gets, and has two streams for a moment when it comes back.
+    // A function, because the client writes the stream's token into the result, and briefly has two streams when it comes back.
     headers: () => ({ authorization: `Bearer ${ada.token}` }),
     singleConnection: true,
     retryAttempts: 0,
@@ -49,7 +49,7 @@ function connect(options: Partial<ClientOptions<true>> = {}) {
   return { client, sent, authorizations };
 }
 
-/** A subscription and what its client says of it. */
+/** A subscription and what its client reports of it. */
 function subscribe(client: ReturnType<typeof connect>['client'], document: string) {
   const results: Data[] = [];
   const ends: unknown[] = [];
@@ -72,7 +72,7 @@ function subscribe(client: ReturnType<typeof connect>['client'], document: strin
   };
 }
 
-test('it asks for everything with its headers, and hears what the protocol says', async () => {
+test('it sends every request with its headers, and receives what the protocol says', async () => {
   const messages: unknown[] = [];
   const { client, sent, authorizations } = connect({
     generateID: () => 'one',
@@ -93,14 +93,14 @@ test('it asks for everything with its headers, and hears what the protocol says'
   expect([...authorizations]).toEqual([`Bearer ${ada.token}`]);
 });
 
-test('a document that is no good is an error, not an end', async () => {
+test('an invalid document is an error, not an end', async () => {
   const { client } = connect();
   const error = await subscribe(client, '}}').ended();
   expect(error).toBeInstanceOf(NetworkError);
   expect(String(error)).toContain('400');
 });
 
-test('whoever unsubscribes takes the operation back', async () => {
+test('unsubscribing stops the operation', async () => {
   const { client, sent } = connect({ lazyCloseTimeout: 60_000 });
   const events = subscribe(client, eventsDocument);
   await events.arrived(1);
@@ -115,7 +115,7 @@ test('whoever unsubscribes takes the operation back', async () => {
   expect(sent.map(({ method }) => method)).toEqual(['PUT', 'GET', 'POST', 'DELETE', 'POST']);
 });
 
-test('whoever breaks off an iteration takes the operation back', async () => {
+test('breaking off an iteration stops the operation', async () => {
   const { client, sent } = connect();
   for await (const { data } of client.iterate<Data>({ query: eventsDocument })) {
     expect(data.events.event.__typename).toBe('CaughtUp');
@@ -124,7 +124,7 @@ test('whoever breaks off an iteration takes the operation back', async () => {
   await vi.waitFor(() => expect(sent.at(-1)).toEqual({ method: 'DELETE', status: 200 }));
 });
 
-test('it connects with its first subscription and lets go with its last', async () => {
+test('it connects with its first subscription and disconnects with its last', async () => {
   const { client, sent } = connect();
   expect(sent).toEqual([]);
   const first = subscribe(client, eventsDocument);
@@ -143,7 +143,7 @@ test('it connects with its first subscription and lets go with its last', async 
   expect(sent.map(({ method }) => method)).toEqual(['PUT', 'GET', 'POST', 'POST', 'DELETE', 'DELETE']);
 });
 
-test('it lets go a while after its last subscription, if it is told to', async () => {
+test('it disconnects a while after its last subscription, if configured to', async () => {
   const { client } = connect({ lazyCloseTimeout: 300 });
   const events = subscribe(client, eventsDocument);
   await events.arrived(1);
@@ -154,7 +154,7 @@ test('it lets go a while after its last subscription, if it is told to', async (
   await expectRows('stream_reservations', 0);
 });
 
-test('one that is not lazy connects at once and lets go when it is disposed of', async () => {
+test('one that is not lazy connects at once and disconnects when it is disposed of', async () => {
   const { client, sent } = connect({ lazy: false, onNonLazyError: () => {} });
   await vi.waitFor(() => expect(sent.at(-1)).toEqual({ method: 'GET', status: 200 }));
   const events = subscribe(client, eventsDocument);
@@ -184,7 +184,7 @@ test('it comes back when its connection breaks, with all its subscriptions', asy
   expect(sent.filter(({ method, status }) => method === 'PUT' && status === 201).length).toBeGreaterThanOrEqual(4);
 });
 
-test('when the server stays away it gives up after as many attempts as it may make', async () => {
+test('when the server stays away it gives up after the configured number of attempts', async () => {
   const proxy = await openProxy(server.url);
   const { client, sent } = connect({ url: `${proxy.through(server.url)}/graphql/stream`, retryAttempts: 2 });
   const events = subscribe(client, eventsDocument);
@@ -194,7 +194,7 @@ test('when the server stays away it gives up after as many attempts as it may ma
   expect(sent.map(({ method }) => method)).toEqual(['PUT', 'GET', 'POST', 'PUT', 'PUT']);
 });
 
-test('so it does when it is refused', async () => {
+test('it also gives up when it is refused', async () => {
   for (const lazy of [true, false]) {
     const errors: unknown[] = [];
     const { client, sent } = connect({

@@ -25,7 +25,7 @@ beforeAll(async () => {
 });
 
 beforeEach(async () => {
-  // What the tests before have left open or waiting is not to be counted.
+  // Streams that the tests before have left open or waiting must not count.
   await server.sql.query('delete from stream_reservations');
 });
 
@@ -36,7 +36,7 @@ const messageOf = async (response: Response): Promise<string> => {
 };
 
 describe('a reservation', () => {
-  test('is a token of its own, kept by nobody but the client', async () => {
+  test('is a token of its own, which only the client keeps', async () => {
     const response = await request(server, ada, 'PUT');
     expect(response.status).toBe(201);
     expect(response.headers.get('content-type')).toBe('text/plain; charset=utf-8');
@@ -52,7 +52,7 @@ describe('a reservation', () => {
     }
   });
 
-  test('is for somebody who is signed in, and sent as text', async () => {
+  test('is for a signed-in user, and sent as text', async () => {
     expect((await request(server, null, 'PUT')).status).toBe(401);
     expect((await request(server, { token: 'x.y.z' }, 'PUT')).status).toBe(401);
     for (const ok of ['text/plain', 'text/*;q=0.5', '*/*', 'application/json, text/plain']) {
@@ -74,7 +74,7 @@ describe('a reservation', () => {
     }
   });
 
-  test('is good for 60 seconds until it is opened, and for as long as it takes from then on', async () => {
+  test('is valid for 60 seconds until it is opened, and from then on for as long as the stream', async () => {
     const age = (seconds: number) =>
       server.sql.query(`update stream_reservations set created_at = now() - $1 * interval '1 second'`, [seconds]);
     const token = await reserve(server, ada);
@@ -92,7 +92,7 @@ describe('a reservation', () => {
     await stream.next(completed('1'));
   });
 
-  test('is not there for anybody but the session that made it', async () => {
+  test('is visible only to the session that made it', async () => {
     const token = await reserve(server, ada);
     const { signIn } = await server.ask(
       'mutation ($input: SignInInput!) { signIn(input: $input) { ... on SignedIn { accessToken } } }',
@@ -107,14 +107,14 @@ describe('a reservation', () => {
       const headers = { [tokenHeader]: token, accept: method === 'GET' ? accept : '*/*' };
       expect((await request(server, null, method, { headers })).status).toBe(401);
     }
-    // It is untouched by all that.
+    // None of that changes it.
     await using stream = await openReserved(server, ada, token);
     expect(stream.response.status).toBe(200);
   });
 });
 
-describe('what a request has to be', () => {
-  test('a stream that nobody reserved is not there', async () => {
+describe('the rules for a request', () => {
+  test('a stream that was not reserved does not exist', async () => {
     for (const headers of [{ [tokenHeader]: '0' }, {}]) {
       const search = tokenHeader in headers ? '' : '?token=0';
       for (const method of ['POST', 'GET', 'DELETE']) {
@@ -126,7 +126,7 @@ describe('what a request has to be', () => {
     expect((await request(server, ada, 'DELETE', { search: '?operationId=1' })).status).toBe(404);
   });
 
-  test('asked for as a stream it is a connection of its own', async () => {
+  test('a request that asks for a stream is a connection of its own', async () => {
     for (const headers of [{ accept, [tokenHeader]: '0' }, { accept }]) {
       const response = await request(server, ada, 'GET', { headers });
       expect(response.status).toBe(400);
@@ -139,7 +139,7 @@ describe('what a request has to be', () => {
     );
   });
 
-  test('its token stands in the head or in the URL', async () => {
+  test('its token is in a header or in the URL', async () => {
     const inHead = await reserve(server, ada);
     await using stream = await openReserved(server, ada, inHead);
     expect(stream.response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');
@@ -167,13 +167,13 @@ describe('what a request has to be', () => {
     expect(opened).toHaveLength(1);
     await expect(openReserved(server, ada, token)).rejects.toThrow('409');
     await opened[0]?.close();
-    // With its end it is gone.
+    // When it ends, it is gone.
     await vi.waitFor(async () => {
       expect((await give(server, ada, token, { id: '1', query: '{ __typename }' })).status).toBe(404);
     });
   });
 
-  test('answers are JSON, and bodies are', async () => {
+  test('answers are JSON, and so are bodies', async () => {
     const token = await reserve(server, ada);
     const query = '{ __typename }';
     const post = (
@@ -207,7 +207,7 @@ describe('what a request has to be', () => {
     }
   });
 
-  test('other methods are refused by name', async () => {
+  test('other methods are refused, with the allowed ones named', async () => {
     for (const method of ['PATCH', 'HEAD']) {
       const response = await request(server, ada, method);
       expect(response.status).toBe(405);
@@ -236,7 +236,7 @@ describe('an operation', () => {
     expect((await give(server, ada, other, { id: '1', query })).status).toBe(202);
   });
 
-  test('gives its result on the stream, and its id is free again with its end', async () => {
+  test('gives its result on the stream, and its id is free again when it ends', async () => {
     const token = await reserve(server, ada);
     await using stream = await openReserved(server, ada, token);
     expect(stream.response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');
@@ -278,7 +278,7 @@ describe('an operation', () => {
     expect(changed?.data.payload.data.streamToken).toMatch(/^ey/);
   });
 
-  test('that subscribes goes on until it is taken back, and others with it', async () => {
+  test('that subscribes goes on until it is stopped, and others with it', async () => {
     const chatId = await createGroup(ada, [grace]);
     const token = await reserve(server, grace);
     await using stream = await openReserved(server, grace, token);
@@ -298,11 +298,11 @@ describe('an operation', () => {
     await insertMessage(server, chatId, ada, 'to one');
     const rest = await stream.until(happened('chat', 'NewMessage'));
     expect(rest.map(({ data }) => data.id)).toEqual(['chat']);
-    // It is no fault to take back what isn't there.
+    // Stopping an operation that does not exist is not an error.
     expect((await takeBack(server, grace, token, 'all')).status).toBe(200);
   });
 
-  test('that was taken back leaves its id to another at once', async () => {
+  test('that was stopped frees its id for another at once', async () => {
     const chatId = await createGroup(ada, [grace]);
     const token = await reserve(server, grace);
     await using stream = await openReserved(server, grace, token);
@@ -313,7 +313,7 @@ describe('an operation', () => {
     expect((await give(server, grace, token, { id: '1', query: eventsDocument })).status).toBe(202);
     await insertMessage(server, chatId, ada, 'once');
     await stream.next(happened('1', 'NewMessage'));
-    // Whatever still ran of the others would have heard of it in the same moment.
+    // If any of the others still ran, it would have received that at the same moment.
     await give(server, grace, token, { id: 'last', query: '{ __typename }' });
     await stream.next(completed('last'));
     expect(stream.frames.filter(happened('1', 'NewMessage'))).toHaveLength(1);
@@ -352,7 +352,7 @@ describe('an operation', () => {
     expect(next?.data.payload.errors).toMatchObject([{ path: ['chatEvents'], extensions: { code: 'NOT_FOUND' } }]);
     expect(next?.data.payload.data).toBeUndefined();
     expect(end?.event).toBe('complete');
-    // Variables that don't fit are found in executing it.
+    // Variables that don't fit are found during execution.
     const query = 'query ($id: ID!) { chat(id: $id) { id } }';
     expect((await give(server, ada, token, { id: '2', query })).status).toBe(202);
     const [wrong] = await stream.until(completed('2'));
@@ -385,7 +385,7 @@ describe('an operation', () => {
     ]);
   });
 
-  test('that is taken back while it is prepared never runs', async () => {
+  test('that is stopped while it is prepared never runs', async () => {
     const token = await reserve(server, ada);
     await using stream = await openReserved(server, ada, token);
     const holder = await server.sql.connect();
@@ -477,7 +477,7 @@ describe('before its stream opens', () => {
     ]);
   });
 
-  test('what it is to do is known to nobody but those who have its token', async () => {
+  test('only those who have its token know what it will do', async () => {
     const token = await reserve(server, ada);
     const query = 'mutation Secret($input: ChangePasswordInput!) { changePassword(input: $input) { __typename } }';
     const variables = { input: { currentPassword: 'a wrong password', newPassword: 'another password' } };
@@ -507,7 +507,7 @@ describe('before its stream opens', () => {
     expect(one.status).toBe(429);
     expect(one.headers.get('retry-after')).toBe('5');
     expect(await messageOf(one)).toContain('MAX_OPERATIONS_PER_STREAM');
-    // Whatever ends makes room.
+    // Each operation that ends makes room.
     await takeBack(server, ada, token, 's1');
     expect((await small('one more')).status).toBe(202);
   });
