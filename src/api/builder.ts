@@ -15,7 +15,7 @@ import { maxCursorLength } from '../postgres/name-page.ts';
 
 const cursorOptions = { extensions: asciiSize(maxCursorLength) };
 
-/** Builds the schema; the types register themselves on it, one file a noun. */
+/** Builds the schema; the types register themselves here, one file per noun. */
 export const builder = new SchemaBuilder<{
   Context: Context;
   PrismaTypes: PrismaTypes;
@@ -43,14 +43,14 @@ export const builder = new SchemaBuilder<{
   },
   relay: {
     clientMutationId: 'omit',
-    // Written by hand in node.ts: these two would load anything for anybody.
+    // Written by hand in node.graphql.ts: these two would load any object for any asker.
     nodeQueryOptions: false,
     nodesQueryOptions: false,
     cursorType: 'String',
     cursorFieldOptions: cursorOptions,
     startCursorFieldOptions: cursorOptions,
     endCursorFieldOptions: cursorOptions,
-    // The connection has counted its page already.
+    // The connection has already counted its page.
     edgesFieldOptions: { nullable: { list: false, items: false }, complexity: { field: 1, multiplier: 1 } },
     nodeFieldOptions: { nullable: false },
     encodeGlobalID: (type, key) => encodeId(type, key),
@@ -60,7 +60,8 @@ export const builder = new SchemaBuilder<{
       return { typename: parsed.type, id: parsed.key };
     },
   },
-  // It only takes each field's `complexity`: measure.ts measures whole operations, before any of it is executed.
+  // The plugin only collects each field's `complexity`: measure.ts measures whole operations before any of them is
+  // executed.
   complexity: { defaultComplexity: 1, disabled: true },
 });
 

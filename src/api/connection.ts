@@ -1,6 +1,6 @@
 import { defaultPageSize, encodeCursor, type ConnectionArgs, type List, type Page } from '../postgres/page.ts';
 
-/** A page of that list in the shape of the Relay specification. `keyOf` gives a row's place in the list. */
+/** Converts a page of that list to the shape of the Relay specification. `keyOf` returns a row's place in the list. */
 export function toConnection<Row>(list: List, page: Page<Row>, keyOf: (row: Row) => (bigint | number)[]) {
   return fromEdges(
     page,
@@ -8,7 +8,7 @@ export function toConnection<Row>(list: List, page: Page<Row>, keyOf: (row: Row)
   );
 }
 
-/** The same, of edges whose cursors are of another sort. */
+/** Builds a connection from edges that have their own kind of cursor. */
 export function fromEdges<Row>(
   page: Pick<Page<unknown>, 'hasNextPage' | 'hasPreviousPage'>,
   edges: { cursor: string; node: Row }[],
@@ -24,7 +24,7 @@ export function fromEdges<Row>(
   };
 }
 
-/** A list costs what its largest page holds. */
+/** The complexity of a list: that of its largest page. */
 export function pageComplexity(args: ConnectionArgs): { field: number; multiplier: number } {
   const size = args.first ?? args.last ?? defaultPageSize;
   return { field: 1, multiplier: Math.max(1, size) };

@@ -14,36 +14,39 @@ import { Unauthenticated } from '../errors.ts';
 import { type TypingGate } from '../live/typing-pace.ts';
 import { Loaders } from '../postgres/loader.ts';
 
-/** What all executions of a server share. */
+/** The services that all executions of a server share. */
 export type Services = {
   db: Db;
   accounts: Accounts;
   limits: RateLimits;
-  /** The network that a request comes from, as limits count it; null: of no request. */
+  /** The network that a request comes from, as limits count it; pass null outside a request. */
   addressOf: (request: IncomingMessage | null) => string;
   /** The log's newest cursor. */
   readCursor: () => Promise<string>;
-  /** The way of hot writes into the database. */
+  /** Groups frequent writes to the database into shared commits. */
   writes: GroupCommit;
-  /** There is an account to be erased: what is left of it is to be taken away, now and not only at its time. */
+  /**
+   * Call this when an account waits to be erased: removes what is left of it now instead of at the next scheduled
+   * run.
+   */
   continueDeletions: () => void;
   files: FileStorage;
-  /** The requests that bring files just now. */
+  /** The requests that are sending files right now. */
   arrivals: Arrivals;
-  /** Uploads that come in pieces. */
+  /** Resumable uploads, which arrive in pieces. */
   partials: PartialUploads;
   partialLeases: PartialUploadLeases;
   fileLinks: FileLinks;
-  /** How long whoever uploads may send next to nothing. */
+  /** How long an upload may send next to nothing, in ms. */
   uploadIdleMs: number;
-  /** How often somebody's typing is told of. */
+  /** Limits how often typing is passed on. */
   typing: TypingGate;
 };
 
 /**
- * What one execution may reach. The viewer is asked for, never read as a property: an execution that never asked has a
- * result that is the same for everybody, and `live/shared-subscription.ts` shares it. A function survives being copied into another
- * object, as Yoga and object spread do; a getter would be called by the copy.
+ * Everything that one execution may reach. `asker` is a function, so that asking can be observed: an execution that
+ * never asked has the same result for everyone, and `live/shared-subscription.ts` shares it. A function survives
+ * being copied into another object, as Yoga and object spread do; the copy would trigger a getter.
  */
 export type Context = Services & {
   asker: () => Asker | null;
@@ -51,11 +54,11 @@ export type Context = Services & {
   userAgent: string | null;
   /** The network that the request comes from. */
   address: string;
-  /** The cursor that a reconnecting EventSource saw last: it stands for `after`. */
+  /** The cursor that a reconnecting EventSource saw last: it replaces `after`. */
   lastEventId: string | null;
-  /** Where a subscription without `after` begins, when it was asked for some time ago. */
+  /** Where a subscription without `after` starts if it was requested some time ago. */
   askedAt: string | null;
-  /** Set before the execution begins when its operation asks for `eventCursor`. */
+  /** Set before the execution when the operation selects `eventCursor`. */
   eventCursor: string | null;
 };
 
@@ -80,14 +83,14 @@ export function createContext(
 }
 
 /**
- * Who asks, by a request's `Authorization` header. A bad token is nobody's business until the viewer is asked for: then
- * it is Unauthenticated. So whoever comes to refresh a session may bring the token that ran out.
+ * Identifies the asker by a request's `Authorization` header. A bad token is not an error until the asker is needed:
+ * only then is Unauthenticated thrown. So a client that refreshes a session may send the expired token.
  */
 export function identifyAsker(accounts: Accounts, authorization: string | undefined): Promise<() => Asker | null> {
   return lateRefusal(authenticate(accounts, authorization));
 }
 
-/** The same, by the token in the URL of a stream. */
+/** Identifies the asker by the token in the URL of a stream. A bad token is not an error until the asker is needed. */
 export function identifyStreamAsker(accounts: Accounts, token: string): Promise<() => Asker | null> {
   return lateRefusal(authenticateStream(accounts, token));
 }
@@ -109,7 +112,7 @@ export function requireAsker(context: Context): Asker {
   return demandAsker(context.asker);
 }
 
-/** The same, outside an operation. */
+/** The asker of a request outside an operation. Throws Unauthenticated when no one is signed in. */
 export function demandAsker(identify: () => Asker | null): Asker {
   const asker = identify();
   if (asker === null) throw new Unauthenticated('An access token is required: send `Authorization: Bearer …`.');

@@ -17,12 +17,12 @@ import { LRUCache } from 'lru-cache';
 import { badRequest } from './error.ts';
 import { requestLimits } from './request.ts';
 
-/** What the cache may keep, in bytes of memory: of signed-in people's documents, and of everybody else's. */
+/** How much memory the cache may use, in bytes: for documents of signed-in users, and for all others. */
 const cacheLimits = { known: 48 * 1024 * 1024, strangers: 4 * 1024 * 1024 };
 
 /**
- * What a document keeps of memory: 55 to 99 % of this, measured over fields, arguments, lists, nested selections and
- * comments (test/api/document.test.ts).
+ * Estimates the memory of a cached document: the real use is 55 to 99 % of this, measured over fields, arguments,
+ * lists, nested selections and comments (test/api/document.test.ts).
  */
 const bytesPerDocument = 1_000;
 const bytesPerNode = 210;
@@ -31,35 +31,37 @@ const bytesPerCharacter = 2;
 /** One operation of a valid document. */
 export type PreparedOperation = { document: DocumentNode; operation: OperationDefinitionNode };
 
-/** The operation, or what is wrong with the request for it. */
+/** The operation, or the errors of its request. */
 export type Preparation = PreparedOperation | { errors: readonly GraphQLError[] };
 
-/** Whose document it is: someone who is signed in, or anyone. */
+/** Whether the document comes from a signed-in user. */
 export type Sender = { isKnown: boolean };
 
 type Cached = { document: DocumentNode; bytes: number };
 
 /**
- * Parses and validates each text once, however many send it and whichever way. Documents that are not valid are not kept;
- * those of strangers have a small share of the memory, which pushes no one else's out.
+ * Parses and validates each text once, no matter how many requests send it and how. Invalid documents are not kept.
+ * Documents of strangers have a small share of the memory, and evict no other documents.
  */
 export class DocumentCache {
   readonly #schema: GraphQLSchema;
   readonly #known = createCache(cacheLimits.known);
   readonly #strangers = createCache(cacheLimits.strangers);
-  /** What is wrong with the documents that are in use just now. */
+  /** The errors of the invalid documents that are in use right now. */
   readonly #errors = new WeakMap<DocumentNode, readonly GraphQLError[]>();
 
   constructor(schema: GraphQLSchema) {
     this.#schema = schema;
   }
 
-  /** What is kept now, in bytes as weighed. */
+  /** How much is kept now, in estimated bytes. */
   get keptBytes(): { known: number; strangers: number } {
     return { known: this.#known.calculatedSize, strangers: this.#strangers.calculatedSize };
   }
 
-  /** The operation that a request names. The same text gives the same document object as long as it is kept. */
+  /**
+   * Prepares the operation that a request names. The same text yields the same document object as long as it is kept.
+   */
   prepare(source: string, operationName: string | null, sender: Sender): Preparation {
     let document: DocumentNode;
     try {
@@ -79,7 +81,7 @@ export class DocumentCache {
     return { errors: [badRequest(message, 400)] };
   }
 
-  /** The document, valid or not. Throws a GraphQLError for what cannot be parsed. */
+  /** Parses a document, valid or not. Throws a GraphQLError when it cannot be parsed. */
   parse(source: string, sender: Sender): DocumentNode {
     const known = this.#known.get(source) ?? this.#strangers.get(source);
     if (known !== undefined) {
@@ -97,7 +99,7 @@ export class DocumentCache {
     return document;
   }
 
-  /** What is wrong with a document that this has parsed. */
+  /** The errors of a document that `parse` returned. */
   validate(document: DocumentNode): readonly GraphQLError[] {
     return this.#errors.get(document) ?? [];
   }
@@ -107,15 +109,15 @@ function createCache(maxBytes: number) {
   return new LRUCache<string, Cached>({ maxSize: maxBytes, sizeCalculation: ({ bytes }) => bytes });
 }
 
-/** Circles of fragments are looked for first: the other rules lose their way in them. */
+/** Checks for fragment cycles first: the other rules get lost in them. */
 function findErrors(schema: GraphQLSchema, document: DocumentNode): readonly GraphQLError[] {
   const circles = validate(schema, document, [NoFragmentCyclesRule]);
   return circles.length > 0 ? circles : validate(schema, document);
 }
 
 /**
- * Cuts a document off the list of its tokens, which is most of what it keeps and which nothing asks for once it is
- * valid; errors still say where. Returns how many nodes the document has.
+ * Detaches a document from its list of tokens, which takes most of its memory and is not needed once the document is
+ * valid; errors keep their positions. Returns how many nodes the document has.
  */
 function dropTokens(document: DocumentNode): number {
   let nodes = 0;
@@ -130,14 +132,14 @@ function dropTokens(document: DocumentNode): number {
   return nodes;
 }
 
-/** What decides whether two subscriptions have the same results: the text, and the variables that their results use. */
+/** What decides whether two subscriptions have the same results: the text, and the variables that the results use. */
 export type Shape = { text: string; variables: string[] };
 
 const shapes = new WeakMap<OperationDefinitionNode, Shape>();
 
 /**
- * The shape of a subscription without its root field's arguments: those say which events to send, not how they look,
- * and `after` differs for everyone who resumes.
+ * The shape of a subscription without the arguments of its root field: they select the events, not their form, and
+ * `after` differs for every subscriber that resumes.
  */
 export function shapeOf(document: DocumentNode, operation: OperationDefinitionNode): Shape {
   let shape = shapes.get(operation);
@@ -173,13 +175,13 @@ function readShape(document: DocumentNode, operation: OperationDefinitionNode): 
   }
   const variables = new Set<string>();
   visit(stripped, { Variable: (node) => void variables.add(node.name.value) });
-  // With their defaults: the same text means something else under other ones.
+  // Includes the defaults of variables: the same text has another meaning with other defaults.
   const definitions = operation.variableDefinitions?.filter(({ variable }) => variables.has(variable.name.value)) ?? [];
   const text = [stripped, ...definitions].map(print).join('\n');
   return { text: createHash('sha256').update(text).digest('base64'), variables: [...variables].toSorted() };
 }
 
-/** Whether something in the document is asked for of that type only, as in `... on PresenceChanged`. */
+/** Whether the document selects something of that type only, as in `... on PresenceChanged`. */
 export function asksForType(document: DocumentNode, type: string): boolean {
   let found = false;
   visit(document, { NamedType: ({ name }) => void (found ||= name.value === type) });
@@ -188,7 +190,9 @@ export function asksForType(document: DocumentNode, type: string): boolean {
 
 const mentioned = new WeakMap<DocumentNode, Map<string, boolean>>();
 
-/** Whether the document has a field of that name anywhere: an operation that might ask for it is read as if it did. */
+/**
+ * Whether the document has a field of that name anywhere: an operation that might select it is treated as if it did.
+ */
 export function mentionsField(document: DocumentNode, name: string): boolean {
   let byName = mentioned.get(document);
   if (byName === undefined) mentioned.set(document, (byName = new Map()));

@@ -13,7 +13,7 @@ import { maxDescriptionLength } from '../core/text.ts';
 import { builder } from './builder.ts';
 import { asciiSize, textSize } from './field-size.ts';
 
-/** InvalidInput's is the longest: it lists its fields. */
+/** The message of InvalidInput is the longest: it lists the fields. */
 const messageSize = asciiSize(maxFieldErrors * 200);
 
 const ErrorCodeRef = builder.enumType('ErrorCode', {
@@ -34,7 +34,7 @@ const FieldErrorCodeRef = builder.enumType('FieldErrorCode', {
     REQUIRED: { description: 'The field is missing or empty.' },
     TOO_SHORT: {},
     TOO_LONG: {},
-    TOO_MANY: { description: 'The list has too many entries, or the limit of such things has been reached.' },
+    TOO_MANY: { description: 'The list has too many entries, or the limit for such objects has been reached.' },
     MALFORMED: { description: 'The value cannot be read: the wrong format, an invalid id or cursor, a broken file.' },
     NOT_ALLOWED: { description: 'The value can be read, but a rule forbids it here.' },
     NOT_FOUND: { description: 'The value names something that does not exist, or that is hidden from the viewer.' },
@@ -51,7 +51,7 @@ const FieldErrorRef = builder.objectRef<InvalidInput['fields'][number]>('FieldEr
     }),
     code: t.expose('code', {
       type: FieldErrorCodeRef,
-      description: 'What is wrong, for a program. `message` says the same in English.',
+      description: 'The problem as a code for programs. `message` describes it in English.',
     }),
     message: t.exposeString('message', { extensions: asciiSize(500) }),
   }),

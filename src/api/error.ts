@@ -10,12 +10,13 @@ import {
 } from '../errors.ts';
 
 /**
- * What a client may learn of a thrown error that no result union took: the broken request by its code, everything else
- * as INTERNAL and no more. Returns null for a fault of ours, which the caller logs whole.
+ * The error that a client may see for a thrown error that no result union took: its code for an expected failure or a
+ * broken request, and INTERNAL when the store failed. Returns null for a fault of the server, which the caller logs
+ * in full.
  */
 export function toClientError(error: unknown): GraphQLError | null {
   if (error instanceof GraphQLError) {
-    // graphql-js wraps what a resolver threw; without an original it is about the request itself.
+    // graphql-js wraps errors that resolvers throw; an error without an original is about the request itself.
     if (error.originalError == null) return withCode(error, 'BAD_REQUEST');
     const original = toClientError(error.originalError);
     return original === null ? null : at(error, original);
@@ -36,7 +37,7 @@ export function toClientError(error: unknown): GraphQLError | null {
   return null;
 }
 
-/** What the client gets in place of a fault of ours. */
+/** The error that replaces a fault of the server for the client. */
 export function internalError(error: unknown): GraphQLError {
   const masked = new GraphQLError('Internal server error.', { extensions: { code: 'INTERNAL' } });
   return error instanceof GraphQLError ? at(error, masked) : masked;
@@ -53,7 +54,7 @@ function withCode(error: GraphQLError, code: string): GraphQLError {
   });
 }
 
-/** The same error, told at the place where graphql-js met it. */
+/** The same error, reported at the place where graphql-js met it. */
 function at(place: GraphQLError, error: GraphQLError): GraphQLError {
   return new GraphQLError(error.message, {
     nodes: place.nodes ?? null,
@@ -64,7 +65,10 @@ function at(place: GraphQLError, error: GraphQLError): GraphQLError {
   });
 }
 
-/** A request that cannot be served as it is: answered with this status, whatever media type the client accepts. */
+/**
+ * The error of a request that cannot be served as it is: answered with this status, whatever media type the client
+ * accepts.
+ */
 export function badRequest(message: string, status: number, headers: Record<string, string> = {}): GraphQLError {
   return new GraphQLError(message, { extensions: { code: 'BAD_REQUEST', http: { status, headers } } });
 }

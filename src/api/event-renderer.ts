@@ -24,25 +24,25 @@ export type RendererOptions = {
   document: DocumentNode;
   operation: OperationDefinitionNode;
   variables: Record<string, unknown>;
-  /** Whether anyone still waits for what it renders. */
+  /** Whether a subscriber still waits for the rendering. */
   isWanted: () => boolean;
 };
 
 /**
- * Two subscriptions have the same results exactly when these are the same: the document and operation, and the
- * variables that are used below the root field.
+ * The key of a subscription: two subscriptions have the same results exactly when their keys are equal. It consists
+ * of the document, the operation, and the variables used below the root field.
  */
 export function subscriptionKey(
   { document, operation }: PreparedOperation,
   variables: Readonly<Record<string, unknown>>,
 ): string {
   const shape = shapeOf(document, operation);
-  // One that is left out has its default, one that is null has none.
+  // An omitted variable takes its default; a null one does not.
   const used = shape.variables.map((name) => (Object.hasOwn(variables, name) ? [name, variables[name]] : [name]));
   return `${shape.text} ${JSON.stringify(used)}`;
 }
 
-/** Executes one subscription's document for one event after another, and notes whether the result is personal. */
+/** Executes one subscription's document for each event, and records whether the result is personal. */
 export class DocumentRenderer implements EventRenderer {
   readonly wantsPresence: boolean;
   readonly #options: RendererOptions;
@@ -57,13 +57,13 @@ export class DocumentRenderer implements EventRenderer {
   }
 
   /**
-   * The event as this viewer may get it; null when nobody is told of it. Repeats what the database was not there for:
-   * an event that is passed over would be lost for good. `loaders` may be shared with other events; never rejects.
+   * The event as this asker may see it; null when there is nothing to show to anyone. Retries while the database is
+   * away, because a skipped event would be lost for good. `loaders` may be shared with other events; never rejects.
    */
   async render(event: LoggedEvent, head: EnvelopeHead, { asker, loaders }: RenderFor): Promise<RenderedEvent | null> {
     try {
       return await retryWhileAway(async (attempt) => {
-        // Loaders remember what they were told: the failure, and what has gone since.
+        // Loaders cache what they loaded, including the failure and rows that are gone since.
         const first = attempt === 0 ? loaders : this.newLoaders();
         try {
           return await this.#renderAsItIs(event, head, { asker, loaders: first });
@@ -102,7 +102,7 @@ export class DocumentRenderer implements EventRenderer {
     return { payload: this.#encode(result), personalTo: isPersonal() ? asker.userId : null };
   }
 
-  /** A context of its own for each execution, whose viewer leaves a mark when asked for. */
+  /** Creates a context for one execution that records whether its asker was needed. */
   #contextFor(asker: Asker, loaders: Loaders): { context: Context; isPersonal: () => boolean } {
     let wasAsked = false;
     const context = createContext(this.#options.services, {
@@ -115,7 +115,7 @@ export class DocumentRenderer implements EventRenderer {
     return { context, isPersonal: () => wasAsked };
   }
 
-  /** Throws what is worth another look; masks what is not the client's business. */
+  /** Encodes the result. Throws errors that are worth a retry; masks errors that clients must not see. */
   #encode(result: ExecutionResult): string {
     if (result.errors === undefined) return JSON.stringify(result);
     const errors = result.errors.map((error) => {

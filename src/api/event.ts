@@ -5,10 +5,10 @@ import type { LoggedEvent } from '../log/event.ts';
 import type { Loaders } from '../postgres/loader.ts';
 import { builder } from './builder.ts';
 
-/** What happened, with the rows that it is about as they are at delivery. `kind` names its GraphQL type. */
+/** An event, with the rows that it is about in their state at delivery. `kind` names its GraphQL type. */
 export type EventValue = { kind: string };
 
-/** One event on its way: where it stands in the log, when it happened, and what it is. */
+/** One event in transit: its place in the log, its time, and the event itself. */
 export type Envelope = EnvelopeHead & { event: EventValue };
 
 type SchemaTypes = typeof builder extends PothosSchemaTypes.SchemaBuilder<infer Types> ? Types : never;
@@ -19,9 +19,10 @@ const eventTypes: ObjectRef<SchemaTypes, EventValue>[] = [];
 const loads = new Map<string, LoadEvent>();
 
 /**
- * Declares an event of the log as a member of the union `Event`. `kind` is what the trigger writes and what the GraphQL
- * type is called. `load` reads what the event is about; null when that is gone by now: the event is then left out, for
- * the event that removed it follows. It must use loaders, so that many events share a statement.
+ * Declares an event of the log as a member of the union `Event`. `kind` is both what the trigger writes and the name
+ * of the GraphQL type. `load` reads what the event is about, or returns null when that no longer exists: the event is
+ * then left out, because the event that removed it follows. `load` must use loaders, so that many events share a
+ * statement.
  */
 export function defineEvent<Value extends object>(
   kind: string,
@@ -35,7 +36,7 @@ export function defineEvent<Value extends object>(
   defineType<Value>(kind, options);
 }
 
-/** Declares something that streams are told beside the events of the log as a member of the union `Event`. */
+/** Declares something that streams receive besides the events of the log as a member of the union `Event`. */
 export function defineNotice<Kind extends Notice['kind']>(
   kind: Kind,
   options: { description?: string; fields: Fields<Extract<Notice, { kind: Kind }>> },
@@ -43,14 +44,14 @@ export function defineNotice<Kind extends Notice['kind']>(
   defineType<Extract<Notice, { kind: Kind }>>(kind, options);
 }
 
-/** All members of the union `Event`, as far as they have been declared by now. */
+/** All members of the union `Event` declared so far. */
 export function listEventTypes(): readonly ObjectRef<SchemaTypes, EventValue>[] {
   return eventTypes;
 }
 
 /**
- * The event with what it is about, or null for one that no one is told of: its subject is gone, or its kind is internal
- * or newer than this program. Rejects when the database can't be asked.
+ * Loads an event with what it is about. Returns null for an event that no one receives: its subject is gone, or its
+ * kind is internal or newer than this program. Rejects when the database does not answer.
  */
 export async function loadEvent(event: LoggedEvent, loaders: Loaders): Promise<EventValue | null> {
   const value = await loads.get(event.kind)?.(event, loaders);
@@ -63,6 +64,6 @@ function defineType<Value extends object>(
 ): void {
   const ref = builder.objectRef<Value>(kind);
   ref.implement({ ...(description !== undefined && { description }), fields });
-  // The union asks its members nothing but their kind.
+  // The union reads only the kind of its members.
   eventTypes.push(ref as unknown as ObjectRef<SchemaTypes, EventValue>);
 }

@@ -3,7 +3,7 @@ import type { Context } from './context.ts';
 import { mentionsField, type PreparedOperation } from './document.ts';
 import { refuseTooLarge } from './measure.ts';
 
-/** What a query or mutation is executed with. */
+/** The inputs for executing a query or mutation. */
 export type Execution = {
   schema: GraphQLSchema;
   operation: PreparedOperation;
@@ -12,12 +12,12 @@ export type Execution = {
 };
 
 /**
- * Executes a query or a mutation, whichever way it came. It is measured first: of one that is too large nothing is
- * executed. The log's cursor is read before anything else, so that `events(after:)` goes on without a gap.
+ * Executes a query or a mutation, whichever way it arrived. Measures it first, and executes nothing of an operation
+ * that is too large. Reads the log's cursor before anything else, so that `events(after:)` continues without a gap.
  */
 export async function executeOperation(
   execution: Execution & {
-    /** What a client may learn of an error; see fault.ts. */
+    /** Hides from clients what they may not see of an error; see fault.ts. */
     mask: (error: unknown) => GraphQLError;
   },
 ): Promise<ExecutionResult> {
@@ -27,7 +27,7 @@ export async function executeOperation(
     : { ...result, errors: result.errors.map((error) => execution.mask(error)) };
 }
 
-/** The same, for Yoga, which masks errors itself. */
+/** Executes a query or a mutation without masking errors, for Yoga, which masks them itself. */
 export async function executeUnmasked({ schema, operation, variables, context }: Execution): Promise<ExecutionResult> {
   const refusal = refuseTooLarge(schema, operation, variables);
   if (refusal !== null) return { errors: [refusal] };

@@ -3,17 +3,17 @@ import type { Logger } from 'pino';
 import { describeFault, StoreFull } from '../errors.ts';
 import { internalError, toClientError } from './error.ts';
 
-/** Logged for each upload that was refused for it, whichever way it came. */
+/** Logged for each upload that is refused because a disk is full, however it was sent. */
 export const diskIsFull = 'a disk is full: an upload was refused';
 
 /**
- * Turns whatever an execution threw into what the client gets: the expected by its code, a fault of ours as INTERNAL
- * after it has been logged.
+ * Creates the function that turns an error of an execution into the one that the client receives: expected errors by
+ * their code, a fault of the server as INTERNAL after logging it.
  */
 export function createMask(log: Logger): (error: unknown) => GraphQLError {
   return (error) => {
     const told = toClientError(error);
-    // The client hears what it is, but it is for an operator to do something.
+    // The client receives this error, but only an operator can act on it.
     if (originOf(error) instanceof StoreFull) log.error(diskIsFull);
     if (told !== null) return told;
     const masked = internalError(error);
@@ -22,7 +22,10 @@ export function createMask(log: Logger): (error: unknown) => GraphQLError {
   };
 }
 
-/** graphql-js wraps what a resolver threw, and its wrapper holds the document, literals and all: not for a log. */
+/**
+ * graphql-js wraps errors that resolvers throw, and its wrapper holds the document with all literals, which must not
+ * reach the log.
+ */
 function originOf(error: unknown): unknown {
   return error instanceof Error && 'originalError' in error && error.originalError
     ? originOf(error.originalError)

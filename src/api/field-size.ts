@@ -10,10 +10,13 @@ import {
 } from 'graphql';
 import { isRecord } from '../core/json.ts';
 
-/** What a field adds to an answer: `cost` of its own, and what is below it `items` times. */
+/** What a field adds to an answer: its own `cost`, and everything below it `items` times. */
 export type FieldSize = { cost: number; items: number };
 
-/** The longest JSON of a value, in bytes, by type. A String says it itself: `extensions: textSize(maxLength)`. */
+/**
+ * The length in bytes of the longest JSON of a value, by type. A String field declares its own: `extensions:
+ * textSize(maxLength)`.
+ */
 const scalarBytes: Readonly<Record<string, number>> = {
   Boolean: 'false'.length,
   Int: '-2147483648'.length,
@@ -23,12 +26,15 @@ const scalarBytes: Readonly<Record<string, number>> = {
   DateTime: '"2026-11-22T10:29:00.000Z"'.length,
 };
 
-/** For a field's `extensions`: its text has at most so many characters (Unicode code points), each up to 4 bytes of JSON. */
+/**
+ * For a field's `extensions`: its text has at most `maxLength` characters (Unicode code points), each up to 4 bytes
+ * of JSON.
+ */
 export function textSize(maxLength: number): { maxBytes: number } {
   return { maxBytes: 4 * maxLength };
 }
 
-/** For a field's `extensions`: its text has at most so many bytes, as where it is ASCII. */
+/** For a field's `extensions`: its text has at most `maxLength` bytes, for example because it is ASCII. */
 export function asciiSize(maxLength: number): { maxBytes: number } {
   return { maxBytes: maxLength };
 }
@@ -37,7 +43,7 @@ type Field = GraphQLField<unknown, unknown>;
 
 const leafSizes = new WeakMap<Field, number>();
 
-/** The longest JSON of one value of a scalar or enum field, in bytes, with a comma. */
+/** The length in bytes of the longest JSON of one value of a scalar or enum field, including a comma. */
 export function leafBytes(field: Field): number {
   let bytes = leafSizes.get(field);
   if (bytes === undefined) leafSizes.set(field, (bytes = (readLeafBytes(field, getNamedType(field.type)) ?? 0) + 1));
@@ -51,7 +57,7 @@ function readLeafBytes(field: Field, type: GraphQLNamedType): number | null {
   return typeof maxBytes === 'number' ? maxBytes + '""'.length : null;
 }
 
-/** By the `complexity` that the field declares, of the arguments where that is a function. */
+/** The size that the field's `complexity` declares; if that is a function, it receives the arguments. */
 export function sizeOf(field: Field, readArguments: () => Record<string, unknown>): FieldSize {
   const declared: unknown = field.extensions['complexity'];
   const size: unknown = typeof declared === 'function' ? declared(readArguments(), {}, field) : declared;
@@ -60,7 +66,7 @@ export function sizeOf(field: Field, readArguments: () => Record<string, unknown
   return { cost: cost ?? 1, items: Math.max(0, multiplier ?? 1) };
 }
 
-/** Whether a list says how many entries it has at most, and a text how long it is. */
+/** Whether the field declares its size: the maximum number of entries for a list, the maximum length for a text. */
 export function hasDeclaredSize(field: Field): boolean {
   const type = getNamedType(field.type);
   if (isLeafType(type) && readLeafBytes(field, type) === null) return false;
@@ -68,7 +74,7 @@ export function hasDeclaredSize(field: Field): boolean {
   return !isList(field.type) || (isRecord(options) && options['complexity'] !== undefined);
 }
 
-/** Whether a field gives a list, behind whatever non-null. */
+/** Whether a field returns a list, non-null or not. */
 export function isList(type: GraphQLOutputType): boolean {
   return isListType(type) || (isNonNullType(type) && isList(type.ofType));
 }

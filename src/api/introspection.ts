@@ -17,19 +17,22 @@ import { isRecord } from '../core/json.ts';
 /** What an introspection field adds to an answer. */
 export type IntrospectionMeasure = { complexity: number; bytes: number };
 
-/** More wrappers than that (list, non-null) has no type of a schema that people write. */
+/** No type in a schema written by people has more wrappers (list, non-null) than this. */
 const maxWrappers = 6;
 
 const introspections = new WeakMap<GraphQLSchema, Introspection>();
 
-/** The one of that schema; reading it takes some 20 ms once. */
+/** The introspection of that schema. Reading a schema takes about 20 ms, once. */
 export function introspectionOf(schema: GraphQLSchema): Introspection {
   let known = introspections.get(schema);
   if (known === undefined) introspections.set(schema, (known = new Introspection(schema)));
   return known;
 }
 
-/** One kind of thing in the schema (all types, all their fields, …): how many there are, and how large what they say is. */
+/**
+ * One kind of element in the schema (all types, all their fields, …): how many there are, and the size of their
+ * properties.
+ */
 class Population {
   readonly elements: readonly Record<string, unknown>[];
   readonly #texts = new Map<string, { total: number; max: number }>();
@@ -39,7 +42,7 @@ class Population {
     this.elements = elements;
   }
 
-  /** The JSON of that property, in bytes: of all elements together, and of the largest. */
+  /** The size of that property as JSON, in bytes: of all elements together, and of the largest. */
   textOf(name: string): { total: number; max: number } {
     let known = this.#texts.get(name);
     if (known === undefined) {
@@ -50,7 +53,7 @@ class Population {
     return known;
   }
 
-  /** What that list holds: of all elements together, and the longest. */
+  /** The length of that list: of all elements together, and of the longest. */
   listOf(name: string): { total: number; max: number; population: Population } {
     let known = this.#lists.get(name);
     if (known === undefined) {
@@ -69,8 +72,8 @@ function readList(value: unknown): Record<string, unknown>[] {
 }
 
 /**
- * A place in an introspection: every element of a population once (as in `types { fields }`), or one of which nothing is
- * known, so that the largest counts (as in `fields { type }`). A type may still have `wrappers` around it.
+ * A place in an introspection: either every element of a population once (as in `types { fields }`), or one unknown
+ * element, so that the largest counts (as in `fields { type }`). A type may still have `wrappers` around it.
  */
 type Place = { type: GraphQLObjectType; population: Population; isOne: boolean; wrappers: number };
 
@@ -78,7 +81,7 @@ type Known = Map<SelectionSetNode, Map<string, IntrospectionMeasure>>;
 
 type Reading = { fragments: ReadonlyMap<string, FragmentDefinitionNode>; known: Known };
 
-/** What there is to say about a schema, so that a question about it can be measured without an answer. */
+/** The contents of a schema's introspection, so that an introspection query can be measured without executing it. */
 export class Introspection {
   readonly #schema: Population;
   readonly #types: Population;
@@ -92,7 +95,10 @@ export class Introspection {
     this.#wrappers = Math.min(maxWrappers, deepest(__schema));
   }
 
-  /** Measures a field `__schema` or `__type`, without its own name. Linear in the length of the document. */
+  /**
+   * Measures a field `__schema` or `__type`, without the field's own name. Takes time linear in the length of the
+   * document.
+   */
   measure(node: FieldNode, fragments: ReadonlyMap<string, FragmentDefinitionNode>): IntrospectionMeasure {
     const isSchema = node.name.value === SchemaMetaFieldDef.name;
     const type = getNamedType((isSchema ? SchemaMetaFieldDef : TypeMetaFieldDef).type);
@@ -151,7 +157,7 @@ export class Introspection {
     };
   }
 
-  /** Where a field leads, and how many times what is found there counts. */
+  /** Where a field leads, and how many times the selection below it counts. */
   #below(
     name: string,
     { population, isOne, wrappers }: Place,
@@ -160,7 +166,7 @@ export class Introspection {
     const count = isOne ? 1 : population.elements.length;
     const oneType: Place = { type, population: this.#types, isOne: true, wrappers: 0 };
     if (name === 'ofType') {
-      // Of a type without wrappers it is null.
+      // `ofType` is null for a type without wrappers.
       return { items: wrappers === 0 ? 0 : count, below: { ...oneType, wrappers: Math.max(0, wrappers - 1) } };
     }
     if (name === 'type') return { items: count, below: { ...oneType, wrappers: this.#wrappers } };
@@ -184,7 +190,7 @@ function typenameSize({ type, population }: Place): { total: number; max: number
   return { total: max * population.elements.length, max };
 }
 
-/** How many wrappers the most wrapped type has. */
+/** The number of wrappers of the most wrapped type. */
 function deepest(value: unknown): number {
   if (Array.isArray(value)) return value.reduce<number>((most, each) => Math.max(most, deepest(each)), 0);
   if (!isRecord(value)) return 0;

@@ -7,10 +7,13 @@ import type { Context } from './context.ts';
 
 type Args = Record<string, unknown>;
 
-/** What one use of a field costs: of which limit, whose share, and how much. */
+/**
+ * What one use of a field costs: the limit, who pays (the user, or the session with `per`), and the amount (1 by
+ * default).
+ */
 type Charge = { limit: LimitName; per?: 'SESSION'; count?: (args: Args) => number };
 
-/** Mutations that count for themselves, because strangers may ask for them. */
+/** Mutations that count themselves, because askers who are not signed in may use them. */
 const ownCharges = new Set(['signUp', 'signIn', 'refreshSession', 'changePassword', 'deleteAccount', 'signOut']);
 
 const mutationCharges: Record<string, Charge[]> = {
@@ -24,7 +27,7 @@ const mutationCharges: Record<string, Charge[]> = {
   setPresence: [{ limit: 'presence', per: 'SESSION' }],
   updateProfile: [{ limit: 'profile' }],
   setAvatar: [{ limit: 'profile' }],
-  // The bytes are counted as they come, whichever way.
+  // The bytes are counted as they arrive, on either way of uploading.
   uploadFile: [],
   createChat: [{ limit: 'newChats' }, { limit: 'newMembers', count: ({ input }) => countOf(input, 'memberIds') }],
   addMembers: [{ limit: 'changes' }, { limit: 'newMembers', count: (args) => countOf(args, 'userIds') }],
@@ -36,7 +39,7 @@ const queryCharges: Record<string, Charge[]> = {
   publicChannels: [{ limit: 'searches', count: ({ search }) => (typeof search === 'string' ? 1 : 0) }],
 };
 
-/** A mutation that the table does not name, one of a later feature for instance, is limited all the same. */
+/** The charge of mutations that the table does not name, so that one of a later feature is limited too. */
 const usualCharge: Charge[] = [{ limit: 'changes' }];
 
 /** Counts each use of a mutation or a search before it runs. */
@@ -44,7 +47,7 @@ export function limitMutation(name: string, resolve: Resolver): Resolver {
   return ownCharges.has(name) ? resolve : limited(mutationCharges[name] ?? usualCharge, resolve);
 }
 
-/** The same for the queries that cost much. */
+/** Counts each use of an expensive query before it runs. */
 export function limitQueries(type: GraphQLObjectType | null | undefined): void {
   for (const [name, field] of Object.entries(type?.getFields() ?? {})) {
     const charges = queryCharges[name];
@@ -57,7 +60,7 @@ type Resolver = GraphQLFieldResolver<unknown, Context, Args>;
 function limited(charges: Charge[], resolve: Resolver): Resolver {
   return async (source, args, context, info) => {
     const asker = context.asker();
-    // Without one the rule refuses.
+    // Without an asker, the rule refuses.
     if (asker !== null) for (const charge of charges) await take(context, asker, { charge, args });
     return resolve(source, args, context, info);
   };
@@ -75,7 +78,7 @@ function countOf(args: unknown, name: string): number {
 }
 
 /**
- * What the head of a response says about a limit that one of its errors reached: `retry-after`, and
+ * The response headers for a limit that one of the errors reached: `retry-after`, and those of
  * draft-ietf-httpapi-ratelimit-headers-11.
  */
 export function describeLimits(errors: readonly GraphQLError[] | undefined): Record<string, string> {
@@ -83,7 +86,7 @@ export function describeLimits(errors: readonly GraphQLError[] | undefined): Rec
   return extensions === undefined ? {} : limitHeaders(extensions);
 }
 
-/** The same, from the parts of the error. */
+/** The response headers for a limit, from the extensions of its error. */
 export function limitHeaders(reached: Record<string, unknown>): Record<string, string> {
   const { retryAfterSeconds, limit, count, windowSeconds } = reached;
   const headers = { 'retry-after': String(retryAfterSeconds) };
@@ -95,7 +98,7 @@ export function limitHeaders(reached: Record<string, unknown>): Record<string, s
   };
 }
 
-/** Says so in the head of what Yoga answers. */
+/** Adds the headers about limits to Yoga's responses. */
 export const tellLimits: Plugin<object, { response: ServerResponse }> = {
   onResultProcess: ({ result, serverContext }) => {
     if (Array.isArray(result) || !('errors' in result)) return;

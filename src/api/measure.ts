@@ -22,29 +22,29 @@ import { introspectionOf } from './introspection.ts';
 import { hasDeclaredSize, isList, leafBytes, sizeOf } from './field-size.ts';
 
 /**
- * What an operation asks for at most. `depth`: levels of fields. `breadth`: fields of the document, each spread of a
- * fragment counted. `complexity`: fields of the answer, each times the size of the lists that it stands in. `bytes`: the
- * JSON of the largest answer that is possible, every text at its maximum length.
+ * The most that an operation can ask for. `depth`: levels of fields. `breadth`: fields of the document, counting each
+ * spread of a fragment. `complexity`: fields of the answer, each multiplied by the sizes of the lists around it.
+ * `bytes`: the JSON of the largest possible answer, with every text at its maximum length.
  */
 export type Measure = { depth: number; breadth: number; complexity: number; bytes: number };
 
 /**
- * What one operation may ask for: room for a client's largest sensible query, and none for one that multiplies pages by
+ * What one operation may ask for: enough for a client's largest sensible query, but not for pages multiplied by
  * pages. The introspection query of graphql-js measures a complexity of 8,600 and 210 KB (test/api/measure.test.ts).
  */
 export const operationLimits: Measure = { depth: 15, breadth: 300, complexity: 30_000, bytes: 10 * 1024 * 1024 };
 
 const nothing: Measure = { depth: 0, breadth: 0, complexity: 0, bytes: 0 };
 
-/** What stands beside an answer: `{"data":}`. */
+/** The length of the frame around an answer: `{"data":}`. */
 const frameBytes = 9;
 
-/** Those of operations whose variables do not matter to it. */
+/** The measures of operations that do not depend on variables. */
 const measured = new WeakMap<OperationDefinitionNode, Measure>();
 
 /**
- * Measures an operation of a valid document without executing any of it, in time linear in the document's length. Null
- * when the variables do not fit: then there is nothing to execute.
+ * Measures an operation of a valid document without executing any of it, in time linear in the document's length.
+ * Returns null when the variables are invalid: there is then nothing to execute.
  */
 export function measureOperation(
   schema: GraphQLSchema,
@@ -75,7 +75,7 @@ export function measureOperation(
   }
 }
 
-/** The refusal of an operation that asks for too much, or null. Nothing of it may be executed before this is asked. */
+/** The refusal of an operation that asks for too much, or null. Check this before you execute any of the operation. */
 export function refuseTooLarge(
   schema: GraphQLSchema,
   operation: PreparedOperation,
@@ -96,7 +96,7 @@ export function refuseTooLarge(
 
 class UnfitVariables extends Error {}
 
-/** Measures one operation; each selection set once for each type that it is applied to. */
+/** Measures one operation: each selection set once for each type that it applies to. */
 class Measuring {
   hasReadVariables = false;
   readonly #schema: GraphQLSchema;
@@ -115,7 +115,7 @@ class Measuring {
     this.#readVariables = readVariables;
   }
 
-  /** Of an abstract type, the largest of the types that a value can have. */
+  /** Measures a selection set. For an abstract type, takes the largest of the types that a value can have. */
   measure(set: SelectionSetNode, type: GraphQLCompositeType): Measure {
     if (!isAbstractType(type)) return this.#measureObject(set, type);
     let largest = nothing;
@@ -187,7 +187,7 @@ class Measuring {
     };
   }
 
-  /** For fields whose size depends on their arguments. */
+  /** Reads the arguments of fields whose size depends on them. */
   #argumentsOf(field: GraphQLField<unknown, unknown>, node: FieldNode): () => Record<string, unknown> {
     return () => {
       if (!(node.arguments ?? []).some(({ value }) => mentionsVariable(value)))
@@ -205,7 +205,7 @@ function mentionsVariable(value: ValueNode): boolean {
   return value.kind === Kind.VARIABLE;
 }
 
-/** The fields of which no one has declared how large they are, as `Type.field`: no operation with them can be measured. */
+/** The fields without a declared size, as `Type.field`: operations with them cannot be measured. */
 export function findUnsizedFields(schema: GraphQLSchema): string[] {
   return Object.values(schema.getTypeMap())
     .filter(isObjectType)

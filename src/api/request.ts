@@ -1,13 +1,13 @@
 import { GraphQLError } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 
-/** What a request may weigh. A document of this many tokens is far beyond what a person writes. */
+/** The limits of a request. A document of this many tokens is far larger than any that a person writes. */
 export const requestLimits = { maxBodyBytes: 256 * 1024, maxTokens: 2_000 };
 
-/** What Yoga calls a document that it can't run. */
+/** Yoga's codes for a document that it cannot run. */
 const documentCodes = new Set<unknown>(['GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED']);
 
-/** What Yoga calls any other request that it can't read. */
+/** Yoga's codes for any other request that it cannot read. */
 const requestCodes = new Set<unknown>([
   undefined,
   'BAD_REQUEST',
@@ -16,9 +16,9 @@ const requestCodes = new Set<unknown>([
 ]);
 
 /**
- * Gives every error one of our codes, and a request that failed before there was any data, by a fault of ours, the
- * status 500. By the specification a bad document is told with 200 to whoever accepts plain JSON; what is no request
- * at all has a status of its own for everyone.
+ * Gives every error one of this API's codes, and the status 500 to a request that failed because of the server before
+ * there was any data. By the specification, a client that accepts plain JSON gets a bad document reported with 200; a
+ * request that is not GraphQL at all has its own status for every client.
  */
 export const settleCodes: Plugin = {
   onResultProcess: (answer) => {

@@ -7,9 +7,9 @@ import { findUnsizedFields } from './measure.ts';
 import { findNodeLoader } from './node.ts';
 
 /**
- * The schema of all types that have been put on the builder by now. Throws when a type implements Node without a rule
- * that says who may load it (`node` would not find it), or when a field does not say how large it is (no operation with
- * it could be measured).
+ * Builds the schema of all types registered on the builder. Throws when a type implements Node without a rule about
+ * who may load it (`node` would not find it), or when a field does not declare its size (operations with it could not
+ * be measured).
  */
 export function buildSchema(): GraphQLSchema {
   const schema = builder.toSchema();
@@ -19,7 +19,7 @@ export function buildSchema(): GraphQLSchema {
   if (missing.length > 0) throw new Error(`registerNode has not been called for ${missing.join(', ')}`);
   const unsized = findUnsizedFields(schema);
   if (unsized.length > 0)
-    throw new Error(`Declare how large these are, as api/field-size.ts says: ${unsized.join(', ')}`);
+    throw new Error(`Declare the sizes of these fields, as api/field-size.ts describes: ${unsized.join(', ')}`);
   forgetAfterMutations(schema);
   limitQueries(schema.getQueryType());
   // Reads the schema now, so that no request has to wait for it.
@@ -27,12 +27,15 @@ export function buildSchema(): GraphQLSchema {
   return schema;
 }
 
-/** The API in the schema definition language, as schema.graphql holds it. */
+/** Prints the API in the schema definition language, as schema.graphql stores it. */
 export function printApi(schema: GraphQLSchema): string {
   return `${printSchema(schema)}\n`;
 }
 
-/** Counts each mutation. What was read before a mutation may be stale after it: what is selected from its result is read anew. */
+/**
+ * Counts each mutation against its limits, and clears the loaders after it: rows read before a mutation may be stale,
+ * so what is selected from its result is read again.
+ */
 function forgetAfterMutations(schema: GraphQLSchema): void {
   for (const [name, field] of Object.entries(schema.getMutationType()?.getFields() ?? {})) {
     if (field.resolve === undefined) continue;

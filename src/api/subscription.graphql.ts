@@ -10,10 +10,10 @@ import { EventRequest } from './event-request.ts';
 builder.subscriptionField('events', (t) =>
   t.field({
     type: EnvelopeRef,
-    description: `Every event that concerns the viewer, once and in commit order. With \`after\` it first replays what
-happened since that cursor. CaughtUp marks where it is live; without \`after\` it comes first. Send the
-last cursor you saw when you reconnect. Objects show their state at delivery; an event whose subject
-is gone by then is left out, for the event that removed it follows.`,
+    description: `Every event that concerns the viewer, once and in commit order. With \`after\`, it first replays the
+events since that cursor. CaughtUp marks where live events start; without \`after\`, it comes first. When you
+reconnect, send the last cursor you received. Objects show their state at delivery; an event whose subject no longer
+exists by then is left out, because the event that removed it follows.`,
     args: { after: t.arg.string() },
     subscribe: (_, { after }, context) =>
       new EventRequest(requireAsker(context), null, readCursor(context.lastEventId ?? after ?? context.askedAt)),
@@ -24,7 +24,8 @@ is gone by then is left out, for the event that removed it follows.`,
 builder.subscriptionField('chatEvents', (t) =>
   t.field({
     type: EnvelopeRef,
-    description: 'The same for one chat; a public channel can be followed without joining.',
+    description:
+      'Every event of one chat, under the same rules as `events`. You can follow a public channel without joining it.',
     args: { chatId: t.arg.id({ required: true }), after: t.arg.string() },
     subscribe: async (_, { chatId, after }, context) => {
       const asker = requireAsker(context);
@@ -39,6 +40,6 @@ function readCursor(after: string | null | undefined): Cursor | null {
   if (after == null) return null;
   const cursor = parseCursor(after);
   if (cursor === null)
-    throw new InvalidInput([{ path: ['after'], code: 'MALFORMED', message: 'must be a cursor of this server' }]);
+    throw new InvalidInput([{ path: ['after'], code: 'MALFORMED', message: 'must be a cursor from this server' }]);
   return cursor;
 }

@@ -9,7 +9,7 @@ import { executeUnmasked } from './execute.ts';
 import { tellLimits } from './limit.ts';
 import { requestLimits, settleCodes } from './request.ts';
 
-/** Who sends a request, as http/ has found out already. `isKnown`: someone who is signed in. */
+/** The sender of a request, as http/ has identified it. `isKnown`: whether they are signed in. */
 export type YogaSender = {
   asker: () => Asker | null;
   isKnown: boolean;
@@ -28,8 +28,9 @@ export type YogaOptions = {
 export type Yoga = { fetch: (url: string, init: RequestInit, sender: YogaSender) => Response | Promise<Response> };
 
 /**
- * Answers queries and mutations on `/graphql` as GraphQL over HTTP says: what http/ does not answer itself. Documents are
- * read by the one cache and operations executed by the one executor. Subscriptions are refused: they are an event stream's.
+ * Creates the server for the queries and mutations on `/graphql` that http/ does not answer itself, following GraphQL
+ * over HTTP. It shares the document cache and the executor with http/. It refuses subscriptions, which need an event
+ * stream.
  */
 export function createGraphqlServer(options: YogaOptions): Yoga {
   const { schema, documents, services, mask } = options;
@@ -39,10 +40,10 @@ export function createGraphqlServer(options: YogaOptions): Yoga {
     plugins: [refuseBrokenQueryStrings, readByCache(documents), executeByOurs(schema), settleCodes, tellLimits],
     maskedErrors: { maskError: mask },
     maxRequestBodySize: requestLimits.maxBodyBytes,
-    // `documents` is the one cache.
+    // `documents` is the only cache.
     parserAndValidationCache: false,
     graphiql: false,
-    // Told by http/ for all that it serves; what faults are told is the mask's.
+    // http/ sets the CORS headers of everything it serves, and the mask logs faults.
     cors: false,
     logging: false,
     landingPage: false,
@@ -67,7 +68,7 @@ function executeByOurs(schema: GraphQLSchema): Plugin<Context> {
     onExecute: ({ args, setExecuteFn }) => {
       setExecuteFn(() => {
         const operation = getOperationAST(args.document, args.operationName);
-        if (operation == null) return { errors: [badRequest('There is no such operation.', 400)] };
+        if (operation == null) return { errors: [badRequest('The document has no such operation.', 400)] };
         return executeUnmasked({
           schema,
           operation: { document: args.document, operation },

@@ -2,7 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { encoderFor, type Encoder, type Framing } from './framing.ts';
 
-/** Gathers what is written in one turn, so that each connection's frames of that turn go out in one write. */
+/**
+ * Collects what is written in one turn of the event loop, so that each connection's frames of that turn go out in one
+ * write.
+ */
 export class WriteQueue {
   #dirty: Connection[] = [];
 
@@ -19,15 +22,15 @@ export class WriteQueue {
 }
 
 /**
- * After so long without a byte, in ms, the kernel asks the other side every second whether it is there, and after ten
- * questions without an answer closes the socket: 15 s in all. Only while nothing waits to be acknowledged, so heartbeats
- * are farther apart than that.
+ * After this time without a byte, in ms, the kernel probes the other side every second, and closes the socket after
+ * ten unanswered probes: 15 s in total. It probes only while no data waits to be acknowledged, so heartbeats are
+ * farther apart than that.
  */
 const keepAliveMs = 5_000;
 
 /**
- * One open response that streams. It writes to the socket itself: one shared buffer per batch, without a copy or a
- * header of its own for each receiver, is what makes a delivery cheaper than `response.write` (bench/results/).
+ * One open streaming response. It writes to the socket itself: one shared buffer per batch, without a copy or a
+ * header for each receiver, makes a delivery cheaper than `response.write` (bench/results/).
  */
 export class Connection {
   readonly encoder: Encoder;
@@ -37,11 +40,14 @@ export class Connection {
   #unflushed: Buffer[] = [];
   #isEnded = false;
   #sentBytes = 0;
-  /** When the last byte was written, and when the socket last took some, in ms of `performance.now()`. */
+  /** When the last byte was written, and when the socket last accepted some, in ms of `performance.now()`. */
   lastWriteAt = performance.now();
   #progressAt = performance.now();
 
-  /** Answers 200 and sends the first bytes at once. `onClose` is called when the socket is gone or the response done. */
+  /**
+   * Answers 200 and sends the first bytes at once. `onClose` is called when the socket is gone or the response is
+   * done.
+   */
   constructor(options: {
     request: IncomingMessage;
     response: ServerResponse;
@@ -60,7 +66,7 @@ export class Connection {
       onClose();
     };
     response.on('close', close);
-    // Gone while it was being prepared: nothing says so any more.
+    // The client left while the stream was being prepared: no event reports that any more.
     this.#isEnded = response.closed;
     if (this.#isEnded) process.nextTick(close);
     this.#socket.setNoDelay(true);
@@ -98,13 +104,14 @@ export class Connection {
     this.#unflushed = [];
     this.lastWriteAt = performance.now();
     if (this.#socket.writableLength === 0) this.#progressAt = this.lastWriteAt;
-    // Many connections have the same buffers: put together, each would hold a copy of its own while its reader stalls.
+    // Many connections share these buffers: concatenated, each connection would hold its own copy while its reader
+    // stalls.
     if (buffers.length > 1) this.#socket.cork();
     for (const buffer of buffers) this.#socket.write(buffer);
     if (buffers.length > 1) this.#socket.uncork();
   }
 
-  /** Writes what waits; whether the operating system has taken all of it. */
+  /** Writes what is pending; returns whether the operating system has taken all of it. */
   takesAll(): boolean {
     this.flush();
     return this.#socket.writableLength === 0;
@@ -114,11 +121,12 @@ export class Connection {
   drained(): Promise<void> {
     this.flush();
     if (this.#isEnded || this.#socket.writableLength === 0) return Promise.resolve();
-    // Nothing, at its place behind all that waits. Of `drain` a socket speaks only when it was full to its mark.
+    // An empty write, queued behind everything pending. A socket emits `drain` only after it was full to its
+    // high-water mark.
     return new Promise((resolve) => this.#socket.write('', () => resolve()));
   }
 
-  /** Ends the response after what was written. */
+  /** Ends the response after everything that was written. */
   end(): void {
     if (this.#isEnded) return;
     this.flush();
@@ -126,12 +134,11 @@ export class Connection {
     this.#response.end();
   }
 
-  /** Cuts the socket off. */
   destroy(): void {
     this.#socket.destroy();
   }
 
-  /** How long the socket has been full without taking a byte, in ms; 0 when it takes them. */
+  /** How long the socket has been full without accepting a byte, in ms; 0 while it accepts them. */
   stalledMs(now: number): number {
     const sentBytes = this.#socket.bytesWritten - this.#socket.writableLength;
     if (sentBytes !== this.#sentBytes || this.#socket.writableLength === 0) {

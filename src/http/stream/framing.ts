@@ -1,16 +1,19 @@
 import type { Batch, Rendering } from '../../live/delivery.ts';
 
-/** How results look on the wire. Every string is whole in itself and can stand anywhere between two others. */
+/** The wire format of results. Each string is complete in itself and may stand between any two others. */
 export type Framing = {
   contentType: string;
-  /** Sent at once, anew for each stream: Firefox and Safari report an open stream with its first byte. */
+  /** Sent at once, printed separately for each stream: Firefox and Safari report a stream as open at its first byte. */
   opening: () => string;
   heartbeat: string;
   next: (payload: string, cursor: string | null) => string;
   complete: string;
 };
 
-/** How long an EventSource waits before it comes back, in ms: not all at the same time when they were cut off together. */
+/**
+ * How long an EventSource waits before it reconnects, in ms. It varies, so that clients that were cut off together do
+ * not all return at once.
+ */
 const retryMs = { least: 1_000, most: 5_000 };
 
 function printRetry(): string {
@@ -18,9 +21,10 @@ function printRetry(): string {
 }
 
 /**
- * graphql-sse, distinct connections mode. One data line (JSON has no raw line ends); the empty data line of `complete`
- * stays, or an EventSource would not fire it. The `id` makes an EventSource send it back as Last-Event-ID.
- * https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md, https://html.spec.whatwg.org/multipage/server-sent-events.html
+ * graphql-sse, distinct connections mode. One data line is enough (JSON has no raw line breaks). `complete` needs its
+ * empty data line, or an EventSource would not fire it. An EventSource sends the `id` back as Last-Event-ID.
+ * https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md,
+ * https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
 export const eventStream: Framing = {
   contentType: 'text/event-stream; charset=utf-8',
@@ -30,7 +34,7 @@ export const eventStream: Framing = {
   complete: 'event: complete\ndata:\n\n',
 };
 
-/** Single connection mode: a result of one of the stream's operations. */
+/** Single connection mode: prints a result of one of the stream's operations. */
 export function printNext(operationId: string, payload: string, cursor: string | null): string {
   return `${printId(cursor)}event: next\ndata: {"id":${JSON.stringify(operationId)},"payload":${payload}}\n\n`;
 }
@@ -39,13 +43,13 @@ function printId(cursor: string | null): string {
   return cursor === null ? '' : `id: ${cursor}\n`;
 }
 
-/** Single connection mode: one of the stream's operations is done. */
+/** Single connection mode: prints the end of one of the stream's operations. */
 export function printComplete(operationId: string): string {
   return `event: complete\ndata: {"id":${JSON.stringify(operationId)}}\n\n`;
 }
 
 /**
- * Apollo's multipart subscription protocol: each part a JSON object with the result as its `payload`, `{}` as the
+ * Apollo's multipart subscription protocol: each part is a JSON object with the result as its `payload`; `{}` is the
  * heartbeat. https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol
  */
 export const multipart: Framing = {
@@ -57,9 +61,9 @@ export const multipart: Framing = {
 };
 
 /**
- * Writes a framing the way the response's transfer goes: HTTP/1.1 in chunks (RFC 9112, 7.1), HTTP/1.0 (nginx, unless
- * told otherwise) as it is. Chunks are encoded here, not by `response.write`, so that the bytes of a batch are made once
- * and every receiver's socket gets the same buffer.
+ * Encodes a framing for the response's transfer: HTTP/1.1 in chunks (RFC 9112, 7.1), HTTP/1.0 (nginx's default)
+ * unchanged. It encodes the chunks here, not through `response.write`, so that the bytes of a batch are made once and
+ * every receiver's socket gets the same buffer.
  */
 export class Encoder {
   readonly framing: Framing;
@@ -77,7 +81,7 @@ export class Encoder {
     return Buffer.from(`${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`);
   }
 
-  /** All renderings of the batch in one piece; the same buffer for everyone with this encoder. */
+  /** All renderings of the batch in one piece; every receiver with this encoder shares the buffer. */
   encodeBatch(batch: Batch): Buffer {
     let buffer = batch.encodings.get(this);
     if (buffer === undefined) {
@@ -102,6 +106,6 @@ const encoders = new Map(
 /** The one encoder for this framing and transfer. */
 export function encoderFor(framing: Framing, isChunked: boolean): Encoder {
   const pair = encoders.get(framing);
-  if (pair === undefined) throw new Error('an unknown framing');
+  if (pair === undefined) throw new Error('unknown framing');
   return isChunked ? pair.chunked : pair.plain;
 }

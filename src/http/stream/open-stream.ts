@@ -3,16 +3,19 @@ import type { Connection } from './connection.ts';
 import type { RunningOperation } from './operation.ts';
 import type { EventSubscription } from './subscription.ts';
 
-/** How often streams are looked after, and when something is due, in ms. Tests shorten them. */
+/** The interval at which streams are checked (`sweep`), and when each duty is due, in ms. Tests shorten them. */
 export type StreamTimes = { sweep: number; heartbeat: number; stall: number; cursorRefresh: number };
 
-/** Typing is dropped for whoever has this much waiting: it is worth nothing later. */
+/** A stream with more unsent bytes than this drops typing, which has no value later. */
 const maxBytesBeforeTyping = 16 * 1024;
 
-/** Heartbeats of streams that began together don't stay together. */
+/** Spreads the heartbeats of streams that opened together. */
 const heartbeatSpread = 0.2;
 
-/** One open response and the operations that write to it: one in distinct connections mode, many in single. */
+/**
+ * One open response and the operations that write to it: one in distinct connections mode, many in single connection
+ * mode.
+ */
 export class OpenStream {
   readonly asker: Asker | null;
   readonly connection: Connection;
@@ -20,10 +23,10 @@ export class OpenStream {
   readonly #maxBufferBytes: number;
   readonly #expiresAt: number | null;
   #lastFrameAt = performance.now();
-  /** By how much its heartbeats are later than others', as a share. */
+  /** How much later than others this stream's heartbeats come, as a fraction. */
   readonly #lateness = Math.random() * heartbeatSpread;
 
-  /** `expiresAt`: when the access token is to be counted as run out, in ms; null for a stream that has none. */
+  /** `expiresAt`: when the stream treats the access token as expired, in ms; null for a stream that does not expire. */
   constructor(options: {
     connection: Connection;
     asker: Asker | null;
@@ -48,38 +51,38 @@ export class OpenStream {
     return this.connection.unsentBytes <= maxBytesBeforeTyping;
   }
 
-  /** Sends frames that stand for events. */
+  /** Sends frames that carry results of operations. */
   write(frames: Buffer): void {
     this.#lastFrameAt = performance.now();
     this.connection.write(frames);
   }
 
-  /** Starts an operation's life here; it is closed at once when the client has gone while it was prepared. */
+  /** Adds a running operation; closes it at once if the client left while it was being prepared. */
   run(operationId: string, operation: RunningOperation): void {
     if (this.isOpen && !operation.isDone) this.operations.set(operationId, operation);
     else operation.close();
   }
 
-  /** Ends the response without `complete`: the client is to come back. */
+  /** Ends the response without `complete`, so that the client reconnects. */
   interrupt(): void {
     this.connection.end();
   }
 
-  /** The client is gone: so are its operations. */
+  /** Closes all operations, because the client is gone. */
   closeOperations(): void {
     for (const operation of this.operations.values()) operation.close();
     this.operations.clear();
   }
 
-  /** The live subscriptions, if nothing has been said here since that time (ms of `performance.now()`). */
+  /** The live subscriptions, if nothing was sent here since that time (ms of `performance.now()`). */
   *quietSubscriptions(since: number): Iterable<EventSubscription> {
     if (this.#lastFrameAt > since) return;
     for (const { subscription } of this.operations.values()) if (subscription?.isLive === true) yield subscription;
   }
 
   /**
-   * Does what is due: cuts off a socket that takes nothing (also where it has its end yet to take), ends a stream whose
-   * token has run out, keeps the rest alive. Only tokens go by the clock on the wall; `now` is of `performance.now()`.
+   * Does what is due: cuts off a stalled socket (also one that has yet to take its end), ends a stream whose token
+   * has expired, and keeps the rest alive. Only tokens use the wall clock; `now` is from `performance.now()`.
    */
   lookAfter(now: number, times: StreamTimes): void {
     const { connection } = this;

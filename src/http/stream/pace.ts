@@ -1,15 +1,15 @@
 import { byteLengthOf, type Rendering } from '../../live/delivery.ts';
 import type { Sink } from './sink.ts';
 
-/** How many events are read at a time. */
+/** How many events are read at once. */
 const size = { most: 200, least: 10 };
 /**
- * What is larger than this together goes out in pieces, for as long as the socket takes them at once: a piece is this
- * reader's own, and is all that is held for one who stalls here (hundreds may, at the same time).
+ * A larger amount goes out in pieces of this size, for as long as the socket takes each at once. A piece belongs to
+ * one reader and is all that the server holds for a reader that stalls here (hundreds may, at the same time).
  */
 const pieceBytes = 32 * 1024;
 
-/** How much of the log one reader is given at a time: less, after they had no room for as much. */
+/** How much of the log one reader gets at a time: less after its socket had no room for that much. */
 export class Pace {
   #size = size.most;
 
@@ -19,8 +19,9 @@ export class Pace {
   }
 
   /**
-   * Sends what was read. Null when all of it went; otherwise the last event that did, for there was no room for more.
-   * What is left then is not kept: it may take hours until there is. `onSend` is told before each piece goes.
+   * Sends the renderings. Returns null when all were sent, otherwise the id of the last event that was: there was no
+   * room for more. The rest is not kept, because room may take hours to appear. `onSend` is called before each piece
+   * goes out.
    */
   send(renderings: readonly Rendering[], sink: Sink, onSend: (piece: Rendering[]) => void): bigint | null {
     let sentCount = 0;

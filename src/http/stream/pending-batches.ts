@@ -1,15 +1,15 @@
 import { byteLengthOf, type Batch } from '../../live/delivery.ts';
 
-/** Past this the log is the better place for what comes. */
+/** When more than this is pending, reading the log is cheaper than holding it. */
 const maxBytes = 256 * 1024;
 
-/** What comes while a reader is busy with the log, as long as it is not much. */
+/** Holds the batches that arrive while a subscriber reads the log, up to a limit. */
 export class PendingBatches {
   #batches: Batch[] = [];
   #bytes = 0;
   #isOver = false;
 
-  /** Whether some were let go: they are to be read from the log. */
+  /** Whether batches were dropped: the subscriber must read them from the log. */
   get isOver(): boolean {
     return this.#isOver;
   }
@@ -21,20 +21,20 @@ export class PendingBatches {
     else this.giveUp();
   }
 
-  /** Lets go of all of them, and of what comes. */
+  /** Drops all batches, including later ones. */
   giveUp(): void {
     this.#batches = [];
     this.#isOver = true;
   }
 
-  /** Begins anew: what comes from here on is kept. */
+  /** Starts over: keeps the batches that arrive from now on. */
   restart(): void {
     this.#batches = [];
     this.#bytes = 0;
     this.#isOver = false;
   }
 
-  /** Hands them out, in the order in which they came. */
+  /** Removes and returns the batches, in order of arrival. */
   take(): Batch[] {
     const batches = this.#batches;
     this.#batches = [];

@@ -2,19 +2,19 @@ import { HttpError } from '../http-error.ts';
 
 const retryAfterSeconds = 5;
 
-/** Counts what each one holds, and refuses what is over the limit; 0 is no limit. */
+/** Counts what each holder has, and refuses more than the limit; 0 turns the limit off. */
 export class Quota {
   readonly #limit: number;
   readonly #setting: string;
   readonly #held = new Map<string, number>();
 
-  /** `setting` is named in the refusal. */
+  /** `setting` is the name that refusals mention. */
   constructor(limit: number, setting: string) {
     this.#limit = limit;
     this.#setting = setting;
   }
 
-  /** One more for `holder`. The result gives it back, once. Throws HttpError 429. */
+  /** Takes one more for `holder`. Call the result to give it back; further calls do nothing. Throws HttpError 429. */
   take(holder: string): () => void {
     if (this.#limit === 0) return () => undefined;
     const held = this.#held.get(holder) ?? 0;

@@ -9,9 +9,12 @@ import { OpenStream, type StreamTimes } from './open-stream.ts';
 import { Quota } from './quota.ts';
 import { HttpError } from '../http-error.ts';
 
-/** Streams whose tokens run out at the same time (everybody came back after a restart) end over this long before it. */
+/**
+ * Streams whose tokens expire at the same time (for example because all clients reconnected after a restart) end
+ * spread over this time before the expiry.
+ */
 const maxExpirySpreadMs = 30_000;
-/** Streams end one after the other when the server goes: 2 ms each, and all of them within 2 s. */
+/** On shutdown, streams end one after the other: 2 ms each, and all of them within 2 s. */
 const drainSpreadMs = { each: 2, most: 2_000 };
 
 export type RegistryOptions = {
@@ -20,11 +23,11 @@ export type RegistryOptions = {
   maxBufferBytes: number;
   trustedProxies: number;
   times: StreamTimes;
-  /** The last event that every live stream has been given; null while it is not known whether there are more. */
+  /** The last event that every live stream has received; null while it is unknown whether there are more. */
   position: () => bigint | null;
 };
 
-/** What a new stream is made of. `expires`: whether it ends with the viewer's access token. */
+/** The parts of a new stream. `expires`: whether the stream ends with the asker's access token. */
 export type Opening = {
   request: IncomingMessage;
   response: ServerResponse;
@@ -34,7 +37,7 @@ export type Opening = {
   onClose?: () => void;
 };
 
-/** All open streams of this process: counts them against their limits, looks after them, ends them. */
+/** All open streams of this process: enforces their limits, checks on them, ends them. */
 export class StreamRegistry {
   readonly #options: RegistryOptions;
   readonly #writes = new WriteQueue();
@@ -56,15 +59,15 @@ export class StreamRegistry {
     return this.#streams.size;
   }
 
-  /** Throws HttpError once the server drains: its client is to come back elsewhere. */
+  /** Throws HttpError 503 once the server drains: the client should reconnect elsewhere. */
   admit(): void {
     if (!this.#isDraining) return;
     throw new HttpError(503, 'This server is shutting down: reconnect.', { headers: { 'retry-after': '1' } });
   }
 
   /**
-   * Answers the request with an open stream. Throws HttpError when its session or address has as many as it may, and
-   * when the server began to drain while it was prepared.
+   * Answers the request with an open stream. Throws HttpError when the session or the address has reached its limit,
+   * and when the server started to drain meanwhile.
    */
   open({ request, response, framing, asker, expires, onClose }: Opening): OpenStream {
     this.admit();
@@ -90,7 +93,7 @@ export class StreamRegistry {
     return stream;
   }
 
-  /** Ends every stream without `complete`, one after the other, so that not everybody comes back at once. */
+  /** Ends every stream without `complete`, one after the other, so that clients do not all reconnect at once. */
   async drain(): Promise<void> {
     this.#isDraining = true;
     clearInterval(this.#sweeper);
@@ -106,7 +109,7 @@ export class StreamRegistry {
     }
   }
 
-  /** A place for one more stream of this session and this address; the result gives it back. */
+  /** Takes a place for one more stream of this session and address; call the result to give it back. */
   #take(asker: Asker | null, address: string): () => void {
     const releaseAddress = this.#perAddress.take(address);
     try {
@@ -121,7 +124,7 @@ export class StreamRegistry {
     }
   }
 
-  /** Looks at every stream once; tells those that have been quiet for long where the log is by now. */
+  /** Checks every stream once; sends the log's position to streams that have been quiet for long. */
   #sweep(): void {
     const { times } = this.#options;
     const now = performance.now();

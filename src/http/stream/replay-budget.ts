@@ -1,12 +1,12 @@
 import { byteLengthOf, type Rendering } from '../../live/delivery.ts';
 
-/** What a replay may bring before the client had better fetch anew; 0 is no limit. */
+/** The size of a replay beyond which the client should fetch its data again; 0 turns a limit off. */
 export type ReplayLimits = { maxEvents: number; maxBytes: number };
 
-/** The replay can't be had: the client fetches anew. Its message is for the client. */
+/** The replay is not possible: the client must fetch its data again. The message is for the client. */
 export class ResetNeeded extends Error {}
 
-/** Counts what a replay brings, and stops one that is over its limits. */
+/** Counts what a replay sends, and stops a replay that exceeds its limits. */
 export class ReplayBudget {
   readonly #limits: ReplayLimits;
   #events = 0;
@@ -16,18 +16,18 @@ export class ReplayBudget {
     this.#limits = limits;
   }
 
-  /** How many events it has brought. */
+  /** How many events the replay has sent. */
   get events(): number {
     return this.#events;
   }
 
-  /** Another replay begins. */
+  /** Starts counting for another replay. */
   restart(): void {
     this.#events = 0;
     this.#bytes = 0;
   }
 
-  /** Throws ResetNeeded, which says which limit it is, when these are too many. */
+  /** Counts these renderings. Throws ResetNeeded, which names the limit, when there are too many. */
   take(renderings: readonly Rendering[]): void {
     const { maxEvents, maxBytes } = this.#limits;
     this.#events += renderings.length;
@@ -39,5 +39,5 @@ export class ReplayBudget {
 }
 
 function tooMuch(setting: string, limit: number): ResetNeeded {
-  return new ResetNeeded(`More has happened since that cursor than is replayed: ${setting} is ${limit}.`);
+  return new ResetNeeded(`Too much has happened since that cursor to replay: ${setting} is ${limit}.`);
 }

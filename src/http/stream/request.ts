@@ -5,14 +5,17 @@ import { readJson } from '../body.ts';
 import { readParams, readQueryString, type GraphqlParams } from '../params.ts';
 import { eventStream, multipart, type Framing } from './framing.ts';
 
-/** Which framing the client asks for: the first of the two that it accepts; null when it accepts neither. */
+/** The framing that the client asks for: the first of the two that it accepts; null when it accepts neither. */
 export function chooseFraming(accept: string | undefined): Framing | null {
   const kind = chooseStream(accept);
   if (kind === null) return null;
   return kind === 'MULTIPART' ? multipart : eventStream;
 }
 
-/** The parameters of a POST's JSON body or of a GET's query string. Throws HttpError for what is no GraphQL request. */
+/**
+ * Reads the parameters from a POST's JSON body or a GET's query string. Throws HttpError when the request is not a
+ * GraphQL request.
+ */
 export async function readStreamParams(request: IncomingMessage, url: URL): Promise<GraphqlParams> {
   if (request.method === 'GET') return readQueryString(url.searchParams);
   return readParams(await readJson(request, requestLimits.maxBodyBytes));

@@ -5,8 +5,8 @@ const nonceBytes = 12;
 const tagBytes = 16;
 
 /**
- * Makes of a value what only a holder of the stream's token can read. An operation that waits in the database may bring a
- * password or what somebody has to say; the database knows of the token its hash alone, and so do its backups.
+ * Encrypts a value so that only a holder of the stream's token can read it. An operation that waits in the database
+ * may contain a password or a private message; the database and its backups hold only the token's hash.
  */
 export function seal(token: string, value: unknown): string {
   const nonce = randomBytes(nonceBytes);
@@ -15,7 +15,7 @@ export function seal(token: string, value: unknown): string {
   return Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64');
 }
 
-/** The value that was sealed. Throws when it was sealed with another token, or is none. */
+/** Decrypts a sealed value. Throws when it was sealed with another token, or is not a sealed value. */
 export function unseal(token: string, sealed: string): unknown {
   const bytes = Buffer.from(sealed, 'base64');
   const decipher = createDecipheriv(algorithm, keyOf(token), bytes.subarray(0, nonceBytes), {

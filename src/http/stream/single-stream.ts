@@ -12,18 +12,18 @@ export type SingleStreamOptions = {
   tokenHash: Buffer;
   stream: OpenStream;
   asker: Asker;
-  /** The request that opened it. */
+  /** The request that opened the stream. */
   from: IncomingMessage;
   server: OperationServices;
-  /** Gives an operation's id back. Never rejects. */
+  /** Releases an operation's id. Never rejects. */
   release: (operationId: string) => Promise<void>;
 };
 
-/** An open stream of single connection mode, on the node that holds it, and the operations that were given to it. */
+/** An open stream of single connection mode, on the node that holds it, with its operations. */
 export class SingleStream {
   readonly tokenHash: Buffer;
   readonly #options: SingleStreamOptions;
-  /** Of each operation from when it is taken to its end; once it runs, its stream holds it too. */
+  /** The sink of each operation from when it is taken until its end; while it runs, the stream holds it too. */
   readonly #sinks = new Map<string, OperationSink>();
   #isMissed = false;
 
@@ -36,10 +36,10 @@ export class SingleStream {
     return this.#options.stream.isOpen;
   }
 
-  /** Runs an operation; others don't wait for it. */
+  /** Runs an operation without delaying the others. */
   start(waiting: WaitingOperation): void {
     const { operationId } = waiting;
-    // Taken back, and its id in use again, before this node had heard of the former.
+    // The former operation was cancelled and its id reused before this node noticed.
     this.#sinks.get(operationId)?.silence();
     this.#stop(operationId);
     const sink = new OperationSink(this.#options.stream, operationId, () => this.#release(operationId, sink));
@@ -47,7 +47,7 @@ export class SingleStream {
     void this.#run(waiting, sink);
   }
 
-  /** Ends what was taken back: all but these; null when nobody knows of the stream any more. */
+  /** Ends all operations but these: the others were cancelled. Null: the database no longer knows the stream. */
   keep(operationIds: ReadonlySet<string> | null): void {
     if (operationIds !== null) {
       this.#isMissed = false;
@@ -58,7 +58,8 @@ export class SingleStream {
       }
       return;
     }
-    // It went with its session: of that the log tells each of its subscriptions. By the next look they have heard.
+    // The reservation was deleted with its session. The log delivers that end to each subscription, and by the next
+    // check they have received it.
     if (this.#isMissed) this.#options.stream.interrupt();
     this.#isMissed = true;
   }
@@ -70,7 +71,7 @@ export class SingleStream {
     operations.delete(operationId);
   }
 
-  /** An operation has come to its end; its id may be another's by now. */
+  /** Releases the id of an operation that has ended, unless another operation already uses it. */
   async #release(operationId: string, sink: OperationSink): Promise<void> {
     if (this.#sinks.get(operationId) !== sink) return;
     this.#stop(operationId);
@@ -93,7 +94,7 @@ export class SingleStream {
     sink: OperationSink,
   ): Promise<RunningOperation> {
     const { server, asker, token, from } = this.#options;
-    // They were checked when they came in.
+    // The parameters were checked when the operation was added.
     const params = unseal(token, sealed) as GraphqlParams;
     const preparation = prepareParams(server.documents, params, { isKnown: true });
     const request = {

@@ -14,17 +14,21 @@ import { prepareParams, type GraphqlParams } from '../params.ts';
 import { readStreamParams } from './request.ts';
 import { seal } from './seal.ts';
 
-/** When operations that wait are looked for, should no ring have told of them, and how often open streams say so. */
+/**
+ * How often to look for waiting operations in case a ring was lost, and how many looks pass before the node reports
+ * its open streams.
+ */
 const pollMs = 2_000;
 const pollsPerBeat = 5;
 
-/** Whose stream a request is about. */
+/** The stream's token and the asker of a request. */
 type Owner = { token: string; asker: Asker };
 
 /**
- * Single connection mode of graphql-sse: PUT reserves a stream, GET opens it, POST gives it an operation, DELETE takes
- * one back, and each may reach another node. They meet in the database (`Reservations`); the node that holds the open
- * stream runs what stands there. A stream belongs to the session that reserved it: to anybody else it isn't there.
+ * Single connection mode of graphql-sse: PUT reserves a stream, GET opens it, POST adds an operation, DELETE cancels
+ * one. Each request may reach another node. They meet in the database (`Reservations`); the node that holds the open
+ * stream runs the operations stored there. A stream belongs to the session that reserved it and is invisible to all
+ * others.
  */
 export class SingleConnections {
   readonly #server: OperationServices;
@@ -51,13 +55,13 @@ export class SingleConnections {
     this.#poller = setInterval(() => this.#poll(), pollMs).unref();
   }
 
-  /** Something has changed for the stream whose token's hash this is, in hex. */
+  /** Call this when something changed for the stream with this token hash (in hex). */
   ring(tokenHash: string): void {
     const held = this.#held.get(tokenHash);
     if (held !== undefined) this.#lookAt([held]);
   }
 
-  /** From here on streams end all together: `close` takes them out of the database at once. */
+  /** From this call on, streams do not remove themselves from the database one by one: `close` removes all at once. */
   drain(): void {
     this.#isDraining = true;
     clearInterval(this.#poller);
@@ -67,7 +71,7 @@ export class SingleConnections {
     await this.#settle(() => this.#reservations.closeAll());
   }
 
-  /** PUT: 201 with the token as text. */
+  /** PUT: answers 201 with the token as text. */
   async reserve(request: IncomingMessage, response: ServerResponse, asker: Asker): Promise<void> {
     if (!accepts(request.headers.accept, ['text/plain', 'text/*', '*/*'])) {
       throw new HttpError(406, 'The token is sent as text/plain.');
@@ -83,7 +87,7 @@ export class SingleConnections {
     return tokenHash && this.#reservations.find(tokenHash, asker.sessionId);
   }
 
-  /** GET with a token: the open stream. 409 when it is open already. */
+  /** GET with a token: opens the stream. 409 when it is already open. */
   async open(request: IncomingMessage, response: ServerResponse, { token, asker }: Owner): Promise<void> {
     const tokenHash = hashOf(token);
     if (!(await this.#reservations.open(tokenHash, asker.sessionId))) {
@@ -112,14 +116,17 @@ export class SingleConnections {
     }
   }
 
-  /** POST or GET with a token and an operation id: 202. Its results come on the stream. 204: it was taken back meanwhile. */
+  /**
+   * POST or GET with a token and an operation id: answers 202, and the results arrive on the stream. 204 when the
+   * operation was cancelled in the meantime.
+   */
   async add(
     request: IncomingMessage,
     response: ServerResponse,
     { token, asker, url }: Owner & { url: URL },
   ): Promise<void> {
     if (!accepts(request.headers.accept, ['application/json', 'application/*', '*/*'])) {
-      throw new HttpError(406, 'Responses are sent as application/json: accept it.');
+      throw new HttpError(406, 'This response needs accept: application/json.');
     }
     const { params, operationId } = await this.#readOperation(request, { token, asker, url });
     const tokenHash = hashOf(token);
@@ -130,19 +137,19 @@ export class SingleConnections {
     const cursor = await this.#server.realtime.readCursor();
     const isReady =
       !response.destroyed && (await this.#reservations.ready({ tokenHash, operationId, ...added }, cursor));
-    // Whoever hung up while it was prepared will never ask for its end.
+    // A client that hung up meanwhile will never cancel the operation.
     if (response.destroyed) await this.#reservations.remove(tokenHash, operationId);
     else response.writeHead(isReady ? 202 : 204).end();
   }
 
-  /** DELETE with an operation id: 200, whether it was there or not. */
+  /** DELETE with an operation id: answers 200, whether or not it existed. */
   async cancel(response: ServerResponse, { token, asker, url }: Owner & { url: URL }): Promise<void> {
     if ((await this.find(token, asker)) === null) throw refuse('UNKNOWN_STREAM');
     await this.#reservations.remove(hashOf(token), readOperationId(url.searchParams.get('operationId')));
     response.writeHead(200).end();
   }
 
-  /** What is wrong with the request is told at once; what fails in executing it comes on the stream. */
+  /** Reads the operation. An invalid request is refused at once; errors of execution arrive on the stream. */
   async #readOperation(
     request: IncomingMessage,
     { token, asker, url }: Owner & { url: URL },
@@ -153,7 +160,7 @@ export class SingleConnections {
       this.#check(request, params);
       return { params, operationId };
     } catch (error) {
-      // Without a stream nothing else about the request matters.
+      // Without a stream, nothing else about the request matters.
       if (error instanceof HttpError && (await this.find(token, asker)) === null) throw refuse('UNKNOWN_STREAM');
       throw error;
     }
@@ -170,7 +177,7 @@ export class SingleConnections {
     }
   }
 
-  /** For the ring that was lost. */
+  /** Makes up for lost rings. */
   #poll(): void {
     this.#polls += 1;
     this.#lookAt(this.#held.values());
@@ -179,7 +186,7 @@ export class SingleConnections {
     void this.#settle(() => this.#reservations.beat(tokenHashes));
   }
 
-  /** Brings these up to what stands in the database. One look at a time, for all that are due together. */
+  /** Updates these streams from the database. Only one look runs at a time, for all streams that are due. */
   #lookAt(streams: Iterable<SingleStream>): void {
     for (const held of streams) this.#due.add(held);
     if (!this.#isLooking) void this.#look();
@@ -204,7 +211,10 @@ export class SingleConnections {
     for (const held of streams) held.keep(running.get(held.tokenHash.toString('hex')) ?? null);
   }
 
-  /** The database may be away for a while; the next poll makes up for it. */
+  /**
+   * Reports a failure instead of throwing it: the database may be away for a while, and the next poll makes up for
+   * it.
+   */
   async #settle(work: () => Promise<void>): Promise<void> {
     try {
       await work();
@@ -214,7 +224,7 @@ export class SingleConnections {
   }
 }
 
-/** Throws HttpError 404 for a text that is no stream's token. */
+/** The hash of a stream's token. Throws HttpError 404 for a malformed token. */
 function hashOf(token: string): Buffer {
   const tokenHash = hashSecret('streamReservation', token);
   if (tokenHash === null) throw refuse('UNKNOWN_STREAM');
@@ -225,7 +235,7 @@ function readOperationId(value: unknown): string {
   if (typeof value !== 'string' && typeof value !== 'number') throw new HttpError(400, 'The operation id is missing.');
   const operationId = String(value);
   if (operationId === '') throw new HttpError(400, 'The operation id is missing.');
-  // PostgreSQL, which holds it, has no text with this one.
+  // PostgreSQL, which stores the id, does not allow this character in text.
   if (operationId.includes('\u0000')) throw new HttpError(400, 'The operation id must not contain U+0000.');
   if (operationId.length > 256) throw new HttpError(400, 'The operation id is longer than 256 characters.');
   return operationId;

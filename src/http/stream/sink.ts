@@ -1,19 +1,19 @@
 import type { Batch } from '../../live/delivery.ts';
 
-/** Where one operation's results go. */
+/** The destination of one operation's results. */
 export interface Sink {
   readonly isOpen: boolean;
-  /** The other side takes less than it is sent: the limit on what waits for it is reached. */
+  /** The client takes less than it is sent: its unsent bytes have reached the limit. */
   readonly isCongested: boolean;
-  /** So little waits that something may go out which is worth nothing later. */
+  /** So little is unsent that notices without later value may go out. */
   readonly isReadyForTyping: boolean;
   send(batch: Batch): void;
-  /** Whether the other side takes at once what it has been sent by now. */
+  /** Whether the socket takes at once everything sent so far. */
   takesAll(): boolean;
-  /** Resolves when the other side has taken everything, or is gone. */
+  /** Resolves when the socket has taken everything, or is gone. */
   drained(): Promise<void>;
-  /** Ends this operation for good, with a last result where there is one. */
+  /** Ends this operation permanently, with a last result if there is one. */
   finish(payload: string | null): void;
-  /** Closes the response without `complete`: its client is to come back. */
+  /** Closes the response without `complete`, so that the client reconnects. */
   interrupt(): void;
 }

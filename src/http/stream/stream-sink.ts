@@ -35,7 +35,7 @@ abstract class StreamSink {
   }
 }
 
-/** Distinct connections mode: the response is the operation's own, and ends with it. */
+/** Distinct connections mode: the response belongs to the operation, and ends with it. */
 export class DistinctSink extends StreamSink implements Sink {
   send(batch: Batch): void {
     this.stream.write(this.stream.connection.encoder.encodeBatch(batch));
@@ -51,13 +51,16 @@ export class DistinctSink extends StreamSink implements Sink {
   }
 }
 
-/** Single connection mode: results say which operation they are of, and other operations go on. */
+/** Single connection mode: each result names its operation, and other operations continue. */
 export class OperationSink extends StreamSink implements Sink {
   readonly #operationId: string;
   readonly #release: () => Promise<void>;
   #isOver = false;
 
-  /** `release` gives the operation's id back, for its client may use it again once it hears of the end. Never rejects. */
+  /**
+   * `release` gives the operation's id back before the client receives the end, because the client may then reuse the
+   * id. Never rejects.
+   */
   constructor(stream: OpenStream, operationId: string, release: () => Promise<void>) {
     super(stream);
     this.#operationId = operationId;
@@ -80,7 +83,7 @@ export class OperationSink extends StreamSink implements Sink {
     void this.#release().then(() => this.#write(printComplete(this.#operationId)));
   }
 
-  /** Says nothing any more, not even that it is over. */
+  /** Sends nothing more, not even the end. */
   silence(): void {
     this.#isOver = true;
   }

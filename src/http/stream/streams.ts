@@ -23,7 +23,7 @@ import type { ReplayLimits } from './replay-budget.ts';
 const singlePath = '/graphql/stream';
 const tokenHeader = 'x-graphql-event-stream-token';
 
-/** What streams may take; 0 turns a limit off. */
+/** The limits of streams; 0 turns a limit off. */
 export type StreamLimits = {
   perSession: number;
   perAddress: number;
@@ -32,7 +32,7 @@ export type StreamLimits = {
   replay: ReplayLimits;
 };
 
-/** Heartbeats come every 20 to 25 s: proxies wait for 30 s and more, and TCP's keep-alive needs 15 s in between. */
+/** Heartbeats come every 20 to 25 s: proxies wait for 30 s or more, and TCP's keep-alive needs 15 s between them. */
 const defaultTimes: StreamTimes = { sweep: 1_000, heartbeat: 20_000, stall: 30_000, cursorRefresh: 60_000 };
 
 export type StreamsOptions = {
@@ -43,13 +43,13 @@ export type StreamsOptions = {
   mask: (error: unknown) => GraphQLError;
   limits: StreamLimits;
   times?: Partial<StreamTimes>;
-  /** How many proxies stand in front, each of which adds an entry to X-Forwarded-For. */
+  /** How many proxies are in front; each adds an entry to X-Forwarded-For. */
   trustedProxies: number;
 };
 
 /**
- * Serves the graphql-sse protocol: distinct connections on `/graphql` and `/graphql/stream`, single connections on the
- * latter. https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
+ * Serves the graphql-sse protocol: distinct connections on `/graphql` and `/graphql/stream`, single connections on
+ * the latter only. https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
  */
 export class Streams {
   readonly #services: Services;
@@ -95,7 +95,7 @@ export class Streams {
     return this.#registry.size;
   }
 
-  /** Answers one request. Whatever is refused is a JSON body with `errors`. */
+  /** Answers one request. A refusal is a JSON body with `errors`. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       this.#registry.admit();
@@ -139,14 +139,14 @@ export class Streams {
     return this.#openDistinct(request, response, { asker, url, isByStreamToken: streamToken !== null });
   }
 
-  /** One operation, one response. */
+  /** Distinct connections mode: one response for one operation. */
   async #openDistinct(
     request: IncomingMessage,
     response: ServerResponse,
     { asker, url, isByStreamToken }: { asker: () => Asker | null; url: URL; isByStreamToken: boolean },
   ): Promise<void> {
     const framing = chooseFraming(request.headers.accept);
-    if (framing === null) throw new HttpError(406, 'Streams are sent as text/event-stream: accept it.');
+    if (framing === null) throw new HttpError(406, 'A stream needs accept: text/event-stream.');
     const params = await readStreamParams(request, url);
     const preparation = prepareParams(this.#server.documents, params, { isKnown: isKnown(asker) });
     const kind = 'errors' in preparation ? null : preparation.operation.operation;
@@ -165,7 +165,7 @@ export class Streams {
       request,
       response,
       framing,
-      // A subscription with a token that isn't good is refused before it opens, so that its client comes back with another.
+      // Refuses a subscription with an invalid token before it opens, so that its client comes back with another.
       asker: kind === OperationTypeNode.SUBSCRIPTION ? refuseBad(asker) : ifGood(asker),
       expires: !isByStreamToken,
     });
@@ -185,7 +185,10 @@ export class Streams {
     stream.run('', operation);
   }
 
-  /** Who asks: by the `Authorization` header or, where a browser's EventSource can send none, by a token in the URL. */
+  /**
+   * Identifies the asker by the `Authorization` header or, because a browser's EventSource cannot send one, by a
+   * token in the URL.
+   */
   #identify(request: IncomingMessage, streamToken: string | null): Promise<() => Asker | null> {
     const { accounts } = this.#services;
     if (streamToken !== null) return identifyStreamAsker(accounts, streamToken);
@@ -197,7 +200,7 @@ function refuseStreamToken(): HttpError {
   return new HttpError(401, 'A stream token is valid for subscriptions only.', { code: 'UNAUTHENTICATED' });
 }
 
-/** Who it is; 401 for a token that isn't good. */
+/** The asker; throws HttpError 401 for an invalid token. */
 function refuseBad(asker: () => Asker | null): Asker | null {
   try {
     return asker();
@@ -207,7 +210,7 @@ function refuseBad(asker: () => Asker | null): Asker | null {
   }
 }
 
-/** Who it is; nobody in particular with a token that isn't good, which the operation itself may refuse. */
+/** The asker; null for an invalid token, which the operation itself may refuse. */
 function ifGood(asker: () => Asker | null): Asker | null {
   try {
     return asker();
@@ -217,7 +220,7 @@ function ifGood(asker: () => Asker | null): Asker | null {
   }
 }
 
-/** Somebody who is signed in; 401 for anybody else. */
+/** The asker, who must be signed in. Throws HttpError 401 otherwise. */
 function demand(asker: () => Asker | null): Asker {
   const known = refuseBad(asker);
   if (known === null) {

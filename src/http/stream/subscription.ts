@@ -21,14 +21,14 @@ export type SubscriptionOptions = {
   replayLimits: ReplayLimits;
 };
 
-const otherHistory = 'The cursor is from another history of this database.';
+const otherHistory = 'The cursor belongs to a different history of this database.';
 
 type State = 'CATCHING_UP' | 'LIVE' | 'OVER';
 
 /**
- * One subscription from its first frame to its last. It joins the hub first and holds what comes; reads the log from its
- * cursor to the head at which it joined; lets go of what it held above that head; is live. A reader that falls behind
- * goes back to the log in the same way, at the pace at which its socket drains.
+ * One subscription from its first frame to its last. It first joins the hub and holds the events that arrive; it then
+ * replays the log from its cursor to the head at which it joined, releases the held events above that head, and is
+ * live. A subscriber that falls behind returns to the log in the same way, at the pace at which its socket drains.
  */
 export class EventSubscription implements Receiver {
   readonly asker: Asker;
@@ -39,9 +39,12 @@ export class EventSubscription implements Receiver {
   isPublicReader: boolean;
   readonly #options: SubscriptionOptions;
   #state: State = 'CATCHING_UP';
-  /** The last event that was sent, or passed as not for this reader: where it goes on from. */
+  /**
+   * The last event that was sent, or skipped because it is not for this subscriber: the subscription resumes from
+   * here.
+   */
   #position = 0n;
-  /** Where it went live: what comes through the hub at or below it is old. */
+  /** Where it went live: events from the hub at or below this are old. */
   #floor = 0n;
   readonly #replayed: ReplayBudget;
   readonly #pace = new Pace();
@@ -66,7 +69,7 @@ export class EventSubscription implements Receiver {
     return this.#state === 'LIVE';
   }
 
-  /** Runs until it is live; from then on events are pushed. Never rejects. */
+  /** Catches up until the subscription is live; from then on events are pushed. Never rejects. */
   async open(): Promise<void> {
     const { realtime, request } = this.#options;
     try {
@@ -99,8 +102,9 @@ export class EventSubscription implements Receiver {
   }
 
   /**
-   * Something that is true only now: it is not kept for a reader who is busy, and carries the cursor it already has. One
-   * who is to be told of its loss goes back to the log, and hears CaughtUp when it has taken what it was sent.
+   * Receives a notice about the present moment. It is not kept for a busy subscriber, and carries the cursor that the
+   * subscriber already has. If the subscriber must learn of a loss, it returns to the log and receives CaughtUp once
+   * its socket has drained.
    */
   receiveTransient(payloadAround: (cursor: string) => string, { isToldOfLoss }: { isToldOfLoss: boolean }): void {
     const { sink, realtime } = this.#options;
@@ -117,9 +121,9 @@ export class EventSubscription implements Receiver {
   }
 
   finish(reason: EndReason, at: bigint): void {
-    // Access that was lost before this subscription began, and is here again.
+    // That access was lost before this subscription started, and has been regained since.
     if (reason === 'ACCESS_LOST' && this.#state === 'LIVE' && at <= this.#floor) return;
-    // Whether it is still so, another look at the log will tell, after what came before.
+    // The next read of the log shows whether access is still lost, after everything that came before.
     if (reason === 'ACCESS_LOST' && this.#state === 'CATCHING_UP') this.#held.giveUp();
     else this.#end(reason);
   }
@@ -130,7 +134,7 @@ export class EventSubscription implements Receiver {
     this.#options.sink.interrupt();
   }
 
-  /** Leaves the hub. The connection's owner calls it when the client is gone. */
+  /** Leaves the hub. The owner of the connection calls this when the client is gone. */
   close(): void {
     if (this.#state === 'OVER') return;
     this.#state = 'OVER';
@@ -157,7 +161,7 @@ export class EventSubscription implements Receiver {
     this.#position = last.eventId;
   }
 
-  /** Its unsent bytes are at the limit: from here on it reads the log, as its socket drains. */
+  /** The unsent bytes have reached the limit: from now on the subscription reads the log, as its socket drains. */
   async #fallBehind(): Promise<void> {
     const { sink, realtime } = this.#options;
     this.#state = 'CATCHING_UP';
@@ -173,12 +177,15 @@ export class EventSubscription implements Receiver {
     }
   }
 
-  /** Reads the log up to `through`, then to wherever it was when too much came meanwhile; then goes live. */
+  /**
+   * Reads the log up to `through`, and again up to the new head each time too much arrived meanwhile; then goes live.
+   */
   async #catchUp(through: bigint): Promise<void> {
     let head = through;
     for (;;) {
       await this.#replay(head);
-      // Until then this node does not know whether there is more, or whether what comes next reaches this stream.
+      // Until then, this node does not know whether the log has more, or whether the next event will reach this
+      // stream.
       await this.#options.realtime.whenAt(head);
       const notice = await this.#renderNotice({ kind: 'CaughtUp', replayed: this.#replayed.events }, head);
       if (this.#state === 'OVER') return;
@@ -200,7 +207,8 @@ export class EventSubscription implements Receiver {
   }
 
   async #replay(through: bigint): Promise<void> {
-    // One chat may have been lost between the subscription's check and its place in the hub: so it is read once anyway.
+    // Access to a single chat may have been lost between the subscription's check and its place in the hub, so the
+    // log is read at least once.
     let isChecked = this.chatId === null;
     while (this.#state !== 'OVER' && (this.#position < through || !isChecked)) {
       const limit = this.#pace.size;
@@ -211,7 +219,7 @@ export class EventSubscription implements Receiver {
         return;
       }
       if (stretch.prunedThrough > this.#position) {
-        await this.#reset('What happened since that cursor is not kept any more.', through);
+        await this.#reset('The events since that cursor are no longer kept.', through);
         return;
       }
       try {
@@ -227,7 +235,10 @@ export class EventSubscription implements Receiver {
     }
   }
 
-  /** What this reader missed; a session that has ended, or a chat that they may not see any more, ends the subscription. */
+  /**
+   * Reads the events that this subscriber missed. Ends the subscription if the session has ended or the chat is no
+   * longer visible.
+   */
   async #readStretch(range: Range): Promise<MissedStretch> {
     const { realtime } = this.#options;
     const { userId, sessionId, chatId } = this;
@@ -240,8 +251,8 @@ export class EventSubscription implements Receiver {
     if (!stretch.isSessionLive) this.#end('SESSION_ENDED');
     else if (!stretch.hasAccess) this.#end('ACCESS_LOST');
     if (stretch.isPublic !== this.isPublicReader) {
-      // The hub took this for somebody else until now. What it let through or left out is to be read from the log; then
-      // access is looked at once more, for a removal meanwhile may have been nothing to whom it took this for.
+      // Until now the hub treated this subscriber as the wrong kind of reader. Read what it let through or left out
+      // from the log. That also checks access once more, because the hub may have ignored a removal in the meantime.
       this.isPublicReader = stretch.isPublic;
       this.#held.giveUp();
     }
@@ -255,7 +266,7 @@ export class EventSubscription implements Receiver {
     return rendered.filter((rendering) => rendering !== null);
   }
 
-  /** Null, or the last event that went when there was no room for all. */
+  /** Returns null, or the last event that was sent if there was no room for all. */
   #sendStretch(renderings: readonly Rendering[]): bigint | null {
     if (this.#state === 'OVER') return null;
     return this.#pace.send(renderings, this.#options.sink, (piece) => this.#replayed.take(piece));
@@ -286,7 +297,7 @@ export class EventSubscription implements Receiver {
     this.interrupt();
   }
 
-  /** Does it again for as long as the database is away and the client is there. */
+  /** Repeats the work for as long as the database is away and the client is connected. */
   #repeat<Value>(work: () => Promise<Value>): Promise<Value> {
     return this.#options.realtime.retry(work, () => this.#state !== 'OVER');
   }
