@@ -16,7 +16,7 @@ beforeAll(async () => {
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
 });
 
-/** Erases somebody's account; whatever comes of it is returned. */
+/** Erases a user's account; returns the whole result, errors included. */
 async function deleteAccount(by: Person, { password = by.password, messages = 'KEEP' } = {}): Promise<Data> {
   const document = `mutation ($password: String!, $messages: ErasedMessages!) {
     deleteAccount(password: $password, messages: $messages) {
@@ -28,7 +28,7 @@ async function deleteAccount(by: Person, { password = by.password, messages = 'K
   return (await by.ask(document, { password, messages })).deleteAccount;
 }
 
-/** Erases it whole: also what follows afterwards. */
+/** Erases it completely, including what follows afterwards. */
 async function erase(person: Person, messages = 'KEEP'): Promise<void> {
   expect(await deleteAccount(person, { messages })).toEqual({ __typename: 'AccountGone', userId: person.userId });
   await isErased(person);
@@ -65,7 +65,7 @@ async function membersOf(chatId: string): Promise<string[]> {
 
 const newcomer = () => signUp(server, `p${Math.random().toString(36).slice(2)}`);
 
-test('an account goes only with its password', async () => {
+test('an account is erased only with its password', async () => {
   const linus = await newcomer();
   expect(await deleteAccount(linus, { password: 'not the right one' })).toEqual({
     __typename: 'InvalidCredentials',
@@ -78,7 +78,7 @@ test('an account goes only with its password', async () => {
   expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
 });
 
-test('with it end all its sessions, on every node', async () => {
+test('all its sessions end with it, on every node', async () => {
   const linus = await newcomer();
   const { signIn } = await server.ask(
     'mutation ($input: SignInInput!) { signIn(input: $input) { ... on SignedIn { accessToken refreshToken } } }',
@@ -107,7 +107,7 @@ test('with it end all its sessions, on every node', async () => {
   }
 });
 
-test('its name and address are free again, and nobody signs in by them', async () => {
+test('its name and address are free again, and no one signs in with them', async () => {
   const linus = await newcomer();
   await deleteAccount(linus);
   const { signIn } = await server.ask('mutation ($input: SignInInput!) { signIn(input: $input) { __typename } }', {
@@ -118,7 +118,7 @@ test('its name and address are free again, and nobody signs in by them', async (
   expect(another.userId).not.toBe(linus.userId);
 });
 
-test('messages stay under no name, and nothing else is left of their sender', async () => {
+test('messages stay without a name, and nothing else is left of their sender', async () => {
   const linus = await newcomer();
   const chat = await createGroup(ada, [linus]);
   await say(linus, chat, 'I was here', { clientMessageId: 'mine' });
@@ -147,7 +147,7 @@ test('messages stay under no name, and nothing else is left of their sender', as
   expect(users.edges).toEqual([]);
 });
 
-test('or the messages go along, with all that hung on them', async () => {
+test('or the messages are deleted too, with everything attached to them', async () => {
   const linus = await newcomer();
   const chat = await createGroup(ada, [linus]);
   const first = await say(linus, chat, 'a first word');
@@ -168,7 +168,7 @@ test('or the messages go along, with all that hung on them', async () => {
   ]);
 });
 
-test('nothing that says who it was is left anywhere in the database', async () => {
+test('nothing that identifies the user is left anywhere in the database', async () => {
   const name = `hypatia${Math.random().toString(36).slice(2)}`;
   const linus = await signUp(server, name);
   const chat = await createGroup(ada, [linus]);
@@ -201,7 +201,7 @@ test('nothing that says who it was is left anywhere in the database', async () =
   expect(await tablesThatTell()).toEqual([]);
 });
 
-test('what they owned passes to the admin who has been there longest, else to the member', async () => {
+test('chats that they owned pass to the longest-standing admin, else to the longest-standing member', async () => {
   const [linus, alan, hedy] = await Promise.all([newcomer(), newcomer(), newcomer()]);
   const withAdmins = await createGroup(linus, [ada]);
   await addMembers(server, withAdmins, [alan]);
@@ -232,7 +232,7 @@ test('what they owned passes to the admin who has been there longest, else to th
   );
 });
 
-test('a chat of theirs alone goes with them, and a single chat stays with the other person', async () => {
+test('a chat with no one else is deleted with them, and a single chat stays with the other user', async () => {
   const linus = await newcomer();
   const alone = await createPublicChannel(linus);
   const { id: single } = await createChat(linus, { type: 'SINGLE', memberIds: [ada.userId] });
@@ -256,7 +256,7 @@ test('the others’ blocks of them are gone', async () => {
   expect(await blocked()).toHaveLength(before.length - 1);
 });
 
-/** The database without the server: what is left to do is done only by whoever is told to. */
+/** The database without the server: only the erasures that a test starts do the remaining work. */
 async function inDatabase(work: (db: Db) => Promise<void>): Promise<void> {
   const { url } = server.database;
   const db = connectDatabase({ url, maxConnections: 2, statementTimeoutMs: 10_000, onError: () => undefined });
@@ -267,87 +267,87 @@ async function inDatabase(work: (db: Db) => Promise<void>): Promise<void> {
   }
 }
 
+test('a crash in between loses none of the remaining work, and does nothing twice', { timeout: 30_000 }, async () => {
+  const linus = await newcomer();
+  const key = keyOf(linus.userId);
+  const chats: string[] = [];
+  for (let count = 0; count < 4; count += 1) chats.push(await createGroup(linus, [ada]));
+  await server.sql.query(
+    `insert into messages (chat_id, sender_id, content) select $1, $2, 'message ' || n from generate_series(1, 30) n`,
+    [keyOf(chats[0] as string), key],
+  );
+  // The state that the mutation leaves when its server dies then.
+  await server.sql.query('update users set deleted_at = now() where id = $1', [key]);
+  await server.sql.query(`insert into account_deletions (user_id, messages) values ($1, 'DELETE')`, [key]);
+  const left = async () => {
+    const { rows } = await server.sql.query(
+      `select (select count(*)::int from members where user_id = $1) as members,
+        (select count(*)::int from messages where sender_id = $1) as messages`,
+      [key],
+    );
+    return rows[0];
+  };
+  await using stream = await followEvents(server, ada);
+  await inDatabase(async (db) => {
+    expect(await continueDeletions({ db }, 20)).toBe(20);
+    expect(await left()).toEqual({ members: 2, messages: 30 });
+    expect(await continueDeletions({ db }, 20)).toBe(20);
+    expect(await left()).toEqual({ members: 0, messages: 30 });
+    expect(await continueDeletions({ db }, 100)).toBe(100);
+    expect(await left()).toEqual({ members: 0, messages: 20 });
+    // The next one dies in mid-batch.
+    await server.sql.query(
+      `create function die() returns trigger language plpgsql as $$ begin raise exception 'killed'; end $$;
+      create trigger die before update on messages for each row when (old.content = 'message 15') execute function die()`,
+    );
+    await expect(continueDeletions({ db }, 100)).rejects.toThrow('killed');
+    expect(await left()).toEqual({ members: 0, messages: 20 });
+    await server.sql.query('drop function die cascade');
+    // Two nodes at once.
+    while (
+      (await Promise.all([continueDeletions({ db }, 100), continueDeletions({ db }, 100)])).some((many) => many > 0)
+    );
+    expect(await continueDeletions({ db }, 100)).toBe(0);
+  });
+  await isErased(linus);
+  const heard = await heardBy(ada, stream);
+  const counts = Map.groupBy(heard, ({ __typename }) => __typename);
+  expect(counts.get('RemoveFromChat')).toHaveLength(4);
+  expect(counts.get('MessageDeleted')).toHaveLength(30);
+  expect(new Set(counts.get('MessageDeleted')?.map(({ message }) => message.id)).size).toBe(30);
+  expect(stream.frames.map((frame) => envelopeOf(frame)?.cursor)).toEqual([
+    ...new Set(stream.frames.map((frame) => envelopeOf(frame)?.cursor)),
+  ]);
+});
+
 test(
-  'a crash in between loses nothing of what is to be done, and does nothing twice',
+  'an erasure that can’t go on blocks no other, and rows that came meanwhile are erased too',
   { timeout: 30_000 },
   async () => {
-    const linus = await newcomer();
-    const key = keyOf(linus.userId);
-    const chats: string[] = [];
-    for (let count = 0; count < 4; count += 1) chats.push(await createGroup(linus, [ada]));
-    await server.sql.query(
-      `insert into messages (chat_id, sender_id, content) select $1, $2, 'message ' || n from generate_series(1, 30) n`,
-      [keyOf(chats[0] as string), key],
-    );
-    // As the mutation leaves it whose server dies then.
-    await server.sql.query('update users set deleted_at = now() where id = $1', [key]);
-    await server.sql.query(`insert into account_deletions (user_id, messages) values ($1, 'DELETE')`, [key]);
-    const left = async () => {
-      const { rows } = await server.sql.query(
-        `select (select count(*)::int from members where user_id = $1) as members,
-        (select count(*)::int from messages where sender_id = $1) as messages`,
-        [key],
-      );
-      return rows[0];
-    };
-    await using stream = await followEvents(server, ada);
+    const [stuck, linus] = await Promise.all([newcomer(), newcomer()]);
+    const held = await createGroup(stuck, [ada]);
+    for (const person of [stuck, linus]) {
+      await server.sql.query(`update users set deleted_at = now() where id = $1`, [keyOf(person.userId)]);
+      await server.sql.query(`insert into account_deletions (user_id, messages) values ($1, 'KEEP')`, [
+        keyOf(person.userId),
+      ]);
+    }
+    const holder = await server.sql.connect();
+    await holder.query('begin');
+    await holder.query('select from account_deletions where user_id = $1 for update', [keyOf(stuck.userId)]);
     await inDatabase(async (db) => {
-      expect(await continueDeletions({ db }, 20)).toBe(20);
-      expect(await left()).toEqual({ members: 2, messages: 30 });
-      expect(await continueDeletions({ db }, 20)).toBe(20);
-      expect(await left()).toEqual({ members: 0, messages: 30 });
-      expect(await continueDeletions({ db }, 100)).toBe(100);
-      expect(await left()).toEqual({ members: 0, messages: 20 });
-      // The next one dies in mid-batch.
-      await server.sql.query(
-        `create function die() returns trigger language plpgsql as $$ begin raise exception 'killed'; end $$;
-      create trigger die before update on messages for each row when (old.content = 'message 15') execute function die()`,
-      );
-      await expect(continueDeletions({ db }, 100)).rejects.toThrow('killed');
-      expect(await left()).toEqual({ members: 0, messages: 20 });
-      await server.sql.query('drop function die cascade');
-      // Two nodes at once.
-      while (
-        (await Promise.all([continueDeletions({ db }, 100), continueDeletions({ db }, 100)])).some((many) => many > 0)
-      );
-      expect(await continueDeletions({ db }, 100)).toBe(0);
+      while ((await continueDeletions({ db }, 10)) > 0);
+      await isErased(linus);
+      await holder.query('rollback');
+      holder.release();
+      // A request with a token that was valid a moment ago may do this after the memberships were deleted.
+      await server.sql.query('delete from members where user_id = $1 and chat_id <> $2', [
+        keyOf(stuck.userId),
+        keyOf(held),
+      ]);
+      while ((await continueDeletions({ db }, 10)) > 0);
     });
-    await isErased(linus);
-    const heard = await heardBy(ada, stream);
-    const counts = Map.groupBy(heard, ({ __typename }) => __typename);
-    expect(counts.get('RemoveFromChat')).toHaveLength(4);
-    expect(counts.get('MessageDeleted')).toHaveLength(30);
-    expect(new Set(counts.get('MessageDeleted')?.map(({ message }) => message.id)).size).toBe(30);
-    expect(stream.frames.map((frame) => envelopeOf(frame)?.cursor)).toEqual([
-      ...new Set(stream.frames.map((frame) => envelopeOf(frame)?.cursor)),
-    ]);
+    await isErased(stuck);
+    expect(await membersOf(held)).toEqual(['ada OWNER']);
   },
 );
-
-test('one that can’t go on keeps no other waiting, and what came meanwhile goes too', { timeout: 30_000 }, async () => {
-  const [stuck, linus] = await Promise.all([newcomer(), newcomer()]);
-  const held = await createGroup(stuck, [ada]);
-  for (const person of [stuck, linus]) {
-    await server.sql.query(`update users set deleted_at = now() where id = $1`, [keyOf(person.userId)]);
-    await server.sql.query(`insert into account_deletions (user_id, messages) values ($1, 'KEEP')`, [
-      keyOf(person.userId),
-    ]);
-  }
-  const holder = await server.sql.connect();
-  await holder.query('begin');
-  await holder.query('select from account_deletions where user_id = $1 for update', [keyOf(stuck.userId)]);
-  await inDatabase(async (db) => {
-    while ((await continueDeletions({ db }, 10)) > 0);
-    await isErased(linus);
-    await holder.query('rollback');
-    holder.release();
-    // As a request with a token that was good a moment ago may do, after the memberships went.
-    await server.sql.query('delete from members where user_id = $1 and chat_id <> $2', [
-      keyOf(stuck.userId),
-      keyOf(held),
-    ]);
-    while ((await continueDeletions({ db }, 10)) > 0);
-  });
-  await isErased(stuck);
-  expect(await membersOf(held)).toEqual(['ada OWNER']);
-});

@@ -54,7 +54,7 @@ const changePassword = async (token: string, currentPassword: string, newPasswor
 const trySignUp = async (input: Record<string, unknown>) => (await server.ask(signUpMutation, { input })).signUp;
 const emailOf = async (token: string) => (await server.post('{ viewer { email } }', {}, { token })).data?.viewer?.email;
 
-test('who signs up is signed in, and sees themselves', async () => {
+test('a user who signs up is signed in, and sees themselves', async () => {
   const { data } = await server.post(
     signUpMutation,
     { input: { username: 'Barbara.L', email: 'Barbara@Example.com', password, displayName: '  Barbara Liskov ' } },
@@ -80,7 +80,7 @@ test('without an access token the viewer is null', async () => {
   expect(await server.ask('{ viewer { id } }')).toEqual({ viewer: null });
 });
 
-test('every refused field of a sign-up is named at once, and nobody is made', async () => {
+test('the error of a sign-up names every refused field at once, and no user is created', async () => {
   const refused = await trySignUp({ username: 'a b', email: 'nowhere', password: 'short', displayName: 'a\u0007b' });
   expect(refused).toMatchObject({ __typename: 'InvalidInput', code: 'INVALID_INPUT' });
   expect(refused.fields).toEqual([
@@ -196,7 +196,7 @@ test('the password is stored as an encoded argon2id hash, whole', async () => {
   expect(await argon2.verify(rows[0].password_hash, ada.password)).toBe(true);
 });
 
-test('who signs in gets a session of their own, whatever case the address is written in', async () => {
+test('a user who signs in gets a new session, whatever case the address is written in', async () => {
   const signedIn = await signIn('ADA@example.COM', ada.password);
   expect(signedIn).toMatchObject({ __typename: 'SignedIn' });
   expect(signedIn.viewer.sessions.filter((session: { isCurrent: boolean }) => session.isCurrent)).toHaveLength(1);
@@ -216,7 +216,7 @@ test('an unknown address gets the same answer as a wrong password, for the same 
   expect(costOf(1)).toBe(costOf(0));
 });
 
-test('a sign-in that can be nobody’s is refused by field, and nothing over-long is hashed', async () => {
+test('a sign-in that can match no user is refused by field, and nothing over-long is hashed', async () => {
   const compare = vi.spyOn(argon2, 'verify');
   expect(await signIn('', 'x'.repeat(129))).toMatchObject({
     __typename: 'InvalidInput',
@@ -239,7 +239,7 @@ test('an account without a password has no right one', async () => {
   });
 });
 
-test('a hash that was made at another cost is replaced when its person signs in', async () => {
+test('a hash with another cost is replaced when its user signs in', async () => {
   const old = await new PasswordHasher(owaspCost).hash(password, { person: 'katherine', isKnown: true });
   const katherine = await signUp(server, 'katherine');
   await server.sql.query('update credentials set password_hash = $2 where user_id = $1', [
@@ -275,7 +275,7 @@ test('while 50 strangers sign in, one is hashed at a time and others are served'
   expect(new Set(answers.map(({ __typename }) => __typename))).toEqual(new Set(['InvalidCredentials']));
 });
 
-test('while 50 people sign in at the full price, messages are sent and heard', async () => {
+test('while 50 users sign in at the full cost, messages are sent and received', async () => {
   await using busy = await startServer({ overrides: { argon2: owaspCost } });
   const sender = await signUp(busy, 'ada');
   const { createChat } = await sender.ask(
@@ -320,7 +320,7 @@ test('a changed password ends every other session and the old refresh token, and
   expect((await signIn(radia.email, password)).__typename).toBe('SignedIn');
 });
 
-test('a password is not changed without the current one, nor to one that will not do', async () => {
+test('a password is not changed without the current one, nor to an unacceptable one', async () => {
   const annie = await signUp(server, 'annie');
   expect(await changePassword(annie.token, 'not this one', password)).toMatchObject({
     __typename: 'InvalidCredentials',
@@ -341,7 +341,7 @@ test('a password is not changed without the current one, nor to one that will no
   expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
 });
 
-test('of two who change a password at once, one does', async () => {
+test('of two who change a password at once, one succeeds', async () => {
   const jean = await signUp(server, 'jean');
   const changes = await Promise.all(
     ['first of the two', 'second of the two'].map((next) => changePassword(jean.token, jean.password, next)),
@@ -352,7 +352,7 @@ test('of two who change a password at once, one does', async () => {
   expect(await signIn(jean.email, winner)).toMatchObject({ __typename: 'SignedIn' });
 });
 
-test('anybody signed in sees a person, but not their address; a stranger sees nobody', async () => {
+test('every signed-in user sees a user, but not their address; a signed-out client sees no one', async () => {
   const query = 'query ($id: ID!) { node(id: $id) { __typename ... on User { username displayName createdAt } } }';
   const margaret = await signUp(server, 'margaret');
   expect(await margaret.ask(query, { id: ada.userId })).toMatchObject({

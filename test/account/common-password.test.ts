@@ -26,7 +26,7 @@ test.each(uncommon)('%s is not', (password) => {
   expect(isCommonPassword(password)).toBe(false);
 });
 
-test('a name with a little around it is common for its owner alone', () => {
+test('a password that is little more than a name is common for its owner alone', () => {
   expect(isCommonPassword('lovelace.1815', ['lovelace', 'lovelace@example.com'])).toBe(true);
   expect(isCommonPassword('kx.engine.1815', ['lovelace', 'lovelace@example.com'])).toBe(false);
 });

@@ -15,7 +15,7 @@ function problemsWith(password: string, names: string[] = []): string[] {
   return errors.map(({ message }) => message);
 }
 
-/** Holds every hash until it is let go, and counts how many run at once. */
+/** Holds every hash until it is released, and counts how many run at once. */
 function holdHashes() {
   const held: (() => void)[] = [];
   const hash = vi.spyOn(argon2, 'hash').mockImplementation(async () => {
@@ -34,18 +34,18 @@ test('a password has 8 to 128 characters, counted as people count them', () => {
   expect(problemsWith(`${long}!`)).toEqual(['must be at most 128 characters long']);
 });
 
-test('a password is refused that is common, or what its person is called', () => {
+test('a common password is refused, and so is one that is the user’s name', () => {
   expect(problemsWith('password1')).toEqual(['is too easy to guess']);
   expect(problemsWith('Ada.Lovelace', ['ada.lovelace', 'ada@example.com'])).toHaveLength(1);
   expect(problemsWith('ada@example.com', ['ada.lovelace', 'ada@example.com'])).toHaveLength(1);
   expect(problemsWith('ada at the engine', ['ada.lovelace', 'ada@example.com'])).toEqual([]);
 });
 
-test('a password that is not well-formed Unicode is refused, for two of them would be one', () => {
+test('a password that is not well-formed Unicode is refused, because two of them would be one', () => {
   expect(problemsWith('analytical \ud800')).toEqual(['must be well-formed Unicode']);
 });
 
-test('hashes are argon2id at what OWASP asks for, salted', async () => {
+test('hashes are argon2id with the parameters that OWASP recommends, salted', async () => {
   const hasher = new PasswordHasher();
   const hash = await hasher.hash('analytical engine', stranger);
   expect(hash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
@@ -60,7 +60,7 @@ test('a password is right however its accents were typed, and wrong in another c
   expect((await hasher.verify(hash, 'Café at night', stranger)).isRight).toBe(false);
 });
 
-test('a hash made at another cost is made anew when the password is right', async () => {
+test('a hash with another cost is replaced when the password is right', async () => {
   const hash = await new PasswordHasher(cheap).hash('analytical engine', stranger);
   const hasher = new PasswordHasher({ ...cheap, iterations: 3 });
   expect(await hasher.verify(hash, 'difference engine', stranger)).toEqual({ isRight: false, newHash: null });
@@ -70,7 +70,7 @@ test('a hash made at another cost is made anew when the password is right', asyn
   expect(await hasher.verify(newHash, 'analytical engine', stranger)).toEqual({ isRight: true, newHash: null });
 });
 
-test('for nobody, and for somebody whose hash is none, a comparison at the full cost is made and fails', async () => {
+test('for a missing user, or one with an invalid hash, a comparison at the full cost is made and fails', async () => {
   const hasher = new PasswordHasher(cheap);
   const compare = vi.spyOn(argon2, 'verify');
   for (const nobody of [null, '', 'disabled']) {
@@ -98,7 +98,7 @@ test('a known device and one stranger are hashed at once, and the others take tu
   clearInterval(timer);
 });
 
-test('so many wait of one network, and the next is refused until there is room', async () => {
+test('only so many of one network wait, and the next is refused until there is room', async () => {
   const { held } = holdHashes();
   const hasher = new PasswordHasher(cheap);
   const hashes = Array.from({ length: 101 }, () => hasher.hash('a guess', stranger));

@@ -22,7 +22,7 @@ atFileEnd(async () => {
   await database.drop();
 });
 
-/** Sessions of Ada that were idle so long. */
+/** Sessions of Ada that were idle for so long. */
 async function openSessions(count: number, idleFor = '0 s'): Promise<bigint[]> {
   const { rows } = await db.pool.query<{ id: bigint }>(
     `insert into sessions (user_id, last_used_at) select $1, now() - $3::interval from generate_series(1, $2::int)
@@ -46,7 +46,7 @@ test('sessions that were not refreshed for 30 days are pruned, a batch at a time
   expect(await countIn('sessions')).toBe(2);
 });
 
-test('refresh tokens used longer ago are pruned, and those of before are kept to know a thief by', async () => {
+test('refresh tokens used longer ago are pruned, and recent ones are kept to detect a thief', async () => {
   const [session] = await openSessions(1);
   await db.pool.query(
     `insert into refresh_tokens (token_hash, session_id, created_at, used_at) values
@@ -60,7 +60,7 @@ test('refresh tokens used longer ago are pruned, and those of before are kept to
   expect(await countIn('refresh_tokens')).toBe(2);
 });
 
-test('the database is asked once for all sessions that are asked for together, and again after half a second', async () => {
+test('one query looks up all sessions that are requested together, and another one after half a second', async () => {
   vi.useFakeTimers({ toFake: ['performance'] });
   const ids = await openSessions(3);
   const live = new LiveSessions(db);
@@ -78,14 +78,14 @@ test('the database is asked once for all sessions that are asked for together, a
   vi.useRealTimers();
 });
 
-test('a session is live for its own person alone', async () => {
+test('a session is live for its own user alone', async () => {
   const [sessionId = 0n] = await openSessions(1);
   const live = new LiveSessions(db);
   expect(await live.isLive({ userId, sessionId })).toBe(true);
   expect(await live.isLive({ userId: userId + 1n, sessionId })).toBe(false);
 });
 
-test('an answer that was on its way when the session ended here is not believed afterwards', async () => {
+test('an answer that was on its way when the session ended here is discarded', async () => {
   const [sessionId = 0n] = await openSessions(1);
   const live = new LiveSessions(db);
   const onItsWay = live.isLive({ userId, sessionId });
@@ -97,7 +97,7 @@ test('an answer that was on its way when the session ended here is not believed 
   expect(await live.isLive({ userId, sessionId })).toBe(false);
 });
 
-test('a database that does not answer makes nobody live, and is asked again', async () => {
+test('a database that does not answer makes no session live, and is asked again', async () => {
   const [sessionId = 0n] = await openSessions(1);
   const live = new LiveSessions(db);
   vi.spyOn(db.pool, 'query').mockRejectedValueOnce(new Error('the database is gone'));

@@ -55,14 +55,14 @@ const sessionsOf = async (token: string): Promise<Session[]> =>
 const keyOf = (globalId: string) => parseId(globalId)?.key;
 const hashOf = (refreshToken: string) => createHash('sha256').update(refreshToken).digest();
 
-/** As if that refresh token had been used so long ago. */
+/** Makes that refresh token look used so long ago. */
 const usedAgo = (refreshToken: string, interval: string) =>
   server.sql.query('update refresh_tokens set used_at = now() - $2::interval where token_hash = $1', [
     hashOf(refreshToken),
     interval,
   ]);
 
-test('a person sees where they are signed in, used last first', async () => {
+test('a user sees where they are signed in, last used first', async () => {
   const ada = await signUp(server, 'ada');
   const phone = await signInAgain(ada, 'a phone');
   const [first, second, ...others] = await sessionsOf(ada.token);
@@ -77,7 +77,7 @@ test('a person sees where they are signed in, used last first', async () => {
   expect(Date.parse(now?.lastUsedAt ?? '')).toBeGreaterThan(Date.parse(second?.lastUsedAt ?? ''));
 });
 
-test('a user agent is kept as far as it fits', async () => {
+test('a user agent is stored up to its maximum length', async () => {
   const device = await signInAgain(await signUp(server, 'hedy'), 'x'.repeat(300));
   const [session] = await sessionsOf(device.token);
   expect(session?.userAgent).toBe('x'.repeat(256));
@@ -134,7 +134,7 @@ test('a node with another signing key starts no second line of refresh tokens', 
   expect(await refresh(refreshToken, other)).toMatchObject({ __typename: 'SignedIn' });
 });
 
-test('to repeat a used refresh token does not make its 20 s longer', async () => {
+test('repeating a used refresh token does not extend its 20 s', async () => {
   const frances = await signUp(server, 'frances');
   await refresh(frances.refreshToken);
   await usedAgo(frances.refreshToken, '15 seconds');
@@ -164,7 +164,7 @@ test('one that comes back later ends the whole session, and no other', async () 
   expect(await sessionsOf(elsewhere.token)).toMatchObject([{ id: elsewhere.sessionId }]);
 });
 
-test('several who refresh with one token at once, on two nodes, get the same next one', async () => {
+test('of several who refresh with one token at once, on two nodes, all get the same next one', async () => {
   await using other = await startServer({ database: server.database });
   const joan = await signUp(server, 'joan');
   const pairs = await Promise.all(
@@ -176,7 +176,7 @@ test('several who refresh with one token at once, on two nodes, get the same nex
   expect(await refresh(next ?? '')).toMatchObject({ __typename: 'SignedIn' });
 });
 
-test('of several who come back with a stolen token at once, none gets anything', async () => {
+test('when several come back with a stolen token at once, none gets anything', async () => {
   const evelyn = await signUp(server, 'evelyn');
   await refresh(evelyn.refreshToken);
   await usedAgo(evelyn.refreshToken, '1 minute');
@@ -191,7 +191,7 @@ test.each(['', 'x', 'x'.repeat(43), 'x'.repeat(100_000), '\u0000'.repeat(43), '�
   },
 );
 
-test('an access token that is not good (any more) does not keep anybody from refreshing or signing in', async () => {
+test('an invalid or expired access token does not keep anyone from refreshing or signing in', async () => {
   const ida = await signUp(server, 'ida');
   const { data } = await server.post(refreshMutation, { refreshToken: ida.refreshToken }, { token: 'not.a.token' });
   expect(data.refreshSession).toMatchObject({ __typename: 'SignedIn', viewer: { sessions: [{ isCurrent: true }] } });
@@ -218,7 +218,7 @@ test('a session that was not refreshed for 30 days is over', async () => {
   expect(await stateOf(betty.token)).toBe('in');
 });
 
-test('a session that refreshes all the time is told to wait', async () => {
+test('a session that refreshes too often is rate-limited', async () => {
   await using limited = await startServer({ database: server.database, env: { RATE_LIMITS: 'on' } });
   const dorothy = await signUp(limited, 'dorothy');
   let { refreshToken } = dorothy;
@@ -227,7 +227,7 @@ test('a session that refreshes all the time is told to wait', async () => {
   expect(errors).toMatchObject([{ extensions: { code: 'RATE_LIMITED', retryAfterSeconds: expect.any(Number) } }]);
 });
 
-test('who signs out is out at once, with both tokens, and their other devices are not', async () => {
+test('a user who signs out is out at once, with both tokens, and their other devices are not', async () => {
   const barbara = await signUp(server, 'barbara');
   const phone = await signInAgain(barbara);
   expect(await stateOf(phone.token)).toBe('in');
@@ -241,7 +241,7 @@ test('who signs out is out at once, with both tokens, and their other devices ar
   expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
 });
 
-test('what follows signOut in one operation is asked by nobody', async () => {
+test('fields after signOut in one operation run signed out', async () => {
   const { token } = await signUp(server, 'shafi');
   const { errors } = await server.post('mutation { first: signOut second: signOut }', {}, { token });
   expect(errors).toMatchObject([{ path: ['second'], extensions: { code: 'UNAUTHENTICATED' } }]);
@@ -284,7 +284,7 @@ test('the current session can be revoked too', async () => {
   expect(await stateOf(adele.token)).toBe('UNAUTHENTICATED');
 });
 
-test('somebody else’s session is not found, and lives on', async () => {
+test('another user’s session is not found, and lives on', async () => {
   const [anita, carol] = [await signUp(server, 'anita'), await signUp(server, 'carol')];
   const [session] = await sessionsOf(anita.token);
   const node = 'query ($id: ID!) { node(id: $id) { __typename id } }';
@@ -299,7 +299,7 @@ test('somebody else’s session is not found, and lives on', async () => {
   expect(await stateOf(anita.token)).toBe('in');
 });
 
-test('what is no session id is a broken request', async () => {
+test('an invalid session id is a broken request', async () => {
   const jean = await signUp(server, 'jean');
   for (const sessionId of ['', 'x', '1', jean.userId, encodeId('Session', '1_2'), 'x'.repeat(10_000)]) {
     const { errors } = await server.post(revokeMutation, { sessionId }, { token: jean.token });

@@ -7,7 +7,7 @@ const signInMutation = 'mutation ($input: SignInInput!) { signIn(input: $input) 
 const signUpMutation = 'mutation ($input: SignUpInput!) { signUp(input: $input) { __typename } }';
 const password = 'the engine weaves';
 
-/** Posts an operation through a proxy that says where it comes from. */
+/** Posts an operation through a proxy that reports the client's address. */
 function from(
   url: string,
   address: string,
@@ -61,7 +61,7 @@ test('a stranger gets ten guesses, and then not even the right one; the owner ge
   expect(JSON.stringify(server.log)).not.toContain(ada.email);
 });
 
-test('an account that does not exist is guessed at no longer than one that does', async () => {
+test('an account that does not exist allows as many guesses as one that does', async () => {
   await using server = await startLimited();
   const outcomes = [];
   for (let index = 0; index < 12; index += 1) {
@@ -82,7 +82,7 @@ test('guesses at many accounts from one network end together, counted by /64, an
   expect(await signIn(server.url, '2001:db8:0:2::1', ada)).toBe('SignedIn');
 });
 
-test('many people sign in from one network, one after the other and at once', async () => {
+test('many users sign in from one network, one after the other and at once', async () => {
   await using server = await startLimited({ RATE_LIMIT_FAILED_SIGN_INS: '20/15m' });
   const ada = await signUp(server, 'ada');
   for (let round = 0; round < 3; round += 1) {
@@ -91,7 +91,7 @@ test('many people sign in from one network, one after the other and at once', as
   }
 });
 
-test('whoever gets it right starts anew', async () => {
+test('a successful sign-in resets the count', async () => {
   await using server = await startLimited();
   const linus = await signUp(server, 'linus');
   for (let round = 0; round < 3; round += 1) {

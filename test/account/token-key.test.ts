@@ -20,7 +20,7 @@ test('the first key of a set signs, and all of them verify', () => {
   expect([...keys.verifying.keys()]).toEqual([next['kid'], old['kid']]);
 });
 
-test('a key without a kid is called by its thumbprint', () => {
+test('a key without a kid gets its thumbprint as kid', () => {
   const { kid, ...nameless } = firstKeyOf(generateKeySet());
   expect(parseKeySet(JSON.stringify({ keys: [nameless] })).signing.kid).toBe(kid);
 });
@@ -32,7 +32,7 @@ test('the thumbprint is that of RFC 8037, appendix A.3', () => {
   expect(keys.signing.kid).toBe('kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k');
 });
 
-test('the published set holds public parts alone', () => {
+test('the published set contains public parts alone', () => {
   const [mine, older] = [firstKeyOf(generateKeySet()), firstKeyOf(generateKeySet())];
   const published = publicKeySet(parseKeySet(JSON.stringify({ keys: [mine, older] })));
   expect(published.keys).toEqual(
@@ -51,7 +51,7 @@ test.each([
   expect(() => parseKeySet(json)).toThrow(message);
 });
 
-test('a set is refused whose first key cannot sign, or whose parts do not belong together', () => {
+test('a set is refused when its first key cannot sign, or when its parts do not belong together', () => {
   const [one, other] = [firstKeyOf(generateKeySet()), firstKeyOf(generateKeySet())];
   const { d: _, ...publicOnly } = one;
   const parse = (...keys: unknown[]) => parseKeySet(JSON.stringify({ keys }));
@@ -62,7 +62,7 @@ test('a set is refused whose first key cannot sign, or whose parts do not belong
   expect(() => parse(one, { ...other, kid: one['kid'] })).toThrow('two of its keys have the same kid');
 });
 
-test('what is wrong with a set is said without quoting a private key', () => {
+test('the error about a set does not quote a private key', () => {
   const json = generateKeySet();
   const secret = String(firstKeyOf(json)['d']);
   for (const broken of [json.slice(0, -1), json.replace('"OKP"', '"EC"'), json.replace(secret, `${secret}AAAA`)]) {
@@ -70,7 +70,7 @@ test('what is wrong with a set is said without quoting a private key', () => {
   }
 });
 
-test('the keys made at the first start are there at the next one, for their owner alone', async () => {
+test('the keys made at the first start are there at the next one, readable by their owner alone', async () => {
   const folder = join(await makeFolder(), 'not', 'yet', 'there');
   const made = await loadOrCreateKeys(folder);
   const [name, ...others] = await readdir(folder);

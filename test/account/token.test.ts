@@ -21,7 +21,7 @@ afterEach(() => vi.useRealTimers());
 const base64url = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
 const secondsFromNow = (seconds: number) => Math.floor(Date.now() / 1000) + seconds;
 
-/** Ada's claims, signed by us, but for what is said otherwise. A claim that is undefined is left out. */
+/** Ada's claims, signed by us, with the given changes. A claim that is undefined is left out. */
 function forge(
   claims: Record<string, unknown> = {},
   header: Record<string, unknown> = {},
@@ -36,7 +36,7 @@ async function answerTo(authorization: string) {
   return errors === undefined ? data.viewer.email : errors[0]?.extensions?.['code'];
 }
 
-test('an access token says who, where, for whom and until when, signed with EdDSA', async () => {
+test('an access token contains its issuer, subject, audience and expiry, signed with EdDSA', async () => {
   expect(decodeProtectedHeader(ada.token)).toEqual({ alg: 'EdDSA', kid: signing.kid, typ: 'JWT' });
   const claims = decodeJwt(ada.token);
   expect(claims).toEqual({
@@ -60,13 +60,13 @@ test('the public keys are published, and verify it', async () => {
   expect(payload.sub).toBe(parseId(ada.userId)?.key);
 });
 
-test('the token of one node is good on another, also when the scheme is written in another case', async () => {
+test('the token of one node is valid on another, even when the scheme is written in another case', async () => {
   await using other = await startNode({ database: server.database });
   const { data } = await other.post('{ viewer { email } }', {}, { headers: { authorization: `bEARER ${ada.token}` } });
   expect(data.viewer.email).toBe(ada.email);
 });
 
-test('a token that has expired is refused, also one that was good a moment ago', async () => {
+test('a token that has expired is refused, even one that was valid a moment ago', async () => {
   expect(await answerTo(`Bearer ${await forge()}`)).toBe(ada.email);
   expect(await answerTo(`Bearer ${await forge({ exp: secondsFromNow(-1) })}`)).toBe('UNAUTHENTICATED');
 
@@ -75,7 +75,7 @@ test('a token that has expired is refused, also one that was good a moment ago',
   expect(await answerTo(`Bearer ${ada.token}`)).toBe('UNAUTHENTICATED');
 });
 
-test('a token that somebody else signed is refused', async () => {
+test('a token that was signed with another key is refused', async () => {
   const { privateKey } = generateKeyPairSync('ed25519');
   expect(await answerTo(`Bearer ${await forge({}, {}, privateKey)}`)).toBe('UNAUTHENTICATED');
   expect(await answerTo(`Bearer ${await forge({}, { kid: 'another' })}`)).toBe('UNAUTHENTICATED');

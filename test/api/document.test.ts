@@ -15,7 +15,7 @@ describe('the document cache', () => {
     expect(found[0]).not.toBeNull();
   });
 
-  test('keeps nothing that is not valid', () => {
+  test('keeps no invalid document', () => {
     const documents = new DocumentCache(schema);
     for (let k = 0; k < 20; k += 1) {
       for (const source of [

@@ -4,7 +4,7 @@ import { startServer } from '../support/server.ts';
 
 const server = await startServer();
 
-test('a fault of ours is logged whole and told as INTERNAL, with nothing of what is inside', async () => {
+test('a server error is logged in full and reported as INTERNAL, without internals', async () => {
   const ada = await signUp(server, 'ada');
   expect(await ada.ask('{ viewer { user { username } } }')).toEqual({ viewer: { user: { username: 'ada' } } });
 
@@ -31,7 +31,7 @@ test('a fault of ours is logged whole and told as INTERNAL, with nothing of what
   expect(JSON.stringify(lines[0])).toMatch(/"stack":".*\.ts/);
 });
 
-test('a fault does not put what people sent into the log', async () => {
+test('a server error does not put user input into the log', async () => {
   // PostgreSQL quotes the whole row when a check refuses it.
   await server.sql.query("alter table users add constraint no_grace check (username <> 'grace')");
   const password = 'found the first real bug';
@@ -51,7 +51,7 @@ test('a fault does not put what people sent into the log', async () => {
   expect(log).not.toContain('argon2');
 });
 
-test('a foreign key that is not expected to fail is a fault of ours, also where another may', async () => {
+test('a foreign key that is not expected to fail is a server error, even where another may fail', async () => {
   const [ada, grace] = [await signUp(server, 'countess'), await signUp(server, 'admiral')];
   await server.sql.query(`create table known (id bigint primary key);
     alter table blocks add constraint blocks_blocked_id_known_fkey foreign key (blocked_id) references known`);
@@ -68,7 +68,7 @@ test('a foreign key that is not expected to fail is a fault of ours, also where 
 test('a request that fails before anything runs is a 500', async () => {
   const ada = await signUp(server, 'linus');
   await server.sql.query('alter table sessions rename to logins');
-  // For half a second this node goes by what it remembers of the session.
+  // For half a second this node relies on its cached session.
   await expect.poll(async () => (await ada.post('{ __typename }')).status).toBe(500);
   const answer = await ada.post('{ __typename }');
   await server.sql.query('alter table logins rename to sessions');

@@ -26,7 +26,7 @@ function post(query: string, accept = 'application/json'): Promise<Response> {
   });
 }
 
-test('a burst goes through; then each message is refused, with when to come back, whichever way it is sent', async () => {
+test('a burst passes; then each message is refused with the time to retry, whichever way it is sent', async () => {
   const burst = await Promise.all(Array.from({ length: 12 }, () => ada.post(send, { chatId })));
   expect(burst.map(({ errors }) => errors)).toEqual(Array.from({ length: 12 }));
   // The second is answered by Yoga.

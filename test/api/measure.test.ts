@@ -98,13 +98,13 @@ describe('the measure', () => {
     expect(page(100) / page(10)).toBeCloseTo(10, 1);
   });
 
-  test('is of the variables that a request brings, and of defaults', () => {
+  test('uses the variables that a request brings, and defaults', () => {
     const query = 'query ($first: Int = 20) { viewer { chats(first: $first) { edges { node { id } } } } }';
     expect(measure(query, { first: 100 }).complexity).toBe(5 * measure(query).complexity - 8);
     expect(measure(query, { first: 1 }).complexity).toBeLessThan(measure(query).complexity);
   });
 
-  test('of a union is of its largest member, not of all together', () => {
+  test('of a union is that of its largest member, not the sum', () => {
     const one = measure('subscription { events { event { ... on NewMessage { message { content } } } } }');
     const two = measure(`subscription { events { event {
       ... on NewMessage { message { content } } ... on MessageEdited { message { content } }
@@ -112,7 +112,7 @@ describe('the measure', () => {
     expect(two.bytes).toBe(one.bytes);
   });
 
-  test('of an introspection is never below what the answer weighs, and seldom far above', async () => {
+  test('of an introspection is never below the size of the answer, and seldom far above', async () => {
     await fc.assert(
       fc.asyncProperty(introspections, async (query) => {
         const prepared = documents.prepare(query, null, { isKnown: true });
@@ -140,10 +140,10 @@ describe('the measure', () => {
     const argued = (n: number) =>
       `query ($n: Int) { ${times(n, 'a', 'users(search: "x", first: $n) { edges { cursor } }')} }`;
     for (const make of [chain, spreads, unions, argued]) {
-      // The largest that the limit of tokens lets through.
+      // The largest document that the token limit allows.
       const prepared = documents.prepare(make(Math.floor(1_900 / tokensOf(make))), null, { isKnown: false });
       if ('errors' in prepared) throw prepared.errors[0] ?? new Error('refused');
-      // Another operation each time: what was measured before is known.
+      // Another operation each time, because measures are cached.
       const spent = leastTime(() => {
         const { document, operation } = prepared;
         measureOperation(schema, { document, operation: { ...operation } }, {});
@@ -153,7 +153,7 @@ describe('the measure', () => {
   });
 });
 
-/** The least of a few tries, in ms of processor time: what else the machine does is not this. */
+/** The minimum of a few tries, in ms of processor time, which excludes other work of the machine. */
 function leastTime(work: () => unknown): number {
   const tries = Array.from({ length: 3 }, () => {
     const before = process.cpuUsage();
@@ -280,7 +280,7 @@ describe('an operation that is too large is refused before any of it is executed
     expect((await ask('{ __typename }')).ok).toBe(true);
   });
 
-  test('a mutation too, of which nothing is done', async () => {
+  test('also a mutation, none of which is executed', async () => {
     const before = await countPeople();
     const mutation = `mutation { ${times(
       9,
@@ -295,7 +295,7 @@ describe('an operation that is too large is refused before any of it is executed
     expect(await countPeople()).toBe(before);
   });
 
-  test('and one whose answer is as large as can be stays below its measure', async () => {
+  test('and one whose answer is as large as possible stays below its measure', async () => {
     const chatId = await createGroup(ada, [await signUp(server, 'grace')]);
     await say(ada, chatId, '🐙'.repeat(10_000));
     const query = `query ($id: ID!) { node(id: $id) { ... on Chat { messages(last: 1) { edges { cursor node {

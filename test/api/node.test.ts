@@ -23,7 +23,7 @@ const nodesQuery = `query ($ids: [ID!]!) {
   }
 }`;
 
-test('things of all types are found by their ids, in the order in which they are asked for', async () => {
+test('objects of all types are found by their ids, in the order in which they are requested', async () => {
   const chat = await createGroup(ada, [grace], 'engines');
   const message = await say(ada, chat, 'hello');
   const member = encodeId('Member', `${keyOf(chat)}_${keyOf(grace.userId)}`);
@@ -42,7 +42,7 @@ test('things of all types are found by their ids, in the order in which they are
   }
 });
 
-test('every id that the API hands out leads back to its thing', async () => {
+test('every id that the API returns leads back to its object', async () => {
   const chat = await createGroup(ada, [grace]);
   await say(ada, chat, 'first');
   await say(ada, chat, 'second');
@@ -58,7 +58,7 @@ test('every id that the API hands out leads back to its thing', async () => {
   expect((await ada.ask(nodesQuery, { ids })).nodes.map(({ id }: { id: string }) => id)).toEqual(ids);
 });
 
-test('what is hidden or missing is null among the others', async () => {
+test('a hidden or missing object is null among the others', async () => {
   const hidden = await createGroup(grace, [await signUp(server, 'linus')]);
   const message = await say(grace, hidden, 'not for her');
   const ids = [
@@ -76,7 +76,7 @@ test('what is hidden or missing is null among the others', async () => {
   expect((await grace.ask(nodesQuery, { ids })).nodes.slice(0, 4)).not.toContain(null);
 });
 
-test('a hundred things can be asked for at once, and no more', async () => {
+test('a hundred objects can be requested at once, and no more', async () => {
   const ids = Array.from({ length: 101 }, () => ada.userId);
   expect((await ada.ask(nodesQuery, { ids: ids.slice(1) })).nodes).toHaveLength(100);
   expect((await ada.ask(nodesQuery, { ids: [] })).nodes).toEqual([]);
@@ -87,7 +87,7 @@ test('a hundred things can be asked for at once, and no more', async () => {
   ]);
 });
 
-test('what never was an id is a broken request', async () => {
+test('an invalid id is a broken request', async () => {
   const base64url = (text: string) => Buffer.from(text).toString('base64url');
   const wrong = [
     '',
@@ -113,12 +113,12 @@ test('what never was an id is a broken request', async () => {
   }
 });
 
-test('an id of another type is no chat', async () => {
+test('an id of another type does not name a chat', async () => {
   const { data, errors } = await ada.post('query ($id: ID!) { chat(id: $id) { id } }', { id: ada.userId });
   expect(data).toEqual({ chat: null });
   expect(errors).toMatchObject([{ message: 'id: is not the id of a Chat', extensions: { code: 'BAD_REQUEST' } }]);
 });
 
-test('whoever is not signed in finds nothing', async () => {
+test('a signed-out client finds nothing', async () => {
   expect(await server.ask(nodesQuery, { ids: [ada.userId, ada.userId] })).toEqual({ nodes: [null, null] });
 });

@@ -67,7 +67,7 @@ async function walk(document: string, variables: Variables, size: number, isBack
   return (isBackward ? pages.toReversed() : pages).flat();
 }
 
-test('messages come oldest first, fifty unless asked for otherwise', async () => {
+test('messages come oldest first, fifty by default', async () => {
   const chat = await createConversation(60);
   const page = await messagesOf(chat, {});
   expect(placesOf(page)).toEqual(upTo(50));
@@ -78,7 +78,7 @@ test('messages come oldest first, fifty unless asked for otherwise', async () =>
   expect(placesOf(await messagesOf(chat, { first: 100 }))).toEqual(upTo(60));
 });
 
-test('a page is what lies between its cursors, without them', async () => {
+test('a page lies between its cursors, without them', async () => {
   const chat = await createConversation(10);
   const { edges } = await messagesOf(chat, {});
   const at = (seq: number): string => edges[seq - 1].cursor;
@@ -95,7 +95,7 @@ test('a page is what lies between its cursors, without them', async () => {
   expect(placesOf(await messagesOf(chat, { first: 3, after: at(5), before: at(5) }))).toEqual([]);
 });
 
-test('a page of none says whether there is anything', async () => {
+test('an empty page says whether there is anything', async () => {
   const chat = await createConversation(1);
   const none = await messagesOf(chat, { first: 0 });
   expect(none).toEqual({
@@ -108,7 +108,7 @@ test('a page of none says whether there is anything', async () => {
   });
 });
 
-test('a page that can’t be had is a broken request', async () => {
+test('an impossible page is a broken request', async () => {
   const chat = await createConversation(2);
   const message = (await messagesOf(chat, { first: 1 })).edges[0].cursor;
   const other = (await readPage(ada, chatsQuery, { first: 1 })).edges[0].cursor;
@@ -146,7 +146,7 @@ test('a page that can’t be had is a broken request', async () => {
   expect(placesOf(await messagesOf(chat, { before: encodeCursor(lists.messages, [2n ** 63n - 1n]) }))).toEqual([1, 2]);
 });
 
-test('pages stay as they are while new messages come and old ones are deleted', async () => {
+test('pages stay as they are while new messages arrive and old ones are deleted', async () => {
   const chat = await createConversation(6);
   const first = await messagesOf(chat, { first: 2 });
   await server.sql.query('delete from messages where chat_id = $1 and seq in (2, 3)', [keyOf(chat)]);
@@ -161,7 +161,7 @@ test('pages stay as they are while new messages come and old ones are deleted', 
   expect(placesOf(await messagesOf(chat, { first: 9, after: newest.pageInfo.endCursor }))).toEqual([8]);
 });
 
-test('pages of any size, in either direction, are the whole list', async () => {
+test('pages of any size, in either direction, make up the whole list', async () => {
   const length = 12;
   const conversation = await createConversation(length);
   const crowd = await Promise.all(upTo(7).map((index) => signUp(server, `person-${index}`)));
@@ -169,7 +169,7 @@ test('pages of any size, in either direction, are the whole list', async () => {
   const { rows } = await server.sql.query('select username from users order by id');
   const everybody = rows.map(({ username }) => username);
   for (const index of upTo(5)) await createPublicChannel(ada, `channel ${index}`);
-  // Two that were active in the same instant are told apart by their ids.
+  // Two that were active at the same instant are ordered by their ids.
   await server.sql.query(`update chats set last_activity_at = '2026-01-01' where name in ('channel 2', 'channel 3')`);
   const chats = await walk(chatsQuery, {}, 100, false);
 
@@ -186,7 +186,7 @@ test('pages of any size, in either direction, are the whole list', async () => {
   );
 });
 
-test('a person’s chats come newest activity first, and can be had by type', async () => {
+test('a user’s chats come newest activity first, and can be filtered by type', async () => {
   const linus = await signUp(server, 'linus');
   const namesOf = async (page: Variables = {}) =>
     (await readPage(linus, chatsQuery, page)).edges.map(({ node }: Data) => node.name);
@@ -207,7 +207,7 @@ test('a person’s chats come newest activity first, and can be had by type', as
   expect(await namesOf({ type: 'SINGLE' })).toEqual([null]);
 });
 
-test('the messages around a place are those on both sides of it', async () => {
+test('the messages around a seq are those on both sides of it', async () => {
   const chat = await createConversation(120);
   const around = (seq: number, sides: Variables = {}) => readPage(ada, aroundQuery, { id: chat, seq, ...sides });
   const middle = await around(50, { countBefore: 2, countAfter: 3 });
@@ -230,7 +230,7 @@ test('the messages around a place are those on both sides of it', async () => {
   expect(placesOf(goOn)).toEqual([46, 47]);
 });
 
-test('more than a hundred around a place are refused', async () => {
+test('more than a hundred around a seq are refused', async () => {
   const chat = await createConversation(1);
   for (const sides of [{ countBefore: 101 }, { countAfter: 101 }, { countBefore: -1 }, { countAfter: -1 }]) {
     const { errors } = await ada.post(aroundQuery, { id: chat, seq: 1, ...sides });

@@ -38,7 +38,7 @@ test('a body that is not JSON is refused, whatever is wrong with it', async () =
   }
 });
 
-test('a body that is JSON but no request is refused', async () => {
+test('a JSON body that is not a request is refused', async () => {
   for (const body of ['null', '1', '"{ __typename }"', '[]', '{}', '{"query": 1}', '{"query": null}']) {
     const answer = await send(body);
     expect(answer.status).toBe(400);
@@ -63,7 +63,7 @@ test('many operations in one body are refused', async () => {
   expect(refusal(answer.body).code).toBe('BAD_REQUEST');
 });
 
-test('what a form of another site could send is refused', async () => {
+test('requests that a form of another site could send are refused', async () => {
   const before = await countRows();
   const mutation = `mutation { signUp(input: { username: "grace", email: "g@example.com", password: "found the first bug" }) { __typename } }`;
   const forms = [
@@ -82,7 +82,7 @@ test('what a form of another site could send is refused', async () => {
     const { code, message } = refusal(answer.body);
     expect(code).toBe('BAD_REQUEST');
     expect(message).toContain('Send a POST body as content-type: application/json.');
-    // What an upload lacks is told by its name.
+    // The error names what an upload lacks.
     expect(message.includes('graphql-require-preflight')).toBe(contentType.startsWith('multipart/form-data'));
   }
   expect(await countRows()).toBe(before);
@@ -91,7 +91,7 @@ test('what a form of another site could send is refused', async () => {
   ).toBe(200);
 });
 
-test('a body beyond the limit is refused, also one that does not say its length', async () => {
+test('a body beyond the limit is refused, even one that does not declare its length', async () => {
   const padding = 'x'.repeat(requestLimits.maxBodyBytes);
   const tooLarge = JSON.stringify({ query: '{ __typename }', variables: { padding } });
   const answer = await send(tooLarge);
@@ -179,7 +179,7 @@ test('a query that multiplies pages by pages is refused before anything is read'
   expect(errors?.[0]?.extensions?.['code']).toBe('BAD_REQUEST');
 });
 
-test('fragments that double at each step cost nobody anything', async () => {
+test('fragments that double at each step cost no one anything', async () => {
   const steps = Array.from(
     { length: 60 },
     (_, i) => `fragment f${i} on Query { ...f${i + 1} a${i}: __typename ...f${i + 1} }`,
@@ -188,7 +188,7 @@ test('fragments that double at each step cost nobody anything', async () => {
   expect(data === undefined || data.__typename === 'Query').toBe(true);
 });
 
-test('fragments that run in circles are refused, however long the way', async () => {
+test('circular fragments are refused, however long the circle', async () => {
   const length = 160;
   const circle = Array.from(
     { length },
@@ -200,7 +200,7 @@ test('fragments that run in circles are refused, however long the way', async ()
   expect(errors?.[0]?.extensions?.['code']).toBe('BAD_REQUEST');
 });
 
-test('introspection that chases its own tail is refused', async () => {
+test('circular introspection is refused', async () => {
   const nest = (depth: number): string => (depth === 0 ? 'name' : `fields { type { ${nest(depth - 1)} } }`);
   const { data, errors } = await server.post(`{ __schema { types { ${nest(6)} } } }`);
   expect(data).toBe(undefined);
@@ -228,7 +228,7 @@ test('broken variables in a query string are refused', async () => {
   expect(refusal(await response.text()).code).toBe('BAD_REQUEST');
 });
 
-test('a subscription that asks for plain JSON is told where it belongs', async () => {
+test('a subscription that asks for plain JSON gets an error that says where to subscribe', async () => {
   const answer = await send(JSON.stringify({ query: 'subscription { events { cursor } }' }));
   expect(answer.status).toBe(406);
   expect(refusal(answer.body)).toEqual({

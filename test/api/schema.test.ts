@@ -5,11 +5,11 @@ import { firstConversation } from '../../src/http/graphiql-tabs.ts';
 import { schema } from '../../src/edges.ts';
 import { printApi } from '../../src/api/schema.ts';
 
-test('schema.graphql is what the code says', async () => {
+test('schema.graphql matches the code', async () => {
   expect(await readFile('schema.graphql', 'utf8')).toBe(printApi(schema));
 });
 
-test("GraphiQL's first conversation is written in this schema", () => {
+test('GraphiQL’s first conversation fits this schema', () => {
   const documents = (firstConversation.defaultTabs ?? []).map(({ query }) => query ?? '');
   expect(documents).toHaveLength(7);
   for (const document of documents) expect(validate(schema, parse(document))).toEqual([]);

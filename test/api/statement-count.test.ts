@@ -17,12 +17,12 @@ const member = 'id role joinedAt lastReadSeq unreadCount chat { id name memberCo
 const message = `id seq content sender { id username } chat { id name }
   replyTo { id content sender { username } replyTo { id sender { username } } }`;
 
-/** At how many depths one of these documents finds out about rows of one kind. */
+/** At how many depths one of these documents loads rows of one kind. */
 const maxDepths = 4;
 
 /**
- * The different statements of one operation, none of which may be repeated for each row. A loader runs once for each
- * depth at which its rows are found out; which of those fall together depends on which answer comes first.
+ * The different statements of one operation, none of which may be repeated for each row. A loader runs once for each depth
+ * at which its rows become known; which of those coincide depends on which answer comes first.
  */
 async function costOf(by: Person, document: string, variables: Variables = {}): Promise<Set<string>> {
   const statements = await recordStatements(server, () => by.ask(document, variables));
@@ -39,7 +39,7 @@ function withoutLengths(statement: string): string {
   return statement.replace(/ IN \([$\d,]+\)/g, ' IN (…)').replace(/\$\d+/g, '$');
 }
 
-/** A group whose messages, that many, reply to each other, with hidden history and a few members. */
+/** A group with that many messages that reply to each other, with hidden history and a few members. */
 async function createConversation(length: number): Promise<string> {
   const chat = await createGroup(ada, [grace]);
   await server.sql.query(
@@ -50,7 +50,7 @@ async function createConversation(length: number): Promise<string> {
   return chat;
 }
 
-/** People with so many others in a chat: their names are not taken. */
+/** Users with so many others in a chat: their names are unused. */
 async function createPeople(count: number): Promise<Person[]> {
   const { rows } = await server.sql.query(
     `insert into users (username, email)
@@ -61,7 +61,7 @@ async function createPeople(count: number): Promise<Person[]> {
   return rows.map(({ id }) => ({ ...ada, userId: encodeId('User', BigInt(id)) }));
 }
 
-test('a person’s chats, with all that is shown of them, cost the same for one chat and for fifty', async () => {
+test('a user’s chats, with everything that is shown of them, cost the same for one chat and for fifty', async () => {
   const [few, many] = await Promise.all([signUp(server, 'few'), signUp(server, 'many')]);
   const people = await createPeople(3);
   const latecomers = await createPeople(1);
@@ -105,7 +105,7 @@ test('a page of messages costs the same for one and for fifty', async () => {
   const once = await costOf(ada, document, { id: chat, last: 1 });
   expect(await costOf(ada, document, { id: chat, last: 50 })).toEqual(once);
 
-  // Where somebody's history begins later, each reply is asked about, and still in one go.
+  // Where a member's history begins later, each reply is checked, and still all at once.
   await addMembers(server, chat, latecomers, 61);
   const guarded = await costOf(ada, document, { id: chat, last: 1 });
   expect(await costOf(ada, document, { id: chat, last: 50 })).toEqual(guarded);
@@ -145,7 +145,7 @@ test.each(['Chat', 'Message', 'Member', 'User'])('fifty nodes cost the same as o
   expect(await costOf(ada, document, { ids })).toEqual(once);
 });
 
-test('a message costs the same to send with and without people to hear it', async () => {
+test('a message costs the same to send with and without users to receive it', async () => {
   const [small, large] = await Promise.all([createGroup(ada, [grace]), createGroup(ada, [grace])]);
   await addMembers(server, large, await createPeople(50));
   const document = `mutation ($chatId: ID!) {
@@ -155,7 +155,7 @@ test('a message costs the same to send with and without people to hear it', asyn
   expect(await costOf(ada, document, { chatId: large })).toEqual(once);
 });
 
-test('a chat costs the same to make with one other person and with fifty', async () => {
+test('a chat costs the same to create with one other user and with fifty', async () => {
   const document = `mutation ($memberIds: [ID!]!) {
     createChat(input: { type: GROUP, memberIds: $memberIds }) { ... on Chat { id memberCount } }
   }`;
@@ -164,7 +164,7 @@ test('a chat costs the same to make with one other person and with fifty', async
   expect(await costOf(ada, document, { memberIds })).toEqual(once);
 });
 
-test('fifty people cost the same to add as one, and a public channel among fifty the same to list', async () => {
+test('fifty users cost the same to add as one, and a public channel among fifty the same to list', async () => {
   const chats = await Promise.all(Array.from({ length: 50 }, () => createPublicChannel(ada)));
   const add = `mutation ($chatId: ID!, $userIds: [ID!]!) {
     addMembers(chatId: $chatId, userIds: $userIds) { ... on Chat { id memberCount } }
@@ -181,7 +181,7 @@ test('fifty people cost the same to add as one, and a public channel among fifty
   expect(await costOf(ada, list, { first: 50 })).toEqual(once);
 });
 
-test('what has been read, and who is here, costs the same to see in one chat and in fifty', async () => {
+test('read markers and presence cost the same to see in one chat and in fifty', async () => {
   const [few, many] = await Promise.all([signUp(server, 'reader-of-few'), signUp(server, 'reader-of-many')]);
   const people = await createPeople(3);
   const make = async (person: Person) => say(person, await createGroup(person, [ada, ...people]), 'hello');
@@ -204,7 +204,7 @@ test('what has been read, and who is here, costs the same to see in one chat and
   expect(await costOf(many, document)).toEqual(once);
 });
 
-test('fifty hits, people found or people blocked cost the same as one', async () => {
+test('fifty hits, users found or users blocked cost the same as one', async () => {
   const people = await createPeople(50);
   await createConversation(60);
   await server.sql.query('insert into blocks (blocker_id, blocked_id) select $1, unnest($2::bigint[])', [

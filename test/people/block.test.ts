@@ -15,7 +15,7 @@ beforeAll(async () => {
   ada = await signUp(server, 'ada');
 });
 
-/** Everybody starts anew: nobody has blocked anybody. */
+/** Resets: no user blocks another. */
 async function meet(): Promise<void> {
   const suffix = Math.random().toString(36).slice(2);
   [grace, linus] = await Promise.all([signUp(server, `grace-${suffix}`), signUp(server, `linus-${suffix}`)]);
@@ -47,7 +47,7 @@ async function addMembers(by: Person, chatId: string, people: Person[]): Promise
 
 const forbidden = { __typename: 'Forbidden', code: 'FORBIDDEN' };
 
-test('whom one blocks stands on one’s list, the newest first, until unblocked', async () => {
+test('a user’s list shows the users they blocked, the newest first, until unblocked', async () => {
   await meet();
   expect(await block(grace, linus.userId)).toEqual({ __typename: 'User', username: linus.name });
   expect(await block(grace, ada.userId)).toMatchObject({ __typename: 'User' });
@@ -59,7 +59,7 @@ test('whom one blocks stands on one’s list, the newest first, until unblocked'
   expect(await blockedBy(grace)).toEqual([linus.name]);
 });
 
-test('the list comes in pages, both ways', async () => {
+test('the list is paged, both ways', async () => {
   await meet();
   const people: string[] = [];
   for (let count = 0; count < 5; count += 1) {
@@ -82,7 +82,7 @@ test('the list comes in pages, both ways', async () => {
   expect(await read('last: 2')).toMatchObject({ names: people.slice(3), hasPreviousPage: true });
 });
 
-test('nobody blocks themselves, or who is not there', async () => {
+test('no one blocks themselves, or a user who does not exist', async () => {
   await meet();
   expect(await block(grace, grace.userId)).toEqual({
     __typename: 'InvalidInput',
@@ -100,7 +100,7 @@ test('nobody blocks themselves, or who is not there', async () => {
   expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
 });
 
-test('a blocked person can’t open a single chat with whoever blocked them', async () => {
+test('a blocked user can’t open a single chat with the user who blocked them', async () => {
   await meet();
   expect(await openSingle(linus, ada)).toMatchObject({ __typename: 'Chat' });
   await block(grace, linus.userId);
@@ -113,7 +113,7 @@ test('a blocked person can’t open a single chat with whoever blocked them', as
   expect(await openSingle(linus, grace)).toMatchObject({ __typename: 'Chat' });
 });
 
-test('the chat that two have stays, and the blocked one says nothing in it any more', async () => {
+test('the existing chat of the two stays, and the blocked user can send nothing in it any more', async () => {
   await meet();
   const { id: chat } = await openSingle(linus, grace);
   const old = await say(linus, chat, 'before');
@@ -137,7 +137,7 @@ test('the chat that two have stays, and the blocked one says nothing in it any m
   expect(await type()).toBe(false);
   expect(await heardBy(grace, stream)).toEqual([]);
 
-  // What is there stays there, for both, and the one who blocks may still write.
+  // Existing messages stay, for both, and the blocking user may still write.
   expect(await openSingle(linus, grace)).toMatchObject({ __typename: 'Chat', id: chat });
   expect(await sendMessage(grace, chat, 'that is all')).toMatchObject({ __typename: 'Message', seq: 3 });
   expect(await act('deleteMessage(messageId: $id)', old)).toEqual({ __typename: 'Message' });
@@ -145,7 +145,7 @@ test('the chat that two have stays, and the blocked one says nothing in it any m
   expect(await sendMessage(linus, chat, 'thank you')).toMatchObject({ __typename: 'Message', seq: 4 });
 });
 
-test('a blocked person can’t put whoever blocked them into a chat', async () => {
+test('a blocked user can’t add the user who blocked them to a chat', async () => {
   await meet();
   const chats = await Promise.all([createGroup(linus, [ada]), createPublicChannel(linus)]);
   await block(grace, linus.userId);
@@ -166,11 +166,11 @@ test('a blocked person can’t put whoever blocked them into a chat', async () =
   const [both] = chats;
   expect(await addMembers(ada, both, [grace])).toMatchObject({ __typename: 'Chat' });
   expect(await sendMessage(linus, both, 'hello all')).toMatchObject({ __typename: 'Message' });
-  // One who is in it already is not added by being named again.
+  // A user who is already in it is not added by being named again.
   expect(await addMembers(linus, both, [grace])).toMatchObject({ __typename: 'Chat' });
 });
 
-test('who blocks may open a chat with the one they blocked', async () => {
+test('a blocking user may open a chat with the user they blocked', async () => {
   await meet();
   await block(grace, linus.userId);
   const { id: chat } = await openSingle(grace, linus);
@@ -178,7 +178,7 @@ test('who blocks may open a chat with the one they blocked', async () => {
   expect(await sendMessage(linus, chat, 'and mine')).toMatchObject(forbidden);
 });
 
-test('a blocked person pins nothing in the chat of the two, and learns the same reason as for a message', async () => {
+test('a blocked user pins nothing in the chat of the two, and gets the same reason as for a message', async () => {
   await meet();
   const { id: chat } = await openSingle(grace, linus);
   const message = await say(linus, chat, 'hello');
@@ -191,13 +191,13 @@ test('a blocked person pins nothing in the chat of the two, and learns the same 
   expect(await unpinMessage(linus, message)).toMatchObject(refused);
   expect(await editMessage(linus, message, 'anew')).toMatchObject(refused);
   expect(await addReaction(linus, message, '👍')).toMatchObject(refused);
-  // The one who blocks goes on as before.
+  // The blocking user goes on as before.
   expect(await unpinMessage(grace, message)).toMatchObject({ __typename: 'Message' });
   await unblock(grace, linus.userId);
   expect(await pinMessage(linus, message)).toMatchObject({ __typename: 'Message' });
 });
 
-test('whoever blocks somebody is no reader to them, and their marker is hidden, in any chat', async () => {
+test('a blocking user is not listed as a reader to the blocked one, and their marker is hidden, in any chat', async () => {
   await meet();
   const group = await createGroup(ada, [grace, linus]);
   const { id: single } = await openSingle(grace, linus);
@@ -232,7 +232,7 @@ test('whoever blocks somebody is no reader to them, and their marker is hidden, 
   expect(markers[grace.name]).toBe(1);
 });
 
-test('an event that names members hides the marker of whoever blocks its receiver, and of nobody else', async () => {
+test('an event that names members hides the marker of a user who blocks its receiver, and of no one else', async () => {
   await meet();
   const group = await createGroup(ada, [grace, linus]);
   await say(linus, group, 'hello');

@@ -6,7 +6,7 @@ import { costOf, startExplainedServer } from '../support/plans.ts';
 const strangerCount = 60;
 const chatCount = 300;
 
-test('whether strangers in hundreds of chats are here is seen in a look at each of these', async () => {
+test('the presence of strangers in hundreds of chats takes one lookup for each of them', async () => {
   const server = await startExplainedServer();
   const grace = await signUp(server, 'grace');
   await server.sql.query(

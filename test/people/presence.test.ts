@@ -25,7 +25,7 @@ beforeAll(async () => {
 
 const newcomer = () => signUp(server, `p${Math.random().toString(36).slice(2)}`);
 
-test('whoever has a stream is online, and when it closes they have been seen', async () => {
+test('a user who has a stream is online, and when it closes they have a last-seen time', async () => {
   const [ada, grace] = await Promise.all([newcomer(), newcomer()]);
   await createGroup(ada, [grace]);
   expect(await presenceOf(grace, ada)).toEqual({ status: 'OFFLINE', lastSeenAt: null });
@@ -45,7 +45,7 @@ test('whoever has a stream is online, and when it closes they have been seen', a
   expect(await presenceOf(grace, ada)).toEqual(went.presence);
 });
 
-test('strangers see nothing of it and hear nothing, nor do those who shared a chat once', async () => {
+test('strangers see and receive nothing of it, nor do those who once shared a chat', async () => {
   const [ada, grace, linus, stranger] = await Promise.all([newcomer(), newcomer(), newcomer(), newcomer()]);
   const chat = await createGroup(ada, [grace, linus]);
   await removeMember(server, chat, linus);
@@ -65,7 +65,7 @@ test('strangers see nothing of it and hear nothing, nor do those who shared a ch
   expect(errors).toBeUndefined();
 });
 
-test('whoever only reads a public channel is not told who of its members is here', async () => {
+test('a reader of a public channel who is not a member does not receive the presence of its members', async () => {
   const [ada, grace, reader] = await Promise.all([newcomer(), newcomer(), newcomer()]);
   const channel = await createPublicChannel(ada);
   await server.sql.query('insert into members (chat_id, user_id) values ($1, $2)', [
@@ -86,7 +86,7 @@ test('whoever only reads a public channel is not told who of its members is here
   expect(frames.map((frame) => eventOf(frame).__typename)).toEqual(['NewMessage']);
 });
 
-test('one stays online as long as one device is', async () => {
+test('a user stays online as long as one device is', async () => {
   const [ada, grace] = await Promise.all([newcomer(), newcomer()]);
   await createGroup(ada, [grace]);
   const phoneOf = await signIn(server, grace);
@@ -97,7 +97,7 @@ test('one stays online as long as one device is', async () => {
   await adas.next(changed(grace, 'ONLINE'));
   await laptop.close();
   await phone.close();
-  // Its closing has come to the database by then, and was no news.
+  // By then its closing has reached the database, and was no news.
   await untilHere(server, grace, 1);
   expect(await presenceOf(grace, ada)).toMatchObject({ status: 'ONLINE' });
   await second.close();
@@ -105,7 +105,7 @@ test('one stays online as long as one device is', async () => {
   expect(frames.map(eventOf).filter(({ userId }) => userId === grace.userId)).toHaveLength(1);
 });
 
-test('whoever is back in a moment has not been away, on whichever node', async () => {
+test('a user who is back within moments has not been away, on whichever node', async () => {
   const [ada, grace] = await Promise.all([newcomer(), newcomer()]);
   await createGroup(ada, [grace]);
   await using adas = await follow(server, ada);
@@ -121,7 +121,7 @@ test('whoever is back in a moment has not been away, on whichever node', async (
   await adas.next(changed(grace, 'OFFLINE'));
 });
 
-test('one is away when all of one’s devices are, until one of them is looked at', async () => {
+test('a user is away when all of their devices are, until they look at one of them', async () => {
   const [ada, grace] = await Promise.all([newcomer(), newcomer()]);
   await createGroup(ada, [grace]);
   const phoneOf = await signIn(server, grace);
@@ -137,10 +137,10 @@ test('one is away when all of one’s devices are, until one of them is looked a
   expect(await presenceOf(grace, ada)).toEqual({ status: 'AWAY', lastSeenAt: null });
   expect(await setPresence(phoneOf, 'ONLINE')).toMatchObject({ status: 'ONLINE' });
   await adas.next(changed(grace, 'ONLINE'));
-  // The one that is looked at goes, and nobody looks at the other.
+  // The active device disconnects, and the other one is inactive.
   await phone.close();
   await adas.next(changed(grace, 'AWAY'));
-  // A device that comes back is looked at.
+  // A device that comes back is active.
   await laptop.close();
   await adas.next(changed(grace, 'OFFLINE'));
   await using _ = await attend(server, grace);
@@ -150,13 +150,13 @@ test('one is away when all of one’s devices are, until one of them is looked a
   expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
 });
 
-test('with a node that dies go those who were only there', async () => {
+test('when a node dies, users who were only there go offline', async () => {
   const [ada, grace, linus] = await Promise.all([newcomer(), newcomer(), newcomer()]);
   await createGroup(ada, [grace, linus]);
   await using adas = await follow(server, ada);
   await using _ = await attend(otherNode, linus);
   await adas.next(changed(linus, 'ONLINE'));
-  // A node says that both are there, and then nothing more.
+  // A node reports that both are there, and then nothing more.
   await server.sql.query(
     `select attend('a node of old', array_agg(s.id), '{}', array_agg(distinct s.user_id)) from sessions s where user_id = any ($1)`,
     [[keyOf(grace.userId), keyOf(linus.userId)]],
@@ -168,7 +168,7 @@ test('with a node that dies go those who were only there', async () => {
   expect(rows).toEqual([]);
 });
 
-test('whoever was on a node that died was last seen when that was last heard of', async () => {
+test('a user on a node that died was last seen at the last report of that node', async () => {
   const [ada, grace] = await Promise.all([newcomer(), newcomer()]);
   await createGroup(ada, [grace]);
   await server.sql.query(
@@ -183,13 +183,13 @@ test('whoever was on a node that died was last seen when that was last heard of'
     .toEqual({ status: 'OFFLINE', lastSeenAt: '2026-01-02T03:04:05.000Z' });
 });
 
-test('a node that was taken for dead, or whose database forgot, says it all again', async () => {
+test('a node that was taken for dead, or whose database forgot, reports everything again', async () => {
   const [ada, grace] = await Promise.all([newcomer(), newcomer()]);
   await createGroup(ada, [grace]);
   await using adas = await follow(server, ada);
   await using _ = await attend(server, grace);
   await adas.next(changed(grace, 'ONLINE'));
-  // Both in one transaction, or the node may have said it again before anybody looks.
+  // Both in one transaction, or the node may have reported it again before the test looks.
   await server.sql.query(
     `delete from presence_nodes; select settle_presences(array[${keyOf(grace.userId)}]::bigint[])`,
   );
@@ -197,7 +197,7 @@ test('a node that was taken for dead, or whose database forgot, says it all agai
   expect(frames).toHaveLength(2);
 });
 
-test('with a session that ends one’s presence there ends', async () => {
+test('when a session ends, its presence ends', async () => {
   const [ada, grace] = await Promise.all([newcomer(), newcomer()]);
   await createGroup(ada, [grace]);
   await using adas = await follow(server, ada);
@@ -208,7 +208,7 @@ test('with a session that ends one’s presence there ends', async () => {
   expect(eventOf(await adas.next(changed(grace, 'OFFLINE')))).toBeDefined();
 });
 
-test('a server that stops takes its people along in a moment', async () => {
+test('when a server stops, its users go offline within moments', async () => {
   const [ada, grace] = await Promise.all([newcomer(), newcomer()]);
   await createGroup(ada, [grace]);
   await using adas = await follow(server, ada);
@@ -219,7 +219,7 @@ test('a server that stops takes its people along in a moment', async () => {
   expect(eventOf(await adas.next(changed(grace, 'OFFLINE')))).toBeDefined();
 });
 
-test('who asks for what is their own of it gets their own', async () => {
+test('a user who asks for their own presence gets it', async () => {
   const [ada, linus, grace] = await Promise.all([newcomer(), newcomer(), newcomer()]);
   await createGroup(grace, [ada, linus]);
   const personal = `subscription { events { event { __typename ... on PresenceChanged {
@@ -235,7 +235,7 @@ test('who asks for what is their own of it gets their own', async () => {
   }
 });
 
-test('a subscription that does not ask for it is not told, and nobody is told of it later', async () => {
+test('a subscription that does not ask for presence does not receive it, and no one receives it later', async () => {
   const [ada, grace] = await Promise.all([newcomer(), newcomer()]);
   await createGroup(ada, [grace]);
   await using asking = await follow(server, ada);
@@ -257,7 +257,7 @@ test('a subscription that does not ask for it is not told, and nobody is told of
   expect(frames.map((frame) => eventOf(frame).__typename)).not.toContain('PresenceChanged');
 });
 
-test('who leaves, and who is left, is told no more, and sees nothing', async () => {
+test('a user who leaves, and those who remain, no longer receive or see each other’s presence', async () => {
   const [ada, grace, linus] = await Promise.all([newcomer(), newcomer(), newcomer()]);
   const chat = await createGroup(ada, [grace, linus]);
   await using adas = await follow(server, ada);
@@ -271,14 +271,14 @@ test('who leaves, and who is left, is told no more, and sees nothing', async () 
   await setPresence(linus, 'AWAY');
   expect(await changesHeard(grace, graces, linus)).not.toContain('AWAY');
   expect([await presenceOf(grace, linus), await presenceOf(linus, grace)]).toEqual([null, null]);
-  // Who comes is told from then on.
+  // A user who joins receives it from then on.
   await addMembers(server, chat, [linus]);
   await setPresence(grace, 'ONLINE');
   await linuses.next(changed(grace, 'ONLINE'));
   expect(await presenceOf(linus, grace)).toMatchObject({ status: 'AWAY' });
 });
 
-test('to whom somebody has blocked they look like one who never was here', async () => {
+test('to blocked users, the user who blocked them looks as if they had never been online', async () => {
   const [ada, grace, linus] = await Promise.all([newcomer(), newcomer(), newcomer()]);
   await createGroup(ada, [grace, linus]);
   await using adas = await follow(otherNode, ada);
@@ -291,7 +291,7 @@ test('to whom somebody has blocked they look like one who never was here', async
   const never = { status: 'OFFLINE', lastSeenAt: null };
   expect(await presenceOf(grace, linus)).toEqual(never);
   expect(await presenceOf(grace, ada)).toMatchObject({ status: 'ONLINE' });
-  // Who blocks hides from the other, not the other from themselves.
+  // A blocking user hides from the other, not the other from themselves.
   expect(await presenceOf(linus, grace)).toMatchObject({ status: 'ONLINE' });
   await graces.close();
   await adas.next(changed(grace, 'OFFLINE'));
@@ -302,7 +302,7 @@ test('to whom somebody has blocked they look like one who never was here', async
   await linuses.next(changed(grace, 'ONLINE'));
 });
 
-test('with an account that is erased its presence is gone', async () => {
+test('an erased account’s presence is gone', async () => {
   const [ada, grace] = await Promise.all([newcomer(), newcomer()]);
   await createGroup(ada, [grace]);
   await using adas = await follow(server, ada);
@@ -316,7 +316,7 @@ test('with an account that is erased its presence is gone', async () => {
   expect(await changesHeard(ada, adas, grace)).not.toContain('ONLINE');
 });
 
-test('of two devices that look away at once, on two nodes, both have', async () => {
+test('of two devices that become inactive at once, on two nodes, both are', async () => {
   const grace = await newcomer();
   const phone = await signIn(server, grace);
   const tablet = {
@@ -335,7 +335,7 @@ test('of two devices that look away at once, on two nodes, both have', async () 
   }
 });
 
-test('a device that says all the time whether it is looked at is told to wait', async () => {
+test('a device that reports its activity too often is rate-limited', async () => {
   await using limited = await startServer({ env: { RATE_LIMITS: 'on' }, overrides: { attendanceTimes } });
   const grace = await signUp(limited, 'grace');
   const answers = await Promise.all(
@@ -345,7 +345,7 @@ test('a device that says all the time whether it is looked at is told to wait', 
   expect(refused.map(({ extensions }) => extensions?.['code'])).toEqual(['RATE_LIMITED']);
 });
 
-test('what one sees once caught up, and what one is told from there, is how it is in the end', async () => {
+test('the presence seen after CaughtUp, plus the changes received from there, equals the final state', async () => {
   const [ada, grace] = await Promise.all([newcomer(), newcomer()]);
   await createGroup(ada, [grace]);
   await using _ = await attend(otherNode, grace);
@@ -370,7 +370,7 @@ test('what one sees once caught up, and what one is told from there, is how it i
   }
 });
 
-test('where nobody listened for a while, whoever asks for presences is told to look again', async () => {
+test('after a gap in LISTEN, those who ask for presence receive a notice to look again', async () => {
   const ada = await newcomer();
   await using asking = await follow(server, ada);
   await using quiet = await attend(server, ada);

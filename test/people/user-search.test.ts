@@ -29,7 +29,7 @@ async function search(text: string, more: { first?: number; after?: string } = {
 const namesIn = ({ edges }: Data): string[] => edges.map(({ node }: Data) => node.username);
 const find = async (text: string) => namesIn(await search(text));
 
-test('people are found by how their username or display name begins, in any case', async () => {
+test('users are found by the beginning of their username or display name, in any case', async () => {
   await insertPeople([
     ['grace', 'Amazing Grace'],
     ['Gracchus', null],
@@ -43,7 +43,7 @@ test('people are found by how their username or display name begins, in any case
   expect(await find('example.com')).toEqual([]);
 });
 
-test('the one whose name is just that comes first', async () => {
+test('a user with exactly that name comes first', async () => {
   await insertPeople([
     ['linus2', null],
     ['linus_t', 'Linus'],
@@ -53,7 +53,7 @@ test('the one whose name is just that comes first', async () => {
   expect(await find('linus')).toEqual(['linus', 'linus2', 'linus_t', 'linusb']);
 });
 
-test('what means something to a search elsewhere is a letter like any other', async () => {
+test('special characters of other searches are plain characters', async () => {
   await insertPeople([
     ['percent1', '100% sure'],
     ['percent2', '100 sure'],
@@ -70,7 +70,7 @@ test('what means something to a search elsewhere is a letter like any other', as
   expect(await find('_')).toEqual([]);
 });
 
-test('nobody is found by nothing, and what no name could begin with is refused', async () => {
+test('an empty search finds no one, and what no name could begin with is refused', async () => {
   expect(await find('')).toEqual([]);
   expect(await find('  ')).toEqual([]);
   const refused = async (text: string) =>
@@ -81,9 +81,9 @@ test('nobody is found by nothing, and what no name could begin with is refused',
   }
 });
 
-test('a long list comes in pages, each person once', async () => {
+test('a long list is paged, each user once', async () => {
   const usernames = Array.from({ length: 25 }, (_, index) => `page${String(index).padStart(2, '0')}`);
-  // Some begin so by either name, and many have the same.
+  // Some match by either name, and many have the same one.
   await insertPeople(usernames.map((username, index) => [username, index % 3 === 0 ? 'Page' : null]));
   await insertPeople(Array.from({ length: 10 }, (_, index) => [`other${index}`, 'Page']));
   const found: string[] = [];
@@ -103,7 +103,7 @@ test('a long list comes in pages, each person once', async () => {
   expect(errors).toMatchObject([{ extensions: { code: 'BAD_REQUEST' } }]);
 });
 
-test('a search among many people reads no more of the index than it shows', async () => {
+test('a search among many users reads no more of the index than it shows', async () => {
   await server.sql.query(
     `insert into users (username, email)
     select 'many' || n, 'many' || n || '@example.com' from generate_series(1, 20000) n`,
@@ -120,7 +120,7 @@ test('a search among many people reads no more of the index than it shows', asyn
   expect(Math.max(...rowCounts)).toBe(51);
 });
 
-test('nobody searches without having signed in', async () => {
+test('no one searches without having signed in', async () => {
   const { errors } = await server.post('{ users(search: "ada") { edges { cursor } } }');
   expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
 });

@@ -15,7 +15,7 @@ beforeAll(async () => {
   [ada, grace, linus] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace'), signUp(server, 'linus')]);
 });
 
-/** Changes what everybody sees of a person; whatever comes of it is returned. */
+/** Changes a user's profile; returns the whole result, errors included. */
 async function updateProfile(by: Person, input: { displayName?: string | null }): Promise<Data> {
   const document = `mutation ($input: UpdateProfileInput!) {
     updateProfile(input: $input) {
@@ -41,7 +41,7 @@ const updated = (username: string, displayName: string | null) => ({
   user: { username, displayName },
 });
 
-test('a person gives themselves a display name, and takes it away', async () => {
+test('a user sets their display name, and removes it', async () => {
   const shown = async () =>
     (await grace.ask('query ($id: ID!) { node(id: $id) { ... on User { displayName } } }', { id: ada.userId })).node;
   expect(await updateProfile(ada, { displayName: ' Ada King ' })).toEqual({
@@ -66,12 +66,12 @@ test('a display name is one line of 1 to 64 characters', async () => {
   }
 });
 
-test('nobody changes a profile without having signed in', async () => {
+test('no one changes a profile without having signed in', async () => {
   const { errors } = await server.post('mutation { updateProfile(input: { displayName: "me" }) { __typename } }');
   expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
 });
 
-test('whoever shares a chat hears of a changed profile, once, and nobody else', async () => {
+test('all who share a chat receive a changed profile, once, and no one else does', async () => {
   const barbara = await signUp(server, 'barbara');
   await createGroup(barbara, [grace]);
   await createGroup(grace, [barbara]);
@@ -94,14 +94,14 @@ test('whoever shares a chat hears of a changed profile, once, and nobody else', 
   expect(await heardBy(linus, stranger)).toEqual([]);
 });
 
-test('one who is in no chat hears of their own profile on their other devices', async () => {
+test('a user who is in no chat receives their own profile on their other devices', async () => {
   const alone = await signUp(server, 'alone');
   await using phone = await followEvents(otherNode, alone, { document });
   await updateProfile(alone, { displayName: 'by myself' });
   expect(eventOf(await phone.next())).toEqual(updated('alone', 'by myself'));
 });
 
-test('whoever follows one chat hears of the profiles of its members', async () => {
+test('a user who follows one chat receives the profiles of its members', async () => {
   const [hedy, alan] = await Promise.all([signUp(server, 'hedy'), signUp(server, 'alan')]);
   const channel = await createPublicChannel(hedy);
   const elsewhere = await createPublicChannel(alan);
@@ -118,7 +118,7 @@ test('whoever follows one chat hears of the profiles of its members', async () =
   expect(missed.map(eventOf)).toEqual([updated('hedy', 'Hedy Lamarr'), { __typename: 'CaughtUp' }]);
 });
 
-test('who was away hears of the profiles of those they share a chat with now', async () => {
+test('a user who was away receives the profiles of those they share a chat with now', async () => {
   const [joan, edith] = await Promise.all([signUp(server, 'joan'), signUp(server, 'edith')]);
   const chat = await createGroup(joan, [edith, linus]);
   const cursorOf = async (person: Person) => (await person.ask('{ viewer { eventCursor } }')).viewer.eventCursor;
@@ -132,7 +132,7 @@ test('who was away hears of the profiles of those they share a chat with now', a
   await removeMember(server, chat, linus);
   expect(await hear(linus)).not.toContainEqual(updated('joan', 'Joan Clarke'));
 
-  // What was before they met was there to see when they met.
+  // Changes from before they met were visible when they met.
   await createGroup(joan, [grace]);
   expect(await hear(grace)).not.toContainEqual(updated('joan', 'Joan Clarke'));
   await using stream = await followEvents(server, grace, { document });
@@ -141,7 +141,7 @@ test('who was away hears of the profiles of those they share a chat with now', a
   expect(await hear(grace)).toContainEqual(updated('joan', 'Joan Murray'));
 });
 
-test('a profile is not changed all the time', async () => {
+test('changes of a profile are rate-limited', async () => {
   await using limited = await startServer({ database: server.database, env: { RATE_LIMITS: 'on' } });
   const dennis = await signUp(limited, 'dennis');
   const answers = [];
