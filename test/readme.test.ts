@@ -32,7 +32,7 @@ for (const path of ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...(await li
 const isCurlInstalled = spawnSync('curl', ['--version']).error === undefined;
 const stockClients = ['graphql-sse', 'urql', 'Apollo Client', 'Relay', 'EventSource'];
 
-describe('examples run as they stand:', () => {
+describe('examples run as they are:', () => {
   test.skipIf(!isCurlInstalled)('the first conversation, with curl alone (skipped without curl)', async () => {
     await using server = await startServer();
     const bash = run('bash', []);
@@ -68,7 +68,7 @@ describe('examples run as they stand:', () => {
     expect(client.lines.join('\n')).toContain('NewMessage');
   });
 
-  test('graphql-sse, with one connection for all', async () => {
+  test('graphql-sse, with one connection for everything', async () => {
     await using server = await startServer();
     const grace = await signUp(server, 'grace');
     const [example = ''] = blocksIn('docs/clients.md', 'js', 'graphql-sse');
@@ -125,7 +125,7 @@ describe('examples run as they stand:', () => {
     expect(Object.keys(files[0])).toEqual(Object.keys(JSON.parse(example).files[0]));
   });
 
-  test.skipIf(!isCurlInstalled)('the question whether a server is ready (skipped without curl)', async () => {
+  test.skipIf(!isCurlInstalled)('the request for whether a server is ready (skipped without curl)', async () => {
     await using server = await startServer();
     const [command = ''] = blocksIn('docs/operating.md', 'bash');
     const bash = run('bash', ['-c', pointAt(server.url, command)]);
@@ -148,7 +148,7 @@ describe('examples run as they stand:', () => {
     expect(used.filter((name) => !Object.hasOwn(scripts, name))).toEqual([]);
   });
 
-  test('every other block is none that could be run', () => {
+  test('no other block could be run', () => {
     const blocks = [...documents].flatMap(([path, text]) =>
       [...text.matchAll(/^ *```(\w+)\n(.*?)^ *```$/gms)].map(([, language, code = '']) => ({ path, language, code })),
     );
@@ -167,7 +167,7 @@ describe('examples run as they stand:', () => {
   });
 });
 
-describe('what the documents say holds:', () => {
+describe('the statements of the documents hold:', () => {
   test('the README has at most 8 KB', () => {
     expect(Buffer.byteLength(documentAt('README.md'))).toBeLessThanOrEqual(8_192);
   });
@@ -247,7 +247,7 @@ describe('what the documents say holds:', () => {
     expect(count).toBeGreaterThan(50);
   });
 
-  test('every path that is named exists', async () => {
+  test('every path that the documents name exists', async () => {
     const missing: string[] = [];
     for (const [path, text] of documents) {
       for (const [, named = ''] of text.matchAll(/`((?:src|test|docs|prisma|bench|scripts|\.ci)\/[\w./-]+)`/g)) {
@@ -258,7 +258,7 @@ describe('what the documents say holds:', () => {
     expect(missing).toEqual([]);
   });
 
-  test('every name that is written as code is one of the code', async () => {
+  test('every name in code style exists in the code', async () => {
     const sources = [...(await listFiles('src')), ...(await listFiles('prisma')), 'schema.graphql', 'package.json'];
     const code = (await Promise.all(sources.map(read))).join('\n');
     const known = new Set(code.match(/\w+/g));
@@ -289,10 +289,10 @@ describe('what the documents say holds:', () => {
 /** The files of polls, which CONTRIBUTING.md adds as an example. */
 const addedByExample = /[/_]polls?[./]/;
 
-/** Names of the proposal, of clients and of AWS, which stand in no code here. */
+/** Names of the proposal, of clients and of AWS, which no code here contains. */
 const foreignNames = new Set(['DashMap', 'HttpLink', 'retryAttempts', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY']);
 
-/** What Relay's compiler makes of a `graphql` tag. */
+/** What Relay's compiler generates from a `graphql` tag. */
 const subscribeWithRelay = `
 const text = 'subscription { events { cursor event { __typename ... on NewMessage { message { content } } } } }';
 environment.getNetwork().execute({ name: 'Events', operationKind: 'subscription', text }, {}, {})
@@ -313,7 +313,7 @@ function readImportTable(): ImportRule[] {
   });
 }
 
-/** The same by .oxlintrc.json, which lists what may not be imported. */
+/** The same from .oxlintrc.json, which lists the forbidden imports. */
 async function readLintedImports(): Promise<ImportRule[]> {
   const { overrides } = JSON.parse(await read('.oxlintrc.json'));
   const rules = new Map<string, ImportRule>();
@@ -345,7 +345,7 @@ async function listFiles(folder: string): Promise<string[]> {
     .map((entry) => relative(root, join(entry.parentPath, entry.name)));
 }
 
-/** What stands under that heading, down to the next one of the same level or above. */
+/** The text under that heading, down to the next one of the same level or above. */
 function sectionOf(path: string, heading: string): string {
   const text = documentAt(path);
   const found = new RegExp(`^(#+) ${heading}$`, 'm').exec(text);
@@ -365,7 +365,7 @@ function blocksIn(path: string, language: string, heading?: string): string[] {
   return blocks;
 }
 
-/** The same length of text, with blanks for code blocks. */
+/** Text of the same length, with blanks for code blocks. */
 function withoutBlocks(text: string): string {
   return text.replace(/^ *```.*?^ *```$/gms, (block) => block.replace(/[^\n]/g, ' '));
 }

@@ -3,7 +3,7 @@ import { readConfig } from '../../src/config.ts';
 import { readQuotas } from '../../src/core/limit.ts';
 import { generateKeySet } from '../../src/account/token-key.ts';
 
-test('nothing has to be set', () => {
+test('no setting is required', () => {
   const quotas = readQuotas(readConfig({}));
   expect(readConfig({})).toEqual({
     port: 4000,
@@ -39,7 +39,7 @@ test('nothing has to be set', () => {
   });
 });
 
-test('what is set is taken, as what it means', () => {
+test('a setting is read with its meaning', () => {
   const config = readConfig({
     PORT: '0',
     DATABASE_URL: 'postgres://ada@db/parley',
@@ -74,7 +74,7 @@ test('what is set is taken, as what it means', () => {
   expect(config.jwtKeys?.verifying.size).toBe(1);
 });
 
-test('an empty value is as none', () => {
+test('an empty value counts as unset', () => {
   expect(readConfig({ PORT: '', DATABASE_URL: '', JWT_KEYS: '' })).toEqual(readConfig({}));
 });
 
@@ -91,12 +91,12 @@ test.each([
   ['CORS_ORIGIN', 'example.com'],
   ['CORS_ORIGIN', 'https://example.com/'],
   ['CORS_ORIGIN', 'https://example.com,*'],
-])('%s does not take "%s", and says what it wants', (name, value) => {
+])('%s does not accept "%s", and says what it wants', (name, value) => {
   expect(() => readConfig({ [name]: value })).toThrow(`\n  ${name}: `);
   expect(() => readConfig({ [name]: value })).toThrow(`(got "${value}")`);
 });
 
-test('all problems are told at once, and no secret is', () => {
+test('all problems are reported at once, and no secret is', () => {
   const read = () =>
     readConfig({
       PORT: 'x',
@@ -126,18 +126,18 @@ test.each([
   ['s3://bucket?prefix=/sesame', 'prefix has at most 200 letters, digits, and _ . - / within it'],
   ['s3://bucket?prefix=a//sesame', 'prefix has at most 200 letters, digits, and _ . - / within it'],
   ['s3://bucket?path-style=sesame', 'path-style is true or false'],
-])('FILE_STORE does not take "%s", says why, and does not repeat it', (value, reason) => {
+])('FILE_STORE does not accept "%s", says why, and does not repeat it', (value, reason) => {
   const read = () => readConfig({ FILE_STORE: value });
   expect(read).toThrow(`\n  FILE_STORE: s3://bucket, with ?endpoint=`);
   expect(read).toThrow(reason);
   expect(read).not.toThrow(/sesame/);
 });
 
-test('files can be redirected to where they are only if that is a FILE_STORE', () => {
+test('files can be redirected to their store only if that is a FILE_STORE', () => {
   expect(() => readConfig({ FILE_SERVING: 'redirect' })).toThrow('FILE_SERVING: ');
   expect(() => readConfig({ FILE_SERVING: 'elsewhere' })).toThrow('(got "elsewhere")');
 });
 
-test('a direct URL belongs to a DATABASE_URL', () => {
+test('a direct URL requires a DATABASE_URL', () => {
   expect(() => readConfig({ DATABASE_DIRECT_URL: 'postgres://db/parley' })).toThrow('DATABASE_DIRECT_URL: ');
 });

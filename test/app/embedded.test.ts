@@ -6,7 +6,7 @@ import type pg from 'pg';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { connectTo, createDataDir, isPostgres, readPostmaster, runServer } from '../support/server-process.ts';
 
-/** Inserts people one after another until the database goes away; resolves to how many it has promised to keep. */
+/** Inserts users one after another until the database goes away; resolves to how many inserts were acknowledged. */
 async function insertUntilCutOff(sql: pg.Pool): Promise<number> {
   for (let count = 0; ; count++) {
     try {
@@ -25,14 +25,14 @@ const countUsers = async (dataDir: string) =>
 
 const isReady = async (url: string) => (await fetch(`${url}/readyz`).catch(() => null))?.status === 200;
 
-// A loaded machine takes its time over whole servers.
+// A loaded machine takes a while to start whole servers.
 vi.setConfig({ testTimeout: 60_000 });
 
-/** Tries until it holds. */
+/** Retries until it holds. */
 const eventually = <T>(check: () => Promise<T>) => vi.waitFor(check, { timeout: 30_000, interval: 50 });
 
 describe('the embedded database survives its past', () => {
-  test('a server that was killed leaves a PostgreSQL behind; the next start takes over with every row', async () => {
+  test('a killed server leaves a PostgreSQL behind; the next start takes it over with every row', async () => {
     const dataDir = await createDataDir();
     const first = runServer({ DATA_DIR: dataDir });
     await first.url;
@@ -61,11 +61,11 @@ describe('the embedded database survives its past', () => {
     const committed = 1 + (await inserting);
 
     await runServer({ DATA_DIR: dataDir }).url;
-    // The last one may have been committed without our hearing of it.
+    // The last one may have been committed although we never received the answer.
     expect([committed, committed + 1]).toContain(await countUsers(dataDir));
   });
 
-  test('a pid file whose pid belongs to another process by now keeps nobody from starting', async () => {
+  test('a pid file whose pid now belongs to another process does not prevent a start', async () => {
     const dataDir = await createDataDir();
     const first = runServer({ DATA_DIR: dataDir });
     await first.url;
@@ -84,7 +84,7 @@ describe('the embedded database survives its past', () => {
     expect(bystander.exitCode ?? bystander.signalCode).toBeNull();
   });
 
-  test('a connection that outlived its killed server, busy with a query, keeps nobody from starting', async () => {
+  test('a connection that outlived its killed server, busy with a query, does not prevent a start', async () => {
     const dataDir = await createDataDir();
     const first = runServer({ DATA_DIR: dataDir });
     await first.url;
@@ -107,7 +107,7 @@ describe('the embedded database survives its past', () => {
     await busy;
   });
 
-  test('a first start that was cut off leaves nothing that the next one trips over', async () => {
+  test('a first start that was cut off leaves nothing that breaks the next one', async () => {
     const dataDir = await createDataDir();
     const first = runServer({ DATA_DIR: dataDir });
     await first.said('creating a database');
@@ -122,7 +122,7 @@ describe('the embedded database survives its past', () => {
     expect(await readdir(dataDir)).not.toContain('postgres.older');
   });
 
-  test('a PostgreSQL that dies under a running server is started again, at the same place', async () => {
+  test('a PostgreSQL that dies under a running server is started again, on the same port', async () => {
     const dataDir = await createDataDir();
     const server = runServer({ DATA_DIR: dataDir });
     const url = await server.url;
@@ -137,7 +137,7 @@ describe('the embedded database survives its past', () => {
   });
 });
 
-test('the server works in a database that is its own, as a role that is not a superuser', async () => {
+test('the server works in a database of its own, as a role that is not a superuser', async () => {
   const dataDir = await createDataDir();
   await runServer({ DATA_DIR: dataDir }).url;
   const sql = await connectTo(dataDir);
@@ -168,7 +168,7 @@ test('a folder whose database had a superuser as its only role is refused in one
   );
 });
 
-test('a second server on the same folder refuses in one sentence, and the first does not notice', async () => {
+test('a second server on the same folder refuses in one sentence, and the first is unaffected', async () => {
   const dataDir = await createDataDir();
   const first = runServer({ DATA_DIR: dataDir });
   const url = await first.url;
@@ -194,7 +194,7 @@ test('of two first starts at once, one serves and the other refuses', async () =
   expect(await isReady((await winner?.url) ?? '')).toBe(true);
 });
 
-test('a folder that cannot be written is named', async () => {
+test('the error names a folder that cannot be written', async () => {
   const { status, output } = await runServer({ DATA_DIR: '/dev/null/data' }).ended;
   expect(status).toBe(1);
   expect(JSON.parse(output).msg).toMatch(/^DATA_DIR can't be used: .*\/dev\/null\/data/);

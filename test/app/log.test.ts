@@ -21,7 +21,7 @@ test('each line is JSON with its level and its time', () => {
   });
 });
 
-test('a terminal gets lines for people, before the process could end', () => {
+test('a terminal gets readable lines, before the process could end', () => {
   const { log, read } = capture(true);
   log.info('GraphiQL is at http://localhost:4000/graphql');
   const line = read();
@@ -30,7 +30,7 @@ test('a terminal gets lines for people, before the process could end', () => {
   expect(line).not.toContain('{');
 });
 
-test('secrets and what people wrote are hidden, wherever they stand', () => {
+test('secrets and user content are hidden, wherever they appear', () => {
   const { log, read } = capture(false);
   log.info({
     token: 'sesame',

@@ -9,14 +9,14 @@ import { createDataDir, isPostgres, readPostmaster, runServer } from '../support
 
 const jwtKeys = generateKeySet();
 
-/** A node on a migrated database of its own, without a PostgreSQL to start. */
+/** A node on a migrated database of its own, which starts no PostgreSQL. */
 async function runOnDatabase(command?: string[]) {
   const database = await createDatabase();
   onTestFinished(database.drop);
   return { database, server: runServer({ DATABASE_URL: database.url, JWT_KEYS: jwtKeys }, command) };
 }
 
-// A loaded machine takes its time over whole servers.
+// A loaded machine takes a while to start whole servers.
 vi.setConfig({ testTimeout: 60_000 });
 
 describe('stopping', () => {
@@ -31,7 +31,7 @@ describe('stopping', () => {
     expect(await isPostgres(postmaster)).toBe(false);
   });
 
-  test('a signal in the middle of the start is obeyed as soon as that is done', async () => {
+  test('a signal in the middle of the start takes effect as soon as the start is done', async () => {
     const dataDir = await createDataDir();
     const server = runServer({ DATA_DIR: dataDir });
     await server.said('creating a database');
@@ -61,7 +61,7 @@ describe('stopping', () => {
     expect(status).toBe(0);
   });
 
-  test('a second signal ends at once what a request holds up', async () => {
+  test('a second signal ends at once a stop that a request delays', async () => {
     const { server } = await runOnDatabase();
     await holdUp(await server.url);
     let status: number | null | undefined;
@@ -86,12 +86,12 @@ async function holdUp(url: string): Promise<void> {
   socket.write(
     'POST /graphql HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n',
   );
-  // The server has read the head by now and waits for the body.
+  // By now the server has read the headers and waits for the body.
   await once(socket, 'data');
 }
 
 describe('refusing to start', () => {
-  test('names every setting that is wrong, and what it wants, on one exit', async () => {
+  test('names every invalid setting, and what it wants, in one exit', async () => {
     const { status, output } = await runServer({ PORT: 'http', SERVE: 'web', LOG_LEVEL: 'loud' }).ended;
     expect(status).toBe(1);
     const lines = JSON.parse(output).msg.split('\n');
@@ -103,7 +103,7 @@ describe('refusing to start', () => {
     ]);
   });
 
-  test('says how to get keys when there are none beside a DATABASE_URL', async () => {
+  test('says how to create keys when there are none beside a DATABASE_URL', async () => {
     const { status, output } = await runServer({ DATABASE_URL: 'postgres://ada:lovelace@127.0.0.1/parley' }).ended;
     expect(status).toBe(1);
     expect(JSON.parse(output).msg).toContain(
@@ -139,10 +139,10 @@ describe('refusing to start', () => {
   });
 });
 
-/** Tries until it holds. */
+/** Retries until it holds. */
 const eventually = (check: () => Promise<void>) => vi.waitFor(check, { timeout: 30_000, interval: 50 });
 
-test('/readyz is 503 while the database does not answer and says so; /livez is 200 all the while', async () => {
+test('/readyz is 503 and says why while the database does not answer; /livez is 200 all the while', async () => {
   const { database, server } = await runOnDatabase();
   const url = await server.url;
   const name = new URL(database.url).pathname.slice(1);

@@ -29,7 +29,7 @@ const ask = (accept: string, query = '{ __typename }'): RequestInit => ({
 });
 const streamTypes = ['text/event-stream', 'multipart/mixed;subscriptionSpec=1.0, application/json'];
 
-test('a node of the API answers queries and has GraphiQL, but no streams', async () => {
+test('an API node answers queries and has GraphiQL, but no streams', async () => {
   expect(await statusOf(api, '/graphql', ask('application/json'))).toBe(200);
   expect(await statusOf(api, '/graphql', { headers: asBrowser })).toBe(200);
   for (const accept of streamTypes) expect(await statusOf(api, '/graphql', ask(accept))).toBe(404);
@@ -38,7 +38,7 @@ test('a node of the API answers queries and has GraphiQL, but no streams', async
   }
 });
 
-test('a node of the streams streams, but answers nothing else', async () => {
+test('a stream node streams, but answers nothing else', async () => {
   expect(await statusOf(streams, '/graphql', ask('application/json'))).toBe(404);
   expect(await statusOf(streams, '/graphql', ask('*/*'))).toBe(404);
   expect(await statusOf(streams, '/graphql?query=%7B__typename%7D')).toBe(404);
@@ -50,20 +50,20 @@ test('a node of the streams streams, but answers nothing else', async () => {
   expect(await stream.until(completed('1'))).toHaveLength(2);
 });
 
-test('both say how they are, and whose tokens they take', async () => {
+test('both report their health, and publish the keys of the tokens that they accept', async () => {
   for (const node of [api, streams]) {
     for (const path of ['/livez', '/readyz', '/.well-known/jwks.json']) expect(await statusOf(node, path)).toBe(200);
   }
 });
 
-test('only a node of the streams listens to the database', async () => {
+test('only a stream node listens to the database', async () => {
   const { rows } = await api.sql.query(
     `select from pg_stat_activity where datname = current_database() and application_name = 'parley doorbell'`,
   );
   expect(rows).toHaveLength(1);
 });
 
-test('what is done on the one is heard on the other, from the cursor on that the one has told', async () => {
+test('a change on one is received on the other, from the cursor that the first returned', async () => {
   const chatId = await createGroup(ada, [grace]);
   const { viewer } = await grace.ask('{ viewer { eventCursor } }');
   await say(ada, chatId, 'hello');
@@ -84,7 +84,7 @@ test('what is done on the one is heard on the other, from the cursor on that the
   await stream.next('Typing');
 });
 
-test('a node has both roles unless it is told otherwise', async () => {
+test('a node has both roles by default', async () => {
   await using node = await startServer({ database: api.database });
   expect(await statusOf(node, '/graphql', ask('application/json'))).toBe(200);
   expect(await statusOf(node, '/graphql', ask('text/event-stream'))).toBe(200);
@@ -93,7 +93,7 @@ test('a node has both roles unless it is told otherwise', async () => {
   await expect(startServer({ database: api.database, env: { SERVE: 'api,everything' } })).rejects.toThrow('SERVE');
 });
 
-test('a node of the API shows who is here on the streams, and takes them away when the last of those has died', async () => {
+test('an API node shows the users present on the stream nodes, and removes them when the last of those has died', async () => {
   const node = await startServer({ env: { SERVE: 'api' }, overrides: { attendanceTimes } });
   const { database } = node;
   const [asker, here] = await Promise.all([signUp(node, 'ada'), signUp(node, 'grace')]);
@@ -106,7 +106,7 @@ test('a node of the API shows who is here on the streams, and takes them away wh
   await stream.close();
   await expect.poll(status).toBe('OFFLINE');
   await another.close();
-  // A node of the streams says who is there, and then nothing more.
+  // A stream node reports the users, and then nothing more.
   await database.sql.query(
     `select attend('a node of old', array_agg(id), '{}', array[$1]::bigint[]) from sessions where user_id = $1`,
     [keyOf(here.userId)],

@@ -10,7 +10,7 @@ import { eventsDocument } from '../support/stream.ts';
 describe.skipIf(!isChromiumInstalled)(
   'EventSource in Chromium (skipped where /usr/bin/chromium is not installed)',
   () => {
-    test('an EventSource gets events, and what it missed while its server was away', browserTimeout, async () => {
+    test('an EventSource gets events, and those it missed while its server was away', browserTimeout, async () => {
       await using browser = await openBrowser();
       await using database = await createDatabase();
       const first = await startServer({ database });
@@ -43,7 +43,7 @@ describe.skipIf(!isChromiumInstalled)(
 
 const patience = { timeout: 15_000, interval: 50 };
 
-/** Opens an EventSource in the page. The envelopes that it fires are added to what is returned, as they come. */
+/** Opens an EventSource in the page. Its envelopes are added to the returned list as they arrive. */
 async function listen(page: Page, path: string): Promise<Data[]> {
   const heard: Data[] = [];
   await page.exposeFunction('hear', (data: string) => void heard.push(JSON.parse(data).data.events));

@@ -5,7 +5,7 @@ import { startServer, type TestServer } from '../support/server.ts';
 
 describe.skipIf(!isChromiumInstalled)('GraphiQL in Chromium (skipped where /usr/bin/chromium is not installed)', () => {
   test(
-    'two people in two windows hold the conversation in its tabs, without typing a word',
+    'two users in two windows hold the conversation in its tabs, without typing a word',
     browserTimeout,
     async () => {
       await using server = await startServer();
@@ -26,7 +26,7 @@ describe.skipIf(!isChromiumInstalled)('GraphiQL in Chromium (skipped where /usr/
     },
   );
 
-  test('who comes back with another browser signs in, and goes on', browserTimeout, async () => {
+  test('a user who comes back with another browser signs in, and goes on', browserTimeout, async () => {
     await using server = await startServer();
     await using browser = await openBrowser();
     const first = await openGraphiql(await browser.newPage(), server);
@@ -41,7 +41,7 @@ describe.skipIf(!isChromiumInstalled)('GraphiQL in Chromium (skipped where /usr/
     expect(await resultIn(second)()).toContain('"Chat"');
   });
 
-  test('the page is whole, and asks no other host for anything', browserTimeout, async () => {
+  test('the page is complete, and asks no other host for anything', browserTimeout, async () => {
     await using server = await startServer();
     await using browser = await openBrowser();
     const page = await browser.newPage();
@@ -71,7 +71,7 @@ async function openGraphiql(page: Page, server: TestServer): Promise<Page> {
   return page;
 }
 
-/** Opens a tab, presses play and waits for what is to come of it. */
+/** Opens a tab, presses play and waits for the expected result. */
 async function runTab(page: Page, name: string, result: string): Promise<void> {
   await page.locator('.graphiql-tab').getByText(name, { exact: true }).click();
   await page.waitForFunction(`(${hasTaken.toString()})(localStorage['graphiql:tabState'], '${name}')`);
@@ -79,13 +79,13 @@ async function runTab(page: Page, name: string, result: string): Promise<void> {
   await expect.poll(resultIn(page), patience).toContain(result);
 }
 
-/** GraphiQL reads a tab's operation a moment after it shows it, and stores then which tab it is. */
+/** GraphiQL reads a tab's operation a moment after it shows it, and then stores which tab it is. */
 function hasTaken(stored: string | undefined, name: string): boolean {
   const { tabs, activeTabIndex } = JSON.parse(stored ?? '{}');
   return tabs?.[activeTabIndex]?.operationName === name;
 }
 
-/** Reads what the result pane shows. */
+/** Reads the content of the result pane. */
 function resultIn(page: Page): () => Promise<string> {
   const lines = page.locator('.result-window .view-line');
   return async () => (await lines.allInnerTexts()).join('\n').replaceAll('\u00a0', ' ');

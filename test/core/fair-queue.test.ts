@@ -5,7 +5,7 @@ import { RateLimited } from '../../src/errors.ts';
 
 const roomy = { work: 'searches', concurrency: 1, maxWaitingPerPerson: 1_000, maxWaiting: 10_000 };
 
-/** A turn of the simulation: who used it, when it was asked for, and from when to when it ran. */
+/** A turn of the simulation: its user, when it was requested, and when it started and ended. */
 type Ran = { person: string; askedAt: number; startedAt: number; endedAt: number };
 
 /** Turns that take as long as they say, on a clock that stands still in between. */
@@ -69,7 +69,7 @@ function settle(): Promise<void> {
 const people = ['ada', 'linus', 'alan', 'edsger'] as const;
 const work = fc.record({ person: fc.constantFrom(...people), ms: fc.integer({ min: 0, max: 100 }) });
 
-test('a bystander waits for at most one turn of each other person, however much they have waiting', async () => {
+test('a bystander waits for at most one turn of each other user, however many they have waiting', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(work, { minLength: 1, maxLength: 60 }), fc.nat(20), async (backlog, steps) => {
       const simulation = new Simulation();
@@ -92,7 +92,7 @@ test('a bystander waits for at most one turn of each other person, however much 
   );
 });
 
-test('people whose work never ends use the time in proportion to their weights', async () => {
+test('users whose work never ends share the time in proportion to their weights', async () => {
   const costs = fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 60, maxLength: 60 });
   await fc.assert(
     fc.asyncProperty(costs, costs, fc.integer({ min: 1, max: 4 }), async (adas, graces, weight) => {
@@ -112,7 +112,7 @@ test('people whose work never ends use the time in proportion to their weights',
   );
 });
 
-test('with several turns at once, the limits hold and every turn that was accepted runs', async () => {
+test('with several turns at once, the limits hold and every accepted turn runs', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(work, { maxLength: 80 }),
@@ -158,7 +158,7 @@ test('with several turns at once, a bystander still starts after at most two tur
   );
 });
 
-test('someone who leaves the queue while others wait does not come back with a clean slate', async () => {
+test('a user who leaves the queue while others wait does not come back with a clean slate', async () => {
   const simulation = new Simulation();
   simulation.ask('ada', 1_000);
   for (let turn = 0; turn < 20; turn += 1) simulation.ask('grace', 10);
@@ -168,7 +168,7 @@ test('someone who leaves the queue while others wait does not come back with a c
   expect(simulation.ran.map(({ person }) => person).at(-1)).toBe('ada');
 });
 
-test('time that someone did not ask for is not saved up', async () => {
+test('time that a user did not ask for is not saved up', async () => {
   const simulation = new Simulation();
   for (let turn = 0; turn < 20; turn += 1) simulation.ask('ada', 100);
   for (let turn = 0; turn < 10; turn += 1) await simulation.step();
@@ -178,7 +178,7 @@ test('time that someone did not ask for is not saved up', async () => {
   expect(order.slice(0, 6).filter((person) => person === 'grace')).toHaveLength(3);
 });
 
-test('a refusal names the limit that was reached, and when to come back', async () => {
+test('a refusal names the limit that was reached, and when to retry', async () => {
   const simulation = new Simulation({ maxWaitingPerPerson: 2, maxWaiting: 3 });
   for (let turn = 0; turn < 3; turn += 1) simulation.ask('ada', 100);
   await expect(simulation.queue.run({ person: 'ada' }, settle)).rejects.toThrow(

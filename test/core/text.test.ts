@@ -15,7 +15,7 @@ function read(by: Read, value: string, maxLength = 8): { text: string; problems:
 
 const isTaken = (by: Read, value: string, maxLength?: number) => read(by, value, maxLength).problems.length === 0;
 
-test('blanks around it are cut off before anything is judged', () => {
+test('blanks around it are trimmed before anything is checked', () => {
   for (const by of [readLine, readText]) {
     expect(read(by, ' \t\n a b \u00a0\u3000\r\n')).toEqual({ text: 'a b', problems: [] });
     expect(read(by, `${' '.repeat(99)}12345678${' '.repeat(99)}`)).toEqual({ text: '12345678', problems: [] });
@@ -32,14 +32,14 @@ test('length is counted in code points', () => {
   }
 });
 
-test('line ends become newlines in a text, and have no place in a line', () => {
+test('line ends become newlines in a text, and are refused in a line', () => {
   expect(read(readText, 'a\r\nb\rc\n\td').text).toBe('a\nb\nc\n\td');
   for (const control of ['\r', '\n', '\t']) {
     expect(read(readLine, `a${control}b`).problems).toEqual(['must not contain control characters']);
   }
 });
 
-test('controls and half characters are refused', () => {
+test('control characters and lone surrogates are refused', () => {
   for (const by of [readLine, readText]) {
     for (const control of ['\u0000', '\u0001', '\u000b', '\u001f', '\u007f', '\u0080', '\u009f']) {
       expect(read(by, `a${control}b`).problems).toEqual(['must not contain control characters']);
@@ -49,7 +49,7 @@ test('controls and half characters are refused', () => {
   }
 });
 
-test('the database takes exactly what is taken here', async () => {
+test('the database accepts exactly what the program accepts', async () => {
   await using database = await createDatabase();
   const unit = fc.oneof(
     fc.constantFrom(
@@ -75,13 +75,13 @@ test('the database takes exactly what is taken here', async () => {
     'select is_line(line, 8) as line, is_text(body, 8) as text from unnest($1::text[], $2::text[]) as v (line, body)',
     [taken.map(({ line }) => line.text), taken.map(({ text }) => text.text)],
   );
-  // What is taken here is never refused there, so that no input ends as an internal error.
+  // The database refuses nothing that is accepted here, so that no input ends as an internal error.
   const surprises = taken.filter(
     ({ line, text }, index) =>
       (line.problems.length === 0 && !rows[index].line) || (text.problems.length === 0 && !rows[index].text),
   );
   expect(surprises).toEqual([]);
-  // And what is refused here for its length or its controls does not get in beside us.
+  // And it does not accept from others what is refused here for its length or its control characters.
   const loopholes = taken.filter(
     ({ line, text }, index) =>
       (line.problems.length > 0 && line.text !== '' && rows[index].line) ||

@@ -57,7 +57,7 @@ test('the steps of CONTRIBUTING.md, followed to the letter, add a feature', asyn
 
 type Failure = { code: number; stdout: string; stderr: string };
 
-/** The tree as it is, without what is made from it. */
+/** The tree as it is, without generated files. */
 async function copyTree(): Promise<string> {
   const copy = await mkdtemp(join(tmpdir(), 'parley-contributing-'));
   onTestFinished(() => rm(copy, { recursive: true }));

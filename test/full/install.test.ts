@@ -9,7 +9,7 @@ import { runServer } from '../support/server-process.ts';
 const root = join(import.meta.dirname, '../..');
 const run = promisify(execFile);
 
-/** A copy of the repository without what is installed or generated. */
+/** A copy of the repository without installed or generated files. */
 async function copyRepository(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-install-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
@@ -26,7 +26,7 @@ async function megabytesOf(folder: string): Promise<number> {
   return Number.parseInt(stdout, 10);
 }
 
-test('a production install stays below 450 MB, warns of nothing, and starts', async () => {
+test('a production install stays below 450 MB, prints no warnings, and starts', async () => {
   const folder = await copyRepository();
   const { stdout, stderr } = await run('npm', ['ci'], { cwd: folder });
   expect(stderr).toBe('');

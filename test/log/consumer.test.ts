@@ -36,7 +36,7 @@ const sendMessages = (count: number) =>
     [count],
   );
 
-/** Notes each event in its transaction. */
+/** Records each event in its transaction. */
 async function note(client: Queryable, events: LoggedEvent[]): Promise<void> {
   await client.query('insert into effects (event_id) select unnest($1::bigint[])', [events.map(({ id }) => id)]);
 }
@@ -98,7 +98,7 @@ test('each event has its effect once and in order, on one of two nodes at a time
   expect(rows).toEqual([{ name: 'consumer:notes' }]);
 });
 
-test('a consumer that begins with the newest event leaves out what was before', async () => {
+test('a consumer that begins with the newest event leaves out earlier ones', async () => {
   await sendMessages(5);
   const { consumer } = openNode({ startsAt: 'NEWEST' });
   await expect.poll(async () => (await readLags(connect())).length).toBe(1);

@@ -26,7 +26,7 @@ async function countIn(chat: string): Promise<{ kept: number; counted: number }>
   return rows[0];
 }
 
-test('the number of members is right whoever adds and removes them, in how many chats at once', async () => {
+test('the member count is right whoever adds and removes members, in however many chats at once', async () => {
   const chats = [await createGroup(ada, [grace]), await createPublicChannel(ada), await createGroup(ada, [grace])];
   const keys = chats.map(keyOf);
   const counts = async () => Promise.all(chats.map(countIn));
@@ -74,7 +74,7 @@ test('the database refuses to leave members without an owner', async () => {
   expect(await rolesIn(chat, grace)).toEqual({ ada: 'MEMBER', grace: 'OWNER' });
 });
 
-test.each(['read committed', 'repeatable read', 'serializable'])('also of two at once, %s', async (isolation) => {
+test.each(['read committed', 'repeatable read', 'serializable'])('also for two at once, %s', async (isolation) => {
   const ways = [
     'delete from members where chat_id = $1 and user_id = $2',
     `update members set role = 'MEMBER' where chat_id = $1 and user_id = $2`,
@@ -94,7 +94,7 @@ test.each(['read committed', 'repeatable read', 'serializable'])('also of two at
         ({ code }) => code,
       );
       await one.query('commit');
-      // Where it can't see what the first one did, it fails for that.
+      // Where it can't see what the first one did, it fails for that reason.
       expect(await late).toBe(isolation === 'read committed' ? '23001' : '40001');
     } finally {
       await Promise.all([one.query('rollback'), other.query('rollback')]);
@@ -105,11 +105,11 @@ test.each(['read committed', 'repeatable read', 'serializable'])('also of two at
   }
 });
 
-// Who is erased -----------------------------------------------------------------------------------------------------------
+// Erased users ------------------------------------------------------------------------------------------------------------
 
 const erase = (person: Person) => server.sql.query('delete from users where id = $1', [keyOf(person.userId)]);
 
-test('what an erased person owned passes to whoever was an admin longest, or else a member', async () => {
+test('an erased user’s chats pass to the longest-standing admin, or else to a member', async () => {
   const hedy = await signUp(server, 'hedy');
   const chat = await createGroup(hedy, [linus]);
   await addPeople(hedy, chat, [ada.userId]);
@@ -138,7 +138,7 @@ test('what an erased person owned passes to whoever was an admin longest, or els
   expect(of(shared)).toEqual([['RemoveFromChat', hedy.userId]]);
 });
 
-test('a chat goes with the last of its members, but a single chat stays with the other one', async () => {
+test('a chat is deleted with the last of its members, but a single chat stays with the other user', async () => {
   const marie = await signUp(server, 'marie');
   const { id: alone } = await createChat(marie, { type: 'PUBLIC_CHANNEL', name: 'of marie alone' });
   const { id: pair } = await createChat(marie, { type: 'SINGLE', memberIds: [ada.userId] });
@@ -159,7 +159,7 @@ test('a chat goes with the last of its members, but a single chat stays with the
   );
 });
 
-test('whoever is erased does not stand in a circle with those who change their chat', async () => {
+test('erasing a user does not deadlock with those who change their chat', async () => {
   const barbara = await signUp(server, 'barbara');
   const chat = await createGroup(ada, [barbara]);
   const client = await server.sql.connect();
@@ -174,7 +174,7 @@ test('whoever is erased does not stand in a circle with those who change their c
         ),
       )
       .toMatchObject({ rowCount: 1 });
-    // Were her membership locked by now, each of the two would wait for the other.
+    // If her membership were locked by now, each of the two would wait for the other.
     await client.query(`update members set role = 'ADMIN' where chat_id = $1 and user_id = $2`, [
       keyOf(chat),
       keyOf(barbara.userId),
@@ -188,7 +188,7 @@ test('whoever is erased does not stand in a circle with those who change their c
   expect(await countIn(chat)).toEqual({ kept: 1, counted: 1 });
 });
 
-// What stays as it is -----------------------------------------------------------------------------------------------------
+// Immutable columns ---------------------------------------------------------------------------------------------------
 
 test('a single chat stays one, without roles, and nothing else becomes one', async () => {
   const { id } = await createChat(ada, { type: 'SINGLE', memberIds: [linus.userId] });
@@ -208,7 +208,7 @@ test('a single chat stays one, without roles, and nothing else becomes one', asy
   expect(await rolesIn(id, ada)).toEqual({ ada: 'MEMBER', linus: 'MEMBER' });
 });
 
-test('a membership keeps its chat and its person', async () => {
+test('a membership keeps its chat and its user', async () => {
   const chat = await createGroup(ada, [grace]);
   for (const change of [`user_id = ${keyOf(linus.userId)}`, 'chat_id = chat_id + 1']) {
     const moved = server.sql.query(

@@ -27,7 +27,7 @@ async function readMessage(by: Person, id: string) {
 
 const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
 
-test('several rows of one statement take places one after the other, in several chats', async () => {
+test('several rows of one statement take seqs one after the other, in several chats', async () => {
   const chats = await Promise.all([createGroup(ada, [grace]), createGroup(ada, [grace])]);
   await server.sql.query(
     `insert into messages (chat_id, sender_id, content)
@@ -57,7 +57,7 @@ test('a row that is not inserted after all leaves no gap', async () => {
   expect(await sendMessage(ada, chat, 'second')).toMatchObject({ seq: 2 });
 });
 
-test('a row that would leave a gap, or take a place that is taken, is refused', async () => {
+test('a row that would leave a gap, or use a seq that is taken, is refused', async () => {
   const chat = await createGroup(ada, [grace]);
   await say(ada, chat, 'first');
   const insert = `insert into messages (chat_id, content, seq) values ($1, 'out of place', $2)`;
@@ -68,7 +68,7 @@ test('a row that would leave a gap, or take a place that is taken, is refused', 
   expect(await sendMessage(ada, chat, 'third')).toMatchObject({ seq: 3 });
 });
 
-test('a message keeps its place and its id', async () => {
+test('a message keeps its seq and its id', async () => {
   const id = keyOf(await say(ada, await createGroup(ada, [grace]), 'in place'));
   for (const change of ['seq = seq + 1', 'id = id + 1000000', `chat_id = ${keyOf(chatId)}`]) {
     const moved = server.sql.query(`update messages set ${change} where id = $1`, [id]);
@@ -86,7 +86,7 @@ test('a deleted row leaves a tombstone in its place', async () => {
   expect(await readMessage(ada, reply)).toMatchObject({ content: 'a reply', replyTo: { id, content: null } });
 });
 
-test('the log holds what happened, never what was said', async () => {
+test('the log holds what happened, never the content of messages', async () => {
   await say(ada, chatId, 'a very particular sentence', { clientMessageId: 'a very particular name' });
   const { rows } = await server.sql.query('select to_jsonb(e)::text as event from events e');
   expect(rows.length).toBeGreaterThan(0);
@@ -94,14 +94,14 @@ test('the log holds what happened, never what was said', async () => {
   expect((await server.sql.query('select from event_drafts')).rowCount).toBe(0);
 });
 
-test.each(['users', 'sessions', 'chats', 'members', 'messages', 'events'])('%s is not truncated', async (table) => {
+test.each(['users', 'sessions', 'chats', 'members', 'messages', 'events'])('%s cannot be truncated', async (table) => {
   const count = async () => (await server.sql.query(`select count(*) from ${table}`)).rows;
   const before = await count();
   await expect(server.sql.query(`truncate ${table} cascade`)).rejects.toMatchObject({ code: '0A000' });
   expect(await count()).toEqual(before);
 });
 
-test('the database holds to the rules of a message by itself', async () => {
+test('the database enforces the rules of a message by itself', async () => {
   const refusals: [string, string][] = [
     [`content = ''`, 'messages_content_check'],
     [`content = E' \\n'`, 'messages_content_check'],
@@ -129,7 +129,7 @@ test('the database holds to the rules of a message by itself', async () => {
   });
 });
 
-test('what a chat holds goes with it', async () => {
+test('the contents of a chat are deleted with it', async () => {
   const { id } = await createChat(ada, { type: 'SINGLE', memberIds: [grace.userId] });
   await say(ada, id, 'first');
   await say(ada, id, 'second');

@@ -29,7 +29,7 @@ test('a lock that is not in the table is refused, rather than locking nothing', 
   await expect(database.sql.query(`select lock_key('event logs')`)).rejects.toThrow('no advisory lock "event logs"');
 });
 
-/** What is asked for after `pg_advisory_lock(` and its like. */
+/** The argument of `pg_advisory_lock(` and similar calls. */
 const asked = (text: string) => [...text.matchAll(/pg_(?:try_)?advisory\w*\(\s*([^\s,)]+)/g)].map(([, key]) => key);
 
 test('every advisory lock that the program or the database takes is in the table', async () => {

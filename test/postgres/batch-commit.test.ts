@@ -5,7 +5,7 @@ import { RateLimited } from '../../src/errors.ts';
 
 type Item = { lane: bigint; number: number };
 
-/** Commits that are noted, and fail as they are told to. */
+/** Commits that are recorded, and fail as configured. */
 function open(options: Partial<BatchOptions<Item, number>> = {}) {
   const commits: Item[][] = [];
   const batches = new BatchCommit<Item, number>({
@@ -28,7 +28,7 @@ function open(options: Partial<BatchOptions<Item, number>> = {}) {
 
 const itemsOf = (count: number, lane = 1n) => Array.from({ length: count }, (_, number) => ({ lane, number }));
 
-test('what comes while a commit is under way goes together into the next one, in its order', async () => {
+test('items that arrive during a commit go together into the next one, in their order', async () => {
   const { batches, commits } = open();
   const items = itemsOf(300);
   const done = await Promise.all(items.map((item) => batches.submit(item)));
@@ -68,7 +68,7 @@ test('one bad item of many is set aside in a logarithmic number of steps, and th
   );
 });
 
-test('when nothing would be better for a part of it, a batch fails as a whole, once', async () => {
+test('when splitting it would not help, a batch fails as a whole, once', async () => {
   const { batches, commits } = open({
     remedyFor: () => 'REJECT',
     commit: async (items) => {
@@ -81,7 +81,7 @@ test('when nothing would be better for a part of it, a batch fails as a whole, o
   expect(commits).toHaveLength(2);
 });
 
-test('what is worth another try is tried once more', async () => {
+test('an error that is worth another try is tried once more', async () => {
   let failures = 1;
   const { batches, commits } = open({
     remedyFor: () => 'REPEAT',
@@ -117,7 +117,7 @@ test('a lane whose lock is held elsewhere keeps its order and delays no other', 
   );
 });
 
-test('past what may wait, more is refused', async () => {
+test('above the maximum number of waiting items, more are refused', async () => {
   const { batches } = open({ maxWaiting: 3 });
   const settled = await Promise.allSettled(itemsOf(5).map((item) => batches.submit(item)));
   const refused = settled.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []));

@@ -40,7 +40,7 @@ async function run(statement: string): Promise<void> {
 const signUpAs = `mutation ($input: SignUpInput!) { signUp(input: $input) { __typename } }`;
 const signInAs = `mutation ($input: SignInInput!) { signIn(input: $input) { __typename } }`;
 
-test('names, addresses and words have the same cases in a Turkish database', async () => {
+test('names, addresses and words have the same case mapping in a Turkish database', async () => {
   const database = await createTurkishDatabase();
   expect((await database.sql.query(`select lower('I') as lower`)).rows).toEqual([{ lower: 'ı' }]);
   const server = await startServer({ database });
@@ -76,7 +76,7 @@ test('names, addresses and words have the same cases in a Turkish database', asy
   expect(searchMessages.edges).toMatchObject([{ node: { content: 'PLEASE INSIST' } }]);
 });
 
-/** Letter by letter, as Unicode's simple mapping has it: `İ` is one letter, and a sigma knows no end of a word. */
+/** Letter by letter, by Unicode's simple mapping: `İ` is one letter, and a sigma has no special form at the end of a word. */
 function foldLetters(text: string): string {
   return Array.from(text, (letter) => {
     const folded = letter === 'İ' ? 'i' : letter.toLowerCase();
@@ -84,7 +84,7 @@ function foldLetters(text: string): string {
   }).join('');
 }
 
-test('every letter of Unicode has its small one', async () => {
+test('every letter of Unicode is mapped to its lower case', async () => {
   await using database = await createDatabase();
   const fold = async (text: string) =>
     (await database.sql.query<{ folded: string }>('select fold($1) as folded', [text])).rows[0]?.folded;

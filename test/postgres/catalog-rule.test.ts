@@ -15,7 +15,7 @@ const ownTables = `
   select c.oid, c.relname from pg_class c
   where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and c.relname <> '_prisma_migrations'`;
 
-/** Those of extensions are theirs. */
+/** Functions of extensions are not ours. */
 const ownFunctions = `
   select p.* from pg_proc p
   where p.pronamespace = 'public'::regnamespace and not exists (
@@ -46,7 +46,7 @@ test.each(['origin', 'replica'])(
   },
 );
 
-test('no function may be executed by everyone, later ones included', async () => {
+test('PUBLIC may execute no function, later ones included', async () => {
   await database.sql.query('create function later() returns int language sql return 1');
   expect((await list(`select proname as name from (${ownFunctions}) p`)).length).toBeGreaterThan(50);
   const open = `
@@ -78,7 +78,7 @@ test("no function that runs with its owner's rights takes rows from another tabl
   try {
     for (const { name, table, definition } of triggers.rows) {
       await client.query('begin');
-      // Made as its model, then fired by any row, whatever its condition.
+      // Created like its model, then fired by any row, whatever its condition.
       await client.query(`create temp table made_up (like public.${table})`);
       const event = /(insert|update|delete)/i.exec(definition)?.[1] ?? '';
       const transitions = /REFERENCING (.+) FOR EACH/.exec(definition)?.[1];

@@ -3,7 +3,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { Connection } from '../../src/postgres/connection.ts';
 
-/** Takes one connection and resolves to the parameters that it begins with; it never answers. */
+/** Accepts one connection and resolves to its startup parameters; it never answers. */
 async function openSilentServer() {
   const server = createServer();
   server.listen(0, '127.0.0.1');
@@ -21,7 +21,7 @@ async function openSilentServer() {
   return { url: `postgres://ada@127.0.0.1:${port}/parley`, parameters };
 }
 
-test('a connection begins with what any PgBouncer takes, and with nothing else', async () => {
+test('a connection begins with parameters that any PgBouncer accepts, and with no others', async () => {
   const { url, parameters } = await openSilentServer();
   const client = new Connection({ connectionString: url, application_name: 'parley', connectionTimeoutMillis: 200 });
   await expect(client.connect()).rejects.toThrow('timeout');

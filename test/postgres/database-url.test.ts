@@ -33,7 +33,7 @@ test.each([
   ['postgres://ada:secret@db/parley?sslrootcert=system', 'come with Node'],
   ['postgres://ada:secret@db/parley?sslmode=require&sslrootcert=/nowhere.pem', "can't be read (ENOENT)"],
   ['postgres://ada:secret@db/parley?schema=chat', 'schema public'],
-])('%s is refused with a sentence that helps, and without its password', (url, sentence) => {
+])('%s is refused with a helpful sentence, and without its password', (url, sentence) => {
   const refusal = () => readConfig({ DATABASE_URL: url, JWT_KEYS: '' });
   expect(refusal).toThrow(sentence);
   expect(refusal).not.toThrow('secret');

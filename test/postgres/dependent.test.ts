@@ -5,9 +5,9 @@ import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { atFileEnd } from '../support/file-end.ts';
 
 /**
- * What depends on a message, a chat or a person refers to it by a foreign key, and that key declares what becomes of it:
- * `on delete cascade` goes with it, `on delete set null` stays without saying whose it was. seal_schema() has a tombstone
- * clear what refers to its message. What else there is is listed here, with its reason.
+ * Everything that depends on a message, a chat or a user refers to it by a foreign key that declares what happens to it:
+ * `on delete cascade` deletes it too, `on delete set null` keeps it without an owner. seal_schema() makes a tombstone
+ * clear what refers to its message. All other references are listed here, with their reasons.
  */
 const otherKeys: Record<string, string> = {
   'messages.messages_chat_id_reply_to_seq_fkey':
@@ -50,7 +50,7 @@ test.each([
   ['messages', ['cascade']],
   ['chats', ['cascade']],
   ['users', ['cascade', 'set null']],
-])('every table that refers to %s says what becomes of its rows', async (owner, actions) => {
+])('every table that refers to %s declares what happens to its rows', async (owner, actions) => {
   const keys = await keysTo(owner);
   expect(keys.length).toBeGreaterThan(2);
   const undecided = keys
@@ -83,7 +83,7 @@ test('a tombstone clears every table that refers to its message: the last migrat
   }
 });
 
-/** Ada, a chat of hers with Grace, and a message of hers with everything that can hang on one. */
+/** Ada, a chat of hers with Grace, and a message of hers with everything that can be attached to one. */
 async function createEverything(): Promise<{ ada: string; chat: string; message: string }> {
   const [people] = await query<{ ada: string; grace: string }>(`
     with made as (
@@ -114,7 +114,7 @@ async function createEverything(): Promise<{ ada: string; chat: string; message:
   return { ada, chat, message };
 }
 
-/** A row for every table that refers to a message or a person. What triggers write has none here. */
+/** A row for every table that refers to a message or a user. Tables that triggers write have none here. */
 const samples: [table: string, columns: string, values: string][] = [
   ['reactions', 'chat_id, seq, user_id, emoji', `:chat, 1, :ada, '👍'`],
   ['mentions', 'chat_id, seq, user_id', ':chat, 1, :ada'],
@@ -172,7 +172,7 @@ async function allReferring(owner: string): Promise<string[]> {
 
 test('when a message is deleted, no table refers to it any more', async () => {
   const { message } = await createEverything();
-  // One that is missing here needs a row in `samples`.
+  // A table that is missing here needs a row in `samples`.
   expect(await tablesReferring('messages', message)).toEqual(await allReferring('messages'));
   await query('delete from messages where id = $1', [message]);
   expect(await query('select content, deleted_at is null as stands from messages where id = $1', [message])).toEqual([
@@ -181,7 +181,7 @@ test('when a message is deleted, no table refers to it any more', async () => {
   expect(await tablesReferring('messages', message)).toEqual([]);
 });
 
-test('so it is with a table that a later migration makes, and with what refers to that', async () => {
+test('the same holds for a table that a later migration creates, and for what refers to that', async () => {
   await query(`
     create table checklists (
       chat_id bigint, seq int, title text, primary key (chat_id, seq),
@@ -206,9 +206,9 @@ test('when a chat is deleted, no table refers to it any more', async () => {
   expect(await tablesReferring('chats', chat)).toEqual([]);
 });
 
-test('when an account is erased, no table refers to its person any more', async () => {
+test('when an account is erased, no table refers to its user any more', async () => {
   const { ada } = await createEverything();
-  // One that is missing here needs a row in `samples`.
+  // A table that is missing here needs a row in `samples`.
   expect(await tablesReferring('users', ada)).toEqual(await allReferring('users'));
   const db = connectDatabase({ url: database.url, maxConnections: 2, statementTimeoutMs: 10_000, onError: () => {} });
   await query('update users set deleted_at = now() where id = $1', [ada]);

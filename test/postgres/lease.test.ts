@@ -48,7 +48,7 @@ const write = (lease: Lease, through: Db = db) =>
   });
 const countWrites = async () => (await database.sql.query('select from writes')).rowCount;
 
-test('one at a time holds a lease, and the next one when it was released', async () => {
+test('one at a time holds a lease, and the next one when it is released', async () => {
   const lease = await take(ours);
   expect(await others.take({ name, times })).toBeNull();
   expect(await ours.take({ name, times })).toBeNull();
@@ -132,7 +132,7 @@ test('while a fenced write is under way, no one else takes the lease, however lo
   await next?.release();
 });
 
-test('someone who waits asks the holder to release it, on this node at once and on another by its next renewal', async () => {
+test('a waiter asks the holder to release it, on this node at once and on another by its next renewal', async () => {
   for (const waiting of [ours, others]) {
     let wanted = 0;
     const lease = await take(ours, () => {

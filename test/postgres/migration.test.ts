@@ -9,7 +9,7 @@ import { applyMigrations } from '../../src/postgres/migration.ts';
 
 const log = pino({ level: 'silent' });
 
-/** An empty database, gone after the test. */
+/** An empty database, dropped after the test. */
 async function createEmptyDatabase() {
   const name = `empty_${randomBytes(6).toString('hex')}`;
   await run(inject('postgresUrl'), `create database ${name}`);
@@ -45,7 +45,7 @@ const one = { '20260101000000_one': 'create table one (id int);\n' };
 const two = { '20260102000000_two': 'create table two (id int);\n' };
 const ledger = 'select migration_name as name from _prisma_migrations order by started_at';
 
-test("the ledger is Prisma's, column by column and value by value", async () => {
+test('the ledger is that of Prisma, column by column and value by value', async () => {
   const database = await createEmptyDatabase();
   await applyMigrations(database.url, await writeMigrations(one), log);
   const columns = await database.sql(`
@@ -88,7 +88,7 @@ test('several nodes at once on an empty database apply each migration once', asy
   expect(rows.filter(({ count }) => count !== 1)).toEqual([]);
 });
 
-test('only what is new is applied, in the order of the names', async () => {
+test('only new migrations are applied, in the order of their names', async () => {
   const database = await createEmptyDatabase();
   await applyMigrations(database.url, await writeMigrations(one), log);
   const three = { '20260103000000_three': 'alter table two add three int;' };
@@ -96,7 +96,7 @@ test('only what is new is applied, in the order of the names', async () => {
   expect((await database.sql(ledger)).rows.map(({ name }) => name)).toEqual(Object.keys({ ...one, ...two, ...three }));
 });
 
-test('a migration that was changed after it was applied is refused by name', async () => {
+test('a migration that was changed after it was applied is refused by its name', async () => {
   const database = await createEmptyDatabase();
   await applyMigrations(database.url, await writeMigrations({ ...one, ...two }), log);
   const changed = await writeMigrations({ ...one, '20260102000000_two': 'create table two (id bigint);\n' });
@@ -105,7 +105,7 @@ test('a migration that was changed after it was applied is refused by name', asy
   );
 });
 
-test('a migration that was started but never finished is refused by name, and none after it is applied', async () => {
+test('a migration that began and never finished is refused by its name, and nothing after it is applied', async () => {
   const database = await createEmptyDatabase();
   await applyMigrations(database.url, await writeMigrations(one), log);
   await database.sql('update _prisma_migrations set finished_at = null');
@@ -125,7 +125,7 @@ test('a migration that was started but never finished is refused by name, and no
   ]);
 });
 
-test('a database that a newer version has used is refused by the name of what it has applied', async () => {
+test('a database that a newer version has used is refused with the name of the unknown migration', async () => {
   const database = await createEmptyDatabase();
   await applyMigrations(database.url, await writeMigrations({ ...one, ...two }), log);
   await expect(applyMigrations(database.url, await writeMigrations(one), log)).rejects.toThrow(
@@ -160,7 +160,7 @@ test('a migration that fails leaves nothing behind, and is named with the line',
   await applyMigrations(database.url, await writeMigrations({ ...one, ...two }), log);
 });
 
-test('a role that may create nothing starts where there is nothing to do', async () => {
+test('a role that may create nothing can start when there is nothing to apply', async () => {
   const database = await createEmptyDatabase();
   const folder = await writeMigrations(one);
   await applyMigrations(database.url, folder, log);

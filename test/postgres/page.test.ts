@@ -42,14 +42,14 @@ test('a page has 0 to 100 rows, from one end', () => {
   expect(refused({ first: 1, last: 1 })).toEqual(['last']);
 });
 
-test('a cursor is good for its own list', () => {
+test('a cursor is valid for its own list only', () => {
   const cursor = encodeCursor(lists.messages, [7]);
   expect(refused({ after: cursor })).toEqual([]);
   expect(refused({ after: cursor }, lists.members)).toEqual(['after']);
   expect(refused({ before: cursor }, lists.members)).toEqual(['before']);
 });
 
-test('what never was a cursor is refused, however it looks', () => {
+test('an invalid cursor is refused, however it looks', () => {
   const encode = (text: string) => Buffer.from(text).toString('base64url');
   const wrong = [
     '',

@@ -13,7 +13,7 @@ const columnTypes: Record<string, string> = {
   String: 'text',
 };
 
-/** What `onDelete: Cascade` is in SQL. */
+/** The SQL meaning of `onDelete: Cascade`. */
 const actions: Record<string, string> = {
   Cascade: 'cascade',
   NoAction: 'no action',
@@ -22,7 +22,7 @@ const actions: Record<string, string> = {
   SetNull: 'set null',
 };
 
-/** Reads the text of schema.prisma: the database that it describes, with the names that Prisma gives by itself. */
+/** Reads the text of schema.prisma: the database that it describes, with Prisma's default names. */
 export function readPrismaSchema(text: string): Shape {
   const blocks = [...text.replaceAll(/^\s*\/\/.*$/gm, '').matchAll(/^(model|enum) (\w+) \{\n([^]*?)^\}/gm)];
   const parsed = blocks.map(([, kind, name = '', body = '']) => ({ kind, ...parseBlock(name, body) }));
@@ -90,7 +90,7 @@ function columnDefault(rest: string): string | null {
 
 type Key = [name: string, text: string];
 
-/** Keys that are said of one field (`@id`) or of several (`@@id([a, b])`). */
+/** Keys of one field (`@id`) or of several (`@@id([a, b])`). */
 function indexKeys(model: Model): Key[] {
   const ofFields = model.fields.flatMap(({ name, rest }) =>
     [...rest.matchAll(/@(id|unique)\b/g)].map(([, kind]) => `@@${kind}([${name}])`),

@@ -11,7 +11,7 @@ let database: TestDatabase;
 beforeAll(async () => void (database = await createDatabase()));
 atFileEnd(() => database.drop());
 
-test('the migrated database is what schema.prisma says: tables, columns, types, defaults, keys and enums', async () => {
+test('the migrated database matches schema.prisma: tables, columns, types, defaults, keys and enums', async () => {
   expect(await readCatalog(database.sql)).toEqual(schema);
 });
 
@@ -36,7 +36,7 @@ test.each([
   ],
   ['an enum has one more value', `alter type chat_type add value 'THREAD'`],
   ['there is one more table', 'create table drafts (id int)'],
-])('drift is seen when %s', async (_, statement) => {
+])('drift is detected when %s', async (_, statement) => {
   const client = await database.sql.connect();
   await client.query('begin');
   await client.query(statement);

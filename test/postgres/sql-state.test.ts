@@ -22,7 +22,7 @@ afterAll(async () => {
 
 type Send = (statement: string) => Promise<unknown>;
 
-/** Every way in which a statement of ours goes to the database. */
+/** Every way in which our code sends a statement to the database. */
 const ways: Record<string, Send> = {
   pg: (statement) => db.pool.query(statement),
   Prisma: (statement) => db.prisma.$executeRawUnsafe(statement),
@@ -33,7 +33,7 @@ const ways: Record<string, Send> = {
 };
 const names = Object.keys(ways);
 
-/** What `work` fails with. */
+/** The error of `work`. */
 async function failureOf(work: Promise<unknown>): Promise<unknown> {
   const failure = await work.then(
     () => null,
@@ -58,18 +58,15 @@ async function createChat(): Promise<bigint> {
   return id;
 }
 
-test.each(names)(
-  '%s: what PostgreSQL refuses has its code and its constraint, and has changed nothing',
-  async (way) => {
-    const failure = await failureOf(send(way, 'insert into members (chat_id, user_id) values (999999, 999999)'));
-    expect(sqlStateOf(failure)).toBe('23503');
-    expect(isTransient(failure)).toBe(false);
-    expect(isUndone(failure)).toBe(true);
-    expect(sqlStateOf(await failureOf(send(way, 'select 1 / 0')))).toBe('22012');
-  },
-);
+test.each(names)('%s: an error of PostgreSQL has its code and its constraint, and nothing has changed', async (way) => {
+  const failure = await failureOf(send(way, 'insert into members (chat_id, user_id) values (999999, 999999)'));
+  expect(sqlStateOf(failure)).toBe('23503');
+  expect(isTransient(failure)).toBe(false);
+  expect(isUndone(failure)).toBe(true);
+  expect(sqlStateOf(await failureOf(send(way, 'select 1 / 0')))).toBe('22012');
+});
 
-test('what a statement of Prisma’s was given does not stand in its error', async () => {
+test('the parameters of a Prisma statement are not in its error', async () => {
   const username = 'a name that no log may hold';
   const credentials = { create: { passwordHash: 'secret hash' } };
   const failure = await failureOf(db.prisma.user.create({ data: { username, email: '', credentials } }));
@@ -77,7 +74,7 @@ test('what a statement of Prisma’s was given does not stand in its error', asy
   expect((failure as Error).message).not.toMatch(/a name that no log|secret hash/);
 });
 
-test('whoever is deleted between a look and an insert is NotFound, by SQL and by Prisma', async () => {
+test('a user who is deleted between a read and an insert is NotFound, by SQL and by Prisma', async () => {
   const chatId = await createChat();
   const bySql = (userId: bigint): Promise<unknown> =>
     db.pool.query('insert into members (chat_id, user_id) values ($1, $2)', [chatId, userId]);
@@ -87,7 +84,7 @@ test('whoever is deleted between a look and an insert is NotFound, by SQL and by
     const deletion = await db.pool.connect();
     await deletion.query('begin');
     await deletion.query('delete from users where id = $1', [userId]);
-    // It waits for the deletion, which has the row.
+    // It waits for the deletion, which has locked the row.
     const inserting = failureOf(orGone(insert(userId), ['members_user_id_fkey']));
     await expect
       .poll(async () => (await database.sql.query('select from pg_locks where not granted')).rowCount)
@@ -111,7 +108,7 @@ test.each(names)('%s: a connection that PostgreSQL ends is a transient fault', a
   expect(isUndone(failure)).toBe(false);
 });
 
-test.each(names)('%s: a lock that is waited for too long is told apart', async (way) => {
+test.each(names)('%s: a lock timeout is recognized', async (way) => {
   const holder = await database.sql.connect();
   onTestFinished(() => holder.release(true));
   await holder.query('begin; lock table pins in access exclusive mode');
@@ -120,7 +117,7 @@ test.each(names)('%s: a lock that is waited for too long is told apart', async (
   expect(sqlStateOf(failure)).toBe('55P03');
 });
 
-test('a database that is stopped is a transient fault by every way, until it is back', async () => {
+test('a database that is stopped is a transient fault in every way, until it is back', async () => {
   await Promise.all(names.map((way) => send(way, 'select 1')));
   await postgres.end('SIGINT');
   for (const way of names) {

@@ -8,7 +8,7 @@ let database: TestDatabase;
 beforeAll(async () => void (database = await createDatabase()));
 atFileEnd(() => database.drop());
 
-/** What the database has counted, and what there is, of everybody who has a file or had one. */
+/** What the database has counted, and what exists, for every user who has or had a file. */
 async function compareCounts(): Promise<{ counted: Record<string, number>; stored: Record<string, number> }> {
   const { rows } = await database.sql.query<{ id: string; counted: number; stored: number }>(
     `select u.id::text, stored_bytes(u.id)::int as counted,
@@ -30,7 +30,7 @@ async function addPeople(count: number): Promise<string[]> {
   return rows.map(({ id }) => id);
 }
 
-/** Some of each person's files at once, as psql might: in one statement. */
+/** Some files of each user at once, as psql might insert them: in one statement. */
 async function addFiles(uploaderIds: readonly string[], size: number): Promise<void> {
   const content = Buffer.alloc(size, 'x');
   await database.sql.query(
@@ -45,14 +45,14 @@ async function addFiles(uploaderIds: readonly string[], size: number): Promise<v
   );
 }
 
-/** As much of all files as they come. */
+/** Deletes that share of all files, in any order. */
 const removeFiles = (share: number) =>
   database.sql.query(
     'delete from files where id in (select id from files where random() < $1 for update skip locked)',
     [share],
   );
 
-test('what a person has stored is what is counted, whoever writes and deletes how much of it at once', async () => {
+test('a user’s stored bytes equal the count, whoever writes and deletes how much of it at once', async () => {
   const people = await addPeople(4);
   const person = fc.constantFrom(...people);
   const step = fc.oneof(
@@ -74,7 +74,7 @@ test('what a person has stored is what is counted, whoever writes and deletes ho
   );
 });
 
-test('it is counted with messages, chats and people that go', async () => {
+test('the count stays right when messages, chats and users are deleted', async () => {
   const [ada = '', grace = ''] = await addPeople(2);
   await addFiles([ada, ada, grace, grace], 500);
   const { rows } = await database.sql.query<{ id: string }>(
@@ -111,7 +111,7 @@ test('it is counted with messages, chats and people that go', async () => {
   expect(left).toEqual([]);
 });
 
-test('the room of files that went one by one is had back at once, with the next file', async () => {
+test('the quota of files that were deleted one by one is available at once, for the next file', async () => {
   const [ada = ''] = await addPeople(1);
   await addFiles(
     Array.from({ length: 200 }, () => ada),
@@ -138,7 +138,7 @@ test('the room of files that went one by one is had back at once, with the next 
   const updates = (await countUpdates()) - before;
   await client.query('commit');
   client.release();
-  // What is new, and what is gone: with one for each that is gone, 20,000 took seconds.
+  // The new ones and the deleted ones: with one for each that is deleted, 20,000 took seconds.
   expect(updates).toBe(2);
   expect((await compareCounts()).counted).toMatchObject({ [ada]: 10 });
 });
@@ -151,6 +151,6 @@ test('bytes keep their size, by which they are counted', async () => {
   );
 });
 
-test.each(['storage_uses', 'storage_releases'])('%s is not truncated', async (table) => {
+test.each(['storage_uses', 'storage_releases'])('%s cannot be truncated', async (table) => {
   await expect(database.sql.query(`truncate ${table}`)).rejects.toMatchObject({ code: '0A000' });
 });

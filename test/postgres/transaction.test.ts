@@ -21,7 +21,7 @@ const namesLike = async (beginning: string): Promise<(string | null)[]> => {
   return chats.map(({ name }) => name);
 };
 
-test('SQL and Prisma see each other’s rows in a transaction, and nobody else sees them before its commit', async () => {
+test('SQL and Prisma see each other’s rows in a transaction, and no one else sees them before its commit', async () => {
   await inTransaction(db, async ({ query, prisma }) => {
     await query(insert, ['GROUP', 'kept by SQL']);
     await prisma.chat.create({ data: { type: 'GROUP', name: 'kept by Prisma' } });
@@ -32,7 +32,7 @@ test('SQL and Prisma see each other’s rows in a transaction, and nobody else s
   expect(await namesLike('kept')).toEqual(['kept by Prisma', 'kept by SQL']);
 });
 
-test('what throws takes both back, and is thrown as it was', async () => {
+test('an error rolls both back, and is thrown as it was', async () => {
   const fault = new Error('not today');
   const work = inTransaction(db, async ({ query, prisma }) => {
     await query(insert, ['GROUP', 'lost by SQL']);
@@ -43,7 +43,7 @@ test('what throws takes both back, and is thrown as it was', async () => {
   expect(await namesLike('lost')).toEqual([]);
 });
 
-test('transactions that wait for a connection each get their own, and give it back', async () => {
+test('transactions that wait for a connection each get their own, and release it', async () => {
   const backends = await Promise.all(
     Array.from({ length: maxConnections * 5 }, (_, index) =>
       inTransaction(db, async ({ query, prisma }) => {

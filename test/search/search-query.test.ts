@@ -14,7 +14,7 @@ test.each([
   ['or cat', '', 'or ', 'cat'],
   ['order cat', '', 'order ', 'cat'],
   ['two\nlines', '', 'two\n', 'lines'],
-])('the last word of %j is the beginning of one', (text, alternatives, words, beginning) => {
+])('the last word of %j is a prefix', (text, alternatives, words, beginning) => {
   expect(readSearch(text)).toEqual({ alternatives, words, beginning });
 });
 
@@ -25,7 +25,7 @@ test.each(['cat -dog', '-dog', '"black cat"', 'say "black cat', 'a "phrase" and"
   },
 );
 
-test('what a search means to PostgreSQL by itself is a letter in a word', () => {
+test('the special syntax of PostgreSQL’s search is plain text in a word', () => {
   expect(quoteBeginning('')).toBe('');
   expect(quoteBeginning('cat')).toBe(`'cat':*`);
   expect(quoteBeginning(`it's`)).toBe(`'it''s':*`);

@@ -25,13 +25,13 @@ async function search(by: Person, query: string, more: Variables = {}): Promise<
   return (await by.ask(searchDocument, { query, ...more })).searchMessages;
 }
 
-/** What is found, newest first. */
+/** The results, newest first. */
 async function find(by: Person, query: string, filter?: Variables): Promise<string[]> {
   const { edges } = await search(by, query, { filter });
   return edges.map(({ node }: Data) => node.content);
 }
 
-/** A group of ada and grace in which ada has said that. Returns a search in that group alone. */
+/** A group of ada and grace in which ada has sent these messages. Returns a search in that group alone. */
 async function createTalk(...contents: string[]): Promise<(query: string) => Promise<string[]>> {
   const chatId = await createGroup(ada, [grace]);
   for (const content of contents) await say(ada, chatId, content);
@@ -46,14 +46,14 @@ test('messages are found by their words, in any case and order, newest first', a
   expect(await findHere('horse')).toEqual([]);
 });
 
-test('a phrase is found as it stands', async () => {
+test('a phrase is found in exactly that form', async () => {
   const findHere = await createTalk('to be or not to be', 'not to be outdone', 'be to not');
   expect(await findHere('"not to be"')).toEqual(['not to be outdone', 'to be or not to be']);
   expect(await findHere('"to not"')).toEqual(['be to not']);
   expect(await findHere('"not to')).toEqual(['not to be outdone', 'to be or not to be']);
 });
 
-test('a minus takes away, an or adds', async () => {
+test('a minus excludes a word, an or adds one', async () => {
   const findHere = await createTalk('red apple', 'green apple', 'red cherry', 'green pear');
   expect(await findHere('apple -green')).toEqual(['red apple']);
   expect(await findHere('-apple -"green pear"')).toEqual(['red cherry']);
@@ -62,7 +62,7 @@ test('a minus takes away, an or adds', async () => {
   expect(await findHere('-green')).toEqual(['red cherry', 'red apple']);
 });
 
-test('the last word may still be being typed', async () => {
+test('the last word may be incomplete', async () => {
   const findHere = await createTalk('hello world', 'hello worldwide', 'help the world', 'well-known fact');
   expect(await findHere('hello wor')).toEqual(['hello worldwide', 'hello world']);
   expect(await findHere('wor hello')).toEqual([]);
@@ -122,7 +122,7 @@ test('a search has at most 500 characters', async () => {
   expect(errors).toMatchObject([{ extensions: { code: 'BAD_REQUEST' } }]);
 });
 
-test('no word of a text names a chat to the search', async () => {
+test('no word of a search can select a chat', async () => {
   const chat = await createGroup(ada, [grace]);
   await say(ada, chat, 'something');
   for (const query of [` ${keyOf(chat)}`, `" ${keyOf(chat)}"`, keyOf(chat)]) expect(await find(ada, query)).toEqual([]);
@@ -131,7 +131,7 @@ test('no word of a text names a chat to the search', async () => {
   expect(await find(ada, `zanzibar or ' ${keyOf(hidden)}'`)).toEqual([]);
 });
 
-test('the filter holds by chat, sender, time and files, all of it at once', async () => {
+test('filters by chat, sender, time and files apply, all of them at once', async () => {
   const [one, two] = await Promise.all([createGroup(ada, [grace]), createGroup(ada, [grace])]);
   await say(ada, one, 'filtered by ada in one');
   const between = await say(grace, one, 'filtered by grace in one');
@@ -168,7 +168,7 @@ test('the filter holds by chat, sender, time and files, all of it at once', asyn
   }
 });
 
-test('what is found comes in pages, also when one of it is deleted meanwhile', async () => {
+test('results are paged, even when one of them is deleted meanwhile', async () => {
   const chatId = await createGroup(ada, [grace]);
   const ids: string[] = [];
   for (let count = 1; count <= 7; count += 1) ids.unshift(await say(ada, chatId, `paged ${count}`));
@@ -187,7 +187,7 @@ test('what is found comes in pages, also when one of it is deleted meanwhile', a
   expect(errors).toMatchObject([{ extensions: { code: 'BAD_REQUEST' } }]);
 });
 
-test('a message is found by what it says now, and not at all once deleted', async () => {
+test('a message is found by its current content, and not at all once deleted', async () => {
   const chatId = await createGroup(ada, [grace]);
   const id = await say(ada, chatId, 'umbrella');
   expect(await find(grace, 'umbrella', { chatId })).toEqual(['umbrella']);
@@ -200,7 +200,7 @@ test('a message is found by what it says now, and not at all once deleted', asyn
   expect(rows).toEqual([{ words: null }]);
 });
 
-test('nobody searches without having signed in', async () => {
+test('no one searches without having signed in', async () => {
   const { errors } = await server.post(searchDocument, { query: 'hello' });
   expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
 });
@@ -224,7 +224,7 @@ function write(alternatives: Term[][]): string {
     .join(' or ');
 }
 
-/** What a reader would say. */
+/** The result that a reader would expect. */
 function matches(content: string, alternatives: Term[][]): boolean {
   const words = content.split(' ');
   const holds = ({ kind, words: [first = '', second] }: Term, isLast: boolean) => {
@@ -236,7 +236,7 @@ function matches(content: string, alternatives: Term[][]): boolean {
   return alternatives.some((terms) => terms.every((each) => holds(each, each === last)));
 }
 
-/** All that a person can read, message by message, in whatever chat there is. */
+/** Everything that a user can read, message by message, in every chat. */
 async function readEverything(by: Person, chatIds: string[]): Promise<{ id: string; content: string }[]> {
   const found: { id: string; content: string }[] = [];
   for (const id of chatIds) {
@@ -262,7 +262,7 @@ async function searchWhole(by: Person, text: string): Promise<string[]> {
 }
 
 test(
-  'everybody finds what they would find by reading every message, and nothing else',
+  'everyone finds what they would find by reading every message, and nothing else',
   { timeout: 60_000 },
   async () => {
     await server.sql.query('delete from chats');
@@ -288,7 +288,7 @@ test(
         [chats.map(keyOf), keyOf(ada.userId), vocabulary, offset],
       );
     await write40(0);
-    // One comes late to a group, one goes out of another, a channel turns private, and some things are taken back.
+    // One user joins a group late, one leaves another, a channel becomes private, and some messages are deleted.
     await addMembers(server, chats[0] as string, [linus], 41);
     await removeMember(server, chats[1] as string, ada);
     await server.sql.query(`update chats set type = 'PRIVATE_CHANNEL' where id = $1`, [keyOf(chats[3] as string)]);
@@ -297,7 +297,7 @@ test(
     await server.sql.query(`update messages set content = 'cherry apple' where seq % 11 = 0 and deleted_at is null`);
 
     const readable = await Promise.all(people.map((person) => readEverything(person, chats)));
-    // Nobody reads the same as anybody else.
+    // No two users can read the same.
     expect(new Set(readable.map(({ length }) => length)).size).toBe(people.length);
     const byNewest = (ids: string[]) => ids.toSorted((one, other) => Number(BigInt(keyOf(other)) - BigInt(keyOf(one))));
     let count = 0;
@@ -315,7 +315,7 @@ test(
   },
 );
 
-test('a word that is everywhere is looked for where the viewer may read, not everywhere', async () => {
+test('a word that is everywhere is searched where the viewer may read, not everywhere', async () => {
   const [own, others] = await Promise.all([createGroup(linus, [grace]), createGroup(ada, [grace])]);
   await say(linus, own, 'common here too');
   await server.sql.query(
@@ -340,7 +340,7 @@ test('a word that is everywhere is looked for where the viewer may read, not eve
   expect(Math.max(...rowCounts)).toBe(1);
 });
 
-test('whoever may read more than a thousand chats finds what is in all of them, and no more', async () => {
+test('a user who may read more than a thousand chats finds what is in all of them, and no more', async () => {
   const seen = await createGroup(linus, [grace]);
   const unseen = await createGroup(ada, [grace]);
   await say(linus, seen, 'quixotic among many');
