@@ -55,15 +55,15 @@ export const firstConversation: GraphiQLOptions = {
   defaultTabs: [
     signUp(
       'ada',
-      `# Two people get to talk: run the tabs from left
-# to right. Tokens and ids go from the answers into
-# the <angle brackets> of later tabs by themselves.
+      `# A first conversation: run the tabs from left to
+# right. Later tabs fill their <angle brackets> with
+# the tokens and ids from earlier answers.
 # 1. Ada signs up.`,
     ),
     signUp('grace', '# 2. Grace signs up.'),
     {
       query: `# 3. Ada starts a chat with Grace. The headers
-# below say who asks.
+# below identify the user.
 mutation CreateChat($memberIds: [ID!]!) {
   createChat(
     input: {
@@ -85,8 +85,8 @@ mutation CreateChat($memberIds: [ID!]!) {
       variables: JSON.stringify({ memberIds: ['<user id of grace>'] }, null, 2),
     },
     {
-      query: `# 4. Grace listens. This one stays open: go on in
-# a second window, and watch it from here.
+      query: `# 4. Grace subscribes. This stream stays open: continue
+# in a second window, and watch the events here.
 subscription Listen {
   events {
     cursor
@@ -129,10 +129,10 @@ mutation Send($chatId: ID!) {
       variables: JSON.stringify({ chatId: '<id of the chat>' }, null, 2),
     },
     {
-      query: `# 6. What was said stays: the newest page of each
-# of Grace's chats. A client that comes back later
-# asks for events(after: eventCursor) and misses
-# nothing.
+      query: `# 6. Messages are stored: this reads the newest page
+# of each of Grace's chats. A client that returns
+# later subscribes to events(after: eventCursor) and
+# misses nothing.
 query Read {
   viewer {
     eventCursor
@@ -159,8 +159,8 @@ query Read {
       headers: as('grace'),
     },
     {
-      query: `# An access token is good for 15 minutes. This
-# gets both another one.
+      query: `# An access token is valid for 15 minutes. This
+# signs both users in again.
 mutation SignIn {${signIn('ada')}${signIn('grace')}
 }
 `,

@@ -2,13 +2,19 @@ import type pg from 'pg';
 import { createSecret } from '../core/secret.ts';
 import { inTransaction } from '../postgres/client.ts';
 
-/** An unopened reservation lives this long; an open one whose node says nothing for `nodeTimeout` is given up for lost. */
+/**
+ * An unopened reservation lives for `lifetime`; an open stream whose node has not reported for `nodeTimeout` counts
+ * as lost.
+ */
 const lifetime = `interval '60 seconds'`;
 const nodeTimeout = `interval '30 seconds'`;
-/** Who counts as there: reserved a short while ago, or held open by a node that says so. */
+/** Which streams count as present: those reserved recently, and those that a live node holds open. */
 const isThere = `case when node is null then created_at > now() - ${lifetime} else seen_at > now() - ${nodeTimeout} end`;
 
-/** An operation that waits for its stream. Its parameters are sealed, as base64: the database is not to know them. */
+/**
+ * An operation that waits for its stream. Its parameters are encrypted, as base64, so that the database cannot read
+ * them.
+ */
 export type WaitingOperation = {
   tokenHash: Buffer;
   operationId: string;
@@ -17,33 +23,34 @@ export type WaitingOperation = {
   userAgent: string | null;
 };
 
-/** What streams may take; 0 is no limit. */
+/** The limits of streams; 0 turns a limit off. */
 export type ReservationLimits = { streamsPerSession: number; operationsPerStream: number; bufferBytes: number };
 
-/** Why an operation can't be added. */
+/** Why an operation was not added. */
 export type AddRefusal = 'UNKNOWN_STREAM' | 'ID_IN_USE' | 'TOO_MANY_OPERATIONS' | 'TOO_MANY_BYTES';
 
 /**
- * The streams of single connection mode, as all nodes see them: reserved by one, opened on another, given operations by
- * a third. A stream's token is a secret, stored as its hash and valid only for the session that reserved it.
+ * The streams of single connection mode, as all nodes see them: one node reserves a stream, another may open it, a
+ * third may add operations. A stream's token is a secret, stored as its hash and valid only for the session that
+ * reserved it.
  */
 export class Reservations {
   readonly #pool: pg.Pool;
   readonly #node: string;
   readonly #limits: ReservationLimits;
 
-  /** `node` names this process among its equals. */
+  /** `node` identifies this process among all nodes. */
   constructor(pool: pg.Pool, node: string, limits: ReservationLimits) {
     this.#pool = pool;
     this.#node = node;
     this.#limits = limits;
   }
 
-  /** Reserves a stream and returns its token; null when the session has as many as it may. */
+  /** Reserves a stream and returns its token; null when the session has reached its limit. */
   async reserve(sessionId: bigint): Promise<string | null> {
     const token = createSecret('streamReservation');
     return inTransaction({ pool: this.#pool }, async (client) => {
-      // One after the other, or two at once would both take the last place.
+      // Lock the session, or two requests at once would both take the last place.
       await client.query('select from sessions where id = $1 for no key update', [sessionId]);
       const { rowCount } = await client.query(
         `insert into stream_reservations (token_hash, session_id)
@@ -55,7 +62,7 @@ export class Reservations {
     });
   }
 
-  /** Whether the session has a stream of that token, and whether somebody holds it open. */
+  /** Whether the session has a stream with that token, and whether a node holds it open. */
   async find(tokenHash: Buffer, sessionId: bigint): Promise<'RESERVED' | 'OPEN' | null> {
     const { rows } = await this.#pool.query<{ isOpen: boolean }>(
       `select node is not null as "isOpen" from stream_reservations
@@ -66,7 +73,7 @@ export class Reservations {
     return row === undefined ? null : row.isOpen ? 'OPEN' : 'RESERVED';
   }
 
-  /** This node holds the stream from now on. False when another request was first. */
+  /** Makes this node the holder of the stream. False when another request was first. */
   async open(tokenHash: Buffer, sessionId: bigint): Promise<boolean> {
     const { rowCount } = await this.#pool.query(
       `update stream_reservations set node = $3, seen_at = now()
@@ -76,7 +83,7 @@ export class Reservations {
     return rowCount === 1;
   }
 
-  /** The stream is over, with all that it was given. */
+  /** Removes the stream with all its operations. */
   async close(tokenHash: Buffer): Promise<void> {
     await this.#pool.query('delete from stream_reservations where token_hash = $1 and node = $2', [
       tokenHash,
@@ -84,15 +91,18 @@ export class Reservations {
     ]);
   }
 
-  /** All streams of this node are over. */
+  /** Removes all streams of this node. */
   async closeAll(): Promise<void> {
     await this.#pool.query('delete from stream_reservations where node = $1', [this.#node]);
   }
 
-  /** Takes the operation's id; it is run once it is `ready`. Returns what that one wants to know it by. */
+  /**
+   * Reserves the operation's id; the operation runs only after `ready`. Returns the `version` that `ready` requires,
+   * or why the operation was not added.
+   */
   async add(operation: WaitingOperation, sessionId: bigint): Promise<AddRefusal | { version: string }> {
     const { operationsPerStream, bufferBytes } = this.#limits;
-    // As base64 has it: four characters for three bytes.
+    // Base64 takes four characters for three bytes.
     const maxLength = Math.ceil((bufferBytes * 4) / 3);
     const { rows } = await inTransaction({ pool: this.#pool }, async (client) => {
       await client.query('select from stream_reservations where token_hash = $1 for no key update', [
@@ -132,8 +142,8 @@ export class Reservations {
   }
 
   /**
-   * The operation may run, and is to miss nothing after that cursor. False when it was taken back meanwhile, also where
-   * another has its id by now: `version` is that of the row that was added.
+   * Lets the operation run; it will miss no event after that cursor. False when it was cancelled in the meantime,
+   * even if another operation uses its id by now: `version` identifies the row that was added.
    */
   async ready(
     { tokenHash, operationId, version }: { tokenHash: Buffer; operationId: string; version: string },
@@ -147,7 +157,7 @@ export class Reservations {
     return rowCount === 1;
   }
 
-  /** The operation is done, refused or taken back; its id is free again. */
+  /** Removes an operation that is done, refused or cancelled; its id becomes free. */
   async remove(tokenHash: Buffer, operationId: string): Promise<void> {
     await this.#pool.query('delete from stream_operations where token_hash = $1 and operation_id = $2', [
       tokenHash,
@@ -155,7 +165,7 @@ export class Reservations {
     ]);
   }
 
-  /** Those that wait for these streams; they count as running from now on. */
+  /** Takes the operations that wait for these streams; from now on they count as running. */
   async take(tokenHashes: readonly Buffer[]): Promise<WaitingOperation[]> {
     const { rows } = await this.#pool.query<WaitingOperation>(
       `update stream_operations set state = 'RUNNING'
@@ -167,7 +177,10 @@ export class Reservations {
     return rows;
   }
 
-  /** The ids of what still runs on each of these streams, by the hash in hex; without those that are gone. */
+  /**
+   * The ids of the operations still running on each of these streams, by the token's hash in hex; without streams
+   * that are gone.
+   */
   async listRunning(tokenHashes: readonly Buffer[]): Promise<Map<string, Set<string>>> {
     const { rows } = await this.#pool.query<{ key: string; operationIds: string[] }>(
       `select encode(r.token_hash, 'hex') as key, array(
@@ -179,7 +192,7 @@ export class Reservations {
     return new Map(rows.map(({ key, operationIds }) => [key, new Set(operationIds)]));
   }
 
-  /** Tells the other nodes that these streams are held here, and sweeps away what nobody holds. */
+  /** Tells the other nodes that this node holds these streams, and deletes streams that no node holds. */
   async beat(tokenHashes: readonly Buffer[]): Promise<void> {
     await this.#pool.query('update stream_reservations set seen_at = now() where token_hash = any ($1) and node = $2', [
       tokenHashes,

@@ -10,31 +10,31 @@ import type { EventRenderer, RenderedEvent } from './event-renderer.ts';
 import type { EndReason, Listener, Outlet } from './listener.ts';
 import type { PresenceChange, StreamNotice, Transient, Typing } from './notice.ts';
 
-/** How many events of one document are executed side by side. */
+/** How many events of one document are executed concurrently. */
 const maxConcurrentExecutions = 64;
-/** How much may wait for a document that is slower than the log; past it, its receivers go on by themselves. */
+/** How many items may wait for a document that is slower than the log; past this, its receivers resume from the log. */
 const maxWaiting = 2_000;
-/** A rendering serves those who replay the same event shortly after each other (everyone, after a restart). */
+/** Replays of the same event shortly after each other share a rendering (as every stream does after a restart). */
 const recentRenderings = { max: 500, ttlMs: 2_000 };
 
-/** What waits to go out, in the order in which the hub said it. */
+/** The items that wait to go out, in the order in which they came from the hub. */
 type Item =
   | { event: LoggedEvent; receivers: readonly Receiver[] }
   | { transient: Transient; receivers: readonly Receiver[] }
   | { caughtUpTo: bigint; receivers: readonly Receiver[] }
   | { tell: () => void };
 
-/** Stands in the payload of what isn't kept where each stream puts its own cursor. */
+/** In the payload of a notice that is not kept, marks where each stream inserts its own cursor. */
 const cursorPlaceholder = randomUUID();
 
 /**
- * All subscriptions with the same results. It is the outlet through which the hub reaches them, and keeps its order;
- * they don't wait for each other, so one document that fails or is slow delays nobody else's.
+ * All subscriptions with the same results: the outlet through which the hub reaches them in order. Different shared
+ * subscriptions do not wait for each other, so a document that fails or is slow delays no other.
  */
 export class SharedSubscription implements Outlet {
   readonly key: string;
   readonly wantsPresence: boolean;
-  /** How many subscriptions hold it. */
+  /** How many subscriptions share it. */
   size = 0;
   readonly #options: { epoch: () => string; report: Report };
   readonly #renderer: EventRenderer;
@@ -58,7 +58,7 @@ export class SharedSubscription implements Outlet {
 
   publish(event: LoggedEvent, listeners: readonly Listener[]): void {
     if (this.#queue.length >= maxWaiting) this.#leaveToLog();
-    // Every listener of this outlet was joined with it, as a receiver.
+    // Every listener of this outlet joined it as a receiver.
     this.#enqueue({ event, receivers: listeners as readonly Receiver[] });
   }
 
@@ -77,7 +77,7 @@ export class SharedSubscription implements Outlet {
   }
 
   interrupt(listener: Listener): void {
-    // In another history the same id is another event.
+    // In another history, the same id is another event.
     this.#recent.clear();
     this.#enqueue({ tell: () => (listener as Receiver).interrupt() });
   }
@@ -86,13 +86,19 @@ export class SharedSubscription implements Outlet {
     this.#enqueue({ caughtUpTo: position, receivers: listeners as readonly Receiver[] });
   }
 
-  /** The event as this viewer may get it, or null when there is nothing to tell. For replays: it bypasses the queue. */
+  /**
+   * Renders the event as this asker may see it; null when there is nothing to show. For replays: it bypasses the
+   * queue.
+   */
   async render(event: LoggedEvent, asker: Asker, loaders: Loaders): Promise<Rendering | null> {
     const outcome = await this.#share(event, asker, loaders);
     return outcome && this.#toRendering(event.id, outcome.payload);
   }
 
-  /** What only this stream is told (CaughtUp, Reset), at the place of event `id`. Rejects when the database is away. */
+  /**
+   * Renders a notice for this stream alone (CaughtUp, Reset), at the place of event `id`. Rejects when the database
+   * is away.
+   */
   async renderNotice(notice: StreamNotice, id: bigint, asker: Asker): Promise<Rendering> {
     const head = { cursor: this.#cursorOf(id), at: new Date() };
     const loaders = this.#renderer.newLoaders();
@@ -100,7 +106,7 @@ export class SharedSubscription implements Outlet {
     return this.#toRendering(id, payload);
   }
 
-  /** Rows for one stretch of a replay. */
+  /** Loaders for one stretch of a replay. */
   newLoaders(): Loaders {
     return this.#renderer.newLoaders();
   }
@@ -110,7 +116,7 @@ export class SharedSubscription implements Outlet {
     if (!this.#isPumping) void this.#pump();
   }
 
-  /** Forgets the events that wait; whoever was to hear of them finds them in the log. */
+  /** Drops the waiting events; their receivers resume from the log. */
   #leaveToLog(): void {
     const audiences = new Set<readonly Receiver[]>();
     this.#queue = this.#queue.filter((item) => {
@@ -120,14 +126,14 @@ export class SharedSubscription implements Outlet {
     letLag(new Set([...audiences].flat()));
   }
 
-  /** Renders what waits side by side, and sends it in order. */
+  /** Renders the waiting items concurrently, and sends them in order. */
   async #pump(): Promise<void> {
     this.#isPumping = true;
-    // What the hub says at this moment is all of a batch, and goes together from the first one on.
+    // The hub publishes a whole batch in this turn: waiting a tick lets all of it go out together.
     await Promise.resolve();
     while (this.#queue.length > 0) {
       const items = this.#queue.splice(0, maxConcurrentExecutions);
-      // Rows are nobody's in particular: one set of loaders fetches those of all these events together.
+      // Rows do not depend on the asker: one set of loaders fetches the rows of all these events together.
       const loaders = this.#renderer.newLoaders();
       const deliveries = await Promise.all(items.map((item) => this.#prepare(item, loaders)));
       try {
@@ -139,7 +145,7 @@ export class SharedSubscription implements Outlet {
     this.#isPumping = false;
   }
 
-  /** Never rejects: one that did would keep the queue from ever going on. */
+  /** Never rejects: a rejection would stop the queue for good. */
   async #prepare(item: Item, loaders: Loaders): Promise<Delivery> {
     if ('tell' in item) return item.tell;
     if ('event' in item) return this.#prepareEvent(item.event, item.receivers, loaders);
@@ -155,9 +161,9 @@ export class SharedSubscription implements Outlet {
     }
   }
 
-  /** One outcome for all, or one for each viewer where the execution asked who that is. */
+  /** Prepares one result for all receivers, or one for each asker if the execution depended on the asker. */
   async #prepareEvent(event: LoggedEvent, receivers: readonly Receiver[], loaders: Loaders): Promise<Delivery> {
-    // What was rendered of a message that changes is not to be shown again.
+    // Earlier renderings of a changed message must not be shown again.
     if (event.kind === 'MessageEdited' || event.kind === 'MessageDeleted') this.#recent.clear();
     const prober = receivers.find(({ isReceiving }) => isReceiving);
     if (prober === undefined) return null;
@@ -190,7 +196,7 @@ export class SharedSubscription implements Outlet {
     return batches;
   }
 
-  /** One rendering for all, or one for each viewer, around the cursor that each stream puts in. */
+  /** Prepares one rendering for all receivers, or one for each asker, around the cursor that each stream inserts. */
   async #prepareTransient(
     { transient, receivers }: { transient: Transient; receivers: readonly Receiver[] },
     loaders: Loaders,
@@ -229,7 +235,7 @@ export class SharedSubscription implements Outlet {
     };
   }
 
-  /** The outcome that is there already, unless it is somebody else's own. */
+  /** Returns the cached rendering, unless it is personal to another asker. */
   async #share(event: LoggedEvent, asker: Asker, loaders: Loaders): Promise<RenderedEvent | null> {
     const known = this.#recent.get(event.id);
     const outcome = known ?? this.#render(event, asker, loaders);

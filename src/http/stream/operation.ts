@@ -23,7 +23,7 @@ import type { Sink } from './sink.ts';
 import type { ReplayLimits } from './replay-budget.ts';
 import { EventSubscription } from './subscription.ts';
 
-/** What operations need of the server. */
+/** What operations need from the server. */
 export type OperationServices = {
   schema: GraphQLSchema;
   documents: DocumentCache;
@@ -31,29 +31,32 @@ export type OperationServices = {
   realtime: Realtime;
   services: Services;
   replayLimits: ReplayLimits;
-  /** What a client may learn of an error; see api/fault.ts. */
+  /** Hides from clients what they may not see of an error; see api/fault.ts. */
   mask: (error: unknown) => GraphQLError;
 };
 
-/** Who sends it. `viewer` throws Unauthenticated for a token that isn't good. */
+/** An operation with its sender. `asker` throws Unauthenticated for an invalid token. */
 export type OperationRequest = {
   params: GraphqlParams;
   preparation: Preparation;
   asker: () => Asker | null;
   userAgent: string | null;
-  /** The request whose network it counts for. */
+  /** The request whose network address the operation counts for. */
   from: IncomingMessage;
-  /** Stands for `after`: what a reconnecting EventSource says it saw last. */
+  /** Replaces `after`: the last event that a reconnecting EventSource says it saw. */
   lastEventId: string | null;
-  /** The head of the log when it was asked for, where that is some time ago: it begins there when `after` isn't given. */
+  /**
+   * The head of the log when the operation was requested, if that was some time ago: the subscription starts there
+   * when `after` is absent.
+   */
   askedAt: string | null;
 };
 
-/** An operation that runs (or is done); `close` it when its client is gone. */
+/** An operation that is running (or done); call `close` when its client is gone. */
 export type RunningOperation = { close: () => void; isDone: boolean; subscription: EventSubscription | null };
 
 /**
- * Executes one operation into its sink: a query or mutation gives one result, a subscription goes on. What is wrong with
+ * Executes one operation into its sink: a query or mutation yields one result, a subscription continues. An error of
  * the operation itself is a result too, and ends it.
  */
 export async function startOperation(
@@ -90,7 +93,7 @@ async function subscribe(
   if (refusal !== null) return finish(sink, maskAll(server, { errors: [refusal] }));
   const source = await createSource(server, { args, sink });
   if (!(Symbol.asyncIterator in source)) return finish(sink, maskAll(server, source));
-  if (!(source instanceof EventRequest)) throw new Error('a subscription without events');
+  if (!(source instanceof EventRequest)) throw new Error('the subscription has no events');
   const { fanOut, schema, services, realtime } = server;
   const shared = fanOut.join(
     subscriptionKey(preparation, variables),
@@ -122,8 +125,8 @@ async function subscribe(
 }
 
 /**
- * What a subscription asks for, or what is wrong with it. While the database is away nothing can be said of that: it is
- * asked again, for errors would tell the client not to come back.
+ * Resolves the subscription to its event request, or to its errors. Retries while the database is away, because an
+ * error would tell the client not to return.
  */
 async function createSource(
   { realtime }: OperationServices,
