@@ -1,9 +1,10 @@
-import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
+import { inTransaction, type Db, type Queryable, type Transaction } from '../postgres/client.ts';
 import { setTimeout } from 'node:timers/promises';
 import { Conflict, InvalidCredentials, InvalidInput, Unauthenticated, type FieldError } from '../errors.ts';
 import {
-  findCredentials,
+  findCredentialsByEmail,
   lockCredentials,
+  requireOwnCredentials,
   storePassword,
   verifyAgain,
   verifyGuess,
@@ -15,29 +16,29 @@ import { checkGivenPassword, checkNewPassword, PasswordHasher, type Argon2Cost }
 import { FairQueue } from '../core/fair-queue.ts';
 import type { Counted, RateLimits } from '../core/rate-limit.ts';
 import { createSecret } from '../core/secret.ts';
-import { handOver, openSession, type OpenedSession, type Sessions, type SignedIn } from './session.ts';
+import { endSessions, handOver, openSession, type OpenedSession, type Sessions, type SignedIn } from './session.ts';
 import { maxNameLength, readLine } from '../core/text.ts';
 import { AccessTokens } from './token.ts';
 import { checkNewUsername } from './username.ts';
 import type { AccessTokenKeys } from './token-key.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** What the verbs of accounts and sessions need. */
+/** What the functions on accounts and sessions need. */
 export type Accounts = Sessions & {
   passwords: PasswordHasher;
-  /** What sign-in reads before it compares a password: a flood from one network takes one connection to the database. */
+  /** Queues what sign-in reads before it compares a password: a flood from one network takes one database connection. */
   doorway: FairQueue;
 };
 
 export const maxEmailLength = 254;
 
-/** How long a try waits at an account that strangers guess at. */
+/** How long a sign-in from an unknown network waits at an account that is under attack. */
 const slowMs = 3_000;
 
-/** The device that someone signs in on: what it calls itself, and its network address, which limits are counted by. */
+/** The device of a sign-in: its user agent, and its network address, by which limits are counted. */
 export type Device = { userAgent: string | null; address: string };
 
-/** What a stranger sends to get an account. */
+/** What a new user sends to create an account. */
 export type SignUp = Device & {
   username: string;
   email: string;
@@ -45,10 +46,10 @@ export type SignUp = Device & {
   displayName: string | null;
 };
 
-/** How one gets back in. */
+/** What a user sends to sign in. */
 export type SignIn = Device & { email: string; password: string };
 
-/** Sets up what the verbs share. `argon2` is what a password hash costs: OWASP's figures unless a test wants it cheap. */
+/** Sets up what the functions share. `argon2` is the cost of a password hash: OWASP's figures unless a test needs less. */
 export function createAccounts(options: {
   db: Db;
   keys: AccessTokenKeys;
@@ -73,8 +74,8 @@ export function createAccounts(options: {
 }
 
 /**
- * Whose token stands in the `Authorization` header; null when there is no header.
- * Throws Unauthenticated for a token that is not good (any more), or whose session has ended.
+ * The asker whose token is in the `Authorization` header; null when there is no header.
+ * Throws Unauthenticated for a token that is invalid or expired, or whose session has ended.
  */
 export async function authenticate(accounts: Accounts, authorization: string | undefined): Promise<Asker | null> {
   if (authorization === undefined) return null;
@@ -86,20 +87,22 @@ export async function authenticate(accounts: Accounts, authorization: string | u
 }
 
 /**
- * Makes an account and signs its person in. Username and address are unique without regard to case: of two who ask for
- * one at once, one gets it and the other Conflict. Throws InvalidInput with every refused field, and RateLimited for a
- * network that makes many accounts, or that has tried many names that were taken.
+ * Creates an account and signs its user in. Usernames and addresses are unique without regard to case: of two concurrent
+ * requests for one, the second gets Conflict. Throws InvalidInput with every invalid field, and RateLimited for a network
+ * that creates many accounts, or that has tried many names that were taken.
  */
 export async function signUp(accounts: Accounts, input: SignUp): Promise<SignedIn> {
   const { limits, keys } = accounts;
   const { address } = input;
   const person = readSignUp(input);
   await limits.take('signUps', { address });
-  // In turn: of many at once, those behind the last that is allowed learn nothing.
+  // Checked just before the hash, so that concurrent requests past the limit learn nothing.
   const onTurn = () => limits.refuseExhausted('takenNames', { address });
   const passwordHash = await accounts.passwords.hash(input.password, { person: address, isKnown: false, onTurn });
   try {
     const opened = await inTransaction(accounts.db, async (client) => {
+      // Inserts the user and the credentials. As SQL: Prisma cannot express `on conflict`, without which a taken name
+      // would fail the transaction before `nameConflict` can tell which one it is.
       const { rows } = await client.query<{ id: bigint }>(
         `with person as (
           insert into users (username, email, display_name) values ($1, $2, $3)
@@ -120,10 +123,10 @@ export async function signUp(accounts: Accounts, input: SignUp): Promise<SignedI
 }
 
 /**
- * Opens a session. An unknown address and a wrong password are the same InvalidCredentials after the same time. Throws
- * InvalidInput for what can be no address or password at all, and RateLimited after too many wrong passwords from this
- * network. Wrong passwords from elsewhere never refuse anyone: from a network that the account does not know, they only
- * make it take longer.
+ * Opens a session. An unknown address and a wrong password cause the same InvalidCredentials after the same time. Throws
+ * InvalidInput for texts that cannot be an address or a password, and RateLimited after too many wrong passwords from this
+ * network. Wrong passwords from other networks never cause a refusal: they only slow down sign-ins from networks that the
+ * account does not know.
  */
 export async function signIn(accounts: Accounts, input: SignIn): Promise<SignedIn> {
   const { limits, keys } = accounts;
@@ -155,33 +158,32 @@ export async function signIn(accounts: Accounts, input: SignIn): Promise<SignedI
   return handOver(accounts, opened);
 }
 
-/** Who it is about, and how the attempt is to be treated. */
+/** The account of a sign-in, and how to treat the attempt. */
 type Attempt = { user: Credentials | null; account: Counted; isKnown: boolean; isSlow: boolean };
 
-/** Counts the attempt as one that fails, until it succeeds. Throws RateLimited for a network with too many. */
+/** Counts the attempt as failed until it succeeds. Throws RateLimited for a network with too many failures. */
 async function look(accounts: Accounts, { email, address }: { email: string; address: string }): Promise<Attempt> {
   const { db, keys, limits } = accounts;
   await limits.take('failedSignIns', { address });
-  const user = await findCredentials(db, 'fold(u.email) = fold($1)', email);
+  const user = await findCredentialsByEmail(db, email);
   const account = user === null ? { email } : { userId: user.id };
   const isKnown = user !== null && (await knowsNetwork(db.pool, keys, { userId: user.id, address }));
-  // Past its share, guesses from many networks get slow, and the owner still gets in.
+  // Past the account's limit, guesses from unknown networks become slow; the owner can still sign in.
   const isSlow = !isKnown && !(await limits.tries('strangersGuesses', account));
   return { user, account, isKnown, isSlow };
 }
 
 /**
- * Sets a new password. Every other session of the viewer ends; this one goes on with a fresh pair, and its refresh
- * tokens from before are good no more. Throws InvalidCredentials when the current password is not right, InvalidInput
- * for a new one that won't do, RateLimited after too many wrong ones.
+ * Sets a new password. All other sessions of the asker end. The current one continues with a new pair of tokens, and its
+ * earlier refresh tokens become invalid. Throws InvalidCredentials for a wrong current password, InvalidInput for an
+ * invalid new one, and RateLimited after too many wrong ones.
  */
 export async function changePassword(
   accounts: Accounts,
   asker: Asker,
   input: { currentPassword: string; newPassword: string },
 ): Promise<SignedIn> {
-  const user = await findCredentials(accounts.db, 'u.id = $1', asker.userId);
-  if (user === null) throw new Unauthenticated('The account has been deleted.');
+  const user = await requireOwnCredentials(accounts.db, asker);
   const errors: FieldError[] = [];
   checkGivenPassword(input.currentPassword, ['currentPassword'], errors);
   checkNewPassword(input.newPassword, ['newPassword'], namesOf(user), errors);
@@ -201,21 +203,18 @@ export async function changePassword(
   return handOver(accounts, opened);
 }
 
-async function endOtherSessions(client: Queryable, { userId, sessionId }: Asker): Promise<OpenedSession> {
-  const ended = await client.query<{ id: bigint }>(
-    'delete from sessions where user_id = $1 and id <> $2 returning id',
-    [userId, sessionId],
-  );
-  // Locks it, so that a refresh on its way comes after: then its token is gone.
-  const kept = await client.query('update sessions set last_used_at = clock_timestamp() where id = $1', [sessionId]);
+async function endOtherSessions(transaction: Transaction, { userId, sessionId }: Asker): Promise<OpenedSession> {
+  const { prisma } = transaction;
+  const endedIds = await endSessions(transaction, { userId, id: { not: sessionId } });
+  // Locks the session, so that a concurrent refresh waits and then finds its token deleted. As SQL: the database's time.
+  const kept = await transaction.query('update sessions set last_used_at = clock_timestamp() where id = $1', [
+    sessionId,
+  ]);
   if (kept.rowCount === 0) throw new Unauthenticated('The session has ended: sign in again.');
   const refreshToken = createSecret('refreshToken');
-  await client.query('delete from refresh_tokens where session_id = $1', [sessionId]);
-  await client.query('insert into refresh_tokens (session_id, token_hash) values ($1, $2)', [
-    sessionId,
-    refreshToken.hash,
-  ]);
-  return { userId, sessionId, refreshToken: refreshToken.secret, endedIds: ended.rows.map(({ id }) => id) };
+  await prisma.refreshToken.deleteMany({ where: { sessionId } });
+  await prisma.refreshToken.create({ data: { sessionId, tokenHash: Uint8Array.from(refreshToken.hash) } });
+  return { userId, sessionId, refreshToken: refreshToken.secret, endedIds };
 }
 
 function readSignUp(input: SignUp): { username: string; email: string; displayName: string | null } {
@@ -229,7 +228,7 @@ function readSignUp(input: SignUp): { username: string; email: string; displayNa
   return { username: input.username, email, displayName };
 }
 
-/** Whether mail arrives there can't be told from how it looks: something, an @, something. */
+/** Checks the form only (something, an @, something): whether mail arrives there is unknown. */
 function readEmail(value: string, errors: FieldError[]): string {
   const refusedBefore = errors.length;
   const email = readLine(value, ['email'], maxEmailLength, errors);
@@ -239,12 +238,13 @@ function readEmail(value: string, errors: FieldError[]): string {
   return email;
 }
 
-/** What a password must not be. */
+/** The texts that the password must not contain. */
 function namesOf({ username, email }: { username: string; email: string }): string[] {
   return [username, email, email.replace(/@.*/s, '')];
 }
 
 async function nameConflict(client: Queryable, person: { username: string; email: string }): Promise<Conflict> {
+  // Which of the two is taken. As SQL: Prisma cannot express fold(), which the indexes are over.
   const { rows } = await client.query<{ username: boolean; email: boolean }>(
     `select exists (select from users where fold(username) = fold($1)) as username,
       exists (select from users where fold(email) = fold($2)) as email`,
@@ -255,6 +255,6 @@ async function nameConflict(client: Queryable, person: { username: string; email
     return new Conflict('The username and the e-mail address are both taken.', ['username', 'email']);
   if (username) return new Conflict('The username is taken.', ['username']);
   if (email) return new Conflict('The e-mail address is taken.', ['email']);
-  // Freed again since the insert was refused: which of the two it was cannot be said any more.
+  // It has become free since the insert was refused, so which of the two it was is unknown.
   return new Conflict('The username or the e-mail address was just taken.', ['username', 'email']);
 }

@@ -1,27 +1,43 @@
-import type { Db, Queryable } from '../postgres/client.ts';
+import type { Db, Queryable, Transaction } from '../postgres/client.ts';
 import type { Asker } from '../core/asker.ts';
-import { InvalidCredentials } from '../errors.ts';
+import { InvalidCredentials, Unauthenticated } from '../errors.ts';
+import { visiblePeople } from '../chat/visibility.ts';
 import type { Guesser, PasswordHasher } from './password.ts';
 import type { Counted, RateLimits } from '../core/rate-limit.ts';
 
-/** What someone who signs in is known by. `passwordHash` is null for an account without a password. */
+/** How an account is identified at sign-in. `passwordHash` is null for an account without a password. */
 export type Credentials = { id: bigint; username: string; email: string; passwordHash: string | null };
 
-/** Those of the one account `u` for which `condition` holds with `$1` as that value; null when there is none. */
-export async function findCredentials(db: Db, condition: string, value: bigint | string): Promise<Credentials | null> {
+/** The credentials of the account with that address, without regard to case; null when there is none. */
+export async function findCredentialsByEmail(db: Db, email: string): Promise<Credentials | null> {
+  // As SQL: Prisma cannot express fold(), which the index on the address is over.
   const { rows } = await db.pool.query<Credentials>(
     `select u.id, u.username, u.email, c.password_hash as "passwordHash"
     from users u left join credentials c on c.user_id = u.id
-    where u.deleted_at is null and ${condition}`,
-    [value],
+    where u.deleted_at is null and fold(u.email) = fold($1)`,
+    [email],
   );
   return rows[0] ?? null;
 }
 
-/** A password that is given for an account; `counted` is whose share of wrong ones it uses. */
+/** The asker's credentials. Throws Unauthenticated when the account has been erased. */
+export async function requireOwnCredentials(db: Db, asker: Asker): Promise<Credentials> {
+  const user = await db.prisma.user.findFirst({
+    where: { id: asker.userId, ...visiblePeople },
+    select: { id: true, username: true, email: true, credentials: { select: { passwordHash: true } } },
+  });
+  if (user === null) throw new Unauthenticated('The account has been deleted.');
+  const { credentials, ...person } = user;
+  return { ...person, passwordHash: credentials?.passwordHash ?? null };
+}
+
+/** A password that is given for an account; a wrong one is counted for `counted`. */
 export type Guess = { hash: string | null; password: string; counted: Counted; guesser: Guesser };
 
-/** Compares, and counts the wrong ones. It counts when the hash's turn comes, so that many at once get no extra guess. */
+/**
+ * Compares the password, and counts wrong ones. It counts just before the comparison, so that many concurrent requests
+ * get no extra guess.
+ */
 export async function verifyGuess(
   { limits, passwords }: { limits: RateLimits; passwords: PasswordHasher },
   { hash, password, counted, guesser }: Guess,
@@ -32,7 +48,7 @@ export async function verifyGuess(
   return verdict;
 }
 
-/** The same for a password that a live session gives again. What strangers guess elsewhere counts nothing here. */
+/** The same for a password that a live session gives again. Guesses outside the session do not count against it. */
 export function verifyAgain(
   accounts: { limits: RateLimits; passwords: PasswordHasher },
   { userId, sessionId }: Asker,
@@ -43,12 +59,13 @@ export function verifyAgain(
 }
 
 /**
- * Locks the person's row until the end of the transaction, so that their sessions are opened and ended one after the
- * other. Throws InvalidCredentials when the password that was compared is not theirs any more.
+ * Locks the user's row until the end of the transaction, so that their sessions are opened and ended one after the other.
+ * Throws InvalidCredentials when the password that was compared is no longer the user's.
  */
 export async function lockCredentials(client: Queryable, { id, passwordHash }: Credentials): Promise<void> {
   const { rows } = await client.query<{ password_hash: string }>(
-    // Both rows: of one that is only read, the hash would be the one from before the wait.
+    // Locks the user and reads their hash. As SQL, for the lock. It takes both rows: a row that is not locked would be
+    // read as it was before the wait.
     `select c.password_hash from users u join credentials c on c.user_id = u.id
     where u.id = $1 for no key update of u, c`,
     [id],
@@ -57,7 +74,7 @@ export async function lockCredentials(client: Queryable, { id, passwordHash }: C
     throw new InvalidCredentials('The password was changed in the meantime.');
 }
 
-/** Replaces the hash of a user's password. The caller holds their credentials. */
-export async function storePassword(client: Queryable, userId: bigint, passwordHash: string): Promise<void> {
-  await client.query('update credentials set password_hash = $2 where user_id = $1', [userId, passwordHash]);
+/** Replaces the hash of a user's password. The caller has locked their credentials. */
+export async function storePassword({ prisma }: Transaction, userId: bigint, passwordHash: string): Promise<void> {
+  await prisma.credentials.update({ where: { userId }, data: { passwordHash } });
 }

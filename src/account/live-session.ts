@@ -3,32 +3,35 @@ import { LRUCache } from 'lru-cache';
 import type { Db } from '../postgres/client.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** How long this process believes what the database said: other nodes hear of a session's end within a second. */
+/** How long a node caches what the database answered: a session that ends elsewhere is rejected here within a second. */
 const maxBeliefMs = 500;
 const maxSessions = 50_000;
-/** Those in use are asked for along with another once their belief is this old: one statement for many. */
+/** Sessions in use whose answer is this old are read together with the next one that expires: one statement for many. */
 const staleMs = 250;
 const maxAlong = 1_000;
 
-/** A session that is not refreshed for this long is over, also before `pruneSessions` comes by. */
-export const sessionLifetime = '30 days';
+/** A session that is not refreshed for this long is over, even before `pruneSessions` deletes it. */
+export const sessionLifetimeMs = 30 * 24 * 60 * 60_000;
+/** The same as an interval of PostgreSQL. */
+export const sessionLifetime = `${sessionLifetimeMs} milliseconds`;
 
-/** Whose session it was when the database was asked; null for one that has ended. */
+/** The session's user when the database was asked; null for a session that has ended. */
 type Belief = { owner: Promise<bigint | null>; askedAt: number };
 
 /**
- * Which sessions live. Asks the database at most four times a second for each that is in use, for many together: with
- * 64 busy senders that is 4 statements a second, and was 128.
+ * Tells which sessions are live. Asks the database at most four times a second for each session in use, and for many
+ * sessions in one statement: for 64 busy senders that is 4 statements a second instead of 128.
  */
 export class LiveSessions {
   readonly #beliefs = new LRUCache<bigint, Belief>({ max: maxSessions });
   readonly #owners: DataLoader<bigint, bigint | null>;
-  /** Those whose belief was of use since it was asked for. */
+  /** The sessions whose cached answer has been used since it was read. */
   #inUse = new Set<bigint>();
 
   constructor({ pool }: Db) {
     this.#owners = new DataLoader(
       async (ids) => {
+        // Which of the sessions are live, and whose they are. As SQL: it runs up to four times a second on each node.
         const { rows } = await pool.query<{ id: bigint; user_id: bigint }>(
           `select id, user_id from sessions where id = any ($1) and last_used_at > now() - $2::interval`,
           [ids, sessionLifetime],
@@ -40,7 +43,7 @@ export class LiveSessions {
     );
   }
 
-  /** Whether the viewer's session has not been ended: as of 500 ms ago at most, and as of now where it ended here. */
+  /** Whether the asker's session is live: as of at most 500 ms ago, and as of now if this node ended it. */
   async isLive({ sessionId, userId }: Pick<Asker, 'sessionId' | 'userId'>): Promise<boolean> {
     const known = this.#beliefs.get(sessionId);
     const isFresh = known !== undefined && performance.now() - known.askedAt < maxBeliefMs;
@@ -48,17 +51,17 @@ export class LiveSessions {
     return (await (isFresh ? known : this.#askAlong(sessionId)).owner) === userId;
   }
 
-  /** The session has just been ended here: who asks from now on is told so. */
+  /** Rejects the session from now on. For the node that has just ended it. */
   forget(sessionId: bigint): void {
     this.#beliefs.delete(sessionId);
   }
 
-  /** Asks for this one, and for those that would be asked for soon. */
+  /** Reads this session, and the sessions whose cached answer expires soon. */
   #askAlong(sessionId: bigint): Belief {
     const belief = this.#ask(sessionId);
     const isStale = (id: bigint) => (this.#beliefs.peek(id)?.askedAt ?? 0) <= belief.askedAt - staleMs;
     const stale: bigint[] = [];
-    // They stand there in about the order in which they were asked for.
+    // The set is roughly in the order in which the answers were read.
     for (const id of this.#inUse) {
       if (!isStale(id) || stale.length === maxAlong) break;
       stale.push(id);
@@ -71,7 +74,7 @@ export class LiveSessions {
     const belief: Belief = { askedAt: performance.now(), owner: this.#owners.load(sessionId) };
     this.#beliefs.set(sessionId, belief);
     this.#inUse.delete(sessionId);
-    // What could not be asked is not believed.
+    // A failed read is not cached.
     belief.owner.catch(() => {
       if (this.#beliefs.peek(sessionId) === belief) this.#beliefs.delete(sessionId);
     });

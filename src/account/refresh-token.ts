@@ -3,23 +3,25 @@ import type { Queryable } from '../postgres/client.ts';
 import { sessionLifetime } from './live-session.ts';
 import { deriveKey, type AccessTokenKeys } from './token-key.ts';
 
-/** How long a used refresh token still leads to the next: for a lost answer, and for two tabs that refresh at once. */
+/** How long a used refresh token still leads to the next: for a lost response, and for two tabs that refresh at once. */
 const reuseGrace = '20 seconds';
 
-/** What a refresh token is good for. A `stolen` one was used before, longer ago than an honest client would repeat it. */
+/** The verdict on a refresh token. A `stolen` one was used before, longer ago than an honest client would repeat it. */
 export type RefreshVerdict =
   | { kind: 'unknown' }
   | { kind: 'good' | 'stolen' | 'outlived'; userId: bigint; sessionId: bigint };
 
-/** Judges the token inside a transaction. Its session stays locked until the end, so of two at once one comes first. */
+/** Judges the token inside a transaction. Locks its session until the end: two requests with one token take turns. */
 export async function judgeRefreshToken(client: Queryable, tokenHash: Buffer): Promise<RefreshVerdict> {
+  // Locks the token's session. As SQL, for the lock.
   const session = await client.query<{ id: bigint; user_id: bigint; is_outlived: boolean }>(
     `select id, user_id, last_used_at < now() - $2::interval as is_outlived
     from sessions where id = (select session_id from refresh_tokens where token_hash = $1)
     for update`,
     [tokenHash, sessionLifetime],
   );
-  // A statement of its own: it sees what the one that held the lock before has done to the token.
+  // Reads the token, in a statement of its own: it sees what the previous holder of the lock did to the token. As SQL: the
+  // grace of 20 s is measured by the database's clock, which wrote `used_at`.
   const token = await client.query<{ is_stolen: boolean }>(
     `select coalesce(used_at < clock_timestamp() - $2::interval, false) as is_stolen
     from refresh_tokens where token_hash = $1 and coalesce(used_at, created_at) > now() - $3::interval`,
@@ -34,10 +36,10 @@ export async function judgeRefreshToken(client: Queryable, tokenHash: Buffer): P
 }
 
 /**
- * Uses the token up and answers the next one; the session was active just now. The next one is derived from this one, so a
- * token that is repeated within its grace leads to the same one again, and a session has only ever one line of tokens: if
- * a thief and the owner both follow it, the later of the two presents a used token. Null when what the token led to is
- * not what this node derives: the signing key has changed in between.
+ * Marks the token as used, notes that the session is active, and returns the next token. The next one is derived from this
+ * one, so repeating a token within its grace returns the same one again, and a session has only one line of tokens: if a
+ * thief and the owner both follow it, the later of the two presents a used token. Null when the token's successor is not
+ * the one that this node derives: the signing key has changed since.
  */
 export async function rotateRefreshToken(
   client: Queryable,
@@ -46,7 +48,8 @@ export async function rotateRefreshToken(
 ): Promise<string | null> {
   const next = deriveSecret('refreshToken', deriveKey(keys, 'parley refresh tokens'), refreshToken.secret);
   const { rowCount } = await client.query(
-    // The time of the first use stays: repeating a token does not make its grace longer.
+    // Rotates the token. As SQL: one statement while the session is locked, with the database's clock. The time of the
+    // first use stays: repeating a token does not extend its grace.
     `with active as (
       update sessions set last_used_at = clock_timestamp() where id = $1
     ), used as (

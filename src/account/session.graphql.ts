@@ -1,6 +1,6 @@
 import { SessionRef } from './session.ref.ts';
 import { issueStreamToken } from './stream-token.ts';
-import { listSessions, maxUserAgentLength, revokeSession, signOut } from './session.ts';
+import { findSessions, maxUserAgentLength, revokeSession, signOut } from './session.ts';
 import { NotFound } from '../errors.ts';
 import { builder } from '../api/builder.ts';
 import { asciiSize, textSize } from '../api/field-size.ts';
@@ -15,10 +15,10 @@ builder.prismaObjectFields(SessionRef, (t) => ({
   isCurrent: t.boolean({ resolve: ({ id }, _, context) => context.asker()?.sessionId === id }),
 }));
 
-// One's own and nobody else's.
+// A session is a node for its own user only.
 registerNode('Session', async (context, keys) => {
-  const sessions = await listSessions(context.accounts, requireAsker(context));
-  return new Map(sessions.map((session) => [String(session.id), session] as const).filter(([id]) => keys.includes(id)));
+  const sessions = await findSessions(context.accounts, requireAsker(context), keys.map(BigInt));
+  return new Map(sessions.map((session) => [String(session.id), session]));
 });
 
 builder.mutationFields((t) => ({
@@ -26,7 +26,7 @@ builder.mutationFields((t) => ({
     description: 'Ends the current session, with its tokens and open streams.',
     resolve: async (_, __, context) => {
       await signOut(context.accounts, requireAsker(context));
-      // What else this operation asks for is asked by nobody.
+      // The rest of the operation runs without an asker.
       context.asker = () => null;
       return true;
     },

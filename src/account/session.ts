@@ -1,7 +1,7 @@
-import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
-import type { Session } from '../postgres/generated/prisma/client.ts';
+import { inTransaction, type Db, type Queryable, type Transaction } from '../postgres/client.ts';
+import type { Prisma, Session } from '../postgres/generated/prisma/client.ts';
 import { InvalidCredentials, NotFound } from '../errors.ts';
-import { sessionLifetime, type LiveSessions } from './live-session.ts';
+import { sessionLifetime, sessionLifetimeMs, type LiveSessions } from './live-session.ts';
 import type { RateLimits } from '../core/rate-limit.ts';
 import { createSecret, hashSecret } from '../core/secret.ts';
 import { judgeRefreshToken, rotateRefreshToken } from './refresh-token.ts';
@@ -9,7 +9,7 @@ import type { AccessTokens } from './token.ts';
 import type { AccessTokenKeys } from './token-key.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** What the verbs of sessions need. */
+/** What the functions on sessions need. */
 export type Sessions = {
   db: Db;
   keys: AccessTokenKeys;
@@ -18,26 +18,23 @@ export type Sessions = {
   limits: RateLimits;
 };
 
-/** What a device gets that has signed in: both tokens, and whom they stand for. */
+/** What a device receives when it signs in: both tokens, and the asker that they authenticate. */
 export type SignedIn = { accessToken: string; accessTokenExpiresAt: Date; refreshToken: string; asker: Asker };
 
-/** What a transaction did to sessions: the one that the refresh token is of, and those that it ended. */
+/** What a transaction did to sessions: the session of the refresh token, and the sessions that it ended. */
 export type OpenedSession = { userId: bigint; sessionId: bigint; refreshToken: string; endedIds: bigint[] };
 
-/** A person may be signed in on so many devices; past it, the one that was idle longest is signed out. */
-/** The oldest ends when there would be more. */
+/** How many sessions a user can have. Opening one more ends the session that has been idle longest. */
 export const maxSessionsPerPerson = 100;
 /** Characters of a user agent that are kept with a session. */
 export const maxUserAgentLength = 256;
 
-const sessionColumns =
-  'id, user_id as "userId", user_agent as "userAgent", created_at as "createdAt", last_used_at as "lastUsedAt"';
-
-/** Opens a session, inside a transaction that has locked the person's row. `handOver` follows its commit. */
+/** Opens a session, inside a transaction that has locked the user's row. Call `handOver` after its commit. */
 export async function openSession(
   client: Queryable,
   person: { userId: bigint; userAgent: string | null },
 ): Promise<OpenedSession> {
+  // Ends the sessions past the limit. As SQL: one statement finds, deletes and returns them.
   const ended = await client.query<{ id: bigint }>(
     `delete from sessions where id in (
       select id from sessions where user_id = $1 order by last_used_at desc, id desc offset $2)
@@ -45,6 +42,7 @@ export async function openSession(
     [person.userId, maxSessionsPerPerson - 1],
   );
   const refreshToken = createSecret('refreshToken');
+  // Inserts the session and its first refresh token. As SQL: one statement instead of two while the user's row is locked.
   const opened = await client.query<{ session_id: bigint }>(
     `with opened as (
       insert into sessions (user_id, user_agent) values ($1, $2) returning id
@@ -63,7 +61,7 @@ export async function openSession(
   };
 }
 
-/** After the commit: the ended sessions are over on this node at once, and the device gets its tokens. */
+/** Issues the tokens after the commit. This node rejects the ended sessions from now on. */
 export async function handOver({ tokens, sessions }: Sessions, opened: OpenedSession): Promise<SignedIn> {
   for (const id of opened.endedIds) sessions.forget(id);
   const { accessToken, asker } = await tokens.issue(opened.userId, opened.sessionId);
@@ -71,22 +69,23 @@ export async function handOver({ tokens, sessions }: Sessions, opened: OpenedSes
 }
 
 /**
- * Exchanges a refresh token for the next pair; no one has to be signed in. A token is good for one use: one that comes
- * back within 20 s gets the same refresh token again, later its session ends, for one of the two who have it is a thief.
- * Throws InvalidCredentials for a token that is not good, RateLimited for a session that refreshes all the time.
+ * Exchanges a refresh token for the next pair; the caller need not be authenticated. A token is valid for one use. Using it
+ * again within 20 s returns the same refresh token again. Using it later ends its session, because one of its two holders
+ * must have stolen it. Throws InvalidCredentials for an invalid token, and RateLimited for a session that refreshes too
+ * often.
  */
 export async function refreshSession(sessions: Sessions, refreshToken: string): Promise<SignedIn> {
   const tokenHash = hashSecret('refreshToken', refreshToken);
   if (tokenHash === null) throw notGood();
-  const outcome = await inTransaction(sessions.db, async (client) => {
-    const verdict = await judgeRefreshToken(client, tokenHash);
+  const outcome = await inTransaction(sessions.db, async (transaction) => {
+    const verdict = await judgeRefreshToken(transaction, tokenHash);
     if (verdict.kind === 'stolen' || verdict.kind === 'outlived') {
-      await client.query('delete from sessions where id = $1', [verdict.sessionId]);
+      await transaction.prisma.session.delete({ where: { id: verdict.sessionId } });
     }
     if (verdict.kind !== 'good') return verdict;
     await sessions.limits.take('refreshes', { sessionId: verdict.sessionId });
     const presented = { secret: refreshToken, hash: tokenHash };
-    const next = await rotateRefreshToken(client, sessions.keys, { ...verdict, refreshToken: presented });
+    const next = await rotateRefreshToken(transaction, sessions.keys, { ...verdict, refreshToken: presented });
     return next === null ? ({ kind: 'unknown' } as const) : { ...verdict, next };
   });
   if ('next' in outcome) return handOver(sessions, { ...outcome, refreshToken: outcome.next, endedIds: [] });
@@ -94,44 +93,62 @@ export async function refreshSession(sessions: Sessions, refreshToken: string): 
   throw notGood();
 }
 
-/** Ends the viewer's session: its tokens are good no more, and its streams end. */
+/** Ends the asker's session: its tokens become invalid, and its streams end. */
 export async function signOut({ db, sessions }: Sessions, asker: Asker): Promise<void> {
-  await db.pool.query('delete from sessions where id = $1 and user_id = $2', [asker.sessionId, asker.userId]);
+  await db.prisma.session.deleteMany({ where: { id: asker.sessionId, userId: asker.userId } });
   sessions.forget(asker.sessionId);
 }
 
-/** Where the viewer is signed in, what was used last first. */
-export async function listSessions({ db }: Pick<Sessions, 'db'>, asker: Asker): Promise<Session[]> {
-  const { rows } = await db.pool.query<Session>(
-    `select ${sessionColumns} from sessions where user_id = $1 and last_used_at > now() - $2::interval
-    order by last_used_at desc, id desc`,
-    [asker.userId, sessionLifetime],
-  );
-  return rows;
+/** The asker's sessions, the last used first. `query` is what a field selects of each session. */
+export function listSessions(
+  { db }: Pick<Sessions, 'db'>,
+  asker: Asker,
+  query: Pick<Prisma.SessionFindManyArgs, 'select' | 'include'> = {},
+): Promise<Session[]> {
+  return db.prisma.session.findMany({
+    ...query,
+    where: liveSessionsOf(asker),
+    orderBy: [{ lastUsedAt: 'desc' }, { id: 'desc' }],
+  });
 }
 
-/** Ends one of the viewer's sessions, the current one too, and answers what it was. NotFound for any other. */
+/** Those of the sessions that are the asker's, in no order. */
+export function findSessions(
+  { db }: Pick<Sessions, 'db'>,
+  asker: Asker,
+  sessionIds: readonly bigint[],
+): Promise<Session[]> {
+  return db.prisma.session.findMany({ where: { id: { in: [...sessionIds] }, ...liveSessionsOf(asker) } });
+}
+
+/** A session that has not been used for 30 days is over, even if `pruneSessions` has not deleted it yet. */
+function liveSessionsOf({ userId }: Asker): Prisma.SessionWhereInput {
+  return { userId, lastUsedAt: { gt: new Date(Date.now() - sessionLifetimeMs) } };
+}
+
+/** Ends one of the asker's sessions, the current one included, and returns it. NotFound for any other session. */
 export async function revokeSession({ db, sessions }: Sessions, asker: Asker, sessionId: bigint): Promise<Session> {
-  const { rows } = await db.pool.query<Session>(
-    `delete from sessions where id = $1 and user_id = $2 returning ${sessionColumns}`,
-    [sessionId, asker.userId],
-  );
-  const [ended] = rows;
-  if (ended === undefined) throw new NotFound('You have no such session.');
-  sessions.forget(ended.id);
-  return ended;
+  const own = { id: sessionId, userId: asker.userId };
+  const session = await db.prisma.session.findFirst({ where: own });
+  // Of two requests at once, one ends the session.
+  const { count } = session === null ? { count: 0 } : await db.prisma.session.deleteMany({ where: own });
+  if (session === null || count === 0) throw new NotFound('You have no such session.');
+  sessions.forget(session.id);
+  return session;
 }
 
 /**
- * Deletes some of the sessions that were not refreshed for 30 days, and of the tokens that were used longer ago than
- * that. Answers how many there were: call it again while there are `batchSize`.
+ * Deletes up to `batchSize` sessions that were not refreshed for 30 days, and as many refresh tokens that were used
+ * longer ago than that. Returns the larger count: call it again while that is `batchSize`.
  */
 export async function pruneSessions({ db }: Pick<Sessions, 'db'>, batchSize = 500): Promise<number> {
+  // Deletes dead sessions. As SQL, like the next: with `skip locked`, nodes that prune at once do not wait for each other.
   const sessions = await db.pool.query(
     `delete from sessions where id = any (array(
       select id from sessions where last_used_at < now() - $1::interval limit $2 for update skip locked))`,
     [sessionLifetime, batchSize],
   );
+  // Deletes used refresh tokens that can no longer reveal a theft.
   const tokens = await db.pool.query(
     `delete from refresh_tokens where token_hash = any (array(
       select token_hash from refresh_tokens where coalesce(used_at, created_at) < now() - $1::interval
@@ -139,6 +156,14 @@ export async function pruneSessions({ db }: Pick<Sessions, 'db'>, batchSize = 50
     [sessionLifetime, batchSize],
   );
   return Math.max(sessions.rowCount ?? 0, tokens.rowCount ?? 0);
+}
+
+/** Deletes those sessions inside a transaction that has locked the user's row. Returns their ids. */
+export async function endSessions({ prisma }: Transaction, where: Prisma.SessionWhereInput): Promise<bigint[]> {
+  const sessions = await prisma.session.findMany({ where, select: { id: true } });
+  const ids = sessions.map(({ id }) => id);
+  await prisma.session.deleteMany({ where: { id: { in: ids } } });
+  return ids;
 }
 
 function readUserAgent(userAgent: string | null): string | null {

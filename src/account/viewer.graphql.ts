@@ -21,11 +21,11 @@ ViewerRef.implement({
       extensions: textSize(maxEmailLength),
       resolve: async ({ asker }, _, context) => (await loadSelf(context, asker)).email,
     }),
-    sessions: t.field({
+    sessions: t.prismaField({
       type: [SessionRef],
       description: 'Most recently used first.',
       complexity: { field: 1, multiplier: maxSessionsPerPerson },
-      resolve: ({ asker }, _, { accounts }) => listSessions(accounts, asker),
+      resolve: (query, { asker }, _, { accounts }) => listSessions(accounts, asker, query),
     }),
     eventCursor: t.string({
       extensions: asciiSize(32),
