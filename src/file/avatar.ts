@@ -6,46 +6,46 @@ import { inChat, requireMay } from '../chat/locked-chat.ts';
 import type { Asker } from '../core/asker.ts';
 
 /**
- * Gives the viewer an avatar, or takes it away (null). The one before is gone with its links, its bytes too when nobody
- * else has them. Whoever shares a chat with them hears UserUpdated, if anything did change. InvalidInput for what is no
- * picture that the viewer has uploaded and that is still free, RateLimited for changes all the time.
+ * Gives the asker an avatar, or removes it (null). The previous one is deleted with its links, and with its bytes unless
+ * another file has the same. Users who share a chat with the asker receive UserUpdated if anything changed. InvalidInput
+ * unless the file is a picture that the asker uploaded and that nothing uses yet, RateLimited for too frequent changes.
  */
 export async function setOwnAvatar({ db }: { db: Db }, asker: Asker, fileId: bigint | null): Promise<User> {
-  return inTransaction(db, async (client) => {
-    const { rows } = await client.query<User>(
+  return inTransaction(db, async (transaction) => {
+    // Locks the user, so that two changes take turns. As SQL, for the lock.
+    const { rows } = await transaction.query<User>(
       `select ${columns.user('u')} from users u where u.id = $1 and u.deleted_at is null for no key update`,
       [asker.userId],
     );
     const [user] = rows;
     if (user === undefined) throw new Unauthenticated('The account is gone.');
     if (user.avatarFileId === fileId) return user;
-    if (fileId !== null) await requireFreePicture(client, asker, fileId);
-    await client.query('update users set avatar_file_id = $2 where id = $1', [user.id, fileId]);
-    return { ...user, avatarFileId: fileId };
+    if (fileId !== null) await requireFreePicture(transaction, asker, fileId);
+    return transaction.prisma.user.update({ where: { id: user.id }, data: { avatarFileId: fileId } });
   });
 }
 
 /**
- * The same for a chat, by whoever may change its name; its members hear ChatUpdated. It stays the viewer's upload: it
- * counts for their quota, and goes with their account. NotFound for a chat that they don't see, Forbidden unless they may,
- * and for a single chat, which has none.
+ * The same for a chat, for an asker who may change its name; its members receive ChatUpdated. The file stays the asker's
+ * upload: it counts for their quota, and is deleted with their account. NotFound for a chat that the asker cannot see,
+ * Forbidden for one that they cannot change, and for a single chat, which has no avatar.
  */
 export async function setChatAvatar(
   db: Db,
   asker: Asker,
   { chatId, fileId }: { chatId: bigint; fileId: bigint | null },
 ): Promise<Chat> {
-  return inChat(db, { asker, chatId }, async (client, held) => {
+  return inChat(db, { asker, chatId }, async (transaction, held) => {
     requireMay('updateChat', held);
     if (held.chat.avatarFileId === fileId) return held.chat;
-    if (fileId !== null) await requireFreePicture(client, asker, fileId);
-    await client.query('update chats set avatar_file_id = $2 where id = $1', [chatId, fileId]);
-    return { ...held.chat, avatarFileId: fileId };
+    if (fileId !== null) await requireFreePicture(transaction, asker, fileId);
+    return transaction.prisma.chat.update({ where: { id: chatId }, data: { avatarFileId: fileId } });
   });
 }
 
-/** Holds the file's row, by which all take turns who want it for a message or as an avatar. */
+/** Locks the file's row: a message or an avatar that wants the same file waits. */
 async function requireFreePicture(client: Queryable, asker: Asker, fileId: bigint): Promise<void> {
+  // As SQL, for the lock.
   const { rows } = await client.query<{ isPicture: boolean }>(
     `select b.width is not null as "isPicture" from files f join blobs b on b.hash = f.blob_hash
     where f.id = $1 and f.uploader_id = $2 and f.message_id is null and not f.is_avatar

@@ -1,16 +1,16 @@
 import { randomInt } from 'node:crypto';
-import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
+import { inTransaction, type Db, type Queryable, type Transaction } from '../postgres/client.ts';
 import type { Chore } from '../core/housekeeping.ts';
 import type { FileStore } from './store/store.ts';
 import type { Report } from '../core/report.ts';
 
-/** How long an upload waits for its message, a broken-off one for its end, and missing bytes for their return. */
+/** How long an upload can wait for its message, an interrupted one for its end, and missing bytes for their return. */
 const graceMs = 24 * 60 * 60_000;
 const prefixCount = 256;
 
 type Sweeping = { db: Db; store: FileStore };
 
-/** What keeps the store and the tables in step; any node with access to the store may do it, also several at once. */
+/** Keeps the store and the tables consistent. Any node with access to the store can run it, and several at once. */
 export function fileChores(sweeping: Sweeping, report: Report): Chore[] {
   let nextPrefix = randomInt(prefixCount);
   return [
@@ -30,8 +30,9 @@ export function fileChores(sweeping: Sweeping, report: Report): Chore[] {
   ];
 }
 
-/** Deletes uploads that no message has taken in time, nor anybody as an avatar. Says how many. */
+/** Deletes uploads that no message and no avatar has used in time. Returns how many. */
 export async function sweepUnattached({ db }: Sweeping, limit: number): Promise<number> {
+  // As SQL: with `skip locked`, an upload that is being attached does not hold up the sweep.
   const { rowCount } = await db.pool.query(
     `delete from files where id in (
       select id from files where message_id is null and not is_avatar and created_at < $1
@@ -41,30 +42,30 @@ export async function sweepUnattached({ db }: Sweeping, limit: number): Promise<
   return rowCount ?? 0;
 }
 
-/** Removes bytes to which no file refers any more, out of those that have lost one. Says how many it looked at. */
+/** Removes bytes that lost a file and that no other file refers to. Returns how many it examined. */
 export async function sweepLoose({ db, store }: Sweeping, limit: number): Promise<number> {
-  const { rows } = await db.pool.query<{ hash: string }>(
-    `select encode(hash, 'hex') as hash from loose_blobs order by since limit $1`,
-    [limit],
-  );
-  for (const { hash } of rows) {
-    await inTransaction(db, async (client) => {
-      await lockHash(client, hash);
-      await client.query(`delete from loose_blobs where hash = decode($1, 'hex')`, [hash]);
-      // Removed before the commit: what is left when we crash in between is a row, which is still looked at then.
-      if ((await deleteUnusedBlob(client, hash)) === 'stored') await store.remove(hash);
+  const loose = await db.prisma.looseBlob.findMany({ orderBy: { since: 'asc' }, take: limit });
+  for (const { hash } of loose) {
+    await inTransaction(db, async (transaction) => {
+      const name = Buffer.from(hash).toString('hex');
+      await lockHash(transaction, name);
+      await transaction.prisma.looseBlob.deleteMany({ where: { hash } });
+      // Before the commit: a crash in between leaves the row, and the next sweep examines it again.
+      if ((await deleteUnusedBlob(transaction, name)) === 'stored') await store.remove(name);
     });
   }
-  return rows.length;
+  return loose.length;
 }
 
-/** Waits until nobody else keeps or removes the bytes with this hash; held until the transaction ends. */
+/** Waits until no one else stores or removes the bytes with this hash. Holds the lock until the transaction ends. */
 async function lockHash(client: Queryable, hash: string): Promise<void> {
+  // As SQL: an advisory lock, by the function that adding files calls too.
   await client.query('select lock_hashes(array[$1])', [hash]);
 }
 
-/** Says where the bytes were; null when they are still of use. */
+/** Deletes the row of bytes that nothing refers to. Returns where the bytes are; null when they are still in use. */
 async function deleteUnusedBlob(client: Queryable, hash: string): Promise<'inline' | 'stored' | null> {
+  // As SQL: the condition and the answer take one statement, and the inline bytes stay in the database.
   const { rows } = await client.query<{ place: 'inline' | 'stored' }>(
     `delete from blobs b where b.hash = decode($1, 'hex')
       and not exists (select from files f where f.blob_hash = b.hash)
@@ -76,13 +77,14 @@ async function deleteUnusedBlob(client: Queryable, hash: string): Promise<'inlin
 }
 
 /**
- * Holds what the store has under these two hex digits against the rows: removes bytes without a row and those that a row
- * has inline, notes rows whose bytes are missing, and deletes those with their files when they have been missing for a
- * day: a disk that was not mounted may come back. Says how many are missing.
+ * Compares what the store has under these two hex digits with the rows. Removes bytes without a row and bytes that a row
+ * has inline, marks rows whose bytes are missing, and deletes those rows and their files once the bytes have been missing
+ * for a day: a disk that was not mounted may come back. Returns how many are missing.
  */
 export async function comparePrefix(sweeping: Sweeping, prefix: string): Promise<number> {
   const { db, store } = sweeping;
-  // First the rows: what is kept meanwhile is then stored and unknown, and that is asked again under its lock.
+  // The rows come first: bytes that are added meanwhile look like strays, and `removeStray` checks again under their lock.
+  // As SQL: Prisma cannot express a range of bytes.
   const { rows } = await db.pool.query<{ hash: string; missingSince: Date | null }>(
     `select encode(hash, 'hex') as hash, missing_since as "missingSince" from blobs
     where bytes is null and hash >= decode($1, 'hex')
@@ -102,41 +104,43 @@ export async function comparePrefix(sweeping: Sweeping, prefix: string): Promise
 }
 
 async function removeStray({ db, store }: Sweeping, hash: string): Promise<void> {
-  await inTransaction(db, async (client) => {
-    await lockHash(client, hash);
-    const { rowCount } = await client.query(`select from blobs where hash = decode($1, 'hex') and bytes is null`, [
-      hash,
-    ]);
-    if (rowCount === 0) await store.remove(hash);
+  await inTransaction(db, async (transaction) => {
+    await lockHash(transaction, hash);
+    const count = await transaction.prisma.blob.count({ where: { hash: bytesOf(hash), bytes: null } });
+    if (count === 0) await store.remove(hash);
   });
+}
+
+function bytesOf(hash: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(Buffer.from(hash, 'hex'));
 }
 
 async function noteMissing(
   client: Queryable,
   { missing, found }: { missing: { hash: string }[]; found: { hash: string }[] },
 ): Promise<void> {
-  const bytesOf = (rows: { hash: string }[]) => rows.map(({ hash }) => Buffer.from(hash, 'hex'));
+  const hashesOf = (rows: { hash: string }[]) => rows.map(({ hash }) => Buffer.from(hash, 'hex'));
+  // Marks the missing ones. As SQL, like the next: one parameter for any number of hashes, and the database's time.
   await client.query(
     'update blobs set missing_since = now() where hash = any ($1) and missing_since is null and bytes is null',
-    [bytesOf(missing)],
+    [hashesOf(missing)],
   );
-  await client.query('update blobs set missing_since = null where hash = any ($1)', [bytesOf(found)]);
+  // Unmarks those that are back.
+  await client.query('update blobs set missing_since = null where hash = any ($1)', [hashesOf(found)]);
 }
 
-/** Unless the same bytes have just come again. */
+/** Deletes the files and thumbnails of lost bytes, unless the same bytes have just been added again. */
 async function forgetLost(db: Db, hash: string): Promise<void> {
-  await inTransaction(db, async (client) => {
-    await lockHash(client, hash);
-    await client.query(
-      `delete from files using blobs b
-      where files.blob_hash = b.hash and b.hash = decode($1, 'hex') and b.missing_since is not null`,
-      [hash],
-    );
-    await client.query(
-      `delete from thumbnails t using blobs b
-      where t.thumbnail_hash = b.hash and b.hash = decode($1, 'hex') and b.missing_since is not null`,
-      [hash],
-    );
-    await deleteUnusedBlob(client, hash);
+  await inTransaction(db, async (transaction) => {
+    await lockHash(transaction, hash);
+    await deleteReferences(transaction, bytesOf(hash));
+    await deleteUnusedBlob(transaction, hash);
   });
+}
+
+async function deleteReferences({ prisma }: Transaction, hash: Uint8Array<ArrayBuffer>): Promise<void> {
+  const missing = await prisma.blob.count({ where: { hash, missingSince: { not: null } } });
+  if (missing === 0) return;
+  await prisma.file.deleteMany({ where: { blobHash: hash } });
+  await prisma.thumbnail.deleteMany({ where: { thumbnailHash: hash } });
 }

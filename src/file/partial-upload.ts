@@ -1,4 +1,4 @@
-import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
+import { inTransaction, type Db, type Transaction } from '../postgres/client.ts';
 import type { Chore } from '../core/housekeeping.ts';
 import { Conflict, InvalidInput, NotFound, RateLimited } from '../errors.ts';
 import type { PartialFiles } from './store/partial.ts';
@@ -8,47 +8,45 @@ import { countStoredBytes, lockStorage, overLimit, overQuota } from './file-quot
 import { KeyedMutex } from '../core/mutex.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** An upload that comes in pieces is whole within this time after it began, or it is deleted. */
+/** A partial upload that is not complete this long after it began is deleted. */
 const partialLifetimeMs = 24 * 60 * 60_000;
-/** So many may somebody have begun and not completed. */
+/** How many incomplete uploads a user can have. */
 const maxUnfinished = 20;
-/** As much as is kept of what a client says of an upload. */
+/** The size of a client's metadata on an upload. */
 const maxMetadataBytes = 4_096;
 
-/** An upload that comes in pieces, as it was begun. `size` is null as long as the client has not said it. */
+/** An upload that arrives in parts, as it was begun. `size` is null until the client declares it. */
 export type PartialUpload = {
   id: string;
   name: string;
   metadata: string | null;
   size: number | null;
-  /** It may have so many bytes. */
+  /** How many bytes it can have. */
   reservedBytes: number;
   createdAt: Date;
-  /** What became of it. */
+  /** The file that it was completed to; null until then. */
   fileId: bigint | null;
 };
 
-/** Of a partial upload a file has been made, which is not given up with it. */
+/** The partial upload has been completed to a file, so it cannot be ended. */
 export class FileExists extends Error {}
 
-/** What a client begins. */
+/** What a client sends to begin an upload. */
 export type NewPartial = Pick<PartialUpload, 'id' | 'name' | 'metadata' | 'size'>;
 
-const partialColumns = `p.id, p.name, p.metadata, p.size::float8 as size, p.reserved_bytes::float8 as "reservedBytes",
-  p.created_at as "createdAt", p.file_id as "fileId"`;
-
 /**
- * The uploads that come in pieces: the rows say whose they are and what room is reserved for them, the files how far they
- * have come. Their bytes count for the quota from the beginning, so nobody can lay up more here than as files.
+ * The uploads that arrive in parts. The rows say whose they are and how many bytes are reserved for them; the size of the
+ * files says how much has arrived. Reserved bytes count for the quota from the beginning, so that partial uploads cannot
+ * take more room than files.
  */
 export class PartialUploads {
-  /** Since it was begun: later it is gone. */
+  /** How long after its beginning an upload is deleted. */
   readonly lifetimeMs = partialLifetimeMs;
   readonly #files: FileStorage;
   readonly #bytes: PartialFiles;
-  /** By the person: their uploads begin one after the other, for each counts the others. */
+  /** By the user: their uploads begin one after the other, because each counts the others. */
   readonly #beginning = new KeyedMutex<bigint>();
-  /** Those that are being completed, so that who asks again waits for the same. */
+  /** The uploads that are being completed: a repeated request waits for the same result. */
   readonly #completing = new Map<string, Promise<SharedFile>>();
 
   constructor(files: FileStorage, bytes: PartialFiles) {
@@ -56,21 +54,21 @@ export class PartialUploads {
     this.#bytes = bytes;
   }
 
-  /** Makes room for the bytes of this machine. Throws CannotStart when there can be none. */
+  /** Prepares this machine's directory for the bytes. Throws CannotStart when that is impossible. */
   async prepare(): Promise<void> {
     await this.#bytes.prepare();
   }
 
   /**
-   * Begins one for the viewer. Without a size, all that it may have is reserved. TooLarge for one over the limit or over
-   * what is left of the quota, RateLimited for a person with too many that are not whole, InvalidInput for too much
-   * metadata, StoreFull when there is no room; then nothing is left behind.
+   * Begins an upload for the asker. Without a size, the maximum is reserved. TooLarge for one over the limit or over what
+   * is left of the quota, RateLimited for a user with too many incomplete ones, InvalidInput for too much metadata,
+   * StoreFull when there is no room. An upload that fails leaves nothing behind.
    */
   async begin(asker: Asker, upload: NewPartial): Promise<void> {
     checkNew(upload);
     if (upload.size !== null && upload.size > this.#files.maxUploadBytes) throw overLimit(this.#files.maxUploadBytes);
     await this.#beginning.run(asker.userId, () =>
-      inTransaction(this.#db, (client) => this.#reserve(client, asker, upload)),
+      inTransaction(this.#db, (transaction) => this.#reserve(transaction, asker, upload)),
     );
     try {
       await this.#bytes.create(upload.id);
@@ -80,18 +78,17 @@ export class PartialUploads {
     }
   }
 
-  /** The viewer's. NotFound for somebody else's, and for one that is gone. */
+  /** An upload of the asker's. NotFound for another user's, and for one that has been deleted. */
   async find(asker: Asker, id: string): Promise<PartialUpload> {
-    const { rows } = await this.#db.pool.query<PartialUpload>(
-      `select ${partialColumns} from partial_uploads p where p.id = $1 and p.user_id = $2 and p.created_at > $3`,
-      [id, asker.userId, new Date(Date.now() - partialLifetimeMs)],
-    );
-    const [upload] = rows;
-    if (upload === undefined) throw new NotFound('There is no such upload.');
-    return upload;
+    const upload = await this.#db.prisma.partialUpload.findFirst({
+      where: { id, userId: asker.userId, createdAt: { gt: new Date(Date.now() - partialLifetimeMs) } },
+    });
+    if (upload === null) throw new NotFound('There is no such upload.');
+    const { size, reservedBytes } = upload;
+    return { ...upload, size: size === null ? null : Number(size), reservedBytes: Number(reservedBytes) };
   }
 
-  /** How many of its bytes have come. NotFound when they are not on this machine. */
+  /** How many of its bytes have arrived. NotFound when they are not on this machine. */
   async offsetOf({ id, size, fileId }: PartialUpload): Promise<number> {
     if (fileId !== null && size !== null) return size;
     const offset = await this.#bytes.sizeOf(id);
@@ -100,31 +97,31 @@ export class PartialUploads {
   }
 
   /**
-   * Says how large it is going to be; the same size again changes nothing. InvalidInput for another one, TooLarge for more
-   * than is reserved.
+   * Declares the size of the whole upload. Declaring the same size again changes nothing. InvalidInput for another size,
+   * TooLarge for more than is reserved.
    */
   async declareSize({ id, size: known, reservedBytes }: PartialUpload, size: number): Promise<void> {
     if (known === size) return;
     if (known === null && size > reservedBytes) throw overLimit(reservedBytes);
-    const { rowCount } = await this.#db.pool.query(
-      'update partial_uploads set size = $2, reserved_bytes = $2 where id = $1 and size is null',
-      [id, size],
-    );
-    if (rowCount === 1) return;
+    const { count } = await this.#db.prisma.partialUpload.updateMany({
+      where: { id, size: null },
+      data: { size: BigInt(size), reservedBytes: BigInt(size) },
+    });
+    if (count === 1) return;
     const message = known === null ? 'has been declared already' : `was ${known} before and cannot change`;
     throw new InvalidInput([{ path: ['Upload-Length'], code: 'NOT_ALLOWED', message }]);
   }
 
-  /** Writes on; see `PartialFiles.append`. TooLarge as soon as there is more than is reserved. */
+  /** Appends the bytes; see `PartialFiles.append`. TooLarge as soon as there are more than are reserved. */
   async append(upload: PartialUpload, offset: number, source: AsyncIterable<Uint8Array>): Promise<number> {
     if (upload.fileId !== null) return offset;
     return this.#bytes.append(upload.id, offset, bounded(source, offset, upload.reservedBytes));
   }
 
   /**
-   * Makes a file of one that is whole, once: whoever asks again gets the same one. Null as long as it is not whole.
-   * NotFound when the file is gone again. What `saveFile` throws: after InvalidInput the upload is gone, else it may be
-   * asked again.
+   * Makes a file of an upload that is complete, once: a repeated call returns the same file. Null while it is incomplete.
+   * NotFound when the file has been deleted. Throws what `saveFile` throws: InvalidInput deletes the upload, after any
+   * other error you can try again.
    */
   async complete(asker: Asker, id: string): Promise<SharedFile | null> {
     const upload = await this.find(asker, id);
@@ -135,7 +132,7 @@ export class PartialUploads {
     return completing.finally(() => this.#completing.delete(id));
   }
 
-  /** Gives one up: its bytes go, and what was reserved for them. FileExists for one that is a file already. */
+  /** Deletes an upload with its bytes and its reservation. FileExists for one that is a file already. */
   async end({ id, fileId }: PartialUpload): Promise<void> {
     if (fileId !== null) throw new FileExists('This upload has already been completed.');
     await this.#remove(id);
@@ -146,42 +143,46 @@ export class PartialUploads {
     await this.#bytes.remove(id);
   }
 
-  /** Removes what has expired, and bytes whose row is gone (with its person). Says how many. */
+  /** Deletes expired uploads, and bytes whose row has been deleted (with its user). Returns how many had expired. */
   async sweep(limit: number): Promise<number> {
     const ids = await this.#bytes.list();
-    const { rows: known } = await this.#db.pool.query<{ id: string }>(
-      'select id from partial_uploads where id = any ($1) and file_id is null',
-      [ids],
-    );
+    const { partialUpload } = this.#db.prisma;
+    const known = await partialUpload.findMany({ where: { id: { in: ids }, fileId: null }, select: { id: true } });
     const kept = new Set(known.map(({ id }) => id));
-    // A row comes before its bytes, so bytes without one are of no use any more.
+    // A row is written before its bytes, so bytes without a row are useless.
     for (const id of ids) if (!kept.has(id)) await this.#bytes.remove(id);
-    const { rows: expired } = await this.#db.pool.query<{ id: string }>(
-      'select id from partial_uploads where created_at <= $1 order by created_at limit $2',
-      [new Date(Date.now() - partialLifetimeMs), limit],
-    );
+    const expired = await partialUpload.findMany({
+      where: { createdAt: { lte: new Date(Date.now() - partialLifetimeMs) } },
+      orderBy: { createdAt: 'asc' },
+      take: limit,
+      select: { id: true },
+    });
     for (const { id } of expired) await this.#remove(id);
     return expired.length;
   }
 
-  async #reserve(client: Queryable, asker: Asker, upload: NewPartial): Promise<void> {
+  async #reserve(transaction: Transaction, asker: Asker, upload: NewPartial): Promise<void> {
     const { maxUploadBytes, userQuotaBytes } = this.#files;
-    await lockStorage(client, asker);
-    const { rows } = await client.query<{ count: number }>(
-      'select count(*)::int as count from partial_uploads where user_id = $1 and file_id is null',
-      [asker.userId],
-    );
-    if ((rows[0]?.count ?? 0) >= maxUnfinished) {
+    const { partialUpload } = transaction.prisma;
+    await lockStorage(transaction, asker);
+    if ((await partialUpload.count({ where: { userId: asker.userId, fileId: null } })) >= maxUnfinished) {
       throw new RateLimited(`You already have ${maxUnfinished} unfinished uploads: complete or delete one first.`, 60);
     }
-    const quotaLeft = userQuotaBytes - (await countStoredBytes(client, asker));
+    const quotaLeft = userQuotaBytes - (await countStoredBytes(transaction, asker));
     const reservedBytes = upload.size ?? Math.min(maxUploadBytes, quotaLeft);
     const hasNoRoom = upload.size === null && reservedBytes < 1;
     if (reservedBytes > quotaLeft || hasNoRoom) throw overQuota(userQuotaBytes);
-    await client.query(
-      `insert into partial_uploads (id, user_id, name, metadata, size, reserved_bytes) values ($1, $2, $3, $4, $5, $6)`,
-      [upload.id, asker.userId, cleanFileName(upload.name), upload.metadata, upload.size, reservedBytes],
-    );
+    const { id, metadata, size } = upload;
+    await partialUpload.create({
+      data: {
+        id,
+        userId: asker.userId,
+        name: cleanFileName(upload.name),
+        metadata,
+        size: size === null ? null : BigInt(size),
+        reservedBytes: BigInt(reservedBytes),
+      },
+    });
   }
 
   async #keep(asker: Asker, { id, name }: PartialUpload): Promise<SharedFile> {
@@ -191,9 +192,9 @@ export class PartialUploads {
       await this.#bytes.remove(id);
       return file;
     } catch (error) {
-      // What is no good does not get better.
+      // The bytes are invalid, and will stay so.
       if (error instanceof InvalidInput) await this.#remove(id);
-      // Another node was faster.
+      // Another node completed it first.
       if (error instanceof Conflict) {
         const { fileId } = await this.find(asker, id);
         if (fileId !== null) return this.#findFile(asker, fileId);
@@ -209,7 +210,7 @@ export class PartialUploads {
   }
 
   async #forget(id: string): Promise<void> {
-    await this.#db.pool.query('delete from partial_uploads where id = $1', [id]);
+    await this.#db.prisma.partialUpload.deleteMany({ where: { id } });
   }
 
   get #db(): Db {
@@ -217,7 +218,7 @@ export class PartialUploads {
   }
 }
 
-/** What housekeeping does for them, on every node. */
+/** The housekeeping of partial uploads, for every node. */
 export function partialChore(partials: PartialUploads): Chore {
   return { name: 'forgotten pieces of uploads', clear: (limit) => partials.sweep(limit) };
 }
