@@ -21,7 +21,7 @@ export type NewChat = {
   description: string | null;
 };
 
-/** Chats by id. */
+/** Chats by id. As SQL: events select it. */
 export const chatById = defineLoader({
   load: loadTogether(async ({ pool }, ids) => {
     const { rows } = await pool.query<Chat>({
@@ -51,7 +51,10 @@ export async function requireVisibleChat(db: Db, asker: Asker, chatId: bigint): 
   return chat;
 }
 
-/** The viewer's chats, newest activity first; its cursor's key is (time of activity in ms, id). */
+/**
+ * The asker's chats, newest activity first; the key of a cursor is (time of activity in ms, id). As SQL: it runs whenever a
+ * client opens.
+ */
 export async function listChats(
   db: Db,
   asker: Asker,
@@ -91,6 +94,7 @@ export async function createChat(db: Db, asker: Asker, input: NewChat): Promise<
     const existing = chat.type === 'SINGLE' ? await findSingleChat(transaction, asker, others[0]) : null;
     if (existing !== null) return existing;
     await refuseBlockers(transaction, asker, others);
+    // To return to when the pair is taken. As SQL, for Prisma has no savepoints.
     await transaction.query('savepoint before_chat');
     const created = await transaction.prisma.chat.create({ data: chat });
     if (chat.type === 'SINGLE' && !(await claimPair(transaction, asker, { chatId: created.id, other: others[0] }))) {

@@ -64,6 +64,7 @@ export class GroupCommit {
 
   async #commit(writes: Write[], { isLane }: { isLane: boolean }): Promise<(Outcome<unknown> | null)[]> {
     let outcomes: (Outcome<unknown> | null)[] = [];
+    // As SQL, like all that runs in it: a transaction of Prisma's costs about twice as much.
     await withConnection(this.#pool, async (client) => {
       await client.query(isLane ? `begin; set local lock_timeout = '${laneLockTimeout}'` : 'begin');
       const chats = await lockChats(client, chatIdsOf(writes), { waits: isLane });

@@ -53,12 +53,14 @@ export async function readLockedChat({ prisma }: Transaction, { chat }: LockedCh
 
 /** Its members receive ChatDeleted and nothing else. A chat of millions of messages takes minutes to go. */
 export async function deleteLockedChat({ query, prisma }: Transaction, { chat }: LockedChat): Promise<void> {
+  // Deleting millions of messages takes minutes.
   await query(`set local statement_timeout = '15min'`);
   await prisma.chat.deleteMany({ where: { id: chat.id } });
 }
 
 /** As SQL: Prisma has no row locks, and the rule of visibility is in the statement whose rows it guards. */
 async function holdChat({ query }: Transaction, asker: Asker, chatId: bigint): Promise<LockedChat> {
+  // Locks the chat, and gives up after 5 s.
   await query(`set local lock_timeout = '5s'`);
   await query('select from chats where id = $1 for no key update', [chatId]);
   // In a statement of its own: the one that waited still sees the members as they were when it began to wait.

@@ -19,6 +19,7 @@ export const memberByKey = defineLoader({ load: loadMembers, keyOf: memberKeyOf 
 /** A page of each chat's members, by the chat's id. */
 export const membersOf = definePageLoader({ load: listMembers });
 
+/** As SQL: events and lists select it, and members of many chats are one statement. */
 async function loadMembers({ pool }: Db, keys: readonly MemberKey[]): Promise<(Member | null)[]> {
   const { rows } = await pool.query<Member & { index: number }>({
     name: 'members_at',
@@ -30,7 +31,10 @@ async function loadMembers({ pool }: Db, keys: readonly MemberKey[]): Promise<(M
   return pairOne(rows, keys, { value: (row): Member => row, missing: null });
 }
 
-/** Of each chat a page of its members. Key: the person's id. Whether the chat may be seen is asked before. */
+/**
+ * Of each chat a page of its members. Key: the user's id. Whether the asker sees the chat is checked before. As SQL: Prisma
+ * has no limit per chat, and would read all members of each.
+ */
 async function listMembers(db: Db, chatIds: readonly bigint[], page: PageRequest): Promise<Page<Member>[]> {
   const direction = page.isBackward ? 'desc' : 'asc';
   const { rows } = await db.pool.query<Member & { index: number }>({

@@ -12,6 +12,7 @@ export type ListedChannel = { chat: Chat; key: NameKey };
 /**
  * The public channels by name, whoever asks; those alone whose name has `search` somewhere in it, without regard to
  * case. Throws InvalidInput for a search that could be no part of a name.
+ * As SQL: its order, its keys and its search are expressions that have an index each, which Prisma cannot express.
  */
 export async function listPublicChannels(
   db: Db,

@@ -5,6 +5,7 @@ import type { Asker } from '../core/asker.ts';
 /**
  * Tells the other members of a chat that the viewer is writing, if it is time to tell them (`isDue`). Nothing is stored:
  * it goes out as a notification alone, and nobody waits for a disk. False when the viewer is no member there, or blocked.
+ * As SQL: `pg_notify` and the check in one statement.
  */
 export async function startTyping(
   db: Db,

@@ -25,6 +25,7 @@ export const unreadCountOf = defineLoader({
   keyOf: memberKeyOf,
 });
 
+/** As SQL: every opened chat list selects it, and the count stops at its limit. */
 async function countUnread(db: Db, members: readonly MemberKey[]): Promise<number[]> {
   const { rows } = await db.pool.query<{ index: number; count: number }>({
     name: 'unread',
@@ -38,7 +39,7 @@ async function countUnread(db: Db, members: readonly MemberKey[]): Promise<numbe
   return pairOne(rows, members, { value: ({ count }) => count, missing: 0 });
 }
 
-/** In how many of their chats something is unread that the viewer wants to be told of there. */
+/** In how many of their chats something is unread that the asker wants to be notified of. As SQL: it runs at each opened client. */
 export async function countUnreadChats(db: Db, asker: Asker): Promise<number> {
   const { rows } = await db.pool.query<{ count: number }>({
     name: 'unread_chats',

@@ -59,6 +59,7 @@ export const visibleFromOf = defineLoader({
 /** Below this seq a chat's history is hidden from some member; 1 where it is hidden from no one. */
 export const hiddenBelowOf = defineLoader({ load: readHiddenBelow });
 
+/** As SQL: events and pages of messages select it, for many readers at once. */
 async function readVisibleFrom({ pool }: Db, readers: readonly ChatReader[]): Promise<(number | null)[]> {
   const { rows } = await pool.query<{ index: number; seq: number | null }>(
     `select place.index::int as index, ${visibleFrom('c', 'place.user_id')} as seq
@@ -69,6 +70,7 @@ async function readVisibleFrom({ pool }: Db, readers: readonly ChatReader[]): Pr
   return pairOne(rows, readers, { value: ({ seq }) => seq, missing: null });
 }
 
+/** As SQL: events select it, for many chats at once. */
 async function readHiddenBelow({ pool }: Db, chatIds: readonly bigint[]): Promise<number[]> {
   const { rows } = await pool.query<{ id: bigint; seq: number | null }>(
     `select c.id, case when c.type = 'PUBLIC_CHANNEL' then 1 else (

@@ -16,7 +16,7 @@ export class Attachments {
     this.#uploaderOf = uploaderOf;
   }
 
-  /** Asks the database only when a message has files. */
+  /** Locks the free files that these messages name; no statement when they name none. As SQL: part of the group commit. */
   static async lock(client: Queryable, messages: readonly Sending[]): Promise<Attachments> {
     const fileIds = messages.flatMap((message) => message.fileIds);
     if (fileIds.length === 0) return new Attachments(new Map());

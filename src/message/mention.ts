@@ -82,6 +82,7 @@ export async function replaceMentions(
 /** The people whom a message mentions, in the order of their ids. */
 export const mentionedIn = defineLoader({ load: listMentioned, keyOf: messageKeyOf });
 
+/** As SQL: events and pages select it, for many messages at once. */
 async function listMentioned(db: Db, places: readonly MessageKey[]): Promise<bigint[][]> {
   const { rows } = await db.pool.query<{ index: number; userId: bigint }>({
     name: 'mentioned',
@@ -121,6 +122,7 @@ export const unreadMentionCountOf = defineLoader({
   keyOf: memberKeyOf,
 });
 
+/** As SQL: every opened chat list selects it, and the count stops at its limit. */
 async function countUnreadMentions(db: Db, members: readonly MemberKey[]): Promise<number[]> {
   const { rows } = await db.pool.query<{ index: number; count: number }>({
     name: 'unread_mentions',

@@ -135,7 +135,7 @@ function withIds(placed: Placed[], inserted: ReadonlyMap<string, Message>) {
   });
 }
 
-/** By place, `chatId:seq`. */
+/** Inserts all messages in one statement. Returns them by place, `chatId:seq`. As SQL: part of the group commit. */
 async function insert(client: Queryable, messages: Placed[]): Promise<Map<string, Message>> {
   if (messages.length === 0) return new Map();
   const { rows } = await client.query<Message>({

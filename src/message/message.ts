@@ -19,7 +19,7 @@ export type NewMessage = {
   clientMessageId: string | null;
 };
 
-/** Those of the messages that the viewer may see, in no order. */
+/** Those of the messages that the asker may see, in no order. As SQL: `node`, `nodes` and each mutation of a message ask. */
 export async function findVisibleMessages(db: Db, asker: Asker, messageIds: readonly bigint[]): Promise<Message[]> {
   const { rows } = await db.pool.query<Message>({
     name: 'visible_messages',

@@ -33,6 +33,7 @@ export function unpinMessage(writing: Writing, asker: Asker, input: { messageId:
 /** The pinned messages of each chat, newest pin first. Which of them a person sees is asked by whoever shows them. */
 export const pinnedIn = defineLoader({ load: listPinned });
 
+/** As SQL: events select it, for many chats at once. */
 async function listPinned(db: Db, chatIds: readonly bigint[]): Promise<Message[][]> {
   const { rows } = await db.pool.query<Message>({
     name: 'pinned',
@@ -91,6 +92,7 @@ function follow(pins: Pins, { verb, message }: Target<Pin>): Outcome<Message> {
   return { value: message };
 }
 
+/** The pins of these chats before the writes. As SQL, like the next two: part of the group commit. */
 async function readPins(client: Queryable, targets: readonly Target<Pin>[]): Promise<Pins> {
   const { rows } = await client.query<{ chatId: bigint; seq: number }>({
     name: 'pins_before',

@@ -20,6 +20,7 @@ export const presenceOf = defineLoader({
 /** A person, and on whose behalf their presence is read. */
 type PresenceKey = { asker: Asker; userId: bigint };
 
+/** As SQL: events select it, and reads of many users by many askers are one statement. */
 async function readPresences(db: Db, pairs: readonly PresenceKey[]): Promise<(Presence | null)[]> {
   const { rows } = await db.pool.query<Presence & { index: number }>({
     name: 'presences',
@@ -55,12 +56,14 @@ export async function setPresence({ db }: { db: Db }, asker: Asker, status: Pres
     ]);
   }
   await inTransaction(db, async (client) => {
+    // Marks the session as away, or unmarks it. As SQL: Prisma has neither the lock nor `on conflict`.
     await client.query(
       status === 'AWAY'
         ? 'insert into away_sessions (session_id) select id from sessions where id = $1 for key share on conflict do nothing'
         : 'delete from away_sessions where session_id = $1',
       [sessionId],
     );
+    // Derives the user's status again, by the database's function that opened and closed streams call too.
     await client.query('select settle_presences(array[$1::bigint])', [userId]);
   });
   const [presence] = await readPresences(db, [{ asker, userId }]);

@@ -22,7 +22,10 @@ export const userById = defineLoader({
   ),
 });
 
-/** People by id, also those whose account is being erased, for as long as they are still members somewhere. */
+/**
+ * People by id, also those whose account is being erased, for as long as they are still members somewhere. As SQL: every
+ * member that is shown asks.
+ */
 export const memberUserById = defineLoader({
   load: loadTogether((db, ids) =>
     readUsers(db, ids, {

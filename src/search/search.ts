@@ -48,6 +48,7 @@ export async function searchMessages(
   }
   const search = readSearch(cutLongWords(text.toWellFormed().replaceAll('\0', ' ')).trim());
   const chats = filter.chatId === null ? await listChatsToSearch(db, asker) : [filter.chatId];
+  // Finds the messages, with their chats. As SQL: Prisma cannot express the text search and the index on it.
   const { rows } = await db.pool.query<Record<string, unknown>>(
     `select ${parts.message.columns}, ${parts.chat.columns}
     from messages m join chats c on c.id = m.chat_id
@@ -86,7 +87,10 @@ function takeFound(row: Record<string, unknown>): FoundMessage[] {
   return message === null || chat === null ? [] : [{ message, chat }];
 }
 
-/** The chats that the viewer sees, which narrows down what the index is asked for; null when they are too many. */
+/**
+ * The chats that the asker sees, which narrow down the search in the index; null when they are too many. As SQL: the rule of
+ * visibility that the search itself applies.
+ */
 async function listChatsToSearch(db: Db, asker: Asker): Promise<bigint[] | null> {
   const { rows } = await db.pool.query<{ id: bigint }>({
     name: 'chats_to_search',
