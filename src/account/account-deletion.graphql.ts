@@ -32,7 +32,7 @@ person.`,
       const asker = requireAsker(context);
       await deleteAccount(context.accounts, asker, { password, messages });
       context.continueDeletions();
-      // What else this operation asks for is asked by nobody.
+      // The rest of the operation runs without an asker.
       context.asker = () => null;
       return { userId: asker.userId };
     },

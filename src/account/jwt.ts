@@ -5,9 +5,9 @@ import type { AccessTokenKeys } from './token-key.ts';
 const maxTokenLength = 2_048;
 
 /**
- * The claims of a JWT (RFC 7519) that one of our keys has signed with EdDSA, for this audience. Throws jose's JWTExpired
- * for one that has expired, and another of its errors for any other text. A signature is accepted in one form only: the
- * last character of base64url has bits that stand for nothing, and jose ignores them.
+ * The claims of a JWT (RFC 7519) that one of our keys has signed with EdDSA for this audience. Throws jose's JWTExpired for
+ * an expired token, and another of jose's errors for any other text. Accepts a signature in one form only: the last
+ * character of base64url has unused bits, which jose ignores.
  */
 export async function verifyJwt(
   keys: AccessTokenKeys,
@@ -30,5 +30,5 @@ export async function verifyJwt(
   return payload;
 }
 
-/** Stands in every JWT: another service's token is not valid here, even one signed with our keys. */
+/** The issuer of every JWT: another service's token is not valid here, even if it is signed with our keys. */
 export const jwtIssuer = 'parley';

@@ -7,43 +7,42 @@ import { isCommonPassword } from './common-password.ts';
 export const minPasswordLength = 8;
 export const maxPasswordLength = 128;
 
-/** What one hash costs. */
+/** The cost of one hash. */
 export type Argon2Cost = { memoryKiB: number; iterations: number; parallelism: number };
 
 /** OWASP Password Storage Cheat Sheet, argon2id: 19 MiB, 2 iterations, 1 lane. */
 export const owaspCost: Argon2Cost = { memoryKiB: 19_456, iterations: 2, parallelism: 1 };
 
 /**
- * Hashes run on Node's four threads, where files and DNS wait too. Two run at once: one for devices that have signed in
- * before, and one for all others, so that a flood of strangers never makes a known device wait. At 20 ms a hash, the last
- * of one network waits two seconds.
+ * Hashes run on Node's four threads, which file access and DNS need too. Two run at once: one for devices that have signed
+ * in before, and one for all others, so that a flood of unknown devices never delays a known one. At 20 ms a hash, the last
+ * request of one network waits two seconds.
  */
 const line = { work: 'sign-ins', concurrency: 1, maxWaitingPerPerson: 100, maxWaiting: 1_000 };
 
 /**
- * Who waits for a hash: `person` is an account or a network, and takes turns with the others. `isKnown`: on a device that
- * has signed in before. `onTurn` runs just before the hash; what it throws is thrown instead.
+ * The caller that waits for a hash: `person` is an account or a network, and takes turns with the others. `isKnown`: the
+ * device has signed in before. `onTurn` runs just before the hash; an error that it throws replaces the result.
  */
 export type Guesser = { person: string; isKnown: boolean; onTurn?: () => Promise<void> };
 
 /**
- * Reads a password that is being chosen; what is wrong with it is added to `errors`. Lengths are in code points.
- * `names` are what the person is known by: none of them will do.
+ * Checks a new password, and adds what is wrong with it to `errors`. Lengths are in code points. `names` are the user's
+ * own names, which the password must not be.
  */
 export function checkNewPassword(password: string, path: string[], names: string[], errors: FieldError[]): void {
   const problem = problemWith(password, names);
   if (problem !== null) errors.push({ path, ...problem });
 }
 
-/** Adds to `errors` what no password can be, so that nothing over-long gets hashed. */
+/** Adds to `errors` when the text cannot be a password, so that no over-long text is hashed. */
 export function checkGivenPassword(password: string, path: string[], errors: FieldError[]): void {
   if (isOverLong(password)) errors.push({ path, ...tooLong });
   else if (password === '') errors.push({ path, code: 'REQUIRED', message: 'must not be empty' });
 }
 
 /**
- * Hashes passwords with argon2id and compares them, each when it is the guesser's turn. Throws RateLimited when too many
- * wait.
+ * Hashes and compares passwords with argon2id, in the order of a fair queue. Throws RateLimited when too many callers wait.
  */
 export class PasswordHasher {
   readonly #options: argon2.Options & { timeCost: number; memoryCost: number; parallelism: number };
@@ -61,14 +60,14 @@ export class PasswordHasher {
     this.#nobodysHash = encodeRandomHash(cost);
   }
 
-  /** The encoded hash to store: parameters, salt and all. */
+  /** The encoded hash to store, with its parameters and its salt. */
   hash(password: string, guesser: Guesser): Promise<string> {
     return this.#inTurn(guesser, () => argon2.hash(normalize(password), this.#options));
   }
 
   /**
-   * Whether the password is the one that was hashed. Null stands for somebody who doesn't exist: it takes as long, and
-   * the answer is no. `newHash` is to be stored when the old one was made at another cost.
+   * Whether the password is the one that was hashed. Null stands for an account that does not exist: it takes as long, and
+   * the answer is no. `newHash` is the hash to store instead when the old one has another cost.
    */
   verify(
     encoded: string | null,
@@ -111,16 +110,16 @@ function problemWith(password: string, names: string[]): Problem | null {
 }
 
 function isOverLong(password: string): boolean {
-  // A string of n UTF-16 units has at least n / 2 code points: don't spread a huge one to learn that it is huge.
+  // A string of n UTF-16 units has at least n / 2 code points, so a huge one need not be spread to be refused.
   return password.length > maxPasswordLength * 2 || [...password].length > maxPasswordLength;
 }
 
-/** The same password typed on different keyboards is the same bytes (NIST SP 800-63B, 3.1.1.2). */
+/** Gives the same password the same bytes, whichever keyboard it was typed on (NIST SP 800-63B, 3.1.1.2). */
 function normalize(password: string): string {
   return password.normalize('NFKC');
 }
 
-/** A well-formed hash of no password at all: comparing with it costs what comparing with a real one does. */
+/** A well-formed hash of no password: comparing with it takes as long as with a real one. */
 function encodeRandomHash({ memoryKiB, iterations, parallelism }: Argon2Cost): string {
   const encode = (bytes: number) => randomBytes(bytes).toString('base64').replace(/=+$/, '');
   return `$argon2id$v=19$m=${memoryKiB},t=${iterations},p=${parallelism}$${encode(16)}$${encode(32)}`;

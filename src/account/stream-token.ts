@@ -4,13 +4,13 @@ import type { Accounts } from './account.ts';
 import { jwtIssuer, verifyJwt } from './jwt.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** Not an access token's: neither is good in the other's place. */
+/** Differs from an access token's: neither token is valid in place of the other. */
 const audience = 'parley/stream';
 const never = new Date(8.64e15);
 
 /**
- * A token for the query string of an EventSource, which sends no headers and reconnects to the same URL: good for
- * subscriptions as long as the viewer's session lives, and ended with it.
+ * Issues a token for the query string of an EventSource, which sends no headers and reconnects to the same URL. It is valid
+ * for subscriptions, as long as the asker's session is live.
  */
 export async function issueStreamToken({ keys }: Accounts, asker: Asker): Promise<string> {
   return new SignJWT({ sid: String(asker.sessionId) })
@@ -22,7 +22,7 @@ export async function issueStreamToken({ keys }: Accounts, asker: Asker): Promis
     .sign(keys.signing.key);
 }
 
-/** Whom a stream token stands for. Throws Unauthenticated for a bad one, or when its session has ended. */
+/** The asker of a stream token. Throws Unauthenticated for an invalid token, or when its session has ended. */
 export async function authenticateStream(accounts: Accounts, token: string): Promise<Asker> {
   const asker = await verify(accounts, token);
   if (!(await accounts.sessions.isLive(asker))) throw new Unauthenticated('The session has ended: sign in again.');

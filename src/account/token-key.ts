@@ -12,7 +12,7 @@ import { chmod, link, mkdir, open, readFile, stat, unlink } from 'node:fs/promis
 import { join } from 'node:path';
 import { CannotStart } from '../errors.ts';
 
-/** The Ed25519 keys of access tokens: the first of the set signs, all of them verify. */
+/** The Ed25519 keys of access tokens: the first of the set signs, and all of them verify. */
 export type AccessTokenKeys = {
   signing: { kid: string; key: KeyObject };
   verifying: ReadonlyMap<string, KeyObject>;
@@ -24,10 +24,10 @@ export type PublicJwk = { kty: 'OKP'; crv: 'Ed25519'; x: string; kid: string; al
 const maxKeys = 20;
 
 /**
- * Reads a JWK set (RFC 7517, section 5) of Ed25519 keys. The first must have its private part; the others may, so that a
- * key can be rotated: put the new one first, and drop the old one once its last token has expired (15 minutes).
- * A key without `kid` is called by its thumbprint (RFC 7638).
- * Throws an Error that names what is wrong, and never quotes the keys.
+ * Reads a JWK set (RFC 7517, section 5) of Ed25519 keys. The first must have its private part, the others may. To rotate a
+ * key, put the new one first, and remove the old one once its last token has expired (15 minutes). The `kid` of a key
+ * without one is its thumbprint (RFC 7638).
+ * Throws an Error that says what is wrong and never quotes the keys.
  */
 export function parseKeySet(json: string): AccessTokenKeys {
   const jwks = readSet(json);
@@ -39,7 +39,7 @@ export function parseKeySet(json: string): AccessTokenKeys {
   return { signing: { kid: first.kid, key: first.privateKey }, verifying };
 }
 
-/** A new JWK set with one key, as JSON: fit for JWT_KEYS. It is a secret. */
+/** A new JWK set with one key, as JSON for JWT_KEYS. It is a secret. */
 export function generateKeySet(): string {
   const { privateKey } = generateKeyPairSync('ed25519');
   const { kty, crv, x, d } = privateKey.export({ format: 'jwk' });
@@ -52,7 +52,7 @@ export function deriveKey({ signing }: AccessTokenKeys, purpose: string): KeyObj
   return createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', purpose, 32)));
 }
 
-/** What `/.well-known/jwks.json` answers: the public parts alone. */
+/** The response of `/.well-known/jwks.json`: the public parts only. */
 export function publicKeySet(keys: AccessTokenKeys): { keys: PublicJwk[] } {
   return {
     keys: [...keys.verifying].map(([kid, key]) => ({
@@ -67,8 +67,8 @@ export function publicKeySet(keys: AccessTokenKeys): { keys: PublicJwk[] } {
 }
 
 /**
- * The keys kept in `dataDir`, made at the first start. The file can be read by its owner alone. Of two processes that
- * start at once, one makes the file and both use it. Throws CannotStart, with the name of the file, when it is broken.
+ * The keys in `dataDir`, which the first start creates. Only the owner can read the file. Of two processes that start at
+ * once, one creates the file and both use it. Throws CannotStart with the name of the file when it is broken.
  */
 export async function loadOrCreateKeys(dataDir: string): Promise<AccessTokenKeys> {
   const path = join(dataDir, 'jwt-keys.json');
@@ -90,7 +90,7 @@ async function readIfExists(path: string): Promise<string | null> {
   });
 }
 
-/** The file's text afterwards: `text`, or what somebody else put there first. It is there whole or not at all. */
+/** Writes the file unless it exists, whole or not at all. Returns its text: `text`, or what another process wrote first. */
 async function createOnce(path: string, text: string, folder: string): Promise<string> {
   await mkdir(folder, { recursive: true });
   const draft = `${path}.${randomUUID()}`;
@@ -98,7 +98,7 @@ async function createOnce(path: string, text: string, folder: string): Promise<s
   try {
     await file.writeFile(text);
     await file.sync();
-    // Unlike a rename, a link never replaces the file of another process, which may have signed with it by now.
+    // Unlike a rename, a link never replaces the file of another process, which may have signed with those keys already.
     await link(draft, path).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error;
     });
@@ -114,7 +114,7 @@ function readSet(json: string): unknown[] {
   try {
     set = JSON.parse(json);
   } catch {
-    // JSON.parse quotes what it read, and that is the private key.
+    // The error of JSON.parse quotes its input, which is the private key.
     throw new Error('it is not JSON');
   }
   if (typeof set !== 'object' || set === null || !('keys' in set) || !Array.isArray(set.keys)) {
@@ -149,7 +149,7 @@ function importKey(index: number, read: () => KeyObject): KeyObject {
   }
 }
 
-/** RFC 7638: the members in this order, without blanks. */
+/** RFC 7638: the members in this order, without white space. */
 function thumbprint(x: string): string {
   return createHash('sha256')
     .update(JSON.stringify({ crv: 'Ed25519', kty: 'OKP', x }))

@@ -7,23 +7,23 @@ import type { Asker } from '../core/asker.ts';
 
 const accessTokenLifetimeMs = 15 * 60_000;
 
-/** Stands in every access token: a token for something else is not valid here. */
+/** The audience of every access token: a token for another purpose is not valid here. */
 const audience = 'parley';
-/** Of PostgreSQL's bigint. */
+/** The largest bigint of PostgreSQL. */
 const maxId = 2n ** 63n - 1n;
 const maxVerifiedTokens = 10_000;
 
-/** Issues and verifies access tokens: JWTs (RFC 7519), signed with EdDSA, that say who and on which device. */
+/** Issues and verifies access tokens: JWTs (RFC 7519), signed with EdDSA, that name the user and the session. */
 export class AccessTokens {
   readonly #keys: AccessTokenKeys;
-  /** A signature costs 0.2 ms to verify, so it is verified once. Whether its session still lives is asked each time. */
+  /** Verifying a signature takes 0.2 ms, so it happens once per token. The session is checked each time. */
   readonly #verified = new LRUCache<string, Asker>({ max: maxVerifiedTokens });
 
   constructor(keys: AccessTokenKeys) {
     this.#keys = keys;
   }
 
-  /** A token good for 15 minutes from now, and whom it stands for. */
+  /** Issues a token that is valid for 15 minutes, and returns it with its asker. */
   async issue(userId: bigint, sessionId: bigint): Promise<{ accessToken: string; asker: Asker }> {
     const issuedAt = Math.floor(Date.now() / 1000);
     const expiresAt = issuedAt + accessTokenLifetimeMs / 1000;
@@ -39,8 +39,8 @@ export class AccessTokens {
   }
 
   /**
-   * Whom the token stands for. Throws Unauthenticated when it has expired, was not signed with one of our keys, or was
-   * made for somebody else. That its session still lives is not said.
+   * The asker of the token. Throws Unauthenticated when it has expired, was not signed with one of our keys, or is for
+   * another audience. Does not check that its session is live.
    */
   async verify(token: string): Promise<Asker> {
     const asker = this.#verified.get(token) ?? (await this.#verifySignature(token));

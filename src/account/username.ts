@@ -1,12 +1,12 @@
 import type { FieldError } from '../errors.ts';
 import { maxNameLength } from '../core/text.ts';
 
-/** Names that call a group, or that speak for the server. Twin of the check `username_is_not_reserved` of `users`. */
+/** Names that address a group or stand for the server. The check `username_is_not_reserved` of `users` has the same list. */
 const reservedNames = new Set(['everyone', 'here', 'channel', 'admin', 'system', 'parley']);
-/** What the username of an erased account begins with. */
+/** The prefix of an erased account's username. */
 const erasedPrefix = 'erased_';
 
-/** Adds to `errors` when no one may take this username: for its form, or because it is reserved in any case. */
+/** Adds to `errors` when the username is malformed, or reserved without regard to case. */
 export function checkNewUsername(username: string, errors: FieldError[]): void {
   const problem = findProblem(username);
   if (problem !== null) errors.push({ path: ['username'], ...problem });
@@ -18,7 +18,7 @@ function findProblem(username: string): Pick<FieldError, 'code' | 'message'> | n
       'must be 1 to 64 letters (a to z), digits, `_`, `.` or `-`, and neither begin nor end with `.` or `-`';
     return { code: readCode(username), message };
   }
-  // In ASCII, so lower-casing is what the database's fold() does.
+  // The name is ASCII, so lower-casing it equals the database's fold().
   const folded = username.toLowerCase();
   if (reservedNames.has(folded) || folded.startsWith(erasedPrefix))
     return { code: 'NOT_ALLOWED', message: 'is reserved' };

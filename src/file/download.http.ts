@@ -13,12 +13,12 @@ const refusals = {
   gone: { status: 404, error: 'There is no such file.' },
 };
 
-/** `GET /files/:id/:name?expires&viewer&signature`: the bytes of a file, to whoever brings a link that is good. */
+/** `GET /files/:id/:name?expires&viewer&signature`: the bytes of a file, for a valid link. */
 export function serveDownload(services: Services): Handler {
   const lookup = new FileLookup(services.db);
   return async (request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost');
-    // Who has them already most often gets to hear just that.
+    // A client that has the bytes already usually gets a 304.
     const withBytes = request.method === 'GET' && request.headers['if-none-match'] === undefined;
     const id = pathname.split('/')[2] ?? '';
     const followed = await followLink({ ...services, lookup }, { id, query: searchParams, withBytes });
@@ -37,7 +37,7 @@ export function serveDownload(services: Services): Handler {
   };
 }
 
-/** The answer is none about the file, so nothing that was said of it stands. */
+/** This response is not about the file, so the file's headers are removed. */
 function tryLater(response: ServerResponse, { message }: StoreUnavailable): void {
   for (const name of ['etag', 'accept-ranges', 'content-disposition']) response.removeHeader(name);
   response.setHeader('cache-control', 'no-store');
@@ -79,7 +79,7 @@ async function sendFile(
   else await send(bytes, response).catch(passOver);
 }
 
-/** One chunk is on its way while the next is read. */
+/** Sends one chunk while the next is read. */
 async function send(bytes: NodeJS.ReadableStream, response: ServerResponse): Promise<void> {
   for await (const chunk of bytes) {
     await write(response, chunk);
@@ -88,7 +88,7 @@ async function send(bytes: NodeJS.ReadableStream, response: ServerResponse): Pro
   response.end();
 }
 
-/** Resolves when the operating system has the chunk; rejects when there is no longer anybody to take it. */
+/** Resolves when the operating system has the chunk; rejects when the client has disconnected. */
 function write(response: ServerResponse, chunk: Buffer | string): Promise<void> {
   return new Promise((resolve, reject) => {
     const hangUp = () => reject(new HungUp());
@@ -102,17 +102,17 @@ function write(response: ServerResponse, chunk: Buffer | string): Promise<void> 
   });
 }
 
-/** To the store itself. The next request asks here again, for by then the right may have ended. */
+/** Redirects to the store. Not cached: the next request checks again that the user may see the file. */
 function redirect(response: ServerResponse, location: string): void {
   for (const name of ['etag', 'accept-ranges', 'content-disposition']) response.removeHeader(name);
   response.writeHead(302, { location, 'cache-control': 'no-store' }).end();
 }
 
-/** What holds for every answer about the file. A page that shows it can do nothing in our name: it is in a sandbox. */
+/** The headers of every response about the file. The sandbox keeps a file that is a page from acting on our origin. */
 function describe(response: ServerResponse, file: FoundFile, etag: string): void {
   response.setHeader('etag', etag);
   response.setHeader('accept-ranges', 'bytes');
-  // Asked again each time, for the right to see it may end before the link does.
+  // Checked each time, because the user's access may end before the link expires.
   response.setHeader('cache-control', 'private, no-cache');
   response.setHeader('content-disposition', describeDisposition(file.contentType, file.name));
   response.setHeader('content-security-policy', "default-src 'none'; sandbox");
@@ -125,13 +125,13 @@ function matches(header: string | undefined, etag: string): boolean {
   return (header ?? '').split(',').some((each) => each.trim() === '*' || each.trim().replace(/^W\//, '') === etag);
 }
 
-/** A range of what the client has a part of already is only good while it is the same. */
+/** Whether to honour the range: with If-Range only while the file is the one that the client has a part of. */
 function wantsRange({ headers }: IncomingMessage, etag: string): boolean {
   const condition = headers['if-range'];
   return headers.range !== undefined && (condition === undefined || condition === etag);
 }
 
-/** A reader who goes away in the middle is no fault. */
+/** The client disconnected, which is not an error. */
 class HungUp extends Error {}
 
 function passOver(error: unknown): void {

@@ -7,21 +7,21 @@ import { overQuota } from './file-quota.ts';
 import type { SharedFile } from './shared-file.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** Files that become one person's together, or not at all. */
+/** Files of one user that are saved together or not at all. */
 type Unit = { uploaderId: bigint; files: PreparedFile[]; partialId: string | null };
 
 /**
- * How many files one transaction takes, unless a single unit has more: while the database has these, requests for the next
- * are dealt with. Of 64 at once all 64 gathered in one, and each side waited for the other (measured: a fifth slower). And how
- * many units may wait in all.
+ * How many files one transaction takes, unless a single unit has more, and how many units can wait. While the database
+ * works on one batch, this process prepares the next: with a batch of 64, 64 concurrent uploads all went into one, and each
+ * side waited for the other (measured: a fifth slower).
  */
 const maxBatch = 32;
 const maxWaiting = 10_000;
 
 /**
- * Keeps files in short transactions; see BatchCommit. Where their bytes are inline, those of all people go together, in
- * one statement. A person for whom that will not do (they are over their quota, or another transaction is adding to their
- * files) and files whose bytes go elsewhere first have a lane of their own.
+ * Saves files in short transactions; see BatchCommit. Files whose bytes are inline are saved together in one statement,
+ * whoever uploads them. A user has a lane of their own when that fails (they are over their quota, or another transaction
+ * adds to their files), and for files whose bytes go to a store first.
  */
 export class FileCommit {
   readonly #db: Db;
@@ -34,7 +34,7 @@ export class FileCommit {
     this.#batches = new BatchCommit({
       maxWaiting,
       refusal: 'The server is receiving too many files: try again.',
-      // One a person: they hold no connection while they wait for each other.
+      // One per user: units that wait for each other hold no connection.
       maxLanes: Infinity,
       laneOf: ({ uploaderId }) => uploaderId,
       isAlone: ({ files, partialId }) => partialId !== null || !isInline(files),
@@ -44,7 +44,7 @@ export class FileCommit {
     });
   }
 
-  /** Resolves once they are durable. Rejects with RateLimited when too much waits. `partialId`: see `saveFiles`. */
+  /** Resolves once the files are durable. Rejects with RateLimited when too many units wait. `partialId`: see `saveFiles`. */
   submit({ userId }: Asker, files: PreparedFile[], partialId: string | null): Promise<SharedFile[]> {
     return this.#batches.submit({ uploaderId: userId, files, partialId });
   }
@@ -65,7 +65,7 @@ export class FileCommit {
     return units.map(({ files }) => ({ value: made.splice(0, files.length) }));
   }
 
-  /** Bytes and rows, all at once: neither is of use without the other. Null when that is over the quota. */
+  /** Stores the bytes and inserts the rows in one transaction. Null when they exceed the quota. */
   async #keep(batch: Unit[]): Promise<SharedFile[] | null> {
     const insertion = new FileInsertion(own(batch));
     const files = batch.flatMap((unit) => unit.files);
@@ -74,7 +74,7 @@ export class FileCommit {
     if (isInline(files) && partialId === null) return allOrNull(await insertion.insert(this.#db.pool, terms));
     return inTransaction(this.#db, async (client) => {
       const made = allOrNull(await insertion.insert(client, terms));
-      // Under its locks, and before the commit: nobody sweeps these bytes, and no row says that they are there.
+      // Under the locks and before the commit: no sweep removes these bytes, and no row refers to bytes that are not there.
       if (made !== null) await settleAll(stagedOf(files).map((staged) => staged.keep()));
       if (made !== null && partialId !== null) await completePartial(client, partialId, made);
       return made;
@@ -87,8 +87,8 @@ export class FileCommit {
 }
 
 /**
- * What one person cannot have, the others can. A commit whose answer was lost may have happened, and bytes that are kept
- * elsewhere have gone there: those are not done again.
+ * A unit that fails for its user does not fail the others. A batch whose outcome is unknown, or whose bytes are already in
+ * the store, is not repeated.
  */
 function remedyFor(error: unknown, units: readonly Unit[]): Remedy {
   if (error instanceof TooLarge) return 'DIVIDE';
@@ -109,7 +109,7 @@ function allOrNull(files: (SharedFile | null)[]): SharedFile[] | null {
   return made.length === files.length ? made : null;
 }
 
-/** Of the first units, those that one transaction takes. An upload that came in pieces fails by itself. */
+/** How many of the first units one transaction takes. A partial upload fails by itself. */
 function countTogether(waiting: readonly Unit[]): number {
   let files = 0;
   const end = waiting.findIndex((unit, index) => {
@@ -119,13 +119,13 @@ function countTogether(waiting: readonly Unit[]): number {
   return end === -1 ? waiting.length : end;
 }
 
-/** As Promise.all, but nothing is under way any more when it rejects: a rollback lets the locks go. */
+/** Like Promise.all, but waits for all promises before it rejects: the rollback then releases the locks. */
 async function settleAll(promises: readonly Promise<void>[]): Promise<void> {
   await Promise.allSettled(promises);
   await Promise.all(promises);
 }
 
-/** Of a partial upload only one file is made: Conflict when that has happened, or when it is gone. */
+/** Notes the file of a partial upload. Conflict when it has one already, or has been deleted. As SQL: with the file batch. */
 async function completePartial(client: Queryable, partialId: string, [file]: SharedFile[]): Promise<void> {
   const { rowCount } = await client.query('update partial_uploads set file_id = $2 where id = $1 and file_id is null', [
     partialId,

@@ -6,12 +6,12 @@ import { parseId } from '../core/id.ts';
 export { FileLookup };
 export type { FoundFile };
 
-/** What a link leads to, or why it leads to nothing. */
+/** The file of a link, or why the link is refused. */
 export type Followed = { file: FoundFile } | { refusal: 'bad' | 'expired' | 'gone' };
 
 /**
- * The file that a signed link is for, if the person for whom it was made may still see it: a link lives no longer than
- * their right. `withBytes`: with its bytes, where they are inline.
+ * The file of a signed link, if the user for whom the link was made may still see it: a link is valid no longer than the
+ * user's access. `withBytes`: include the bytes if they are inline.
  */
 export async function followLink(
   { fileLinks, lookup }: { fileLinks: FileLinks; lookup: FileLookup },
@@ -26,23 +26,23 @@ export async function followLink(
   return file === null ? { refusal: 'gone' } : { file };
 }
 
-/** Both are counted from 0, and included. */
+/** Both ends count from 0 and are included. */
 export type ByteRange = { start: number; end: number };
 
-/** The bytes of a file. Rejects when they are nowhere: that is a fault of ours. */
+/** The bytes of a file. Rejects when they are lost, which is an internal error. */
 export async function openFile(
   { files }: { files: FileStorage },
   { hash, bytes, isInline }: FoundFile,
   range: ByteRange,
 ): Promise<Buffer | NodeJS.ReadableStream> {
   const stored = isInline ? null : await files.store.open(hash, range);
-  // What was in the store a moment ago may have become inline.
+  // Bytes that were in the store a moment ago may have become inline.
   const found = stored ?? bytes ?? (await readInline(files.db, hash));
   if (found === null) throw new Error(`the file store has lost ${hash}`);
   return Buffer.isBuffer(found) ? found.subarray(range.start, range.end + 1) : found;
 }
 
-/** Where the client may fetch a file itself, by a GET within minutes and with these headers; null: only from us. */
+/** The URL at which the client can GET the file itself, for minutes and with these headers; null: only through this server. */
 export async function linkFile(
   { files }: { files: FileStorage },
   { hash, isInline }: FoundFile,

@@ -6,35 +6,35 @@ import type { StagedBytes } from './store/store.ts';
 import type { Picture } from './picture.ts';
 import type { SharedFile } from './shared-file.ts';
 
-/** A file of which all is known: what is left is to keep its bytes and to write its rows. */
+/** A file that is ready to be saved: its bytes are staged, and everything about it is known. */
 export type PreparedFile = {
   name: string;
   contentType: string;
   staged: StagedBytes;
   picture: Picture | null;
-  /** What could not be done for it, for people to read. */
+  /** What could not be done with the file, as a text for users. */
   note: string | null;
 };
 
-/** Theirs, and those of their thumbnails. */
+/** The staged bytes of the files and of their thumbnails. */
 export function stagedOf(files: readonly PreparedFile[]): StagedBytes[] {
   const thumbnails = files.flatMap(({ picture }) => picture?.thumbnails ?? []);
   return [...files, ...thumbnails].map(({ staged }) => staged);
 }
 
-/** One of these, and whose it becomes. */
+/** A prepared file and its uploader. */
 export type OwnedFile = PreparedFile & { uploaderId: bigint };
 
-/** What PostgreSQL says when it can write no more. */
+/** PostgreSQL's SQLSTATE when its disk is full. */
 const diskFull = '53100';
 
-/** What the database's new_blob is made of: a file, or a thumbnail of the file in the place `owner` (from 1). */
+/** The input of the database's type new_blob: a file, or a thumbnail of the file in the place `owner` (from 1). */
 type Blob = { staged: StagedBytes; contentType: string; owner: number } & (
   | { name: string; uploaderId: bigint; picture: Picture | null; note: string | null }
   | { thumbnailSize: string }
 );
 
-/** Rows of files, of their thumbnails and of the bytes of both, which one statement adds. */
+/** The rows of files, of their thumbnails and of the bytes of both, which one statement inserts. */
 export class FileInsertion {
   readonly #files: readonly OwnedFile[];
   readonly #blobs: readonly Blob[];
@@ -53,10 +53,11 @@ export class FileInsertion {
   }
 
   /**
-   * Writes the rows, and with them the bytes that are inline; the caller keeps the others before the transaction ends:
-   * until then their hashes are locked. Returns each file in its place; null for all of a person who would have more than
-   * `quotaBytes`, or, unless it `waits`, to whose files somebody else is adding. Rejects with NotFound for people who have
-   * just gone, and with StoreFull when the database has no room.
+   * Inserts the rows, with the bytes that are inline. The caller stores the other bytes before the transaction ends; until
+   * then their hashes are locked. Returns each file in its place; null for all files of a user who would exceed
+   * `quotaBytes`, or, unless it `waits`, to whose files another transaction is adding. Rejects with NotFound for users who
+   * have just been deleted, and with StoreFull when the database has no room. As SQL: the file batch is one call for the
+   * files of many users.
    */
   async insert(
     client: Queryable,
@@ -98,7 +99,7 @@ async function orFull<Result>(statement: Promise<Result>): Promise<Result> {
   }
 }
 
-/** One value for all of them, which goes to the database as it is: an array of them would go as hexadecimal text. */
+/** Joins all inline bytes to one value, which is sent in binary: an array would be sent as hexadecimal text. */
 function joinInline(blobs: readonly Blob[]): { starts: (number | null)[]; content: Buffer } {
   const pieces: Buffer[] = [];
   let next = 1;

@@ -7,23 +7,23 @@ import { thumbnailSides, type ThumbnailSize } from './picture.ts';
 import { deriveKey, type AccessTokenKeys } from '../account/token-key.ts';
 
 const lifetimeMs = 60 * 60_000;
-/** Links made within the same few minutes are the same, so that a browser finds what it has already. */
+/** Links made within the same few minutes are equal, so that a browser's cache finds the file. */
 const stepMs = 5 * 60_000;
 
-/** What a link lets somebody read, until when. */
+/** What a link gives access to, for whom, and until when. */
 export type FileLink = { fileId: bigint; viewerId: bigint; thumbnail: ThumbnailSize | null; expiresAt: Date };
 
-/** Makes and reads links to files, each for one person and for an hour at most. */
+/** Makes and reads links to files, each for one user and for at most an hour. */
 export class FileLinks {
-  /** Made once: with bytes for a key, an HMAC takes 13 µs instead of 2 (Node 24, measured). */
+  /** A KeyObject: with bytes as its key, an HMAC takes 13 µs instead of 2 (Node 24, measured). */
   readonly #key: KeyObject;
 
-  /** All nodes of a system share their keys, so a link of one is good on every other (until the signing key changes). */
+  /** All nodes share the keys, so a link is valid on every node until the signing key changes. */
   constructor(keys: AccessTokenKeys) {
     this.#key = deriveKey(keys, 'parley file links');
   }
 
-  /** The query string of a link that is good for 55 to 60 minutes. */
+  /** The query string of a link that is valid for 55 to 60 minutes. */
   sign({ fileId, viewerId, thumbnail }: Omit<FileLink, 'expiresAt'>, now = Date.now()): string {
     const expires = Math.floor((now + lifetimeMs) / stepMs) * (stepMs / 1000);
     const terms = {
@@ -35,7 +35,7 @@ export class FileLinks {
     return String(new URLSearchParams({ ...terms, signature }));
   }
 
-  /** What the link to that file says; null unless it was made here. That it has expired is for the caller to see. */
+  /** The terms of the link to that file; null unless its signature is ours. The caller checks whether it has expired. */
   read(fileId: bigint, query: URLSearchParams): FileLink | null {
     const [expires = '', viewer = '', signature = ''] = ['expires', 'viewer', 'signature'].map(
       (name) => query.get(name) ?? '',
@@ -61,7 +61,7 @@ function isThumbnailSize(size: string): size is ThumbnailSize {
   return Object.hasOwn(thumbnailSides, size);
 }
 
-/** The last characters of a file's name that its URL shows: a page of 100 messages may hold 2,000 URLs. */
+/** How many of the last characters of a name its URL shows: a page of 100 messages may hold 2,000 URLs. */
 const maxNameInUrl = 24;
 
 /** The longest URL of a file: each character of its name up to 12 bytes there, and the rest. */

@@ -4,7 +4,7 @@ import { defineLoader, definePageLoader } from '../postgres/loader.ts';
 import { toPages, type Page, type PageRequest } from '../postgres/page.ts';
 import { fileColumns, type SharedFile } from './shared-file.ts';
 
-/** Files by id; null for one that is gone. Whether the asker may see them is checked before. */
+/** Files by id; null for one that was deleted. The caller has checked that the asker may see them. */
 export const fileById = defineLoader({ load: loadFiles });
 
 /** Each message's files by its id, in the order in which they were sent. */
@@ -16,9 +16,10 @@ export const chatFilesIn = definePageLoader({
   keyOf: chatReaderKey,
 });
 
-/** A file in its place: the seq of its message, and its place there. */
+/** A file with the seq of its message and its place there. */
 export type PlacedFile = SharedFile & { seq: number; place: number };
 
+/** As SQL: events and pages select it, for many files at once. */
 async function loadFiles({ pool }: Db, fileIds: readonly bigint[]): Promise<(SharedFile | null)[]> {
   const { rows } = await pool.query<SharedFile>({
     name: 'files_by_id',
@@ -29,6 +30,7 @@ async function loadFiles({ pool }: Db, fileIds: readonly bigint[]): Promise<(Sha
   return fileIds.map((id) => found.get(id) ?? null);
 }
 
+/** As SQL: events and pages select it, for many messages at once. */
 async function listMessageFiles({ pool }: Db, messageIds: readonly bigint[]): Promise<SharedFile[][]> {
   const { rows } = await pool.query<SharedFile & { messageId: bigint }>({
     name: 'message_files',
@@ -41,6 +43,7 @@ async function listMessageFiles({ pool }: Db, messageIds: readonly bigint[]): Pr
   return messageIds.map((id) => byMessage.get(id) ?? []);
 }
 
+/** As SQL: a page for each chat in one statement, with the rule of visibility; Prisma has no limit per chat. */
 async function listChatFiles(
   { pool }: Db,
   readers: readonly ChatReader[],

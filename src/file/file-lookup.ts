@@ -2,21 +2,21 @@ import type { Db, Queryable } from '../postgres/client.ts';
 import type { ThumbnailSize } from './picture.ts';
 import { fileChat, fileColumns, fileVisibleTo, type SharedFile } from './shared-file.ts';
 
-/** Whose question it is, for which file or which thumbnail of it, and whether inline bytes are to come with the answer. */
+/** Which file, or which thumbnail of it, a user requests, and whether the answer includes inline bytes. */
 export type FileQuestion = { viewerId: bigint; fileId: bigint; thumbnail: ThumbnailSize | null; withBytes: boolean };
 
-/** A file, or a thumbnail as a file of its own. `bytes`: of one that is inline, if they were asked for. */
+/** A file, or a thumbnail as a file of its own. `bytes`: the inline bytes, if they were requested. */
 export type FoundFile = SharedFile & { isInline: boolean; bytes: Buffer | null };
 
 type Asked = FileQuestion & { resolve: (file: FoundFile | null) => void; reject: (error: unknown) => void };
 
-/** As many as one statement looks for, and as many statements: one is worked on there while the other's answers are here. */
+/** How many files one statement finds, and how many statements run at once: the database works on one while we read the other. */
 const maxTogether = 50;
 const maxUnderWay = 2;
 
 /**
- * Looks for files that people may see: what is asked for while statements are under way goes together into the next, as
- * when a page shows fifty thumbnails. Nobody gets an answer that is older than their question.
+ * Finds files that users may see. Requests that arrive while statements run go together into the next one, as when a page
+ * shows fifty thumbnails. An answer is never older than its request.
  */
 export class FileLookup {
   readonly #db: Db;
@@ -27,7 +27,7 @@ export class FileLookup {
     this.#db = db;
   }
 
-  /** Null for one that isn't there, or that this person may not see. */
+  /** The file; null when it does not exist or the user may not see it. */
   find(question: FileQuestion): Promise<FoundFile | null> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ ...question, resolve, reject });
@@ -50,6 +50,7 @@ export class FileLookup {
   }
 }
 
+/** As SQL: it runs for every download, and finds up to 50 files in one statement. */
 async function findAll(client: Queryable, questions: readonly FileQuestion[]): Promise<Map<number, FoundFile>> {
   const { rows } = await client.query<FoundFile & { place: number; isThumbnail: boolean }>({
     name: 'find_files',
@@ -80,7 +81,7 @@ async function findAll(client: Queryable, questions: readonly FileQuestion[]): P
   );
 }
 
-/** The bytes with that hash; null when they are not inline, or gone. */
+/** The bytes with that hash; null when they are not inline or have been deleted. As SQL: it runs for every download. */
 export async function readInline({ pool }: Db, hash: string): Promise<Buffer | null> {
   const { rows } = await pool.query<{ bytes: Buffer | null }>({
     name: 'inline_bytes',

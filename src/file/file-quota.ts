@@ -3,7 +3,7 @@ import { advisoryLocks } from '../postgres/advisory-lock.ts';
 import { TooLarge } from '../errors.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** Whoever adds to what a person has stored takes turns, until the transaction ends. */
+/** Makes transactions that add to a user's stored bytes take turns. As SQL: an advisory lock. */
 export async function lockStorage(client: Queryable, asker: Asker): Promise<void> {
   await client.query('select pg_advisory_xact_lock($1, storage_lock($2))', [
     advisoryLocks['personal storage'],
@@ -12,8 +12,8 @@ export async function lockStorage(client: Queryable, asker: Asker): Promise<void
 }
 
 /**
- * The same bytes twice count twice: what somebody may upload doesn't tell what others have. Partial uploads count with
- * what is reserved for them.
+ * How many bytes the asker has stored. The same bytes twice count twice, so that a quota does not reveal which bytes others
+ * have. Partial uploads count with their reservation. As SQL: the function of the database that adding files calls too.
  */
 export async function countStoredBytes(client: Queryable, asker: Asker): Promise<number> {
   const { rows } = await client.query<{ bytes: number }>({
@@ -24,12 +24,12 @@ export async function countStoredBytes(client: Queryable, asker: Asker): Promise
   return rows[0]?.bytes ?? 0;
 }
 
-/** Says how many bytes a person may have stored. */
+/** The error that says how many bytes a user can store. */
 export function overQuota(quotaBytes: number): TooLarge {
   return new TooLarge(`Your files may take up at most ${quotaBytes} bytes in total: delete some first.`);
 }
 
-/** Says how many bytes a file may have. */
+/** The error that says how many bytes a file can have. */
 export function overLimit(maxBytes: number): TooLarge {
   return new TooLarge(`A file may be at most ${maxBytes} bytes long.`);
 }

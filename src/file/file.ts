@@ -16,23 +16,23 @@ export type { SharedFile, StagedBytes };
 /** How many files a message has at most, and how many come in one request. */
 export const maxFiles = 10;
 
-/** Where files are, and how much of them is taken. */
+/** Where files are stored, and their limits. */
 export type FileStorage = StoreAccess & {
   db: Db;
-  /** Of one file. */
+  /** The maximum of one file. */
   maxUploadBytes: number;
-  /** Of all that a person has uploaded and that is still there. */
+  /** The maximum of all files that a user has stored. */
   userQuotaBytes: number;
-  /** Looks into pictures. */
+  /** Decodes and cleans pictures. */
   pictures: Pictures;
-  /** The way of new files into the tables. */
+  /** Writes new files to the tables. */
   commit: FileCommit;
 };
 
 /**
- * Takes a person's bytes into the store, none of them in memory for longer than it takes to write them. Throws TooLarge
- * as soon as they are over the limit or over what is left of the person's quota, StoreFull when there is no room; then
- * nothing is left behind. The caller gives what it gets to `saveFile`, or discards it.
+ * Stages a user's bytes in the store, and holds them in memory only until they are written. Throws TooLarge as soon as they
+ * exceed the limit or the rest of the user's quota, and StoreFull when there is no room; then nothing is left behind. Pass
+ * the result to `saveFile`, or discard it.
  */
 export async function stageFile(
   { store, maxUploadBytes }: FileStorage,
@@ -42,7 +42,7 @@ export async function stageFile(
   return store.stage(bounded(source, maxUploadBytes, arrival));
 }
 
-/** A file that came in, under its sender's name for it. */
+/** A staged file with the name that its sender gave it. */
 export type NewFile = { name: string; staged: StagedBytes };
 
 /** `saveFiles` for one. */
@@ -57,10 +57,10 @@ export async function saveFile(
 }
 
 /**
- * Makes files of what was staged, all or none, in their order: the viewer's own, until messages of theirs have them. Throws
- * InvalidInput for a broken picture, RateLimited for too many of them, and TooLarge when others have used up the
- * quota meanwhile. `partialId` is of the partial upload that this is: of it comes one file, whoever tries; Conflict for the
- * others. Whatever happens, nothing stays staged.
+ * Makes files of staged bytes, all or none, in their order. They are the asker's own until messages use them. Throws
+ * InvalidInput for a broken picture, RateLimited for too many pictures, and TooLarge when concurrent uploads have used up
+ * the quota. `partialId` names the partial upload that becomes this file: of several attempts one makes a file, the others
+ * get Conflict. In any case nothing stays staged.
  */
 export async function saveFiles(
   keeping: FileStorage,
@@ -92,7 +92,7 @@ async function prepare(
     return { ...file, staged: await eraseMetadata(store, file.contentType, staged), picture: null, note: null };
   }
   const { isUnclear, ...developed } = await pictures.develop(store, asker, { staged, contentType: file.contentType });
-  // As a type that no browser shows, it is only ever saved.
+  // No browser shows this type, so the file can only be downloaded.
   return { ...file, ...developed, ...(isUnclear && { contentType: 'application/octet-stream' }) };
 }
 
@@ -106,7 +106,7 @@ async function* bounded(source: AsyncIterable<Uint8Array>, maxBytes: number, arr
   }
 }
 
-/** Those of the files that the person may see, in no order. */
+/** Those of the files that the asker may see, in no order. As SQL: `node` and `nodes` ask. */
 export async function findVisibleFiles(
   { pool }: Db,
   { userId }: Pick<Asker, 'userId'>,

@@ -1,24 +1,24 @@
 import { visibleFrom } from '../chat/visibility.ts';
 
-/** A file as people see it. */
+/** A file as users see it. */
 export type SharedFile = {
   id: bigint;
   name: string;
   contentType: string;
   size: number;
   hash: string;
-  /** In pixels; null, like all that is said of pictures, for what is none. */
+  /** In pixels. Null, like all fields of pictures, for a file that is not a picture. */
   width: number | null;
   height: number | null;
   blurhash: string | null;
-  /** What could not be done for it, for people to read. */
+  /** What could not be done with the file, as a text for users. */
   note: string | null;
 };
 
 /**
- * Whether somebody, whose id is the expression `viewer`, may see the file: of a message that they see, the avatar of a
- * person or of a chat that they see, or their own that nothing has. Somebody whose account is gone sees none. Of
- * `files f` and `fileChat`.
+ * Whether the user whose id is the expression `asker` may see the file: a file of a message that they see, the avatar of a
+ * user or of a chat that they see, or an unused upload of their own. A user whose account is erased sees none. A condition
+ * on `files f` and `fileChat`, as SQL.
  */
 export const fileVisibleTo = (asker: string) =>
   `exists (select from users v where v.id = ${asker} and v.deleted_at is null)
@@ -30,12 +30,12 @@ export const fileVisibleTo = (asker: string) =>
       end`;
 
 /**
- * Follows `files f`. Each is looked up by its key: a join that is planned while the tables are new and empty reads them
- * whole, until they are analyzed.
+ * The joins that follow `files f`. Each row is looked up by its key: a plain join that is planned while the tables are new
+ * and empty would read them whole until they are analyzed.
  */
 export const fileChat = `left join lateral (select * from messages where id = f.message_id offset 0) m on true
     left join lateral (select * from chats where id = m.chat_id offset 0) c on true`;
 
-/** Of `files f` and `blobs b`. */
+/** The columns of a SharedFile, from `files f` and `blobs b`. */
 export const fileColumns = `f.id, f.name, b.content_type as "contentType", b.size::int as size,
   encode(b.hash, 'hex') as hash, b.width, b.height, b.blurhash, b.note`;

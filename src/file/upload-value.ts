@@ -1,6 +1,6 @@
 import type { StagedBytes } from './file.ts';
 
-/** A file of a multipart request, as variables hold it: its bytes have come in, and are nowhere yet. */
+/** A file of a multipart request, as variables hold it: its bytes are staged, and belong to no file yet. */
 export class Upload {
   readonly name: string;
   readonly staged: StagedBytes;

@@ -13,8 +13,8 @@ import { sendJson, type Handler } from '../http/respond.ts';
 const maxFilesPerRequest = 10;
 
 /**
- * `POST /api/upload`: takes multipart/form-data with 1 to 10 files, in fields of any name, from whoever brings a bearer
- * token; answers 201 `{ files }` in their order, or `{ error }` with the status that says why: then none of them is there.
+ * `POST /api/upload`: accepts multipart/form-data with 1 to 10 files, in fields of any name, with a bearer token. Responds
+ * with 201 `{ files }` in their order, or with `{ error }` and its status; then none of the files was saved.
  */
 export function serveUpload(services: Services): Handler {
   return async (request, response) => {
@@ -45,7 +45,7 @@ async function takeFiles(services: Services, arrival: Arrival, request: Incoming
   const uploads: Upload[] = [];
   try {
     for await (const { fileName, body } of readParts(request, boundary)) {
-      // A field that is no file says nothing here.
+      // Fields that are not files are ignored.
       if (fileName === null) continue;
       if (uploads.length === maxFilesPerRequest) {
         throw new BadMultipart(`Send at most ${maxFilesPerRequest} files at once.`);

@@ -7,10 +7,10 @@ import { fileUrl, type FileLinks } from './file-link.ts';
 import type { PartialUploads } from './partial-upload.ts';
 import { Upload } from './upload-value.ts';
 
-/** What takes uploads in, by whichever route they come. */
+/** What every route needs to receive uploads. */
 export type Uploading = { files: FileStorage; partials: PartialUploads; fileLinks: FileLinks; limits: RateLimits };
 
-/** Takes the bytes of a file in; see `stageFile`. Throws RateLimited for too many. What becomes of them is for `keepUpload` or a mutation to say. */
+/** Receives the bytes of a file; see `stageFile`. Pass the result to `saveUploads` or to a mutation. Throws RateLimited for too many. */
 export async function stageUpload(
   { files, limits }: Uploading,
   arrival: Arrival,
@@ -20,10 +20,10 @@ export async function stageUpload(
   return new Upload(name, await stageFile(files, arrival, body));
 }
 
-/** A file as the contract's `File` has it, for answers outside GraphQL. */
+/** A file with the fields of GraphQL's `File`, for responses outside GraphQL. */
 export type FileAnswer = { id: string; name: string; contentType: string; size: number; url: string; note?: string };
 
-/** Makes files of what came in, all or none; see `saveFiles`. */
+/** Makes files of the uploads, all or none; see `saveFiles`. */
 export async function saveUploads(
   uploading: Uploading,
   asker: Asker,
@@ -33,7 +33,7 @@ export async function saveUploads(
   return files.map((file) => answerWith(uploading, asker, file));
 }
 
-/** Makes a file of an upload that came in pieces, or finds it; null as long as it is not whole. */
+/** Makes a file of a partial upload, or finds the one that it became; null while it is incomplete. */
 export async function completeUpload(uploading: Uploading, asker: Asker, id: string): Promise<FileAnswer | null> {
   const file = await uploading.partials.complete(asker, id);
   return file === null ? null : answerWith(uploading, asker, file);
