@@ -100,7 +100,7 @@ test('a successful sign-in resets the count', async () => {
   }
 });
 
-test('sign-up tells a network five times that a name or an address is taken', async () => {
+test('sign-up reports to a network five times that a name or an address is taken', async () => {
   await using server = await startLimited();
   const ada = await signUp(server, 'ada');
   const probe = (address: string, index: number) =>

@@ -89,7 +89,7 @@ test.each([
   ['no issuer', { iss: undefined }],
   ['no end', { exp: undefined }],
   ['a beginning in the future', { nbf: 9_999_999_999 }],
-  ['nobody', { sub: undefined }],
+  ['no user', { sub: undefined }],
   ['a person who is none', { sub: 'ada' }],
   ['another person', { sub: '999999' }],
   ['no session', { sid: undefined }],

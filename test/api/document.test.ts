@@ -7,7 +7,7 @@ const wide = (k: number) =>
   `{ ${Array.from({ length: 300 }, (_, i) => `a${i}: __typename`).join(' ')} z${k}: __typename }`;
 
 describe('the document cache', () => {
-  test('gives the same document for the same text, whoever sends it', () => {
+  test('gives the same document for the same text, for every sender', () => {
     const documents = new DocumentCache(schema);
     const asked = [false, true, true, false].map((isKnown) => documents.prepare('{ __typename }', null, { isKnown }));
     const found = asked.map((each) => ('errors' in each ? null : each.document));

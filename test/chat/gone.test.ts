@@ -98,7 +98,7 @@ test('a chat that is deleted while others search does not affect results from ot
   expect(node.log.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
-test('a user who is blocked at the moment at which their account goes is not found', async () => {
+test('a user who is blocked while their account is deleted is not found', async () => {
   const { node, proxy, ada, grace } = await startBetween();
   const looking = proxy.hold('insert into blocks');
   const answer = ada.post('mutation ($userId: ID!) { blockUser(userId: $userId) { __typename } }', {

@@ -79,7 +79,7 @@ test('nor can an owner give the part that is hidden from them', async () => {
   expect(await seenWhenAdded(linus, chat, 'ALL')).toEqual(['since']);
 });
 
-test.each(types)('an admin from whom a part of a %s is hidden cannot make it a public channel', async (type) => {
+test.each(types)('an admin who does not see all of a %s cannot make it a public channel', async (type) => {
   const chat = await create(type);
   expect(await toPublic(linus, chat)).toMatchObject({ __typename: 'Forbidden', message: /hidden from you/ });
   expect(await updateChat(linus, chat, { name: 'a name' })).toMatchObject({ __typename: 'Chat', type });

@@ -4,7 +4,7 @@ import type { Asker } from '../../src/core/asker.ts';
 import { may, type Action } from '../../src/chat/permission.ts';
 
 const asker: Asker = { kind: 'SESSION', userId: 1n, sessionId: 1n, expiresAt: new Date() };
-/** A member who sees the whole history, and whom no one has blocked. */
+/** A member who sees the whole history and is not blocked. */
 const open = { visibleFrom: 1, isBlocked: false };
 
 const types = ['SINGLE', 'GROUP', 'PRIVATE_CHANNEL', 'PUBLIC_CHANNEL'] as const;

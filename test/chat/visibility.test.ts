@@ -166,7 +166,7 @@ test('no one sees a chat without having signed in, not even a public channel', a
   expect(found).toEqual({ node: null });
 });
 
-test('what a member has read and not read is private, except for receipts in small chats', async () => {
+test('a member’s read marker is private, except for receipts in small chats', async () => {
   const query = `query ($id: ID!) {
     chat(id: $id) { members { edges { node { user { username } lastReadSeq unreadCount } } } }
   }`;

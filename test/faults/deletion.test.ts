@@ -84,17 +84,14 @@ test.each<[string, (scene: Scene) => Promise<Outcome>]>([
     ({ grace, group }) => mutate(grace, 'setNotificationLevel(chatId: $group, level: NONE)', { group }),
   ],
   ['has read', ({ grace, group }) => mutate(grace, 'markRead(chatId: $group, seq: 0, rewind: true)', { group })],
-])(
-  'a user who %s at the moment at which their account goes gets an error, and leaves nothing behind',
-  async (_, ask) => {
-    const scene = await setScene();
-    const race = await whileDeleting('users', scene.grace.userId, () => ask(scene));
-    expect(race).toEqual({ code: 'NOT_FOUND', errors: undefined, faults: [] });
-    expect(await server.sql.query('select from chats where member_count = 0')).toMatchObject({ rowCount: 0 });
-  },
-);
+])('a user who %s while their account is deleted gets an error, and leaves nothing behind', async (_, ask) => {
+  const scene = await setScene();
+  const race = await whileDeleting('users', scene.grace.userId, () => ask(scene));
+  expect(race).toEqual({ code: 'NOT_FOUND', errors: undefined, faults: [] });
+  expect(await server.sql.query('select from chats where member_count = 0')).toMatchObject({ rowCount: 0 });
+});
 
-test('a user who uploads a file at the moment at which their account goes gets an error', async () => {
+test('a user who uploads a file while their account is deleted gets an error', async () => {
   const { grace } = await setScene();
   const race = await whileDeleting('users', grace.userId, async () => {
     const { body } = await postGraphqlForm(server, grace);
@@ -119,7 +116,7 @@ test.each<[string, (scene: Scene) => Promise<Outcome>]>([
     ({ grace, group }) =>
       mutate(ada, 'setMemberRole(chatId: $group, userId: $grace, role: ADMIN)', { group, grace: grace.userId }),
   ],
-])('a user who is %s at the moment at which their account goes is not found', async (_, ask) => {
+])('a user who is %s while their account is deleted is not found', async (_, ask) => {
   const scene = await setScene();
   const race = await whileDeleting('users', scene.grace.userId, () => ask(scene));
   expect(race).toEqual({ code: 'NOT_FOUND', errors: undefined, faults: [] });
@@ -135,7 +132,7 @@ test.each<[string, (scene: Scene) => Promise<Outcome>]>([
     'put into a new one',
     ({ grace }) => mutate(ada, 'createChat(input: { type: GROUP, memberIds: [$grace] })', { grace: grace.userId }),
   ],
-])('a user who is %s at the moment at which their account goes does not exist', async (_, ask) => {
+])('a user who is %s while their account is deleted does not exist', async (_, ask) => {
   const scene = await setScene();
   const race = await whileDeleting('users', scene.grace.userId, () => ask(scene));
   expect(race).toEqual({ code: 'INVALID_INPUT', errors: undefined, faults: [] });
@@ -178,7 +175,7 @@ test('a file that is just being deleted cannot become an avatar', async () => {
   }
 });
 
-test('a user who reports an inactive device at the moment at which their account goes causes no server error', async () => {
+test('a user who reports an inactive device while their account is deleted causes no server error', async () => {
   const { grace } = await setScene();
   const race = await whileDeleting('users', grace.userId, () => mutate(grace, 'setPresence(status: AWAY)'));
   expect(race).toMatchObject({ errors: undefined, faults: [] });

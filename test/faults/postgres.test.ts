@@ -26,7 +26,7 @@ async function startNodes() {
     await database.drop();
   });
   const [ada, grace, linus] = await Promise.all(['ada', 'grace', 'linus'].map((name) => signUp(nodes[0], name)));
-  if (ada === undefined || grace === undefined || linus === undefined) throw new Error('somebody could not sign up');
+  if (ada === undefined || grace === undefined || linus === undefined) throw new Error('a user could not sign up');
   return { database, nodes, ada, grace, linus, chatId: await createGroup(ada, [grace, linus]) };
 }
 

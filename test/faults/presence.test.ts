@@ -62,7 +62,7 @@ test('a database that crashes forgets who is present, and no one notices', async
     await database.drop();
   });
   const [ada, grace, linus] = await Promise.all(['ada', 'grace', 'linus'].map((name) => signUp(nodes[0], name)));
-  if (ada === undefined || grace === undefined || linus === undefined) throw new Error('somebody could not sign up');
+  if (ada === undefined || grace === undefined || linus === undefined) throw new Error('a user could not sign up');
   await createGroup(ada, [grace, linus]);
   await using adas = await follow(nodes[0], ada);
   // One after the other: two nodes report two users in any order.

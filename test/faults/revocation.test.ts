@@ -201,7 +201,7 @@ test('a user who joins in mid-stream receives everything that their history show
   const live = await startReaders(grace);
   const writers = startWriters([chatId]);
   const [witness] = await startReaders(linus);
-  if (witness === undefined) throw new Error('nobody reads');
+  if (witness === undefined) throw new Error('no one reads');
   await hearMore([witness], 40);
   // As the domain does it: the history begins with the next message.
   await server.sql.query(
@@ -232,7 +232,7 @@ test('a user who left and came back while away receives no event of the time bet
   const chatId = await createGroup(ada, [grace, linus]);
   const reader = await new Reader(otherNode, grace).live();
   const [witness] = await startReaders(linus);
-  if (witness === undefined) throw new Error('nobody reads');
+  if (witness === undefined) throw new Error('no one reads');
   const writers = startWriters([chatId]);
   await hearMore([reader, witness], 20);
   reader.close();

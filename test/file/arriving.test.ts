@@ -88,7 +88,7 @@ test('a user has only so many uploads in progress, by whichever route; others ha
   expect(await offsetOf(url, ada)).toBe(0);
 }, 60_000);
 
-test('an address has only so many uploads in progress, whoever sends them', async () => {
+test('an address has only so many uploads in progress, however many users send them', async () => {
   const people = await Promise.all(Array.from({ length: 7 }, (_, index) => signUp(server, `office${index}`)));
   const from = (address: string) => ({ 'x-forwarded-for': address });
   const held = Array.from(

@@ -90,7 +90,7 @@ test('an avatar that is replaced or removed is gone, with its links and its byte
   expect(await storedCount()).toBe(before);
 });
 
-test('all who share a chat receive an avatar, once for each change, whoever writes it', async () => {
+test('all who share a chat receive an avatar, once for each change, whichever client writes it', async () => {
   const chatId = await createGroup(ada, [grace]);
   await using stream = await followEvents(otherNode, grace, { document });
   await using stranger = await followEvents(server, linus, { document });
@@ -338,7 +338,7 @@ test('the bytes of an avatar that another user has too stay', async () => {
   await setAvatar(grace, null);
 });
 
-test('the database enforces the rules, whoever writes', async () => {
+test('the database enforces the rules for every writer', async () => {
   const chatId = await createGroup(ada, [grace]);
   const { id: single } = await createChat(ada, { type: 'SINGLE', memberIds: [linus.userId] });
   const [mine, graces] = [await uploadPicture(server, ada), await uploadPicture(server, grace)];

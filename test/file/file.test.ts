@@ -288,7 +288,7 @@ test('files cost no statement for a message without any, and one for a page of m
   expect(read.filter((statement) => /\bfiles\b/.test(statement))).toHaveLength(1);
 });
 
-test('the database ties a file to one message of its uploader, whoever writes', async () => {
+test('the database ties a file to one message of its uploader, for every writer', async () => {
   const [mine = '', free = ''] = await uploadMany(ada, 2);
   const messageId = await say(ada, chatId, 'first', { fileIds: [mine] });
   const other = await say(ada, chatId, 'second');

@@ -205,7 +205,7 @@ test('a picture that can’t be cleaned and may contain a location is a plain fi
   const tiff = await noise(40, 30).tiff({ compression: 'none' }).toBuffer();
   const directory = tiff.readUInt32LE(4);
   const next = directory + 2 + tiff.readUInt16LE(directory) * 12;
-  // Its second page is said to be where the file has ended.
+  // The file claims that its second page begins after its end.
   tiff.writeUInt32LE(tiff.length + 1_000, next);
   const { file, served } = await serve(tiff, 'a.tiff');
   expect(file).toMatchObject({

@@ -75,7 +75,7 @@ describe.each(makers)('%s', (_name, makeStore) => {
     expect(await incoming()).toEqual([]);
   });
 
-  test('the same bytes are kept once, whoever brings them, even at the same time', async () => {
+  test('the same bytes are kept once, however often they arrive, even at the same time', async () => {
     const [one, other] = await Promise.all([keep('the same'), keep('the same')]);
     expect(one.hash).toBe(other.hash);
     expect((await store.list(one.hash.slice(0, 2))).filter((hash) => hash === one.hash)).toHaveLength(1);

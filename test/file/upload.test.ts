@@ -50,7 +50,7 @@ test('up to ten files come in one request, in their order', async () => {
   }
 });
 
-test('the same bytes are stored once, under their hash, whoever sends them', async () => {
+test('the same bytes are stored once, under their hash, however many users send them', async () => {
   const content = randomBytes(100_000);
   const before = await countStored(server);
   const adas = await upload(server, ada, content, 'a.bin');

@@ -176,7 +176,7 @@ test('when everyone comes back to a new server, each with another cursor, an eve
   expect(replayed.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(1.5 * replayed.length);
   expect(envelopeOf(missed[0]?.at(-1) as never).cursor).toBe(cursors.at(-1));
 
-  // There, too, personal fields are each viewer's own, whoever asks first.
+  // There, too, personal fields are each viewer's own, in whatever order they ask.
   executions.clear();
   for (const turn of [0, 1, 2, 3]) {
     const person = people[(turn * 3) % 5] as Person;

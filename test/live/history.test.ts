@@ -76,7 +76,7 @@ test('a newcomer’s catching up reaches no further back than their membership',
   ]);
 });
 
-test('a member who comes back after having left receives what was said since, not what was said meanwhile', async () => {
+test('a member who comes back after having left receives the messages since then, not those from the time between', async () => {
   const chat = await createGroup(ada, [grace, linus]);
   const { eventCursor } = (await linus.ask('{ viewer { eventCursor } }')).viewer;
   await removeMember(server, chat, linus);

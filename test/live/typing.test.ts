@@ -170,7 +170,7 @@ test('a member who was removed the moment before does not receive typing', async
   expect(kinds).toEqual(chatIds.map(() => 'RemoveFromChat'));
 });
 
-test('a user whom only SQL has written to the database types like any other', async () => {
+test('a user who was inserted with SQL types like any other', async () => {
   const chatId = await createGroup(ada, [grace]);
   await using reader = await follow(server, grace);
   await server.sql.query(`select pg_notify('parley_typing', $1 || '.' || $2)`, [keyOf(chatId), keyOf(ada.userId)]);

@@ -164,7 +164,7 @@ test('a node that only seemed dead writes nothing more', async () => {
   expect(String(rows[0].position)).toBe((await listEvents()).at(-1));
 });
 
-test('what is sent elsewhere is sent at least once, and again under the same id', async () => {
+test('an effect outside the database happens at least once, and again under the same id', async () => {
   await sendMessages(3);
   const sent: string[] = [];
   let failures = 2;

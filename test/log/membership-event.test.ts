@@ -26,7 +26,7 @@ async function countIn(chat: string): Promise<{ kept: number; counted: number }>
   return rows[0];
 }
 
-test('the member count is right whoever adds and removes members, in however many chats at once', async () => {
+test('the member count is right for all writers that add and remove members, in however many chats at once', async () => {
   const chats = [await createGroup(ada, [grace]), await createPublicChannel(ada), await createGroup(ada, [grace])];
   const keys = chats.map(keyOf);
   const counts = async () => Promise.all(chats.map(countIn));

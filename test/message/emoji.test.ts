@@ -49,7 +49,7 @@ test.each([
   ['half a flag', '🇩'],
   ['a flag of nowhere', '🇽🇽'],
   ['two flags', '🇩🇪🇫🇷'],
-  ['people whom nobody draws together', '👍‍👎'],
+  ['people that no font draws together', '👍‍👎'],
   ['a skin tone on what has no skin', '🚗🏽'],
   ['an unfinished sequence', '👩‍'],
   ['a joiner', '\u200d'],

@@ -74,8 +74,8 @@ test.each([
   ['a longer name', '@adamant @ada_lovelace', []],
   ['a name with a letter behind it that no name has', '@adaé', []],
   ['an at alone', '@ ada @', []],
-  ['somebody who is not in the chat', '@linus', []],
-  ['nobody', '@nobody', []],
+  ['a user who is not in the chat', '@linus', []],
+  ['an unknown name', '@nobody', []],
   ['the dotted letter that becomes an ascii one', '@gra\u017fe @\u212Ada', []],
 ])('%s: %s mentions %j', async (_, content, names) => {
   expect(await mentionedBy(ada, chatId, content)).toEqual(names);

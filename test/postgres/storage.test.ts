@@ -52,7 +52,7 @@ const removeFiles = (share: number) =>
     [share],
   );
 
-test('a user’s stored bytes equal the count, whoever writes and deletes how much of it at once', async () => {
+test('a user’s stored bytes equal the count, however many write and delete at once', async () => {
   const people = await addPeople(4);
   const person = fc.constantFrom(...people);
   const step = fc.oneof(

@@ -95,7 +95,7 @@ test('a query that is over releases its place', async () => {
   }
 });
 
-test('an address has so many streams, whoever opens them', async () => {
+test('an address has so many streams, however many users open them', async () => {
   await using server = await startServer({ env: { MAX_STREAMS_PER_ADDRESS: '2' } });
   const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
   const streams = [await followEvents(server, ada), await followEvents(server, grace)];
