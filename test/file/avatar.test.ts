@@ -346,8 +346,8 @@ test('the database enforces the rules for every writer', async () => {
   const give = (table: string, id: string, file: string) =>
     server.sql.query(`update ${table} set avatar_file_id = $2 where id = $1`, [keyOf(id), keyOf(file)]);
   await expect(give('users', ada.userId, graces)).rejects.toThrow('the avatar of a user must be their own upload');
-  await expect(give('users', ada.userId, text)).rejects.toThrow('an avatar is a picture');
-  await expect(give('chats', chatId, text)).rejects.toThrow('an avatar is a picture');
+  await expect(give('users', ada.userId, text)).rejects.toThrow('an avatar must be a picture');
+  await expect(give('chats', chatId, text)).rejects.toThrow('an avatar must be a picture');
   await expect(give('chats', single, mine)).rejects.toThrow('a_single_chat_has_no_avatar');
   await give('users', ada.userId, mine);
   await expect(give('chats', chatId, mine)).rejects.toThrow('that nobody else has');
