@@ -119,7 +119,9 @@ const [exifFlag, xmpFlag] = [0x08, 0x04];
 
 /** RFC 9649, section 2. */
 export async function findWebpNotes(walk: PictureWalk, orientation: number): Promise<void> {
-  const riffBytes = (await walk.look(4, 4)).readUInt32LE(0);
+  const riff = await walk.look(4, 4);
+  if (riff.length < 4) return;
+  const riffBytes = riff.readUInt32LE(0);
   const end = Math.min(walk.size, 8 + riffBytes);
   let cutBytes = 0;
   let hasFeatures = false;
@@ -145,7 +147,8 @@ export async function findWebpNotes(walk: PictureWalk, orientation: number): Pro
   if (note.length > 0) walk.insert(walk.size, note);
   if (cutBytes === note.length) return;
   const size = Buffer.alloc(4);
-  size.writeUInt32LE(riffBytes - cutBytes + note.length);
+  // A hostile file may say that it is as long as a number can be.
+  size.writeUInt32LE(Math.min(0xffff_ffff, riffBytes - cutBytes + note.length));
   walk.overwrite(4, size);
 }
 

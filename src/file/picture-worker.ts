@@ -36,7 +36,7 @@ export class PictureWorker {
   /** Decodes a picture, and gives what came of it to `use`, all within the time that a picture has. */
   async develop<Result>(content: Buffer | string, use: (found: Development) => Promise<Result>): Promise<Result> {
     clearTimeout(this.#idle);
-    const child = (this.#child ??= this.#start());
+    const child = this.#started();
     // It keeps the server running only while somebody waits for it.
     child.ref();
     child.channel?.ref();
@@ -51,11 +51,24 @@ export class PictureWorker {
     }
   }
 
+  /** Starts the process ahead of its first picture. It ends when there comes none. */
+  warm(): void {
+    if (this.#child !== null) return;
+    const child = this.#started();
+    child.unref();
+    child.channel?.unref();
+    this.#idle = setTimeout(() => this.close(), idleMs).unref();
+  }
+
   /** Ends the process; another picture starts a new one. */
   close(): void {
     clearTimeout(this.#idle);
     this.#child?.kill('SIGKILL');
     this.#child = null;
+  }
+
+  #started(): ChildProcess {
+    return (this.#child ??= this.#start());
   }
 
   #start(): ChildProcess {

@@ -67,6 +67,8 @@ export class Pictures {
       const start = performance.now();
       const worker = this.#free.pop();
       if (worker === undefined) throw new Error('a picture has no worker');
+      // Who comes next doesn't wait for a process to start.
+      for (const other of this.#free) other.warm();
       try {
         return await worker.develop(staged.content, (found) => finish(store, { staged, contentType, found }));
       } finally {

@@ -1,0 +1,56 @@
+import { randomBytes } from 'node:crypto';
+import sharp from 'sharp';
+import { afterAll, expect, test } from 'vitest';
+import { PictureBudget } from '../../src/file/picture-budget.ts';
+import { PictureWorker } from '../../src/file/picture-worker.ts';
+
+const workers: PictureWorker[] = [];
+afterAll(() => {
+  for (const worker of workers) worker.close();
+});
+
+function newWorker(maxMs?: number): PictureWorker {
+  const worker = new PictureWorker(maxMs);
+  workers.push(worker);
+  return worker;
+}
+
+const small = () =>
+  sharp(randomBytes(300), { raw: { width: 10, height: 10, channels: 3 } })
+    .png()
+    .toBuffer();
+
+test('a picture that takes too long is given up with its process, and the next one has a new process', async () => {
+  const large = await sharp({ create: { width: 12_000, height: 12_000, channels: 3, background: 'red' } })
+    .webp({ effort: 0 })
+    .toBuffer();
+  const impatient = newWorker(100);
+  const start = performance.now();
+  const found = await impatient.develop(large, async (development) => development);
+  expect(found).toMatchObject({ kind: 'undecodable', isTooHeavy: true });
+  expect(performance.now() - start).toBeLessThan(10_000);
+  const patient = newWorker();
+  expect(await patient.develop(await small(), async ({ kind }) => kind)).toBe('decoded');
+}, 60_000);
+
+test('one worker decodes one picture after the other, whatever became of the one before', async () => {
+  const worker = newWorker();
+  const kinds: string[] = [];
+  for (const content of [await small(), Buffer.from('no picture'), await small()]) {
+    kinds.push(await worker.develop(content, async ({ kind }) => kind));
+  }
+  expect(kinds).toEqual(['decoded', 'unknown', 'decoded']);
+  worker.close();
+  expect(await worker.develop(await small(), async ({ kind }) => kind)).toBe('decoded');
+}, 60_000);
+
+test('a person whose pictures have taken two minutes waits, and others don’t', () => {
+  let now = 0;
+  const budget = new PictureBudget(() => now);
+  budget.check('ada');
+  budget.spend('ada', 130_000);
+  expect(() => budget.check('ada')).toThrow(expect.objectContaining({ retryAfterSeconds: 100 }));
+  budget.check('grace');
+  now += 101_000;
+  budget.check('ada');
+});
