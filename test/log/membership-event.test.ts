@@ -215,7 +215,7 @@ test('a membership keeps its chat and its user', async () => {
       `update members set ${change} where chat_id = $1 and user_id = ${keyOf(grace.userId)}`,
       [keyOf(chat)],
     );
-    await expect(moved).rejects.toThrow('a membership keeps its chat and its person');
+    await expect(moved).rejects.toThrow('the chat and the user of a membership cannot be changed');
   }
 });
 

@@ -104,7 +104,7 @@ test("no function that runs with its owner's rights takes rows from another tabl
       };
       await expect(client.query(fire[event.toLowerCase()] ?? ''), name).rejects.toMatchObject({
         code: '42501',
-        message: expect.stringContaining('triggers of its own table only'),
+        message: expect.stringContaining('only triggers of its own table'),
       });
       await client.query('rollback');
     }

@@ -1,4 +1,4 @@
--- People: accounts, sessions, blocks; and what all migrations share.
+-- People (accounts, sessions, blocks), and functions that all migrations share.
 
 create function lock_key(lock text) returns int
 language plpgsql immutable strict parallel safe as $$
@@ -16,15 +16,15 @@ begin
   if key is null then raise exception 'there is no advisory lock "%"', lock; end if;
   return key;
 end $$;
-comment on function lock_key is 'The keys of all advisory locks. Twin of src/postgres/advisory-lock.ts, which says what each is for.';
+comment on function lock_key is 'The keys of all advisory locks. Twin of src/postgres/advisory-lock.ts, which describes them.';
 
 create function refuse_foreign_rows() returns void
 language plpgsql as $$
 begin
-  raise exception 'this function is for the triggers of its own table only' using errcode = 'insufficient_privilege';
+  raise exception 'only triggers of its own table may call this function' using errcode = 'insufficient_privilege';
 end $$;
 comment on function refuse_foreign_rows is
-  'Functions that run with their owner''s rights check their table: a trigger on another table could hand them made-up rows.';
+  'Trigger functions that run with their owner''s rights check their table: a trigger on another table could pass them forged rows.';
 
 create function seal_schema() returns void
 language plpgsql set search_path = public, pg_temp as $$
@@ -40,13 +40,13 @@ begin
       and pg_has_role(c.relowner, 'usage')
       and not exists (select from pg_trigger t where t.tgrelid = c.oid and t.tgname = 'refuse_truncate')
     union all
-    -- Also for writers under session_replication_role = replica.
+    -- Triggers also fire for writers with session_replication_role = replica.
     select format('alter table %I enable always trigger %I', c.relname, t.tgname)
     from pg_trigger t join pg_class c on c.oid = t.tgrelid
     where c.relnamespace = 'public'::regnamespace and pg_has_role(c.relowner, 'usage')
       and not t.tgisinternal and t.tgenabled <> 'A'
     union all
-    -- No function is for everyone. (Those of an extension are left as they are.)
+    -- No function is executable by everyone, except those of extensions, which stay as they are.
     select format('revoke execute on function %s from public', p.oid::regprocedure)
     from pg_proc p
     where p.pronamespace = 'public'::regnamespace and pg_has_role(p.proowner, 'usage')
@@ -61,12 +61,12 @@ begin
   end loop;
 end $$;
 comment on function seal_schema is
-  'Each migration that makes a table, a trigger or a function ends with it: a tombstone clears what refers to its message, no table is truncated, triggers fire for replication, too, and no function is for everyone.';
+  'Each migration that creates a table, a trigger or a function ends by calling it. It ensures that a tombstone clears all rows that refer to its message, that no table can be truncated, that triggers also fire for replication, and that no function is executable by everyone.';
 
--- Whatever later migrations make.
+-- Functions that later migrations create.
 alter default privileges revoke execute on functions from public;
 
--- One line of text: no control characters, something to see, no blanks around it.
+-- One line of text: not blank, no control characters, no surrounding whitespace.
 create function is_line(value text, max_length int) returns boolean
 language sql immutable parallel safe
 return char_length(value) between 1 and max_length
@@ -85,7 +85,7 @@ comment on function is_text is 'Twin of the text rule in src/core/text.ts.';
 create function fold(value text) returns text
 language plpgsql immutable strict parallel safe as $$
 begin
-  -- Most names.
+  -- Fast path for ASCII, which most names are.
   if octet_length(value) = char_length(value) then return lower(value collate "C"); end if;
   return translate(lower(value collate "C"),
     'ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞĀĂĄĆĈĊČĎĐĒĔĖĘĚĜĞĠĢĤĦĨĪĬĮİĲĴĶĹĻĽĿŁŃŅŇŊŌŎŐŒŔŖŘŚŜŞŠŢŤŦŨŪŬŮŰŲŴŶŸŹŻŽƁƂƄƆƇƉƊ'
@@ -120,7 +120,7 @@ begin
     '𖹽𖹾𖹿𖺻𖺼𖺽𖺾𖺿𖻀𖻁𖻂𖻃𖻄𖻅𖻆𖻇𖻈𖻉𖻊𖻋𖻌𖻍𖻎𖻏𖻐𖻑𖻒𖻓𞤢𞤣𞤤𞤥𞤦𞤧𞤨𞤩𞤪𞤫𞤬𞤭𞤮𞤯𞤰𞤱𞤲𞤳𞤴𞤵𞤶𞤷𞤸𞤹𞤺𞤻𞤼𞤽𞤾𞤿𞥀𞥁𞥂𞥃');
 end $$;
 comment on function fold is
-  'Names and addresses without regard to case, letter by letter, as Unicode 16 has it. lower() does that by the locale of the database: in a Turkish one it makes ''ı'' of ''I''.';
+  'Folds the case of names and addresses letter by letter, as Unicode 16 defines it. lower() depends on the locale of the database: a Turkish one turns ''I'' into ''ı''.';
 
 create function refuse_truncate() returns trigger
 language plpgsql as $$
@@ -128,7 +128,7 @@ begin
   raise exception '% cannot be truncated, because no events would be written: delete its rows', tg_table_name
     using errcode = 'feature_not_supported';
 end $$;
-comment on function refuse_truncate is 'TRUNCATE fires no row''s trigger, so the open streams would not hear of it.';
+comment on function refuse_truncate is 'TRUNCATE fires no row triggers, so open streams would receive no events.';
 
 create table users (
   id bigint generated by default as identity primary key,
@@ -138,7 +138,7 @@ create table users (
   created_at timestamptz(3) not null default now(),
   deleted_at timestamptz(3),
   avatar_file_id bigint,
-  -- An erased account is called erased_ and its id.
+  -- An erased account is named erased_ followed by its id.
   constraint username_is_not_reserved check (
     deleted_at is not null
     or fold(username) not in ('everyone', 'here', 'channel', 'admin', 'system', 'parley')
@@ -147,16 +147,16 @@ create table users (
 );
 comment on constraint username_is_not_reserved on users is 'Twin of src/account/username.ts.';
 comment on column users.deleted_at is
-  'Set when its person erased the account: from then on it is nobody''s, and goes when nothing points at it any more.';
--- Sign-up and sign-in look people up without regard to case.
+  'Set when the user erases the account: from then on it belongs to no one, and it is deleted once nothing refers to it.';
+-- Sign-up and sign-in look users up case-insensitively.
 create unique index users_username_key on users (fold(username));
 create unique index users_email_key on users (fold(email));
--- People are found by how their names begin, and listed in the order of those names: compared by bytes, so that an index
--- has both.
+-- The search for users matches prefixes of their names and lists the users by name. Comparing bytes lets one index serve
+-- both.
 create index users_username_search_idx on users ((fold(username) collate "C"), id);
 create index users_display_name_search_idx on users ((fold(display_name) collate "C"), id);
--- Whose avatar a file is. (Partial, so that changing it does not count as changing a key, which waits for whoever refers
--- to the row.)
+-- Finds the user whose avatar a file is. Partial, so that changing the column does not count as changing a key, which
+-- would wait for all transactions that refer to the row.
 create unique index users_avatar_file_id_key on users (avatar_file_id) where avatar_file_id is not null;
 
 create table credentials (
@@ -164,7 +164,7 @@ create table credentials (
   password_hash text not null
 );
 comment on table credentials is
-  'What people prove with who they are: apart from users, so that whatever reads a person reads no hash. A person without a row has no password.';
+  'What users authenticate with, in a separate table, so that statements that read users never read a hash. A user without a row has no password.';
 comment on column credentials.password_hash is 'Argon2id, encoded with its parameters and salt.';
 
 create table sessions (
@@ -191,9 +191,9 @@ create table blocks (
   primary key (blocker_id, blocked_id),
   constraint nobody_blocks_themselves check (blocker_id <> blocked_id)
 );
--- Whoever erases their account goes from the others' lists.
+-- An erased account is removed from the lists of others.
 create index blocks_blocked_id_idx on blocks (blocked_id);
--- A person's list, newest first.
+-- A user's list, newest first.
 create index blocks_blocker_id_blocked_at_blocked_id_idx on blocks (blocker_id, blocked_at, blocked_id);
 
 create type erased_messages as enum ('KEEP', 'DELETE');
@@ -203,10 +203,10 @@ create table account_deletions (
   messages erased_messages not null,
   requested_at timestamptz(3) not null default now()
 );
-comment on table account_deletions is 'What is still to be done; housekeeping does it, and goes on with it after a crash.';
-comment on column account_deletions.messages is 'Whether the messages stay under no name, or become tombstones.';
+comment on table account_deletions is 'Accounts whose erasure is not complete. Housekeeping continues it, also after a crash.';
+comment on column account_deletions.messages is 'Whether the messages stay, without a sender, or become tombstones.';
 
--- What is said of them -----------------------------------------------------------------------------------------------
+-- Events about people -----------------------------------------------------------------------------------------------
 
 create function draft_profile_update() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
@@ -216,7 +216,7 @@ begin
     'kind', 'UserUpdated', 'audience', 'ACQUAINTANCES', 'user_id', new.id, 'actor_id', new.id)));
   return null;
 end $$;
-comment on function draft_profile_update is 'UserUpdated, when what everybody sees of a person changes.';
+comment on function draft_profile_update is 'Drafts UserUpdated when the public profile of a user changes.';
 
 create trigger draft_profile_update after update of username, display_name, avatar_file_id on users for each row
   when ((old.username, old.display_name, old.avatar_file_id)
@@ -234,7 +234,7 @@ begin
   from deleted having count(*) > 0;
   return null;
 end $$;
-comment on function draft_ended_sessions is 'SessionEnded: internal, ends the session''s streams on every node.';
+comment on function draft_ended_sessions is 'Drafts SessionEnded, an internal event that ends the session''s streams on every node.';
 
 create trigger draft_ended_sessions after delete on sessions
   referencing old table as deleted for each statement execute function draft_ended_sessions();

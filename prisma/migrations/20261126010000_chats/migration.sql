@@ -1,4 +1,4 @@
--- Chats, who is in them, who owns them, and what becomes of a chat when someone leaves.
+-- Chats, their members and owners, and what happens to a chat when a member leaves.
 
 create type chat_type as enum ('SINGLE', 'GROUP', 'PRIVATE_CHANNEL', 'PUBLIC_CHANNEL');
 
@@ -20,14 +20,14 @@ create table chats (
   constraint a_single_chat_has_no_avatar check (type <> 'SINGLE' or avatar_file_id is null),
   constraint a_channel_has_a_name check (type not in ('PRIVATE_CHANNEL', 'PUBLIC_CHANNEL') or name is not null)
 ) with (fillfactor = 80); -- every message updates its chat's row: room for that to stay on the page
-comment on column chats.member_count is 'How many members it has, so that showing it costs the same for three and for 50,000. Written by triggers.';
+comment on column chats.member_count is 'The number of members, stored so that reading it costs the same for three as for 50,000. Written by triggers.';
 -- The list of public channels, in its order.
 create index chats_public_name_idx on chats ((fold(name) collate "C"), id) where type = 'PUBLIC_CHANNEL';
--- Whose avatar a file is, partial as in users.
+-- Finds the chat whose avatar a file is. Partial, as in users.
 create unique index chats_avatar_file_id_key on chats (avatar_file_id) where avatar_file_id is not null;
 
--- Finds public channels by any part of their name. Whoever may not create the extension has the search all the same:
--- it then reads the list above.
+-- Finds public channels by any part of their name. If the role may not create the extension, the search still works: it
+-- then reads the list above.
 do $$
 begin
   create extension if not exists pg_trgm;
@@ -35,7 +35,8 @@ begin
 exception when insufficient_privilege or undefined_file or feature_not_supported then
   raise notice 'no pg_trgm: public channels are searched without an index';
 end $$;
--- What is in most names is found soonest down the list, what is rare by the index: this tells the planner which is which.
+-- Text that many names contain is found fastest by reading the list, rare text by the index: these statistics tell the
+-- planner which is which.
 create statistics chats_name_statistics on fold(name) from chats;
 
 create table single_chats (
@@ -57,19 +58,19 @@ create table members (
   last_read_seq int not null default 0 check (last_read_seq >= 0),
   notification_level notification_level not null default 'ALL',
   primary key (chat_id, user_id)
--- Each new member is stamped with their event at commit, while everybody else's commits wait. Where the page has room for
--- the stamped row, no index is touched: of 50,000 added in one statement that takes a quarter off (970 ms of CPU to 710; most
--- of the rest are foreign keys, which PostgreSQL checks again in rows of the same transaction). Read markers, too, then
--- move in place.
+-- Each new member is stamped with their event at commit, while all other commits wait. If the page has room for the stamped
+-- row, no index is touched: for 50,000 members added in one statement that saves a quarter (970 ms of CPU before, 710 after;
+-- most of the rest are foreign keys, which PostgreSQL checks again for rows of the same transaction). Read markers then
+-- move in place too.
 ) with (fillfactor = 45);
 create index members_user_id_idx on members (user_id);
--- Whether a place in a chat's history is hidden from anybody: answered by its highest entry.
+-- Whether a place in a chat's history is hidden from any member: the highest entry answers that.
 create index members_hidden_history_idx on members (chat_id, visible_from_seq) where visible_from_seq > 1;
--- Whether a chat has an owner, and who is next in line, found among a few however many members there are.
+-- Finds whether a chat has an owner, and who is next in line, among a few rows, however many members there are.
 create index members_staff_idx on members (chat_id, role, joined_at, user_id) where role <> 'MEMBER';
-comment on column members.since_event is 'Id of the event since which the membership holds; null only inside the transaction that makes it.';
-comment on column members.visible_from_seq is 'The first message that this member may see.';
-comment on column members.notification_level is 'Which of the chat''s unread messages its member is told of.';
+comment on column members.since_event is 'The id of the event that began the membership; null only within the transaction that creates it.';
+comment on column members.visible_from_seq is 'The seq of the first message that this member may see.';
+comment on column members.notification_level is 'Which of the chat''s unread messages the member is notified of.';
 
 -- Chats --------------------------------------------------------------------------------------------------------------
 
@@ -81,7 +82,7 @@ begin
   select jsonb_agg(jsonb_build_object('kind', 'NewChat', 'chat_id', id) order by id) from inserted having count(*) > 0;
   return null;
 end $$;
-comment on function draft_new_chats is 'NewChat, for all who are members by the time of the commit.';
+comment on function draft_new_chats is 'Drafts NewChat, for all who are members when the transaction commits.';
 
 create trigger draft_new_chats after insert on chats
   referencing new table as inserted for each statement execute function draft_new_chats();
@@ -97,7 +98,7 @@ begin
       'turned_public', old.type <> 'PUBLIC_CHANNEL' and new.type = 'PUBLIC_CHANNEL'))));
   return null;
 end $$;
-comment on function draft_chat_update is 'ChatUpdated; says whether those who only read lose or gain the chat by it.';
+comment on function draft_chat_update is 'Drafts ChatUpdated, which says whether users who only read the chat lose or gain it.';
 
 create trigger draft_chat_update after update of type, name, description, avatar_file_id on chats for each row
   when ((old.type, old.name, old.description, old.avatar_file_id)
@@ -108,13 +109,13 @@ create function draft_chat_deletion() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin
   if tg_relid <> 'chats'::regclass then perform refuse_foreign_rows(); end if;
-  -- Before the members go with the chat: they are the ones to tell.
+  -- Before the members are deleted with the chat: they are the recipients.
   insert into event_drafts (events) values (jsonb_build_array(jsonb_build_object(
     'kind', 'ChatDeleted', 'audience', 'CHAT', 'chat_id', old.id,
     'recipients', (select jsonb_agg(user_id) from members where chat_id = old.id))));
   return old;
 end $$;
-comment on function draft_chat_deletion is 'ChatDeleted, addressed to each who was a member.';
+comment on function draft_chat_deletion is 'Drafts ChatDeleted, addressed to each former member.';
 
 create trigger draft_chat_deletion before delete on chats for each row execute function draft_chat_deletion();
 
@@ -124,15 +125,15 @@ begin
   raise exception 'a chat cannot be changed from or to a single chat'
     using errcode = 'check_violation', constraint = 'a_single_chat_stays_single', table = 'chats';
 end $$;
-comment on function keep_single is 'Of groups and channels each can become the other.';
+comment on function keep_single is 'Groups and channels can be converted into each other; a single chat cannot be converted.';
 
 create trigger keep_single before update of type on chats for each row
   when ((old.type = 'SINGLE') <> (new.type = 'SINGLE')) execute function keep_single();
 
 -- Members ------------------------------------------------------------------------------------------------------------
 
--- A trigger's plans are made for as many rows as its first statement on a connection happened to change, and kept. So
--- these look into the tables by keys alone, whichever way the planner would join them.
+-- PostgreSQL caches a trigger's plans per connection, and makes them for the number of rows that the first statement
+-- changed. So these triggers are written to look rows up by key alone, however the planner joins the tables.
 
 create function count_members() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
@@ -140,14 +141,14 @@ declare
   change record;
 begin
   if tg_relid <> 'members'::regclass then perform refuse_foreign_rows(); end if;
-  -- In the order of the chats' ids, so that nobody waits in a circle.
+  -- In the order of the chats' ids, so that transactions cannot deadlock.
   for change in select chat_id, count(*) as many from changed group by chat_id order by chat_id loop
     update chats set member_count = member_count + case tg_op when 'INSERT' then change.many else -change.many end
     where id = change.chat_id;
   end loop;
   return null;
 end $$;
-comment on function count_members is 'Keeps chats.member_count. Whoever changes the members of a chat takes turns by its row.';
+comment on function count_members is 'Maintains chats.member_count. Transactions that change the members of a chat take turns by locking its row.';
 
 create trigger count_added_members after insert on members
   referencing new table as changed for each statement execute function count_members();
@@ -169,7 +170,7 @@ begin
     where i.chat_id = any (singles) and (i.role <> 'MEMBER' or not exists (
       select from single_chats s where s.chat_id = i.chat_id and i.user_id in (s.low_user_id, s.high_user_id)))
   ) then
-    raise exception 'a single chat has no members but its pair, and no roles' using errcode = 'check_violation';
+    raise exception 'a single chat has only its two members, and no roles' using errcode = 'check_violation';
   end if;
   insert into event_drafts (events)
   select jsonb_agg(added.event) from (
@@ -178,7 +179,7 @@ begin
   ) added having count(*) > 0;
   return null;
 end $$;
-comment on function draft_added_members is 'AddToChat, one event a chat and statement.';
+comment on function draft_added_members is 'Drafts AddToChat, one event per chat and statement.';
 
 create trigger draft_added_members after insert on members
   referencing new table as inserted for each statement execute function draft_added_members();
@@ -192,13 +193,13 @@ begin
     'kind', 'RemoveFromChat', 'audience', 'CHAT_AND_PERSON', 'chat_id', d.chat_id, 'user_id', d.user_id)
     order by d.chat_id, d.user_id)
   from deleted d
-  -- Nobody heard of one who came and went in this transaction; when the whole chat goes, ChatDeleted says so. (The
-  -- offset keeps this one look by key for each.)
+  -- A member who was added and removed in this transaction was never announced, and ChatDeleted covers a whole chat that
+  -- is deleted. (The offset keeps this one lookup by key for each row.)
   where d.since_event is not null and exists (select from chats c where c.id = d.chat_id offset 0)
   having count(*) > 0;
   return null;
 end $$;
-comment on function draft_removed_members is 'RemoveFromChat, to those who remain and to the one removed.';
+comment on function draft_removed_members is 'Drafts RemoveFromChat, for the remaining members and the one removed.';
 
 create trigger draft_removed_members after delete on members
   referencing old table as deleted for each statement execute function draft_removed_members();
@@ -206,9 +207,9 @@ create trigger draft_removed_members after delete on members
 create function keep_membership() returns trigger
 language plpgsql as $$
 begin
-  raise exception 'a membership keeps its chat and its person' using errcode = 'check_violation';
+  raise exception 'the chat and the user of a membership cannot be changed' using errcode = 'check_violation';
 end $$;
-comment on function keep_membership is 'Streams hear of memberships that begin and end, not of ones that move.';
+comment on function keep_membership is 'There are events for memberships that begin and end, but not for ones that move.';
 
 create trigger keep_membership before update on members for each row
   when ((old.chat_id, old.user_id) is distinct from (new.chat_id, new.user_id)) execute function keep_membership();
@@ -233,10 +234,11 @@ begin
   return null;
 end $$;
 comment on function draft_moved_markers is
-  'ReadMarkerMoved, to the member alone. A message that moves its sender''s marker says so itself: hence not from within triggers.';
+  'Drafts ReadMarkerMoved, for the member alone. Not called for changes made by triggers: a new message that moves its sender''s marker has its own event.';
 
--- By statement, for markers are moved many at a time; and so not by column, which transition tables rule out. What the
--- triggers do (since_event of a newcomer, the marker of a sender) is passed over before the function is called.
+-- Per statement, because markers are moved many at a time; and therefore not per column, because transition tables rule
+-- that out. Changes that triggers make (since_event of a new member, the marker of a sender) are skipped before the function
+-- is called.
 create trigger draft_moved_markers after update on members
   referencing old table as old_members new table as new_members for each statement
   when (pg_trigger_depth() = 0) execute function draft_moved_markers();
@@ -249,7 +251,7 @@ begin
     'audience', 'PERSON', 'chat_id', new.chat_id, 'user_id', new.user_id, 'actor_id', new.user_id)));
   return null;
 end $$;
-comment on function draft_notification_level is 'NotificationLevelChanged, to the member alone.';
+comment on function draft_notification_level is 'Drafts NotificationLevelChanged, for the member alone.';
 
 create trigger draft_notification_level after update of notification_level on members for each row
   when (old.notification_level <> new.notification_level) execute function draft_notification_level();
@@ -259,13 +261,13 @@ create trigger draft_notification_level after update of notification_level on me
 create function has_owner(chat bigint) returns boolean
 language sql stable
 return exists (
-  -- In the index's order: the planner takes it then, where it might read the whole table in the hope of an early hit.
+  -- In the order of the index, so that the planner uses it. It might otherwise scan the table, hoping for an early match.
   select from (
     select role from members where chat_id = chat and role <> 'MEMBER' order by chat_id, role, joined_at, user_id limit 1
   ) highest
   where role = 'OWNER'
 );
-comment on function has_owner is 'One look into members_staff_idx, however many members there are.';
+comment on function has_owner is 'One lookup in members_staff_idx, however many members there are.';
 
 create function change_role() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
@@ -273,8 +275,8 @@ declare
   chat_type chat_type;
 begin
   if tg_relid <> 'members'::regclass then perform refuse_foreign_rows(); end if;
-  -- Whoever takes an owner away takes turns by the chat's row. An update, not a lock alone: under repeatable read the
-  -- second one then fails, where after a lock it would not see what the first one did.
+  -- Transactions that remove an owner take turns by the chat's row. An update, not just a lock: under repeatable read the
+  -- second one then fails, whereas after a lock it would not see what the first one did.
   if old.role = 'OWNER' then
     update chats set member_count = member_count where id = new.chat_id;
   end if;
@@ -291,7 +293,7 @@ begin
     'detail', jsonb_build_object('user_ids', jsonb_build_array(new.user_id)))));
   return null;
 end $$;
-comment on function change_role is 'MemberUpdated; a chat keeps an owner.';
+comment on function change_role is 'Drafts MemberUpdated, and ensures that a chat keeps an owner.';
 
 create trigger change_role after update of role on members for each row
   when (old.role is distinct from new.role) execute function change_role();
@@ -302,7 +304,7 @@ declare
   gone record;
 begin
   if tg_relid <> 'members'::regclass then perform refuse_foreign_rows(); end if;
-  -- count_members holds these chats' rows by now, so what is seen here stays so.
+  -- count_members has locked these chats' rows, so nothing read here can change.
   for gone in select chat_id, user_id from deleted where role = 'OWNER' order by chat_id, user_id loop
     continue when has_owner(gone.chat_id)
       or not exists (select from chats where id = gone.chat_id and type <> 'SINGLE' and member_count > 0);
@@ -310,8 +312,8 @@ begin
       raise exception 'the last owner of a chat cannot leave while others are in it'
         using errcode = 'restrict_violation', constraint = 'a_chat_keeps_an_owner', table = 'members';
     end if;
-    -- An erased person (one whose row is gone, or marked so by a column that a later migration adds) leaves in any
-    -- case: what was theirs passes to whoever has been there longest.
+    -- An erased user (one whose row is deleted or has deleted_at set) can always leave: ownership passes to the admin, or
+    -- else the member, who joined first.
     update members set role = 'OWNER'
     where chat_id = gone.chat_id and user_id = coalesce(
       (select user_id from members where chat_id = gone.chat_id and role = 'ADMIN' order by joined_at, user_id limit 1),
@@ -321,9 +323,9 @@ begin
   return null;
 end $$;
 comment on function settle_removal is
-  'A chat keeps an owner as long as it has members, and goes with the last of them.';
+  'Ensures that a chat with members has an owner, and deletes a chat whose last member has left.';
 
--- Named to run after draft_removed_members: who has gone is told before what came of it.
+-- The name makes it run after draft_removed_members, so that the removal is announced before its consequences.
 create trigger settle_removal after delete on members
   referencing old table as deleted for each statement execute function settle_removal();
 
@@ -335,6 +337,6 @@ begin
   return old;
 end $$;
 comment on function lock_chats_of_person is
-  'Whoever changes members locks the chat first and then them; deleting a person, which takes their memberships along, must not do it the other way round.';
+  'Changes to members lock the chat first and then the members. Deleting a user also deletes their memberships, and must lock in the same order.';
 
 create trigger lock_chats_of_person before delete on users for each row execute function lock_chats_of_person();

@@ -1,5 +1,5 @@
--- The log of what happened, in commit order. No foreign keys here: what happened stays true when its subject is gone, and
--- a check would make the stamp wait.
+-- The event log, in commit order. It has no foreign keys: an event remains true when its subject is deleted, and a check
+-- would make the stamp wait.
 
 create type event_audience as enum ('CHAT', 'PERSON', 'CHAT_AND_PERSON', 'ACQUAINTANCES');
 
@@ -25,14 +25,14 @@ create table events (
       when 'ACQUAINTANCES' then chat_id is null and user_id is not null
     end)
 );
--- Catching up reads what happened in one's chats and what is addressed to oneself.
+-- Catching up reads the events of a user's chats and the events addressed to the user.
 create index events_chat_id_id_idx on events (chat_id, id);
 create index events_user_id_id_idx on events (user_id, id);
--- Catching up looks through all of them and asks of each whether its person is an acquaintance: there are few of them,
--- and a person may have very many acquaintances.
+-- Catching up scans all of these and checks whether the user of each is an acquaintance: there are few of these events,
+-- and a user may have very many acquaintances.
 create index events_acquaintances_idx on events (id) where audience = 'ACQUAINTANCES';
-comment on table events is 'What happened, in commit order. Holds ids, never content, so nothing deleted lives on here.';
-comment on column events.user_id is 'The person it is addressed to; with ACQUAINTANCES, to them and to whoever shares a chat with them.';
+comment on table events is 'What happened, in commit order. It contains ids, never content, so that no deleted content survives here.';
+comment on column events.user_id is 'The user whom the event is addressed to; with ACQUAINTANCES, it is addressed to the user and to all who share a chat with them.';
 
 create table event_recipients (
   user_id bigint not null,
@@ -41,9 +41,9 @@ create table event_recipients (
 );
 create index event_recipients_event_id_idx on event_recipients (event_id);
 
--- Unlogged: a draft lives no longer than its transaction. Its key is no identity: the sequence of one would be unlogged
--- too, and its file is empty on a standby that is promoted before its first restartpoint, so that no draft could be
--- written there ever again.
+-- Unlogged, because a draft exists only within its transaction. The key is not an identity column: its sequence would be
+-- unlogged too, and the sequence's file is empty on a standby that is promoted before its first restartpoint, so that no
+-- draft could ever be written there again.
 create unlogged table event_drafts (
   id uuid primary key default gen_random_uuid(),
   events jsonb not null
@@ -55,7 +55,7 @@ create table event_log (
 );
 insert into event_log default values;
 
--- Its readers --------------------------------------------------------------------------------------------------------
+-- Readers of the log -------------------------------------------------------------------------------------------------
 
 create table leases (
   name text primary key check (octet_length(name) between 1 and 200),
@@ -64,33 +64,31 @@ create table leases (
   token bigint generated always as identity,
   is_wanted boolean not null default false
 );
-comment on table leases is 'The right to be the only one, on all nodes, to do something: held until it is released, or until it runs out because its holder died. Each kind of work names its own.';
-comment on column leases.token is 'The fencing token: another one, and a higher one, each time that the lease is taken. A write that requires it fails once someone else has taken the lease.';
-comment on column leases.is_wanted is 'Someone else asks the holder to release it.';
+comment on table leases is 'The exclusive right, among all nodes, to do something: held until it is released, or until it expires because its holder died. Each kind of work has its own name.';
+comment on column leases.token is 'The fencing token: each holder gets a new, higher one. A write that requires it fails once another holder has taken the lease.';
+comment on column leases.is_wanted is 'Another process asks the holder to release the lease.';
 
 create table log_consumers (
   name text primary key check (octet_length(name) between 1 and 100),
   epoch text not null,
   position bigint not null check (position >= 0)
 );
-comment on table log_consumers is 'How far each durable reader of the event log has come. A row moves in the transaction that holds what the events led to.';
-comment on column log_consumers.epoch is 'The history that the position belongs to, as in a cursor.';
+comment on table log_consumers is 'How far each durable reader of the event log has read. A row is updated in the transaction that writes the results of the events.';
+comment on column log_consumers.epoch is 'The history of the database that the position belongs to, as in a cursor.';
 comment on column log_consumers.position is 'The last event that was consumed.';
 
 -- The stamp ----------------------------------------------------------------------------------------------------------
 
--- As before but for who is stamped: with one statement for both kinds the planner could come to settle on a plan that
--- goes through all members of a chat to stamp a single one, while everybody else's commit waits.
 create function ring_bell(channel text, payload text) returns boolean
 language plpgsql set search_path = public, pg_temp as $$
 begin
-  -- Asking takes from the queue what all have read, too: nothing else does while it is full.
+  -- This call also removes from the queue what all listeners have read, which nothing else does while the queue is full.
   if pg_notification_queue_usage() > 0.9 then return false; end if;
   perform pg_notify(channel, payload);
   return true;
 end $$;
 comment on function ring_bell is
-  'pg_notify, unless the server''s queue of notifications is as good as full: one that has no room in it would fail its transaction in the middle of the commit. False then; whoever listens looks by themselves now and then.';
+  'Calls pg_notify unless the server''s notification queue is nearly full: a notification that does not fit would fail its transaction in the middle of the commit. Returns false in that case; listeners also poll.';
 
 create function stamp_events() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
@@ -101,12 +99,12 @@ declare
   stamped_ids bigint[];
 begin
   if tg_relid <> 'event_drafts'::regclass then perform refuse_foreign_rows(); end if;
-  -- An asynchronous commit that a crash takes back would have been heard already, and its ids would come again.
+  -- If a crash undid an asynchronous commit, its events would already have been delivered, and its ids would be reused.
   if current_setting('synchronous_commit') = 'off' then
     perform set_config('synchronous_commit', 'on', true);
   end if;
-  -- The lock is held from here to the end of the commit. Whoever got here early (set constraints all immediate) and
-  -- then idles is ended, for everybody else's commits wait behind them.
+  -- The lock is held from here to the end of the commit. A transaction that gets here early (set constraints all immediate)
+  -- and then idles is terminated, because all other commits wait for it.
   perform set_config('idle_in_transaction_session_timeout', '1s', true);
   if current_setting('server_version_num')::int >= 170000 then
     perform set_config('transaction_timeout', '10s', true);
@@ -118,7 +116,9 @@ begin
       select d.* from jsonb_to_recordset(new.events) as d (kind text, chat_id bigint, actor_id bigint, user_ids bigint[])
     loop
       event_id := nextval('event_ids');
-      -- Rows of this very transaction, so there is nobody to wait for.
+      -- These rows are from this transaction, so there is no lock to wait for. Two statements, because with a single one for
+      -- both cases the planner could settle on a plan that reads all members of a chat to stamp one, while all other commits
+      -- wait.
       if draft.user_ids is null then
         with stamped as (
           update members set since_event = event_id where chat_id = draft.chat_id and since_event is null
@@ -133,7 +133,7 @@ begin
         )
         select count(*), (array_agg(user_id order by user_id))[1:100] into stamped_count, stamped_ids from stamped;
       end if;
-      -- A first member comes with NewChat; one who was removed again before the commit was never there.
+      -- NewChat covers the first members, and a member who was removed before the commit is never announced.
       continue when draft.kind = 'AddToChat' and stamped_count = 0;
       insert into events (id, at, kind, audience, chat_id, actor_id, detail)
       values (event_id, clock_timestamp(), draft.kind, 'CHAT', draft.chat_id, draft.actor_id,
@@ -162,20 +162,20 @@ begin
   return null;
 end $$;
 comment on function stamp_events is
-  'At commit: takes the log''s lock, draws ids, appends what the drafts say and rings. So ids are in commit order, and whoever sees one sees all below it.';
+  'At commit: takes the log''s lock, draws ids, appends the drafted events and notifies. So ids are in commit order, and a reader that sees one id sees all lower ones.';
 
 create constraint trigger stamp_events after insert on event_drafts
   deferrable initially deferred for each row execute function stamp_events();
 
 -- Ids after a restore ------------------------------------------------------------------------------------------------
 
--- A database that is put back from an older copy of its files goes on under the same name, and would give the ids that
--- were lost with its newest events to others. So the ids leap, by an unforeseeable way, at the first event after each start
--- of PostgreSQL: what a cursor of the lost events names is then never there, and its client is told to fetch anew.
+-- A database restored from an older copy of its files keeps its identity, and would reuse the ids of the newest events,
+-- which the restore lost. So the ids leap by a random distance at the first event after each start of PostgreSQL: the id in
+-- a cursor of a lost event then never exists, and its client receives Reset and fetches everything again.
 
--- A sequence and not a row: nobody waits for it, no transaction keeps it back, and every snapshot sees the same.
+-- A sequence, not a row: no transaction waits for it or rolls it back, and every snapshot sees the same value.
 create sequence last_opening minvalue 0 start 0;
-comment on sequence last_opening is 'When the PostgreSQL was started that wrote here last, in microseconds since 1970.';
+comment on sequence last_opening is 'The start time of the PostgreSQL that last wrote here, in microseconds since 1970.';
 
 create function leap_after_start() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
@@ -183,7 +183,8 @@ declare
   opening bigint := extract(epoch from pg_postmaster_start_time()) * 1000000;
 begin
   if tg_relid <> 'event_drafts'::regclass then perform refuse_foreign_rows(); end if;
-  -- The lock keeps a second leap from landing below the first. Whoever doesn't get it need not wait: it is being done.
+  -- The lock keeps a second leap from landing below the first. A transaction that doesn't get it need not wait: another is
+  -- already leaping.
   if (select last_value from last_opening) <> opening and pg_try_advisory_xact_lock(lock_key('event id leap')) then
     if (select is_called from event_ids) then
       perform setval('event_ids', nextval('event_ids') + 1000000 + floor(random() * 4294967296)::bigint);
@@ -192,6 +193,6 @@ begin
   end if;
   return null;
 end $$;
-comment on function leap_after_start is 'Sees to it that ids which were lost in a restore never come again.';
+comment on function leap_after_start is 'Ensures that ids lost in a restore are never reused.';
 
 create trigger leap_after_start before insert on event_drafts for each statement execute function leap_after_start();

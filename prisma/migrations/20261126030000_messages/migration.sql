@@ -1,6 +1,6 @@
--- Messages. What hangs on a message names it by its place (chat, seq), as replies do, and goes when it is deleted.
--- The checks of these tables are written out and call no function of ours: a role that may only insert here has a right to
--- none of them.
+-- Messages. Rows that belong to a message refer to it by its place (chat, seq), as replies do, and are deleted with it.
+-- The checks of these tables call none of our functions, because a role that may only insert here may execute none of
+-- them.
 
 create type message_kind as enum ('USER', 'SYSTEM');
 
@@ -25,38 +25,38 @@ create table messages (
   edited_at timestamptz(3),
   deleted_at timestamptz(3),
   words tsvector generated always as (
-    -- PostgreSQL's parser goes back to the beginning of a word or a tag for each way in which it could be read, so that
-    -- 10,000 characters of e_e_e_… took 0.8 s in a commit. Words are cut after 64 characters (and so in a search), and
-    -- there are no tags: the cost is linear.
+    -- PostgreSQL's parser backtracks to the start of a word or a tag for each way to read it, so 10,000 characters of
+    -- e_e_e_… took 0.8 s in a commit. Cutting words after 64 characters (as searches do) and removing tags makes the cost
+    -- linear.
     to_tsvector('simple', case when octet_length(content) <= 64
       then translate(lower(content collate "C"), '<', ' ')
       else regexp_replace(translate(lower(content collate "C"), '<', ' '), '[^ \t\n"]{64}', '\& ', 'g') end)
     || array_to_tsvector(array[' ' || chat_id::text])
   ) stored,
   constraint a_message_has_content_until_deleted check ((content is null) = (deleted_at is not null)),
-  -- As is_text(content, 10000); but a message that has files need not say anything.
+  -- As is_text(content, 10000), but the content of a message with files may be empty.
   constraint messages_content_check check (
     (char_length(content) <= 10000 and content !~ '[\u0001-\u0008\u000b-\u001f\u007f-\u009f]' and content ~ '\S')
     or (content = '' and file_count > 0)
   )
 );
-comment on column messages.file_count is 'How many files it was sent with; who erased their account has taken theirs along.';
+comment on column messages.file_count is 'How many files it was sent with. Erasing an account deletes its files, but does not change this.';
 comment on column messages.words is
-  'What search finds it by: its words as they are, in no language in particular, and one that names its chat: no word in a text begins with a blank. So the index answers "this word, in one of these chats" by itself. Null once deleted, with the content.';
--- The history, a page at a time, and each place taken once.
+  'The words that search finds it by, unstemmed and in no particular language, and one that names its chat, which begins with a blank, as no word of a text does. So the index alone answers "this word, in one of these chats". Null once the message is deleted, like the content.';
+-- Serves pages of the history, and keeps each place unique.
 create unique index messages_chat_id_seq_key on messages (chat_id, seq);
--- What a sender calls it names one message.
+-- A sender's own id names one message.
 create unique index messages_sender_id_client_message_id_key on messages (sender_id, client_message_id);
--- A reply is looked for whenever a message's row goes; without this the time to delete a chat grows with its square.
+-- Deleting a message's row looks for its replies; without this index the time to delete a chat is quadratic in its size.
 create index messages_reply_to_seq_idx on messages (chat_id, reply_to_seq) where reply_to_seq is not null;
 -- Unread mentions of everyone in a chat.
 create index messages_mentions_everyone_idx on messages (chat_id, seq) where mentions_everyone;
 -- The files of a chat, in the order of its messages.
 create index messages_with_files_idx on messages (chat_id, seq) where file_count > 0;
--- New entries wait in a list until there are 512 kB of them: a larger one takes so long to be sorted in that whoever
--- sends the message that fills it would feel it.
+-- New entries wait in a pending list of up to 512 kB. Merging a larger one would noticeably delay the message that fills
+-- it.
 create index messages_words_idx on messages using gin (words) with (gin_pending_list_limit = 512);
--- A reply stays within its chat. After the key that it refers to.
+-- A reply stays within its chat. Added here because the key that it refers to must exist first.
 alter table messages add foreign key (chat_id, reply_to_seq) references messages (chat_id, seq)
   on update no action on delete no action;
 
@@ -69,15 +69,15 @@ create table message_revisions (
   primary key (chat_id, seq, version),
   foreign key (chat_id, seq) references messages (chat_id, seq) on delete cascade on update cascade
 );
-comment on table message_revisions is 'What a message said before each of its edits, 100 at most. Written by a trigger.';
-comment on column message_revisions.created_at is 'When it was written so.';
+comment on table message_revisions is 'The content of a message before each of its edits, at most 100. Written by a trigger.';
+comment on column message_revisions.created_at is 'When this version was written.';
 
 create table reactions (
   chat_id bigint not null,
   seq int not null,
   user_id bigint not null references users on delete cascade on update cascade,
-  -- What looks like one emoji: digits, # and * stand in keycaps, everything else is beyond Latin. The coarse twin of
-  -- src/message/emoji.ts, which knows every emoji there is.
+  -- Looks like one emoji: digits, # and * occur in keycaps, and all other characters are beyond Latin. A coarse twin of
+  -- src/message/emoji.ts, which knows every emoji.
   emoji text not null check (
     emoji ~ '^[#*0-9\u00a9\u00ae\u200d-\U0010ffff]{1,16}$' and emoji ~ '[\u00a9\u00ae\u200d-\U0010ffff]'
   ),
@@ -85,7 +85,7 @@ create table reactions (
   primary key (chat_id, seq, user_id, emoji),
   foreign key (chat_id, seq) references messages (chat_id, seq) on delete cascade on update cascade
 );
--- Whoever erases their account takes their reactions along.
+-- Erasing an account deletes its reactions.
 create index reactions_user_id_idx on reactions (user_id);
 
 create table reaction_counts (
@@ -98,7 +98,7 @@ create table reaction_counts (
   foreign key (chat_id, seq) references messages (chat_id, seq) on delete cascade on update cascade
 );
 comment on table reaction_counts is
-  'How many people react with each emoji, so that showing it costs the same for five and for 50,000. Written by triggers.';
+  'How many users react with each emoji, stored so that reading it costs the same for five as for 50,000. Written by triggers.';
 
 create table mentions (
   chat_id bigint not null,
@@ -107,7 +107,7 @@ create table mentions (
   primary key (chat_id, seq, user_id),
   foreign key (chat_id, seq) references messages (chat_id, seq) on delete cascade on update cascade
 );
--- Unread mentions of a person in a chat.
+-- Unread mentions of a user in a chat.
 create index mentions_user_id_chat_id_seq_idx on mentions (user_id, chat_id, seq);
 
 create table pins (
@@ -124,13 +124,13 @@ create function take_next_seq() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin
   if tg_relid <> 'messages'::regclass then perform refuse_foreign_rows(); end if;
-  -- Writers of one chat take turns. The counter itself moves after the statement: a row that is not inserted after all
-  -- (on conflict do nothing) must not leave a gap.
+  -- Writers of one chat take turns. The counter itself is updated after the statement, so that a row that is not inserted
+  -- after all (on conflict do nothing) leaves no gap.
   perform from chats where id = new.chat_id for no key update;
   select coalesce(max(seq), 0) + 1 into new.seq from messages where chat_id = new.chat_id;
   return new;
 end $$;
-comment on function take_next_seq is 'For whoever inserts a message without its place: the chat''s next one.';
+comment on function take_next_seq is 'Gives a message that is inserted without a seq the chat''s next one.';
 
 create trigger take_next_seq before insert on messages for each row
   when (new.seq is null) execute function take_next_seq();
@@ -154,7 +154,7 @@ begin
     raise exception 'the messages leave a gap in the seqs of their chat' using errcode = 'check_violation';
   end if;
 
-  -- One's own message is read.
+  -- Senders have read their own messages.
   update members m set last_read_seq = n.last
   from (select chat_id, sender_id, max(seq) as last from inserted where sender_id is not null group by 1, 2) n
   where m.chat_id = n.chat_id and m.user_id = n.sender_id and m.last_read_seq < n.last;
@@ -165,7 +165,7 @@ begin
   from inserted having count(*) > 0;
   return null;
 end $$;
-comment on function draft_new_messages is 'NewMessage; holds each chat''s seqs at 1, 2, 3, … without a gap.';
+comment on function draft_new_messages is 'Drafts NewMessage, and ensures that each chat''s seqs are 1, 2, 3, … without a gap.';
 
 create trigger draft_new_messages after insert on messages
   referencing new table as inserted for each statement execute function draft_new_messages();
@@ -175,9 +175,9 @@ create trigger draft_new_messages after insert on messages
 create function keep_place() returns trigger
 language plpgsql as $$
 begin
-  raise exception 'a message keeps its chat, its seq and its id' using errcode = 'check_violation';
+  raise exception 'the chat, the seq and the id of a message cannot be changed' using errcode = 'check_violation';
 end $$;
-comment on function keep_place is 'Cursors and replies point at (chat, seq).';
+comment on function keep_place is 'Cursors and replies refer to (chat, seq).';
 
 create trigger keep_place before update on messages for each row
   when ((old.id, old.chat_id, old.seq) is distinct from (new.id, new.chat_id, new.seq)) execute function keep_place();
@@ -186,7 +186,7 @@ create function count_version() returns trigger
 language plpgsql as $$
 begin
   if old.deleted_at is not null then
-    raise exception 'a deleted message stays deleted' using errcode = 'check_violation';
+    raise exception 'a deleted message cannot be changed' using errcode = 'check_violation';
   end if;
   new.version := old.version + 1;
   if new.deleted_at is not null then
@@ -196,7 +196,7 @@ begin
   end if;
   return new;
 end $$;
-comment on function count_version is 'Each change is a version, whoever makes it; a deletion is the last.';
+comment on function count_version is 'Counts each change as a version, whichever client makes it; a deletion is the last.';
 
 create trigger count_version before update of content, deleted_at on messages for each row
   when ((old.content, old.deleted_at) is distinct from (new.content, new.deleted_at))
@@ -210,7 +210,7 @@ begin
   values (old.chat_id, old.seq, old.version, old.content, coalesce(old.edited_at, old.created_at));
   return null;
 end $$;
-comment on function keep_revision is 'What a message said before an edit.';
+comment on function keep_revision is 'Keeps the content of a message before an edit.';
 
 create trigger keep_revision after update of content on messages for each row
   when (old.content is distinct from new.content and new.deleted_at is null)
@@ -225,7 +225,7 @@ begin
     'chat_id', new.chat_id, 'message_id', new.id, 'seq', new.seq, 'version', new.version)));
   return null;
 end $$;
-comment on function draft_message_change is 'MessageEdited or MessageDeleted.';
+comment on function draft_message_change is 'Drafts MessageEdited or MessageDeleted.';
 
 create trigger draft_message_change after update of content, deleted_at on messages for each row
   when ((old.content, old.deleted_at) is distinct from (new.content, new.deleted_at))
@@ -235,7 +235,7 @@ create function leave_tombstone() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin
   if tg_relid <> 'messages'::regclass then perform refuse_foreign_rows(); end if;
-  -- The chat goes with all that is in it: then the rows go too.
+  -- If the whole chat is deleted, the rows of its messages are deleted too.
   if not exists (select from chats where id = old.chat_id) then
     return old;
   end if;
@@ -243,7 +243,7 @@ begin
   where id = old.id and deleted_at is null;
   return null;
 end $$;
-comment on function leave_tombstone is 'A deleted message keeps its place: cursors, replies and seqs stay whole.';
+comment on function leave_tombstone is 'A deleted message keeps its place, so that cursors, replies and seqs stay valid.';
 
 create trigger leave_tombstone before delete on messages for each row execute function leave_tombstone();
 
@@ -259,9 +259,9 @@ begin
         %s
         return null;
       end $clear$ $body$,
-      -- By name: the counts of reactions go before the reactions, which then have nothing to count down.
+      -- Ordered by name, so that reaction_counts is cleared before reactions, which then have nothing to count down.
       string_agg(
-        -- Asked first: what fires on a statement that deletes nothing costs several times as much as the question.
+        -- Check first: the triggers of a delete that finds no rows cost several times as much as this check.
         format('if exists (select from %1$I where %2$s) then delete from %1$I where %2$s; end if;', relname, condition),
         E'\n        ' order by relname collate "C"))
     from (
@@ -277,11 +277,11 @@ begin
   );
 end $$;
 comment on function write_clear_tombstone is
-  'Writes clear_tombstone from the foreign keys. A table that refers to messages with `on delete cascade` is cleared by a tombstone as by a deletion; seal_schema sees to it.';
+  'Generates clear_tombstone from the foreign keys, so that a tombstone clears each table that refers to messages with `on delete cascade` as a deletion would. Called by seal_schema.';
 
 select write_clear_tombstone();
 comment on function clear_tombstone is
-  'With a message goes for good all that refers to it, whoever deletes it. Written by write_clear_tombstone; looks by keys alone, for a plan that was made for one tombstone is kept for many.';
+  'Permanently deletes all rows that refer to a deleted message, whichever client deletes it. Generated by write_clear_tombstone. Looks rows up by key alone, because a plan made for one tombstone is reused for many.';
 
 create trigger clear_tombstone after update of deleted_at on messages for each row
   when (old.deleted_at is null and new.deleted_at is not null)
@@ -293,10 +293,10 @@ create function count_reactions() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin
   if tg_relid <> 'reactions'::regclass then perform refuse_foreign_rows(); end if;
-  -- Who reacts to one message takes turns, with each other and with whoever deletes it.
+  -- Reactions to one message take turns with each other and with its deletion.
   perform from inserted i join messages m using (chat_id, seq) order by m.chat_id, m.seq for no key update of m;
   if exists (select from inserted i join messages m using (chat_id, seq) where m.deleted_at is not null) then
-    raise exception 'a deleted message has no reactions' using errcode = 'check_violation';
+    raise exception 'a deleted message cannot have reactions' using errcode = 'check_violation';
   end if;
 
   insert into reaction_counts (chat_id, seq, emoji, count)
@@ -307,7 +307,7 @@ begin
     select from (select distinct chat_id, seq from inserted) i join reaction_counts c using (chat_id, seq)
     group by c.chat_id, c.seq having count(*) > 20
   ) then
-    raise exception 'a message has 20 different reactions at most' using errcode = 'check_violation';
+    raise exception 'a message can have at most 20 different reactions' using errcode = 'check_violation';
   end if;
 
   insert into event_drafts (events)
@@ -317,7 +317,7 @@ begin
   from inserted i join messages m using (chat_id, seq) having count(*) > 0;
   return null;
 end $$;
-comment on function count_reactions is 'ReactionsChanged; counts each emoji, 20 different ones a message at most.';
+comment on function count_reactions is 'Drafts ReactionsChanged, counts each emoji, and limits a message to 20 different ones.';
 
 create trigger count_reactions after insert on reactions
   referencing new table as inserted for each statement execute function count_reactions();
@@ -338,11 +338,11 @@ begin
   select jsonb_agg(jsonb_build_object('kind', 'ReactionsChanged', 'audience', 'CHAT', 'chat_id', m.chat_id,
     'actor_id', d.user_id, 'message_id', m.id, 'seq', m.seq, 'version', m.version,
     'detail', jsonb_build_object('emoji', d.emoji, 'added', false)) order by m.chat_id, m.seq, d.created_at)
-  -- When the message or the whole chat goes, that is told instead.
+  -- If the message or the whole chat is deleted, there is an event for that instead.
   from deleted d join messages m using (chat_id, seq) where m.deleted_at is null having count(*) > 0;
   return null;
 end $$;
-comment on function uncount_reactions is 'ReactionsChanged, for what was taken back.';
+comment on function uncount_reactions is 'Drafts ReactionsChanged for removed reactions.';
 
 create trigger uncount_reactions after delete on reactions
   referencing old table as deleted for each statement execute function uncount_reactions();
@@ -355,23 +355,23 @@ begin
   if tg_relid <> 'mentions'::regclass then perform refuse_foreign_rows(); end if;
   perform from inserted i join messages m using (chat_id, seq) order by m.chat_id, m.seq for share of m;
   if exists (select from inserted i join messages m using (chat_id, seq) where m.deleted_at is not null) then
-    raise exception 'a deleted message has no mentions' using errcode = 'check_violation';
+    raise exception 'a deleted message cannot have mentions' using errcode = 'check_violation';
   end if;
   if exists (
     select from inserted i
     where not exists (select from members m where m.chat_id = i.chat_id and m.user_id = i.user_id)
   ) then
-    raise exception 'a message mentions members of its chat only' using errcode = 'check_violation';
+    raise exception 'a message can only mention members of its chat' using errcode = 'check_violation';
   end if;
   if exists (
     select from (select distinct chat_id, seq from inserted) i join mentions n using (chat_id, seq)
     group by n.chat_id, n.seq having count(*) > 50
   ) then
-    raise exception 'a message mentions 50 people at most' using errcode = 'check_violation';
+    raise exception 'a message can mention at most 50 users' using errcode = 'check_violation';
   end if;
   return null;
 end $$;
-comment on function hold_mentions is 'Holds mentions to the chat''s members, 50 a message at most.';
+comment on function hold_mentions is 'Limits mentions to members of the chat, and to 50 per message.';
 
 create trigger hold_mentions after insert on mentions
   referencing new table as inserted for each statement execute function hold_mentions();
@@ -382,18 +382,18 @@ create function hold_pins() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin
   if tg_relid <> 'pins'::regclass then perform refuse_foreign_rows(); end if;
-  -- Who pins in one chat takes turns, and takes turns with whoever deletes the message.
+  -- Pins in one chat take turns with each other and with deletions of the message.
   perform from chats where id = new.chat_id for no key update;
   perform from messages where chat_id = new.chat_id and seq = new.seq for share;
   if exists (select from messages where chat_id = new.chat_id and seq = new.seq and deleted_at is not null) then
-    raise exception 'a deleted message is not pinned' using errcode = 'check_violation';
+    raise exception 'a deleted message cannot be pinned' using errcode = 'check_violation';
   end if;
   if (select count(*) from pins where chat_id = new.chat_id and seq <> new.seq) >= 50 then
-    raise exception 'a chat has 50 pinned messages at most' using errcode = 'check_violation';
+    raise exception 'a chat can have at most 50 pinned messages' using errcode = 'check_violation';
   end if;
   return new;
 end $$;
-comment on function hold_pins is 'Holds a chat to 50 pins, of messages that are there.';
+comment on function hold_pins is 'Limits a chat to 50 pins, of messages that are not deleted.';
 
 create trigger hold_pins before insert on pins for each row execute function hold_pins();
 
@@ -405,11 +405,11 @@ begin
   select jsonb_agg(jsonb_build_object('kind', 'PinsChanged', 'audience', 'CHAT', 'chat_id', m.chat_id,
     'message_id', m.id, 'seq', m.seq, 'version', m.version,
     'detail', jsonb_build_object('pinned', tg_op = 'INSERT')) order by m.chat_id, p.pinned_at, m.seq)
-  -- When the message or the whole chat goes, that is told instead.
+  -- If the message or the whole chat is deleted, there is an event for that instead.
   from changed p join messages m using (chat_id, seq) where m.deleted_at is null having count(*) > 0;
   return null;
 end $$;
-comment on function draft_pin_changes is 'PinsChanged, for what was pinned or is pinned no more.';
+comment on function draft_pin_changes is 'Drafts PinsChanged for new and removed pins.';
 
 create trigger draft_new_pins after insert on pins
   referencing new table as changed for each statement execute function draft_pin_changes();
@@ -417,14 +417,14 @@ create trigger draft_new_pins after insert on pins
 create trigger draft_removed_pins after delete on pins
   referencing old table as changed for each statement execute function draft_pin_changes();
 
--- None of these is changed -------------------------------------------------------------------------------------------
+-- Immutable rows -----------------------------------------------------------------------------------------------------
 
 create function refuse_change() returns trigger
 language plpgsql as $$
 begin
   raise exception '% cannot be updated: delete the row and insert another', tg_argv[0] using errcode = 'check_violation';
 end $$;
-comment on function refuse_change is 'Streams hear of what comes and goes.';
+comment on function refuse_change is 'There are events for rows that are inserted or deleted, but not for ones that change.';
 
 create trigger keep_reaction before update on reactions for each row
   when ((old.chat_id, old.seq, old.emoji) is distinct from (new.chat_id, new.seq, new.emoji))

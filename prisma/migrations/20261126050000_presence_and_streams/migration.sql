@@ -1,11 +1,11 @@
--- Who is here, on whichever node their streams are, and the streams of graphql-sse.
+-- Who is online, on whichever node their streams are, and the streams of graphql-sse.
 
 -- Presence -----------------------------------------------------------------------------------------------------------
 
 create type presence_status as enum ('ONLINE', 'AWAY', 'OFFLINE');
 
--- What nodes say of themselves is true only while they say it, so those tables need no log of their own: after a crash of
--- the database they are empty, and filled again within seconds.
+-- What nodes report is valid only while they run, so these tables are unlogged: after a crash of the database they are
+-- empty, and nodes fill them again within seconds.
 
 create unlogged table presence_nodes (
   node text primary key,
@@ -13,9 +13,9 @@ create unlogged table presence_nodes (
   since timestamptz(3) not null default clock_timestamp(),
   left_at timestamptz(3)
 );
-comment on table presence_nodes is 'The nodes that run, and when each last said so. With a node go its sessions.';
-comment on column presence_nodes.since is 'When it began, or began anew after the database had forgotten it.';
-comment on column presence_nodes.left_at is 'Set by a node that stops: its people have a moment to turn up on another.';
+comment on table presence_nodes is 'The running nodes, and when each last reported. Deleting a node deletes its sessions.';
+comment on column presence_nodes.since is 'When the node started, or first reported again after the database lost its row.';
+comment on column presence_nodes.left_at is 'Set by a node that stops: its users have a moment to reconnect to another.';
 
 create unlogged table session_presences (
   session_id bigint not null references sessions on delete cascade on update cascade,
@@ -27,32 +27,32 @@ create index session_presences_node_idx on session_presences (node);
 create index session_presences_user_id_idx on session_presences (user_id);
 comment on table session_presences is 'Which sessions have a stream open, and where.';
 
--- Logged: a device says it once, and would not say it again after a crash of the database.
+-- Logged, because a device reports this once, and would not repeat it after a crash of the database.
 create table away_sessions (
   session_id bigint primary key references sessions on delete cascade on update cascade
 );
-comment on table away_sessions is 'Devices that have said that nobody is looking, until they say otherwise or go.';
+comment on table away_sessions is 'Devices that have reported that no one is looking at them, until they report otherwise or disconnect.';
 
 create table presences (
   user_id bigint primary key references users on delete cascade on update cascade,
   status presence_status not null default 'OFFLINE',
   last_seen_at timestamptz(3)
 );
--- Whoever is not here any more and was left standing as if they were.
+-- Finds users who are gone but still marked as present.
 create index presences_here_idx on presences (user_id) where status <> 'OFFLINE';
-comment on table presences is 'What the above comes to for each person, as others are told. Written by settle_presences.';
-comment on column presences.last_seen_at is 'When they last went.';
+comment on table presences is 'The resulting status of each user, as others see it. Written by settle_presences.';
+comment on column presences.last_seen_at is 'When the user last went offline.';
 
 create function settle_presences(people bigint[], left_at timestamptz default clock_timestamp()) returns void
 language plpgsql set search_path = public, pg_temp as $$
 declare
   changes text[];
 begin
-  -- It can all be found out again, so nobody waits for a disk.
+  -- All of this can be determined again, so do not wait for the disk.
   perform set_config('synchronous_commit', 'off', true);
   insert into presences (user_id) select id from users where id = any (people) order by id for key share
   on conflict do nothing;
-  -- One after the other, and in a statement of its own: the next one sees what was done by whoever came before.
+  -- Lock first, in a separate statement: the next statement then sees what earlier transactions did.
   perform from presences where user_id = any (people) order by user_id for update;
   with present as (
     select p.user_id, case
@@ -79,7 +79,7 @@ begin
     perform ring_bell('parley_presence', array_to_string(changes[place : place + 99], ','));
   end loop;
 end $$;
-comment on function settle_presences is 'Works out anew whether these people are here, and tells all nodes of those for whom that is news. Whoever is not went at left_at.';
+comment on function settle_presences is 'Recomputes the status of these users, and notifies all nodes of changes. Users who are gone left at left_at.';
 
 create function announce_node(this_node text) returns boolean
 language plpgsql set search_path = public, pg_temp as $$
@@ -89,7 +89,7 @@ begin
   insert into presence_nodes (node, seen_at) values (this_node, clock_timestamp()) on conflict do nothing;
   return false;
 end $$;
-comment on function announce_node is 'A node says that it is there. False when that is news: then nothing is known of who is there with it.';
+comment on function announce_node is 'A node reports that it is running. Returns false if the database did not know it: then its sessions are unknown too.';
 
 create function attend(this_node text, arrived bigint[], departed bigint[], people bigint[]) returns boolean
 language plpgsql set search_path = public, pg_temp as $$
@@ -105,7 +105,7 @@ begin
   perform settle_presences(people);
   return is_known;
 end $$;
-comment on function attend is 'A node says which sessions have come to it and which have gone. False as in announce_node.';
+comment on function attend is 'A node reports which sessions have connected to it and which have disconnected. Returns false as announce_node does.';
 
 create function sweep_presences(this_node text, expiry interval, grace interval) returns boolean
 language plpgsql set search_path = public, pg_temp as $$
@@ -114,7 +114,7 @@ declare
   gone bigint[];
   people bigint[];
 begin
-  -- One node does it for all, and when it dies the next one.
+  -- One node does this for all; if it dies, the next one takes over.
   if exists (
     select from presence_nodes
     where node < this_node and left_at is null and seen_at > clock_timestamp() - expiry / 2
@@ -133,7 +133,7 @@ begin
     perform settle_presences(people, dead.went_at);
     return true;
   end if;
-  -- After a crash the database knows of nobody: first each node has the time to say again who is there.
+  -- After a crash the database knows no sessions: first give each node time to report them again.
   if not exists (select from presence_nodes where since < clock_timestamp() - expiry / 2) then
     return false;
   end if;
@@ -146,12 +146,12 @@ begin
   end if;
   return false;
 end $$;
-comment on function sweep_presences is 'Takes away one node that has said nothing for so long, or has left, with whoever was there only; or else whoever was left standing when their session ended. Whether there may be another such node.';
+comment on function sweep_presences is 'Removes one node that has not reported for `expiry`, or left more than `grace` ago, and takes users who were only there offline. If there is no such node, does the same for users without any session. Returns whether there may be another such node.';
 
 -- Streams ------------------------------------------------------------------------------------------------------------
 
--- Single connection mode of graphql-sse: a stream is reserved, opened and given operations by requests that may each
--- reach another node. What they have to know of each other stands here; the node that holds the open stream runs it.
+-- Single connection mode of graphql-sse: the requests that reserve a stream, open it and add operations to it may each
+-- reach a different node. These tables hold what they share; the node that holds the open stream runs its operations.
 
 create table stream_reservations (
   token_hash bytea primary key check (octet_length(token_hash) = 32),
@@ -162,8 +162,8 @@ create table stream_reservations (
   constraint an_open_stream_is_seen check ((node is null) = (seen_at is null))
 );
 create index stream_reservations_session_id_idx on stream_reservations (session_id);
-comment on column stream_reservations.node is 'The node that holds it open; null while nobody has opened it.';
-comment on column stream_reservations.seen_at is 'When that node last said so.';
+comment on column stream_reservations.node is 'The node that holds the stream open; null until a client opens it.';
+comment on column stream_reservations.seen_at is 'When that node last reported it.';
 
 create type stream_operation_state as enum ('PREPARING', 'WAITING', 'RUNNING');
 
@@ -177,7 +177,7 @@ create table stream_operations (
   primary key (token_hash, operation_id)
 );
 comment on column stream_operations.after_cursor is
-  'The head of the log when it was asked for: a subscription that waits for its stream to open misses nothing.';
+  'The head of the log when the operation was requested, so that a subscription misses nothing while it waits for its stream to open.';
 
 create function ring_stream() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
@@ -186,7 +186,7 @@ begin
   perform ring_bell('parley_streams', encode(coalesce(new.token_hash, old.token_hash), 'hex'));
   return null;
 end $$;
-comment on function ring_stream is 'Wakes the node that holds the stream: an operation waits for it, or was taken back.';
+comment on function ring_stream is 'Wakes the node that holds the stream: an operation is waiting or was canceled.';
 
 create trigger ring_waiting_operation after update of state on stream_operations for each row
   when (new.state = 'WAITING') execute function ring_stream();

@@ -1,13 +1,13 @@
--- Limits on how often something is done, what sign-in remembers, and which stream tokens are good.
+-- Rate limits, the networks that sign-in remembers, and which stream tokens are valid.
 
--- The columns are rate-limiter-flexible's, in its order. What a crash loses is only who has to wait.
+-- rate-limiter-flexible defines the columns and their order. Unlogged: a crash loses only who has to wait.
 create unlogged table rate_limits (
   key text primary key check (char_length(key) <= 255),
   points integer not null default 0,
   expire bigint
 );
-comment on table rate_limits is 'Written by rate-limiter-flexible (src/core/rate-limit.ts). Keys of people and networks are hashes.';
--- Serves: the chore that deletes what has expired.
+comment on table rate_limits is 'Written by rate-limiter-flexible (src/core/rate-limit.ts). Keys of users and networks are hashes.';
+-- Serves the housekeeping that deletes expired counters.
 create index rate_limits_expire_idx on rate_limits (expire);
 
 create table known_networks (
@@ -16,9 +16,9 @@ create table known_networks (
   used_at timestamptz(3) not null default clock_timestamp(),
   primary key (user_id, network_hash)
 );
-comment on table known_networks is 'Where an account has signed in from: others'' guesses do not slow it down there.';
+comment on table known_networks is 'The networks that an account has signed in from: guesses by others do not slow down sign-ins from there.';
 
 alter table sessions add column stream_token_generation integer not null default 0;
-comment on column sessions.stream_token_generation is 'Stream tokens of an earlier generation are no longer good.';
+comment on column sessions.stream_token_generation is 'Stream tokens of an earlier generation are no longer valid.';
 
 select seal_schema();
