@@ -57,7 +57,7 @@ export class Audience {
     await this.#load.call('reached', { group: this.name, messages: this.#messages });
   }
 
-  /** How many came to somebody after one that was sent later. */
+  /** How many messages reached a subscriber after one that was sent later. */
   async countLate(): Promise<number> {
     return this.#load.call('countLate', { group: this.name });
   }

@@ -18,7 +18,7 @@ export type Postgres = {
 /** A database, and what is written into it by SQL as psql would do it. */
 export type Database = { url: string; sql: pg.Pool };
 
-/** Somebody with a session. */
+/** A user with a session. */
 export type Person = { userId: string; sessionId: string };
 
 export async function startPostgres(): Promise<Postgres> {

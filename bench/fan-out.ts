@@ -34,7 +34,7 @@ async function measureSize(bench: Bench, size: number): Promise<Report> {
   const contestants = [await openParley(bench, size), ...(await openPeers(bench, size))];
   const figures = new Map<string, Figures>(contestants.map(({ name }) => [name, { single: [], burst: [] }]));
   const postgresMs: number[] = [];
-  // The first round warms up. In each round all take their turns, so that a slow minute of the machine is everybody's.
+  // The first round warms up. In each round all take their turns, so that a slow minute of the machine affects them all.
   for (let round = 0; round <= bench.rounds; round += 1) {
     for (const contestant of contestants) {
       const postgresBefore = familyCpuMs(bench.postgres.pid);

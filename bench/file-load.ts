@@ -15,9 +15,9 @@ export type Uploading = {
 export type Downloading = { port: number; urls: string[]; connections: number };
 export type Moved = { ms: number; bytes: number; urls: string[] };
 
-/** Whoever sends and reads files: a process of its own, that does as little as it can. */
+/** Sends and reads files: a separate process that does as little as it can. */
 const methods = {
-  /** Sends files that nobody has sent before; resolves when the last is acknowledged. */
+  /** Sends files that are new to the server; resolves when the last is acknowledged. */
   async upload({ port, tokens, count, perRequest, fileBytes, connections }: Uploading): Promise<Moved> {
     const urls: string[] = [];
     const ms = await inTurn(port, connections, count / perRequest, async (connection, _, place) => {

@@ -15,7 +15,7 @@ import { print, save } from './result.ts';
 import { signToken, startParley } from './server.ts';
 import { percentile, ratios, summarise } from './statistic.ts';
 
-/** A server that takes files and gives them back; from people with these tokens, or from anybody. */
+/** A server that takes files and gives them back; from users with these tokens, or without authentication. */
 type Candidate = Program & { name: string; port: number; tokens: string[]; remote: Remote<HeapMethods> };
 
 /** What one of them does in a round: so many files of so many bytes, up and then down again, by so many people. */
@@ -89,7 +89,7 @@ async function openParley(on: Postgres): Promise<Candidate> {
     nodeFlags: ['--import', './bench/heap-watch.ts'],
     settings: { DATA_DIR: join(folder, 'parley'), USER_QUOTA_BYTES: '1000000000000' },
   });
-  // Each round by somebody else: for the quota all that a person has is added up.
+  // Each round as another user, because everything that a user has counts toward the quota.
   const people = await addPeople(server.database, (rounds + 1) * peoplePerRound);
   return { ...server, tokens: await Promise.all(people.map(signToken)) };
 }

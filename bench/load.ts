@@ -4,7 +4,7 @@ import { Reader } from './reader.ts';
 import { serve } from './remote.ts';
 import { percentile } from './statistic.ts';
 
-/** Where to subscribe, and as whom: one subscriber for each entry of `tokens`, or `count` who need none. */
+/** Where to subscribe, and with which tokens: one subscriber for each entry of `tokens`, or `count` who need none. */
 export type Crowd = {
   port: number;
   path: string;
@@ -29,7 +29,7 @@ type Group = {
 
 const groups = new Map<string, Group>();
 
-/** The subscribers of all servers: a process of its own, so that it is not on anybody's bill. */
+/** The subscribers of all servers: a separate process, so that no server is charged for it. */
 const methods = {
   /** Resolves when all are subscribed and live. */
   async open({ group: name, crowd }: { group: string; crowd: Crowd }): Promise<void> {
@@ -54,7 +54,7 @@ const methods = {
     if (group.messages > messages) throw new Error(`${group.messages} messages came where ${messages} were sent`);
   },
 
-  /** How many messages came to somebody later than one that was sent after them. */
+  /** How many messages reached a subscriber later than one that was sent after them. */
   countLate({ group: name }: { group: string }): number {
     return find(name).readers.reduce((count, { lateCount }) => count + lateCount, 0);
   },

@@ -30,7 +30,7 @@ export async function startServer<M extends Methods>(
   const child = spawnNode(script, options, ['ignore', 'pipe', 'inherit', 'ipc']);
   if (child.stdout === null) throw new Error('a pipe was asked for');
   const said: string[] = [];
-  // Read to the end, or the server would wait for somebody to take what it logs.
+  // Read to the end, or the server would block on writing its log.
   const lines = createInterface({ input: child.stdout });
   const url = await new Promise<string>((resolve, reject) => {
     child.once('exit', () => reject(new Error(`${script} ended:\n${said.join('\n')}`)));

@@ -5,7 +5,7 @@ import { cpuMs, familyCpuMs } from './process.ts';
 import { startParley } from './server.ts';
 import { summarise } from './statistic.ts';
 
-/** One reader who comes back after a long time. */
+/** One reader who reconnects after a long time. */
 export async function measureReplay(bench: Bench): Promise<Report[]> {
   const missed = bench.isQuick ? 5_000 : 50_000;
   const server = await startParley(bench.postgres, bench);
@@ -20,7 +20,7 @@ export async function measureReplay(bench: Bench): Promise<Report[]> {
   for (let count = 0; count < missed; count += batch) {
     await post(database, { chatId, senderId: writer.userId }, batch);
   }
-  // The server reads the log for those who are here, even when nobody is: until it has, that would be counted too.
+  // The server reads the log even with no subscriber: until it is done, that work would be counted too.
   await sleep(3_000);
 
   const figures = { seconds: [] as number[], server: [] as number[], postgres: [] as number[], megabytes: 0 };

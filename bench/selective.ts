@@ -55,7 +55,7 @@ export async function measureSelective(bench: Bench): Promise<Report[]> {
       columns: [
         'people connected',
         'CPU of the server, µs per message',
-        'nobody says anything, ms per second',
+        'while no one writes, ms per second',
         'per message, against the first',
       ],
       rows: [
@@ -101,7 +101,7 @@ async function measureRound(
   const before = cpuMs(server.pid);
   for (let message = 0; message < messages; message += 1) {
     const place = busy[message % busy.length];
-    if (place === undefined) throw new Error('nobody is busy');
+    if (place === undefined) throw new Error('no one is busy');
     await post(server.database, { chatId: place.chatId, senderId: place.members[0]?.userId ?? '' }, 1);
     await audience.receive(perChat);
   }

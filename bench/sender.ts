@@ -23,7 +23,7 @@ export type Sent = { warmUp: number; count: number; perSecond: number; p50: numb
 let started: Promise<Sent> | null = null;
 let onWarm: () => void = () => undefined;
 
-/** All senders of a server: a process of its own, so that it is not on anybody's bill. */
+/** All senders of a server: a separate process, so that no server is charged for it. */
 const methods = {
   /** Resolves when the senders are warm: from now on it counts. */
   async begin(sending: Sending): Promise<void> {

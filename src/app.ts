@@ -55,10 +55,10 @@ import { TypingGate } from './live/typing-pace.ts';
 
 const migrationsFolder = join(import.meta.dirname, '../prisma/migrations');
 
-/** A server that runs. `close` takes it off the network, lets requests finish, and stops the rest behind them. */
+/** A running server. `close` takes it off the network, lets requests finish, and then stops everything else. */
 export type App = { url: string; close: () => Promise<void> };
 
-/** What a test may want otherwise: what a password hash costs, how often streams are looked after, and who is here or has gone. */
+/** What tests may override: the cost of a password hash, and the intervals of streams, presence and uploads. */
 export type Overrides = {
   argon2?: Argon2Cost;
   streamTimes?: Partial<StreamTimes>;
@@ -67,8 +67,8 @@ export type Overrides = {
 };
 
 /**
- * Starts the parts of a server in order, each on those before it; `close` stops them the other way round. When one
- * can't be started the others are stopped again, and this throws: CannotStart for what an operator can mend.
+ * Starts the parts of a server in order, each on those before it; `close` stops them in reverse. If one can't start, the
+ * others are stopped again, and this throws: CannotStart for what an operator can fix.
  */
 export async function start(config: Config, log: Logger, overrides: Overrides = {}): Promise<App> {
   await using started = new AsyncDisposableStack();
@@ -80,7 +80,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   const accounts = createAccounts({ db, keys, limits, argon2: overrides.argon2 });
   const live = { pool: db.pool, report: reportTo(log), attendanceTimes: overrides.attendanceTimes };
   const realtime = serves(config, 'streams') ? new Realtime({ ...live, directUrl }) : null;
-  // Also the last node of the streams may die: then those without any take its people's presences away.
+  // The last node that serves streams may die too: then nodes that serve none mark its users as offline.
   const background = realtime ?? new Attendance(live);
   await background.open();
   started.defer(() => background.close());
@@ -137,7 +137,7 @@ function serves({ serve }: Config, role: Config['serve'][number]): boolean {
   return serve.includes(role);
 }
 
-/** What this node answers by its roles, and the end of its streams. */
+/** The HTTP handlers for this node's roles, and the function that drains its streams. */
 function createRoles(
   config: Config,
   log: Logger,
@@ -172,7 +172,7 @@ function createRoles(
   return { handlers, drain };
 }
 
-/** Where files are kept, and uploads until they are whole. */
+/** Opens the storage for files and for incomplete uploads. */
 async function openFiles(
   config: Config,
   db: Db,
@@ -189,7 +189,7 @@ async function openFiles(
   return { files, partials, arrivals: new Arrivals(db.pool, userQuotaBytes) };
 }
 
-/** Clears away what is old, now and then. */
+/** Starts the periodic removal of old data. */
 function startHousekeeping(
   { db, store, pictures, partials }: FileStorage & { partials: PartialUploads },
   config: Config,
@@ -207,13 +207,13 @@ function startHousekeeping(
   });
   housekeeping.open();
   started.defer(() => housekeeping.close());
-  // First, for housekeeping may wait for it.
+  // Closed before housekeeping, which may wait for it.
   started.defer(() => store.close());
   started.defer(() => pictures.close());
   return housekeeping;
 }
 
-/** Behind proxies every connection comes from their address. */
+/** Behind proxies every connection comes from a proxy's address, so there is no limit per address. */
 function connectionLimits({ maxConnections, maxConnectionsPerAddress, trustedProxies }: Config): ConnectionLimits {
   return { total: maxConnections, perAddress: trustedProxies > 0 ? 0 : maxConnectionsPerAddress };
 }
@@ -228,7 +228,7 @@ function streamLimits(config: Config): StreamLimits {
   };
 }
 
-/** The database, migrated, and the URL that leads to it past any pooler. */
+/** Opens and migrates the database. Also returns the URL that bypasses any pooler. */
 async function openDatabase(config: Config, log: Logger, started: AsyncDisposableStack) {
   const { url, directUrl } = await findDatabase(config, log, started);
   const { isReadOnlyByDefault } = await inspectDatabase(directUrl);
@@ -244,7 +244,7 @@ async function openDatabase(config: Config, log: Logger, started: AsyncDisposabl
   return { db, directUrl };
 }
 
-/** The operator's database, or one of our own. */
+/** Returns the operator's database, or starts the embedded one. */
 async function findDatabase(config: Config, log: Logger, started: AsyncDisposableStack) {
   if (config.databaseUrl !== null) {
     return { url: config.databaseUrl, directUrl: config.databaseDirectUrl ?? config.databaseUrl };
@@ -264,13 +264,13 @@ async function listen({ host, port }: Config, options: HttpOptions): Promise<Htt
   }
 }
 
-/** What the live side has to say, in the log's own form; of an error, what may be written down. */
+/** Writes reports to the log; of an error, only what may be logged. */
 function reportTo(log: Logger): Report {
   return (level, message, { error, ...detail } = {}) =>
     log[level]({ ...detail, ...(error === undefined ? {} : { fault: describeFault(error) }) }, message);
 }
 
-/** A host that the operator can follow a link to. */
+/** A host that works in a link for the operator. */
 function reachableHost(host: string): string {
   if (host === '0.0.0.0' || host === '::') return 'localhost';
   return host.includes(':') ? `[${host}]` : host;

@@ -24,7 +24,7 @@ const origins = z
 
 const text = z.string().describe('any text');
 
-/** Every setting there is, by its name in Config. A test compares docs/configuration.md with this table. */
+/** Every setting, by its name in Config. A test compares docs/configuration.md with this table. */
 export const settings = {
   port: {
     name: 'PORT',
@@ -88,8 +88,8 @@ export const settings = {
   },
   fileInlineBytes: {
     name: 'FILE_INLINE_BYTES',
-    // Of so many bytes uploads are about five times as fast inline, and downloads as fast. At 64 KiB, where uploads are
-    // still twice as fast, downloads are slower (64 people, 2,000 files, measured).
+    // Inline files of this size upload about five times as fast, and download as fast. At 64 KiB uploads are still twice as
+    // fast, but downloads are slower (64 users, 2,000 files, measured).
     default: '16384',
     wants: wholeNumber(0, maxInlineBytes),
     meaning: 'Files up to this size are kept in the database, which is faster. 0 keeps none there.',
@@ -205,12 +205,12 @@ export const settings = {
 
 type ValueOf<S extends Setting> = S['default'] extends null ? z.output<S['wants']> | null : z.output<S['wants']>;
 
-/** What the environment says, checked: numbers as numbers, durations in milliseconds, null for what may be left out. */
+/** The parsed settings: numbers as numbers, durations in milliseconds, null for optional settings that are not set. */
 export type Config = { [Name in keyof typeof settings]: ValueOf<(typeof settings)[Name]> };
 
 /**
- * Reads every setting. Throws one CannotStart that names all that are wrong, with what each wants and what it got
- * (secrets are not shown). An empty value counts as left out.
+ * Reads every setting. Throws one CannotStart that names all invalid settings, with what each expects and what it got
+ * (secrets are not shown). An empty value counts as not set.
  */
 export function readConfig(env: Record<string, string | undefined>): Config {
   const problems = findMissing(env);

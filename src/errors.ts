@@ -43,7 +43,7 @@ export class InvalidInput extends ExpectedError {
   }
 }
 
-/** The password, address or refresh token is not right; which of them is not said. */
+/** The password, address or refresh token is wrong; the error does not say which. */
 export class InvalidCredentials extends ExpectedError {
   readonly code = 'INVALID_CREDENTIALS';
 }
@@ -54,7 +54,7 @@ export class NotFound extends ExpectedError {
 }
 
 /**
- * The asker can see it, and may not do that to it. `until`: when the refusal ends, where it ends by itself (a
+ * The asker can see the object, but may not do this to it. `until`: when the refusal ends, where it ends by itself (a
  * suspension, a ban, a mute). `reason`: what a moderator gave as the reason, for the asker to read.
  */
 export class Forbidden extends ExpectedError {
@@ -80,18 +80,18 @@ export class Conflict extends ExpectedError {
   }
 }
 
-/** The last owner of a chat that others are still in cannot go or step down. */
+/** The last owner of a chat with other members cannot leave or step down. */
 export class LastOwner extends ExpectedError {
   readonly code = 'LAST_OWNER';
 }
 
-/** No access token, or one that is not good (any more). A broken request, so a top-level error. */
+/** No access token, or one that is not (or no longer) valid. A broken request, so a top-level error. */
 export class Unauthenticated extends Error {}
 
 /** Which limit was reached: its setting, and how many are allowed in how many seconds. */
 export type ReachedLimit = { limit: string; count: number; windowSeconds: number };
 
-/** Too much at once; `retryAfterSeconds` says when it is worth another try. A broken request, so a top-level error. */
+/** Too many requests; `retryAfterSeconds` says when to try again. A broken request, so a top-level error. */
 export class RateLimited extends Error {
   readonly retryAfterSeconds: number;
   readonly reached: ReachedLimit | null;
@@ -103,17 +103,17 @@ export class RateLimited extends Error {
   }
 }
 
-/** More bytes than are taken; its message says how many are. A broken request, told with the status 413. */
+/** More bytes than accepted; the message states the limit. A broken request, answered with status 413. */
 export class TooLarge extends Error {}
 
-/** The file store, or the database, has no room for more. Told with the status 507. */
+/** The file store, or the database, has no room for more. Answered with status 507. */
 export class StoreFull extends Error {
   constructor(options: ErrorOptions = {}) {
     super('The server has no room for more files.', options);
   }
 }
 
-/** The file store is somewhere else and doesn't answer, or refuses us. Told with the status 503. */
+/** The remote file store doesn't answer, or refuses access. Answered with status 503. */
 export class StoreUnavailable extends Error {}
 
 /** What keeps the server from starting. Its message tells the operator what to do; it needs no stack. */
@@ -122,7 +122,7 @@ export class CannotStart extends Error {}
 const maxCauses = 5;
 
 /**
- * What a log may hold of a fault: where it happened and what refused, never the values. PostgreSQL's `detail` and
+ * What a log may contain about a fault: where it happened and what refused, never the values. PostgreSQL's `detail` and
  * `where` quote the row, so a sign-up that fails would write an address and a password hash into the log.
  */
 export function describeFault(error: unknown, causes = 0): Record<string, unknown> {

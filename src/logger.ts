@@ -2,7 +2,7 @@ import { type Logger, pino } from 'pino';
 import { prettyFactory } from 'pino-pretty';
 import { describeFault } from './errors.ts';
 
-/** Never written down, at whatever of three depths it stands in what is logged: secrets, and what people said or are called by. */
+/** Never logged, at any of three depths of a log entry: secrets, and what users write or are identified by. */
 const hiddenNames = [
   'password',
   'passwordHash',
@@ -16,7 +16,7 @@ const hiddenNames = [
   'variables',
 ];
 
-/** The server's log: lines of JSON on standard output, or lines for people when that is a terminal. */
+/** The server's log: lines of JSON on standard output, or readable lines if that is a terminal. */
 export function createLog(level: string, output: NodeJS.WritableStream = process.stdout): Logger {
   const options = {
     level,
@@ -29,7 +29,7 @@ export function createLog(level: string, output: NodeJS.WritableStream = process
     },
   };
   if (!('isTTY' in output && output.isTTY)) return pino(options, output);
-  // Not pino-pretty's stream, which writes a little later: the last line before an exit would be lost.
+  // Not pino-pretty's stream, which writes asynchronously and would lose the last line before an exit.
   const format = prettyFactory({ ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss', colorize: true });
   return pino(options, { write: (line) => void output.write(format(line)) });
 }

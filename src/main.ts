@@ -5,16 +5,16 @@ import { readConfig } from './config.ts';
 import { CannotStart } from './errors.ts';
 import { createLog } from './logger.ts';
 
-/** Whoever stops us kills after ten seconds (Docker's patience): what is not over by now is cut off. */
+/** Docker kills a container ten seconds after asking it to stop: whatever has not finished by this time is cut off. */
 const maxStopMs = 9_000;
 
-/** npm passes on the Ctrl-C that the terminal has sent to us already: what comes this soon is the same signal. */
+/** npm forwards the Ctrl-C that the terminal has already sent to us: a second one this soon is the same signal. */
 const echoMs = 500;
 
 try {
   const config = readConfig(process.env);
   const log = createLog(config.logLevel);
-  // Rejections that nobody handles come here too.
+  // Unhandled rejections arrive here too.
   process.on('uncaughtException', (error) => fail(log, error));
   const starting = start(config, log);
   stopOnSignals(starting, log);
@@ -23,14 +23,14 @@ try {
   fail(createLog('info'), error);
 }
 
-/** What an operator can mend needs no stack; a fault of ours is logged whole. */
+/** An error that the operator can fix needs no stack; a fault of ours is logged in full. */
 function fail(log: Logger, error: unknown): never {
   if (error instanceof CannotStart) log.fatal(error.message);
   else log.fatal({ err: error }, 'the server crashed');
   process.exit(1);
 }
 
-/** The first signal stops the server in good order, also one that is still starting; another ends it at once. */
+/** The first signal stops the server gracefully, even while it is starting; a second one ends it at once. */
 function stopOnSignals(starting: Promise<App>, log: Logger): void {
   let askedAt: number | null = null;
   const stop = async (signal: string) => {
@@ -46,6 +46,6 @@ function stopOnSignals(starting: Promise<App>, log: Logger): void {
     log.info('stopped');
     process.exit(0);
   };
-  // SIGHUP: the terminal was closed. Without us the database would stay behind.
+  // SIGHUP: the terminal was closed. Without this, the database would be left running.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void stop(signal));
 }

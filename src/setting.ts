@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { parseDatabaseUrl } from './postgres/database-url.ts';
 import { limitRules, type LimitName } from './core/limit.ts';
 
-/** One environment variable. Without a default it may be left out, and its value is null then. */
+/** One environment variable. One without a default is optional; its value is then null. */
 export type Setting = { name: string; default: string | null; wants: z.ZodType; meaning: string; isSecret?: true };
 
 /** A whole number within bounds. */
@@ -33,7 +33,7 @@ export const quota = z
   })
   .describe('how many in how long, e.g. 60/10s or 5/15m');
 
-/** What `parse` makes of the text; the message of what it throws says what is wrong. */
+/** Parses the text with `parse`; the message of the error that it throws becomes the problem. */
 export const parsedBy = <Value>(parse: (text: string) => Value) =>
   z.string().transform((value, context) => {
     try {

@@ -11,7 +11,7 @@ import { PrismaClient, type Message } from '../../src/postgres/generated/prisma/
 
 /**
  * What one would write in an afternoon with graphql-yoga, Pothos, Prisma and createPubSub: check the membership, create
- * the message, publish it. It is lost to whoever isn't connected, and comes in no order.
+ * the message, publish it. Users who aren't connected miss it, and it arrives in no order.
  */
 const prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: process.env['DATABASE_URL'] ?? '' }) });
 const keys = createLocalJWKSet(JSON.parse(process.env['PUBLIC_KEYS'] ?? '{}'));

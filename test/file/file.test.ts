@@ -301,7 +301,7 @@ test('the database ties a file to one message of its uploader, for every writer'
     ]);
   await expect(attach(mine, other)).rejects.toThrow('a file cannot be moved to another message');
   await expect(attach(free, other)).rejects.toThrow('as many as it was sent with');
-  await expect(attach(free, graces)).rejects.toThrow('the files of its sender');
+  await expect(attach(free, graces)).rejects.toThrow('files of its sender');
   await expect(attach(free, messageId)).rejects.toThrow('files_message_id_place_key');
   await expect(
     server.sql.query('update files set uploader_id = $2 where id = $1', [keyOf(free), keyOf(grace.userId)]),

@@ -72,7 +72,7 @@ test('a message keeps its seq and its id', async () => {
   const id = keyOf(await say(ada, await createGroup(ada, [grace]), 'in place'));
   for (const change of ['seq = seq + 1', 'id = id + 1000000', `chat_id = ${keyOf(chatId)}`]) {
     const moved = server.sql.query(`update messages set ${change} where id = $1`, [id]);
-    await expect(moved).rejects.toThrow('a message keeps its chat, its seq and its id');
+    await expect(moved).rejects.toThrow('the chat, the seq and the id of a message cannot be changed');
   }
 });
 

@@ -310,10 +310,10 @@ test('nothing can be attached to a tombstone, and it cannot be restored, not by 
   const place = `(select chat_id from messages where id = ${keyOf(id)}), (select seq from messages where id = ${keyOf(id)})`;
   for (const [statement, message] of [
     [`insert into reactions (chat_id, seq, user_id, emoji) values (${place}, ${keyOf(ada.userId)}, '👍')`, 'reactions'],
-    [`insert into mentions (chat_id, seq, user_id) values (${place}, ${keyOf(ada.userId)})`, 'mentions nobody'],
-    [`insert into pins (chat_id, seq) values (${place})`, 'is not pinned'],
-    [`update messages set content = 'back', deleted_at = null where id = ${keyOf(id)}`, 'stays deleted'],
-    [`update messages set deleted_at = now() where id = ${keyOf(id)}`, 'stays deleted'],
+    [`insert into mentions (chat_id, seq, user_id) values (${place}, ${keyOf(ada.userId)})`, 'cannot have mentions'],
+    [`insert into pins (chat_id, seq) values (${place})`, 'cannot be pinned'],
+    [`update messages set content = 'back', deleted_at = null where id = ${keyOf(id)}`, 'cannot be changed'],
+    [`update messages set deleted_at = now() where id = ${keyOf(id)}`, 'cannot be changed'],
   ] as const) {
     await expect(server.sql.query(statement), statement).rejects.toThrow(message);
   }

@@ -188,7 +188,7 @@ test('a chat has fifty pinned messages at most', async () => {
     fields: [{ path: ['messageId'] }],
   });
   const byHand = server.sql.query('insert into pins (chat_id, seq) values ($1, $2)', [keyOf(chat), maxPins + 1]);
-  await expect(byHand).rejects.toThrow('50 pinned messages at most');
+  await expect(byHand).rejects.toThrow('at most 50 pinned messages');
   expect(await pinMessage(ada, ids[0] ?? '')).toMatchObject({ __typename: 'Message' });
   expect(await pinnedIn(chat, ada)).toHaveLength(maxPins);
   await unpinMessage(ada, ids[0] ?? '');
@@ -226,7 +226,7 @@ test('a request that would pin the fifty-first message waits for psql, which is 
   // On another connection: by the time this one is answered, the other statement has begun.
   await server.sql.query('select 1');
   await client.query('commit');
-  expect(await late).toBe('a chat has 50 pinned messages at most');
+  expect(await late).toBe('a chat can have at most 50 pinned messages');
   for (const each of [client, other]) each.release();
   expect(await pinned).toMatchObject({ __typename: 'InvalidInput' });
   expect(await pinnedIn(chat, ada)).toHaveLength(maxPins);

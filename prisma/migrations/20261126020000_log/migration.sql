@@ -32,7 +32,7 @@ create index events_user_id_id_idx on events (user_id, id);
 -- and a user may have very many acquaintances.
 create index events_acquaintances_idx on events (id) where audience = 'ACQUAINTANCES';
 comment on table events is 'What happened, in commit order. It contains ids, never content, so that no deleted content survives here.';
-comment on column events.user_id is 'The user whom the event is addressed to; with ACQUAINTANCES, it is addressed to the user and to all who share a chat with them.';
+comment on column events.user_id is 'The user that the event is addressed to; with ACQUAINTANCES, it is addressed to that user and to all who share a chat with them.';
 
 create table event_recipients (
   user_id bigint not null,

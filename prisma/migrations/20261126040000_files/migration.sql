@@ -3,7 +3,8 @@
 
 create table blobs (
   hash bytea primary key check (octet_length(hash) = 32),
-  size bigint not null check (size >= 1),
+  -- A file may be empty: clients and users upload such files.
+  size bigint not null check (size >= 0),
   content_type text not null check (content_type ~ '^[a-z]+/[A-Za-z0-9.+_-]{1,100}$'),
   created_at timestamptz(3) not null default now(),
   missing_since timestamptz(3),
@@ -72,8 +73,8 @@ create table partial_uploads (
   user_id bigint not null references users on delete cascade on update cascade,
   name text not null check (is_line(name, 255)),
   metadata text check (octet_length(metadata) <= 4096),
-  size bigint check (size >= 1),
-  reserved_bytes bigint not null check (reserved_bytes >= 1),
+  size bigint check (size >= 0),
+  reserved_bytes bigint not null check (reserved_bytes >= 0),
   created_at timestamptz(3) not null default now(),
   file_id bigint references files on delete cascade on update cascade,
   constraint an_upload_fits_what_is_reserved check (size <= reserved_bytes)
@@ -99,7 +100,7 @@ comment on table storage_uses is 'The bytes of all files that a user has uploade
 create table storage_releases (
   id bigint generated always as identity primary key,
   user_id bigint not null references users on delete cascade on update cascade,
-  bytes bigint not null check (bytes > 0)
+  bytes bigint not null check (bytes >= 0)
 );
 create index storage_releases_user_id_idx on storage_releases (user_id);
 comment on table storage_releases is 'The bytes of deleted files, subtracted from storage_uses with the uploader''s next file. Subtracting them at once would make a transaction that deletes files of many users lock the rows of all of them, in any order.';
@@ -410,4 +411,4 @@ begin
   select file.owner, file.id, file.name, b.content_type, b.size::int, file.hash, b.width, b.height, b.blurhash
   from file cross join lateral (select * from blobs where hash = decode(file.hash, 'hex') offset 0) b order by owner;
 end $$;
-comment on function add_files is 'Creates files from uploads (`given`: an array of new_blob). For each user it creates all files, or none if they would exceed the quota. Unless it `waits`, it also creates none for a user to whom another transaction is adding files, and it fails if it waits a second for any other lock.';
+comment on function add_files is 'Creates files from uploads (`given`: an array of new_blob). For each user it creates all files, or none if they would exceed the quota. Unless it `waits`, it also creates none for a user if another transaction is adding files for them, and it fails if it waits a second for any other lock.';

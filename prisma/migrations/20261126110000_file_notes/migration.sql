@@ -77,4 +77,4 @@ begin
   select file.owner, file.id, file.name, b.content_type, b.size::int, file.hash, b.width, b.height, b.blurhash, b.note
   from file cross join lateral (select * from blobs where hash = decode(file.hash, 'hex') offset 0) b order by owner;
 end $$;
-comment on function add_files is 'Creates files from uploads (`given`: an array of new_blob). For each user it creates all files, or none if they would exceed the quota. Unless it `waits`, it also creates none for a user to whom another transaction is adding files, and it fails if it waits a second for any other lock.';
+comment on function add_files is 'Creates files from uploads (`given`: an array of new_blob). For each user it creates all files, or none if they would exceed the quota. Unless it `waits`, it also creates none for a user if another transaction is adding files for them, and it fails if it waits a second for any other lock.';

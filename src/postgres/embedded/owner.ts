@@ -6,7 +6,7 @@ export type Owner = { uid: number; gid: number } | null;
 
 /**
  * Finds the owner of `folder` or, if it does not exist yet, its future owner. PostgreSQL refuses to run as root: it then
- * runs as `postgres`, or as the user `nobody`, which exists on every machine. Throws CannotStart if there is neither.
+ * runs as `postgres`, or as another user that every machine has. Throws CannotStart if there is neither.
  */
 export async function findOwner(folder: string): Promise<Owner> {
   if (process.getuid?.() !== 0) return null;
