@@ -206,10 +206,12 @@ export async function changePassword(
 async function endOtherSessions(transaction: Transaction, { userId, sessionId }: Asker): Promise<OpenedSession> {
   const { prisma } = transaction;
   const endedIds = await endSessions(transaction, { userId, id: { not: sessionId } });
-  // Locks the session, so that a concurrent refresh waits and then finds its token deleted. As SQL: the database's time.
-  const kept = await transaction.query('update sessions set last_used_at = clock_timestamp() where id = $1', [
-    sessionId,
-  ]);
+  // Locks the session, so that a concurrent refresh waits and then finds its token deleted. Its stream tokens end.
+  // As SQL: the database's time.
+  const kept = await transaction.query(
+    'update sessions set last_used_at = clock_timestamp(), stream_token_generation = stream_token_generation + 1 where id = $1',
+    [sessionId],
+  );
   if (kept.rowCount === 0) throw new Unauthenticated('The session has ended: sign in again.');
   const refreshToken = createSecret('refreshToken');
   await prisma.refreshToken.deleteMany({ where: { sessionId } });

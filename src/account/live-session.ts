@@ -15,8 +15,14 @@ export const sessionLifetimeMs = 30 * 24 * 60 * 60_000;
 /** The same as an interval of PostgreSQL. */
 export const sessionLifetime = `${sessionLifetimeMs} milliseconds`;
 
-/** The session's user when the database was asked; null for a session that has ended. */
-type Belief = { owner: Promise<bigint | null>; askedAt: number };
+/** How long after its session's last refresh a stream token is still good. */
+const streamTokenLifetime = '1 day';
+
+/** `streamTokenGeneration`: of the stream tokens that are good; null when the session was last refreshed too long ago. */
+type LiveSession = { id: bigint; userId: bigint; streamTokenGeneration: number | null };
+
+/** What the session was when the database was asked; null for one that has ended. */
+type Belief = { session: Promise<LiveSession | null>; askedAt: number };
 
 /**
  * Tells which sessions are live. Asks the database at most four times a second for each session in use, and for many
@@ -24,20 +30,22 @@ type Belief = { owner: Promise<bigint | null>; askedAt: number };
  */
 export class LiveSessions {
   readonly #beliefs = new LRUCache<bigint, Belief>({ max: maxSessions });
-  readonly #owners: DataLoader<bigint, bigint | null>;
+  readonly #sessions: DataLoader<bigint, LiveSession | null>;
   /** The sessions whose cached answer has been used since it was read. */
   #inUse = new Set<bigint>();
 
   constructor({ pool }: Db) {
-    this.#owners = new DataLoader(
+    this.#sessions = new DataLoader(
       async (ids) => {
         // Which of the sessions are live, and whose they are. As SQL: it runs up to four times a second on each node.
-        const { rows } = await pool.query<{ id: bigint; user_id: bigint }>(
-          `select id, user_id from sessions where id = any ($1) and last_used_at > now() - $2::interval`,
-          [ids, sessionLifetime],
+        const { rows } = await pool.query<LiveSession>(
+          `select id, user_id as "userId",
+            case when last_used_at > now() - $3::interval then stream_token_generation end as "streamTokenGeneration"
+          from sessions where id = any ($1) and last_used_at > now() - $2::interval`,
+          [ids, sessionLifetime, streamTokenLifetime],
         );
-        const owners = new Map(rows.map((row) => [row.id, row.user_id]));
-        return ids.map((id) => owners.get(id) ?? null);
+        const found = new Map(rows.map((row) => [row.id, row]));
+        return ids.map((id) => found.get(id) ?? null);
       },
       { cache: false, maxBatchSize: 1_000 },
     );
@@ -45,15 +53,28 @@ export class LiveSessions {
 
   /** Whether the asker's session is live: as of at most 500 ms ago, and as of now if this node ended it. */
   async isLive({ sessionId, userId }: Pick<Asker, 'sessionId' | 'userId'>): Promise<boolean> {
+    return (await this.#find(sessionId))?.userId === userId;
+  }
+
+  /** Whether stream tokens of that generation are good: the session lives, and was refreshed within a day. */
+  async takesStreamToken(
+    { sessionId, userId }: Pick<Asker, 'sessionId' | 'userId'>,
+    generation: number,
+  ): Promise<boolean> {
+    const session = await this.#find(sessionId);
+    return session?.userId === userId && session.streamTokenGeneration === generation;
+  }
+
+  /** The session has just changed or ended here: the next question about it goes to the database. */
+  forget(sessionId: bigint): void {
+    this.#beliefs.delete(sessionId);
+  }
+
+  #find(sessionId: bigint): Promise<LiveSession | null> {
     const known = this.#beliefs.get(sessionId);
     const isFresh = known !== undefined && performance.now() - known.askedAt < maxBeliefMs;
     if (isFresh) this.#inUse.add(sessionId);
-    return (await (isFresh ? known : this.#askAlong(sessionId)).owner) === userId;
-  }
-
-  /** Rejects the session from now on. For the node that has just ended it. */
-  forget(sessionId: bigint): void {
-    this.#beliefs.delete(sessionId);
+    return (isFresh ? known : this.#askAlong(sessionId)).session;
   }
 
   /** Reads this session, and the sessions whose cached answer expires soon. */
@@ -71,11 +92,11 @@ export class LiveSessions {
   }
 
   #ask(sessionId: bigint): Belief {
-    const belief: Belief = { askedAt: performance.now(), owner: this.#owners.load(sessionId) };
+    const belief: Belief = { askedAt: performance.now(), session: this.#sessions.load(sessionId) };
     this.#beliefs.set(sessionId, belief);
     this.#inUse.delete(sessionId);
     // A failed read is not cached.
-    belief.owner.catch(() => {
+    belief.session.catch(() => {
       if (this.#beliefs.peek(sessionId) === belief) this.#beliefs.delete(sessionId);
     });
     return belief;

@@ -45,7 +45,7 @@ builder.mutationField('streamToken', (t) =>
   t.string({
     extensions: asciiSize(2_048),
     description: `A token for the query string (\`/graphql/stream?streamToken=…&query=…\`) of a browser's EventSource, which cannot send
-headers. Valid for subscriptions only, while this session lives.`,
+headers. Valid for subscriptions only, until the session ends or changes the password, or a day after its last refresh.`,
     resolve: (_, _args, context) => issueStreamToken(context.accounts, requireAsker(context)),
   }),
 );

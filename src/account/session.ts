@@ -63,7 +63,7 @@ export async function openSession(
 
 /** Issues the tokens after the commit. This node rejects the ended sessions from now on. */
 export async function handOver({ tokens, sessions }: Sessions, opened: OpenedSession): Promise<SignedIn> {
-  for (const id of opened.endedIds) sessions.forget(id);
+  for (const id of [opened.sessionId, ...opened.endedIds]) sessions.forget(id);
   const { accessToken, asker } = await tokens.issue(opened.userId, opened.sessionId);
   return { accessToken, accessTokenExpiresAt: asker.expiresAt, refreshToken: opened.refreshToken, asker };
 }

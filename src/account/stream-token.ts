@@ -8,37 +8,57 @@ import type { Asker } from '../core/asker.ts';
 const audience = 'parley/stream';
 const never = new Date(8.64e15);
 
+/** Who asks by a stream token. A token of an earlier generation than the session's is no longer good. */
+export type StreamAsker = Asker & { streamTokenGeneration: number };
+
 /**
- * Issues a token for the query string of an EventSource, which sends no headers and reconnects to the same URL. It is valid
- * for subscriptions, as long as the asker's session is live.
+ * A token for the query string of an EventSource, which sends no headers and reconnects to the same URL. It is good for
+ * subscriptions, until its session ends, changes the password, or is not refreshed for a day.
  */
-export async function issueStreamToken({ keys }: Accounts, asker: Asker): Promise<string> {
-  return new SignJWT({ sid: String(asker.sessionId) })
+export async function issueStreamToken({ db, keys }: Accounts, { userId, sessionId }: Asker): Promise<string> {
+  const session = await db.prisma.session.findUnique({ where: { id: sessionId } });
+  if (session === null) throw new Unauthenticated('The session has ended: sign in again.');
+  return new SignJWT({ sid: String(sessionId), gen: session.streamTokenGeneration })
     .setProtectedHeader({ alg: 'EdDSA', kid: keys.signing.kid, typ: 'JWT' })
     .setIssuer(jwtIssuer)
     .setAudience(audience)
-    .setSubject(String(asker.userId))
+    .setSubject(String(userId))
     .setIssuedAt()
     .sign(keys.signing.key);
 }
 
-/** The asker of a stream token. Throws Unauthenticated for an invalid token, or when its session has ended. */
-export async function authenticateStream(accounts: Accounts, token: string): Promise<Asker> {
+/** The asker of a stream token. Throws Unauthenticated for a token that is not valid, or no longer. */
+export async function authenticateStream(accounts: Accounts, token: string): Promise<StreamAsker> {
   const asker = await verify(accounts, token);
-  if (!(await accounts.sessions.isLive(asker))) throw new Unauthenticated('The session has ended: sign in again.');
+  if (!(await isStreamTokenLive(accounts, asker))) throw bad();
   return asker;
 }
 
-async function verify({ keys }: Accounts, token: string): Promise<Asker> {
-  const bad = () => new Unauthenticated('The stream token is not valid: request a new one with `streamToken`.');
+/** Whether the token that the asker came with is still good; a stream that it opened ends when it is not. */
+export function isStreamTokenLive({ sessions }: Accounts, asker: StreamAsker): Promise<boolean> {
+  return sessions.takesStreamToken(asker, asker.streamTokenGeneration);
+}
+
+async function verify({ keys }: Accounts, token: string): Promise<StreamAsker> {
   try {
-    const payload = await verifyJwt(keys, token, { audience, requiredClaims: ['sub', 'sid'] });
+    const payload = await verifyJwt(keys, token, { audience, requiredClaims: ['sub', 'sid', 'gen'] });
     const userId = /^\d{1,19}$/.exec(payload.sub ?? '')?.[0];
     const sessionId = /^\d{1,19}$/.exec(String(payload['sid']))?.[0];
-    if (userId === undefined || sessionId === undefined) throw bad();
-    return { kind: 'SESSION', userId: BigInt(userId), sessionId: BigInt(sessionId), expiresAt: never };
+    const generation = payload['gen'];
+    if (userId === undefined || sessionId === undefined || typeof generation !== 'number') throw bad();
+    return {
+      kind: 'SESSION',
+      userId: BigInt(userId),
+      sessionId: BigInt(sessionId),
+      expiresAt: never,
+      streamTokenGeneration: generation,
+    };
   } catch (error) {
     if (error instanceof errors.JOSEError) throw bad();
     throw error;
   }
+}
+
+function bad(): Unauthenticated {
+  return new Unauthenticated('The stream token is not valid: request a new one with `streamToken`.');
 }

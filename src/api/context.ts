@@ -6,7 +6,7 @@ import type { FileStorage } from '../file/file.ts';
 import type { FileLinks } from '../file/file-link.ts';
 import type { PartialUploads } from '../file/partial-upload.ts';
 import type { PartialUploadLeases } from '../file/partial-upload-lease.ts';
-import { authenticateStream } from '../account/stream-token.ts';
+import { authenticateStream, isStreamTokenLive } from '../account/stream-token.ts';
 import type { IncomingMessage } from 'node:http';
 import type { Asker } from '../core/asker.ts';
 import type { RateLimits } from '../core/rate-limit.ts';
@@ -90,12 +90,16 @@ export function identifyAsker(accounts: Accounts, authorization: string | undefi
   return lateRefusal(authenticate(accounts, authorization));
 }
 
-/** Identifies the asker by the token in the URL of a stream. A bad token is not an error until the asker is needed. */
-export function identifyStreamAsker(accounts: Accounts, token: string): Promise<() => Asker | null> {
-  return lateRefusal(authenticateStream(accounts, token));
+/** The same, by the token in the URL of a stream. `isTokenLive` says later whether the token is still good. */
+export async function identifyStreamAsker(
+  accounts: Accounts,
+  token: string,
+): Promise<{ asker: () => Asker; isTokenLive: () => Promise<boolean> }> {
+  const asker = await lateRefusal(authenticateStream(accounts, token));
+  return { asker, isTokenLive: async () => isStreamTokenLive(accounts, asker()) };
 }
 
-async function lateRefusal(identifying: Promise<Asker | null>): Promise<() => Asker | null> {
+async function lateRefusal<Found extends Asker | null>(identifying: Promise<Found>): Promise<() => Found> {
   try {
     const asker = await identifying;
     return () => asker;

@@ -4,7 +4,13 @@ import type { RunningOperation } from './operation.ts';
 import type { EventSubscription } from './subscription.ts';
 
 /** The interval at which streams are checked (`sweep`), and when each duty is due, in ms. Tests shorten them. */
-export type StreamTimes = { sweep: number; heartbeat: number; stall: number; cursorRefresh: number };
+export type StreamTimes = {
+  sweep: number;
+  heartbeat: number;
+  stall: number;
+  cursorRefresh: number;
+  tokenCheck: number;
+};
 
 /** A stream with more unsent bytes than this drops typing, which has no value later. */
 const maxBytesBeforeTyping = 16 * 1024;
@@ -22,6 +28,8 @@ export class OpenStream {
   readonly operations = new Map<string, RunningOperation>();
   readonly #maxBufferBytes: number;
   readonly #expiresAt: number | null;
+  readonly #isTokenLive: (() => Promise<boolean>) | null;
+  #tokenCheckedAt = performance.now();
   #lastFrameAt = performance.now();
   /** How much later than others this stream's heartbeats come, as a fraction. */
   readonly #lateness = Math.random() * heartbeatSpread;
@@ -32,11 +40,13 @@ export class OpenStream {
     asker: Asker | null;
     maxBufferBytes: number;
     expiresAt: number | null;
+    isTokenLive: (() => Promise<boolean>) | null;
   }) {
     this.connection = options.connection;
     this.asker = options.asker;
     this.#maxBufferBytes = options.maxBufferBytes;
     this.#expiresAt = options.expiresAt;
+    this.#isTokenLive = options.isTokenLive;
   }
 
   get isOpen(): boolean {
@@ -88,8 +98,17 @@ export class OpenStream {
     const { connection } = this;
     if (connection.stalledMs(now) >= times.stall) return connection.destroy();
     if (!connection.isOpen) return;
+    if (this.#isTokenLive !== null && now - this.#tokenCheckedAt >= times.tokenCheck)
+      void this.#checkToken(now, this.#isTokenLive);
     if (this.#expiresAt !== null && Date.now() >= this.#expiresAt) this.interrupt();
     else if (now - connection.lastWriteAt >= times.heartbeat * (1 + this.#lateness))
       connection.write(connection.encoder.heartbeat);
+  }
+
+  /** Its client comes back with the same token, and is refused. */
+  async #checkToken(now: number, isTokenLive: () => Promise<boolean>): Promise<void> {
+    this.#tokenCheckedAt = now;
+    // A database that is away says nothing about the token; the next check asks again.
+    if (!(await isTokenLive().catch(() => true))) this.interrupt();
   }
 }

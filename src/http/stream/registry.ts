@@ -27,13 +27,16 @@ export type RegistryOptions = {
   position: () => bigint | null;
 };
 
-/** The parts of a new stream. `expires`: whether the stream ends with the asker's access token. */
+/**
+ * What a new stream is made of. `isTokenLive` says of the stream token that opened it whether it is still good; null for a
+ * stream that ends with the asker's access token.
+ */
 export type Opening = {
   request: IncomingMessage;
   response: ServerResponse;
   framing: Framing;
   asker: Asker | null;
-  expires: boolean;
+  isTokenLive: (() => Promise<boolean>) | null;
   onClose?: () => void;
 };
 
@@ -69,13 +72,14 @@ export class StreamRegistry {
    * Answers the request with an open stream. Throws HttpError when the session or the address has reached its limit,
    * and when the server started to drain meanwhile.
    */
-  open({ request, response, framing, asker, expires, onClose }: Opening): OpenStream {
+  open({ request, response, framing, asker, isTokenLive, onClose }: Opening): OpenStream {
     this.admit();
     const release = this.#take(asker, addressOf(request, this.#options.trustedProxies));
     const stream = new OpenStream({
       asker,
       maxBufferBytes: this.#options.maxBufferBytes,
-      expiresAt: asker !== null && expires ? expiryOf(asker) : null,
+      expiresAt: asker !== null && isTokenLive === null ? expiryOf(asker) : null,
+      isTokenLive,
       connection: new Connection({
         request,
         response,

@@ -7,7 +7,7 @@ import type { Report } from '../../core/report.ts';
 import { eventStream } from './framing.ts';
 import { SingleStream } from './single-stream.ts';
 import type { OperationServices } from './operation.ts';
-import type { StreamRegistry } from './registry.ts';
+import type { Opening, StreamRegistry } from './registry.ts';
 import { accepts } from '../accept.ts';
 import { HttpError } from '../http-error.ts';
 import { prepareParams, type GraphqlParams } from '../params.ts';
@@ -23,6 +23,9 @@ const pollsPerBeat = 5;
 
 /** The stream's token and the asker of a request. */
 type Owner = { token: string; asker: Asker };
+
+/** The owner who opens it. */
+type Opener = Owner & Pick<Opening, 'isTokenLive'>;
 
 /**
  * Single connection mode of graphql-sse: PUT reserves a stream, GET opens it, POST adds an operation, DELETE cancels
@@ -88,7 +91,7 @@ export class SingleConnections {
   }
 
   /** GET with a token: opens the stream. 409 when it is already open. */
-  async open(request: IncomingMessage, response: ServerResponse, { token, asker }: Owner): Promise<void> {
+  async open(request: IncomingMessage, response: ServerResponse, { token, asker, isTokenLive }: Opener): Promise<void> {
     const tokenHash = hashOf(token);
     if (!(await this.#reservations.open(tokenHash, asker.sessionId))) {
       throw new HttpError(409, 'The stream is already open.');
@@ -100,7 +103,7 @@ export class SingleConnections {
         response,
         framing: eventStream,
         asker,
-        expires: true,
+        isTokenLive,
         onClose: () => {
           this.#held.delete(key);
           if (!this.#isDraining) void this.#settle(() => this.#reservations.close(tokenHash));

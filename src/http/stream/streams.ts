@@ -14,7 +14,7 @@ import { prepareParams } from '../params.ts';
 import { refuseWith } from '../refusal.ts';
 import type { StreamTimes } from './open-stream.ts';
 import { startOperation, type OperationServices } from './operation.ts';
-import { StreamRegistry } from './registry.ts';
+import { StreamRegistry, type Opening } from './registry.ts';
 import { chooseFraming, readStreamParams } from './request.ts';
 import { SingleConnections } from './single.ts';
 import { DistinctSink } from './stream-sink.ts';
@@ -33,7 +33,13 @@ export type StreamLimits = {
 };
 
 /** Heartbeats come every 20 to 25 s: proxies wait for 30 s or more, and TCP's keep-alive needs 15 s between them. */
-const defaultTimes: StreamTimes = { sweep: 1_000, heartbeat: 20_000, stall: 30_000, cursorRefresh: 60_000 };
+const defaultTimes: StreamTimes = {
+  sweep: 1_000,
+  heartbeat: 20_000,
+  stall: 30_000,
+  cursorRefresh: 60_000,
+  tokenCheck: 5_000,
+};
 
 export type StreamsOptions = {
   schema: GraphQLSchema;
@@ -46,6 +52,9 @@ export type StreamsOptions = {
   /** How many proxies are in front; each adds an entry to X-Forwarded-For. */
   trustedProxies: number;
 };
+
+/** Who sent a request; `isTokenLive` as in `Opening`. */
+type Identified = { asker: () => Asker | null } & Pick<Opening, 'isTokenLive'>;
 
 /**
  * Serves the graphql-sse protocol: distinct connections on `/graphql` and `/graphql/stream`, single connections on
@@ -122,7 +131,7 @@ export class Streams {
       throw new HttpError(405, `Use ${allowed.join(', ')}.`, { headers: { allow: allowed.join(', ') } });
     }
     const streamToken = isSinglePath && method === 'GET' ? url.searchParams.get('streamToken') : null;
-    const asker = await this.#identify(request, streamToken);
+    const { asker, isTokenLive } = await this.#identify(request, streamToken);
     if (method === 'PUT') return this.#single.reserve(request, response, demand(asker));
     const token = isSinglePath ? readToken(request, url) : null;
     if (method === 'DELETE') {
@@ -134,16 +143,16 @@ export class Streams {
       return this.#single.add(request, response, { token, asker: demand(asker), url });
     }
     if (token !== null && (await this.#single.find(token, demand(asker))) !== null) {
-      return this.#single.open(request, response, { token, asker: demand(asker) });
+      return this.#single.open(request, response, { token, asker: demand(asker), isTokenLive });
     }
-    return this.#openDistinct(request, response, { asker, url, isByStreamToken: streamToken !== null });
+    return this.#openDistinct(request, response, { asker, url, isTokenLive });
   }
 
   /** Distinct connections mode: one response for one operation. */
   async #openDistinct(
     request: IncomingMessage,
     response: ServerResponse,
-    { asker, url, isByStreamToken }: { asker: () => Asker | null; url: URL; isByStreamToken: boolean },
+    { asker, isTokenLive, url }: Identified & { url: URL },
   ): Promise<void> {
     const framing = chooseFraming(request.headers.accept);
     if (framing === null) throw new HttpError(406, 'A stream needs accept: text/event-stream.');
@@ -153,7 +162,7 @@ export class Streams {
     if (request.method === 'GET' && kind === OperationTypeNode.MUTATION) {
       throw new HttpError(405, 'Send mutations by POST.', { headers: { allow: 'POST' } });
     }
-    if (isByStreamToken && kind !== null && kind !== OperationTypeNode.SUBSCRIPTION) throw refuseStreamToken();
+    if (isTokenLive !== null && kind !== null && kind !== OperationTypeNode.SUBSCRIPTION) throw refuseStreamToken();
     const jsonType = url.pathname === singlePath ? null : findJsonBeforeStream(request.headers.accept);
     if (jsonType !== null && kind !== OperationTypeNode.SUBSCRIPTION) {
       const sender = { asker, from: request };
@@ -167,7 +176,7 @@ export class Streams {
       framing,
       // Refuses a subscription with an invalid token before it opens, so that its client comes back with another.
       asker: kind === OperationTypeNode.SUBSCRIPTION ? refuseBad(asker) : ifGood(asker),
-      expires: !isByStreamToken,
+      isTokenLive,
     });
     const operation = await startOperation(
       this.#server,
@@ -189,10 +198,10 @@ export class Streams {
    * Identifies the asker by the `Authorization` header or, because a browser's EventSource cannot send one, by a
    * token in the URL.
    */
-  #identify(request: IncomingMessage, streamToken: string | null): Promise<() => Asker | null> {
+  async #identify(request: IncomingMessage, streamToken: string | null): Promise<Identified> {
     const { accounts } = this.#services;
     if (streamToken !== null) return identifyStreamAsker(accounts, streamToken);
-    return identifyAsker(accounts, request.headers.authorization);
+    return { asker: await identifyAsker(accounts, request.headers.authorization), isTokenLive: null };
   }
 }
 

@@ -19,7 +19,7 @@ let ada: Person;
 let grace: Person;
 let chatId: string;
 beforeAll(async () => {
-  server = await startServer({ env: { JWT_KEYS: keys }, overrides: { streamTimes: { sweep: 20 } } });
+  server = await startServer({ env: { JWT_KEYS: keys }, overrides: { streamTimes: { sweep: 20, tokenCheck: 50 } } });
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
   chatId = await createGroup(ada, [grace]);
 });
@@ -163,6 +163,8 @@ test('an invalid token is refused, and then the EventSource stops', async () => 
     await forge({ sid: '999999' }),
     await forge({ sub: 'ada' }),
     await forge({ exp: 1 }),
+    await forge({ gen: 1 }),
+    await forge({ gen: undefined }),
   ];
   for (const each of bad)
     expect([each, await statusOf(urlFor(server, { query, streamToken: each }))]).toEqual([each, 401]);
@@ -208,6 +210,53 @@ test('its stream lives as long as the session, not as the access token that requ
   // It comes back all the same, as an EventSource does, and the server says not to.
   const errors = await source.has('error', 2);
   expect(errors.at(-1)?.readyState).toBe(2);
+});
+
+test('a changed password ends the stream tokens from before and their streams, on every node', async () => {
+  await using other = await startServer({
+    database: server.database,
+    env: { JWT_KEYS: keys },
+    overrides: { streamTimes: { sweep: 20, tokenCheck: 50 } },
+  });
+  const radia = await signUp(server, 'radia');
+  const streamToken = await issueToken(radia);
+  await using here = await openByUrl(urlFor(server, { query, streamToken }));
+  await using there = await openByUrl(urlFor(other, { query, streamToken }));
+  for (const stream of [here, there]) await stream.next('CaughtUp');
+  const { changePassword } = await radia.ask(
+    'mutation ($input: ChangePasswordInput!) { changePassword(input: $input) { ... on SignedIn { accessToken } } }',
+    { input: { currentPassword: radia.password, newPassword: 'bridges learn slowly' } },
+  );
+  expect(await statusOf(urlFor(server, { query, streamToken }))).toBe(401);
+  // Without `complete`: an EventSource comes back, is refused, and gives up.
+  for (const stream of [here, there]) expect(await stream.ended()).toEqual([]);
+  expect(await statusOf(urlFor(other, { query, streamToken }))).toBe(401);
+
+  const next = await issueToken({ token: changePassword.accessToken });
+  for (const node of [server, other]) expect(await statusOf(urlFor(node, { query, streamToken: next }))).toBe(200);
+});
+
+test('its token is good for a day after the session was last refreshed, and each refresh renews it', async () => {
+  const hedy = await signUp(server, 'hedy');
+  const streamToken = await issueToken(hedy);
+  const url = urlFor(server, { query, streamToken });
+  const refreshedAgo = (interval: string) =>
+    server.sql.query(
+      `update sessions set last_used_at = now() - $1::interval
+      where user_id = (select id from users where username = 'hedy')`,
+      [interval],
+    );
+  await refreshedAgo('23 hours 59 minutes');
+  await using stream = await openByUrl(url);
+  await stream.next('CaughtUp');
+  await refreshedAgo('24 hours');
+  expect(await stream.ended()).toEqual([]);
+  expect(await statusOf(url)).toBe(401);
+
+  await server.ask('mutation ($token: String!) { refreshSession(refreshToken: $token) { __typename } }', {
+    token: hedy.refreshToken,
+  });
+  expect(await statusOf(url)).toBe(200);
 });
 
 test('its token is never in the log, whatever happens', async () => {
