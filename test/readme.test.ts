@@ -136,7 +136,7 @@ describe('examples run as they are:', () => {
   test('SQL for an operator', async () => {
     await using server = await startServer();
     const [statement = ''] = blocksIn('docs/operating.md', 'sql');
-    await expect(server.sql.query(`begin; ${statement}; rollback`)).resolves.toBeTruthy();
+    await expect(server.sql.query(`begin; create role parley; ${statement}; rollback`)).resolves.toBeTruthy();
   });
 
   test('npm scripts', async () => {

@@ -34,7 +34,6 @@ const sessionSettings = {
   row_security: 'on',
   jit: 'off',
   plan_cache_mode: 'auto',
-  client_min_messages: 'warning',
   default_transaction_isolation: 'read committed',
   default_transaction_deferrable: 'off',
   session_replication_role: 'origin',

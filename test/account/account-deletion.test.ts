@@ -46,11 +46,17 @@ async function isErased({ userId }: Person): Promise<void> {
 
 async function messagesOf(chatId: string): Promise<Data[]> {
   const document = `query ($id: ID!) { chat(id: $id) { messages { edges { node {
-    seq content deletedAt clientMessageId sender { username } reactions { emoji count } mentions { user { username } }
-    revisions { content }
+    id seq content deletedAt clientMessageId sender { username } reactions { emoji count } mentions { user { username } }
   } } } } }`;
   const { chat } = await ada.ask(document, { id: chatId });
-  return chat.messages.edges.map(({ node }: Data) => node);
+  const messages: Data[] = chat.messages.edges.map(({ node }: Data) => node);
+  return Promise.all(messages.map(async ({ id, ...message }) => ({ ...message, revisions: await revisionsOf(id) })));
+}
+
+/** One message at a time: 100 revisions of 50 messages would be over the limit on bytes. */
+async function revisionsOf(id: string): Promise<Data[]> {
+  const document = 'query ($id: ID!) { node(id: $id) { ... on Message { revisions { content } } } }';
+  return (await ada.ask(document, { id })).node.revisions;
 }
 
 async function membersOf(chatId: string): Promise<string[]> {
