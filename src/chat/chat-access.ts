@@ -9,25 +9,25 @@ import { isBlockedIn } from '../people/block.ts';
 import { pairOne } from '../postgres/pairing.ts';
 import { may, type ChatAccess } from './permission.ts';
 
-/** How long a message is waited for that somebody else holds (psql in an open transaction). */
+/** How long a verb waits for a message that another transaction has locked (psql in an open transaction). */
 const patienceMs = 3_000;
 const maxPauseMs = 200;
 
 class MessageLocked extends RateLimited {}
 
-/** What an asker wants to do to a message, as a write of the group commit knows it. */
+/** What an asker wants to do to a message, as an input of the group commit. */
 export type MessageVerb = { asker: Asker; chatId: bigint; messageId: bigint };
 
-/** A verb that may be done: its message, whose row this transaction has locked, and how the asker stands to the chat. */
+/** A verb that is allowed, its message (whose row this transaction has locked), and the asker's access to the chat. */
 export type Target<Verb extends MessageVerb> = { verb: Verb; message: Message; access: ChatAccess };
 
 /**
- * How each asker stands to the chat, in the order of the inputs; undefined where there is no such chat. To be asked
- * after the chats' locks are held, in a statement of its own: whoever removes a member holds that lock too.
+ * Each asker's access to the chat, in the order of the inputs; undefined if there is no such chat. Call it after the
+ * chats are locked, in a statement of its own: a transaction that removes a member holds that lock too.
  */
 export async function readChatAccesses(
   client: Queryable,
-  places: readonly { asker: Asker; chatId: bigint }[],
+  inputs: readonly { asker: Asker; chatId: bigint }[],
 ): Promise<(ChatAccess | undefined)[]> {
   const { rows } = await client.query<ChatAccess & { index: number }>({
     name: 'accesses',
@@ -36,26 +36,26 @@ export async function readChatAccesses(
     from unnest($1::bigint[], $2::bigint[]) with ordinality as w (chat_id, user_id, index)
     join chats c on c.id = w.chat_id
     left join members m on m.chat_id = c.id and m.user_id = w.user_id`,
-    values: [places.map(({ chatId }) => chatId), places.map(({ asker }) => asker.userId)],
+    values: [inputs.map(({ chatId }) => chatId), inputs.map(({ asker }) => asker.userId)],
   });
-  return pairOne(rows, places, { value: (row): ChatAccess => row, missing: undefined });
+  return pairOne(rows, inputs, { value: (row): ChatAccess => row, missing: undefined });
 }
 
-/** Why an asker who stands so may put nothing into the chat; null where they may. */
+/** Why an asker with this access may not write in the chat; null if they may. */
 export function refuseWriting(asker: Asker, access: ChatAccess): Forbidden | null {
   if (may(asker, 'sendMessage', access)) return null;
   if (access.isBlocked) return blocked();
   return new Forbidden('Only members can write in this channel: join it first.');
 }
 
-/** The refusal of one whom the other person of a single chat has blocked. It does not say more than that person would. */
+/** The error for an asker whom the other person of a single chat has blocked. It reveals no more than that person would. */
 export function blocked(): Forbidden {
-  return new Forbidden('This person takes no messages from you.');
+  return new Forbidden('This person does not accept messages from you.');
 }
 
 /**
- * Writes the verb, whose kind asks `readTargets`. A message that somebody else holds is tried again until it is free:
- * to wait for it inside the transaction would stop all others. RateLimited when that takes too long.
+ * Submits the verb; its kind must call `readTargets`. While another transaction has the message locked, this tries again:
+ * waiting inside the transaction would block all other writes. Throws RateLimited if that takes longer than `patienceMs`.
  */
 export async function submitVerb<Verb extends MessageVerb>(
   writes: GroupCommit,
@@ -74,8 +74,9 @@ export async function submitVerb<Verb extends MessageVerb>(
 }
 
 /**
- * Locks the messages and judges the verbs, in their order. What `refuse` returns is why one may not be done; before that
- * comes NotFound for a message that the person doesn't see, and MessageLocked for one that could not be locked.
+ * Locks the messages and checks each verb; the results are in the order of the verbs. `refuse` returns why a verb is not
+ * allowed, or null. Before that, a message that the asker cannot see is NotFound, and one that could not be locked is
+ * MessageLocked.
  */
 export async function readTargets<Verb extends MessageVerb>(
   client: Queryable,
@@ -90,7 +91,7 @@ export async function readTargets<Verb extends MessageVerb>(
     if (access === undefined || access.visibleFrom === null) return missing();
     const message = messages.get(verb.messageId);
     if (message === undefined)
-      return { error: new MessageLocked('The message is being changed by somebody else: try again.', 1) };
+      return { error: new MessageLocked('Another change to this message is in progress: try again.', 1) };
     if (message.seq < access.visibleFrom) return missing();
     const target = { verb, message, access };
     const error = refuse(target);
@@ -98,7 +99,7 @@ export async function readTargets<Verb extends MessageVerb>(
   });
 }
 
-/** Those that may be done. */
+/** The targets whose verbs are allowed. */
 export function allowed<Verb extends MessageVerb>(
   targets: readonly (Target<Verb> | { error: Error })[],
 ): Target<Verb>[] {
@@ -109,7 +110,7 @@ function missing(): { error: Error } {
   return { error: new NotFound('There is no such message.') };
 }
 
-/** In the order of their ids; leaves out those that somebody else holds. */
+/** Locks the messages in the order of their ids; leaves out those that another transaction has locked. */
 async function lockMessages(client: Queryable, messageIds: readonly bigint[]): Promise<Map<bigint, Message>> {
   const { rows } = await client.query<Message>({
     name: 'lock_messages',

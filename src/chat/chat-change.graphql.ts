@@ -18,9 +18,9 @@ const UpdateChatInput = builder.inputType('UpdateChatInput', {
     }),
     type: t.field({
       type: ChatTypeRef,
-      description: `GROUP, PRIVATE_CHANNEL and PUBLIC_CHANNEL turn into each other; SINGLE stays SINGLE. Readers who are not
-members lose a channel that turns private, and its members see their own part of the history again. One that turns
-public is read whole by everyone: only an owner, or an admin who sees the whole history, can make it public.`,
+      description: `You can change between GROUP, PRIVATE_CHANNEL and PUBLIC_CHANNEL; SINGLE stays SINGLE. When a channel turns
+private, readers who are not members lose it, and each member sees only their own part of the history again. When a chat
+turns public, everyone can read all of it: only an owner, or an admin who can see the whole history, can do that.`,
     }),
   }),
 });

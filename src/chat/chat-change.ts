@@ -5,7 +5,7 @@ import { deleteLockedChat, inChat, requireMay } from './locked-chat.ts';
 import { maxDescriptionLength, maxNameLength, readLine, readText } from '../core/text.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** What is to become of a chat: undefined leaves a thing as it is, null takes it away. */
+/** A change to a chat: undefined leaves a property as it is, null removes it. */
 export type ChatChange = {
   chatId: bigint;
   name: string | null | undefined;
@@ -14,35 +14,36 @@ export type ChatChange = {
 };
 
 /**
- * Changes a group's or a channel's name, description or type; its members hear ChatUpdated if anything did change. Whoever
- * only read a channel that turns private loses it by that, and its members see their own part of the history again; one
- * that turns public is read whole by everyone: only an owner, or an admin who sees all of it, makes it public.
- * Forbidden for a single chat, and unless the asker is an owner or an admin; InvalidInput for what the type does not
- * have: a channel without a name, and a single chat out of anything else.
+ * Changes a group's or a channel's name, description or type. If anything changed, the members receive ChatUpdated. When
+ * a channel turns private, readers who are not members lose it, and each member sees only their own part of the history
+ * again. When a chat turns public, everyone can read all of it: only an owner, or an admin who can see the whole history,
+ * can do that.
+ * Throws Forbidden for a single chat and if the asker is neither an owner nor an admin; InvalidInput for a channel
+ * without a name, and for changing any chat into a single chat.
  */
 export async function updateChat(db: Db, asker: Asker, change: ChatChange): Promise<Chat> {
   const { chatId, name, description, type } = checkTexts(change);
-  return inChat(db, { asker, chatId }, async ({ prisma }, held) => {
-    requireMay('updateChat', held);
+  return inChat(db, { asker, chatId }, async ({ prisma }, locked) => {
+    requireMay('updateChat', locked);
     const wanted = {
-      type: type ?? held.chat.type,
-      name: name === undefined ? held.chat.name : name,
-      description: description === undefined ? held.chat.description : description,
+      type: type ?? locked.chat.type,
+      name: name === undefined ? locked.chat.name : name,
+      description: description === undefined ? locked.chat.description : description,
     };
     checkType(wanted);
-    if (wanted.type === 'PUBLIC_CHANNEL' && held.chat.type !== wanted.type) requireMay('publishHistory', held);
+    if (wanted.type === 'PUBLIC_CHANNEL' && locked.chat.type !== wanted.type) requireMay('publishHistory', locked);
     return prisma.chat.update({ where: { id: chatId }, data: wanted });
   });
 }
 
 /**
- * Deletes a chat with all that is in it, for everybody. Its members hear ChatDeleted, and nothing else of what goes.
- * Only its owners may; a single chat, which has none, stays with its people. Forbidden for others who see it.
+ * Deletes a chat and everything in it, for everyone. Its members receive ChatDeleted and no event for its contents.
+ * For owners; a single chat has no owner, so it cannot be deleted. Throws Forbidden for anyone else who can see the chat.
  */
 export async function deleteChat(db: Db, asker: Asker, { chatId }: { chatId: bigint }): Promise<void> {
-  return inChat(db, { asker, chatId }, async (transaction, held) => {
-    requireMay('deleteChat', held);
-    await deleteLockedChat(transaction, held);
+  return inChat(db, { asker, chatId }, async (transaction, locked) => {
+    requireMay('deleteChat', locked);
+    await deleteLockedChat(transaction, locked);
   });
 }
 

@@ -23,7 +23,7 @@ builder.prismaObjectFields(ChatRef, (t) => ({
   }),
   description: t.exposeString('description', { nullable: true, extensions: textSize(maxDescriptionLength) }),
   createdAt: t.expose('createdAt', { type: 'DateTime' }),
-  lastSeq: t.exposeInt('lastSeq', { description: "The newest message's place in this chat; 0 in an empty chat." }),
+  lastSeq: t.exposeInt('lastSeq', { description: 'The seq of the newest message; 0 in an empty chat.' }),
   memberCount: t.exposeInt('memberCount'),
   members: t.field({
     type: MemberConnectionRef,

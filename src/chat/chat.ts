@@ -10,10 +10,10 @@ import { toPage, type Page, type PageRequest } from '../postgres/page.ts';
 import { maxDescriptionLength, maxNameLength, readLine, readText } from '../core/text.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** How many people can be named in one call. */
+/** How many people you can name in one call. */
 export const maxMembersPerCall = 1_000;
 
-/** What a new chat is made of; `memberIds` without the creator, who is a member anyway. */
+/** A chat to create; `memberIds` need not include the creator, who becomes a member anyway. */
 export type NewChat = {
   type: ChatType;
   memberIds: bigint[];
@@ -33,7 +33,7 @@ export const chatById = defineLoader({
   }),
 });
 
-/** Those of the chats that the asker may see, in no order. As SQL: `node`, `nodes` and each page of a chat begin here. */
+/** Those of the chats that the asker can see, in no order. As SQL: `node`, `nodes` and each page of a chat start here. */
 export async function findVisibleChats(db: Db, asker: Asker, chatIds: readonly bigint[]): Promise<Chat[]> {
   const { rows } = await db.pool.query<Chat>({
     name: 'visible_chats',
@@ -44,7 +44,7 @@ export async function findVisibleChats(db: Db, asker: Asker, chatIds: readonly b
   return rows;
 }
 
-/** The chat, if the viewer may see it. NotFound for one that is hidden or that isn't there. */
+/** The chat. Throws NotFound if the asker cannot see it or it does not exist. */
 export async function requireVisibleChat(db: Db, asker: Asker, chatId: bigint): Promise<Chat> {
   const chat = await db.prisma.chat.findFirst({ where: { id: chatId, ...visibleChats(asker) } });
   if (chat === null) throw new NotFound('There is no such chat.');
@@ -52,8 +52,8 @@ export async function requireVisibleChat(db: Db, asker: Asker, chatId: bigint): 
 }
 
 /**
- * The asker's chats, newest activity first; the key of a cursor is (time of activity in ms, id). As SQL: it runs whenever a
- * client opens.
+ * The asker's chats, newest activity first; a cursor's key is (time of the last activity in ms, id).
+ * As SQL: it runs whenever a client opens. /
  */
 export async function listChats(
   db: Db,
@@ -75,16 +75,17 @@ export async function listChats(
   return toPage(rows, page);
 }
 
-/** A chat's place in `listChats`. */
+/** A chat's cursor key in `listChats`. */
 export function activityKey(chat: Chat): [number, bigint] {
   return [chat.lastActivityAt.getTime(), chat.id];
 }
 
 /**
- * Makes a chat that the viewer owns (a SINGLE one has no owner), with its first members; all of them hear NewChat. A
- * SINGLE chat is made once per pair, whoever asks and however many at once: the one that is there is returned as it is.
- * Throws InvalidInput for what breaks the rules of its type, naming unknown people; Forbidden when one of the others has
- * blocked the viewer; NotFound when the viewer's account goes meanwhile.
+ * Creates a chat with its first members; the asker owns it (a SINGLE chat has no owner). All members receive NewChat. A
+ * pair has one SINGLE chat, whichever of the two asks and however many requests run at once: an existing one is returned
+ * unchanged.
+ * Throws InvalidInput if the input breaks the rules of its type or names unknown people, whom it lists; Forbidden if one
+ * of the others has blocked the asker; NotFound if the asker's account is deleted meanwhile.
  */
 export async function createChat(db: Db, asker: Asker, input: NewChat): Promise<Chat> {
   const chat = checkNewChat(asker, input);
@@ -98,7 +99,8 @@ export async function createChat(db: Db, asker: Asker, input: NewChat): Promise<
     await transaction.query('savepoint before_chat');
     const created = await transaction.prisma.chat.create({ data: chat });
     if (chat.type === 'SINGLE' && !(await claimPair(transaction, asker, { chatId: created.id, other: others[0] }))) {
-      // Somebody else has made it between our look and our claim: theirs is the one. Ours goes unheard.
+      // Another request created it after we looked and before we claimed the pair: return theirs and undo ours, so that
+      // no one receives an event for it.
       await transaction.query('rollback to savepoint before_chat');
       const theirs = await findSingleChat(transaction, asker, others[0]);
       if (theirs === null) throw new NotFound('One of the two accounts has been deleted.');
@@ -139,7 +141,10 @@ function checkNewChat(
   return { type: input.type, name, description };
 }
 
-/** Locks the people's rows against deletion meanwhile, in the order of their ids. Returns those who are there. As SQL, for the lock. */
+/**
+ * Locks the people's rows against deletion until the transaction ends, in the order of their ids. Returns the ids of those
+ * who exist. As SQL, for the lock.
+ */
 export async function lockPeople(client: Queryable, userIds: readonly bigint[]): Promise<Set<bigint>> {
   const { rows } = await client.query<{ id: bigint }>(
     'select id from users where id = any ($1) and deleted_at is null order by id for key share',
@@ -148,7 +153,7 @@ export async function lockPeople(client: Queryable, userIds: readonly bigint[]):
   return new Set(rows.map(({ id }) => id));
 }
 
-/** Throws InvalidInput that names, by their places in `field`, the people who are not among those known. */
+/** Throws InvalidInput with the index in `field` of each person who is not in `known`. */
 export function refuseUnknownPeople(userIds: readonly bigint[], known: ReadonlySet<bigint>, field: string): void {
   const errors = userIds.flatMap((userId, index): FieldError[] =>
     known.has(userId) ? [] : [{ path: [field, String(index)], code: 'NOT_FOUND', message: 'there is no such user' }],
@@ -168,7 +173,7 @@ function pairOf(one: bigint, other: bigint): { lowUserId: bigint; highUserId: bi
   return one < other ? { lowUserId: one, highUserId: other } : { lowUserId: other, highUserId: one };
 }
 
-/** Whether the pair is ours now; waits for another request that is just claiming it. As SQL, for its `on conflict`. */
+/** Returns whether this chat is now the pair's; waits for another request that is claiming it. As SQL, for `on conflict`. */
 async function claimPair(
   { query }: Queryable,
   { userId }: Asker,
@@ -185,8 +190,8 @@ async function claimPair(
 }
 
 /**
- * A single chat has no roles, so no one owns it. As SQL: one statement for all, at a thirtieth of what Prisma's createMany
- * costs.
+ * A single chat has no roles, so no one owns it. As SQL: one statement for all members, at a thirtieth of the cost of
+ * Prisma's createMany.
  */
 async function insertMembers(
   { query }: Queryable,
@@ -199,7 +204,7 @@ async function insertMembers(
     from unnest($4::bigint[]) as user_id`,
     [id, userId, type === 'SINGLE' ? 'MEMBER' : 'OWNER', [userId, ...others]],
   );
-  // The others' rows are locked, the creator's is not.
+  // The rows of the others are locked, the creator's is not: the account may have been deleted meanwhile.
   await orGone(inserting, ['members_user_id_fkey']);
 }
 

@@ -6,22 +6,22 @@ import type { Queryable } from '../postgres/client.ts';
 import { sqlStateOf } from '../postgres/sql-state.ts';
 import { isTransient, isUndone } from '../postgres/transient.ts';
 
-/** How many writes one transaction takes, and how many may wait before more are refused. */
+/** How many writes go into one transaction, and how many may wait before further ones are refused. */
 const maxBatch = 500;
 const maxWaiting = 10_000;
-/** How many chats that somebody else holds are waited for at a time, each on a connection of its own. */
+/** How many chats locked by other transactions the server waits for at a time, each on a connection of its own. */
 const maxLanes = 3;
 const laneLockTimeout = '5s';
 
 const lockNotAvailable = '55P03';
 const uniqueViolation = '23505';
 
-/** A chat whose row this transaction has locked. `lastSeq` moves with the messages that are placed. */
+/** A chat whose row this transaction has locked. `lastSeq` grows as messages get their seqs. */
 export type LockedChat = { id: bigint; type: ChatType; lastSeq: number };
 
 /**
- * One sort of write: does many at once, in their order, inside a transaction that holds the lock of every chat in
- * `chats`. A write whose chat isn't there has no chat. Gives an outcome for each; throwing means that none was done.
+ * A kind of write. `write` does many at once, in their order, inside a transaction that has locked every chat in `chats`;
+ * a chat that does not exist is not in it. It returns an outcome for each input; if it throws, none was done.
  */
 export type WriteKind<Input extends { chatId: bigint }, Output> = {
   write: (client: Queryable, chats: ReadonlyMap<bigint, LockedChat>, inputs: Input[]) => Promise<Outcome<Output>[]>;
@@ -29,15 +29,15 @@ export type WriteKind<Input extends { chatId: bigint }, Output> = {
 
 type Write = { kind: WriteKind<{ chatId: bigint }, unknown>; input: { chatId: bigint } };
 
-/** A commit failed, or its answer was lost: it may have happened. */
+/** A commit failed or its answer was lost: the transaction may have been committed. */
 class CommitLost extends Error {}
 
 /**
- * Puts what waits together into one short transaction. Commits that notify go one after the other in PostgreSQL, about
- * 2,000 a second; 100 messages in each make that 40,000 messages (docs/architecture.md, measured). See BatchCommit.
+ * Combines all waiting writes into one short transaction. PostgreSQL runs commits that notify one after the other, about
+ * 2,000 a second; with 100 messages in each, that makes 40,000 messages (docs/architecture.md, measured). See BatchCommit.
  *
- * A chat that another transaction has locked (psql, left open) would stop all others, so its writes go to a lane of their
- * own and wait there, in order.
+ * A chat that another transaction has locked (psql, left open) would block all others, so its writes wait in a lane of
+ * their own, in order.
  */
 export class GroupCommit {
   readonly #pool: pg.Pool;
@@ -56,9 +56,9 @@ export class GroupCommit {
     });
   }
 
-  /** Resolves once the write is durable. Rejects with the write's own error, or RateLimited when too much waits. */
+  /** Resolves once the write is durable. Rejects with the write's own error, or RateLimited if too many writes wait. */
   submit<Input extends { chatId: bigint }, Output>(kind: WriteKind<Input, Output>, input: Input): Promise<Output> {
-    // Each kind is given back its own inputs, and gives its own outputs.
+    // The casts hold because each kind receives only its own inputs, and its outputs go back to their submitters.
     return this.#batches.submit({ kind: kind as unknown as Write['kind'], input }).catch(explain) as Promise<Output>;
   }
 
@@ -68,8 +68,8 @@ export class GroupCommit {
     await withConnection(this.#pool, async (client) => {
       await client.query(isLane ? `begin; set local lock_timeout = '${laneLockTimeout}'` : 'begin');
       const chats = await lockChats(client, chatIdsOf(writes), { waits: isLane });
-      const held = isLane ? new Set<bigint>() : await findHeld(client, writes, chats);
-      const mine = writes.filter(({ input }) => !held.has(input.chatId));
+      const busy = isLane ? new Set<bigint>() : await findBusyChats(client, writes, chats);
+      const mine = writes.filter(({ input }) => !busy.has(input.chatId));
       const written = await writeAll(client, chats, mine);
       await client.query('commit').catch((error: unknown) => {
         throw new CommitLost('the answer to a commit was lost', { cause: error });
@@ -82,17 +82,17 @@ export class GroupCommit {
 
 function remedyFor(error: unknown, writes: readonly Write[]): Remedy {
   const state = sqlStateOf(error) ?? '';
-  // It would be the same for each half: no room, or no right to write.
+  // Each half would fail in the same way: out of resources, or not allowed to write.
   if (error instanceof CommitLost || /^(25|53|54|58)/.test(state)) return 'REJECT';
-  // A lock that all of a lane wait for; a connection that has gone, when another one will do.
+  // Every write of a lane waits for the same lock; a lost connection can be replaced by another.
   if (state === lockNotAvailable || (isTransient(error) && !isUndone(error))) return 'REPEAT';
   if (writes.length > 1) return 'DIVIDE';
-  // Another transaction has just made what this one would have made: now it finds that.
+  // Another transaction has just inserted what this one would have: the next attempt finds it.
   return state === uniqueViolation ? 'REPEAT' : 'REJECT';
 }
 
-/** The chats that are there, and that another transaction has locked. */
-async function findHeld(
+/** The chats that exist but that another transaction has locked. */
+async function findBusyChats(
   client: Queryable,
   writes: Write[],
   chats: ReadonlyMap<bigint, LockedChat>,
@@ -103,7 +103,7 @@ async function findHeld(
   return new Set(rows.map(({ id }) => id));
 }
 
-/** Rolls back what fails; a connection that can't even do that serves nobody else. */
+/** Rolls back if `work` fails; a connection that cannot even roll back is closed, not reused. */
 async function withConnection(pool: pg.Pool, work: (client: Queryable) => Promise<void>): Promise<void> {
   const client = await pool.connect();
   let broken: Error | undefined;
@@ -117,7 +117,7 @@ async function withConnection(pool: pg.Pool, work: (client: Queryable) => Promis
   }
 }
 
-/** Locks the chats in the order of their ids; without `waits`, only those that nobody else holds. */
+/** Locks the chats in the order of their ids; without `waits`, only those that no other transaction has locked. */
 async function lockChats(
   client: Queryable,
   chatIds: bigint[],
@@ -132,7 +132,7 @@ async function lockChats(
   return new Map(rows.map((chat) => [chat.id, chat]));
 }
 
-/** Each kind's writes together, the kinds one after the other. */
+/** Runs each kind's writes together, one kind after the other. */
 async function writeAll(
   client: Queryable,
   chats: ReadonlyMap<bigint, LockedChat>,
@@ -140,14 +140,14 @@ async function writeAll(
 ): Promise<Map<Write, Outcome<unknown>>> {
   const outcomes = new Map<Write, Outcome<unknown>>();
   for (const kind of new Set(writes.map((write) => write.kind))) {
-    const some = writes.filter((write) => write.kind === kind);
+    const ofKind = writes.filter((write) => write.kind === kind);
     const results = await kind.write(
       client,
       chats,
-      some.map(({ input }) => input),
+      ofKind.map(({ input }) => input),
     );
-    for (const [index, write] of some.entries()) {
-      outcomes.set(write, results[index] ?? { error: new Error('a write has no outcome') });
+    for (const [index, write] of ofKind.entries()) {
+      outcomes.set(write, results[index] ?? { error: new Error('the write kind returned no outcome for a write') });
     }
   }
   return outcomes;
@@ -157,7 +157,7 @@ function chatIdsOf(writes: Write[]): bigint[] {
   return [...new Set(writes.map(({ input }) => input.chatId))];
 }
 
-/** What was wrong, as its sender is to be told. */
+/** Throws the error that the submitter receives. */
 function explain(error: unknown): never {
   if (error instanceof CommitLost) throw error.cause;
   if (sqlStateOf(error) === lockNotAvailable) {

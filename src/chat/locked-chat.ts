@@ -8,30 +8,34 @@ import { isBlockedIn } from '../people/block.ts';
 import { may, type Action, type ChatAccess } from './permission.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** A chat whose row this transaction holds, and how the asker stands to it: `visibleFrom` is the first seq they see. */
+/** A chat whose row this transaction has locked, and the asker's access to it: `visibleFrom` is the first seq they see. */
 export type LockedChat = { asker: Asker; chat: Chat; access: ChatAccess & { visibleFrom: number } };
 
 /**
- * Runs `work` in a transaction that holds the chat's row, by which all take turns who change the chat, its members or
- * its messages: what it finds stays so until it is committed. NotFound hides a chat that the asker cannot see;
- * LastOwner when the database refuses to leave the chat's members without an owner; RateLimited when another
- * transaction (psql, for example) holds the chat for longer than it can be waited for.
+ * Runs `work` in a transaction that has locked the chat's row. Every change to the chat, its members or its messages
+ * takes this lock, so what `work` reads stays true until the commit.
+ * Throws NotFound to hide a chat that the asker cannot see; LastOwner when the database refuses to leave the chat's
+ * members without an owner; RateLimited when another transaction (psql, for example) keeps the chat locked for more than
+ * 5 seconds.
  */
 export async function inChat<T>(
   db: Db,
   { asker, chatId }: { asker: Asker; chatId: bigint },
-  work: (transaction: Transaction, held: LockedChat) => Promise<T>,
+  work: (transaction: Transaction, locked: LockedChat) => Promise<T>,
 ): Promise<T> {
   try {
     return await inTransaction(db, async (transaction) =>
-      work(transaction, await holdChat(transaction, asker, chatId)),
+      work(transaction, await lockChat(transaction, asker, chatId)),
     );
   } catch (error) {
     throw explain(error);
   }
 }
 
-/** Throws Forbidden, with the reason, unless the asker may do that here. `targetRole` is that of the member it is about. */
+/**
+ * Throws Forbidden, with the reason, unless the asker may do that here. `targetRole` is the role of the member whom the
+ * action affects.
+ */
 export function requireMay(action: Action, { asker, access }: LockedChat, targetRole: MemberRole | null = null): void {
   if (may(asker, action, { ...access, targetRole })) return;
   const { type, role } = access;
@@ -40,30 +44,30 @@ export function requireMay(action: Action, { asker, access }: LockedChat, target
   if (action === 'joinChat') throw new Forbidden('Only public channels can be joined.');
   if (action === 'publishHistory' && role === 'ADMIN') {
     throw new Forbidden(
-      'Part of the history is hidden from you: only an owner, or an admin who sees all of it, opens it.',
+      'Part of the history is hidden from you: only an owner, or an admin who can see all of it, can make it public.',
     );
   }
   throw new Forbidden(`Your role in this chat (${role}) does not allow that.`);
 }
 
-/** The chat as it is by now. */
+/** The chat's current row, with this transaction's own changes. */
 export async function readLockedChat({ prisma }: Transaction, { chat }: LockedChat): Promise<Chat> {
   return prisma.chat.findUniqueOrThrow({ where: { id: chat.id } });
 }
 
-/** Its members receive ChatDeleted and nothing else. A chat of millions of messages takes minutes to go. */
+/** Deletes the chat; its members receive ChatDeleted and nothing else. A chat of millions of messages takes minutes. */
 export async function deleteLockedChat({ query, prisma }: Transaction, { chat }: LockedChat): Promise<void> {
   // Deleting millions of messages takes minutes.
   await query(`set local statement_timeout = '15min'`);
   await prisma.chat.deleteMany({ where: { id: chat.id } });
 }
 
-/** As SQL: Prisma has no row locks, and the rule of visibility is in the statement whose rows it guards. */
-async function holdChat({ query }: Transaction, asker: Asker, chatId: bigint): Promise<LockedChat> {
+/** As SQL: Prisma has no row locks, and the visibility rule belongs in the statement whose rows it guards. */
+async function lockChat({ query }: Transaction, asker: Asker, chatId: bigint): Promise<LockedChat> {
   // Locks the chat, and gives up after 5 s.
   await query(`set local lock_timeout = '5s'`);
   await query('select from chats where id = $1 for no key update', [chatId]);
-  // In a statement of its own: the one that waited still sees the members as they were when it began to wait.
+  // In a statement of its own: the one that waited for the lock still sees the members as they were before it waited.
   const { rows } = await query<Chat & Pick<ChatAccess, 'role' | 'visibleFrom' | 'isBlocked'>>({
     name: 'hold_chat',
     text: `select ${columns.chat('c')}, m.role, ${visibleFrom('c', '$2')} as "visibleFrom",

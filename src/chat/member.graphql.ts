@@ -21,19 +21,19 @@ builder.prismaObjectFields(MemberRef, (t) => ({
   chat: t.field({ type: ChatRef, resolve: ({ chatId }, _, { loaders }) => present(loaders.of(chatById).load(chatId)) }),
   user: t.field({
     type: UserRef,
-    description: 'While an account is being erased, its name is a placeholder.',
+    description: 'Has a placeholder name while the account is being erased.',
     resolve: async ({ userId }, _, { loaders }) =>
       (await loaders.of(memberUserById).load(userId)) ?? erasedUser(userId),
   }),
   lastReadSeq: t.int({
     nullable: true,
     description:
-      'Seq of the newest message that this member has read. Others see it in single chats and groups, unless this member has blocked them; else it is null.',
+      'Seq of the newest message that this member has read. Others see it in single chats and groups, unless this member has blocked them; otherwise it is null.',
     resolve: async ({ chatId, userId, lastReadSeq }, _, context) => {
       const chat = await context.loaders.of(chatById).load(chatId);
       if (!showsReceipts(chat?.type)) return context.asker()?.userId === userId ? lastReadSeq : null;
       const blocked = await context.loaders.of(blockedMembersOf).load({ chatId, userId });
-      // A member who has blocked no one here looks the same to all, so no one need be asked who they are.
+      // If this member has blocked no one here, the answer is the same for every asker: there is no need to check who asks.
       const isHidden = blocked.size > 0 && blocked.has(requireAsker(context).userId);
       return isHidden ? null : lastReadSeq;
     },
@@ -47,11 +47,12 @@ builder.prismaObjectFields(MemberRef, (t) => ({
 }));
 
 const loadMembers: NodeLoader = async (context, keys) => {
-  const places = keys.map(readMemberKey);
-  const chats = await findVisibleChats(context.db, requireAsker(context), [...new Set(places.map((p) => p.chatId))]);
+  const memberKeys = keys.map(readMemberKey);
+  const chatIds = [...new Set(memberKeys.map(({ chatId }) => chatId))];
+  const chats = await findVisibleChats(context.db, requireAsker(context), chatIds);
   const visible = new Set(chats.map(({ id }) => id));
   const members = await Promise.all(
-    places.filter(({ chatId }) => visible.has(chatId)).map((place) => context.loaders.of(memberByKey).load(place)),
+    memberKeys.filter(({ chatId }) => visible.has(chatId)).map((key) => context.loaders.of(memberByKey).load(key)),
   );
   return new Map(members.flatMap((member) => (member === null ? [] : [[`${member.chatId}_${member.userId}`, member]])));
 };

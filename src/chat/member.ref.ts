@@ -14,7 +14,7 @@ export const MemberConnectionRef = builder.connectionObject(
   { name: 'MemberEdge' },
 );
 
-/** The membership that a node's key names. */
+/** Parses a Member node's key; the counterpart of `memberKeyOf`. */
 export function readMemberKey(key: string): MemberKey {
   const [chatId = '0', userId = '0'] = key.split('_');
   return { chatId: BigInt(chatId), userId: BigInt(userId) };

@@ -5,15 +5,15 @@ import { defineLoader, definePageLoader } from '../postgres/loader.ts';
 import { toPages, type Page, type PageRequest } from '../postgres/page.ts';
 import { pairOne } from '../postgres/pairing.ts';
 
-/** What identifies a membership: a chat and a person. */
+/** What identifies a membership: a chat and a user. */
 export type MemberKey = { chatId: bigint; userId: bigint };
 
-/** The string that stands for a membership. */
+/** A membership's key as a string, `chatId_userId`. */
 export function memberKeyOf({ chatId, userId }: MemberKey): string {
   return `${chatId}_${userId}`;
 }
 
-/** Memberships by chat and person. */
+/** Memberships by chat and user. */
 export const memberByKey = defineLoader({ load: loadMembers, keyOf: memberKeyOf });
 
 /** A page of each chat's members, by the chat's id. */
@@ -23,8 +23,8 @@ export const membersOf = definePageLoader({ load: listMembers });
 async function loadMembers({ pool }: Db, keys: readonly MemberKey[]): Promise<(Member | null)[]> {
   const { rows } = await pool.query<Member & { index: number }>({
     name: 'members_at',
-    text: `select place.index::int as index, ${columns.member('m')}
-    from unnest($1::bigint[], $2::bigint[]) with ordinality as place (chat_id, user_id, index)
+    text: `select wanted.index::int as index, ${columns.member('m')}
+    from unnest($1::bigint[], $2::bigint[]) with ordinality as wanted (chat_id, user_id, index)
     join members m using (chat_id, user_id)`,
     values: [keys.map(({ chatId }) => chatId), keys.map(({ userId }) => userId)],
   });
@@ -32,8 +32,8 @@ async function loadMembers({ pool }: Db, keys: readonly MemberKey[]): Promise<(M
 }
 
 /**
- * Of each chat a page of its members. Key: the user's id. Whether the asker sees the chat is checked before. As SQL: Prisma
- * has no limit per chat, and would read all members of each.
+ * A page of members for each chat; a cursor's key is the user's id. The caller checks that the asker can see the chat.
+ * As SQL: Prisma has no limit per chat, and would read all members of each. /
  */
 async function listMembers(db: Db, chatIds: readonly bigint[], page: PageRequest): Promise<Page<Member>[]> {
   const direction = page.isBackward ? 'desc' : 'asc';

@@ -23,8 +23,8 @@ every member.`,
       userIds: t.arg.idList({ required: true }),
       history: t.arg({
         type: SharedHistoryRef,
-        description: `Defaults to ALL for a private channel and to FROM_NOW for a group. ALL is all that the viewer sees: no one
-gives more of the history than they have. A public channel is read whole by everyone, whatever this says.`,
+        description: `Defaults to ALL for a private channel and to FROM_NOW for a group. ALL means all that the viewer can see: no one can
+share more of the history than they have. Everyone can read all of a public channel, whatever this says.`,
       }),
     },
     resolve: (_, { chatId, userIds, history }, context) =>
@@ -40,7 +40,7 @@ gives more of the history than they have. A public channel is read whole by ever
     errors: { types: [NotFound, Forbidden, LastOwner] },
     args: { chatId: t.arg.id({ required: true }), userId: t.arg.id({ required: true }) },
     resolve: (_, { chatId, userId }, context) =>
-      removeMember(context.db, requireAsker(context), readPlace(chatId, userId)),
+      removeMember(context.db, requireAsker(context), decodeMemberKey(chatId, userId)),
   }),
   setMemberRole: t.field({
     type: MemberRef,
@@ -52,11 +52,11 @@ gives more of the history than they have. A public channel is read whole by ever
       role: t.arg({ type: MemberRoleRef, required: true }),
     },
     resolve: (_, { chatId, userId, role }, context) =>
-      setMemberRole(context.db, requireAsker(context), { ...readPlace(chatId, userId), role }),
+      setMemberRole(context.db, requireAsker(context), { ...decodeMemberKey(chatId, userId), role }),
   }),
   joinChat: t.field({
     type: ChatRef,
-    description: 'Anyone can join a public channel. For an existing member nothing changes.',
+    description: 'Anyone can join a public channel. Has no effect for an existing member.',
     errors: { types: [NotFound, Forbidden] },
     args: { chatId: t.arg.id({ required: true }) },
     resolve: (_, { chatId }, context) =>
@@ -75,6 +75,6 @@ gives more of the history than they have. A public channel is read whole by ever
   }),
 }));
 
-function readPlace(chatId: string, userId: string): { chatId: bigint; userId: bigint } {
+function decodeMemberKey(chatId: string, userId: string): { chatId: bigint; userId: bigint } {
   return { chatId: decodeId('Chat', chatId, ['chatId']), userId: decodeId('User', userId, ['userId']) };
 }

@@ -7,18 +7,18 @@ import { lockPeople, maxMembersPerCall, refuseUnknownPeople } from './chat.ts';
 import { deleteLockedChat, inChat, readLockedChat, requireMay, type LockedChat } from './locked-chat.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** How much of what was said before somebody came they see of it. */
+/** How much of the earlier history a new member sees. */
 export type SharedHistory = 'ALL' | 'FROM_NOW';
 
-/** Whom to add; with `history: null` they see what newcomers to a chat of its type usually see. */
+/** Who to add; with `history: null`, the default of the chat's type decides how much of the history they see. */
 export type NewMembers = { chatId: bigint; userIds: readonly bigint[]; history: SharedHistory | null };
 
 /**
- * Adds people to a chat; everybody in it, they included, hears AddToChat once. Those who are in it already stay as they
- * are. Newcomers see as much of a channel's history as the asker does, and of a group what is said from now on, unless
- * `history` says otherwise; a public channel is read whole by everyone, whatever it says.
- * Forbidden where the viewer's role does not let them, and when one of the newcomers has blocked them; InvalidInput for
- * more than 1,000 people at a time, and for unknown ones, which it names.
+ * Adds people to a chat. All members, new ones included, receive AddToChat once; existing members are left as they are.
+ * By default, new members see as much of a channel's history as the asker does, and only new messages in a group;
+ * `history` overrides that. Everyone can read all of a public channel, whatever `history` says.
+ * Throws Forbidden if the asker's role does not allow it or one of the new members has blocked them; InvalidInput for
+ * more than 1,000 people at a time, and for unknown people, whom it lists.
  */
 export async function addMembers(db: Db, asker: Asker, { chatId, userIds, history }: NewMembers): Promise<Chat> {
   if (userIds.length > maxMembersPerCall) {
@@ -26,99 +26,100 @@ export async function addMembers(db: Db, asker: Asker, { chatId, userIds, histor
       { path: ['userIds'], code: 'TOO_MANY', message: `must not contain more than ${maxMembersPerCall} people` },
     ]);
   }
-  return inChat(db, { asker, chatId }, async (transaction, held) => {
-    requireMay('addMembers', held);
+  return inChat(db, { asker, chatId }, async (transaction, locked) => {
+    requireMay('addMembers', locked);
     const members = await findMembers(transaction, chatId, userIds);
-    const newcomers = [...new Set(userIds)].filter((userId) => !members.has(userId));
-    // Not those who are members: whoever erases one of them holds that person first and waits for the chat.
-    const known = await lockPeople(transaction, newcomers);
+    const newUserIds = [...new Set(userIds)].filter((userId) => !members.has(userId));
+    // Existing members are not locked: an erasure locks the user's row first and then waits for the chat, so it would deadlock.
+    const known = await lockPeople(transaction, newUserIds);
     refuseUnknownPeople(userIds, new Set([...members.keys(), ...known]), 'userIds');
-    await refuseBlockers(transaction, asker, newcomers);
-    await insertMembers(transaction, newcomers, { chatId, visibleFromSeq: firstVisibleSeq(held, history) });
-    return readLockedChat(transaction, held);
+    await refuseBlockers(transaction, asker, newUserIds);
+    await insertMembers(transaction, newUserIds, { chatId, visibleFromSeq: firstVisibleSeq(locked, history) });
+    return readLockedChat(transaction, locked);
   });
 }
 
 /**
- * Takes somebody out of a chat. They and those who remain hear RemoveFromChat, for them the last event of that chat;
- * but a public channel they go on reading, as anybody may.
- * NotFound for somebody who is no member, Forbidden where the viewer's role or theirs does not allow it, LastOwner for
- * the last owner.
+ * Removes a member from a chat. The remaining members and the removed one receive RemoveFromChat, for the latter the last
+ * event of that chat; like anyone, they can still read a public channel.
+ * Throws NotFound if the user is not a member, Forbidden if the asker's role or the member's does not allow it, LastOwner
+ * for the last owner.
  */
 export async function removeMember(
   db: Db,
   asker: Asker,
   { chatId, userId }: { chatId: bigint; userId: bigint },
 ): Promise<Chat> {
-  return inChat(db, { asker, chatId }, async (transaction, held) => {
-    await requireTarget(transaction, held, { action: 'removeMember', userId });
-    if (held.chat.memberCount === 1)
-      throw new Forbidden('You are the only member of this chat. Leaving it deletes it; `leaveChat` does that.');
+  return inChat(db, { asker, chatId }, async (transaction, locked) => {
+    await requireTarget(transaction, locked, { action: 'removeMember', userId });
+    if (locked.chat.memberCount === 1)
+      throw new Forbidden('You are the only member of this chat: call `leaveChat` to leave and delete it.');
     await deleteMember(transaction, chatId, userId);
-    return readLockedChat(transaction, held);
+    return readLockedChat(transaction, locked);
   });
 }
 
 /**
- * Gives a member that role; all members hear MemberUpdated. A chat may have several owners.
- * NotFound for somebody who is no member, Forbidden unless the viewer is an owner, LastOwner when none would be left.
+ * Sets a member's role; all members receive MemberUpdated. A chat may have several owners.
+ * Throws NotFound if the user is not a member, Forbidden if the asker is not an owner, LastOwner if no owner would remain.
  */
 export async function setMemberRole(
   db: Db,
   asker: Asker,
   { chatId, userId, role }: { chatId: bigint; userId: bigint; role: MemberRole },
 ): Promise<Member> {
-  return inChat(db, { asker, chatId }, async (transaction, held) => {
-    await requireTarget(transaction, held, { action: 'setMemberRole', userId });
+  return inChat(db, { asker, chatId }, async (transaction, locked) => {
+    await requireTarget(transaction, locked, { action: 'setMemberRole', userId });
     return transaction.prisma.member.update({ where: { chatId_userId: { chatId, userId } }, data: { role } });
   });
 }
 
 /**
- * Makes the viewer a member of a public channel; everybody in it hears AddToChat. Whoever is one stays as they are.
- * Forbidden for any other chat that the viewer sees, NotFound also when the viewer's account goes meanwhile.
+ * Makes the asker a member of a public channel; all members receive AddToChat. Nothing changes for an existing member.
+ * Throws Forbidden for any other chat that the asker can see; NotFound for a hidden one, and if the asker's account is
+ * deleted meanwhile.
  */
 export async function joinChat(db: Db, asker: Asker, { chatId }: { chatId: bigint }): Promise<Chat> {
-  return inChat(db, { asker, chatId }, async (transaction, held) => {
-    requireMay('joinChat', held);
-    if (held.access.role !== null) return held.chat;
+  return inChat(db, { asker, chatId }, async (transaction, locked) => {
+    requireMay('joinChat', locked);
+    if (locked.access.role !== null) return locked.chat;
     const inserting = insertMembers(transaction, [asker.userId], { chatId, visibleFromSeq: 1 });
     await orGone(inserting, ['members_user_id_fkey']);
-    return readLockedChat(transaction, held);
+    return readLockedChat(transaction, locked);
   });
 }
 
 /**
- * Ends the viewer's membership; they and those who remain hear RemoveFromChat. The last one takes the chat along, and
- * hears ChatDeleted instead. Forbidden for a single chat and for one that the viewer only reads, LastOwner for the last
- * owner while others remain.
+ * Ends the asker's membership; they and the remaining members receive RemoveFromChat. When the last member leaves, the
+ * chat is deleted, and they receive ChatDeleted instead. Throws Forbidden for a single chat and for one that the asker
+ * only reads; LastOwner for the last owner while other members remain.
  */
 export async function leaveChat(db: Db, asker: Asker, { chatId }: { chatId: bigint }): Promise<void> {
-  return inChat(db, { asker, chatId }, async (transaction, held) => {
-    requireMay('leaveChat', held);
-    if (held.chat.memberCount === 1) await deleteLockedChat(transaction, held);
+  return inChat(db, { asker, chatId }, async (transaction, locked) => {
+    requireMay('leaveChat', locked);
+    if (locked.chat.memberCount === 1) await deleteLockedChat(transaction, locked);
     else await deleteMember(transaction, chatId, asker.userId);
   });
 }
 
-/** Whoever may do that to nobody is told so, whether or not the one they name is a member. */
+/** An asker who may not do that to any member gets Forbidden, whether or not the user is a member; others get NotFound. */
 async function requireTarget(
   transaction: Transaction,
-  held: LockedChat,
+  locked: LockedChat,
   { action, userId }: { action: 'removeMember' | 'setMemberRole'; userId: bigint },
 ): Promise<void> {
-  const role = (await findMembers(transaction, held.chat.id, [userId])).get(userId);
-  requireMay(action, held, role ?? 'MEMBER');
+  const role = (await findMembers(transaction, locked.chat.id, [userId])).get(userId);
+  requireMay(action, locked, role ?? 'MEMBER');
   if (role === undefined) throw new NotFound('That person is not a member of this chat.');
 }
 
-/** ALL is all that the asker sees: no one gives more of the history than they have. */
+/** ALL means all that the asker can see: no one can share more of the history than they have. */
 function firstVisibleSeq({ chat: { type, lastSeq }, access }: LockedChat, history: SharedHistory | null): number {
   if (type === 'PUBLIC_CHANNEL') return 1;
   return (history ?? (type === 'GROUP' ? 'FROM_NOW' : 'ALL')) === 'ALL' ? access.visibleFrom : lastSeq + 1;
 }
 
-/** Those of the people who are members, with their roles. */
+/** The roles of those who are members, by user id. */
 async function findMembers(
   { prisma }: Transaction,
   chatId: bigint,
@@ -131,7 +132,7 @@ async function findMembers(
   return new Map(members.map(({ userId, role }) => [userId, role]));
 }
 
-/** As SQL: one statement for all, so that one event tells of them, and a thirtieth of what Prisma's createMany costs. */
+/** As SQL: one statement for all writes a single event, and costs a thirtieth of Prisma's createMany. */
 async function insertMembers(
   client: Queryable,
   userIds: readonly bigint[],

@@ -4,8 +4,8 @@ import { NotFound } from '../errors.ts';
 import type { Asker } from '../core/asker.ts';
 
 /**
- * Says which of a chat's messages the viewer is told of: it decides whether that chat counts as unread. Their devices
- * hear NotificationLevelChanged. NotFound for somebody who is not a member.
+ * Sets which unread messages make the chat count as unread for the asker. Their devices receive NotificationLevelChanged.
+ * Throws NotFound if the asker is not a member.
  */
 export async function setNotificationLevel(
   db: Db,

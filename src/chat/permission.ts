@@ -1,7 +1,7 @@
 import type { Asker } from '../core/asker.ts';
 import type { ChatType, MemberRole } from '../postgres/generated/prisma/client.ts';
 
-/** What an asker may want to do in a chat that they see. What one does to one's own message or marker is not asked here. */
+/** What an asker may want to do in a chat that they can see. Their own messages and read marker need no permission. */
 export type Action =
   | 'addMembers'
   | 'removeMember'
@@ -17,18 +17,18 @@ export type Action =
   | 'mentionEveryone';
 
 /**
- * How a person stands to a chat: the first seq that they see (null: none), their role (null for one who is not a member,
- * such as a reader of a public channel), and whether the other person of a single chat has blocked them.
+ * A user's access to a chat: the first seq that they see (null if they cannot see the chat), their role (null if they are
+ * not a member, such as a reader of a public channel), and whether the other person of a single chat has blocked them.
  */
 export type ChatAccess = { type: ChatType; visibleFrom: number | null; role: MemberRole | null; isBlocked: boolean };
 
-/** The same, and the role of the member whom `removeMember` and `setMemberRole` are about. */
+/** The access, plus the role of the member that `removeMember` or `setMemberRole` targets. */
 export type Case = ChatAccess & { targetRole?: MemberRole | null };
 
 /**
- * Whether the asker may do that: the one place where rights come from. Whether the chat may be seen at all is checked
- * before; that the last owner cannot go is checked after. A session may do all that its person may; later kinds of
- * asker will be limited further here, and in no rule.
+ * Whether the asker may do that; all permissions are decided here. Callers check before that the asker can see the chat;
+ * the database checks afterwards that an owner remains. A session may do all that its user may; further kinds of asker
+ * will be limited here, not in the rules that call this.
  */
 export function may(asker: Asker, action: Action, access: Case): boolean {
   switch (asker.kind) {
@@ -39,11 +39,11 @@ export function may(asker: Asker, action: Action, access: Case): boolean {
   }
 }
 
-/** The whole table of who may do what, by action, chat type and role. */
+/** The complete table of permissions by action, chat type and role. */
 function mayPerson(action: Action, { type, role, visibleFrom, isBlocked, targetRole = null }: Case): boolean {
   if (action === 'joinChat') return type === 'PUBLIC_CHANNEL';
   if (role === null) return false;
-  // A chat of two has no roles: both may say something and pin it, and neither takes it from the other.
+  // A single chat has no roles: both people may write and pin, and neither can delete the other's messages.
   if (type === 'SINGLE') return !isBlocked && (action === 'sendMessage' || action === 'pinMessage');
   if (role === 'OWNER') return true;
   const isAdmin = role === 'ADMIN';
@@ -59,7 +59,7 @@ function mayPerson(action: Action, { type, role, visibleFrom, isBlocked, targetR
     case 'mentionEveryone':
       return isAdmin;
     case 'publishHistory':
-      // It opens the whole past to everyone: not for an admin from whom a part of it is hidden.
+      // It shows the whole history to everyone, so an admin must be able to see all of it.
       return isAdmin && visibleFrom === 1;
     case 'removeMember':
       return isAdmin && targetRole === 'MEMBER';

@@ -6,12 +6,12 @@ import { forwardPage, type NameKey, type NamePageRequest } from '../postgres/nam
 import { toPage, type Page } from '../postgres/page.ts';
 import { maxNameLength, readLine } from '../core/text.ts';
 
-/** A public channel with its place in the list. */
+/** A public channel with its cursor key in the list. */
 export type ListedChannel = { chat: Chat; key: NameKey };
 
 /**
- * The public channels by name, whoever asks; those alone whose name has `search` somewhere in it, without regard to
- * case. Throws InvalidInput for a search that could be no part of a name.
+ * All public channels, in order of name; the list is the same for every asker. With `search`, only those whose name
+ * contains it, ignoring case. Throws InvalidInput if no name could contain the search.
  * As SQL: its order, its keys and its search are expressions that have an index each, which Prisma cannot express.
  */
 export async function listPublicChannels(
@@ -20,8 +20,8 @@ export async function listPublicChannels(
 ): Promise<Page<ListedChannel>> {
   const part = search === null ? '' : readPart(search);
   const { rows } = await db.pool.query<Chat & { key: string }>({
-    // A search goes without a name, to be planned each time: for what is rare by its parts, for what is in most names
-    // down the list.
+    // A search has no statement name, so that PostgreSQL plans it each time: a rare text is found by its trigrams, one that
+    // most names contain by walking down the list.
     ...(part === '' && { name: 'public_channels' }),
     text: `select ${columns.chat('c')}, fold(c.name) as key
     from chats c
@@ -40,7 +40,7 @@ export async function listPublicChannels(
   return toPage(listed, forwardPage(page));
 }
 
-/** An empty search is none. */
+/** An empty search means no search. */
 function readPart(search: string): string {
   if (search.trim() === '') return '';
   const errors: FieldError[] = [];

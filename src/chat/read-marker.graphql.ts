@@ -50,14 +50,14 @@ builder.prismaObjectField(ChatRef, 'readBy', (t) =>
 
 builder.objectField(ViewerRef, 'unreadChatCount', (t) =>
   t.int({
-    description: 'The number of chats with unread messages that their notification level counts: for a badge.',
+    description: 'For a badge: the number of chats with unread messages that their notification level counts.',
     resolve: ({ asker }, _, { db }) => countUnreadChats(db, asker),
   }),
 );
 
 defineEvent('ReadMarkerMoved', {
-  description: `Sent to the member's own devices. Sending a message moves the sender's marker without this event: apply that on
-NewMessage.`,
+  description: `Sent to the member's own devices. Sending a message moves the sender's marker without this event: move it yourself when
+you receive NewMessage.`,
   load: async ({ chatId, userId }, loaders) => {
     const member = chatId === null || userId === null ? null : await loaders.of(memberByKey).load({ chatId, userId });
     return member && { member };

@@ -7,7 +7,7 @@ import { memberKeyOf } from './member.ts';
 import { InvalidInput, NotFound } from '../errors.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** How far an asker says that they have read; back only if they `rewind`. */
+/** How far an asker has read; `rewind` allows the marker to move back. */
 export type ReadMark = { asker: Asker; chatId: bigint; seq: number; rewind: boolean };
 
 /** Whether the members of a chat of that type see how far the others have read. */
@@ -16,9 +16,9 @@ export function showsReceipts(type: ChatType | undefined): boolean {
 }
 
 /**
- * Moves the viewer's own marker to `seq`; their devices hear ReadMarkerMoved. Where it stands already nothing happens.
- * NotFound for somebody who is not a member, InvalidInput for a message that is not there yet and for one before the
- * marker, unless they `rewind` it: 0 is unread from the beginning.
+ * Moves the asker's own marker to `seq`; their devices receive ReadMarkerMoved. Nothing happens if it is there already.
+ * Throws NotFound if the asker is not a member; InvalidInput for a seq after the newest message and, without `rewind`,
+ * for one before the marker. 0 means that nothing has been read.
  */
 export async function markRead(
   writes: GroupCommit,
@@ -29,15 +29,15 @@ export async function markRead(
   return writes.submit(readMarks, { ...mark, asker });
 }
 
-/** Many markers in one update. Several marks of one member are followed in turn, and the last one is written. */
+/** Many markers in one update. Several marks of one member are applied in turn, and only the result is written. */
 const readMarks: WriteKind<ReadMark, Member> = {
   async write(client, chats, marks) {
     const before = await readMembers(client, marks);
     const now = new Map(before);
     const outcomes = marks.map((mark): Outcome<Member> => {
-      const place = memberKeyOf({ chatId: mark.chatId, userId: mark.asker.userId });
-      const outcome = move(now.get(place), mark, chats.get(mark.chatId));
-      if ('value' in outcome) now.set(place, outcome.value);
+      const key = memberKeyOf({ chatId: mark.chatId, userId: mark.asker.userId });
+      const outcome = move(now.get(key), mark, chats.get(mark.chatId));
+      if ('value' in outcome) now.set(key, outcome.value);
       return outcome;
     });
     await writeMarkers(
@@ -53,12 +53,12 @@ function move(member: Member | undefined, mark: ReadMark, chat: LockedChat | und
   if (mark.seq > chat.lastSeq) return { error: refusal("must not be higher than the chat's newest message") };
   if (mark.seq === member.lastReadSeq) return { value: member };
   if (mark.seq < member.lastReadSeq && !mark.rewind) {
-    return { error: refusal('is before the marker: going back takes `rewind: true`') };
+    return { error: refusal('is before the read marker: set `rewind: true` to move it back') };
   }
   return { value: { ...member, lastReadSeq: mark.seq } };
 }
 
-/** By place. Asked for while the chats' locks are held, which whoever removes a member holds too. */
+/** By `memberKeyOf`. Reads under the chats' locks: a transaction that removes a member takes the same lock. */
 async function readMembers(client: Queryable, marks: readonly ReadMark[]): Promise<Map<string, Member>> {
   const { rows } = await client.query<Member>({
     name: 'marking_members',

@@ -3,8 +3,8 @@ import { isBlockedIn } from '../people/block.ts';
 import type { Asker } from '../core/asker.ts';
 
 /**
- * Tells the other members of a chat that the viewer is writing, if it is time to tell them (`isDue`). Nothing is stored:
- * it goes out as a notification alone, and nobody waits for a disk. False when the viewer is no member there, or blocked.
+ * Notifies the other members of a chat that the asker is typing, if a notice is due (`isDue`). Nothing is stored: it is
+ * only a notification, so the commit does not wait for the disk. Returns false if the asker is not a member or is blocked.
  * As SQL: `pg_notify` and the check in one statement.
  */
 export async function startTyping(

@@ -10,16 +10,16 @@ import type { Asker } from '../core/asker.ts';
 const maxUnreadCount = 1_000;
 
 /**
- * What member `m` of chat `c` sees of it and has not read: messages of others that are not deleted, after the marker.
- * As SQL, to be selected from where the two are joined. The first seq that they see is worked out once, not for each
- * message: hence its `offset 0`.
+ * The messages of chat `c` that member `m` can see and has not read: sent by others, not deleted, after the marker.
+ * As SQL, to select from in a statement that joins the two. `offset 0` makes PostgreSQL compute the first visible seq
+ * once, not for each message.
  */
 const unread = `from (select ${visibleFrom('c', 'm.user_id')} as seq offset 0) first_visible
   join messages on messages.chat_id = m.chat_id
     and messages.seq > m.last_read_seq and messages.seq >= first_visible.seq
     and messages.sender_id is distinct from m.user_id and messages.deleted_at is null`;
 
-/** What each person has not read of their chat, up to `maxUnreadCount`; 0 for one who is not a member. */
+/** The number of unread messages of each membership, up to `maxUnreadCount`; 0 if the user is not a member. */
 export const unreadCountOf = defineLoader({
   load: countUnread,
   keyOf: memberKeyOf,
@@ -29,8 +29,8 @@ export const unreadCountOf = defineLoader({
 async function countUnread(db: Db, members: readonly MemberKey[]): Promise<number[]> {
   const { rows } = await db.pool.query<{ index: number; count: number }>({
     name: 'unread',
-    text: `select place.index::int as index, unread.count::int as count
-    from unnest($1::bigint[], $2::bigint[]) with ordinality as place (chat_id, user_id, index)
+    text: `select wanted.index::int as index, unread.count::int as count
+    from unnest($1::bigint[], $2::bigint[]) with ordinality as wanted (chat_id, user_id, index)
     join members m using (chat_id, user_id)
     join chats c on c.id = m.chat_id
     cross join lateral (select count(*) from (select ${unread} limit ${maxUnreadCount}) few) unread`,
@@ -39,7 +39,10 @@ async function countUnread(db: Db, members: readonly MemberKey[]): Promise<numbe
   return pairOne(rows, members, { value: ({ count }) => count, missing: 0 });
 }
 
-/** In how many of their chats something is unread that the asker wants to be notified of. As SQL: it runs at each opened client. */
+/**
+ * The number of the asker's chats with unread messages that their notification level counts.
+ * As SQL: it runs at each opened client.
+ */
 export async function countUnreadChats(db: Db, asker: Asker): Promise<number> {
   const { rows } = await db.pool.query<{ count: number }>({
     name: 'unread_chats',

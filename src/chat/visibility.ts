@@ -5,9 +5,9 @@ import { defineLoader } from '../postgres/loader.ts';
 import { pairOne } from '../postgres/pairing.ts';
 
 /**
- * The one rule of who sees what, as SQL: the first seq of chat `chat` (an alias of chats) that the person sees, null
- * for somebody who doesn't see the chat at all. A public channel is read whole by everyone; everything else by its
- * members, from the place on that their membership shows. A message is seen when its seq is not below.
+ * The single rule of who sees what, as SQL: the first seq of chat `chat` (an alias of chats) that the user `person` can
+ * see, or null if they cannot see the chat. Everyone can read all of a public channel; only members can read other chats,
+ * from their membership's `visible_from_seq` on. A message is visible if its seq is not below the first visible seq.
  */
 export function visibleFrom(chat: string, person: string): string {
   return `case when ${chat}.type = 'PUBLIC_CHANNEL' then 1 else (
@@ -15,17 +15,17 @@ export function visibleFrom(chat: string, person: string): string {
     where viewer.chat_id = ${chat}.id and viewer.user_id = ${person}) end`;
 }
 
-/** The chats that an asker sees by that rule, for Prisma. */
+/** The chats that the asker can see by that rule, for Prisma. */
 export function visibleChats({ userId }: Asker): Prisma.ChatWhereInput {
   return { OR: [{ type: 'PUBLIC_CHANNEL' }, { members: { some: { userId } } }] };
 }
 
-/** The memberships that an asker sees: those of the chats that they see. For Prisma. */
+/** The memberships that the asker can see: those of the chats that they can see. For Prisma. */
 export function visibleMembers(asker: Asker): Prisma.MemberWhereInput {
   return { chat: visibleChats(asker) };
 }
 
-/** Whether `person` (an alias of users) is shown to those who are signed in: until the account is erased. As SQL. */
+/** Whether signed-in users can see `person` (an alias of users): until the account's erasure begins. As SQL. */
 export function isVisiblePerson(person: string): string {
   return `${person}.deleted_at is null`;
 }
@@ -34,37 +34,37 @@ export function isVisiblePerson(person: string): string {
 export const visiblePeople: Prisma.UserWhereInput = { deletedAt: null };
 
 /**
- * The ids of the chats that a person sees at all by that rule, found by index instead of by asking it of every chat there
- * is. It may be used to narrow down where to look, never in the rule's place.
+ * The ids of the chats that a user can see by that rule, found by index instead of by applying the rule to every chat. Use
+ * it to narrow down a search, never instead of the rule.
  */
 export function visibleChatIds(person: string): string {
   return `select chat_id from members where user_id = ${person}
     union select id from chats where type = 'PUBLIC_CHANNEL'`;
 }
 
-/** A chat, and on whose behalf it is read. */
+/** A chat, and the asker who reads it. */
 export type ChatReader = { chatId: bigint; asker: Asker };
 
-/** The string that stands for a chat and an asker. */
+/** A chat and an asker as a string, for a loader's cache. */
 export function chatReaderKey({ chatId, asker }: ChatReader): string {
   return `${chatId} ${askerKey(asker)}`;
 }
 
-/** The first seq that an asker sees of a chat; null when they do not see the chat. */
+/** The first seq of a chat that the asker can see; null if they cannot see the chat. */
 export const visibleFromOf = defineLoader({
   load: readVisibleFrom,
   keyOf: chatReaderKey,
 });
 
-/** Below this seq a chat's history is hidden from some member; 1 where it is hidden from no one. */
+/** The seq below which a chat's history is hidden from at least one member; 1 if nothing is hidden from anyone. */
 export const hiddenBelowOf = defineLoader({ load: readHiddenBelow });
 
 /** As SQL: events and pages of messages select it, for many readers at once. */
 async function readVisibleFrom({ pool }: Db, readers: readonly ChatReader[]): Promise<(number | null)[]> {
   const { rows } = await pool.query<{ index: number; seq: number | null }>(
-    `select place.index::int as index, ${visibleFrom('c', 'place.user_id')} as seq
-    from unnest($1::bigint[], $2::bigint[]) with ordinality as place (chat_id, user_id, index)
-    join chats c on c.id = place.chat_id`,
+    `select reader.index::int as index, ${visibleFrom('c', 'place.user_id')} as seq
+    from unnest($1::bigint[], $2::bigint[]) with ordinality as reader (chat_id, user_id, index)
+    join chats c on c.id = reader.chat_id`,
     [readers.map(({ chatId }) => chatId), readers.map(({ asker }) => asker.userId)],
   );
   return pairOne(rows, readers, { value: ({ seq }) => seq, missing: null });

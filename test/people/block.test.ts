@@ -184,7 +184,7 @@ test('a blocked user pins nothing in the chat of the two, and gets the same reas
   const message = await say(linus, chat, 'hello');
   expect(await pinMessage(linus, message)).toMatchObject({ __typename: 'Message' });
   await block(grace, linus.userId);
-  const reason = 'This person takes no messages from you.';
+  const reason = 'This person does not accept messages from you.';
   const refused = { __typename: 'Forbidden', code: 'FORBIDDEN', message: reason };
   expect(await sendMessage(linus, chat, 'again')).toMatchObject(refused);
   expect(await pinMessage(linus, message)).toMatchObject(refused);
