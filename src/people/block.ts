@@ -9,19 +9,19 @@ import { toPage, type Page, type PageRequest } from '../postgres/page.ts';
 import { requireUser } from './user.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** A person on a list of blocked people, and since when they are on it. */
+/** A user whom the asker has blocked, and when. */
 export type BlockedUser = Block & { blocked: User };
 
-/** Whether the other one of single chat `chat` (an alias of chats) has blocked that person. As SQL. */
+/** Whether the other person of single chat `chat` (an alias of chats) has blocked `person` (a user id). As SQL. */
 export const isBlockedIn = (chat: string, person: string) => `case when ${chat}.type = 'SINGLE' then exists (
     select from single_chats pair
     join blocks on blocks.blocked_id = ${person} and blocks.blocker_id in (pair.low_user_id, pair.high_user_id)
     where pair.chat_id = ${chat}.id) else false end`;
 
 /**
- * From now on that person can neither open a single chat with the viewer nor say anything in the one they have, nor put
- * the viewer into a chat; chats that both are in stay as they are, and the person is not told. Once more changes nothing.
- * NotFound for somebody who isn't there, and when the viewer's account goes meanwhile; InvalidInput for oneself.
+ * Blocks a user: they can no longer open a single chat with the asker, write in an existing one, or add the asker to a
+ * chat. Chats that both are in do not change, and the blocked user is not notified. Blocking again changes nothing.
+ * Throws NotFound if the user does not exist, and if the asker's account is deleted meanwhile; InvalidInput for the asker.
  */
 export async function blockUser(db: Db, asker: Asker, userId: bigint): Promise<User> {
   if (userId === asker.userId) {
@@ -38,7 +38,7 @@ export async function blockUser(db: Db, asker: Asker, userId: bigint): Promise<U
   return requireUser(db, userId);
 }
 
-/** The person may do again what they could before. Nothing changes for one who isn't blocked. NotFound as above. */
+/** Lifts the block. Nothing changes if the user is not blocked. Throws NotFound if the user does not exist. */
 export async function unblockUser(db: Db, asker: Asker, userId: bigint): Promise<User> {
   const user = await requireUser(db, userId);
   await db.prisma.block.deleteMany({ where: { blockerId: asker.userId, blockedId: userId } });
@@ -46,8 +46,8 @@ export async function unblockUser(db: Db, asker: Asker, userId: bigint): Promise
 }
 
 /**
- * The people whom the asker has blocked, the newest first; a row's key is (time in ms, id). `blocked` is what to read of
- * each person beside their own columns.
+ * The users that the asker has blocked, newest block first; a cursor's key is (time of the block in ms, user id).
+ * `blocked` says what Prisma reads of each user.
  */
 export async function listBlockedUsers(
   db: Db,
@@ -64,7 +64,7 @@ export async function listBlockedUsers(
   return toPage(rows, page);
 }
 
-/** What stands beyond a key in the list: (blocked_at, blocked_id) is less, or greater. */
+/** The rows beyond a cursor's key: those whose (blocked_at, blocked_id) is less, or greater. */
 function beyond(key: readonly bigint[] | null, side: 'lt' | 'gt'): Prisma.BlockWhereInput {
   const [at, id] = key ?? [];
   if (at === undefined || id === undefined) return {};
@@ -75,7 +75,7 @@ function beyond(key: readonly bigint[] | null, side: 'lt' | 'gt'): Prisma.BlockW
 /** Which of a chat's other members a member has blocked. */
 export const blockedMembersOf = defineLoader({ load: listBlockedMembers, keyOf: memberKeyOf });
 
-/** As SQL: events select it, and many members are asked about at once. */
+/** As SQL: events select it, for many members at once. */
 async function listBlockedMembers(db: Db, members: readonly MemberKey[]): Promise<ReadonlySet<bigint>[]> {
   const { rows } = await db.pool.query<{ index: number; userId: bigint }>({
     name: 'blocked_members',
@@ -88,12 +88,12 @@ async function listBlockedMembers(db: Db, members: readonly MemberKey[]): Promis
   return pairMany(rows, members, ({ userId }) => userId).map((userIds) => new Set(userIds));
 }
 
-/** Throws Forbidden when one of these people has blocked the viewer; which of them is not said. */
+/** Throws Forbidden if one of these users has blocked the asker, without saying which. */
 export async function refuseBlockers({ prisma }: Transaction, asker: Asker, userIds: readonly bigint[]): Promise<void> {
   if (userIds.length === 0) return;
   const block = await prisma.block.findFirst({
     where: { blockedId: asker.userId, blockerId: { in: [...userIds] } },
     select: { blockerId: true },
   });
-  if (block !== null) throw new Forbidden('Someone among these people does not want to be in a chat by you.');
+  if (block !== null) throw new Forbidden('One of these people does not want to be added to a chat by you.');
 }

@@ -52,8 +52,8 @@ builder.mutationField('setPresence', (t) =>
 
 defineNotice('PresenceChanged', {
   description: `The presence of the viewer, or of a user who shares a chat with the viewer, changed. Sent only to subscriptions that select
-\`... on PresenceChanged\`, and not through chats with more than ${maxPresenceAudience} people online: fetch \`User.presence\` there. Not stored, never replayed; its envelope repeats the last cursor of this stream. Ask for the
-presences that you show after each CaughtUp, for what passed before it you may not have been told.`,
+\`... on PresenceChanged\`, and not through chats with more than ${maxPresenceAudience} people online: fetch \`User.presence\` there. Not stored, never replayed; its envelope repeats the last cursor of this stream. After each
+CaughtUp, fetch the presences that you show: you may have missed earlier changes.`,
   fields: (t) => ({
     userId: t.id({ resolve: ({ userId }) => encodeId('User', userId) }),
     user: t.field({

@@ -5,27 +5,27 @@ import { pairOne } from '../postgres/pairing.ts';
 import { InvalidInput } from '../errors.ts';
 import { askerKey, type Asker } from '../core/asker.ts';
 
-/** Whether somebody is here; `lastSeenAt` is when an OFFLINE person went, null for one who never came. */
+/** A user's presence; `lastSeenAt` is when an OFFLINE user was last online, null if they never were. */
 export type Presence = { status: PresenceStatus; lastSeenAt: Date | null };
 
 /**
- * Of each person what the viewer sees: null for somebody whom they share no chat with. Somebody who has blocked the viewer
- * looks like one who was never here, for null would tell of the block.
+ * Each user's presence as the asker sees it: null if the two share no chat. A user who has blocked the asker looks as if
+ * they had never been online, because null would reveal the block.
  */
 export const presenceOf = defineLoader({
   load: readPresences,
   keyOf: ({ asker, userId }: PresenceKey) => `${askerKey(asker)} ${userId}`,
 });
 
-/** A person, and on whose behalf their presence is read. */
+/** A user, and the asker who reads their presence. */
 type PresenceKey = { asker: Asker; userId: bigint };
 
 /** As SQL: events select it, and reads of many users by many askers are one statement. */
 async function readPresences(db: Db, pairs: readonly PresenceKey[]): Promise<(Presence | null)[]> {
   const { rows } = await db.pool.query<Presence & { index: number }>({
     name: 'presences',
-    // The viewer's chats are gathered once, into a hash table (that is what `is true` keeps the planner at): somebody in
-    // hundreds of chats is then as many looks into it, and not that many times as many.
+    // The asker's chats are read once, into a hash table (`is true` makes the planner use one). A user in hundreds of chats
+    // then costs one lookup for each of their chats, not one for each pair of their chats and the asker's.
     text: `with ours as materialized (
       select viewer_id, chat_id from (select distinct unnest($1::bigint[]) as viewer_id) viewers
       join members on user_id = viewer_id
@@ -44,9 +44,9 @@ async function readPresences(db: Db, pairs: readonly PresenceKey[]): Promise<(Pr
 }
 
 /**
- * Says whether anybody is looking at the viewer's device, until it says otherwise or its streams have closed. A person is
- * AWAY when all of their devices are. Throws InvalidInput for OFFLINE, which is for whoever has no stream, and RateLimited
- * when it is said all the time.
+ * Sets the asker's device to ONLINE or AWAY, until the next call or until all of its streams have closed. A user is AWAY
+ * when all of their devices are. Throws InvalidInput for OFFLINE, which means that a user has no stream.
+ * The edge (api/limit.ts) limits how often a session may call this.
  */
 export async function setPresence({ db }: { db: Db }, asker: Asker, status: PresenceStatus): Promise<Presence> {
   const { userId, sessionId } = asker;

@@ -1,6 +1,6 @@
 import { builder } from '../api/builder.ts';
 
-/** What everyone signed in sees of a person. The e-mail address is not part of it. */
+/** What every signed-in user can see of a user. The email address is not part of it. */
 export const UserRef = builder.prismaNode('User', { id: { field: 'id' }, fields: () => ({}) });
 
 export const UserConnectionRef = builder.connectionObject(

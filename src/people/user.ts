@@ -9,10 +9,10 @@ import { maxNameLength, readLine } from '../core/text.ts';
 import type { Asker } from '../core/asker.ts';
 import { isVisiblePerson, visiblePeople } from '../chat/visibility.ts';
 
-/** A person with their place in the list of those found. */
+/** A user with their cursor key in the search results. */
 export type FoundUser = { user: User; key: NameKey };
 
-/** People by id; null for one whose account is erased or being erased. As SQL: every message that is sent or shown asks. */
+/** Users by id; null if the account is erased or being erased. As SQL: every message that is sent or shown needs it. */
 export const userById = defineLoader({
   load: loadTogether((db, ids) =>
     readUsers(db, ids, {
@@ -23,8 +23,8 @@ export const userById = defineLoader({
 });
 
 /**
- * People by id, also those whose account is being erased, for as long as they are still members somewhere. As SQL: every
- * member that is shown asks.
+ * Users by id, including those whose account is being erased, while they are still members of chats.
+ * As SQL: every member that is shown asks. /
  */
 export const memberUserById = defineLoader({
   load: loadTogether((db, ids) =>
@@ -40,14 +40,14 @@ async function readUsers({ pool }: Db, ids: bigint[], statement: { name: string;
   return new Map(rows.map((user) => [user.id, user]));
 }
 
-/** The person. NotFound for one who isn't there, or not any more. */
+/** The user. Throws NotFound if they do not exist or their account is erased or being erased. */
 export async function requireUser(db: Db, userId: bigint): Promise<User> {
   const user = await db.prisma.user.findFirst({ where: { id: userId, ...visiblePeople } });
   if (user === null) throw new NotFound('There is no such user.');
   return user;
 }
 
-/** Stands for one whose row went after their membership had been read: it says as little as a row that is to go. */
+/** Stands in for a user whose row was deleted after their membership was read; reveals as little as a row being erased. */
 export function erasedUser(id: bigint): User {
   const at = new Date(0);
   return {
@@ -62,9 +62,9 @@ export function erasedUser(id: bigint): User {
 }
 
 /**
- * Changes what everybody sees of the viewer; undefined leaves a thing as it is, null takes it away. Whoever shares a
- * chat with them hears UserUpdated, if anything did change. InvalidInput for what is no display name, RateLimited for
- * changes all the time.
+ * Changes the asker's public profile; undefined leaves a property as it is, null removes it. If anything changed, everyone
+ * who shares a chat with the asker receives UserUpdated. Throws InvalidInput for a bad display name, and Unauthenticated
+ * if the account has been deleted. The edge (api/limit.ts) limits how often a user may call this.
  */
 export async function updateProfile(
   { db }: { db: Db },
@@ -77,7 +77,7 @@ export async function updateProfile(
   if (errors.length > 0) throw new InvalidInput(errors);
   const [user] = await db.prisma.user.updateManyAndReturn({
     where: { id: asker.userId, ...visiblePeople },
-    // A profile that is left as it is is still returned.
+    // Without a change, this still returns the user.
     data: change.displayName === undefined ? { id: asker.userId } : { displayName },
   });
   if (user === undefined) throw new Unauthenticated('The account has been deleted.');
@@ -85,42 +85,42 @@ export async function updateProfile(
 }
 
 /**
- * The people whose username or display name begins with `search`, without regard to case, in the order of that name;
- * no one for an empty search. Throws InvalidInput for a search that no name could begin with.
- * As SQL: its order and its keys are expressions that have an index each, which Prisma can't say.
+ * The users whose username or display name starts with `search`, ignoring case, in the order of that name; none for an
+ * empty search. Throws InvalidInput for a search that no name could start with.
+ * As SQL: its order and its cursor keys are indexed expressions, which Prisma cannot express.
  */
 export async function searchUsers(
   db: Db,
   { search, page }: { search: string; page: NamePageRequest },
 ): Promise<Page<FoundUser>> {
-  const beginning = readBeginning(search);
-  if (beginning === '') return toPage<FoundUser>([], forwardPage(page));
-  const begins = (column: string) => `starts_with(fold(u.${column}) collate "C", fold($1))`;
-  // Each half takes what it needs from the index on its name, however many people there are.
+  const prefix = readPrefix(search);
+  if (prefix === '') return toPage<FoundUser>([], forwardPage(page));
+  const startsWith = (column: string) => `starts_with(fold(u.${column}) collate "C", fold($1))`;
+  // Each half reads only a page from the index on its name, however many users there are.
   const half = (column: string, others: string) => `(
     select u.id, fold(u.${column}) collate "C" as key from users u
-    where ${begins(column)} ${others} and ${isVisiblePerson('u')}
+    where ${startsWith(column)} ${others} and ${isVisiblePerson('u')}
       and (fold(u.${column}) collate "C", u.id) > ($2, $3::bigint)
     order by fold(u.${column}) collate "C", u.id limit $4)`;
-  // Not a prepared statement: which part of the index it is about can be planned only when the beginning is known.
+  // Not a prepared statement: the planner must know the prefix to choose the range of the index.
   const { rows } = await db.pool.query<User & { key: string }>(
     `select ${columns.user('u')}, found.key
     from (
       ${half('username', '')}
       union all
-      ${half('display_name', `and not ${begins('username')}`)}
+      ${half('display_name', `and not ${startsWith('username')}`)}
     ) found join users u on u.id = found.id
     order by found.key, found.id limit $4`,
-    [beginning, page.after?.name ?? '', page.after?.id ?? -1n, page.limit + 1],
+    [prefix, page.after?.name ?? '', page.after?.id ?? -1n, page.limit + 1],
   );
   const found = rows.map(({ key, ...user }) => ({ user, key: { name: key, id: user.id } }));
   return toPage(found, forwardPage(page));
 }
 
-function readBeginning(search: string): string {
+function readPrefix(search: string): string {
   if (search.trim() === '') return '';
   const errors: FieldError[] = [];
-  const beginning = readLine(search, ['search'], maxNameLength, errors);
+  const prefix = readLine(search, ['search'], maxNameLength, errors);
   if (errors.length > 0) throw new InvalidInput(errors);
-  return beginning;
+  return prefix;
 }

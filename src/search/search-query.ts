@@ -1,13 +1,16 @@
 /**
- * What somebody looks for, in the three parts that PostgreSQL is asked with: messages that match `alternatives`, and
- * those that match `words` and have a word that begins with `beginning`. A part that is empty asks for nothing.
+ * A parsed search, in the three parts of PostgreSQL's query: it finds messages that match `alternatives`, and messages
+ * that match `words` and contain a word that starts with `beginning`. An empty part adds nothing to the query.
  */
 export type SearchQuery = { alternatives: string; words: string; beginning: string };
 
-/** The index holds words in pieces of so many characters: see `words` in the migration of messages. */
+/** The index splits words into pieces of this many characters: see `words` in the migration of messages. */
 const maxPieceLength = 64;
 
-/** The search with its long words in the same pieces as in the index. A minus within a word is none before one. */
+/**
+ * Splits the search's long words into the same pieces as the index does. A later piece loses its leading minus: inside a
+ * word it excludes nothing.
+ */
 export function cutLongWords(text: string): string {
   return text.replaceAll('<', ' ').replace(/[^ \t\n"]+/gu, (word) => {
     if (word.length <= maxPieceLength) return word;
@@ -22,20 +25,20 @@ export function cutLongWords(text: string): string {
 }
 
 /**
- * Reads a search as web searches are written ("a phrase", -not, or), in which the last word may still be being typed:
- * it counts as the beginning of one, unless it stands in quotes or behind a minus. Understands any text somehow.
+ * Parses a search in web-search syntax ("a phrase", -not, or). The user may still be typing the last word, so it counts as
+ * a prefix unless it is in quotes or follows a minus. Accepts any text; there are no syntax errors.
  */
 export function readSearch(text: string): SearchQuery {
   const [, head = '', word = ''] = /^(|.*\s)([^\s"-][^\s"]*)$/s.exec(text) ?? [];
   if (word === '' || isInQuotes(head)) return { alternatives: text, words: '', beginning: '' };
-  // PostgreSQL's websearch_to_tsquery binds `or` less than the blank between two words, and so must this.
-  const place = lastOr(head);
-  return place === null
+  // In websearch_to_tsquery, `or` binds less tightly than the space between two words; the same must hold here.
+  const separator = lastOr(head);
+  return separator === null
     ? { alternatives: '', words: head, beginning: word }
-    : { alternatives: head.slice(0, place.from), words: head.slice(place.to), beginning: word };
+    : { alternatives: head.slice(0, separator.from), words: head.slice(separator.to), beginning: word };
 }
 
-/** A word for to_tsquery, which takes whatever stands in single quotes for text. */
+/** The word as a prefix for to_tsquery, which takes everything in single quotes as text; empty for an empty word. */
 export function quoteBeginning(word: string): string {
   return word === '' ? '' : `'${word.replaceAll('\\', '\\\\').replaceAll("'", "''")}':*`;
 }
@@ -44,10 +47,10 @@ function isInQuotes(text: string): boolean {
   return text.split('"').length % 2 === 0;
 }
 
-/** Where the last `or` stands that parts two things, and not two words of a phrase. */
+/** The position of the last `or` that separates alternatives, not words of a quoted phrase; null if there is none. */
 function lastOr(text: string): { from: number; to: number } | null {
-  const places = [...text.matchAll(/(?<=\S\s+)or(?=\s)/gi)]
+  const separators = [...text.matchAll(/(?<=\S\s+)or(?=\s)/gi)]
     .map(({ index }) => ({ from: index, to: index + 2 }))
     .filter(({ from }) => !isInQuotes(text.slice(0, from)));
-  return places.at(-1) ?? null;
+  return separators.at(-1) ?? null;
 }

@@ -48,7 +48,8 @@ ${maxSearchLength} characters.`,
           hasFile: filter?.has === 'FILE',
         },
       });
-      // Of the same moment as the message: one chat that goes before it is asked for must not take all other hits along.
+      // Use the chats read together with the messages: if one chat were deleted before it is loaded again, that would
+      // fail the whole page.
       for (const { chat } of rows) context.loaders.of(chatById).prime(chat.id, chat);
       return toConnection(lists.foundMessages, { ...page, rows: rows.map(({ message }) => message) }, ({ id }) => [id]);
     },

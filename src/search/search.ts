@@ -7,12 +7,12 @@ import { toPage, type Page, type PageRequest } from '../postgres/page.ts';
 import { cutLongWords, quoteBeginning, readSearch } from './search-query.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** In characters: whatever is written so fits into a word of PostgreSQL's, and whoever writes more wants something else. */
+/** In characters: a search of this length fits into a PostgreSQL word, and no real search is longer. */
 export const maxSearchLength = 500;
-/** Somebody who sees more chats than this is looked for in all of them: hardly anything is hidden from them. */
+/** For an asker who can see more chats than this, the index is searched in full: hardly anything is hidden from them. */
 const maxNamedChats = 1_000;
 
-/** Which of the messages are looked at; null and false leave a thing open. Times are exclusive. */
+/** Which messages to search; null and false mean no restriction. Times are exclusive. */
 export type SearchFilter = {
   chatId: bigint | null;
   senderId: bigint | null;
@@ -21,20 +21,20 @@ export type SearchFilter = {
   hasFile: boolean;
 };
 
-/** A message, and its chat as it was when the message was found. */
+/** A message, with its chat read in the same statement. */
 export type FoundMessage = { message: Message; chat: Chat };
 
 const parts = { message: joined.message('m'), chat: joined.chat('c') };
 
-// ASCII letters are folded here, as in messages.words: the dictionary folds by the database's locale, of which a Turkish one
-// makes 'ı' of 'I'.
-// Plain statements, not prepared ones: a good plan is another for a word that is everywhere than for a rare one.
+// This folds ASCII letters, as messages.words does: the dictionary folds by the database's locale, and a Turkish one turns
+// 'I' into 'ı'.
+// Not a prepared statement: a common word needs a different plan from a rare one.
 const query = `(websearch_to_tsquery('simple', lower($1 collate "C"))
   || (websearch_to_tsquery('simple', lower($2 collate "C")) && to_tsquery('simple', lower($3 collate "C"))))`;
 
 /**
- * The messages that the viewer may read and that match, newest first; key: id. A search is written as `readSearch` says;
- * one in which there is no word finds nothing. Throws InvalidInput for one of more than `maxSearchLength` characters.
+ * The matching messages that the asker can read, newest first; a cursor's key is the message's id. `readSearch` defines
+ * the syntax; a search without any word finds nothing. Throws InvalidInput for more than `maxSearchLength` characters.
  */
 export async function searchMessages(
   db: Db,
@@ -88,8 +88,8 @@ function takeFound(row: Record<string, unknown>): FoundMessage[] {
 }
 
 /**
- * The chats that the asker sees, which narrow down the search in the index; null when they are too many. As SQL: the rule of
- * visibility that the search itself applies.
+ * The chats that the asker can see, to narrow down the search in the index; null if there are more than `maxNamedChats`.
+ * As SQL: the rule of visibility that the search itself applies. /
  */
 async function listChatsToSearch(db: Db, asker: Asker): Promise<bigint[] | null> {
   const { rows } = await db.pool.query<{ id: bigint }>({
@@ -100,7 +100,7 @@ async function listChatsToSearch(db: Db, asker: Asker): Promise<bigint[] | null>
   return rows.length > maxNamedChats ? null : rows.map(({ id }) => id);
 }
 
-/** The words that name these chats in the index, one of which a message has to have: see messages.words. */
+/** A query for the words that stand for these chats in the index; each message contains its chat's: see messages.words. */
 function nameChats(chatIds: readonly bigint[]): string {
   return chatIds.map((id) => `' ${id}'`).join(' | ');
 }
