@@ -44,7 +44,8 @@ defineEvent('AddToChat', {
 });
 
 defineEvent('RemoveFromChat', {
-  description: 'Sent to the remaining members and to the removed one, for whom it is the last event of that chat.',
+  description:
+    'Sent to the remaining members and to the removed one; for the latter it is the last event of that chat.',
   load: async ({ chatId, userId }) => (chatId === null || userId === null ? null : { chatId, userId }),
   fields: (t) => ({
     chatId: t.id({ resolve: ({ chatId }) => encodeId('Chat', chatId) }),

@@ -84,7 +84,7 @@ export function activityKey(chat: Chat): [number, bigint] {
  * Creates a chat with its first members; the asker owns it (a SINGLE chat has no owner). All members receive NewChat. A
  * pair has one SINGLE chat, whichever of the two asks and however many requests run at once: an existing one is returned
  * unchanged.
- * Throws InvalidInput if the input breaks the rules of its type or names unknown people, whom it lists; Forbidden if one
+ * Throws InvalidInput if the input breaks the rules of its type or names unknown people, which it lists; Forbidden if one
  * of the others has blocked the asker; NotFound if the asker's account is deleted meanwhile.
  */
 export async function createChat(db: Db, asker: Asker, input: NewChat): Promise<Chat> {

@@ -33,7 +33,7 @@ export async function inChat<T>(
 }
 
 /**
- * Throws Forbidden, with the reason, unless the asker may do that here. `targetRole` is the role of the member whom the
+ * Throws Forbidden, with the reason, unless the asker may do that here. `targetRole` is the role of the member that the
  * action affects.
  */
 export function requireMay(action: Action, { asker, access }: LockedChat, targetRole: MemberRole | null = null): void {

@@ -18,7 +18,7 @@ export type NewMembers = { chatId: bigint; userIds: readonly bigint[]; history: 
  * By default, new members see as much of a channel's history as the asker does, and only new messages in a group;
  * `history` overrides that. Everyone can read all of a public channel, whatever `history` says.
  * Throws Forbidden if the asker's role does not allow it or one of the new members has blocked them; InvalidInput for
- * more than 1,000 people at a time, and for unknown people, whom it lists.
+ * more than 1,000 people at a time, and for unknown people, which it lists.
  */
 export async function addMembers(db: Db, asker: Asker, { chatId, userIds, history }: NewMembers): Promise<Chat> {
   if (userIds.length > maxMembersPerCall) {

@@ -62,7 +62,7 @@ export const hiddenBelowOf = defineLoader({ load: readHiddenBelow });
 /** As SQL: events and pages of messages select it, for many readers at once. */
 async function readVisibleFrom({ pool }: Db, readers: readonly ChatReader[]): Promise<(number | null)[]> {
   const { rows } = await pool.query<{ index: number; seq: number | null }>(
-    `select reader.index::int as index, ${visibleFrom('c', 'place.user_id')} as seq
+    `select reader.index::int as index, ${visibleFrom('c', 'reader.user_id')} as seq
     from unnest($1::bigint[], $2::bigint[]) with ordinality as reader (chat_id, user_id, index)
     join chats c on c.id = reader.chat_id`,
     [readers.map(({ chatId }) => chatId), readers.map(({ asker }) => asker.userId)],

@@ -2,12 +2,12 @@ import type { Asker } from '../core/asker.ts';
 import type { Queryable } from '../postgres/client.ts';
 import { InvalidInput, type FieldError } from '../errors.ts';
 
-/** Files on their way to a message of their uploader's. */
+/** The files that an asker wants to attach to a message. */
 type Sending = { asker: Asker; fileIds: readonly bigint[] };
 
 /**
- * The files of a batch of messages that can still be taken, each once. Their rows are locked; one that somebody else
- * holds is being taken by them, so it counts as taken: to wait for it would stop all others.
+ * The files of a batch of messages that are not in use yet; each can be taken once. Their rows are locked. A file that
+ * another transaction has locked is being attached there, so it counts as in use: waiting for it would block the batch.
  */
 export class Attachments {
   readonly #uploaderOf: Map<bigint, bigint>;
@@ -16,7 +16,10 @@ export class Attachments {
     this.#uploaderOf = uploaderOf;
   }
 
-  /** Locks the free files that these messages name; no statement when they name none. As SQL: part of the group commit. */
+/**
+ * Queries the database only if a message has files.
+ * As SQL: part of the group commit.
+ */
   static async lock(client: Queryable, messages: readonly Sending[]): Promise<Attachments> {
     const fileIds = messages.flatMap((message) => message.fileIds);
     if (fileIds.length === 0) return new Attachments(new Map());
@@ -29,9 +32,9 @@ export class Attachments {
     return new Attachments(new Map(rows.map(({ id, uploaderId }) => [id, uploaderId])));
   }
 
-  /** Takes a message's files, all or none: then says which are none of its sender's that could be taken. */
+  /** Takes all of a message's files, or none: then returns an error for each that is not a free upload of the sender. */
   take({ asker, fileIds }: Sending): InvalidInput | null {
-    const problems = fileIds.flatMap((fileId, index): FieldError[] =>
+    const errors = fileIds.flatMap((fileId, index): FieldError[] =>
       this.#uploaderOf.get(fileId) === asker.userId
         ? []
         : [
@@ -42,13 +45,13 @@ export class Attachments {
             },
           ],
     );
-    if (problems.length > 0) return new InvalidInput(problems);
+    if (errors.length > 0) return new InvalidInput(errors);
     for (const fileId of fileIds) this.#uploaderOf.delete(fileId);
     return null;
   }
 }
 
-/** Gives the files that were taken to their messages, which have been inserted; in the order of `fileIds`. */
+/** Attaches the taken files to their messages, which must have been inserted, in the order of `fileIds`. */
 export async function attachFiles(
   client: Queryable,
   messages: readonly { id: bigint; fileIds: readonly bigint[] }[],

@@ -1,14 +1,14 @@
-/** The longest sequences there are have 10 code points, of two UTF-16 units at most. */
+/** The longest emoji sequences have 10 code points of at most two UTF-16 units each. */
 const maxUnits = 40;
 
-// Built from strings: the compiler's target has no flag v yet, Node has.
+// Built from strings: the compiler's target does not support the flag `v` yet, Node does.
 const oneEmoji = new RegExp(String.raw`^\p{RGI_Emoji}$`, 'v');
-/** Shown as text unless U+FE0F follows, as keyboards and people often leave out. */
+/** Characters shown as text unless U+FE0F follows, which keyboards and people often omit. */
 const textByDefault = new RegExp(String.raw`[\p{Emoji}--\p{Emoji_Presentation}](?![\p{Emoji_Modifier}\ufe0e])`, 'gv');
 
 /**
- * The emoji that the text is, in its fully qualified spelling (Unicode Technical Standard 51), so that ❤ with and
- * without U+FE0F are one; null for whatever isn't exactly one of those that Unicode recommends for interchange.
+ * Parses one emoji and returns its fully qualified form (Unicode Technical Standard 51), so that ❤ with and without
+ * U+FE0F are the same. Returns null unless the text is exactly one emoji that Unicode recommends for interchange.
  */
 export function readEmoji(text: string): string | null {
   if (text.length > maxUnits) return null;

@@ -7,7 +7,7 @@ import { requireAsker } from '../api/context.ts';
 import { chatById } from '../chat/chat.ts';
 import { messagesIn } from './history.ts';
 
-/** How many messages are shown on each side of a place, unless asked for otherwise. */
+/** How many messages `messagesAround` returns on each side of the position by default. */
 const sideSize = 25;
 
 builder.prismaObjectFields(ChatRef, (t) => ({
@@ -30,9 +30,9 @@ builder.prismaObjectFields(ChatRef, (t) => ({
       'The messages before and after a position in the chat, to jump to a search hit or to the first unread message.',
     args: {
       seq: t.arg.int({ required: true }),
-      countBefore: t.arg.int({ description: `How many older messages; ${sideSize} unless you say otherwise.` }),
+      countBefore: t.arg.int({ description: `How many older messages; ${sideSize} by default.` }),
       countAfter: t.arg.int({
-        description: `How many newer messages, the one at \`seq\` not counted; ${sideSize} unless you say otherwise.`,
+        description: `How many newer messages, not counting the one at \`seq\`; ${sideSize} by default.`,
       }),
     },
     complexity: ({ countBefore, countAfter }) => ({
@@ -41,7 +41,7 @@ builder.prismaObjectFields(ChatRef, (t) => ({
     }),
     resolve: async (chat, { seq, countBefore, countAfter }, context) => {
       const reader = { chatId: chat.id, asker: requireAsker(context) };
-      const place = BigInt(Math.max(seq, 0));
+      const position = BigInt(Math.max(seq, 0));
       context.loaders.of(chatById).prime(chat.id, chat);
       const [older, newer] = await Promise.all([
         context.loaders
@@ -49,14 +49,14 @@ builder.prismaObjectFields(ChatRef, (t) => ({
             limit: readSize(countBefore, 'countBefore', sideSize),
             isBackward: true,
             after: null,
-            before: [place],
+            before: [position],
           })
           .load(reader),
         context.loaders
           .ofPage(messagesIn, {
             limit: readSize(countAfter, 'countAfter', sideSize) + 1,
             isBackward: false,
-            after: [place - 1n],
+            after: [position - 1n],
             before: null,
           })
           .load(reader),

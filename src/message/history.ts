@@ -6,22 +6,23 @@ import { definePageLoader } from '../postgres/loader.ts';
 import { chatReaderKey, visibleFrom, type ChatReader } from '../chat/visibility.ts';
 import { toPages, type Page, type PageRequest } from '../postgres/page.ts';
 
-/** A place in a chat, and on whose behalf it is read. */
+/** A chat, the asker who reads it, and a position in it. */
 export type SeqReader = ChatReader & { seq: number };
 
-/** A page of each chat's messages, as far as the asker sees them. */
+/** A page of each chat's messages: only those that the asker can see. */
 export const messagesIn = definePageLoader({ load: listMessages, keyOf: chatReaderKey });
 
-/** A page of those who have read up to a place, as far as the asker sees it. */
+/** A page of the members who have read a chat up to a position; empty if the asker cannot see that position. */
 export const readersOf = definePageLoader({
   load: listReaders,
   keyOf: ({ chatId, asker, seq }: SeqReader) => `${chatId} ${askerKey(asker)} ${seq}`,
 });
 
-// Each list is read for many chats at once: one statement, in which every chat gives its own page by index. As SQL: Prisma
+// Each list is read for many chats in one statement, in which every chat contributes its own page from the index.
+ * As SQL: Prisma
 // has no limit per chat, and 50 messages with their senders cost it 4 times as much.
 
-/** Of each chat the page of messages that the person sees; empty for one who doesn't see the chat. Key: seq. */
+/** For each reader, a page of the messages that they can see; empty if they cannot see the chat. A cursor's key is the seq. */
 export async function listMessages(
   db: Db,
   readers: readonly ChatReader[],
@@ -52,34 +53,35 @@ export async function listMessages(
 }
 
 /**
- * Of each message a page of those who have read it: members who see it and whose marker is not before it, its sender
- * among them; without those who have blocked the asker. Key: the person's id. To an asker who does not see the message,
- * no one has read it. Whether the chat shows receipts is checked before.
+ * For each message, a page of the members who have read it, its sender included: those who can see it and whose marker is
+ * not before it, without those who have blocked the asker. A cursor's key is the user's id. The page is empty if the asker
+ * cannot see the message. The caller checks that the chat shows read receipts.
  */
-async function listReaders(db: Db, places: readonly SeqReader[], page: PageRequest): Promise<Page<Member>[]> {
+async function listReaders(db: Db, readers: readonly SeqReader[], page: PageRequest): Promise<Page<Member>[]> {
   const direction = page.isBackward ? 'desc' : 'asc';
-  // No index by marker: every message moves one, and then the member's row could not be updated in place.
+  // There is no index on the marker: every message moves a marker, and an index would rule out in-place (HOT) updates of the
+  // member's row.
   const { rows } = await db.pool.query<Member & { index: number }>({
     name: `readers_${direction}`,
-    text: `select place.index::int as index, ${columns.member('m')}
-    from unnest($1::bigint[], $2::int[], $3::bigint[]) with ordinality as place (chat_id, seq, user_id, index)
-    join chats c on c.id = place.chat_id and place.seq >= ${visibleFrom('c', 'place.user_id')}
+    text: `select reader.index::int as index, ${columns.member('m')}
+    from unnest($1::bigint[], $2::int[], $3::bigint[]) with ordinality as reader (chat_id, seq, user_id, index)
+    join chats c on c.id = reader.chat_id and reader.seq >= ${visibleFrom('c', 'reader.user_id')}
     cross join lateral (
       select m.* from members m
-      where m.chat_id = c.id and m.last_read_seq >= place.seq and m.visible_from_seq <= place.seq
+      where m.chat_id = c.id and m.last_read_seq >= reader.seq and m.visible_from_seq <= reader.seq
         and m.user_id > $4::bigint and m.user_id < $5::bigint
-        and not exists (select from blocks where blocker_id = m.user_id and blocked_id = place.user_id)
+        and not exists (select from blocks where blocker_id = m.user_id and blocked_id = reader.user_id)
       order by m.user_id ${direction} limit $6
     ) m
-    order by place.index, m.user_id ${direction}`,
+    order by reader.index, m.user_id ${direction}`,
     values: [
-      places.map(({ chatId }) => chatId),
-      places.map(({ seq }) => seq),
-      places.map(({ asker }) => asker.userId),
+      readers.map(({ chatId }) => chatId),
+      readers.map(({ seq }) => seq),
+      readers.map(({ asker }) => asker.userId),
       page.after?.[0] ?? -1n,
       page.before?.[0] ?? 2n ** 62n,
       page.limit + 1,
     ],
   });
-  return toPages(rows, places, page);
+  return toPages(rows, readers, page);
 }

@@ -7,21 +7,21 @@ import { visibleFrom } from '../chat/visibility.ts';
 import type { Asker } from '../core/asker.ts';
 import { may, type ChatAccess } from '../chat/permission.ts';
 
-/** Of a longer list of names the first so many are looked for. */
+/** Only the first 50 names in a message are looked up. */
 export const maxMentions = 50;
 /** Unread mentions are counted up to this many. */
 const maxUnreadMentions = 1_000;
 const maxUsernameLength = 64;
-/** @ada.Look is ada.look if there is one, else ada. */
+/** How many usernames one mention may stand for: @ada.Look is ada.look if that user exists, otherwise ada. */
 const maxReadings = 4;
 
-/** `@` and a name where a word begins, so that an address (ada@example.com) names nobody. */
+/** `@` and a name at the start of a word, so that an address (ada@example.com) mentions no one. */
 const mention = /(?<![\p{L}\p{N}_.@-])@([A-Za-z0-9_][A-Za-z0-9_.-]*)(?![\p{L}\p{N}])/gu;
 
-/** Whom a text may name: of each mention its readings, longest first, in lower case. */
+/** The usernames that a text may mention: for each mention its possible readings, longest first, in lower case. */
 export type Named = { names: string[][]; everyone: boolean };
 
-/** Finds the names in a text, in time linear in its length. Whose they are, only the members of the chat can tell. */
+/** Finds the names in a text, in time linear in its length. The chat's members decide which readings are usernames. */
 export function findNames(content: string): Named {
   if (!content.includes('@')) return { names: [], everyone: false };
   const words = new Set([...content.matchAll(mention)].map(([, word = '']) => word.toLowerCase()));
@@ -30,7 +30,7 @@ export function findNames(content: string): Named {
   return { names: readings.map((names) => names.filter((name) => name !== 'everyone')), everyone };
 }
 
-/** Whether the `@everyone` in a text of an asker who stands so is more than a word. */
+/** Whether the text mentions everyone: it contains `@everyone` and the asker, with this access, may use it. */
 export function callsEveryone(
   { asker, content }: { asker: Asker; content: string },
   access: ChatAccess | undefined,
@@ -38,7 +38,7 @@ export function callsEveryone(
   return access !== undefined && may(asker, 'mentionEveryone', access) && findNames(content).everyone;
 }
 
-/** Writes down which of the chats' members these messages name; does nothing where no text has an `@`. */
+/** Records which of the chats' members these messages mention; does nothing if no text contains an `@`. */
 export async function insertMentions(
   client: Queryable,
   messages: readonly (MessageKey & { content: string })[],
@@ -65,7 +65,7 @@ export async function insertMentions(
   });
 }
 
-/** The same for messages that say something else than before. */
+/** Deletes the mentions of messages whose text changed, and records the new ones. */
 export async function replaceMentions(
   client: Queryable,
   messages: readonly (MessageKey & { content: string })[],
@@ -79,7 +79,7 @@ export async function replaceMentions(
   await insertMentions(client, messages);
 }
 
-/** The people whom a message mentions, in the order of their ids. */
+/** The ids of the users that a message mentions, in ascending order. */
 export const mentionedIn = defineLoader({ load: listMentioned, keyOf: messageKeyOf });
 
 /** As SQL: events and pages select it, for many messages at once. */
@@ -97,9 +97,9 @@ async function listMentioned(db: Db, places: readonly MessageKey[]): Promise<big
 }
 
 /**
- * The seqs of messages of chat `c` that name its member `m`, or everyone, and that they see and have not read: as SQL, to
- * be selected from where the two are joined. Messages of their own don't count, and deleted ones name nobody. Each half
- * is cut off for itself, or the union would be made of all there are.
+ * The seqs of messages of chat `c` that mention its member `m` or everyone, and that they can see and have not read. As
+ * SQL, to select from in a statement that joins the two. Their own messages do not count; deleted ones mention no one.
+ * Each half has its own limit, because otherwise the union would read all unread mentions.
  */
 export const unreadMentions = `from (select ${visibleFrom('c', 'm.user_id')} as seq offset 0) first_visible
   cross join lateral (
@@ -116,7 +116,7 @@ export const unreadMentions = `from (select ${visibleFrom('c', 'm.user_id')} as 
     limit ${maxUnreadMentions})
   ) unread_mention`;
 
-/** In how many messages of their chat each person is mentioned unread, up to 1,000; 0 for no member. */
+/** The number of unread messages that mention each membership's user, up to 1,000; 0 if the user is not a member. */
 export const unreadMentionCountOf = defineLoader({
   load: countUnreadMentions,
   keyOf: memberKeyOf,
@@ -138,13 +138,13 @@ async function countUnreadMentions(db: Db, members: readonly MemberKey[]): Promi
 
 function readingsOf(word: string): string[] {
   const readings: string[] = [];
-  // What is longer than any name is cut off first, so that a long word costs no more than a name.
+  // Cut to the length of the longest name first, so that a long word costs no more than a name.
   const first = word.length > maxUsernameLength ? cutOff(word.slice(0, maxUsernameLength + 1)) : trimEnd(word);
   for (let name = first; name !== '' && readings.length < maxReadings; name = cutOff(name)) readings.push(name);
   return readings;
 }
 
-/** Dots and dashes end a sentence, not a name. */
+/** Removes trailing dots and dashes: they end a sentence, not a name. */
 function trimEnd(word: string): string {
   return word.replace(/[.-]+$/, '');
 }

@@ -9,9 +9,10 @@ import { allowed, readTargets, submitVerb, type MessageVerb, type Target } from 
 import type { Asker } from '../core/asker.ts';
 
 /**
- * Leaves a tombstone in the message's place: content, revisions, reactions, mentions and the pin are gone for good, and
- * the chat hears MessageDeleted. Its sender may (also one who is no member any more and still sees it), and owners and
- * admins any; others are Forbidden. Who deletes it again gets the tombstone. NotFound for one that they don't see.
+ * Replaces a message with a tombstone: its content, files, revisions, reactions, mentions and pin are permanently deleted,
+ * and the chat receives MessageDeleted. Deleting it again returns the tombstone.
+ * For the message's sender (even after leaving the chat, while they can still see it), and for owners and admins; Forbidden
+ * for anyone else. Throws NotFound if the asker cannot see the message.
  */
 export async function deleteMessage(
   { db, writes }: { db: Db; writes: GroupCommit },
@@ -39,16 +40,16 @@ function refuse({ verb, message, access }: Target<MessageVerb>): Error | null {
     : new Forbidden('Only the sender, owners and admins can delete this message.');
 }
 
-/** The tombstones of those that were there until now. What hung on them the database takes away. */
+/** Returns the tombstones of the messages that were not deleted before. Triggers delete what belonged to them. */
 async function bury(client: Queryable, targets: readonly Target<MessageVerb>[]): Promise<Map<bigint, Message>> {
-  const living = targets.filter(({ message }) => message.deletedAt === null);
-  if (living.length === 0) return new Map();
+  const undeleted = targets.filter(({ message }) => message.deletedAt === null);
+  if (undeleted.length === 0) return new Map();
   const { rows } = await client.query<Message>({
     name: 'delete_messages',
     text: `update messages m set content = null, deleted_at = clock_timestamp()
     where m.id = any ($1)
     returning ${columns.message('m')}`,
-    values: [living.map(({ message }) => message.id)],
+    values: [undeleted.map(({ message }) => message.id)],
   });
   return new Map(rows.map((message) => [message.id, message]));
 }

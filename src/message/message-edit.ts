@@ -13,7 +13,7 @@ import { allowed, readTargets, refuseWriting, submitVerb, type MessageVerb, type
 import { maxContentLength, readText } from '../core/text.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** How often a message can be edited: all that it ever said is kept. */
+/** How often a message can be edited; the limit exists because every version is kept. */
 export const maxEdits = 100;
 
 /** What a message said from `createdAt` until its next version. */
@@ -22,9 +22,10 @@ export type Revision = { version: number; content: string; createdAt: Date };
 type Edit = MessageVerb & { content: string };
 
 /**
- * Says the viewer's own message anew; the chat hears MessageEdited, and what it said before is kept. The same text
- * again changes nothing. NotFound for a message that they don't see or that is deleted: an edit loses against a
- * deletion, also at the same moment. Forbidden for somebody else's, for who is no member, and after `maxEdits`.
+ * Replaces the text of the asker's own message and keeps the previous version; the chat receives MessageEdited. The same
+ * text again changes nothing.
+ * Throws NotFound if the asker cannot see the message or it is deleted: a deletion wins over an edit, even at the same
+ * moment. Forbidden for another user's message, if the asker is not a member, and after `maxEdits` edits.
  */
 export async function editMessage(
   { db, writes }: { db: Db; writes: GroupCommit },
@@ -54,7 +55,7 @@ async function listRevisions(db: Db, places: readonly MessageKey[]): Promise<Rev
   return pairMany(rows, places, (row): Revision => row);
 }
 
-/** Edits of different messages in one update; those of one message one after the other, each a version of its own. */
+/** One update for edits of different messages; edits of the same message run one after the other, each as a version. */
 const messageEdits: WriteKind<Edit, Message> = {
   async write(client, _, edits) {
     const outcomes = new Map<Edit, Outcome<Message>>();
@@ -86,7 +87,7 @@ function refuse({ verb, message, access }: Target<Edit>): Error | null {
   return refuseWriting(verb.asker, access);
 }
 
-/** Those that now say something else. The database counts the version and keeps what was there before. */
+/** Returns the messages whose text changed. A trigger increments the version and keeps the previous text. */
 async function update(client: Queryable, edits: readonly Target<Edit>[]): Promise<Map<bigint, Message>> {
   const changes = edits.filter(({ verb, message }) => verb.content !== message.content);
   if (changes.length === 0) return new Map();

@@ -10,8 +10,8 @@ import { pairOne } from '../postgres/pairing.ts';
 type MessageRow = { message: Message; sender: User | null; chat: Chat };
 
 /**
- * Messages by id. Their senders and chats, which nearly every subscription selects, come along in the same statement:
- * three statements an event were two too many.
+ * Messages by id. The same statement reads their senders and chats, which nearly every subscription selects: separate
+ * statements would make three for each event.
  */
 export const messageById = defineLoader({
   load: async (db, ids: readonly bigint[], loaders) => {
@@ -27,10 +27,10 @@ export const messageById = defineLoader({
 
 const loadMessages = loadTogether(readMessages);
 
-/** What identifies a message within the whole server: its chat and its place there. */
+/** What identifies a message: its chat and its seq there. */
 export type MessageKey = { chatId: bigint; seq: number };
 
-/** The string that stands for a message. */
+/** A message's chat and seq as a string, for caches and maps. */
 export function messageKeyOf({ chatId, seq }: MessageKey): string {
   return `${chatId} ${seq}`;
 }
@@ -41,8 +41,8 @@ export const messageByKey = defineLoader({ load: loadMessagesByKey, keyOf: messa
 /** As SQL: events and replies in pages select it, for many messages at once. */
 async function loadMessagesByKey({ pool }: Db, keys: readonly MessageKey[]): Promise<(Message | null)[]> {
   const { rows } = await pool.query<Message & { index: number }>(
-    `select place.index::int as index, ${columns.message('m')}
-    from unnest($1::bigint[], $2::int[]) with ordinality as place (chat_id, seq, index)
+    `select wanted.index::int as index, ${columns.message('m')}
+    from unnest($1::bigint[], $2::int[]) with ordinality as wanted (chat_id, seq, index)
     join messages m using (chat_id, seq)`,
     [keys.map(({ chatId }) => chatId), keys.map(({ seq }) => seq)],
   );

@@ -9,10 +9,11 @@ import { Conflict, InvalidInput, NotFound } from '../errors.ts';
 import { Attachments, attachFiles } from './attachment.ts';
 import { callsEveryone, insertMentions } from './mention.ts';
 import { readChatAccesses, refuseWriting } from '../chat/chat-access.ts';
+import { messageKeyOf } from './message-loader.ts';
 import type { ChatAccess } from '../chat/permission.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** A message whose text has been checked, of an asker who may or may not be allowed to send it. */
+/** A message whose text has been checked; whether the asker may send it has not. */
 export type MessageWrite = {
   asker: Asker;
   chatId: bigint;
@@ -29,12 +30,12 @@ type Placed = MessageWrite & {
   requestHash: Buffer;
 };
 
-/** What is to be done about one message of the batch. `repeats` is the place in the batch of the one it says again. */
+/** What to do with one message of the batch. `repeats` is the index in the batch of the message that it repeats. */
 type Decision = { error: Error } | { placed: Placed } | { earlier: Message } | { repeats: number };
 
 /**
- * Many messages in one insert. Membership is asked for after the chats' locks are held, in a statement of its own:
- * whoever removes a member holds that lock too.
+ * Many messages in one insert. It reads the memberships after the chats are locked, in a statement of its own: a
+ * transaction that removes a member holds that lock too.
  */
 export const messageWrites: WriteKind<MessageWrite, Message> = {
   async write(client, chats, inputs) {
@@ -44,13 +45,14 @@ export const messageWrites: WriteKind<MessageWrite, Message> = {
     await insertMentions(client, placed);
     await attachFiles(client, withIds(placed, inserted));
     const messageOf = (decision: Decision | undefined): Message | undefined =>
-      decision !== undefined && 'placed' in decision ? inserted.get(placeOf(decision.placed)) : undefined;
+      decision !== undefined && 'placed' in decision ? inserted.get(messageKeyOf(decision.placed)) : undefined;
     return decisions.map((decision, index): Outcome<Message> => {
       if ('error' in decision) return decision;
       const input = inputs[index];
       if (input !== undefined && 'earlier' in decision) return repeat(decision.earlier, input);
       const message = messageOf('repeats' in decision ? decisions[decision.repeats] : decision);
-      if (message === undefined || input === undefined) return { error: new Error('a message was not returned') };
+      if (message === undefined || input === undefined)
+        return { error: new Error('the insert did not return a message') };
       return 'repeats' in decision ? repeat(message, input) : { value: message };
     });
   },
@@ -76,13 +78,13 @@ async function decide(
     if (first !== undefined) return { earlier: first };
     const chat = chats.get(input.chatId);
     if (chat === undefined) return { error: new NotFound('There is no such chat.') };
-    const untaken = attachments.take(input);
-    if (untaken !== null) return { error: untaken };
+    const fileError = attachments.take(input);
+    if (fileError !== null) return { error: fileError };
     if (key !== null) firstWithKey.set(key, index);
     chat.lastSeq += 1;
-    const place = { seq: chat.lastSeq, replyToSeq: replies[index] ?? null };
+    const seqs = { seq: chat.lastSeq, replyToSeq: replies[index] ?? null };
     const mentionsEveryone = callsEveryone(input, access);
-    return { placed: { ...input, ...place, mentionsEveryone, requestHash: hashRequest(input) } };
+    return { placed: { ...input, ...seqs, mentionsEveryone, requestHash: hashRequest(input) } };
   });
 }
 
@@ -95,7 +97,7 @@ function refuse(input: MessageWrite, access: ChatAccess | undefined, replyToSeq:
   ]);
 }
 
-/** The seq of each message that is replied to; null where there is none that the sender sees in that chat. */
+/** The seq of the message that each input replies to; null if there is none, or the asker cannot see it in that chat. */
 async function readReplyTargets(client: Queryable, inputs: MessageWrite[]): Promise<(number | null)[]> {
   if (inputs.every(({ replyToId }) => replyToId === null)) return inputs.map(() => null);
   const { rows } = await client.query<{ index: number; seq: number }>({
@@ -114,7 +116,7 @@ async function readReplyTargets(client: Queryable, inputs: MessageWrite[]): Prom
   return inputs.map((_, index) => byIndex.get(index + 1) ?? null);
 }
 
-/** What has been sent under these clientMessageIds before. */
+/** The messages already sent with these clientMessageIds, by `keyOf`. */
 async function readEarlier(client: Queryable, inputs: MessageWrite[]): Promise<Map<string, Message>> {
   const named = inputs.filter(({ clientMessageId }) => clientMessageId !== null);
   if (named.length === 0) return new Map();
@@ -130,12 +132,15 @@ async function readEarlier(client: Queryable, inputs: MessageWrite[]): Promise<M
 
 function withIds(placed: Placed[], inserted: ReadonlyMap<string, Message>) {
   return placed.flatMap((message) => {
-    const id = inserted.get(placeOf(message))?.id;
+    const id = inserted.get(messageKeyOf(message))?.id;
     return id === undefined ? [] : [{ id, fileIds: message.fileIds }];
   });
 }
 
-/** Inserts all messages in one statement. Returns them by place, `chatId:seq`. As SQL: part of the group commit. */
+/**
+ * Inserts the messages and returns their rows, by `messageKeyOf`.
+ * As SQL: part of the group commit.
+ */
 async function insert(client: Queryable, messages: Placed[]): Promise<Map<string, Message>> {
   if (messages.length === 0) return new Map();
   const { rows } = await client.query<Message>({
@@ -158,10 +163,10 @@ async function insert(client: Queryable, messages: Placed[]): Promise<Map<string
       messages.map(({ fileIds }) => fileIds.length),
     ],
   });
-  return new Map(rows.map((row) => [placeOf(row), row]));
+  return new Map(rows.map((row) => [messageKeyOf(row), row]));
 }
 
-/** The same again is the first message; under the same name something else is a Conflict. */
+/** Returns the first message if the request is the same; Conflict if its clientMessageId is reused for a different one. */
 function repeat(first: Message, input: MessageWrite): Outcome<Message> {
   if (first.requestHash !== null && hashRequest(input).equals(first.requestHash)) return { value: first };
   return {
@@ -169,18 +174,14 @@ function repeat(first: Message, input: MessageWrite): Outcome<Message> {
   };
 }
 
-/** What was asked for first, so that a repetition can be told from a misuse even after the message was edited. */
+/** Hash of the original request. It tells a repeated request from a misused id even after the message has been edited. */
 function hashRequest({ chatId, content, replyToId, fileIds }: MessageWrite): Buffer {
   const request = [String(chatId), content, replyToId === null ? null : String(replyToId)];
-  // Without files as it was before there were any: hashes of that time are still compared.
+  // A request without files hashes as it did before files existed, because hashes from then are still compared.
   const asked = fileIds.length === 0 ? request : [...request, fileIds.map(String)];
   return createHash('sha256').update(JSON.stringify(asked)).digest();
 }
 
 function keyOf({ asker, clientMessageId }: MessageWrite): string | null {
   return clientMessageId === null ? null : `${asker.userId} ${clientMessageId}`;
-}
-
-function placeOf({ chatId, seq }: { chatId: bigint; seq: number }): string {
-  return `${chatId}:${seq}`;
 }

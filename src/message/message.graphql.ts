@@ -56,7 +56,7 @@ builder.prismaObjectField(MessageRef, 'replyTo', (t) =>
     resolve: async ({ chatId, replyToSeq }, _, context) => {
       if (replyToSeq === null) return null;
       const { loaders } = context;
-      // Where no member's history begins later than this, everybody sees it, and nobody need be asked who they are.
+      // If no member's history starts after this message, everyone can see it: there is no need to check who asks.
       if (replyToSeq < (await loaders.of(hiddenBelowOf).load(chatId))) {
         const visibleFrom = await loaders.of(visibleFromOf).load({ chatId, asker: requireAsker(context) });
         if (visibleFrom === null || replyToSeq < visibleFrom) return null;

@@ -9,17 +9,20 @@ import { messageWrites } from './message-write.ts';
 import { maxContentLength, maxNameLength, readLine, readText } from '../core/text.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** What a person says. `clientMessageId` is what the sender calls it: the same again makes no second message. */
+/** A message to send. `clientMessageId` is the sender's own id: sending again with the same id creates no second message. */
 export type NewMessage = {
   chatId: bigint;
   content: string;
-  /** The sender's own uploads, in the order in which they are shown. With some there need be no content. */
+  /** The sender's own uploads, in display order. With files, `content` may be empty. */
   fileIds: readonly bigint[];
   replyToId: bigint | null;
   clientMessageId: string | null;
 };
 
-/** Those of the messages that the asker may see, in no order. As SQL: `node`, `nodes` and each mutation of a message ask. */
+/**
+ * Those of the messages that the asker can see, in no order.
+ * As SQL: `node`, `nodes` and each mutation of a message ask.
+ */
 export async function findVisibleMessages(db: Db, asker: Asker, messageIds: readonly bigint[]): Promise<Message[]> {
   const { rows } = await db.pool.query<Message>({
     name: 'visible_messages',
@@ -31,7 +34,7 @@ export async function findVisibleMessages(db: Db, asker: Asker, messageIds: read
   return rows;
 }
 
-/** The message, if the viewer may see it. NotFound for one that is hidden or that isn't there. */
+/** The message. Throws NotFound if the asker cannot see it or it does not exist. */
 export async function requireVisibleMessage(db: Db, asker: Asker, messageId: bigint): Promise<Message> {
   const [message] = await findVisibleMessages(db, asker, [messageId]);
   if (message === undefined) throw new NotFound('There is no such message.');
@@ -39,9 +42,10 @@ export async function requireVisibleMessage(db: Db, asker: Asker, messageId: big
 }
 
 /**
- * Posts to a chat that the viewer is a member of; members hear NewMessage once it is committed.
- * NotFound hides a chat that the viewer cannot see; Forbidden is for one that they only read. The same clientMessageId
- * from the same sender returns the message that it made before, and is a Conflict when it says something else.
+ * Sends a message to a chat that the asker is a member of; the members receive NewMessage after the commit. Sending the
+ * same request again with the same clientMessageId returns the first message.
+ * Throws InvalidInput for bad content, files or replyToId; NotFound to hide a chat that the asker cannot see; Forbidden
+ * for one that they can only read; Conflict if a different request reuses the clientMessageId.
  */
 export async function sendMessage(writes: GroupCommit, asker: Asker, input: NewMessage): Promise<Message> {
   return writes.submit(messageWrites, { ...checkNewMessage(input), asker });

@@ -21,7 +21,7 @@ builder.prismaObjectField(ChatRef, 'pinnedMessages', (t) =>
       loaders.of(chatById).prime(chatId, chat);
       const pinned = await loaders.of(pinnedIn).load(chatId);
       const hiddenBelow = pinned.length === 0 ? 1 : await loaders.of(hiddenBelowOf).load(chatId);
-      // What nobody's history hides is the same for all, and nobody need be asked who they are.
+      // If no member's history hides any of them, the answer is the same for everyone: there is no need to check who asks.
       if (pinned.every(({ seq }) => seq >= hiddenBelow)) return pinned;
       const visibleFrom = await loaders.of(visibleFromOf).load({ chatId, asker: requireAsker(context) });
       return pinned.filter(({ seq }) => visibleFrom !== null && seq >= visibleFrom);
@@ -40,7 +40,7 @@ builder.mutationFields((t) => ({
   }),
   unpinMessage: t.field({
     type: MessageRef,
-    description: 'Follows the same rules. Has no effect if the message is not pinned.',
+    description: 'For those who can pin messages in the chat. Has no effect if the message is not pinned.',
     errors: { types: [NotFound, Forbidden] },
     args: { messageId: t.arg.id({ required: true }) },
     resolve: (_, { messageId: id }, context) =>
@@ -52,7 +52,7 @@ defineEvent('PinsChanged', {
   description: 'A message was pinned to its chat, or unpinned. Deleting a message unpins it without this event.',
   load: async ({ messageId, detail }, loaders) => {
     const message = messageId === null ? null : await loaders.of(messageById).load(messageId);
-    // Deleting a message took its pin along.
+    // Deleting the message has also deleted its pin.
     if (message === null || message.deletedAt !== null) return null;
     return { message, pinned: detail?.['pinned'] === true };
   },

@@ -17,20 +17,20 @@ type Writing = { db: Db; writes: GroupCommit };
 type Pin = MessageVerb & { isPinned: boolean };
 
 /**
- * Pins a message to its chat; the chat hears PinsChanged. One that is pinned already stays as it is. Owners and admins
- * may, and in single chats and groups every member; others are Forbidden. NotFound for a message that they don't see or
- * that is deleted; InvalidInput where `maxPins` are pinned already.
+ * Pins a message to its chat; the chat receives PinsChanged. Nothing changes if it is pinned already. For owners and
+ * admins, and for every member of a single chat or a group; Forbidden for anyone else. Throws NotFound if the asker cannot
+ * see the message or it is deleted; InvalidInput if the chat already has `maxPins` pins.
  */
 export function pinMessage(writing: Writing, asker: Asker, input: { messageId: bigint }): Promise<Message> {
   return submitPin(writing, asker, { ...input, isPinned: true });
 }
 
-/** Takes the pin away, by the same rules; where there is none nothing changes. */
+/** Removes the pin; the same rules and errors as for `pinMessage`. Nothing changes if the message is not pinned. */
 export function unpinMessage(writing: Writing, asker: Asker, input: { messageId: bigint }): Promise<Message> {
   return submitPin(writing, asker, { ...input, isPinned: false });
 }
 
-/** The pinned messages of each chat, newest pin first. Which of them a person sees is asked by whoever shows them. */
+/** The pinned messages of each chat, newest pin first. The caller filters out those that the asker cannot see. */
 export const pinnedIn = defineLoader({ load: listPinned });
 
 /** As SQL: events select it, for many chats at once. */
@@ -55,15 +55,15 @@ async function submitPin(
   return submitVerb(writes, pinWrites, { asker, chatId, messageId: id, isPinned });
 }
 
-/** The pins are followed in turn; what they come to is one delete and one insert. */
+/** Applies the pins in turn in memory, and writes the result with one delete and one insert. */
 const pinWrites: WriteKind<Pin, Message> = {
   async write(client, _, pins) {
     const targets = await readTargets(client, pins, refuse);
     const before = await readPins(client, allowed(targets));
     const now = new Map([...before].map(([chatId, seqs]) => [chatId, new Set(seqs)]));
-    const outcomes = targets.map((target) => ('error' in target ? target : follow(now, target)));
-    await deletePins(client, placesIn(before, now));
-    await insertPins(client, placesIn(now, before));
+    const outcomes = targets.map((target) => ('error' in target ? target : apply(now, target)));
+    await deletePins(client, onlyIn(before, now));
+    await insertPins(client, onlyIn(now, before));
     return outcomes;
   },
 };
@@ -75,10 +75,10 @@ function refuse({ verb, message, access }: Target<Pin>): Error | null {
   return message.deletedAt === null ? null : new NotFound('The message has been deleted.');
 }
 
-/** The seqs of what is pinned, by chat. */
+/** The seqs of the pinned messages, by chat. */
 type Pins = Map<bigint, Set<number>>;
 
-function follow(pins: Pins, { verb, message }: Target<Pin>): Outcome<Message> {
+function apply(pins: Pins, { verb, message }: Target<Pin>): Outcome<Message> {
   const seqs = pins.get(message.chatId) ?? new Set();
   pins.set(message.chatId, seqs);
   if (!verb.isPinned) seqs.delete(message.seq);
@@ -103,28 +103,28 @@ async function readPins(client: Queryable, targets: readonly Target<Pin>[]): Pro
   return new Map([...byChat].map(([chatId, pins]) => [chatId, new Set(pins.map(({ seq }) => seq))]));
 }
 
-/** The places that stand in `these` and not in `those`. */
-function placesIn(these: Pins, those: Pins): { chatId: bigint; seq: number }[] {
+/** The pins in `these` that are not in `those`. */
+function onlyIn(these: Pins, those: Pins): { chatId: bigint; seq: number }[] {
   return [...these].flatMap(([chatId, seqs]) =>
     [...seqs].filter((seq) => those.get(chatId)?.has(seq) !== true).map((seq) => ({ chatId, seq })),
   );
 }
 
-async function deletePins(client: Queryable, places: readonly { chatId: bigint; seq: number }[]): Promise<void> {
-  if (places.length === 0) return;
+async function deletePins(client: Queryable, keys: readonly { chatId: bigint; seq: number }[]): Promise<void> {
+  if (keys.length === 0) return;
   await client.query({
     name: 'delete_pins',
     text: `delete from pins p using unnest($1::bigint[], $2::int[]) as w (chat_id, seq)
     where p.chat_id = w.chat_id and p.seq = w.seq`,
-    values: [places.map(({ chatId }) => chatId), places.map(({ seq }) => seq)],
+    values: [keys.map(({ chatId }) => chatId), keys.map(({ seq }) => seq)],
   });
 }
 
-async function insertPins(client: Queryable, places: readonly { chatId: bigint; seq: number }[]): Promise<void> {
-  if (places.length === 0) return;
+async function insertPins(client: Queryable, keys: readonly { chatId: bigint; seq: number }[]): Promise<void> {
+  if (keys.length === 0) return;
   await client.query({
     name: 'insert_pins',
     text: `insert into pins (chat_id, seq) select * from unnest($1::bigint[], $2::int[]) on conflict do nothing`,
-    values: [places.map(({ chatId }) => chatId), places.map(({ seq }) => seq)],
+    values: [keys.map(({ chatId }) => chatId), keys.map(({ seq }) => seq)],
   });
 }

@@ -9,7 +9,7 @@ import { textSize } from '../api/field-size.ts';
 import { requireAsker } from '../api/context.ts';
 import { decodeId } from '../core/id.ts';
 
-/** The longest that Unicode recommends, a family or a flag of a region, has 10 code points. */
+/** The longest emoji that Unicode recommends (a family, a region's flag) have 10 code points. */
 const emojiSize = textSize(16);
 
 const ReactionRef = builder.objectRef<EmojiCount & { chatId: bigint; seq: number }>('Reaction').implement({
@@ -64,10 +64,11 @@ builder.mutationFields((t) => ({
 }));
 
 defineEvent('ReactionsChanged', {
-  description: 'One reaction added or removed, with what a client needs to apply it for any viewer.',
+  description:
+    'A reaction was added or removed. The event contains all that a client needs to update the message for any viewer.',
   load: async ({ messageId, actorId, detail }, loaders) => {
     const message = messageId === null ? null : await loaders.of(messageById).load(messageId);
-    // Deleting a message took its reactions along.
+    // Deleting the message has also deleted its reactions.
     if (message === null || message.deletedAt !== null) return null;
     const { emoji, added } = detail ?? {};
     if (typeof emoji !== 'string' || actorId === null) return null;

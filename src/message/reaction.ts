@@ -21,9 +21,9 @@ type Writing = { db: Db; writes: GroupCommit };
 type Reaction = MessageVerb & { emoji: string; isAdded: boolean };
 
 /**
- * Adds the viewer's reaction; the chat hears ReactionsChanged. One that is there already changes nothing.
- * InvalidInput for what isn't one emoji, and for one more than `maxEmoji` different ones; NotFound for a message that
- * they don't see or that is deleted; Forbidden for who is no member.
+ * Adds the asker's reaction; the chat receives ReactionsChanged. Nothing changes if the asker has already added it.
+ * Throws InvalidInput if the text is not exactly one emoji, and if the message would get more than `maxEmoji` different
+ * ones; NotFound if the asker cannot see the message or it is deleted; Forbidden if the asker is not a member.
  */
 export async function addReaction(
   { db, writes }: Writing,
@@ -38,8 +38,8 @@ export async function addReaction(
 }
 
 /**
- * Takes the viewer's reaction back; the chat hears ReactionsChanged. Where there is none nothing changes, also for
- * whoever is no member any more. NotFound for a message that they don't see.
+ * Removes the asker's reaction, even if they have left the chat; the chat receives ReactionsChanged. Nothing changes if
+ * there is none. Throws NotFound if the asker cannot see the message.
  */
 export async function removeReaction(
   { db, writes }: Writing,
@@ -53,52 +53,52 @@ export async function removeReaction(
   return submitVerb(writes, reactionWrites, { asker, chatId, messageId: id, emoji, isAdded: false });
 }
 
-/** The emoji of each message, in the order in which they came. */
+/** The emoji of each message, in the order in which they were first added. */
 export const reactionsOf = defineLoader({ load: listReactions, keyOf: messageKeyOf });
 
-/** As SQL: events and pages select it, for many messages at once. */
-async function listReactions(db: Db, places: readonly MessageKey[]): Promise<EmojiCount[][]> {
+async function listReactions(db: Db, keys: readonly MessageKey[]): Promise<EmojiCount[][]> {
+ * As SQL: events and pages select it, for many messages at once.
   const { rows } = await db.pool.query<EmojiCount & { index: number }>({
     name: 'reactions',
     text: `select w.index::int as index, c.emoji, c.count
     from unnest($1::bigint[], $2::int[]) with ordinality as w (chat_id, seq, index)
     join reaction_counts c using (chat_id, seq)
     order by w.index, c.created_at, c.emoji`,
-    values: [places.map(({ chatId }) => chatId), places.map(({ seq }) => seq)],
+    values: [keys.map(({ chatId }) => chatId), keys.map(({ seq }) => seq)],
   });
-  return pairMany(rows, places, ({ emoji, count }) => ({ emoji, count }));
+  return pairMany(rows, keys, ({ emoji, count }) => ({ emoji, count }));
 }
 
-/** A message, and on whose behalf it is read. */
+/** A message, and the asker who reads it. */
 type MessageReader = MessageKey & { asker: Asker };
 
-/** The emoji with which the asker reacts to each message. */
+/** The emoji that the asker has added to each message. */
 export const ownReactionsOf = defineLoader({
   load: listOwnReactions,
   keyOf: (reader: MessageReader) => `${messageKeyOf(reader)} ${askerKey(reader.asker)}`,
 });
 
-/** As SQL: events and pages select it, for many messages and askers at once. */
-async function listOwnReactions(db: Db, places: readonly MessageReader[]): Promise<ReadonlySet<string>[]> {
+async function listOwnReactions(db: Db, keys: readonly MessageReader[]): Promise<ReadonlySet<string>[]> {
+ * As SQL: events and pages select it, for many messages and askers at once.
   const { rows } = await db.pool.query<{ index: number; emoji: string }>({
     name: 'own_reactions',
     text: `select w.index::int as index, r.emoji
     from unnest($1::bigint[], $2::int[], $3::bigint[]) with ordinality as w (chat_id, seq, user_id, index)
     join reactions r using (chat_id, seq, user_id)`,
-    values: [places.map(({ chatId }) => chatId), places.map(({ seq }) => seq), places.map(({ asker }) => asker.userId)],
+    values: [keys.map(({ chatId }) => chatId), keys.map(({ seq }) => seq), keys.map(({ asker }) => asker.userId)],
   });
-  return pairMany(rows, places, ({ emoji }) => emoji).map((emoji) => new Set(emoji));
+  return pairMany(rows, keys, ({ emoji }) => emoji).map((emoji) => new Set(emoji));
 }
 
-/** What of one batch stands in the database before and after it. Emoji with their counts, by message. */
+/** The reactions of a batch in the database before and after it, and each message's emoji with their counts. */
 type State = { counts: Map<bigint, Map<string, number>>; before: Set<string>; now: Map<string, Target<Reaction>> };
 
-/** The reactions are followed in turn; what they come to is one delete and one insert. */
+/** Applies the reactions in turn in memory, and writes the result with one delete and one insert. */
 const reactionWrites: WriteKind<Reaction, Message> = {
   async write(client, _, reactions) {
     const targets = await readTargets(client, reactions, refuse);
     const state = await readState(client, allowed(targets));
-    const outcomes = targets.map((target) => ('error' in target ? target : follow(state, target)));
+    const outcomes = targets.map((target) => ('error' in target ? target : apply(state, target)));
     await writeState(client, state, allowed(targets));
     return outcomes;
   },
@@ -110,7 +110,7 @@ function refuse({ verb, message, access }: Target<Reaction>): Error | null {
   return refuseWriting(verb.asker, access);
 }
 
-function follow({ counts, now }: State, target: Target<Reaction>): Outcome<Message> {
+function apply({ counts, now }: State, target: Target<Reaction>): Outcome<Message> {
   const { verb, message } = target;
   const ofMessage = counts.get(message.id) ?? new Map<string, number>();
   counts.set(message.id, ofMessage);
@@ -161,18 +161,18 @@ async function readState(client: Queryable, targets: readonly Target<Reaction>[]
   return state;
 }
 
-/** What is taken back goes first, to make room. */
+/** Deletes removed reactions first, to make room for added ones under `maxEmoji`. */
 async function writeState(client: Queryable, { before, now }: State, targets: readonly Target<Reaction>[]) {
   const byKey = new Map(targets.map((target) => [keyOf(target.verb), target]));
-  const gone = [...byKey].flatMap(([key, target]) => (before.has(key) && !now.has(key) ? [target] : []));
+  const removed = [...byKey].flatMap(([key, target]) => (before.has(key) && !now.has(key) ? [target] : []));
   const added = [...now].flatMap(([key, target]) => (before.has(key) ? [] : [target]));
-  if (gone.length > 0) {
+  if (removed.length > 0) {
     await client.query({
       name: 'delete_reactions',
       text: `delete from reactions r
       using unnest($1::bigint[], $2::int[], $3::bigint[], $4::text[]) as w (chat_id, seq, user_id, emoji)
       where (r.chat_id, r.seq, r.user_id, r.emoji) = (w.chat_id, w.seq, w.user_id, w.emoji)`,
-      values: valuesOf(gone),
+      values: valuesOf(removed),
     });
   }
   if (added.length > 0) {
@@ -186,7 +186,7 @@ async function writeState(client: Queryable, { before, now }: State, targets: re
   }
 }
 
-/** The columns of the table, each as a list. */
+/** The values of the table's columns, one list for each column. */
 function valuesOf(targets: readonly Target<Reaction>[]): unknown[] {
   return [
     targets.map(({ message }) => message.chatId),

@@ -9,7 +9,7 @@ import { toPage, type Page, type PageRequest } from '../postgres/page.ts';
 import { requireUser } from './user.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** A user whom the asker has blocked, and when. */
+/** A user that the asker has blocked, and when. */
 export type BlockedUser = Block & { blocked: User };
 
 /** Whether the other person of single chat `chat` (an alias of chats) has blocked `person` (a user id). As SQL. */
