@@ -53,7 +53,7 @@ export async function requireVisibleChat(db: Db, asker: Asker, chatId: bigint): 
 
 /**
  * The asker's chats, newest activity first; a cursor's key is (time of the last activity in ms, id).
- * As SQL: it runs whenever a client opens. /
+ * As SQL: it runs whenever a client opens.
  */
 export async function listChats(
   db: Db,

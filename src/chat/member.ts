@@ -33,7 +33,7 @@ async function loadMembers({ pool }: Db, keys: readonly MemberKey[]): Promise<(M
 
 /**
  * A page of members for each chat; a cursor's key is the user's id. The caller checks that the asker can see the chat.
- * As SQL: Prisma has no limit per chat, and would read all members of each. /
+ * As SQL: Prisma has no limit per chat, and would read all members of each.
  */
 async function listMembers(db: Db, chatIds: readonly bigint[], page: PageRequest): Promise<Page<Member>[]> {
   const direction = page.isBackward ? 'desc' : 'asc';

@@ -16,10 +16,10 @@ export class Attachments {
     this.#uploaderOf = uploaderOf;
   }
 
-/**
- * Queries the database only if a message has files.
- * As SQL: part of the group commit.
- */
+  /**
+   * Queries the database only if a message has files.
+   * As SQL: part of the group commit.
+   */
   static async lock(client: Queryable, messages: readonly Sending[]): Promise<Attachments> {
     const fileIds = messages.flatMap((message) => message.fileIds);
     if (fileIds.length === 0) return new Attachments(new Map());

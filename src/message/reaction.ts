@@ -56,8 +56,8 @@ export async function removeReaction(
 /** The emoji of each message, in the order in which they were first added. */
 export const reactionsOf = defineLoader({ load: listReactions, keyOf: messageKeyOf });
 
+/** As SQL: events and pages select it, for many messages at once. */
 async function listReactions(db: Db, keys: readonly MessageKey[]): Promise<EmojiCount[][]> {
- * As SQL: events and pages select it, for many messages at once.
   const { rows } = await db.pool.query<EmojiCount & { index: number }>({
     name: 'reactions',
     text: `select w.index::int as index, c.emoji, c.count
@@ -78,8 +78,8 @@ export const ownReactionsOf = defineLoader({
   keyOf: (reader: MessageReader) => `${messageKeyOf(reader)} ${askerKey(reader.asker)}`,
 });
 
+/** As SQL: events and pages select it, for many messages and askers at once. */
 async function listOwnReactions(db: Db, keys: readonly MessageReader[]): Promise<ReadonlySet<string>[]> {
- * As SQL: events and pages select it, for many messages and askers at once.
   const { rows } = await db.pool.query<{ index: number; emoji: string }>({
     name: 'own_reactions',
     text: `select w.index::int as index, r.emoji

@@ -24,7 +24,7 @@ export const userById = defineLoader({
 
 /**
  * Users by id, including those whose account is being erased, while they are still members of chats.
- * As SQL: every member that is shown asks. /
+ * As SQL: every member that is shown asks.
  */
 export const memberUserById = defineLoader({
   load: loadTogether((db, ids) =>

@@ -89,7 +89,7 @@ function takeFound(row: Record<string, unknown>): FoundMessage[] {
 
 /**
  * The chats that the asker can see, to narrow down the search in the index; null if there are more than `maxNamedChats`.
- * As SQL: the rule of visibility that the search itself applies. /
+ * As SQL: the rule of visibility that the search itself applies.
  */
 async function listChatsToSearch(db: Db, asker: Asker): Promise<bigint[] | null> {
   const { rows } = await db.pool.query<{ id: bigint }>({
