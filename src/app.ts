@@ -52,6 +52,7 @@ import { Attendance, type AttendanceTimes } from './live/attendance.ts';
 import { pruneEvents } from './log/retention.ts';
 import { Realtime } from './live/realtime.ts';
 import { TypingGate } from './live/typing-pace.ts';
+import { SearchTurns } from './search/search-turn.ts';
 
 const migrationsFolder = join(import.meta.dirname, '../prisma/migrations');
 
@@ -100,6 +101,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
     fileLinks: new FileLinks(keys),
     uploadIdleMs: overrides.uploadIdleMs ?? uploadIdleMs,
     typing: new TypingGate(),
+    searches: new SearchTurns(db),
     continueDeletions: () => housekeeping.hurry(),
     writes: new GroupCommit(db.pool),
   };
@@ -235,6 +237,7 @@ async function openDatabase(config: Config, log: Logger, started: AsyncDisposabl
   await applyMigrations(directUrl, migrationsFolder, log);
   const db = connectDatabase({
     url,
+    directUrl,
     maxConnections: config.databasePoolSize,
     statementTimeoutMs: config.databaseDirectUrl === null ? statementTimeoutMs : null,
     overridesReadOnly: isReadOnlyByDefault,

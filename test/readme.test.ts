@@ -16,7 +16,7 @@ import { maxMentions } from '../src/message/mention.ts';
 import { maxEdits } from '../src/message/message-edit.ts';
 import { maxPins } from '../src/message/pin.ts';
 import { maxEmoji } from '../src/message/reaction.ts';
-import { maxSearchLength } from '../src/search/search.ts';
+import { maxSearchLength, maxSearchWords } from '../src/search/search.ts';
 import { createGroup, say } from './support/chat.ts';
 import { signUp } from './support/client.ts';
 import { startServer } from './support/server.ts';
@@ -220,7 +220,7 @@ describe('the statements of the documents hold:', () => {
     ['Names, `clientMessageId`', [maxNameLength]],
     ['Description of a chat', [maxDescriptionLength]],
     ['`addMembers`, `createChat(memberIds:)`', [maxMembersPerCall]],
-    ['`searchMessages(query:)`', [maxSearchLength]],
+    ['`searchMessages(query:)`', [maxSearchLength, maxSearchWords]],
     ['Password', [minPasswordLength, maxPasswordLength]],
   ])('the limit of %s', (what, limits) => {
     const row = sectionOf('docs/clients.md', 'Limits')

@@ -13,6 +13,7 @@ import type { RateLimits } from '../core/rate-limit.ts';
 import { Unauthenticated } from '../errors.ts';
 import { type TypingGate } from '../live/typing-pace.ts';
 import { Loaders } from '../postgres/loader.ts';
+import type { SearchTurns } from '../search/search-turn.ts';
 
 /** The services that all executions of a server share. */
 export type Services = {
@@ -41,6 +42,8 @@ export type Services = {
   uploadIdleMs: number;
   /** Limits how often typing is passed on. */
   typing: TypingGate;
+  /** The turns of searches, on connections of their own. */
+  searches: SearchTurns;
 };
 
 /**

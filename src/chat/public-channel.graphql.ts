@@ -1,9 +1,10 @@
 import { ChatConnectionRef } from './chat.ref.ts';
 import { encodeNameCursor, readNamePage } from '../postgres/name-page.ts';
-import { listPublicChannels } from './public-channel.ts';
+import { listPublicChannels, searchPublicChannels } from './public-channel.ts';
 import { builder } from '../api/builder.ts';
 import { fromEdges, pageComplexity } from '../api/connection.ts';
 import { requireAsker } from '../api/context.ts';
+import { searchCost } from '../search/search-turn.ts';
 
 const listName = 'publicChannels';
 
@@ -12,10 +13,14 @@ builder.queryField('publicChannels', (t) =>
     type: ChatConnectionRef,
     description: 'In order of name. With `search`, only those whose name contains it, ignoring case.',
     args: { search: t.arg.string(), first: t.arg.int(), after: t.arg.string() },
-    complexity: pageComplexity,
+    complexity: ({ search, ...args }) => ({ ...pageComplexity(args), field: search == null ? 1 : searchCost }),
     resolve: async (_, { search, ...args }, context) => {
-      requireAsker(context);
-      const page = await listPublicChannels(context.db, { search: search ?? null, page: readNamePage(args, listName) });
+      const asker = requireAsker(context);
+      const request = readNamePage(args, listName);
+      const page =
+        search == null || search.trim() === ''
+          ? await listPublicChannels(context.db.pool, { part: '', page: request })
+          : await searchPublicChannels(context.searches, asker, { search, page: request });
       return fromEdges(
         page,
         page.rows.map(({ chat, key }) => ({ cursor: encodeNameCursor(listName, key), node: chat })),

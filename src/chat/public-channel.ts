@@ -1,25 +1,39 @@
-import type { Db } from '../postgres/client.ts';
+import type { Asker } from '../core/asker.ts';
+import type { Queryable } from '../postgres/client.ts';
 import type { Chat } from '../postgres/generated/prisma/client.ts';
 import { columns } from '../postgres/columns.ts';
 import { InvalidInput, type FieldError } from '../errors.ts';
 import { forwardPage, type NameKey, type NamePageRequest } from '../postgres/name-page.ts';
 import { toPage, type Page } from '../postgres/page.ts';
 import { maxNameLength, readLine } from '../core/text.ts';
+import type { SearchTurns } from '../search/search-turn.ts';
 
 /** A public channel with its cursor key in the list. */
 export type ListedChannel = { chat: Chat; key: NameKey };
 
 /**
- * All public channels, in order of name; the list is the same for every asker. With `search`, only those whose name
- * contains it, ignoring case. Throws InvalidInput if no name could contain the search.
- * As SQL: its order, its keys and its search are expressions that have an index each, which Prisma cannot express.
+ * The public channels whose name contains `search`, ignoring case, in order of name. Takes its turn as a search: the
+ * index does not help with a part of one or two letters. Throws InvalidInput for a search that
+ * cannot be part of a name, or takes too long; RateLimited when too many wait.
+ */
+export async function searchPublicChannels(
+  turns: SearchTurns,
+  asker: Asker,
+  { search, page }: { search: string; page: NamePageRequest },
+): Promise<Page<ListedChannel>> {
+  const part = readPart(search);
+  return turns.run(asker, 'search', (pool) => listPublicChannels(pool, { part, page }));
+}
+
+/**
+ * The public channels by name, whoever asks; with a `part`, those that have it in their name. As SQL: its order, its keys and
+ * its search are expressions that have an index each, which Prisma cannot express.
  */
 export async function listPublicChannels(
-  db: Db,
-  { search, page }: { search: string | null; page: NamePageRequest },
+  pool: Queryable,
+  { part, page }: { part: string; page: NamePageRequest },
 ): Promise<Page<ListedChannel>> {
-  const part = search === null ? '' : readPart(search);
-  const { rows } = await db.pool.query<Chat & { key: string }>({
+  const { rows } = await pool.query<Chat & { key: string }>({
     // A search has no statement name, so that PostgreSQL plans it each time: a rare text is found by its trigrams, one that
     // most names contain by walking down the list.
     ...(part === '' && { name: 'public_channels' }),
@@ -40,9 +54,7 @@ export async function listPublicChannels(
   return toPage(listed, forwardPage(page));
 }
 
-/** An empty search means no search. */
 function readPart(search: string): string {
-  if (search.trim() === '') return '';
   const errors: FieldError[] = [];
   const part = readLine(search, ['search'], maxNameLength, errors);
   if (errors.length > 0) throw new InvalidInput(errors);

@@ -7,9 +7,9 @@ import { idleInTransactionMs } from './session-setting.ts';
 
 /**
  * Access to the database: Prisma for the API's object graph, the pool for hot hand-written statements. Both share the same
- * connections.
+ * connections. `searchPool` is for searches only: few connections, on which a statement ends after `searchTimeoutMs`.
  */
-export type Db = { prisma: PrismaClient; pool: pg.Pool };
+export type Db = { prisma: PrismaClient; pool: pg.Pool; searchPool: pg.Pool };
 
 /** What a hand-written statement runs on: a pooled connection, inside a transaction or not. */
 export type Queryable = Pick<pg.ClientBase, 'query'>;
@@ -45,33 +45,49 @@ class Pool extends ConnectionPool {
 export const statementTimeoutMs = 8_000;
 const answerMs = 2_000;
 
+/** What a statement of a search may take, in ms, before PostgreSQL ends it. */
+export const searchTimeoutMs = 1_000;
+/** As many as searches run at a time (search/search-turn.ts), and one to spare while a broken one is replaced. */
+const maxSearchConnections = 3;
+
 /**
  * Opens the pool, which connects lazily, with the first statement. PostgreSQL cancels a statement after
  * `statementTimeoutMs`, and ends a transaction that is idle for 5 s, so that no request holds a connection or a lock
  * forever. Pass null behind a transaction pooler, which keeps no settings per client: the operator's settings apply there.
  * A connection whose statement has no answer 2 s after its timeout is dropped. `onError` receives errors that belong to no
  * particular statement.
+ * Searches use `directUrl`, past any pooler, because their timeout is a setting of their connections.
  */
 export function connectDatabase(options: {
   url: string;
+  /** Leads past the pooler; `url` where there is none. */
+  directUrl?: string;
   maxConnections: number;
   statementTimeoutMs: number | null;
   onError: (error: Error) => void;
   /** Whether to write even though the database defaults to read-only; see SessionOptions. */
   overridesReadOnly?: boolean;
 }): Db {
-  const { statementTimeoutMs: statementMs, overridesReadOnly = false, ...rest } = options;
+  const { directUrl, statementTimeoutMs: statementMs, overridesReadOnly = false, ...rest } = options;
   const session = statementMs === null ? null : { statementMs, idleInTransactionMs, overridesReadOnly };
   const limitMs = (statementMs ?? statementTimeoutMs) + answerMs;
   const pool = new Pool({ ...rest, session, limitMs, types });
+  const searchPool = new ConnectionPool({
+    url: directUrl ?? rest.url,
+    onError: rest.onError,
+    maxConnections: maxSearchConnections,
+    session: { statementMs: searchTimeoutMs, idleInTransactionMs, overridesReadOnly },
+    limitMs: searchTimeoutMs + answerMs,
+    types,
+  });
   // Minimal, because the longer messages quote the values of a statement.
-  return { pool, prisma: new PrismaClient({ adapter: new PrismaPg(pool), errorFormat: 'minimal' }) };
+  return { pool, searchPool, prisma: new PrismaClient({ adapter: new PrismaPg(pool), errorFormat: 'minimal' }) };
 }
 
 /** Waits for running statements, then closes every connection. */
 export async function disconnectDatabase(db: Db): Promise<void> {
   await db.prisma.$disconnect();
-  await db.pool.end();
+  await Promise.all([db.pool.end(), db.searchPool.end()]);
 }
 
 /** A transaction on one connection: `query` for SQL, `prisma` for everything else. */

@@ -125,7 +125,7 @@ export class ConnectionPool extends pg.Pool {
     const max = Math.max(1, count);
     if (max < this.options.max) {
       if (this.options.max === this.#maxConnections) {
-        const given = `PostgreSQL grants this node only ${max} connections, and DATABASE_POOL_SIZE is ${this.#maxConnections}`;
+        const given = `PostgreSQL grants this pool only ${max} of the ${this.#maxConnections} connections that it may have`;
         this.#onError(new Error(`${given}: requests wait for those`));
       }
       this.options.max = max;

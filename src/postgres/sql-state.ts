@@ -10,6 +10,11 @@ export function sqlStateOf(error: unknown): string | null {
   return typeof state === 'string' ? state : null;
 }
 
+/** Whether PostgreSQL ended the statement because it took longer than `statement_timeout` (query_canceled). */
+export function isEndedByTimeout(error: unknown): boolean {
+  return sqlStateOf(error) === '57014';
+}
+
 /** The name of the constraint, or of the rule in a trigger, that refused a statement; null if the error names none. */
 export function constraintOf(error: unknown): string | null {
   const name =

@@ -25,6 +25,14 @@ export function cutLongWords(text: string): string {
 }
 
 /**
+ * How many words a search has: runs of letters and digits, and of other characters beyond ASCII, which PostgreSQL takes
+ * for words or not as the database's locale says.
+ */
+export function countWords(text: string): number {
+  return text.match(/[\p{L}\p{N}\p{M}]+|[^\s\p{L}\p{N}\p{M}\x00-\x7f]+/gu)?.length ?? 0;
+}
+
+/**
  * Parses a search in web-search syntax ("a phrase", -not, or). The user may still be typing the last word, so it counts as
  * a prefix unless it is in quotes or follows a minus. Accepts any text; there are no syntax errors.
  */

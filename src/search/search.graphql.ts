@@ -1,7 +1,8 @@
 import { MessageConnectionRef } from '../message/message.ref.ts';
 import { chatById } from '../chat/chat.ts';
 import { lists, readPage } from '../postgres/page.ts';
-import { maxSearchLength, searchMessages } from './search.ts';
+import { maxSearchLength, maxSearchWords, searchMessages } from './search.ts';
+import { searchCost } from './search-turn.ts';
 import { builder } from '../api/builder.ts';
 import { pageComplexity, toConnection } from '../api/connection.ts';
 import { requireAsker } from '../api/context.ts';
@@ -27,17 +28,17 @@ builder.queryField('searchMessages', (t) =>
     type: MessageConnectionRef,
     description: `Full-text search over every message that the viewer may read, newest first. All words must match; "a phrase" in quotes
 matches exactly; \`-word\` excludes a word; \`or\` separates alternatives. The last word may be a prefix. Up to
-${maxSearchLength} characters.`,
+${maxSearchLength} characters and ${maxSearchWords} words.`,
     args: {
       query: t.arg.string({ required: true }),
       filter: t.arg({ type: MessageFilter }),
       first: t.arg.int(),
       after: t.arg.string(),
     },
-    complexity: pageComplexity,
+    complexity: (args) => ({ ...pageComplexity(args), field: searchCost }),
     resolve: async (_, { query, filter, ...args }, context) => {
       const asker = requireAsker(context);
-      const { rows, ...page } = await searchMessages(context.db, asker, {
+      const { rows, ...page } = await searchMessages(context.searches, asker, {
         text: query,
         page: readPage(args, lists.foundMessages),
         filter: {

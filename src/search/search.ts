@@ -1,14 +1,17 @@
-import type { Db } from '../postgres/client.ts';
+import type { Queryable } from '../postgres/client.ts';
 import type { Chat, Message } from '../postgres/generated/prisma/client.ts';
 import { joined } from '../postgres/columns.ts';
 import { visibleChatIds, visibleFrom } from '../chat/visibility.ts';
 import { InvalidInput } from '../errors.ts';
 import { toPage, type Page, type PageRequest } from '../postgres/page.ts';
-import { cutLongWords, quoteBeginning, readSearch } from './search-query.ts';
+import { countWords, cutLongWords, quoteBeginning, readSearch, type SearchQuery } from './search-query.ts';
+import type { SearchTurns } from './search-turn.ts';
 import type { Asker } from '../core/asker.ts';
 
 /** In characters: a search of this length fits into a PostgreSQL word, and no real search is longer. */
 export const maxSearchLength = 500;
+/** Each word of a search, and each word of a phrase, is looked up and compared by itself. */
+export const maxSearchWords = 32;
 /** For an asker who can see more chats than this, the index is searched in full: hardly anything is hidden from them. */
 const maxNamedChats = 1_000;
 
@@ -34,10 +37,11 @@ const query = `(websearch_to_tsquery('simple', lower($1 collate "C"))
 
 /**
  * The matching messages that the asker can read, newest first; a cursor's key is the message's id. `readSearch` defines
- * the syntax; a search without any word finds nothing. Throws InvalidInput for more than `maxSearchLength` characters.
+ * the syntax; a search without any word finds nothing. Throws InvalidInput for more than `maxSearchLength` characters or
+ * `maxSearchWords` words, and for a search that takes too long; RateLimited when too many wait.
  */
 export async function searchMessages(
-  db: Db,
+  turns: SearchTurns,
   asker: Asker,
   { text, filter, page }: { text: string; filter: SearchFilter; page: PageRequest },
 ): Promise<Page<FoundMessage>> {
@@ -46,10 +50,30 @@ export async function searchMessages(
       { path: ['query'], code: 'TOO_LONG', message: `must be at most ${maxSearchLength} characters long` },
     ]);
   }
-  const search = readSearch(cutLongWords(text.toWellFormed().replaceAll('\0', ' ')).trim());
-  const chats = filter.chatId === null ? await listChatsToSearch(db, asker) : [filter.chatId];
+  const words = cutLongWords(text.toWellFormed().replaceAll('\0', ' ')).trim();
+  const wordCount = countWords(words);
+  if (wordCount > maxSearchWords) {
+    throw new InvalidInput([
+      {
+        path: ['query'],
+        code: 'TOO_MANY',
+        message: `must have at most ${maxSearchWords} words, and has ${wordCount}`,
+      },
+    ]);
+  }
+  const search = readSearch(words);
+  const rows = await turns.run(asker, 'query', (pool) => findMessages(pool, asker, { search, filter, page }));
+  return toPage(rows.flatMap(takeFound), page);
+}
+
+async function findMessages(
+  pool: Queryable,
+  asker: Asker,
+  { search, filter, page }: { search: SearchQuery; filter: SearchFilter; page: PageRequest },
+): Promise<Record<string, unknown>[]> {
+  const chats = filter.chatId === null ? await listChatsToSearch(pool, asker) : [filter.chatId];
   // Finds the messages, with their chats. As SQL: Prisma cannot express the text search and the index on it.
-  const { rows } = await db.pool.query<Record<string, unknown>>(
+  const { rows } = await pool.query<Record<string, unknown>>(
     `select ${parts.message.columns}, ${parts.chat.columns}
     from messages m join chats c on c.id = m.chat_id
     where numnode(${query}) > 0
@@ -78,7 +102,7 @@ export async function searchMessages(
       page.limit + 1,
     ],
   );
-  return toPage(rows.flatMap(takeFound), page);
+  return rows;
 }
 
 function takeFound(row: Record<string, unknown>): FoundMessage[] {
@@ -91,8 +115,8 @@ function takeFound(row: Record<string, unknown>): FoundMessage[] {
  * The chats that the asker can see, to narrow down the search in the index; null if there are more than `maxNamedChats`.
  * As SQL: the rule of visibility that the search itself applies.
  */
-async function listChatsToSearch(db: Db, asker: Asker): Promise<bigint[] | null> {
-  const { rows } = await db.pool.query<{ id: bigint }>({
+async function listChatsToSearch(pool: Queryable, asker: Asker): Promise<bigint[] | null> {
+  const { rows } = await pool.query<{ id: bigint }>({
     name: 'chats_to_search',
     text: `select id from (${visibleChatIds('$1')}) visible (id) limit $2`,
     values: [asker.userId, maxNamedChats + 1],

@@ -1,0 +1,50 @@
+import { FairQueue } from '../core/fair-queue.ts';
+import type { Asker } from '../core/asker.ts';
+import { InvalidInput } from '../errors.ts';
+import { searchTimeoutMs, type Db, type Queryable } from '../postgres/client.ts';
+import { isEndedByTimeout } from '../postgres/sql-state.ts';
+
+/** Searches that run at a time on a node: one of a person's, so that another person's has a turn of its own. */
+const concurrency = 2;
+/** How many of a person's searches wait, and how many of everyone's. One operation holds fewer: see `searchCost`. */
+const waiting = { perPerson: 20, all: 200 };
+
+/**
+ * What the measure of an operation adds for each search in it, beside the fields of the answer. A search reads an index
+ * that is as large as the database, and this lets one operation hold 14 of them at most.
+ */
+export const searchCost = 2_000;
+
+/**
+ * The turns of searches. They have connections of their own, with a limit of 1 s, so that no number of searches keeps
+ * anyone else's statement waiting; and they take turns by the person who asks.
+ */
+export class SearchTurns {
+  readonly #pool: Queryable;
+  readonly #queue: FairQueue;
+
+  constructor({ searchPool }: Pick<Db, 'searchPool'>) {
+    this.#pool = searchPool;
+    this.#queue = new FairQueue({
+      work: 'searches',
+      concurrency,
+      concurrencyPerPerson: 1,
+      maxWaitingPerPerson: waiting.perPerson,
+      maxWaiting: waiting.all,
+    });
+  }
+
+  /**
+   * Runs the statements of one search when it is the asker's turn. Throws RateLimited when too many wait, and
+   * InvalidInput, which names `argument`, when a statement takes longer than its limit.
+   */
+  async run<Result>(asker: Asker, argument: string, work: (pool: Queryable) => Promise<Result>): Promise<Result> {
+    try {
+      return await this.#queue.run({ person: String(asker.userId) }, () => work(this.#pool));
+    } catch (error) {
+      if (!isEndedByTimeout(error)) throw error;
+      const message = `takes longer than the limit of ${searchTimeoutMs / 1_000} s: search for fewer or rarer words`;
+      throw new InvalidInput([{ path: [argument], code: 'NOT_ALLOWED', message }]);
+    }
+  }
+}
