@@ -13,7 +13,7 @@ async function startBetween() {
   const url = new URL(proxy.through(server.database.url));
   // A notice is sent before its statement has been executed, and would be mistaken for the answer.
   url.searchParams.set('options', '-c client_min_messages=warning');
-  const env = { DATABASE_URL: url.href, DATABASE_DIRECT_URL: server.database.url };
+  const env = { DATABASE_URL: url.href, DATABASE_DIRECT_URL: url.href };
   const node = await startServer({ database: server.database, env });
   const name = () => `p${Math.random().toString(36).slice(2)}`;
   const [ada, grace] = [await signUp(server, name()), await signUp(server, name())];
