@@ -26,7 +26,7 @@ export async function searchPublicChannels(
 }
 
 /**
- * The public channels by name, whoever asks; with a `part`, those that have it in their name. As SQL: its order, its keys and
+ * The public channels by name, the same for every asker; with a `part`, those that have it in their name. As SQL: its order, its keys and
  * its search are expressions that have an index each, which Prisma cannot express.
  */
 export async function listPublicChannels(
