@@ -21,7 +21,7 @@ builder.mutationField('deleteAccount', (t) =>
     type: AccountGone,
     description: `Erases the viewer's account, for good: all its sessions end, its name and address are free again. What is left
 (memberships, reactions, files, messages) follows within moments, or longer where there is much of it. Chats that the viewer
-owned alone pass to whoever has been there longest, of the admins if there are any; a single chat stays with the other
+owned alone pass to the longest-standing admin, or to the longest-standing member if there is no admin; a single chat stays with the other
 person.`,
     errors: { types: [InvalidInput, InvalidCredentials] },
     args: {

@@ -11,7 +11,7 @@ const filmTypes = new Set(['video/mp4', 'video/quicktime', 'video/x-m4v']);
 /**
  * The same file without what it says of where and with what it was taken: written anew, its other bytes as they were. Of a
  * type that needs no such thing, or when there is nothing in it, it is what was staged. Throws InvalidInput for a broken
- * picture, of which nobody knows what it says; a broken film, as a recorder leaves one that loses power, stays as it is.
+ * picture, whose metadata cannot be known; a broken film, such as a recorder leaves when it loses power, is kept unchanged.
  */
 export async function eraseMetadata(store: FileStore, contentType: string, staged: StagedBytes): Promise<StagedBytes> {
   if (!pictureTypes.has(contentType) && !filmTypes.has(contentType)) return staged;

@@ -37,7 +37,7 @@ export class PictureWorker {
   async develop<Result>(content: Buffer | string, use: (found: Development) => Promise<Result>): Promise<Result> {
     clearTimeout(this.#idle);
     const child = this.#started();
-    // It keeps the server running only while somebody waits for it.
+    // It keeps the server running only while a caller waits for it.
     child.ref();
     child.channel?.ref();
     const timer = setTimeout(() => child.kill('SIGKILL'), this.#maxMs);

@@ -27,7 +27,7 @@ export class TusStore extends DataStore {
     this.extensions = [...tusExtensions];
   }
 
-  /** It has been begun by `onUploadCreate`, before anybody could hold it. */
+  /** `onUploadCreate` has created it already, before any request could hold its lease. */
   override async create(upload: Upload): Promise<Upload> {
     return upload;
   }

@@ -117,7 +117,7 @@ function createServer(services: Services, { asker, request, response }: Exchange
     maxSize: (_, id) => (id === null ? files.maxUploadBytes : 0),
     namingFunction: () => randomBytes(16).toString('base64url'),
     getFileIdFromRequest: (_, last) => readId(last),
-    // Before anybody is asked to let go of it.
+    // Before another request is asked to release it.
     onIncomingRequest: async (_, id) => {
       if (request.method !== 'POST') await partials.find(asker, id);
     },
@@ -174,7 +174,7 @@ function readId(last: string | undefined): string | undefined {
   return last !== undefined && /^[A-Za-z0-9_-]{22}$/.test(last) ? last : undefined;
 }
 
-/** The answer is out; nobody reads the rest of a body that was refused. */
+/** The response has been sent; no one reads the rest of a refused body. */
 function cutOff(request: IncomingMessage): void {
   if (request.complete || request.destroyed) return;
   setTimeout(() => {

@@ -61,7 +61,7 @@ export class BatchWriter {
     gatheredInAll -= bytes;
     await this.#writing;
     this.#writing = writeWhole(this.#file, batch, bytes);
-    // Whoever waits next is told.
+    // Wakes the next waiter.
     this.#writing.catch(() => undefined);
     this.#unsyncedBytes += bytes;
     if (this.#lasts && !this.#isSyncing && this.#unsyncedBytes >= syncBytes) this.#startSync();

@@ -5,7 +5,7 @@ import { headBytes, type FileStore, type StagedBytes } from './store.ts';
 /** What one blob has inline at most; the table holds that too. */
 export const maxInlineBytes = 65_536;
 
-/** What may be in memory of uploads that are under way, of whoever sends them however slowly. */
+/** How many bytes of uploads in progress may be in memory, over all senders, however slow they are. */
 const maxHeldBytes = 64 * 1024 * 1024;
 
 /**

@@ -73,7 +73,7 @@ export class S3Store implements FileStore {
 
   async stage(source: AsyncIterable<Uint8Array>): Promise<StagedBytes> {
     const taken = await this.#staging.take(source);
-    // Of the object nothing more can be said here: the same bytes may be somebody else's as well.
+    // Nothing file-specific is stored with the object: another user's file may have the same bytes.
     const keep = async () => {
       await this.#send(taken);
       await taken.discard();
@@ -157,7 +157,7 @@ export class S3Store implements FileStore {
         ...this.#objectOf(hash),
         Body: body,
         ContentLength: size,
-        // Should anybody make the bucket public, a browser would still show nothing of it.
+        // If the bucket is ever made public, a browser still does not render the object.
         ContentType: 'application/octet-stream',
         ContentDisposition: 'attachment',
       },
@@ -171,7 +171,7 @@ export class S3Store implements FileStore {
     }
   }
 
-  /** Uploads in parts that nobody has completed; each is still paid for. Some stores drop them by themselves. */
+  /** Multipart uploads that were never completed: they are still billed. Some stores drop them on their own. */
   async #abortUploads(before: Date): Promise<number> {
     const { bucket, prefix } = this.#location;
     let count = 0;

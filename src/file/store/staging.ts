@@ -11,7 +11,7 @@ const fullCodes = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 /** What came in, in a file of its own; whatever store it is meant for. */
 export type TakenBytes = Pick<StagedBytes, 'hash' | 'size' | 'head' | 'discard'> & { path: string };
 
-/** A folder of this machine where bytes come in and wait until they are whole and somebody keeps them. */
+/** A local folder where incoming bytes are collected until they are complete and saved or discarded. */
 export class Staging {
   readonly #folder: string;
   readonly #lasts: boolean;

@@ -12,7 +12,7 @@ export type FileStore = {
    * when they have been written.
    */
   stage: (source: AsyncIterable<Uint8Array>) => Promise<StagedBytes>;
-  /** The bytes from `start` to and with `end`; null when they are not there. Whoever asks reads or destroys the stream. */
+  /** The bytes from `start` to and with `end`; null when they are not there. The caller reads or destroys the stream. */
   open: (hash: string, range: { start: number; end: number }) => Promise<NodeJS.ReadableStream | null>;
   /** Does nothing when they are not there. */
   remove: (hash: string) => Promise<void>;
@@ -20,7 +20,7 @@ export type FileStore = {
   list: (prefix: string) => Promise<string[]>;
   /** Removes what was staged before that and never kept, as a crash leaves it behind. Says how many. */
   sweepStaged: (before: Date) => Promise<number>;
-  /** Gives up what is still being asked of it, so that whoever waits for an answer, as housekeeping may, can stop. */
+  /** Cancels the requests under way, so that callers that wait for them, such as housekeeping, can stop. */
   close: () => void;
 };
 
