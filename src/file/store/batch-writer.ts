@@ -1,17 +1,20 @@
 import type { FileHandle } from 'node:fs/promises';
 import { releaseBytes } from '../../core/bytes.ts';
 
-/** What gathers while the last batch is written; a network brings 64 KiB at a time, each of which would cost a thread's turn. */
+/**
+ * A batch gathers up to this many bytes or chunks while the previous batch is written. The network delivers 64 KiB at a
+ * time, and writing each of those chunks separately would cost a thread-pool task.
+ */
 const batchBytes = 1024 * 1024;
 const batchChunks = 256;
-/** After so much the disk is given it, so that at the end there is not all of it left to wait for. */
+/** The writer starts a sync after this many unsynced bytes, so that `finish` does not have to wait for all of them. */
 const syncBytes = 16 * 1024 * 1024;
 
-/** All writers together gather no more: many slow uploads write smaller batches. */
+/** The limit for all writers together: with many slow uploads, each writer writes smaller batches. */
 const maxGatheredBytes = 32 * 1024 * 1024;
 let gatheredInAll = 0;
 
-/** Writes what comes to a file's end, while more comes: at most two batches of it are in memory. */
+/** Appends chunks to a file while further chunks arrive. At most two batches per file are in memory. */
 export class BatchWriter {
   readonly #file: FileHandle;
   readonly #lasts: boolean;
@@ -22,13 +25,16 @@ export class BatchWriter {
   #writing: Promise<void> = Promise.resolve();
   #syncing: Promise<void> = Promise.resolve();
 
-  /** `lasts`: what was written is on the disk itself once it is finished. */
+  /** With `lasts`, all written bytes are synced to the disk when `finish` resolves. */
   constructor(file: FileHandle, lasts: boolean) {
     this.#file = file;
     this.#lasts = lasts;
   }
 
-  /** Takes a chunk for good: its memory is released once it is written. Waits while there is too much; rejects with what writing met. */
+  /**
+   * Takes ownership of a chunk: its memory is released once it is written. If the gathered batch is full, waits until
+   * the previous batch is written, and rejects with the error of a failed write.
+   */
   async add(chunk: Uint8Array): Promise<void> {
     this.#gathered.push(chunk);
     this.#gatheredBytes += chunk.length;
@@ -37,7 +43,7 @@ export class BatchWriter {
     if (isMuch || this.#gatheredBytes >= batchBytes || this.#gathered.length >= batchChunks) await this.#flush();
   }
 
-  /** All of it is written; see `lasts`. */
+  /** Writes the remaining chunks; with `lasts`, also syncs the file to the disk. */
   async finish(): Promise<void> {
     await this.#flush();
     await this.#writing;
@@ -45,7 +51,7 @@ export class BatchWriter {
     if (this.#lasts) await this.#file.sync();
   }
 
-  /** Resolves when nothing is under way any more, whatever became of it. */
+  /** Drops the chunks not yet written, and resolves when no write or sync is in progress, even if one failed. */
   async settle(): Promise<void> {
     gatheredInAll -= this.#gatheredBytes;
     this.#gathered = [];
@@ -61,7 +67,7 @@ export class BatchWriter {
     gatheredInAll -= bytes;
     await this.#writing;
     this.#writing = writeWhole(this.#file, batch, bytes);
-    // Wakes the next waiter.
+    // The next `await` of this promise reports the error; until then the rejection must not count as unhandled.
     this.#writing.catch(() => undefined);
     this.#unsyncedBytes += bytes;
     if (this.#lasts && !this.#isSyncing && this.#unsyncedBytes >= syncBytes) this.#startSync();
@@ -75,7 +81,7 @@ export class BatchWriter {
   }
 }
 
-/** A disk that fills up takes a part, and refuses with the next write. */
+/** Writes the whole batch. A disk that fills up accepts part of a write, and only the next write fails. */
 async function writeWhole(file: FileHandle, batch: Uint8Array[], bytes: number): Promise<void> {
   if (bytes === 0) return;
   const { bytesWritten } = await file.writev(batch);

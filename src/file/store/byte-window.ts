@@ -3,17 +3,17 @@ import type { StagedBytes } from './store.ts';
 
 const windowBytes = 64 * 1024;
 
-/** Looks at bytes here and there, with few reads, and without ever having much of a file in memory. */
+/** Gives random access to bytes with few reads, and never holds more than 64 KiB of a file in memory. */
 export class ByteWindow implements AsyncDisposable {
-  /** Of all there is. */
+  /** The size of the whole content in bytes. */
   readonly size: number;
   readonly #file: FileHandle | null;
   readonly #buffer: Buffer;
-  /** What is in the buffer. */
+  /** The range of the content that the buffer holds. */
   #start = 0;
   #length: number;
 
-  /** On what is in memory, or in the file with that path. */
+  /** Opens a window on content in memory, or on the file at that path. */
   static async open(content: StagedBytes['content']): Promise<ByteWindow> {
     if (typeof content !== 'string') return new ByteWindow(null, content.length, content);
     const file = await open(content);
@@ -27,7 +27,10 @@ export class ByteWindow implements AsyncDisposable {
     this.#length = file === null ? size : 0;
   }
 
-  /** So many bytes from there on (64 KiB at most), or fewer where they end. Good until the next call. */
+  /**
+   * Returns `size` bytes (64 KiB at most) from `position` on, or fewer at the end of the content. The next call may
+   * overwrite the returned bytes.
+   */
   async look(position: number, size: number): Promise<Buffer> {
     const isThere = position >= this.#start && position + size <= this.#start + this.#length;
     if (this.#file !== null && !isThere) {

@@ -2,15 +2,16 @@ import { hash } from 'node:crypto';
 import { releaseBytes } from '../../core/bytes.ts';
 import { headBytes, type FileStore, type StagedBytes } from './store.ts';
 
-/** What one blob has inline at most; the table holds that too. */
+/** The maximum size of a blob kept inline; the table enforces the same limit. */
 export const maxInlineBytes = 65_536;
 
 /** How many bytes of uploads in progress may be in memory, over all senders, however slow they are. */
 const maxHeldBytes = 64 * 1024 * 1024;
 
 /**
- * The same store, but for what has at most `limitBytes`: that is staged in memory, and its `content` is to be kept by the
- * caller, inline in its row. When there are `heldBytes` in memory already, it is left to the store as well.
+ * Returns the same store, except that it stages content of at most `limitBytes` in memory; the caller must then keep
+ * the `content` inline in its row. Content that would bring the bytes in memory above `heldBytes` goes to the store as
+ * well.
  */
 export function storeSmallInline(store: FileStore, limitBytes: number, heldBytes = maxHeldBytes): FileStore {
   let leftBytes = heldBytes;
@@ -23,7 +24,7 @@ export function storeSmallInline(store: FileStore, limitBytes: number, heldBytes
         leftBytes += heldHere;
         heldHere = 0;
       };
-      // Counted as they come: who sends the rest slowly holds them all the while.
+      // Bytes count from their arrival, because a slow sender keeps them in memory until the rest arrives.
       const hold = (size: number) => {
         if (size > leftBytes) return false;
         leftBytes -= size;
@@ -48,10 +49,13 @@ export function storeSmallInline(store: FileStore, limitBytes: number, heldBytes
   };
 }
 
-/** Who sends byte by byte would otherwise have thousands of objects kept for them, larger than what they hold. */
+/**
+ * Chunks are merged when there are this many. Otherwise a client that sends byte by byte would make the server keep
+ * thousands of objects, each larger than the bytes it holds.
+ */
 const maxPieces = 64;
 
-/** Until there are more than `limitBytes`, no more, or more than may be held. */
+/** Reads until the source ends, its bytes exceed `limitBytes`, or `hold` refuses a chunk. */
 async function takeFirst(
   chunks: AsyncIterator<Uint8Array>,
   { limitBytes, hold }: { limitBytes: number; hold: (size: number) => boolean },
@@ -75,7 +79,7 @@ async function takeFirst(
 }
 
 function stageInMemory(chunks: readonly Uint8Array[], size: number, letGo: () => void): StagedBytes {
-  // Copied, for a chunk may be a small part of a buffer that has to go.
+  // The chunks are copied, because a chunk may be a small part of a larger buffer that must be freed.
   const content = Buffer.concat(chunks, size);
   for (const chunk of chunks) releaseBytes(chunk);
   let isHeld = true;
@@ -93,7 +97,7 @@ function stageInMemory(chunks: readonly Uint8Array[], size: number, letGo: () =>
   };
 }
 
-/** What was taken already, and then the rest. */
+/** Yields the chunks already read, then the rest. */
 async function* resume(first: readonly Uint8Array[], rest: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
   try {
     yield* first;

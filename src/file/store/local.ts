@@ -4,10 +4,10 @@ import { Readable } from 'node:stream';
 import { Staging, unlessMissing } from './staging.ts';
 import type { FileStore, StagedBytes } from './store.ts';
 
-/** What is no larger is read at once, which takes half as many turns of the file system. */
+/** Ranges up to this size are read in one go, which takes half as many file system calls as a stream. */
 const smallBytes = 64 * 1024;
 
-/** Keeps bytes as files in a folder: `ab/cdef…`, and what comes in under `incoming/` until it is whole. */
+/** Keeps bytes as files in a folder, at `ab/cdef…`; incoming bytes stay under `incoming/` until they are complete. */
 export class LocalStore implements FileStore {
   readonly #folder: string;
   readonly #staging: Staging;
@@ -17,7 +17,7 @@ export class LocalStore implements FileStore {
     this.#staging = new Staging(join(folder, 'incoming'), { lasts: true });
   }
 
-  /** Makes the folder if it isn't there. Throws CannotStart when it can't be used. */
+  /** Creates the folder if it does not exist. Throws CannotStart if the folder cannot be used. */
   async prepare(): Promise<void> {
     await this.#staging.prepare();
   }
@@ -69,9 +69,9 @@ export class LocalStore implements FileStore {
   async #keep(path: string, hash: string): Promise<void> {
     const target = this.#pathOf(hash);
     const folder = dirname(target);
-    // Most often the folder is there: there are 256 of them.
+    // The folder usually exists already, because there are only 256 of them.
     if ((await unlessMissing(rename(path, target))) === null) {
-      // A new one is an entry of the one above it, which has to last as well.
+      // A new folder is an entry in its parent folder, and that entry must be durable as well.
       await mkdir(folder, { recursive: true, mode: 0o700 });
       await sync(this.#folder);
       await rename(path, target);
@@ -84,7 +84,7 @@ export class LocalStore implements FileStore {
   }
 }
 
-/** A rename lasts once its folder has been written. */
+/** Syncs a folder to the disk: a rename is durable only once its folder has been written. */
 async function sync(folder: string): Promise<void> {
   await using handle = await open(folder);
   await handle.sync();

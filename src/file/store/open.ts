@@ -6,10 +6,13 @@ import type { S3Location } from './s3-location.ts';
 import type { S3Store } from './s3.ts';
 import type { StoreAccess } from './store.ts';
 
-/** The settings that say where files are kept; without `fileStore`, in a folder. */
+/** The settings that determine where files are kept. Without `fileStore`, they are kept in a folder in `dataDir`. */
 export type StoreSettings = { dataDir: string; fileStore: S3Location | null; fileServing: 'stream' | 'redirect' };
 
-/** Where the bytes of files are, and by what links clients get them from there; null: through this server. */
+/**
+ * Opens the store that holds the bytes of files. `link` makes the URLs by which clients download directly from the
+ * store; it is null if clients download through this server.
+ */
 export async function openStore(settings: StoreSettings, report: Report): Promise<StoreAccess> {
   const { dataDir, fileStore, fileServing } = settings;
   const folder = join(dataDir, 'files');
@@ -18,7 +21,7 @@ export async function openStore(settings: StoreSettings, report: Report): Promis
   return { store, link: fileServing === 'redirect' ? (hash, headers) => store.link(hash, headers) : null };
 }
 
-/** The AWS SDK is large, so only those who keep their files in a bucket install it. */
+/** The AWS SDK is large, so only operators who keep files in a bucket install it. */
 async function openBucket(...created: ConstructorParameters<typeof S3Store>): Promise<S3Store> {
   try {
     const s3 = await import('./s3.ts');

@@ -5,8 +5,8 @@ import { StoreFull } from '../../errors.ts';
 import { isFull, prepareFolder, unlessMissing } from './staging.ts';
 
 /**
- * The bytes of uploads that come in pieces, each in a file of its own under its id, until they are whole. How far one has
- * come is how large its file is. Nodes that share the folder share the uploads.
+ * Holds the bytes of uploads that arrive in pieces, until they are complete. Each upload has its own file, named after
+ * the upload's id, and the size of that file is the upload's progress. Nodes that share the folder share the uploads.
  */
 export class PartialFiles {
   readonly #folder: string;
@@ -15,12 +15,12 @@ export class PartialFiles {
     this.#folder = folder;
   }
 
-  /** Makes the folder if it isn't there. Throws CannotStart when it can't be used. */
+  /** Creates the folder if it does not exist. Throws CannotStart if the folder cannot be used. */
   async prepare(): Promise<void> {
     await prepareFolder(this.#folder);
   }
 
-  /** Begins one, empty. StoreFull when there is no room for it. */
+  /** Creates an empty upload. Throws StoreFull if the disk has no room for it. */
   async create(id: string): Promise<void> {
     try {
       await using _ = await open(this.#pathOf(id), 'wx', 0o600);
@@ -29,16 +29,17 @@ export class PartialFiles {
     }
   }
 
-  /** How many of its bytes are there; null for one that is not on this machine. */
+  /** Returns how many bytes of the upload have arrived, or null if the upload is not on this machine. */
   async sizeOf(id: string): Promise<number | null> {
     const found = await unlessMissing(stat(this.#pathOf(id)));
     return found?.size ?? null;
   }
 
   /**
-   * Writes on from `offset`, which is where it has come to. What came before the source or the disk failed stays; on the
-   * disk itself, so that nothing that was acknowledged has to be sent again. Returns the new size. StoreFull when there is
-   * no room, else rejects with what the source throws. The chunks are given away, as to `FileStore.stage`.
+   * Appends the source's bytes at `offset`, which is the upload's current size, and returns the new size. If the source
+   * or the disk fails, the bytes written so far stay. They are synced to the disk, so that a client never has to send
+   * acknowledged bytes again. Throws StoreFull if the disk has no room, and otherwise rejects with the error of the
+   * source. The method takes ownership of the chunks, as `FileStore.stage` does.
    */
   async append(id: string, offset: number, source: AsyncIterable<Uint8Array>): Promise<number> {
     await using file = await open(this.#pathOf(id), 'r+');
@@ -60,18 +61,18 @@ export class PartialFiles {
     return position;
   }
 
-  /** All of it. */
+  /** Reads the whole upload. */
   async read(id: string): Promise<AsyncIterable<Uint8Array>> {
     const file = await open(this.#pathOf(id));
     return file.createReadStream({ highWaterMark: 256 * 1024 });
   }
 
-  /** Does nothing when it isn't there. */
+  /** Removes the upload; does nothing if it does not exist. */
   async remove(id: string): Promise<void> {
     await rm(this.#pathOf(id), { force: true });
   }
 
-  /** The ids of all that are there. */
+  /** Lists the ids of all uploads in the folder. */
   async list(): Promise<string[]> {
     return readdir(this.#folder);
   }
@@ -82,7 +83,7 @@ export class PartialFiles {
   }
 }
 
-/** A disk that has no room left may still refuse here: what was said before is what counts. */
+/** Syncs the file. A full disk may refuse the bytes only at this point, so this too may throw StoreFull. */
 async function sync(file: FileHandle): Promise<void> {
   try {
     await file.datasync();

@@ -2,26 +2,26 @@ import { S3Client, S3ServiceException } from '@aws-sdk/client-s3';
 import type { S3Location } from './s3-location.ts';
 
 const connectMs = 5_000;
-/** For a request with its body, a part of 5 MiB at most, until the answer begins. */
+/** The time limit for sending a request with its body (a part of 5 MiB at most) until the response begins. */
 const requestMs = 30_000;
-/** Neither side has sent anything for so long. */
+/** The time limit for a connection on which neither side sends anything. */
 const idleMs = 60_000;
 const maxAttempts = 3;
 
 /**
- * Speaks to the place, or makes links by which clients do (`isPublic`). Credentials come as the AWS SDK finds them: from
- * the environment, its files, or the machine's role.
+ * Creates a client that talks to the S3 service, or one that makes links for clients to do so (`isPublic`). The AWS SDK
+ * finds the credentials in the environment, in its own files, or through the machine's role.
  */
 export function createS3Client(location: S3Location, { isPublic }: { isPublic: boolean }): S3Client {
   const endpoint = (isPublic ? location.publicEndpoint : null) ?? location.endpoint;
-  // Downloads that pass through us hold a connection each, and must not keep others from theirs.
+  // Each download through this server holds a connection, and must not keep other requests from getting theirs.
   const agent = { maxSockets: Number.POSITIVE_INFINITY };
   return new S3Client({
     ...(endpoint !== null && { endpoint }),
     ...(location.region !== null && { region: location.region }),
     forcePathStyle: location.isPathStyle,
     maxAttempts,
-    // What is sent is signed with its SHA-256; more sums are what many others than AWS don't know.
+    // The signature already covers the body's SHA-256, and many services other than AWS support no further checksums.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: {
@@ -47,7 +47,7 @@ export function isUploadGone(error: unknown): boolean {
   return error instanceof S3ServiceException && error.name === 'NoSuchUpload';
 }
 
-/** For `catch`: the errors for which that holds become null, others are thrown again. */
+/** Makes a handler for `catch` that returns null for errors that satisfy `holds`, and rethrows all others. */
 export function nullIf(holds: (error: unknown) => boolean): (error: unknown) => null {
   return (error) => {
     if (holds(error)) return null;
@@ -55,7 +55,7 @@ export function nullIf(holds: (error: unknown) => boolean): (error: unknown) => 
   };
 }
 
-/** What an operator is told of a place that can't be used. */
+/** Tells an operator why the S3 service or bucket cannot be used. */
 export function explainRefusal(error: unknown): string {
   if (!(error instanceof Error)) return 'it failed';
   if (error.name === 'CredentialsProviderError') {
@@ -72,7 +72,7 @@ export function explainRefusal(error: unknown): string {
 }
 
 function reasonOf(error: Error): string {
-  // Where a name stands for several addresses, each has its own error.
+  // If a host name resolves to several addresses, each address has its own error.
   const [first] = error instanceof AggregateError ? error.errors : [];
   return first instanceof Error ? first.message : error.message || error.name;
 }

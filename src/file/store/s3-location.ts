@@ -1,21 +1,21 @@
-/** Where in S3, or in what speaks its protocol, files are kept. */
+/** Where files are kept in S3, or in a service that speaks its protocol. */
 export type S3Location = {
   bucket: string;
-  /** Before each key; ends in a slash unless it is empty. */
+  /** The prefix of each key; ends in a slash unless it is empty. */
   prefix: string;
-  /** Null: AWS's own. */
+  /** Null: the endpoint of AWS. */
   endpoint: string | null;
-  /** Where clients reach the same; null: by the same endpoint. */
+  /** The endpoint at which clients reach the same service; null: `endpoint`. */
   publicEndpoint: string | null;
-  /** Null: as the environment of the AWS SDK says. */
+  /** Null: the AWS SDK takes the region from its environment. */
   region: string | null;
-  /** The bucket stands in the path, not in the host's name. */
+  /** Whether URLs name the bucket in the path instead of in the host name. */
   isPathStyle: boolean;
 };
 
 const parameters = new Set(['endpoint', 'public-endpoint', 'region', 'prefix', 'path-style']);
 
-/** Reads `s3://bucket?…`. Throws an Error that says what is wrong, without quoting what may be a secret. */
+/** Parses `s3://bucket?…`. Throws an Error that says what is wrong, without quoting possible secrets. */
 export function parseS3Location(text: string): S3Location {
   const url = URL.parse(text);
   if (url?.protocol !== 's3:') throw new Error('it does not begin with s3://');

@@ -21,23 +21,27 @@ import type { S3Location } from './s3-location.ts';
 import { Staging, type TakenBytes } from './staging.ts';
 import type { FileStore, LinkHeaders, StagedBytes } from './store.ts';
 
-/** The least that S3 allows; so much of an upload is in memory, twice, while its parts are sent. */
+/** The smallest part size that S3 allows. While an upload's parts are sent, two of them are in memory. */
 const partBytes = 5 * 1024 * 1024;
 const partsAtOnce = 2;
 const maxSendingBytes = 64 * 1024 * 1024;
 
-/** All attempts together, for what has no large body. */
+/** The time limit for all attempts of a request without a large body. */
 const askMs = 15_000;
 
-/** A link is good for between these two: those made within one step are the same, so that a browser's cache knows them. */
+/**
+ * A link is valid for a time between these two. Links to the same file made within one step are identical, so that a
+ * browser's cache recognizes them.
+ */
 const linkStepSeconds = 300;
 const linkSeconds = 600;
 
 type Asking = { abortSignal: AbortSignal };
 
 /**
- * Keeps bytes in a bucket of S3, `ab/cdef…` as in the local store, so that one can be copied into the other; what comes in
- * waits on this machine's disk until it is whole. An object is there whole or not at all, and at once for every node.
+ * Keeps bytes in an S3 bucket, at `ab/cdef…` as in the local store, so that one store can be copied into the other.
+ * Incoming bytes wait on this machine's disk until they are complete. An object is either complete or absent, and every
+ * node sees it at once.
  */
 export class S3Store implements FileStore {
   readonly #client: S3Client;
@@ -48,7 +52,7 @@ export class S3Store implements FileStore {
   readonly #sending = new Semaphore(maxSendingBytes);
   readonly #closing = new AbortController();
 
-  /** `incoming`: a folder of this node's own. What goes wrong is reported; callers get StoreUnavailable. */
+  /** `incoming` is a folder that only this node uses. Failures go to `report`, and callers get StoreUnavailable. */
   constructor(location: S3Location, { incoming, report }: { incoming: string; report: Report }) {
     this.#client = createS3Client(location, { isPublic: false });
     this.#publicClient = createS3Client(location, { isPublic: true });
@@ -122,8 +126,8 @@ export class S3Store implements FileStore {
   }
 
   /**
-   * A URL that brings the bytes from S3 itself, for 5 to 10 minutes, with these headers; S3 sets no others. It asks for no
-   * further right, and is good for GET only.
+   * Makes a URL that downloads the bytes directly from S3 with these headers; S3 sets no others. The URL is valid for 5
+   * to 10 minutes and for GET only. Signing it needs no further permission.
    */
   async link(hash: string, { contentType, disposition }: LinkHeaders): Promise<string> {
     const command = new GetObjectCommand({
@@ -139,7 +143,7 @@ export class S3Store implements FileStore {
     );
   }
 
-  /** Does nothing when an object of that size is there: it was made under the same hash. */
+  /** Uploads the bytes, unless an object of that size exists: it was stored under the same hash. */
   async #send({ hash, size, path }: TakenBytes): Promise<void> {
     const command = new HeadObjectCommand(this.#objectOf(hash));
     const found = await this.#ask('looking', (options) => this.#client.send(command, options).catch(nullIf(isMissing)));
@@ -171,7 +175,7 @@ export class S3Store implements FileStore {
     }
   }
 
-  /** Multipart uploads that were never completed: they are still billed. Some stores drop them on their own. */
+  /** Aborts multipart uploads that were never completed: S3 still bills them. Some stores drop them on their own. */
   async #abortUploads(before: Date): Promise<number> {
     const { bucket, prefix } = this.#location;
     let count = 0;
@@ -200,17 +204,17 @@ export class S3Store implements FileStore {
     return { Bucket: this.#location.bucket, Key: `${this.#location.prefix}${hash.slice(0, 2)}/${hash.slice(2)}` };
   }
 
-  /** None where the key is not one of ours. */
+  /** Returns the hash that the key stands for, or an empty array if the key does not have this store's format. */
   #hashOf(key = ''): string[] {
     const { prefix } = this.#location;
     const name = key.slice(prefix.length);
     return key.startsWith(prefix) && /^[0-9a-f]{2}\/[0-9a-f]{62}$/.test(name) ? [name.replace('/', '')] : [];
   }
 
-  /** Throws StoreUnavailable for what `send` throws, and when it takes too long for its answer to begin. */
+  /** Throws StoreUnavailable when `send` throws, or when its response does not begin in time. */
   async #ask<Answer>(doing: string, send: (options: Asking) => Promise<Answer>): Promise<Answer> {
     const patience = new AbortController();
-    // The body of the answer may take longer.
+    // The limit does not apply to the body of the response.
     const timer = setTimeout(() => patience.abort(), askMs);
     try {
       return await send({ abortSignal: AbortSignal.any([patience.signal, this.#closing.signal]) });

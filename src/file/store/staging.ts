@@ -5,10 +5,10 @@ import { CannotStart, StoreFull } from '../../errors.ts';
 import { BatchWriter } from './batch-writer.ts';
 import { headBytes, type StagedBytes } from './store.ts';
 
-/** No room on the disk, none left of a quota, or a file larger than the process or the file system allows. */
+/** The disk is full, the quota is used up, or the file exceeds the limit of the process or the file system. */
 const fullCodes = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 
-/** What came in, in a file of its own; whatever store it is meant for. */
+/** Complete incoming bytes in a file of their own, regardless of the store they are meant for. */
 export type TakenBytes = Pick<StagedBytes, 'hash' | 'size' | 'head' | 'discard'> & { path: string };
 
 /** A local folder where incoming bytes are collected until they are complete and saved or discarded. */
@@ -16,18 +16,18 @@ export class Staging {
   readonly #folder: string;
   readonly #lasts: boolean;
 
-  /** `lasts`: what has come in has reached the disk itself, for it is renamed to where it stays. */
+  /** With `lasts`, files are synced to the disk, because they are then renamed to their final place. */
   constructor(folder: string, { lasts }: { lasts: boolean }) {
     this.#folder = folder;
     this.#lasts = lasts;
   }
 
-  /** Makes the folder if it isn't there. Throws CannotStart when it can't be used. */
+  /** Creates the folder if it does not exist. Throws CannotStart if the folder cannot be used. */
   async prepare(): Promise<void> {
     await prepareFolder(this.#folder);
   }
 
-  /** Writes the bytes down and hashes them on the way. As `FileStore.stage`. */
+  /** Writes the bytes to a file and hashes them at the same time, as `FileStore.stage` does. */
   async take(source: AsyncIterable<Uint8Array>): Promise<TakenBytes> {
     const path = join(this.#folder, randomUUID());
     const discard = () => rm(path, { force: true });
@@ -39,7 +39,7 @@ export class Staging {
     }
   }
 
-  /** Removes what came in before that. Says how many. */
+  /** Removes the files last modified before that time, and returns how many there were. */
   async sweep(before: Date): Promise<number> {
     let count = 0;
     for (const name of await readdir(this.#folder)) {
@@ -63,19 +63,19 @@ async function write(path: string, source: AsyncIterable<Uint8Array>, lasts: boo
     for await (const chunk of source) {
       if (size < headBytes) head.push(Buffer.from(chunk.subarray(0, headBytes - size)));
       size += chunk.length;
-      // While this thread hashes, others write what came before.
+      // While this thread hashes, other threads write the previous chunks.
       hash.update(chunk);
       await writer.add(chunk);
     }
     await writer.finish();
   } finally {
-    // Nothing may go on in a file that is closed.
+    // No write or sync may still be in progress when the file is closed.
     await writer.settle();
   }
   return { hash: hash.digest('hex'), size, head: Buffer.concat(head) };
 }
 
-/** Makes the folder if it isn't there. Throws CannotStart when it can't be used. */
+/** Creates the folder if it does not exist. Throws CannotStart if the folder cannot be used. */
 export async function prepareFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -85,7 +85,7 @@ export async function prepareFolder(folder: string): Promise<void> {
   }
 }
 
-/** What it reads; null where there is no such file. */
+/** Resolves with the result of `reading`, or with null if the file does not exist. */
 export async function unlessMissing<Value>(reading: Promise<Value>): Promise<Value | null> {
   return reading.catch((error: unknown) => {
     if (codeOf(error) === 'ENOENT') return null;
@@ -93,7 +93,7 @@ export async function unlessMissing<Value>(reading: Promise<Value>): Promise<Val
   });
 }
 
-/** Whether that is what the system says when there is no room. */
+/** Whether the error is one that the system returns when there is no room. */
 export function isFull(error: unknown): boolean {
   return fullCodes.has(codeOf(error) ?? '');
 }

@@ -1,56 +1,62 @@
 /**
- * Where bytes are kept: each under the SHA-256 of its content, in lower-case hex, and once. A store knows nothing of who
- * may see what. Every method may reject with a fault of the store, or with StoreUnavailable when that is somewhere else and
- * doesn't answer; `stage` with StoreFull besides.
+ * Keeps the bytes of files, each content once, under its SHA-256 in lower-case hex. A store knows nothing about
+ * permissions. Every method may reject with an error of the store, or with StoreUnavailable if the store is remote and
+ * does not answer; `stage` may also reject with StoreFull.
  */
 export type FileStore = {
-  /** Looks whether everything is there that the others need. Throws CannotStart when it isn't. */
+  /** Checks that everything the other methods need is available. Throws CannotStart if it is not. */
   prepare: () => Promise<void>;
   /**
-   * Takes bytes in, past memory, and hashes them on the way. They are nowhere yet: the caller says `keep` or `discard`.
-   * Rejects with what `source` throws, and then leaves nothing behind. The chunks are given away: their memory is released
-   * when they have been written.
+   * Receives bytes without holding all of them in memory, and hashes them at the same time. The bytes are not in the
+   * store yet: the caller then calls `keep` or `discard`. Rejects with the error that `source` throws, and then leaves
+   * nothing behind. The store takes ownership of the chunks: their memory is released once they are written.
    */
   stage: (source: AsyncIterable<Uint8Array>) => Promise<StagedBytes>;
-  /** The bytes from `start` to and with `end`; null when they are not there. The caller reads or destroys the stream. */
+  /** Streams bytes `start` to `end`, inclusive; null if they do not exist. The caller reads or destroys the stream. */
   open: (hash: string, range: { start: number; end: number }) => Promise<NodeJS.ReadableStream | null>;
-  /** Does nothing when they are not there. */
+  /** Removes the bytes; does nothing if they do not exist. */
   remove: (hash: string) => Promise<void>;
-  /** The hashes of all that is kept which begin with these two digits. */
+  /** Lists the hashes of all kept bytes that begin with these two digits. */
   list: (prefix: string) => Promise<string[]>;
-  /** Removes what was staged before that and never kept, as a crash leaves it behind. Says how many. */
+  /** Removes bytes staged before that time and never kept, such as after a crash. Returns how many there were. */
   sweepStaged: (before: Date) => Promise<number>;
-  /** Cancels the requests under way, so that callers that wait for them, such as housekeeping, can stop. */
+  /** Cancels the requests in progress, so that callers that wait for them, such as housekeeping, can stop. */
   close: () => void;
 };
 
-/** What a client gets with bytes that it fetches from the store itself. */
+/** The headers that a client receives with bytes that it downloads directly from the store. */
 export type LinkHeaders = { contentType: string; disposition: string };
 
-/** A store, and where clients may go to it themselves, what makes a URL for that: for a GET, for some minutes. */
+/**
+ * A store and, if clients may download from it directly, the function that makes a URL for that. The URL is valid for
+ * GET and for a few minutes.
+ */
 export type StoreAccess = {
   store: FileStore;
   link: ((hash: string, headers: LinkHeaders) => Promise<string>) | null;
 };
 
-/** Bytes that have come in whole. */
+/** Bytes that have arrived completely. */
 export type StagedBytes = {
   hash: string;
   size: number;
-  /** The first of them. */
+  /** The first bytes, at most `headBytes`. */
   head: Buffer;
-  /** Where they can be read until they are kept or discarded: the path of a file; themselves, where they are inline. */
+  /** The path of the file that holds the bytes until they are kept or discarded, or the bytes themselves if inline. */
   content: Buffer | string;
   /**
-   * Does ahead what takes long of `keep` where the store is somewhere else. Call it before there are locks that others
-   * wait for; nothing refers to the bytes yet, so they may be swept again.
+   * Does the slow part of `keep` ahead of time if the store is remote. Call it before taking locks that others wait
+   * for. Nothing refers to the bytes yet, so a sweep may remove them again.
    */
   send: () => Promise<void>;
-  /** From here on they are in the store, also after a crash, where they are in a file. The same bytes may be there already. */
+  /**
+   * Puts the bytes in the store, where they also survive a crash if they are in a file. The store may already have the
+   * same bytes.
+   */
   keep: () => Promise<void>;
-  /** They are gone. Does nothing after `keep`. */
+  /** Removes the staged bytes; does nothing after `keep`. */
   discard: () => Promise<void>;
 };
 
-/** How many of a file's first bytes are looked at to tell whether it is text. */
+/** How many of a file's first bytes are examined to tell whether it is text. */
 export const headBytes = 4_100;
