@@ -4,26 +4,28 @@ import type { Queryable } from '../postgres/client.ts';
 import { countStoredBytes, overQuota } from './file-quota.ts';
 
 /**
- * How many requests may bring files at the same time, on this node. A browser sends six at once; behind one address there
- * may be a whole office.
+ * How many requests may upload files at the same time on this node. A browser sends six at once, and a whole office may
+ * share one address.
  */
 export const maxArriving = { perPerson: 32, perAddress: 200, inAll: 1_000 };
 
-/** So few bytes of one person may be arriving before anyone counts what they have stored: `add_files` counts them again. */
+/**
+ * A user may have this many bytes arriving before the server counts what they have stored: `add_files` counts it again.
+ */
 const uncountedBytes = 64 * 1024;
 
 const retryAfterSeconds = 5;
 
-/** What is arriving of one person: how many requests, and for how many bytes there has to be room. */
+/** What one user is uploading: the number of requests, and the number of bytes that need room. */
 type Share = { count: number; bytes: number };
 
-/** Who sends files, from which network address, and how large the request says it is; null when it doesn't say. */
+/** The user who sends files, their network address, and the declared size of the request; null if it declares none. */
 export type Sender = { asker: Asker; address: string; declaredBytes: number | null };
 
 /**
- * The requests that bring files just now. Each counts for its person, its address and this node from its beginning, and
- * what it brings counts for the person's quota before it is a file: many unfinished uploads have no more room than
- * finished ones.
+ * The requests that are uploading files right now. Each counts toward the limits of its user, its address and this node
+ * from the start, and its bytes count toward the user's quota before they become a file: many unfinished uploads get no
+ * more room than finished ones.
  */
 export class Arrivals {
   readonly #client: Queryable;
@@ -38,8 +40,8 @@ export class Arrivals {
   }
 
   /**
-   * Does `work` with an arrival, which ends with it. Throws RateLimited when the person, the address or the node has too
-   * many already, and TooLarge when what the request declares has no room in the person's quota.
+   * Runs `work` with an arrival, which ends when `work` does. Throws RateLimited when the user, the address or the node
+   * has too many uploads already, and TooLarge when the declared size exceeds the room left in the user's quota.
    */
   async during<Result>(sender: Sender, work: (arrival: Arrival) => Promise<Result>): Promise<Result> {
     const { asker, address, declaredBytes } = sender;
@@ -85,13 +87,13 @@ function refuseFrom(count: number, limit: number, who: string): void {
   );
 }
 
-/** One request that brings files. */
+/** One request that uploads files. */
 export class Arrival {
   readonly asker: Asker;
   readonly #share: Share;
   readonly #quota: { quotaBytes: number; client: Queryable };
   #received = 0;
-  /** What this request takes of the share: what it has declared, or what has come, if that is more. */
+  /** The bytes this request holds in the share: the declared size, or the received bytes if that is more. */
   #held = 0;
   #left: number | null = null;
 
@@ -102,20 +104,20 @@ export class Arrival {
   }
 
   /**
-   * Makes room for a request that says how large it is: TooLarge when there is none. What stands around its files is not
-   * told apart, so a little less is reserved than it has.
+   * Reserves room for a request that declares its size. Throws TooLarge when there is none. The declared size includes
+   * what surrounds the files, which is not counted separately, so slightly less than the declared size is reserved.
    */
   async reserve(declaredBytes: number): Promise<void> {
     await this.#hold(declaredBytes - uncountedBytes);
   }
 
-  /** So many bytes more have come. TooLarge when there is no room for them. */
+  /** Counts `bytes` more as received. Throws TooLarge when there is no room for them. */
   async take(bytes: number): Promise<void> {
     this.#received += bytes;
     await this.#hold(this.#received);
   }
 
-  /** Nothing of it is arriving any more. */
+  /** Releases the held bytes: nothing more of this request will arrive. */
   end(): void {
     this.#share.bytes -= this.#held;
     this.#held = 0;
@@ -123,7 +125,7 @@ export class Arrival {
 
   async #hold(bytes: number): Promise<void> {
     if (bytes <= this.#held) return;
-    // Those who come later have to fit in beside it, not the other way round.
+    // The bytes are added before the check: later requests must fit in beside this one, not the other way round.
     const together = (this.#share.bytes += bytes - this.#held);
     this.#held = bytes;
     if (together <= uncountedBytes) return;

@@ -1,13 +1,13 @@
 import { createReadStream } from 'node:fs';
 import type { StagedBytes } from './store/store.ts';
 
-/** A part of a file: from `start` up to, but without, `end`. */
+/** A part of a file, from `start` (inclusive) to `end` (exclusive). */
 export type Span = { start: number; end: number };
 
-/** A part of a file, and what replaces it: nothing, other bytes, or (null) as many zeros. */
+/** A part of a file and its replacement: nothing, other bytes, or (null) the same number of zeros. */
 export type Edit = Span & { bytes: Uint8Array | null };
 
-/** Zeros in place of these spans. Spans that overlap become one, so that no byte is written twice. */
+/** Replaces these spans with zeros. Overlapping spans are merged, so that no byte is written twice. */
 export function blankOut(spans: readonly Span[]): Edit[] {
   const merged: Edit[] = [];
   for (const { start, end } of spans.toSorted((one, other) => one.start - other.start)) {
@@ -18,7 +18,7 @@ export function blankOut(spans: readonly Span[]): Edit[] {
   return merged;
 }
 
-/** Edits of both lists in their order; of the second those alone that don't touch one of the first. */
+/** Merges both lists in file order. Edits of the second list that overlap one of the first are dropped. */
 export function joinEdits(first: readonly Edit[], second: readonly Edit[]): Edit[] {
   const edits: Edit[] = [];
   const isFirst = new Set(first);
@@ -32,7 +32,7 @@ export function joinEdits(first: readonly Edit[], second: readonly Edit[]): Edit
 }
 
 /**
- * The bytes with these edits, which are in order and don't overlap. It takes time linear in the file and the edits, and
+ * Applies these edits, which must be in order and must not overlap. Takes time linear in the file and the edits, and
  * holds one chunk of the file at a time.
  */
 export async function* edited(content: StagedBytes['content'], edits: readonly Edit[]): AsyncGenerator<Buffer> {

@@ -1,6 +1,6 @@
 /**
- * Types that a browser shows by itself without running anything of them. Never SVG or HTML, which hold scripts; PDF only
- * as a download, for its viewer is no longer contained where the sandbox keeps it from starting.
+ * Types that a browser displays by itself without executing any of their content. Never SVG or HTML, which can contain
+ * scripts. PDF is a download only: its viewer is no longer contained where the sandbox keeps it from starting.
  */
 const shown = new Set([
   'image/png',
@@ -17,16 +17,16 @@ const shown = new Set([
 ]);
 
 /**
- * The `content-disposition` of a file (RFC 6266): shown in the page or saved under its name. The name stands there twice,
- * in ASCII and, for any other, by RFC 8187.
+ * Returns the `content-disposition` of a file (RFC 6266): displayed inline or saved under its name. The name appears in
+ * ASCII and, if it has other characters, a second time encoded by RFC 8187.
  */
 export function describeDisposition(contentType: string, name: string): string {
   return describe(shown.has(contentType) ? 'inline' : 'attachment', name);
 }
 
 /**
- * The same for a store that sets neither `nosniff` nor a sandbox: only what no browser takes for a page or a script,
- * whatever its bytes, is shown; all else, plain text too, is bytes to be saved.
+ * The same for a store that sets neither `nosniff` nor a sandbox. Only types that no browser treats as a page or a
+ * script, whatever the bytes, are displayed; everything else, including plain text, is served as bytes to save.
  */
 export function describeUnguarded(contentType: string, name: string): { contentType: string; disposition: string } {
   const isSafe = shown.has(contentType) && /^(image|audio|video)\//.test(contentType);
@@ -37,13 +37,13 @@ export function describeUnguarded(contentType: string, name: string): { contentT
 }
 
 function describe(disposition: 'inline' | 'attachment', name: string): string {
-  // A percent sign would be decoded by some browsers, a quote and a backslash end or bend the string.
+  // Some browsers would decode a percent sign; a quote or a backslash would end or change the string.
   const plain = name.replace(/[^\x20-\x7e]|[%"\\]/gu, '_');
   const extended = plain === name ? '' : `; filename*=UTF-8''${encodeExtended(name)}`;
   return `${disposition}; filename="${plain}"${extended}`;
 }
 
-/** RFC 8187's attr-char: encodeURIComponent leaves four characters more. */
+/** RFC 8187's attr-char: encodeURIComponent leaves four more characters unencoded. */
 function encodeExtended(name: string): string {
   return encodeURIComponent(name.toWellFormed()).replace(
     /['()*]/g,

@@ -3,8 +3,8 @@ import { fileTypeFromBuffer, fileTypeFromFile } from 'file-type';
 import type { StagedBytes } from './store/store.ts';
 
 /**
- * The media type of what was staged: by its signature, wherever in the bytes that is, else plain text where its first
- * bytes can be read as UTF-8, else unknown bytes. What the uploader calls it is not asked.
+ * Detects the media type of staged bytes: by signature, wherever in the bytes it is; else plain text if the first bytes
+ * are valid UTF-8; else unknown bytes. The type that the uploader declares is ignored.
  */
 export async function tellContentType({ content, head, size }: StagedBytes): Promise<string> {
   const isWhole = size === head.length;
@@ -19,6 +19,6 @@ export async function tellContentType({ content, head, size }: StagedBytes): Pro
 function isText(head: Buffer, isWhole: boolean): boolean {
   if (head.includes(0)) return false;
   if (isUtf8(head)) return true;
-  // Where the head is cut, a character may be cut with it: 3 bytes of it at most.
+  // The end of the head may split a character, of which it holds at most 3 bytes.
   return !isWhole && [1, 2, 3].some((cut) => isUtf8(head.subarray(0, -cut)));
 }

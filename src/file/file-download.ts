@@ -6,11 +6,11 @@ import { parseId } from '../core/id.ts';
 export { FileLookup };
 export type { FoundFile };
 
-/** The file of a link, or why the link is refused. */
+/** The file of a link, or the reason why the link is refused. */
 export type Followed = { file: FoundFile } | { refusal: 'bad' | 'expired' | 'gone' };
 
 /**
- * The file of a signed link, if the user for whom the link was made may still see it: a link is valid no longer than the
+ * Returns the file of a signed link if the link's user may still see the file: a link is valid no longer than the
  * user's access. `withBytes`: include the bytes if they are inline.
  */
 export async function followLink(
@@ -26,10 +26,10 @@ export async function followLink(
   return file === null ? { refusal: 'gone' } : { file };
 }
 
-/** Both ends count from 0 and are included. */
+/** Both ends are zero-based and inclusive. */
 export type ByteRange = { start: number; end: number };
 
-/** The bytes of a file. Rejects when they are lost, which is an internal error. */
+/** Opens the bytes of a file. Rejects when they are lost, which is an internal error. */
 export async function openFile(
   { files }: { files: FileStorage },
   { hash, bytes, isInline }: FoundFile,
@@ -42,7 +42,10 @@ export async function openFile(
   return Buffer.isBuffer(found) ? found.subarray(range.start, range.end + 1) : found;
 }
 
-/** The URL at which the client can GET the file itself, for minutes and with these headers; null: only through this server. */
+/**
+ * Returns the URL at which the client can GET the file directly, valid for minutes and with these headers, or null if
+ * the file is available only through this server.
+ */
 export async function linkFile(
   { files }: { files: FileStorage },
   { hash, isInline }: FoundFile,

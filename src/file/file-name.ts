@@ -1,17 +1,17 @@
-/** Characters of a file's name. */
+/** The maximum length of a file name, in characters. */
 export const maxFileNameLength = 255;
-/** So much of a name's end is kept as its extension when it is cut. */
+/** When a name is shortened, an extension of up to this many characters is kept. */
 const maxExtensionLength = 20;
 
-/** What no name needs: controls, marks that turn the direction of reading (they make `exe.txt` of `txt.exe`), U+FFFD. */
+/** Characters that no name needs: controls, bidirectional marks (they make `txt.exe` look like `exe.txt`), U+FFFD. */
 const unwanted = /[\p{Cc}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufffd]/gu;
 
 /**
- * A name fit to be shown and saved under: one line of 1 to 255 characters without any path, `file` when nothing else is
- * left. A name says nothing that matters, so a bad one is made good and not refused.
+ * Returns a name that is fit to display and to save under: one line of 1 to 255 characters without a path, or `file` if
+ * nothing else is left. Nothing depends on a name, so an invalid one is corrected rather than refused.
  */
 export function cleanFileName(given: string): string {
-  // Far more than is kept, and little enough to look at one by one.
+  // Far longer than any kept name, yet short enough to process character by character.
   const bounded = given.length > 10_000 ? given.slice(0, 5_000) + given.slice(-5_000) : given;
   const last = bounded.toWellFormed().split(/[/\\]/).at(-1) ?? '';
   const line = last.replace(unwanted, '').trim();

@@ -21,8 +21,8 @@ const maxFilesPerRequest = 10;
 const codes: Record<number, string> = { 401: 'UNAUTHENTICATED', 429: 'RATE_LIMITED' };
 
 /**
- * The GraphQL multipart request specification: the operation, then a map of files to its variables, then the files, which
- * go past memory into the file store. It is executed once all are in.
+ * The GraphQL multipart request specification: the operation, then a map of files to its variables, then the files,
+ * which are streamed into the file store. The operation is executed once all files have arrived.
  */
 export function serveGraphqlUpload(options: GraphqlOptions): Handler {
   const { services } = options;
@@ -43,7 +43,7 @@ export function serveGraphqlUpload(options: GraphqlOptions): Handler {
       const body = { errors: [{ message: refusal.message, extensions: { code } }] };
       await refuse(request, response, { ...refusal, body });
     } finally {
-      // Does nothing to those that a mutation has kept.
+      // Has no effect on uploads that a mutation has kept.
       await Promise.all(uploads.map(({ staged }) => staged.discard()));
     }
   };
@@ -60,7 +60,7 @@ async function execute(
   const sender = { isKnown: isKnown(context.asker) };
   const preparation = prepareParams(options.documents, params, sender);
   const execution = { preparation, variables };
-  // Before any file is taken.
+  // Checked before the server accepts any file.
   if ('errors' in preparation) return executePrepared(options, execution, { asker: context.asker, from: request });
   if (preparation.operation.operation === OperationTypeNode.SUBSCRIPTION) {
     throw new BadMultipart('"operations" must hold a query or a mutation.');
@@ -93,7 +93,7 @@ function readField(text: string, name: string): unknown {
   return json;
 }
 
-/** For each file, what puts it where it belongs. */
+/** Returns, for each file, the functions that assign it to its variable. */
 function readMap(map: unknown, variables: Record<string, unknown>): Map<string, ((upload: Upload) => void)[]> {
   if (!isRecord(map)) throw new BadMultipart('"map" must be a JSON object.');
   const entries = Object.entries(map);
@@ -107,7 +107,7 @@ function readMap(map: unknown, variables: Record<string, unknown>): Map<string, 
   );
 }
 
-/** `variables.file`, `variables.input.files.0`: where a null stands for the file. */
+/** Paths such as `variables.file` or `variables.input.files.0`, where a null stands for the file. */
 function findPlace(path: unknown, variables: Record<string, unknown>): (upload: Upload) => void {
   const [root, ...keys] = typeof path === 'string' ? path.split('.') : [];
   const last = keys.pop();

@@ -2,29 +2,29 @@ import { setImmediate } from 'node:timers/promises';
 import type { Span } from './byte-edit.ts';
 import type { ByteWindow } from './store/byte-window.ts';
 
-/** What is to be made of a file in place: spans that become zeros, and boxes whose type becomes `free`. */
+/** The changes to make to a file in place: spans to zero, and boxes whose type becomes `free`. */
 export type Erasure = { blank: Span[]; free: number[] };
 
-/** The file is not what it seems to be. */
+/** The file's boxes are invalid or exceed a limit. */
 export class BadBoxes extends Error {}
 
-/** More than cameras and recorders write: a film in fragments has two boxes for each. */
+/** More than cameras and recorders write: a fragmented video has two boxes per fragment. */
 const maxBoxes = 20_000;
-/** Boxes within boxes, of those that are looked into: `meta`, or tracks of a film. */
+/** The nesting depth of the boxes that are parsed: `meta`, or the tracks of a video. */
 const maxDepth = 4;
 const maxTraces = 1_000;
 const maxTableBytes = 256 * 1024;
-/** Of all tables together: an item is 6 bytes at least, an extent may have none. */
+/** For all tables together: an item takes at least 6 bytes, but an extent may take none. */
 const maxTableSteps = 20_000;
-/** So many boxes are looked at before others have their turn, where all of them are in memory. */
+/** When all boxes are in memory, this many are read before the event loop can run other work. */
 const boxesPerTurn = 1_000;
 
 type Box = Span & { type: string; body: number };
 
 /**
- * What says where and with what a picture or a film was taken, in a file made of boxes (ISO/IEC 14496-12; HEIF is 23008-12):
- * items of EXIF and XMP, and boxes for users' and programs' own data. Nothing else moves, so that all offsets hold.
- * Throws BadBoxes where it can't be read to its end.
+ * Finds the metadata about where and with which device a picture or a video was taken, in a file made of boxes (ISO/IEC
+ * 14496-12; HEIF is 23008-12): EXIF and XMP items, and boxes for user and application data. All other data stays in
+ * place, so that every offset remains valid. Throws BadBoxes if the file can't be read to its end.
  */
 export async function findMetadata(file: BoxFile): Promise<Erasure> {
   const erasure: Erasure = { blank: [], free: [] };
@@ -32,7 +32,7 @@ export async function findMetadata(file: BoxFile): Promise<Erasure> {
   return erasure;
 }
 
-/** A file, looked at box by box. */
+/** A file, read box by box. */
 export class BoxFile {
   readonly size: number;
   readonly #bytes: ByteWindow;
@@ -44,7 +44,7 @@ export class BoxFile {
     this.size = bytes.size;
   }
 
-  /** The boxes that fill a span. */
+  /** Yields the boxes that fill a span. */
   async *boxesIn({ start, end }: Span): AsyncGenerator<Box> {
     for (let at = start; at < end;) {
       const box = await this.#boxAt(at, end);
@@ -60,7 +60,7 @@ export class BoxFile {
     if (head.length < 8) throw new BadBoxes('A box breaks off.');
     const size = head.readUInt32BE(0);
     const isLarge = size === 1 && head.length === 16;
-    // Size 0: up to the end.
+    // Size 0: the box extends to the end.
     const length = isLarge ? Number(head.readBigUInt64BE(8)) : size === 0 ? limit - start : size;
     const body = start + (isLarge ? 16 : 8);
     const end = start + length;
@@ -68,12 +68,12 @@ export class BoxFile {
     return { start, end, body, type: head.toString('latin1', 4, 8) };
   }
 
-  /** Counts entries of tables before they are looked at. Throws BadBoxes where there are too many in all. */
+  /** Counts table entries before they are read. Throws BadBoxes when the total is too high. */
   countSteps(count: number): void {
     if ((this.#stepsLeft -= count) < 0) throw new BadBoxes('Its tables have too many entries.');
   }
 
-  /** What is in a box that has no business to be large. */
+  /** Reads the contents of a box. Throws BadBoxes if they are larger than a table may be. */
   async read({ body, end }: Box): Promise<Table> {
     if (end - body > maxTableBytes) throw new BadBoxes('A table is too large.');
     const pieces: Buffer[] = [];
@@ -87,7 +87,7 @@ export class BoxFile {
   }
 }
 
-/** Numbers of any width, one after the other. */
+/** A sequence of numbers of any width. */
 class Table {
   readonly #bytes: Buffer;
   #at = 0;
@@ -112,13 +112,13 @@ class Table {
     return this.#bytes.toString('latin1', from, this.#at);
   }
 
-  /** Throws BadBoxes unless so many entries of that width still follow. */
+  /** Throws BadBoxes unless at least `count` entries of `width` bytes remain. */
   require(count: number, width: number): void {
     if (count * width > this.#bytes.length - this.#at) throw new BadBoxes('A table breaks off.');
   }
 }
 
-/** Of the file itself, of a film, of its tracks. */
+/** Visits the boxes of the file itself, of a video or of one of its tracks. */
 async function visit(file: BoxFile, { depth, ...span }: Span & { depth: number }, erasure: Erasure): Promise<void> {
   if (depth > maxDepth) throw new BadBoxes('Its boxes are nested too deep.');
   for await (const box of file.boxesIn(span)) {
@@ -129,7 +129,7 @@ async function visit(file: BoxFile, { depth, ...span }: Span & { depth: number }
   }
 }
 
-/** Users' data, XMP and the like, what films say of themselves, and what editors have left unused. */
+/** User data, XMP and the like, metadata of videos, and space that editors have left unused. */
 const metadataTypes = new Set(['udta', 'uuid', 'meta', 'ilst', 'free', 'skip']);
 
 function free({ start, body, end, type }: Box, erasure: Erasure): void {
@@ -146,10 +146,10 @@ function blank(span: Span, { blank: blanks }: Erasure): void {
   if (blanks.push(span) > maxBoxes) throw new BadBoxes('There is too much in it.');
 }
 
-/** The items of a picture, each somewhere in the file. */
+/** Visits the items of a picture, each of which may be anywhere in the file. */
 async function visitItems(file: BoxFile, meta: Box, erasure: Erasure): Promise<void> {
   const boxes = new Map<string, Box>();
-  // A version stands before its boxes.
+  // The version precedes the child boxes.
   for await (const box of file.boxesIn({ start: meta.body + 4, end: meta.end })) {
     if (metadataTypes.has(box.type)) free(box, erasure);
     else boxes.set(box.type, box);
@@ -161,11 +161,14 @@ async function visitItems(file: BoxFile, meta: Box, erasure: Erasure): Promise<v
   if (places === undefined) throw new BadBoxes('Its items are nowhere.');
   const spans = readPlaces(await file.read(places), { file, ids: new Set(traces.keys()), idat: boxes.get('idat') });
   for (const span of spans) blank(span, erasure);
-  // Of another type, nothing looks for notes in what is now zeros.
+  // With the item's type changed, no reader looks for metadata in the zeroed bytes.
   for (const typeAt of traces.values()) if (typeAt !== null) rename(typeAt, erasure);
 }
 
-/** A file may be so long that its numbers are no longer exact: then it isn't ours. */
+/**
+ * Returns the span if it lies within `limit`, else throws BadBoxes. Offsets too large to be exact numbers are never
+ * within a file.
+ */
 function within(span: Span, limit: Span): Span {
   const isThere = span.start >= limit.start && span.start < span.end && span.end <= limit.end;
   if (!isThere) throw new BadBoxes('An item is not in the file.');
@@ -173,8 +176,8 @@ function within(span: Span, limit: Span): Span {
 }
 
 /**
- * The ids of items that are no pictures: EXIF, XMP (`mime`), and what only a URI tells of; with where in the file their type
- * stands, or null where there is none.
+ * Returns the ids of the items that are not pictures: EXIF, XMP (`mime`), and items identified only by a URI. Each id
+ * maps to the position of its type in the file, or to null if it has no type.
  */
 async function readMetadataItems(file: BoxFile, infos: Box): Promise<Map<number, number | null>> {
   const version = (await file.read({ ...infos, end: Math.min(infos.end, infos.body + 1) })).take(1);
@@ -186,7 +189,7 @@ async function readMetadataItems(file: BoxFile, infos: Box): Promise<Map<number,
     const idWidth = infoVersion >= 3 ? 4 : 2;
     const id = info.take(idWidth);
     info.take(2);
-    // Older ones have no type, only a media type: they are no pictures either.
+    // Older entries have no item type, only a media type. They are not pictures either.
     const isTyped = infoVersion >= 2;
     const type = isTyped ? info.text(4) : 'mime';
     if (!['Exif', 'mime', 'uri '].includes(type)) continue;
@@ -199,8 +202,8 @@ async function readMetadataItems(file: BoxFile, infos: Box): Promise<Map<number,
 type Places = { file: BoxFile; ids: ReadonlySet<number>; idat: Box | undefined };
 
 /**
- * Where these items stand, in all their pieces. How much there is to read is checked before it is read: an extent whose
- * numbers are 0 bytes wide costs nothing to claim.
+ * Returns the spans of these items, including all extents. The number of entries is checked before they are read: an
+ * extent whose numbers are 0 bytes wide costs nothing to declare.
  */
 function readPlaces(table: Table, { file, ids, idat }: Places): Span[] {
   const version = table.take(1);

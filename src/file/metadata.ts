@@ -4,14 +4,15 @@ import type { FileStore, StagedBytes } from './store/store.ts';
 import { blankOut, edited, joinEdits, type Edit } from './byte-edit.ts';
 import { BadBoxes, BoxFile, findMetadata, type Erasure } from './iso-bmff.ts';
 
-/** Pictures that nothing here can decode (there is no free decoder for HEVC), and films. */
+/** Pictures that the server can't decode (there is no free HEVC decoder), and videos. */
 const pictureTypes = new Set(['image/heic', 'image/heic-sequence', 'image/heif', 'image/heif-sequence']);
 const filmTypes = new Set(['video/mp4', 'video/quicktime', 'video/x-m4v']);
 
 /**
- * The same file without what it says of where and with what it was taken: written anew, its other bytes as they were. Of a
- * type that needs no such thing, or when there is nothing in it, it is what was staged. Throws InvalidInput for a broken
- * picture, whose metadata cannot be known; a broken film, such as a recorder leaves when it loses power, is kept unchanged.
+ * Returns a copy of the file without the metadata about where and with which device it was taken; all other bytes stay
+ * the same. Returns `staged` itself if the type needs no cleaning or the file has no such metadata. Throws InvalidInput
+ * for a damaged picture, whose metadata can't be determined. A damaged video, such as a recorder leaves when it loses
+ * power, is kept unchanged.
  */
 export async function eraseMetadata(store: FileStore, contentType: string, staged: StagedBytes): Promise<StagedBytes> {
   if (!pictureTypes.has(contentType) && !filmTypes.has(contentType)) return staged;

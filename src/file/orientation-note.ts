@@ -1,12 +1,12 @@
 import { crc32 } from 'node:zlib';
 
-/** EXIF that says how a picture lies and nothing else: a TIFF of one tag (1 is upright, 2 to 8 are turned or mirrored). */
+/** EXIF with only an orientation: a TIFF of one tag (1 is upright, 2 to 8 are rotated or mirrored). */
 function describeOrientation(orientation: number): Buffer {
   const tiff = Buffer.alloc(26);
   tiff.write('MM\0*', 'latin1');
   tiff.writeUInt32BE(8, 4);
   tiff.writeUInt16BE(1, 8);
-  // Tag 274, one number of 16 bits.
+  // Tag 274, one 16-bit number.
   tiff.writeUInt16BE(274, 10);
   tiff.writeUInt16BE(3, 12);
   tiff.writeUInt32BE(1, 14);
@@ -14,14 +14,14 @@ function describeOrientation(orientation: number): Buffer {
   return tiff;
 }
 
-/** The same as a segment of a JPEG. */
+/** The same EXIF as a JPEG segment. */
 export function jpegOrientation(orientation: number): Buffer {
   const exif = Buffer.concat([Buffer.from('Exif\0\0', 'latin1'), describeOrientation(orientation)]);
   const head = Buffer.from([0xff, 0xe1, 0, exif.length + 2]);
   return Buffer.concat([head, exif]);
 }
 
-/** The same as a chunk of a PNG. */
+/** The same EXIF as a PNG chunk. */
 export function pngOrientation(orientation: number): Buffer {
   const exif = describeOrientation(orientation);
   const named = Buffer.concat([Buffer.from('eXIf', 'latin1'), exif]);
@@ -31,7 +31,7 @@ export function pngOrientation(orientation: number): Buffer {
   return Buffer.concat([length, named, check]);
 }
 
-/** The same as a chunk of a WebP. */
+/** The same EXIF as a WebP chunk. */
 export function webpOrientation(orientation: number): Buffer {
   const exif = describeOrientation(orientation);
   const head = Buffer.from('EXIF\0\0\0\0', 'latin1');

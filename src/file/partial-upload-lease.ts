@@ -1,20 +1,20 @@
 import { Conflict } from '../errors.ts';
 import type { Lease, Leases } from '../postgres/lease.ts';
 
-/** Long, for an upload should outlast a restart of the database. */
+/** The expiry is long because an upload should outlast a restart of the database. */
 const times = { expiry: 15_000, renewal: 1_000 };
-/** How long a request waits for the one before it to stop. */
+/** How long a request waits for the previous one to stop. */
 const patienceMs = 20_000;
 
-/** The right to write to a partial upload. `askToRelease` is called when another request wants it. */
+/** The right to write to a partial upload. `askToRelease` is called when another request wants the lease. */
 export type PartialUploadLease = {
   lock: (signal: AbortSignal, askToRelease: () => Promise<void> | void) => Promise<void>;
   unlock: () => Promise<void>;
 };
 
 /**
- * Lets one request at a time write to a partial upload, on whichever node. The next request asks the holder to stop, whose
- * connection may be half open with no client behind it any more.
+ * Lets one request at a time write to a partial upload, across all nodes. The next request asks the holder to stop: the
+ * holder's connection may be half-open, with its client already gone.
  */
 export class PartialUploadLeases {
   readonly #leases: Leases;
@@ -23,7 +23,7 @@ export class PartialUploadLeases {
     this.#leases = leases;
   }
 
-  /** A lease to be taken, for one request. Its methods are what the tus server calls. */
+  /** Creates a lease that one request can take. The tus server calls its methods. */
   newLock(id: string): PartialUploadLease {
     let lease: Lease | undefined;
     return {
@@ -38,7 +38,10 @@ export class PartialUploadLeases {
     };
   }
 
-  /** Asks all holders of this node to stop, as it does before it ends: what has arrived by then is kept. */
+  /**
+   * Asks all lease holders on this node to stop, which happens before the node shuts down: the bytes received by then
+   * are kept.
+   */
   letGo(): void {
     this.#leases.askToRelease();
   }

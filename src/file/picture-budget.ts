@@ -1,22 +1,22 @@
 import { LRUCache } from 'lru-cache';
 import { RateLimited } from '../errors.ts';
 
-/** As much time as some hundred photos of a phone take; it comes back at this pace. */
+/** The processing time that about a hundred phone photos take. A user regains used time at the rate below. */
 const budgetMs = 120_000;
 const regainedPerMs = 0.1;
 const maxPeople = 100_000;
 
-/** How much time each person's pictures have taken of late, on this node. */
+/** The processing time that each user's pictures have recently taken on this node. */
 export class PictureBudget {
   readonly #used = new LRUCache<string, { ms: number; at: number }>({ max: maxPeople });
   readonly #now: () => number;
 
-  /** `now`: a clock in milliseconds that never jumps. */
+  /** `now`: a monotonic clock in milliseconds. */
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
   }
 
-  /** Throws RateLimited, which says when it is worth another try, for a person who has used up their time. */
+  /** Throws RateLimited, which says when to retry, if the user has used up their time. */
   check(person: string): void {
     const excess = this.#usedBy(person) - budgetMs;
     if (excess < 0) return;

@@ -7,7 +7,7 @@ import { ByteWindow } from './store/byte-window.ts';
 import type { FileStore, StagedBytes } from './store/store.ts';
 import { findTiffNotes } from './tiff-notes.ts';
 
-/** By content type. In an AVIF, EXIF doesn't say how it lies. */
+/** By content type. In an AVIF, EXIF does not determine the orientation. */
 const finders: Record<string, NoteFinder> = {
   'image/jpeg': findJpegNotes,
   'image/png': findPngNotes,
@@ -18,9 +18,9 @@ const finders: Record<string, NoteFinder> = {
 };
 
 /**
- * The same picture without what a viewer doesn't see, as its format has it: bytes are left out or become zeros, and no
- * pixel is encoded again. It is what was staged when there is nothing to take out, and null when that can't be told in a
- * bounded number of steps. `orientation` is kept, by a note that says only that.
+ * Returns the same picture without the data that a viewer does not display, as its format defines it: bytes are removed
+ * or zeroed, and no pixel is re-encoded. Returns `staged` itself when there is nothing to remove, and null when that
+ * can't be determined in a bounded number of steps. Keeps `orientation` in a metadata entry that holds nothing else.
  */
 export async function cleanPicture(
   store: FileStore,
@@ -38,12 +38,12 @@ export async function cleanPicture(
   }
 }
 
-/** In the order of the file. */
+/** Returns the edits in file order. */
 async function findEdits(content: StagedBytes['content'], find: NoteFinder, orientation: number): Promise<Edit[]> {
   await using bytes = await ByteWindow.open(content);
   const plain = new PictureWalk(bytes);
   await find(plain, 1);
-  // With nothing to hide it stays as it is, its orientation included.
+  // With no metadata to remove, the file stays unchanged, including its orientation.
   if (plain.edits.length === 0 || orientation === 1) return inOrder(plain.edits);
   const turned = new PictureWalk(bytes);
   await find(turned, orientation);
@@ -60,7 +60,7 @@ async function findBoxNotes(walk: PictureWalk): Promise<void> {
   walk.edits.push(...joinEdits(blankOut(blank), renamed));
 }
 
-/** What stands before or in every note that may say where a picture was taken; long enough not to stand there by chance. */
+/** Byte sequences found before or in any metadata that may hold a location; long enough not to occur by chance. */
 const signs = [
   'Exif\0',
   'http://ns.adobe.com/xap',
@@ -73,8 +73,8 @@ const signs = [
 const longest = Math.max(...signs.map((sign) => sign.length));
 
 /**
- * Whether a picture that can't be cleaned may say where it was taken: by its bytes, wherever they stand. A TIFF's notes
- * have no sign, so it always may.
+ * Whether a picture that can't be cleaned may reveal where it was taken. Searches all of its bytes for `signs`. TIFF
+ * metadata has no signature, so a TIFF always may.
  */
 export async function mayTellPlace({ content }: StagedBytes, contentType: string): Promise<boolean> {
   if (contentType === 'image/tiff') return true;

@@ -2,16 +2,16 @@ import { jpegOrientation, pngOrientation, webpOrientation } from './orientation-
 import type { PictureWalk } from './picture-walk.ts';
 
 /**
- * Each of these goes through a picture and notes as edits what a viewer doesn't see: comments, data of programs and
- * cameras, whatever follows its end. What is seen stays as it is, byte by byte, also where the picture breaks off. An
- * `orientation` other than 1 stays, in a note that says nothing else.
+ * Walks through a picture and records as edits the data that a viewer does not display: comments, application and
+ * camera data, and anything after the end of the picture. Displayed data stays the same byte for byte, also in a
+ * truncated picture. An `orientation` other than 1 is kept, in a metadata entry that holds nothing else.
  */
 export type NoteFinder = (walk: PictureWalk, orientation: number) => Promise<void>;
 
-/** What a decoder needs of the segments that belong to applications: JFIF, the colour profile, Adobe's colour transform. */
+/** The application segments that a decoder needs: JFIF, the colour profile, Adobe's colour transform. */
 const jpegApplications: Record<number, string> = { 0xe0: 'JFIF\0', 0xe2: 'ICC_PROFILE\0', 0xee: 'Adobe' };
 
-/** Markers without a length: the beginning, restarts, and one for temporary use. */
+/** Markers without a length: start of image, restarts, and one for temporary use. */
 const isBareMarker = (marker: number) => marker === 0xd8 || marker === 0x01 || (marker >= 0xd0 && marker <= 0xd7);
 
 /** ITU-T T.81, annex B. */
@@ -21,7 +21,7 @@ export async function findJpegNotes(walk: PictureWalk, orientation: number): Pro
     const head = await walk.look(position, 16);
     const [prefix, marker = 0] = head;
     if (prefix !== 0xff) {
-      // Decoders pass over it, to the next marker.
+      // Decoders skip these bytes up to the next marker.
       const next = await walk.seek(position, (seen) => orNull(seen.indexOf(0xff)));
       walk.cut(position, next ?? walk.size);
       position = next ?? walk.size;
@@ -43,7 +43,7 @@ function isJpegNote(marker: number, head: Buffer): boolean {
   return name === undefined || head.toString('latin1', 4, 4 + name.length) !== name;
 }
 
-/** The next marker that is not part of the compressed data. */
+/** Finds the next marker that is not part of the compressed data. */
 function findMarker(seen: Buffer): number | null {
   for (let at = seen.indexOf(0xff); at !== -1 && at + 1 < seen.length; at = seen.indexOf(0xff, at + 1)) {
     const next = seen[at + 1] ?? 0;
@@ -68,7 +68,7 @@ export async function findPngNotes(walk: PictureWalk, orientation: number): Prom
   for (let position = 8; position < walk.size;) {
     const head = await walk.look(position, 8);
     const type = head.toString('latin1', 4);
-    // Not even its name is there, or it is none: nothing can be read from here on.
+    // The chunk type is missing or invalid: nothing can be read from here on.
     if (!/^[A-Za-z]{4}$/.test(type)) return walk.cut(position, walk.size);
     const after = position + 12 + head.readUInt32BE(0);
     if (!pngChunks.has(type)) walk.cut(position, after);
@@ -77,10 +77,10 @@ export async function findPngNotes(walk: PictureWalk, orientation: number): Prom
   }
 }
 
-/** How often it repeats, and its colour profile; other applications' data is none of a viewer's business. */
+/** The loop count and the colour profile. A viewer does not need the data of other applications. */
 const gifApplications = new Set(['NETSCAPE2.0', 'ANIMEXTS1.0', 'ICCRGBG1012']);
 
-/** GIF89a. It has no orientation. */
+/** GIF89a. The format has no orientation. */
 export async function findGifNotes(walk: PictureWalk): Promise<void> {
   const packed = (await walk.look(10, 1))[0] ?? 0;
   for (let position = 13 + colourTableBytes(packed); position < walk.size;) {
@@ -100,13 +100,13 @@ function isGifNote(head: Buffer): boolean {
   return head[1] !== 0xff || !gifApplications.has(head.toString('latin1', 3, 14));
 }
 
-/** What stands there is none of its blocks, and no decoder goes on. */
+/** Ends a GIF at bytes that are not a valid block: no decoder reads past them. */
 function endGif(walk: PictureWalk, position: number): void {
   walk.overwrite(position, Buffer.from([0x3b]));
   walk.cut(position + 1, walk.size);
 }
 
-/** How long a colour table is, by the byte that tells of it. */
+/** The size of a colour table in bytes, from the packed byte that describes it. */
 function colourTableBytes(packed: number): number {
   return (packed & 0x80) === 0 ? 0 : 3 * 2 ** ((packed & 7) + 1);
 }
@@ -114,7 +114,7 @@ function colourTableBytes(packed: number): number {
 const webpChunks = new Set(['VP8 ', 'VP8L', 'VP8X', 'ALPH', 'ANIM', 'ANMF', 'ICCP']);
 const webpFrameChunks = new Set(['VP8 ', 'VP8L', 'ALPH']);
 const frameHeadBytes = 16;
-/** In the first byte of VP8X: that there is EXIF, that there is XMP. */
+/** Flags in the first byte of VP8X: the file has EXIF, the file has XMP. */
 const [exifFlag, xmpFlag] = [0x08, 0x04];
 
 /** RFC 9649, section 2. */
@@ -147,12 +147,12 @@ export async function findWebpNotes(walk: PictureWalk, orientation: number): Pro
   if (note.length > 0) walk.insert(walk.size, note);
   if (cutBytes === note.length) return;
   const size = Buffer.alloc(4);
-  // A hostile file may say that it is as long as a number can be.
+  // A hostile file may declare the largest size that the field can hold.
   size.writeUInt32LE(Math.min(0xffff_ffff, riffBytes - cutBytes + note.length));
   walk.overwrite(4, size);
 }
 
-/** Within a frame what isn't seen becomes zeros, so that the frame is as long as it says. */
+/** Within a frame, data that is not displayed is zeroed, so that the frame keeps its declared length. */
 async function findFrameNotes(walk: PictureWalk, { start, end }: { start: number; end: number }): Promise<void> {
   for (let position = start; position + 8 <= end;) {
     const head = await walk.look(position, 8);

@@ -14,19 +14,20 @@ import {
 } from './picture-protocol.ts';
 
 /**
- * A process of its own that decodes one picture at a time, so that whatever a picture does to a decoder happens here. The
- * server that started it ends it when a picture takes too long; it ends itself when it has taken too much memory.
+ * A separate process that decodes one picture at a time, so that only this process suffers what a picture does to a
+ * decoder. The server that started the process kills it when a picture takes too long; the process exits by itself when
+ * it has used too much memory.
  */
 
-/** Of all frames that are decoded. A picture with more has no thumbnail, and its pixels are never looked at. */
+/** For all decoded frames together. A picture with more pixels has no thumbnail, and its pixels are never decoded. */
 const maxPixels = 300_000_000;
-/** A picture with more pixels is not turned upright: a note says how it lies. */
+/** A picture with more pixels is not rotated upright: its metadata gives the orientation instead. */
 const maxTurnedPixels = 50_000_000;
 const maxMemoryBytes = 1024 * 1024 * 1024;
 const memoryLookMs = 50;
 const headBytes = 256 * 1024;
 
-// The server has other work, and when memory is short this is what can be done without.
+// The server has other work, and when memory is short, this process is the one to sacrifice.
 setPriority(5);
 writeFile('/proc/self/oom_score_adj', '1000').catch(() => undefined);
 sharp.concurrency(1);
@@ -75,14 +76,14 @@ async function work(content: Buffer | string): Promise<void> {
   }
 }
 
-/** Takes what can be decoded, also where the file breaks off. */
+/** Decodes as much as possible, also when the file is truncated. */
 function open(content: Buffer | string, more: SharpOptions = {}) {
   return sharp(content, { limitInputPixels: maxPixels, failOn: 'none', ...more });
 }
 
 function factsOf({ width, height, pageHeight, orientation = 1 }: Metadata): PictureFacts {
   const [across, down] = [width, pageHeight ?? height];
-  // From 5 on it lies on its side.
+  // From 5 on, the picture lies on its side: width and height are swapped.
   return orientation < 5 ? { width: across, height: down, orientation } : { width: down, height: across, orientation };
 }
 
@@ -114,8 +115,9 @@ async function hashOf(content: Buffer): Promise<string> {
 }
 
 /**
- * The picture turned upright: a JPEG in its own quality, others with the same samples, which is checked. Null where that
- * can't be had: more than one frame, more than 8 bits, other colours, a file that breaks off.
+ * Rotates the picture upright: a JPEG is re-encoded at its own quality, other formats keep the same samples, which is
+ * verified. Returns null when that is not possible: more than one frame, more than 8 bits, other colour spaces, a
+ * truncated file.
  */
 async function turn(content: Buffer | string, metadata: Metadata): Promise<Buffer | null> {
   const { format, orientation = 1, pages = 1, depth, space, width, height } = metadata;

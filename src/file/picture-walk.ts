@@ -1,18 +1,19 @@
 import type { Edit } from './byte-edit.ts';
 import type { ByteWindow } from './store/byte-window.ts';
 
-/** What a picture holds can't be told apart in a bounded number of steps. */
+/** The contents of a picture can't be determined in a bounded number of steps. */
 export class UnclearPicture extends Error {}
 
 const maxSteps = 100_000;
-/** An edit costs memory, so there are fewer of them than of steps. */
+/** An edit takes memory, so the limit is lower than for steps. */
 const maxEdits = 20_000;
-/** Compressed data is gone through in strides, between which others have their turn. */
+/** Compressed data is read in strides of this size, between which the event loop can run other work. */
 const strideBytes = 32 * 1024;
 
 /**
- * One way through a picture's file, from its first byte to its last: what a viewer doesn't see is noted to be cut. Steps and
- * edits are counted before they are made; UnclearPicture where there are too many.
+ * One pass over a picture's file, from the first byte to the last, which records edits that remove the data that a
+ * viewer does not display. Counts steps and edits before making them, and throws UnclearPicture when there are too
+ * many.
  */
 export class PictureWalk {
   readonly bytes: ByteWindow;
@@ -25,23 +26,23 @@ export class PictureWalk {
     this.size = bytes.size;
   }
 
-  /** So many bytes from there on, or fewer where the file ends. They are the caller's own. */
+  /** Returns `size` bytes from `position`, or fewer where the file ends. The caller owns the returned buffer. */
   async look(position: number, size: number): Promise<Buffer> {
     if ((this.#stepsLeft -= 1) < 0) throw new UnclearPicture('It has too many parts.');
     return Buffer.from(await this.bytes.look(position, size));
   }
 
-  /** Drops that part, as far as the file goes. */
+  /** Removes the bytes from `start` up to `end`, or up to the end of the file. */
   cut(start: number, end: number): void {
     this.#add({ start, end: Math.min(end, this.size), bytes: new Uint8Array() });
   }
 
-  /** Puts zeros there, as far as the file goes. */
+  /** Zeroes the bytes from `start` up to `end`, or up to the end of the file. */
   blank(start: number, end: number): void {
     this.#add({ start, end: Math.min(end, this.size), bytes: null });
   }
 
-  /** Writes other bytes over those that stand there. */
+  /** Overwrites the bytes at `start`. */
   overwrite(start: number, bytes: Uint8Array): void {
     this.#add({ start, end: start + bytes.length, bytes });
   }
@@ -50,7 +51,10 @@ export class PictureWalk {
     this.#add({ start: at, end: at, bytes }, true);
   }
 
-  /** Where the first byte stands, from there on, for which `find` gives an index in what it is shown; null: nowhere. */
+  /**
+   * Returns the first position from `position` on for which `find` returns an index into the bytes passed to it, or
+   * null if there is none.
+   */
   async seek(position: number, find: (seen: Buffer) => number | null, overlap = 0): Promise<number | null> {
     for (let at = position; ;) {
       const seen = await this.bytes.look(at, strideBytes);
@@ -61,7 +65,7 @@ export class PictureWalk {
     }
   }
 
-  /** The end of a GIF's sub-blocks, each of which begins with its length; null where the file ends before. */
+  /** Returns the end of a GIF's sub-blocks, each of which begins with its length, or null if the file ends first. */
   async endOfSubBlocks(position: number): Promise<number | null> {
     for (let at = position; ;) {
       const seen = await this.bytes.look(at, strideBytes);

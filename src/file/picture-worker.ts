@@ -3,41 +3,44 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { PictureAnswer, PictureFacts, Pixels } from './picture-protocol.ts';
 
-/** One picture may take so long, from its first byte to its last. */
+/** The time limit for one picture, from its first byte to its last. */
 const maxPictureMs = 20_000;
-/** A worker that has had nothing to do for so long ends; starting another one takes about half a second. */
+/** A worker that has been idle for this long is ended. The next picture then waits for another process to start. */
 const idleMs = 60_000;
 
 const program = join(import.meta.dirname, 'picture-program.ts');
 
-/** The worker was ended, by time or by memory, or ended by itself: the picture is too much for it. */
+/** The worker was killed for taking too much time or memory, or exited by itself: the picture is too much for it. */
 export class PictureTooHeavy extends Error {}
 
-/** What a worker has found out. `upright` gives the picture turned upright, which is to be read before the next picture. */
+/**
+ * The result of a worker. `upright` yields the picture rotated upright, and must be read before the next picture
+ * starts.
+ */
 export type Development =
   | { kind: 'unknown' }
   | { kind: 'undecodable'; facts: PictureFacts | null; isTooHeavy: boolean }
   | { kind: 'decoded'; facts: PictureFacts; pixels: Pixels; upright: (() => AsyncGenerator<Buffer>) | null };
 
 /**
- * A process that decodes pictures, one at a time. It starts with its first picture, and is ended when one takes longer than
- * it may: nothing that a decoder does can hold up or take down the server.
+ * A process that decodes pictures, one at a time. It starts with its first picture, and is killed when a picture
+ * exceeds the time limit: a decoder can neither block nor crash the server.
  */
 export class PictureWorker {
   #child: ChildProcess | null = null;
   #idle: NodeJS.Timeout | undefined;
   readonly #maxMs: number;
 
-  /** `maxMs`: how long a picture may take. */
+  /** `maxMs`: the time limit for one picture. */
   constructor(maxMs = maxPictureMs) {
     this.#maxMs = maxMs;
   }
 
-  /** Decodes a picture, and gives what came of it to `use`, all within the time that a picture has. */
+  /** Decodes a picture and passes the result to `use`, all within the time limit for one picture. */
   async develop<Result>(content: Buffer | string, use: (found: Development) => Promise<Result>): Promise<Result> {
     clearTimeout(this.#idle);
     const child = this.#started();
-    // It keeps the server running only while a caller waits for it.
+    // The process keeps the server running only while a caller waits for it.
     child.ref();
     child.channel?.ref();
     const timer = setTimeout(() => child.kill('SIGKILL'), this.#maxMs);
@@ -51,7 +54,7 @@ export class PictureWorker {
     }
   }
 
-  /** Starts the process ahead of its first picture. It ends when there comes none. */
+  /** Starts the process ahead of its first picture. The process ends if no picture comes. */
   warm(): void {
     if (this.#child !== null) return;
     const child = this.#started();
@@ -60,7 +63,7 @@ export class PictureWorker {
     this.#idle = setTimeout(() => this.close(), idleMs).unref();
   }
 
-  /** Ends the process; another picture starts a new one. */
+  /** Ends the process. The next picture starts a new one. */
   close(): void {
     clearTimeout(this.#idle);
     this.#child?.kill('SIGKILL');
@@ -118,7 +121,7 @@ async function* readUpright(child: ChildProcess, size: number): AsyncGenerator<B
   }
 }
 
-/** The next answer; PictureTooHeavy when there comes none any more. */
+/** Returns the next answer, or throws PictureTooHeavy when the process can no longer answer. */
 async function exchange(child: ChildProcess, message: object | string | null): Promise<PictureAnswer> {
   const gone = new AbortController();
   const exited = once(child, 'exit', { signal: gone.signal }).then(() => {

@@ -9,13 +9,13 @@ import type { FileStore, StagedBytes } from './store/store.ts';
 
 export { thumbnailSides, type ThumbnailSize };
 
-/** What is taken for a picture and looked into. Others are files like any other; for HEIC see metadata.ts. */
+/** The types that are processed as pictures. Other types are plain files; for HEIC, see metadata.ts. */
 const pictureTypes = new Set(['image/jpeg', 'image/png', 'image/webp', 'image/gif', 'image/avif', 'image/tiff']);
 
-/** So many are worked on at the same time, each by a worker of its own, and one of each person. */
+/** At most this many pictures are processed at the same time, each by its own worker, and at most one per user. */
 const workerCount = 2;
 
-/** How a picture looks. All that is staged is the caller's. */
+/** A decoded picture's appearance. The caller owns all staged bytes. */
 export type Picture = {
   width: number;
   height: number;
@@ -24,8 +24,9 @@ export type Picture = {
 };
 
 /**
- * What became of a file that says it is a picture. `staged` has nothing left in it of where and with what it was taken,
- * unless `isUnclear`: then no one can tell, and it must not be shown as a picture. `note` says what could not be done.
+ * The result of processing a file whose type is a picture type. `staged` no longer has metadata about the place and the
+ * device, unless `isUnclear`: then the metadata can't be determined, and the file must not be shown as a picture.
+ * `note` says what could not be done.
  */
 export type DevelopedPicture = {
   staged: StagedBytes;
@@ -38,7 +39,7 @@ export function isPictureType(contentType: string): boolean {
   return pictureTypes.has(contentType);
 }
 
-/** Those who look into pictures for this node. */
+/** Processes the pictures that users upload to this node. */
 export class Pictures {
   readonly #workers: PictureWorker[] = Array.from({ length: workerCount }, () => new PictureWorker());
   readonly #free = [...this.#workers];
@@ -52,9 +53,10 @@ export class Pictures {
   });
 
   /**
-   * Makes a picture of what was staged: without notes (EXIF, GPS, XMP, IPTC, comments), with thumbnails as far as it can be
-   * decoded. Its pixels are encoded again only to turn a picture upright, in the same quality. Throws InvalidInput for one
-   * of which nothing can be decoded, and RateLimited when too many wait or the person has used up their time.
+   * Processes the staged bytes into a picture: without metadata (EXIF, GPS, XMP, IPTC, comments), and with thumbnails
+   * if it can be decoded. Pixels are re-encoded only to rotate a picture upright, at the same quality. Throws
+   * InvalidInput if nothing of it can be decoded, and RateLimited when too many pictures are waiting or the user has
+   * used up their time.
    */
   async develop(
     store: FileStore,
@@ -67,7 +69,7 @@ export class Pictures {
       const start = performance.now();
       const worker = this.#free.pop();
       if (worker === undefined) throw new Error('a picture has no worker');
-      // Who comes next doesn't wait for a process to start.
+      // Starts the idle workers now, so that the next user's picture does not wait for a process to start.
       for (const other of this.#free) other.warm();
       try {
         return await worker.develop(staged.content, (found) => finish(store, { staged, contentType, found }));
@@ -118,7 +120,10 @@ const notes = {
   uncleaned: 'Kept unchanged: it has more parts than can be checked, and none that says where it was taken.',
 };
 
-/** Null where it is upright as it is, or can't be turned without loss; a note then says how it lies. */
+/**
+ * Returns null if the picture is already upright or can't be rotated without loss; its metadata then gives the
+ * orientation.
+ */
 async function stageUpright(store: FileStore, found: Development): Promise<StagedBytes | null> {
   if (found.kind !== 'decoded' || found.upright === null) return null;
   try {

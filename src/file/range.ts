@@ -1,12 +1,12 @@
-/** The bytes from `start` to and with `end`. */
+/** The bytes from `start` through `end`, inclusive. */
 export type ByteRange = { start: number; end: number };
 
 /**
- * What a Range header asks for of `size` bytes (RFC 9110, section 14): null for all of them, also where the header is
- * none that is served (several ranges, other units), and 'unsatisfiable' for what lies beyond the end.
+ * Parses a Range header for `size` bytes (RFC 9110, section 14). Returns null for all bytes, also if the header is of
+ * an unsupported kind (several ranges, other units), and 'unsatisfiable' for a range beyond the end.
  */
 export function readRange(header: string | undefined, size: number): ByteRange | 'unsatisfiable' | null {
-  // Of nothing there is no part.
+  // An empty file has no ranges.
   if (size === 0) return null;
   const match = /^bytes= *(\d{0,15})-(\d{0,15}) *$/i.exec(header ?? '');
   if (match === null) return null;

@@ -2,8 +2,8 @@ import { blankOut, joinEdits, type Edit, type Span } from './byte-edit.ts';
 import { UnclearPicture, type PictureWalk } from './picture-walk.ts';
 
 /**
- * What a decoder needs (TIFF 6.0, its supplements, and 34675: the colour profile). All other tags go: cameras, programs,
- * people and places (GPS, EXIF, XMP, IPTC, GeoTIFF) have theirs among them.
+ * The tags that a decoder needs (TIFF 6.0, its supplements, and 34675: the colour profile). All other tags are removed;
+ * they include those for cameras, applications, people and places (GPS, EXIF, XMP, IPTC, GeoTIFF).
  */
 const seenTags = new Set([
   ...[
@@ -14,12 +14,12 @@ const seenTags = new Set([
   ],
   ...[339, 340, 341, 342, 347, 512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532, 34675],
 ]);
-/** Directories of smaller pictures of the same; they are looked into as well. */
+/** Directories of smaller versions of the same picture, which are cleaned as well. */
 const subDirectories = 330;
-/** Directories of notes: EXIF, GPS, interoperability. */
+/** Directories of metadata: EXIF, GPS, interoperability. */
 const noteDirectories = new Set([34665, 34853, 40965]);
 
-/** How many bytes one value has, by its type. */
+/** The size of one value in bytes, by type. */
 const valueBytes: Record<number, number> = {
   ...{ 1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8 },
 };
@@ -27,13 +27,14 @@ const valueBytes: Record<number, number> = {
 const maxDirectories = 1_000;
 const maxEntries = 20_000;
 
-/** How numbers are written: which byte first, and how wide offsets are (8 bytes in a BigTIFF). */
+/** The number format: the byte order, and the width of offsets (8 bytes in a BigTIFF). */
 type Format = { isLittle: boolean; isBig: boolean };
 type Entry = { tag: number; value: Span; isInline: boolean; count: number; width: number; raw: Buffer };
 
 /**
- * Takes what isn't seen out of a TIFF, in place: tags leave their directory, which so has fewer, and their values become
- * zeros. Offsets and all that is seen stay as they are. Throws UnclearPicture for one whose directories can't be followed.
+ * Removes from a TIFF, in place, the data that a viewer does not display: tags are removed from their directory, which
+ * then has fewer entries, and their values are zeroed. Offsets and all displayed data stay unchanged. Throws
+ * UnclearPicture if the directories can't be followed.
  */
 export async function findTiffNotes(walk: PictureWalk): Promise<void> {
   const head = await walk.look(0, 16);
@@ -59,16 +60,16 @@ class Cleaning {
 
   edits(): Edit[] {
     if (this.#directories.length === 0) return [];
-    // What a hostile file has twice in one place is zeros.
+    // Where a hostile file uses the same bytes twice, they are zeroed.
     return joinEdits(blankOut(this.#blank), this.#directories);
   }
 
-  /** The pages of a picture, one directory after the other. */
+  /** Cleans the pages of a picture, one directory after the other. */
   async follow(first: number): Promise<void> {
     for (let at = first; at !== 0;) at = await this.#cleanDirectory(at, false);
   }
 
-  /** Returns where the next directory is; 0: there is none. `isNote`: nothing of it is seen. */
+  /** Returns the position of the next directory, or 0 if there is none. `isNote`: the directory holds only metadata. */
   async #cleanDirectory(at: number, isNote: boolean): Promise<number> {
     if (this.#seen.has(at)) return 0;
     if (this.#seen.size === maxDirectories) throw new UnclearPicture('It has too many directories.');
@@ -110,7 +111,7 @@ class Cleaning {
     if (!entry.isInline) this.#blank.push(entry.value);
   }
 
-  /** The directories that a value names. */
+  /** Cleans the directories that a value points to. */
   async #followSome({ value, count, width, isInline, raw }: Entry, isNote: boolean): Promise<void> {
     if (count > maxDirectories || width < 4) throw new UnclearPicture('It has too many directories.');
     for (let index = 0; index < count; index += 1) {
@@ -121,7 +122,7 @@ class Cleaning {
     }
   }
 
-  /** `value` is where its value stands: within `raw` where it is inline, else within the file. */
+  /** `value` is the position of the value: within `raw` if `isInline`, else within the file. */
   async #entryAt(at: number): Promise<Entry> {
     const { isBig, isLittle } = this.#format;
     const [entryWidth, offsetWidth] = isBig ? [20, 8] : [12, 4];
@@ -155,7 +156,7 @@ class Cleaning {
   }
 }
 
-/** A number that is too large to be exact is no place in a file. */
+/** Numbers too large to be exact are never valid positions in a file. */
 function readNumber(bytes: Buffer, { at, width, isLittle }: { at: number; width: number; isLittle: boolean }): number {
   if (at + width > bytes.length) throw new UnclearPicture('A number is not in the file.');
   if (width === 8) return Number(isLittle ? bytes.readBigUInt64LE(at) : bytes.readBigUInt64BE(at));

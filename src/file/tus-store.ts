@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 import type { PartialUploads } from './partial-upload.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** What is spoken of the protocol beyond its core. */
+/** The supported protocol extensions. */
 export const tusExtensions = [
   'creation',
   'creation-with-upload',
@@ -12,13 +12,16 @@ export const tusExtensions = [
   'expiration',
 ] as const;
 
-/** The uploads of one person, as the tus server asks for them. Others' are NotFound. */
+/** The uploads of one user, as the tus server accesses them. Other users' uploads are NotFound. */
 export class TusStore extends DataStore {
   readonly #partials: PartialUploads;
   readonly #asker: Asker;
   readonly #declaresLength: boolean;
 
-  /** `declaresLength`: the request says how large the upload is, which `declareUploadLength` holds against what is known. */
+  /**
+   * `declaresLength`: the request declares the upload's size, which `declareUploadLength` checks against the known
+   * size.
+   */
   constructor(partials: PartialUploads, asker: Asker, { declaresLength }: { declaresLength: boolean }) {
     super();
     this.#declaresLength = declaresLength;
@@ -27,7 +30,7 @@ export class TusStore extends DataStore {
     this.extensions = [...tusExtensions];
   }
 
-  /** `onUploadCreate` has created it already, before any request could hold its lease. */
+  /** `onUploadCreate` has already created the upload, before any request could hold its lease. */
   override async create(upload: Upload): Promise<Upload> {
     return upload;
   }
@@ -38,7 +41,7 @@ export class TusStore extends DataStore {
       id,
       offset: await this.#partials.offsetOf(found),
       creation_date: found.createdAt.toISOString(),
-      // The tus server refuses a length for an upload that has one, also the same length again.
+      // The tus server refuses a length for an upload that already has one, even if it is the same length.
       ...(found.size !== null && !this.#declaresLength && { size: found.size }),
       ...(found.metadata !== null && { metadata: Metadata.parse(found.metadata) }),
     });

@@ -14,22 +14,22 @@ import { senderOf } from '../http/arriving.ts';
 import { limitIdleness } from '../http/idleness.ts';
 import { refusalFor } from '../http/upload-refusal.ts';
 
-/** Where uploads are begun; each is below it, under its id. */
+/** The path at which uploads are created. Each upload is below it, under its id. */
 const tusPath = '/api/upload/tus';
 const tusVersion = '1.0.0';
-/** What a POST may stand for (X-HTTP-Method-Override). */
+/** The methods that a POST may stand for (X-HTTP-Method-Override). */
 const overridable = new Set(['PATCH', 'DELETE', 'HEAD']);
 
-/** So long a client that is refused in the middle may go on sending, to come to read why. */
+/** How long a client that is refused mid-request may keep sending, so that it gets to read the reason. */
 const lingerMs = 2_000;
-/** So long a request that holds an upload may take to let go, when another one asks it to. */
+/** How long a request that holds an upload may take to release it when another request asks for it. */
 const letGoMs = 1_000;
 
 /**
- * The tus protocol (https://tus.io/protocols/resumable-upload, 1.0.0): uploads that resume where they broke off, from a
- * client that brings a bearer token, each visible only to the person who began it. Once an upload is complete, GET on it
- * returns its file as `POST /api/upload` does: `{ files: [file] }`; a creation that brings the whole file has that in its
- * answer. Refusals are `{ error }` with the status that says why.
+ * The tus protocol (https://tus.io/protocols/resumable-upload, 1.0.0): resumable uploads from clients with a bearer
+ * token, each visible only to the user who created it. Once an upload is complete, GET on it returns its file as
+ * `POST /api/upload` does: `{ files: [file] }`. A creation request that includes the whole file gets that in its
+ * response. Refusals are `{ error }` with a matching status.
  */
 export function serveTus(services: Services): Handler {
   return async (request, response) => {
@@ -59,7 +59,7 @@ export function serveTus(services: Services): Handler {
   };
 }
 
-/** Some clients and networks know only GET and POST. A GET stays a GET: it must not change anything. */
+/** Some clients and networks support only GET and POST. A GET stays a GET: it must not change anything. */
 function overrideMethod(request: IncomingMessage): void {
   const asked = request.headers['x-http-method-override'];
   if (request.method !== 'POST' || typeof asked !== 'string') return;
@@ -67,7 +67,7 @@ function overrideMethod(request: IncomingMessage): void {
   if (overridable.has(method)) request.method = method;
 }
 
-/** For anyone, since clients ask before they have a token. */
+/** Needs no authentication, since clients ask before they have a token. */
 function describeProtocol({ files }: Services): Record<string, string> {
   return {
     'tus-resumable': tusVersion,
@@ -86,7 +86,7 @@ function requireProtocol({ method, headers }: IncomingMessage): void {
   }
 }
 
-/** Another version of the protocol, or none. */
+/** The request uses another version of the protocol, or none. */
 class WrongProtocol extends Error {}
 
 type Exchange = { asker: Asker; request: IncomingMessage; response: ServerResponse };
@@ -100,7 +100,7 @@ async function sendFile(services: Services, { asker, request, response }: Exchan
   else sendJson(response, 200, { files: [file] });
 }
 
-/** A server for one request, which so knows whose it is. */
+/** Creates a server for one request, so that it knows the user. */
 function createServer(services: Services, { asker, request, response }: Exchange): Server {
   const { partials, partialLeases, files, limits } = services;
   const origin = response.getHeader('access-control-allow-origin');
@@ -110,14 +110,14 @@ function createServer(services: Services, { asker, request, response }: Exchange
     datastore: new TusStore(partials, asker, { declaresLength: declaresLength(request) }),
     locker: partialLeases,
     lockDrainTimeout: letGoMs,
-    // `applyCors` has decided.
+    // `applyCors` has already decided this.
     ...(origin !== '*' && { allowedOrigins: (asking) => asking === origin }),
     exposedHeaders: ['Upload-Expires'],
-    // For OPTIONS to tell; what holds for each upload is for `PartialUploads` to say.
+    // Reported by OPTIONS only: `PartialUploads` enforces the limit of each upload.
     maxSize: (_, id) => (id === null ? files.maxUploadBytes : 0),
     namingFunction: () => randomBytes(16).toString('base64url'),
     getFileIdFromRequest: (_, last) => readId(last),
-    // Before another request is asked to release it.
+    // Runs before the request that holds the upload is asked to release it.
     onIncomingRequest: async (_, id) => {
       if (request.method !== 'POST') await partials.find(asker, id);
     },
@@ -130,7 +130,7 @@ function createServer(services: Services, { asker, request, response }: Exchange
     },
     onUploadFinish: async (_, { id }) => {
       const file = await completeUpload(services, asker, id);
-      // The protocol wants a PATCH answered by 204, which has no body: the file is at GET.
+      // The protocol requires a 204 response to a PATCH, which has no body: the client gets the file by GET.
       if (file === null || request.method !== 'POST') return {};
       return {
         status_code: 201,
@@ -139,7 +139,7 @@ function createServer(services: Services, { asker, request, response }: Exchange
       };
     },
     onResponseError: (_, error) => {
-      // What the protocol itself refuses.
+      // An error of the protocol itself.
       if ('status_code' in error) return undefined;
       const refusal = explain(error, request);
       if (refusal === null) throw error;
@@ -148,12 +148,12 @@ function createServer(services: Services, { asker, request, response }: Exchange
   });
 }
 
-/** A PATCH may say how large an upload is whose size was left open, as often as it likes. */
+/** A PATCH may declare the size of an upload whose size was left open, any number of times. */
 function declaresLength({ method, headers }: IncomingMessage): boolean {
   return method === 'PATCH' && headers['upload-length'] !== undefined;
 }
 
-/** Tells its refusals as all others are told. */
+/** Sends errors in the same format as all other refusals. */
 class JsonServer extends Server {
   override async write(...[context, headers, status, body = '']: Parameters<Server['write']>) {
     headers.set('content-type', 'application/json; charset=utf-8');
@@ -161,7 +161,7 @@ class JsonServer extends Server {
   }
 }
 
-/** As for any upload; but that clients of the protocol try again after 423, and begin anew after 404. */
+/** The same as for any upload, except that tus clients retry after 423 and start over after 404. */
 function explain(error: unknown, request: IncomingMessage): { status: number; message: string } | null {
   if (error instanceof NotFound) return { status: 404, message: error.message };
   if (error instanceof Conflict) return { status: 423, message: error.message };
@@ -174,7 +174,7 @@ function readId(last: string | undefined): string | undefined {
   return last !== undefined && /^[A-Za-z0-9_-]{22}$/.test(last) ? last : undefined;
 }
 
-/** The response has been sent; no one reads the rest of a refused body. */
+/** The response has been sent; the server does not read the rest of a refused body. */
 function cutOff(request: IncomingMessage): void {
   if (request.complete || request.destroyed) return;
   setTimeout(() => {
