@@ -49,7 +49,10 @@ export type SignUp = Device & {
 /** What a user sends to sign in. */
 export type SignIn = Device & { email: string; password: string };
 
-/** Sets up what the functions share. `argon2` is the cost of a password hash: OWASP's figures unless a test needs less. */
+/**
+ * Sets up what the functions on accounts and sessions share. `argon2` is the cost of a password hash: OWASP's figures
+ * unless a test needs less.
+ */
 export function createAccounts(options: {
   db: Db;
   keys: AccessTokenKeys;

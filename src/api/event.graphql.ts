@@ -16,7 +16,7 @@ defineNotice('Reset', {
 });
 
 const EventRef = builder.unionType('Event', {
-  description: 'Ignore members that you do not know: more will come.',
+  description: 'Ignore event types that you do not know: more will be added.',
   types: () => [...listEventTypes()],
   resolveType: ({ kind }) => kind,
 });

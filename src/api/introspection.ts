@@ -42,7 +42,7 @@ class Population {
     this.elements = elements;
   }
 
-  /** The size of that property as JSON, in bytes: of all elements together, and of the largest. */
+  /** The size of the property as JSON, in bytes: the sum over all elements, and the largest. */
   textOf(name: string): { total: number; max: number } {
     let known = this.#texts.get(name);
     if (known === undefined) {
@@ -53,7 +53,7 @@ class Population {
     return known;
   }
 
-  /** The length of that list: of all elements together, and of the longest. */
+  /** The length of the list: the sum over all elements, and the longest. */
   listOf(name: string): { total: number; max: number; population: Population } {
     let known = this.#lists.get(name);
     if (known === undefined) {

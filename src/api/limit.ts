@@ -39,7 +39,7 @@ const queryCharges: Record<string, Charge[]> = {
   publicChannels: [{ limit: 'searches', count: ({ search }) => (typeof search === 'string' ? 1 : 0) }],
 };
 
-/** The charge of mutations that the table does not name, so that one of a later feature is limited too. */
+/** The charge of mutations that the table does not name, so that those of a later feature are limited too. */
 const usualCharge: Charge[] = [{ limit: 'changes' }];
 
 /** Counts each use of a mutation or a search before it runs. */

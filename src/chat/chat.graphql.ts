@@ -79,7 +79,7 @@ const CreateChatInput = builder.inputType('CreateChatInput', {
   fields: (t) => ({
     type: t.field({ type: ChatTypeRef, required: true }),
     memberIds: t.idList({
-      description: `At most ${maxMembersPerCall} people. For SINGLE exactly one other person; an existing single chat with them is returned unchanged.`,
+      description: `At most ${maxMembersPerCall} people. For SINGLE, exactly one other person; an existing single chat with them is returned unchanged.`,
     }),
     name: t.string({
       description: `Required for channels, optional for groups, not allowed for SINGLE. One line of 1 to ${maxNameLength} characters.`,

@@ -13,6 +13,6 @@ export const ChatConnectionRef = builder.connectionObject(
 );
 
 export const ChatGoneRef = builder.objectRef<{ chatId: bigint }>('ChatGone').implement({
-  description: 'A chat that the viewer no longer has: deleted or left.',
+  description: 'A chat that the viewer no longer has, because it was deleted or they left it.',
   fields: (t) => ({ chatId: t.id({ resolve: ({ chatId }) => encodeId('Chat', chatId) }) }),
 });

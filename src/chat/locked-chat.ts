@@ -33,8 +33,8 @@ export async function inChat<T>(
 }
 
 /**
- * Throws Forbidden, with the reason, unless the asker may do that here. `targetRole` is the role of the member that the
- * action affects.
+ * Throws Forbidden, with the reason, unless the asker may perform the action in this chat. `targetRole` is the role of
+ * the member that the action affects.
  */
 export function requireMay(action: Action, { asker, access }: LockedChat, targetRole: MemberRole | null = null): void {
   if (may(asker, action, { ...access, targetRole })) return;

@@ -10,9 +10,9 @@ import type { Asker } from '../core/asker.ts';
 const maxUnreadCount = 1_000;
 
 /**
- * The messages of chat `c` that member `m` can see and has not read: sent by others, not deleted, after the marker.
- * As SQL, to select from in a statement that joins the two. `offset 0` makes PostgreSQL compute the first visible seq
- * once, not for each message.
+ * The messages of chat `c` that member `m` can see and has not read: sent by others, not deleted, after the marker. A
+ * SQL fragment that begins with `from`, for a statement that joins `c` and `m`. `offset 0` makes PostgreSQL compute the
+ * first visible seq once, not for each message.
  */
 const unread = `from (select ${visibleFrom('c', 'm.user_id')} as seq offset 0) first_visible
   join messages on messages.chat_id = m.chat_id

@@ -98,7 +98,7 @@ export const limitRules = {
     quota: '2000/10m',
     isShared: false,
     message: 'You add too many people.',
-    meaning: 'Members that one account adds to chats, those of a new chat included.',
+    meaning: 'Members that one account adds to chats, including those of a new chat.',
   },
   profile: {
     setting: 'RATE_LIMIT_PROFILE',

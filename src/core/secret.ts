@@ -16,7 +16,7 @@ export function createSecret(kind: SecretKind): NewSecret {
   return form(kind, randomBytes(secretBytes));
 }
 
-/** The secret that follows from `origin`, another secret: always the same, and only with the key can it be told. */
+/** Derives a secret from `origin`, another secret: always the same one, which cannot be computed without the key. */
 export function deriveSecret(kind: SecretKind, key: KeyObject, origin: string): NewSecret {
   return form(kind, createHmac('sha256', key).update(origin).digest());
 }

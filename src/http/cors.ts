@@ -12,8 +12,8 @@ const allowed = {
 
 /**
  * Admits front ends on other origins: any (`*`), or those in a list separated by commas. Never allows credentials:
- * only the authorization header identifies the asker, so a page can use no session but its own. Returns true when the
- * request was a preflight, which this function then has answered.
+ * only the authorization header identifies the asker, so a page can use no session but its own. Returns true if the
+ * request was a preflight, which has then been answered.
  */
 export function applyCors(request: IncomingMessage, response: ServerResponse, allowedOrigins: string): boolean {
   const origin = pickOrigin(request.headers.origin, allowedOrigins);

@@ -110,7 +110,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
     // A full disk needs the operator, here just as in an operation.
     if (response.statusCode === 507) options.log.error(diskIsFull);
   } catch (error) {
-    // The client broke off: not a fault of the server, and there is no one to answer.
+    // The client disconnected: the server is not at fault, and there is no one to answer.
     if (error === request.errored || hasHungUp(response, error)) return;
     options.log.error({ err: error }, 'a request failed');
     if (response.headersSent) response.destroy();

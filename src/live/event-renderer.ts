@@ -12,7 +12,7 @@ export type RenderedEvent = { payload: string; personalTo: bigint | null };
 /** An event's place in the log and its time: the fields of the envelope besides the event itself. */
 export type EnvelopeHead = { cursor: string; at: Date };
 
-/** The asker to render for, with loaders whose rows other renderings of the same moment may share. */
+/** The asker to render for, and loaders that may share their rows with other renderings at the same time. */
 export type RenderFor = { asker: Asker; loaders: Loaders };
 
 /** Turns events into the selection of one subscription's document. The live side has one per shared subscription. */

@@ -97,9 +97,9 @@ async function listMentioned(db: Db, places: readonly MessageKey[]): Promise<big
 }
 
 /**
- * The seqs of messages of chat `c` that mention its member `m` or everyone, and that they can see and have not read. As
- * SQL, to select from in a statement that joins the two. Their own messages do not count; deleted ones mention no one.
- * Each half has its own limit, because otherwise the union would read all unread mentions.
+ * The seqs of messages of chat `c` that mention its member `m` or everyone, and that `m` can see and has not read. A
+ * SQL fragment that begins with `from`, for a statement that joins `c` and `m`. Their own messages do not count;
+ * deleted ones mention no one. Each half has its own limit, because otherwise the union would read all unread mentions.
  */
 export const unreadMentions = `from (select ${visibleFrom('c', 'm.user_id')} as seq offset 0) first_visible
   cross join lateral (

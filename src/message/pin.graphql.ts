@@ -13,7 +13,7 @@ import { decodeId } from '../core/id.ts';
 builder.prismaObjectField(ChatRef, 'pinnedMessages', (t) =>
   t.field({
     type: [MessageRef],
-    description: `Newest pin first, ${maxPins} at most; only those that are in the viewer's history.`,
+    description: `Newest pin first, ${maxPins} at most; only those in the part of the history that the viewer can see.`,
     complexity: { field: 1, multiplier: maxPins },
     resolve: async (chat, _, context) => {
       const { loaders } = context;

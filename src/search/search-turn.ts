@@ -4,7 +4,7 @@ import { InvalidInput } from '../errors.ts';
 import { searchTimeoutMs, type Db, type Queryable } from '../postgres/client.ts';
 import { isEndedByTimeout } from '../postgres/sql-state.ts';
 
-/** Searches that run at a time on a node: one of a person's, so that another person's has a turn of its own. */
+/** How many searches run at a time on a node: only one per person, so that another person's search gets a turn. */
 const concurrency = 2;
 /** How many of a person's searches wait, and how many of everyone's. One operation holds fewer: see `searchCost`. */
 const waiting = { perPerson: 20, all: 200 };

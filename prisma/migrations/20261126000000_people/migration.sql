@@ -203,7 +203,7 @@ create table account_deletions (
   messages erased_messages not null,
   requested_at timestamptz(3) not null default now()
 );
-comment on table account_deletions is 'Accounts whose erasure is not complete. Housekeeping continues it, also after a crash.';
+comment on table account_deletions is 'Accounts whose erasure is not complete. Housekeeping continues it, even after a crash.';
 comment on column account_deletions.messages is 'Whether the messages stay, without a sender, or become tombstones.';
 
 -- Events about people -----------------------------------------------------------------------------------------------

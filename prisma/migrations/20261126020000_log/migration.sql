@@ -175,7 +175,7 @@ create constraint trigger stamp_events after insert on event_drafts
 
 -- A sequence, not a row: no transaction waits for it or rolls it back, and every snapshot sees the same value.
 create sequence last_opening minvalue 0 start 0;
-comment on sequence last_opening is 'The start time of the PostgreSQL that last wrote here, in microseconds since 1970.';
+comment on sequence last_opening is 'The start time of the PostgreSQL server that last wrote here, in microseconds since 1970.';
 
 create function leap_after_start() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
