@@ -20,7 +20,7 @@ const linus = await signUp(server, 'linus');
 async function flood(chatId: string, count: number, length: number) {
   await server.sql.query(
     `insert into messages (chat_id, seq, sender_id, content)
-    select c.id, c.last_seq + n, $2, rpad(n::text, $4, '.') from chats c, generate_series(1, $3::int) n where c.id = $1`,
+    select c.id, c.last_seq + n, $2, rpad(n::text, $4, ' words') from chats c, generate_series(1, $3::int) n where c.id = $1`,
     [keyOf(chatId), keyOf(ada.userId), count, length],
   );
 }

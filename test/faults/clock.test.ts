@@ -47,7 +47,7 @@ test('a reader that stalls briefly is not cut off as stuck when only the clock h
   for (let count = 1; count <= 2; count += 1) {
     await server.sql.query(
       `insert into messages (chat_id, seq, sender_id, content)
-      select c.id, c.last_seq + n, m.user_id, repeat('.', 9000)
+      select c.id, c.last_seq + n, m.user_id, repeat('words ', 1500)
       from chats c join members m on m.chat_id = c.id and m.role = 'OWNER', generate_series(1, 700) n
       where c.id = (select max(id) from chats)`,
     );

@@ -107,7 +107,7 @@ test('a reader that lags behind and receives no more presence changes receives a
   stalled.stall();
   await node.sql.query(
     `insert into messages (chat_id, seq, sender_id, content)
-    select c.id, c.last_seq + n, $2, rpad(n::text, 9000, '.') from chats c, generate_series(1, 1500) n where c.id = $1`,
+    select c.id, c.last_seq + n, $2, rpad(n::text, 9000, ' words') from chats c, generate_series(1, 1500) n where c.id = $1`,
     [keyOf(chatId), keyOf(linus.userId)],
   );
   await eager.until(() => eager.heardCount === 1_500);

@@ -127,7 +127,7 @@ test('an account’s unfinished uploads are deleted with it', async () => {
 test('an upload over the limit is not created', async () => {
   expect(await begin(server, ada, 1_000_001)).toMatchObject({
     status: 413,
-    body: { error: 'A file has at most 1000000 bytes.' },
+    body: { error: 'A file may be at most 1000000 bytes long.' },
   });
   expect(await countPartial(server)).toEqual(nothing);
   await expectEnd(await begun(server, ada, 1_000_000));
@@ -136,7 +136,7 @@ test('an upload over the limit is not created', async () => {
 test('an upload of unknown length is refused while it streams, and holds no more than the limit', async () => {
   const url = await begun(server, ada, null);
   const refused = await patch(url, ada, 0, Buffer.alloc(3_000_000));
-  expect(refused).toMatchObject({ status: 413, body: { error: 'A file has at most 1000000 bytes.' } });
+  expect(refused).toMatchObject({ status: 413, body: { error: 'A file may be at most 1000000 bytes long.' } });
   const offset = (await offsetOf(url, ada)) ?? Number.NaN;
   expect(offset).toBeLessThanOrEqual(1_000_000);
   expect(await patch(url, ada, offset, '', { 'upload-length': '1000001' })).toMatchObject({ status: 413 });

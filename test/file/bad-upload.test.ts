@@ -93,7 +93,7 @@ test('a file over the limit is refused while it streams', async () => {
   expect((await postPieces(server.url, ada.token, largeForm(1_000_000))).status).toBe(201);
   const before = await stateOf(server);
   const just = await postPieces(server.url, ada.token, largeForm(1_000_001));
-  expect(just).toMatchObject({ status: 413, body: { error: 'A file has at most 1000000 bytes.' } });
+  expect(just).toMatchObject({ status: 413, body: { error: 'A file may be at most 1000000 bytes long.' } });
   const size = 200_000_000;
   const huge = await postPieces(server.url, ada.token, largeForm(size));
   expect(huge.status).toBe(413);

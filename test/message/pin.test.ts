@@ -246,7 +246,7 @@ test('a pin cannot be updated, and pins cannot be truncated', async () => {
   const { chat } = await createConversation(2);
   await pinAll(chat, 1);
   const change = server.sql.query('update pins set seq = 2 where chat_id = $1', [keyOf(chat)]);
-  await expect(change).rejects.toThrow('take it away');
+  await expect(change).rejects.toThrow('delete the row and insert another');
   await expect(server.sql.query('truncate pins')).rejects.toMatchObject({ code: '0A000' });
   expect(await pinnedIn(chat, ada)).toEqual([1]);
 });

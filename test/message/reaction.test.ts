@@ -380,7 +380,9 @@ test('a reaction by psql is delivered and counted like any other', async () => {
   expect(await heardBy(grace, graces)).toMatchObject([event]);
   expect(await reactionsSeen(ada, id)).toEqual(['🖐🏽 1 mine']);
   for (const set of [`emoji = '👍'`, 'seq = seq + 1', 'chat_id = chat_id + 1']) {
-    await expect(server.sql.query(`update reactions set ${set} where emoji = '🖐🏽'`)).rejects.toThrow('take it away');
+    await expect(server.sql.query(`update reactions set ${set} where emoji = '🖐🏽'`)).rejects.toThrow(
+      'delete the row and insert another',
+    );
   }
   await server.sql.query(`delete from reactions where emoji = '🖐🏽'`);
   expect(await heardBy(grace, graces)).toMatchObject([{ ...event, count: 0, added: false }]);

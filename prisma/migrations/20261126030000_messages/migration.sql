@@ -27,8 +27,9 @@ create table messages (
   words tsvector generated always as (
     -- PostgreSQL's parser backtracks to the start of a word or a tag for each way to read it, so 10,000 characters of
     -- e_e_e_… took 0.8 s in a commit. Cutting words after 64 characters (as searches do) and removing tags makes the cost
-    -- linear.
-    to_tsvector('simple', case when octet_length(content) <= 64
+    -- linear. Text without such a long word, which is nearly all there is, is spared the replacement: it costs seven times
+    -- the parser (3.2 ms for 9,000 characters).
+    to_tsvector('simple', case when octet_length(content) <= 64 or content !~ '[^ \t\n"]{65}'
       then translate(lower(content collate "C"), '<', ' ')
       else regexp_replace(translate(lower(content collate "C"), '<', ' '), '[^ \t\n"]{64}', '\& ', 'g') end)
     || array_to_tsvector(array[' ' || chat_id::text])
