@@ -90,7 +90,7 @@ test('a complete upload can no longer be cancelled: it is a file', async () => {
   const { url } = await uploadWithTus(server, ada, Buffer.from('whole'));
   expect(await tus('DELETE', url, ada)).toMatchObject({
     status: 409,
-    body: { error: expect.stringContaining('a file') },
+    body: { error: 'This upload has already been completed.' },
   });
   expect((await tus('GET', url, ada)).status).toBe(200);
 });
@@ -345,7 +345,10 @@ test.each<[string, Record<string, string>, number]>([
 test('a broken picture is refused once it is whole, and is gone', async () => {
   const broken = Buffer.concat([Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex'), Buffer.alloc(100)]);
   const url = await begun(server, ada, broken.length);
-  expect(await patch(url, ada, 0, broken)).toMatchObject({ status: 400, body: { error: 'file: is a broken picture' } });
+  expect(await patch(url, ada, 0, broken)).toMatchObject({
+    status: 400,
+    body: { error: 'file: is a damaged picture' },
+  });
   expect(await countPartial(server)).toEqual(nothing);
   expect((await tus('GET', url, ada)).status).toBe(404);
   expect((await countStored(server)).incoming).toBe(0);

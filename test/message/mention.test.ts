@@ -153,7 +153,7 @@ test('in a single chat everyone is a word, and the other user has a name', async
 });
 
 test('calling everyone mentions no one', async () => {
-  const called = await signUp(server, 'Everyone');
+  const called = await signUp(server, 'everyone.else');
   const group = await createGroup(ada, [called, grace]);
   expect(await mentionedBy(grace, group, '@everyone')).toEqual([]);
   expect(await mentionedBy(ada, group, '@everyone')).toEqual(['everyone']);
