@@ -164,7 +164,7 @@ test('a folder whose database had a superuser as its only role is refused in one
   const { status, output } = await runServer({ DATA_DIR: dataDir }).ended;
   expect(status).toBe(1);
   expect(JSON.parse(output).msg).toMatch(
-    /^The database in .* was made by a version from before the first release[^.]*\.$/,
+    /^The database in .* was created by a version from before the first release[^.]*\.$/,
   );
 });
 
@@ -197,5 +197,5 @@ test('of two first starts at once, one serves and the other refuses', async () =
 test('the error names a folder that cannot be written', async () => {
   const { status, output } = await runServer({ DATA_DIR: '/dev/null/data' }).ended;
   expect(status).toBe(1);
-  expect(JSON.parse(output).msg).toMatch(/^DATA_DIR can't be used: .*\/dev\/null\/data/);
+  expect(JSON.parse(output).msg).toMatch(/^Cannot use DATA_DIR: .*\/dev\/null\/data/);
 });

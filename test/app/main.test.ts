@@ -97,7 +97,7 @@ describe('refusing to start', () => {
     const lines = JSON.parse(output).msg.split('\n');
     expect(lines).toEqual([
       'The configuration is not valid:',
-      '  PORT: a whole number from 0 to 65535 (got "http")',
+      '  PORT: an integer from 0 to 65535 (got "http")',
       '  LOG_LEVEL: trace, debug, info, warn, error, fatal or silent (got "loud")',
       '  SERVE: api, streams, or both with a comma between (got "web")',
     ]);
@@ -133,7 +133,7 @@ describe('refusing to start', () => {
     const { status, output } = await runServer({ DATA_DIR: dataDir, PORT: String(port) }).ended;
     expect(status).toBe(1);
     expect(output.trim().split('\n').at(-1)).toContain(
-      `HOST 127.0.0.1 and PORT ${port} can't be listened on: listen EADDRINUSE`,
+      `Cannot listen on HOST 127.0.0.1, PORT ${port}: listen EADDRINUSE`,
     );
     await expect(readPostmaster(dataDir)).rejects.toThrow('ENOENT');
   });

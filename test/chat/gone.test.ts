@@ -42,7 +42,7 @@ test('a user who is deleted before their name is read has a placeholder name, an
 });
 
 test.each([
-  ['its history', 'messages(last: 2) { edges { node { content chat { name } } } }', 'messages_asc'],
+  ['its history', 'messages(first: 2) { edges { node { content chat { name } } } }', 'messages_asc'],
   [
     'what is around a place',
     'messagesAround(seq: 1, countBefore: 1, countAfter: 1) { edges { node { content chat { name } } } }',

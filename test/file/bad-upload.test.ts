@@ -63,7 +63,7 @@ test.each([
   ['a hundred and one fields', field('a', 'b').repeat(101) + end, 'more than 100 parts'],
   ['a file without an end', file('hello'), 'The body ends before the form does.'],
   ['half a boundary at its end', `${file('hello')}--`, 'The body ends before the form does.'],
-  ['a boundary that goes on', `${file('hello')}--bc\r\n`, 'not followed by a line end'],
+  ['a boundary that goes on', `${file('hello')}--bc\r\n`, 'A boundary must be followed by a line break.'],
   ['nothing at all', '', 'The body ends before the form does.'],
   ['something else', '{"file": "hello"}', 'The body ends before the form does.'],
 ])('a form with %s is refused', async (_, body, message) => {

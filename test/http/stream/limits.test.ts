@@ -45,7 +45,7 @@ test('a session has so many streams at a time, and each that closes makes room',
   // A reserved stream counts too, once it opens.
   const token = await reserve(server, ada);
   streams.push(await openReserved(server, ada, token));
-  expect(await refusalOf(server, ada)).toEqual(refusal('MAX_STREAMS_PER_SESSION is 3'));
+  expect(await refusalOf(server, ada)).toEqual(refusal('the limit is 3 (MAX_STREAMS_PER_SESSION)'));
   await expect(openReserved(server, ada, await reserve(server, ada))).rejects.toThrow('MAX_STREAMS_PER_SESSION');
   // Every other user has as many, and so has every other device of the same user.
   await using other = await followEvents(server, grace);
@@ -101,7 +101,7 @@ test('an address has so many streams, however many users open them', async () =>
   const streams = [await followEvents(server, ada), await followEvents(server, grace)];
   // The client's own claim about its address counts only behind a trusted proxy.
   for (const headers of [{}, { 'x-forwarded-for': '192.0.2.1' }]) {
-    expect(await refusalOf(server, ada, headers)).toEqual(refusal('MAX_STREAMS_PER_ADDRESS is 2'));
+    expect(await refusalOf(server, ada, headers)).toEqual(refusal('the limit is 2 (MAX_STREAMS_PER_ADDRESS)'));
   }
   const token = await reserve(server, ada);
   await expect(openReserved(server, ada, token)).rejects.toThrow('MAX_STREAMS_PER_ADDRESS');
