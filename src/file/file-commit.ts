@@ -1,5 +1,6 @@
 import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
 import { BatchCommit, type Outcome, type Remedy } from '../postgres/batch-commit.ts';
+import { sqlStateOf } from '../postgres/sql-state.ts';
 import { isUndone } from '../postgres/transient.ts';
 import { Conflict, NotFound, StoreFull, TooLarge } from '../errors.ts';
 import { FileInsertion, stagedOf, type PreparedFile } from './file-insertion.ts';
@@ -16,6 +17,7 @@ type Unit = { uploaderId: bigint; files: PreparedFile[]; partialId: string | nul
  * side waited for the other (measured: a fifth slower).
  */
 const maxBatch = 32;
+const lockNotAvailable = '55P03';
 const maxWaiting = 10_000;
 
 /**
@@ -51,11 +53,17 @@ export class FileCommit {
 
   async #commitOfMany(units: Unit[]): Promise<(Outcome<SharedFile[]> | null)[]> {
     const insertion = new FileInsertion(own(units));
-    const made = await insertion.insert(this.#db.pool, this.#terms({ waits: false, partialId: null }));
-    return units.map((unit) => {
-      const files = allOrNull(made.splice(0, unit.files.length));
-      return files && { value: files };
-    });
+    try {
+      const made = await insertion.insert(this.#db.pool, this.#terms({ waits: false, partialId: null }));
+      return units.map((unit) => {
+        const files = allOrNull(made.splice(0, unit.files.length));
+        return files && { value: files };
+      });
+    } catch (error) {
+      if (sqlStateOf(error) !== lockNotAvailable) throw error;
+      // It is not known whose lock it was: each waits in their own lane.
+      return units.map(() => null);
+    }
   }
 
   /** A unit that does not fit into the quota fails by itself. */

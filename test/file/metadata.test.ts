@@ -149,7 +149,7 @@ test('a HEIC whose content cannot be determined is refused, and leaves nothing b
   };
   for (const [what, content] of Object.entries(broken)) {
     const { status, body } = await postFiles(server, ada, [{ name: 'broken.heic', content: new Uint8Array(content) }]);
-    expect([what, status, body.error]).toEqual([what, 400, expect.stringContaining('broken picture')]);
+    expect([what, status, body.error]).toEqual([what, 400, expect.stringContaining('damaged picture')]);
   }
   expect(await countStored(server)).toEqual(before);
   expect(server.log.filter(({ level }) => level === 'error')).toEqual([]);

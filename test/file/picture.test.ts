@@ -209,7 +209,7 @@ test('a picture that cannot be decoded at all is refused, and leaves nothing beh
   const content = new Uint8Array(whole.subarray(0, 50));
   const { status, body } = await postFiles(server, ada, [{ name: 'broken.png', content }]);
   expect(status).toBe(400);
-  expect(body.error).toContain('broken picture');
+  expect(body.error).toContain('damaged picture');
   expect(await countStored(server)).toEqual(before);
   expect(server.log.filter(({ level }) => level === 'error')).toEqual([]);
 });

@@ -144,6 +144,7 @@ const samples: [table: string, columns: string, values: string][] = [
   ['chats', 'type', `'SINGLE'`],
   ['single_chats', 'chat_id, low_user_id, high_user_id', `(select max(id) from chats), :ada, :ada`],
   ['account_deletions', 'user_id, messages', `:ada, 'KEEP'`],
+  ['known_networks', 'user_id, network_hash', `:ada, sha256('x')`],
 ];
 
 /** How many rows of a table refer to this one. */
