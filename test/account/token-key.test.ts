@@ -98,6 +98,6 @@ test('a broken key file is refused by name and left as it is', async () => {
   const folder = await makeFolder();
   const path = join(folder, 'jwt-keys.json');
   await writeFile(path, '');
-  await expect(loadOrCreateKeys(folder)).rejects.toThrow(`${path} can't be used: it is not JSON`);
+  await expect(loadOrCreateKeys(folder)).rejects.toThrow(`Cannot use the access token keys in ${path}: it is not JSON`);
   expect(await readFile(path, 'utf8')).toBe('');
 });

@@ -32,12 +32,15 @@ const pieces = [
   ';boundary=',
 ];
 
-/** Processor time in ms. */
+/** Processor time in ms: the least of three runs, because a garbage collection of the whole worker counts too. */
 function timeOf(work: () => unknown): number {
-  const before = process.cpuUsage();
-  work();
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / 1_000;
+  const runs = [1, 2, 3].map(() => {
+    const before = process.cpuUsage();
+    work();
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1_000;
+  });
+  return Math.min(...runs);
 }
 
 test.each(Object.entries(readers))('%s takes time linear in the length of a header', (_, read) => {

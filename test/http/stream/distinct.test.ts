@@ -32,10 +32,12 @@ function send({ path = '/graphql', headers, ...request }: Request): Promise<Resp
 }
 
 /** The frames of a stream that ends by itself. */
-const textOf = async (request: Request): Promise<string> => (await send(request)).text();
+/** The body, without the random time after `retry:`. */
+const textOf = async (request: Request): Promise<string> =>
+  (await (await send(request)).text()).replace(/^retry: \d+$/m, 'retry');
 const query = (document: string, more: object = {}) => JSON.stringify({ query: document, ...more });
 /** One result, and the end. */
-const whole = (result: string) => `:\n\nevent: next\ndata: ${result}\n\n${complete}`;
+const whole = (result: string) => `:\n\n:\nretry\n\nevent: next\ndata: ${result}\n\n${complete}`;
 
 async function refusalOf(request: Request) {
   const response = await send(request);
@@ -154,7 +156,8 @@ describe.each(['/graphql', '/graphql/stream'])('on %s', (path) => {
       const response = await send({ path, headers: { authorization: `Bearer ${ada.token}` }, body });
       expect(response.status).toBe(200);
       const [, result] =
-        /^:\n\nevent: next\ndata: (.*)\n\nevent: complete\ndata:\n\n$/.exec(await response.text()) ?? [];
+        /^:\n\n:\nretry: \d+\n\nevent: next\ndata: (.*)\n\nevent: complete\ndata:\n\n$/.exec(await response.text()) ??
+        [];
       const { data, errors } = JSON.parse(result ?? 'null');
       expect(data ?? null).toBeNull();
       expect(errors.length).toBeGreaterThan(0);
@@ -165,7 +168,9 @@ describe.each(['/graphql', '/graphql/stream'])('on %s', (path) => {
   test('a subscription without a token gets the error that it needs one, and ends for good', async () => {
     const text = await textOf({ path, body: query(eventsDocument) });
     expect(text.endsWith(complete)).toBe(true);
-    expect(text).toMatch(/^:\n\nevent: next\ndata: \{.*"code":"UNAUTHENTICATED".*\}\n\nevent: complete\ndata:\n\n$/);
+    expect(text).toMatch(
+      /^:\n\n:\nretry\n\nevent: next\ndata: \{.*"code":"UNAUTHENTICATED".*\}\n\nevent: complete\ndata:\n\n$/,
+    );
   });
 
   test('one with an invalid token is refused before it opens, so that its client comes back with another', async () => {
@@ -236,7 +241,7 @@ describe.each(['/graphql', '/graphql/stream'])('on %s', (path) => {
     const headers = { authorization: `Bearer ${ada.token}` };
     const text = await textOf({ path, headers, body: query(document(6)) });
     expect(text).toMatch(
-      /^:\n\nevent: next\ndata: \{"errors":\[\{"message":"The operation is too large[^\n]*\n\nevent: complete/,
+      /^:\n\n:\nretry\n\nevent: next\ndata: \{"errors":\[\{"message":"The operation is too large[^\n]*\n\nevent: complete/,
     );
     await using stream = await openStream(server, ada, document(1), { path });
     await stream.next('CaughtUp');
