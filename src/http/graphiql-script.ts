@@ -2,7 +2,7 @@ type Answer = {
   __typename?: string;
   id?: string;
   accessToken?: string;
-  asker?: { user?: { id?: string; username?: string } };
+  viewer?: { user?: { id?: string; username?: string } };
 };
 
 /**
@@ -17,7 +17,7 @@ export function fillPlaceholders(): void {
 
   const remember = (answer: Answer | null) => {
     const known = recall();
-    const user = answer?.asker?.user;
+    const user = answer?.viewer?.user;
     if (answer?.accessToken && user?.username) {
       known.set(`access token of ${user.username}`, answer.accessToken);
       if (user.id) known.set(`user id of ${user.username}`, user.id);
