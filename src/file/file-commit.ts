@@ -22,7 +22,7 @@ const maxWaiting = 10_000;
 
 /**
  * Saves files in short transactions; see BatchCommit. Files whose bytes are inline are saved together in one statement,
- * whoever uploads them. A user has a lane of their own when that fails (they are over their quota, or another transaction
+ * no matter which users upload them. A user has a lane of their own when that fails (they are over their quota, or another transaction
  * adds to their files), and for files whose bytes go to a store first.
  */
 export class FileCommit {

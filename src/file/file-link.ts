@@ -10,7 +10,7 @@ const lifetimeMs = 60 * 60_000;
 /** Links made within the same few minutes are equal, so that a browser's cache finds the file. */
 const stepMs = 5 * 60_000;
 
-/** What a link gives access to, for whom, and until when. */
+/** The file a link gives access to, the user who may follow it, and when it expires. */
 export type FileLink = { fileId: bigint; viewerId: bigint; thumbnail: ThumbnailSize | null; expiresAt: Date };
 
 /** Makes and reads links to files, each for one user and for at most an hour. */
