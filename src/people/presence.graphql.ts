@@ -4,7 +4,7 @@ import { userById } from './user.ts';
 import type { User } from '../postgres/generated/prisma/client.ts';
 import { encodeId } from '../core/id.ts';
 import { defineNotice } from '../api/event.ts';
-import { presenceOf, setPresence, type Presence } from './presence.ts';
+import { maxLeaseSeconds, minLeaseSeconds, presenceOf, setPresence, type Presence } from './presence.ts';
 import { InvalidInput } from '../errors.ts';
 import { builder } from '../api/builder.ts';
 import { requireAsker } from '../api/context.ts';
@@ -45,8 +45,15 @@ builder.mutationField('setPresence', (t) =>
     description:
       'Sets this device to AWAY or ONLINE. It lasts until the next call, or until all streams of this session are closed.',
     errors: { types: [InvalidInput] },
-    args: { status: t.arg({ type: PresenceStatusRef, required: true }) },
-    resolve: (_, { status }, context) => setPresence(context.accounts, requireAsker(context), status),
+    args: {
+      status: t.arg({ type: PresenceStatusRef, required: true }),
+      expiresInSeconds: t.arg.int({
+        description: `A lease of ${minLeaseSeconds} to ${maxLeaseSeconds} seconds: renew it by calling again. Once it has expired, this device counts as disconnected until
+the next call, even if a proxy keeps its streams open. Without it, the device counts as connected as long as it has a stream.`,
+      }),
+    },
+    resolve: (_, { status, expiresInSeconds = null }, context) =>
+      setPresence(context.accounts, requireAsker(context), { status, expiresInSeconds }),
   }),
 );
 

@@ -2,7 +2,7 @@ import { inTransaction, type Db } from '../postgres/client.ts';
 import type { PresenceStatus } from '../postgres/generated/prisma/client.ts';
 import { defineLoader } from '../postgres/loader.ts';
 import { pairOne } from '../postgres/pairing.ts';
-import { InvalidInput } from '../errors.ts';
+import { InvalidInput, type FieldError } from '../errors.ts';
 import { askerKey, type Asker } from '../core/asker.ts';
 
 /** A user's presence; `lastSeenAt` is when an OFFLINE user was last online, null if they never were. */
@@ -43,18 +43,24 @@ async function readPresences(db: Db, pairs: readonly PresenceKey[]): Promise<(Pr
   return pairOne(rows, pairs, { value: (row): Presence => row, missing: null });
 }
 
+/** How long a lease lasts at least, in seconds: shorter ones would expire whenever a phone pauses. */
+export const minLeaseSeconds = 10;
+/** How long a lease lasts at most, in seconds. */
+export const maxLeaseSeconds = 300;
+
+/** `expiresInSeconds`: until when the device counts as present without another report; null for as long as it has a stream. */
+export type PresenceReport = { status: PresenceStatus; expiresInSeconds: number | null };
+
 /**
  * Sets the asker's device to ONLINE or AWAY, until the next call or until all of its streams have closed. A user is AWAY
- * when all of their devices are. Throws InvalidInput for OFFLINE, which means that a user has no stream.
- * The edge (api/limit.ts) limits how often a session may call this.
+ * when all of their devices are. With `expiresInSeconds` this is a lease: once it has expired, the device's streams do
+ * not count until the next call. Throws InvalidInput for OFFLINE, which means that a user has no stream, and for a lease
+ * that is too short or too long. The edge (api/limit.ts) limits how often a session may call this.
  */
-export async function setPresence({ db }: { db: Db }, asker: Asker, status: PresenceStatus): Promise<Presence> {
+export async function setPresence({ db }: { db: Db }, asker: Asker, report: PresenceReport): Promise<Presence> {
   const { userId, sessionId } = asker;
-  if (status === 'OFFLINE') {
-    throw new InvalidInput([
-      { path: ['status'], code: 'NOT_ALLOWED', message: 'must be ONLINE or AWAY; to go offline, close the stream' },
-    ]);
-  }
+  refuseInvalid(report);
+  const { status, expiresInSeconds } = report;
   await inTransaction(db, async (client) => {
     // Marks the session as away, or unmarks it. As SQL: Prisma has neither the lock nor `on conflict`.
     await client.query(
@@ -63,9 +69,30 @@ export async function setPresence({ db }: { db: Db }, asker: Asker, status: Pres
         : 'delete from away_sessions where session_id = $1',
       [sessionId],
     );
+    await (expiresInSeconds === null
+      ? client.query('delete from presence_leases where session_id = $1', [sessionId])
+      : client.query(renewLease, [sessionId, expiresInSeconds]));
     // Derives the user's status again, by the database's function that opened and closed streams call too.
     await client.query('select settle_presences(array[$1::bigint])', [userId]);
   });
   const [presence] = await readPresences(db, [{ asker, userId }]);
   return presence ?? { status: 'OFFLINE', lastSeenAt: null };
+}
+
+/** By the database's clock, which also ends it. As SQL: Prisma has neither the clock, the lock nor `on conflict`. */
+const renewLease = `insert into presence_leases (session_id, expires_at)
+  select id, clock_timestamp() + $2 * interval '1 second' from sessions where id = $1 for key share
+  on conflict (session_id) do update set expires_at = excluded.expires_at, has_lapsed = false`;
+
+function refuseInvalid({ status, expiresInSeconds }: PresenceReport): void {
+  const fields: FieldError[] = [];
+  if (status === 'OFFLINE') {
+    const message = 'must be ONLINE or AWAY; to go offline, close the stream';
+    fields.push({ path: ['status'], code: 'NOT_ALLOWED', message });
+  }
+  if (expiresInSeconds !== null && (expiresInSeconds < minLeaseSeconds || expiresInSeconds > maxLeaseSeconds)) {
+    const message = `must be from ${minLeaseSeconds} to ${maxLeaseSeconds}`;
+    fields.push({ path: ['expiresInSeconds'], code: 'NOT_ALLOWED', message });
+  }
+  if (fields.length > 0) throw new InvalidInput(fields);
 }

@@ -33,12 +33,17 @@ export async function presenceOf(person: Person, by: Person, node?: { url: strin
   return answer.node.presence;
 }
 
-/** Reports whether a user is looking at that device; returns the whole result, errors included. */
-export async function setPresence(by: Person, status: string): Promise<Data> {
-  const mutation = `mutation ($status: PresenceStatus!) {
-    setPresence(status: $status) { __typename ... on Presence { status } ... on InvalidInput { fields { path } } }
+/**
+ * Reports whether a user is looking at that device, for so many seconds if given; returns the whole result, errors
+ * included.
+ */
+export async function setPresence(by: Person, status: string, expiresInSeconds?: number): Promise<Data> {
+  const mutation = `mutation ($status: PresenceStatus!, $expiresInSeconds: Int) {
+    setPresence(status: $status, expiresInSeconds: $expiresInSeconds) {
+      __typename ... on Presence { status } ... on InvalidInput { fields { path } }
+    }
   }`;
-  return (await by.ask(mutation, { status })).setPresence;
+  return (await by.ask(mutation, { status, expiresInSeconds })).setPresence;
 }
 
 /** Another device of theirs. */

@@ -33,6 +33,17 @@ create table away_sessions (
 );
 comment on table away_sessions is 'Devices that have reported that no one is looking at them, until they report otherwise or disconnect.';
 
+-- Logged, because after a crash of the database a device that is gone must not come back.
+create table presence_leases (
+  session_id bigint primary key references sessions on delete cascade on update cascade,
+  expires_at timestamptz(3) not null,
+  has_lapsed boolean not null default false
+);
+-- Finds leases that have expired since the last sweep.
+create index presence_leases_expires_at_idx on presence_leases (expires_at) where not has_lapsed;
+comment on table presence_leases is 'Devices that report at intervals that they are still there, because behind a proxy a stream stays open when its client is gone. Until they stop reporting this way, or disconnect.';
+comment on column presence_leases.has_lapsed is 'Set by the sweep after expires_at: until the device reports again, its streams do not count.';
+
 create table presences (
   user_id bigint primary key references users on delete cascade on update cascade,
   status presence_status not null default 'OFFLINE',
@@ -61,6 +72,7 @@ begin
       else 'ONLINE' end::presence_status as status
     from presences p
     left join session_presences s on s.user_id = p.user_id
+      and not exists (select from presence_leases l where l.session_id = s.session_id and l.has_lapsed)
     left join away_sessions a on a.session_id = s.session_id
     where p.user_id = any (people)
     group by p.user_id
@@ -91,6 +103,15 @@ begin
 end $$;
 comment on function announce_node is 'A node reports that it is running. Returns false if the database did not know it: then its sessions are unknown too.';
 
+create function forget_devices(gone bigint[]) returns void
+language sql set search_path = public, pg_temp as $$
+  delete from away_sessions a where session_id = any (gone)
+    and not exists (select from session_presences s where s.session_id = a.session_id);
+  delete from presence_leases l where session_id = any (gone)
+    and not exists (select from session_presences s where s.session_id = l.session_id);
+$$;
+comment on function forget_devices is 'Deletes what these sessions have reported about themselves, where no stream of theirs is left on any node.';
+
 create function attend(this_node text, arrived bigint[], departed bigint[], people bigint[]) returns boolean
 language plpgsql set search_path = public, pg_temp as $$
 declare
@@ -100,8 +121,7 @@ begin
   select id, this_node, user_id from sessions where id = any (arrived) order by id for key share
   on conflict do nothing;
   delete from session_presences where node = this_node and session_id = any (departed);
-  delete from away_sessions a where session_id = any (departed)
-    and not exists (select from session_presences s where s.session_id = a.session_id);
+  perform forget_devices(departed);
   perform settle_presences(people);
   return is_known;
 end $$;
@@ -128,8 +148,7 @@ begin
     select array_agg(session_id), array_agg(distinct user_id) into gone, people
     from session_presences where node = dead.node;
     delete from presence_nodes where node = dead.node;
-    delete from away_sessions a where session_id = any (gone)
-      and not exists (select from session_presences s where s.session_id = a.session_id);
+    perform forget_devices(gone);
     perform settle_presences(people, dead.went_at);
     return true;
   end if;
@@ -137,16 +156,28 @@ begin
   if not exists (select from presence_nodes where since < clock_timestamp() - expiry / 2) then
     return false;
   end if;
+  -- A device that is renewing its lease holds it locked, and is not gone.
+  with lapsed as (
+    update presence_leases set has_lapsed = true where session_id in (
+      select session_id from presence_leases where not has_lapsed and expires_at < clock_timestamp()
+      order by expires_at limit 1000 for update skip locked)
+    returning session_id
+  )
+  select array_agg(distinct user_id) into people from sessions where id in (select session_id from lapsed);
+  if people is not null then
+    perform settle_presences(people);
+    return true;
+  end if;
   people := array(
     select user_id from presences p where status <> 'OFFLINE'
       and not exists (select from session_presences s where s.user_id = p.user_id));
   if cardinality(people) > 0 then
-    delete from away_sessions a using sessions s where s.id = a.session_id and s.user_id = any (people);
+    perform forget_devices(array(select id from sessions where user_id = any (people)));
     perform settle_presences(people);
   end if;
   return false;
 end $$;
-comment on function sweep_presences is 'Removes one node that has not reported for `expiry`, or left more than `grace` ago, and takes users who were only there offline. If there is no such node, does the same for users without any session. Returns whether there may be another such node.';
+comment on function sweep_presences is 'Removes one node that has not reported for `expiry`, or left more than `grace` ago, and takes users who were only there offline. If there is no such node, does the same for users whose lease has expired, and then for users without any session. Returns whether there may be more to do.';
 
 -- Streams ------------------------------------------------------------------------------------------------------------
 
