@@ -10,7 +10,8 @@ import { GroupCommit } from './chat/group-commit.ts';
 import { RateLimits, pruneLimits } from './core/rate-limit.ts';
 import { addressOf } from './http/address.ts';
 import { Housekeeping } from './core/housekeeping.ts';
-import { Leases } from './postgres/lease.ts';
+import { Leases, pruneLeases, type LeaseTimes } from './postgres/lease.ts';
+import { NodeLease } from './postgres/node-lease.ts';
 import { createPing } from './postgres/ping.ts';
 import { inspectDatabase } from './postgres/inspection.ts';
 import { continueDeletions } from './account/account-deletion.ts';
@@ -51,6 +52,7 @@ import { readCursor } from './log/event-log.ts';
 import { Attendance, type AttendanceTimes } from './live/attendance.ts';
 import { pruneEvents } from './log/retention.ts';
 import { Realtime } from './live/realtime.ts';
+import { pruneReservations } from './live/reservation.ts';
 import { TypingGate } from './live/typing-pace.ts';
 import { SearchTurns } from './search/search-turn.ts';
 
@@ -59,9 +61,10 @@ const migrationsFolder = join(import.meta.dirname, '../prisma/migrations');
 /** A running server. `close` takes it off the network, lets requests finish, and then stops everything else. */
 export type App = { url: string; close: () => Promise<void> };
 
-/** What tests may override: the cost of a password hash, and the intervals of streams, presence and uploads. */
+/** What tests may override: the cost of a password hash, and the times of the node's lease, streams, presence and uploads. */
 export type Overrides = {
   argon2?: Argon2Cost;
+  nodeTimes?: LeaseTimes;
   streamTimes?: Partial<StreamTimes>;
   attendanceTimes?: Partial<AttendanceTimes>;
   uploadIdleMs?: number;
@@ -79,7 +82,11 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   const keys = config.jwtKeys ?? (await loadOrCreateKeys(config.dataDir));
   const limits = new RateLimits({ quotas: readQuotas(config), store: db.pool, report: reportTo(log) });
   const accounts = createAccounts({ db, keys, limits, argon2: overrides.argon2 });
-  const live = { pool: db.pool, report: reportTo(log), attendanceTimes: overrides.attendanceTimes };
+  const leases = new Leases(db);
+  const node = new NodeLease(leases, overrides.nodeTimes);
+  await node.open();
+  started.defer(() => node.close());
+  const live = { pool: db.pool, node, report: reportTo(log), attendanceTimes: overrides.attendanceTimes };
   const realtime = serves(config, 'streams') ? new Realtime({ ...live, directUrl }) : null;
   // The last node that serves streams may die too: then nodes that serve none mark its users as offline.
   const background = realtime ?? new Attendance(live);
@@ -87,7 +94,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   started.defer(() => background.close());
 
   const { files, ...uploads } = await openFiles(config, db, log);
-  const housekeeping = startHousekeeping({ ...files, ...uploads }, config, { log, started });
+  const housekeeping = startHousekeeping({ ...files, ...uploads, node }, config, { log, started });
 
   const services = {
     db,
@@ -97,7 +104,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
     readCursor: () => realtime?.readCursor() ?? readCursor(db.pool),
     files,
     ...uploads,
-    partialLeases: new PartialUploadLeases(new Leases(db)),
+    partialLeases: new PartialUploadLeases(leases),
     fileLinks: new FileLinks(keys),
     uploadIdleMs: overrides.uploadIdleMs ?? uploadIdleMs,
     typing: new TypingGate(),
@@ -193,7 +200,7 @@ async function openFiles(
 
 /** Starts the periodic removal of old data. */
 function startHousekeeping(
-  { db, store, pictures, partials }: FileStorage & { partials: PartialUploads },
+  { db, store, pictures, partials, node }: FileStorage & { partials: PartialUploads; node: NodeLease },
   config: Config,
   { log, started }: { log: Logger; started: AsyncDisposableStack },
 ): Housekeeping {
@@ -203,6 +210,8 @@ function startHousekeeping(
       { name: 'erased accounts', clear: (limit) => continueDeletions({ db }, limit) },
       { name: 'old events', clear: (limit) => pruneEvents(db.pool, config.eventRetentionMs, limit) },
       { name: 'used-up limits', clear: (limit) => pruneLimits(db.pool, limit) },
+      { name: 'expired leases', clear: (limit) => (node.isSettled ? pruneLeases(db, limit) : Promise.resolve(0)) },
+      { name: 'unopened streams', clear: (limit) => pruneReservations(db.pool, limit) },
       { name: 'dead sessions', clear: (limit) => pruneSessions({ db }, limit) },
       ...(serves(config, 'api') ? [...fileChores({ db, store }, reportTo(log)), partialChore(partials)] : []),
     ],

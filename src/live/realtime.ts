@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { NodeLease } from '../postgres/node-lease.ts';
 import { ConnectionPool } from '../postgres/pool.ts';
 import { retryWhileAway } from '../postgres/transient.ts';
 import type { Report } from '../core/report.ts';
@@ -23,7 +24,7 @@ import {
 } from '../log/event-log.ts';
 import { formatCursor } from '../log/cursor.ts';
 import { PresenceNews, readBlocks, readPresenceChanges } from './presence.ts';
-import { Reservations } from './reservation.ts';
+import { Reservations, type ReservationLimits } from './reservation.ts';
 import { TypingPace } from './typing-pace.ts';
 
 /** The live side of a process: doorbell → feed → hub, and access to the log for subscribers that missed events. */
@@ -33,6 +34,7 @@ export class Realtime {
   /** Called with the hex hash of a stream's token when an operation waits for the stream or was cancelled. */
   onStreamRing: (tokenHash: string) => void = () => undefined;
   readonly #pool: pg.Pool;
+  readonly #node: NodeLease;
   readonly #feed: Feed;
   readonly #doorbell: Doorbell;
   readonly #typing = new TypingPace();
@@ -41,12 +43,14 @@ export class Realtime {
   /** `directUrl` leads to the primary past any pooler; everything else goes over the pool. */
   constructor(options: {
     pool: pg.Pool;
+    node: NodeLease;
     directUrl: string;
     report: Report;
     attendanceTimes?: Partial<AttendanceTimes> | undefined;
   }) {
     const { pool, report } = options;
     this.#pool = pool;
+    this.#node = options.node;
     this.report = report;
     this.#attendance = new Attendance(options);
     const hubLog: HubLog = {
@@ -141,9 +145,9 @@ export class Realtime {
     return readExtent(this.#pool);
   }
 
-  /** The reservations of single connection mode, as node `node` sees them. */
-  reservations(node: string, limits: ConstructorParameters<typeof Reservations>[2]): Reservations {
-    return new Reservations(this.#pool, node, limits);
+  /** The reservations of single connection mode, as this node sees them. */
+  reservations(limits: ReservationLimits): Reservations {
+    return new Reservations(this.#pool, this.#node.name, limits);
   }
 
   /**

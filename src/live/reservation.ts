@@ -2,14 +2,11 @@ import type pg from 'pg';
 import { createSecret } from '../core/secret.ts';
 import { inTransaction } from '../postgres/client.ts';
 
-/**
- * An unopened reservation lives for `lifetime`; an open stream whose node has not reported for `nodeTimeout` counts
- * as lost.
- */
+/** How long an unopened reservation lives. */
 const lifetime = `interval '60 seconds'`;
-const nodeTimeout = `interval '30 seconds'`;
-/** Which streams count as present: those reserved recently, and those that a live node holds open. */
-const isThere = `case when node is null then created_at > now() - ${lifetime} else seen_at > now() - ${nodeTimeout} end`;
+/** Which streams count as present: those reserved recently, and those that a node with a valid lease holds open. */
+const isThere = `case when node is null then created_at > now() - ${lifetime}
+  else exists (select from leases where leases.name = node and leases.until > clock_timestamp()) end`;
 
 /**
  * An operation that waits for its stream. Its parameters are encrypted, as base64, so that the database cannot read
@@ -39,7 +36,7 @@ export class Reservations {
   readonly #node: string;
   readonly #limits: ReservationLimits;
 
-  /** `node` identifies this process among all nodes. */
+  /** `node` is the name of this node's lease. */
   constructor(pool: pg.Pool, node: string, limits: ReservationLimits) {
     this.#pool = pool;
     this.#node = node;
@@ -76,7 +73,7 @@ export class Reservations {
   /** Makes this node the holder of the stream. False when another request was first. */
   async open(tokenHash: Buffer, sessionId: bigint): Promise<boolean> {
     const { rowCount } = await this.#pool.query(
-      `update stream_reservations set node = $3, seen_at = now()
+      `update stream_reservations set node = $3
       where token_hash = $1 and session_id = $2 and node is null and ${isThere}`,
       [tokenHash, sessionId, this.#node],
     );
@@ -191,16 +188,15 @@ export class Reservations {
     );
     return new Map(rows.map(({ key, operationIds }) => [key, new Set(operationIds)]));
   }
+}
 
-  /** Tells the other nodes that this node holds these streams, and deletes streams that no node holds. */
-  async beat(tokenHashes: readonly Buffer[]): Promise<void> {
-    await this.#pool.query('update stream_reservations set seen_at = now() where token_hash = any ($1) and node = $2', [
-      tokenHashes,
-      this.#node,
-    ]);
-    await this.#pool.query(
-      `delete from stream_reservations
-      where case when node is null then created_at < now() - ${lifetime} else seen_at < now() - 2 * ${nodeTimeout} end`,
-    );
-  }
+/** Deletes up to `limit` reservations that no client opened in time, and returns how many. */
+export async function pruneReservations(pool: pg.Pool, limit: number): Promise<number> {
+  const { rowCount } = await pool.query(
+    `delete from stream_reservations where token_hash in (
+      select token_hash from stream_reservations where node is null and created_at < now() - ${lifetime} limit $1
+    ) and node is null`,
+    [limit],
+  );
+  return rowCount ?? 0;
 }

@@ -15,6 +15,8 @@ export type LeaseOptions = {
   /** Names the exclusive work, such as `consumer:mail`; at most 200 bytes. */
   name: string;
   times?: LeaseTimes;
+  /** A UUID of this holder: it may take its lease anew before it expires. By default, each lease has a new holder. */
+  holder?: string;
   /** Called, once or several times, when another process waits for the lease. */
   onWanted?: () => unknown;
 };
@@ -35,17 +37,16 @@ export class Leases {
     this.#db = db;
   }
 
-  /** Takes a lease that is free or has expired. Returns null if another holder has it. */
+  /** Takes a lease that is free, has expired or is the holder's own. Returns null if another holder has it. */
   async take(options: LeaseOptions): Promise<Lease | null> {
-    const { name, times = defaultTimes } = options;
-    const holder = randomUUID();
+    const { name, times = defaultTimes, holder = randomUUID() } = options;
     const { rows } = await this.#db.pool.query<{ token: bigint }>({
       name: 'take_lease',
       text: `insert into leases as l (name, holder, until)
       values ($1, $2, clock_timestamp() + $3 * interval '1 ms')
       on conflict (name) do update
       set holder = excluded.holder, until = excluded.until, token = default, is_wanted = false
-      where l.until < clock_timestamp()
+      where l.until < clock_timestamp() or l.holder = excluded.holder
       returning l.token`,
       values: [name, holder, times.expiry],
     });
@@ -78,6 +79,20 @@ export class Leases {
   askToRelease(): void {
     for (const lease of this.#held) lease.askToRelease();
   }
+}
+
+/**
+ * Deletes up to `limit` leases that expired more than ten minutes ago, and what depends on them. Returns how many leases
+ * it deleted. A holder that comes back sooner finds everything as it left it.
+ */
+export async function pruneLeases({ pool }: Pick<Db, 'pool'>, limit: number): Promise<number> {
+  const { rowCount } = await pool.query(
+    `delete from leases where name in (
+      select name from leases where until < clock_timestamp() - interval '10 minutes' limit $1 for update skip locked
+    )`,
+    [limit],
+  );
+  return rowCount ?? 0;
 }
 
 /** A lease that is held. */

@@ -1,7 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { connectDatabase, disconnectDatabase, inTransaction, type Db } from '../../src/postgres/client.ts';
-import { LeaseLost, Leases, type Lease } from '../../src/postgres/lease.ts';
+import { LeaseLost, Leases, pruneLeases, type Lease } from '../../src/postgres/lease.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { atFileEnd } from '../support/file-end.ts';
 import { openProxy } from '../support/proxy.ts';
@@ -151,4 +152,25 @@ test('waiting ends with the patience, or when it is no longer wanted', async () 
   const { signal } = new AbortController();
   expect(await others.wait({ name, times }, { patienceMs: 200, signal })).toBeNull();
   expect(await others.wait({ name, times }, { patienceMs: 60_000, signal: AbortSignal.abort() })).toBeNull();
+});
+
+test('a holder may take its own lease anew before it expires', async () => {
+  const holder = randomUUID();
+  const lease = await ours.take({ name, times, holder });
+  const again = await others.take({ name, times, holder });
+  expect(again?.token).toBeGreaterThan(lease?.token ?? 0n);
+  await lease?.release();
+  await again?.release();
+});
+
+test('leases that expired long ago are deleted, and no others', async () => {
+  const lease = await take(ours);
+  await database.sql.query(
+    `insert into leases (name, holder, until) values
+      ('upload:long ago', gen_random_uuid(), clock_timestamp() - interval '11 minutes'),
+      ('upload:just now', gen_random_uuid(), clock_timestamp() - interval '9 minutes')`,
+  );
+  expect(await pruneLeases(db, 10)).toBe(1);
+  const { rows } = await database.sql.query('select name from leases order by name');
+  expect(rows).toEqual([{ name: lease.name }, { name: 'upload:just now' }]);
 });

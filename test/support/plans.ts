@@ -15,8 +15,11 @@ export type Cost = {
 
 type Plan = Record<string, unknown> & { Plans?: Plan[] };
 
-/** Presence is reported now and then, and would count towards whatever is measured at that moment. */
-export const quiet = { attendanceTimes: { flush: 2 ** 30, beat: 2 ** 30 } };
+/** What a node reports now and then would count towards whatever is measured at that moment. */
+export const quiet = {
+  attendanceTimes: { flush: 2 ** 30, beat: 2 ** 30 },
+  nodeTimes: { expiry: 2 ** 31 - 1, renewal: 2 ** 30 },
+};
 
 /**
  * A server whose database logs the plan of every statement that it ran, with PostgreSQL's auto_explain. Its database

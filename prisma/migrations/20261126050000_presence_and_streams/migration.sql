@@ -188,13 +188,13 @@ create table stream_reservations (
   token_hash bytea primary key check (octet_length(token_hash) = 32),
   session_id bigint not null references sessions on delete cascade on update cascade,
   created_at timestamptz(3) not null default now(),
-  node text,
-  seen_at timestamptz(3),
-  constraint an_open_stream_is_seen check ((node is null) = (seen_at is null))
+  node text references leases on delete cascade on update cascade
 );
 create index stream_reservations_session_id_idx on stream_reservations (session_id);
-comment on column stream_reservations.node is 'The node that holds the stream open; null until a client opens it.';
-comment on column stream_reservations.seen_at is 'When that node last reported it.';
+-- Serves the deletion of a lease.
+create index stream_reservations_node_idx on stream_reservations (node);
+comment on column stream_reservations.node is
+  'The lease of the node that holds the stream open: the stream counts while the lease is valid, and is deleted with it. Null until a client opens the stream.';
 
 create type stream_operation_state as enum ('PREPARING', 'WAITING', 'RUNNING');
 

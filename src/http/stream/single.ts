@@ -14,12 +14,8 @@ import { prepareParams, type GraphqlParams } from '../params.ts';
 import { readStreamParams } from './request.ts';
 import { seal } from './seal.ts';
 
-/**
- * How often to look for waiting operations in case a ring was lost, and how many looks pass before the node reports
- * its open streams.
- */
+/** How often to look for waiting operations in case a ring was lost. */
 const pollMs = 2_000;
-const pollsPerBeat = 5;
 
 /** The stream's token and the asker of a request. */
 type Owner = { token: string; asker: Asker };
@@ -43,7 +39,6 @@ export class SingleConnections {
   readonly #poller: NodeJS.Timeout;
   #isLooking = false;
   #isDraining = false;
-  #polls = 0;
 
   constructor(options: {
     server: OperationServices;
@@ -55,7 +50,7 @@ export class SingleConnections {
     this.#registry = options.registry;
     this.#reservations = options.reservations;
     this.#report = options.report;
-    this.#poller = setInterval(() => this.#poll(), pollMs).unref();
+    this.#poller = setInterval(() => this.#lookAt(this.#held.values()), pollMs).unref();
   }
 
   /** Call this when something changed for the stream with this token hash (in hex). */
@@ -178,15 +173,6 @@ export class SingleConnections {
     if (request.method === 'GET' && preparation.operation.operation === OperationTypeNode.MUTATION) {
       throw new HttpError(405, 'Send mutations by POST.', { headers: { allow: 'POST' } });
     }
-  }
-
-  /** Makes up for lost rings. */
-  #poll(): void {
-    this.#polls += 1;
-    this.#lookAt(this.#held.values());
-    if (this.#polls % pollsPerBeat !== 0) return;
-    const tokenHashes = Array.from(this.#held.values(), ({ tokenHash }) => tokenHash);
-    void this.#settle(() => this.#reservations.beat(tokenHashes));
   }
 
   /** Updates these streams from the database. Only one look runs at a time, for all streams that are due. */

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { OperationTypeNode, type GraphQLError, type GraphQLSchema } from 'graphql';
 import type { Asker } from '../../core/asker.ts';
@@ -89,7 +88,7 @@ export class Streams {
     this.#single = new SingleConnections({
       server: this.#server,
       registry: this.#registry,
-      reservations: realtime.reservations(randomUUID(), {
+      reservations: realtime.reservations({
         streamsPerSession: limits.perSession,
         operationsPerStream: limits.operationsPerStream,
         bufferBytes: limits.bufferBytes,

@@ -1,11 +1,12 @@
 import { createClient } from 'graphql-sse';
 import { generateKeySet } from '../../../src/account/token-key.ts';
+import { pruneLeases } from '../../../src/postgres/lease.ts';
 import pg from 'pg';
 import { beforeAll, expect, test, vi } from 'vitest';
 import { openBalancer } from '../../support/balancer.ts';
 import { createGroup, insertMessage } from '../../support/chat.ts';
 import { signUp, type Data, type Person } from '../../support/client.ts';
-import { createDatabase } from '../../support/database.ts';
+import { createDatabase, type TestDatabase } from '../../support/database.ts';
 import { openProxy } from '../../support/proxy.ts';
 import { runServer } from '../../support/server-process.ts';
 import { startServer, type TestServer } from '../../support/server.ts';
@@ -36,6 +37,13 @@ async function startPair() {
     await database.drop();
   };
   return { database, node, victim, [Symbol.asyncDispose]: dispose };
+}
+
+const holdsStreams = 'name in (select node from stream_reservations)';
+
+/** As if the nodes with open streams had not renewed their leases in time. */
+async function expireLeaseOfStreams(database: TestDatabase): Promise<void> {
+  await database.sql.query(`update leases set until = clock_timestamp() - interval '1 ms' where ${holdsStreams}`);
 }
 
 const query = '{ viewer { user { username } } }';
@@ -178,7 +186,7 @@ test('a listening connection that is cut comes back and is rung again', async ()
   }
 });
 
-test('any node sweeps what a stream leaves behind', async () => {
+test('what a killed node held is lost with its lease', async () => {
   await using pair = await startPair();
   const { node, victim, database } = pair;
   const linus = await signUp(node, 'linus');
@@ -187,9 +195,42 @@ test('any node sweeps what a stream leaves behind', async () => {
   victim.kill('SIGKILL');
   await victim.ended;
   expect((await give(node, linus, token, { id: '1', query })).status).toBe(202);
-  // No node has renewed it for half a minute: it no longer exists.
-  await database.sql.query(`update stream_reservations set seen_at = now() - interval '31 seconds'`);
+  // The node has not renewed its lease for half a minute: what it held counts as lost.
+  await expireLeaseOfStreams(database);
   expect((await give(node, linus, token, { id: '2', query })).status).toBe(404);
   await expect(openReserved(node, linus, token)).rejects.toThrow('400');
+  // What the node held is deleted with its lease.
+  await database.sql.query(`update leases set until = until - interval '11 minutes' where ${holdsStreams}`);
+  expect(await pruneLeases({ pool: database.sql }, 10)).toBe(1);
+  expect((await database.sql.query('select from stream_reservations')).rowCount).toBe(0);
   await stream.close();
+});
+
+test('the streams of a node that was paused count again once it runs, and go on', async () => {
+  await using pair = await startPair();
+  const { node, victim, database } = pair;
+  const linus = await signUp(node, 'linus');
+  const token = await reserve(node, linus);
+  await using stream = await openReserved({ url: await victim.url }, linus, token);
+  victim.kill('SIGSTOP');
+  await expireLeaseOfStreams(database);
+  expect((await give(node, linus, token, { id: '1', query })).status).toBe(404);
+  victim.kill('SIGCONT');
+  await vi.waitFor(
+    async () => expect((await give(node, linus, token, { id: '2', query })).status).toBe(202),
+    { timeout: 10_000, interval: 200 },
+  );
+  await stream.next(completed('2'));
+});
+
+test('a node whose lease was deleted takes it anew, and its clients come back', async () => {
+  await using node = await startServer({ overrides: { nodeTimes: { expiry: 1_000, renewal: 100 } } });
+  const linus = await signUp(node, 'linus');
+  await using stream = await openReserved(node, linus, await reserve(node, linus));
+  await node.sql.query(`delete from leases where ${holdsStreams}`);
+  await stream.ended();
+  const token = await reserve(node, linus);
+  await using again = await openReserved(node, linus, token);
+  expect((await give(node, linus, token, { id: '1', query })).status).toBe(202);
+  await again.next(completed('1'));
 });

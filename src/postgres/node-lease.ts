@@ -1,0 +1,64 @@
+import { randomUUID } from 'node:crypto';
+import type { Lease, LeaseTimes, Leases } from './lease.ts';
+
+/** A node that has not renewed its lease for 30 s counts as gone. */
+const defaultTimes: LeaseTimes = { expiry: 30_000, renewal: 5_000 };
+const retryMs = 500;
+
+/**
+ * The lease that says that this process runs. What a node holds on behalf of its clients, such as an open stream, refers
+ * to the lease by its name and counts for as long as the lease does.
+ *
+ * A node that could not renew the lease in time, because the database was away or the process was paused, takes it anew as
+ * soon as it can, and what it holds counts again: no other process takes a lease of this name. Only after ten minutes do
+ * the other nodes delete the lease, and with it what the node held.
+ */
+export class NodeLease {
+  readonly #holder = randomUUID();
+  readonly name = `node:${this.#holder}`;
+  readonly #leases: Leases;
+  readonly #times: LeaseTimes;
+  #lease: Lease | null = null;
+  #heldSince = Number.POSITIVE_INFINITY;
+  #retry: NodeJS.Timeout | null = null;
+  #isClosed = false;
+
+  constructor(leases: Leases, times: LeaseTimes = defaultTimes) {
+    this.#leases = leases;
+    this.#times = times;
+  }
+
+  /** Takes the lease. Throws when the database is away. */
+  async open(): Promise<void> {
+    const { name } = this;
+    const lease = await this.#leases.take({ name, times: this.#times, holder: this.#holder });
+    if (lease === null) throw new Error(`another process has the lease ${name}`);
+    if (this.#isClosed) return lease.release();
+    this.#lease = lease;
+    this.#heldSince = performance.now();
+    lease.signal.addEventListener('abort', () => this.#takeAnew(), { once: true });
+  }
+
+  /**
+   * Whether this node has held the lease without a break for longer than it lasts. If not, the database may have been away,
+   * and other nodes may still be about to take their leases anew.
+   */
+  get isSettled(): boolean {
+    return performance.now() - this.#heldSince > this.#times.expiry;
+  }
+
+  /** Gives the lease up, and with it everything that refers to it. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    if (this.#retry !== null) clearTimeout(this.#retry);
+    await this.#lease?.release();
+  }
+
+  #takeAnew(): void {
+    this.#heldSince = Number.POSITIVE_INFINITY;
+    if (this.#isClosed) return;
+    this.open().catch(() => {
+      this.#retry = setTimeout(() => this.#takeAnew(), retryMs).unref();
+    });
+  }
+}
