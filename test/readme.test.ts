@@ -10,6 +10,7 @@ import { requestLimits } from '../src/api/request.ts';
 import { maxPasswordLength, minPasswordLength } from '../src/account/password.ts';
 import { maxMembersPerCall } from '../src/chat/chat.ts';
 import { settings } from '../src/config.ts';
+import { activityRules } from '../src/core/limit.ts';
 import { maxContentLength, maxDescriptionLength, maxNameLength } from '../src/core/text.ts';
 import { maxFiles } from '../src/file/file.ts';
 import { maxMentions } from '../src/message/mention.ts';
@@ -194,6 +195,15 @@ describe('the statements of the documents hold:', () => {
     );
   });
 
+  test('clients.md lists how often each thing may be done', () => {
+    const rows = sectionOf('docs/clients.md', 'How often').match(/^\| .*$/gm) ?? [];
+    expect(rows.slice(2).map((row) => row.split('|').map((cell) => cell.trim()))).toEqual(
+      Object.values(activityRules).map(({ activity, quotas: { session, account, address } }) => {
+        return ['', activity, session, account, address, ''];
+      }),
+    );
+  });
+
   test('the data model lists every table', async () => {
     const schema = await read('prisma/schema.prisma');
     const tables = [...schema.matchAll(/^model .*?@@map\("(\w+)"\)/gms)].map(([, name = '']) => name);
@@ -261,7 +271,7 @@ describe('the statements of the documents hold:', () => {
   test('every name in code style exists in the code', async () => {
     const sources = [...(await listFiles('src')), ...(await listFiles('prisma')), 'schema.graphql', 'package.json'];
     const code = (await Promise.all(sources.map(read))).join('\n');
-    const known = new Set(code.match(/\w+/g));
+    const known = new Set([...(code.match(/\w+/g) ?? []), ...Object.values(settings).map(({ name }) => name)]);
     const missing = [...documents].flatMap(([path, text]) => {
       const spans = withoutBlocks(text).match(/`(?!s3:)[^`\n]+`/g) ?? [];
       const names = spans.flatMap(

@@ -2,45 +2,42 @@ import type { ServerResponse } from 'node:http';
 import type { GraphQLError, GraphQLFieldResolver, GraphQLObjectType } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Asker } from '../core/asker.ts';
-import type { LimitName } from '../core/limit.ts';
+import type { Activity } from '../core/limit.ts';
 import type { Context } from './context.ts';
 
 type Args = Record<string, unknown>;
 
-/**
- * What one use of a field costs: the limit, who pays (the user, or the session with `per`), and the amount (1 by
- * default).
- */
-type Charge = { limit: LimitName; per?: 'SESSION'; count?: (args: Args) => number };
+/** What one use of a field counts as, and how many times (1 by default). */
+type Charge = { as: Activity; count?: (args: Args) => number };
 
 /** Mutations that count themselves, because askers who are not signed in may use them. */
 const ownCharges = new Set(['signUp', 'signIn', 'refreshSession', 'changePassword', 'deleteAccount', 'signOut']);
 
 const mutationCharges: Record<string, Charge[]> = {
-  sendMessage: [{ limit: 'sends' }],
-  editMessage: [{ limit: 'sends' }],
-  deleteMessage: [{ limit: 'sends' }],
-  addReaction: [{ limit: 'reactions' }],
-  removeReaction: [{ limit: 'reactions' }],
-  markRead: [{ limit: 'readMarkers' }],
-  startTyping: [{ limit: 'typing', per: 'SESSION' }],
-  setPresence: [{ limit: 'presence', per: 'SESSION' }],
-  updateProfile: [{ limit: 'profile' }],
-  setAvatar: [{ limit: 'profile' }],
+  sendMessage: [{ as: 'sends' }],
+  editMessage: [{ as: 'sends' }],
+  deleteMessage: [{ as: 'sends' }],
+  addReaction: [{ as: 'reactions' }],
+  removeReaction: [{ as: 'reactions' }],
+  markRead: [{ as: 'readMarkers' }],
+  startTyping: [{ as: 'typing' }],
+  setPresence: [{ as: 'presence' }],
+  updateProfile: [{ as: 'profile' }],
+  setAvatar: [{ as: 'profile' }],
   // The bytes are counted as they arrive, on either way of uploading.
   uploadFile: [],
-  createChat: [{ limit: 'newChats' }, { limit: 'newMembers', count: ({ input }) => countOf(input, 'memberIds') }],
-  addMembers: [{ limit: 'changes' }, { limit: 'newMembers', count: (args) => countOf(args, 'userIds') }],
+  createChat: [{ as: 'newChats' }, { as: 'newMembers', count: ({ input }) => countOf(input, 'memberIds') }],
+  addMembers: [{ as: 'changes' }, { as: 'newMembers', count: (args) => countOf(args, 'userIds') }],
 };
 
 const queryCharges: Record<string, Charge[]> = {
-  searchMessages: [{ limit: 'searches' }],
-  users: [{ limit: 'searches' }],
-  publicChannels: [{ limit: 'searches', count: ({ search }) => (typeof search === 'string' ? 1 : 0) }],
+  searchMessages: [{ as: 'searches' }],
+  users: [{ as: 'searches' }],
+  publicChannels: [{ as: 'searches', count: ({ search }) => (typeof search === 'string' ? 1 : 0) }],
 };
 
 /** The charge of mutations that the table does not name, so that those of a later feature are limited too. */
-const usualCharge: Charge[] = [{ limit: 'changes' }];
+const usualCharge: Charge[] = [{ as: 'changes' }];
 
 /** Counts each use of a mutation or a search before it runs. */
 export function limitMutation(name: string, resolve: Resolver): Resolver {
@@ -67,9 +64,8 @@ function limited(charges: Charge[], resolve: Resolver): Resolver {
 }
 
 async function take(context: Context, asker: Asker, { charge, args }: { charge: Charge; args: Args }): Promise<void> {
-  const { userId, sessionId } = asker;
   const count = charge.count?.(args) ?? 1;
-  if (count > 0) await context.limits.take(charge.limit, charge.per === 'SESSION' ? { sessionId } : { userId }, count);
+  if (count > 0) await context.limits.count(charge.as, { asker, address: context.address }, count);
 }
 
 function countOf(args: unknown, name: string): number {

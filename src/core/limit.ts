@@ -7,131 +7,180 @@ export type Quota = { count: number; windowSeconds: number };
  */
 type LimitRule = { setting: string; quota: string; isShared: boolean; message: string; meaning: string };
 
-/** Every rate limit. docs/configuration.md has the same table. */
-export const limitRules = {
+/** Three limits of one activity. Each node counts on its own, in memory. */
+type ActivityRule = {
+  setting: string;
+  quotas: { account: string; session: string; address: string };
+  /** The error message without its period. */
+  complaint: string;
+  activity: string;
+};
+
+/** The limits of sign-ins and sign-ups, and of what keeps a session alive. */
+const accountRules = {
   guesses: {
     setting: 'RATE_LIMIT_GUESSES',
     quota: '10/15m',
     isShared: true,
     message: 'Too many wrong passwords for this account.',
-    meaning: 'Wrong passwords for one account from one network address; for `changePassword`, of one session.',
+    meaning:
+      'Wrong passwords for one account from one network address; for `changePassword` and `deleteAccount`, in one session.',
   },
   strangersGuesses: {
     setting: 'RATE_LIMIT_STRANGERS_GUESSES',
     quota: '50/15m',
     isShared: true,
-    message: 'Too many tries at this account.',
-    meaning: 'Sign-ins to one account from networks it does not know. Past it, each takes 3 s longer; none is refused.',
+    message: 'Too many attempts to sign in to this account.',
+    meaning:
+      'Sign-ins to one account from networks that it has not signed in from before. Past it, each takes 3 s longer; none is refused.',
   },
   failedSignIns: {
     setting: 'RATE_LIMIT_FAILED_SIGN_INS',
     quota: '100/15m',
     isShared: true,
     message: 'Too many failed sign-ins from this network.',
-    meaning: 'Sign-ins from one network address that fail, whatever the account.',
+    meaning: 'Failed sign-ins from one network address, to any account.',
   },
   signUps: {
     setting: 'RATE_LIMIT_SIGN_UPS',
     quota: '60/15m',
     isShared: true,
-    message: 'Too many accounts are being made from this network.',
+    message: 'Too many accounts are being created from this network.',
     meaning: 'Sign-ups from one network address.',
   },
   takenNames: {
     setting: 'RATE_LIMIT_TAKEN_NAMES',
     quota: '5/15m',
     isShared: true,
-    message: 'Too many names or addresses from this network were taken.',
-    meaning: 'Sign-ups from one network address that are answered with Conflict, which says who has an account.',
+    message: 'Too many sign-ups from this network used a name or an address that is taken.',
+    meaning: 'Sign-ups from one network address that get Conflict, which reveals who has an account.',
   },
   refreshes: {
     setting: 'RATE_LIMIT_REFRESHES',
     quota: '60/15m',
     isShared: false,
     message: 'This session is being refreshed too often.',
-    meaning: 'refreshSession, of one session.',
-  },
-  sends: {
-    setting: 'RATE_LIMIT_SENDS',
-    quota: '60/10s',
-    isShared: false,
-    message: 'You send too fast.',
-    meaning: 'Messages that one account sends, edits or deletes.',
-  },
-  reactions: {
-    setting: 'RATE_LIMIT_REACTIONS',
-    quota: '60/10s',
-    isShared: false,
-    message: 'You react too fast.',
-    meaning: 'Reactions that one account adds or removes.',
-  },
-  readMarkers: {
-    setting: 'RATE_LIMIT_READ_MARKERS',
-    quota: '120/10s',
-    isShared: false,
-    message: 'You mark too many chats as read.',
-    meaning: 'markRead, of one account.',
-  },
-  typing: {
-    setting: 'RATE_LIMIT_TYPING',
-    quota: '30/10s',
-    isShared: false,
-    message: 'This device says too often that you are typing.',
-    meaning: 'startTyping, of one session.',
-  },
-  presence: {
-    setting: 'RATE_LIMIT_PRESENCE',
-    quota: '60/1m',
-    isShared: false,
-    message: 'This device changes its presence too often.',
-    meaning: 'setPresence, of one session.',
-  },
-  newChats: {
-    setting: 'RATE_LIMIT_NEW_CHATS',
-    quota: '60/10m',
-    isShared: false,
-    message: 'You create too many chats.',
-    meaning: 'Chats that one account creates.',
-  },
-  newMembers: {
-    setting: 'RATE_LIMIT_NEW_MEMBERS',
-    quota: '2000/10m',
-    isShared: false,
-    message: 'You add too many people.',
-    meaning: 'Members that one account adds to chats, including those of a new chat.',
-  },
-  profile: {
-    setting: 'RATE_LIMIT_PROFILE',
-    quota: '20/1m',
-    isShared: false,
-    message: 'You are changing your profile too often.',
-    meaning: 'Changes to one account’s profile.',
-  },
-  changes: {
-    setting: 'RATE_LIMIT_CHANGES',
-    quota: '30/10s',
-    isShared: false,
-    message: 'You change too much at a time.',
-    meaning: 'Every other mutation of one account.',
-  },
-  searches: {
-    setting: 'RATE_LIMIT_SEARCHES',
-    quota: '30/10s',
-    isShared: false,
-    message: 'You search too fast.',
-    meaning: 'Searches by one account, for messages and for people.',
-  },
-  uploads: {
-    setting: 'RATE_LIMIT_UPLOADS',
-    quota: '120/1m',
-    isShared: false,
-    message: 'You upload too many files.',
-    meaning: 'Uploads that one account begins.',
+    meaning: 'refreshSession, per session.',
   },
 } as const satisfies Record<string, LimitRule>;
 
-/** A limit by its name in the code. */
-export type LimitName = keyof typeof limitRules;
+/**
+ * What signed-in users do, with the quota of one account. The quota of one session is somewhat lower, so that a tab that
+ * runs wild leaves something to the user's other devices. The quota of one network address is much higher, because a whole
+ * office may share the address.
+ */
+export const activityRules = {
+  sends: {
+    setting: 'RATE_LIMIT_SENDS',
+    quotas: { account: '60/10s', session: '50/10s', address: '3000/10s' },
+    complaint: 'You send too fast',
+    activity: 'Messages sent, edited or deleted',
+  },
+  reactions: {
+    setting: 'RATE_LIMIT_REACTIONS',
+    quotas: { account: '60/10s', session: '50/10s', address: '3000/10s' },
+    complaint: 'You react too fast',
+    activity: 'Reactions added or removed',
+  },
+  readMarkers: {
+    setting: 'RATE_LIMIT_READ_MARKERS',
+    quotas: { account: '120/10s', session: '100/10s', address: '12000/10s' },
+    complaint: 'You mark chats as read too often',
+    activity: 'markRead',
+  },
+  typing: {
+    setting: 'RATE_LIMIT_TYPING',
+    quotas: { account: '60/10s', session: '30/10s', address: '3000/10s' },
+    complaint: 'You report too often that you are typing',
+    activity: 'startTyping',
+  },
+  presence: {
+    setting: 'RATE_LIMIT_PRESENCE',
+    quotas: { account: '120/1m', session: '60/1m', address: '6000/1m' },
+    complaint: 'You change your presence too often',
+    activity: 'setPresence',
+  },
+  newChats: {
+    setting: 'RATE_LIMIT_NEW_CHATS',
+    quotas: { account: '60/10m', session: '50/10m', address: '1000/10m' },
+    complaint: 'You create too many chats',
+    activity: 'Chats created',
+  },
+  newMembers: {
+    setting: 'RATE_LIMIT_NEW_MEMBERS',
+    quotas: { account: '2000/10m', session: '1500/10m', address: '20000/10m' },
+    complaint: 'You add too many people',
+    activity: 'Members added to chats, including those of a new chat',
+  },
+  profile: {
+    setting: 'RATE_LIMIT_PROFILE',
+    quotas: { account: '20/1m', session: '20/1m', address: '1000/1m' },
+    complaint: 'You change your profile too often',
+    activity: 'updateProfile and setAvatar',
+  },
+  changes: {
+    setting: 'RATE_LIMIT_CHANGES',
+    quotas: { account: '30/10s', session: '25/10s', address: '1500/10s' },
+    complaint: 'You make too many changes',
+    activity: 'Every other mutation',
+  },
+  searches: {
+    setting: 'RATE_LIMIT_SEARCHES',
+    quotas: { account: '30/10s', session: '25/10s', address: '1000/10s' },
+    complaint: 'You search too often',
+    activity: 'Searches for messages, people and channels',
+  },
+  uploads: {
+    setting: 'RATE_LIMIT_UPLOADS',
+    quotas: { account: '120/1m', session: '100/1m', address: '3000/1m' },
+    complaint: 'You upload too many files',
+    activity: 'Uploads begun',
+  },
+} as const satisfies Record<string, ActivityRule>;
+
+/** Something that signed-in users do, counted per session, per account and per address. */
+export type Activity = keyof typeof activityRules;
+
+/**
+ * A limit by its name in the code: `sends` counts per account, `sendsPerSession` and `sendsPerAddress` count the same per
+ * session and per address.
+ */
+export type LimitName = keyof typeof accountRules | Activity | `${Activity}PerSession` | `${Activity}PerAddress`;
+
+/** Every rate limit. docs/configuration.md has the same table. */
+export const limitRules = {
+  ...accountRules,
+  ...Object.fromEntries(Object.entries(activityRules).flatMap(([name, rule]) => rulesOf(name, rule))),
+  // The keys are those of both tables.
+} as Record<LimitName, LimitRule>;
+
+function rulesOf(name: string, { setting, quotas, complaint, activity }: ActivityRule): [string, LimitRule][] {
+  const isShared = false;
+  const { account, session, address } = quotas;
+  return [
+    [name, { setting, quota: account, isShared, message: `${complaint}.`, meaning: `${activity}, per account.` }],
+    [
+      `${name}PerSession`,
+      {
+        setting: `${setting}_PER_SESSION`,
+        quota: session,
+        isShared,
+        message: `${complaint} on this device.`,
+        meaning: `${activity}, per session.`,
+      },
+    ],
+    [
+      `${name}PerAddress`,
+      {
+        setting: `${setting}_PER_ADDRESS`,
+        quota: address,
+        isShared,
+        message: 'Your network sends too many requests of this kind.',
+        meaning: `${activity}, per network address.`,
+      },
+    ],
+  ];
+}
 
 /** All quotas; null if limits are off. */
 export type Quotas = Record<LimitName, Quota> | null;

@@ -7,7 +7,8 @@ import {
   type RateLimiterAbstract,
 } from 'rate-limiter-flexible';
 import { RateLimited } from '../errors.ts';
-import { limitRules, type LimitName, type Quota, type Quotas } from './limit.ts';
+import type { Asker } from './asker.ts';
+import { limitRules, type Activity, type LimitName, type Quota, type Quotas } from './limit.ts';
 import type { Report } from './report.ts';
 
 /** How many keys are remembered, so that a key that keeps trying is reported only once per window. */
@@ -18,6 +19,9 @@ const maxReported = 10_000;
  * logged.
  */
 export type Counted = { userId?: bigint; sessionId?: bigint; address?: string; email?: string };
+
+/** Who does something, and the network address that the request comes from. */
+export type Actor = { asker: Asker; address: string };
 
 /** Runs a statement of the shared limits: a pool of PostgreSQL connections. */
 export type LimitStore = { query: (statement: { text: string; values?: unknown[]; name?: string }) => Promise<Result> };
@@ -49,13 +53,24 @@ export class RateLimits {
   }
 
   /**
+   * Counts an activity against the quotas of the session, the account and the address, in this order: what a session is
+   * refused uses nothing of the account's quota. Throws RateLimited like `take`.
+   */
+  async count(activity: Activity, { asker, address }: Actor, count = 1): Promise<void> {
+    if (this.#quotas === null) return;
+    await this.take(`${activity}PerSession`, { sessionId: asker.sessionId }, count);
+    await this.take(activity, { userId: asker.userId }, count);
+    await this.take(`${activity}PerAddress`, { address }, count);
+  }
+
+  /**
    * Uses `count` of a quota. Throws RateLimited, with the time until the window ends, if the quota is used up. The first
    * refusal in each window is reported to the operator.
    */
   async take(name: LimitName, counted: Counted, count = 1): Promise<void> {
     const [limiter, quota] = [this.#limiters.get(name), this.#quotas?.[name]];
     if (limiter === undefined || quota === undefined) return;
-    const key = keyOf(counted);
+    const key = keyOf(name, counted);
     try {
       await limiter.consume(key, count);
     } catch (error) {
@@ -79,7 +94,7 @@ export class RateLimits {
   async refuseExhausted(name: LimitName, counted: Counted): Promise<void> {
     const [limiter, quota] = [this.#limiters.get(name), this.#quotas?.[name]];
     if (limiter === undefined || quota === undefined) return;
-    const key = keyOf(counted);
+    const key = keyOf(name, counted);
     const state = await limiter.get(key);
     if (state === null || state.consumedPoints < quota.count) return;
     throw this.#refuse(name, { counted, quota, key, waitMs: state.msBeforeNext });
@@ -87,12 +102,12 @@ export class RateLimits {
 
   /** Gives one back, for something that should not have counted. */
   async giveBack(name: LimitName, counted: Counted): Promise<void> {
-    await this.#limiters.get(name)?.reward(keyOf(counted), 1);
+    await this.#limiters.get(name)?.reward(keyOf(name, counted), 1);
   }
 
   /** Restores the full quota. */
   async forgive(name: LimitName, counted: Counted): Promise<void> {
-    await this.#limiters.get(name)?.delete(keyOf(counted));
+    await this.#limiters.get(name)?.delete(keyOf(name, counted));
   }
 
   #refuse(
@@ -138,9 +153,12 @@ async function queryWithNumbers(store: LimitStore, statement: Parameters<LimitSt
   return { ...result, rows };
 }
 
-/** A short key. Email and network addresses are hashed, so that PostgreSQL never stores them in clear text. */
-function keyOf({ userId, sessionId, address, email }: Counted): string {
-  if (address === undefined && email === undefined) return `${userId ?? ''}.${sessionId ?? ''}`;
+/**
+ * A short key. In PostgreSQL, email and network addresses are stored only as hashes; in memory, a hash would cost more than
+ * the counting.
+ */
+function keyOf(name: LimitName, { userId, sessionId, address, email }: Counted): string {
   const text = [userId, sessionId, address, email?.toLowerCase()].map((part) => String(part ?? '')).join('\n');
+  if (!limitRules[name].isShared || (address === undefined && email === undefined)) return text;
   return createHash('sha256').update(text).digest('base64url');
 }

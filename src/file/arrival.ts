@@ -1,4 +1,5 @@
 import type { Asker } from '../core/asker.ts';
+import type { Actor } from '../core/rate-limit.ts';
 import { RateLimited } from '../errors.ts';
 import type { Queryable } from '../postgres/client.ts';
 import { countStoredBytes, overQuota } from './file-quota.ts';
@@ -20,7 +21,7 @@ const retryAfterSeconds = 5;
 type Share = { count: number; bytes: number };
 
 /** The user who sends files, their network address, and the declared size of the request; null if it declares none. */
-export type Sender = { asker: Asker; address: string; declaredBytes: number | null };
+export type Sender = Actor & { declaredBytes: number | null };
 
 /**
  * The requests that are uploading files right now. Each counts toward the limits of its user, its address and this node
@@ -46,7 +47,7 @@ export class Arrivals {
   async during<Result>(sender: Sender, work: (arrival: Arrival) => Promise<Result>): Promise<Result> {
     const { asker, address, declaredBytes } = sender;
     const share = this.#enter(asker.userId, address);
-    const arrival = new Arrival(asker, share, { quotaBytes: this.#quotaBytes, client: this.#client });
+    const arrival = new Arrival({ asker, address }, share, { quotaBytes: this.#quotaBytes, client: this.#client });
     try {
       if (declaredBytes !== null) await arrival.reserve(declaredBytes);
       return await work(arrival);
@@ -90,6 +91,7 @@ function refuseFrom(count: number, limit: number, who: string): void {
 /** One request that uploads files. */
 export class Arrival {
   readonly asker: Asker;
+  readonly address: string;
   readonly #share: Share;
   readonly #quota: { quotaBytes: number; client: Queryable };
   #received = 0;
@@ -97,8 +99,9 @@ export class Arrival {
   #held = 0;
   #left: number | null = null;
 
-  constructor(asker: Asker, share: Share, quota: { quotaBytes: number; client: Queryable }) {
+  constructor({ asker, address }: Actor, share: Share, quota: { quotaBytes: number; client: Queryable }) {
     this.asker = asker;
+    this.address = address;
     this.#share = share;
     this.#quota = quota;
   }

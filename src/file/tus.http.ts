@@ -124,7 +124,7 @@ function createServer(services: Services, { asker, request, response }: Exchange
     onUploadCreate: async (_, { id, size, metadata }) => {
       const name = metadata?.['filename'] ?? metadata?.['name'] ?? 'file';
       const said = request.headers['upload-metadata'];
-      await limits.take('uploads', { userId: asker.userId });
+      await limits.count('uploads', { asker, address: services.addressOf(request) });
       await partials.begin(asker, { id, name, metadata: typeof said === 'string' ? said : null, size: size ?? null });
       return {};
     },

@@ -16,7 +16,7 @@ export async function stageUpload(
   arrival: Arrival,
   { name, body }: { name: string; body: AsyncIterable<Uint8Array> },
 ): Promise<Upload> {
-  await limits.take('uploads', { userId: arrival.asker.userId });
+  await limits.count('uploads', arrival);
   return new Upload(name, await stageFile(files, arrival, body));
 }
 

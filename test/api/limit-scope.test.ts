@@ -1,0 +1,164 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { createGroup, say } from '../support/chat.ts';
+import { signUp, type Person } from '../support/client.ts';
+import { signIn } from '../support/presence.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+
+/** Where everyone signs up and prepares: nothing is limited there. */
+let unlimited: TestServer;
+let chatId: string;
+let messageId: string;
+let ada: Person;
+let grace: Person;
+let linus: Person;
+
+beforeAll(async () => {
+  unlimited = await startServer();
+  [ada, grace, linus] = await Promise.all(['ada', 'grace', 'linus'].map((name) => signUp(unlimited, name)) as Three);
+  chatId = await createGroup(ada, [grace, linus]);
+  messageId = await say(ada, chatId, 'hello');
+});
+type Three = [Promise<Person>, Promise<Person>, Promise<Person>];
+
+/** What counts as what: a request for each limit that counts three times. */
+const activities: [string, () => { query: string; variables?: unknown } | 'UPLOAD'][] = [
+  ['SENDS', () => mutation('sendMessage(input: { chatId: $id, content: "hello" })', chatId)],
+  ['REACTIONS', () => mutation('addReaction(messageId: $id, emoji: "👍")', messageId)],
+  ['READ_MARKERS', () => mutation('markRead(chatId: $id, seq: 1)', chatId)],
+  ['TYPING', () => ({ query: 'mutation ($id: ID!) { startTyping(chatId: $id) }', variables: { id: chatId } })],
+  ['PRESENCE', () => ({ query: 'mutation { setPresence(status: AWAY) { __typename } }' })],
+  ['NEW_CHATS', () => ({ query: 'mutation { createChat(input: { type: GROUP, name: "a" }) { __typename } }' })],
+  ['PROFILE', () => ({ query: 'mutation { updateProfile(input: { displayName: "A" }) { __typename } }' })],
+  ['CHANGES', () => mutation('pinMessage(messageId: $id)', messageId)],
+  ['SEARCHES', () => ({ query: '{ users(search: "gra") { pageInfo { hasNextPage } } }' })],
+  ['UPLOADS', () => 'UPLOAD'],
+];
+
+function mutation(field: string, id: string) {
+  return { query: `mutation ($id: ID!) { ${field} { __typename } }`, variables: { id } };
+}
+
+/** Does it once through a proxy that reports the address. Returns the limit that was reached; null when none was. */
+async function act(node: TestServer, by: Person, { name, address }: { name: string; address: string }) {
+  const what = activities.find(([activity]) => activity === name)?.[1]() ?? 'UPLOAD';
+  const headers = { authorization: `Bearer ${by.token}`, 'x-forwarded-for': address };
+  const form = new FormData();
+  form.append('files', new Blob(['hello']), 'notes.txt');
+  const response =
+    what === 'UPLOAD'
+      ? await fetch(`${node.url}/api/upload`, { method: 'POST', headers, body: form })
+      : await fetch(`${node.url}/graphql`, {
+          method: 'POST',
+          headers: { ...headers, 'content-type': 'application/json' },
+          body: JSON.stringify(what),
+        });
+  const text = await response.text();
+  const limit = /^"(\w+)"/.exec(response.headers.get('ratelimit') ?? '')?.[1] ?? null;
+  expect(text.includes('RATE_LIMITED') || response.status === 429, text).toBe(limit !== null);
+  return limit;
+}
+
+/** A node on which each activity is allowed twice a minute by the limits that end like this. */
+function startLimited(ending: string): Promise<TestServer> {
+  const quotas = activities.map(([name]) => [`RATE_LIMIT_${name}${ending}`, '2/1m']);
+  const env = { RATE_LIMITS: 'on', TRUST_PROXY: '1', ...Object.fromEntries(quotas) };
+  return startServer({ database: unlimited.database, env });
+}
+
+const names = activities.map(([name]) => name);
+const [here, there] = ['192.0.2.1', '198.51.100.1'];
+
+describe('per session', () => {
+  let node: TestServer;
+  beforeAll(async () => {
+    node = await startLimited('_PER_SESSION');
+  });
+
+  test.each(names)('%s: one device that does too much leaves the user’s other devices alone', async (name) => {
+    const phone = await signIn(unlimited, ada);
+    const outcomes = [];
+    for (let n = 0; n < 3; n += 1) outcomes.push(await act(node, ada, { name, address: here }));
+    expect(outcomes).toEqual([null, null, `RATE_LIMIT_${name}_PER_SESSION`]);
+    expect(await act(node, phone, { name, address: here })).toBeNull();
+  });
+});
+
+describe('per account', () => {
+  let node: TestServer;
+  beforeAll(async () => {
+    node = await startLimited('');
+  });
+
+  test.each(names)('%s: all devices of a user count together, wherever they are', async (name) => {
+    const phone = await signIn(unlimited, grace);
+    expect(await act(node, grace, { name, address: here })).toBeNull();
+    expect(await act(node, phone, { name, address: there })).toBeNull();
+    expect(await act(node, phone, { name, address: here })).toBe(`RATE_LIMIT_${name}`);
+    expect(await act(node, linus, { name, address: here })).toBeNull();
+  });
+});
+
+describe('per address', () => {
+  let node: TestServer;
+  beforeAll(async () => {
+    node = await startLimited('_PER_ADDRESS');
+  });
+
+  test.each(names)('%s: all users of a network count together, and an IPv6 network is a /64', async (name) => {
+    expect(await act(node, ada, { name, address: '2001:db8:0:1::1' })).toBeNull();
+    expect(await act(node, grace, { name, address: '2001:db8:0:1::2' })).toBeNull();
+    expect(await act(node, linus, { name, address: '2001:db8:0:1:ffff::1' })).toBe(`RATE_LIMIT_${name}_PER_ADDRESS`);
+    expect(await act(node, linus, { name, address: '2001:db8:0:2::1' })).toBeNull();
+    // Only the proxy's entry counts: what the client wrote before it does not.
+    expect(await act(node, linus, { name, address: '203.0.113.1, 2001:db8:0:1::3' })).not.toBeNull();
+  });
+});
+
+test('what a session is refused uses nothing of the account’s quota', async () => {
+  const env = { RATE_LIMITS: 'on', RATE_LIMIT_SENDS: '4/1m', RATE_LIMIT_SENDS_PER_SESSION: '3/1m' };
+  await using node = await startServer({ database: unlimited.database, env });
+  const phone = await signIn(unlimited, linus);
+  const outcomes = [];
+  for (const by of [linus, linus, linus, linus, linus, phone, phone]) {
+    outcomes.push(await act(node, by, { name: 'SENDS', address: here }));
+  }
+  const [ofSession, ofAccount] = ['RATE_LIMIT_SENDS_PER_SESSION', 'RATE_LIMIT_SENDS'];
+  expect(outcomes).toEqual([null, null, null, ofSession, ofSession, null, ofAccount]);
+});
+
+test('members added to a new chat count one by one, and a refusal says which limit was reached', async () => {
+  const env = { RATE_LIMITS: 'on', RATE_LIMIT_NEW_MEMBERS_PER_SESSION: '1/10m' };
+  await using node = await startServer({ database: unlimited.database, env });
+  const response = await fetch(`${node.url}/graphql`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${ada.token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({
+      query: 'mutation ($ids: [ID!]) { createChat(input: { type: GROUP, name: "a", memberIds: $ids }) { __typename } }',
+      variables: { ids: [grace.userId, linus.userId] },
+    }),
+  });
+  expect(await response.json()).toMatchObject({
+    errors: [
+      {
+        message: 'You add too many people on this device.',
+        extensions: { code: 'RATE_LIMITED', limit: 'RATE_LIMIT_NEW_MEMBERS_PER_SESSION', count: 1, windowSeconds: 600 },
+      },
+    ],
+  });
+});
+
+test('with the default limits, twenty people behind one address may each send ten messages at once', async () => {
+  await using node = await startServer({ database: unlimited.database, env: { RATE_LIMITS: 'on' } });
+  const people = await Promise.all(Array.from({ length: 20 }, (_, n) => signUp(unlimited, `guest${n}`)));
+  await ada.ask(
+    'mutation ($chatId: ID!, $userIds: [ID!]!) { addMembers(chatId: $chatId, userIds: $userIds) { __typename } }',
+    {
+      chatId,
+      userIds: people.map(({ userId }) => userId),
+    },
+  );
+  const bursts = people.flatMap((by) =>
+    Array.from({ length: 10 }, () => act(node, by, { name: 'SENDS', address: here })),
+  );
+  expect(new Set(await Promise.all(bursts))).toEqual(new Set([null]));
+});
