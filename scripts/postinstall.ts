@@ -10,14 +10,14 @@ import { promisify } from 'node:util';
 
 const root = join(import.meta.dirname, '..');
 
-/** From this version on, every package takes the Node that installs it. */
-const comfortableNode = 22.15;
+/** From this version on, every package supports the Node that runs npm. */
+const supportedNode = 22.15;
 
-// npm says which Node runs npm itself: `npm/11.19.1 node/v20.20.2 linux x64`. This script already runs on the bundled one.
+// npm's user agent names the Node that runs npm, as in `npm/11.19.1 node/v20.20.2 linux x64`. This script runs on the bundled one.
 const [, installedBy = ''] = /\bnode\/v(\d+\.\d+)/.exec(process.env['npm_config_user_agent'] ?? '') ?? [];
-if (installedBy !== '' && Number(installedBy) < comfortableNode) {
+if (installedBy !== '' && Number(installedBy) < supportedNode) {
   process.stdout.write(
-    `npm ran on Node ${installedBy}; parley runs on its own Node ${process.versions.node}, in node_modules.\n`,
+    `npm ran on Node ${installedBy}, but parley runs on its own Node ${process.versions.node} in node_modules.\n`,
   );
 }
 

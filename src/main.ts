@@ -40,7 +40,7 @@ function stopOnSignals(starting: Promise<App>, log: Logger): void {
     }
     askedAt = performance.now();
     log.info(`stopping (${signal})`);
-    setTimeout(() => fail(log, new Error(`not stopped after ${maxStopMs} ms`)), maxStopMs).unref();
+    setTimeout(() => fail(log, new Error(`The server could not stop within ${maxStopMs} ms.`)), maxStopMs).unref();
     const app = await starting;
     await app.close();
     log.info('stopped');

@@ -52,7 +52,7 @@ export async function openSession(
     [person.userId, readUserAgent(person.userAgent), refreshToken.hash],
   );
   const sessionId = opened.rows[0]?.session_id;
-  if (sessionId === undefined) throw new Error('the session that was inserted did not come back');
+  if (sessionId === undefined) throw new Error('PostgreSQL did not return the id of the new session');
   return {
     userId: person.userId,
     sessionId,

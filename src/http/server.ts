@@ -78,7 +78,7 @@ export async function openHttpServer(
   server.listen(address.port, address.host);
   await once(server, 'listening');
   const bound = server.address();
-  if (bound === null || typeof bound === 'string') throw new Error('The server does not listen on a port.');
+  if (bound === null || typeof bound === 'string') throw new Error('The server has no port.');
   return {
     port: bound.port,
     close: async () => {

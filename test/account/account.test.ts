@@ -188,7 +188,7 @@ test('of many who ask for one username at once, one gets it', async () => {
   expect(rows).toHaveLength(1);
 });
 
-test('the password is stored as an encoded argon2id hash, whole', async () => {
+test('a password is stored only as an argon2id hash with its parameters', async () => {
   const { rows } = await server.sql.query(
     'select password_hash from credentials join users u on u.id = user_id where u.email = $1',
     [ada.email],

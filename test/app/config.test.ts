@@ -109,23 +109,29 @@ test('all problems are reported at once, and no secret is', () => {
 });
 
 test.each([
-  ['/var/files', 'it does not begin with s3://'],
-  ['https://bucket', 'it does not begin with s3://'],
-  ['s3://', 'that is no name of a bucket'],
-  ['s3://b', 'that is no name of a bucket'],
-  ['s3://My_Bucket', 'that is no name of a bucket'],
-  ['s3://bucket:9000', 'that is no name of a bucket'],
-  ['s3://AKIA:sesame@bucket', 'credentials do not belong in it'],
-  ['s3://bucket/sesame', 'a folder in the bucket is named by ?prefix='],
-  ['s3://bucket?secret=sesame', 'there are only the parameters endpoint, public-endpoint, region, prefix, path-style'],
-  ['s3://bucket?region=a&region=sesame', 'region stands there twice'],
-  ['s3://bucket?region=sesame!', 'region is no name such as eu-central-1'],
-  ['s3://bucket?endpoint=sesame:9000', 'endpoint is no URL such as https://s3.example.com'],
-  ['s3://bucket?endpoint=https://ada:sesame@s3', 'endpoint is no URL such as https://s3.example.com'],
-  ['s3://bucket?public-endpoint=ftp://sesame', 'public-endpoint is no URL such as https://s3.example.com'],
-  ['s3://bucket?prefix=/sesame', 'prefix has at most 200 letters, digits, and _ . - / within it'],
-  ['s3://bucket?prefix=a//sesame', 'prefix has at most 200 letters, digits, and _ . - / within it'],
-  ['s3://bucket?path-style=sesame', 'path-style is true or false'],
+  ['/var/files', 'it must begin with s3://'],
+  ['https://bucket', 'it must begin with s3://'],
+  ['s3://', 'the bucket name is invalid'],
+  ['s3://b', 'the bucket name is invalid'],
+  ['s3://My_Bucket', 'the bucket name is invalid'],
+  ['s3://bucket:9000', 'the bucket name is invalid'],
+  ['s3://AKIA:sesame@bucket', 'it must not contain credentials'],
+  ['s3://bucket/sesame', 'use ?prefix= for a folder in the bucket'],
+  ['s3://bucket?secret=sesame', 'the only parameters are endpoint, public-endpoint, region, prefix, path-style'],
+  ['s3://bucket?region=a&region=sesame', 'region is given more than once'],
+  ['s3://bucket?region=sesame!', 'region must be a name such as eu-central-1'],
+  ['s3://bucket?endpoint=sesame:9000', 'endpoint must be a URL such as https://s3.example.com'],
+  ['s3://bucket?endpoint=https://ada:sesame@s3', 'endpoint must be a URL such as https://s3.example.com'],
+  ['s3://bucket?public-endpoint=ftp://sesame', 'public-endpoint must be a URL such as https://s3.example.com'],
+  [
+    's3://bucket?prefix=/sesame',
+    'prefix may have up to 200 characters: letters, digits, _ . - and single slashes between them',
+  ],
+  [
+    's3://bucket?prefix=a//sesame',
+    'prefix may have up to 200 characters: letters, digits, _ . - and single slashes between them',
+  ],
+  ['s3://bucket?path-style=sesame', 'path-style must be true or false'],
 ])('FILE_STORE does not accept "%s", says why, and does not repeat it', (value, reason) => {
   const read = () => readConfig({ FILE_STORE: value });
   expect(read).toThrow(`\n  FILE_STORE: s3://bucket, with ?endpoint=`);

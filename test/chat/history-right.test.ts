@@ -53,7 +53,7 @@ const toPublic = (by: Person, chat: string): Promise<Data> => updateChat(by, cha
 const toPrivate = (by: Person, chat: string): Promise<Data> => updateChat(by, chat, { type: 'PRIVATE_CHANNEL' });
 
 test.each(types)(
-  'in a %s a member who sees everything gives everything, and a newcomer what they see themselves',
+  'in a %s, a member who sees all of the history can give all of it, and a newcomer only what they see',
   async (type) => {
     const chat = await create(type);
     expect(await seenWhenAdded(ada, chat, 'ALL')).toEqual(['before', 'since']);

@@ -20,7 +20,7 @@ const small = () =>
     .png()
     .toBuffer();
 
-test('a picture that takes too long is given up with its process, and the next one has a new process', async () => {
+test('a picture that takes too long is stopped by ending its process, and the next picture gets a new one', async () => {
   const large = await sharp({ create: { width: 12_000, height: 12_000, channels: 3, background: 'red' } })
     .webp({ effort: 0 })
     .toBuffer();

@@ -73,7 +73,7 @@ test('the last word may be incomplete', async () => {
   expect(await findHere('h')).toEqual(['help the world', 'hello worldwide', 'hello world']);
 });
 
-test('words of every language are words, and addresses and names are found whole', async () => {
+test('words are found in any script, and addresses and names are found as a whole', async () => {
   const findHere = await createTalk(
     'Grüße aus Köln',
     'привет мир',

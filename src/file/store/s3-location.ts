@@ -18,15 +18,15 @@ const parameters = new Set(['endpoint', 'public-endpoint', 'region', 'prefix', '
 /** Parses `s3://bucket?…`. Throws an Error that says what is wrong, without quoting possible secrets. */
 export function parseS3Location(text: string): S3Location {
   const url = URL.parse(text);
-  if (url?.protocol !== 's3:') throw new Error('it does not begin with s3://');
-  if (url.username !== '' || url.password !== '') throw new Error('credentials do not belong in it');
-  if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(url.host)) throw new Error('that is no name of a bucket');
-  if (!['', '/'].includes(url.pathname)) throw new Error('a folder in the bucket is named by ?prefix=');
-  if (url.hash !== '') throw new Error('it has a # in it');
+  if (url?.protocol !== 's3:') throw new Error('it must begin with s3://');
+  if (url.username !== '' || url.password !== '') throw new Error('it must not contain credentials');
+  if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(url.host)) throw new Error('the bucket name is invalid');
+  if (!['', '/'].includes(url.pathname)) throw new Error('use ?prefix= for a folder in the bucket');
+  if (url.hash !== '') throw new Error('it must not contain #');
   const query = url.searchParams;
   for (const name of query.keys()) {
-    if (!parameters.has(name)) throw new Error(`there are only the parameters ${[...parameters].join(', ')}`);
-    if (query.getAll(name).length > 1) throw new Error(`${name} stands there twice`);
+    if (!parameters.has(name)) throw new Error(`the only parameters are ${[...parameters].join(', ')}`);
+    if (query.getAll(name).length > 1) throw new Error(`${name} is given more than once`);
   }
   const endpoint = readEndpoint(query, 'endpoint');
   return {
@@ -45,7 +45,7 @@ function readEndpoint(query: URLSearchParams, name: string): string | null {
   const url = URL.parse(text);
   const isPlain = url !== null && [url.username, url.password, url.search, url.hash].every((part) => part === '');
   if (!isPlain || !['http:', 'https:'].includes(url.protocol)) {
-    throw new Error(`${name} is no URL such as https://s3.example.com`);
+    throw new Error(`${name} must be a URL such as https://s3.example.com`);
   }
   return text;
 }
@@ -53,17 +53,17 @@ function readEndpoint(query: URLSearchParams, name: string): string | null {
 function readPrefix(text: string): string {
   const prefix = text.replace(/\/+$/, '');
   if (!/^[A-Za-z0-9_.-]*(\/[A-Za-z0-9_.-]+)*$/.test(prefix) || prefix.startsWith('/') || prefix.length > 200) {
-    throw new Error('prefix has at most 200 letters, digits, and _ . - / within it');
+    throw new Error('prefix may have up to 200 characters: letters, digits, _ . - and single slashes between them');
   }
   return prefix === '' ? '' : `${prefix}/`;
 }
 
 function readRegion(text: string | null): string | null {
-  if (text !== null && !/^[a-z0-9-]{1,63}$/.test(text)) throw new Error('region is no name such as eu-central-1');
+  if (text !== null && !/^[a-z0-9-]{1,63}$/.test(text)) throw new Error('region must be a name such as eu-central-1');
   return text;
 }
 
 function readPathStyle(text: string | null): boolean | null {
-  if (text !== null && text !== 'true' && text !== 'false') throw new Error('path-style is true or false');
+  if (text !== null && text !== 'true' && text !== 'false') throw new Error('path-style must be true or false');
   return text === null ? null : text === 'true';
 }

@@ -16,7 +16,7 @@ export async function findOwner(folder: string): Promise<Owner> {
   const user = users.find(([name]) => name === 'postgres') ?? users.find(([name]) => name === 'nobody');
   if (user === undefined) {
     throw new CannotStart(
-      'PostgreSQL refuses to run as root, and this machine has no user postgres or nobody to run it as. ' +
+      'PostgreSQL refuses to run as root, and this machine has neither a user `postgres` nor a user `nobody` to run it as. ' +
         'Start as another user, or set DATABASE_URL.',
     );
   }

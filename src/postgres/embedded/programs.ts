@@ -21,8 +21,8 @@ export async function findPrograms(owner: Owner): Promise<Programs> {
   if (owner === null || (await canRun(programs, owner))) return programs;
   return copyPrograms(programs).catch((error: Error) => {
     throw new CannotStart(
-      `PostgreSQL refuses to run as root, user ${owner.uid} may not read ${programs.postgres}, and there is no place ` +
-        `for a copy (${error.message}). Start as another user, move the clone, or set DATABASE_URL.`,
+      `PostgreSQL refuses to run as root, the user with id ${owner.uid} cannot read ${programs.postgres}, and copying ` +
+        `it to ${sharedFolder} failed (${error.message}). Start as another user, move the clone, or set DATABASE_URL.`,
     );
   });
 }
