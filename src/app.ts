@@ -3,34 +3,26 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 import { readQuotas } from './core/limit.ts';
-import { connectDatabase, disconnectDatabase, statementTimeoutMs, type Db } from './postgres/client.ts';
-import { startEmbeddedPostgres } from './postgres/embedded/postgres.ts';
-import { applyMigrations } from './postgres/migration.ts';
 import { GroupCommit } from './chat/group-commit.ts';
 import { RateLimits, pruneLimits } from './core/rate-limit.ts';
 import { addressOf } from './http/address.ts';
 import { Housekeeping } from './core/housekeeping.ts';
 import { Leases, pruneLeases, type LeaseTimes } from './postgres/lease.ts';
 import { NodeLease } from './postgres/node-lease.ts';
+import { openDatabase } from './postgres/opening.ts';
 import { createPing } from './postgres/ping.ts';
-import { inspectDatabase } from './postgres/inspection.ts';
 import { continueDeletions } from './account/account-deletion.ts';
 import { createAccounts } from './account/account.ts';
 import { pruneSessions } from './account/session.ts';
-import { Pictures } from './file/picture.ts';
-import { Arrivals } from './file/arrival.ts';
 import type { FileStorage } from './file/file.ts';
-import { FileCommit } from './file/file-commit.ts';
 import { fileChores } from './file/file-sweep.ts';
-import { PartialUploads, partialChore } from './file/partial-upload.ts';
+import { openFiles } from './file/opening.ts';
+import { partialChore, type PartialUploads } from './file/partial-upload.ts';
 import { PartialUploadLeases } from './file/partial-upload-lease.ts';
 import { FileLinks } from './file/file-link.ts';
 import type { Argon2Cost } from './account/password.ts';
 import { loadOrCreateKeys, publicKeySet } from './account/token-key.ts';
 import { CannotStart, describeFault } from './errors.ts';
-import { openStore } from './file/store/open.ts';
-import { storeSmallInline } from './file/store/inline.ts';
-import { PartialFiles } from './file/store/partial.ts';
 import type { Services } from './api/context.ts';
 import { firstConversation } from './http/graphiql-tabs.ts';
 import { fillPlaceholders } from './http/graphiql-script.ts';
@@ -77,7 +69,7 @@ export type Overrides = {
 export async function start(config: Config, log: Logger, overrides: Overrides = {}): Promise<App> {
   await using started = new AsyncDisposableStack();
 
-  const { db, directUrl } = await openDatabase(config, log, started);
+  const { db, directUrl } = await openDatabase({ ...config, migrationsFolder }, log, started);
 
   const keys = config.jwtKeys ?? (await loadOrCreateKeys(config.dataDir));
   const limits = new RateLimits({ quotas: readQuotas(config), store: db.pool, report: reportTo(log) });
@@ -93,7 +85,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   await background.open();
   started.defer(() => background.close());
 
-  const { files, ...uploads } = await openFiles(config, db, log);
+  const { files, ...uploads } = await openFiles(db, { ...config, isReceiving: serves(config, 'api') }, reportTo(log));
   const housekeeping = startHousekeeping({ ...files, ...uploads, node }, config, { log, started });
 
   const services = {
@@ -181,23 +173,6 @@ function createRoles(
   return { handlers, drain };
 }
 
-/** Opens the storage for files and for incomplete uploads. */
-async function openFiles(
-  config: Config,
-  db: Db,
-  log: Logger,
-): Promise<{ files: FileStorage; partials: PartialUploads; arrivals: Arrivals }> {
-  const { maxUploadBytes, userQuotaBytes } = config;
-  const commit = new FileCommit(db, userQuotaBytes);
-  const { store: outer, link } = await openStore(config, reportTo(log));
-  const store = storeSmallInline(outer, config.fileInlineBytes);
-  const pictures = new Pictures();
-  const files = { db, store, link, maxUploadBytes, userQuotaBytes, pictures, commit };
-  const partials = new PartialUploads(files, new PartialFiles(join(config.dataDir, 'partial-uploads')));
-  if (serves(config, 'api')) await Promise.all([files.store.prepare(), partials.prepare()]);
-  return { files, partials, arrivals: new Arrivals(db.pool, userQuotaBytes) };
-}
-
 /** Starts the periodic removal of old data. */
 function startHousekeeping(
   { db, store, pictures, partials, node }: FileStorage & { partials: PartialUploads; node: NodeLease },
@@ -237,33 +212,6 @@ function streamLimits(config: Config): StreamLimits {
     bufferBytes: config.maxStreamBufferBytes,
     replay: { maxEvents: config.maxReplayEvents, maxBytes: config.maxReplayBytes },
   };
-}
-
-/** Opens and migrates the database. Also returns the URL that bypasses any pooler. */
-async function openDatabase(config: Config, log: Logger, started: AsyncDisposableStack) {
-  const { url, directUrl } = await findDatabase(config, log, started);
-  const { isReadOnlyByDefault } = await inspectDatabase(directUrl);
-  await applyMigrations(directUrl, migrationsFolder, log);
-  const db = connectDatabase({
-    url,
-    directUrl,
-    maxConnections: config.databasePoolSize,
-    statementTimeoutMs: config.databaseDirectUrl === null ? statementTimeoutMs : null,
-    overridesReadOnly: isReadOnlyByDefault,
-    onError: (error) => log.warn({ fault: describeFault(error) }, 'a connection to the database broke'),
-  });
-  started.defer(() => disconnectDatabase(db));
-  return { db, directUrl };
-}
-
-/** Returns the operator's database, or starts the embedded one. */
-async function findDatabase(config: Config, log: Logger, started: AsyncDisposableStack) {
-  if (config.databaseUrl !== null) {
-    return { url: config.databaseUrl, directUrl: config.databaseDirectUrl ?? config.databaseUrl };
-  }
-  const { url, stop } = await startEmbeddedPostgres(config.dataDir, log);
-  started.defer(stop);
-  return { url, directUrl: url };
 }
 
 async function listen({ host, port }: Config, options: HttpOptions): Promise<HttpServer> {

@@ -1,5 +1,7 @@
 import { ViewerRef } from './viewer.ref.ts';
-import { changePassword, maxEmailLength, signIn, signUp } from './account.ts';
+import { changePassword, signIn } from './account.ts';
+import { maxEmailLength } from './email.ts';
+import { signUp } from './sign-up.ts';
 import { maxPasswordLength, minPasswordLength } from './password.ts';
 import { refreshSession, type SignedIn } from './session.ts';
 import { maxNameLength } from '../core/text.ts';

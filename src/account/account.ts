@@ -1,6 +1,6 @@
-import { inTransaction, type Db, type Queryable, type Transaction } from '../postgres/client.ts';
+import { inTransaction, type Db, type Transaction } from '../postgres/client.ts';
 import { setTimeout } from 'node:timers/promises';
-import { Conflict, InvalidCredentials, InvalidInput, Unauthenticated, type FieldError } from '../errors.ts';
+import { InvalidCredentials, InvalidInput, Unauthenticated, type FieldError } from '../errors.ts';
 import {
   findCredentialsByEmail,
   lockCredentials,
@@ -10,16 +10,15 @@ import {
   verifyGuess,
   type Credentials,
 } from './credentials.ts';
+import { readEmail } from './email.ts';
 import { knowsNetwork, rememberNetwork } from './known-network.ts';
 import { LiveSessions } from './live-session.ts';
-import { checkGivenPassword, checkNewPassword, PasswordHasher, type Argon2Cost } from './password.ts';
+import { checkGivenPassword, checkNewPassword, namesOf, PasswordHasher, type Argon2Cost } from './password.ts';
 import { FairQueue } from '../core/fair-queue.ts';
 import type { Counted, RateLimits } from '../core/rate-limit.ts';
 import { createSecret } from '../core/secret.ts';
 import { endSessions, handOver, openSession, type OpenedSession, type Sessions, type SignedIn } from './session.ts';
-import { maxNameLength, readLine } from '../core/text.ts';
 import { AccessTokens } from './token.ts';
-import { checkNewUsername } from './username.ts';
 import type { AccessTokenKeys } from './token-key.ts';
 import type { Asker } from '../core/asker.ts';
 
@@ -30,21 +29,11 @@ export type Accounts = Sessions & {
   doorway: FairQueue;
 };
 
-export const maxEmailLength = 254;
-
 /** How long a sign-in from an unknown network waits at an account that is under attack. */
 const slowMs = 3_000;
 
 /** The device of a sign-in: its user agent, and its network address, by which limits are counted. */
 export type Device = { userAgent: string | null; address: string };
-
-/** What a new user sends to create an account. */
-export type SignUp = Device & {
-  username: string;
-  email: string;
-  password: string;
-  displayName: string | null;
-};
 
 /** What a user sends to sign in. */
 export type SignIn = Device & { email: string; password: string };
@@ -87,42 +76,6 @@ export async function authenticate(accounts: Accounts, authorization: string | u
   const asker = await accounts.tokens.verify(token);
   if (!(await accounts.sessions.isLive(asker))) throw new Unauthenticated('The session has ended: sign in again.');
   return asker;
-}
-
-/**
- * Creates an account and signs its user in. Usernames and addresses are unique without regard to case: of two concurrent
- * requests for one, the second gets Conflict. Throws InvalidInput with every invalid field, and RateLimited for a network
- * that creates many accounts, or that has tried many names that were taken.
- */
-export async function signUp(accounts: Accounts, input: SignUp): Promise<SignedIn> {
-  const { limits, keys } = accounts;
-  const { address } = input;
-  const person = readSignUp(input);
-  await limits.take('signUps', { address });
-  // Checked just before the hash, so that concurrent requests past the limit learn nothing.
-  const onTurn = () => limits.refuseExhausted('takenNames', { address });
-  const passwordHash = await accounts.passwords.hash(input.password, { person: address, isKnown: false, onTurn });
-  try {
-    const opened = await inTransaction(accounts.db, async (client) => {
-      // Inserts the user and the credentials. As SQL: Prisma cannot express `on conflict`, without which a taken name
-      // would fail the transaction before `nameConflict` can tell which one it is.
-      const { rows } = await client.query<{ id: bigint }>(
-        `with person as (
-          insert into users (username, email, display_name) values ($1, $2, $3)
-          on conflict do nothing returning id
-        )
-        insert into credentials (user_id, password_hash) select id, $4 from person returning user_id as id`,
-        [person.username, person.email, person.displayName, passwordHash],
-      );
-      if (rows[0] === undefined) throw await nameConflict(client, person);
-      await rememberNetwork(client, keys, { userId: rows[0].id, address });
-      return openSession(client, { userId: rows[0].id, userAgent: input.userAgent });
-    });
-    return await handOver(accounts, opened);
-  } catch (error) {
-    if (error instanceof Conflict) await limits.take('takenNames', { address });
-    throw error;
-  }
 }
 
 /**
@@ -220,46 +173,4 @@ async function endOtherSessions(transaction: Transaction, { userId, sessionId }:
   await prisma.refreshToken.deleteMany({ where: { sessionId } });
   await prisma.refreshToken.create({ data: { sessionId, tokenHash: Uint8Array.from(refreshToken.hash) } });
   return { userId, sessionId, refreshToken: refreshToken.secret, endedIds };
-}
-
-function readSignUp(input: SignUp): { username: string; email: string; displayName: string | null } {
-  const errors: FieldError[] = [];
-  checkNewUsername(input.username, errors);
-  const email = readEmail(input.email, errors);
-  checkNewPassword(input.password, ['password'], namesOf({ username: input.username, email }), errors);
-  const displayName =
-    input.displayName === null ? null : readLine(input.displayName, ['displayName'], maxNameLength, errors);
-  if (errors.length > 0) throw new InvalidInput(errors);
-  return { username: input.username, email, displayName };
-}
-
-/** Checks the form only (something, an @, something): whether mail arrives there is unknown. */
-function readEmail(value: string, errors: FieldError[]): string {
-  const refusedBefore = errors.length;
-  const email = readLine(value, ['email'], maxEmailLength, errors);
-  if (errors.length === refusedBefore && !/^[^@\s]+@[^@\s]+$/.test(email)) {
-    errors.push({ path: ['email'], code: 'MALFORMED', message: 'is not an e-mail address' });
-  }
-  return email;
-}
-
-/** The texts that the password must not contain. */
-function namesOf({ username, email }: { username: string; email: string }): string[] {
-  return [username, email, email.replace(/@.*/s, '')];
-}
-
-async function nameConflict(client: Queryable, person: { username: string; email: string }): Promise<Conflict> {
-  // Which of the two is taken. As SQL: Prisma cannot express fold(), which the indexes are over.
-  const { rows } = await client.query<{ username: boolean; email: boolean }>(
-    `select exists (select from users where fold(username) = fold($1)) as username,
-      exists (select from users where fold(email) = fold($2)) as email`,
-    [person.username, person.email],
-  );
-  const { username, email } = rows[0] ?? { username: false, email: false };
-  if (username && email)
-    return new Conflict('The username and the e-mail address are both taken.', ['username', 'email']);
-  if (username) return new Conflict('The username is taken.', ['username']);
-  if (email) return new Conflict('The e-mail address is taken.', ['email']);
-  // It has become free since the insert was refused, so which of the two it was is unknown.
-  return new Conflict('The username or the e-mail address was just taken.', ['username', 'email']);
 }

@@ -124,3 +124,8 @@ function encodeRandomHash({ memoryKiB, iterations, parallelism }: Argon2Cost): s
   const encode = (bytes: number) => randomBytes(bytes).toString('base64').replace(/=+$/, '');
   return `$argon2id$v=19$m=${memoryKiB},t=${iterations},p=${parallelism}$${encode(16)}$${encode(32)}`;
 }
+
+/** The texts of an account that its password must not contain. */
+export function namesOf({ username, email }: { username: string; email: string }): string[] {
+  return [username, email, email.replace(/@.*/s, '')];
+}

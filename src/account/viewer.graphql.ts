@@ -3,7 +3,7 @@ import { SessionRef } from './session.ref.ts';
 import { UserRef } from '../people/user.ref.ts';
 import type { User } from '../postgres/generated/prisma/client.ts';
 import { listSessions, maxSessionsPerPerson } from './session.ts';
-import { maxEmailLength } from './account.ts';
+import { maxEmailLength } from './email.ts';
 import type { Asker } from '../core/asker.ts';
 import { userById } from '../people/user.ts';
 import { Unauthenticated } from '../errors.ts';

@@ -1,7 +1,7 @@
 import { subjectsOf, type Circles } from './acquaintance.ts';
 import { idsIn, numberIn, type LoggedEvent } from '../log/event.ts';
 import type { Listener } from './listener.ts';
-import type { LogReader, Membership, Snapshot } from '../log/event-log.ts';
+import type { LogReader, Membership, Snapshot } from '../log/log-reader.ts';
 
 /** What the hub reads from the log. */
 export type HubLog = {

@@ -3,7 +3,7 @@ import type { LoggedEvent } from '../log/event.ts';
 import { readKnown, type HubAttendance, type HubLog, type Known } from './hub-log.ts';
 import type { Listener, Outlet } from './listener.ts';
 import type { Typing } from './notice.ts';
-import type { Snapshot } from '../log/event-log.ts';
+import type { Snapshot } from '../log/log-reader.ts';
 import { Person, type MembershipChange } from './person.ts';
 import { Room, withPerson, type Audience } from './room.ts';
 

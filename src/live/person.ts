@@ -1,5 +1,5 @@
 import type { Listener } from './listener.ts';
-import type { Membership } from '../log/event-log.ts';
+import type { Membership } from '../log/log-reader.ts';
 
 /**
  * A change of membership that has passed the hub: `membership` is null for its end, WHOLE when it shows the whole

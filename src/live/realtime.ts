@@ -9,19 +9,18 @@ import { Doorbell } from '../log/doorbell.ts';
 import { Feed } from '../log/feed.ts';
 import { Hub } from './hub.ts';
 import type { HubLog } from './hub-log.ts';
+import { readExtent, type Extent } from '../log/event-log.ts';
 import {
   readAddedMembers,
   readRecipients,
-  readExtent,
   readMissed,
   readMissedInChat,
   readSnapshot,
-  type Extent,
   type LogReader,
   type MissedChatStretch,
   type MissedStretch,
   type Range,
-} from '../log/event-log.ts';
+} from '../log/log-reader.ts';
 import { formatCursor } from '../log/cursor.ts';
 import { PresenceNews, readBlocks, readPresenceChanges } from './presence.ts';
 import { Reservations, type ReservationLimits } from './reservation.ts';

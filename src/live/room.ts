@@ -1,4 +1,4 @@
-import type { Membership } from '../log/event-log.ts';
+import type { Membership } from '../log/log-reader.ts';
 import type { LoggedEvent } from '../log/event.ts';
 import type { Outlet, Listener } from './listener.ts';
 import type { Person } from './person.ts';

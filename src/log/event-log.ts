@@ -5,52 +5,24 @@ import type { LimitedQuery } from '../postgres/connection.ts';
 import { formatCursor } from './cursor.ts';
 import { eventColumns, type LoggedEvent } from './event.ts';
 
-/**
- * A membership as the hub and the replay apply it: it shows events from `since` on, and messages from `visibleFrom`
- * on, or all messages while the chat is public (`isWhole`).
- */
-export type Membership = { chatId: bigint; since: bigint; visibleFrom: number; isWhole: boolean };
-
 /** The range of the log: ids in (prunedThrough, head] can be replayed. */
 export type Extent = { head: bigint; prunedThrough: bigint };
 
 /** The range of the log, and whether the log knows a given place. */
 export type LogPlace = Extent & { isKnown: boolean };
 
-/** The user and session that the log is read for. */
-export type LogReader = { userId: bigint; sessionId: bigint };
-
-/** A person's memberships as of the event `head`, and whether the session is still live. */
-export type Snapshot = Extent & { memberships: Membership[]; isSessionLive: boolean };
-
 /** A stretch of the log, oldest event first; `prunedThrough` comes from the same snapshot. */
 export type Stretch = { events: LoggedEvent[]; prunedThrough: bigint };
 
 /**
- * A stretch for one reader. From the same snapshot: whether the log knows the place where the stretch starts, and
- * whether the reader's session is still live.
+ * As SQL, with `event_log l`: whether the log knows the place `id`. Every place that was ever handed out is an event, was an
+ * event, or is the beginning of the log. Any other id was lost in a restore and is never issued again (leap_after_start).
  */
-export type MissedStretch = Stretch & { isKnown: boolean; isSessionLive: boolean };
-
-/**
- * A stretch of one chat. From the same snapshot: whether the reader may still see the chat, and whether the chat is
- * public.
- */
-export type MissedChatStretch = MissedStretch & { hasAccess: boolean; isPublic: boolean };
-
-/** Selects events with ids in (after, through], at most `limit` of them. */
-export type Range = { after: bigint; through: bigint; limit: number };
-
-const isSessionLive = (userId: string, sessionId: string) =>
-  `exists (select from sessions s where s.id = ${sessionId} and s.user_id = ${userId}) as "isSessionLive"`;
-
-// Every place that was ever handed out is an event, was an event, or is the beginning of the log. Any other id was
-// lost in a restore and is never issued again (leap_after_start).
-const isKnown = (id: string) =>
+export const isKnown = (id: string) =>
   `(${id} <= l.pruned_through or exists (select from events k where k.id = ${id})) as "isKnown"`;
 
-// The newest id. A log that was pruned completely still knows its last id.
-const head = `greatest((select coalesce(max(id), 0) from events), l.pruned_through)`;
+/** As SQL, with `event_log l`: the newest id. A log that was pruned completely still knows its last id. */
+export const head = `greatest((select coalesce(max(id), 0) from events), l.pruned_through)`;
 
 /**
  * Names the history of this database: the cluster, its timeline (which changes after a fail-over or a point-in-time
@@ -116,164 +88,11 @@ export async function readNext(pool: Queryable, after: bigint, limit: number): P
   return toStretch(rows);
 }
 
-/** A person's memberships, together with the event as of which they hold. */
-export async function readSnapshot(pool: pg.Pool, { userId, sessionId }: LogReader): Promise<Snapshot> {
-  const { rows } = await pool.query<
-    Omit<Snapshot, 'memberships'> & { memberships: [string, string, number, boolean][] }
-  >({
-    name: 'snapshot',
-    text: `select ${head} as head, l.pruned_through as "prunedThrough", ${isSessionLive('$1', '$2')}, coalesce((
-      select jsonb_agg(jsonb_build_array(m.chat_id::text, coalesce(m.since_event, 0)::text, m.visible_from_seq,
-        c.type = 'PUBLIC_CHANNEL'))
-      from members m join chats c on c.id = m.chat_id where m.user_id = $1), '[]') as memberships
-    from event_log l`,
-    values: [userId, sessionId],
-  });
-  const row = rows[0];
-  if (row === undefined) throw new Error('the table event_log has no row');
-  const memberships = row.memberships.map(([chatId, since, visibleFrom, isWhole]) => ({
-    chatId: BigInt(chatId),
-    since: BigInt(since),
-    visibleFrom,
-    isWhole,
-  }));
-  return { ...row, memberships };
-}
+/** A row of a stretch. A stretch without events still has one row, with the facts about the log itself. */
+export type StretchRow = { prunedThrough: bigint } & (LoggedEvent | { [Key in keyof LoggedEvent]: null });
 
-/** The memberships of `userIds` that these events (NewChat, AddToChat) started and that still exist. */
-export async function readAddedMembers(
-  pool: pg.Pool,
-  events: readonly LoggedEvent[],
-  userIds: readonly bigint[],
-): Promise<(Membership & { userId: bigint })[]> {
-  const { rows } = await pool.query<Membership & { userId: bigint }>({
-    name: 'added_members',
-    text: `select m.chat_id as "chatId", m.user_id as "userId", m.since_event as since, m.visible_from_seq as "visibleFrom",
-      c.type = 'PUBLIC_CHANNEL' as "isWhole"
-    from unnest($1::bigint[], $2::bigint[]) as added (chat_id, event_id)
-    join members m on m.chat_id = added.chat_id and m.since_event = added.event_id and m.user_id = any ($3)
-    join chats c on c.id = m.chat_id`,
-    values: [events.map((event) => event.chatId), events.map((event) => event.id), userIds],
-  });
-  return rows;
-}
-
-/** The recipients of these events (ChatDeleted) among `userIds`. */
-export async function readRecipients(
-  pool: pg.Pool,
-  eventIds: readonly bigint[],
-  userIds: readonly bigint[],
-): Promise<{ eventId: bigint; userId: bigint }[]> {
-  const { rows } = await pool.query<{ eventId: bigint; userId: bigint }>({
-    name: 'event_recipients',
-    text: `select event_id as "eventId", user_id as "userId" from event_recipients
-    where event_id = any ($1) and user_id = any ($2)`,
-    values: [eventIds, userIds],
-  });
-  return rows;
-}
-
-/**
- * The events that one person missed: in each chat, those since they became a member that their history shows, and all
- * events addressed to them. An index yields the oldest few of each chat and of each kind of address; the oldest of
- * these overall are returned.
- */
-export async function readMissed(
-  pool: pg.Pool,
-  { userId, sessionId }: LogReader,
-  range: Range,
-): Promise<MissedStretch> {
-  const { rows } = await pool.query<MissedRow>({
-    name: 'events_missed',
-    text: `select l.pruned_through as "prunedThrough", ${isKnown('$2')}, ${isSessionLive('$1', '$5')}, e.*
-    from event_log l
-    left join lateral (
-      select * from (
-        (select e.* from members m join chats c on c.id = m.chat_id
-        cross join lateral (
-          select ${eventColumns} from events e
-          where e.chat_id = m.chat_id
-            and e.id > greatest($2, coalesce(m.since_event, 1) - 1) and e.id <= $3
-            and e.audience <> 'PERSON' and e.user_id is distinct from $1
-            and (e.seq is null or c.type = 'PUBLIC_CHANNEL' or e.seq >= m.visible_from_seq)
-          order by e.id limit $4
-        ) e
-        where m.user_id = $1)
-        union all
-        (select ${eventColumns} from events e
-        where e.user_id = $1 and e.id > $2 and e.id <= $3 order by e.id limit $4)
-        union all
-        (select ${eventColumns} from events e
-        where e.audience = 'ACQUAINTANCES' and e.id > $2 and e.id <= $3 and e.user_id <> $1
-          and exists (
-            select from members theirs join members ours on ours.chat_id = theirs.chat_id
-            where theirs.user_id = e.user_id and ours.user_id = $1 and coalesce(ours.since_event, 1) <= e.id)
-        order by e.id limit $4)
-        union all
-        (select ${eventColumns} from event_recipients r join events e on e.id = r.event_id
-        where r.user_id = $1 and r.event_id > $2 and r.event_id <= $3 order by r.event_id limit $4)
-      ) e order by e.id limit $4
-    ) e on true
-    order by e.id`,
-    values: [userId, range.after, range.through, range.limit, sessionId],
-  });
-  return toMissedStretch(rows);
-}
-
-/**
- * The events that one person missed in one chat. A member of a group, a single chat or a private channel gets what
- * their membership shows; a public channel is visible in full to everyone.
- */
-export async function readMissedInChat(
-  pool: pg.Pool,
-  reader: LogReader & { chatId: bigint },
-  range: Range,
-): Promise<MissedChatStretch> {
-  const { rows } = await pool.query<MissedRow & { hasAccess: boolean; isPublic: boolean | null }>({
-    name: 'events_missed_in_chat',
-    text: `select l.pruned_through as "prunedThrough", ${isKnown('$2')}, ${isSessionLive('$1', '$6')},
-      access.chat_id is not null as "hasAccess",
-      access.is_public as "isPublic", e.*
-    from event_log l
-    left join (
-      select c.id as chat_id, c.type = 'PUBLIC_CHANNEL' as is_public,
-        case when c.type = 'PUBLIC_CHANNEL' then 0 else coalesce(m.since_event, 0) end as since_event,
-        case when c.type = 'PUBLIC_CHANNEL' then 1 else m.visible_from_seq end as visible_from_seq
-      from chats c left join members m on m.chat_id = c.id and m.user_id = $1
-      where c.id = $5 and (c.type = 'PUBLIC_CHANNEL' or m.user_id is not null)
-    ) access on true
-    left join lateral (
-      select * from (
-        (select ${eventColumns} from events e
-        where e.chat_id = access.chat_id
-          and e.id > greatest($2, access.since_event - 1) and e.id <= $3
-          and (e.audience <> 'PERSON' or e.user_id = $1)
-          and (e.seq is null or e.seq >= access.visible_from_seq)
-        order by e.id limit $4)
-        union all
-        (select ${eventColumns} from events e
-        where e.audience = 'ACQUAINTANCES' and e.id > greatest($2, access.since_event - 1) and e.id <= $3
-          and exists (select from members m where m.chat_id = access.chat_id and m.user_id = e.user_id)
-        order by e.id limit $4)
-      ) e order by e.id limit $4
-    ) e on true
-    order by e.id`,
-    values: [reader.userId, range.after, range.through, range.limit, reader.chatId, reader.sessionId],
-  });
-  return { ...toMissedStretch(rows), hasAccess: rows[0]?.hasAccess ?? false, isPublic: rows[0]?.isPublic ?? false };
-}
-
-// A stretch without events still has one row, with the facts about the log itself.
-type StretchRow = { prunedThrough: bigint } & (LoggedEvent | { [Key in keyof LoggedEvent]: null });
-
-type MissedRow = StretchRow & { isKnown: boolean; isSessionLive: boolean };
-
-function toMissedStretch(rows: MissedRow[]): MissedStretch {
-  const row = rows[0];
-  return { ...toStretch(rows), isKnown: row?.isKnown ?? false, isSessionLive: row?.isSessionLive ?? false };
-}
-
-function toStretch(rows: StretchRow[]): Stretch {
+/** Returns the stretch that these rows make up. */
+export function toStretch(rows: StretchRow[]): Stretch {
   const events = rows.filter((row): row is { prunedThrough: bigint } & LoggedEvent => row.id !== null);
   return { events, prunedThrough: rows[0]?.prunedThrough ?? 0n };
 }

@@ -16,6 +16,7 @@ create table blobs (
   -- few KiB are better off in the database: Sears, van Ingen and Gray, "To BLOB or Not To BLOB" (MSR-TR-2006-45).
   -- Uncompressed storage, because most files are compressed already.
   bytes bytea storage external,
+  note text check (char_length(note) between 1 and 120),
   constraint a_picture_is_described_whole check (num_nulls(width, height, blurhash) in (0, 3)),
   constraint inline_bytes_are_few_and_their_own
     check (octet_length(bytes) <= 65536 and octet_length(bytes) = size and sha256(bytes) = hash),
@@ -25,6 +26,7 @@ comment on table blobs is 'Bytes by their SHA-256, here or in the file store. Ho
 comment on column blobs.content_type is 'Detected from the bytes, never taken from the uploader.';
 comment on column blobs.missing_since is 'When the bytes were found to be missing from the store.';
 comment on column blobs.blurhash is 'A placeholder for a picture, in about thirty characters: https://blurha.sh.';
+comment on column blobs.note is 'What the server could not do with these bytes, as a message for users; null if it could do everything.';
 comment on column blobs.bytes is 'The bytes of a small file; null if they are in the file store.';
 
 create table files (
@@ -338,12 +340,13 @@ create type new_blob as (
   person bigint,
   name text,
   -- For a thumbnail.
-  thumbnail_size thumbnail_size
+  thumbnail_size thumbnail_size,
+  note text
 );
 comment on type new_blob is 'An element of the argument `given` of add_files: first the files, in order, then their thumbnails.';
 
 create function add_files(waits boolean, quota bigint, except_partial text, given jsonb, content bytea) returns table (
-  place int, id bigint, name text, "contentType" text, size int, hash text, width int, height int, blurhash text
+  place int, id bigint, name text, "contentType" text, size int, hash text, width int, height int, blurhash text, note text
 )
 language plpgsql as $$
 #variable_conflict use_column
@@ -372,17 +375,19 @@ begin
   -- Until the commit, housekeeping cannot sweep these bytes, although no row refers to them yet.
   perform lock_hashes(array(select hash from unnest(added)));
 
-  insert into blobs as b (hash, size, content_type, width, height, blurhash, bytes)
+  insert into blobs as b (hash, size, content_type, width, height, blurhash, bytes, note)
   -- The same bytes may come twice; the entry that describes them as a picture comes first.
   select distinct on (one.hash) decode(one.hash, 'hex'), one.size, content_type, width, height, blurhash,
-    substring(content from start for one.size::int)
+    substring(content from start for one.size::int), note
   from unnest(added) one
   where owner = any (fitting_places)
   order by one.hash, width is null
   -- Bytes that were missing have just been uploaded again.
   on conflict (hash) do update set missing_since = null, bytes = coalesce(b.bytes, excluded.bytes),
     width = coalesce(b.width, excluded.width), height = coalesce(b.height, excluded.height),
-    blurhash = coalesce(b.blurhash, excluded.blurhash)
+    blurhash = coalesce(b.blurhash, excluded.blurhash),
+    -- This upload succeeded where an earlier one did not.
+    note = case when b.width is null and excluded.width is not null then excluded.note else b.note end
   where b.missing_since is not null or (b.bytes is null and excluded.bytes is not null)
     or (b.width is null and excluded.width is not null);
 
@@ -408,7 +413,7 @@ begin
     insert into files (id, uploader_id, blob_hash, name)
     select id, person, decode(file.hash, 'hex'), file.name from file
   )
-  select file.owner, file.id, file.name, b.content_type, b.size::int, file.hash, b.width, b.height, b.blurhash
+  select file.owner, file.id, file.name, b.content_type, b.size::int, file.hash, b.width, b.height, b.blurhash, b.note
   from file cross join lateral (select * from blobs where hash = decode(file.hash, 'hex') offset 0) b order by owner;
 end $$;
 comment on function add_files is 'Creates files from uploads (`given`: an array of new_blob). For each user it creates all files, or none if they would exceed the quota. Unless it `waits`, it also creates none for a user if another transaction is adding files for them, and it fails if it waits a second for any other lock.';

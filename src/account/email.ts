@@ -1,0 +1,18 @@
+import type { FieldError } from '../errors.ts';
+import { readLine } from '../core/text.ts';
+
+/** In code points, as RFC 5321 allows. */
+export const maxEmailLength = 254;
+
+/**
+ * Reads an e-mail address, and adds an error if it cannot be one. Checks the form only (something, an @, something): whether
+ * mail arrives there is unknown.
+ */
+export function readEmail(value: string, errors: FieldError[]): string {
+  const refusedBefore = errors.length;
+  const email = readLine(value, ['email'], maxEmailLength, errors);
+  if (errors.length === refusedBefore && !/^[^@\s]+@[^@\s]+$/.test(email)) {
+    errors.push({ path: ['email'], code: 'MALFORMED', message: 'is not an e-mail address' });
+  }
+  return email;
+}

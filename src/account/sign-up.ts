@@ -1,0 +1,80 @@
+import { Conflict, InvalidInput, type FieldError } from '../errors.ts';
+import { maxNameLength, readLine } from '../core/text.ts';
+import { inTransaction, type Queryable } from '../postgres/client.ts';
+import type { Accounts, Device } from './account.ts';
+import { readEmail } from './email.ts';
+import { rememberNetwork } from './known-network.ts';
+import { checkNewPassword, namesOf } from './password.ts';
+import { handOver, openSession, type SignedIn } from './session.ts';
+import { checkNewUsername } from './username.ts';
+
+/** What a new user sends to create an account. */
+export type SignUp = Device & {
+  username: string;
+  email: string;
+  password: string;
+  displayName: string | null;
+};
+
+/**
+ * Creates an account and signs its user in. Usernames and addresses are unique without regard to case: of two concurrent
+ * requests for one, the second gets Conflict. Throws InvalidInput with every invalid field, and RateLimited for a network
+ * that creates many accounts, or that has tried many names that were taken.
+ */
+export async function signUp(accounts: Accounts, input: SignUp): Promise<SignedIn> {
+  const { limits, keys } = accounts;
+  const { address } = input;
+  const person = readSignUp(input);
+  await limits.take('signUps', { address });
+  // Checked just before the hash, so that concurrent requests past the limit learn nothing.
+  const onTurn = () => limits.refuseExhausted('takenNames', { address });
+  const passwordHash = await accounts.passwords.hash(input.password, { person: address, isKnown: false, onTurn });
+  try {
+    const opened = await inTransaction(accounts.db, async (client) => {
+      // Inserts the user and the credentials. As SQL: Prisma cannot express `on conflict`, without which a taken name
+      // would fail the transaction before `nameConflict` can tell which one it is.
+      const { rows } = await client.query<{ id: bigint }>(
+        `with person as (
+          insert into users (username, email, display_name) values ($1, $2, $3)
+          on conflict do nothing returning id
+        )
+        insert into credentials (user_id, password_hash) select id, $4 from person returning user_id as id`,
+        [person.username, person.email, person.displayName, passwordHash],
+      );
+      if (rows[0] === undefined) throw await nameConflict(client, person);
+      await rememberNetwork(client, keys, { userId: rows[0].id, address });
+      return openSession(client, { userId: rows[0].id, userAgent: input.userAgent });
+    });
+    return await handOver(accounts, opened);
+  } catch (error) {
+    if (error instanceof Conflict) await limits.take('takenNames', { address });
+    throw error;
+  }
+}
+
+function readSignUp(input: SignUp): { username: string; email: string; displayName: string | null } {
+  const errors: FieldError[] = [];
+  checkNewUsername(input.username, errors);
+  const email = readEmail(input.email, errors);
+  checkNewPassword(input.password, ['password'], namesOf({ username: input.username, email }), errors);
+  const displayName =
+    input.displayName === null ? null : readLine(input.displayName, ['displayName'], maxNameLength, errors);
+  if (errors.length > 0) throw new InvalidInput(errors);
+  return { username: input.username, email, displayName };
+}
+
+async function nameConflict(client: Queryable, person: { username: string; email: string }): Promise<Conflict> {
+  // Which of the two is taken. As SQL: Prisma cannot express fold(), which the indexes are over.
+  const { rows } = await client.query<{ username: boolean; email: boolean }>(
+    `select exists (select from users where fold(username) = fold($1)) as username,
+      exists (select from users where fold(email) = fold($2)) as email`,
+    [person.username, person.email],
+  );
+  const { username, email } = rows[0] ?? { username: false, email: false };
+  if (username && email)
+    return new Conflict('The username and the e-mail address are both taken.', ['username', 'email']);
+  if (username) return new Conflict('The username is taken.', ['username']);
+  if (email) return new Conflict('The e-mail address is taken.', ['email']);
+  // It has become free since the insert was refused, so which of the two it was is unknown.
+  return new Conflict('The username or the e-mail address was just taken.', ['username', 'email']);
+}

@@ -1,0 +1,51 @@
+import type { Logger } from 'pino';
+import { describeFault } from '../errors.ts';
+import { connectDatabase, disconnectDatabase, statementTimeoutMs, type Db } from './client.ts';
+import { startEmbeddedPostgres } from './embedded/postgres.ts';
+import { inspectDatabase } from './inspection.ts';
+import { applyMigrations } from './migration.ts';
+
+/**
+ * The operator's database, and its URL past any pooler (null: the same URL). Without `databaseUrl`, the embedded PostgreSQL
+ * runs in `dataDir`.
+ */
+export type DatabaseSettings = {
+  databaseUrl: string | null;
+  databaseDirectUrl: string | null;
+  databasePoolSize: number;
+  dataDir: string;
+  migrationsFolder: string;
+};
+
+/**
+ * Opens and migrates the database; `started` closes it. Also returns the URL that bypasses any pooler. Throws CannotStart
+ * for what an operator can fix.
+ */
+export async function openDatabase(
+  settings: DatabaseSettings,
+  log: Logger,
+  started: AsyncDisposableStack,
+): Promise<{ db: Db; directUrl: string }> {
+  const { url, directUrl } = await findDatabase(settings, log, started);
+  const { isReadOnlyByDefault } = await inspectDatabase(directUrl);
+  await applyMigrations(directUrl, settings.migrationsFolder, log);
+  const db = connectDatabase({
+    url,
+    directUrl,
+    maxConnections: settings.databasePoolSize,
+    statementTimeoutMs: settings.databaseDirectUrl === null ? statementTimeoutMs : null,
+    overridesReadOnly: isReadOnlyByDefault,
+    onError: (error) => log.warn({ fault: describeFault(error) }, 'a connection to the database broke'),
+  });
+  started.defer(() => disconnectDatabase(db));
+  return { db, directUrl };
+}
+
+/** Returns the operator's database, or starts the embedded one. */
+async function findDatabase(settings: DatabaseSettings, log: Logger, started: AsyncDisposableStack) {
+  const { databaseUrl, databaseDirectUrl, dataDir } = settings;
+  if (databaseUrl !== null) return { url: databaseUrl, directUrl: databaseDirectUrl ?? databaseUrl };
+  const { url, stop } = await startEmbeddedPostgres(dataDir, log);
+  started.defer(stop);
+  return { url, directUrl: url };
+}
