@@ -7,7 +7,7 @@ import { GroupCommit } from './chat/group-commit.ts';
 import { RateLimits, pruneLimits } from './core/rate-limit.ts';
 import { addressOf } from './http/address.ts';
 import { Housekeeping } from './core/housekeeping.ts';
-import { Leases, pruneLeases, type LeaseTimes } from './postgres/lease.ts';
+import { Leases, pruneLeases } from './postgres/lease.ts';
 import { NodeLease } from './postgres/node-lease.ts';
 import { openDatabase } from './postgres/opening.ts';
 import { createPing } from './postgres/ping.ts';
@@ -41,7 +41,7 @@ import type { StreamTimes } from './http/stream/open-stream.ts';
 import { Streams, type StreamLimits } from './http/stream/streams.ts';
 import type { Report } from './core/report.ts';
 import { readCursor } from './log/event-log.ts';
-import { Attendance, type AttendanceTimes } from './live/attendance.ts';
+import { Attendance, defaultAttendanceTimes, type AttendanceTimes } from './live/attendance.ts';
 import { pruneEvents } from './log/retention.ts';
 import { Realtime } from './live/realtime.ts';
 import { pruneReservations } from './live/reservation.ts';
@@ -53,10 +53,9 @@ const migrationsFolder = join(import.meta.dirname, '../prisma/migrations');
 /** A running server. `close` takes it off the network, lets requests finish, and then stops everything else. */
 export type App = { url: string; close: () => Promise<void> };
 
-/** What tests may override: the cost of a password hash, and the times of the node's lease, streams, presence and uploads. */
+/** What tests may override: the cost of a password hash, and the intervals of streams, presence and uploads. */
 export type Overrides = {
   argon2?: Argon2Cost;
-  nodeTimes?: LeaseTimes;
   streamTimes?: Partial<StreamTimes>;
   attendanceTimes?: Partial<AttendanceTimes>;
   uploadIdleMs?: number;
@@ -75,7 +74,8 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   const limits = new RateLimits({ quotas: readQuotas(config), store: db.pool, report: reportTo(log) });
   const accounts = createAccounts({ db, keys, limits, argon2: overrides.argon2 });
   const leases = new Leases(db);
-  const node = new NodeLease(leases, overrides.nodeTimes);
+  const { expiry, beat } = { ...defaultAttendanceTimes, ...overrides.attendanceTimes };
+  const node = new NodeLease(leases, { expiry, renewal: beat });
   await node.open();
   started.defer(() => node.close());
   const live = { pool: db.pool, node, report: reportTo(log), attendanceTimes: overrides.attendanceTimes };

@@ -1,20 +1,20 @@
-import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import type { Report } from '../core/report.ts';
+import type { NodeLease } from '../postgres/node-lease.ts';
 import type { Listener } from './listener.ts';
 
 /**
  * In ms. `flush`: how often arrivals and departures are written to the database. `grace`: a person who returns within
- * it never left. `beat`: how often the node reports that it is alive. `expiry`: how long after its last report a node
- * counts as dead.
+ * it never left. `beat`: how often the node renews its lease, and looks for dead nodes. `expiry`: how long the lease lasts
+ * without a renewal.
  */
 export type AttendanceTimes = { flush: number; grace: number; beat: number; expiry: number };
 
 /**
- * A node reports every 5 s that it is alive. After 20 s without a report, a live node removes it, together with the
- * people who were only there: within 25 s overall. A stream that returns within 5 s does not count as having left.
+ * A node renews its lease every 5 s. After 20 s without a renewal, a live node removes it, together with the people who
+ * were only there: within 25 s overall. A stream that returns within 5 s does not count as having left.
  */
-const defaultTimes: AttendanceTimes = { flush: 200, grace: 5_000, beat: 5_000, expiry: 20_000 };
+export const defaultAttendanceTimes: AttendanceTimes = { flush: 200, grace: 5_000, beat: 5_000, expiry: 20_000 };
 
 /** How many sessions are written to the database at once. */
 const maxTold = 2_000;
@@ -24,15 +24,15 @@ const maxFarewellMs = 1_000;
 type Presence = { userId: bigint; streamCount: number; leftAt: number | null };
 
 /**
- * Records in the database which sessions have a stream on this node, many at a time, and keeps reporting that this
- * node is alive. The database works out each person's presence (`settle_presences`), because a person's streams may
+ * Records in the database which sessions have a stream on this node, many at a time; they count for as long as the node's
+ * lease is valid. The database works out each person's presence (`settle_presences`), because a person's streams may
  * be on many nodes. A node without streams does its part too: it removes dead nodes.
  */
 export class Attendance {
   readonly #pool: pg.Pool;
   readonly #report: Report;
   readonly #times: AttendanceTimes;
-  readonly #node = randomUUID();
+  readonly #node: NodeLease;
   readonly #sessions = new Map<bigint, Presence>();
   /** Sessions that are not yet recorded in the database, and sessions that have no stream left. */
   readonly #arrived = new Set<bigint>();
@@ -43,10 +43,16 @@ export class Attendance {
   #isWorking = false;
   #hasFailed = false;
 
-  constructor(options: { pool: pg.Pool; report: Report; attendanceTimes?: Partial<AttendanceTimes> | undefined }) {
+  constructor(options: {
+    pool: pg.Pool;
+    node: NodeLease;
+    report: Report;
+    attendanceTimes?: Partial<AttendanceTimes> | undefined;
+  }) {
     this.#pool = options.pool;
+    this.#node = options.node;
     this.#report = options.report;
-    this.#times = { ...defaultTimes, ...options.attendanceTimes };
+    this.#times = { ...defaultAttendanceTimes, ...options.attendanceTimes };
   }
 
   /** Call this when a stream has opened. */
@@ -104,10 +110,6 @@ export class Attendance {
       .finally(() => (this.#isWorking = false));
   }
 
-  /**
-   * The beat comes first: a late arrival is only late, but a node that is taken for dead takes all its people
-   * offline.
-   */
   async #tell(): Promise<void> {
     if (performance.now() >= this.#beatDueAt) {
       await this.#beat();
@@ -127,7 +129,7 @@ export class Attendance {
     const { rows } = await this.#pool.query<{ isKnown: boolean }>({
       name: 'attend',
       text: 'select attend($1, $2, $3, $4) as "isKnown"',
-      values: [this.#node, arrived, departed, people],
+      values: [this.#node.name, arrived, departed, people],
     });
     for (const id of arrived) this.#arrived.delete(id);
     for (const id of departed) this.#forget(id);
@@ -146,24 +148,25 @@ export class Attendance {
   }
 
   async #leave(): Promise<void> {
-    await this.#pool.query('update presence_nodes set left_at = clock_timestamp() where node = $1', [this.#node]);
+    await this.#pool.query('update presence_nodes set left_at = clock_timestamp() where node = $1', [this.#node.name]);
   }
 
   async #beat(): Promise<void> {
     const { rows } = await this.#pool.query<{ isKnown: boolean }>({
       name: 'beat',
       text: 'select announce_node($1) as "isKnown"',
-      values: [this.#node],
+      values: [this.#node.name],
     });
     if (rows[0]?.isKnown === false) this.#tellAgain();
-    while (await this.#sweep());
+    // After a time without the database, other nodes may still be about to take their leases anew.
+    if (this.#node.isSettled) while (await this.#sweep());
   }
 
   async #sweep(): Promise<boolean> {
     const { rows } = await this.#pool.query<{ isMore: boolean }>({
       name: 'sweep',
       text: `select sweep_presences($1, $2 * interval '1 millisecond', $3 * interval '1 millisecond') as "isMore"`,
-      values: [this.#node, this.#times.expiry, this.#times.grace],
+      values: [this.#node.name, this.#times.expiry, this.#times.grace],
     });
     return rows[0]?.isMore === true;
   }

@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { Lease, LeaseTimes, Leases } from './lease.ts';
 
-/** A node that has not renewed its lease for 30 s counts as gone. */
-const defaultTimes: LeaseTimes = { expiry: 30_000, renewal: 5_000 };
 const retryMs = 500;
 
 /**
- * The lease that says that this process runs. What a node holds on behalf of its clients, such as an open stream, refers
+ * The lease that says that this process runs. What a node holds on behalf of its clients, such as an open stream or a
+ * user's presence, refers
  * to the lease by its name and counts for as long as the lease does.
  *
  * A node that could not renew the lease in time, because the database was away or the process was paused, takes it anew as
@@ -23,7 +22,7 @@ export class NodeLease {
   #retry: NodeJS.Timeout | null = null;
   #isClosed = false;
 
-  constructor(leases: Leases, times: LeaseTimes = defaultTimes) {
+  constructor(leases: Leases, times: LeaseTimes) {
     this.#leases = leases;
     this.#times = times;
   }

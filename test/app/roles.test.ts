@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'vitest';
 import { createGroup, keyOf, say } from '../support/chat.ts';
 import { signUp, type Person } from '../support/client.ts';
-import { attend, attendanceTimes, presenceOf, setPresence } from '../support/presence.ts';
+import { attend, attendanceTimes, leaseTo, presenceOf, setPresence } from '../support/presence.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { completed, give, openReserved, request, reserve } from '../support/single.ts';
 import { envelopeOf, eventOf, eventsDocument, followEvents, matching, openStream } from '../support/stream.ts';
@@ -107,6 +107,7 @@ test('an API node shows the users present on the stream nodes, and removes them 
   await expect.poll(status).toBe('OFFLINE');
   await another.close();
   // A stream node reports the users, and then nothing more.
+  await leaseTo(node, 'a node of old', `clock_timestamp() + interval '1 second'`);
   await database.sql.query(
     `select attend('a node of old', array_agg(id), '{}', array[$1]::bigint[]) from sessions where user_id = $1`,
     [keyOf(here.userId)],

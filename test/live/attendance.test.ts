@@ -3,6 +3,8 @@ import { expect, onTestFinished, test } from 'vitest';
 import { Attendance } from '../../src/live/attendance.ts';
 import type { Outlet, Listener } from '../../src/live/listener.ts';
 import { readPresenceChanges } from '../../src/live/presence.ts';
+import { Leases } from '../../src/postgres/lease.ts';
+import { NodeLease } from '../../src/postgres/node-lease.ts';
 import { createDatabase } from '../support/database.ts';
 
 const crowdSize = 5_000;
@@ -47,7 +49,7 @@ async function gatherCrowd() {
 }
 
 /** A node of its own, and the statements that it sends. */
-function openNode(pool: pg.Pool) {
+async function openNode(pool: pg.Pool) {
   const statements: string[] = [];
   const recording = new Proxy(pool, {
     get: (target, name) => {
@@ -60,8 +62,12 @@ function openNode(pool: pg.Pool) {
     },
   });
   const faults: unknown[] = [];
+  const node = new NodeLease(new Leases({ pool }), { expiry: times.expiry, renewal: times.beat });
+  await node.open();
+  onTestFinished(() => node.close());
   const attendance = new Attendance({
     pool: recording,
+    node,
     report: (_, message, detail) => void faults.push({ message, detail }),
     attendanceTimes: times,
   });
@@ -75,7 +81,7 @@ test(
   { timeout: 60_000 },
   async () => {
     const { database, listeners, payloads } = await gatherCrowd();
-    const { attendance, statements, faults } = openNode(database.sql);
+    const { attendance, statements, faults } = await openNode(database.sql);
     const told = () => payloads.flatMap(readPresenceChanges);
     for (const listener of listeners) attendance.arrive(listener);
     await expect.poll(() => told().length, { timeout: 20_000 }).toBe(crowdSize);
@@ -105,7 +111,7 @@ test(
 test('after a crash that made the database forget, only users who have gone are reported gone', async () => {
   const { database, listeners, payloads } = await gatherCrowd();
   const [some, others] = [listeners.slice(0, 10), listeners.slice(10, 20)];
-  const [one, other] = [openNode(database.sql), openNode(database.sql)];
+  const [one, other] = [await openNode(database.sql), await openNode(database.sql)];
   for (const listener of some) one.attendance.arrive(listener);
   for (const listener of others) other.attendance.arrive(listener);
   await expect.poll(() => payloads.flatMap(readPresenceChanges).length).toBe(20);
@@ -125,7 +131,7 @@ test('after a crash that made the database forget, only users who have gone are 
 
 test('a node whose row was removed while it reported a user reports all the others again', async () => {
   const { database, listeners } = await gatherCrowd();
-  const { attendance } = openNode(database.sql);
+  const { attendance } = await openNode(database.sql);
   const here = async () => (await database.sql.query('select from session_presences')).rowCount;
   for (const listener of listeners.slice(0, 5)) attendance.arrive(listener);
   await expect.poll(here).toBe(5);
@@ -138,15 +144,13 @@ test('a node whose row was removed while it reported a user reports all the othe
 
 test('one of many nodes sweeps for all of them', async () => {
   const { database } = await gatherCrowd();
-  const nodes = [openNode(database.sql), openNode(database.sql), openNode(database.sql)];
+  const nodes = await Promise.all([1, 2, 3].map(() => openNode(database.sql)));
   const beats = () => nodes.map(({ statements }) => statements.filter((name) => name === 'beat').length);
   await expect.poll(() => Math.min(...beats())).toBeGreaterThan(2);
   const { rows } = await database.sql.query<{ node: string }>('select node from presence_nodes order by node');
   expect(rows).toHaveLength(3);
   // The others look no further: they leave the sweeping to it.
-  await database.sql.query(
-    `insert into presence_nodes (node, seen_at) values ('~ dead', clock_timestamp() - interval '1 hour')`,
-  );
+  await database.sql.query(`insert into presence_nodes (node) values ('~ dead')`);
   const sweep = (node: string | undefined) =>
     database.sql.query<{ swept: boolean }>(`select sweep_presences($1, interval '1 s', interval '0.05 s') as swept`, [
       node,

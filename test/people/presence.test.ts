@@ -7,6 +7,7 @@ import {
   changed,
   changesHeard,
   follow,
+  leaseTo,
   presenceDocument,
   presenceOf,
   setPresence,
@@ -157,6 +158,7 @@ test('when a node dies, users who were only there go offline', async () => {
   await using _ = await attend(otherNode, linus);
   await adas.next(changed(linus, 'ONLINE'));
   // A node reports that both are there, and then nothing more.
+  await leaseTo(server, 'a node of old', `clock_timestamp() + interval '1 second'`);
   await server.sql.query(
     `select attend('a node of old', array_agg(s.id), '{}', array_agg(distinct s.user_id)) from sessions s where user_id = any ($1)`,
     [[keyOf(grace.userId), keyOf(linus.userId)]],
@@ -171,12 +173,15 @@ test('when a node dies, users who were only there go offline', async () => {
 test('a user on a node that died was last seen at the last report of that node', async () => {
   const [ada, grace] = await Promise.all([newcomer(), newcomer()]);
   await createGroup(ada, [grace]);
+  // It renewed its lease one expiry before the lease expired.
+  await leaseTo(
+    server,
+    'a node of old',
+    `timestamptz '2026-01-02 03:04:05Z' + interval '${attendanceTimes.expiry} ms'`,
+  );
   await server.sql.query(
     `select attend('a node of old', array_agg(id), '{}', array[$1]::bigint[]) from sessions where user_id = $1`,
     [keyOf(grace.userId)],
-  );
-  await server.sql.query(
-    `update presence_nodes set seen_at = timestamptz '2026-01-02 03:04:05Z' where node = 'a node of old'`,
   );
   await expect
     .poll(() => presenceOf(grace, ada))

@@ -133,7 +133,7 @@ const samples: [table: string, columns: string, values: string][] = [
   ['blocks', 'blocker_id, blocked_id', ':grace, :ada'],
   ['sessions', 'user_id', ':ada'],
   ['presences', 'user_id', ':ada'],
-  ['presence_nodes', 'node, seen_at', `'a node', now()`],
+  ['presence_nodes', 'node', `'a node'`],
   [
     'session_presences',
     'session_id, node, user_id',

@@ -17,8 +17,7 @@ type Plan = Record<string, unknown> & { Plans?: Plan[] };
 
 /** What a node reports now and then would count towards whatever is measured at that moment. */
 export const quiet = {
-  attendanceTimes: { flush: 2 ** 30, beat: 2 ** 30 },
-  nodeTimes: { expiry: 2 ** 31 - 1, renewal: 2 ** 30 },
+  attendanceTimes: { flush: 2 ** 30, beat: 2 ** 30, expiry: 2 ** 31 },
 };
 
 /**

@@ -72,3 +72,12 @@ export async function untilHere(server: TestServer, person: Person, count: numbe
   const text = 'select from session_presences where user_id = $1';
   await expect.poll(async () => (await server.sql.query(text, [keyOf(person.userId)])).rowCount).toBe(count);
 }
+
+/** Gives a node that does not exist a lease that is valid until then (as SQL). */
+export async function leaseTo(server: TestServer, node: string, until: string): Promise<void> {
+  await server.sql.query(
+    `insert into leases (name, holder, until) values ($1, gen_random_uuid(), ${until})
+    on conflict (name) do update set until = excluded.until`,
+    [node],
+  );
+}

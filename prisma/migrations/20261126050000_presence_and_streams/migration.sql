@@ -9,11 +9,10 @@ create type presence_status as enum ('ONLINE', 'AWAY', 'OFFLINE');
 
 create unlogged table presence_nodes (
   node text primary key,
-  seen_at timestamptz(3) not null,
   since timestamptz(3) not null default clock_timestamp(),
   left_at timestamptz(3)
 );
-comment on table presence_nodes is 'The running nodes, and when each last reported. Deleting a node deletes its sessions.';
+comment on table presence_nodes is 'The running nodes, by the names of their leases. A node whose lease has expired is dead. Deleting a node deletes its sessions.';
 comment on column presence_nodes.since is 'When the node started, or first reported again after the database lost its row.';
 comment on column presence_nodes.left_at is 'Set by a node that stops: its users have a moment to reconnect to another.';
 
@@ -96,9 +95,8 @@ comment on function settle_presences is 'Recomputes the status of these users, a
 create function announce_node(this_node text) returns boolean
 language plpgsql set search_path = public, pg_temp as $$
 begin
-  update presence_nodes set seen_at = clock_timestamp(), left_at = null where node = this_node;
-  if found then return true; end if;
-  insert into presence_nodes (node, seen_at) values (this_node, clock_timestamp()) on conflict do nothing;
+  if exists (select from presence_nodes where node = this_node) then return true; end if;
+  insert into presence_nodes (node) values (this_node) on conflict do nothing;
   return false;
 end $$;
 comment on function announce_node is 'A node reports that it is running. Returns false if the database did not know it: then its sessions are unknown too.';
@@ -136,14 +134,16 @@ declare
 begin
   -- One node does this for all; if it dies, the next one takes over.
   if exists (
-    select from presence_nodes
-    where node < this_node and left_at is null and seen_at > clock_timestamp() - expiry / 2
+    select from presence_nodes n join leases l on l.name = n.node
+    where n.node < this_node and n.left_at is null and l.until > clock_timestamp() + expiry / 2
   ) then
     return false;
   end if;
-  select node, coalesce(left_at, seen_at) as went_at into dead from presence_nodes
-  where seen_at < clock_timestamp() - expiry or left_at < clock_timestamp() - grace
-  order by went_at limit 1 for update skip locked;
+  select n.node, coalesce(n.left_at, l.until - expiry, clock_timestamp()) as went_at into dead
+  from presence_nodes n left join leases l on l.name = n.node
+  where case when n.left_at is null then l.until is null or l.until < clock_timestamp()
+    else n.left_at < clock_timestamp() - grace end
+  order by went_at limit 1 for update of n skip locked;
   if found then
     select array_agg(session_id), array_agg(distinct user_id) into gone, people
     from session_presences where node = dead.node;
@@ -177,7 +177,7 @@ begin
   end if;
   return false;
 end $$;
-comment on function sweep_presences is 'Removes one node that has not reported for `expiry`, or left more than `grace` ago, and takes users who were only there offline. If there is no such node, does the same for users whose lease has expired, and then for users without any session. Returns whether there may be more to do.';
+comment on function sweep_presences is 'Removes one node whose lease, which lasts for `expiry`, has expired, or that left more than `grace` ago, and takes users who were only there offline. If there is no such node, does the same for users whose device lease has expired, and then for users without any session. Returns whether there may be more to do.';
 
 -- Streams ------------------------------------------------------------------------------------------------------------
 

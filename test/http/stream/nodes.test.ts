@@ -216,15 +216,15 @@ test('the streams of a node that was paused count again once it runs, and go on'
   await expireLeaseOfStreams(database);
   expect((await give(node, linus, token, { id: '1', query })).status).toBe(404);
   victim.kill('SIGCONT');
-  await vi.waitFor(
-    async () => expect((await give(node, linus, token, { id: '2', query })).status).toBe(202),
-    { timeout: 10_000, interval: 200 },
-  );
+  await vi.waitFor(async () => expect((await give(node, linus, token, { id: '2', query })).status).toBe(202), {
+    timeout: 10_000,
+    interval: 200,
+  });
   await stream.next(completed('2'));
 });
 
 test('a node whose lease was deleted takes it anew, and its clients come back', async () => {
-  await using node = await startServer({ overrides: { nodeTimes: { expiry: 1_000, renewal: 100 } } });
+  await using node = await startServer({ overrides: { attendanceTimes: { beat: 100, expiry: 1_000 } } });
   const linus = await signUp(node, 'linus');
   await using stream = await openReserved(node, linus, await reserve(node, linus));
   await node.sql.query(`delete from leases where ${holdsStreams}`);
