@@ -29,6 +29,8 @@ export function serveUpload(services: Services): Handler {
       const files = await services.arrivals.during(senderOf(services, asker, request), (arrival) =>
         takeFiles(services, arrival, request),
       );
+      // The links in it work for anyone who has them.
+      response.setHeader('cache-control', 'no-store');
       sendJson(response, 201, { files });
     } catch (error) {
       const refusal = refusalFor(error, request);

@@ -212,6 +212,23 @@ test('answers that may contain tokens are never cached', async () => {
   expect(reserved.headers.get('cache-control')).toBe('no-store');
 });
 
+test.each([
+  ['/graphql', 'text/event-stream'],
+  ['/graphql/stream', 'text/event-stream'],
+  ['/graphql', 'multipart/mixed; subscriptionSpec="1.0"'],
+])('tokens that a mutation on %s brings as %s are never stored', async (path, accept) => {
+  const { refreshToken } = await signUp(server, `user${Math.random().toString(36).slice(2)}`);
+  const query =
+    'mutation ($token: String!) { refreshSession(refreshToken: $token) { ... on SignedIn { accessToken } } }';
+  const response = await fetch(`${server.url}${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept },
+    body: JSON.stringify({ query, variables: { token: refreshToken } }),
+  });
+  expect(await response.text()).toContain('accessToken');
+  expect(response.headers.get('cache-control')).toContain('no-store');
+});
+
 test('a form is an upload whatever its Accept says', async () => {
   const operations = JSON.stringify({
     query: 'mutation ($f: Upload!) { uploadFile(file: $f) { __typename ... on File { size } } }',

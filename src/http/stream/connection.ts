@@ -45,7 +45,7 @@ export class Connection {
   #progressAt = performance.now();
 
   /**
-   * Answers 200 and sends the first bytes at once. `onClose` is called when the socket is gone or the response is
+   * Answers 200 and sends the first bytes at once. A `cache-control` that is set already stays. `onClose` is called when the socket is gone or the response is
    * done.
    */
   constructor(options: {
@@ -72,9 +72,9 @@ export class Connection {
     this.#socket.setNoDelay(true);
     this.#socket.setKeepAlive(true, keepAliveMs);
     this.#socket.setTimeout(0);
+    if (!response.hasHeader('cache-control')) response.setHeader('cache-control', 'no-cache, no-transform');
     response.writeHead(200, {
       'content-type': framing.contentType,
-      'cache-control': 'no-cache, no-transform',
       'x-accel-buffering': 'no',
     });
     response.flushHeaders();

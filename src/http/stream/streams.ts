@@ -169,6 +169,8 @@ export class Streams {
       sendResult(response, result, jsonType);
       return;
     }
+    // Its result may hold tokens.
+    if (kind === OperationTypeNode.MUTATION) response.setHeader('cache-control', 'no-store, no-transform');
     const stream = this.#registry.open({
       request,
       response,
