@@ -24,7 +24,7 @@ export class WriteQueue {
 /**
  * After this time without a byte, in ms, the kernel probes the other side every second, and closes the socket after
  * ten unanswered probes: 15 s in total. It probes only while no data waits to be acknowledged, so heartbeats are
- * farther apart than that.
+ * farther apart than that; SilentPeers finds the connections on which data waits.
  */
 const keepAliveMs = 5_000;
 
@@ -34,6 +34,8 @@ const keepAliveMs = 5_000;
  */
 export class Connection {
   readonly encoder: Encoder;
+  /** The address and port of the other side. */
+  readonly peer: string;
   readonly #response: ServerResponse;
   readonly #socket: Socket;
   readonly #queue: WriteQueue;
@@ -59,6 +61,7 @@ export class Connection {
     this.encoder = encoderFor(framing, request.httpVersionMinor >= 1);
     this.#response = response;
     this.#socket = request.socket;
+    this.peer = `${this.#socket.remoteAddress} ${this.#socket.remotePort}`;
     this.#queue = options.queue;
     const close = () => {
       this.#isEnded = true;

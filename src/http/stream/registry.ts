@@ -8,6 +8,7 @@ import type { Framing } from './framing.ts';
 import { OpenStream, type StreamTimes } from './open-stream.ts';
 import { Quota } from './quota.ts';
 import { HttpError } from '../http-error.ts';
+import { SilentPeers } from './silent-peer.ts';
 
 /**
  * Streams whose tokens expire at the same time (for example because all clients reconnected after a restart) end
@@ -47,6 +48,7 @@ export class StreamRegistry {
   readonly #streams = new Set<OpenStream>();
   readonly #perSession: Quota;
   readonly #perAddress: Quota;
+  readonly #silentPeers = new SilentPeers();
   readonly #sweeper: NodeJS.Timeout;
   #isDraining = false;
 
@@ -128,6 +130,10 @@ export class StreamRegistry {
     }
   }
 
+  *#connections(): Iterable<Connection> {
+    for (const { connection } of this.#streams) yield connection;
+  }
+
   /** Checks every stream once; sends the log's position to streams that have been quiet for long. */
   #sweep(): void {
     const { times } = this.#options;
@@ -141,6 +147,7 @@ export class StreamRegistry {
         else receivers.push(subscription);
       }
     }
+    if (this.#streams.size > 0) void this.#silentPeers.look(() => this.#connections(), now);
     const position = this.#options.position();
     if (position === null) return;
     for (const [group, receivers] of quiet) group.refresh(receivers, position);

@@ -1,0 +1,71 @@
+import { readFile } from 'node:fs/promises';
+import { SocketAddress } from 'node:net';
+import type { Connection } from './connection.ts';
+
+/** How often the system's table of connections is read, and how long a client may acknowledge nothing, in ms. */
+const times = { look: 5_000, patience: 15_000 };
+
+/**
+ * Linux's tables of connections. A row: its number, local and remote address and port, state (01: established), unsent and
+ * unread bytes, timer (01: retransmission) and its ticks, how many retransmissions went unanswered.
+ * https://docs.kernel.org/networking/proc_net_tcp.html
+ */
+const tables = ['/proc/net/tcp', '/proc/net/tcp6'];
+const retransmitting =
+  /^ *\d+: [0-9A-F]+:[0-9A-F]{4} ([0-9A-F]+):([0-9A-F]{4}) 01 [0-9A-F:]+ 01:[0-9A-F]+ (?!0{8})([0-9A-F]{8})/gm;
+
+/** When a connection began to acknowledge nothing, and how many retransmissions had gone unanswered at the last look. */
+type Silence = { since: number; retransmissions: number };
+
+/**
+ * Finds the clients whose network is gone while bytes are on their way to them. TCP's keep-alive probes a connection only
+ * when everything is acknowledged; otherwise the kernel sends again for 15 minutes (`tcp_retries2`), and Node has no
+ * setting for that. So this reads from the kernel how often it has sent again. It finds nothing on other systems than
+ * Linux: there, such a client counts as present for as long as its system's retransmissions last.
+ */
+export class SilentPeers {
+  readonly #silences = new WeakMap<Connection, Silence>();
+  #dueAt = 0;
+  #isLooking = false;
+
+  /** Looks at these connections if that is due, and destroys those that have been silent for too long. */
+  async look(connections: () => Iterable<Connection>, now: number): Promise<void> {
+    if (this.#isLooking || now < this.#dueAt) return;
+    this.#dueAt = now + times.look;
+    this.#isLooking = true;
+    const peers = await readRetransmitting();
+    this.#isLooking = false;
+    for (const connection of connections()) {
+      const retransmissions = peers.get(connection.peer);
+      if (retransmissions === undefined) this.#silences.delete(connection);
+      else if (this.#hasLeft(connection, retransmissions, now)) connection.destroy();
+    }
+  }
+
+  /** An acknowledgement in between resets the kernel's count. */
+  #hasLeft(connection: Connection, retransmissions: number, now: number): boolean {
+    const known = this.#silences.get(connection);
+    const isOngoing = known !== undefined && retransmissions >= known.retransmissions;
+    const since = isOngoing ? known.since : now;
+    this.#silences.set(connection, { since, retransmissions });
+    return now - since >= times.patience;
+  }
+}
+
+/** The address and port of each peer to which the kernel sends again, as in `Connection.peer`, and how often it has. */
+async function readRetransmitting(): Promise<Map<string, number>> {
+  const texts = await Promise.all(tables.map((table) => readFile(table, 'latin1').catch(() => '')));
+  const peers = new Map<string, number>();
+  for (const [, address = '', port = '', count = ''] of texts.flatMap((text) => [...text.matchAll(retransmitting)])) {
+    peers.set(`${readAddress(address)} ${Number.parseInt(port, 16)}`, Number.parseInt(count, 16));
+  }
+  return peers;
+}
+
+/** The table has each 32 bits of an address as a number of the machine, on all of Node's platforms little-endian. */
+function readAddress(hex: string): string {
+  const bytes = Buffer.from(hex, 'hex').swap32();
+  if (bytes.length === 4) return bytes.join('.');
+  const groups = bytes.toString('hex').match(/.{4}/g) ?? [];
+  return new SocketAddress({ family: 'ipv6', address: groups.join(':') }).address;
+}

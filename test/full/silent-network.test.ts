@@ -1,0 +1,86 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { createGroup, say } from '../support/chat.ts';
+import { ask, post, signUp, type Person, type TestClient } from '../support/client.ts';
+import { createNetwork } from '../support/network.ts';
+import { presenceOf } from '../support/presence.ts';
+import { createDataDir, runServer } from '../support/server-process.ts';
+
+/** Streams that open at different times: when the network goes, some have just had a heartbeat, and others get one soon. */
+const streamCount = 8;
+const openEveryMs = 3_000;
+
+/** A client that prints `open <name>`, and `beat <name> <ms>` at each comment that comes. */
+const clientScript = (url: string, people: Person[]) => `
+  import { setTimeout as sleep } from 'node:timers/promises';
+  const query = 'subscription { events { event { __typename } } }';
+  async function follow({ name, token }) {
+    const headers = { 'content-type': 'application/json', accept: 'text/event-stream', authorization: 'Bearer ' + token };
+    const body = JSON.stringify({ query });
+    const response = await fetch(${JSON.stringify(url)} + '/graphql', { method: 'POST', headers, body });
+    let text = '';
+    for await (const chunk of response.body) {
+      text += Buffer.from(chunk).toString();
+      if (text.includes('CaughtUp')) { console.log('open', name); text = ''; }
+      else if (text.endsWith(':\\n\\n')) { console.log('beat', name, performance.now()); text = ''; }
+    }
+  }
+  for (const person of ${JSON.stringify(people.map(({ name, token }) => ({ name, token })))}) {
+    void follow(person).catch(() => {});
+    await sleep(${openEveryMs});
+  }
+`;
+
+test('users whose network is gone are offline within a minute, wherever their streams are between two heartbeats', async () => {
+  const network = await createNetwork();
+  const node = runServer({ DATA_DIR: await createDataDir(), HOST: '0.0.0.0', RATE_LIMITS: 'off' }, [
+    ...network.onServer,
+    process.execPath,
+    'src/main.ts',
+  ]);
+  const { port } = new URL(await node.url);
+  const url = `http://${network.serverFor.us}:${port}`;
+  const server: TestClient = {
+    post: (document, variables, options) => post(url, document, variables, options),
+    ask: (document, variables, token) => ask(url, document, variables, token),
+  };
+  const [ada, ...people] = await Promise.all(
+    ['ada', ...Array.from({ length: streamCount }, (_, index) => `user${index}`)].map((name) => signUp(server, name)),
+  );
+  if (ada === undefined) throw new Error('ada could not sign up');
+  await createGroup(ada, people);
+  const lively = await createGroup(ada, people.slice(0, 3));
+
+  const opened = new Set<string>();
+  const beats = new Map<string, number[]>();
+  network.runClient(clientScript(`http://${network.serverFor.client}:${port}`, people), (line) => {
+    const [kind, name = '', at] = line.split(' ');
+    if (kind === 'open') opened.add(name);
+    else beats.set(name, [...(beats.get(name) ?? []), Number(at)]);
+  });
+  await expect.poll(() => opened.size, { timeout: streamCount * openEveryMs + 10_000 }).toBe(streamCount);
+  // Two heartbeats of each show how far apart they are.
+  const beatCounts = () => people.map(({ name }) => beats.get(name)?.length ?? 0);
+  await expect.poll(() => Math.min(...beatCounts()), { timeout: 60_000 }).toBeGreaterThan(1);
+  for (const [first = 0, second = 0] of beats.values()) {
+    // The server looks every second.
+    expect(second - first).toBeGreaterThan(19_500);
+    expect(second - first).toBeLessThan(26_500);
+  }
+  const statuses = () => Promise.all(people.map(async (person) => (await presenceOf(person, ada)).status));
+  expect(new Set(await statuses())).toEqual(new Set(['ONLINE']));
+
+  await network.silenceClient();
+  const silentAt = performance.now();
+  // To some of them, something is on its way at once.
+  await say(ada, lively, 'are you there?');
+  const goneAfter: (number | null)[] = people.map(() => null);
+  while (performance.now() - silentAt < 60_000 && goneAfter.includes(null)) {
+    const now = await statuses();
+    for (const [index, status] of now.entries()) {
+      if (status === 'OFFLINE') goneAfter[index] ??= Math.round(performance.now() - silentAt);
+    }
+    await sleep(500);
+  }
+  expect(goneAfter).toEqual(people.map(() => expect.any(Number)));
+});
