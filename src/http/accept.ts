@@ -62,6 +62,11 @@ export function acceptsPage(accept: string | undefined): boolean {
   return accept !== undefined && accepts(accept, ['text/html']);
 }
 
+/** Whether an Accept-Encoding header names gzip. */
+export function acceptsGzip(acceptEncoding: string | undefined): boolean {
+  return /\bgzip\b/.test(acceptEncoding ?? '');
+}
+
 /** The accepted ranges, in the order of the header. */
 function readRanges(accept = ''): MediaRange[] {
   return splitRanges(accept).filter(({ weight }) => weight > 0);

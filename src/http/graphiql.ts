@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { createGunzip, gzip } from 'node:zlib';
+import { acceptsGzip } from './accept.ts';
 import type { Handler } from './respond.ts';
 
 /** The page contains everything it needs, so it may load nothing from elsewhere and connect only to this server. */
@@ -39,7 +40,7 @@ export function serveGraphiql(options: GraphiQLOptions, script: () => void): Han
       return;
     }
     response.setHeader('content-type', 'text/html; charset=utf-8');
-    if (/\bgzip\b/.test(request.headers['accept-encoding'] ?? '')) {
+    if (acceptsGzip(request.headers['accept-encoding'])) {
       response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': gzipped.length }).end(gzipped);
     } else {
       await pipeline(Readable.from([gzipped]), createGunzip(), response);

@@ -1,6 +1,6 @@
-import { beforeAll, expect, test } from 'vitest';
-import { createGroup } from '../support/chat.ts';
-import { signUp, type Person } from '../support/client.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { createGroup, say } from '../support/chat.ts';
+import { signUp, type Person, type Variables } from '../support/client.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 let server: TestServer;
@@ -56,4 +56,55 @@ test('each search of one request counts', async () => {
   const aliases = ['a', 'b', 'c', 'd'].map((name) => `${name}: users(search: "gra") { pageInfo { hasNextPage } }`);
   const { errors } = await ada.post(`{ ${aliases.join(' ')} }`);
   expect(errors).toMatchObject([{ path: ['d'], extensions: { code: 'RATE_LIMITED' } }]);
+});
+
+describe('at the default settings', () => {
+  /** How many of these operations are answered before one is refused, and the limit that refuses it. */
+  async function countUntilRefused(by: Person, operations: [string, Variables][]) {
+    const answers = await Promise.all(operations.map(([document, variables]) => by.post(document, variables)));
+    const refusals = answers.flatMap(({ errors }) => errors ?? []);
+    expect(new Set(refusals.map(({ extensions }) => extensions?.['code']))).toEqual(new Set(['RATE_LIMITED']));
+    const limits = [...new Set(refusals.map(({ extensions }) => extensions?.['limit']))];
+    return { passed: answers.length - refusals.length, limits };
+  }
+
+  const repeat = (count: number, operation: (index: number) => [string, Variables]) =>
+    Array.from({ length: count }, (_, index) => operation(index));
+  const addReaction = `mutation ($id: ID!, $emoji: String!) {
+    addReaction(messageId: $id, emoji: $emoji) { __typename }
+  }`;
+  const removeReaction = addReaction.replaceAll('addReaction', 'removeReaction');
+  const createChat = `mutation ($name: String!, $memberIds: [ID!]!) {
+    createChat(input: { type: GROUP, name: $name, memberIds: $memberIds }) { __typename }
+  }`;
+
+  test('a flood of messages, reactions, chats or members is refused long after what a person does by hand', async () => {
+    await using usual = await startServer({ env: { RATE_LIMITS: 'on' } });
+    const [grace, linus, other] = await Promise.all(['grace', 'linus', 'other'].map((name) => signUp(usual, name)));
+    if (grace === undefined || linus === undefined || other === undefined) throw new Error('a user could not sign up');
+    const own = await createGroup(grace, [linus]);
+    const others = await createGroup(other, [linus]);
+    const messageId = await say(grace, own, 'look');
+
+    // As when someone pastes a few lines.
+    const pasted = await Promise.all(repeat(30, () => [send, { chatId: own }]).map((each) => grace.post(...each)));
+    expect(pasted.flatMap(({ errors }) => errors ?? [])).toEqual([]);
+    const sends = await countUntilRefused(
+      grace,
+      repeat(300, () => [send, { chatId: own }]),
+    );
+    expect(sends).toMatchObject({ limits: ['RATE_LIMIT_SENDS'] });
+    const reactions = await countUntilRefused(
+      grace,
+      repeat(300, (index) => [index % 2 === 0 ? addReaction : removeReaction, { id: messageId, emoji: '👍' }]),
+    );
+    expect(reactions).toMatchObject({ limits: ['RATE_LIMIT_REACTIONS'] });
+    const chats = await countUntilRefused(
+      grace,
+      repeat(150, (index) => [createChat, { name: `chat ${index}`, memberIds: [] }]),
+    );
+    expect(chats).toMatchObject({ limits: ['RATE_LIMIT_NEW_CHATS'] });
+    for (const { passed } of [reactions, chats]) expect(passed).toBeGreaterThan(9);
+    expect((await other.post(send, { chatId: others })).errors).toBeUndefined();
+  });
 });

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { expect, test } from 'vitest';
 import { startServer } from '../support/server.ts';
 
@@ -38,3 +40,30 @@ test('a client that asks for anything but a page gets an answer, not GraphiQL', 
     expect(await response.json()).toEqual({ data: { __typename: 'Query' } });
   }
 });
+
+test.each(['identity', 'gzip'])(
+  'a browser that hangs up while it receives the page as %s causes no server error',
+  async (encoding) => {
+    await using node = await startServer();
+    const { hostname, port } = new URL(node.url);
+    // The first request renders the page; the others hang up while it is on its way.
+    await (await fetch(`${node.url}/graphql`, { headers: asBrowser })).arrayBuffer();
+    for (const hangUp of ['destroy', 'resetAndDestroy'] as const) {
+      const socket = connect(Number(port), hostname).on('error', () => undefined);
+      const lines = [
+        'GET /graphql HTTP/1.1',
+        'host: localhost',
+        `accept: ${asBrowser.accept}`,
+        `accept-encoding: ${encoding}`,
+      ];
+      socket.write([...lines, '', ''].join('\r\n'));
+      await once(socket, 'data');
+      const closed = once(socket, 'close');
+      socket[hangUp]();
+      await closed;
+    }
+    // Resolves when all requests are over.
+    await node.close();
+    expect(node.log.filter(({ level }) => level === 'warn' || level === 'error')).toEqual([]);
+  },
+);

@@ -21,6 +21,12 @@ async function answerTo(text: string): Promise<string> {
   return answer;
 }
 
+/** Resolves when the socket is closed, in whatever way; rejects if that takes longer. */
+async function closed(socket: Socket, withinMs: number): Promise<void> {
+  const signal = AbortSignal.timeout(withinMs);
+  while (!socket.closed) await once(socket, 'close', { signal }).catch(() => signal.throwIfAborted());
+}
+
 const statusOf = (answer: string) => Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1]);
 
 describe('no internals leave the server', () => {
@@ -99,7 +105,7 @@ describe('no internals leave the server', () => {
         expect(statusOf(answer), requests[which]).toBeLessThan(500);
       }
     }
-    expect(server.log.slice(before).filter(({ level }) => Number(level) >= 50)).toEqual([]);
+    expect(server.log.slice(before).filter(({ level }) => level === 'error')).toEqual([]);
     expect(await server.ask('{ __typename }')).toEqual({ __typename: 'Query' });
   });
 
@@ -164,7 +170,7 @@ describe('a connection is not kept', () => {
       let answer = '';
       socket.on('data', (chunk) => void (answer += chunk));
       socket.write(`${request} HTTP/1.1\r\nHost: x\r\n${headers}\r\n\r\n`);
-      await once(socket, 'close', { signal: AbortSignal.timeout(18_000) });
+      await closed(socket, 18_000);
       clearInterval(trickle);
       expect(statusOf(answer)).toBeGreaterThanOrEqual(200);
     },
@@ -175,7 +181,7 @@ describe('a connection is not kept', () => {
     const begun = performance.now();
     socket.write('GET /livez HTTP/1.1\r\nHost: x\r\n');
     socket.resume();
-    await once(socket, 'close', { signal: AbortSignal.timeout(18_000) });
+    await closed(socket, 18_000);
     expect(performance.now() - begun).toBeGreaterThan(9_000);
   });
 });

@@ -11,6 +11,7 @@ import { endLeftover } from '../../src/postgres/embedded/leftover.ts';
 import { databaseUrl, findFreePort, startServer } from '../../src/postgres/embedded/server.ts';
 import { applyMigrations } from '../../src/postgres/migration.ts';
 import type { TestDatabase } from './database.ts';
+import { startStandby, type Standby } from './standby.ts';
 
 /** A PostgreSQL that a test may break. All its databases are dropped with it. */
 export type FaultyPostgres = {
@@ -27,6 +28,8 @@ export type FaultyPostgres = {
   /** While it is down: copies all its files, or restores that copy. */
   backUp: () => Promise<void>;
   restore: () => Promise<void>;
+  /** Starts a standby that replays what it writes from here on; the caller removes it. */
+  startStandby: () => Promise<Standby>;
   /** Stops it for good. */
   remove: () => Promise<void>;
 };
@@ -69,6 +72,7 @@ export async function startFaultyPostgres(more = ''): Promise<FaultyPostgres> {
     },
     backUp: () => replace(`${cluster.folder}.copy`, cluster.folder),
     restore: () => replace(cluster.folder, `${cluster.folder}.copy`),
+    startStandby: () => startStandby(cluster, urlOf('postgres')),
     remove: async () => {
       await server.stop();
       await rm(directory, { recursive: true });

@@ -1,0 +1,116 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { createGroup, keyOf } from '../support/chat.ts';
+import { signUp, type Person } from '../support/client.ts';
+import { createDatabase } from '../support/database.ts';
+import { openProxy } from '../support/proxy.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+import { eventOf, followEvents, matching, type EventStream } from '../support/stream.ts';
+
+/** What the issue allows: this long after connections go silent, everything is live again. */
+const patienceMs = 15_000;
+
+const document = `subscription { events { cursor event {
+  __typename ... on Typing { userId } ... on NewMessage { message { content } } ... on PresenceChanged { userId }
+} } }`;
+
+async function startConversation(node: TestServer) {
+  const [ada, grace] = [await signUp(node, 'ada'), await signUp(node, 'grace')];
+  return { ada, grace, chatId: await createGroup(ada, [grace]) };
+}
+
+async function send(ada: Person, chatId: string, content: string): Promise<{ seq: number | null; ms: number }> {
+  const before = performance.now();
+  const { data } = await ada.post(
+    `mutation ($chatId: ID!, $content: String!) {
+      sendMessage(input: { chatId: $chatId, content: $content }) { ... on Message { seq } }
+    }`,
+    { chatId, content },
+  );
+  return { seq: data?.sendMessage?.seq ?? null, ms: performance.now() - before };
+}
+
+/** How long a message takes from its sender to that stream, in ms: the middle of five. */
+async function latency({ ada, chatId }: { ada: Person; chatId: string }, stream: EventStream): Promise<number> {
+  const times: number[] = [];
+  for (let round = 0; round < 5; round += 1) {
+    const content = `round ${Math.random()}`;
+    const before = performance.now();
+    await send(ada, chatId, content);
+    await stream.next(matching({ message: { content } }));
+    times.push(performance.now() - before);
+    // Each at another point of the poll's second.
+    await sleep(230);
+  }
+  return times.toSorted((one, other) => one - other)[2] ?? 0;
+}
+
+test('when the LISTEN connection alone goes silent, typing and fast delivery are back within 15 seconds', async () => {
+  await using database = await createDatabase();
+  const proxy = await openProxy(database.url);
+  await using node = await startServer({ database, env: { DATABASE_DIRECT_URL: proxy.through(database.url) } });
+  const { ada, grace, chatId } = await startConversation(node);
+  await using stream = await followEvents(node, grace, { document });
+  const startTyping = () => ada.ask('mutation ($chatId: ID!) { startTyping(chatId: $chatId) }', { chatId });
+  await startTyping();
+  await stream.next('Typing');
+  expect(await latency({ ada, chatId }, stream)).toBeLessThan(500);
+
+  expect(proxy.silence()).toBe(1);
+  const silentAt = performance.now();
+  const before = stream.frames.length;
+  const hasTyped = () => stream.frames.slice(before).some((frame) => eventOf(frame)?.__typename === 'Typing');
+  while (!hasTyped() && performance.now() - silentAt < patienceMs) {
+    await startTyping();
+    await sleep(500);
+  }
+  expect(hasTyped()).toBe(true);
+  expect(await latency({ ada, chatId }, stream)).toBeLessThan(500);
+  expect(node.log.filter(({ level }) => level === 'warn').map(({ msg }) => msg)).toContain(
+    'LISTEN connection lost; falling back to polling',
+  );
+});
+
+test('when all open connections go silent, events are live again within 15 seconds, each once and in order', async () => {
+  await using database = await createDatabase();
+  const proxy = await openProxy(database.url);
+  await using node = await startServer({ database: { ...database, url: proxy.through(database.url) } });
+  const { ada, grace, chatId } = await startConversation(node);
+  await using stream = await followEvents(node, grace, { document });
+  await send(ada, chatId, 'before');
+  await stream.next('NewMessage');
+
+  expect(proxy.silence()).toBeGreaterThan(1);
+  const silentAt = performance.now();
+  // Written elsewhere, so that only the delivery depends on the silent connections.
+  await database.sql.query(
+    `insert into messages (chat_id, seq, sender_id, content)
+    select id, last_seq + 1, $2, 'said in silence' from chats where id = $1`,
+    [keyOf(chatId), keyOf(ada.userId)],
+  );
+  const sends = [];
+  /** When the node was last ready, or without the message, in ms after the silence began. */
+  const last = { ready: 0, silent: 0 };
+  const isLive = () => stream.frames.some(matching({ message: { content: 'said in silence' } }));
+  while (performance.now() - silentAt < 20_000) {
+    sends.push(send(ada, chatId, `after ${sends.length}`));
+    const { status } = await fetch(`${node.url}/readyz`);
+    if (!isLive()) last.silent = performance.now() - silentAt;
+    if (!isLive() && status === 200) last.ready = last.silent;
+    await sleep(1_000);
+  }
+  expect(last.silent).toBeLessThan(patienceMs);
+  expect(last.ready).toBeLessThan(patienceMs);
+  const outcomes = await Promise.all(sends);
+  expect(Math.max(...outcomes.map(({ ms }) => ms))).toBeLessThan(patienceMs);
+  await send(ada, chatId, 'the last one');
+  await stream.next(matching({ message: { content: 'the last one' } }));
+  const { rows } = await database.sql.query<{ content: string }>(
+    'select content from messages where chat_id = $1 order by seq',
+    [keyOf(chatId)],
+  );
+  const received = stream.frames.flatMap((frame) => eventOf(frame)?.message?.content ?? []);
+  expect(received).toEqual(rows.map(({ content }) => content));
+  // None that was acknowledged is missing.
+  expect(rows.length).toBeGreaterThanOrEqual(outcomes.filter(({ seq }) => seq !== null).length + 3);
+});
