@@ -5,14 +5,14 @@ import {
   type GraphQLSchema,
   type OperationDefinitionNode,
 } from 'graphql';
-import type { Asker } from '../core/asker.ts';
+import { watchAsker } from '../core/asker-watch.ts';
 import type { Report } from '../core/report.ts';
 import type { EnvelopeHead, EventRenderer, RenderedEvent, RenderFor } from '../live/event-renderer.ts';
 import type { Notice } from '../live/notice.ts';
 import type { LoggedEvent } from '../log/event.ts';
 import { Gone, Loaders } from '../postgres/loader.ts';
 import { isTransient, retryWhileAway } from '../postgres/transient.ts';
-import { createContext, type Context, type Services } from './context.ts';
+import { createContext, type Services } from './context.ts';
 import { asksForType, shapeOf, type PreparedOperation } from './document.ts';
 import { internalError, toClientError } from './error.ts';
 import { loadEvent, type Envelope, type EventValue } from './event.ts';
@@ -42,7 +42,7 @@ export function subscriptionKey(
   return `${shape.text} ${JSON.stringify(used)}`;
 }
 
-/** Executes one subscription's document for each event, and records whether the result is personal. */
+/** Executes one subscription's document for each event, and records who may receive the result. */
 export class DocumentRenderer implements EventRenderer {
   readonly wantsPresence: boolean;
   readonly #options: RendererOptions;
@@ -88,31 +88,18 @@ export class DocumentRenderer implements EventRenderer {
   }
 
   async #renderValue(value: EventValue, head: EnvelopeHead, { asker, loaders }: RenderFor): Promise<RenderedEvent> {
-    const { schema, document, operation, variables } = this.#options;
-    const { context, isPersonal } = this.#contextFor(asker, loaders);
+    const { schema, services, document, operation, variables } = this.#options;
+    const { ask, personalTo } = watchAsker(asker);
     const envelope: Envelope = { ...head, event: value };
     const result = await execute({
       schema,
       document,
       operationName: operation.name?.value,
       rootValue: envelope,
-      contextValue: context,
+      contextValue: createContext(services, { asker: ask, loaders }),
       variableValues: variables,
     });
-    return { payload: this.#encode(result), personalTo: isPersonal() ? asker.userId : null };
-  }
-
-  /** Creates a context for one execution that records whether its asker was needed. */
-  #contextFor(asker: Asker, loaders: Loaders): { context: Context; isPersonal: () => boolean } {
-    let wasAsked = false;
-    const context = createContext(this.#options.services, {
-      asker: () => {
-        wasAsked = true;
-        return asker;
-      },
-      loaders,
-    });
-    return { context, isPersonal: () => wasAsked };
+    return { payload: this.#encode(result), personalTo: personalTo() };
   }
 
   /** Encodes the result. Throws errors that are worth a retry; masks errors that clients must not see. */

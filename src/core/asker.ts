@@ -9,3 +9,8 @@ export type Asker = { kind: 'SESSION'; userId: bigint; sessionId: bigint; expire
 export function askerKey({ userId }: Asker): string {
   return String(userId);
 }
+
+/** Returns the same string for requests of one session: a key for what its user's other sessions must not get. */
+export function sessionKey(asker: Asker): string {
+  return `${askerKey(asker)} ${asker.sessionId}`;
+}

@@ -13,7 +13,7 @@ const refusals = {
   gone: { status: 404, error: 'There is no such file.' },
 };
 
-/** `GET /files/:id/:name?expires&viewer&signature`: the bytes of a file, for a valid link. */
+/** `GET /files/:id/:name?expires&viewer&session&signature`: the bytes of a file, for a valid link. */
 export function serveDownload(services: Services): Handler {
   const lookup = new FileLookup(services.db);
   return async (request, response) => {
@@ -112,7 +112,7 @@ function redirect(response: ServerResponse, location: string): void {
 function describe(response: ServerResponse, file: FoundFile, etag: string): void {
   response.setHeader('etag', etag);
   response.setHeader('accept-ranges', 'bytes');
-  // Checked each time, because the user's access may end before the link expires.
+  // Checked each time, because the session or the user's access may end before the link expires.
   response.setHeader('cache-control', 'private, no-cache');
   response.setHeader('content-disposition', describeDisposition(file.contentType, file.name));
   response.setHeader('content-security-policy', "default-src 'none'; sandbox");

@@ -1,9 +1,19 @@
+import { sessionLifetime } from '../account/live-session.ts';
 import type { Db, Queryable } from '../postgres/client.ts';
 import type { ThumbnailSize } from './picture.ts';
 import { fileChat, fileColumns, fileVisibleTo, type SharedFile } from './shared-file.ts';
 
-/** Which file, or which thumbnail of it, a user requests, and whether the answer includes inline bytes. */
-export type FileQuestion = { viewerId: bigint; fileId: bigint; thumbnail: ThumbnailSize | null; withBytes: boolean };
+/**
+ * Which file, or which thumbnail of it, a user requests with a link of which session, and whether the answer includes inline
+ * bytes.
+ */
+export type FileQuestion = {
+  viewerId: bigint;
+  sessionId: bigint;
+  fileId: bigint;
+  thumbnail: ThumbnailSize | null;
+  withBytes: boolean;
+};
 
 /** A file, or a thumbnail as a file of its own. `bytes`: the inline bytes, if they were requested. */
 export type FoundFile = SharedFile & { isInline: boolean; bytes: Buffer | null };
@@ -27,7 +37,7 @@ export class FileLookup {
     this.#db = db;
   }
 
-  /** The file; null when it does not exist or the user may not see it. */
+  /** The file; null when it does not exist, the user may not see it, or the session has ended. */
   find(question: FileQuestion): Promise<FoundFile | null> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ ...question, resolve, reject });
@@ -56,8 +66,9 @@ async function findAll(client: Queryable, questions: readonly FileQuestion[]): P
     name: 'find_files',
     text: `select asked.place::int as place, asked.size is not null as "isThumbnail", ${fileColumns},
       b.bytes is not null as "isInline", case when asked.with_bytes then b.bytes end as bytes
-    from unnest($1::bigint[], $2::bigint[], $3::thumbnail_size[], $4::boolean[])
-      with ordinality as asked (viewer_id, file_id, size, with_bytes, place)
+    from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::thumbnail_size[], $5::boolean[])
+      with ordinality as asked (viewer_id, session_id, file_id, size, with_bytes, place)
+    cross join lateral (select * from sessions where id = asked.session_id offset 0) s
     cross join lateral (select * from files where id = asked.file_id offset 0) f
     cross join lateral (
       select * from blobs where hash = case when asked.size is null then f.blob_hash
@@ -65,12 +76,14 @@ async function findAll(client: Queryable, questions: readonly FileQuestion[]): P
       offset 0
     ) b
     ${fileChat}
-    where ${fileVisibleTo('asked.viewer_id')}`,
+    where s.user_id = asked.viewer_id and s.last_used_at > now() - $6::interval and ${fileVisibleTo('asked.viewer_id')}`,
     values: [
       questions.map(({ viewerId }) => viewerId),
+      questions.map(({ sessionId }) => sessionId),
       questions.map(({ fileId }) => fileId),
       questions.map(({ thumbnail }) => thumbnail),
       questions.map(({ withBytes }) => withBytes),
+      sessionLifetime,
     ],
   });
   return new Map(

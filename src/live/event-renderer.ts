@@ -4,10 +4,10 @@ import type { Loaders } from '../postgres/loader.ts';
 import type { Notice } from './notice.ts';
 
 /**
- * A rendered event: the encoded ExecutionResult. `personalTo` is the person it was rendered for if no one else may
- * receive it.
+ * A rendered event: the encoded ExecutionResult. `personalTo` says who may receive it: everyone (null), all sessions of one
+ * user (their `askerKey`), or one session (its `sessionKey`).
  */
-export type RenderedEvent = { payload: string; personalTo: bigint | null };
+export type RenderedEvent = { payload: string; personalTo: string | null };
 
 /** An event's place in the log and its time: the fields of the envelope besides the event itself. */
 export type EnvelopeHead = { cursor: string; at: Date };

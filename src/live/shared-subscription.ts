@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import type { Asker } from '../core/asker.ts';
+import { askerKey, sessionKey, type Asker } from '../core/asker.ts';
 import type { Report } from '../core/report.ts';
 import { formatCursor } from '../log/cursor.ts';
 import type { LoggedEvent } from '../log/event.ts';
 import type { Loaders } from '../postgres/loader.ts';
+import { mayReceive, ResultsByAudience } from './audience.ts';
 import { letLag, send, type Batch, type Delivery, type Receiver, type Rendering } from './delivery.ts';
 import type { EventRenderer, RenderedEvent } from './event-renderer.ts';
 import type { EndReason, Listener, Outlet } from './listener.ts';
@@ -161,7 +162,7 @@ export class SharedSubscription implements Outlet {
     }
   }
 
-  /** Prepares one result for all receivers, or one for each asker if the execution depended on the asker. */
+  /** Prepares one result for all receivers, or one for each user or session that the execution depended on. */
   async #prepareEvent(event: LoggedEvent, receivers: readonly Receiver[], loaders: Loaders): Promise<Delivery> {
     // Earlier renderings of a changed message must not be shown again.
     if (event.kind === 'MessageEdited' || event.kind === 'MessageDeleted') this.#recent.clear();
@@ -170,52 +171,58 @@ export class SharedSubscription implements Outlet {
     const probe = await this.#share(event, prober.asker, loaders);
     if (probe === null) return null;
     if (probe.personalTo === null) return { receivers, rendering: this.#toRendering(event.id, probe.payload) };
-    const askers = new Map<bigint, Asker>();
-    for (const { isReceiving, asker } of receivers) if (isReceiving) askers.set(asker.userId, asker);
-    askers.delete(prober.asker.userId);
-    const batches = await this.#renderEach(event, [...askers.values()], loaders);
-    batches.set(prober.asker.userId, this.#toBatch(event.id, probe.payload));
+    const askers = receivers.filter(({ isReceiving }) => isReceiving).map(({ asker }) => asker);
+    const batches = new ResultsByAudience<Batch>();
+    batches.add(probe.personalTo, this.#toBatch(event.id, probe.payload));
+    for (const keyOf of [askerKey, sessionKey]) {
+      await this.#renderEach(event, { askers: batches.lacking(askers, keyOf), batches, loaders });
+    }
     return () => {
       for (const receiver of receivers) {
-        const batch = batches.get(receiver.asker.userId);
+        const batch = batches.find(receiver.asker);
         if (batch !== undefined) receiver.receive(batch);
       }
     };
   }
 
-  async #renderEach(event: LoggedEvent, askers: Asker[], loaders: Loaders): Promise<Map<bigint, Batch>> {
-    const batches = new Map<bigint, Batch>();
+  async #renderEach(
+    event: LoggedEvent,
+    { askers, batches, loaders }: { askers: Asker[]; batches: ResultsByAudience<Batch>; loaders: Loaders },
+  ): Promise<void> {
     while (askers.length > 0) {
       await Promise.all(
         askers.splice(0, maxConcurrentExecutions).map(async (asker) => {
           const outcome = await this.#render(event, asker, loaders);
-          if (outcome !== null) batches.set(asker.userId, this.#toBatch(event.id, outcome.payload));
+          if (outcome === null) return;
+          // Where the first rendering was personal, one that is not has failed, or came after a change: not for others.
+          batches.add(outcome.personalTo ?? askerKey(asker), this.#toBatch(event.id, outcome.payload));
         }),
       );
     }
-    return batches;
   }
 
-  /** Prepares one rendering for all receivers, or one for each asker, around the cursor that each stream inserts. */
+  /** Prepares renderings as for an event, around the cursor that each stream inserts. */
   async #prepareTransient(
     { transient, receivers }: { transient: Transient; receivers: readonly Receiver[] },
     loaders: Loaders,
   ): Promise<Delivery> {
     const head = { cursor: cursorPlaceholder, at: new Date() };
+    const results = new ResultsByAudience<string[]>();
     const render = async (asker: Asker) => {
       const { payload, personalTo } = await this.#renderer.renderNotice(transient, head, { asker, loaders });
-      return { pieces: payload.split(cursorPlaceholder), personalTo };
+      results.add(personalTo, payload.split(cursorPlaceholder));
     };
-    const prober = receivers[0]?.asker;
+    const askers = receivers.map(({ asker }) => asker);
+    const [prober] = askers;
     if (prober === undefined) return null;
-    const probe = await render(prober);
-    const own = new Map([[prober.userId, probe]]);
-    if (probe.personalTo !== null) {
-      for (const { asker } of receivers) if (!own.has(asker.userId)) own.set(asker.userId, await render(asker));
+    await render(prober);
+    for (const keyOf of [askerKey, sessionKey]) {
+      for (const asker of results.lacking(askers, keyOf)) await render(asker);
     }
     return () => {
       for (const receiver of receivers) {
-        const { pieces } = own.get(receiver.asker.userId) ?? probe;
+        const pieces = results.find(receiver.asker);
+        if (pieces === undefined) continue;
         receiver.receiveTransient((cursor) => pieces.join(cursor), { isToldOfLoss: transient.kind !== 'Typing' });
       }
     };
@@ -235,13 +242,13 @@ export class SharedSubscription implements Outlet {
     };
   }
 
-  /** Returns the cached rendering, unless it is personal to another asker. */
+  /** Returns the cached rendering, unless it is personal to another user or session. */
   async #share(event: LoggedEvent, asker: Asker, loaders: Loaders): Promise<RenderedEvent | null> {
     const known = this.#recent.get(event.id);
     const outcome = known ?? this.#render(event, asker, loaders);
     if (known === undefined) this.#recent.set(event.id, outcome);
     const shared = await outcome;
-    const isOthers = shared !== null && shared.personalTo !== null && shared.personalTo !== asker.userId;
+    const isOthers = shared !== null && !mayReceive(asker, shared.personalTo);
     return isOthers ? this.#render(event, asker, loaders) : shared;
   }
 

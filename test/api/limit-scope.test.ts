@@ -1,7 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createGroup, say } from '../support/chat.ts';
-import { signUp, type Person } from '../support/client.ts';
-import { signIn } from '../support/presence.ts';
+import { signIn, signUp, type Person } from '../support/client.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 /** Where everyone signs up and prepares: nothing is limited there. */

@@ -62,9 +62,9 @@ test('an access token with any character altered is refused', async () => {
 
 test('a file link with any character of its signature altered is refused', () => {
   const links = new FileLinks(keys);
-  const query = new URLSearchParams(links.sign({ fileId: 7n, viewerId: 1n, thumbnail: 'SMALL' }));
-  expect(links.read(7n, query)).toMatchObject({ fileId: 7n, viewerId: 1n });
-  for (const name of ['signature', 'expires', 'viewer', 'size']) {
+  const query = new URLSearchParams(links.sign({ fileId: 7n, viewerId: 1n, sessionId: 2n, thumbnail: 'SMALL' }));
+  expect(links.read(7n, query)).toMatchObject({ fileId: 7n, viewerId: 1n, sessionId: 2n });
+  for (const name of ['signature', 'expires', 'viewer', 'session', 'size']) {
     for (const altered of listAlterations(query.get(name) ?? '')) {
       const alteredQuery = new URLSearchParams(query);
       alteredQuery.set(name, altered);

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { request, type IncomingMessage } from 'node:http';
 import { beforeAll, expect, test } from 'vitest';
 import { addMembers, createGroup, keyOf, removeMember, sendMessage } from '../support/chat.ts';
-import { signUp, type Person } from '../support/client.ts';
+import { signIn, signUp, type Person } from '../support/client.ts';
 import { download, readFileNode, upload } from '../support/file.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
@@ -143,11 +143,13 @@ test('a link that was changed or has expired is refused', async () => {
   const other = await upload(server, ada, 'something else');
   const refused = [
     changed((query) => query.set('viewer', keyOf(ada.userId))),
+    changed((query) => query.set('session', String(Number(query.get('session')) + 1))),
     changed((query) => query.set('expires', String(Number(query.get('expires')) + 1))),
     changed((query) => query.set('signature', 'x')),
     changed((query) => query.set('signature', '')),
     changed((query) => query.delete('signature')),
     changed((query) => query.delete('viewer')),
+    changed((query) => query.delete('session')),
     changed((query) => query.delete('expires')),
     url.replace(id, other.id),
     url.replace(id, 'nonsense'),
@@ -164,6 +166,89 @@ test('the link of a user who was removed from the chat stops working, and only t
   await removeMember(server, chatId, grace);
   expect((await download(server, url)).status).toBe(404);
   expect((await download(server, adas)).status).toBe(200);
+});
+
+/** Whether the link still brings the file: from every node, by each method, and to a client that has it already. */
+async function isGood(url: string, etag: string): Promise<boolean> {
+  const inits: RequestInit[] = [{}, { method: 'HEAD' }, { headers: { 'if-none-match': etag } }];
+  const requests = [server, otherNode].flatMap((node) => inits.map((init) => download(node, url, init)));
+  const statuses = new Set((await Promise.all(requests)).map(({ status }) => (status === 304 ? 200 : status)));
+  expect(statuses.size).toBe(1);
+  return statuses.has(200);
+}
+
+test.each([
+  ['signs out', async (phone: Person) => void (await phone.ask('mutation { signOut }'))],
+  [
+    'is signed out by another',
+    async (_: Person, laptop: Person) => {
+      const { sessions } = (await laptop.ask('{ viewer { sessions { id isCurrent } } }')).viewer;
+      for (const { id, isCurrent } of sessions) {
+        if (!isCurrent)
+          await laptop.ask('mutation ($id: ID!) { revokeSession(sessionId: $id) { __typename } }', { id });
+      }
+    },
+  ],
+  [
+    'changes the password on another',
+    async (_: Person, laptop: Person) => {
+      const input = { currentPassword: laptop.password, newPassword: 'a loom that weaves flowers' };
+      const changed = await laptop.ask(
+        'mutation ($input: ChangePasswordInput!) { changePassword(input: $input) { __typename } }',
+        { input },
+      );
+      expect(changed.changePassword.__typename).toBe('SignedIn');
+    },
+  ],
+])('when a user with two devices %s, the links of one device end at once, and no others', async (_, end) => {
+  const laptop = await signUp(server, `user${Math.random().toString(36).slice(2)}`);
+  const phone = await signIn(server, laptop);
+  const chatId = await createGroup(ada, [laptop]);
+  const { id } = await upload(server, ada, content);
+  await sendMessage(ada, chatId, 'look', { fileIds: [id] });
+  const urlFor = async (by: Person): Promise<string> => (await readFileNode(by, id)).url;
+  const [ours, phones, adas] = await Promise.all([urlFor(laptop), urlFor(phone), urlFor(ada)]);
+  const etag = (await download(server, ours)).headers.get('etag') ?? '';
+  for (const url of [ours, phones, adas]) expect(await isGood(url, etag)).toBe(true);
+  await end(phone, laptop);
+  expect(await isGood(phones, etag)).toBe(false);
+  for (const url of [ours, adas]) expect(await isGood(url, etag)).toBe(true);
+});
+
+test('the links of an account end with it, on each of its devices', async () => {
+  const leaver = await signUp(server, `leaver${Math.random().toString(36).slice(2)}`);
+  const phone = await signIn(server, leaver);
+  const chatId = await createGroup(ada, [leaver]);
+  const { id, url: own } = await upload(server, ada, content);
+  await sendMessage(ada, chatId, 'look', { fileIds: [id] });
+  const urls = await Promise.all([leaver, phone].map(async (by) => (await readFileNode(by, id)).url as string));
+  for (const url of urls) expect(await isGood(url, '*')).toBe(true);
+  await leaver.ask('mutation ($password: String!) { deleteAccount(password: $password) { __typename } }', {
+    password: leaver.password,
+  });
+  for (const url of urls) expect(await isGood(url, '*')).toBe(false);
+  expect(await isGood(own, '*')).toBe(true);
+});
+
+test('a link ends when its session was not used for 30 days, even before the session is deleted', async () => {
+  const hedy = await signUp(server, `hedy${Math.random().toString(36).slice(2)}`);
+  const { url } = await upload(server, hedy, content);
+  expect(await isGood(url, '*')).toBe(true);
+  await server.sql.query(`update sessions set last_used_at = now() - interval '30 days' where user_id = $1`, [
+    keyOf(hedy.userId),
+  ]);
+  expect(await isGood(url, '*')).toBe(false);
+});
+
+test('a link works for almost a day, and a page that is read again within the hour has the same one', async () => {
+  const { id, url } = await share();
+  const expiresAt = Number(new URL(url, server.url).searchParams.get('expires'));
+  const hours = expiresAt / 3_600 - Date.now() / 3_600_000;
+  expect(hours).toBeGreaterThan(22.9);
+  expect(hours).toBeLessThanOrEqual(24);
+  const again: string = (await readFileNode(grace, id)).url;
+  const isOneHour = new URL(again, server.url).searchParams.get('expires') === String(expiresAt);
+  expect(isOneHour ? again : url).toBe(url);
 });
 
 test('a newcomer reads the files of the messages they see, and no others', async () => {

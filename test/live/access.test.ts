@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createGroup, removeMember, say } from '../support/chat.ts';
-import { signUp } from '../support/client.ts';
+import { signIn, signUp } from '../support/client.ts';
 import { openProxy } from '../support/proxy.ts';
 import { startServer } from '../support/server.ts';
 import { chatEventsDocument, eventOf, followChat, followEvents, openStream } from '../support/stream.ts';
@@ -9,8 +9,6 @@ const server = await startServer();
 const ada = await signUp(server, 'ada');
 const grace = await signUp(server, 'grace');
 const linus = await signUp(server, 'linus');
-
-const signInMutation = `mutation ($input: SignInInput!) { signIn(input: $input) { ... on SignedIn { accessToken } } }`;
 
 test('a user who is removed while their stream of one chat opens receives nothing of that chat', async () => {
   const proxy = await openProxy(server.database.url);
@@ -41,12 +39,11 @@ test('a user who is removed while their stream of one chat opens receives nothin
 test('the streams of a session that ends are closed on every node, and the server says not to come back', async () => {
   await using node = await startServer({ database: server.database });
   const chat = await createGroup(ada, [grace]);
-  const input = { email: grace.email, password: grace.password };
-  const phone = { token: (await server.ask(signInMutation, { input })).signIn.accessToken };
+  const phone = await signIn(server, grace);
   await using everything = await followEvents(node, phone);
   await using oneChat = await followChat(server, phone, chat);
   await using elsewhere = await followEvents(node, grace);
-  await server.ask('mutation { signOut }', {}, phone.token);
+  await phone.ask('mutation { signOut }');
   for (const stream of [everything, oneChat]) {
     expect(await stream.ended()).toMatchObject([
       { event: 'next', data: { errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] } },

@@ -1,8 +1,9 @@
 import { defaultFieldResolver, GraphQLObjectType, type GraphQLFieldResolver } from 'graphql';
 import { beforeAll, beforeEach, expect, test } from 'vitest';
 import { schema } from '../../src/edges.ts';
-import { createGroup, insertMessage } from '../support/chat.ts';
-import { signUp, type Person } from '../support/client.ts';
+import { createGroup, insertMessage, say } from '../support/chat.ts';
+import { signIn, signUp, type Person } from '../support/client.ts';
+import { upload } from '../support/file.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { envelopeOf, eventOf, followEvents, matching, openStream, type EventStream } from '../support/stream.ts';
 import { atFileEnd } from '../support/file-end.ts';
@@ -102,6 +103,18 @@ test('a field that depends on its viewer is executed once for each viewer', asyn
   }
   expect(executions.get(frames[0]?.id ?? '')).toBe(3);
   await closeAll(streams);
+});
+
+test('a field that depends on its viewer alone is executed once for all their devices, and a file link once for each', async () => {
+  const devices = [grace, await signIn(server, grace), ada];
+  const { id } = await upload(server, ada, 'a file');
+  const streams = await follow([...devices, ...devices], personal);
+  const linked = await follow([...devices, ...devices], asking('files { url }'));
+  await say(ada, chatId, 'with a file', { fileIds: [id] });
+  const [frame] = await Promise.all(streams.map((stream) => stream.next('NewMessage')));
+  await Promise.all(linked.map((stream) => stream.next('NewMessage')));
+  expect(executions.get(frame?.id ?? '')).toBe(2 + 3);
+  await closeAll([...streams, ...linked]);
 });
 
 test('a result with errors is shared in the same way', async () => {

@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
 import { createGroup, insertMessage, keyOf } from '../support/chat.ts';
-import { signUp, type Person } from '../support/client.ts';
+import { signIn, signUp, type Person } from '../support/client.ts';
 import {
   attend,
   attendanceTimes,
@@ -9,7 +9,6 @@ import {
   follow,
   presenceOf,
   setPresence,
-  signIn,
   untilHere,
 } from '../support/presence.ts';
 import { startServer, type TestServer } from '../support/server.ts';

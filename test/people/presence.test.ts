@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
 import { addMembers, createGroup, createPublicChannel, heardBy, keyOf, removeMember } from '../support/chat.ts';
-import { signUp } from '../support/client.ts';
+import { signIn, signUp } from '../support/client.ts';
 import {
   attend,
   attendanceTimes,
@@ -11,7 +11,6 @@ import {
   presenceDocument,
   presenceOf,
   setPresence,
-  signIn,
   untilHere,
 } from '../support/presence.ts';
 import { startServer, type TestServer } from '../support/server.ts';

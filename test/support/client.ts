@@ -85,3 +85,19 @@ export async function signUp(server: TestClient, name: string): Promise<Person> 
     post: (document, variables) => server.post(document, variables, { token }),
   };
 }
+
+/** The same user on another device: a session of its own. */
+export async function signIn(server: TestClient, person: Person): Promise<Person> {
+  const { signIn: signedIn } = await server.ask(
+    'mutation ($input: SignInInput!) { signIn(input: $input) { ... on SignedIn { accessToken refreshToken } } }',
+    { input: { email: person.email, password: person.password } },
+  );
+  const token: string = signedIn.accessToken;
+  return {
+    ...person,
+    token,
+    refreshToken: signedIn.refreshToken,
+    ask: (document, variables) => server.ask(document, variables, token),
+    post: (document, variables) => server.post(document, variables, { token }),
+  };
+}

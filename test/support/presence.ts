@@ -46,21 +46,6 @@ export async function setPresence(by: Person, status: string, expiresInSeconds?:
   return (await by.ask(mutation, { status, expiresInSeconds })).setPresence;
 }
 
-/** Another device of theirs. */
-export async function signIn(server: TestServer, person: Person): Promise<Person> {
-  const { signIn: signedIn } = await server.ask(
-    'mutation ($input: SignInInput!) { signIn(input: $input) { ... on SignedIn { accessToken } } }',
-    { input: { email: person.email, password: person.password } },
-  );
-  const token: string = signedIn.accessToken;
-  return {
-    ...person,
-    token,
-    ask: (document, variables) => server.ask(document, variables, token),
-    post: (document, variables) => server.post(document, variables, { token }),
-  };
-}
-
 /** The presence changes of one user that a stream has brought so far, except those handed out before. */
 export async function changesHeard(listener: Person, stream: EventStream, about: Person): Promise<string[]> {
   const heard = await heardBy(listener, stream);

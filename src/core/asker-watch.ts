@@ -1,0 +1,39 @@
+import { askerKey, sessionKey, type Asker } from './asker.ts';
+
+/** An asker for one execution, and whose the result of the execution is. */
+export type WatchedAsker = {
+  /** The asker. Call it only where a result depends on who asks. */
+  ask: () => Asker;
+  /**
+   * Who may get the result: null for everyone if the execution never asked, `askerKey` if it asked for the user, and
+   * `sessionKey` if it read anything of the session, as file links do.
+   */
+  personalTo: () => string | null;
+};
+
+/**
+ * Records what an execution learns about its asker. The properties of the session are getters, so a copy of the asker
+ * counts as knowledge of the session: less is shared then, never too much.
+ */
+export function watchAsker(asker: Asker): WatchedAsker {
+  let personalTo: string | null = null;
+  const learnSession = () => {
+    personalTo = sessionKey(asker);
+    return asker;
+  };
+  const watched: Asker = {
+    kind: asker.kind,
+    userId: asker.userId,
+    get sessionId() {
+      return learnSession().sessionId;
+    },
+    get expiresAt() {
+      return learnSession().expiresAt;
+    },
+  };
+  const ask = () => {
+    personalTo ??= askerKey(asker);
+    return watched;
+  };
+  return { ask, personalTo: () => personalTo };
+}

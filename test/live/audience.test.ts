@@ -1,0 +1,103 @@
+import { beforeAll, expect, test } from 'vitest';
+import { setAvatar, uploadPicture } from '../support/avatar.ts';
+import { addMembers, createGroup, say } from '../support/chat.ts';
+import { signIn, signUp, type Person } from '../support/client.ts';
+import { download, upload } from '../support/file.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+import { eventOf, followEvents, matching, readMissed } from '../support/stream.ts';
+
+let server: TestServer;
+let ada: Person;
+let grace: Person;
+let phone: Person;
+beforeAll(async () => {
+  server = await startServer();
+  [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
+  phone = await signIn(server, grace);
+});
+
+const asking = (fields: string) => `subscription ($after: String) {
+  events(after: $after) { cursor event { __typename ... on NewMessage { message { content ${fields} } } } }
+}`;
+const withLinks = asking('files { url thumbnailUrl(size: SMALL) }');
+
+async function sayWithFile(chatId: string): Promise<string> {
+  const { id } = await upload(server, ada, `engine ${Math.random()}`, 'engine.txt');
+  return say(ada, chatId, 'look', { fileIds: [id] });
+}
+
+const sessionOf = (url: string) => new URL(url, server.url).searchParams.get('session');
+const statusesOf = (urls: string[]) => Promise.all(urls.map(async (url) => (await download(server, url)).status));
+
+test.each([
+  ['the device that signs out', 0],
+  ['the other device', 1],
+])('two devices with one document get links of their own from one event; first comes %s', async (_, turn) => {
+  const tablet = await signIn(server, grace);
+  const chatId = await createGroup(ada, [grace]);
+  const streams = [];
+  for (const device of turn === 0 ? [tablet, phone, ada] : [ada, phone, tablet]) {
+    streams.push(await followEvents(server, device, { document: withLinks }));
+  }
+  await sayWithFile(chatId);
+  const frames = await Promise.all(streams.map((stream) => stream.next('NewMessage')));
+  const urls: string[] = frames.map((frame) => eventOf(frame).message.files[0].url);
+  if (turn === 1) urls.reverse();
+  expect(new Set(urls.map(sessionOf)).size).toBe(3);
+  expect(await statusesOf(urls)).toEqual([200, 200, 200]);
+  await tablet.ask('mutation { signOut }');
+  expect(await statusesOf(urls)).toEqual([404, 200, 200]);
+  await Promise.all(streams.map((stream) => stream.close()));
+});
+
+test('two devices that missed the same event get links of their own, in whatever order they return', async () => {
+  const chatId = await createGroup(ada, [grace]);
+  const { eventCursor } = (await ada.ask('{ viewer { eventCursor } }')).viewer;
+  // While a stream is open, what it receives is remembered for those who return shortly after.
+  await using witness = await followEvents(server, grace, { document: withLinks });
+  await sayWithFile(chatId);
+  await witness.next('NewMessage');
+  const read = async (device: Person) => {
+    const [missed] = await readMissed(server, device, eventCursor, { document: withLinks });
+    return sessionOf(missed && eventOf(missed).message.files[0].url);
+  };
+  const sessions = [await read(grace), await read(phone), await read(ada), await read(grace)];
+  expect(new Set(sessions).size).toBe(3);
+  expect(sessions[3]).toBe(sessions[0]);
+});
+
+test('a notice with a link brings each device its own', async () => {
+  const chatId = await createGroup(ada, [grace]);
+  expect(await setAvatar(ada, await uploadPicture(server, ada))).toMatchObject({ __typename: 'User' });
+  const document = 'subscription { events { cursor event { __typename ... on Typing { user { avatar { url } } } } } }';
+  await using one = await followEvents(server, grace, { document });
+  await using other = await followEvents(server, phone, { document });
+  await ada.ask('mutation ($chatId: ID!) { startTyping(chatId: $chatId) }', { chatId });
+  const [first, second] = await Promise.all([one.next('Typing'), other.next('Typing')]);
+  const urls: string[] = [first, second].map((frame) => eventOf(frame).user.avatar.url);
+  expect(sessionOf(urls[0] ?? '')).not.toBe(sessionOf(urls[1] ?? ''));
+  expect(await statusesOf(urls)).toEqual([200, 200]);
+});
+
+test('a link that one member may not see does not make the others’ devices share one', async () => {
+  const linus = await signUp(server, 'linus');
+  const linusPhone = await signIn(server, linus);
+  const chatId = await createGroup(ada, [grace]);
+  const old = await sayWithFile(chatId);
+  await addMembers(server, chatId, [linus], 2);
+  const document = asking('replyTo { files { url } }');
+  const streams = [];
+  for (const device of [linus, grace, linusPhone, phone]) {
+    streams.push(await followEvents(server, device, { document }));
+  }
+  await say(ada, chatId, 'about that', { replyToId: old });
+  const frames = await Promise.all(
+    streams.map((stream) => stream.next(matching({ message: { content: 'about that' } }))),
+  );
+  const replies = frames.map((frame) => eventOf(frame).message.replyTo);
+  expect([replies[0], replies[2]]).toEqual([null, null]);
+  const urls: string[] = [replies[1], replies[3]].map(({ files }) => files[0].url);
+  expect(sessionOf(urls[0] ?? '')).not.toBe(sessionOf(urls[1] ?? ''));
+  expect(await statusesOf(urls)).toEqual([200, 200]);
+  await Promise.all(streams.map((stream) => stream.close()));
+});
