@@ -9,19 +9,27 @@ const maxPieceLength = 64;
 
 /**
  * Splits the search's long words into the same pieces as the index does. A later piece loses its leading minus: inside a
- * word it excludes nothing.
+ * word it excludes nothing. Pieces without a word are left out: the index has nothing for the `...` of `wait ... what`, but
+ * websearch_to_tsquery would require it.
  */
 export function cutLongWords(text: string): string {
-  return text.replaceAll('<', ' ').replace(/[^ \t\n"]+/gu, (word) => {
-    if (word.length <= maxPieceLength) return word;
+  const readable = text.replaceAll('<', ' ');
+  return readable.replace(/[^ \t\n"]+/gu, (word, at: number) => {
+    // The minus of -"a phrase".
+    if (word === '-' && readable[at + 1] === '"') return word;
+    if (word.length <= maxPieceLength) return hasWord(word) ? word : ' ';
     const characters = [...word];
     const pieces: string[] = [];
     for (let from = 0; from < characters.length; from += maxPieceLength) {
       const piece = characters.slice(from, from + maxPieceLength).join('');
-      pieces.push(from === 0 ? piece : piece.replace(/^-+/, ''));
+      if (hasWord(piece)) pieces.push(from === 0 ? piece : piece.replace(/^-+/, ''));
     }
     return pieces.join(' ');
   });
+}
+
+function hasWord(text: string): boolean {
+  return /[a-z0-9]|[^\x00-\x7f]/iu.test(text);
 }
 
 /**

@@ -93,6 +93,6 @@ test('a search cuts a long word as the index does', async () => {
       );
       expect(rows).toEqual([{ found: true }]);
     }),
-    { numRuns: 100 },
+    { numRuns: 300 },
   );
 });

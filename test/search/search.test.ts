@@ -62,6 +62,14 @@ test('a minus excludes a word, an or adds one', async () => {
   expect(await findHere('-green')).toEqual(['red cherry', 'red apple']);
 });
 
+test('signs that stand alone do not count', async () => {
+  const findHere = await createTalk('wait ... what', 'wait – what else', 'wait for it');
+  expect(await findHere('wait ... what')).toEqual(['wait – what else', 'wait ... what']);
+  expect(await findHere('wait - what ?!')).toEqual(['wait – what else', 'wait ... what']);
+  expect(await findHere('wait .. -"what else"')).toEqual(['wait for it', 'wait ... what']);
+  expect(await findHere('...')).toEqual([]);
+});
+
 test('the last word may be incomplete', async () => {
   const findHere = await createTalk('hello world', 'hello worldwide', 'help the world', 'well-known fact');
   expect(await findHere('hello wor')).toEqual(['hello worldwide', 'hello world']);
@@ -337,7 +345,8 @@ test('a word that is everywhere is searched where the viewer may read, not every
   const plan = JSON.stringify(rows);
   expect(plan).toContain('messages_words_idx');
   const rowCounts = [...plan.matchAll(/"Actual Rows":([\d.]+)/g)].map(([, rowCount]) => Number(rowCount));
-  expect(Math.max(...rowCounts)).toBe(1);
+  // Of 20,000; the chat and its few members may be read too.
+  expect(Math.max(...rowCounts)).toBeLessThan(100);
 });
 
 test('a user who may read more than a thousand chats finds what is in all of them, and no more', async () => {
