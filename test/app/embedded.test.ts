@@ -1,9 +1,8 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type pg from 'pg';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { addUser, countUsers, eventually, isReady } from '../support/embedded.ts';
 import { connectTo, createDataDir, isPostgres, readPostmaster, runServer } from '../support/server-process.ts';
 
 /** Inserts users one after another until the database goes away; resolves to how many inserts were acknowledged. */
@@ -17,19 +16,8 @@ async function insertUntilCutOff(sql: pg.Pool): Promise<number> {
   }
 }
 
-const addUser = (sql: pg.Pool, name: string) =>
-  sql.query(`insert into users (username, email) values ($1, $1 || '@example.com')`, [name]);
-
-const countUsers = async (dataDir: string) =>
-  (await (await connectTo(dataDir)).query<{ count: number }>('select count(*)::int from users')).rows[0]?.count;
-
-const isReady = async (url: string) => (await fetch(`${url}/readyz`).catch(() => null))?.status === 200;
-
 // A loaded machine takes a while to start whole servers.
 vi.setConfig({ testTimeout: 60_000 });
-
-/** Retries until it holds. */
-const eventually = <T>(check: () => Promise<T>) => vi.waitFor(check, { timeout: 30_000, interval: 50 });
 
 describe('the embedded database survives its past', () => {
   test('a killed server leaves a PostgreSQL behind; the next start takes it over with every row', async () => {
@@ -63,63 +51,6 @@ describe('the embedded database survives its past', () => {
     await runServer({ DATA_DIR: dataDir }).url;
     // The last one may have been committed although we never received the answer.
     expect([committed, committed + 1]).toContain(await countUsers(dataDir));
-  });
-
-  test('a pid file whose pid now belongs to another process does not prevent a start', async () => {
-    const dataDir = await createDataDir();
-    const first = runServer({ DATA_DIR: dataDir });
-    await first.url;
-    await addUser(await connectTo(dataDir), 'ada');
-    const pidFile = join(dataDir, 'postgres/cluster/postmaster.pid');
-    first.kill('SIGKILL');
-    process.kill(await readPostmaster(dataDir), 'SIGKILL');
-    await first.ended;
-    const bystander = spawn('sleep', ['600']);
-    onTestFinished(() => void bystander.kill('SIGKILL'));
-    await once(bystander, 'spawn');
-    await writeFile(pidFile, (await readFile(pidFile, 'utf8')).replace(/^\d+/, String(bystander.pid)));
-
-    await runServer({ DATA_DIR: dataDir }).url;
-    expect(await countUsers(dataDir)).toBe(1);
-    expect(bystander.exitCode ?? bystander.signalCode).toBeNull();
-  });
-
-  test('a connection that outlived its killed server, busy with a query, does not prevent a start', async () => {
-    const dataDir = await createDataDir();
-    const first = runServer({ DATA_DIR: dataDir });
-    await first.url;
-    const sql = await connectTo(dataDir);
-    const busy = sql.query('select count(*) from (select generate_series(1, 1e12)) numbers').catch(() => {});
-    const orphan = await eventually(async () => {
-      const { rows } = await sql.query(
-        `select pid from pg_stat_activity where query like '%1e12%' and pid <> pg_backend_pid()`,
-      );
-      expect(rows).toHaveLength(1);
-      return Number(rows[0].pid);
-    });
-    first.kill('SIGKILL');
-    process.kill(await readPostmaster(dataDir), 'SIGKILL');
-    await first.ended;
-    expect(await isPostgres(orphan)).toBe(true);
-
-    await runServer({ DATA_DIR: dataDir }).url;
-    expect(await isPostgres(orphan)).toBe(false);
-    await busy;
-  });
-
-  test('a first start that was cut off leaves nothing that breaks the next one', async () => {
-    const dataDir = await createDataDir();
-    const first = runServer({ DATA_DIR: dataDir });
-    await first.said('creating a database');
-    await eventually(async () => expect(await readdir(dataDir)).toContainEqual(expect.stringMatching(/^postgres\./)));
-    first.kill('SIGKILL');
-    await first.ended;
-    expect(await readdir(dataDir)).not.toContain('postgres');
-    await mkdir(join(dataDir, 'postgres.older/cluster/base'), { recursive: true });
-
-    const second = runServer({ DATA_DIR: dataDir });
-    expect(await isReady(await second.url)).toBe(true);
-    expect(await readdir(dataDir)).not.toContain('postgres.older');
   });
 
   test('a PostgreSQL that dies under a running server is started again, on the same port', async () => {
@@ -183,15 +114,6 @@ test('a second server on the same folder refuses in one sentence, and the first 
   });
   expect(await isReady(url)).toBe(true);
   expect(await readPostmaster(dataDir)).toBe(postmaster);
-});
-
-test('of two first starts at once, one serves and the other refuses', async () => {
-  const dataDir = await createDataDir();
-  const both = [runServer({ DATA_DIR: dataDir }), runServer({ DATA_DIR: dataDir })];
-  const loser = await Promise.race(both.map(async (server) => ((await server.ended).status, server)));
-  const winner = both.find((server) => server !== loser);
-  expect(await loser.ended).toMatchObject({ status: 1, output: expect.stringContaining('Another server is using') });
-  expect(await isReady((await winner?.url) ?? '')).toBe(true);
 });
 
 test('the error names a folder that cannot be written', async () => {

@@ -1,5 +1,4 @@
 import { request } from 'node:http';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { connectDatabase, disconnectDatabase, type Db } from '../../src/postgres/client.ts';
@@ -255,35 +254,6 @@ test('on a full disk a piece is 507; the bytes received so far stay, and cancell
     { size: 5 },
   ]);
 }, 60_000);
-
-test('a large upload passes without being held in memory', async () => {
-  const size = 300 * 1024 * 1024;
-  const linus = await signUp(server, 'torvalds');
-  const env = { DATABASE_URL: server.database.url, DATA_DIR: server.dataDir, JWT_KEYS: server.jwtKeys };
-  const large = runServer({ ...env, MAX_UPLOAD_BYTES: String(size) });
-  const there = { url: await large.url };
-  await uploadWithTus(there, linus, Buffer.alloc(1_000));
-  const before = await readPeakBytes(large.pid);
-  const url = await begun(there, linus, size);
-  const chunk = new Uint8Array(64 * 1024);
-  let left = size;
-  const body = new ReadableStream<Uint8Array>({
-    pull: (controller) => {
-      if (left === 0) return controller.close();
-      left -= chunk.length;
-      controller.enqueue(chunk);
-    },
-  });
-  expect(await patch(url, linus, 0, body)).toMatchObject({ status: 204 });
-  expect((await tus('GET', url, linus)).body.files).toMatchObject([{ size }]);
-  expect((await readPeakBytes(large.pid)) - before).toBeLessThan(size / 2);
-}, 60_000);
-
-/** The peak memory of a process so far. */
-async function readPeakBytes(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
-}
 
 // Bad requests -----------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +16,6 @@ import {
   countStored,
   download,
   formOf,
-  largeForm,
   postFiles,
   postGraphqlForm,
   postPieces,
@@ -261,35 +260,6 @@ test('a download from S3 that breaks off is cut off, not ended as if it were who
   await s3.comeBack();
   expect((await download(server, url)).status).toBe(200);
 });
-
-test('a large file passes to S3 and back without being held in memory', async () => {
-  const size = 120 * 1024 * 1024;
-  const child = runServer({
-    DATABASE_URL: server.database.url,
-    DATA_DIR: server.dataDir,
-    JWT_KEYS: server.jwtKeys,
-    MAX_UPLOAD_BYTES: String(size),
-    FILE_STORE: locationOf(s3, '&region=us-east-1'),
-    AWS_ACCESS_KEY_ID: 'S3RVER',
-    AWS_SECRET_ACCESS_KEY: 'S3RVER',
-  });
-  const url = await child.url;
-  // What the first one allocates for good, buffers and code, is no more for a larger one.
-  expect((await postPieces(url, ada.token, largeForm(size / 2))).status).toBe(201);
-  const before = await readPeakBytes(child.pid);
-  const { status, body } = await postPieces(url, ada.token, largeForm(size));
-  expect(status).toBe(201);
-  const response = await fetch(new URL(body.files[0].url, url));
-  let received = 0;
-  for await (const chunk of response.body ?? []) received += chunk.length;
-  expect(received).toBe(size);
-  expect((await readPeakBytes(child.pid)) - before).toBeLessThan(size / 3);
-}, 90_000);
-
-async function readPeakBytes(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
-}
 
 test('a server whose bucket does not exist exits with a sentence, without a stack trace', async () => {
   const child = runServer({

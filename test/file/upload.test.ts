@@ -3,17 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { signUp, type Person } from '../support/client.ts';
-import {
-  countStored,
-  download,
-  formOf,
-  largeForm,
-  postFiles,
-  postPieces,
-  readFileNode,
-  upload,
-} from '../support/file.ts';
-import { runServer } from '../support/server-process.ts';
+import { countStored, download, formOf, postFiles, postPieces, readFileNode, upload } from '../support/file.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 let server: TestServer;
@@ -87,36 +77,3 @@ test('no one uploads without having signed in', async () => {
   expect(forged.status).toBe(401);
   expect(await countRows()).toBe(before);
 });
-
-test('a gigabyte passes without being held in memory', async () => {
-  const size = 1024 * 1024 * 1024;
-  const node = runServer(
-    {
-      DATABASE_URL: server.database.url,
-      DATA_DIR: server.dataDir,
-      JWT_KEYS: server.jwtKeys,
-      MAX_UPLOAD_BYTES: String(size),
-    },
-    [process.execPath, '--expose-gc', '--import', './test/support/fault-heap.ts', 'src/main.ts'],
-  );
-  const url = await node.url;
-  const readHeap = async (count: number) => {
-    node.kill('SIGUSR2');
-    return Number(new RegExp(`heap ${count}: (\\d+) bytes`).exec(await node.said(`heap ${count}: `))?.[1]);
-  };
-  // The memory that the program's own code takes after its first use does not belong to the file.
-  expect((await postPieces(url, ada.token, largeForm(10_000_000))).status).toBe(201);
-  const heap = await readHeap(1);
-  const peak = await readPeakBytes(node.pid);
-  const { status, body } = await postPieces(url, ada.token, largeForm(size));
-  expect(body).toMatchObject({ files: [{ size }] });
-  expect(status).toBe(201);
-  expect((await readHeap(2)) - heap).toBeLessThan(size / 100);
-  expect((await readPeakBytes(node.pid)) - peak).toBeLessThan(size / 10);
-}, 120_000);
-
-/** The peak memory of a process so far. */
-async function readPeakBytes(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
-}

@@ -9,7 +9,7 @@ export type TestDatabase = AsyncDisposable & { url: string; sql: pg.Pool; drop: 
 export async function createDatabase(): Promise<TestDatabase> {
   const postgresUrl = inject('postgresUrl');
   const name = `parley_${randomBytes(6).toString('hex')}`;
-  await runMaintenance(postgresUrl, `create database ${name} template parley_template`);
+  await runMaintenance(postgresUrl, `create database ${name} template parley_template strategy file_copy`);
   const url = new URL(postgresUrl);
   url.pathname = name;
   const sql = new pg.Pool({ connectionString: url.href, max: 4 });
@@ -22,12 +22,10 @@ export async function createDatabase(): Promise<TestDatabase> {
   return { url: url.href, sql, drop, [Symbol.asyncDispose]: drop };
 }
 
+/** Of this worker, for its whole life: opening a connection costs PostgreSQL more than cloning a small database. */
+let maintenance: pg.Pool | undefined;
+
 async function runMaintenance(connectionString: string, statement: string): Promise<void> {
-  const client = new pg.Client({ connectionString });
-  await client.connect();
-  try {
-    await client.query(statement);
-  } finally {
-    await client.end();
-  }
+  maintenance ??= new pg.Pool({ connectionString, max: 2, allowExitOnIdle: true }).on('error', () => {});
+  await maintenance.query(statement);
 }

@@ -1,0 +1,73 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { addUser, countUsers, eventually, isReady } from '../support/embedded.ts';
+import { connectTo, createDataDir, isPostgres, readPostmaster, runServer } from '../support/server-process.ts';
+
+test('a pid file whose pid now belongs to another process does not prevent a start', async () => {
+  const dataDir = await createDataDir();
+  const first = runServer({ DATA_DIR: dataDir });
+  await first.url;
+  await addUser(await connectTo(dataDir), 'ada');
+  const pidFile = join(dataDir, 'postgres/cluster/postmaster.pid');
+  first.kill('SIGKILL');
+  process.kill(await readPostmaster(dataDir), 'SIGKILL');
+  await first.ended;
+  const bystander = spawn('sleep', ['600']);
+  onTestFinished(() => void bystander.kill('SIGKILL'));
+  await once(bystander, 'spawn');
+  await writeFile(pidFile, (await readFile(pidFile, 'utf8')).replace(/^\d+/, String(bystander.pid)));
+
+  await runServer({ DATA_DIR: dataDir }).url;
+  expect(await countUsers(dataDir)).toBe(1);
+  expect(bystander.exitCode ?? bystander.signalCode).toBeNull();
+});
+
+test('a connection that outlived its killed server, busy with a query, does not prevent a start', async () => {
+  const dataDir = await createDataDir();
+  const first = runServer({ DATA_DIR: dataDir });
+  await first.url;
+  const sql = await connectTo(dataDir);
+  const busy = sql.query('select count(*) from (select generate_series(1, 1e12)) numbers').catch(() => {});
+  const orphan = await eventually(async () => {
+    const { rows } = await sql.query(
+      `select pid from pg_stat_activity where query like '%1e12%' and pid <> pg_backend_pid()`,
+    );
+    expect(rows).toHaveLength(1);
+    return Number(rows[0].pid);
+  });
+  first.kill('SIGKILL');
+  process.kill(await readPostmaster(dataDir), 'SIGKILL');
+  await first.ended;
+  expect(await isPostgres(orphan)).toBe(true);
+
+  await runServer({ DATA_DIR: dataDir }).url;
+  expect(await isPostgres(orphan)).toBe(false);
+  await busy;
+});
+
+test('a first start that was cut off leaves nothing that breaks the next one', async () => {
+  const dataDir = await createDataDir();
+  const first = runServer({ DATA_DIR: dataDir });
+  await first.said('creating a database');
+  await eventually(async () => expect(await readdir(dataDir)).toContainEqual(expect.stringMatching(/^postgres\./)));
+  first.kill('SIGKILL');
+  await first.ended;
+  expect(await readdir(dataDir)).not.toContain('postgres');
+  await mkdir(join(dataDir, 'postgres.older/cluster/base'), { recursive: true });
+
+  const second = runServer({ DATA_DIR: dataDir });
+  expect(await isReady(await second.url)).toBe(true);
+  expect(await readdir(dataDir)).not.toContain('postgres.older');
+});
+
+test('of two first starts at once, one serves and the other refuses', async () => {
+  const dataDir = await createDataDir();
+  const both = [runServer({ DATA_DIR: dataDir }), runServer({ DATA_DIR: dataDir })];
+  const loser = await Promise.race(both.map(async (server) => ((await server.ended).status, server)));
+  const winner = both.find((server) => server !== loser);
+  expect(await loser.ended).toMatchObject({ status: 1, output: expect.stringContaining('Another server is using') });
+  expect(await isReady((await winner?.url) ?? '')).toBe(true);
+});
