@@ -18,8 +18,10 @@ test('the steps of CONTRIBUTING.md, followed to the letter, add a feature', asyn
     'src/message/poll.graphql.ts',
     'test/message/poll.test.ts',
     'test/postgres/dependent.test.ts',
+    'test/live/event-statement.test.ts',
+    'docs/architecture.md',
   ]);
-  const sample = steps.pop()?.code ?? '';
+  const [sample = '', happening = '', row = ''] = steps.splice(-3).map(({ code }) => code);
   for (const { path, code } of steps) {
     await mkdir(join(copy, dirname(path)), { recursive: true });
     await appendFile(join(copy, path), code);
@@ -28,6 +30,9 @@ test('the steps of CONTRIBUTING.md, followed to the letter, add a feature', asyn
   await change(join(copy, 'src/edges.ts'), /^import /m, "import './message/poll.graphql.ts';\nimport ");
 
   await change(join(copy, 'test/postgres/dependent.test.ts'), /^const samples: .*\n/m, (found) => `${found}${sample}`);
+  const afterPin = /^ {2}await pinMessage\(ada, message\);\n/m;
+  await change(join(copy, 'test/live/event-statement.test.ts'), afterPin, (found) => `${found}${happening}`);
+  await change(join(copy, 'docs/architecture.md'), /^\| `pins` .*\n/m, (found) => `${found}${row}`);
 
   const run = async (program: string, ...args: string[]) => {
     const result = await execute(program, args, { cwd: copy }).catch((error: unknown) => error as Failure);
@@ -40,18 +45,13 @@ test('the steps of CONTRIBUTING.md, followed to the letter, add a feature', asyn
   await run('npm', 'run', '-s', 'format');
   await run('node_modules/.bin/oxlint', ...files);
   await run('node_modules/.bin/tsc');
-  const report = await run(
-    'node_modules/.bin/vitest',
-    ...[
-      'run',
-      '--maxWorkers=1',
-      'test/message/poll.test.ts',
-      'test/postgres/dependent.test.ts',
-      'test/postgres/catalog-rule.test.ts',
-      'test/postgres/schema-drift.test.ts',
-    ],
+  const vitest = (...args: string[]) => run('node_modules/.bin/vitest', 'run', '--maxWorkers=1', ...args);
+  const names = ['message/poll', 'postgres/dependent', 'postgres/catalog-rule', 'postgres/schema-drift', 'api/schema'];
+  const paths = [...names, 'live/event-statement'].map((name) => `test/${name}.test.ts`);
+  expect(await vitest(...paths)).toMatch(/Tests .*passed/);
+  expect(await vitest('test/readme.test.ts', '-t', 'lists every table|every path|every link')).toMatch(
+    /Tests .*passed/,
   );
-  expect(report).toMatch(/Tests .*passed/);
   expect(await readFile(join(copy, 'schema.graphql'), 'utf8')).toContain('type PollAdded');
 });
 
@@ -75,7 +75,7 @@ async function readSteps(): Promise<{ path: string; code: string }[]> {
     .split(/^\d+\. /m)
     .slice(1);
   return steps.flatMap((step) => {
-    const path = /`((?:src|test|prisma)\/[\w./-]+)`|\((prisma\/schema\.prisma)\)/.exec(step);
+    const path = /`((?:src|test|prisma|docs)\/[\w./-]+)`|\((prisma\/schema\.prisma)\)/.exec(step);
     const code = /^ {3}```\w+\n(.*?)^ {3}```$/ms.exec(step)?.[1];
     if (path === null || code === undefined) return [];
     return [{ path: path[1] ?? path[2] ?? '', code: code.replace(/^ {3}/gm, '') }];
