@@ -12,10 +12,14 @@ import { chmod, link, mkdir, open, readFile, stat, unlink } from 'node:fs/promis
 import { join } from 'node:path';
 import { CannotStart } from '../errors.ts';
 
-/** The Ed25519 keys of access tokens: the first of the set signs, and all of them verify. */
+/**
+ * The Ed25519 keys of access tokens: the first of the set signs, and all of them verify. `own` are those with their private
+ * part, in the order of the set.
+ */
 export type AccessTokenKeys = {
   signing: { kid: string; key: KeyObject };
   verifying: ReadonlyMap<string, KeyObject>;
+  own: readonly KeyObject[];
 };
 
 /** A public key as a JWK (RFC 8037). */
@@ -25,7 +29,7 @@ const maxKeys = 20;
 
 /**
  * Reads a JWK set (RFC 7517, section 5) of Ed25519 keys. The first must have its private part, the others may. To rotate a
- * key, put the new one first, and remove the old one once its last token has expired (15 minutes). The `kid` of a key
+ * key, put the new one first, and remove the old one once the last of what it signed has expired (file links, after a day). The `kid` of a key
  * without one is its thumbprint (RFC 7638).
  * Throws an Error that says what is wrong and never quotes the keys.
  */
@@ -36,7 +40,8 @@ export function parseKeySet(json: string): AccessTokenKeys {
   if (verifying.size < parsed.length) throw new Error('two of its keys have the same kid');
   const first = parsed[0];
   if (first?.privateKey == null) throw new Error('its first key signs, so it needs its private part (d)');
-  return { signing: { kid: first.kid, key: first.privateKey }, verifying };
+  const own = parsed.flatMap(({ privateKey }) => privateKey ?? []);
+  return { signing: { kid: first.kid, key: first.privateKey }, verifying, own };
 }
 
 /** A new JWK set with one key, as JSON for JWT_KEYS. It is a secret. */
@@ -48,8 +53,12 @@ export function generateKeySet(): string {
 
 /** A key of 256 bits for an HMAC, made from the signing key (RFC 5869): every purpose has its own, the same on all nodes. */
 export function deriveKey({ signing }: AccessTokenKeys, purpose: string): KeyObject {
-  const secret = Buffer.from(String(signing.key.export({ format: 'jwk' }).d), 'base64url');
-  return createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', purpose, 32)));
+  return derive(signing.key, purpose);
+}
+
+/** The same of each key in the set that has its private part: what one of them made stays valid while another signs. */
+export function deriveKeys({ own }: AccessTokenKeys, purpose: string): KeyObject[] {
+  return own.map((key) => derive(key, purpose));
 }
 
 /** The response of `/.well-known/jwks.json`: the public parts only. */
@@ -147,6 +156,11 @@ function importKey(index: number, read: () => KeyObject): KeyObject {
   } catch {
     throw new Error(`keys[${index}] is not a whole Ed25519 key`);
   }
+}
+
+function derive(key: KeyObject, purpose: string): KeyObject {
+  const secret = Buffer.from(String(key.export({ format: 'jwk' }).d), 'base64url');
+  return createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', purpose, 32)));
 }
 
 /** RFC 7638: the members in this order, without white space. */

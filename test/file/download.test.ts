@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { request, type IncomingMessage } from 'node:http';
 import { beforeAll, expect, test } from 'vitest';
+import { generateKeySet } from '../../src/account/token-key.ts';
 import { addMembers, createGroup, keyOf, removeMember, sendMessage } from '../support/chat.ts';
 import { signIn, signUp, type Person } from '../support/client.ts';
 import { download, readFileNode, upload } from '../support/file.ts';
@@ -249,6 +250,25 @@ test('a link works for almost a day, and a page that is read again within the ho
   const again: string = (await readFileNode(grace, id)).url;
   const isOneHour = new URL(again, server.url).searchParams.get('expires') === String(expiresAt);
   expect(isOneHour ? again : url).toBe(url);
+});
+
+test('while keys are rotated, a link works on nodes that sign with either key, and ends with its key', async () => {
+  const key = (json: string) => JSON.parse(json).keys[0] as unknown;
+  const [old, next] = [key(generateKeySet()), key(generateKeySet())];
+  const start = (...keys: unknown[]) =>
+    startServer({ database: server.database, env: { JWT_KEYS: JSON.stringify({ keys }) } });
+  await using before = await start(old, next);
+  await using after = await start(next, old);
+  await using later = await start(next);
+  const person = await signUp(before, `user${Math.random().toString(36).slice(2)}`);
+  const { id, url } = await upload(before, person, content);
+  const { url: newUrl } = await readFileNode({ ...person, ask: (...args) => after.ask(...args, person.token) }, id);
+  for (const node of [before, after]) {
+    expect((await download(node, url)).status).toBe(200);
+    expect((await download(node, newUrl)).status).toBe(200);
+  }
+  expect((await download(later, url)).status).toBe(403);
+  expect((await download(later, newUrl)).status).toBe(200);
 });
 
 test('a newcomer reads the files of the messages they see, and no others', async () => {
