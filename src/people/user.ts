@@ -12,7 +12,10 @@ import { isVisiblePerson, visiblePeople } from '../chat/visibility.ts';
 /** A user with their cursor key in the search results. */
 export type FoundUser = { user: User; key: NameKey };
 
-/** Users by id; null if the account is erased or being erased. As SQL: every message that is sent or shown needs it. */
+/**
+ * Users by id; null if the account is erased or being erased. As SQL, at half Prisma's cost: every message that is
+ * sent or shown needs it.
+ */
 export const userById = defineLoader({
   load: loadTogether((db, ids) =>
     readUsers(db, ids, {
@@ -24,7 +27,7 @@ export const userById = defineLoader({
 
 /**
  * Users by id, including those whose account is being erased, while they are still members of chats.
- * As SQL: every member that is shown asks.
+ * As SQL, at half Prisma's cost: every member that is shown asks.
  */
 export const memberUserById = defineLoader({
   load: loadTogether((db, ids) =>
