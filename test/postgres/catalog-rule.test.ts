@@ -58,6 +58,14 @@ test('PUBLIC may execute no function, later ones included', async () => {
   await database.sql.query('drop function later()');
 });
 
+test('PUBLIC can create nothing beside our functions, even in a database that once allowed it', async () => {
+  await database.sql.query('grant create on schema public to public');
+  const mayCreate = () => list(`select 'public' as name where has_schema_privilege('pg_monitor', 'public', 'create')`);
+  expect(await mayCreate()).toEqual(['public']);
+  await database.sql.query('select seal_schema()');
+  expect(await mayCreate()).toEqual([]);
+});
+
 test("every function that runs with its owner's rights has a fixed search_path", async () => {
   const definers = `select proname as name from (${ownFunctions}) p where prosecdef`;
   expect((await list(definers)).length).toBeGreaterThan(20);

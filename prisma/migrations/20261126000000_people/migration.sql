@@ -56,12 +56,19 @@ begin
       and not exists (
         select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
       )
+    union all
+    -- A function that another role creates here could be called in place of one of PostgreSQL's, with our rights. (A
+    -- database from before PostgreSQL 15 lets every role create here.)
+    select 'revoke create on schema public from public'
+    from pg_namespace n
+    where n.nspname = 'public' and pg_has_role(n.nspowner, 'usage')
+      and exists (select from aclexplode(n.nspacl) where grantee = 0 and privilege_type = 'CREATE')
   loop
     execute command;
   end loop;
 end $$;
 comment on function seal_schema is
-  'Each migration that creates a table, a trigger or a function ends by calling it. It ensures that a tombstone clears all rows that refer to its message, that no table can be truncated, that triggers also fire for replication, and that no function is executable by everyone.';
+  'Each migration that creates a table, a trigger or a function ends by calling it. It ensures that a tombstone clears all rows that refer to its message, that no table can be truncated, that triggers also fire for replication, that no function is executable by everyone, and that not everyone can create functions beside ours.';
 
 -- Functions that later migrations create.
 alter default privileges revoke execute on functions from public;
