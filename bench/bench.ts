@@ -4,22 +4,22 @@ import type { Crowd, LoadMethods } from './load.ts';
 import { type Program, startHelper } from './process.ts';
 import type { Remote } from './remote.ts';
 
-/** What every benchmark is given. */
+/** What each benchmark receives. */
 export type Bench = {
   postgres: Postgres;
   load: Remote<LoadMethods>;
-  /** Small numbers, to see that it works; the figures mean little. */
+  /** Small numbers, to check that the benchmark works; the figures mean little. */
   isQuick: boolean;
   rounds: number;
-  /** Where profiles of this server go, when they are asked for. */
+  /** The folder for CPU profiles of this server; undefined for none. */
   profileFolder: string | undefined;
   say: (line: string) => void;
 };
 
-/** A table, with what is to be held. */
+/** A table of figures, and the limits that they must keep. */
 export type Report = { title: string; columns: string[]; rows: (string | number)[][]; notes: string[]; goals: Goal[] };
 
-/** `value` is to be at most (or at least) `limit`. */
+/** `value` must be at most (or at least) `limit`. */
 export type Goal = { name: string; value: number; atMost?: number; atLeast?: number; unit: string };
 
 export function isReached({ value, atMost = Infinity, atLeast = -Infinity }: Goal): boolean {
@@ -31,14 +31,14 @@ export function startLoad(): Program & { remote: Remote<LoadMethods> } {
   return startHelper<LoadMethods>('bench/load.ts');
 }
 
-/** Subscribers of one server, and how many messages they have got so far. */
+/** The subscribers of one server, and how many messages they have received so far. */
 export class Audience {
   readonly name: string;
   readonly size: number;
   readonly #load: Remote<LoadMethods>;
   #messages = 0;
 
-  /** Resolves when all are subscribed, and the server is quiet again. */
+  /** Resolves when all are subscribed and the server is idle again. */
   static async open({ load }: Pick<Bench, 'load'>, name: string, crowd: Crowd): Promise<Audience> {
     await load.call('open', { group: name, crowd });
     await sleep(500);
@@ -51,13 +51,16 @@ export class Audience {
     this.size = size;
   }
 
-  /** Resolves when they have got so many more, all together; throws when one came twice, late or not at all. */
+  /**
+   * Resolves when they have received that many more, all together. Throws if a message arrives twice, late or not at
+   * all.
+   */
   async receive(messages: number): Promise<void> {
     this.#messages += messages;
     await this.#load.call('reached', { group: this.name, messages: this.#messages });
   }
 
-  /** How many messages reached a subscriber after one that was sent later. */
+  /** How many messages reached a subscriber after a message that was sent later. */
   async countLate(): Promise<number> {
     return this.#load.call('countLate', { group: this.name });
   }

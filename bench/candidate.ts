@@ -12,7 +12,7 @@ import { keys, signToken, startParley } from './server.ts';
 export const senderCount = 64;
 export const chatCount = 50;
 
-/** A server with its senders, and one subscriber in each chat. `acknowledged` stands in each answer that is good. */
+/** A server with its senders, and one subscriber in each chat. Each successful response contains `acknowledged`. */
 export type Candidate = {
   name: string;
   pid: number;
@@ -24,7 +24,7 @@ export type Candidate = {
   stop: () => Promise<void>;
 };
 
-/** This server, as it is started in production. */
+/** This server, started as in production. */
 export async function prepareParley(postgres: Postgres, profileFolder: string | undefined): Promise<Candidate> {
   const server = await startParley(postgres, { profileFolder });
   const { senders, readers, chats } = await fill(server.database);
@@ -50,7 +50,7 @@ export async function prepareParley(postgres: Postgres, profileFolder: string | 
   };
 }
 
-/** The stack that one would write oneself, on the same tables without our triggers. */
+/** The stack that you would write yourself, on the same tables without our triggers. */
 export async function prepareHandWritten(postgres: Postgres): Promise<Candidate> {
   const database = await createMigrated(postgres);
   const { senders, readers, chats } = await fill(database);
@@ -85,7 +85,7 @@ export async function prepareHandWritten(postgres: Postgres): Promise<Candidate>
 export async function preparePostgraphile(postgres: Postgres): Promise<Candidate> {
   const database = await createMigrated(postgres);
   const { senders, chats } = await fill(database);
-  // Its input types are made of the columns: what the trigger fills in may be left out.
+  // Its input types mirror the columns; those that a trigger fills in are optional.
   await database.sql.query('alter table messages alter column seq drop not null');
   const server = await startServer('bench/peers/postgraphile.ts', { settings: { DATABASE_URL: database.url } });
   return {

@@ -7,7 +7,7 @@ import { prepareCluster } from '../src/postgres/embedded/cluster.ts';
 import { databaseUrl, findFreePort, startServer } from '../src/postgres/embedded/server.ts';
 import { contentOf } from './document.ts';
 
-/** The PostgreSQL that comes along, set up as the product sets it up, in a folder of its own. */
+/** The bundled PostgreSQL, set up as the product does, in its own folder. */
 export type Postgres = {
   pid: number;
   version: string;
@@ -15,7 +15,7 @@ export type Postgres = {
   stop: () => Promise<void>;
 };
 
-/** A database, and what is written into it by SQL as psql would do it. */
+/** A database, and a connection that writes to it with plain SQL, as psql would. */
 export type Database = { url: string; sql: pg.Pool };
 
 /** A user with a session. */
@@ -30,7 +30,7 @@ export async function startPostgres(): Promise<Postgres> {
   const pools: pg.Pool[] = [];
   const open = (name: string, max: number) => {
     const pool = new pg.Pool({ connectionString: databaseUrl(cluster, port, name), max });
-    // When PostgreSQL stops it may end a connection before the pool has.
+    // A stopping PostgreSQL may close a connection before the pool does.
     pool.on('error', () => undefined);
     pools.push(pool);
     return pool;
@@ -54,7 +54,7 @@ export async function startPostgres(): Promise<Postgres> {
   };
 }
 
-/** People who are signed in on one device each. */
+/** Users who are signed in on one device each. */
 export async function addPeople({ sql }: Database, count: number): Promise<Person[]> {
   const { rows } = await sql.query<Person>(
     `with added as (
@@ -83,7 +83,7 @@ export async function addGroup({ sql }: Database, people: readonly Person[]): Pr
   return row.id;
 }
 
-/** One INSERT of so many messages, in one transaction; each takes its chat's next seq. */
+/** Inserts that many messages with one statement; each takes its chat's next seq. */
 export async function post(
   { sql }: Database,
   place: { chatId: string; senderId: string },

@@ -30,7 +30,8 @@ const startedAt = performance.now();
 const say = (line: string) =>
   void process.stderr.write(`${((performance.now() - startedAt) / 1_000).toFixed(0)} s  ${line}\n`);
 const postgres = await startPostgres();
-// For each benchmark another one: the remains of thousands of readers would be collected while the next is measured.
+// Each benchmark gets its own load process: otherwise the garbage of thousands of readers would be collected during
+// the next one.
 let load = startLoad();
 
 const stop = async () => {
@@ -59,7 +60,7 @@ try {
     load = startLoad();
   }
   process.stdout.write(print(reports));
-  // A part of it, or a quick look, does not take the place of what was measured in full.
+  // A partial or quick run does not overwrite the results of a full one.
   if (!values.quick && values.only === undefined) await save(reports, postgres.version, 'delivery');
 } finally {
   await stop();

@@ -1,4 +1,4 @@
-/** What every subscriber of every server asks for. */
+/** The document that every subscriber of every server sends. */
 export const subscription = `subscription Follow($after: String) {
   events(after: $after) {
     cursor
@@ -13,7 +13,7 @@ export const subscription = `subscription Follow($after: String) {
   }
 }`;
 
-/** What people say here: about as much as a line of a real chat. */
+/** The content of each message: about as long as a line of a real chat. */
 export function contentOf(number: number): string {
   return `This is message ${number}, and it says what people say: see you at seven?`;
 }

@@ -6,7 +6,7 @@ import { cpuMs, familyCpuMs } from './process.ts';
 import { peerNames, startParley, startPeer, type Server } from './server.ts';
 import { ratios, summarise } from './statistic.ts';
 
-/** A server whose subscribers are there. */
+/** A server whose subscribers are connected. */
 type Contestant = {
   name: string;
   pid: number;
@@ -19,7 +19,7 @@ type Contestant = {
 
 const burst = 20;
 
-/** µs of CPU time per delivery, a figure a round. */
+/** µs of CPU time per delivery, one figure per round. */
 type Figures = { single: number[]; burst: number[] };
 
 /** One chat, many subscribers: what a delivery costs, one event at a time and in bursts. */
@@ -34,7 +34,7 @@ async function measureSize(bench: Bench, size: number): Promise<Report> {
   const contestants = [await openParley(bench, size), ...(await openPeers(bench, size))];
   const figures = new Map<string, Figures>(contestants.map(({ name }) => [name, { single: [], burst: [] }]));
   const postgresMs: number[] = [];
-  // The first round warms up. In each round all take their turns, so that a slow minute of the machine affects them all.
+  // The first round warms up. Each round measures every server, so that a slow minute of the machine affects them all.
   for (let round = 0; round <= bench.rounds; round += 1) {
     for (const contestant of contestants) {
       const postgresBefore = familyCpuMs(bench.postgres.pid);
@@ -84,7 +84,9 @@ async function openPeers(bench: Bench, size: number): Promise<Contestant[]> {
   return contestants;
 }
 
-/** A load process of its own for each, because a process may have no more than so many sockets; one works at a time. */
+/**
+ * Each server has its own load process, because a process has a limited number of sockets. Only one works at a time.
+ */
 async function openAudience(server: Server, crowd: Crowd): Promise<Pick<Contestant, 'audience' | 'stop'>> {
   const load = startLoad();
   const audience = await Audience.open({ load: load.remote }, server.name, crowd);
@@ -106,7 +108,7 @@ async function measureRound(
     await publish(count);
     await audience.receive(count * audience.size);
   }
-  // What the server has yet to do after its last write is on its bill too.
+  // Work that the server does after its last write counts too.
   await sleep(50);
   return (1_000 * (cpuMs(pid) - before)) / (publications * count * audience.size);
 }

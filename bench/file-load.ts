@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { serve } from './remote.ts';
 
-/** So many files, so many in each request, over so many connections that are kept; each is one of these people's in turn. */
+/** How many files to send, how many per request, and over how many persistent connections; the users take turns. */
 export type Uploading = {
   port: number;
   tokens: string[];
@@ -15,7 +15,7 @@ export type Uploading = {
 export type Downloading = { port: number; urls: string[]; connections: number };
 export type Moved = { ms: number; bytes: number; urls: string[] };
 
-/** Sends and reads files: a separate process that does as little as it can. */
+/** Sends and reads files, in a separate process that does as little as possible. */
 const methods = {
   /** Sends files that are new to the server; resolves when the last is acknowledged. */
   async upload({ port, tokens, count, perRequest, fileBytes, connections }: Uploading): Promise<Moved> {
@@ -23,19 +23,19 @@ const methods = {
     const ms = await inTurn(port, connections, count / perRequest, async (connection, _, place) => {
       const token = tokens[place % tokens.length] ?? '';
       const answer = await connection.send(describeUpload(token, perRequest, fileBytes));
-      if (!answer.startsWith('HTTP/1.1 201')) throw new Error(`not taken: ${answer.slice(0, 500)}`);
+      if (!answer.startsWith('HTTP/1.1 201')) throw new Error(`the upload was refused: ${answer.slice(0, 500)}`);
       const { files } = JSON.parse(/\{.*\}/s.exec(answer)?.[0] ?? '') as { files: { url: string }[] };
       urls.push(...files.map(({ url }) => url));
     });
     return { ms, bytes: count * fileBytes, urls };
   },
 
-  /** Reads files, each to its end. */
+  /** Reads each file to its end. */
   async download({ port, urls, connections }: Downloading): Promise<Moved> {
     let bytes = 0;
     const ms = await inTurn(port, connections, urls.length, async (connection, index) => {
       const size = await connection.read(`GET ${urls[index]} HTTP/1.1\r\nhost: localhost\r\n\r\n`);
-      // Not before: others add to it meanwhile.
+      // Read after the await: other connections add to it meanwhile.
       bytes += size;
     });
     return { ms, bytes, urls };
@@ -67,7 +67,7 @@ async function inTurn(
 const boundary = 'a-boundary-as-long-as-a-browsers';
 const filling = randomBytes(256 * 1024);
 
-/** A request in pieces: the same bytes again and again, but for the first ones of each file. */
+/** A request in pieces: the same bytes repeated, except for the first ones of each file. */
 function* describeUpload(token: string, files: number, fileBytes: number): Generator<string | Buffer> {
   const head = `--${boundary}\r\ncontent-disposition: form-data; name="file"; filename="file.bin"\r\n\r\n`;
   const end = `--${boundary}--\r\n`;
@@ -91,7 +91,7 @@ function* describeUpload(token: string, files: number, fileBytes: number): Gener
   yield end;
 }
 
-/** One connection with one request at a time, which sees no more of an answer than it has to. */
+/** One connection with one request at a time, which reads no more of a response than necessary. */
 class Connection {
   readonly #socket: Socket;
   #onData: (bytes: Buffer) => void = () => undefined;
@@ -118,7 +118,7 @@ class Connection {
     this.#socket.end();
   }
 
-  /** Returns the whole answer. */
+  /** Returns the whole response. */
   async send(pieces: Iterable<string | Buffer>): Promise<string> {
     let answer = '';
     const answered = new Promise<string>((resolve, reject) => {
@@ -128,7 +128,7 @@ class Connection {
         if (isWhole(answer)) resolve(answer);
       };
     });
-    // What is small goes at once, with what comes after it.
+    // Small pieces are sent together with the next one.
     this.#socket.cork();
     let corked = 0;
     for (const piece of pieces) {
@@ -144,7 +144,7 @@ class Connection {
     return answered;
   }
 
-  /** Returns how many bytes of content came. */
+  /** Returns the number of bytes of content. */
   read(request: string): Promise<number> {
     return new Promise((resolve, reject) => {
       let head: string | null = '';
@@ -173,7 +173,7 @@ class Connection {
   }
 }
 
-/** HTTP/1.1 with a length, or in chunks. */
+/** HTTP/1.1 with a length or chunked. */
 function isWhole(answer: string): boolean {
   const headEnd = answer.indexOf('\r\n\r\n');
   if (headEnd === -1) return false;

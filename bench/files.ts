@@ -15,22 +15,27 @@ import { print, save } from './result.ts';
 import { signToken, startParley } from './server.ts';
 import { percentile, ratios, summarise } from './statistic.ts';
 
-/** A server that takes files and gives them back; from users with these tokens, or without authentication. */
+/** A server that stores files and serves them, for users with these tokens or without authentication. */
 type Candidate = Program & { name: string; port: number; tokens: string[]; remote: Remote<HeapMethods> };
 
-/** What one of them does in a round: so many files of so many bytes, up and then down again, by so many people. */
+/**
+ * What each server does in a round: that many users upload that many files of that many bytes, and download them again.
+ */
 type Task = {
   name: string;
   count: number;
   fileBytes: number;
   connections: number;
   people: number;
-  /** A bare pipe takes one file with a request: where this is more, it is compared with that of the task named `like`. */
+  /**
+   * The baseline takes one file per request; a task with more files per request is compared with the baseline of the
+   * task `like`.
+   */
   perRequest: number;
   like?: string;
 };
 
-/** Of one candidate with one task and direction, a number for each round: MB/s, ms of CPU time, and peaks in bytes. */
+/** For one candidate, task and direction, one number per round: MB/s, ms of CPU time, and peaks in bytes. */
 type Figures = { speed: number[]; cpu: number[]; rss: number[]; heap: number[]; buffers: number[] };
 
 const { values } = parseArgs({
@@ -89,7 +94,7 @@ async function openParley(on: Postgres): Promise<Candidate> {
     nodeFlags: ['--import', './bench/heap-watch.ts'],
     settings: { DATA_DIR: join(folder, 'parley'), USER_QUOTA_BYTES: '1000000000000' },
   });
-  // Each round as another user, because everything that a user has counts toward the quota.
+  // Each round uses another user, because all files of a user count toward the quota.
   const people = await addPeople(server.database, (rounds + 1) * peoplePerRound);
   return { ...server, tokens: await Promise.all(people.map(signToken)) };
 }
@@ -100,7 +105,10 @@ async function openBare(name: 'bare' | 'bare, with fsync'): Promise<Candidate> {
   return { ...peer, name, port: await peer.remote.call('listen'), tokens: [] };
 }
 
-/** All of them in turn, so that whatever else the machine does falls on each. The first round is a warm-up. */
+/**
+ * Measures all candidates in turn, so that other load on the machine affects each of them. The first round is a warm-
+ * up.
+ */
 async function measure(candidates: readonly Candidate[], load: Remote<FileLoadMethods>): Promise<Report> {
   const figures = new Map<string, Figures>();
   for (let round = -1; round < rounds; round += 1) {
@@ -130,7 +138,7 @@ async function measure(candidates: readonly Candidate[], load: Remote<FileLoadMe
 
 type Watched = { moved: Moved; cpu: number; rss: number; heap: number; buffers: number };
 
-/** What the work takes of a server. Begins when the disk has nothing left to write of what went before. */
+/** Measures what the work costs a server. Starts once the disk has written everything from before. */
 async function watch({ pid, remote }: Candidate, work: () => Promise<Moved>): Promise<Watched> {
   spawnSync('sync');
   resetPeakRss(pid);
@@ -157,7 +165,7 @@ function note(figures: Map<string, Figures>, key: string, { moved, cpu, rss, hea
 function describe(names: readonly string[], figures: ReadonlyMap<string, Figures>): Report {
   const find = (name: string, task: Task, direction: Direction) => {
     const found = figures.get(keyOf(name, task, direction));
-    if (found === undefined) throw new Error(`${name} was measured`);
+    if (found === undefined) throw new Error(`${name} was not measured`);
     return found;
   };
   const show = (each: readonly number[], digits: number) => {

@@ -1,5 +1,5 @@
 import { heapMethods } from './heap.ts';
 import { serve } from './remote.ts';
 
-// Loaded into a server's process (`node --import`), so that it can be asked how much memory it has had in use.
+// Loaded into a server's process with `node --import`; reports how much memory the process has used.
 serve(heapMethods);

@@ -1,7 +1,7 @@
 import process from 'node:process';
 import { setInterval } from 'node:timers';
 
-/** The most that a process has had in use since the last `reset`, in bytes; looked at a hundred times a second. */
+/** The most memory that a process has used since the last `reset`, in bytes; sampled a hundred times a second. */
 export type HeapPeak = { heap: number; buffers: number };
 
 const peak: HeapPeak = { heap: 0, buffers: 0 };
@@ -13,7 +13,7 @@ function look(): void {
   peak.buffers = Math.max(peak.buffers, arrayBuffers);
 }
 
-/** What a server under measurement says of its memory, from within. */
+/** What a measured server reports about its own memory. */
 export const heapMethods = {
   resetHeapPeak(): void {
     Object.assign(peak, { heap: 0, buffers: 0 });

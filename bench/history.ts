@@ -12,15 +12,15 @@ import { print, save } from './result.ts';
 import { signToken, startParley } from './server.ts';
 import { percentile, ratios, summarise } from './statistic.ts';
 
-/** A page of a chat: its place in the table, what it is compared with, and how it is asked for. */
+/** A page of a chat: its row in the table, what it is compared with, and how it is requested. */
 type Subject = { name: string; chatId: string; length: number; args: ConnectionArgs };
 type Figures = { rows: number; buffers: number; sql: number[]; graphql: number[]; plan: string };
 
 const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false }, rounds: { type: 'string' } } });
-/** Messages of the large chat. */
+/** The number of messages in the large chat. */
 const many = values.quick ? 200_000 : 5_000_000;
 const rounds = Number(values.rounds ?? (values.quick ? 50 : 400));
-/** No step of loading may take longer. */
+/** The maximum time for a step of loading. */
 const loadTimeoutMs = 15 * 60_000;
 
 const startedAt = performance.now();
@@ -51,7 +51,7 @@ async function measure(server: { port: number; database: Database }): Promise<Re
   const figures = new Map<Subject, Figures>();
   for (const subject of subjects) figures.set(subject, await explain(db, subject, reader));
   const ask = await createClient(server.port, reader);
-  // In turn, so that whatever else the machine does falls on all of them.
+  // In turn, so that other load on the machine affects all of them.
   for (let round = 0; round < rounds; round += 1) {
     const turn = round % 2 === 0 ? subjects : subjects.toReversed();
     for (const subject of turn) await measureOnce(db, subject, { reader, ask, figures: figures.get(subject) });
@@ -60,7 +60,7 @@ async function measure(server: { port: number; database: Database }): Promise<Re
   return describe(figures);
 }
 
-/** Three chats in one table, and the pages of them that are compared. */
+/** Three chats in one table, and their pages that are compared. */
 async function loadChats(database: Database, people: readonly [Person, Person]): Promise<Subject[]> {
   const lengths = [5, 50, many];
   const chats: { chatId: string; length: number }[] = [];
@@ -70,7 +70,7 @@ async function loadChats(database: Database, people: readonly [Person, Person]):
     say(`a chat of ${length.toLocaleString('en')} messages`);
     chats.push({ chatId, length });
   }
-  // So many that the planner has no reason to read them all.
+  // Enough that the planner has no reason to read them all.
   await database.sql.query(
     `with others as (insert into chats (type, name) select 'GROUP', 'Other' from generate_series(1, 5000) returning id)
     insert into members (chat_id, user_id) select id, unnest($1::bigint[]) from others`,
@@ -92,7 +92,7 @@ async function loadChats(database: Database, people: readonly [Person, Person]):
   ];
 }
 
-/** Without the triggers, which would write as many events: what is measured reads messages only. */
+/** Inserts without the triggers, which would write as many events: the measured statements read messages only. */
 async function fill(
   { sql }: Database,
   { chatId, senderIds, length }: { chatId: string; senderIds: string[]; length: number },
@@ -118,7 +118,7 @@ function requestFor({ args }: Subject): PageRequest {
   return readPage(args, lists.messages);
 }
 
-/** The very statement of the server, as the plan that a connection keeps for it after a few times. */
+/** The plan that a connection caches for the server's own statement after a few executions. */
 async function explain({ pool }: Db, subject: Subject, reader: Person): Promise<Figures> {
   const { text, values: parameters } = await statementOf(subject, reader);
   const client = await pool.connect();
@@ -129,7 +129,8 @@ async function explain({ pool }: Db, subject: Subject, reader: Person): Promise<
     const execute = `execute ${name} (${parameters.map(literal).join(', ')})`;
     const run = async (format: string) =>
       (await client.query<{ 'QUERY PLAN': never }>(`explain (analyze, buffers, costs off, ${format}) ${execute}`)).rows;
-    // Once for the cache: what is compared is how many pages are touched, not whether they were in memory.
+    // The first run fills the cache: the comparison is about how many pages are touched, not whether they were in
+    // memory.
     await run('format json');
     const [told] = (await run('format json')).flatMap((row): { Plan: Record<string, number> }[] => row['QUERY PLAN']);
     const top = told?.Plan ?? {};
@@ -142,7 +143,7 @@ async function explain({ pool }: Db, subject: Subject, reader: Person): Promise<
   }
 }
 
-/** What `listMessages` sends, caught on its way. */
+/** The statement that `listMessages` sends, intercepted. */
 async function statementOf(subject: Subject, reader: Person): Promise<{ text: string; values: unknown[] }> {
   const caught: { text: string; values: unknown[] }[] = [];
   const query = async (statement: { text: string; values: unknown[] }) => {
@@ -151,7 +152,7 @@ async function statementOf(subject: Subject, reader: Person): Promise<{ text: st
   };
   await listMessages({ pool: { query } } as unknown as Db, [readerOf(subject, reader)], requestFor(subject));
   const [statement] = caught;
-  if (statement === undefined) throw new Error('listMessages has sent nothing');
+  if (statement === undefined) throw new Error('listMessages sent no statement');
   return statement;
 }
 
@@ -160,7 +161,7 @@ function readerOf({ chatId }: Subject, { userId }: Person): ChatReader {
   return { chatId: BigInt(chatId), asker };
 }
 
-/** Numbers and lists of them, as SQL. */
+/** Formats numbers and lists of numbers as SQL. */
 function literal(value: unknown): string {
   return pg.escapeLiteral(Array.isArray(value) ? `{${value.join(',')}}` : String(value));
 }
@@ -178,10 +179,10 @@ async function measureOnce(
   const asked = performance.now();
   const count = await ask(subject);
   figures?.graphql.push(performance.now() - asked);
-  if (page?.rows.length !== count) throw new Error(`${count} messages came instead of ${page?.rows.length}`);
+  if (page?.rows.length !== count) throw new Error(`expected ${count} messages, got ${page?.rows.length}`);
 }
 
-/** Asks the whole server for a page, as a client does; says how many messages came. */
+/** Requests a page from the whole server, as a client does. Returns the number of messages. */
 async function createClient(port: number, reader: Person): Promise<Ask> {
   const token = await signToken(reader);
   const query = `query ($id: ID!, $first: Int, $after: String, $last: Int, $before: String) {
@@ -214,12 +215,12 @@ function describe(figures: ReadonlyMap<Subject, Figures>): Report {
   ]);
   const find = (name: string, length: number) => {
     const found = entries.find(([subject]) => subject.name === name && subject.length === length);
-    if (found === undefined) throw new Error(`${name} of ${length} was measured`);
+    if (found === undefined) throw new Error(`${name} of ${length} was not measured`);
     return found[1];
   };
   const goals = [5, 50].flatMap((size): Goal[] => {
     const [small, large] = [find(`newest ${size}`, size), find(`newest ${size}`, many)];
-    // Round by round: what was measured side by side had the same machine.
+    // Round by round, because figures from the same round saw the same load on the machine.
     const ratio = (of: (each: Figures) => number[]) => summarise(ratios(of(large), of(small))).median;
     const what = `newest ${size} of ${many.toLocaleString('en')}, against a chat of ${size}`;
     return [

@@ -3,14 +3,14 @@ import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * Has a Node process collect all of its garbage now, from outside: over its inspector, which SIGUSR1 opens.
- * `port` is what it was given as --inspect-port.
+ * Makes a Node process collect all its garbage now, from outside: through its inspector, which SIGUSR1 opens.
+ * `port` is the process's --inspect-port.
  */
 export async function collectGarbage(pid: number, port: number): Promise<void> {
   process.kill(pid, 'SIGUSR1');
   const socket = new WebSocket(await findInspector(port));
   await once(socket, 'open');
-  // The second time for what the finalizers of the first have let go.
+  // The second collection frees what the finalizers of the first one released.
   for (const id of [1, 2]) {
     socket.send(JSON.stringify({ id, method: 'HeapProfiler.collectGarbage' }));
     await once(socket, 'message');
@@ -26,7 +26,7 @@ async function findInspector(port: number): Promise<string> {
       const [target] = (await response.json()) as { webSocketDebuggerUrl: string }[];
       if (target !== undefined) return target.webSocketDebuggerUrl;
     } catch {
-      // It opens a moment after the signal.
+      // The inspector opens a moment after the signal.
     }
     await sleep(100);
   }

@@ -4,7 +4,7 @@ import { cpuMs, familyCpuMs, startHelper } from './process.ts';
 import { startParley } from './server.ts';
 import type { WriterMethods } from './writer.ts';
 
-/** How long after its commit a message has reached each of 100 subscribers. */
+/** How long after its commit a message reaches each of 100 subscribers. */
 export async function measureLatency(bench: Bench): Promise<Report[]> {
   const seconds = bench.isQuick ? 4 : 20;
   const server = await startParley(bench.postgres, bench);
@@ -16,7 +16,7 @@ export async function measureLatency(bench: Bench): Promise<Report[]> {
   const writer = startHelper<WriterMethods>('bench/writer.ts');
   const task = { url: database.url, chatId, senderId };
 
-  // It writes for a while before anything is noted, so that all code is compiled.
+  // Writes for a while before recording anything, so that all code is compiled.
   const warmUp = await writer.remote.call('write', { ...task, perSecond: 500, seconds: bench.isQuick ? 1 : 5 });
   await audience.receive(warmUp.sentAt.length * audience.size);
   let nextSeq = warmUp.firstSeq + warmUp.sentAt.length;

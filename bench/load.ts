@@ -4,18 +4,21 @@ import { Reader } from './reader.ts';
 import { serve } from './remote.ts';
 import { percentile } from './statistic.ts';
 
-/** Where to subscribe, and with which tokens: one subscriber for each entry of `tokens`, or `count` who need none. */
+/**
+ * Where to subscribe, and with which tokens: one subscriber per entry of `tokens`, or `count` subscribers without a
+ * token.
+ */
 export type Crowd = {
   port: number;
   path: string;
   count: number;
   tokens?: string[];
   sendsCaughtUp: boolean;
-  /** Where order is not promised, what comes out of it is counted; elsewhere it is a failure. */
+  /** Where order is not promised, messages out of order are counted; elsewhere they are a failure. */
   isUnordered?: boolean;
 };
 
-/** How many streams are being opened at a time. */
+/** How many streams are opened concurrently. */
 const opening = 50;
 const openTimeoutMs = 120_000;
 
@@ -29,7 +32,7 @@ type Group = {
 
 const groups = new Map<string, Group>();
 
-/** The subscribers of all servers: a separate process, so that no server is charged for it. */
+/** The subscribers of all servers, in a separate process whose CPU time counts for no server. */
 const methods = {
   /** Resolves when all are subscribed and live. */
   async open({ group: name, crowd }: { group: string; crowd: Crowd }): Promise<void> {
@@ -44,22 +47,22 @@ const methods = {
     );
   },
 
-  /** Resolves when the group has got so many messages since it opened, all readers together. */
+  /** Resolves when the group has received that many messages since it opened, all readers together. */
   async reached({ group: name, messages }: { group: string; messages: number }): Promise<void> {
     const group = find(name);
     if (group.failure !== null) throw new Error(group.failure);
     if (group.messages < messages) {
       await new Promise<void>((resolve, reject) => (group.waiting = { messages, resolve, reject }));
     }
-    if (group.messages > messages) throw new Error(`${group.messages} messages came where ${messages} were sent`);
+    if (group.messages > messages) throw new Error(`${messages} messages were sent, but ${group.messages} arrived`);
   },
 
-  /** How many messages reached a subscriber later than one that was sent after them. */
+  /** How many messages reached a subscriber after a message that was sent later. */
   countLate({ group: name }: { group: string }): number {
     return find(name).readers.reduce((count, { lateCount }) => count + lateCount, 0);
   },
 
-  /** From here on it is noted when each of these messages reaches each reader. */
+  /** From now on, records when each of these messages reaches each reader. */
   record({ group: name, firstSeq, count }: { group: string; firstSeq: number; count: number }): void {
     const group = find(name);
     group.arrivals = { firstSeq, times: new Float64Array(count * group.readers.length) };
@@ -73,7 +76,7 @@ const methods = {
     return { p50: percentile(latencies, 50), p99: percentile(latencies, 99), max: percentile(latencies, 100) };
   },
 
-  /** Subscribes once, as one who comes back with a cursor; resolves once caught up. */
+  /** Subscribes once with a cursor, as a client that reconnects; resolves once it has caught up. */
   async replay({ crowd, after }: { crowd: Crowd; after: string | null }) {
     const group: Group = { readers: [], messages: 0, failure: null, waiting: null, arrivals: null };
     const startedAt = now();

@@ -7,10 +7,10 @@ import type { Crowd } from './load.ts';
 import { rssBytes } from './process.ts';
 import { peerNames, startParley, startPeer, type Server } from './server.ts';
 
-/** A server that has just been started, and who is to subscribe. */
+/** A freshly started server, and its subscribers. */
 type Start = (nodeFlags: string[]) => Promise<{ server: Server; crowd: Crowd }>;
 
-/** What a stream over which nothing comes holds in RAM: what the process grows by when thousands subscribe. */
+/** How much RAM an idle stream takes: by how much the process grows when thousands subscribe. */
 export async function measureMemory(bench: Bench): Promise<Report[]> {
   const size = bench.isQuick ? 500 : 5_000;
   const starts = new Map<string, Start>([['parley', (nodeFlags) => openParley(bench, size, nodeFlags)]]);
@@ -51,14 +51,14 @@ async function openParley(bench: Bench, size: number, nodeFlags: string[]): Prom
   return { server, crowd: await server.admit(people) };
 }
 
-/** KB per stream, as an operator sees it grow. */
+/** KB per stream, as an operator sees them. */
 async function measureGrowth(bench: Bench, start: Start): Promise<number> {
   const { server, crowd } = await start([]);
   const settle = () => sleep(bench.isQuick ? 3_000 : 20_000);
   return measure(bench, { server, crowd, settle });
 }
 
-/** KB per stream, of what V8 can't collect. */
+/** KB per stream that V8 can't collect. */
 async function measureHeld(bench: Bench, start: Start): Promise<number> {
   const port = await findFreePort();
   const { server, crowd } = await start([`--inspect-port=${port}`, '--inspect-publish-uid=http']);
@@ -69,12 +69,12 @@ async function measureHeld(bench: Bench, start: Start): Promise<number> {
   return measure(bench, { server, crowd, settle });
 }
 
-/** Growth of the RSS in KB per stream, each time after `settle`. Stops the server. */
+/** Growth of the RSS in KB per stream, measured after `settle`. Stops the server. */
 async function measure(
   bench: Bench,
   { server, crowd, settle }: { server: Server; crowd: Crowd; settle: () => Promise<void> },
 ): Promise<number> {
-  // So that what the program's code and its first garbage take is not counted as the streams'.
+  // Otherwise the memory of the program's code and its first garbage would count as the streams'.
   const few = Math.ceil(crowd.count / 10);
   const tokens = crowd.tokens?.slice(0, few);
   const first = await Audience.open(bench, server.name, { ...crowd, count: few, ...(tokens && { tokens }) });

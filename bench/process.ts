@@ -5,10 +5,10 @@ import process from 'node:process';
 import { createInterface } from 'node:readline';
 import { Remote, type Methods } from './remote.ts';
 
-/** Linux counts CPU time in these, whatever the machine (USER_HZ). */
+/** Linux counts CPU time in units of this length on every machine (USER_HZ). */
 const ticksPerSecond = 100;
 
-/** A program of its own, and what the operating system says of it. */
+/** A child process, and what the operating system reports about it. */
 export type Program = { pid: number; stop: () => Promise<void> };
 
 type Options = { settings?: Record<string, string>; nodeFlags?: string[] };
@@ -20,17 +20,17 @@ export function startHelper<M extends Methods>(script: string, options: Options 
 }
 
 /**
- * Starts a server that says on its standard output where it listens; `url` is the first address in what it says. `remote`
- * reaches what a module loaded beside it serves.
+ * Starts a server that prints where it listens; `url` is the first address in its output. `remote`
+ * calls the methods of a module that is loaded beside it.
  */
 export async function startServer<M extends Methods>(
   script: string,
   options: Options,
 ): Promise<Program & { url: string; remote: Remote<M> }> {
   const child = spawnNode(script, options, ['ignore', 'pipe', 'inherit', 'ipc']);
-  if (child.stdout === null) throw new Error('a pipe was asked for');
+  if (child.stdout === null) throw new Error('the child has no standard output');
   const said: string[] = [];
-  // Read to the end, or the server would block on writing its log.
+  // The output must be read to the end, or the server would block when it writes its log.
   const lines = createInterface({ input: child.stdout });
   const url = await new Promise<string>((resolve, reject) => {
     child.once('exit', () => reject(new Error(`${script} ended:\n${said.join('\n')}`)));
@@ -44,13 +44,13 @@ export async function startServer<M extends Methods>(
   return { ...toProgram(child), url, remote: new Remote<M>(child) };
 }
 
-/** CPU time of a process with all its threads, user and system together, in ms; a multiple of 10. */
+/** The CPU time of a process with all its threads, user and system time together, in ms; a multiple of 10. */
 export function cpuMs(pid: number): number {
   const [user = 0, system = 0] = readStat(pid).times;
   return ((user + system) * 1000) / ticksPerSecond;
 }
 
-/** The same with all that it started, those that ended too: PostgreSQL has a process for each connection. */
+/** The same, including all its child processes, even those that have ended: PostgreSQL has a process per connection. */
 export function familyCpuMs(pid: number): number {
   const stats = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -64,7 +64,7 @@ export function familyCpuMs(pid: number): number {
   return (ticksOf(pid) * 1000) / ticksPerSecond;
 }
 
-/** CPU time that all processes of this machine have taken since it started, in ms, what its host took from it included. */
+/** The CPU time of all processes on this machine since it started, in ms, including time that its host took from it. */
 export function machineCpuMs(): number {
   const [first = ''] = readFileSync('/proc/stat', 'utf8').split('\n', 1);
   // proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal.
@@ -76,7 +76,7 @@ export function machineCpuMs(): number {
   return ((user + nice + system + irq + softirq + steal) * 1000) / ticksPerSecond;
 }
 
-/** Memory of a process that is in RAM, in bytes. */
+/** The memory of a process in RAM, in bytes. */
 export function rssBytes(pid: number): number {
   return readStatus(pid, 'VmRSS');
 }
@@ -102,7 +102,7 @@ type Stat = { pid: number; parent: number; times: number[] };
 
 function readStat(pid: number): Stat {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // The second field is the program's name, which may hold blanks and brackets.
+  // The second field is the program's name, which may contain spaces and parentheses.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return { pid, parent: Number(fields[1]), times: fields.slice(11, 15).map(Number) };
 }
@@ -115,7 +115,7 @@ function readStatIfThere(pid: number): Stat | null {
   }
 }
 
-/** Thousands of sockets need more descriptors than a shell usually gives. */
+/** Thousands of sockets need more file descriptors than a shell usually allows. */
 function spawnNode(
   script: string,
   { settings = {}, nodeFlags = [] }: Options,
@@ -129,7 +129,7 @@ function spawnNode(
   return child;
 }
 
-/** A benchmark that fails leaves nothing behind. */
+/** Ends all child processes when a benchmark fails. */
 const running = new Set<ChildProcess>();
 process.once('exit', () => {
   for (const child of running) child.kill();

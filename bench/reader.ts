@@ -7,22 +7,22 @@ const caughtUp = Buffer.from('"CaughtUp"');
 const ok = Buffer.from('HTTP/1.1 200');
 const newline = 0x0a;
 
-// A read is looked through before the next one begins, so all sockets read into the same memory.
+// Each read is processed before the next one begins, so all sockets share one buffer.
 const shared = Buffer.allocUnsafe(1024 * 1024);
 
-/** What a reader tells of what it reads. */
+/** What a reader reports. */
 export type ReaderEvents = {
   /** The response has begun. */
   onOpen: (reader: Reader) => void;
   onMessage: (reader: Reader, seq: number) => void;
-  /** `frame` is good until this returns. */
+  /** `frame` is valid until this returns. */
   onCaughtUp: (reader: Reader, frame: () => string) => void;
   onClose: (reader: Reader, reason: string) => void;
 };
 
 /**
- * One subscriber, as cheap as can be, so that it is the servers that are measured: a raw socket whose bytes are searched
- * for frames. What stands in a frame is not parsed but for the message's seq, which must go up by one each time, unless
+ * One subscriber, as cheap as possible, so that the servers are what is measured: a raw socket whose bytes are searched
+ * for frames. Of a frame, only the message's seq is parsed. It must increase by one each time, unless
  * `isUnordered`.
  */
 export class Reader {
@@ -79,12 +79,12 @@ export class Reader {
     if (readTo < data.length) this.#rest = Buffer.from(data.subarray(readTo));
   }
 
-  /** Up to where it was read: what begins there may be the first part of a frame. */
+  /** How far the bytes have been searched: the first part of a frame may begin there. */
   #readFrames(data: Buffer): number {
     let end = 0;
     for (;;) {
       const start = data.indexOf(marker, end);
-      // A marker that is cut in two stands after the last line end.
+      // A marker that is split between two reads begins after the last line end.
       if (start === -1) return Math.max(end, data.lastIndexOf(newline) + 1);
       end = data.indexOf(frameEnd, start);
       if (end === -1) return start;

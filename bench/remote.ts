@@ -1,13 +1,13 @@
 import type { ChildProcess } from 'node:child_process';
 import process from 'node:process';
 
-/** What a process does for the one that started it. Arguments and results are plain data. */
+/** The methods that a process serves to its parent. Arguments and results are plain data. */
 export type Methods = Record<string, (input: never) => unknown>;
 
 type Call = { id: number; name: string; input: unknown };
 type Answer = { id: number; result?: unknown; error?: string };
 
-/** Serves `methods` to the process that started this one, and ends with it. */
+/** Serves `methods` to the parent process, and ends with it. */
 export function serve(methods: Methods): void {
   process.on('message', ({ id, name, input }: Call) => {
     void answer(methods, { id, name, input }).then((answered) => process.send?.(answered));
@@ -17,7 +17,7 @@ export function serve(methods: Methods): void {
 
 async function answer(methods: Methods, { id, name, input }: Call): Promise<Answer> {
   try {
-    // The caller's type is made of these very methods.
+    // The caller's type is derived from these methods.
     const method = methods[name] as ((given: unknown) => unknown) | undefined;
     if (method === undefined) throw new Error(`there is no method ${name}`);
     return { id, result: await method(input) };
@@ -26,7 +26,7 @@ async function answer(methods: Methods, { id, name, input }: Call): Promise<Answ
   }
 }
 
-/** The other end: calls the methods that a child serves. A call throws what the method threw, or when the child ends. */
+/** The parent's side: calls the methods that a child serves. A call throws if the method throws or the child ends. */
 export class Remote<M extends Methods> {
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, (answered: Answer) => void>();

@@ -5,7 +5,7 @@ import { cpuMs, familyCpuMs } from './process.ts';
 import { startParley } from './server.ts';
 import { summarise } from './statistic.ts';
 
-/** One reader who reconnects after a long time. */
+/** One reader reconnects after a long time. */
 export async function measureReplay(bench: Bench): Promise<Report[]> {
   const missed = bench.isQuick ? 5_000 : 50_000;
   const server = await startParley(bench.postgres, bench);

@@ -8,7 +8,7 @@ import { familyCpuMs, machineCpuMs } from './process.ts';
 const folder = join(import.meta.dirname, 'results');
 const packages = ['graphql', 'graphql-yoga', 'graphql-sse', 'pg'];
 
-/** All reports as Markdown, then what was to be reached. */
+/** All reports as Markdown, followed by their limits. */
 export function print(reports: readonly Report[]): string {
   const tables = reports.map(
     ({ title, columns, rows, notes }) =>
@@ -18,7 +18,7 @@ export function print(reports: readonly Report[]): string {
   return `${tables.join('\n')}\n## To reach\n\n${table(['what', 'measured', 'to reach', ''], goals.map(describeGoal))}`;
 }
 
-/** Writes them to bench/results/, as Markdown and as JSON, with the command and the machine. */
+/** Writes the reports to bench/results/ as Markdown and JSON, with the command and the machine. */
 export async function save(reports: readonly Report[], postgresVersion: string, name: string): Promise<void> {
   const machine = await describeMachine(postgresVersion, name);
   await mkdir(folder, { recursive: true });
@@ -49,7 +49,7 @@ async function describeMachine(postgresVersion: string, name: string): Promise<R
 
 const begin = { at: performance.now(), cpuMs: machineCpuMs() };
 
-/** Latencies mean something only if nothing else needs the processors. */
+/** Latencies are meaningful only if nothing else uses the processors. */
 function describeOthers(): string {
   const cpuMs = machineCpuMs() - begin.cpuMs - familyCpuMs(process.pid);
   return `${((100 * cpuMs) / (performance.now() - begin.at)).toFixed(0)} % of one processor, on average`;

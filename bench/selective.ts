@@ -5,14 +5,14 @@ import { cpuMs } from './process.ts';
 import { startParley, type Parley } from './server.ts';
 import { percentile, ratios, summarise } from './statistic.ts';
 
-/** A figure a round. */
+/** One figure per round. */
 type Figures = { message: number[]; idle: number[] };
 
 type Place = { chatId: string; members: Person[] };
 
 const perChat = 4;
 
-/** Messages to few chats: those who are connected for others must not make them dearer. */
+/** Messages to a few chats: subscribers of other chats must not make them more expensive. */
 export async function measureSelective(bench: Bench): Promise<Report[]> {
   const [chats, busyChats] = bench.isQuick ? [50, 10] : [500, 50];
   const messages = bench.isQuick ? 200 : 2_000;
@@ -26,7 +26,7 @@ export async function measureSelective(bench: Bench): Promise<Report[]> {
   const few: Figures = { message: [], idle: [] };
   const many: Figures = { message: [], idle: [] };
   const measure = async (figures: Figures, isWarmUp: boolean) => {
-    // What the opening or closing of the others has left behind is not the messages'.
+    // Garbage from opening or closing the other streams must not count.
     await sleep(bench.isQuick ? 500 : 3_000);
     const idle = await measureIdle(server, bench.isQuick ? 1_000 : 5_000);
     const message = await measureRound({ server, busy, audience }, messages);
@@ -77,7 +77,7 @@ export async function measureSelective(bench: Bench): Promise<Report[]> {
   ];
 }
 
-/** ms of CPU time per second with the streams that are open: heartbeats, and a look at each of them. */
+/** ms of CPU time per second for the open streams: heartbeats and periodic checks. */
 async function measureIdle({ pid }: Parley, ms: number): Promise<number> {
   const before = cpuMs(pid);
   await sleep(ms);
@@ -101,7 +101,7 @@ async function measureRound(
   const before = cpuMs(server.pid);
   for (let message = 0; message < messages; message += 1) {
     const place = busy[message % busy.length];
-    if (place === undefined) throw new Error('no one is busy');
+    if (place === undefined) throw new Error('there is no busy chat');
     await post(server.database, { chatId: place.chatId, senderId: place.members[0]?.userId ?? '' }, 1);
     await audience.receive(perChat);
   }

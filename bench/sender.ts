@@ -4,10 +4,10 @@ import { contentOf } from './document.ts';
 import { serve } from './remote.ts';
 import { percentile } from './statistic.ts';
 
-/** One who sends the next message as soon as the last one is acknowledged. */
+/** A sender, which sends the next message as soon as the last one is acknowledged. */
 export type Sender = { token: string; chatId: string };
 
-/** `query` has `$chatId` and `$content`; `acknowledged` stands in every answer that says it went well. */
+/** `query` has `$chatId` and `$content`; every successful response contains `acknowledged`. */
 export type Sending = {
   port: number;
   query: string;
@@ -23,18 +23,18 @@ export type Sent = { warmUp: number; count: number; perSecond: number; p50: numb
 let started: Promise<Sent> | null = null;
 let onWarm: () => void = () => undefined;
 
-/** All senders of a server: a separate process, so that no server is charged for it. */
+/** All senders of a server, in a separate process whose CPU time counts for no server. */
 const methods = {
-  /** Resolves when the senders are warm: from now on it counts. */
+  /** Resolves when the senders are warm; the measurement starts now. */
   async begin(sending: Sending): Promise<void> {
     const warm = new Promise<void>((resolve) => (onWarm = resolve));
     started = sendAll(sending);
     await Promise.race([warm, started]);
   },
 
-  /** Resolves when the time is over and every message is acknowledged. */
+  /** Resolves when the time is up and every message is acknowledged. */
   async end(): Promise<Sent> {
-    if (started === null) throw new Error('nothing was begun');
+    if (started === null) throw new Error('the measurement was not started');
     return started;
   },
 };
@@ -63,7 +63,7 @@ async function sendAll(sending: Sending): Promise<Sent> {
   };
 }
 
-/** One connection that is kept, one message at a time; resolves with the first answer after `endAt`. */
+/** One persistent connection, one message at a time; resolves with the first response after `endAt`. */
 function sendInTurn(sending: Sending, sender: Sender, endAt: number, onSent: (sentAt: number) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect(sending.port, '127.0.0.1').setNoDelay(true).setEncoding('utf8');
@@ -94,7 +94,7 @@ function sendInTurn(sending: Sending, sender: Sender, endAt: number, onSent: (se
   });
 }
 
-/** HTTP/1.1 with a length, or in chunks. */
+/** HTTP/1.1 with a length or chunked. */
 function isWhole(answer: string): boolean {
   const headEnd = answer.indexOf('\r\n\r\n');
   if (headEnd === -1) return false;

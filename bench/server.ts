@@ -11,22 +11,22 @@ import type { Remote } from './remote.ts';
 /** A server under measurement. */
 export type Server = Program & { name: string; port: number };
 
-/** This server, on a database of its own. `admit` says how these people subscribe to everything of theirs. */
+/** This server, on its own database. `admit` returns how these users subscribe to all their events. */
 export type Parley = Server & {
   database: Database;
-  /** Answers where heap-watch.ts is loaded. */
+  /** Works only if heap-watch.ts is loaded. */
   remote: Remote<HeapMethods>;
   admit: (people: readonly Person[]) => Promise<Crowd>;
 };
 
-/** One to compare with. `publish` returns when its subscribers are being told of so many events. */
+/** A server to compare with. `publish` returns when that many events are on their way to its subscribers. */
 export type Peer = Server & { publish: (count: number) => Promise<void>; admit: (count: number) => Crowd };
 
 const keySet = generateKeySet();
-/** What every server's tokens are signed with. */
+/** The key that signs every server's tokens. */
 export const keys = parseKeySet(keySet);
 
-/** As it is started in production, but for limits that one machine with thousands of clients would meet. */
+/** Settings as in production, except for limits that one machine with thousands of clients would reach. */
 export async function startParley(
   postgres: Postgres,
   options: { profileFolder?: string | undefined; nodeFlags?: string[]; settings?: Record<string, string> } = {},
@@ -66,7 +66,7 @@ export async function startParley(
   };
 }
 
-/** What `npm start` gives to Node. */
+/** The flags that `npm start` passes to Node. */
 function productionFlags(): string[] {
   const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: { start: string } };
   return scripts.start.match(/--\S+/g) ?? [];
@@ -86,7 +86,7 @@ export async function startPeer(name: (typeof peerNames)[number], nodeFlags: str
   };
 }
 
-/** An access token as src/domain/token.ts issues it, but good for as long as a run takes. */
+/** An access token such as src/account/token.ts issues, but valid for a whole run. */
 export function signToken({ userId, sessionId }: Person): Promise<string> {
   return new SignJWT({ sid: sessionId })
     .setProtectedHeader({ alg: 'EdDSA', kid: keys.signing.kid, typ: 'JWT' })

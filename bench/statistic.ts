@@ -1,4 +1,4 @@
-/** The middle one, and how far the others are from it: (highest − lowest) / 2, in percent of it. */
+/** The median, and the spread around it: (highest − lowest) / 2, in percent of the median. */
 export type Summary = { median: number; spreadPercent: number };
 
 export function summarise(values: readonly number[]): Summary {
@@ -7,7 +7,7 @@ export function summarise(values: readonly number[]): Summary {
   return { median, spreadPercent: median === 0 ? 0 : (100 * halfRange) / median };
 }
 
-/** The value below or at which `percent` of all are. */
+/** The value that `percent` of all values do not exceed. */
 export function percentile(values: readonly number[] | Float64Array, percent: number): number {
   const sorted = Float64Array.from(values).toSorted();
   const index = Math.ceil((percent / 100) * sorted.length) - 1;

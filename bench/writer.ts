@@ -4,14 +4,14 @@ import pg from 'pg';
 import { contentOf } from './document.ts';
 import { serve } from './remote.ts';
 
-/** What it did: for each message, in order of seq, when its INSERT was sent and when its commit had returned, in ms. */
+/** For each message, in order of seq: when its INSERT was sent and when its commit returned, in ms. */
 export type Written = { firstSeq: number; sentAt: number[]; committedAt: number[]; transactions: number };
 
 type Task = { url: string; chatId: string; senderId: string; perSecond: number; seconds: number };
 
-/** Writes messages at a steady rate, in a process of its own. */
+/** Writes messages at a steady rate, in its own process. */
 const methods = {
-  /** One transaction at a time, of what has come due while the one before was under way, as a group commit does it. */
+  /** Runs one transaction at a time, with the messages that came due during the previous one, as group commit does. */
   async write({ url, chatId, senderId, perSecond, seconds }: Task): Promise<Written> {
     const client = new pg.Client({ connectionString: url });
     await client.connect();
@@ -21,7 +21,7 @@ const methods = {
     while (written.sentAt.length < count) {
       const due = Math.min(count, Math.floor(((now() - startedAt) * perSecond) / 1_000) + 1) - written.sentAt.length;
       if (due <= 0) {
-        // Timers are late by up to a ms: the last bit of the wait is spent in turns of the event loop.
+        // Timers are up to 1 ms late, so the rest of the wait yields to the event loop instead.
         const waitMs = startedAt + (written.sentAt.length * 1_000) / perSecond - now();
         await (waitMs > 2 ? sleep(waitMs - 2) : nextTurn());
         continue;
