@@ -1,4 +1,7 @@
+import fc from 'fast-check';
 import { beforeAll, expect, test } from 'vitest';
+import { askerKey, sessionKey, type Asker } from '../../src/core/asker.ts';
+import { ResultsByAudience } from '../../src/live/audience.ts';
 import { setAvatar, uploadPicture } from '../support/avatar.ts';
 import { addMembers, createGroup, say } from '../support/chat.ts';
 import { signIn, signUp, type Person } from '../support/client.ts';
@@ -100,4 +103,32 @@ test('a link that one member may not see does not make the others’ devices sha
   expect(sessionOf(urls[0] ?? '')).not.toBe(sessionOf(urls[1] ?? ''));
   expect(await statusesOf(urls)).toEqual([200, 200]);
   await Promise.all(streams.map((stream) => stream.close()));
+});
+
+const userCount = 4;
+const devices = fc.array(fc.bigInt({ min: 1n, max: 12n }), { maxLength: 20 });
+const dependencies = fc.array(fc.constantFrom(askerKey, sessionKey), { minLength: userCount, maxLength: userCount });
+
+test('whatever results depend on, each device gets one that is its own, and none is made twice', () => {
+  fc.assert(
+    fc.property(devices, dependencies, (sessionIds, dependsOn) => {
+      const askers = sessionIds.map((sessionId): Asker => ({
+        kind: 'SESSION',
+        userId: sessionId % BigInt(userCount),
+        sessionId,
+        expiresAt: new Date(),
+      }));
+      const audienceOf = (asker: Asker) => dependsOn[Number(asker.userId)]?.(asker) ?? '';
+      const results = new ResultsByAudience<string>();
+      const made: string[] = [];
+      for (const keyOf of [askerKey, sessionKey]) {
+        for (const asker of results.lacking(askers, keyOf)) {
+          made.push(audienceOf(asker));
+          results.add(audienceOf(asker), audienceOf(asker));
+        }
+      }
+      for (const asker of askers) expect(results.find(asker)).toBe(audienceOf(asker));
+      expect(made.toSorted()).toEqual([...new Set(askers.map(audienceOf))].toSorted());
+    }),
+  );
 });
