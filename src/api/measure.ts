@@ -19,7 +19,7 @@ import {
 } from 'graphql';
 import type { PreparedOperation } from './document.ts';
 import { introspectionOf } from './introspection.ts';
-import { hasDeclaredSize, isList, leafBytes, sizeOf } from './field-size.ts';
+import { hasDeclaredSize, isList, leafBytes, sizeOf, type FieldSize } from './field-size.ts';
 
 /**
  * The most that an operation can ask for. `depth`: levels of fields. `breadth`: fields of the document, counting each
@@ -70,7 +70,7 @@ export function measureOperation(
     if (!measuring.hasReadVariables) measured.set(operation, whole);
     return whole;
   } catch (error) {
-    if (error instanceof UnfitVariables || error instanceof GraphQLError) return null;
+    if (error instanceof UnfitVariables) return null;
     throw error;
   }
 }
@@ -173,7 +173,9 @@ class Measuring {
     }
     const field = type.getFields()[name];
     if (field === undefined) return nothing;
-    const { cost, items } = sizeOf(field, this.#argumentsOf(field, node));
+    const size = this.#sizeOf(field, node);
+    if (size === null) return { depth: 1, breadth: 1, complexity: 1, bytes: keyBytes + 'null'.length };
+    const { cost, items } = size;
     const named = getNamedType(field.type);
     if (isLeafType(named) || node.selectionSet === undefined) {
       return { depth: 1, breadth: 1, complexity: cost, bytes: keyBytes + items * leafBytes(field) };
@@ -185,6 +187,16 @@ class Measuring {
       complexity: cost + items * below.complexity,
       bytes: keyBytes + items * (below.bytes + '{},'.length) + (isList(field.type) ? '[]'.length : 0),
     };
+  }
+
+  /** Returns null if the arguments do not fit: this field alone then fails, before it is resolved. */
+  #sizeOf(field: GraphQLField<unknown, unknown>, node: FieldNode): FieldSize | null {
+    try {
+      return sizeOf(field, this.#argumentsOf(field, node));
+    } catch (error) {
+      if (error instanceof GraphQLError) return null;
+      throw error;
+    }
   }
 
   /** Reads the arguments of fields whose size depends on them. */

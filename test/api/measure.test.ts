@@ -104,6 +104,12 @@ describe('the measure', () => {
     expect(measure(query, { first: 1 }).complexity).toBeLessThan(measure(query).complexity);
   });
 
+  test('of a field whose arguments do not fit is that of an error, and the fields beside it count', () => {
+    const page = 'viewer { chats(first: 100) { edges { node { id } } } }';
+    const misfit = `query ($ids: [ID!] = []) { nodes(ids: $ids) { id } ${page} }`;
+    expect(measure(misfit, { ids: null }).complexity).toBe(1 + measure(`{ ${page} }`).complexity);
+  });
+
   test('of a union is that of its largest member, not the sum', () => {
     const one = measure('subscription { events { event { ... on NewMessage { message { content } } } } }');
     const two = measure(`subscription { events { event {
@@ -278,6 +284,13 @@ describe('an operation that is too large is refused before any of it is executed
       expect(text.length).toBeLessThan(1_000);
     }
     expect((await ask('{ __typename }')).ok).toBe(true);
+  });
+
+  test('also beside a field whose arguments do not fit', async () => {
+    const misfit = `query ($ids: [ID!] = []) { nodes(ids: $ids) { id } ${bomb(16).slice(2)}`;
+    const { data, errors } = await server.post(misfit, { ids: null });
+    expect(data).toBe(undefined);
+    expect(errors?.[0]?.message).toMatch(/too large/);
   });
 
   test('also a mutation, none of which is executed', async () => {
