@@ -209,6 +209,7 @@ function streamLimits(config: Config): StreamLimits {
     perSession: config.maxStreamsPerSession,
     perAddress: config.maxStreamsPerAddress,
     operationsPerStream: config.maxOperationsPerStream,
+    complexityPerPerson: config.maxSubscriptionComplexity,
     bufferBytes: config.maxStreamBufferBytes,
     replay: { maxEvents: config.maxReplayEvents, maxBytes: config.maxReplayBytes },
   };

@@ -175,6 +175,13 @@ export const settings = {
     wants: wholeNumber(0, 10_000),
     meaning: 'The maximum number of concurrent operations on a single-connection stream. 0 means no limit.',
   },
+  maxSubscriptionComplexity: {
+    name: 'MAX_SUBSCRIPTION_COMPLEXITY',
+    default: '100000',
+    wants: wholeNumber(0, 1_000_000_000),
+    meaning:
+      "The maximum complexity per event of all of a person's subscriptions on a node. Each different document counts as its complexity, but at least 500; each further subscription with the same document counts as 10. 0 means no limit.",
+  },
   maxStreamBufferBytes: {
     name: 'MAX_STREAM_BUFFER_BYTES',
     default: '1048576',

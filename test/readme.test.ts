@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { operationLimits } from '../src/api/measure.ts';
+import { eventLimits, operationLimits } from '../src/api/measure.ts';
 import { requestLimits } from '../src/api/request.ts';
 import { maxPasswordLength, minPasswordLength } from '../src/account/password.ts';
 import { maxMembersPerCall } from '../src/chat/chat.ts';
@@ -221,6 +221,7 @@ describe('the statements of the documents hold:', () => {
     ['Body of a GraphQL request', [requestLimits.maxBodyBytes]],
     ['Document', [requestLimits.maxTokens]],
     ['Depth, breadth, complexity, bytes of an operation', Object.values(operationLimits)],
+    ['Complexity, bytes of one event of a subscription', [eventLimits.complexity, eventLimits.bytes]],
     ['Message', [maxContentLength]],
     ['Files of a message; files of an upload', [maxFiles]],
     ['Edits of a message', [maxEdits]],

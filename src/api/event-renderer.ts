@@ -7,7 +7,7 @@ import {
 } from 'graphql';
 import { watchAsker } from '../core/asker-watch.ts';
 import type { Report } from '../core/report.ts';
-import type { EnvelopeHead, EventRenderer, RenderedEvent, RenderFor } from '../live/event-renderer.ts';
+import type { EnvelopeHead, EventCost, EventRenderer, RenderedEvent, RenderFor } from '../live/event-renderer.ts';
 import type { Notice } from '../live/notice.ts';
 import type { LoggedEvent } from '../log/event.ts';
 import { Gone, Loaders } from '../postgres/loader.ts';
@@ -24,6 +24,7 @@ export type RendererOptions = {
   document: DocumentNode;
   operation: OperationDefinitionNode;
   variables: Record<string, unknown>;
+  cost: EventCost;
   /** Whether a subscriber still waits for the rendering. */
   isWanted: () => boolean;
 };
@@ -45,10 +46,12 @@ export function subscriptionKey(
 /** Executes one subscription's document for each event, and records who may receive the result. */
 export class DocumentRenderer implements EventRenderer {
   readonly wantsPresence: boolean;
+  readonly cost: EventCost;
   readonly #options: RendererOptions;
 
   constructor(options: RendererOptions) {
     this.#options = options;
+    this.cost = options.cost;
     this.wantsPresence = asksForType(options.document, 'PresenceChanged');
   }
 

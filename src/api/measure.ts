@@ -7,6 +7,7 @@ import {
   isLeafType,
   isObjectType,
   Kind,
+  OperationTypeNode,
   type FieldNode,
   type FragmentDefinitionNode,
   type GraphQLCompositeType,
@@ -17,6 +18,7 @@ import {
   type SelectionSetNode,
   type ValueNode,
 } from 'graphql';
+import { sliceLimits } from '../live/render-turn.ts';
 import type { PreparedOperation } from './document.ts';
 import { introspectionOf } from './introspection.ts';
 import { hasDeclaredSize, isList, leafBytes, sizeOf, type FieldSize } from './field-size.ts';
@@ -33,6 +35,12 @@ export type Measure = { depth: number; breadth: number; complexity: number; byte
  * pages. The introspection query of graphql-js measures a complexity of 8,600 and 210 KB (test/api/measure.test.ts).
  */
 export const operationLimits: Measure = { depth: 15, breadth: 300, complexity: 30_000, bytes: 10 * 1024 * 1024 };
+
+/**
+ * What a subscription may ask for with each event. It is less than a page of a query may have, because the server executes
+ * it again for every event.
+ */
+export const eventLimits: Measure = { ...operationLimits, ...sliceLimits };
 
 const nothing: Measure = { depth: 0, breadth: 0, complexity: 0, bytes: 0 };
 
@@ -83,13 +91,13 @@ export function refuseTooLarge(
 ): GraphQLError | null {
   const measure = measureOperation(schema, operation, variables);
   if (measure === null) return null;
-  const over = (['depth', 'breadth', 'complexity', 'bytes'] as const).find(
-    (name) => measure[name] > operationLimits[name],
-  );
+  const isSubscription = operation.operation.operation === OperationTypeNode.SUBSCRIPTION;
+  const limits = isSubscription ? eventLimits : operationLimits;
+  const over = (['depth', 'breadth', 'complexity', 'bytes'] as const).find((name) => measure[name] > limits[name]);
   if (over === undefined) return null;
   const told = over === 'bytes' ? 'number of bytes in the worst case' : over;
   return new GraphQLError(
-    `The operation is too large: its ${told}, ${measure[over]}, is over the limit of ${operationLimits[over]}.`,
+    `The operation is too large: its ${told}${isSubscription ? ' per event' : ''}, ${measure[over]}, is over the limit of ${limits[over]}.`,
     { extensions: { code: 'BAD_REQUEST' } },
   );
 }

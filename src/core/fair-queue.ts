@@ -87,6 +87,20 @@ export class FairQueue {
     }
   }
 
+  /** Of these users, the first who has used no more than others and asks for nothing, or else whose next turn comes first. */
+  mostToSpare(people: Iterable<string>): string {
+    let [found, earliest] = ['', Infinity];
+    for (const person of people) {
+      const place = this.#places.get(person);
+      const ahead = place === undefined ? (this.#ahead.get(person) ?? this.#time) : null;
+      if (ahead !== null && ahead <= this.#time) return person;
+      // Turns that wait are not charged yet.
+      const time = ahead ?? (place?.time ?? 0) + this.#expectedMs * (place?.waiting.length ?? 0);
+      if (time < earliest) [found, earliest] = [person, time];
+    }
+    return found;
+  }
+
   #placeOf(person: string): Place {
     let place = this.#places.get(person);
     if (place === undefined) {

@@ -15,6 +15,9 @@ export type EnvelopeHead = { cursor: string; at: Date };
 /** The asker to render for, and loaders that may share their rows with other renderings at the same time. */
 export type RenderFor = { asker: Asker; loaders: Loaders };
 
+/** The most that one event of a document asks for: fields of the result, and bytes of its JSON. */
+export type EventCost = { complexity: number; bytes: number };
+
 /** Turns events into the selection of one subscription's document. The live side has one per shared subscription. */
 export interface EventRenderer {
   /**
@@ -22,6 +25,7 @@ export interface EventRenderer {
    * them.
    */
   readonly wantsPresence: boolean;
+  readonly cost: EventCost;
   /** Loaders for one batch of events. */
   newLoaders(): Loaders;
   /**

@@ -1,6 +1,15 @@
 import type { Report } from '../core/report.ts';
 import type { EventRenderer } from './event-renderer.ts';
+import { RenderTurns } from './render-turn.ts';
 import { SharedSubscription } from './shared-subscription.ts';
+import { SubscriptionBudget } from './subscription-budget.ts';
+
+export type FanOutOptions = {
+  epoch: () => string;
+  report: Report;
+  /** The highest sum of the complexities of one user's subscriptions; 0 is no limit. */
+  maxComplexityPerPerson: number;
+};
 
 /**
  * Executes each distinct subscription once per event and gives the encoded result to every subscriber with the same
@@ -8,30 +17,32 @@ import { SharedSubscription } from './shared-subscription.ts';
  * their own.
  */
 export class FanOut {
-  readonly #options: { epoch: () => string; report: Report };
+  readonly #options: { epoch: () => string; report: Report; turns: RenderTurns };
+  readonly #budget: SubscriptionBudget;
   readonly #subscriptions = new Map<string, SharedSubscription>();
 
-  constructor(options: { epoch: () => string; report: Report }) {
-    this.#options = options;
+  constructor({ epoch, report, maxComplexityPerPerson }: FanOutOptions) {
+    this.#options = { epoch, report, turns: new RenderTurns() };
+    this.#budget = new SubscriptionBudget(maxComplexityPerPerson);
   }
 
   /**
-   * Joins the shared subscription with this key; two subscriptions have the same key exactly when their results are
-   * the same. `createRenderer` is called for the first of them, with a function that says whether a subscriber still
-   * waits for a result. Call `leave` when the subscription ends.
+   * Joins the shared subscription with this key for a user; two subscriptions have the same key exactly when their results
+   * are the same. `createRenderer` is called for the first of them, with a function that says whether a subscriber still
+   * waits for a result. Call `leave` when the subscription ends. Throws RateLimited when the user's subscriptions would
+   * cost more than the limit.
    */
-  join(key: string, createRenderer: (isWanted: () => boolean) => EventRenderer): SharedSubscription {
-    let shared = this.#subscriptions.get(key);
-    if (shared === undefined) {
-      shared = new SharedSubscription(key, createRenderer, this.#options);
-      this.#subscriptions.set(key, shared);
-    }
-    shared.size += 1;
+  join(key: string, userId: bigint, createRenderer: (isWanted: () => boolean) => EventRenderer): SharedSubscription {
+    const shared = this.#subscriptions.get(key) ?? new SharedSubscription(key, createRenderer, this.#options);
+    this.#budget.take(userId, shared.holders.priceFor(userId));
+    this.#subscriptions.set(key, shared);
+    shared.holders.add(userId);
     return shared;
   }
 
-  leave(shared: SharedSubscription): void {
-    shared.size -= 1;
-    if (shared.size === 0) this.#subscriptions.delete(shared.key);
+  leave(shared: SharedSubscription, userId: bigint): void {
+    shared.holders.remove(userId);
+    this.#budget.giveBack(userId, shared.holders.priceFor(userId));
+    if (shared.holders.count === 0) this.#subscriptions.delete(shared.key);
   }
 }

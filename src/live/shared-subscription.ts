@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { LRUCache } from 'lru-cache';
 import { askerKey, sessionKey, type Asker } from '../core/asker.ts';
 import type { Report } from '../core/report.ts';
 import { formatCursor } from '../log/cursor.ts';
@@ -8,15 +7,16 @@ import type { Loaders } from '../postgres/loader.ts';
 import { mayReceive, ResultsByAudience } from './audience.ts';
 import { letLag, send, type Batch, type Delivery, type Receiver, type Rendering } from './delivery.ts';
 import type { EventRenderer, RenderedEvent } from './event-renderer.ts';
+import { Holders } from './holder.ts';
 import type { EndReason, Listener, Outlet } from './listener.ts';
 import type { PresenceChange, StreamNotice, Transient, Typing } from './notice.ts';
+import { RecentRenderings } from './recent-rendering.ts';
+import { cut, sliceSize, type RenderTurns } from './render-turn.ts';
 
-/** How many events of one document are executed concurrently. */
+/** How many events of one document are executed concurrently, if they cost little. */
 const maxConcurrentExecutions = 64;
 /** How many items may wait for a document that is slower than the log; past this, its receivers resume from the log. */
 const maxWaiting = 2_000;
-/** Replays of the same event shortly after each other share a rendering (as every stream does after a restart). */
-const recentRenderings = { max: 500, ttlMs: 2_000 };
 
 /** The items that wait to go out, in the order in which they came from the hub. */
 type Item =
@@ -24,6 +24,19 @@ type Item =
   | { transient: Transient; receivers: readonly Receiver[] }
   | { caughtUpTo: bigint; receivers: readonly Receiver[] }
   | { tell: () => void };
+
+/**
+ * The results of one item that are still missing, because they differ from asker to asker. `render` never rejects.
+ */
+type Rest = {
+  lacking: (keyOf: (asker: Asker) => string) => Asker[];
+  render: (asker: Asker) => Promise<void>;
+};
+
+/** Loaders for the items of one slice, and the place for what is left to do afterwards. */
+type SliceParts = { loaders: Loaders; rest: Rest[] };
+
+export type SharedSubscriptionOptions = { epoch: () => string; report: Report; turns: RenderTurns };
 
 /** In the payload of a notice that is not kept, marks where each stream inserts its own cursor. */
 const cursorPlaceholder = randomUUID();
@@ -35,25 +48,22 @@ const cursorPlaceholder = randomUUID();
 export class SharedSubscription implements Outlet {
   readonly key: string;
   readonly wantsPresence: boolean;
-  /** How many subscriptions share it. */
-  size = 0;
-  readonly #options: { epoch: () => string; report: Report };
+  readonly #options: SharedSubscriptionOptions;
+  readonly holders: Holders;
   readonly #renderer: EventRenderer;
-  readonly #recent = new LRUCache<bigint, Promise<RenderedEvent | null>>({
-    max: recentRenderings.max,
-    ttl: recentRenderings.ttlMs,
-  });
+  readonly #recent = new RecentRenderings();
   #queue: Item[] = [];
   #isPumping = false;
 
   constructor(
     key: string,
     createRenderer: (isWanted: () => boolean) => EventRenderer,
-    options: { epoch: () => string; report: Report },
+    options: SharedSubscriptionOptions,
   ) {
     this.key = key;
     this.#options = options;
-    this.#renderer = createRenderer(() => this.size > 0);
+    this.#renderer = createRenderer(() => this.holders.count > 0);
+    this.holders = new Holders(this.#renderer.cost.complexity);
     this.wantsPresence = this.#renderer.wantsPresence;
   }
 
@@ -87,13 +97,25 @@ export class SharedSubscription implements Outlet {
     this.#enqueue({ caughtUpTo: position, receivers: listeners as readonly Receiver[] });
   }
 
+  /** Cuts events into slices for `render`. */
+  slice(events: readonly LoggedEvent[]): Iterable<LoggedEvent[]> {
+    return cut(events, sliceSize(this.#renderer.cost, events.length));
+  }
+
   /**
-   * Renders the event as this asker may see it; null when there is nothing to show. For replays: it bypasses the
-   * queue.
+   * Renders a slice of events as this asker may see them, in a turn of the asker; leaves out those with nothing to show.
+   * For replays: it bypasses the queue.
    */
-  async render(event: LoggedEvent, asker: Asker, loaders: Loaders): Promise<Rendering | null> {
-    const outcome = await this.#share(event, asker, loaders);
-    return outcome && this.#toRendering(event.id, outcome.payload);
+  async render(slice: readonly LoggedEvent[], asker: Asker, loaders: Loaders): Promise<Rendering[]> {
+    const outcomes = await this.#options.turns.run([asker.userId], () =>
+      Promise.all(
+        slice.map(async (event) => {
+          const outcome = await this.#share(event, asker, loaders);
+          return outcome && this.#toRendering(event.id, outcome.payload);
+        }),
+      ),
+    );
+    return outcomes.filter((rendering) => rendering !== null);
   }
 
   /**
@@ -127,43 +149,76 @@ export class SharedSubscription implements Outlet {
     letLag(new Set([...audiences].flat()));
   }
 
-  /** Renders the waiting items concurrently, and sends them in order. */
+  /** Renders the waiting items a slice at a time, and sends them in order. */
   async #pump(): Promise<void> {
     this.#isPumping = true;
     // The hub publishes a whole batch in this turn: waiting a tick lets all of it go out together.
     await Promise.resolve();
     while (this.#queue.length > 0) {
-      const items = this.#queue.splice(0, maxConcurrentExecutions);
-      // Rows do not depend on the asker: one set of loaders fetches the rows of all these events together.
-      const loaders = this.#renderer.newLoaders();
-      const deliveries = await Promise.all(items.map((item) => this.#prepare(item, loaders)));
-      try {
-        send(deliveries);
-      } catch (error) {
-        this.#options.report('error', 'events could not be sent', { error });
-      }
+      const rest: Rest[] = [];
+      const deliveries = await this.#inTurn(async () => {
+        const prepared = await this.#prepareSlice(rest);
+        if (rest.length === 0) this.#send(prepared);
+        return prepared;
+      });
+      if (rest.length === 0) continue;
+      await this.#renderRest(rest);
+      this.#send(deliveries);
     }
     this.#isPumping = false;
   }
 
+  /** Whoever has the most to spare pays for the turn, so everyone who shares it waits as little as that user. */
+  #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    return this.#options.turns.run(this.holders.userIds(), work);
+  }
+
+  #prepareSlice(rest: Rest[]): Promise<Delivery[]> {
+    const items = this.#queue.splice(0, sliceSize(this.#renderer.cost, maxConcurrentExecutions));
+    // Rows do not depend on the asker: one set of loaders fetches the rows of all these events together.
+    const parts = { loaders: this.#renderer.newLoaders(), rest };
+    return Promise.all(items.map((item) => this.#prepare(item, parts)));
+  }
+
+  /** Renders for each user who lacks a result, and then for each session that does. */
+  async #renderRest(rest: readonly Rest[]): Promise<void> {
+    for (const keyOf of [askerKey, sessionKey]) {
+      const missing = rest.flatMap(({ lacking, render }) => lacking(keyOf).map((asker) => ({ render, asker })));
+      for (const slice of cut(missing, sliceSize(this.#renderer.cost, maxConcurrentExecutions))) {
+        await this.#inTurn(() => Promise.all(slice.map(({ render, asker }) => render(asker))));
+      }
+    }
+  }
+
+  #send(deliveries: readonly Delivery[]): void {
+    try {
+      send(deliveries);
+    } catch (error) {
+      this.#options.report('error', 'events could not be sent', { error });
+    }
+  }
+
   /** Never rejects: a rejection would stop the queue for good. */
-  async #prepare(item: Item, loaders: Loaders): Promise<Delivery> {
+  async #prepare(item: Item, parts: SliceParts): Promise<Delivery> {
     if ('tell' in item) return item.tell;
-    if ('event' in item) return this.#prepareEvent(item.event, item.receivers, loaders);
+    if ('event' in item) return this.#prepareEvent(item.event, item.receivers, parts);
     try {
       return 'transient' in item
-        ? await this.#prepareTransient(item, loaders)
-        : await this.#prepareRefresh(item, loaders);
+        ? await this.#prepareTransient(item, parts)
+        : await this.#prepareRefresh(item, parts.loaders);
     } catch (error) {
-      this.#options.report('warn', 'a notice was left out', { error });
+      this.#reportLoss(error);
       return () => {
         if ('transient' in item && item.transient.kind === 'PresenceChanged') letLag(item.receivers);
       };
     }
   }
 
+  readonly #reportLoss = (error: unknown) => this.#options.report('warn', 'a notice was left out', { error });
+
   /** Prepares one result for all receivers, or one for each user or session that the execution depended on. */
-  async #prepareEvent(event: LoggedEvent, receivers: readonly Receiver[], loaders: Loaders): Promise<Delivery> {
+  async #prepareEvent(event: LoggedEvent, receivers: readonly Receiver[], parts: SliceParts): Promise<Delivery> {
+    const { loaders, rest } = parts;
     // Earlier renderings of a changed message must not be shown again.
     if (event.kind === 'MessageEdited' || event.kind === 'MessageDeleted') this.#recent.clear();
     const prober = receivers.find(({ isReceiving }) => isReceiving);
@@ -174,9 +229,14 @@ export class SharedSubscription implements Outlet {
     const askers = receivers.filter(({ isReceiving }) => isReceiving).map(({ asker }) => asker);
     const batches = new ResultsByAudience<Batch>();
     batches.add(probe.personalTo, this.#toBatch(event.id, probe.payload));
-    for (const keyOf of [askerKey, sessionKey]) {
-      await this.#renderEach(event, { askers: batches.lacking(askers, keyOf), batches, loaders });
-    }
+    const lacking: Rest['lacking'] = (keyOf) => batches.lacking(askers, keyOf);
+    const render = async (asker: Asker) => {
+      const outcome = await this.#render(event, asker, loaders);
+      if (outcome === null) return;
+      // Where the first rendering was personal, one that is not has failed, or came after a change: not for others.
+      batches.add(outcome.personalTo ?? askerKey(asker), this.#toBatch(event.id, outcome.payload));
+    };
+    if (lacking(askerKey).length > 0) rest.push({ lacking, render });
     return () => {
       for (const receiver of receivers) {
         const batch = batches.find(receiver.asker);
@@ -185,26 +245,10 @@ export class SharedSubscription implements Outlet {
     };
   }
 
-  async #renderEach(
-    event: LoggedEvent,
-    { askers, batches, loaders }: { askers: Asker[]; batches: ResultsByAudience<Batch>; loaders: Loaders },
-  ): Promise<void> {
-    while (askers.length > 0) {
-      await Promise.all(
-        askers.splice(0, maxConcurrentExecutions).map(async (asker) => {
-          const outcome = await this.#render(event, asker, loaders);
-          if (outcome === null) return;
-          // Where the first rendering was personal, one that is not has failed, or came after a change: not for others.
-          batches.add(outcome.personalTo ?? askerKey(asker), this.#toBatch(event.id, outcome.payload));
-        }),
-      );
-    }
-  }
-
   /** Prepares renderings as for an event, around the cursor that each stream inserts. */
   async #prepareTransient(
     { transient, receivers }: { transient: Transient; receivers: readonly Receiver[] },
-    loaders: Loaders,
+    { loaders, rest }: SliceParts,
   ): Promise<Delivery> {
     const head = { cursor: cursorPlaceholder, at: new Date() };
     const results = new ResultsByAudience<string[]>();
@@ -216,13 +260,15 @@ export class SharedSubscription implements Outlet {
     const [prober] = askers;
     if (prober === undefined) return null;
     await render(prober);
-    for (const keyOf of [askerKey, sessionKey]) {
-      for (const asker of results.lacking(askers, keyOf)) await render(asker);
-    }
+    const lacking: Rest['lacking'] = (keyOf) => results.lacking(askers, keyOf);
+    if (lacking(askerKey).length > 0) rest.push({ lacking, render: (asker) => render(asker).catch(this.#reportLoss) });
     return () => {
       for (const receiver of receivers) {
         const pieces = results.find(receiver.asker);
-        if (pieces === undefined) continue;
+        if (pieces === undefined) {
+          if (transient.kind === 'PresenceChanged') receiver.lag();
+          continue;
+        }
         receiver.receiveTransient((cursor) => pieces.join(cursor), { isToldOfLoss: transient.kind !== 'Typing' });
       }
     };
@@ -246,7 +292,7 @@ export class SharedSubscription implements Outlet {
   async #share(event: LoggedEvent, asker: Asker, loaders: Loaders): Promise<RenderedEvent | null> {
     const known = this.#recent.get(event.id);
     const outcome = known ?? this.#render(event, asker, loaders);
-    if (known === undefined) this.#recent.set(event.id, outcome);
+    if (known === undefined) this.#recent.add(event.id, outcome);
     const shared = await outcome;
     const isOthers = shared !== null && !mayReceive(asker, shared.personalTo);
     return isOthers ? this.#render(event, asker, loaders) : shared;

@@ -9,12 +9,14 @@ import {
   type GraphQLSchema,
 } from 'graphql';
 import { createContext, type Services } from '../../api/context.ts';
-import { refuseTooLarge } from '../../api/measure.ts';
+import { measureOperation, refuseTooLarge } from '../../api/measure.ts';
 import { executeOperation } from '../../api/execute.ts';
 import type { DocumentCache, Preparation, PreparedOperation } from '../../api/document.ts';
 import { DocumentRenderer, subscriptionKey } from '../../api/event-renderer.ts';
 import { EventRequest } from '../../api/event-request.ts';
 import type { FanOut } from '../../live/fan-out.ts';
+import type { SharedSubscription } from '../../live/shared-subscription.ts';
+import { RateLimited } from '../../errors.ts';
 import type { Asker } from '../../core/asker.ts';
 import type { Realtime } from '../../live/realtime.ts';
 import { withoutStatus } from '../graphql-operation.ts';
@@ -94,22 +96,39 @@ async function subscribe(
   const source = await createSource(server, { args, sink });
   if (!(Symbol.asyncIterator in source)) return finish(sink, maskAll(server, source));
   if (!(source instanceof EventRequest)) throw new Error('the subscription has no events');
-  const { fanOut, schema, services, realtime } = server;
-  const shared = fanOut.join(
-    subscriptionKey(preparation, variables),
-    (isWanted) =>
-      new DocumentRenderer({ ...preparation, schema, services, variables, isWanted, report: realtime.report }),
-  );
-  const subscription = new EventSubscription({
-    ...server,
-    request: source,
-    shared,
-    sink,
-  });
-  if (!sink.isOpen) {
-    fanOut.leave(shared);
-    return done;
+  if (!sink.isOpen) return done;
+  try {
+    return run(server, join(server, preparation, { variables, source }), { source, sink });
+  } catch (error) {
+    if (error instanceof RateLimited) return finish(sink, { errors: [withoutStatus(server.mask(error))] });
+    throw error;
   }
+}
+
+/** Joins the subscriptions with the same results. Throws RateLimited when the asker has too many others. */
+function join(
+  { fanOut, schema, services, realtime: { report } }: OperationServices,
+  preparation: PreparedOperation,
+  { variables, source }: { variables: Record<string, unknown>; source: EventRequest },
+): SharedSubscription {
+  const cost = measureOperation(schema, preparation, variables);
+  // Otherwise graphql-js would not have accepted the variables either.
+  if (cost === null) throw new Error('the variables do not fit');
+  const options = { ...preparation, schema, services, variables, cost, report };
+  return fanOut.join(
+    subscriptionKey(preparation, variables),
+    source.asker.userId,
+    (isWanted) => new DocumentRenderer({ ...options, isWanted }),
+  );
+}
+
+/** Opens a subscription that has joined; it leaves when it is closed. */
+function run(
+  server: OperationServices,
+  shared: SharedSubscription,
+  { source, sink }: { source: EventRequest; sink: Sink },
+): RunningOperation {
+  const subscription = new EventSubscription({ ...server, request: source, shared, sink });
   void subscription.open();
   let isOpen = true;
   return {
@@ -119,7 +138,7 @@ async function subscribe(
       if (!isOpen) return;
       isOpen = false;
       subscription.close();
-      fanOut.leave(shared);
+      server.fanOut.leave(shared, source.asker.userId);
     },
   };
 }

@@ -27,6 +27,8 @@ export type StreamLimits = {
   perSession: number;
   perAddress: number;
   operationsPerStream: number;
+  /** See `FanOutOptions`. */
+  complexityPerPerson: number;
   bufferBytes: number;
   replay: ReplayLimits;
 };
@@ -74,7 +76,11 @@ export class Streams {
       realtime,
       mask: options.mask,
       documents: options.documents,
-      fanOut: new FanOut({ epoch: () => realtime.epoch(), report: realtime.report }),
+      fanOut: new FanOut({
+        epoch: () => realtime.epoch(),
+        report: realtime.report,
+        maxComplexityPerPerson: limits.complexityPerPerson,
+      }),
       replayLimits: limits.replay,
     };
     this.#registry = new StreamRegistry({

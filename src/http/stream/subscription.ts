@@ -224,7 +224,7 @@ export class EventSubscription implements Receiver {
         return;
       }
       try {
-        const stoppedAt = this.#sendStretch(await this.#renderStretch(stretch));
+        const stoppedAt = await this.#sendStretch(stretch);
         const last = stretch.events.at(-1);
         this.#position = stoppedAt ?? (last === undefined || stretch.events.length < limit ? through : last.id);
       } catch (error) {
@@ -260,17 +260,24 @@ export class EventSubscription implements Receiver {
     return stretch;
   }
 
-  async #renderStretch({ events }: Stretch): Promise<Rendering[]> {
-    const { shared } = this.#options;
+  /**
+   * Renders and sends the events a slice at a time. Returns null, or the last event that was sent if there was no room for
+   * all.
+   */
+  async #sendStretch({ events }: Stretch): Promise<bigint | null> {
+    const { shared, sink } = this.#options;
     const loaders = shared.newLoaders();
-    const rendered = await Promise.all(events.map((event) => shared.render(event, this.asker, loaders)));
-    return rendered.filter((rendering) => rendering !== null);
-  }
-
-  /** Returns null, or the last event that was sent if there was no room for all. */
-  #sendStretch(renderings: readonly Rendering[]): bigint | null {
-    if (this.#state === 'OVER') return null;
-    return this.#pace.send(renderings, this.#options.sink, (piece) => this.#replayed.take(piece));
+    let sentThrough: bigint | null = null;
+    for (const slice of shared.slice(events)) {
+      // Room may take hours to appear: the rest is read again then.
+      if (sentThrough !== null && !sink.takesAll()) return sentThrough;
+      const renderings = await shared.render(slice, this.asker, loaders);
+      if (this.#state === 'OVER') return null;
+      const stoppedAt = this.#pace.send(renderings, sink, (piece) => this.#replayed.take(piece));
+      if (stoppedAt !== null) return stoppedAt;
+      sentThrough = slice.at(-1)?.id ?? null;
+    }
+    return null;
   }
 
   async #reset(reason: string, head: bigint): Promise<void> {

@@ -1,0 +1,39 @@
+/** What a document counts as at least: the server keeps it, and its latest renderings. */
+const leastPrice = 500;
+/** What a user's further subscriptions with the same document count as: each costs a write per event. */
+const priceOfSharing = 10;
+
+/** The users who share a subscription, and with how many subscriptions each. */
+export class Holders {
+  readonly #complexity: number;
+  readonly #counts = new Map<bigint, number>();
+
+  /** `complexity`: that of the document, per event. */
+  constructor(complexity: number) {
+    this.#complexity = complexity;
+  }
+
+  /** How many users there are. */
+  get count(): number {
+    return this.#counts.size;
+  }
+
+  userIds(): Iterable<bigint> {
+    return this.#counts.keys();
+  }
+
+  /** What one more subscription of this user counts as. Only the first costs an execution per event. */
+  priceFor(userId: bigint): number {
+    return this.#counts.has(userId) ? priceOfSharing : Math.max(leastPrice, this.#complexity);
+  }
+
+  add(userId: bigint): void {
+    this.#counts.set(userId, (this.#counts.get(userId) ?? 0) + 1);
+  }
+
+  remove(userId: bigint): void {
+    const left = (this.#counts.get(userId) ?? 1) - 1;
+    if (left > 0) this.#counts.set(userId, left);
+    else this.#counts.delete(userId);
+  }
+}

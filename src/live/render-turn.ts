@@ -1,0 +1,84 @@
+import { performance } from 'node:perf_hooks';
+import { setImmediate as afterIo } from 'node:timers/promises';
+import { FairQueue } from '../core/fair-queue.ts';
+import type { EventCost } from './event-renderer.ts';
+
+/** How many slices run at a time on a node, most of them waiting for the database: only one of each user. */
+const concurrency = 8;
+/** The most that the executions of one turn may cost together: about as much as one event of the largest document. */
+export const sliceLimits: EventCost = { complexity: 10_000, bytes: 8 * 1024 * 1024 };
+/** A turn is over, though its work goes on, once the processor had so much time without work meanwhile, in ms. */
+const maxIdleMs = 20;
+/** The longest turn, in ms. */
+const maxTurnMs = 1_000;
+/** How often that is checked, in ms. */
+const checkMs = 10;
+
+/** How many executions of a document with this cost make up a slice, `most` if they cost little. */
+export function sliceSize({ complexity, bytes }: EventCost, most: number): number {
+  const fitting = Math.min(sliceLimits.complexity / complexity, sliceLimits.bytes / bytes);
+  return Math.max(1, Math.min(most, Math.floor(fitting)));
+}
+
+/** Cuts a list into parts of this size. */
+export function* cut<Value>(list: readonly Value[], size: number): Iterable<Value[]> {
+  for (let from = 0; from < list.length; from += size) yield list.slice(from, from + size);
+}
+
+/**
+ * Shares the processor among the users for whom subscriptions are rendered. Each turn renders one slice of a document. No
+ * matter how many documents a user subscribes to, and how many events they get, another user's document waits for no more
+ * than the slice that is running for them.
+ */
+export class RenderTurns {
+  readonly #queue = new FairQueue({
+    work: 'subscriptions',
+    concurrency,
+    concurrencyPerPerson: 1,
+    // Each subscription has only one turn waiting.
+    maxWaitingPerPerson: Infinity,
+    maxWaiting: Infinity,
+  });
+
+  /**
+   * Runs `work` in a turn of one of these users: of the one who has the most to spare, so that a document waits only if
+   * everyone who subscribes to it has used more than others. Starts at once when no one waits. Requests get the event
+   * loop between two turns.
+   */
+  async run<Result>(userIds: Iterable<bigint>, work: () => Promise<Result>): Promise<Result> {
+    const { promise, resolve } = Promise.withResolvers<Result>();
+    const person = this.#queue.mostToSpare(asKeys(userIds));
+    await this.#queue.run({ person }, async () => {
+      const working = work();
+      resolve(working);
+      await untilDoneOrIdle(working);
+      await afterIo();
+    });
+    return promise;
+  }
+}
+
+function* asKeys(userIds: Iterable<bigint>): Iterable<string> {
+  for (const userId of userIds) yield String(userId);
+}
+
+/**
+ * Resolves when the work is done, or when it only waits: a document that hangs on a lock of the database must not keep
+ * others from their turns. While the processor is busy the turn goes on: otherwise, the more work there is, the more of it
+ * would run at the same time.
+ */
+async function untilDoneOrIdle(working: Promise<unknown>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const startedAt = performance.now();
+  const { idle } = performance.eventLoopUtilization();
+  const checking = setInterval(() => {
+    const idleMs = performance.eventLoopUtilization().idle - idle;
+    if (idleMs >= maxIdleMs || performance.now() - startedAt >= maxTurnMs) resolve();
+  }, checkMs);
+  working.then(
+    () => resolve(),
+    () => resolve(),
+  );
+  await promise;
+  clearInterval(checking);
+}

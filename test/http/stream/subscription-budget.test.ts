@@ -1,0 +1,143 @@
+import { getNamedType, isLeafType, isObjectType, type GraphQLObjectType, type GraphQLUnionType } from 'graphql';
+import { expect, test, vi } from 'vitest';
+import { schema } from '../../../src/edges.ts';
+import { createGroup, say } from '../../support/chat.ts';
+import { signUp } from '../../support/client.ts';
+import { startServer } from '../../support/server.ts';
+import { completed, give, openReserved, reserve, takeBack } from '../../support/single.ts';
+import { eventOf, eventsDocument, followEvents, openStream } from '../../support/stream.ts';
+
+/** A page of 100 messages with each event; each name makes another document. Its complexity is that of the page. */
+const page = (name: string, fields: string) => `subscription ${name} { events { cursor event { __typename
+  ... on NewMessage { message { chat { messages(last: 100) { edges { node { ${fields} } } } } } } } } }`;
+const tenFields = 'id seq kind createdAt editedAt deletedAt clientMessageId a: id b: id c: id';
+const complexity = 1_207;
+
+const refusal = (sum: number, limit: number, price = complexity) => ({
+  message:
+    `Too many subscriptions: with this one, which counts as ${price}, the complexity per event of all yours on this server ` +
+    `is ${sum}; the limit is ${limit} (MAX_SUBSCRIPTION_COMPLEXITY).`,
+  extensions: { code: 'RATE_LIMITED', retryAfterSeconds: 5 },
+});
+
+/** The error that a stream ends with at once. */
+async function refusalOf(node: { url: string }, by: { token: string }, document: string) {
+  await using stream = await openStream(node, by, document);
+  const frames = await stream.ended();
+  expect(frames.map(({ event }) => event)).toEqual(['next', 'complete']);
+  return frames[0]?.data.errors[0];
+}
+
+test('a person’s subscriptions may ask for so much together, over all sessions and ways to subscribe', async () => {
+  await using server = await startServer({ env: { MAX_SUBSCRIPTION_COMPLEXITY: '3000' } });
+  const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
+  const { signIn } = await server.ask(
+    'mutation ($input: SignInInput!) { signIn(input: $input) { ... on SignedIn { accessToken } } }',
+    { input: { email: ada.email, password: ada.password } },
+  );
+  const device = { token: signIn.accessToken as string };
+  const token = await reserve(server, ada);
+  await using single = await openReserved(server, ada, token);
+  await give(server, ada, token, { id: '1', query: page('One', tenFields) });
+  await single.next(({ data }) => data?.id === '1');
+  await using distinct = await followEvents(server, device, { document: page('Two', tenFields) });
+
+  expect(await refusalOf(server, device, page('Three', tenFields))).toMatchObject(refusal(3_621, 3_000));
+  await give(server, ada, token, { id: '3', query: page('Three', tenFields) });
+  const [refused] = (await single.until(completed('3'))).filter(({ data }) => data?.id === '3');
+  expect(refused?.data.payload.errors[0]).toMatchObject(refusal(3_621, 3_000));
+  // Everyone else has as much.
+  await using others = await followEvents(server, grace, { document: page('Three', tenFields) });
+
+  // Each that ends makes room.
+  await takeBack(server, ada, token, '1');
+  await vi.waitFor(async () => {
+    await (await followEvents(server, ada, { document: page('Three', tenFields) })).close();
+  });
+  await distinct.close();
+  await vi.waitFor(async () => {
+    await using _one = await followEvents(server, ada, { document: page('Three', tenFields) });
+    await using _other = await followEvents(server, ada, { document: page('Four', tenFields) });
+  });
+  expect(others.end).toBe(null);
+});
+
+test('a small subscription counts too, for what the server keeps of it', async () => {
+  await using server = await startServer({ env: { MAX_SUBSCRIPTION_COMPLEXITY: '1000' } });
+  const ada = await signUp(server, 'ada');
+  const small = (name: string) => `subscription ${name} { events { event { __typename } } }`;
+  await using _one = await followEvents(server, ada, { document: small('One') });
+  await using _two = await followEvents(server, ada, { document: small('Two') });
+  expect(await refusalOf(server, ada, small('Three'))).toMatchObject(refusal(1_500, 1_000, 500));
+});
+
+test('many tabs with the same large document cost one execution, and little more than one', async () => {
+  await using server = await startServer({ env: { MAX_SUBSCRIPTION_COMPLEXITY: '1400' } });
+  const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
+  const chat = await createGroup(ada, [grace]);
+  const tabs = [];
+  // 1,207 and 18 × 10.
+  for (let tab = 0; tab < 19; tab += 1)
+    tabs.push(await followEvents(server, ada, { document: page('Tab', tenFields) }));
+  await say(grace, chat, 'hello');
+  for (const tab of tabs) expect((await tab.next('NewMessage')).data.errors).toBe(undefined);
+  expect(await refusalOf(server, ada, page('Other', tenFields))).toMatchObject(refusal(2_594, 1_400));
+  await Promise.all(tabs.map((tab) => tab.close()));
+});
+
+test('one event may ask for less than a page of a query, and the refusal says how much less', async () => {
+  await using server = await startServer({ env: { MAX_SUBSCRIPTION_COMPLEXITY: '0' } });
+  const ada = await signUp(server, 'ada');
+  const fields = Array.from({ length: 99 }, (_, n) => `f${n}: seq`).join(' ');
+  expect(await refusalOf(server, ada, page('Wide', fields))).toMatchObject({
+    message: 'The operation is too large: its complexity per event, 10107, is over the limit of 10000.',
+    extensions: { code: 'BAD_REQUEST' },
+  });
+  const texts = Array.from({ length: 3 }, (_, n) => `t${n}: content`).join(' ');
+  expect(await refusalOf(server, ada, page('Long', texts))).toMatchObject({
+    message: expect.stringMatching(
+      /^The operation is too large: its number of bytes in the worst case per event, \d+, is over the limit of 8388608\.$/,
+    ),
+  });
+  await using stream = await followEvents(server, ada, { document: eventsDocument });
+  expect(stream.end).toBe(null);
+});
+
+/** Every scalar of a type, and of its objects as far as `levels` reach. Lists in pages are not part of an event. */
+function scalarsOf(type: GraphQLObjectType, levels: number, typename: string): string {
+  const fields = Object.values(type.getFields()).flatMap(({ name, args, type: result }) => {
+    const named = getNamedType(result);
+    if (args.length > 0) return [];
+    if (isLeafType(named)) return [name];
+    return isObjectType(named) && levels > 0 ? [`${name} { ${scalarsOf(named, levels - 1, typename)} }`] : [];
+  });
+  return [typename, ...fields].join(' ');
+}
+
+/** Every event with its scalars, as a client writes it that shows everything; Apollo adds `__typename` everywhere. */
+function everyEvent(levels: number, typename: '' | '__typename'): string {
+  const union = schema.getType('Event') as GraphQLUnionType;
+  // Here `user` is never null, as it may be in the other events: GraphQL wants another name for it.
+  const rename = (type: string, fields: string) =>
+    type === 'UserUpdated' ? fields.replace('user {', 'updated: user {') : fields;
+  const events = union
+    .getTypes()
+    .map((type) => `... on ${type.name} { ${rename(type.name, scalarsOf(type, levels, typename))} }`);
+  return `subscription ($after: String) {
+    events(after: $after) { ${typename} cursor at event { __typename ${events.join(' ')} } }
+  }`;
+}
+
+test.for([
+  ['plainly', ''],
+  ['with Apollo’s __typename everywhere', '__typename'],
+] as const)('every event with all its scalar fields is allowed, written %s', async ([, typename]) => {
+  await using server = await startServer();
+  const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
+  const chat = await createGroup(ada, [grace]);
+  for (const levels of [1, 2]) {
+    await using stream = await followEvents(server, ada, { document: everyEvent(levels, typename) });
+    await say(grace, chat, 'hello');
+    expect(eventOf(await stream.next('NewMessage')).message.content).toBe('hello');
+  }
+});
