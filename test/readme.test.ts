@@ -162,7 +162,7 @@ describe('examples run as they are:', () => {
       ...['docs/files.md bash', 'docs/files.md json', 'docs/files.md js'],
       ...['docs/operating.md sql', 'docs/operating.md bash'],
       // By test/full/contributing.test.ts.
-      ...['sql', 'prisma', 'ts', 'ts', 'ts', 'ts'].map((language) => `CONTRIBUTING.md ${language}`),
+      ...['sql', 'prisma', 'ts', 'ts', 'ts', 'ts', 'ts', 'md'].map((language) => `CONTRIBUTING.md ${language}`),
     ];
     expect(found.toSorted()).toEqual(tested.toSorted());
   });
