@@ -72,7 +72,7 @@ const accountRules = {
 export const activityRules = {
   sends: {
     setting: 'RATE_LIMIT_SENDS',
-    quotas: { account: '60/10s', session: '50/10s', address: '3000/10s' },
+    quotas: { account: '150/10s', session: '120/10s', address: '3000/10s' },
     complaint: 'You send too fast',
     activity: 'Messages sent, edited or deleted',
   },
