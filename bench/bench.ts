@@ -26,7 +26,7 @@ export function isReached({ value, atMost = Infinity, atLeast = -Infinity }: Goa
   return value <= atMost && value >= atLeast;
 }
 
-/** Starts the process that holds all subscribers. */
+/** Starts the process that runs all subscribers. */
 export function startLoad(): Program & { remote: Remote<LoadMethods> } {
   return startHelper<LoadMethods>('bench/load.ts');
 }

@@ -70,7 +70,7 @@ export async function addPeople({ sql }: Database, count: number): Promise<Perso
   return rows;
 }
 
-/** A group with these members, in one transaction as createChat makes it. Returns its id. */
+/** Creates a group with these members in one transaction, as createChat does. Returns its id. */
 export async function addGroup({ sql }: Database, people: readonly Person[]): Promise<string> {
   const { rows } = await sql.query<{ id: string }>(
     `with chat as (insert into chats (type, name) values ('GROUP', 'Bench') returning id)

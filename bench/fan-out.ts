@@ -22,7 +22,7 @@ const burst = 20;
 /** µs of CPU time per delivery, one figure per round. */
 type Figures = { single: number[]; burst: number[] };
 
-/** One chat, many subscribers: what a delivery costs, one event at a time and in bursts. */
+/** Measures what a delivery to many subscribers of one chat costs, for single events and for bursts. */
 export async function measureFanOut(bench: Bench): Promise<Report[]> {
   const sizes = bench.isQuick ? [300] : [1_000, 5_000];
   const reports: Report[] = [];
@@ -151,7 +151,9 @@ function toReport(size: number, figures: Map<string, Figures>, postgresMs: numbe
       'against bare, one at a time',
     ],
     rows,
-    notes: [`PostgreSQL spent ${postgresMs.toFixed(2)} ms of CPU time per single event of parley's, insert included.`],
+    notes: [
+      `PostgreSQL spent ${postgresMs.toFixed(2)} ms of CPU time per single event of parley, including the insert.`,
+    ],
     goals,
   };
 }

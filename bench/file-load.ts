@@ -17,7 +17,7 @@ export type Moved = { ms: number; bytes: number; urls: string[] };
 
 /** Sends and reads files, in a separate process that does as little as possible. */
 const methods = {
-  /** Sends files that are new to the server; resolves when the last is acknowledged. */
+  /** Uploads files that are new to the server. Resolves when the last one is acknowledged. */
   async upload({ port, tokens, count, perRequest, fileBytes, connections }: Uploading): Promise<Moved> {
     const urls: string[] = [];
     const ms = await inTurn(port, connections, count / perRequest, async (connection, _, place) => {
@@ -44,7 +44,7 @@ const methods = {
 
 export type FileLoadMethods = typeof methods;
 
-/** Does `work` for each of `count`, as many at a time as there are connections. Returns how long that took, in ms. */
+/** Runs `work` `count` times, one run at a time on each connection. Returns the time that this took, in ms. */
 async function inTurn(
   port: number,
   connections: number,

@@ -62,16 +62,16 @@ const peoplePerRound = 64;
 const tasks = allTasks.filter(({ name }) => name.startsWith(values.only ?? ''));
 
 const notes = `
-Medians of ${rounds} rounds of all servers in turn; each is compared with the bare pipe of the same round, ± is half of
-the range. MB is 1,000,000 bytes. All get the very same bytes, as \`POST /api/upload\` takes them (multipart), from a
-process of its own on the same machine. \`bare\` is Node's \`http\` with \`pipeline(request, createWriteStream(path))\` and
-\`pipeline(createReadStream(path), response)\`: it looks into nothing, writes no row, and has answered when the operating
-system has the bytes in memory. \`bare, with fsync\` answers once file and folder are on the disk; parley once they are on
-the disk (its own, or with their rows that of PostgreSQL), and besides asks who it is, holds limits and quota, takes the
-form apart, hashes, tells the type, and commits. A bare pipe takes one file with a request, so ten to a request are
-compared with its 1,000 requests. Before each measurement the disk is left to finish (\`sync\`). Each round's files are
-other people's, who had none before it.
-Memory is the most in any round; heap and buffers (what \`ArrayBuffer\`s hold) were looked at a hundred times a second.`;
+Medians of ${rounds} rounds, in which all servers take turns. Each figure is compared with the bare pipe's of the same
+round; ± is half of the range. MB is 1,000,000 bytes. All servers get identical requests, multipart as for
+\`POST /api/upload\`, from a separate process on the same machine. \`bare\` is Node's \`http\` with
+\`pipeline(request, createWriteStream(path))\` and \`pipeline(createReadStream(path), response)\`: it inspects nothing,
+writes no row, and responds when the operating system has the bytes in memory. \`bare, with fsync\` responds when file and
+folder are on the disk. parley responds when the bytes are on the disk (in a file, or in PostgreSQL with their row). It
+also authenticates the user, enforces limits and quota, parses the form, hashes, detects the type, and commits. The bare
+servers accept one file per request, so ten files per request are compared with their 1,000 requests. Each measurement
+waits first until the disk is idle (\`sync\`). Each round has new users, who have no files yet.
+Memory is the peak of all rounds; heap and buffers (what \`ArrayBuffer\`s hold) were sampled a hundred times a second.`;
 
 const folder = await mkdtemp(join(tmpdir(), 'parley-bench-files-'));
 const postgres = await startPostgres();

@@ -132,8 +132,8 @@ async function explain({ pool }: Db, subject: Subject, reader: Person): Promise<
     // The first run fills the cache: the comparison is about how many pages are touched, not whether they were in
     // memory.
     await run('format json');
-    const [told] = (await run('format json')).flatMap((row): { Plan: Record<string, number> }[] => row['QUERY PLAN']);
-    const top = told?.Plan ?? {};
+    const [explained] = (await run('format json')).flatMap((row): { Plan: Record<string, number> }[] => row['QUERY PLAN']);
+    const top = explained?.Plan ?? {};
     const plan = (await run('format text, timing off')).map((line) => line['QUERY PLAN'] as string).join('\n');
     await client.query('reset all; deallocate all');
     const buffers = (top['Shared Hit Blocks'] ?? 0) + (top['Shared Read Blocks'] ?? 0);
@@ -244,9 +244,9 @@ function describe(figures: ReadonlyMap<Subject, Figures>): Report {
     ],
     rows,
     notes: [
-      `One reader, ${rounds} rounds of all pages in turn; all chats in one table, with 5,000 others. Buffers are pages of 8 KB`,
-      'touched by the statement; one row more than shown is read, to know whether there are more. GraphQL is the whole way over HTTP,',
-      `with sender and reactions. The plan for the newest 50 of ${many.toLocaleString('en')}, as a connection keeps it:`,
+      `One reader, ${rounds} rounds of all pages in turn. All chats are in one table, with 5,000 others. Buffers are the pages of 8 KB`,
+      'that the statement touched. It reads one row more than it shows, to know whether there are more. GraphQL is a whole HTTP request,',
+      `with senders and reactions. The generic plan for the newest 50 of ${many.toLocaleString('en')}:`,
       `\n\`\`\`\n${plan}\n\`\`\``,
     ],
     goals,

@@ -67,7 +67,7 @@ export async function measureLatency(bench: Bench): Promise<Report[]> {
       ],
       rows,
       notes: [
-        `Over all messages of ${seconds} s and all subscribers. One writer, one transaction at a time: each inserts what has come due while the one before was under way, as a group commit does. "Commit" is when the writer's INSERT (a transaction of its own) has returned to it.`,
+        `Over all messages of ${seconds} s and all subscribers. One writer runs one transaction at a time; each inserts the messages that came due during the previous one, as group commit does. The commit time is when the writer's INSERT, which is its own transaction, has returned.`,
       ],
       goals,
     },

@@ -34,7 +34,7 @@ const groups = new Map<string, Group>();
 
 /** The subscribers of all servers, in a separate process whose CPU time counts for no server. */
 const methods = {
-  /** Resolves when all are subscribed and live. */
+  /** Resolves when all of them are subscribed and live. */
   async open({ group: name, crowd }: { group: string; crowd: Crowd }): Promise<void> {
     const group: Group = { readers: [], messages: 0, failure: null, waiting: null, arrivals: null };
     groups.set(name, group);

@@ -35,7 +35,7 @@ export async function measureMemory(bench: Bench): Promise<Report[]> {
       columns: ['server', 'left alone, KB per stream', 'all garbage collected before and after, KB per stream'],
       rows: rows.map(({ name, asItIs, collected }) => [name, asItIs.toFixed(1), collected.toFixed(1)]),
       notes: [
-        'KB is 1,000 bytes. What the kernel holds for a socket is not in it. Left alone, a process also grows by what V8 reserves for young objects while the streams are opened, and by garbage that it has had no reason to collect.',
+        'A KB is 1,000 bytes. Kernel memory for sockets is not included. Left alone, a process also grows by what V8 reserves for young objects while the streams open, and by garbage that it has not needed to collect.',
       ],
       goals: [
         { name: 'memory per idle stream, left alone', value: rows[0]?.asItIs ?? Number.NaN, atMost: 20, unit: 'KB' },

@@ -9,7 +9,7 @@ import { familyCpuMs } from './process.ts';
 import { print, save } from './result.ts';
 import { summarise } from './statistic.ts';
 
-/** The same rows, read by Prisma Client and by the statement that a loader or a page has in its place. */
+/** The same rows, read by Prisma Client and by the SQL statement that a loader or a page uses instead. */
 type Subject = { name: string; prisma: () => Promise<unknown>; sql: () => Promise<unknown> };
 type Way = 'prisma' | 'sql';
 
@@ -86,7 +86,10 @@ function listSubjects({ prisma, pool }: Db): Subject[] {
   ];
 }
 
-/** In turn, so that whatever else the machine does falls on both ways. CPU of this process and of PostgreSQL, in µs. */
+/**
+ * Measures the CPU time of this process and of PostgreSQL, in µs. Both ways take turns, so that other load on the
+ * machine affects both.
+ */
 async function measure(subjects: readonly Subject[]): Promise<Report> {
   const rows: string[][] = [];
   for (const subject of subjects) {
@@ -97,7 +100,7 @@ async function measure(subjects: readonly Subject[]): Promise<Report> {
     for (let round = 0; round <= rounds; round += 1) {
       for (const way of round % 2 === 0 ? (['prisma', 'sql'] as const) : (['sql', 'prisma'] as const)) {
         const read = await readOften(subject[way]);
-        // The first round warms up.
+        // The first round is a warm-up.
         if (round === 0) continue;
         cost[way].client.push(read.client);
         cost[way].database.push(read.database);
@@ -117,7 +120,7 @@ async function measure(subjects: readonly Subject[]): Promise<Report> {
     ]);
   }
   return {
-    title: 'The same rows by Prisma Client and by SQL, µs of CPU a read',
+    title: 'The same rows by Prisma Client and by SQL, µs of CPU per read',
     columns: ['read', 'server, Prisma', 'server, SQL', 'ratio', 'PostgreSQL, Prisma', 'PostgreSQL, SQL', 'ratio'],
     rows,
     notes: [`The median of ${rounds} rounds of ${readsPerRound} reads, one at a time, the two ways in turn.`],

@@ -13,7 +13,7 @@ export type Program = { pid: number; stop: () => Promise<void> };
 
 type Options = { settings?: Record<string, string>; nodeFlags?: string[] };
 
-/** Starts a script that serves methods (`serve` in remote.ts). */
+/** Starts a script that serves methods with `serve` of remote.ts. */
 export function startHelper<M extends Methods>(script: string, options: Options = {}): Program & { remote: Remote<M> } {
   const child = spawnNode(script, options, ['ignore', 'inherit', 'inherit', 'ipc']);
   return { ...toProgram(child), remote: new Remote<M>(child) };
@@ -81,12 +81,12 @@ export function rssBytes(pid: number): number {
   return readStatus(pid, 'VmRSS');
 }
 
-/** The most memory that a process has had in RAM since `resetPeakRss`, in bytes. */
+/** The peak of a process's memory in RAM since `resetPeakRss`, in bytes. */
 export function peakRssBytes(pid: number): number {
   return readStatus(pid, 'VmHWM');
 }
 
-/** proc_pid_clear_refs(5). */
+/** Resets the peak of `peakRssBytes`; see proc_pid_clear_refs(5). */
 export function resetPeakRss(pid: number): void {
   writeFileSync(`/proc/${pid}/clear_refs`, '5');
 }
@@ -97,7 +97,7 @@ function readStatus(pid: number, field: string): number {
   return Number(kilobytes) * 1024;
 }
 
-/** `times`: utime, stime, cutime, cstime in ticks; proc_pid_stat(5). */
+/** `times` are utime, stime, cutime and cstime, in ticks; see proc_pid_stat(5). */
 type Stat = { pid: number; parent: number; times: number[] };
 
 function readStat(pid: number): Stat {

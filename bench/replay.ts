@@ -20,7 +20,7 @@ export async function measureReplay(bench: Bench): Promise<Report[]> {
   for (let count = 0; count < missed; count += batch) {
     await post(database, { chatId, senderId: writer.userId }, batch);
   }
-  // The server reads the log even with no subscriber: until it is done, that work would be counted too.
+  // The server reads the log even without subscribers. Wait until it is done, so that this work is not counted.
   await sleep(3_000);
 
   const figures = { seconds: [] as number[], server: [] as number[], postgres: [] as number[], megabytes: 0 };
@@ -50,7 +50,7 @@ export async function measureReplay(bench: Bench): Promise<Report[]> {
           summarise(figures.postgres).median.toFixed(1),
         ],
       ],
-      notes: ['From the connection to CaughtUp; each message came once and in order.'],
+      notes: ['Measured from connecting to CaughtUp. Each message arrived once and in order.'],
       goals: [],
     },
   ];

@@ -15,7 +15,7 @@ export function print(reports: readonly Report[]): string {
       `## ${title}\n\n${table(columns, rows)}\n${notes.map((note) => `${note}\n`).join('')}`,
   );
   const goals = reports.flatMap((report) => report.goals);
-  return `${tables.join('\n')}\n## To reach\n\n${table(['what', 'measured', 'to reach', ''], goals.map(describeGoal))}`;
+  return `${tables.join('\n')}\n## Goals\n\n${table(['what', 'measured', 'goal', ''], goals.map(describeGoal))}`;
 }
 
 /** Writes the reports to bench/results/ as Markdown and JSON, with the command and the machine. */

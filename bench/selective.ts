@@ -63,11 +63,11 @@ export async function measureSelective(bench: Bench): Promise<Report[]> {
         [perChat * chats, ...describe(many), `${ratio.median.toFixed(2)} ±${ratio.spreadPercent.toFixed(0)} %`],
       ],
       notes: [
-        `${messages.toLocaleString('en')} messages a round, one at a time, each to its chat's ${perChat} people. What an idle server spends meanwhile is in the figure per message.`,
+        `${messages.toLocaleString('en')} messages per round, one at a time, each to the ${perChat} people of its chat. The figure per message includes what the server spends on its idle streams.`,
       ],
       goals: [
         {
-          name: 'CPU per message, with ten times as many connected elsewhere',
+          name: 'CPU per message, with ten times as many people connected for other chats',
           value: ratio.median,
           atMost: 1.1,
           unit: '×',

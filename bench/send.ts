@@ -84,7 +84,7 @@ function toReport(figures: Figures[]): Report {
       databaseMs.toFixed(3),
       late ?? '–',
     ]),
-    notes: ['Every message was acknowledged after its commit, and delivered; PostGraphile has no subscriber.'],
+    notes: ['Every message was acknowledged after its commit and delivered. PostGraphile has no subscribers.'],
     goals:
       ours === undefined || theirs === undefined
         ? []

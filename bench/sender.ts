@@ -17,7 +17,7 @@ export type Sending = {
   ms: number;
 };
 
-/** `warmUp` and `count`: messages before and in the measured time; ms for the percentiles. */
+/** `warmUp` and `count` are the numbers of messages before and during the measured time. Percentiles are in ms. */
 export type Sent = { warmUp: number; count: number; perSecond: number; p50: number; p99: number };
 
 let started: Promise<Sent> | null = null;

@@ -14,7 +14,7 @@ export function percentile(values: readonly number[] | Float64Array, percent: nu
   return sorted[Math.max(0, index)] ?? Number.NaN;
 }
 
-/** a[0] / b[0], a[1] / b[1], …: rounds that were measured side by side are compared with each other. */
+/** a[0] / b[0], a[1] / b[1], …: compares figures of the same round with each other. */
 export function ratios(above: readonly number[], below: readonly number[]): number[] {
   return above.map((value, index) => value / (below[index] ?? Number.NaN));
 }

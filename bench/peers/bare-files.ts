@@ -9,14 +9,14 @@ import { pipeline } from 'node:stream/promises';
 import { heapMethods } from '../heap.ts';
 import { serve } from '../remote.ts';
 
-/** What the benchmark asks of it. */
+/** The methods that the benchmark calls. */
 export type BareFilesMethods = typeof heapMethods & { listen: () => Promise<number> };
 
 const folder = process.env['FOLDER'] ?? '';
-/** Whether what it has answered for survives a crash. */
+/** Whether an acknowledged file survives a crash. */
 const isDurable = process.env['DURABLE'] === 'true';
 
-/** The least that Node can do with a file: the body of a request into it as it comes, and out of it again. */
+/** The minimum that Node can do with a file: stream the request's body into it, and stream it back out. */
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   if (request.method === 'GET') {
     const path = join(folder, basename(request.url ?? ''));
@@ -40,12 +40,12 @@ serve({
   ...heapMethods,
   listen: async () => {
     const server = createServer((request, response) => {
-      // Node takes a reader who hangs up with the last byte for one who breaks off.
+      // If a client closes the connection with the last byte, Node reports that as an aborted request.
       answer(request, response).catch(() => response.destroy());
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const address = server.address();
-    if (address === null || typeof address === 'string') throw new Error('the peer listens on no port');
+    if (address === null || typeof address === 'string') throw new Error('the peer is not listening on a port');
     return address.port;
   },
 } satisfies BareFilesMethods);

@@ -3,13 +3,13 @@ import { createServer, type RequestListener } from 'node:http';
 import { serve } from '../remote.ts';
 import { createEnvelope, type Envelope } from './schema.ts';
 
-/** What the benchmark asks of a peer. */
+/** The methods that the benchmark calls on a peer. */
 export type PeerMethods = {
   listen: () => Promise<number>;
   publish: (input: { count: number }) => void;
 };
 
-/** Runs a server to compare with: `publish` tells its subscribers of one event. */
+/** Runs a server to compare with. `publish` sends one event to its subscribers. */
 export function servePeer(listener: RequestListener, publish: (envelope: Envelope) => void): void {
   let seq = 0;
   serve({
@@ -17,7 +17,7 @@ export function servePeer(listener: RequestListener, publish: (envelope: Envelop
       const server = createServer(listener).listen(0, '127.0.0.1');
       await once(server, 'listening');
       const address = server.address();
-      if (address === null || typeof address === 'string') throw new Error('the peer listens on no port');
+      if (address === null || typeof address === 'string') throw new Error('the peer is not listening on a port');
       return address.port;
     },
     publish: ({ count }) => {

@@ -1,7 +1,7 @@
 import { createPubSub, createSchema } from 'graphql-yoga';
 import { contentOf } from '../document.ts';
 
-/** One event as this server's own API has it; all of it is in memory already, which is cheaper than any database. */
+/** An event in the shape of this server's API. All of it is already in memory, which is cheaper than any database. */
 export type Envelope = {
   cursor: string;
   at: string;
@@ -17,7 +17,7 @@ export type Envelope = {
   };
 };
 
-/** The event after the last one. */
+/** The event with that seq. */
 export function createEnvelope(seq: number): Envelope {
   return {
     cursor: `0a1b2c3d4e5f.${seq}`,
@@ -35,10 +35,10 @@ export function createEnvelope(seq: number): Envelope {
   };
 }
 
-/** In-process publish and subscribe, as Yoga's documentation has it: one iterator for each subscriber. */
+/** In-process publish and subscribe, as in Yoga's documentation: one iterator for each subscriber. */
 export const pubSub = createPubSub<{ events: [Envelope] }>();
 
-/** The part of this server's schema that the benchmark asks for. */
+/** The part of this server's schema that the benchmark uses. */
 export const schema = createSchema({
   typeDefs: `
     type Query { hello: String }
