@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createGroup, say } from '../support/chat.ts';
-import { signIn, signUp, type Person } from '../support/client.ts';
+import { type Person, signIn, signUp, signUpAll } from '../support/client.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 /** Where everyone signs up and prepares: nothing is limited there. */
@@ -13,11 +13,10 @@ let linus: Person;
 
 beforeAll(async () => {
   unlimited = await startServer();
-  [ada, grace, linus] = await Promise.all(['ada', 'grace', 'linus'].map((name) => signUp(unlimited, name)) as Three);
+  [ada, grace, linus] = await signUpAll(unlimited, 'ada', 'grace', 'linus');
   chatId = await createGroup(ada, [grace, linus]);
   messageId = await say(ada, chatId, 'hello');
 });
-type Three = [Promise<Person>, Promise<Person>, Promise<Person>];
 
 /** What counts as what: a request for each limit that counts three times. */
 const activities: [string, () => { query: string; variables?: unknown } | 'UPLOAD'][] = [

@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
 import { addMembers, createChat, heardBy, keyOf, say } from '../support/chat.ts';
-import { signUp, type Data, type Person, type Variables } from '../support/client.ts';
+import { type Data, type Person, type Variables, signUpAll } from '../support/client.ts';
 import {
   addPeople,
   contentsIn,
@@ -22,7 +22,7 @@ let linus: Person;
 beforeAll(async () => {
   server = await startServer();
   otherNode = await startServer({ database: server.database });
-  [ada, grace, linus] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace'), signUp(server, 'linus')]);
+  [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 
 const types = ['GROUP', 'PRIVATE_CHANNEL', 'PUBLIC_CHANNEL'];

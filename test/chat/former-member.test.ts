@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'vitest';
 import { encodeId } from '../../src/core/id.ts';
 import { createChat, keyOf, say, sendMessage } from '../support/chat.ts';
-import { signUp, type Data, type Person } from '../support/client.ts';
+import { type Data, type Person, signUpAll } from '../support/client.ts';
 import {
   addPeople,
   contentsIn,
@@ -23,7 +23,7 @@ let grace: Person;
 let hedy: Person;
 beforeAll(async () => {
   server = await startServer();
-  [ada, grace, hedy] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace'), signUp(server, 'hedy')]);
+  [ada, grace, hedy] = await signUpAll(server, 'ada', 'grace', 'hedy');
 });
 
 /** A chat of ada and grace. */

@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
 import { createChat, say } from '../support/chat.ts';
-import { signUp, type Data, type Person } from '../support/client.ts';
+import { type Data, type Person, signUpAll } from '../support/client.ts';
 import {
   addPeople,
   contentsIn,
@@ -23,9 +23,7 @@ let hedy: Person;
 beforeAll(async () => {
   server = await startServer();
   otherNode = await startServer({ database: server.database });
-  [ada, grace, linus, hedy] = (await Promise.all(
-    ['ada', 'grace', 'linus', 'hedy'].map((name) => signUp(server, name)),
-  )) as [Person, Person, Person, Person];
+  [ada, grace, linus, hedy] = await signUpAll(server, 'ada', 'grace', 'linus', 'hedy');
 });
 
 const types = ['GROUP', 'PRIVATE_CHANNEL'];

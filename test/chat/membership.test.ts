@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'vitest';
 import { encodeId } from '../../src/core/id.ts';
 import { createChat, createGroup, createPublicChannel, heardBy, keyOf, say, sendMessage } from '../support/chat.ts';
-import { signUp, type Person } from '../support/client.ts';
+import { type Person, signUpAll } from '../support/client.ts';
 import {
   addPeople,
   contentsIn,
@@ -23,9 +23,7 @@ let linus: Person;
 let hedy: Person;
 beforeAll(async () => {
   server = await startServer();
-  [ada, grace, linus, hedy] = (await Promise.all(
-    ['ada', 'grace', 'linus', 'hedy'].map((name) => signUp(server, name)),
-  )) as [Person, Person, Person, Person];
+  [ada, grace, linus, hedy] = await signUpAll(server, 'ada', 'grace', 'linus', 'hedy');
 });
 
 const types = ['GROUP', 'PRIVATE_CHANNEL', 'PUBLIC_CHANNEL'];

@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
 import { createChat, heardBy, keyOf } from '../support/chat.ts';
-import { signUp, type Person } from '../support/client.ts';
+import { type Person, signUpAll } from '../support/client.ts';
 import {
   addPeople,
   deleteChat,
@@ -24,9 +24,7 @@ let hedy: Person;
 beforeAll(async () => {
   server = await startServer();
   otherNode = await startServer({ database: server.database });
-  [ada, grace, linus, hedy] = (await Promise.all(
-    ['ada', 'grace', 'linus', 'hedy'].map((name) => signUp(server, name)),
-  )) as [Person, Person, Person, Person];
+  [ada, grace, linus, hedy] = await signUpAll(server, 'ada', 'grace', 'linus', 'hedy');
 });
 
 const types = ['GROUP', 'PRIVATE_CHANNEL', 'PUBLIC_CHANNEL'];

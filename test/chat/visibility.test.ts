@@ -10,7 +10,7 @@ import {
   say,
   sendMessage,
 } from '../support/chat.ts';
-import { signUp, type Data, type Person } from '../support/client.ts';
+import { type Data, type Person, signUpAll } from '../support/client.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { chatEventsDocument, followChat, openStream } from '../support/stream.ts';
 
@@ -20,7 +20,7 @@ let grace: Person;
 let linus: Person;
 beforeAll(async () => {
   server = await startServer();
-  [ada, grace, linus] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace'), signUp(server, 'linus')]);
+  [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 
 /** A chat of ada and grace with one message of ada's. `linus` is not in it. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createGroup, keyOf, say } from '../support/chat.ts';
-import { signUp, type Person } from '../support/client.ts';
+import { type Person, signUpAll } from '../support/client.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { give, openReserved, reserve } from '../support/single.ts';
 import { followEvents, matching, type EventStream } from '../support/stream.ts';
@@ -36,12 +36,7 @@ const isEvent = ({ data }: { data: { payload?: { data?: { events?: { event?: { m
 
 test('hundreds of large subscriptions of one person delay neither the messages nor the events of others', async () => {
   await using server = await startServer({ env: { MAX_SUBSCRIPTION_COMPLEXITY: '0' } });
-  const [ada, grace, linus, alan] = await Promise.all([
-    signUp(server, 'ada'),
-    signUp(server, 'grace'),
-    signUp(server, 'linus'),
-    signUp(server, 'alan'),
-  ]);
+  const [ada, grace, linus, alan] = await signUpAll(server, 'ada', 'grace', 'linus', 'alan');
   const [own, others] = [await createGroup(ada, [grace]), await createGroup(linus, [alan])];
   await server.sql.query(
     `insert into messages (chat_id, seq, sender_id, content)

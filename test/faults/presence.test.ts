@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { createGroup, keyOf } from '../support/chat.ts';
-import { signUp } from '../support/client.ts';
+import { signUp, signUpAll } from '../support/client.ts';
 import { startFaultyPostgres } from '../support/fault-postgres.ts';
 import {
   attend,
@@ -64,7 +64,7 @@ test('a database that crashes forgets who is present, and no one notices', async
 
 test('a reader that lags behind and receives no more presence changes receives a notice of when to look again', async () => {
   const node = await startServer({ env: { MAX_STREAM_BUFFER_BYTES: '100000000' }, overrides: { attendanceTimes } });
-  const [ada, grace, linus] = await Promise.all([signUp(node, 'ada'), signUp(node, 'grace'), signUp(node, 'linus')]);
+  const [ada, grace, linus] = await signUpAll(node, 'ada', 'grace', 'linus');
   const chatId = await createGroup(ada, [grace, linus]);
   const stalled = await new Reader(node, ada, { wantsPresence: true }).live();
   const eager = await new Reader(node, linus, { wantsPresence: true }).live();

@@ -16,7 +16,7 @@ import {
   say,
   sendMessage,
 } from '../support/chat.ts';
-import { ask, signUp, type Data, type Person } from '../support/client.ts';
+import { type Data, type Person, ask, signUp, signUpAll } from '../support/client.ts';
 import { countStored, download, readFileNode, upload } from '../support/file.ts';
 import { deleteChat, setMemberRole, updateChat } from '../support/membership.ts';
 import { startServer, type TestServer } from '../support/server.ts';
@@ -33,7 +33,7 @@ let db: Db;
 beforeAll(async () => {
   server = await startServer();
   otherNode = await startServer({ database: server.database });
-  [ada, grace, linus] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace'), signUp(server, 'linus')]);
+  [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
   db = connectDatabase({ url: server.database.url, maxConnections: 2, statementTimeoutMs: 10_000, onError: () => {} });
 });
 atFileEnd(() => disconnectDatabase(db));

@@ -10,7 +10,7 @@ import {
   removeMember,
   say,
 } from '../support/chat.ts';
-import { signUp, type Data, type Person } from '../support/client.ts';
+import { type Data, type Person, signUp, signUpAll } from '../support/client.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { envelopeOf, eventOf, followChat, followEvents, type EventStream, type Frame } from '../support/stream.ts';
 
@@ -23,12 +23,7 @@ let alan: Person;
 beforeAll(async () => {
   server = await startServer();
   otherNode = await startServer({ database: server.database });
-  [ada, grace, linus, alan] = await Promise.all([
-    signUp(server, 'ada'),
-    signUp(server, 'grace'),
-    signUp(server, 'linus'),
-    signUp(server, 'alan'),
-  ]);
+  [ada, grace, linus, alan] = await signUpAll(server, 'ada', 'grace', 'linus', 'alan');
 });
 
 type Listeners = AsyncDisposable & { heard: () => Promise<Data[][]> };

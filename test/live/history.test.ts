@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
 import { addMembers, createGroup, createPublicChannel, heardBy, keyOf, removeMember, say } from '../support/chat.ts';
-import { signUp, type Person } from '../support/client.ts';
+import { type Person, signUpAll } from '../support/client.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { chatEventsDocument, eventOf, followChat, followEvents, readMissed } from '../support/stream.ts';
 
@@ -10,7 +10,7 @@ let grace: Person;
 let linus: Person;
 beforeAll(async () => {
   server = await startServer();
-  [ada, grace, linus] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace'), signUp(server, 'linus')]);
+  [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 
 /** A chat with one message from before linus joined, and one from after; he sees the second and later ones. */

@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'vitest';
 import { encodeId } from '../../src/core/id.ts';
 import { createChat, heardBy, keyOf, sendMessage } from '../support/chat.ts';
-import { signUp, type Data, type Person } from '../support/client.ts';
+import { type Data, type Person, signUpAll } from '../support/client.ts';
 import {
   addPeople,
   deleteChat,
@@ -31,11 +31,7 @@ let heardOfCrowd: Data[];
 
 beforeAll(async () => {
   server = await startExplainedServer();
-  const [ada, grace, linus] = await Promise.all([
-    signUp(server, 'ada'),
-    signUp(server, 'grace'),
-    signUp(server, 'linus'),
-  ]);
+  const [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
   people = { ada, grace, linus };
   [small, large] = (await Promise.all(
     ['small', 'large'].map(

@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
 import { addMembers, createGroup, createPublicChannel, keyOf, say } from '../support/chat.ts';
-import { signUp, type Person } from '../support/client.ts';
+import { type Person, signUp, signUpAll } from '../support/client.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { recordStatements } from '../support/statements.ts';
 import {
@@ -20,7 +20,7 @@ let grace: Person;
 let linus: Person;
 beforeAll(async () => {
   server = await startServer();
-  [ada, grace, linus] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace'), signUp(server, 'linus')]);
+  [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 
 /** Selects fields that differ for each viewer, beside fields that are the same. */

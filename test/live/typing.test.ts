@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'vitest';
 import { encodeId } from '../../src/core/id.ts';
 import { addMembers, createGroup, createPublicChannel, insertMessage, keyOf, removeMember } from '../support/chat.ts';
-import { signUp, type Person } from '../support/client.ts';
+import { type Person, signUpAll } from '../support/client.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { recordStatements } from '../support/statements.ts';
 import { envelopeOf, eventOf, followChat, followEvents, matching, type EventStream } from '../support/stream.ts';
@@ -14,7 +14,7 @@ let linus: Person;
 beforeAll(async () => {
   server = await startServer();
   other = await startServer({ database: server.database });
-  [ada, grace, linus] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace'), signUp(server, 'linus')]);
+  [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 
 const document = `subscription ($after: String) {

@@ -1,6 +1,6 @@
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { createChat, createGroup, createPublicChannel, heardBy, keyOf, say } from '../support/chat.ts';
-import { signUp, type Data, type Person } from '../support/client.ts';
+import { type Data, type Person, signUp, signUpAll } from '../support/client.ts';
 import { createDatabase } from '../support/database.ts';
 import { addPeople, rolesIn, setMemberRole } from '../support/membership.ts';
 import { startServer, type TestServer } from '../support/server.ts';
@@ -12,7 +12,7 @@ let grace: Person;
 let linus: Person;
 beforeAll(async () => {
   server = await startServer();
-  [ada, grace, linus] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace'), signUp(server, 'linus')]);
+  [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 
 const isRefused = { code: '23001', constraint: 'a_chat_keeps_an_owner' };

@@ -11,7 +11,7 @@ import {
   say,
   sendMessage,
 } from '../support/chat.ts';
-import { signUp, type Data, type Person } from '../support/client.ts';
+import { type Data, type Person, signUpAll } from '../support/client.ts';
 import {
   addReaction,
   deleteMessage,
@@ -35,12 +35,7 @@ let chatId: string;
 beforeAll(async () => {
   server = await startServer();
   otherNode = await startServer({ database: server.database });
-  [ada, grace, linus, alan] = await Promise.all([
-    signUp(server, 'ada'),
-    signUp(server, 'grace'),
-    signUp(server, 'linus'),
-    signUp(server, 'alan'),
-  ]);
+  [ada, grace, linus, alan] = await signUpAll(server, 'ada', 'grace', 'linus', 'alan');
   chatId = await createGroup(ada, [grace]);
 });
 

@@ -11,7 +11,7 @@ import {
   say,
   sendMessage,
 } from '../support/chat.ts';
-import { signUp, type Data, type Person } from '../support/client.ts';
+import { type Data, type Person, signUpAll } from '../support/client.ts';
 import { deleteMessage, editMessage, messageEventsDocument, onNode, readMessage, setRole } from '../support/message.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { eventOf, followEvents, readMissed } from '../support/stream.ts';
@@ -25,7 +25,7 @@ let chatId: string;
 beforeAll(async () => {
   server = await startServer();
   otherNode = await startServer({ database: server.database });
-  [ada, grace, linus] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace'), signUp(server, 'linus')]);
+  [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
   chatId = await createGroup(ada, [grace]);
 });
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { beforeAll, expect, test } from 'vitest';
 import { addMembers, createGroup, createPublicChannel, keyOf } from '../support/chat.ts';
-import { signUp, type Data, type Person, type Variables } from '../support/client.ts';
+import { type Data, type Person, type Variables, signUpAll } from '../support/client.ts';
 import { deleteMessage } from '../support/message.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
@@ -11,7 +11,7 @@ let grace: Person;
 let linus: Person;
 beforeAll(async () => {
   server = await startServer();
-  [ada, grace, linus] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace'), signUp(server, 'linus')]);
+  [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 
 const page = `edges { cursor node { id seq content } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }`;

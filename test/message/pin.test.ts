@@ -11,7 +11,7 @@ import {
   removeMember,
   say,
 } from '../support/chat.ts';
-import { signUp, type Data, type Person } from '../support/client.ts';
+import { type Data, type Person, signUp, signUpAll } from '../support/client.ts';
 import {
   deleteMessage,
   editMessage,
@@ -33,7 +33,7 @@ let linus: Person;
 beforeAll(async () => {
   server = await startServer();
   otherNode = await startServer({ database: server.database });
-  [ada, grace, linus] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace'), signUp(server, 'linus')]);
+  [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 
 const follow = (person: Person) => followEvents(server, person, { document: messageEventsDocument });

@@ -3,7 +3,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { maxEmoji } from '../../src/message/reaction.ts';
 import { encodeId } from '../../src/core/id.ts';
 import { addMembers, createGroup, createPublicChannel, heardBy, keyOf, removeMember, say } from '../support/chat.ts';
-import { signUp, type Data, type Person } from '../support/client.ts';
+import { type Data, type Person, signUp, signUpAll } from '../support/client.ts';
 import {
   addReaction,
   deleteMessage,
@@ -26,12 +26,7 @@ let chatId: string;
 beforeAll(async () => {
   server = await startServer();
   otherNode = await startServer({ database: server.database });
-  [ada, grace, linus, alan] = await Promise.all([
-    signUp(server, 'ada'),
-    signUp(server, 'grace'),
-    signUp(server, 'linus'),
-    signUp(server, 'alan'),
-  ]);
+  [ada, grace, linus, alan] = await signUpAll(server, 'ada', 'grace', 'linus', 'alan');
   chatId = await createGroup(ada, [grace]);
 });
 

@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
 import { createGroup, createPublicChannel, heardBy, keyOf, removeMember } from '../support/chat.ts';
-import { signUp, type Data, type Person } from '../support/client.ts';
+import { type Data, type Person, signUp, signUpAll } from '../support/client.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { eventOf, followChat, followEvents, matching, readMissed } from '../support/stream.ts';
 
@@ -12,7 +12,7 @@ let linus: Person;
 beforeAll(async () => {
   server = await startServer();
   otherNode = await startServer({ database: server.database });
-  [ada, grace, linus] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace'), signUp(server, 'linus')]);
+  [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 
 /** Changes a user's profile; returns the whole result, errors included. */

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { beforeAll, expect, test } from 'vitest';
 import { encodeId } from '../../src/core/id.ts';
 import { addMembers, createChat, createGroup, createPublicChannel, keyOf, removeMember, say } from '../support/chat.ts';
-import { signUp, type Data, type Person, type Variables } from '../support/client.ts';
+import { type Data, type Person, type Variables, signUp, signUpAll } from '../support/client.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { recordStatements } from '../support/statements.ts';
 
@@ -12,7 +12,7 @@ let grace: Person;
 let linus: Person;
 beforeAll(async () => {
   server = await startServer();
-  [ada, grace, linus] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace'), signUp(server, 'linus')]);
+  [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 
 const searchDocument = `query ($query: String!, $filter: MessageFilter, $first: Int, $after: String) {

@@ -102,3 +102,13 @@ export async function signIn(server: TestClient, person: Person): Promise<Person
     post: (document, variables) => server.post(document, variables, { token }),
   };
 }
+
+/** Signs several users up at once, in the order of the names. */
+export async function signUpAll<const Names extends readonly string[]>(
+  server: TestClient,
+  ...names: Names
+): Promise<{ -readonly [Index in keyof Names]: Person }> {
+  const people = await Promise.all(names.map((name) => signUp(server, name)));
+  // One for each name.
+  return people as { -readonly [Index in keyof Names]: Person };
+}

@@ -9,7 +9,7 @@ import {
   keyOf,
   removeMember,
 } from '../../support/chat.ts';
-import { signUp, type Person } from '../../support/client.ts';
+import { type Person, signUpAll } from '../../support/client.ts';
 import { startServer, type TestServer } from '../../support/server.ts';
 import { completed, give, happened, openReserved, reserve } from '../../support/single.ts';
 import {
@@ -35,7 +35,7 @@ beforeAll(async () => {
   const options = { env: { JWT_KEYS: keys }, overrides: { streamTimes: { sweep: 20 } } };
   server = await startServer(options);
   other = await startServer({ ...options, database: server.database });
-  [ada, grace, linus] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace'), signUp(server, 'linus')]);
+  [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 
 /** Another device of that user. */

@@ -1,6 +1,6 @@
 import { beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createGroup, insertMessage, say } from '../../support/chat.ts';
-import { signUp, type Person } from '../../support/client.ts';
+import { type Person, signUpAll } from '../../support/client.ts';
 import { startServer, type TestServer } from '../../support/server.ts';
 import {
   completed,
@@ -21,7 +21,7 @@ let grace: Person;
 let linus: Person;
 beforeAll(async () => {
   server = await startServer();
-  [ada, grace, linus] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace'), signUp(server, 'linus')]);
+  [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 
 beforeEach(async () => {
