@@ -132,7 +132,9 @@ async function explain({ pool }: Db, subject: Subject, reader: Person): Promise<
     // The first run fills the cache: the comparison is about how many pages are touched, not whether they were in
     // memory.
     await run('format json');
-    const [explained] = (await run('format json')).flatMap((row): { Plan: Record<string, number> }[] => row['QUERY PLAN']);
+    const [explained] = (await run('format json')).flatMap(
+      (row): { Plan: Record<string, number> }[] => row['QUERY PLAN'],
+    );
     const top = explained?.Plan ?? {};
     const plan = (await run('format text, timing off')).map((line) => line['QUERY PLAN'] as string).join('\n');
     await client.query('reset all; deallocate all');
