@@ -7,11 +7,14 @@ import { createInterface } from 'node:readline';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { eventLimits, operationLimits } from '../src/api/measure.ts';
 import { requestLimits } from '../src/api/request.ts';
+import { maxEmailLength } from '../src/account/email.ts';
 import { maxPasswordLength, minPasswordLength } from '../src/account/password.ts';
 import { maxMembersPerCall } from '../src/chat/chat.ts';
 import { settings } from '../src/config.ts';
 import { activityRules } from '../src/core/limit.ts';
 import { maxContentLength, maxDescriptionLength, maxNameLength } from '../src/core/text.ts';
+import { maxArriving } from '../src/file/arrival.ts';
+import { maxFileNameLength } from '../src/file/file-name.ts';
 import { maxFiles } from '../src/file/file.ts';
 import { maxMentions } from '../src/message/mention.ts';
 import { maxEdits } from '../src/message/message-edit.ts';
@@ -229,6 +232,9 @@ describe('the statements of the documents hold:', () => {
     ['Mentions in a message', [maxMentions]],
     ['Pins in a chat', [maxPins]],
     ['Names, `clientMessageId`', [maxNameLength]],
+    ['Email address', [maxEmailLength]],
+    ['File name', [maxFileNameLength]],
+    ['Uploads in progress of a person; a network; a node', Object.values(maxArriving)],
     ['Description of a chat', [maxDescriptionLength]],
     ['`addMembers`, `createChat(memberIds:)`', [maxMembersPerCall]],
     ['`searchMessages(query:)`', [maxSearchLength, maxSearchWords]],
