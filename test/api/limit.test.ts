@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createGroup, say } from '../support/chat.ts';
-import { signUp, type Person, type Variables } from '../support/client.ts';
+import { signUp, signUpAll, type Person, type Variables } from '../support/client.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 let server: TestServer;
@@ -80,8 +80,7 @@ describe('at the default settings', () => {
 
   test('a flood of messages, reactions, chats or members is refused long after what a person does by hand', async () => {
     await using usual = await startServer({ env: { RATE_LIMITS: 'on' } });
-    const [grace, linus, other] = await Promise.all(['grace', 'linus', 'other'].map((name) => signUp(usual, name)));
-    if (grace === undefined || linus === undefined || other === undefined) throw new Error('a user could not sign up');
+    const [grace, linus, other] = await signUpAll(usual, 'grace', 'linus', 'other');
     const own = await createGroup(grace, [linus]);
     const others = await createGroup(other, [linus]);
     const messageId = await say(grace, own, 'look');
@@ -89,21 +88,22 @@ describe('at the default settings', () => {
     // As when someone pastes a few lines.
     const pasted = await Promise.all(repeat(30, () => [send, { chatId: own }]).map((each) => grace.post(...each)));
     expect(pasted.flatMap(({ errors }) => errors ?? [])).toEqual([]);
+    // A single device reaches its session's limit before its account's.
     const sends = await countUntilRefused(
       grace,
       repeat(300, () => [send, { chatId: own }]),
     );
-    expect(sends).toMatchObject({ limits: ['RATE_LIMIT_SENDS'] });
+    expect(sends).toMatchObject({ limits: ['RATE_LIMIT_SENDS_PER_SESSION'] });
     const reactions = await countUntilRefused(
       grace,
       repeat(300, (index) => [index % 2 === 0 ? addReaction : removeReaction, { id: messageId, emoji: '👍' }]),
     );
-    expect(reactions).toMatchObject({ limits: ['RATE_LIMIT_REACTIONS'] });
+    expect(reactions).toMatchObject({ limits: ['RATE_LIMIT_REACTIONS_PER_SESSION'] });
     const chats = await countUntilRefused(
       grace,
       repeat(150, (index) => [createChat, { name: `chat ${index}`, memberIds: [] }]),
     );
-    expect(chats).toMatchObject({ limits: ['RATE_LIMIT_NEW_CHATS'] });
+    expect(chats).toMatchObject({ limits: ['RATE_LIMIT_NEW_CHATS_PER_SESSION'] });
     for (const { passed } of [reactions, chats]) expect(passed).toBeGreaterThan(9);
     expect((await other.post(send, { chatId: others })).errors).toBeUndefined();
   });
