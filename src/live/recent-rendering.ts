@@ -11,35 +11,50 @@ type Outcome = Promise<RenderedEvent | null>;
  * after a restart.
  */
 export class RecentRenderings {
-  readonly #outcomes = new LRUCache<bigint, { outcome: Outcome }>({
+  /** Those that are not done yet, whose size is unknown. */
+  readonly #begun = new Map<bigint, Outcome>();
+  readonly #done = new LRUCache<bigint, { outcome: Outcome; characters: number }>({
     max: kept.count,
     maxSize: kept.characters,
+    sizeCalculation: ({ characters }) => 1 + characters,
     ttl: kept.ms,
-    // Otherwise a document without new events would keep its last ones for good.
-    ttlAutopurge: true,
   });
+  #isSweepDue = false;
 
   /** How many characters are kept. */
   get size(): number {
-    return this.#outcomes.calculatedSize;
+    return this.#done.calculatedSize;
   }
 
   get(eventId: bigint): Outcome | undefined {
-    return this.#outcomes.get(eventId)?.outcome;
+    return this.#begun.get(eventId) ?? this.#done.get(eventId)?.outcome;
   }
 
   /** Keeps a rendering, from when it begins; drops it when it turns out to be too large. */
   add(eventId: bigint, outcome: Outcome): void {
-    this.#outcomes.set(eventId, { outcome }, { size: 1 });
+    this.#begun.set(eventId, outcome);
     void outcome.then((rendered) => {
-      if (this.get(eventId) !== outcome) return;
-      // The cache counts a size again only for another value.
-      this.#outcomes.set(eventId, { outcome }, { size: 1 + (rendered?.payload.length ?? 0) });
+      if (this.#begun.get(eventId) !== outcome) return;
+      this.#begun.delete(eventId);
+      this.#done.set(eventId, { outcome, characters: rendered?.payload.length ?? 0 });
+      this.#sweepLater();
     });
   }
 
   /** Call this when earlier renderings must not be shown again. */
   clear(): void {
-    this.#outcomes.clear();
+    this.#begun.clear();
+    this.#done.clear();
+  }
+
+  /** Without it, a document without new events would keep its last renderings for good. One timer costs less than one each. */
+  #sweepLater(): void {
+    if (this.#isSweepDue) return;
+    this.#isSweepDue = true;
+    setTimeout(() => {
+      this.#isSweepDue = false;
+      this.#done.purgeStale();
+      if (this.#done.size > 0) this.#sweepLater();
+    }, kept.ms).unref();
   }
 }
