@@ -62,8 +62,8 @@ export type Overrides = {
 };
 
 /**
- * Starts the parts of a server in order, each on those before it; `close` stops them in reverse. If one can't start, the
- * others are stopped again, and this throws: CannotStart for what an operator can fix.
+ * Starts the server's parts in order, because each one needs those before it; `close` stops them in reverse. If a part
+ * can't start, the ones already running are stopped and the error is thrown: CannotStart if an operator can fix it.
  */
 export async function start(config: Config, log: Logger, overrides: Overrides = {}): Promise<App> {
   await using started = new AsyncDisposableStack();
@@ -80,7 +80,8 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   started.defer(() => node.close());
   const live = { pool: db.pool, node, report: reportTo(log), attendanceTimes: overrides.attendanceTimes };
   const realtime = serves(config, 'streams') ? new Realtime({ ...live, directUrl }) : null;
-  // The last node that serves streams may die too: then nodes that serve none mark its users as offline.
+  // Every node runs this, even one without streams: if the last node with streams dies, the others mark its users as
+  // offline.
   const background = realtime ?? new Attendance(live);
   await background.open();
   started.defer(() => background.close());
@@ -225,7 +226,7 @@ async function listen({ host, port }: Config, options: HttpOptions): Promise<Htt
   }
 }
 
-/** Writes reports to the log; of an error, only what may be logged. */
+/** Writes reports to the log. Errors are reduced to what may be logged. */
 function reportTo(log: Logger): Report {
   return (level, message, { error, ...detail } = {}) =>
     log[level]({ ...detail, ...(error === undefined ? {} : { fault: describeFault(error) }) }, message);

@@ -15,12 +15,12 @@ const roles = z
   .string()
   .transform((value) => value.split(','))
   .pipe(z.array(z.enum(['api', 'streams'])).nonempty())
-  .describe('api, streams, or both with a comma between');
+  .describe('api, streams, or both, separated by a comma');
 
 const origins = z
   .string()
   .refine((value) => value === '*' || value.split(',').every((each) => URL.parse(each)?.origin === each.trim()))
-  .describe('*, or origins with commas between, e.g. https://chat.example.com');
+  .describe('*, or origins separated by commas, e.g. https://chat.example.com');
 
 const text = z.string().describe('any text');
 
@@ -30,13 +30,14 @@ export const settings = {
     name: 'PORT',
     default: '4000',
     wants: wholeNumber(0, 65_535),
-    meaning: 'Where to listen; 0 takes a free port.',
+    meaning: 'The port to listen on; 0 picks a free one.',
   },
   host: {
     name: 'HOST',
     default: '127.0.0.1',
     wants: text,
-    meaning: 'The address to listen on. `0.0.0.0` or `::` lets other machines in, as a container needs it.',
+    meaning:
+      'The address to listen on. `0.0.0.0` or `::` accepts connections from other machines; a container needs that.',
   },
   databaseUrl: {
     name: 'DATABASE_URL',
@@ -50,7 +51,7 @@ export const settings = {
     default: null,
     wants: postgresUrl,
     meaning:
-      'The same database without a transaction pooler in between, for LISTEN and migrations. Default: DATABASE_URL.',
+      'A URL of the same database that bypasses any transaction pooler, for LISTEN and migrations. Default: DATABASE_URL.',
     isSecret: true,
   },
   databasePoolSize: {
@@ -88,11 +89,11 @@ export const settings = {
   },
   fileInlineBytes: {
     name: 'FILE_INLINE_BYTES',
-    // Inline files of this size upload about five times as fast, and download as fast. At 64 KiB uploads are still twice as
-    // fast, but downloads are slower (64 users, 2,000 files, measured).
+    // Files of this size upload about five times as fast when inline, and download just as fast. At 64 KiB uploads are
+    // still twice as fast, but downloads are slower (64 users, 2,000 files, measured).
     default: '16384',
     wants: wholeNumber(0, maxInlineBytes),
-    meaning: 'Files up to this size are kept in the database, which is faster. 0 keeps none there.',
+    meaning: 'Files up to this size are kept in the database, which is faster. 0 keeps all files out of it.',
   },
   maxUploadBytes: {
     name: 'MAX_UPLOAD_BYTES',
@@ -130,7 +131,8 @@ export const settings = {
     name: 'TRUST_PROXY',
     default: '0',
     wants: wholeNumber(0, 10),
-    meaning: 'The number of proxies in front: that many entries of X-Forwarded-For are trusted, from the end.',
+    meaning:
+      'The number of reverse proxies in front of the server: that many entries of X-Forwarded-For are trusted, counted from the end.',
   },
   eventRetentionMs: {
     name: 'EVENT_RETENTION',
@@ -143,19 +145,20 @@ export const settings = {
     default: '65s',
     wants: durationMs,
     meaning:
-      'How long an idle connection is kept: longer than the load balancer in front keeps its own (Google: 600s).',
+      'How long an idle connection is kept open. Set it longer than the load balancer in front does (Google: 600s).',
   },
   maxConnections: {
     name: 'MAX_CONNECTIONS',
     default: '20000',
     wants: wholeNumber(0, 1_000_000),
-    meaning: 'Open connections of this node; more are closed at once. 0 is no limit.',
+    meaning: 'The maximum number of open connections to this node; any more are closed at once. 0 means no limit.',
   },
   maxConnectionsPerAddress: {
     name: 'MAX_CONNECTIONS_PER_ADDRESS',
     default: '5000',
     wants: wholeNumber(0, 1_000_000),
-    meaning: 'Open connections from one network address, unless TRUST_PROXY is set; 0 is no limit.',
+    meaning:
+      'The maximum number of open connections per network address; ignored if TRUST_PROXY is set. 0 means no limit.',
   },
   maxStreamsPerSession: {
     name: 'MAX_STREAMS_PER_SESSION',
@@ -193,19 +196,19 @@ export const settings = {
     name: 'MAX_REPLAY_EVENTS',
     default: '0',
     wants: wholeNumber(0, 1_000_000_000),
-    meaning: 'The maximum number of events in a replay; a longer one gets Reset. 0 means no limit.',
+    meaning: 'The maximum number of events in a replay; a client that missed more receives Reset. 0 means no limit.',
   },
   maxReplayBytes: {
     name: 'MAX_REPLAY_BYTES',
     default: '0',
     wants: wholeNumber(0, 1_000_000_000_000),
-    meaning: 'The maximum number of bytes in a replay; a longer one gets Reset. 0 means no limit.',
+    meaning: 'The maximum number of bytes in a replay; a client that missed more receives Reset. 0 means no limit.',
   },
   rateLimits: {
     name: 'RATE_LIMITS',
     default: 'on',
     wants: z.enum(['on', 'off']).describe('on or off'),
-    meaning: 'Off: nothing is limited by how often it is done. For benchmarks.',
+    meaning: '`off` disables all rate limits, for benchmarks.',
   },
   ...quotaSettings(),
 } satisfies Record<string, Setting>;
@@ -229,26 +232,26 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     return [key, parsed.data];
   });
   if (problems.length > 0) throw new CannotStart(`The configuration is not valid:\n  ${problems.join('\n  ')}`);
-  // Each value has just been parsed by its own setting, so the object is what the table says.
+  // Each value has just been parsed by its own setting, so the object has the types that the table declares.
   return Object.fromEntries(values) as Config;
 }
 
 function describeProblem({ name, wants, isSecret }: Setting, given: string, error: z.ZodError): string {
-  return `${name}: ${wants.description} (${isSecret ? `got one that is not shown: ${error.issues[0]?.message}` : `got "${given}"`})`;
+  return `${name}: ${wants.description} (${isSecret ? `got a value that is not shown: ${error.issues[0]?.message}` : `got "${given}"`})`;
 }
 
 function findMissing(env: Record<string, string | undefined>): string[] {
   const problems: string[] = [];
   if (env['DATABASE_URL'] && !env['JWT_KEYS']) {
     problems.push(
-      'JWT_KEYS: with DATABASE_URL, the keys that all nodes share (got nothing; `npm run -s keys` prints a new set)',
+      'JWT_KEYS: required with DATABASE_URL, because all nodes share the keys (got nothing; `npm run -s keys` prints a new set)',
     );
   }
   if (env['DATABASE_DIRECT_URL'] && !env['DATABASE_URL']) {
-    problems.push('DATABASE_DIRECT_URL: DATABASE_URL beside it (got nothing there)');
+    problems.push('DATABASE_DIRECT_URL: requires DATABASE_URL, which is not set');
   }
   if (env['FILE_SERVING'] === 'redirect' && !env['FILE_STORE']) {
-    problems.push('FILE_SERVING: stream, where there is no FILE_STORE (got "redirect")');
+    problems.push('FILE_SERVING: stream, unless FILE_STORE is set (got "redirect")');
   }
   return problems;
 }

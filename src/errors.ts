@@ -1,13 +1,13 @@
 /**
  * The expected failures: a closed set, thrown by the domain, translated once at the GraphQL edge into the members of a
- * result union. Anything else that is thrown is a fault of ours: logged whole, masked for the client.
+ * result union. Anything else that is thrown is a fault of the server: logged in full, masked for the client.
  */
 export type ErrorCode = 'INVALID_INPUT' | 'INVALID_CREDENTIALS' | 'NOT_FOUND' | 'FORBIDDEN' | 'CONFLICT' | 'LAST_OWNER';
 
 /**
- * What is wrong with an input field, for a program: it is missing or empty; too short, too long or of too many parts;
- * unreadable; readable but against a rule; the name of something that does not exist (for the asker); there twice.
- * The schema's FieldErrorCode lists the same ones.
+ * The problems that an input field can have, as codes for programs: it is missing or empty; it is too short, too long
+ * or has too many entries; it cannot be read; a rule forbids it; it names something that does not exist or that the
+ * asker cannot see; or it is a duplicate. The schema's FieldErrorCode has the same list.
  */
 export const fieldErrorCodes = [
   'REQUIRED',
@@ -28,7 +28,7 @@ export abstract class ExpectedError extends Error {
   abstract readonly code: ErrorCode;
 }
 
-/** How many refused fields are named at most: of a list of 1,000 ids, each may be wrong. */
+/** The maximum number of refused fields that an error names: in a list of 1,000 ids, every id may be wrong. */
 export const maxFieldErrors = 50;
 
 /** Names the fields that were refused, the first `maxFieldErrors` of them; nothing has been changed. */
@@ -69,7 +69,7 @@ export class Forbidden extends ExpectedError {
   }
 }
 
-/** Something else already has that name. `fields` are the inputs that are taken, e.g. `['username']`. */
+/** The value is already in use. `fields` are the inputs that are taken, e.g. `['username']`. */
 export class Conflict extends ExpectedError {
   readonly code = 'CONFLICT';
   readonly fields: string[];
@@ -122,8 +122,9 @@ export class CannotStart extends Error {}
 const maxCauses = 5;
 
 /**
- * What a log may contain about a fault: where it happened and what refused, never the values. PostgreSQL's `detail` and
- * `where` quote the row, so a sign-up that fails would write an address and a password hash into the log.
+ * What a log may contain about a fault: where it happened and what PostgreSQL refused (the table, the constraint),
+ * never the values. PostgreSQL's `detail` and `where` quote the row, so a sign-up that fails would write an address and
+ * a password hash into the log.
  */
 export function describeFault(error: unknown, causes = 0): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error };

@@ -2,7 +2,7 @@ import { type Logger, pino } from 'pino';
 import { prettyFactory } from 'pino-pretty';
 import { describeFault } from './errors.ts';
 
-/** Never logged, at any of three depths of a log entry: secrets, and what users write or are identified by. */
+/** Removed from the top three levels of every log entry: secrets, and what users write or are identified by. */
 const hiddenNames = [
   'password',
   'passwordHash',

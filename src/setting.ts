@@ -33,7 +33,7 @@ export const quota = z
   })
   .describe('how many in how long, e.g. 60/10s or 5/15m');
 
-/** Parses the text with `parse`; the message of the error that it throws becomes the problem. */
+/** Parses the text with `parse`. If `parse` throws, the message of its error describes the problem. */
 export const parsedBy = <Value>(parse: (text: string) => Value) =>
   z.string().transform((value, context) => {
     try {

@@ -1,6 +1,6 @@
 import { askerKey, sessionKey, type Asker } from './asker.ts';
 
-/** An asker for one execution, and whose the result of the execution is. */
+/** The asker of one execution, and a record of who may share its result. */
 export type WatchedAsker = {
   /** The asker. Call it only where a result depends on who asks. */
   ask: () => Asker;
@@ -12,8 +12,8 @@ export type WatchedAsker = {
 };
 
 /**
- * Records what an execution learns about its asker. The properties of the session are getters, so a copy of the asker
- * counts as knowledge of the session: less is shared then, never too much.
+ * Records what an execution learns about its asker. The properties of the session are getters, so copying the asker
+ * counts as reading the session: the result is then shared with fewer sessions, never with too many.
  */
 export function watchAsker(asker: Asker): WatchedAsker {
   let personalTo: string | null = null;

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { RateLimited } from '../errors.ts';
 import { Heap } from './heap.ts';
 
-/** How many users are remembered who are ahead of the others and have nothing in the queue right now. */
+/** How many users without queued work are remembered because they have used more time than others. */
 const maxRemembered = 10_000;
 /** The weight of the latest turn in the expected length of the next one. */
 const smoothing = 0.2;
@@ -32,7 +32,7 @@ type Waiting = { weight: number; start: (chargedMs: number) => void };
  */
 type Place = { person: string; time: number; running: number; waiting: Waiting[]; ticket: number };
 
-/** A place as it stood when it was queued; it no longer counts once the place has another ticket. */
+/** A copy of a place from the time when it was queued. It is stale once the place has a newer ticket. */
 type Ticket = { place: Place; time: number; number: number };
 
 /**

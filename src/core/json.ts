@@ -1,4 +1,4 @@
-/** Parses JSON; returns undefined if the text isn't valid. No JSON text means undefined. */
+/** Parses JSON; returns undefined if the text isn't valid, since no valid text parses to undefined. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

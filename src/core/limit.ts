@@ -1,4 +1,4 @@
-/** How many are allowed within a window, which starts with the first. */
+/** How many uses are allowed within a window, which starts with the first use. */
 export type Quota = { count: number; windowSeconds: number };
 
 /**
@@ -7,7 +7,7 @@ export type Quota = { count: number; windowSeconds: number };
  */
 type LimitRule = { setting: string; quota: string; isShared: boolean; message: string; meaning: string };
 
-/** Three limits of one activity. Each node counts on its own, in memory. */
+/** One activity, which has three limits. Each node counts separately, in memory. */
 type ActivityRule = {
   setting: string;
   quotas: { account: string; session: string; address: string };
@@ -16,7 +16,7 @@ type ActivityRule = {
   activity: string;
 };
 
-/** The limits of sign-ins and sign-ups, and of what keeps a session alive. */
+/** The limits on sign-ins, sign-ups and the refreshing of sessions. */
 const accountRules = {
   guesses: {
     setting: 'RATE_LIMIT_GUESSES',
@@ -65,75 +65,75 @@ const accountRules = {
 } as const satisfies Record<string, LimitRule>;
 
 /**
- * What signed-in users do, with the quota of one account. The quota of one session is somewhat lower, so that a tab that
- * runs wild leaves something to the user's other devices. The quota of one network address is much higher, because a whole
+ * What signed-in users do, with the quota of one account. The quota of one session is somewhat lower, so that a runaway
+ * tab leaves some of it for the user's other devices. The quota of one network address is much higher, because a whole
  * office may share the address.
  */
 export const activityRules = {
   sends: {
     setting: 'RATE_LIMIT_SENDS',
     quotas: { account: '150/10s', session: '120/10s', address: '3000/10s' },
-    complaint: 'You send too fast',
+    complaint: 'You are sending messages too fast',
     activity: 'Messages sent, edited or deleted',
   },
   reactions: {
     setting: 'RATE_LIMIT_REACTIONS',
     quotas: { account: '60/10s', session: '50/10s', address: '3000/10s' },
-    complaint: 'You react too fast',
+    complaint: 'You are reacting too fast',
     activity: 'Reactions added or removed',
   },
   readMarkers: {
     setting: 'RATE_LIMIT_READ_MARKERS',
     quotas: { account: '120/10s', session: '100/10s', address: '12000/10s' },
-    complaint: 'You mark chats as read too often',
+    complaint: 'You are marking chats as read too often',
     activity: 'markRead',
   },
   typing: {
     setting: 'RATE_LIMIT_TYPING',
     quotas: { account: '60/10s', session: '30/10s', address: '3000/10s' },
-    complaint: 'You report too often that you are typing',
+    complaint: 'You are sending typing notices too often',
     activity: 'startTyping',
   },
   presence: {
     setting: 'RATE_LIMIT_PRESENCE',
     quotas: { account: '120/1m', session: '60/1m', address: '6000/1m' },
-    complaint: 'You change your presence too often',
+    complaint: 'You are changing your presence too often',
     activity: 'setPresence',
   },
   newChats: {
     setting: 'RATE_LIMIT_NEW_CHATS',
     quotas: { account: '60/10m', session: '50/10m', address: '1000/10m' },
-    complaint: 'You create too many chats',
+    complaint: 'You are creating too many chats',
     activity: 'Chats created',
   },
   newMembers: {
     setting: 'RATE_LIMIT_NEW_MEMBERS',
     quotas: { account: '2000/10m', session: '1500/10m', address: '20000/10m' },
-    complaint: 'You add too many people',
+    complaint: 'You are adding too many people',
     activity: 'Members added to chats, including those of a new chat',
   },
   profile: {
     setting: 'RATE_LIMIT_PROFILE',
     quotas: { account: '20/1m', session: '20/1m', address: '1000/1m' },
-    complaint: 'You change your profile too often',
+    complaint: 'You are changing your profile too often',
     activity: 'updateProfile and setAvatar',
   },
   changes: {
     setting: 'RATE_LIMIT_CHANGES',
     quotas: { account: '30/10s', session: '25/10s', address: '1500/10s' },
-    complaint: 'You make too many changes',
+    complaint: 'You are making too many changes',
     activity: 'Every other mutation',
   },
   searches: {
     setting: 'RATE_LIMIT_SEARCHES',
     quotas: { account: '30/10s', session: '25/10s', address: '1000/10s' },
-    complaint: 'You search too often',
+    complaint: 'You are searching too often',
     activity: 'Searches for messages, people and channels',
   },
   uploads: {
     setting: 'RATE_LIMIT_UPLOADS',
     quotas: { account: '120/1m', session: '100/1m', address: '3000/1m' },
-    complaint: 'You upload too many files',
+    complaint: 'You are uploading too many files',
     activity: 'Uploads begun',
   },
 } as const satisfies Record<string, ActivityRule>;
@@ -175,7 +175,7 @@ function rulesOf(name: string, { setting, quotas, complaint, activity }: Activit
         setting: `${setting}_PER_ADDRESS`,
         quota: address,
         isShared,
-        message: 'Your network sends too many requests of this kind.',
+        message: 'Your network is sending too many requests of this kind.',
         meaning: `${activity}, per network address.`,
       },
     ],

@@ -53,8 +53,8 @@ export class RateLimits {
   }
 
   /**
-   * Counts an activity against the quotas of the session, the account and the address, in this order: what a session is
-   * refused uses nothing of the account's quota. Throws RateLimited like `take`.
+   * Counts an activity against the quotas of the session, the account and the address, in this order: a use that the
+   * session's quota refuses takes nothing from the account's. Throws RateLimited like `take`.
    */
   async count(activity: Activity, { asker, address }: Actor, count = 1): Promise<void> {
     if (this.#quotas === null) return;
@@ -79,7 +79,7 @@ export class RateLimits {
     }
   }
 
-  /** Uses one of a quota, and returns whether one was left. */
+  /** Takes one use from a quota, and returns whether one was left. */
   async tries(name: LimitName, counted: Counted): Promise<boolean> {
     try {
       await this.take(name, counted);
@@ -100,7 +100,7 @@ export class RateLimits {
     throw this.#refuse(name, { counted, quota, key, waitMs: state.msBeforeNext });
   }
 
-  /** Gives one back, for something that should not have counted. */
+  /** Gives one use back, for something that should not have counted. */
   async giveBack(name: LimitName, counted: Counted): Promise<void> {
     await this.#limiters.get(name)?.reward(keyOf(name, counted), 1);
   }

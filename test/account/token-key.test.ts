@@ -43,10 +43,10 @@ test('the published set contains public parts alone', () => {
 test.each([
   ['{"keys": [', 'it is not JSON'],
   ['[]', 'it is not a JWK set, {"keys": […]}'],
-  ['{"keys": []}', 'it holds no key'],
+  ['{"keys": []}', 'it contains no keys'],
   ['{"keys": [null]}', 'keys[0] is not an Ed25519 key ({"kty":"OKP","crv":"Ed25519","x":…})'],
   ['{"keys": [{"kty":"oct","k":"c2VjcmV0"}]}', 'keys[0] is not an Ed25519 key ({"kty":"OKP","crv":"Ed25519","x":…})'],
-  ['{"keys": [{"kty":"OKP","crv":"Ed25519","x":"short"}]}', 'keys[0] is not a whole Ed25519 key'],
+  ['{"keys": [{"kty":"OKP","crv":"Ed25519","x":"short"}]}', 'keys[0] is not a complete Ed25519 key'],
 ])('the set %s is refused', (json, message) => {
   expect(() => parseKeySet(json)).toThrow(message);
 });

@@ -138,7 +138,7 @@ test('members added to a new chat count one by one, and a refusal says which lim
   expect(await response.json()).toMatchObject({
     errors: [
       {
-        message: 'You add too many people on this device.',
+        message: 'You are adding too many people on this device.',
         extensions: { code: 'RATE_LIMITED', limit: 'RATE_LIMIT_NEW_MEMBERS_PER_SESSION', count: 1, windowSeconds: 600 },
       },
     ],

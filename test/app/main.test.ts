@@ -99,7 +99,7 @@ describe('refusing to start', () => {
       'The configuration is not valid:',
       '  PORT: an integer from 0 to 65535 (got "http")',
       '  LOG_LEVEL: trace, debug, info, warn, error, fatal or silent (got "loud")',
-      '  SERVE: api, streams, or both with a comma between (got "web")',
+      '  SERVE: api, streams, or both, separated by a comma (got "web")',
     ]);
   });
 
@@ -107,7 +107,7 @@ describe('refusing to start', () => {
     const { status, output } = await runServer({ DATABASE_URL: 'postgres://ada:lovelace@127.0.0.1/parley' }).ended;
     expect(status).toBe(1);
     expect(JSON.parse(output).msg).toContain(
-      'JWT_KEYS: with DATABASE_URL, the keys that all nodes share (got nothing; `npm run -s keys`',
+      'JWT_KEYS: required with DATABASE_URL, because all nodes share the keys (got nothing; `npm run -s keys`',
     );
     expect(output).not.toContain('lovelace');
   });

@@ -22,7 +22,7 @@ test('an exhausted share says when it is full again, and is full then', async ()
   vi.advanceTimersByTime(15_000);
   await limits.take('sends', ada);
   await expect(limits.take('sends', ada)).rejects.toMatchObject({
-    message: 'You send too fast.',
+    message: 'You are sending messages too fast.',
     retryAfterSeconds: 45,
     reached: { limit: 'RATE_LIMIT_SENDS', count: 2, windowSeconds: 60 },
   });
@@ -36,7 +36,7 @@ test('a share that is reset is full again, and one unit can be given back', asyn
   await limits.take('sends', ada, 2);
   await limits.giveBack('sends', ada);
   await limits.take('sends', ada);
-  await expect(limits.refuseExhausted('sends', ada)).rejects.toThrow('You send too fast.');
+  await expect(limits.refuseExhausted('sends', ada)).rejects.toThrow('You are sending messages too fast.');
   await limits.forgive('sends', ada);
   await limits.refuseExhausted('sends', ada);
   await limits.take('sends', ada, 2);
@@ -46,7 +46,8 @@ test('the log reports the first refusal in each window, and no e-mail address', 
   const { limits, report } = createLimits({ RATE_LIMIT_SENDS: '1/1m' });
   const counted = { email: 'ada@example.com', address: '192.0.2.1' };
   await limits.take('sends', counted);
-  for (let n = 0; n < 3; n += 1) await expect(limits.take('sends', counted)).rejects.toThrow('You send too fast.');
+  for (let n = 0; n < 3; n += 1)
+    await expect(limits.take('sends', counted)).rejects.toThrow('You are sending messages too fast.');
   expect(report.mock.calls).toEqual([
     ['warn', 'a rate limit was reached', { limit: 'RATE_LIMIT_SENDS', address: '192.0.2.1' }],
   ]);

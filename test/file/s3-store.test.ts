@@ -137,7 +137,7 @@ test('with an unusable bucket a server does not start, and says why', async () =
   s3.refuse('PUT /parley-files/write-check');
   await expect(prepare(locationOf(s3))).rejects.toThrow(
     new CannotStart(
-      'FILE_STORE, bucket parley-files: it refuses us (AccessDenied): listing, reading, writing and deleting must be allowed.',
+      'FILE_STORE, bucket parley-files: it denies access (AccessDenied): listing, reading, writing and deleting must be allowed.',
     ),
   );
   s3.refuse(null);
