@@ -60,8 +60,8 @@ const steps: Record<ErasedMessages, Step[]> = {
 };
 
 /**
- * Does one batch of about `limit` rows of a pending erasure, of whichever node: one that crashes leaves it to the others.
- * Returns `limit` while more is pending, then 0. Concurrent nodes work on different erasures.
+ * Does one batch of about `limit` rows of a pending erasure, no matter which node began it: the other nodes finish what
+ * a crashed node leaves. Returns `limit` while more is pending, then 0. Concurrent nodes work on different erasures.
  */
 export async function continueDeletions({ db }: { db: Db }, limit: number): Promise<number> {
   return inTransaction(db, async (transaction) => {
@@ -170,11 +170,12 @@ async function deleteMessages(transaction: Transaction, userId: bigint, limit: n
   return rows.length;
 }
 
-/** Deletes the user's row, unless a new row has come to refer to it: then the steps start over. */
+/** Deletes the user's row, unless a new row refers to it by now: the steps then start over. */
 async function deleteUser(transaction: Transaction, userId: bigint): Promise<void> {
-  // Locks the row, so that no new row can refer to it. In a statement of its own: the next one sees the rows up to here.
+  // Locks the row, so that no new row can refer to it. This is a separate statement, so that the next one sees every
+  // row written until now.
   await transaction.query('select from users where id = $1 for update', [userId]);
-  // Deletes it. As SQL: for the two conditions Prisma would read all members and all messages.
+  // Deletes it. As SQL: to check the two conditions, Prisma would read all members and all messages.
   await transaction.query(
     `delete from users where id = $1
       and not exists (select from members where user_id = $1)

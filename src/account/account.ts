@@ -25,14 +25,17 @@ import type { Asker } from '../core/asker.ts';
 /** What the functions on accounts and sessions need. */
 export type Accounts = Sessions & {
   passwords: PasswordHasher;
-  /** Queues what sign-in reads before it compares a password: a flood from one network takes one database connection. */
+  /**
+   * Queues the reads of a sign-in before its password is compared, so that a flood from one network uses one
+   * connection.
+   */
   doorway: FairQueue;
 };
 
-/** How long a sign-in from an unknown network waits at an account that is under attack. */
+/** How long a sign-in from an unknown network is delayed if the account is under attack. */
 const slowMs = 3_000;
 
-/** The device of a sign-in: its user agent, and its network address, by which limits are counted. */
+/** The device that signs in: its user agent, and its network address, to which rate limits apply. */
 export type Device = { userAgent: string | null; address: string };
 
 /** What a user sends to sign in. */
@@ -79,10 +82,10 @@ export async function authenticate(accounts: Accounts, authorization: string | u
 }
 
 /**
- * Opens a session. An unknown address and a wrong password cause the same InvalidCredentials after the same time. Throws
- * InvalidInput for texts that cannot be an address or a password, and RateLimited after too many wrong passwords from this
- * network. Wrong passwords from other networks never cause a refusal: they only slow down sign-ins from networks that the
- * account does not know.
+ * Opens a session. For an unknown address and for a wrong password, it throws the same InvalidCredentials after the
+ * same time. Throws InvalidInput for texts that cannot be an address or a password, and RateLimited after too many
+ * wrong passwords from this network. Wrong passwords from other networks never cause a refusal: they only slow down
+ * sign-ins from networks that the account does not know.
  */
 export async function signIn(accounts: Accounts, input: SignIn): Promise<SignedIn> {
   const { limits, keys } = accounts;
@@ -162,8 +165,8 @@ export async function changePassword(
 async function endOtherSessions(transaction: Transaction, { userId, sessionId }: Asker): Promise<OpenedSession> {
   const { prisma } = transaction;
   const endedIds = await endSessions(transaction, { userId, id: { not: sessionId } });
-  // Locks the session, so that a concurrent refresh waits and then finds its token deleted. Its stream tokens end.
-  // As SQL: the database's time.
+  // Locks the session, so that a concurrent refresh waits and then finds its token deleted. Its stream tokens become
+  // invalid. As SQL: the database's time.
   const kept = await transaction.query(
     'update sessions set last_used_at = clock_timestamp(), stream_token_generation = stream_token_generation + 1 where id = $1',
     [sessionId],

@@ -9,8 +9,9 @@ import { dictionary as english } from '@zxcvbn-ts/language-en';
 const minGuessesLog10 = 7.5;
 
 /**
- * The cost of an estimate grows faster than its text, which anyone can choose. With these two bounds the worst password found
- * takes 18 ms of CPU (262 ms at 100 substitutions, 832 ms with 64 characters). `p@$$w0rd` is still recognised.
+ * The cost of an estimate grows faster than the length of the text, and anyone may send any text. With these two bounds
+ * the worst password found takes 18 ms of CPU (262 ms at 100 substitutions, 832 ms with 64 characters). `p@$$w0rd` is
+ * still recognised.
  */
 const bounds = { maxLength: 32, l33tMaxSubstitutions: 2 };
 
@@ -18,8 +19,9 @@ const estimator = new ZxcvbnFactory({ dictionary: { ...common, ...english }, gra
 
 /**
  * Whether the password is among the first that an attacker guesses: a common one, a word or a name with a few digits or
- * signs around it (`Dragon1!`, `p@ssw0rd`), a sequence, a date, a repeated pattern, a walk along the keyboard, or one of
- * `names`, the owner's own names. Only the first 32 characters count. Letter case makes no difference.
+ * symbols around it (`Dragon1!`, `p@ssw0rd`), a sequence, a date, a repeated pattern, neighbouring keys on the
+ * keyboard, or one of `names`, the owner's own names. Only the first 32 characters count. Letter case makes no
+ * difference.
  */
 export function isCommonPassword(password: string, names: string[] = []): boolean {
   const { guessesLog10 } = estimator.check(password.normalize('NFKC').slice(0, bounds.maxLength), names);

@@ -31,7 +31,7 @@ export async function requireOwnCredentials(db: Db, asker: Asker): Promise<Crede
   return { ...person, passwordHash: credentials?.passwordHash ?? null };
 }
 
-/** A password that is given for an account; a wrong one is counted for `counted`. */
+/** A password entered for an account. Wrong ones count against the limit of `counted`. */
 export type Guess = { hash: string | null; password: string; counted: Counted; guesser: Guesser };
 
 /**
@@ -48,7 +48,10 @@ export async function verifyGuess(
   return verdict;
 }
 
-/** The same for a password that a live session gives again. Guesses outside the session do not count against it. */
+/**
+ * The same for a password that the user of a live session enters again. Guesses outside the session do not count
+ * against it.
+ */
 export function verifyAgain(
   accounts: { limits: RateLimits; passwords: PasswordHasher },
   { userId, sessionId }: Asker,

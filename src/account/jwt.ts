@@ -5,9 +5,9 @@ import type { AccessTokenKeys } from './token-key.ts';
 const maxTokenLength = 2_048;
 
 /**
- * The claims of a JWT (RFC 7519) that one of our keys has signed with EdDSA for this audience. Throws jose's JWTExpired for
- * an expired token, and another of jose's errors for any other text. Accepts a signature in one form only: the last
- * character of base64url has unused bits, which jose ignores.
+ * The claims of a JWT (RFC 7519) that one of our keys has signed with EdDSA for this audience. Throws jose's JWTExpired
+ * for an expired token, and another jose error for any other invalid text. Accepts a signature in one form only: the
+ * last character of base64url has unused bits, which jose ignores.
  */
 export async function verifyJwt(
   keys: AccessTokenKeys,

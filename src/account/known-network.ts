@@ -9,7 +9,7 @@ const memory = '90 days';
 /** An account, and the network address of a sign-in. */
 export type Whereabouts = { userId: bigint; address: string };
 
-/** Whether the account was signed in to from that network within the last 90 days. */
+/** Whether the user signed in to the account from that network within the last 90 days. */
 export async function knowsNetwork(db: Queryable, keys: AccessTokenKeys, where: Whereabouts): Promise<boolean> {
   // As SQL: the database's clock, which wrote `used_at`, decides.
   const { rowCount } = await db.query(

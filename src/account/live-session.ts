@@ -6,7 +6,7 @@ import type { Asker } from '../core/asker.ts';
 /** How long a node caches what the database answered: a session that ends elsewhere is rejected here within a second. */
 const maxBeliefMs = 500;
 const maxSessions = 50_000;
-/** Sessions in use whose answer is this old are read together with the next one that expires: one statement for many. */
+/** When one session's answer expires, one statement also reads the sessions in use whose answers are this old. */
 const staleMs = 250;
 const maxAlong = 1_000;
 
@@ -15,13 +15,13 @@ export const sessionLifetimeMs = 30 * 24 * 60 * 60_000;
 /** The same as an interval of PostgreSQL. */
 export const sessionLifetime = `${sessionLifetimeMs} milliseconds`;
 
-/** How long after its session's last refresh a stream token is still good. */
+/** How long after its session's last refresh a stream token stays valid. */
 const streamTokenLifetime = '1 day';
 
-/** `streamTokenGeneration`: of the stream tokens that are good; null when the session was last refreshed too long ago. */
+/** `streamTokenGeneration`: the generation of the valid stream tokens; null when the last refresh was too long ago. */
 type LiveSession = { id: bigint; userId: bigint; streamTokenGeneration: number | null };
 
-/** What the session was when the database was asked; null for one that has ended. */
+/** The session as the database last returned it; null if it had ended. */
 type Belief = { session: Promise<LiveSession | null>; askedAt: number };
 
 /**
@@ -56,7 +56,7 @@ export class LiveSessions {
     return (await this.#find(sessionId))?.userId === userId;
   }
 
-  /** Whether stream tokens of that generation are good: the session lives, and was refreshed within a day. */
+  /** Whether stream tokens of that generation are valid: the session is live and was refreshed within the last day. */
   async takesStreamToken(
     { sessionId, userId }: Pick<Asker, 'sessionId' | 'userId'>,
     generation: number,
@@ -65,7 +65,7 @@ export class LiveSessions {
     return session?.userId === userId && session.streamTokenGeneration === generation;
   }
 
-  /** The session has just changed or ended here: the next question about it goes to the database. */
+  /** Call this when this node has changed or ended the session: the next check asks the database. */
   forget(sessionId: bigint): void {
     this.#beliefs.delete(sessionId);
   }

@@ -66,8 +66,8 @@ export class PasswordHasher {
   }
 
   /**
-   * Whether the password is the one that was hashed. Null stands for an account that does not exist: it takes as long, and
-   * the answer is no. `newHash` is the hash to store instead when the old one has another cost.
+   * Whether the password is the one that was hashed. Null stands for an account that does not exist: it takes as long,
+   * and the answer is no. `newHash` is the hash to store instead if the old one was made with a different cost.
    */
   verify(
     encoded: string | null,
@@ -110,7 +110,8 @@ function problemWith(password: string, names: string[]): Problem | null {
 }
 
 function isOverLong(password: string): boolean {
-  // A string of n UTF-16 units has at least n / 2 code points, so a huge one need not be spread to be refused.
+  // A string of n UTF-16 units has at least n / 2 code points, so a huge one is refused without being split into
+  // characters.
   return password.length > maxPasswordLength * 2 || [...password].length > maxPasswordLength;
 }
 
@@ -119,7 +120,7 @@ function normalize(password: string): string {
   return password.normalize('NFKC');
 }
 
-/** A well-formed hash of no password: comparing with it takes as long as with a real one. */
+/** A well-formed hash that no password matches: comparing with it takes as long as with a real one. */
 function encodeRandomHash({ memoryKiB, iterations, parallelism }: Argon2Cost): string {
   const encode = (bytes: number) => randomBytes(bytes).toString('base64').replace(/=+$/, '');
   return `$argon2id$v=19$m=${memoryKiB},t=${iterations},p=${parallelism}$${encode(16)}$${encode(32)}`;

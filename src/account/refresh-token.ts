@@ -3,7 +3,9 @@ import type { Queryable } from '../postgres/client.ts';
 import { sessionLifetime } from './live-session.ts';
 import { deriveKey, type AccessTokenKeys } from './token-key.ts';
 
-/** How long a used refresh token still leads to the next: for a lost response, and for two tabs that refresh at once. */
+/**
+ * How long a used refresh token still returns the next one: for a lost response, and for two tabs that refresh at once.
+ */
 const reuseGrace = '20 seconds';
 
 /** The verdict on a refresh token. A `stolen` one was used before, longer ago than an honest client would repeat it. */
@@ -20,8 +22,8 @@ export async function judgeRefreshToken(client: Queryable, tokenHash: Buffer): P
     for update`,
     [tokenHash, sessionLifetime],
   );
-  // Reads the token, in a statement of its own: it sees what the previous holder of the lock did to the token. As SQL: the
-  // grace of 20 s is measured by the database's clock, which wrote `used_at`.
+  // Reads the token, in a separate statement that sees what the previous holder of the lock did to the token. As SQL:
+  // the grace of 20 s is measured by the database's clock, which wrote `used_at`.
   const token = await client.query<{ is_stolen: boolean }>(
     `select coalesce(used_at < clock_timestamp() - $2::interval, false) as is_stolen
     from refresh_tokens where token_hash = $1 and coalesce(used_at, created_at) > now() - $3::interval`,
@@ -36,10 +38,10 @@ export async function judgeRefreshToken(client: Queryable, tokenHash: Buffer): P
 }
 
 /**
- * Marks the token as used, notes that the session is active, and returns the next token. The next one is derived from this
- * one, so repeating a token within its grace returns the same one again, and a session has only one line of tokens: if a
- * thief and the owner both follow it, the later of the two presents a used token. Null when the token's successor is not
- * the one that this node derives: the signing key has changed since.
+ * Marks the token as used, notes that the session is active, and returns the next token. The next one is derived from
+ * this one, so repeating a token within its grace returns the same one again, and a session has only one chain of
+ * tokens: if a thief and the owner both follow it, the slower of the two presents a used token. Returns null if the
+ * token already has a different successor, because the signing key has changed since.
  */
 export async function rotateRefreshToken(
   client: Queryable,

@@ -26,7 +26,7 @@ export type OpenedSession = { userId: bigint; sessionId: bigint; refreshToken: s
 
 /** How many sessions a user can have. Opening one more ends the session that has been idle longest. */
 export const maxSessionsPerPerson = 100;
-/** Characters of a user agent that are kept with a session. */
+/** How many characters of the user agent are stored with a session. */
 export const maxUserAgentLength = 256;
 
 /** Opens a session, inside a transaction that has locked the user's row. Call `handOver` after its commit. */
@@ -99,7 +99,7 @@ export async function signOut({ db, sessions }: Sessions, asker: Asker): Promise
   sessions.forget(asker.sessionId);
 }
 
-/** The asker's sessions, the last used first. `query` is what a field selects of each session. */
+/** The asker's sessions, most recently used first. `query` is what a field selects of each session. */
 export function listSessions(
   { db }: Pick<Sessions, 'db'>,
   asker: Asker,
@@ -112,7 +112,7 @@ export function listSessions(
   });
 }
 
-/** Those of the sessions that are the asker's, in no order. */
+/** The sessions with these ids that belong to the asker, in no particular order. */
 export function findSessions(
   { db }: Pick<Sessions, 'db'>,
   asker: Asker,
@@ -130,7 +130,7 @@ function liveSessionsOf({ userId }: Asker): Prisma.SessionWhereInput {
 export async function revokeSession({ db, sessions }: Sessions, asker: Asker, sessionId: bigint): Promise<Session> {
   const own = { id: sessionId, userId: asker.userId };
   const session = await db.prisma.session.findFirst({ where: own });
-  // Of two requests at once, one ends the session.
+  // Of two concurrent requests, only one ends the session.
   const { count } = session === null ? { count: 0 } : await db.prisma.session.deleteMany({ where: own });
   if (session === null || count === 0) throw new NotFound('You have no such session.');
   sessions.forget(session.id);
@@ -142,7 +142,8 @@ export async function revokeSession({ db, sessions }: Sessions, asker: Asker, se
  * longer ago than that. Returns the larger count: call it again while that is `batchSize`.
  */
 export async function pruneSessions({ db }: Pick<Sessions, 'db'>, batchSize = 500): Promise<number> {
-  // Deletes dead sessions. As SQL, like the next: with `skip locked`, nodes that prune at once do not wait for each other.
+  // Deletes dead sessions. As SQL, like the next: with `skip locked`, nodes that prune at the same time do not wait for
+  // each other.
   const sessions = await db.pool.query(
     `delete from sessions where id = any (array(
       select id from sessions where last_used_at < now() - $1::interval limit $2 for update skip locked))`,

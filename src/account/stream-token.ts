@@ -8,12 +8,14 @@ import type { Asker } from '../core/asker.ts';
 const audience = 'parley/stream';
 const never = new Date(8.64e15);
 
-/** Who asks by a stream token. A token of an earlier generation than the session's is no longer good. */
+/**
+ * An asker who is identified by a stream token. A token of an earlier generation than the session's is no longer valid.
+ */
 export type StreamAsker = Asker & { streamTokenGeneration: number };
 
 /**
- * A token for the query string of an EventSource, which sends no headers and reconnects to the same URL. It is good for
- * subscriptions, until its session ends, changes the password, or is not refreshed for a day.
+ * A token for the query string of an EventSource, which sends no headers and reconnects to the same URL. It is valid
+ * for subscriptions only, until the session ends, its user changes the password, or a day passes without a refresh.
  */
 export async function issueStreamToken({ db, keys }: Accounts, { userId, sessionId }: Asker): Promise<string> {
   const session = await db.prisma.session.findUnique({ where: { id: sessionId } });
@@ -27,14 +29,14 @@ export async function issueStreamToken({ db, keys }: Accounts, { userId, session
     .sign(keys.signing.key);
 }
 
-/** The asker of a stream token. Throws Unauthenticated for a token that is not valid, or no longer. */
+/** The asker of a stream token. Throws Unauthenticated for a token that is invalid or no longer valid. */
 export async function authenticateStream(accounts: Accounts, token: string): Promise<StreamAsker> {
   const asker = await verify(accounts, token);
   if (!(await isStreamTokenLive(accounts, asker))) throw bad();
   return asker;
 }
 
-/** Whether the token that the asker came with is still good; a stream that it opened ends when it is not. */
+/** Whether the asker's stream token is still valid. Once it is not, the streams that it opened end. */
 export function isStreamTokenLive({ sessions }: Accounts, asker: StreamAsker): Promise<boolean> {
   return sessions.takesStreamToken(asker, asker.streamTokenGeneration);
 }

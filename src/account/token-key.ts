@@ -13,8 +13,8 @@ import { join } from 'node:path';
 import { CannotStart } from '../errors.ts';
 
 /**
- * The Ed25519 keys of access tokens: the first of the set signs, and all of them verify. `own` are those with their private
- * part, in the order of the set.
+ * The Ed25519 keys of access tokens: the first of the set signs, and all of them verify. `own` are the keys that
+ * include their private part, in the order of the set.
  */
 export type AccessTokenKeys = {
   signing: { kid: string; key: KeyObject };
@@ -28,9 +28,9 @@ export type PublicJwk = { kty: 'OKP'; crv: 'Ed25519'; x: string; kid: string; al
 const maxKeys = 20;
 
 /**
- * Reads a JWK set (RFC 7517, section 5) of Ed25519 keys. The first must have its private part, the others may. To rotate a
- * key, put the new one first, and remove the old one once the last of what it signed has expired (file links, after a day). The `kid` of a key
- * without one is its thumbprint (RFC 7638).
+ * Reads a JWK set (RFC 7517, section 5) of Ed25519 keys. The first must have its private part, the others may. To
+ * rotate a key, put the new one first, and remove the old one once everything that it signed has expired (file links
+ * last longest: a day). The `kid` of a key without one is its thumbprint (RFC 7638).
  * Throws an Error that says what is wrong and never quotes the keys.
  */
 export function parseKeySet(json: string): AccessTokenKeys {
@@ -51,12 +51,15 @@ export function generateKeySet(): string {
   return JSON.stringify({ keys: [{ kty, crv, x, d, kid: thumbprint(String(x)), alg: 'EdDSA', use: 'sig' }] });
 }
 
-/** A key of 256 bits for an HMAC, made from the signing key (RFC 5869): every purpose has its own, the same on all nodes. */
+/**
+ * A key of 256 bits for an HMAC, made from the signing key (RFC 5869): each purpose has its own key, the same on all
+ * nodes.
+ */
 export function deriveKey({ signing }: AccessTokenKeys, purpose: string): KeyObject {
   return derive(signing.key, purpose);
 }
 
-/** The same of each key in the set that has its private part: what one of them made stays valid while another signs. */
+/** The same for each key in the set that has its private part, so that what an older key authenticated stays valid. */
 export function deriveKeys({ own }: AccessTokenKeys, purpose: string): KeyObject[] {
   return own.map((key) => derive(key, purpose));
 }
@@ -76,8 +79,8 @@ export function publicKeySet(keys: AccessTokenKeys): { keys: PublicJwk[] } {
 }
 
 /**
- * The keys in `dataDir`, which the first start creates. Only the owner can read the file. Of two processes that start at
- * once, one creates the file and both use it. Throws CannotStart with the name of the file when it is broken.
+ * The keys in `dataDir`, which the first start creates. Only the owner can read the file. Of two processes that start
+ * at once, one creates the file and both use it. Throws CannotStart, which names the file, if the file is damaged.
  */
 export async function loadOrCreateKeys(dataDir: string): Promise<AccessTokenKeys> {
   const path = join(dataDir, 'jwt-keys.json');
@@ -99,7 +102,10 @@ async function readIfExists(path: string): Promise<string | null> {
   });
 }
 
-/** Writes the file unless it exists, whole or not at all. Returns its text: `text`, or what another process wrote first. */
+/**
+ * Creates the file, completely or not at all, unless it exists. Returns its text: `text`, or what another process wrote
+ * first.
+ */
 async function createOnce(path: string, text: string, folder: string): Promise<string> {
   await mkdir(folder, { recursive: true });
   const draft = `${path}.${randomUUID()}`;
@@ -129,8 +135,8 @@ function readSet(json: string): unknown[] {
   if (typeof set !== 'object' || set === null || !('keys' in set) || !Array.isArray(set.keys)) {
     throw new Error('it is not a JWK set, {"keys": […]}');
   }
-  if (set.keys.length === 0) throw new Error('it holds no key');
-  if (set.keys.length > maxKeys) throw new Error(`it holds more than ${maxKeys} keys`);
+  if (set.keys.length === 0) throw new Error('it contains no keys');
+  if (set.keys.length > maxKeys) throw new Error(`it contains more than ${maxKeys} keys`);
   return set.keys;
 }
 
@@ -139,8 +145,9 @@ function parseKey(jwk: unknown, index: number): { kid: string; publicKey: KeyObj
   if (kty !== 'OKP' || crv !== 'Ed25519' || typeof x !== 'string') {
     throw new Error(`keys[${index}] is not an Ed25519 key ({"kty":"OKP","crv":"Ed25519","x":…})`);
   }
-  if (kid !== undefined && (typeof kid !== 'string' || kid === '')) throw new Error(`keys[${index}].kid is not a name`);
-  if (d !== undefined && typeof d !== 'string') throw new Error(`keys[${index}].d is not text`);
+  if (kid !== undefined && (typeof kid !== 'string' || kid === ''))
+    throw new Error(`keys[${index}].kid is not a non-empty string`);
+  if (d !== undefined && typeof d !== 'string') throw new Error(`keys[${index}].d is not a string`);
   const publicKey = importKey(index, () => createPublicKey({ key: { kty, crv, x }, format: 'jwk' }));
   const privateKey =
     d === undefined ? null : importKey(index, () => createPrivateKey({ key: { kty, crv, x, d }, format: 'jwk' }));
@@ -154,7 +161,7 @@ function importKey(index: number, read: () => KeyObject): KeyObject {
   try {
     return read();
   } catch {
-    throw new Error(`keys[${index}] is not a whole Ed25519 key`);
+    throw new Error(`keys[${index}] is not a complete Ed25519 key`);
   }
 }
 

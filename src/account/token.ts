@@ -9,7 +9,7 @@ const accessTokenLifetimeMs = 15 * 60_000;
 
 /** The audience of every access token: a token for another purpose is not valid here. */
 const audience = 'parley';
-/** The largest bigint of PostgreSQL. */
+/** PostgreSQL's largest bigint. */
 const maxId = 2n ** 63n - 1n;
 const maxVerifiedTokens = 10_000;
 

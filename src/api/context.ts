@@ -26,10 +26,7 @@ export type Services = {
   readCursor: () => Promise<string>;
   /** Groups frequent writes to the database into shared commits. */
   writes: GroupCommit;
-  /**
-   * Call this when an account waits to be erased: removes what is left of it now instead of at the next scheduled
-   * run.
-   */
+  /** Call this when an account is to be erased: the rest of its data is removed now, not at the next scheduled run. */
   continueDeletions: () => void;
   files: FileStorage;
   /** The requests that are sending files right now. */
@@ -42,14 +39,14 @@ export type Services = {
   uploadIdleMs: number;
   /** Limits how often typing is passed on. */
   typing: TypingGate;
-  /** The turns of searches, on connections of their own. */
+  /** Queues searches, which run on their own connections. */
   searches: SearchTurns;
 };
 
 /**
- * Everything that one execution may reach. `asker` is a function, so that asking can be observed: an execution that
- * never asked has the same result for everyone, and `live/shared-subscription.ts` shares it. A function survives
- * being copied into another object, as Yoga and object spread do; the copy would trigger a getter.
+ * Everything that one execution may reach. `asker` is a function, so that calls of it can be observed: an execution
+ * that never called it has the same result for everyone, and `live/shared-subscription.ts` shares that result. A
+ * function survives being copied into another object, as Yoga and object spread do; the copy would trigger a getter.
  */
 export type Context = Services & {
   asker: () => Asker | null;
@@ -57,7 +54,7 @@ export type Context = Services & {
   userAgent: string | null;
   /** The network that the request comes from. */
   address: string;
-  /** The cursor that a reconnecting EventSource saw last: it replaces `after`. */
+  /** The last cursor that a reconnecting EventSource received; it replaces `after`. */
   lastEventId: string | null;
   /** Where a subscription without `after` starts if it was requested some time ago. */
   askedAt: string | null;
@@ -93,7 +90,9 @@ export function identifyAsker(accounts: Accounts, authorization: string | undefi
   return lateRefusal(authenticate(accounts, authorization));
 }
 
-/** The same, by the token in the URL of a stream. `isTokenLive` says later whether the token is still good. */
+/**
+ * The same, by the token in the URL of a stream. Call `isTokenLive` later to check whether the token is still valid.
+ */
 export async function identifyStreamAsker(
   accounts: Accounts,
   token: string,

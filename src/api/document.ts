@@ -40,8 +40,8 @@ export type Sender = { isKnown: boolean };
 type Cached = { document: DocumentNode; bytes: number };
 
 /**
- * Parses and validates each text once, no matter how many requests send it and how. Invalid documents are not kept.
- * Documents of strangers have a small share of the memory, and evict no other documents.
+ * Parses and validates each text once, no matter how many requests send it and how. Invalid documents are not cached.
+ * Documents from clients that are not signed in have a small share of the memory, and evict no other documents.
  */
 export class DocumentCache {
   readonly #schema: GraphQLSchema;
@@ -54,13 +54,14 @@ export class DocumentCache {
     this.#schema = schema;
   }
 
-  /** How much is kept now, in estimated bytes. */
+  /** The estimated size of the cached documents, in bytes. */
   get keptBytes(): { known: number; strangers: number } {
     return { known: this.#known.calculatedSize, strangers: this.#strangers.calculatedSize };
   }
 
   /**
-   * Prepares the operation that a request names. The same text yields the same document object as long as it is kept.
+   * Prepares the operation that a request names. The same text yields the same document object for as long as it stays
+   * in the cache.
    */
   prepare(source: string, operationName: string | null, sender: Sender): Preparation {
     let document: DocumentNode;
@@ -109,7 +110,7 @@ function createCache(maxBytes: number) {
   return new LRUCache<string, Cached>({ maxSize: maxBytes, sizeCalculation: ({ bytes }) => bytes });
 }
 
-/** Checks for fragment cycles first: the other rules get lost in them. */
+/** Checks for fragment cycles first: they overflow the stack of another rule. */
 function findErrors(schema: GraphQLSchema, document: DocumentNode): readonly GraphQLError[] {
   const circles = validate(schema, document, [NoFragmentCyclesRule]);
   return circles.length > 0 ? circles : validate(schema, document);
@@ -180,7 +181,7 @@ function readShape(document: DocumentNode, operation: OperationDefinitionNode): 
   }
   const variables = new Set<string>();
   visit(stripped, { Variable: (node) => void variables.add(node.name.value) });
-  // Includes the defaults of variables: the same text has another meaning with other defaults.
+  // Includes the defaults of variables: the same text means something else with other defaults.
   const definitions = operation.variableDefinitions?.filter(({ variable }) => variables.has(variable.name.value)) ?? [];
   const text = [stripped, ...definitions].map(print).join('\n');
   return { text: createHash('sha256').update(text).digest('base64'), variables: [...variables].toSorted() };

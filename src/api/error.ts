@@ -10,9 +10,9 @@ import {
 } from '../errors.ts';
 
 /**
- * The error that a client may see for a thrown error that no result union took: its code for an expected failure or a
- * broken request, and INTERNAL when the store failed. Returns null for a fault of the server, which the caller logs
- * in full.
+ * The error that a client receives for a thrown error that no result union covers: with its own code for an expected
+ * failure or a broken request, and with INTERNAL if the file store failed. Returns null for a fault of the server,
+ * which the caller logs in full.
  */
 export function toClientError(error: unknown): GraphQLError | null {
   if (error instanceof GraphQLError) {
@@ -28,7 +28,7 @@ export function toClientError(error: unknown): GraphQLError | null {
     return new GraphQLError(message, { extensions: { code: 'RATE_LIMITED', retryAfterSeconds, ...reached } });
   }
   if (error instanceof TooLarge) return new GraphQLError(error.message, { extensions: { code: 'BAD_REQUEST' } });
-  // The store has logged it; the client learns that it may try again.
+  // The file store has logged it; the message tells the client to try again.
   if (error instanceof StoreUnavailable || error instanceof StoreFull) {
     return new GraphQLError(error.message, { extensions: { code: 'INTERNAL' } });
   }
@@ -54,7 +54,7 @@ function withCode(error: GraphQLError, code: string): GraphQLError {
   });
 }
 
-/** The same error, reported at the place where graphql-js met it. */
+/** The same error, reported at the path at which graphql-js caught it. */
 function at(place: GraphQLError, error: GraphQLError): GraphQLError {
   return new GraphQLError(error.message, {
     nodes: place.nodes ?? null,

@@ -61,12 +61,13 @@ export class DocumentRenderer implements EventRenderer {
 
   /**
    * The event as this asker may see it; null when there is nothing to show to anyone. Retries while the database is
-   * away, because a skipped event would be lost for good. `loaders` may be shared with other events; never rejects.
+   * unavailable, because a skipped event would be lost for good. `loaders` may be shared with other events; never
+   * rejects.
    */
   async render(event: LoggedEvent, head: EnvelopeHead, { asker, loaders }: RenderFor): Promise<RenderedEvent | null> {
     try {
       return await retryWhileAway(async (attempt) => {
-        // Loaders cache what they loaded, including the failure and rows that are gone since.
+        // Loaders cache everything that they loaded, including the failure, and rows that have been deleted since.
         const first = attempt === 0 ? loaders : this.newLoaders();
         try {
           return await this.#renderAsItIs(event, head, { asker, loaders: first });

@@ -17,7 +17,7 @@ import { isRecord } from '../core/json.ts';
 /** What an introspection field adds to an answer. */
 export type IntrospectionMeasure = { complexity: number; bytes: number };
 
-/** No type in a schema written by people has more wrappers (list, non-null) than this. */
+/** The maximum number of wrappers (list, non-null) around a type; no schema in practice needs more. */
 const maxWrappers = 6;
 
 const introspections = new WeakMap<GraphQLSchema, Introspection>();

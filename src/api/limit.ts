@@ -10,7 +10,7 @@ type Args = Record<string, unknown>;
 /** What one use of a field counts as, and how many times (1 by default). */
 type Charge = { as: Activity; count?: (args: Args) => number };
 
-/** Mutations that count themselves, because askers who are not signed in may use them. */
+/** Mutations without a charge here: signing out, and those that limit sign-ins, passwords and refreshes themselves. */
 const ownCharges = new Set(['signUp', 'signIn', 'refreshSession', 'changePassword', 'deleteAccount', 'signOut']);
 
 const mutationCharges: Record<string, Charge[]> = {
@@ -24,7 +24,7 @@ const mutationCharges: Record<string, Charge[]> = {
   setPresence: [{ as: 'presence' }],
   updateProfile: [{ as: 'profile' }],
   setAvatar: [{ as: 'profile' }],
-  // The bytes are counted as they arrive, on either way of uploading.
+  // Uploads are counted when their bytes arrive, whichever protocol they use.
   uploadFile: [],
   createChat: [{ as: 'newChats' }, { as: 'newMembers', count: ({ input }) => countOf(input, 'memberIds') }],
   addMembers: [{ as: 'changes' }, { as: 'newMembers', count: (args) => countOf(args, 'userIds') }],
@@ -57,7 +57,7 @@ type Resolver = GraphQLFieldResolver<unknown, Context, Args>;
 function limited(charges: Charge[], resolve: Resolver): Resolver {
   return async (source, args, context, info) => {
     const asker = context.asker();
-    // Without an asker, the rule refuses.
+    // Without an asker, the rule itself refuses the operation.
     if (asker !== null) for (const charge of charges) await take(context, asker, { charge, args });
     return resolve(source, args, context, info);
   };

@@ -9,7 +9,7 @@ import { isBlockedIn } from '../people/block.ts';
 import { pairOne } from '../postgres/pairing.ts';
 import { may, type ChatAccess } from './permission.ts';
 
-/** How long a verb waits for a message that another transaction has locked (psql in an open transaction). */
+/** How long a verb waits for a message that another transaction has locked (for example, one left open in psql). */
 const patienceMs = 3_000;
 const maxPauseMs = 200;
 
@@ -23,7 +23,7 @@ export type Target<Verb extends MessageVerb> = { verb: Verb; message: Message; a
 
 /**
  * Each asker's access to the chat, in the order of the inputs; undefined if there is no such chat. Call it after the
- * chats are locked, in a statement of its own: a transaction that removes a member holds that lock too.
+ * chats are locked, in a separate statement: a transaction that removes a member holds that lock too.
  */
 export async function readChatAccesses(
   client: Queryable,

@@ -34,8 +34,8 @@ export const chatById = defineLoader({
 });
 
 /**
- * Those of the chats that the asker can see, in no order. As SQL, at a third of Prisma's cost: `node`, `nodes` and each
- * page of a chat start here.
+ * The chats with these ids that the asker can see, in no particular order. As SQL, at a third of Prisma's cost: `node`,
+ * `nodes` and each page of a chat start here.
  */
 export async function findVisibleChats(db: Db, asker: Asker, chatIds: readonly bigint[]): Promise<Chat[]> {
   const { rows } = await db.pool.query<Chat>({
@@ -56,7 +56,7 @@ export async function requireVisibleChat(db: Db, asker: Asker, chatId: bigint): 
 
 /**
  * The asker's chats, newest activity first; a cursor's key is (time of the last activity in ms, id).
- * As SQL, at a third of Prisma's cost: it runs whenever a client opens.
+ * As SQL, at a third of Prisma's cost: every client runs it when it starts.
  */
 export async function listChats(
   db: Db,
@@ -98,12 +98,12 @@ export async function createChat(db: Db, asker: Asker, input: NewChat): Promise<
     const existing = chat.type === 'SINGLE' ? await findSingleChat(transaction, asker, others[0]) : null;
     if (existing !== null) return existing;
     await refuseBlockers(transaction, asker, others);
-    // To return to when the pair is taken. As SQL, for Prisma has no savepoints.
+    // The point to roll back to if the pair already has a chat. As SQL: Prisma has no savepoints.
     await transaction.query('savepoint before_chat');
     const created = await transaction.prisma.chat.create({ data: chat });
     if (chat.type === 'SINGLE' && !(await claimPair(transaction, asker, { chatId: created.id, other: others[0] }))) {
-      // Another request created it after we looked and before we claimed the pair: return theirs and undo ours, so that
-      // no one receives an event for it.
+      // Another request created the chat after this one looked and before it claimed the pair: return that chat and
+      // undo this one, so that no one receives an event for it.
       await transaction.query('rollback to savepoint before_chat');
       const theirs = await findSingleChat(transaction, asker, others[0]);
       if (theirs === null) throw new NotFound('One of the two accounts has been deleted.');

@@ -9,7 +9,7 @@ import { isTransient, isUndone } from '../postgres/transient.ts';
 /** How many writes go into one transaction, and how many may wait before further ones are refused. */
 const maxBatch = 500;
 const maxWaiting = 10_000;
-/** How many chats locked by other transactions the server waits for at a time, each on a connection of its own. */
+/** How many chats locked by other transactions the server waits for at a time, each on its own connection. */
 const maxLanes = 3;
 const laneLockTimeout = '5s';
 
@@ -33,11 +33,12 @@ type Write = { kind: WriteKind<{ chatId: bigint }, unknown>; input: { chatId: bi
 class CommitLost extends Error {}
 
 /**
- * Combines all waiting writes into one short transaction. PostgreSQL runs commits that notify one after the other, about
- * 2,000 a second; with 100 messages in each, that makes 40,000 messages (docs/architecture.md, measured). See BatchCommit.
+ * Combines all waiting writes into one short transaction. PostgreSQL runs commits that notify one after the other,
+ * about 2,000 a second; with 100 messages in each, that allows 40,000 messages a second (docs/architecture.md,
+ * measured). See BatchCommit.
  *
- * A chat that another transaction has locked (psql, left open) would block all others, so its writes wait in a lane of
- * their own, in order.
+ * A chat that another transaction has locked (psql, left open) would block all others, so its writes wait in their own
+ * lane, in order.
  */
 export class GroupCommit {
   readonly #pool: pg.Pool;
@@ -82,7 +83,7 @@ export class GroupCommit {
 
 function remedyFor(error: unknown, writes: readonly Write[]): Remedy {
   const state = sqlStateOf(error) ?? '';
-  // Each half would fail in the same way: out of resources, or not allowed to write.
+  // PostgreSQL is out of resources or does not allow writes, so each half of the batch would fail in the same way.
   if (error instanceof CommitLost || /^(25|53|54|58)/.test(state)) return 'REJECT';
   // Every write of a lane waits for the same lock; a lost connection can be replaced by another.
   if (state === lockNotAvailable || (isTransient(error) && !isUndone(error))) return 'REPEAT';

@@ -67,7 +67,7 @@ async function lockChat({ query }: Transaction, asker: Asker, chatId: bigint): P
   // Locks the chat, and gives up after 5 s.
   await query(`set local lock_timeout = '5s'`);
   await query('select from chats where id = $1 for no key update', [chatId]);
-  // In a statement of its own: the one that waited for the lock still sees the members as they were before it waited.
+  // A separate statement: the one that waited for the lock still sees the members as they were before it waited.
   const { rows } = await query<Chat & Pick<ChatAccess, 'role' | 'visibleFrom' | 'isBlocked'>>({
     name: 'hold_chat',
     text: `select ${columns.chat('c')}, m.role, ${visibleFrom('c', '$2')} as "visibleFrom",

@@ -19,7 +19,7 @@ export const memberByKey = defineLoader({ load: loadMembers, keyOf: memberKeyOf 
 /** A page of each chat's members, by the chat's id. */
 export const membersOf = definePageLoader({ load: listMembers });
 
-/** As SQL, at half Prisma's cost: events and lists select it, and members of many chats are one statement. */
+/** As SQL, at half Prisma's cost: events and lists select it, and one statement reads members of many chats. */
 async function loadMembers({ pool }: Db, keys: readonly MemberKey[]): Promise<(Member | null)[]> {
   const { rows } = await pool.query<Member & { index: number }>({
     name: 'members_at',

@@ -11,7 +11,7 @@ const listName = 'publicChannels';
 builder.queryField('publicChannels', (t) =>
   t.field({
     type: ChatConnectionRef,
-    description: 'In order of name. With `search`, only those whose name contains it, ignoring case.',
+    description: 'Ordered by name. With `search`, only those whose name contains it, ignoring case.',
     args: { search: t.arg.string(), first: t.arg.int(), after: t.arg.string() },
     complexity: ({ search, ...args }) => ({ ...pageComplexity(args), field: search == null ? 1 : searchCost }),
     resolve: async (_, { search, ...args }, context) => {

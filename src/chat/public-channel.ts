@@ -12,8 +12,8 @@ import type { SearchTurns } from '../search/search-turn.ts';
 export type ListedChannel = { chat: Chat; key: NameKey };
 
 /**
- * The public channels whose name contains `search`, ignoring case, in order of name. Takes its turn as a search: the
- * index does not help with a part of one or two letters. Throws InvalidInput for a search that
+ * The public channels whose name contains `search`, ignoring case, in order of name. It is queued like a search,
+ * because the index does not help to find one or two letters. Throws InvalidInput for a search that
  * cannot be part of a name, or takes too long; RateLimited when too many wait.
  */
 export async function searchPublicChannels(
@@ -26,16 +26,16 @@ export async function searchPublicChannels(
 }
 
 /**
- * The public channels by name, the same for every asker; with a `part`, those that have it in their name. As SQL: its order, its keys and
- * its search are expressions that have an index each, which Prisma cannot express.
+ * The public channels by name, the same for every asker; with a `part`, those whose name contains it. As SQL: its
+ * order, its keys and its search are expressions, each with an index, which Prisma cannot express.
  */
 export async function listPublicChannels(
   pool: Queryable,
   { part, page }: { part: string; page: NamePageRequest },
 ): Promise<Page<ListedChannel>> {
   const { rows } = await pool.query<Chat & { key: string }>({
-    // A search has no statement name, so that PostgreSQL plans it each time: a rare text is found by its trigrams, one that
-    // most names contain by walking down the list.
+    // A search has no statement name, so that PostgreSQL plans it each time: it finds a rare text by trigrams, and a
+    // text that most names contain by reading the list from its start.
     ...(part === '' && { name: 'public_channels' }),
     text: `select ${columns.chat('c')}, fold(c.name) as key
     from chats c

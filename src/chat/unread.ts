@@ -40,8 +40,8 @@ async function countUnread(db: Db, members: readonly MemberKey[]): Promise<numbe
 }
 
 /**
- * The number of the asker's chats with unread messages that their notification level counts.
- * As SQL, at a third of Prisma's cost: it runs at each opened client.
+ * The number of the asker's chats with unread messages that their notification level counts. As SQL, at a third of
+ * Prisma's cost: every client runs it when it starts.
  */
 export async function countUnreadChats(db: Db, asker: Asker): Promise<number> {
   const { rows } = await db.pool.query<{ count: number }>({
