@@ -11,7 +11,8 @@ import { countStoredBytes, overQuota } from './file-quota.ts';
 export const maxArriving = { perPerson: 32, perAddress: 200, inAll: 1_000 };
 
 /**
- * A user may have this many bytes arriving before the server counts what they have stored: `add_files` counts it again.
+ * Up to this many arriving bytes per user, the server does not yet count what the user has stored; `add_files` does in
+ * any case.
  */
 const uncountedBytes = 64 * 1024;
 
@@ -60,9 +61,9 @@ export class Arrivals {
   #enter(userId: bigint, address: string): Share {
     const share = this.#people.get(userId) ?? { count: 0, bytes: 0 };
     const ofAddress = this.#addresses.get(address) ?? 0;
-    refuseFrom(share.count, maxArriving.perPerson, 'you are');
-    refuseFrom(ofAddress, maxArriving.perAddress, 'your network is');
-    refuseFrom(this.#count, maxArriving.inAll, 'others are');
+    refuseFrom(share.count, maxArriving.perPerson, 'You are');
+    refuseFrom(ofAddress, maxArriving.perAddress, 'Your network is');
+    refuseFrom(this.#count, maxArriving.inAll, 'Other users are');
     share.count += 1;
     this.#people.set(userId, share);
     this.#addresses.set(address, ofAddress + 1);
@@ -82,10 +83,7 @@ export class Arrivals {
 
 function refuseFrom(count: number, limit: number, who: string): void {
   if (count < limit) return;
-  throw new RateLimited(
-    `There are ${limit} uploads that ${who} sending: wait until one is complete.`,
-    retryAfterSeconds,
-  );
+  throw new RateLimited(`${who} already sending ${limit} uploads: wait until one is complete.`, retryAfterSeconds);
 }
 
 /** One request that uploads files. */

@@ -6,9 +6,10 @@ import { inChat, requireMay } from '../chat/locked-chat.ts';
 import type { Asker } from '../core/asker.ts';
 
 /**
- * Gives the asker an avatar, or removes it (null). The previous one is deleted with its links, and with its bytes unless
- * another file has the same. Users who share a chat with the asker receive UserUpdated if anything changed. InvalidInput
- * unless the file is a picture that the asker uploaded and that nothing uses yet, RateLimited for too frequent changes.
+ * Gives the asker an avatar, or removes it (null). The previous one is deleted, its links stop working, and its bytes
+ * are deleted unless another file has the same ones. Users who share a chat with the asker receive UserUpdated if
+ * anything changed. InvalidInput unless the file is a picture that the asker uploaded and that nothing uses yet,
+ * RateLimited for too frequent changes.
  */
 export async function setOwnAvatar({ db }: { db: Db }, asker: Asker, fileId: bigint | null): Promise<User> {
   return inTransaction(db, async (transaction) => {
@@ -18,7 +19,7 @@ export async function setOwnAvatar({ db }: { db: Db }, asker: Asker, fileId: big
       [asker.userId],
     );
     const [user] = rows;
-    if (user === undefined) throw new Unauthenticated('The account is gone.');
+    if (user === undefined) throw new Unauthenticated('The account has been deleted.');
     if (user.avatarFileId === fileId) return user;
     if (fileId !== null) await requireFreePicture(transaction, asker, fileId);
     return transaction.prisma.user.update({ where: { id: user.id }, data: { avatarFileId: fileId } });
@@ -43,7 +44,7 @@ export async function setChatAvatar(
   });
 }
 
-/** Locks the file's row: a message or an avatar that wants the same file waits. */
+/** Locks the file's row: another message or avatar that is about to use the file waits. */
 async function requireFreePicture(client: Queryable, asker: Asker, fileId: bigint): Promise<void> {
   // As SQL, for the lock.
   const { rows } = await client.query<{ isPicture: boolean }>(

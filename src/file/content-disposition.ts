@@ -1,6 +1,7 @@
 /**
  * Types that a browser displays by itself without executing any of their content. Never SVG or HTML, which can contain
- * scripts. PDF is a download only: its viewer is no longer contained where the sandbox keeps it from starting.
+ * scripts. A PDF can only be downloaded: browsers do not start their PDF viewer inside a sandbox, and outside it, the
+ * viewer would not be contained.
  */
 const shown = new Set([
   'image/png',

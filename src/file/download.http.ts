@@ -125,7 +125,7 @@ function matches(header: string | undefined, etag: string): boolean {
   return (header ?? '').split(',').some((each) => each.trim() === '*' || each.trim().replace(/^W\//, '') === etag);
 }
 
-/** Whether to honour the range: with If-Range only while the file is the one that the client has a part of. */
+/** Whether to honour the range: with If-Range, only if the client has a part of this very file. */
 function wantsRange({ headers }: IncomingMessage, etag: string): boolean {
   const condition = headers['if-range'];
   return headers.range !== undefined && (condition === undefined || condition === etag);

@@ -12,9 +12,9 @@ import type { Asker } from '../core/asker.ts';
 type Unit = { uploaderId: bigint; files: PreparedFile[]; partialId: string | null };
 
 /**
- * How many files one transaction takes, unless a single unit has more, and how many units can wait. While the database
- * works on one batch, this process prepares the next: with a batch of 64, 64 concurrent uploads all went into one, and each
- * side waited for the other (measured: a fifth slower).
+ * How many files one transaction saves (more only if a single unit has more), and how many units can wait. While the
+ * database works on one batch, this process prepares the next: with a batch of 64, 64 concurrent uploads all went into
+ * one, and each side waited for the other (measured: a fifth slower).
  */
 const maxBatch = 32;
 const lockNotAvailable = '55P03';
@@ -22,8 +22,8 @@ const maxWaiting = 10_000;
 
 /**
  * Saves files in short transactions; see BatchCommit. Files whose bytes are inline are saved together in one statement,
- * no matter which users upload them. A user has a lane of their own when that fails (they are over their quota, or another transaction
- * adds to their files), and for files whose bytes go to a store first.
+ * no matter which users upload them. A user's files go through a separate lane if that fails (the user is over their
+ * quota, or another transaction is adding to their files), and if their bytes go to a store first.
  */
 export class FileCommit {
   readonly #db: Db;
@@ -61,12 +61,12 @@ export class FileCommit {
       });
     } catch (error) {
       if (sqlStateOf(error) !== lockNotAvailable) throw error;
-      // It is not known whose lock it was: each waits in their own lane.
+      // The error does not say which user's files are locked, so every unit waits in its user's lane.
       return units.map(() => null);
     }
   }
 
-  /** A unit that does not fit into the quota fails by itself. */
+  /** A unit that exceeds its user's quota fails alone. */
   async #commitOfOne(units: Unit[]): Promise<Outcome<SharedFile[]>[]> {
     const made = await this.#keep(units);
     if (made === null) throw overQuota(this.#userQuotaBytes);

@@ -12,7 +12,7 @@ export type PreparedFile = {
   contentType: string;
   staged: StagedBytes;
   picture: Picture | null;
-  /** What could not be done with the file, as a text for users. */
+  /** What the server could not do with the file, as a sentence for users. */
   note: string | null;
 };
 
@@ -28,7 +28,9 @@ export type OwnedFile = PreparedFile & { uploaderId: bigint };
 /** PostgreSQL's SQLSTATE when its disk is full. */
 const diskFull = '53100';
 
-/** The input of the database's type new_blob: a file, or a thumbnail of the file in the place `owner` (from 1). */
+/**
+ * The input of the database's type new_blob: a file, or a thumbnail of the file at position `owner` (counted from 1).
+ */
 type Blob = { staged: StagedBytes; contentType: string; owner: number } & (
   | { name: string; uploaderId: bigint; picture: Picture | null; note: string | null }
   | { thumbnailSize: string }
@@ -53,11 +55,11 @@ export class FileInsertion {
   }
 
   /**
-   * Inserts the rows, with the bytes that are inline. The caller stores the other bytes before the transaction ends; until
-   * then their hashes are locked. Returns each file in its place; null for all files of a user who would exceed
-   * `quotaBytes`, or, unless it `waits`, to whose files another transaction is adding. Rejects with NotFound for users who
-   * have just been deleted, and with StoreFull when the database has no room. As SQL: the file batch is one call for the
-   * files of many users.
+   * Inserts the rows, with the bytes that are inline. The caller stores the other bytes before the transaction ends;
+   * until then their hashes are locked. Returns the files in their order. All files of a user are null if they would
+   * exceed `quotaBytes` and, unless it `waits`, if another transaction is adding to that user's files. Rejects with
+   * NotFound for users who have just been deleted, and with StoreFull when the database has no room. As SQL: the file
+   * batch is one call for the files of many users.
    */
   async insert(
     client: Queryable,

@@ -12,8 +12,8 @@ const purpose = 'parley file links';
 const stepMs = 60 * 60_000;
 
 /**
- * The file a link gives access to, the asker it was made for (a session of a user), and when it expires. It ends with that
- * session, and gives access while that user may see the file: `FileLookup` checks both at each request.
+ * The file a link gives access to, the asker it was made for (a session of a user), and when it expires. A link works
+ * while that session lives and that user may see the file: `FileLookup` checks both at each request.
  */
 export type FileLink = {
   fileId: bigint;
@@ -73,7 +73,7 @@ export class FileLinks {
   }
 }
 
-/** The terms of a link as its query string says them. */
+/** The terms of a link as its query string states them. */
 type Terms = { expires: string; viewer: string; session: string; size?: string };
 
 function signatureOf(key: KeyObject, fileId: bigint, { expires, viewer, session, size = '' }: Terms): Buffer {
@@ -84,10 +84,10 @@ function isThumbnailSize(size: string): size is ThumbnailSize {
   return Object.hasOwn(thumbnailSides, size);
 }
 
-/** How many of the last characters of a name its URL shows: a page of 100 messages may hold 2,000 URLs. */
+/** How many characters of a file's name, from its end, its URL contains: a page of 100 messages may have 2,000 URLs. */
 const maxNameInUrl = 24;
 
-/** The longest URL of a file: each character of its name up to 12 bytes there, and the rest. */
+/** The length of the longest URL of a file: up to 12 bytes for each character of its name, plus the rest. */
 export const maxFileUrlBytes = 12 * maxNameInUrl + 300;
 
 /** The relative URL at which the asker reads the file or a thumbnail of it, for as long as their session lives. */

@@ -10,13 +10,16 @@ export const fileById = defineLoader({ load: loadFiles });
 /** Each message's files by its id, in the order in which they were sent. */
 export const filesOf = defineLoader({ load: listMessageFiles });
 
-/** A page of each chat's files, as far as the asker sees its messages, in their order. Key: seq and place. */
+/**
+ * A page of each chat's files, in the order of their messages: only those that the asker can see. A cursor's key is
+ * (seq, place).
+ */
 export const chatFilesIn = definePageLoader({
   load: listChatFiles,
   keyOf: chatReaderKey,
 });
 
-/** A file with the seq of its message and its place there. */
+/** A file with the seq of its message and its place in that message. */
 export type PlacedFile = SharedFile & { seq: number; place: number };
 
 /** As SQL, at half Prisma's cost: events and pages select it, for many files at once. */

@@ -4,8 +4,8 @@ import type { ThumbnailSize } from './picture.ts';
 import { fileChat, fileColumns, fileVisibleTo, type SharedFile } from './shared-file.ts';
 
 /**
- * Which file, or which thumbnail of it, a user requests with a link of which session, and whether the answer includes inline
- * bytes.
+ * A request for a file, or for a thumbnail of it: the user and the session that the link was made for, and whether the
+ * answer is to include inline bytes.
  */
 export type FileQuestion = {
   viewerId: bigint;
@@ -15,17 +15,20 @@ export type FileQuestion = {
   withBytes: boolean;
 };
 
-/** A file, or a thumbnail as a file of its own. `bytes`: the inline bytes, if they were requested. */
+/** A file, or a thumbnail in the form of a file. `bytes`: the inline bytes, if they were requested. */
 export type FoundFile = SharedFile & { isInline: boolean; bytes: Buffer | null };
 
 type Asked = FileQuestion & { resolve: (file: FoundFile | null) => void; reject: (error: unknown) => void };
 
-/** How many files one statement finds, and how many statements run at once: the database works on one while we read the other. */
+/**
+ * How many files one statement finds, and how many statements run at once: the database works on one while this process
+ * reads the other.
+ */
 const maxTogether = 50;
 const maxUnderWay = 2;
 
 /**
- * Finds files that users may see. Requests that arrive while statements run go together into the next one, as when a page
+ * Finds files that users may see. Requests that arrive while statements run share the next one, for example when a page
  * shows fifty thumbnails. An answer is never older than its request.
  */
 export class FileLookup {

@@ -12,8 +12,9 @@ export async function lockStorage(client: Queryable, asker: Asker): Promise<void
 }
 
 /**
- * How many bytes the asker has stored. The same bytes twice count twice, so that a quota does not reveal which bytes others
- * have. Partial uploads count with their reservation. As SQL: the function of the database that adding files calls too.
+ * How many bytes the asker has stored. The same bytes twice count twice, so that a quota does not reveal which bytes
+ * other users have. Partial uploads count with their reservation. As SQL: a function of the database, which `add_files`
+ * also calls.
  */
 export async function countStoredBytes(client: Queryable, asker: Asker): Promise<number> {
   const { rows } = await client.query<{ bytes: number }>({

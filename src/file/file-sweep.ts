@@ -4,7 +4,7 @@ import type { Chore } from '../core/housekeeping.ts';
 import type { FileStore } from './store/store.ts';
 import type { Report } from '../core/report.ts';
 
-/** How long an upload can wait for its message, an interrupted one for its end, and missing bytes for their return. */
+/** How long an upload may stay unused, an interrupted upload unfinished, and bytes missing before they are given up. */
 const graceMs = 24 * 60 * 60_000;
 const prefixCount = 256;
 
@@ -42,7 +42,7 @@ export async function sweepUnattached({ db }: Sweeping, limit: number): Promise<
   return rowCount ?? 0;
 }
 
-/** Removes bytes that lost a file and that no other file refers to. Returns how many it examined. */
+/** Removes the bytes of deleted files, unless another file refers to them. Returns how many it examined. */
 export async function sweepLoose({ db, store }: Sweeping, limit: number): Promise<number> {
   const loose = await db.prisma.looseBlob.findMany({ orderBy: { since: 'asc' }, take: limit });
   for (const { hash } of loose) {
@@ -59,13 +59,13 @@ export async function sweepLoose({ db, store }: Sweeping, limit: number): Promis
 
 /** Waits until no one else stores or removes the bytes with this hash. Holds the lock until the transaction ends. */
 async function lockHash(client: Queryable, hash: string): Promise<void> {
-  // As SQL: an advisory lock, by the function that adding files calls too.
+  // As SQL: an advisory lock, which the same function takes when files are added.
   await client.query('select lock_hashes(array[$1])', [hash]);
 }
 
 /** Deletes the row of bytes that nothing refers to. Returns where the bytes are; null when they are still in use. */
 async function deleteUnusedBlob(client: Queryable, hash: string): Promise<'inline' | 'stored' | null> {
-  // As SQL: the condition and the answer take one statement, and the inline bytes stay in the database.
+  // As SQL: one statement checks, deletes and says where the bytes are, without reading inline bytes.
   const { rows } = await client.query<{ place: 'inline' | 'stored' }>(
     `delete from blobs b where b.hash = decode($1, 'hex')
       and not exists (select from files f where f.blob_hash = b.hash)

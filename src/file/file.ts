@@ -13,15 +13,15 @@ import type { Asker } from '../core/asker.ts';
 
 export type { SharedFile, StagedBytes };
 
-/** How many files a message has at most, and how many come in one request. */
+/** The maximum number of files in a message, and in one request. */
 export const maxFiles = 10;
 
 /** Where files are stored, and their limits. */
 export type FileStorage = StoreAccess & {
   db: Db;
-  /** The maximum of one file. */
+  /** The maximum size of a file, in bytes. */
   maxUploadBytes: number;
-  /** The maximum of all files that a user has stored. */
+  /** The maximum total size of a user's stored files, in bytes. */
   userQuotaBytes: number;
   /** Decodes and cleans pictures. */
   pictures: Pictures;
@@ -52,15 +52,15 @@ export async function saveFile(
   { name, staged, partialId = null }: NewFile & { partialId?: string | null },
 ): Promise<SharedFile> {
   const [file] = await saveFiles(keeping, asker, { files: [{ name, staged }], partialId });
-  if (file === undefined) throw new Error('a file was not kept');
+  if (file === undefined) throw new Error('a staged file was not saved');
   return file;
 }
 
 /**
- * Makes files of staged bytes, all or none, in their order. They are the asker's own until messages use them. Throws
- * InvalidInput for a broken picture, RateLimited for too many pictures, and TooLarge when concurrent uploads have used up
- * the quota. `partialId` names the partial upload that becomes this file: of several attempts one makes a file, the others
- * get Conflict. In any case nothing stays staged.
+ * Turns staged bytes into files, all or none, in their order. Only the asker sees them until they are used. Throws
+ * InvalidInput for a broken picture, RateLimited for too many pictures, and TooLarge when concurrent uploads have used
+ * up the quota. `partialId` names the partial upload that becomes this file: of several attempts, one creates the file
+ * and the others get Conflict. In every case, the staged bytes are released.
  */
 export async function saveFiles(
   keeping: FileStorage,
@@ -107,7 +107,8 @@ async function* bounded(source: AsyncIterable<Uint8Array>, maxBytes: number, arr
 }
 
 /**
- * Those of the files that the asker may see, in no order. As SQL, at a third of Prisma's cost: `node` and `nodes` ask.
+ * The files with these ids that the asker may see, in no particular order. As SQL, at a third of Prisma's cost: `node`
+ * and `nodes` use it.
  */
 export async function findVisibleFiles(
   { pool }: Db,

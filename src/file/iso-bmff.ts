@@ -57,14 +57,14 @@ export class BoxFile {
     if ((this.#count += 1) > maxBoxes) throw new BadBoxes('It has too many boxes.');
     if (this.#count % boxesPerTurn === 0) await setImmediate();
     const head = Buffer.from(await this.#bytes.look(start, 16));
-    if (head.length < 8) throw new BadBoxes('A box breaks off.');
+    if (head.length < 8) throw new BadBoxes('A box is incomplete.');
     const size = head.readUInt32BE(0);
     const isLarge = size === 1 && head.length === 16;
     // Size 0: the box extends to the end.
     const length = isLarge ? Number(head.readBigUInt64BE(8)) : size === 0 ? limit - start : size;
     const body = start + (isLarge ? 16 : 8);
     const end = start + length;
-    if (end < body || end > limit) throw new BadBoxes('A box is larger than what holds it.');
+    if (end < body || end > limit) throw new BadBoxes('A box is larger than the box around it.');
     return { start, end, body, type: head.toString('latin1', 4, 8) };
   }
 
@@ -79,7 +79,7 @@ export class BoxFile {
     const pieces: Buffer[] = [];
     for (let at = body; at < end;) {
       const piece = Buffer.from(await this.#bytes.look(at, Math.min(end - at, 32 * 1024)));
-      if (piece.length === 0) throw new BadBoxes('A table breaks off.');
+      if (piece.length === 0) throw new BadBoxes('A table is incomplete.');
       pieces.push(piece);
       at += piece.length;
     }
@@ -97,7 +97,7 @@ class Table {
   }
 
   take(width: number): number {
-    if (this.#at + width > this.#bytes.length) throw new BadBoxes('A table breaks off.');
+    if (this.#at + width > this.#bytes.length) throw new BadBoxes('A table is incomplete.');
     const from = this.#at;
     this.#at += width;
     if (width === 0) return 0;
@@ -114,7 +114,7 @@ class Table {
 
   /** Throws BadBoxes unless at least `count` entries of `width` bytes remain. */
   require(count: number, width: number): void {
-    if (count * width > this.#bytes.length - this.#at) throw new BadBoxes('A table breaks off.');
+    if (count * width > this.#bytes.length - this.#at) throw new BadBoxes('A table is incomplete.');
   }
 }
 
@@ -129,7 +129,7 @@ async function visit(file: BoxFile, { depth, ...span }: Span & { depth: number }
   }
 }
 
-/** User data, XMP and the like, metadata of videos, and space that editors have left unused. */
+/** User data, other metadata such as XMP, and space that editors have left unused. */
 const metadataTypes = new Set(['udta', 'uuid', 'meta', 'ilst', 'free', 'skip']);
 
 function free({ start, body, end, type }: Box, erasure: Erasure): void {
@@ -139,11 +139,11 @@ function free({ start, body, end, type }: Box, erasure: Erasure): void {
 }
 
 function rename(position: number, { free: renamed }: Erasure): void {
-  if (renamed.push(position) > maxBoxes) throw new BadBoxes('There is too much in it.');
+  if (renamed.push(position) > maxBoxes) throw new BadBoxes('It has too much metadata.');
 }
 
 function blank(span: Span, { blank: blanks }: Erasure): void {
-  if (blanks.push(span) > maxBoxes) throw new BadBoxes('There is too much in it.');
+  if (blanks.push(span) > maxBoxes) throw new BadBoxes('It has too much metadata.');
 }
 
 /** Visits the items of a picture, each of which may be anywhere in the file. */
@@ -158,7 +158,7 @@ async function visitItems(file: BoxFile, meta: Box, erasure: Erasure): Promise<v
   if (infos === undefined) return;
   const traces = await readMetadataItems(file, infos);
   if (traces.size === 0) return;
-  if (places === undefined) throw new BadBoxes('Its items are nowhere.');
+  if (places === undefined) throw new BadBoxes('Its items have no locations.');
   const spans = readPlaces(await file.read(places), { file, ids: new Set(traces.keys()), idat: boxes.get('idat') });
   for (const span of spans) blank(span, erasure);
   // With the item's type changed, no reader looks for metadata in the zeroed bytes.
@@ -171,7 +171,7 @@ async function visitItems(file: BoxFile, meta: Box, erasure: Erasure): Promise<v
  */
 function within(span: Span, limit: Span): Span {
   const isThere = span.start >= limit.start && span.start < span.end && span.end <= limit.end;
-  if (!isThere) throw new BadBoxes('An item is not in the file.');
+  if (!isThere) throw new BadBoxes('An item lies outside the file.');
   return span;
 }
 
@@ -194,7 +194,7 @@ async function readMetadataItems(file: BoxFile, infos: Box): Promise<Map<number,
     const type = isTyped ? info.text(4) : 'mime';
     if (!['Exif', 'mime', 'uri '].includes(type)) continue;
     traces.set(id, isTyped ? box.body + 6 + idWidth : null);
-    if (traces.size > maxTraces) throw new BadBoxes('There is too much in it.');
+    if (traces.size > maxTraces) throw new BadBoxes('It has too much metadata.');
   }
   return traces;
 }
@@ -210,7 +210,8 @@ function readPlaces(table: Table, { file, ids, idat }: Places): Span[] {
   table.take(3);
   const sizes = [table.take(1), table.take(1)].flatMap((pair) => [pair >> 4, pair & 15]);
   const [offsetWidth = 0, lengthWidth = 0, baseWidth = 0, indexWidth = 0] = sizes;
-  if (sizes.some((width) => ![0, 4, 8].includes(width))) throw new BadBoxes('Its places have no such width.');
+  if (sizes.some((width) => ![0, 4, 8].includes(width)))
+    throw new BadBoxes('Its item locations have an unsupported width.');
   const extentWidth = (version > 0 ? indexWidth : 0) + offsetWidth + lengthWidth;
   const itemWidth = (version < 2 ? 2 : 4) + (version > 0 ? 2 : 0) + 4 + baseWidth;
   const items = table.take(version < 2 ? 2 : 4);
@@ -230,7 +231,7 @@ function readPlaces(table: Table, { file, ids, idat }: Places): Span[] {
       const offset = base + table.take(offsetWidth);
       const length = table.take(lengthWidth);
       if (!ids.has(id) || isElsewhere) continue;
-      if (method > 1 || (method === 1 && idat === undefined)) throw new BadBoxes('An item is made of others.');
+      if (method > 1 || (method === 1 && idat === undefined)) throw new BadBoxes('An item is built from other items.');
       const limit = method === 1 && idat !== undefined ? { start: idat.body, end: idat.end } : wholeOf(file);
       const start = offset + limit.start;
       spans.push(within({ start, end: start + length }, limit));

@@ -12,39 +12,39 @@ import type { Asker } from '../core/asker.ts';
 const partialLifetimeMs = 24 * 60 * 60_000;
 /** How many incomplete uploads a user can have. */
 const maxUnfinished = 20;
-/** The size of a client's metadata on an upload. */
+/** The maximum size of the metadata that a client sends with an upload, in bytes. */
 const maxMetadataBytes = 4_096;
 
-/** An upload that arrives in parts, as it was begun. `size` is null until the client declares it. */
+/** An upload that arrives in parts. `size` is null until the client declares it. */
 export type PartialUpload = {
   id: string;
   name: string;
   metadata: string | null;
   size: number | null;
-  /** How many bytes it can have. */
+  /** The maximum size of the upload, in bytes. */
   reservedBytes: number;
   createdAt: Date;
-  /** The file that it was completed to; null until then. */
+  /** The file that the upload became when it was completed; null until then. */
   fileId: bigint | null;
 };
 
-/** The partial upload has been completed to a file, so it cannot be ended. */
+/** The partial upload has already become a file, so it cannot be deleted. */
 export class FileExists extends Error {}
 
 /** What a client sends to begin an upload. */
 export type NewPartial = Pick<PartialUpload, 'id' | 'name' | 'metadata' | 'size'>;
 
 /**
- * The uploads that arrive in parts. The rows say whose they are and how many bytes are reserved for them; the size of the
- * files says how much has arrived. Reserved bytes count for the quota from the beginning, so that partial uploads cannot
- * take more room than files.
+ * The uploads that arrive in parts. The rows say whose they are and how many bytes are reserved for them; the sizes of
+ * the partial files say how much has arrived. Reserved bytes count towards the quota from the beginning, so that
+ * partial uploads cannot take more room than files.
  */
 export class PartialUploads {
   /** How long after its beginning an upload is deleted. */
   readonly lifetimeMs = partialLifetimeMs;
   readonly #files: FileStorage;
   readonly #bytes: PartialFiles;
-  /** By the user: their uploads begin one after the other, because each counts the others. */
+  /** Keyed by user: a user's uploads begin one at a time, because each one counts the others. */
   readonly #beginning = new KeyedMutex<bigint>();
   /** The uploads that are being completed: a repeated request waits for the same result. */
   readonly #completing = new Map<string, Promise<SharedFile>>();
@@ -119,9 +119,9 @@ export class PartialUploads {
   }
 
   /**
-   * Makes a file of an upload that is complete, once: a repeated call returns the same file. Null while it is incomplete.
-   * NotFound when the file has been deleted. Throws what `saveFile` throws: InvalidInput deletes the upload, after any
-   * other error you can try again.
+   * Turns a complete upload into a file, once: a repeated call returns the same file. Returns null while the upload is
+   * incomplete. Throws NotFound if the file has been deleted, and what `saveFile` throws: InvalidInput deletes the
+   * upload; after any other error you can try again.
    */
   async complete(asker: Asker, id: string): Promise<SharedFile | null> {
     const upload = await this.find(asker, id);
@@ -132,7 +132,7 @@ export class PartialUploads {
     return completing.finally(() => this.#completing.delete(id));
   }
 
-  /** Deletes an upload with its bytes and its reservation. FileExists for one that is a file already. */
+  /** Deletes an upload with its bytes and its reservation. Throws FileExists if it has already become a file. */
   async end({ id, fileId }: PartialUpload): Promise<void> {
     if (fileId !== null) throw new FileExists('This upload has already been completed.');
     await this.#remove(id);
@@ -220,7 +220,7 @@ export class PartialUploads {
 
 /** The housekeeping of partial uploads, for every node. */
 export function partialChore(partials: PartialUploads): Chore {
-  return { name: 'forgotten pieces of uploads', clear: (limit) => partials.sweep(limit) };
+  return { name: 'abandoned partial uploads', clear: (limit) => partials.sweep(limit) };
 }
 
 function checkNew({ metadata }: NewPartial): void {

@@ -3,7 +3,7 @@ import type { PictureWalk } from './picture-walk.ts';
 
 /**
  * Walks through a picture and records as edits the data that a viewer does not display: comments, application and
- * camera data, and anything after the end of the picture. Displayed data stays the same byte for byte, also in a
+ * camera data, and anything after the end of the picture. Displayed data stays the same byte for byte, even in a
  * truncated picture. An `orientation` other than 1 is kept, in a metadata entry that holds nothing else.
  */
 export type NoteFinder = (walk: PictureWalk, orientation: number) => Promise<void>;

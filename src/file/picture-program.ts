@@ -14,12 +14,15 @@ import {
 } from './picture-protocol.ts';
 
 /**
- * A separate process that decodes one picture at a time, so that only this process suffers what a picture does to a
- * decoder. The server that started the process kills it when a picture takes too long; the process exits by itself when
- * it has used too much memory.
+ * A separate process that decodes one picture at a time, so that a picture that makes a decoder crash, hang or use too
+ * much memory affects only this process. The server that started the process kills it when a picture takes too long;
+ * the process exits by itself when it has used too much memory.
  */
 
-/** For all decoded frames together. A picture with more pixels has no thumbnail, and its pixels are never decoded. */
+/**
+ * The limit for all decoded frames together. A picture with more pixels has no thumbnail, and its pixels are never
+ * decoded.
+ */
 const maxPixels = 300_000_000;
 /** A picture with more pixels is not rotated upright: its metadata gives the orientation instead. */
 const maxTurnedPixels = 50_000_000;

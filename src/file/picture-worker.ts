@@ -10,7 +10,7 @@ const idleMs = 60_000;
 
 const program = join(import.meta.dirname, 'picture-program.ts');
 
-/** The worker was killed for taking too much time or memory, or exited by itself: the picture is too much for it. */
+/** The worker was killed because it took too long, or exited, for example because it used too much memory. */
 export class PictureTooHeavy extends Error {}
 
 /**
@@ -125,11 +125,11 @@ async function* readUpright(child: ChildProcess, size: number): AsyncGenerator<B
 async function exchange(child: ChildProcess, message: object | string | null): Promise<PictureAnswer> {
   const gone = new AbortController();
   const exited = once(child, 'exit', { signal: gone.signal }).then(() => {
-    throw new PictureTooHeavy('The picture is too large to be worked on.');
+    throw new PictureTooHeavy('The picture is too large to process.');
   });
   exited.catch(() => undefined);
   try {
-    if (child.exitCode !== null || child.signalCode !== null) throw new PictureTooHeavy('The worker is gone.');
+    if (child.exitCode !== null || child.signalCode !== null) throw new PictureTooHeavy('The worker has exited.');
     const answered = once(child, 'message', { signal: gone.signal });
     answered.catch(() => undefined);
     if (message !== null) child.send(message, () => undefined);

@@ -115,9 +115,10 @@ async function finish(store: FileStore, { staged, contentType, found }: Found): 
 }
 
 const notes = {
-  unclear: 'Kept as a plain file: it may say where it was taken, and that could not be removed without damage.',
-  undecoded: 'It has no thumbnails: it is too large or too damaged to be decoded.',
-  uncleaned: 'Kept unchanged: it has more parts than can be checked, and none that says where it was taken.',
+  unclear:
+    'Kept as a plain file: it may contain the place where it was taken, which could not be removed without damage.',
+  undecoded: 'No thumbnails: the picture is too large or too damaged to decode.',
+  uncleaned: 'Kept unchanged: it has too many parts to check, but contains no sign of the place where it was taken.',
 };
 
 /**

@@ -11,7 +11,7 @@ export type SharedFile = {
   width: number | null;
   height: number | null;
   blurhash: string | null;
-  /** What could not be done with the file, as a text for users. */
+  /** What the server could not do with the file, as a sentence for users. */
   note: string | null;
 };
 

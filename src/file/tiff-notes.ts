@@ -79,7 +79,7 @@ class Cleaning {
     const count = await this.#read(at, countWidth);
     if ((this.#entries += count) > maxEntries) throw new UnclearPicture('It has too many tags.');
     const end = at + countWidth + count * entryWidth;
-    if (end + nextWidth > this.#walk.size) throw new UnclearPicture('A directory is not in the file.');
+    if (end + nextWidth > this.#walk.size) throw new UnclearPicture('A directory lies outside the file.');
     const kept: Buffer[] = [];
     for (let index = 0; index < count; index += 1) {
       const entry = await this.#entryAt(at + countWidth + index * entryWidth);
@@ -137,14 +137,14 @@ class Cleaning {
     const start = readNumber(raw, { at: inlineAt, width: offsetWidth, isLittle });
     if (start + size > this.#walk.size) {
       if (!seenTags.has(tag)) return { tag, value: { start: 0, end: 0 }, isInline: false, count: 0, width, raw };
-      throw new UnclearPicture('A value is not in the file.');
+      throw new UnclearPicture('A value lies outside the file.');
     }
     return { tag, value: { start, end: start + size }, isInline: false, count, width, raw };
   }
 
   async #read(at: number, width: number): Promise<number> {
     const bytes = await this.#walk.look(at, width);
-    if (bytes.length < width) throw new UnclearPicture('A number is not in the file.');
+    if (bytes.length < width) throw new UnclearPicture('A number lies outside the file.');
     return readNumber(bytes, { at: 0, width, isLittle: this.#format.isLittle });
   }
 

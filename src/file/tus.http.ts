@@ -20,7 +20,7 @@ const tusVersion = '1.0.0';
 /** The methods that a POST may stand for (X-HTTP-Method-Override). */
 const overridable = new Set(['PATCH', 'DELETE', 'HEAD']);
 
-/** How long a client that is refused mid-request may keep sending, so that it gets to read the reason. */
+/** How long a client that is refused mid-request may keep sending, so that it can read the reason. */
 const lingerMs = 2_000;
 /** How long a request that holds an upload may take to release it when another request asks for it. */
 const letGoMs = 1_000;
@@ -79,7 +79,7 @@ function describeProtocol({ files }: Services): Record<string, string> {
 
 function requireProtocol({ method, headers }: IncomingMessage): void {
   if (method !== 'GET' && headers['tus-resumable'] !== tusVersion) {
-    throw new WrongProtocol(`Send Tus-Resumable: ${tusVersion}, the version of the protocol that is spoken here.`);
+    throw new WrongProtocol(`Send Tus-Resumable: ${tusVersion}, the only supported version of the protocol.`);
   }
   if (headers['upload-concat'] !== undefined) {
     throw new BadMultipart('Uploads in parallel parts (Upload-Concat) are not supported: send the file as one upload.');

@@ -1,6 +1,6 @@
 import type { StagedBytes } from './file.ts';
 
-/** A file of a multipart request, as variables hold it: its bytes are staged, and belong to no file yet. */
+/** A file of a multipart request, as the value of a variable: its bytes are staged, but not yet saved as a file. */
 export class Upload {
   readonly name: string;
   readonly staged: StagedBytes;

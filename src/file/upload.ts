@@ -23,7 +23,7 @@ export async function stageUpload(
 /** A file with the fields of GraphQL's `File`, for responses outside GraphQL. */
 export type FileAnswer = { id: string; name: string; contentType: string; size: number; url: string; note?: string };
 
-/** Makes files of the uploads, all or none; see `saveFiles`. */
+/** Turns the uploads into files, all or none; see `saveFiles`. */
 export async function saveUploads(
   uploading: Uploading,
   asker: Asker,
@@ -33,7 +33,7 @@ export async function saveUploads(
   return files.map((file) => answerWith(uploading, asker, file));
 }
 
-/** Makes a file of a partial upload, or finds the one that it became; null while it is incomplete. */
+/** Turns a partial upload into a file, or finds the file that it became; null while it is incomplete. */
 export async function completeUpload(uploading: Uploading, asker: Asker, id: string): Promise<FileAnswer | null> {
   const file = await uploading.partials.complete(asker, id);
   return file === null ? null : answerWith(uploading, asker, file);

@@ -24,7 +24,7 @@ const contentSecurityPolicy = [
 type Page = { gzipped: Buffer; etag: string };
 
 /**
- * Serves GraphiQL. The page has 9 MB, so it is rendered and compressed once, and a browser that already has it gets a
+ * Serves GraphiQL. The page is 9 MB, so it is rendered and compressed once, and a browser that already has it gets a
  * 304. `script` runs in the page before everything else.
  */
 export function serveGraphiql(options: GraphiQLOptions, script: () => void): Handler {
@@ -49,14 +49,14 @@ export function serveGraphiql(options: GraphiQLOptions, script: () => void): Han
 }
 
 /**
- * GraphiQL moves a tab that gets the focus back to its position from before the other tabs existed, so the first
- * click would miss it.
+ * When a tab gets the focus, GraphiQL moves it to where it was before the other tabs existed, so the first click would
+ * miss it.
  */
 const steadyTabs = '<style>.graphiql-tab { transform: none !important }</style>';
 
 async function renderPage(options: GraphiQLOptions, script: () => void): Promise<Page> {
   const head = `${steadyTabs}<script>(${script.toString()})()</script></head>`;
-  // A function, because `$` in the script would have a meaning in a replacement string.
+  // A function, because a `$` in the script would be special in a replacement string.
   const gzipped = await promisify(gzip)(renderGraphiQL(options).replace('</head>', () => head));
   return { gzipped, etag: `"${createHash('sha256').update(gzipped).digest('base64url')}"` };
 }

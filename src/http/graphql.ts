@@ -13,7 +13,7 @@ import type { Handler } from './respond.ts';
 
 /**
  * Serves queries and mutations. A POST of JSON, which nearly every request is, is read and answered in plain Node,
- * because Yoga's fetch layer costs more than the rest of a small operation together (measured:
+ * because Yoga's fetch layer costs more than everything else in a small operation (measured:
  * bench/results/send.md). Yoga answers everything else that GraphQL over HTTP allows. `upload` takes GraphQL
  * multipart requests.
  */

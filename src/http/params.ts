@@ -48,8 +48,7 @@ export function prepareParams(
 }
 
 /**
- * This error makes the persisted-query links of Apollo and urql send the whole document, from then on without asking
- * first.
+ * This error makes the persisted-query links of Apollo and urql send the whole document, now and in all later requests.
  */
 function persistedQueryNotSupported(): GraphQLError {
   return new GraphQLError('PersistedQueryNotSupported', {

@@ -59,7 +59,7 @@ export function nullIf(holds: (error: unknown) => boolean): (error: unknown) => 
 export function explainRefusal(error: unknown): string {
   if (!(error instanceof Error)) return 'it failed';
   if (error.name === 'CredentialsProviderError') {
-    return 'there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or what else the AWS SDK looks for';
+    return 'there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or another source that the AWS SDK supports';
   }
   if (error.message.includes('Region is missing')) return 'it needs a region: ?region=eu-central-1, or AWS_REGION';
   if (error.name === 'AbortError') return 'it does not answer in time';
@@ -67,7 +67,7 @@ export function explainRefusal(error: unknown): string {
   if (!(error instanceof S3ServiceException)) return `it can't be reached: ${reasonOf(error)}`;
   const status = error.$metadata.httpStatusCode;
   if (status === 301) return 'the bucket is in another region';
-  if (status === 403) return `it refuses us (${error.name}): listing, reading, writing and deleting must be allowed`;
+  if (status === 403) return `it denies access (${error.name}): listing, reading, writing and deleting must be allowed`;
   return `it answers ${status} (${error.name})`;
 }
 

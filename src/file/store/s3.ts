@@ -91,7 +91,7 @@ export class S3Store implements FileStore {
       this.#client.send(command, options).catch(nullIf(isMissing)),
     );
     if (answer === null) return null;
-    if (!(answer.Body instanceof Readable)) throw new Error('the AWS SDK has returned no stream of Node’s');
+    if (!(answer.Body instanceof Readable)) throw new Error('the AWS SDK did not return a Node.js stream');
     return answer.Body;
   }
 

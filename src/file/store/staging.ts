@@ -8,7 +8,7 @@ import { headBytes, type StagedBytes } from './store.ts';
 /** The disk is full, the quota is used up, or the file exceeds the limit of the process or the file system. */
 const fullCodes = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 
-/** Complete incoming bytes in a file of their own, regardless of the store they are meant for. */
+/** Complete incoming bytes in their own file, regardless of the store they are meant for. */
 export type TakenBytes = Pick<StagedBytes, 'hash' | 'size' | 'head' | 'discard'> & { path: string };
 
 /** A local folder where incoming bytes are collected until they are complete and saved or discarded. */

@@ -42,13 +42,13 @@ export class Connection {
   #unflushed: Buffer[] = [];
   #isEnded = false;
   #sentBytes = 0;
-  /** When the last byte was written, and when the socket last accepted some, in ms of `performance.now()`. */
+  /** When the last byte was written, and when the socket last accepted any, in ms of `performance.now()`. */
   lastWriteAt = performance.now();
   #progressAt = performance.now();
 
   /**
-   * Answers 200 and sends the first bytes at once. A `cache-control` that is set already stays. `onClose` is called when the socket is gone or the response is
-   * done.
+   * Answers 200 and sends the first bytes at once. Keeps a `cache-control` header that is already set. `onClose` is
+   * called when the socket has closed or the response is complete.
    */
   constructor(options: {
     request: IncomingMessage;
@@ -88,7 +88,7 @@ export class Connection {
     return !this.#isEnded;
   }
 
-  /** Bytes that the other side has not taken yet, as far as this process holds them. */
+  /** The number of bytes in this process that the operating system has not taken yet. */
   get unsentBytes(): number {
     let bytes = this.#socket.writableLength;
     for (const buffer of this.#unflushed) bytes += buffer.length;
@@ -107,8 +107,8 @@ export class Connection {
     this.#unflushed = [];
     this.lastWriteAt = performance.now();
     if (this.#socket.writableLength === 0) this.#progressAt = this.lastWriteAt;
-    // Many connections share these buffers: concatenated, each connection would hold its own copy while its reader
-    // stalls.
+    // Many connections share these buffers. If they were concatenated, each connection would hold its own copy while
+    // its reader stalls.
     if (buffers.length > 1) this.#socket.cork();
     for (const buffer of buffers) this.#socket.write(buffer);
     if (buffers.length > 1) this.#socket.uncork();

@@ -3,7 +3,9 @@ import type { Batch, Rendering } from '../../live/delivery.ts';
 /** The wire format of results. Each string is complete in itself and may stand between any two others. */
 export type Framing = {
   contentType: string;
-  /** Sent at once, printed separately for each stream: Firefox and Safari report a stream as open at its first byte. */
+  /**
+   * Sent at once, and made separately for each stream: Firefox and Safari report a stream as open at its first byte.
+   */
   opening: () => string;
   heartbeat: string;
   next: (payload: string, cursor: string | null) => string;

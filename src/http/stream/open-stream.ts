@@ -91,8 +91,8 @@ export class OpenStream {
   }
 
   /**
-   * Does what is due: cuts off a stalled socket (also one that has yet to take its end), ends a stream whose token
-   * has expired, and keeps the rest alive. Only tokens use the wall clock; `now` is from `performance.now()`.
+   * Does what is due: cuts off a stalled socket (even one that is already ending), ends a stream whose token has
+   * expired, and keeps the rest alive. Only tokens use the wall clock; `now` is from `performance.now()`.
    */
   lookAfter(now: number, times: StreamTimes): void {
     const { connection } = this;
@@ -105,10 +105,12 @@ export class OpenStream {
       connection.write(connection.encoder.heartbeat);
   }
 
-  /** Its client comes back with the same token, and is refused. */
+  /**
+   * Ends the stream if its token is no longer valid: the client then reconnects with the same token, and is refused.
+   */
   async #checkToken(now: number, isTokenLive: () => Promise<boolean>): Promise<void> {
     this.#tokenCheckedAt = now;
-    // A database that is away says nothing about the token; the next check asks again.
+    // While the database is unavailable, nothing is known about the token; the next check asks again.
     if (!(await isTokenLive().catch(() => true))) this.interrupt();
   }
 }

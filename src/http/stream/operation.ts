@@ -144,8 +144,8 @@ function run(
 }
 
 /**
- * Resolves the subscription to its event request, or to its errors. Retries while the database is away, because an
- * error would tell the client not to return.
+ * Resolves the subscription to its event request, or to its errors. Retries while the database is unavailable, because
+ * an error would tell the client not to reconnect.
  */
 async function createSource(
   { realtime }: OperationServices,

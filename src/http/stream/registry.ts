@@ -11,8 +11,8 @@ import { HttpError } from '../http-error.ts';
 import { SilentPeers } from './silent-peer.ts';
 
 /**
- * Streams whose tokens expire at the same time (for example because all clients reconnected after a restart) end
- * spread over this time before the expiry.
+ * Streams whose tokens expire at the same time (for example because all clients reconnected after a restart) end at
+ * different moments, spread over this time before the expiry.
  */
 const maxExpirySpreadMs = 30_000;
 /** On shutdown, streams end one after the other: 2 ms each, and all of them within 2 s. */
@@ -29,8 +29,8 @@ export type RegistryOptions = {
 };
 
 /**
- * What a new stream is made of. `isTokenLive` says of the stream token that opened it whether it is still good; null for a
- * stream that ends with the asker's access token.
+ * What a new stream is made of. `isTokenLive` returns whether the stream token that opened it is still valid; it is
+ * null for a stream that ends with the asker's access token.
  */
 export type Opening = {
   request: IncomingMessage;

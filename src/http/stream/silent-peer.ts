@@ -14,21 +14,23 @@ const tables = ['/proc/net/tcp', '/proc/net/tcp6'];
 const retransmitting =
   /^ *\d+: [0-9A-F]+:[0-9A-F]{4} ([0-9A-F]+):([0-9A-F]{4}) 01 [0-9A-F:]+ 01:[0-9A-F]+ (?!0{8})([0-9A-F]{8})/gm;
 
-/** When a connection began to acknowledge nothing, and how many retransmissions had gone unanswered at the last look. */
+/**
+ * When a connection began to acknowledge nothing, and how many retransmissions had gone unanswered at the last check.
+ */
 type Silence = { since: number; retransmissions: number };
 
 /**
- * Finds the clients whose network is gone while bytes are on their way to them. TCP's keep-alive probes a connection only
- * when everything is acknowledged; otherwise the kernel sends again for 15 minutes (`tcp_retries2`), and Node has no
- * setting for that. So this reads from the kernel how often it has sent again. It finds nothing on other systems than
- * Linux: there, such a client counts as present for as long as its system's retransmissions last.
+ * Finds the clients whose network is gone while bytes are on their way to them. TCP's keep-alive probes a connection
+ * only when everything is acknowledged; otherwise the kernel retransmits for 15 minutes (`tcp_retries2`), and Node has
+ * no setting for that. So this reads from the kernel how often it has retransmitted. On systems other than Linux it
+ * finds nothing: there, such a client counts as present until the system stops retransmitting.
  */
 export class SilentPeers {
   readonly #silences = new WeakMap<Connection, Silence>();
   #dueAt = 0;
   #isLooking = false;
 
-  /** Looks at these connections if that is due, and destroys those that have been silent for too long. */
+  /** Checks these connections if a check is due, and destroys those that have been silent for too long. */
   async look(connections: () => Iterable<Connection>, now: number): Promise<void> {
     if (this.#isLooking || now < this.#dueAt) return;
     this.#dueAt = now + times.look;
@@ -52,7 +54,10 @@ export class SilentPeers {
   }
 }
 
-/** The address and port of each peer to which the kernel sends again, as in `Connection.peer`, and how often it has. */
+/**
+ * The address and port (as in `Connection.peer`) of each peer to which the kernel is retransmitting, and how often it
+ * has.
+ */
 async function readRetransmitting(): Promise<Map<string, number>> {
   const texts = await Promise.all(tables.map((table) => readFile(table, 'latin1').catch(() => '')));
   const peers = new Map<string, number>();
@@ -62,7 +67,10 @@ async function readRetransmitting(): Promise<Map<string, number>> {
   return peers;
 }
 
-/** The table has each 32 bits of an address as a number of the machine, on all of Node's platforms little-endian. */
+/**
+ * The table shows each 32 bits of an address as a number in the machine's byte order, which is little-endian on all of
+ * Node's platforms.
+ */
 function readAddress(hex: string): string {
   const bytes = Buffer.from(hex, 'hex').swap32();
   if (bytes.length === 4) return bytes.join('.');

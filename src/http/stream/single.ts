@@ -14,7 +14,7 @@ import { prepareParams, type GraphqlParams } from '../params.ts';
 import { readStreamParams } from './request.ts';
 import { seal } from './seal.ts';
 
-/** How often to look for waiting operations in case a ring was lost. */
+/** How often to look for waiting operations in case a notification was lost. */
 const pollMs = 2_000;
 
 /** The stream's token and the asker of a request. */
@@ -175,7 +175,7 @@ export class SingleConnections {
     }
   }
 
-  /** Updates these streams from the database. Only one look runs at a time, for all streams that are due. */
+  /** Updates these streams from the database. Only one update runs at a time, for all streams that are due. */
   #lookAt(streams: Iterable<SingleStream>): void {
     for (const held of streams) this.#due.add(held);
     if (!this.#isLooking) void this.#look();
@@ -201,8 +201,8 @@ export class SingleConnections {
   }
 
   /**
-   * Reports a failure instead of throwing it: the database may be away for a while, and the next poll makes up for
-   * it.
+   * Reports a failure instead of throwing it: the database may be unavailable for a while, and the next poll makes up
+   * for it.
    */
   async #settle(work: () => Promise<void>): Promise<void> {
     try {

@@ -5,7 +5,7 @@ export interface Sink {
   readonly isOpen: boolean;
   /** The client takes less than it is sent: its unsent bytes have reached the limit. */
   readonly isCongested: boolean;
-  /** So little is unsent that notices without later value may go out. */
+  /** Whether so little is unsent that notices that have no value later may be sent. */
   readonly isReadyForTyping: boolean;
   send(batch: Batch): void;
   /** Whether the socket takes at once everything sent so far. */

@@ -120,7 +120,7 @@ export class Streams {
     }
   }
 
-  /** Ends every stream without `complete`, spread over a little time. */
+  /** Ends every stream without `complete`, one by one over a short time. */
   async drain(): Promise<void> {
     this.#single.drain();
     await this.#registry.drain();
@@ -181,7 +181,7 @@ export class Streams {
       request,
       response,
       framing,
-      // Refuses a subscription with an invalid token before it opens, so that its client comes back with another.
+      // Refuses a subscription with an invalid token before it opens, so that its client reconnects with a new one.
       asker: kind === OperationTypeNode.SUBSCRIPTION ? refuseBad(asker) : ifGood(asker),
       isTokenLive,
     });

@@ -122,7 +122,7 @@ export class EventSubscription implements Receiver {
   }
 
   finish(reason: EndReason, at: bigint): void {
-    // That access was lost before this subscription started, and has been regained since.
+    // Access was lost before this subscription started, and has been regained since.
     if (reason === 'ACCESS_LOST' && this.#state === 'LIVE' && at <= this.#floor) return;
     // The next read of the log shows whether access is still lost, after everything that came before.
     if (reason === 'ACCESS_LOST' && this.#state === 'CATCHING_UP') this.#held.giveUp();
@@ -252,8 +252,9 @@ export class EventSubscription implements Receiver {
     if (!stretch.isSessionLive) this.#end('SESSION_ENDED');
     else if (!stretch.hasAccess) this.#end('ACCESS_LOST');
     if (stretch.isPublic !== this.isPublicReader) {
-      // Until now the hub treated this subscriber as the wrong kind of reader. Read what it let through or left out
-      // from the log. That also checks access once more, because the hub may have ignored a removal in the meantime.
+      // Until now the hub treated this subscriber as the wrong kind of reader, and may have sent it too much or too
+      // little. Read those events from the log. That also checks access once more, because the hub may have ignored a
+      // removal in the meantime.
       this.isPublicReader = stretch.isPublic;
       this.#held.giveUp();
     }
@@ -305,7 +306,7 @@ export class EventSubscription implements Receiver {
     this.interrupt();
   }
 
-  /** Repeats the work for as long as the database is away and the client is connected. */
+  /** Repeats the work for as long as the database is unavailable and the client is connected. */
   #repeat<Value>(work: () => Promise<Value>): Promise<Value> {
     return this.#options.realtime.retry(work, () => this.#state !== 'OVER');
   }
