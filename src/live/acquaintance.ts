@@ -7,7 +7,7 @@ import { addTo, type Audience, type Room } from './room.ts';
 /** Each person's current chats: those who share one with the person receive their acquaintance events. */
 export type Circles = ReadonlyMap<bigint, readonly bigint[]>;
 
-/** Reads which chats these people are in: of each person at most `maxChats`, the newest. */
+/** Reads which chats these people are in: for each person at most `maxChats`, the newest ones. */
 export async function readCircles(pool: pg.Pool, userIds: readonly bigint[], maxChats = 2 ** 31 - 1): Promise<Circles> {
   const { rows } = await pool.query<{ userId: bigint; chatId: bigint }>({
     name: 'circles',
@@ -26,7 +26,7 @@ export async function readCircles(pool: pg.Pool, userIds: readonly bigint[], max
   return circles;
 }
 
-/** The people whose acquaintances these events are for. */
+/** The people to whose acquaintances these events are addressed. */
 export function subjectsOf(events: readonly LoggedEvent[]): bigint[] {
   return events.flatMap(({ audience, userId }) => (audience === 'ACQUAINTANCES' && userId !== null ? [userId] : []));
 }
@@ -42,8 +42,8 @@ export function gatherAcquaintances(rooms: readonly Room[], person: Person | und
 export type WatcherLimits = { perRoom: number; total: number };
 
 /**
- * The listeners among the members of these rooms and the person that select presence changes, each once. Skips
- * crowded rooms, and takes smaller rooms first until `total` people have been looked at.
+ * The listeners that select presence changes, each once: those of the members of these rooms, and the person's own.
+ * Skips crowded rooms, and takes smaller rooms first until `total` people have been looked at.
  */
 export function gatherWatchers(
   rooms: readonly Room[],

@@ -5,8 +5,8 @@ import type { Listener } from './listener.ts';
 
 /**
  * In ms. `flush`: how often arrivals and departures are written to the database. `grace`: a person who returns within
- * it never left. `beat`: how often the node renews its lease, and looks for dead nodes. `expiry`: how long the lease lasts
- * without a renewal.
+ * this time does not count as having left. `beat`: how often the node renews its lease, and looks for dead nodes.
+ * `expiry`: how long the lease lasts without a renewal.
  */
 export type AttendanceTimes = { flush: number; grace: number; beat: number; expiry: number };
 
@@ -89,7 +89,7 @@ export class Attendance {
 
   /**
    * Announces that this node shuts down: a person who does not return on another node within the grace period is
-   * offline then. Does not wait for a database that is away; the other nodes find out by themselves.
+   * offline then. Does not wait for a database that is unavailable; the other nodes find out by themselves.
    */
   async close(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
@@ -158,7 +158,7 @@ export class Attendance {
       values: [this.#node.name],
     });
     if (rows[0]?.isKnown === false) this.#tellAgain();
-    // After a time without the database, other nodes may still be about to take their leases anew.
+    // After a time without the database, other nodes may be about to take their leases again.
     if (this.#node.isSettled) while (await this.#sweep());
   }
 

@@ -6,8 +6,9 @@ export function mayReceive(asker: Asker, personalTo: string | null): boolean {
 }
 
 /**
- * The results of one document for one event, by who may get them. To complete them, render for `lacking(…, askerKey)`, which
- * is once for each user, and then for `lacking(…, sessionKey)`: the other sessions of users whose result is for one session.
+ * The results of one document for one event, by who may get them. To complete them, render for each of `lacking(…,
+ * askerKey)`, one asker per user; then for each of `lacking(…, sessionKey)`, the other sessions of users whose result
+ * is for one session only.
  */
 export class ResultsByAudience<Result> {
   readonly #results = new Map<string | null, Result>();
@@ -17,12 +18,12 @@ export class ResultsByAudience<Result> {
     this.#results.set(personalTo, result);
   }
 
-  /** The result for the asker: of those that they may get, the one for the fewest. */
+  /** The most specific result that the asker may get: for their session, for their user or for everyone. */
   find(asker: Asker): Result | undefined {
     return this.#results.get(sessionKey(asker)) ?? this.#results.get(askerKey(asker)) ?? this.#results.get(null);
   }
 
-  /** Of the askers that have no result yet, one for each key. */
+  /** One asker for each key, out of those that have no result yet. */
   lacking(askers: readonly Asker[], keyOf: (asker: Asker) => string): Asker[] {
     const withoutResult = askers.filter((asker) => this.find(asker) === undefined);
     return [...new Map(withoutResult.map((asker) => [keyOf(asker), asker])).values()];

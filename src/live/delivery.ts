@@ -38,7 +38,7 @@ export interface Receiver extends Listener {
   receiveTransient(print: (cursor: string) => string, options: { isToldOfLoss: boolean }): void;
   /** Ends at event `at`; nothing follows. */
   finish(reason: EndReason, at: bigint): void;
-  /** Closes the stream, for its client to reopen it. */
+  /** Closes the stream, so that its client reconnects. */
   interrupt(): void;
 }
 

@@ -30,9 +30,9 @@ export interface EventRenderer {
   newLoaders(): Loaders;
   /**
    * The event as this asker may see it; null when there is nothing to show to anyone. Waits while the database is
-   * away; never rejects.
+   * unavailable; never rejects.
    */
   render(event: LoggedEvent, head: EnvelopeHead, options: RenderFor): Promise<RenderedEvent | null>;
-  /** A notice as this asker may see it. Rejects when the database is away. */
+  /** A notice as this asker may see it. Rejects when the database is unavailable. */
   renderNotice(notice: Notice, head: EnvelopeHead, options: RenderFor): Promise<RenderedEvent>;
 }

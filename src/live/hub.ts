@@ -24,7 +24,7 @@ export class Hub {
     this.#attendance = attendance;
   }
 
-  /** The last event that has passed: every event up to it is in its outlets. 0 until the first one. */
+  /** The last event that has passed: every event up to it has been handed to its outlets. 0 until the first one. */
   get position(): bigint {
     return this.#position;
   }
@@ -170,8 +170,8 @@ export class Hub {
   }
 
   /**
-   * When a channel turns private, its followers who are not members lose it; when it turns public, any user may
-   * follow it.
+   * When a channel turns private, its followers who are not members lose access to it; when it turns public, any user
+   * may follow it.
    */
   #changeReaders(event: LoggedEvent): void {
     const room = event.chatId === null ? undefined : this.#rooms.get(event.chatId);

@@ -11,9 +11,9 @@ import { addTo } from './room.ts';
  * query presence instead.
  */
 export const maxPresenceAudience = 200;
-/** How many people a change of someone in very many chats looks through at most, the smallest chats first. */
+/** The maximum number of people that one presence change considers as receivers, smallest chats first. */
 const maxLookedAt = 2_000;
-/** How many chats of one person are looked up at most. */
+/** The maximum number of a person's chats that are looked up. */
 const maxChats = 1_000;
 /** How many people's changes are sent at once. */
 const maxBatch = 200;
@@ -40,7 +40,7 @@ export type PresenceSource = {
   hub: Hub;
   readCircles: (userIds: readonly bigint[], maxChats: number) => Promise<Circles>;
   readBlocks: (blockerIds: readonly bigint[], blockedIds: readonly bigint[]) => Promise<Block[]>;
-  /** Whether the hub has passed every event of the log that had rung by now; false when it could not read them. */
+  /** Resolves to true once the hub has passed every event announced until now; false if it could not read them. */
   whenRead: () => Promise<boolean>;
   /** The last event that has passed the hub; null while that is unknown: no subscriber receives CaughtUp then. */
   position: () => bigint | null;
@@ -136,7 +136,7 @@ export function publishPresences(
   }
 }
 
-/** Which of the people in `blockedIds` those in `blockerIds` have blocked. */
+/** The pairs in which a person of `blockerIds` has blocked one of `blockedIds`. */
 export async function readBlocks(
   pool: pg.Pool,
   blockerIds: readonly bigint[],

@@ -39,7 +39,7 @@ export class Realtime {
   readonly #typing = new TypingPace();
   readonly #attendance: Attendance;
 
-  /** `directUrl` leads to the primary past any pooler; everything else goes over the pool. */
+  /** `directUrl` leads to the primary and bypasses any pooler; everything else uses the pool. */
   constructor(options: {
     pool: pg.Pool;
     node: NodeLease;
@@ -135,7 +135,7 @@ export class Realtime {
     return formatCursor({ epoch: this.epoch(), id: head });
   }
 
-  /** Repeats the work for as long as the database is away and a caller wants the result. */
+  /** Repeats the work for as long as the database is unavailable and a caller wants the result. */
   retry<Value>(work: () => Promise<Value>, isWanted: () => boolean): Promise<Value> {
     return retryWhileAway(work, isWanted);
   }

@@ -47,7 +47,7 @@ export class Reservations {
   async reserve(sessionId: bigint): Promise<string | null> {
     const token = createSecret('streamReservation');
     return inTransaction({ pool: this.#pool }, async (client) => {
-      // Lock the session, or two requests at once would both take the last place.
+      // Lock the session, or two concurrent requests would both take the last place.
       await client.query('select from sessions where id = $1 for no key update', [sessionId]);
       const { rowCount } = await client.query(
         `insert into stream_reservations (token_hash, session_id)
@@ -175,8 +175,8 @@ export class Reservations {
   }
 
   /**
-   * The ids of the operations still running on each of these streams, by the token's hash in hex; without streams
-   * that are gone.
+   * The ids of the operations still running on each of these streams, by the token's hash in hex. Streams that no
+   * longer exist are left out.
    */
   async listRunning(tokenHashes: readonly Buffer[]): Promise<Map<string, Set<string>>> {
     const { rows } = await this.#pool.query<{ key: string; operationIds: string[] }>(

@@ -119,8 +119,8 @@ export class SharedSubscription implements Outlet {
   }
 
   /**
-   * Renders a notice for this stream alone (CaughtUp, Reset), at the place of event `id`. Rejects when the database
-   * is away.
+   * Renders a notice for this stream alone (CaughtUp, Reset), at the place of event `id`. Rejects when the database is
+   * unavailable.
    */
   async renderNotice(notice: StreamNotice, id: bigint, asker: Asker): Promise<Rendering> {
     const head = { cursor: this.#cursorOf(id), at: new Date() };
@@ -233,7 +233,7 @@ export class SharedSubscription implements Outlet {
     const render = async (asker: Asker) => {
       const outcome = await this.#render(event, asker, loaders);
       if (outcome === null) return;
-      // Where the first rendering was personal, one that is not has failed, or came after a change: not for others.
+      // The first rendering was personal, so one that is not has failed or came after a change, and must not be shared.
       batches.add(outcome.personalTo ?? askerKey(asker), this.#toBatch(event.id, outcome.payload));
     };
     if (lacking(askerKey).length > 0) rest.push({ lacking, render });

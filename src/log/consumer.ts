@@ -7,7 +7,7 @@ import { readEpoch, readNext, readLogPlace } from './event-log.ts';
 
 const batchSize = 100;
 /**
- * In ms. `poll`: how soon a lost ring or a dead lease holder is noticed. `maxBackoff`: the longest pause after
+ * In ms. `poll`: how soon a lost notification or a dead lease holder is noticed. `maxBackoff`: the longest pause after
  * failures.
  */
 const defaultTimes = { poll: 1_000, maxBackoff: 30_000 };
@@ -64,8 +64,8 @@ type Place = { epoch: string; position: bigint };
 /**
  * Reads the event log in order, resuming where it last stopped, for work that must be done once for each event even
  * across crashes. Every node opens the same consumers. A lease lets one instance of each run, and its fencing token
- * keeps an instance that was presumed dead from writing. The doorbell wakes it; a slow poll covers lost rings. A
- * failed event is retried with back-off, one event at a time, on whichever node takes the lease first: no event is
+ * keeps an instance that was presumed dead from writing. The doorbell wakes it; a slow poll covers lost notifications.
+ * A failed event is retried with back-off, one event at a time, on whichever node takes the lease first: no event is
  * skipped.
  */
 export class LogConsumer {
@@ -211,7 +211,7 @@ export class LogConsumer {
     });
   }
 
-  /** Sleeps until the next ring, for `ms` at most. Only closing ends a deaf sleep early. */
+  /** Sleeps until the doorbell rings, for `ms` at most. A deaf sleep ignores the doorbell. */
   #sleep(ms: number, { isDeaf, signal }: { isDeaf: boolean; signal?: AbortSignal }): Promise<void> {
     const isOver = () => this.#isClosed || (!isDeaf && this.#isRung) || signal?.aborted === true;
     if (isOver()) return Promise.resolve();

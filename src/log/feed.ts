@@ -101,7 +101,7 @@ export class Feed {
   }
 
   /**
-   * Resolves to true once the reader has received every event that had rung by now: at once, or after the read in
+   * Resolves to true once the reader has received every event announced until now: at once, or after the read in
    * progress. Resolves to false when that read fails, and for every caller while too many wait.
    */
   whenRead(): Promise<boolean> {
@@ -211,7 +211,7 @@ export class Feed {
     this.#release(() => true);
   }
 
-  /** Sleeps until the next ring, for `ms` at most. Only closing ends a deaf sleep early. */
+  /** Sleeps until the doorbell rings, for `ms` at most. A deaf sleep ignores the doorbell. */
   #sleep(ms: number, { isDeaf = false } = {}): Promise<void> {
     if (this.#isClosed || (this.#isRung && !isDeaf)) return Promise.resolve();
     return new Promise((resolve) => {

@@ -90,8 +90,8 @@ export async function readRecipients(
 }
 
 /**
- * The events that one person missed: in each chat, those since they became a member that their history shows, and all
- * events addressed to them. An index yields the oldest few of each chat and of each kind of address; the oldest of
+ * The events that one person missed: in each chat, the events since they became a member that their history shows, and
+ * all events addressed to them. An index yields the oldest few of each chat and of each kind of address; the oldest of
  * these overall are returned.
  */
 export async function readMissed(

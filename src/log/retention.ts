@@ -5,10 +5,10 @@ import { advisoryLocks } from '../postgres/advisory-lock.ts';
 const pruningLock = advisoryLocks['event pruning'];
 
 /**
- * Deletes up to `limit` of the oldest events, as far as they are older than `retentionMs`, and returns how many. Only
- * a prefix of the log is deleted, and the same transaction records how far, so that a cursor into the deleted part is
- * recognised. An event that was written before an old one counts as old, whatever the clock said at the time. Returns
- * 0 while another node is pruning.
+ * Deletes up to `limit` of the oldest events, if they are older than `retentionMs`, and returns how many. Only a prefix
+ * of the log is deleted, and the same transaction records how far, so that a cursor into the deleted part is
+ * recognised. An event that was written before an old one counts as old, whatever the clock said at the time. Returns 0
+ * while another node is pruning.
  */
 export async function pruneEvents(pool: pg.Pool, retentionMs: number, limit: number): Promise<number> {
   const { rows } = await pool.query<{ count: number }>(

@@ -20,7 +20,6 @@ export const readersOf = definePageLoader({
 
 // Each list is read for many chats in one statement, in which every chat contributes its own page from the index. As SQL:
 // Prisma has no limit per chat, and reading 50 messages with their senders costs it 4 times as much.
-// has no limit per chat, and 50 messages with their senders cost it 4 times as much.
 
 /** For each reader, a page of the messages that they can see; empty if they cannot see the chat. A cursor's key is the seq. */
 export async function listMessages(

@@ -21,7 +21,7 @@ const MentionRef = builder.objectRef<{ userId: bigint | null }>('Mention').imple
 builder.prismaObjectField(MessageRef, 'mentions', (t) =>
   t.field({
     type: [MentionRef],
-    description: `Who was named when the message was written or last edited: each \`@username\` of a member of the chat, in any case, and \`@everyone\` if the sender is an owner or admin (in a single chat it is plain text). Only the first ${maxMentions} names count.`,
+    description: `Who was named when the message was written or last edited: each \`@username\` of a member of the chat, ignoring case, and \`@everyone\` if the sender is an owner or admin (in a single chat it is plain text). Only the first ${maxMentions} names count.`,
     complexity: { field: 1, multiplier: maxMentions },
     resolve: async ({ chatId, seq, mentionsEveryone }, _, { loaders }) => {
       const people = await loaders.of(mentionedIn).load({ chatId, seq });

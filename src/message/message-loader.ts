@@ -10,8 +10,8 @@ import { pairOne } from '../postgres/pairing.ts';
 type MessageRow = { message: Message; sender: User | null; chat: Chat };
 
 /**
- * Messages by id. The same statement reads their senders and chats, which nearly every subscription selects: separate
- * statements would make three for each event.
+ * Messages by id. The same statement reads their senders and chats, which nearly every subscription selects: otherwise
+ * each event would take three statements.
  */
 export const messageById = defineLoader({
   load: async (db, ids: readonly bigint[], loaders) => {

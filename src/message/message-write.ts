@@ -13,7 +13,7 @@ import { messageKeyOf } from './message-loader.ts';
 import type { ChatAccess } from '../chat/permission.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** A message whose text has been checked; whether the asker may send it has not. */
+/** A message whose text has been checked, but not yet whether the asker may send it. */
 export type MessageWrite = {
   asker: Asker;
   chatId: bigint;
@@ -34,7 +34,7 @@ type Placed = MessageWrite & {
 type Decision = { error: Error } | { placed: Placed } | { earlier: Message } | { repeats: number };
 
 /**
- * Many messages in one insert. It reads the memberships after the chats are locked, in a statement of its own: a
+ * Many messages in one insert. It reads the memberships after the chats are locked, in a separate statement: a
  * transaction that removes a member holds that lock too.
  */
 export const messageWrites: WriteKind<MessageWrite, Message> = {

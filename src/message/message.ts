@@ -20,8 +20,8 @@ export type NewMessage = {
 };
 
 /**
- * Those of the messages that the asker can see, in no order.
- * As SQL, at a third of Prisma's cost: `node`, `nodes` and each mutation of a message ask.
+ * The messages with these ids that the asker can see, in no particular order.
+ * As SQL, at a third of Prisma's cost: `node`, `nodes` and every mutation of a message use it.
  */
 export async function findVisibleMessages(db: Db, asker: Asker, messageIds: readonly bigint[]): Promise<Message[]> {
   const { rows } = await db.pool.query<Message>({

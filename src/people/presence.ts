@@ -43,9 +43,9 @@ async function readPresences(db: Db, pairs: readonly PresenceKey[]): Promise<(Pr
   return pairOne(rows, pairs, { value: (row): Presence => row, missing: null });
 }
 
-/** How long a lease lasts at least, in seconds: shorter ones would expire whenever a phone pauses. */
+/** The minimum duration of a lease, in seconds: shorter ones would expire whenever a phone pauses. */
 export const minLeaseSeconds = 10;
-/** How long a lease lasts at most, in seconds. */
+/** The maximum duration of a lease, in seconds. */
 export const maxLeaseSeconds = 300;
 
 /** `expiresInSeconds`: until when the device counts as present without another report; null for as long as it has a stream. */
@@ -72,7 +72,7 @@ export async function setPresence({ db }: { db: Db }, asker: Asker, report: Pres
     await (expiresInSeconds === null
       ? client.query('delete from presence_leases where session_id = $1', [sessionId])
       : client.query(renewLease, [sessionId, expiresInSeconds]));
-    // Derives the user's status again, by the database's function that opened and closed streams call too.
+    // Works out the user's status again, with the same function as when a stream opens or closes.
     await client.query('select settle_presences(array[$1::bigint])', [userId]);
   });
   const [presence] = await readPresences(db, [{ asker, userId }]);

@@ -26,8 +26,8 @@ export const userById = defineLoader({
 });
 
 /**
- * Users by id, including those whose account is being erased, while they are still members of chats.
- * As SQL, at half Prisma's cost: every member that is shown asks.
+ * Users by id, including those whose account is being erased, while they are still members of chats. As SQL, at half
+ * Prisma's cost: every member that is shown needs it.
  */
 export const memberUserById = defineLoader({
   load: loadTogether((db, ids) =>

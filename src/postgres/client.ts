@@ -45,7 +45,7 @@ class Pool extends ConnectionPool {
 export const statementTimeoutMs = 8_000;
 const answerMs = 2_000;
 
-/** What a statement of a search may take, in ms, before PostgreSQL ends it. */
+/** How long a statement of a search may run, in ms, before PostgreSQL ends it. */
 export const searchTimeoutMs = 1_000;
 /** As many as searches run at a time (search/search-turn.ts), and one to spare while a broken one is replaced. */
 const maxSearchConnections = 3;

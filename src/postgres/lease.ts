@@ -15,7 +15,9 @@ export type LeaseOptions = {
   /** Names the exclusive work, such as `consumer:mail`; at most 200 bytes. */
   name: string;
   times?: LeaseTimes;
-  /** A UUID of this holder: it may take its lease anew before it expires. By default, each lease has a new holder. */
+  /**
+   * A UUID of this holder: it may take its own lease again before it expires. By default, each lease has a new holder.
+   */
   holder?: string;
   /** Called, once or several times, when another process waits for the lease. */
   onWanted?: () => unknown;

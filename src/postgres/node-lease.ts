@@ -4,13 +4,12 @@ import type { Lease, LeaseTimes, Leases } from './lease.ts';
 const retryMs = 500;
 
 /**
- * The lease that says that this process runs. What a node holds on behalf of its clients, such as an open stream or a
- * user's presence, refers
- * to the lease by its name and counts for as long as the lease does.
+ * The lease that shows that this process is running. What a node holds on behalf of its clients, such as an open stream
+ * or a user's presence, refers to the lease by its name and counts for as long as the lease does.
  *
- * A node that could not renew the lease in time, because the database was away or the process was paused, takes it anew as
- * soon as it can, and what it holds counts again: no other process takes a lease of this name. Only after ten minutes do
- * the other nodes delete the lease, and with it what the node held.
+ * A node that could not renew the lease in time, because the database was unavailable or the process was paused, takes
+ * it again as soon as it can, and what it holds counts again: no other process takes a lease of this name. Only after
+ * ten minutes do the other nodes delete the lease, and with it what the node held.
  */
 export class NodeLease {
   readonly #holder = randomUUID();
@@ -27,7 +26,7 @@ export class NodeLease {
     this.#times = times;
   }
 
-  /** Takes the lease. Throws when the database is away. */
+  /** Takes the lease. Throws when the database is unavailable. */
   async open(): Promise<void> {
     const { name } = this;
     const lease = await this.#leases.take({ name, times: this.#times, holder: this.#holder });
@@ -39,8 +38,8 @@ export class NodeLease {
   }
 
   /**
-   * Whether this node has held the lease without a break for longer than it lasts. If not, the database may have been away,
-   * and other nodes may still be about to take their leases anew.
+   * Whether this node has held the lease without a break for longer than it lasts. If not, the database may have been
+   * unavailable, and other nodes may be about to take their leases again.
    */
   get isSettled(): boolean {
     return performance.now() - this.#heldSince > this.#times.expiry;

@@ -33,8 +33,8 @@ function hasWord(text: string): boolean {
 }
 
 /**
- * How many words a search has: runs of letters and digits, and of other characters beyond ASCII, which PostgreSQL takes
- * for words or not as the database's locale says.
+ * How many words a search has: runs of letters and digits, and of other characters beyond ASCII, which may or may not
+ * be words, depending on the database's locale.
  */
 export function countWords(text: string): number {
   return text.match(/[\p{L}\p{N}\p{M}]+|[^\s\p{L}\p{N}\p{M}\x00-\x7f]+/gu)?.length ?? 0;

@@ -6,18 +6,18 @@ import { isEndedByTimeout } from '../postgres/sql-state.ts';
 
 /** How many searches run at a time on a node: only one per person, so that another person's search gets a turn. */
 const concurrency = 2;
-/** How many of a person's searches wait, and how many of everyone's. One operation holds fewer: see `searchCost`. */
+/** How many searches of one person may wait, and how many in total. One operation holds fewer: see `searchCost`. */
 const waiting = { perPerson: 20, all: 200 };
 
 /**
- * What the measure of an operation adds for each search in it, beside the fields of the answer. A search reads an index
+ * What each search in an operation adds to its complexity, besides the fields of the answer. A search reads an index
  * that is as large as the database, and this lets one operation hold 14 of them at most.
  */
 export const searchCost = 2_000;
 
 /**
- * The turns of searches. They have connections of their own, with a limit of 1 s, so that no number of searches keeps
- * anyone else's statement waiting; and they take turns by the person who asks.
+ * Runs searches on their own connections, with a limit of 1 s, so that no number of searches delays any other
+ * statement. The people who search take turns.
  */
 export class SearchTurns {
   readonly #pool: Queryable;

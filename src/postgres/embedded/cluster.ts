@@ -17,10 +17,10 @@ export const applicationRole = 'parley';
 /** A database cluster on disk, with what is needed to run it. Only its owner can read its folder. */
 export type Cluster = { folder: string; passwords: Passwords; owner: Owner; programs: Programs };
 
-/** Of the superuser, and of the application's role. */
+/** The passwords of the superuser and of the application's role. */
 type Passwords = { superuser: string; application: string };
 
-/** The files that hold them, beside the cluster. */
+/** The files that hold the passwords, beside the cluster. */
 const passwordFiles: Passwords = { superuser: 'superuser-password', application: 'application-password' };
 
 /**
@@ -94,7 +94,7 @@ async function removeDrafts(home: string): Promise<void> {
   }
 }
 
-/** After this, a power cut does not undo the rename, and with it lose everything stored since. */
+/** Makes the rename durable: otherwise a power cut could undo it, and lose everything stored since. */
 async function syncFolder(path: string): Promise<void> {
   await using folder = await open(path, 'r');
   await folder.sync();

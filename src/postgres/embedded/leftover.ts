@@ -29,9 +29,9 @@ export async function endLeftover(folder: string, log: Logger): Promise<void> {
   for (const pid of running) signal(pid, 'SIGKILL');
   if (running.length > 0) await waitUntilGone(folder, postmaster);
 
-  // Another process may have this pid by now, and PostgreSQL would take it for a server and refuse to start. It knows that
-  // its parent's pid is not a server's. The file must stay: it names the shared memory through which PostgreSQL itself
-  // checks that none of its processes is left.
+  // Another process may have this pid by now, and PostgreSQL would take it for a server and refuse to start. PostgreSQL
+  // never takes its parent's pid for a server's, so that pid is written to the file. The file must stay: it names the
+  // shared memory through which PostgreSQL itself checks that none of its processes is left.
   if ((await readFile(pidFile, 'utf8').catch(() => null)) !== null) {
     await writeFile(pidFile, recorded.replace(/^\d+/, String(process.pid)));
   }
