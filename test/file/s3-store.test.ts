@@ -142,7 +142,7 @@ test('with an unusable bucket a server does not start, and says why', async () =
   );
   s3.refuse(null);
   vi.stubEnv('AWS_ACCESS_KEY_ID', 'AKIAUNKNOWN');
-  await expect(prepare(locationOf(s3))).rejects.toThrow('it refuses us (InvalidAccessKeyId)');
+  await expect(prepare(locationOf(s3))).rejects.toThrow('it denies access (InvalidAccessKeyId)');
   // Nor may it find any on this machine.
   for (const name of ['AWS_CONFIG_FILE', 'AWS_SHARED_CREDENTIALS_FILE']) vi.stubEnv(name, '/dev/null');
   vi.stubEnv('AWS_EC2_METADATA_DISABLED', 'true');
