@@ -16,7 +16,7 @@ begin
   if key is null then raise exception 'there is no advisory lock "%"', lock; end if;
   return key;
 end $$;
-comment on function lock_key is 'The keys of all advisory locks. Twin of src/postgres/advisory-lock.ts, which describes them.';
+comment on function lock_key is 'The keys of all advisory locks. Must match src/postgres/advisory-lock.ts, which describes them.';
 
 create function refuse_foreign_rows() returns void
 language plpgsql as $$
@@ -70,7 +70,7 @@ end $$;
 comment on function seal_schema is
   'Each migration that creates a table, a trigger or a function ends by calling it. It ensures that a tombstone clears all rows that refer to its message, that no table can be truncated, that triggers also fire for replication, that no function is executable by everyone, and that not everyone can create functions beside ours.';
 
--- Functions that later migrations create.
+-- The same for functions that later migrations create.
 alter default privileges revoke execute on functions from public;
 
 -- One line of text: not blank, no control characters, no surrounding whitespace.
@@ -79,7 +79,7 @@ language sql immutable parallel safe
 return char_length(value) between 1 and max_length
   and value !~ '[\u0001-\u001f\u007f-\u009f]'
   and value ~ '^\S(.*\S)?$';
-comment on function is_line is 'Twin of the line rule in src/core/text.ts.';
+comment on function is_line is 'Must match the line rule in src/core/text.ts.';
 
 -- Text of several lines: newline and tab are its only control characters.
 create function is_text(value text, max_length int) returns boolean
@@ -87,7 +87,7 @@ language sql immutable parallel safe
 return char_length(value) between 1 and max_length
   and value !~ '[\u0001-\u0008\u000b-\u001f\u007f-\u009f]'
   and value ~ '\S';
-comment on function is_text is 'Twin of the text rule in src/core/text.ts.';
+comment on function is_text is 'Must match the text rule in src/core/text.ts.';
 
 create function fold(value text) returns text
 language plpgsql immutable strict parallel safe as $$
@@ -152,7 +152,7 @@ create table users (
       and not starts_with(fold(username), 'erased_')
   )
 );
-comment on constraint username_is_not_reserved on users is 'Twin of src/account/username.ts.';
+comment on constraint username_is_not_reserved on users is 'Must match src/account/username.ts.';
 comment on column users.deleted_at is
   'Set when the user erases the account: from then on it belongs to no one, and it is deleted once nothing refers to it.';
 -- Sign-up and sign-in look users up case-insensitively.
@@ -162,8 +162,8 @@ create unique index users_email_key on users (fold(email));
 -- both.
 create index users_username_search_idx on users ((fold(username) collate "C"), id);
 create index users_display_name_search_idx on users ((fold(display_name) collate "C"), id);
--- Finds the user whose avatar a file is. Partial, so that changing the column does not count as changing a key, which
--- would wait for all transactions that refer to the row.
+-- Finds the user who has a file as their avatar. Partial, so that changing the column does not count as changing a key,
+-- which would wait for all transactions that refer to the row.
 create unique index users_avatar_file_id_key on users (avatar_file_id) where avatar_file_id is not null;
 
 create table credentials (
@@ -201,7 +201,7 @@ create table known_networks (
 );
 comment on table known_networks is 'The networks that an account has signed in from: guesses by others do not slow down sign-ins from there.';
 
--- rate-limiter-flexible defines the columns and their order. Unlogged: a crash loses only who has to wait.
+-- rate-limiter-flexible defines the columns and their order. Unlogged, because a crash may reset the counters.
 create unlogged table rate_limits (
   key text primary key check (char_length(key) <= 255),
   points integer not null default 0,
@@ -218,9 +218,9 @@ create table blocks (
   primary key (blocker_id, blocked_id),
   constraint nobody_blocks_themselves check (blocker_id <> blocked_id)
 );
--- An erased account is removed from the lists of others.
+-- Serves the removal of an erased account from the lists of others.
 create index blocks_blocked_id_idx on blocks (blocked_id);
--- A user's list, newest first.
+-- Serves a user's list of blocked users, newest first.
 create index blocks_blocker_id_blocked_at_blocked_id_idx on blocks (blocker_id, blocked_at, blocked_id);
 
 create type erased_messages as enum ('KEEP', 'DELETE');

@@ -19,11 +19,11 @@ create table chats (
   constraint a_single_chat_has_no_name check (type <> 'SINGLE' or (name is null and description is null)),
   constraint a_single_chat_has_no_avatar check (type <> 'SINGLE' or avatar_file_id is null),
   constraint a_channel_has_a_name check (type not in ('PRIVATE_CHANNEL', 'PUBLIC_CHANNEL') or name is not null)
-) with (fillfactor = 80); -- every message updates its chat's row: room for that to stay on the page
+) with (fillfactor = 80); -- every message updates its chat's row: leaves room to do so on the same page
 comment on column chats.member_count is 'The number of members, stored so that reading it costs the same for three as for 50,000. Written by triggers.';
--- The list of public channels, in its order.
+-- Serves the list of public channels, in its order.
 create index chats_public_name_idx on chats ((fold(name) collate "C"), id) where type = 'PUBLIC_CHANNEL';
--- Finds the chat whose avatar a file is. Partial, as in users.
+-- Finds the chat that has a file as its avatar. Partial, as in users.
 create unique index chats_avatar_file_id_key on chats (avatar_file_id) where avatar_file_id is not null;
 
 -- Finds public channels by any part of their name. If the role may not create the extension, the search still works: it
@@ -64,7 +64,7 @@ create table members (
 -- transaction). Read markers then move in place too.
 ) with (fillfactor = 45);
 create index members_user_id_idx on members (user_id);
--- Whether a place in a chat's history is hidden from any member: the highest entry answers that.
+-- Tells whether a place in a chat's history is hidden from any member: only the highest entry is read.
 create index members_hidden_history_idx on members (chat_id, visible_from_seq) where visible_from_seq > 1;
 -- Finds whether a chat has an owner, and who is next in line, among a few rows, however many members there are.
 create index members_staff_idx on members (chat_id, role, joined_at, user_id) where role <> 'MEMBER';

@@ -1,5 +1,5 @@
--- The event log, in commit order. It has no foreign keys: an event remains true when its subject is deleted, and a check
--- would make the stamp wait.
+-- The event log, in commit order. It has no foreign keys, because an event remains true when its subject is deleted,
+-- and because checking one would make stamp_events wait.
 
 create type event_audience as enum ('CHAT', 'PERSON', 'CHAT_AND_PERSON', 'ACQUAINTANCES');
 

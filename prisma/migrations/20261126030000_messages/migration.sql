@@ -26,8 +26,8 @@ create table messages (
   deleted_at timestamptz(3),
   words tsvector generated always as (
     -- PostgreSQL's parser backtracks to the start of a word or a tag for each way to read it, so 10,000 characters of
-    -- e_e_e_… took 0.8 s in a commit. Cutting words after 64 characters (as searches do) and removing tags makes the cost
-    -- linear. Text without such a long word, which is nearly all there is, is spared the replacement: it costs seven times
+    -- e_e_e_… took 0.8 s in a commit. Cutting words after 64 characters (as searches do) and removing tags makes the
+    -- cost linear. Nearly all text has no such long word and skips the replacement, which costs seven times as much as
     -- the parser (3.2 ms for 9,000 characters).
     to_tsvector('simple', case when octet_length(content) <= 64 or content !~ '[^ \t\n"]{65}'
       then translate(lower(content collate "C"), '<', ' ')
@@ -43,10 +43,10 @@ create table messages (
 );
 comment on column messages.file_count is 'How many files it was sent with. Erasing an account deletes its files, but does not change this.';
 comment on column messages.words is
-  'The words that search finds it by, unstemmed and in no particular language, and one that names its chat, which begins with a blank, as no word of a text does. So the index alone answers "this word, in one of these chats". Null once the message is deleted, like the content.';
+  'The words that search finds it by, unstemmed and in no particular language, and one more word that names its chat. That word begins with a space, which no word of a text does. So the index alone answers "this word, in one of these chats". Null once the message is deleted, like the content.';
 -- Serves pages of the history, and keeps each place unique.
 create unique index messages_chat_id_seq_key on messages (chat_id, seq);
--- A sender's own id names one message.
+-- A sender's clientMessageId identifies one message.
 create unique index messages_sender_id_client_message_id_key on messages (sender_id, client_message_id);
 -- Deleting a message's row looks for its replies; without this index the time to delete a chat is quadratic in its size.
 create index messages_reply_to_seq_idx on messages (chat_id, reply_to_seq) where reply_to_seq is not null;
@@ -77,8 +77,8 @@ create table reactions (
   chat_id bigint not null,
   seq int not null,
   user_id bigint not null references users on delete cascade on update cascade,
-  -- Looks like one emoji: digits, # and * occur in keycaps, and all other characters are beyond Latin. A coarse twin of
-  -- src/message/emoji.ts, which knows every emoji.
+  -- Looks like one emoji: digits, # and * occur in keycaps, and all other characters are beyond Latin. A coarse version
+  -- of src/message/emoji.ts, which knows every emoji.
   emoji text not null check (
     emoji ~ '^[#*0-9\u00a9\u00ae\u200d-\U0010ffff]{1,16}$' and emoji ~ '[\u00a9\u00ae\u200d-\U0010ffff]'
   ),

@@ -226,7 +226,7 @@ begin
   delete from files where id = old.avatar_file_id;
   return null;
 end $$;
-comment on function drop_avatar is 'Deletes an avatar that is replaced or removed, or whose chat is deleted. Its bytes go if no other file has them.';
+comment on function drop_avatar is 'Deletes an avatar that is replaced or removed, or whose chat is deleted. Its bytes are removed if no other file has them.';
 
 create trigger drop_avatar after update of avatar_file_id on users for each row
   when (old.avatar_file_id is not null and old.avatar_file_id is distinct from new.avatar_file_id)
@@ -360,7 +360,8 @@ begin
     locked := array(select distinct person from unnest(added) where person is not null order by person);
     perform pg_advisory_xact_lock(lock_key('personal storage'), storage_lock(person)) from unnest(locked) person;
   else
-    -- A lock that delays one user's file (their account is being deleted) delays all files added here: at most this long.
+    -- A lock that delays one user's file (because their account is being deleted) delays all files added here, so the
+    -- wait is limited.
     perform set_config('lock_timeout', '1s', true);
     locked := array(
       select person from (select distinct person from unnest(added) where person is not null order by person) each

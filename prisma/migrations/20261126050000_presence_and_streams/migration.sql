@@ -40,7 +40,7 @@ create table presence_leases (
 );
 -- Finds leases that have expired since the last sweep.
 create index presence_leases_expires_at_idx on presence_leases (expires_at) where not has_lapsed;
-comment on table presence_leases is 'Devices that report at intervals that they are still there, because behind a proxy a stream stays open when its client is gone. Until they stop reporting this way, or disconnect.';
+comment on table presence_leases is 'Devices that report at intervals that they are still there, because behind a proxy a stream stays open when its client is gone. A row stays until its device stops reporting this way, or disconnects.';
 comment on column presence_leases.has_lapsed is 'Set by the sweep after expires_at: until the device reports again, its streams do not count.';
 
 create table presences (
@@ -108,7 +108,7 @@ language sql set search_path = public, pg_temp as $$
   delete from presence_leases l where session_id = any (gone)
     and not exists (select from session_presences s where s.session_id = l.session_id);
 $$;
-comment on function forget_devices is 'Deletes what these sessions have reported about themselves, where no stream of theirs is left on any node.';
+comment on function forget_devices is 'Deletes what sessions have reported about themselves, for those of these sessions that have no stream left on any node.';
 
 create function attend(this_node text, arrived bigint[], departed bigint[], people bigint[]) returns boolean
 language plpgsql set search_path = public, pg_temp as $$
@@ -177,7 +177,7 @@ begin
   end if;
   return false;
 end $$;
-comment on function sweep_presences is 'Removes one node whose lease, which lasts for `expiry`, has expired, or that left more than `grace` ago, and takes users who were only there offline. If there is no such node, does the same for users whose device lease has expired, and then for users without any session. Returns whether there may be more to do.';
+comment on function sweep_presences is 'Removes one node whose lease, which lasts for `expiry`, has expired, or that left more than `grace` ago, and marks users who were only there as offline. If there is no such node, does the same for users whose device lease has expired, and then for users without any session. Returns whether there may be more to do.';
 
 -- Streams ------------------------------------------------------------------------------------------------------------
 
