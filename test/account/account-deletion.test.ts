@@ -28,7 +28,7 @@ async function deleteAccount(by: Person, { password = by.password, messages = 'K
   return (await by.ask(document, { password, messages })).deleteAccount;
 }
 
-/** Erases it completely, including what follows afterwards. */
+/** Erases a user's account, and waits until the work that follows is done. */
 async function erase(person: Person, messages = 'KEEP'): Promise<void> {
   expect(await deleteAccount(person, { messages })).toEqual({ __typename: 'AccountGone', userId: person.userId });
   await isErased(person);
@@ -113,7 +113,7 @@ test('all its sessions end with it, on every node', async () => {
   }
 });
 
-test('its name and address are free again, and no one signs in with them', async () => {
+test('its name and address become free, and no one can sign in with them', async () => {
   const linus = await newcomer();
   await deleteAccount(linus);
   const { signIn } = await server.ask('mutation ($input: SignInInput!) { signIn(input: $input) { __typename } }', {
@@ -124,7 +124,7 @@ test('its name and address are free again, and no one signs in with them', async
   expect(another.userId).not.toBe(linus.userId);
 });
 
-test('messages stay without a name, and nothing else is left of their sender', async () => {
+test('messages stay without a sender, and nothing else of the sender is left', async () => {
   const linus = await newcomer();
   const chat = await createGroup(ada, [linus]);
   await say(linus, chat, 'I was here', { clientMessageId: 'mine' });
@@ -153,7 +153,7 @@ test('messages stay without a name, and nothing else is left of their sender', a
   expect(users.edges).toEqual([]);
 });
 
-test('or the messages are deleted too, with everything attached to them', async () => {
+test('with messages: DELETE, the messages are deleted too, with everything attached to them', async () => {
   const linus = await newcomer();
   const chat = await createGroup(ada, [linus]);
   const first = await say(linus, chat, 'a first word');
@@ -262,7 +262,9 @@ test('the others’ blocks of them are gone', async () => {
   expect(await blocked()).toHaveLength(before.length - 1);
 });
 
-/** The database without the server: only the erasures that a test starts do the remaining work. */
+/**
+ * A connection to the database without a server, so that only the erasures that a test starts do the remaining work.
+ */
 async function inDatabase(work: (db: Db) => Promise<void>): Promise<void> {
   const { url } = server.database;
   const db = connectDatabase({ url, maxConnections: 2, statementTimeoutMs: 10_000, onError: () => undefined });
@@ -282,7 +284,7 @@ test('a crash in between loses none of the remaining work, and does nothing twic
     `insert into messages (chat_id, sender_id, content) select $1, $2, 'message ' || n from generate_series(1, 30) n`,
     [keyOf(chats[0] as string), key],
   );
-  // The state that the mutation leaves when its server dies then.
+  // The state that the mutation leaves if its server dies right after it.
   await server.sql.query('update users set deleted_at = now() where id = $1', [key]);
   await server.sql.query(`insert into account_deletions (user_id, messages) values ($1, 'DELETE')`, [key]);
   const left = async () => {
@@ -327,7 +329,7 @@ test('a crash in between loses none of the remaining work, and does nothing twic
 });
 
 test(
-  'an erasure that can’t go on blocks no other, and rows that came meanwhile are erased too',
+  'an erasure that is stuck blocks no others, and rows that were added meanwhile are erased too',
   { timeout: 30_000 },
   async () => {
     const [stuck, linus] = await Promise.all([newcomer(), newcomer()]);

@@ -120,12 +120,12 @@ test.each([
   expect(refused).toMatchObject({ __typename: 'InvalidInput', fields: [{ path: [field] }] });
 });
 
-test.each(['_', 'a', 'A-1', 'x'.repeat(64), '0.0', 'a..b__c'])('%s is a username', async (username) => {
+test.each(['_', 'a', 'A-1', 'x'.repeat(64), '0.0', 'a..b__c'])('%s is a valid username', async (username) => {
   const email = `${username.length}${username.charCodeAt(0)}@example.com`;
   expect(await trySignUp({ username, email, password })).toMatchObject({ viewer: { user: { username } } });
 });
 
-test('a name that only contains a reserved one is a username', async () => {
+test('a name that merely contains a reserved one is a valid username', async () => {
   for (const username of ['sysadmin', 'channels', 'parley-fan', 'erased'])
     expect(await trySignUp({ username, email: `${username}@example.com`, password })).toMatchObject({
       viewer: { user: { username } },
@@ -133,7 +133,7 @@ test('a name that only contains a reserved one is a username', async () => {
 });
 
 test.each(['everyone', 'Here', 'CHANNEL', 'Admin', 'system', 'Parley', 'erased_1', 'Erased_x'])(
-  'the reserved name %s is no username, neither by signing up nor with psql',
+  'the reserved name %s is refused as a username, at sign-up and with psql',
   async (username) => {
     const email = `reserved-${username}@example.com`;
     expect(await trySignUp({ username, email, password })).toMatchObject({
@@ -173,7 +173,7 @@ test('a username or address that is taken, in whatever case, is a Conflict that 
   });
 });
 
-test('of many who ask for one username at once, one gets it', async () => {
+test('of many simultaneous sign-ups with the same username, one succeeds', async () => {
   const asked = Array.from({ length: 8 }, (_, index) =>
     trySignUp({
       username: index % 2 === 0 ? 'Highlander' : 'highlander',
@@ -226,7 +226,7 @@ test('a sign-in that can match no user is refused by field, and nothing over-lon
   expect(compare).not.toHaveBeenCalled();
 });
 
-test('an account without a password has no right one', async () => {
+test('no password is right for an account without one', async () => {
   const mileva = await signUp(server, 'mileva');
   await server.sql.query('delete from credentials where user_id = $1', [keyOf(mileva.userId)]);
   for (const guess of [mileva.password, '', 'null', 'undefined']) {
@@ -255,7 +255,7 @@ test('a hash with another cost is replaced when its user signs in', async () => 
   expect(await signIn(katherine.email, password)).toMatchObject({ __typename: 'SignedIn' });
 });
 
-test('while 50 strangers sign in, one is hashed at a time and others are served', async () => {
+test('while 50 strangers sign in, their passwords are hashed one at a time and other requests are served', async () => {
   const held: (() => void)[] = [];
   const verify = argon2.verify;
   vi.spyOn(argon2, 'verify').mockImplementation(async (...args) => {
@@ -301,7 +301,7 @@ test('while 50 users sign in at the full cost, messages are sent and received', 
   await Promise.all(crowd);
 });
 
-test('a changed password ends every other session and the old refresh token, and this session goes on', async () => {
+test('a changed password ends every other session and the old refresh token, and this session continues', async () => {
   const radia = await signUp(server, 'radia');
   const elsewhere = await signIn(radia.email, radia.password);
   expect(await emailOf(elsewhere.accessToken)).toBe(radia.email);
@@ -341,7 +341,7 @@ test('a password is not changed without the current one, nor to an unacceptable 
   expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
 });
 
-test('of two who change a password at once, one succeeds', async () => {
+test('of two simultaneous changes of a password, one succeeds', async () => {
   const jean = await signUp(server, 'jean');
   const changes = await Promise.all(
     ['first of the two', 'second of the two'].map((next) => changePassword(jean.token, jean.password, next)),

@@ -22,7 +22,7 @@ const uncommon = words(`
   Пароль-подлиннее 密码要长一点才安全呢 w8ZkPq2vLm 🐢🦀🐙🦑🐚🐬🦈🐳
 `);
 
-test.each(uncommon)('%s is not', (password) => {
+test.each(uncommon)('%s is not common', (password) => {
   expect(isCommonPassword(password)).toBe(false);
 });
 

@@ -25,7 +25,7 @@ function holdHashes() {
   return { held, started: () => hash.mock.calls.length };
 }
 
-test('a password has 8 to 128 characters, counted as people count them', () => {
+test('a password has 8 to 128 characters, counted as code points', () => {
   expect(problemsWith('ünïqöé≠ß')).toEqual([]);
   expect(problemsWith('🐢🦀🐙🦑🐚🐬🦈🐳')).toEqual([]);
   expect(problemsWith('🐢🦀🐙🦑🐚🐬🦈')).toEqual(['must be at least 8 characters long']);
@@ -41,7 +41,7 @@ test('a common password is refused, and so is one that is the user’s name', ()
   expect(problemsWith('ada at the engine', ['ada.lovelace', 'ada@example.com'])).toEqual([]);
 });
 
-test('a password that is not well-formed Unicode is refused, because two of them would be one', () => {
+test('a password that is not well-formed Unicode is refused, because two different ones would become the same', () => {
   expect(problemsWith('analytical \ud800')).toEqual(['must be well-formed Unicode']);
 });
 
@@ -81,7 +81,7 @@ test('for a missing user, or one with an invalid hash, a comparison at the full 
   );
 });
 
-test('a known device and one stranger are hashed at once, and the others take turns by network', async () => {
+test('one hash at a time runs for known devices and one for strangers, who take turns by network', async () => {
   const { held, started } = holdHashes();
   const hasher = new PasswordHasher(cheap);
   const flood = Array.from({ length: 50 }, () => hasher.hash('a guess', stranger));
@@ -98,7 +98,7 @@ test('a known device and one stranger are hashed at once, and the others take tu
   clearInterval(timer);
 });
 
-test('only so many of one network wait, and the next is refused until there is room', async () => {
+test('only a limited number of sign-ins per network may wait, and the next is refused until there is room', async () => {
   const { held } = holdHashes();
   const hasher = new PasswordHasher(cheap);
   const hashes = Array.from({ length: 101 }, () => hasher.hash('a guess', stranger));

@@ -22,7 +22,7 @@ atFileEnd(async () => {
   await database.drop();
 });
 
-/** Sessions of Ada that were idle for so long. */
+/** Creates sessions of Ada that have been idle for that long. */
 async function openSessions(count: number, idleFor = '0 s'): Promise<bigint[]> {
   const { rows } = await db.pool.query<{ id: bigint }>(
     `insert into sessions (user_id, last_used_at) select $1, now() - $3::interval from generate_series(1, $2::int)
@@ -46,7 +46,7 @@ test('sessions that were not refreshed for 30 days are pruned, a batch at a time
   expect(await countIn('sessions')).toBe(2);
 });
 
-test('refresh tokens used longer ago are pruned, and recent ones are kept to detect a thief', async () => {
+test('refresh tokens that were used long ago are pruned, and recently used ones are kept to detect theft', async () => {
   const [session] = await openSessions(1);
   await db.pool.query(
     `insert into refresh_tokens (token_hash, session_id, created_at, used_at) values
@@ -97,7 +97,7 @@ test('an answer that was on its way when the session ended here is discarded', a
   expect(await live.isLive({ userId, sessionId })).toBe(false);
 });
 
-test('a database that does not answer makes no session live, and is asked again', async () => {
+test('while the database does not answer, no session is live, and the next check asks it again', async () => {
   const [sessionId = 0n] = await openSessions(1);
   const live = new LiveSessions(db);
   vi.spyOn(db.pool, 'query').mockRejectedValueOnce(new Error('the database is gone'));

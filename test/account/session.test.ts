@@ -55,7 +55,7 @@ const sessionsOf = async (token: string): Promise<Session[]> =>
 const keyOf = (globalId: string) => parseId(globalId)?.key;
 const hashOf = (refreshToken: string) => createHash('sha256').update(refreshToken).digest();
 
-/** Makes that refresh token look used so long ago. */
+/** Makes that refresh token look as if it had been used that long ago. */
 const usedAgo = (refreshToken: string, interval: string) =>
   server.sql.query('update refresh_tokens set used_at = now() - $2::interval where token_hash = $1', [
     hashOf(refreshToken),
@@ -112,7 +112,7 @@ test('a used refresh token that comes back within 20 s gets the same next one', 
   expect(next.refreshToken).not.toBe(again.refreshToken);
 });
 
-test('a thief who repeats a refresh token within its 20 s is found out when both go on', async () => {
+test('a thief who reuses a refresh token within its 20 s is detected when both continue to refresh', async () => {
   const margaret = await signUp(server, 'margaret');
   const owner = await refresh(margaret.refreshToken);
   const thief = await refresh(margaret.refreshToken);
@@ -126,7 +126,7 @@ test('a thief who repeats a refresh token within its 20 s is found out when both
   expect(await refresh(later.refreshToken)).toMatchObject({ __typename: 'InvalidCredentials' });
 });
 
-test('a node with another signing key starts no second line of refresh tokens', async () => {
+test('a node with another signing key does not start a second chain of refresh tokens', async () => {
   await using other = await startServer({ database: server.database, env: { JWT_KEYS: generateKeySet() } });
   const annie = await signUp(server, 'annie');
   const { refreshToken } = await refresh(annie.refreshToken);
@@ -146,7 +146,7 @@ test('repeating a used refresh token does not extend its 20 s', async () => {
   expect(rows).toEqual([{ is_old: true }]);
 });
 
-test('one that comes back later ends the whole session, and no other', async () => {
+test('reusing one later ends the whole session, and no other session', async () => {
   const mary = await signUp(server, 'mary');
   const elsewhere = await signInAgain(mary);
   const thief = await refresh(mary.refreshToken);
@@ -164,7 +164,7 @@ test('one that comes back later ends the whole session, and no other', async () 
   expect(await sessionsOf(elsewhere.token)).toMatchObject([{ id: elsewhere.sessionId }]);
 });
 
-test('of several who refresh with one token at once, on two nodes, all get the same next one', async () => {
+test('simultaneous refreshes with one token, on two nodes, all get the same next one', async () => {
   await using other = await startServer({ database: server.database });
   const joan = await signUp(server, 'joan');
   const pairs = await Promise.all(
@@ -176,7 +176,7 @@ test('of several who refresh with one token at once, on two nodes, all get the s
   expect(await refresh(next ?? '')).toMatchObject({ __typename: 'SignedIn' });
 });
 
-test('when several come back with a stolen token at once, none gets anything', async () => {
+test('when a stolen token is reused several times at once, no request gets a new one', async () => {
   const evelyn = await signUp(server, 'evelyn');
   await refresh(evelyn.refreshToken);
   await usedAgo(evelyn.refreshToken, '1 minute');
@@ -185,7 +185,7 @@ test('when several come back with a stolen token at once, none gets anything', a
 });
 
 test.each(['', 'x', 'x'.repeat(43), 'x'.repeat(100_000), '\u0000'.repeat(43), 'ä'.repeat(43)])(
-  'a refresh token that is none of ours is refused: %#',
+  'a refresh token that was never issued is refused: %#',
   async (refreshToken) => {
     expect(await refresh(refreshToken)).toMatchObject({ __typename: 'InvalidCredentials' });
   },
@@ -308,7 +308,7 @@ test('an invalid session id is a broken request', async () => {
   expect(await stateOf(jean.token)).toBe('in');
 });
 
-test('past a hundred devices the one that was idle longest is signed out', async () => {
+test('past a hundred devices, the one that has been idle longest is signed out', async () => {
   const sophie = await signUp(server, 'sophie');
   expect(await stateOf(sophie.token)).toBe('in');
   await server.sql.query(

@@ -27,7 +27,7 @@ function signInFrom(
   });
 }
 
-test('three hundred guesses at accounts that do not exist keep no known user waiting for a second', async () => {
+test('three hundred guesses at accounts that do not exist delay a known user by less than a second', async () => {
   // Each guess costs as much as in production.
   const argon2 = { memoryKiB: 19_456, iterations: 2, parallelism: 1 };
   await using server = await startServer({ env: { RATE_LIMITS: 'on', TRUST_PROXY: '1' }, overrides: { argon2 } });

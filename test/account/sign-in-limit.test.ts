@@ -36,7 +36,7 @@ const startLimited = (env: Record<string, string> = {}) =>
 
 const guess = (person: Pick<Person, 'email'>, index: number) => ({ email: person.email, password: `guess ${index}` });
 
-test('a stranger gets ten guesses, and then not even the right one; the owner gets in, and changes the password', async () => {
+test('after ten wrong guesses a stranger is refused even with the right password; the owner can sign in and change it', async () => {
   await using server = await startLimited();
   const ada = await signUp(server, 'ada');
   const guesses = await Promise.all(
@@ -100,7 +100,7 @@ test('a successful sign-in resets the count', async () => {
   }
 });
 
-test('sign-up reports to a network five times that a name or an address is taken', async () => {
+test('sign-up tells a network at most five times that a name or an address is taken', async () => {
   await using server = await startLimited();
   const ada = await signUp(server, 'ada');
   const probe = (address: string, index: number) =>

@@ -79,7 +79,7 @@ test('the keys made at the first start are there at the next one, readable by th
   expect((await loadOrCreateKeys(folder)).signing.kid).toBe(made.signing.kid);
 });
 
-test('of many that start at once, all use the same keys', async () => {
+test('servers that start at the same time all use the same keys', async () => {
   const folder = await makeFolder();
   const all = await Promise.all(Array.from({ length: 10 }, () => loadOrCreateKeys(folder)));
   expect(new Set(all.map(({ signing }) => signing.kid)).size).toBe(1);

@@ -88,14 +88,14 @@ test.each([
   ['no audience', { aud: undefined }],
   ['no issuer', { iss: undefined }],
   ['no end', { exp: undefined }],
-  ['a beginning in the future', { nbf: 9_999_999_999 }],
+  ['a start in the future', { nbf: 9_999_999_999 }],
   ['no user', { sub: undefined }],
-  ['a person who is none', { sub: 'ada' }],
+  ['a person id that is not a number', { sub: 'ada' }],
   ['another person', { sub: '999999' }],
   ['no session', { sid: undefined }],
-  ['a session that is none', { sid: '1; select 1' }],
-  ['a session that never was', { sid: '999999' }],
-  ['a session beyond all numbers', { sid: '9'.repeat(19) }],
+  ['a session id that is not a number', { sid: '1; select 1' }],
+  ['a session that never existed', { sid: '999999' }],
+  ['a session id that is too large', { sid: '9'.repeat(19) }],
 ])('a token for %s is refused, even when we signed it', async (_, claims) => {
   expect(await answerTo(`Bearer ${await forge(claims)}`)).toBe('UNAUTHENTICATED');
 });

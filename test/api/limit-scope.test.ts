@@ -3,7 +3,7 @@ import { createGroup, say } from '../support/chat.ts';
 import { type Person, signIn, signUp, signUpAll } from '../support/client.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
-/** Where everyone signs up and prepares: nothing is limited there. */
+/** A node without limits, where users sign up and prepare. */
 let unlimited: TestServer;
 let chatId: string;
 let messageId: string;
@@ -18,7 +18,7 @@ beforeAll(async () => {
   messageId = await say(ada, chatId, 'hello');
 });
 
-/** What counts as what: a request for each limit that counts three times. */
+/** A request for each limit that counts per session, per account and per address. */
 const activities: [string, () => { query: string; variables?: unknown } | 'UPLOAD'][] = [
   ['SENDS', () => mutation('sendMessage(input: { chatId: $id, content: "hello" })', chatId)],
   ['REACTIONS', () => mutation('addReaction(messageId: $id, emoji: "👍")', messageId)],
@@ -36,7 +36,7 @@ function mutation(field: string, id: string) {
   return { query: `mutation ($id: ID!) { ${field} { __typename } }`, variables: { id } };
 }
 
-/** Does it once through a proxy that reports the address. Returns the limit that was reached; null when none was. */
+/** Sends that request once through a proxy that reports the address. Returns the limit that was reached, or null. */
 async function act(node: TestServer, by: Person, { name, address }: { name: string; address: string }) {
   const what = activities.find(([activity]) => activity === name)?.[1]() ?? 'UPLOAD';
   const headers = { authorization: `Bearer ${by.token}`, 'x-forwarded-for': address };
@@ -112,7 +112,7 @@ describe('per address', () => {
   });
 });
 
-test('what a session is refused uses nothing of the account’s quota', async () => {
+test('a request that is refused for its session uses none of the account’s quota', async () => {
   const env = { RATE_LIMITS: 'on', RATE_LIMIT_SENDS: '4/1m', RATE_LIMIT_SENDS_PER_SESSION: '3/1m' };
   await using node = await startServer({ database: unlimited.database, env });
   const phone = await signIn(unlimited, linus);

@@ -179,7 +179,7 @@ test('a query that multiplies pages by pages is refused before anything is read'
   expect(errors?.[0]?.extensions?.['code']).toBe('BAD_REQUEST');
 });
 
-test('fragments that double at each step cost no one anything', async () => {
+test('fragments that double at each step do not multiply the work', async () => {
   const steps = Array.from(
     { length: 60 },
     (_, i) => `fragment f${i} on Query { ...f${i + 1} a${i}: __typename ...f${i + 1} }`,

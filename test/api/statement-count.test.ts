@@ -17,12 +17,12 @@ const member = 'id role joinedAt lastReadSeq unreadCount chat { id name memberCo
 const message = `id seq content sender { id username } chat { id name }
   replyTo { id content sender { username } replyTo { id sender { username } } }`;
 
-/** At how many depths one of these documents loads rows of one kind. */
+/** The maximum number of depths at which one of these documents loads rows of the same kind. */
 const maxDepths = 4;
 
 /**
- * The different statements of one operation, none of which may be repeated for each row. A loader runs once for each depth
- * at which its rows become known; which of those coincide depends on which answer comes first.
+ * The different statements of one operation, none of which may be repeated for each row. A loader runs once for each
+ * depth at which its keys become known; which of those coincide depends on the order in which answers arrive.
  */
 async function costOf(by: Person, document: string, variables: Variables = {}): Promise<Set<string>> {
   const statements = await recordStatements(server, () => by.ask(document, variables));
@@ -50,7 +50,7 @@ async function createConversation(length: number): Promise<string> {
   return chat;
 }
 
-/** Users with so many others in a chat: their names are unused. */
+/** Creates that many users, with unused names. */
 async function createPeople(count: number): Promise<Person[]> {
   const { rows } = await server.sql.query(
     `insert into users (username, email)

@@ -19,7 +19,7 @@ async function insertUntilCutOff(sql: pg.Pool): Promise<number> {
 // A loaded machine takes a while to start whole servers.
 vi.setConfig({ testTimeout: 60_000 });
 
-describe('the embedded database survives its past', () => {
+describe('the embedded database recovers from earlier runs', () => {
   test('a killed server leaves a PostgreSQL behind; the next start takes it over with every row', async () => {
     const dataDir = await createDataDir();
     const first = runServer({ DATA_DIR: dataDir });

@@ -21,7 +21,7 @@ test('each line is JSON with its level and its time', () => {
   });
 });
 
-test('a terminal gets readable lines, before the process could end', () => {
+test('a terminal gets readable lines, written before the process can exit', () => {
   const { log, read } = capture(true);
   log.info('GraphiQL is at http://localhost:4000/graphql');
   const line = read();

@@ -61,7 +61,7 @@ describe('stopping', () => {
     expect(status).toBe(0);
   });
 
-  test('a second signal ends at once a stop that a request delays', async () => {
+  test('a second signal ends the process at once when a request delays the stop', async () => {
     const { server } = await runOnDatabase();
     await holdUp(await server.url);
     let status: number | null | undefined;
@@ -91,7 +91,7 @@ async function holdUp(url: string): Promise<void> {
 }
 
 describe('refusing to start', () => {
-  test('names every invalid setting, and what it wants, in one exit', async () => {
+  test('names every invalid setting and its expected values at once', async () => {
     const { status, output } = await runServer({ PORT: 'http', SERVE: 'web', LOG_LEVEL: 'loud' }).ended;
     expect(status).toBe(1);
     const lines = JSON.parse(output).msg.split('\n');

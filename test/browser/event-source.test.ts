@@ -10,7 +10,7 @@ import { eventsDocument } from '../support/stream.ts';
 describe.skipIf(!isChromiumInstalled)(
   'EventSource in Chromium (skipped where /usr/bin/chromium is not installed)',
   () => {
-    test('an EventSource gets events, and those it missed while its server was away', browserTimeout, async () => {
+    test('an EventSource gets events, and those that it missed while its server was down', browserTimeout, async () => {
       await using browser = await openBrowser();
       await using database = await createDatabase();
       const first = await startServer({ database });

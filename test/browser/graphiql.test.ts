@@ -5,7 +5,7 @@ import { startServer, type TestServer } from '../support/server.ts';
 
 describe.skipIf(!isChromiumInstalled)('GraphiQL in Chromium (skipped where /usr/bin/chromium is not installed)', () => {
   test(
-    'two users in two windows hold the conversation in its tabs, without typing a word',
+    'two users in two windows can run the conversation in its tabs without typing anything',
     browserTimeout,
     async () => {
       await using server = await startServer();
@@ -26,7 +26,7 @@ describe.skipIf(!isChromiumInstalled)('GraphiQL in Chromium (skipped where /usr/
     },
   );
 
-  test('a user who comes back with another browser signs in, and goes on', browserTimeout, async () => {
+  test('a user who returns with another browser can sign in and continue', browserTimeout, async () => {
     await using server = await startServer();
     await using browser = await openBrowser();
     const first = await openGraphiql(await browser.newPage(), server);
@@ -41,7 +41,7 @@ describe.skipIf(!isChromiumInstalled)('GraphiQL in Chromium (skipped where /usr/
     expect(await resultIn(second)()).toContain('"Chat"');
   });
 
-  test('the page is complete, and asks no other host for anything', browserTimeout, async () => {
+  test('the page is complete, and loads nothing from other hosts', browserTimeout, async () => {
     await using server = await startServer();
     await using browser = await openBrowser();
     const page = await browser.newPage();
@@ -79,7 +79,7 @@ async function runTab(page: Page, name: string, result: string): Promise<void> {
   await expect.poll(resultIn(page), patience).toContain(result);
 }
 
-/** GraphiQL reads a tab's operation a moment after it shows it, and then stores which tab it is. */
+/** GraphiQL reads a tab's operation a moment after showing it, and then stores which tab is active. */
 function hasTaken(stored: string | undefined, name: string): boolean {
   const { tabs, activeTabIndex } = JSON.parse(stored ?? '{}');
   return tabs?.[activeTabIndex]?.operationName === name;

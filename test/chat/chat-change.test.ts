@@ -57,7 +57,7 @@ test.each(types)('an update of a %s changes the given fields, and every member r
   expect(seen).toEqual({ chat: { name: 'as it is', description: null } });
 });
 
-test('no one receives a change that changes nothing', async () => {
+test('an update that changes nothing is not delivered', async () => {
   const chat = await create('GROUP');
   await using stream = await followEvents(server, grace);
   for (const change of [{}, { name: 'as it was' }, { type: 'GROUP' }, { type: null }]) {
@@ -67,7 +67,7 @@ test('no one receives a change that changes nothing', async () => {
   expect(kindsOf(await heardBy(grace, stream))).toEqual(['ChatUpdated']);
 });
 
-test('a group may lose its name, a channel may not', async () => {
+test('a group’s name can be removed, a channel’s cannot', async () => {
   expect(await updateChat(ada, await create('GROUP'), { name: null })).toMatchObject({
     __typename: 'Chat',
     name: null,
@@ -175,14 +175,14 @@ test('a channel that becomes public is open to everyone, from its beginning', as
   await editMessage(ada, old, 'edited in private');
   await updateChat(ada, channel, { type: 'PUBLIC_CHANNEL' });
   await editMessage(ada, old, 'edited in public');
-  // She may read what everyone may read, and receives it; on a new stream as well as on the one that was open.
+  // She can read what everyone can read, and receives it, on a new stream as well as on the one that was open.
   expect(await contentsIn(channel, linus)).toEqual(['edited in public']);
   expect(await contentsIn(channel, grace)).toEqual(['edited in public']);
   const { cursor } = newcomer;
   expect(kindsOf(await heardBy(linus, newcomer))).toEqual(['ChatUpdated', 'MessageEdited']);
   const missed = kindsOf((await readMissed(server, linus, cursor)).map(eventOf));
   expect(missed).toContain('MessageEdited');
-  // Private again, it shows her what it showed before; also on a stream that was open all the time.
+  // When the channel is private again, it shows her what it showed before, also on a stream that stayed open.
   await updateChat(ada, channel, { type: 'PRIVATE_CHANNEL' });
   await editMessage(ada, old, 'edited in private again');
   await say(ada, channel, 'after');

@@ -82,7 +82,7 @@ test('a single chat has one other user, and neither name nor description', async
   expect(chat).toMatchObject({ __typename: 'Chat', type: 'SINGLE', name: null, memberCount: 2 });
 });
 
-test('two users have one single chat, whichever of them asks for it', async () => {
+test('two users have one single chat, whichever of them creates it', async () => {
   const [hedy, marie] = await Promise.all([signUp(server, 'hedy'), signUp(server, 'marie')]);
   const first = await createChat(hedy, { type: 'SINGLE', memberIds: [marie.userId] });
   expect(await createChat(hedy, { type: 'SINGLE', memberIds: [marie.userId, marie.userId] })).toEqual(first);
@@ -137,7 +137,7 @@ test('at most a thousand users can be given in one call', async () => {
   expect(await refusedAt({ type: 'GROUP', memberIds })).toEqual(['memberIds']);
 });
 
-test('a name has 64 characters at most, a description 1,000, counted as people count', async () => {
+test('a name has 64 characters at most, a description 1,000, counted as code points', async () => {
   const channel = (name: string, description?: string) => ({ type: 'PUBLIC_CHANNEL', name, description });
   const longest = channel(emoji.repeat(21) + 'x', emoji.repeat(333) + 'x');
   expect(await createChat(ada, longest)).toMatchObject({ name: longest.name, description: longest.description });
@@ -146,7 +146,7 @@ test('a name has 64 characters at most, a description 1,000, counted as people c
   expect(await refusedAt(channel('x'.repeat(100_000), 'x'.repeat(100_000)))).toEqual(['name', 'description']);
 });
 
-test('blanks around a name are trimmed, and do not count', async () => {
+test('whitespace around a name is trimmed, and does not count', async () => {
   const chat = await createChat(ada, {
     type: 'PUBLIC_CHANNEL',
     name: ` \t${'x'.repeat(64)}\n `,
@@ -200,7 +200,7 @@ test('an unknown type, a missing one and a name that is not a string are broken 
   }
 });
 
-test('no one creates a chat without having signed in', async () => {
+test('creating a chat requires a signed-in user', async () => {
   const { data, errors } = await server.post(
     'mutation { createChat(input: { type: PUBLIC_CHANNEL, name: "news" }) { __typename } }',
   );

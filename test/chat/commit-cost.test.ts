@@ -33,7 +33,7 @@ const hostile = fc
   .tuple(fc.string({ maxLength: 3 }), unit, fc.string({ maxLength: 3 }))
   .map(([start, repeated, end]) => start + repeated.repeat(maxLength).slice(0, maxLength - 10) + end);
 
-/** The minimum of several times, in ms. */
+/** The minimum duration of several runs, in ms. */
 async function timeOf(work: () => unknown, runs = 3): Promise<number> {
   let least = Infinity;
   for (let run = 0; run < runs; run += 1) {

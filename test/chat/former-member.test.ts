@@ -72,7 +72,7 @@ async function tryAll(by: Person, { chat, message, member }: Record<'chat' | 'me
 }
 
 test.each(['GROUP', 'PRIVATE_CHANNEL'])(
-  'to a user who was removed from a %s it looks as if it did not exist',
+  'to a user who was removed from a %s, the chat looks as if it did not exist',
   async (type) => {
     const chat = await create(type);
     const message = await say(grace, chat, 'a last word');

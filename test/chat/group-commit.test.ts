@@ -65,7 +65,7 @@ test('all requests that arrive during a write share one transaction, however man
   const many = await costOf(400);
   expect(few.filter((statement) => statement === 'commit')).toHaveLength(2);
   expect(many).toEqual(few);
-  // Reactions look up their message first, each for itself, and then share transactions too.
+  // Each reaction looks up its message first, in a separate statement; then reactions share transactions too.
   const emoji = ['👍', '❤️', '🎉', '🙂', '🐛', '🔥', '👀', '🚀', '🌈', '🍀', '🎈', '🎵', '💡', '🧭', '🪐', '🦉'];
   const reactions = await recordStatements(server, () =>
     Promise.all(
@@ -115,7 +115,7 @@ test('a message that the database refuses fails alone, and leaves no gap', async
   expect(rows).toEqual(kept.map((content, index) => ({ seq: index + 1, content })));
 });
 
-test('others can read a message by the time its sender gets the answer', async () => {
+test('others can read a message by the time its sender gets the response', async () => {
   const chat = await createGroup(ada, [grace]);
   const writes = new GroupCommit(db.pool);
   const seen = await Promise.all(
@@ -127,7 +127,7 @@ test('others can read a message by the time its sender gets the answer', async (
   expect(seen).toEqual(seen.map(() => 1));
 });
 
-test('when ten thousand requests wait, further ones are refused with the time to retry', async () => {
+test('when ten thousand requests are waiting, further ones are refused with a time to retry', async () => {
   const chat = await createGroup(ada, [grace]);
   const writes = new GroupCommit(db.pool);
   const sent = await Promise.allSettled(

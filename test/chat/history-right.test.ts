@@ -12,7 +12,7 @@ import {
 } from '../support/membership.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
-// How much of a chat's history a member can give to others, or open to everyone: never more than they see themselves.
+// A member can never give others, or open to everyone, more of a chat's history than they see themselves.
 
 let server: TestServer;
 let otherNode: TestServer;
@@ -39,7 +39,7 @@ async function create(type: string, role = 'ADMIN'): Promise<string> {
   return id;
 }
 
-/** What hedy sees of the chat after `by` has added her. */
+/** The messages of the chat that hedy sees after `by` has added her. */
 async function seenWhenAdded(by: Person, chat: string, history?: string): Promise<string[]> {
   expect(await addPeople(by, chat, [hedy.userId], history)).toMatchObject({ __typename: 'Chat' });
   const seen = await contentsIn(chat, hedy);
@@ -51,13 +51,13 @@ const toPublic = (by: Person, chat: string): Promise<Data> => updateChat(by, cha
 const toPrivate = (by: Person, chat: string): Promise<Data> => updateChat(by, chat, { type: 'PRIVATE_CHANNEL' });
 
 test.each(types)(
-  'in a %s, a member who sees all of the history can give all of it, and a newcomer only what they see',
+  'in a %s, a member who sees the whole history can give others all of it, and a newcomer only what they see',
   async (type) => {
     const chat = await create(type);
     expect(await seenWhenAdded(ada, chat, 'ALL')).toEqual(['before', 'since']);
     expect(await seenWhenAdded(linus, chat, 'ALL')).toEqual(['since']);
     expect(await seenWhenAdded(linus, chat, 'FROM_NOW')).toEqual([]);
-    // The default of the chat's type gives no more either.
+    // Nor does the default of the chat's type give more.
     const isChannel = type === 'PRIVATE_CHANNEL';
     expect(await seenWhenAdded(ada, chat)).toEqual(isChannel ? ['before', 'since'] : []);
     expect(await seenWhenAdded(linus, chat)).toEqual(isChannel ? ['since'] : []);
@@ -72,7 +72,7 @@ test('a member of a group cannot get earlier history through a second account th
   expect(await contentsIn(chat, linus)).toEqual(['since']);
 });
 
-test('nor can an owner give the part that is hidden from them', async () => {
+test('an owner cannot give others the part of the history that is hidden from the owner', async () => {
   const chat = await create('GROUP', 'OWNER');
   expect(await seenWhenAdded(linus, chat, 'ALL')).toEqual(['since']);
 });
@@ -86,7 +86,7 @@ test.each(types)('an admin who does not see all of a %s cannot make it a public 
   await setMemberRole(ada, chat, grace.userId, 'ADMIN');
   expect(await toPublic(grace, chat)).toMatchObject({ __typename: 'Chat', type: 'PUBLIC_CHANNEL' });
   expect(await contentsIn(chat, hedy)).toEqual(['before', 'since']);
-  // Closing it opens nothing, so every admin may; but this admin may not open it again.
+  // Any admin may make it private, which reveals nothing; but this admin may not make it public again.
   expect(await toPrivate(linus, chat)).toMatchObject({ __typename: 'Chat' });
   expect(await toPublic(linus, chat)).toMatchObject({ __typename: 'Forbidden' });
 
@@ -101,7 +101,7 @@ test('a change of type between a group and a private channel gives no one more o
   expect(await seenWhenAdded(linus, chat)).toEqual(['since']);
 });
 
-test('private again, a channel shows each member what it showed before, and they can give no one the rest', async () => {
+test('a channel that is private again shows each member what it showed before, and they cannot give others the rest', async () => {
   const chat = await create('PRIVATE_CHANNEL');
   const hidden = await contentsIn(chat, ada);
   expect(await toPublic(ada, chat)).toMatchObject({ __typename: 'Chat' });

@@ -62,7 +62,7 @@ test.each(types)('users who are added to a %s are in it, and everyone receives t
   }
 });
 
-test('adding a user who is already a member changes nothing, and no one receives anything', async () => {
+test('adding a user who is already a member changes nothing, and sends no event', async () => {
   const chat = await create('GROUP');
   await using stream = await followEvents(server, grace);
   const again = [ada.userId, grace.userId, grace.userId];
@@ -132,7 +132,7 @@ test('the error names users who do not exist, and then no one is added', async (
 
 // Removing ------------------------------------------------------------------------------------------------------------
 
-test.each(types)('a user who is removed from a %s receives that last, and those who remain go on', async (type) => {
+test.each(types)('a removed user’s last event of a %s is the removal, and the other members continue', async (type) => {
   const chat = await create(type);
   await addPeople(ada, chat, [linus.userId]);
   await using removed = await followEvents(server, grace);
@@ -163,7 +163,7 @@ test('a user who is not a member cannot be removed, nor be given a role', async 
 
 // Joining and leaving -------------------------------------------------------------------------------------------------
 
-test('any user joins a public channel, once', async () => {
+test('any user can join a public channel, once', async () => {
   const channel = await createPublicChannel(ada);
   await say(ada, channel, 'before');
   await using owner = await followEvents(server, ada);
@@ -185,7 +185,7 @@ test('any user joins a public channel, once', async () => {
   expect(await contentsIn(channel, linus)).toEqual(['before', 'after']);
 });
 
-test.each(['SINGLE', 'GROUP', 'PRIVATE_CHANNEL'])('no one joins a %s', async (type) => {
+test.each(['SINGLE', 'GROUP', 'PRIVATE_CHANNEL'])('no one can join a %s', async (type) => {
   const chat = await create(type);
   expect(await joinChat(grace, chat)).toMatchObject({ __typename: 'Forbidden' });
   const outcome = await joinChat(linus, chat);
@@ -193,20 +193,23 @@ test.each(['SINGLE', 'GROUP', 'PRIVATE_CHANNEL'])('no one joins a %s', async (ty
   expect(outcome).toEqual(await joinChat(linus, encodeId('Chat', 2n ** 62n)));
 });
 
-test.each(types)('a user who leaves a %s receives that last, and comes back only as others do', async (type) => {
-  const chat = await create(type);
-  await using leaver = await followEvents(server, grace);
-  await using owner = await followEvents(server, ada);
-  expect(await leaveChat(grace, chat)).toEqual({ __typename: 'ChatGone', chatId: chat });
-  await say(ada, chat, 'alone');
-  const event = { __typename: 'RemoveFromChat', chatId: chat, userId: grace.userId };
-  expect(await heardBy(grace, leaver)).toMatchObject([event]);
-  expect(await heardBy(ada, owner)).toMatchObject([event, { __typename: 'NewMessage' }]);
-  expect(await rolesIn(chat, ada)).toEqual({ ada: 'OWNER' });
-  const isPublic = type === 'PUBLIC_CHANNEL';
-  expect(await leaveChat(grace, chat)).toMatchObject({ __typename: isPublic ? 'Forbidden' : 'NotFound' });
-  expect(await joinChat(grace, chat)).toMatchObject({ __typename: isPublic ? 'Chat' : 'NotFound' });
-});
+test.each(types)(
+  'a user’s last event of a %s is that they left, and they can only come back as anyone else can',
+  async (type) => {
+    const chat = await create(type);
+    await using leaver = await followEvents(server, grace);
+    await using owner = await followEvents(server, ada);
+    expect(await leaveChat(grace, chat)).toEqual({ __typename: 'ChatGone', chatId: chat });
+    await say(ada, chat, 'alone');
+    const event = { __typename: 'RemoveFromChat', chatId: chat, userId: grace.userId };
+    expect(await heardBy(grace, leaver)).toMatchObject([event]);
+    expect(await heardBy(ada, owner)).toMatchObject([event, { __typename: 'NewMessage' }]);
+    expect(await rolesIn(chat, ada)).toEqual({ ada: 'OWNER' });
+    const isPublic = type === 'PUBLIC_CHANNEL';
+    expect(await leaveChat(grace, chat)).toMatchObject({ __typename: isPublic ? 'Forbidden' : 'NotFound' });
+    expect(await joinChat(grace, chat)).toMatchObject({ __typename: isPublic ? 'Chat' : 'NotFound' });
+  },
+);
 
 test.each(types)('the last member who leaves a %s deletes it, with all its contents', async (type) => {
   const chat = await create(type);
@@ -221,14 +224,14 @@ test.each(types)('the last member who leaves a %s deletes it, with all its conte
   expect(await ada.ask('query ($id: ID!) { chat(id: $id) { id } }', { id: chat })).toEqual({ chat: null });
 });
 
-test('no one removes the last member, who leaves instead', async () => {
+test('the last member cannot be removed, but can leave', async () => {
   const group = await createGroup(ada, [grace]);
   await leaveChat(grace, group);
   expect(await removePerson(ada, group, ada.userId)).toMatchObject({ __typename: 'Forbidden' });
   expect(await rolesIn(group, ada)).toEqual({ ada: 'OWNER' });
 });
 
-test('a single chat has no roles, and no one enters or leaves it', async () => {
+test('a single chat has no roles, and no one can join or leave it', async () => {
   const chat = await create('SINGLE');
   for (const person of [ada, grace]) {
     expect(await sendMessage(person, chat, 'hello')).toMatchObject({ __typename: 'Message' });

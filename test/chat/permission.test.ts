@@ -14,8 +14,8 @@ const targets = ['OWNER', 'ADMIN', 'MEMBER'] as const;
 const nobody = '- - - -';
 
 /**
- * The whole table again, written by hand. Who may do it in each chat type: O(wner), A(dmin), M(ember), N(on-member). An
- * action on a member has a row for each role of that member.
+ * The whole table again, written by hand: who may do each action in each chat type, as O(wner), A(dmin), M(ember) and
+ * N(on-member). An action on a member has a row for each role of that member.
  */
 const table: Record<string, string> = {
   //                     SINGLE    GROUP     PRIVATE   PUBLIC
@@ -74,7 +74,7 @@ test('the table has a row for every action', () => {
   expect(Object.keys(table)).toHaveLength(wanted.length);
 });
 
-test('an action that depends on its target is only for owners when the target is not given', () => {
+test('an action that depends on its target is allowed only to owners when no target is given', () => {
   for (const type of types) {
     for (const role of roles) {
       const isOwner = role === 'OWNER' && type !== 'SINGLE';

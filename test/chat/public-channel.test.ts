@@ -86,7 +86,7 @@ test('a search finds any part of a name, ignoring case', async () => {
   expect(await namesFound('nothing of this name')).toEqual([]);
 });
 
-test('special characters of patterns have no special meaning in a search', async () => {
+test('pattern characters have no special meaning in a search', async () => {
   expect(await namesFound('%')).toEqual(['100%']);
   expect(await namesFound('0_x')).toEqual(['100_x']);
   expect(await namesFound('_')).toEqual(['100_x']);
@@ -171,7 +171,7 @@ test('an invalid search, page size or cursor is refused', async () => {
   }
 });
 
-test('no one lists channels without having signed in', async () => {
+test('listing channels requires a signed-in user', async () => {
   const { data, errors } = await server.post(document);
   expect(data ?? null).toBeNull();
   expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
@@ -187,7 +187,7 @@ test('among many channels a page costs what it shows, wherever it begins and wha
     from generate_series(1, 20000) n, unnest(array['PUBLIC_CHANNEL', 'PRIVATE_CHANNEL']::chat_type[]) type`,
   );
   await crowded.sql.query('analyze');
-  // Then the server has read about all these chats, and does nothing beside what is asked.
+  // By then the server has processed the events of all these chats, and does nothing but answer requests.
   await heardBy(hedy, stream);
   const first = await list(hedy, { first: 100 });
   const deep = Buffer.from('publicChannels:1:channel 5').toString('base64url');

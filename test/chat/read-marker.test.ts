@@ -22,7 +22,7 @@ let linus: Person;
 beforeAll(async () => {
   server = await startServer();
   otherNode = await startServer({ database: server.database });
-  // One after the other: readers are listed by id.
+  // One after the other, because readers are listed by id.
   ada = await signUp(server, 'ada');
   grace = await signUp(server, 'grace');
   linus = await signUp(server, 'linus');
@@ -41,7 +41,7 @@ async function markRead(by: Person, chatId: string, seq: number, rewind?: boolea
   return (await by.ask(document, { chatId, seq, rewind })).markRead;
 }
 
-/** What a user has read of a chat and what not, as their list of chats shows it. */
+/** How much of a chat a user has read, as their list of chats shows it. */
 async function readStateOf(by: Person, chatId: string): Promise<Data> {
   const data = await by.ask('query ($id: ID!) { chat(id: $id) { viewerMembership { lastReadSeq unreadCount } } }', {
     id: chatId,
@@ -67,7 +67,7 @@ test('messages of others are unread until they are marked', async () => {
   expect(await readStateOf(linus, chat)).toEqual({ lastReadSeq: 0, unreadCount: 3 });
 });
 
-test('a marker goes back only when it is rewound, as far as the beginning', async () => {
+test('a marker moves back only when it is rewound, at most to the beginning', async () => {
   const chat = await createTalk(3);
   expect(await markRead(grace, chat, 3)).toEqual(moved(3, 0));
   expect(await markRead(grace, chat, 2)).toEqual(refused);
@@ -79,7 +79,7 @@ test('a marker goes back only when it is rewound, as far as the beginning', asyn
   expect(await markRead(grace, chat, 3, true)).toEqual(moved(3, 0));
 });
 
-test('no one has read messages that do not exist', async () => {
+test('a marker cannot be moved past the last message', async () => {
   const chat = await createTalk(1);
   expect(await markRead(grace, chat, 1)).toEqual(moved(1, 0));
   for (const seq of [2, 2 ** 31 - 1, -1]) expect(await markRead(grace, chat, seq, true)).toEqual(refused);
@@ -107,7 +107,7 @@ test('only a member can mark, and a hidden chat looks as if it did not exist', a
   expect(await markRead(linus, channel, 1)).toEqual(missing);
 });
 
-test('no one marks without having signed in', async () => {
+test('moving a marker requires a signed-in user', async () => {
   const chat = await createTalk(1);
   const { errors } = await server.post('mutation ($id: ID!) { markRead(chatId: $id, seq: 1) { __typename } }', {
     id: chat,

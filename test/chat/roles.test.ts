@@ -41,7 +41,7 @@ const strangerGets = (type: string) => (type === 'PUBLIC_CHANNEL' ? 'Forbidden' 
 
 // Who may do what -----------------------------------------------------------------------------------------------------
 
-test.each(types)('owners and admins add members to a %s, and in a group every member does', async (type) => {
+test.each(types)('owners and admins can add members to a %s, and in a group every member can', async (type) => {
   const chat = await create(type);
   const addedBy = async (by: Person) => {
     const { __typename } = await addPeople(by, chat, [hedy.userId]);
@@ -55,7 +55,7 @@ test.each(types)('owners and admins add members to a %s, and in a group every me
   expect(await rolesIn(chat, ada)).toEqual({ ada: 'OWNER', grace: 'ADMIN', linus: 'MEMBER' });
 });
 
-test.each(types)('an owner of a %s removes anyone, an admin only plain members', async (type) => {
+test.each(types)('an owner of a %s can remove anyone, an admin only plain members', async (type) => {
   const chat = await create(type);
   await addPeople(ada, chat, [hedy.userId]);
   expect(await removePerson(grace, chat, linus.userId)).toMatchObject({ __typename: 'Chat' });
@@ -77,7 +77,7 @@ test.each(types)('an owner of a %s removes anyone, an admin only plain members',
   expect(await rolesIn(chat, ada)).toEqual({ ada: 'OWNER' });
 });
 
-test.each(types)('only owners set roles in a %s', async (type) => {
+test.each(types)('only owners can set roles in a %s', async (type) => {
   const chat = await create(type);
   for (const role of ['ADMIN', 'OWNER', 'MEMBER']) {
     expect(await setMemberRole(ada, chat, linus.userId, role)).toMatchObject({
@@ -98,7 +98,7 @@ test.each(types)('only owners set roles in a %s', async (type) => {
   expect(await rolesIn(chat, ada)).toEqual({ ada: 'OWNER', grace: 'ADMIN', linus: 'MEMBER' });
 });
 
-test.each(types)('owners and admins edit a %s, and only owners delete it', async (type) => {
+test.each(types)('owners and admins can edit a %s, and only owners can delete it', async (type) => {
   const chat = await create(type);
   expect(await updateChat(ada, chat, { name: 'by ada' })).toMatchObject({ __typename: 'Chat', name: 'by ada' });
   expect(await updateChat(grace, chat, { name: 'by grace' })).toMatchObject({ __typename: 'Chat', name: 'by grace' });
@@ -143,7 +143,7 @@ test('everyone in a chat receives a role that changed, and no one a role that di
   expect(eventOf(await follower.next())).toMatchObject(updated('linus'));
 });
 
-test('a change of internal fields, read markers or settings is no change of a member for the others', async () => {
+test('others do not receive MemberUpdated when internal fields, read markers or settings of a member change', async () => {
   const chat = await create('GROUP');
   await using stream = await followEvents(server, linus);
   await addPeople(ada, chat, [hedy.userId]);
@@ -168,7 +168,7 @@ test.each(types)('the last owner of a %s cannot leave, be removed or step down',
   };
   await refuseAll();
   expect(await rolesIn(chat, grace)).toEqual({ ada: 'OWNER', grace: 'ADMIN', linus: 'MEMBER' });
-  // With another owner beside her she may, and then that one is the last.
+  // She can once there is another owner, who is then the last one.
   await setMemberRole(ada, chat, grace.userId, 'OWNER');
   expect(await setMemberRole(ada, chat, ada.userId, 'MEMBER')).toMatchObject({ __typename: 'Member', role: 'MEMBER' });
   expect(await leaveChat(grace, chat)).toMatchObject(lastOwner);
@@ -201,7 +201,7 @@ test('of two owners who leave at the same moment, on two nodes, one remains', as
     expect(Object.values(roles).filter((role) => role === 'OWNER')).toHaveLength(1);
     won[roles['ada'] === 'OWNER' ? 'grace' : 'ada'] += 1;
   }
-  // Or they were not at the same moment.
+  // Otherwise the two did not act at the same moment.
   expect(Math.min(won.ada, won.grace)).toBeGreaterThan(0);
 });
 

@@ -20,7 +20,7 @@ type Operation =
   | { does: 'leave' | 'rejoin'; by: number; in: number };
 
 const by = fc.nat({ max: 2 });
-/** Ada owns the chats, and stays. */
+/** Members who may leave; Ada owns the chats, and stays. */
 const guest = fc.integer({ min: 1, max: 2 });
 const chat = fc.nat({ max: 1 });
 const content = fc.constantFrom('hello', 'hello @grace', '@linus and @ada', '@everyone');
@@ -51,7 +51,7 @@ async function perform(done: Operation, chats: string[]): Promise<void> {
   };
   switch (done.does) {
     case 'say':
-      // A user who has left is refused, and then there is nothing to count.
+      // If the user has left, this is refused, and no message is added.
       await person?.post(
         'mutation ($id: ID!, $content: String!) { sendMessage(input: { chatId: $id, content: $content }) { __typename } }',
         { id: chatId, content: done.content },
@@ -95,7 +95,7 @@ async function perform(done: Operation, chats: string[]): Promise<void> {
   }
 }
 
-/** What the server counts for a user, and a count by hand of the messages that it shows them. */
+/** The server's count for a user, and a manual count of the messages that they can see. */
 async function countFor(person: Person, chats: string[]): Promise<{ told: Data; counted: Data }> {
   const { viewer } = await person.ask(`{
     viewer {
@@ -134,7 +134,7 @@ async function countFor(person: Person, chats: string[]): Promise<{ told: Data; 
   };
 }
 
-test('whatever happens, the unread count equals a count by hand', { timeout: 60_000 }, async () => {
+test('whatever happens, the unread count equals a manual count', { timeout: 60_000 }, async () => {
   const [ada, ...others] = people as [Person, ...Person[]];
   await fc.assert(
     fc.asyncProperty(fc.array(operation, { maxLength: 25, size: 'max' }), async (operations) => {

@@ -38,7 +38,7 @@ const missing = {
   member: encodeId('Member', `${2n ** 62n}_1`),
 };
 
-/** Everything that a user sees when they ask for these three in every possible way. */
+/** Everything that a user sees when they request these three in every possible way. */
 async function lookAt({ chat, message, member }: typeof missing, by: Person): Promise<Data[]> {
   const seen = [
     await by.post('query ($id: ID!) { chat(id: $id) { id type name lastSeq memberCount viewerMembership { id } } }', {
@@ -65,7 +65,7 @@ async function lookAt({ chat, message, member }: typeof missing, by: Person): Pr
   return [...answers, await sendMessage(by, chat, 'let me in'), await listen(chat, by)];
 }
 
-/** What a user receives who follows one chat: all frames, when the stream ends by itself. */
+/** All frames that a user who follows one chat receives, until the stream ends by itself. */
 async function listen(chat: string, by: Person): Promise<Data> {
   await using stream = await openStream(server, by, chatEventsDocument, { variables: { chatId: chat } });
   return (await stream.ended()).map(({ event, data }) => ({ event, data }));
@@ -122,7 +122,7 @@ test('a former member sees nothing any more', async () => {
   expect(await lookAt({ chat, message, member }, grace)).toEqual(await lookAt(missing, grace));
 });
 
-test('every signed-in user reads a public channel, and only its members write in it', async () => {
+test('every signed-in user can read a public channel, and only its members can write in it', async () => {
   const channel = await createPublicChannel(ada);
   const message = await say(ada, channel, 'to all');
   const seen = await linus.ask(
@@ -157,7 +157,7 @@ test('every signed-in user reads a public channel, and only its members write in
   expect(await sendMessage(linus, channel, 'me too')).toMatchObject({ __typename: 'Message', seq: 3 });
 });
 
-test('no one sees a chat without having signed in, not even a public channel', async () => {
+test('a signed-out client sees no chat, not even a public channel', async () => {
   const channel = await createPublicChannel(ada);
   const { data, errors } = await server.post('query ($id: ID!) { chat(id: $id) { name } }', { id: channel });
   expect(data).toEqual({ chat: null });
@@ -185,7 +185,7 @@ test('a member’s read marker is private, except for receipts in small chats', 
   expect(await seenBy(grace, channel)).toEqual({ ada: [null, null], grace: [0, 1] });
 });
 
-test('a newcomer whose history begins later sees nothing from before, in any way', async () => {
+test('a newcomer whose history begins later sees nothing from before that, whichever way they ask', async () => {
   const chat = await createGroup(ada, [grace]);
   const old = await say(ada, chat, 'before her time');
   const reply = await say(ada, chat, 'still before', { replyToId: old });

@@ -8,7 +8,7 @@ const roomy = { work: 'searches', concurrency: 1, maxWaitingPerPerson: 1_000, ma
 /** A turn of the simulation: its user, when it was requested, and when it started and ended. */
 type Ran = { person: string; askedAt: number; startedAt: number; endedAt: number };
 
-/** Turns that take as long as they say, on a clock that stands still in between. */
+/** Simulates turns of given durations, on a clock that advances only when a turn ends. */
 class Simulation {
   readonly ran: Ran[] = [];
   readonly queue: FairQueue;
@@ -37,7 +37,7 @@ class Simulation {
     this.#asked.push(turn);
   }
 
-  /** Ends the turn that ends next; false when none runs. */
+  /** Ends the turn that is due next; returns false when none is running. */
   async step(): Promise<boolean> {
     await settle();
     const next = this.#running.toSorted((one, other) => one.endsAt - other.endsAt)[0];
@@ -61,7 +61,7 @@ class Simulation {
   }
 }
 
-/** Lets everything that is ready go on. */
+/** Lets all pending callbacks run. */
 function settle(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve));
 }
@@ -172,7 +172,7 @@ test('a user who leaves the queue while others wait does not come back with a cl
   expect(simulation.ran.map(({ person }) => person).at(-1)).toBe('ada');
 });
 
-test('time that a user did not ask for is not saved up', async () => {
+test('a user who makes no requests saves up no time', async () => {
   const simulation = new Simulation();
   for (let turn = 0; turn < 20; turn += 1) simulation.ask('ada', 100);
   for (let turn = 0; turn < 10; turn += 1) await simulation.step();
@@ -196,7 +196,7 @@ test('a refusal names the limit that was reached, and when to retry', async () =
   await simulation.finish();
 });
 
-test('a turn that is aborted while it waits never runs and gives its place to others', async () => {
+test('a turn that is aborted while it waits never runs, and frees its place', async () => {
   const simulation = new Simulation({ maxWaitingPerPerson: 1 });
   const abort = new AbortController();
   simulation.ask('ada', 100);

@@ -39,7 +39,7 @@ beforeAll(async () => {
   ada = await signUp(server, 'ada');
 });
 
-test('base64url is read in the form in which it is written, and in no other', () => {
+test('base64url is accepted only in the exact form in which it is written', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
       const text = Buffer.from(bytes).toString('base64url');
@@ -73,7 +73,7 @@ test('a file link with any character of its signature altered is refused', () =>
   }
 });
 
-test('a secret with any character altered has another hash or none, and is of its own kind only', () => {
+test('a secret with any character altered has another hash or none, and is valid only as its own kind', () => {
   const { secret, hash } = createSecret('refreshToken');
   expect(hashSecret('refreshToken', secret)).toEqual(hash);
   expect(hashSecret('streamReservation', secret)).toBeNull();
@@ -117,7 +117,7 @@ function attempt<Value>(read: () => Value): Value | undefined {
 
 const bigints = fc.bigInt({ min: 0n, max: 2n ** 63n - 1n });
 
-test('an id and a cursor stand for one thing, and no other text stands for the same', () => {
+test('each id and each cursor has exactly one spelling', () => {
   fc.assert(
     fc.property(bigints, fc.string({ unit: fc.constantFrom('a', 'Z', 'ä', ':', '𝒳'), maxLength: 8 }), (id, name) => {
       const forms: [text: string, read: (text: string) => unknown][] = [

@@ -15,7 +15,7 @@ const [ada, grace] = [{ userId: 1n }, { userId: 2n }];
 
 afterEach(() => vi.useRealTimers());
 
-test('an exhausted share says when it is full again, and is full then', async () => {
+test('an exhausted quota says when it is available again, and is available then', async () => {
   vi.useFakeTimers();
   const { limits } = createLimits({ RATE_LIMIT_SENDS: '2/1m' });
   await limits.take('sends', ada);
@@ -31,7 +31,7 @@ test('an exhausted share says when it is full again, and is full then', async ()
   await limits.take('sends', ada);
 });
 
-test('a share that is reset is full again, and one unit can be given back', async () => {
+test('a quota that is reset is available again, and one unit can be given back', async () => {
   const { limits } = createLimits({ RATE_LIMIT_SENDS: '2/1m' });
   await limits.take('sends', ada, 2);
   await limits.giveBack('sends', ada);
@@ -42,7 +42,7 @@ test('a share that is reset is full again, and one unit can be given back', asyn
   await limits.take('sends', ada, 2);
 });
 
-test('the log reports the first refusal in each window, and no e-mail address', async () => {
+test('the log reports the first refusal in each window, without email addresses', async () => {
   const { limits, report } = createLimits({ RATE_LIMIT_SENDS: '1/1m' });
   const counted = { email: 'ada@example.com', address: '192.0.2.1' };
   await limits.take('sends', counted);

@@ -15,7 +15,7 @@ function read(by: Read, value: string, maxLength = 8): { text: string; problems:
 
 const isTaken = (by: Read, value: string, maxLength?: number) => read(by, value, maxLength).problems.length === 0;
 
-test('blanks around it are trimmed before anything is checked', () => {
+test('surrounding whitespace is trimmed before anything is checked', () => {
   for (const by of [readLine, readText]) {
     expect(read(by, ' \t\n a b \u00a0\u3000\r\n')).toEqual({ text: 'a b', problems: [] });
     expect(read(by, `${' '.repeat(99)}12345678${' '.repeat(99)}`)).toEqual({ text: '12345678', problems: [] });
@@ -75,13 +75,13 @@ test('the database accepts exactly what the program accepts', async () => {
     'select is_line(line, 8) as line, is_text(body, 8) as text from unnest($1::text[], $2::text[]) as v (line, body)',
     [taken.map(({ line }) => line.text), taken.map(({ text }) => text.text)],
   );
-  // The database refuses nothing that is accepted here, so that no input ends as an internal error.
+  // The database refuses nothing that the program accepts, so that no input causes an internal error.
   const surprises = taken.filter(
     ({ line, text }, index) =>
       (line.problems.length === 0 && !rows[index].line) || (text.problems.length === 0 && !rows[index].text),
   );
   expect(surprises).toEqual([]);
-  // And it does not accept from others what is refused here for its length or its control characters.
+  // Nor does it accept, from other clients, what the program refuses for its length or its control characters.
   const loopholes = taken.filter(
     ({ line, text }, index) =>
       (line.problems.length > 0 && line.text !== '' && rows[index].line) ||
