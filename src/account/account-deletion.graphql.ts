@@ -6,8 +6,8 @@ import { encodeId } from '../core/id.ts';
 
 const ErasedMessagesRef = builder.enumType('ErasedMessages', {
   values: {
-    KEEP: { description: 'They stay without a name: `sender` is null.' },
-    DELETE: { description: 'They are deleted, as if by deleteMessage.' },
+    KEEP: { description: 'The messages stay, and their `sender` is null.' },
+    DELETE: { description: 'The messages are deleted, as if by deleteMessage.' },
   },
 });
 

@@ -9,11 +9,12 @@ import { endSessions } from './session.ts';
 import type { Asker } from '../core/asker.ts';
 
 /**
- * Erases the asker's account. Once it is committed, all sessions are over, and the username, the address and the password
- * are deleted: others can take the name and the address. Call `continueDeletions` next: it ends the memberships, removes
- * the reactions and the files, and detaches the messages from the user or turns them into tombstones.
- * Throws InvalidCredentials for a wrong password, RateLimited after too many wrong ones, and InvalidInput for a text that
- * cannot be a password.
+ * Erases the asker's account. Once it is committed, all sessions are over, and the username, the address and the
+ * password are deleted: others can take the name and the address. Call `continueDeletions` next: it ends the
+ * memberships, removes the reactions and the files, and detaches the messages from the user or turns them into
+ * tombstones.
+ * Throws InvalidCredentials for a wrong password, RateLimited after too many wrong ones, and InvalidInput for a text
+ * that cannot be a password.
  */
 export async function deleteAccount(
   accounts: Accounts,
@@ -39,7 +40,7 @@ export async function deleteAccount(
 /** The user's row stays for as long as something refers to it, without personal data. */
 async function eraseProfile(transaction: Transaction, userId: bigint): Promise<void> {
   const pseudonym = randomBytes(16).toString('hex');
-  // Overwrites the profile. As SQL: `deleted_at` is the database's time, as the other times of the row.
+  // Overwrites the profile. Raw SQL: `deleted_at` is the database's time, like the other times in the row.
   await transaction.query(
     `update users set deleted_at = clock_timestamp(), username = 'erased_' || $2, email = $2 || '@erased.invalid',
       display_name = null, avatar_file_id = null
@@ -50,7 +51,7 @@ async function eraseProfile(transaction: Transaction, userId: bigint): Promise<v
   await transaction.prisma.block.deleteMany({ where: { blockerId: userId } });
 }
 
-/** One step of an erasure: removes up to `limit` rows of the user's and returns how many. */
+/** One step of an erasure: removes up to `limit` of the user's rows, and returns how many it removed. */
 type Step = (transaction: Transaction, userId: bigint, limit: number) => Promise<number>;
 
 /** Memberships end first: after that, no new data of the user can appear. */
@@ -84,7 +85,7 @@ export async function continueDeletions({ db }: { db: Db }, limit: number): Prom
 
 /** A trigger passes on the ownership of the chats. */
 async function endMemberships(transaction: Transaction, userId: bigint, limit: number): Promise<number> {
-  // Locks the chats before their members, as all code does. As SQL, for the lock.
+  // Locks the chats before their members, as all code does. Raw SQL, for the lock.
   const { rows } = await transaction.query<{ id: bigint }>(
     `select c.id from chats c join members m on m.chat_id = c.id and m.user_id = $1
     order by c.id limit $2 for no key update of c`,
@@ -98,7 +99,8 @@ async function endMemberships(transaction: Transaction, userId: bigint, limit: n
 }
 
 async function takeBackReactions(transaction: Transaction, userId: bigint, limit: number): Promise<number> {
-  // Deletes reactions and locks their messages first, as all code that changes a message's rows does. As SQL, for the lock.
+  // Deletes reactions and locks their messages first, as all code that changes a message's rows does. Raw SQL, for the
+  // lock.
   const { rowCount } = await transaction.query(
     `with few as materialized (
       select chat_id, seq, emoji from reactions where user_id = $1 limit $2
@@ -120,7 +122,7 @@ async function dropMentions({ prisma }: Transaction, userId: bigint, limit: numb
 
 /** The avatars that the user gave to chats. */
 async function dropAvatars(transaction: Transaction, userId: bigint, limit: number): Promise<number> {
-  // Locks the chats before the files, as all code that changes an avatar does. As SQL, for the lock.
+  // Locks the chats before the files, as all code that changes an avatar does. Raw SQL, for the lock.
   const { rowCount } = await transaction.query(
     `with few as materialized (
       select c.id from files f join chats c on c.avatar_file_id = f.id
@@ -140,7 +142,7 @@ async function deleteFiles({ prisma }: Transaction, userId: bigint, limit: numbe
 
 /** The messages stay without a sender, and without the ids that the sender gave them. */
 async function disownMessages(transaction: Transaction, userId: bigint, limit: number): Promise<number> {
-  // Locks the messages in the order of their ids, as all code does. As SQL, for the lock.
+  // Locks the messages in the order of their ids, as all code does. Raw SQL, for the lock.
   const { rowCount } = await transaction.query(
     `with few as materialized (
       select id from messages where sender_id = $1 order by id limit $2 for no key update
@@ -152,9 +154,11 @@ async function disownMessages(transaction: Transaction, userId: bigint, limit: n
   return rowCount ?? 0;
 }
 
-/** The messages become tombstones, as any deleted message. Each deletion makes an event for all members of its chat. */
+/**
+ * The messages become tombstones, like any deleted message. Each deletion makes an event for all members of its chat.
+ */
 async function deleteMessages(transaction: Transaction, userId: bigint, limit: number): Promise<number> {
-  // Locks the messages in the order of their ids, as all code does. As SQL, for the lock.
+  // Locks the messages in the order of their ids, as all code does. Raw SQL, for the lock.
   const { rows } = await transaction.query<{ id: bigint }>(
     'select id from messages where sender_id = $1 order by id limit $2 for no key update',
     [userId, Math.ceil(limit / 10)],
@@ -175,7 +179,7 @@ async function deleteUser(transaction: Transaction, userId: bigint): Promise<voi
   // Locks the row, so that no new row can refer to it. This is a separate statement, so that the next one sees every
   // row written until now.
   await transaction.query('select from users where id = $1 for update', [userId]);
-  // Deletes it. As SQL: to check the two conditions, Prisma would read all members and all messages.
+  // Deletes it. Raw SQL: to check the two conditions, Prisma would read all members and all messages.
   await transaction.query(
     `delete from users where id = $1
       and not exists (select from members where user_id = $1)

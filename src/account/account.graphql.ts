@@ -106,8 +106,8 @@ leads to the same next one, so a lost answer can be requested again. A used one 
 }));
 
 /**
- * Makes the user who has just signed in the asker of the rest of the operation: the fields under `SignedIn.viewer` take the
- * asker from the context. Mutations run one after the other, each with everything that is selected under it.
+ * Makes the user who has just signed in the asker of the rest of the operation: the fields under `SignedIn.viewer` take
+ * the asker from the context. Mutations run one after the other, each with everything that is selected under it.
  */
 function continueAs(context: Context, signedIn: SignedIn): SignedIn {
   context.asker = () => signedIn.asker;

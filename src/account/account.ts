@@ -133,9 +133,9 @@ async function look(accounts: Accounts, { email, address }: { email: string; add
 }
 
 /**
- * Sets a new password. All other sessions of the asker end. The current one continues with a new pair of tokens, and its
- * earlier refresh tokens become invalid. Throws InvalidCredentials for a wrong current password, InvalidInput for an
- * invalid new one, and RateLimited after too many wrong ones.
+ * Sets a new password. All other sessions of the asker end. The current one continues with a new pair of tokens, and
+ * its earlier refresh tokens become invalid. Throws InvalidCredentials for a wrong current password, InvalidInput for
+ * an invalid new one, and RateLimited after too many wrong ones.
  */
 export async function changePassword(
   accounts: Accounts,
@@ -166,7 +166,7 @@ async function endOtherSessions(transaction: Transaction, { userId, sessionId }:
   const { prisma } = transaction;
   const endedIds = await endSessions(transaction, { userId, id: { not: sessionId } });
   // Locks the session, so that a concurrent refresh waits and then finds its token deleted. Its stream tokens become
-  // invalid. As SQL: the database's time.
+  // invalid. Raw SQL, to use the database's clock.
   const kept = await transaction.query(
     'update sessions set last_used_at = clock_timestamp(), stream_token_generation = stream_token_generation + 1 where id = $1',
     [sessionId],

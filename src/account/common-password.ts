@@ -3,8 +3,8 @@ import { adjacencyGraphs, dictionary as common } from '@zxcvbn-ts/language-commo
 import { dictionary as english } from '@zxcvbn-ts/language-en';
 
 /**
- * A password that needs fewer guesses is refused: 10^7.5. By zxcvbn's estimate, eight random characters need 10^8 guesses
- * and `summer2026!` needs 10^7.
+ * A password that needs fewer than 10^7.5 guesses is refused. By zxcvbn's estimate, eight random characters need 10^8
+ * guesses and `summer2026!` needs 10^7.
  */
 const minGuessesLog10 = 7.5;
 

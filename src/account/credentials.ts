@@ -10,7 +10,7 @@ export type Credentials = { id: bigint; username: string; email: string; passwor
 
 /** The credentials of the account with that address, without regard to case; null when there is none. */
 export async function findCredentialsByEmail(db: Db, email: string): Promise<Credentials | null> {
-  // As SQL: Prisma cannot express fold(), which the index on the address is over.
+  // Raw SQL: Prisma cannot express fold(), the function that the index on the address uses.
   const { rows } = await db.pool.query<Credentials>(
     `select u.id, u.username, u.email, c.password_hash as "passwordHash"
     from users u left join credentials c on c.user_id = u.id
@@ -35,8 +35,8 @@ export async function requireOwnCredentials(db: Db, asker: Asker): Promise<Crede
 export type Guess = { hash: string | null; password: string; counted: Counted; guesser: Guesser };
 
 /**
- * Compares the password, and counts wrong ones. It counts just before the comparison, so that many concurrent requests
- * get no extra guess.
+ * Compares the password, and counts wrong ones. It counts just before the comparison, so that concurrent requests get
+ * no extra guesses.
  */
 export async function verifyGuess(
   { limits, passwords }: { limits: RateLimits; passwords: PasswordHasher },
@@ -49,8 +49,8 @@ export async function verifyGuess(
 }
 
 /**
- * The same for a password that the user of a live session enters again. Guesses outside the session do not count
- * against it.
+ * Like `verifyGuess`, for a password that the user of a live session enters again. Guesses outside the session do not
+ * count against it.
  */
 export function verifyAgain(
   accounts: { limits: RateLimits; passwords: PasswordHasher },
@@ -62,13 +62,13 @@ export function verifyAgain(
 }
 
 /**
- * Locks the user's row until the end of the transaction, so that their sessions are opened and ended one after the other.
- * Throws InvalidCredentials when the password that was compared is no longer the user's.
+ * Locks the user's row until the end of the transaction, so that their sessions are opened and ended one after the
+ * other. Throws InvalidCredentials when the password that was compared is no longer the user's.
  */
 export async function lockCredentials(client: Queryable, { id, passwordHash }: Credentials): Promise<void> {
   const { rows } = await client.query<{ password_hash: string }>(
-    // Locks the user and reads their hash. As SQL, for the lock. It takes both rows: a row that is not locked would be
-    // read as it was before the wait.
+    // Locks the user and reads their hash. Raw SQL, for the lock. It locks both rows, because a row without a lock
+    // would be read as it was before the wait.
     `select c.password_hash from users u join credentials c on c.user_id = u.id
     where u.id = $1 for no key update of u, c`,
     [id],

@@ -5,8 +5,8 @@ import { readLine } from '../core/text.ts';
 export const maxEmailLength = 254;
 
 /**
- * Reads an e-mail address, and adds an error if it cannot be one. Checks the form only (something, an @, something): whether
- * mail arrives there is unknown.
+ * Reads an e-mail address, and adds an error if it cannot be one. Checks only the form (something, an @, something),
+ * not whether mail arrives there.
  */
 export function readEmail(value: string, errors: FieldError[]): string {
   const refusedBefore = errors.length;

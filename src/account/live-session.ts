@@ -3,7 +3,9 @@ import { LRUCache } from 'lru-cache';
 import type { Db } from '../postgres/client.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** How long a node caches what the database answered: a session that ends elsewhere is rejected here within a second. */
+/**
+ * How long a node caches what the database answered: a session that ends elsewhere is rejected here within a second.
+ */
 const maxBeliefMs = 500;
 const maxSessions = 50_000;
 /** When one session's answer expires, one statement also reads the sessions in use whose answers are this old. */
@@ -12,7 +14,7 @@ const maxAlong = 1_000;
 
 /** A session that is not refreshed for this long is over, even before `pruneSessions` deletes it. */
 export const sessionLifetimeMs = 30 * 24 * 60 * 60_000;
-/** The same as an interval of PostgreSQL. */
+/** The same duration as a PostgreSQL interval. */
 export const sessionLifetime = `${sessionLifetimeMs} milliseconds`;
 
 /** How long after its session's last refresh a stream token stays valid. */
@@ -37,7 +39,7 @@ export class LiveSessions {
   constructor({ pool }: Db) {
     this.#sessions = new DataLoader(
       async (ids) => {
-        // Which of the sessions are live, and whose they are. As SQL: it runs up to four times a second on each node.
+        // Which of the sessions are live, and whose they are. Raw SQL: it runs up to four times a second on each node.
         const { rows } = await pool.query<LiveSession>(
           `select id, user_id as "userId",
             case when last_used_at > now() - $3::interval then stream_token_generation end as "streamTokenGeneration"

@@ -14,15 +14,15 @@ export type Argon2Cost = { memoryKiB: number; iterations: number; parallelism: n
 export const owaspCost: Argon2Cost = { memoryKiB: 19_456, iterations: 2, parallelism: 1 };
 
 /**
- * Hashes run on Node's four threads, which file access and DNS need too. Two run at once: one for devices that have signed
- * in before, and one for all others, so that a flood of unknown devices never delays a known one. At 20 ms a hash, the last
- * request of one network waits two seconds.
+ * Hashes run on Node's four threads, which file access and DNS need too. Two run at once: one for devices that have
+ * signed in before, and one for all others, so that a flood of unknown devices never delays a known one. At 20 ms a
+ * hash, the last request of one network waits two seconds.
  */
 const line = { work: 'sign-ins', concurrency: 1, maxWaitingPerPerson: 100, maxWaiting: 1_000 };
 
 /**
- * The caller that waits for a hash: `person` is an account or a network, and takes turns with the others. `isKnown`: the
- * device has signed in before. `onTurn` runs just before the hash; an error that it throws replaces the result.
+ * The caller that waits for a hash: `person` is an account or a network, and takes turns with the others. `isKnown`:
+ * the device has signed in before. `onTurn` runs just before the hash; an error that it throws replaces the result.
  */
 export type Guesser = { person: string; isKnown: boolean; onTurn?: () => Promise<void> };
 
@@ -42,7 +42,8 @@ export function checkGivenPassword(password: string, path: string[], errors: Fie
 }
 
 /**
- * Hashes and compares passwords with argon2id, in the order of a fair queue. Throws RateLimited when too many callers wait.
+ * Hashes and compares passwords with argon2id, in the order of a fair queue. Throws RateLimited when too many callers
+ * wait.
  */
 export class PasswordHasher {
   readonly #options: argon2.Options & { timeCost: number; memoryCost: number; parallelism: number };
@@ -66,8 +67,9 @@ export class PasswordHasher {
   }
 
   /**
-   * Whether the password is the one that was hashed. Null stands for an account that does not exist: it takes as long,
-   * and the answer is no. `newHash` is the hash to store instead if the old one was made with a different cost.
+   * Whether the password is the one that was hashed. Null stands for an account that does not exist: the comparison
+   * takes as long, and the password is wrong. `newHash` is the hash to store instead if the old one was made with a
+   * different cost.
    */
   verify(
     encoded: string | null,

@@ -15,14 +15,14 @@ export type RefreshVerdict =
 
 /** Judges the token inside a transaction. Locks its session until the end: two requests with one token take turns. */
 export async function judgeRefreshToken(client: Queryable, tokenHash: Buffer): Promise<RefreshVerdict> {
-  // Locks the token's session. As SQL, for the lock.
+  // Locks the token's session. Raw SQL, for the lock.
   const session = await client.query<{ id: bigint; user_id: bigint; is_outlived: boolean }>(
     `select id, user_id, last_used_at < now() - $2::interval as is_outlived
     from sessions where id = (select session_id from refresh_tokens where token_hash = $1)
     for update`,
     [tokenHash, sessionLifetime],
   );
-  // Reads the token, in a separate statement that sees what the previous holder of the lock did to the token. As SQL:
+  // Reads the token, in a separate statement that sees what the previous holder of the lock did to the token. Raw SQL:
   // the grace of 20 s is measured by the database's clock, which wrote `used_at`.
   const token = await client.query<{ is_stolen: boolean }>(
     `select coalesce(used_at < clock_timestamp() - $2::interval, false) as is_stolen
@@ -50,7 +50,7 @@ export async function rotateRefreshToken(
 ): Promise<string | null> {
   const next = deriveSecret('refreshToken', deriveKey(keys, 'parley refresh tokens'), refreshToken.secret);
   const { rowCount } = await client.query(
-    // Rotates the token. As SQL: one statement while the session is locked, with the database's clock. The time of the
+    // Rotates the token. Raw SQL: one statement while the session is locked, with the database's clock. The time of the
     // first use stays: repeating a token does not extend its grace.
     `with active as (
       update sessions set last_used_at = clock_timestamp() where id = $1

@@ -34,7 +34,7 @@ export async function openSession(
   client: Queryable,
   person: { userId: bigint; userAgent: string | null },
 ): Promise<OpenedSession> {
-  // Ends the sessions past the limit. As SQL: one statement finds, deletes and returns them.
+  // Ends the sessions past the limit. Raw SQL: one statement finds, deletes and returns them.
   const ended = await client.query<{ id: bigint }>(
     `delete from sessions where id in (
       select id from sessions where user_id = $1 order by last_used_at desc, id desc offset $2)
@@ -42,7 +42,8 @@ export async function openSession(
     [person.userId, maxSessionsPerPerson - 1],
   );
   const refreshToken = createSecret('refreshToken');
-  // Inserts the session and its first refresh token. As SQL: one statement instead of two while the user's row is locked.
+  // Inserts the session and its first refresh token. Raw SQL: one statement instead of two while the user's row is
+  // locked.
   const opened = await client.query<{ session_id: bigint }>(
     `with opened as (
       insert into sessions (user_id, user_agent) values ($1, $2) returning id
@@ -69,10 +70,10 @@ export async function handOver({ tokens, sessions }: Sessions, opened: OpenedSes
 }
 
 /**
- * Exchanges a refresh token for the next pair; the caller need not be authenticated. A token is valid for one use. Using it
- * again within 20 s returns the same refresh token again. Using it later ends its session, because one of its two holders
- * must have stolen it. Throws InvalidCredentials for an invalid token, and RateLimited for a session that refreshes too
- * often.
+ * Exchanges a refresh token for the next pair; the caller need not be authenticated. A token is valid for one use.
+ * Using it again within 20 s returns the same refresh token again. Using it later ends its session, because one of its
+ * two holders must have stolen it. Throws InvalidCredentials for an invalid token, and RateLimited for a session that
+ * refreshes too often.
  */
 export async function refreshSession(sessions: Sessions, refreshToken: string): Promise<SignedIn> {
   const tokenHash = hashSecret('refreshToken', refreshToken);
@@ -142,8 +143,8 @@ export async function revokeSession({ db, sessions }: Sessions, asker: Asker, se
  * longer ago than that. Returns the larger count: call it again while that is `batchSize`.
  */
 export async function pruneSessions({ db }: Pick<Sessions, 'db'>, batchSize = 500): Promise<number> {
-  // Deletes dead sessions. As SQL, like the next: with `skip locked`, nodes that prune at the same time do not wait for
-  // each other.
+  // Deletes dead sessions. Raw SQL, like the next: with `skip locked`, nodes that prune at the same time do not wait
+  // for each other.
   const sessions = await db.pool.query(
     `delete from sessions where id = any (array(
       select id from sessions where last_used_at < now() - $1::interval limit $2 for update skip locked))`,

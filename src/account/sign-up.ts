@@ -17,9 +17,9 @@ export type SignUp = Device & {
 };
 
 /**
- * Creates an account and signs its user in. Usernames and addresses are unique without regard to case: of two concurrent
- * requests for one, the second gets Conflict. Throws InvalidInput with every invalid field, and RateLimited for a network
- * that creates many accounts, or that has tried many names that were taken.
+ * Creates an account and signs its user in. Usernames and addresses are unique without regard to case: of two
+ * concurrent requests for one, the second gets Conflict. Throws InvalidInput with every invalid field, and RateLimited
+ * for a network that creates many accounts, or that has tried many names that were taken.
  */
 export async function signUp(accounts: Accounts, input: SignUp): Promise<SignedIn> {
   const { limits, keys } = accounts;
@@ -31,7 +31,7 @@ export async function signUp(accounts: Accounts, input: SignUp): Promise<SignedI
   const passwordHash = await accounts.passwords.hash(input.password, { person: address, isKnown: false, onTurn });
   try {
     const opened = await inTransaction(accounts.db, async (client) => {
-      // Inserts the user and the credentials. As SQL: Prisma cannot express `on conflict`, without which a taken name
+      // Inserts the user and the credentials. Raw SQL: Prisma cannot express `on conflict`, without which a taken name
       // would fail the transaction before `nameConflict` can tell which one it is.
       const { rows } = await client.query<{ id: bigint }>(
         `with person as (
@@ -64,7 +64,7 @@ function readSignUp(input: SignUp): { username: string; email: string; displayNa
 }
 
 async function nameConflict(client: Queryable, person: { username: string; email: string }): Promise<Conflict> {
-  // Which of the two is taken. As SQL: Prisma cannot express fold(), which the indexes are over.
+  // Which of the two is taken. Raw SQL: Prisma cannot express fold(), the function that the indexes use.
   const { rows } = await client.query<{ username: boolean; email: boolean }>(
     `select exists (select from users where fold(username) = fold($1)) as username,
       exists (select from users where fold(email) = fold($2)) as email`,
@@ -75,6 +75,6 @@ async function nameConflict(client: Queryable, person: { username: string; email
     return new Conflict('The username and the e-mail address are both taken.', ['username', 'email']);
   if (username) return new Conflict('The username is taken.', ['username']);
   if (email) return new Conflict('The e-mail address is taken.', ['email']);
-  // It has become free since the insert was refused, so which of the two it was is unknown.
+  // The value has become free since the insert was refused, so it is unknown which of the two was taken.
   return new Conflict('The username or the e-mail address was just taken.', ['username', 'email']);
 }

@@ -4,7 +4,7 @@ import type { Accounts } from './account.ts';
 import { jwtIssuer, verifyJwt } from './jwt.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** Differs from an access token's: neither token is valid in place of the other. */
+/** Differs from the audience of access tokens, so that neither token is valid in place of the other. */
 const audience = 'parley/stream';
 const never = new Date(8.64e15);
 

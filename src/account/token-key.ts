@@ -113,7 +113,8 @@ async function createOnce(path: string, text: string, folder: string): Promise<s
   try {
     await file.writeFile(text);
     await file.sync();
-    // Unlike a rename, a link never replaces the file of another process, which may have signed with those keys already.
+    // Unlike a rename, a link never replaces the file of another process, which may have signed with those keys
+    // already.
     await link(draft, path).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error;
     });

@@ -1,7 +1,10 @@
 import type { FieldError } from '../errors.ts';
 import { maxNameLength } from '../core/text.ts';
 
-/** Names that address a group or stand for the server. The check `username_is_not_reserved` of `users` has the same list. */
+/**
+ * Names that address a group or stand for the server. The check `username_is_not_reserved` of `users` has the same
+ * list.
+ */
 const reservedNames = new Set(['everyone', 'here', 'channel', 'admin', 'system', 'parley']);
 /** The prefix of an erased account's username. */
 const erasedPrefix = 'erased_';

@@ -50,7 +50,7 @@ export const builder = new SchemaBuilder<{
     cursorFieldOptions: cursorOptions,
     startCursorFieldOptions: cursorOptions,
     endCursorFieldOptions: cursorOptions,
-    // The connection has already counted its page.
+    // The complexity of the connection already includes the size of its page.
     edgesFieldOptions: { nullable: { list: false, items: false }, complexity: { field: 1, multiplier: 1 } },
     nodeFieldOptions: { nullable: false },
     encodeGlobalID: (type, key) => encodeId(type, key),

@@ -91,7 +91,8 @@ export function identifyAsker(accounts: Accounts, authorization: string | undefi
 }
 
 /**
- * The same, by the token in the URL of a stream. Call `isTokenLive` later to check whether the token is still valid.
+ * Identifies the asker by the token in the URL of a stream. Call `isTokenLive` later to check whether the token is
+ * still valid.
  */
 export async function identifyStreamAsker(
   accounts: Accounts,

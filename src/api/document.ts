@@ -118,8 +118,8 @@ function findErrors(schema: GraphQLSchema, document: DocumentNode): readonly Gra
 
 /**
  * Detaches a document from what takes most of its memory and is not needed once the document is valid: its list of
- * tokens (errors keep their positions), and the pieces from which the lexer has joined a text with escapes, 32 bytes for
- * each. Returns how much memory the nodes take, in estimated bytes.
+ * tokens (errors keep their positions), and the pieces from which the lexer has joined a text with escapes, 32 bytes
+ * for each. Returns how much memory the nodes take, in estimated bytes.
  */
 function slim(document: DocumentNode): number {
   let bytes = 0;

@@ -54,8 +54,9 @@ export function blocked(): Forbidden {
 }
 
 /**
- * Submits the verb; its kind must call `readTargets`. While another transaction has the message locked, this tries again:
- * waiting inside the transaction would block all other writes. Throws RateLimited if that takes longer than `patienceMs`.
+ * Submits the verb; its kind must call `readTargets`. While another transaction has the message locked, this tries
+ * again: waiting inside the transaction would block all other writes. Throws RateLimited if that takes longer than
+ * `patienceMs`.
  */
 export async function submitVerb<Verb extends MessageVerb>(
   writes: GroupCommit,
@@ -74,9 +75,9 @@ export async function submitVerb<Verb extends MessageVerb>(
 }
 
 /**
- * Locks the messages and checks each verb; the results are in the order of the verbs. `refuse` returns why a verb is not
- * allowed, or null. Before that, a message that the asker cannot see is NotFound, and one that could not be locked is
- * MessageLocked.
+ * Locks the messages and checks each verb; the results are in the order of the verbs. `refuse` returns why a verb is
+ * not allowed, or null. Before that, a message that the asker cannot see is NotFound, and one that could not be locked
+ * is MessageLocked.
  */
 export async function readTargets<Verb extends MessageVerb>(
   client: Queryable,

@@ -37,8 +37,8 @@ export async function updateChat(db: Db, asker: Asker, change: ChatChange): Prom
 }
 
 /**
- * Deletes a chat and everything in it, for everyone. Its members receive ChatDeleted and no event for its contents.
- * For owners; a single chat has no owner, so it cannot be deleted. Throws Forbidden for anyone else who can see the chat.
+ * Deletes a chat and everything in it, for everyone. Its members receive ChatDeleted and no event for its contents. For
+ * owners; a single chat has no owner, so it cannot be deleted. Throws Forbidden for anyone else who can see the chat.
  */
 export async function deleteChat(db: Db, asker: Asker, { chatId }: { chatId: bigint }): Promise<void> {
   return inChat(db, { asker, chatId }, async (transaction, locked) => {

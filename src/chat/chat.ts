@@ -21,7 +21,7 @@ export type NewChat = {
   description: string | null;
 };
 
-/** Chats by id. As SQL, at half Prisma's cost: events select it. */
+/** Chats by id. Raw SQL, at half Prisma's cost: events select it. */
 export const chatById = defineLoader({
   load: loadTogether(async ({ pool }, ids) => {
     const { rows } = await pool.query<Chat>({
@@ -34,8 +34,8 @@ export const chatById = defineLoader({
 });
 
 /**
- * The chats with these ids that the asker can see, in no particular order. As SQL, at a third of Prisma's cost: `node`,
- * `nodes` and each page of a chat start here.
+ * The chats with these ids that the asker can see, in no particular order. Raw SQL, at a third of Prisma's cost:
+ * `node`, `nodes` and each page of a chat start here.
  */
 export async function findVisibleChats(db: Db, asker: Asker, chatIds: readonly bigint[]): Promise<Chat[]> {
   const { rows } = await db.pool.query<Chat>({
@@ -56,7 +56,7 @@ export async function requireVisibleChat(db: Db, asker: Asker, chatId: bigint): 
 
 /**
  * The asker's chats, newest activity first; a cursor's key is (time of the last activity in ms, id).
- * As SQL, at a third of Prisma's cost: every client runs it when it starts.
+ * Raw SQL, at a third of Prisma's cost: every client runs it when it starts.
  */
 export async function listChats(
   db: Db,
@@ -85,10 +85,10 @@ export function activityKey(chat: Chat): [number, bigint] {
 
 /**
  * Creates a chat with its first members; the asker owns it (a SINGLE chat has no owner). All members receive NewChat. A
- * pair has one SINGLE chat, whichever of the two asks and however many requests run at once: an existing one is returned
- * unchanged.
- * Throws InvalidInput if the input breaks the rules of its type or names unknown people, which it lists; Forbidden if one
- * of the others has blocked the asker; NotFound if the asker's account is deleted meanwhile.
+ * pair has one SINGLE chat, whichever of the two asks and however many requests run at once: an existing one is
+ * returned unchanged.
+ * Throws InvalidInput if the input breaks the rules of its type or names unknown people, which it lists; Forbidden if
+ * one of the others has blocked the asker; NotFound if the asker's account is deleted meanwhile.
  */
 export async function createChat(db: Db, asker: Asker, input: NewChat): Promise<Chat> {
   const chat = checkNewChat(asker, input);
@@ -98,7 +98,7 @@ export async function createChat(db: Db, asker: Asker, input: NewChat): Promise<
     const existing = chat.type === 'SINGLE' ? await findSingleChat(transaction, asker, others[0]) : null;
     if (existing !== null) return existing;
     await refuseBlockers(transaction, asker, others);
-    // The point to roll back to if the pair already has a chat. As SQL: Prisma has no savepoints.
+    // The point to roll back to if the pair already has a chat. Raw SQL: Prisma has no savepoints.
     await transaction.query('savepoint before_chat');
     const created = await transaction.prisma.chat.create({ data: chat });
     if (chat.type === 'SINGLE' && !(await claimPair(transaction, asker, { chatId: created.id, other: others[0] }))) {
@@ -145,8 +145,8 @@ function checkNewChat(
 }
 
 /**
- * Locks the people's rows against deletion until the transaction ends, in the order of their ids. Returns the ids of those
- * who exist. As SQL, for the lock.
+ * Locks the people's rows against deletion until the transaction ends, in the order of their ids. Returns the ids of
+ * those who exist. Raw SQL, for the lock.
  */
 export async function lockPeople(client: Queryable, userIds: readonly bigint[]): Promise<Set<bigint>> {
   const { rows } = await client.query<{ id: bigint }>(
@@ -176,7 +176,10 @@ function pairOf(one: bigint, other: bigint): { lowUserId: bigint; highUserId: bi
   return one < other ? { lowUserId: one, highUserId: other } : { lowUserId: other, highUserId: one };
 }
 
-/** Returns whether this chat is now the pair's; waits for another request that is claiming it. As SQL, for `on conflict`. */
+/**
+ * Returns whether this chat is now the pair's; waits for another request that is claiming it. Raw SQL, for `on
+ * conflict`.
+ */
 async function claimPair(
   { query }: Queryable,
   { userId }: Asker,
@@ -193,7 +196,7 @@ async function claimPair(
 }
 
 /**
- * A single chat has no roles, so no one owns it. As SQL: one statement for all members, at a thirtieth of the cost of
+ * A single chat has no roles, so no one owns it. Raw SQL: one statement for all members, at a thirtieth of the cost of
  * Prisma's createMany.
  */
 async function insertMembers(

@@ -20,8 +20,9 @@ const uniqueViolation = '23505';
 export type LockedChat = { id: bigint; type: ChatType; lastSeq: number };
 
 /**
- * A kind of write. `write` does many at once, in their order, inside a transaction that has locked every chat in `chats`;
- * a chat that does not exist is not in it. It returns an outcome for each input; if it throws, none was done.
+ * A kind of write. `write` performs many writes together, in their order, inside a transaction that has locked every
+ * chat in `chats`; a chat that does not exist is not in it. It returns an outcome for each input; if it throws, none
+ * was done.
  */
 export type WriteKind<Input extends { chatId: bigint }, Output> = {
   write: (client: Queryable, chats: ReadonlyMap<bigint, LockedChat>, inputs: Input[]) => Promise<Outcome<Output>[]>;
@@ -65,7 +66,7 @@ export class GroupCommit {
 
   async #commit(writes: Write[], { isLane }: { isLane: boolean }): Promise<(Outcome<unknown> | null)[]> {
     let outcomes: (Outcome<unknown> | null)[] = [];
-    // As SQL, like all that runs in it: a transaction of Prisma's costs about twice as much.
+    // Raw SQL, like all that runs in it: a transaction of Prisma's costs about twice as much.
     await withConnection(this.#pool, async (client) => {
       await client.query(isLane ? `begin; set local lock_timeout = '${laneLockTimeout}'` : 'begin');
       const chats = await lockChats(client, chatIdsOf(writes), { waits: isLane });

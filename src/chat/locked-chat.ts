@@ -8,15 +8,17 @@ import { isBlockedIn } from '../people/block.ts';
 import { may, type Action, type ChatAccess } from './permission.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** A chat whose row this transaction has locked, and the asker's access to it: `visibleFrom` is the first seq they see. */
+/**
+ * A chat whose row this transaction has locked, and the asker's access to it: `visibleFrom` is the first seq they see.
+ */
 export type LockedChat = { asker: Asker; chat: Chat; access: ChatAccess & { visibleFrom: number } };
 
 /**
  * Runs `work` in a transaction that has locked the chat's row. Every change to the chat, its members or its messages
  * takes this lock, so what `work` reads stays true until the commit.
  * Throws NotFound to hide a chat that the asker cannot see; LastOwner when the database refuses to leave the chat's
- * members without an owner; RateLimited when another transaction (psql, for example) keeps the chat locked for more than
- * 5 seconds.
+ * members without an owner; RateLimited when another transaction (psql, for example) keeps the chat locked for more
+ * than 5 seconds.
  */
 export async function inChat<T>(
   db: Db,
@@ -62,7 +64,7 @@ export async function deleteLockedChat({ query, prisma }: Transaction, { chat }:
   await prisma.chat.deleteMany({ where: { id: chat.id } });
 }
 
-/** As SQL: Prisma has no row locks, and the visibility rule belongs in the statement whose rows it guards. */
+/** Raw SQL: Prisma has no row locks, and the visibility rule belongs in the statement whose rows it guards. */
 async function lockChat({ query }: Transaction, asker: Asker, chatId: bigint): Promise<LockedChat> {
   // Locks the chat, and gives up after 5 s.
   await query(`set local lock_timeout = '5s'`);

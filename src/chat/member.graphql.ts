@@ -33,7 +33,8 @@ builder.prismaObjectFields(MemberRef, (t) => ({
       const chat = await context.loaders.of(chatById).load(chatId);
       if (!showsReceipts(chat?.type)) return context.asker()?.userId === userId ? lastReadSeq : null;
       const blocked = await context.loaders.of(blockedMembersOf).load({ chatId, userId });
-      // If this member has blocked no one here, the answer is the same for every asker: there is no need to check who asks.
+      // If this member has blocked no one here, the answer is the same for every asker: there is no need to check who
+      // asks.
       const isHidden = blocked.size > 0 && blocked.has(requireAsker(context).userId);
       return isHidden ? null : lastReadSeq;
     },

@@ -19,7 +19,7 @@ export const memberByKey = defineLoader({ load: loadMembers, keyOf: memberKeyOf 
 /** A page of each chat's members, by the chat's id. */
 export const membersOf = definePageLoader({ load: listMembers });
 
-/** As SQL, at half Prisma's cost: events and lists select it, and one statement reads members of many chats. */
+/** Raw SQL, at half Prisma's cost: events and lists select it, and one statement reads members of many chats. */
 async function loadMembers({ pool }: Db, keys: readonly MemberKey[]): Promise<(Member | null)[]> {
   const { rows } = await pool.query<Member & { index: number }>({
     name: 'members_at',
@@ -33,7 +33,7 @@ async function loadMembers({ pool }: Db, keys: readonly MemberKey[]): Promise<(M
 
 /**
  * A page of members for each chat; a cursor's key is the user's id. The caller checks that the asker can see the chat.
- * As SQL: Prisma has no limit per chat, and would read all members of each.
+ * Raw SQL: Prisma has no limit per chat, and would read all members of each.
  */
 async function listMembers(db: Db, chatIds: readonly bigint[], page: PageRequest): Promise<Page<Member>[]> {
   const direction = page.isBackward ? 'desc' : 'asc';

@@ -30,7 +30,8 @@ export async function addMembers(db: Db, asker: Asker, { chatId, userIds, histor
     requireMay('addMembers', locked);
     const members = await findMembers(transaction, chatId, userIds);
     const newUserIds = [...new Set(userIds)].filter((userId) => !members.has(userId));
-    // Existing members are not locked: an erasure locks the user's row first and then waits for the chat, so it would deadlock.
+    // Existing members are not locked: an erasure locks the user's row first and then waits for the chat, so it would
+    // deadlock.
     const known = await lockPeople(transaction, newUserIds);
     refuseUnknownPeople(userIds, new Set([...members.keys(), ...known]), 'userIds');
     await refuseBlockers(transaction, asker, newUserIds);
@@ -42,8 +43,8 @@ export async function addMembers(db: Db, asker: Asker, { chatId, userIds, histor
 /**
  * Removes a member from a chat. The remaining members and the removed one receive RemoveFromChat. For the removed
  * member, it is the last event of that chat. Like anyone, they can still read a public channel.
- * Throws NotFound if the user is not a member, Forbidden if the asker's role or the member's does not allow it, LastOwner
- * for the last owner.
+ * Throws NotFound if the user is not a member, Forbidden if the asker's role or the member's does not allow it,
+ * LastOwner for the last owner.
  */
 export async function removeMember(
   db: Db,
@@ -61,7 +62,8 @@ export async function removeMember(
 
 /**
  * Sets a member's role; all members receive MemberUpdated. A chat may have several owners.
- * Throws NotFound if the user is not a member, Forbidden if the asker is not an owner, LastOwner if no owner would remain.
+ * Throws NotFound if the user is not a member, Forbidden if the asker is not an owner, LastOwner if no owner would
+ * remain.
  */
 export async function setMemberRole(
   db: Db,
@@ -102,7 +104,9 @@ export async function leaveChat(db: Db, asker: Asker, { chatId }: { chatId: bigi
   });
 }
 
-/** An asker who may not do that to any member gets Forbidden, whether or not the user is a member; others get NotFound. */
+/**
+ * An asker who may not do that to any member gets Forbidden, whether or not the user is a member; others get NotFound.
+ */
 async function requireTarget(
   transaction: Transaction,
   locked: LockedChat,
@@ -133,7 +137,7 @@ async function findMembers(
 }
 
 /**
- * As SQL: a single statement adds all members, so there is a single event, at a thirtieth of the cost of Prisma's
+ * Raw SQL: a single statement adds all members, so there is a single event, at a thirtieth of the cost of Prisma's
  * createMany.
  */
 async function insertMembers(

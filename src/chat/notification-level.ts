@@ -4,8 +4,8 @@ import { NotFound } from '../errors.ts';
 import type { Asker } from '../core/asker.ts';
 
 /**
- * Sets which unread messages make the chat count as unread for the asker. Their devices receive NotificationLevelChanged.
- * Throws NotFound if the asker is not a member.
+ * Sets which unread messages make the chat count as unread for the asker. Their devices receive
+ * NotificationLevelChanged. Throws NotFound if the asker is not a member.
  */
 export async function setNotificationLevel(
   db: Db,

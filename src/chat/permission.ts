@@ -17,8 +17,9 @@ export type Action =
   | 'mentionEveryone';
 
 /**
- * A user's access to a chat: the first seq that they see (null if they cannot see the chat), their role (null if they are
- * not a member, such as a reader of a public channel), and whether the other person of a single chat has blocked them.
+ * A user's access to a chat: the first seq that they see (null if they cannot see the chat), their role (null if they
+ * are not a member, such as a reader of a public channel), and whether the other person of a single chat has blocked
+ * them.
  */
 export type ChatAccess = { type: ChatType; visibleFrom: number | null; role: MemberRole | null; isBlocked: boolean };
 
@@ -59,7 +60,7 @@ function mayPerson(action: Action, { type, role, visibleFrom, isBlocked, targetR
     case 'mentionEveryone':
       return isAdmin;
     case 'publishHistory':
-      // It shows the whole history to everyone, so an admin must be able to see all of it.
+      // A public channel shows the whole history to everyone, so an admin must be able to see all of it.
       return isAdmin && visibleFrom === 1;
     case 'removeMember':
       return isAdmin && targetRole === 'MEMBER';

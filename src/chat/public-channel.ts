@@ -26,7 +26,7 @@ export async function searchPublicChannels(
 }
 
 /**
- * The public channels by name, the same for every asker; with a `part`, those whose name contains it. As SQL: its
+ * The public channels by name, the same for every asker; with a `part`, those whose name contains it. Raw SQL: its
  * order, its keys and its search are expressions, each with an index, which Prisma cannot express.
  */
 export async function listPublicChannels(

@@ -5,7 +5,7 @@ import type { Asker } from '../core/asker.ts';
 /**
  * Notifies the other members of a chat that the asker is typing, if a notice is due (`isDue`). Nothing is stored: it is
  * only a notification, so the commit does not wait for the disk. Returns false if the asker is not a member or is
- * blocked. As SQL: one statement checks and notifies.
+ * blocked. Raw SQL: one statement checks and notifies.
  */
 export async function startTyping(
   db: Db,

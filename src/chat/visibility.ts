@@ -6,8 +6,9 @@ import { pairOne } from '../postgres/pairing.ts';
 
 /**
  * The single rule of who sees what, as SQL: the first seq of chat `chat` (an alias of chats) that the user `person` can
- * see, or null if they cannot see the chat. Everyone can read all of a public channel; only members can read other chats,
- * from their membership's `visible_from_seq` on. A message is visible if its seq is not below the first visible seq.
+ * see, or null if they cannot see the chat. Everyone can read all of a public channel; only members can read other
+ * chats, from their membership's `visible_from_seq` on. A message is visible if its seq is not below the first visible
+ * seq.
  */
 export function visibleFrom(chat: string, person: string): string {
   return `case when ${chat}.type = 'PUBLIC_CHANNEL' then 1 else (
@@ -25,7 +26,9 @@ export function visibleMembers(asker: Asker): Prisma.MemberWhereInput {
   return { chat: visibleChats(asker) };
 }
 
-/** Whether signed-in users can see `person` (an alias of users): until the account's erasure begins. As SQL. */
+/**
+ * Whether signed-in users can see `person` (an alias of users): until the account's erasure begins. An SQL condition.
+ */
 export function isVisiblePerson(person: string): string {
   return `${person}.deleted_at is null`;
 }
@@ -34,8 +37,8 @@ export function isVisiblePerson(person: string): string {
 export const visiblePeople: Prisma.UserWhereInput = { deletedAt: null };
 
 /**
- * The ids of the chats that a user can see by that rule, found by index instead of by applying the rule to every chat. Use
- * it to narrow down a search, never instead of the rule.
+ * The ids of the chats that a user can see by that rule, found by index instead of by applying the rule to every chat.
+ * Use it to narrow down a search, never instead of the rule.
  */
 export function visibleChatIds(person: string): string {
   return `select chat_id from members where user_id = ${person}
@@ -59,7 +62,7 @@ export const visibleFromOf = defineLoader({
 /** The seq below which a chat's history is hidden from at least one member; 1 if nothing is hidden from anyone. */
 export const hiddenBelowOf = defineLoader({ load: readHiddenBelow });
 
-/** As SQL, at half Prisma's cost: events and pages of messages select it, for many readers at once. */
+/** Raw SQL, at half Prisma's cost: events and pages of messages select it, for many readers at once. */
 async function readVisibleFrom({ pool }: Db, readers: readonly ChatReader[]): Promise<(number | null)[]> {
   const { rows } = await pool.query<{ index: number; seq: number | null }>(
     `select reader.index::int as index, ${visibleFrom('c', 'reader.user_id')} as seq
@@ -70,7 +73,7 @@ async function readVisibleFrom({ pool }: Db, readers: readonly ChatReader[]): Pr
   return pairOne(rows, readers, { value: ({ seq }) => seq, missing: null });
 }
 
-/** As SQL, at half Prisma's cost: events select it, for many chats at once. */
+/** Raw SQL, at half Prisma's cost: events select it, for many chats at once. */
 async function readHiddenBelow({ pool }: Db, chatIds: readonly bigint[]): Promise<number[]> {
   const { rows } = await pool.query<{ id: bigint; seq: number | null }>(
     `select c.id, case when c.type = 'PUBLIC_CHANNEL' then 1 else (

@@ -1,7 +1,7 @@
 /**
- * Who makes a request: a user signed in on one device (`sessionId`) with an access token that is valid until `expiresAt`.
- * Every rule takes an asker and decides by `userId`, the user on whose behalf the request is made. Programs with a key,
- * and programs acting for a user, will be further kinds.
+ * Who makes a request: a user signed in on one device (`sessionId`) with an access token that is valid until
+ * `expiresAt`. Every rule takes an asker and decides by `userId`, the user on whose behalf the request is made.
+ * Programs with a key, and programs acting for a user, will be further kinds.
  */
 export type Asker = { kind: 'SESSION'; userId: bigint; sessionId: bigint; expiresAt: Date };
 

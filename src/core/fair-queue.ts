@@ -70,9 +70,9 @@ export class FairQueue {
   }
 
   /**
-   * Runs `work` when it is this user's turn, and resolves or rejects as it does. Rejects with RateLimited, which names the
-   * limit, if too many turns are already waiting, and with the signal's reason if it aborts before the turn starts; from
-   * then on, `work` itself must watch the signal.
+   * Runs `work` when it is this user's turn, and resolves or rejects as it does. Rejects with RateLimited, which names
+   * the limit, if too many turns are already waiting, and with the signal's reason if it aborts before the turn starts;
+   * from then on, `work` itself must watch the signal.
    */
   async run<Result>({ person, weight = 1, signal }: Turn, work: () => Promise<Result> | Result): Promise<Result> {
     signal?.throwIfAborted();
@@ -87,7 +87,10 @@ export class FairQueue {
     }
   }
 
-  /** Of these users, the first who has used no more than others and asks for nothing, or else whose next turn comes first. */
+  /**
+   * The first of these users who has no queued work and has used no more than others; otherwise the one whose next turn
+   * comes first.
+   */
   mostToSpare(people: Iterable<string>): string {
     let [found, earliest] = ['', Infinity];
     for (const person of people) {
@@ -175,11 +178,11 @@ export class FairQueue {
     this.#queue(place);
     this.#startNext();
     this.#leaveIfDone(place);
-    // With no one left to be fair to, everyone starts afresh.
+    // When the queue is empty, the times used so far no longer matter.
     if (this.#places.size === 0) this.#ahead.clear();
   }
 
-  /** Gives the place a ticket for its current time, if it has a turn that could start. */
+  /** Issues a ticket for the place's current time, if the place has a turn that could start. */
   #queue(place: Place): void {
     if (place.waiting.length === 0 || !this.#isBelowShare(place)) return;
     this.#tickets += 1;

@@ -1,11 +1,11 @@
 /**
- * Runs work under the same key one at a time, within this process and in the order of arrival. Work that would block on a
- * database lock held by the same kind of work then waits here, without occupying one of the few connections.
+ * Runs pieces of work with the same key one at a time, within this process and in the order of arrival. Work that would
+ * block on a database lock held by the same kind of work then waits here, without occupying one of the few connections.
  */
 export class KeyedMutex<Key> {
   readonly #last = new Map<Key, Promise<unknown>>();
 
-  /** Runs `work` once all earlier work under the same key has settled. */
+  /** Runs `work` once all earlier work with the same key has settled. */
   async run<Result>(key: Key, work: () => Promise<Result>): Promise<Result> {
     const before = this.#last.get(key);
     const running = before === undefined ? work() : before.then(work);

@@ -64,8 +64,8 @@ export class RateLimits {
   }
 
   /**
-   * Uses `count` of a quota. Throws RateLimited, with the time until the window ends, if the quota is used up. The first
-   * refusal in each window is reported to the operator.
+   * Uses `count` of a quota. Throws RateLimited, with the time until the window ends, if the quota is used up. The
+   * first refusal in each window is reported to the operator.
    */
   async take(name: LimitName, counted: Counted, count = 1): Promise<void> {
     const [limiter, quota] = [this.#limiters.get(name), this.#quotas?.[name]];
@@ -154,8 +154,8 @@ async function queryWithNumbers(store: LimitStore, statement: Parameters<LimitSt
 }
 
 /**
- * A short key. In PostgreSQL, email and network addresses are stored only as hashes; in memory, a hash would cost more than
- * the counting.
+ * A short key. In PostgreSQL, email and network addresses are stored only as hashes; in memory, a hash would cost more
+ * than the counting.
  */
 function keyOf(name: LimitName, { userId, sessionId, address, email }: Counted): string {
   const text = [userId, sessionId, address, email?.toLowerCase()].map((part) => String(part ?? '')).join('\n');

@@ -22,9 +22,9 @@ export function deriveSecret(kind: SecretKind, key: KeyObject, origin: string): 
 }
 
 /**
- * Returns the hash by which a secret is looked up, or null if the text is not a secret of this kind. Comparing hashes in
- * an index reveals nothing about the secrets, so no constant-time comparison is needed; and because a secret is random, a
- * plain SHA-256 suffices.
+ * Returns the hash by which a secret is looked up, or null if the text is not a secret of this kind. Comparing hashes
+ * in an index reveals nothing about the secrets, so no constant-time comparison is needed; and because a secret is
+ * random, a plain SHA-256 suffices.
  */
 export function hashSecret(kind: SecretKind, text: string): Buffer | null {
   const prefix = prefixes[kind];

@@ -8,12 +8,12 @@ import type { Asker } from '../core/asker.ts';
 /**
  * Gives the asker an avatar, or removes it (null). The previous one is deleted, its links stop working, and its bytes
  * are deleted unless another file has the same ones. Users who share a chat with the asker receive UserUpdated if
- * anything changed. InvalidInput unless the file is a picture that the asker uploaded and that nothing uses yet,
- * RateLimited for too frequent changes.
+ * anything changed. Throws InvalidInput unless the file is a picture that the asker uploaded and that nothing uses yet,
+ * and RateLimited for too frequent changes.
  */
 export async function setOwnAvatar({ db }: { db: Db }, asker: Asker, fileId: bigint | null): Promise<User> {
   return inTransaction(db, async (transaction) => {
-    // Locks the user, so that two changes take turns. As SQL, for the lock.
+    // Locks the user, so that two changes take turns. Raw SQL, for the lock.
     const { rows } = await transaction.query<User>(
       `select ${columns.user('u')} from users u where u.id = $1 and u.deleted_at is null for no key update`,
       [asker.userId],
@@ -27,9 +27,10 @@ export async function setOwnAvatar({ db }: { db: Db }, asker: Asker, fileId: big
 }
 
 /**
- * The same for a chat, for an asker who may change its name; its members receive ChatUpdated. The file stays the asker's
- * upload: it counts for their quota, and is deleted with their account. NotFound for a chat that the asker cannot see,
- * Forbidden for one that they cannot change, and for a single chat, which has no avatar.
+ * Gives a chat an avatar, or removes it, if the asker may change the chat's name; the chat's members receive
+ * ChatUpdated. The file stays the asker's upload: it counts for their quota, and is deleted with their account. Throws
+ * NotFound for a chat that the asker cannot see, and Forbidden for one that they cannot change and for a single chat,
+ * which has no avatar.
  */
 export async function setChatAvatar(
   db: Db,
@@ -46,7 +47,7 @@ export async function setChatAvatar(
 
 /** Locks the file's row: another message or avatar that is about to use the file waits. */
 async function requireFreePicture(client: Queryable, asker: Asker, fileId: bigint): Promise<void> {
-  // As SQL, for the lock.
+  // Raw SQL, for the lock.
   const { rows } = await client.query<{ isPicture: boolean }>(
     `select b.width is not null as "isPicture" from files f join blobs b on b.hash = f.blob_hash
     where f.id = $1 and f.uploader_id = $2 and f.message_id is null and not f.is_avatar

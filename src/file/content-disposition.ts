@@ -26,8 +26,9 @@ export function describeDisposition(contentType: string, name: string): string {
 }
 
 /**
- * The same for a store that sets neither `nosniff` nor a sandbox. Only types that no browser treats as a page or a
- * script, whatever the bytes, are displayed; everything else, including plain text, is served as bytes to save.
+ * Like `describeDisposition`, for a store that sets neither `nosniff` nor a sandbox. Only types that no browser treats
+ * as a page or a script, whatever the bytes, are displayed; everything else, including plain text, is served as bytes
+ * to save.
  */
 export function describeUnguarded(contentType: string, name: string): { contentType: string; disposition: string } {
   const isSafe = shown.has(contentType) && /^(image|audio|video)\//.test(contentType);

@@ -46,7 +46,10 @@ export class FileCommit {
     });
   }
 
-  /** Resolves once the files are durable. Rejects with RateLimited when too many units wait. `partialId`: see `saveFiles`. */
+  /**
+   * Resolves once the files are durable. Rejects with RateLimited when too many units wait. `partialId`: see
+   * `saveFiles`.
+   */
   submit({ userId }: Asker, files: PreparedFile[], partialId: string | null): Promise<SharedFile[]> {
     return this.#batches.submit({ uploaderId: userId, files, partialId });
   }
@@ -73,7 +76,7 @@ export class FileCommit {
     return units.map(({ files }) => ({ value: made.splice(0, files.length) }));
   }
 
-  /** Stores the bytes and inserts the rows in one transaction. Null when they exceed the quota. */
+  /** Stores the bytes and inserts the rows in one transaction. Returns null if they exceed the quota. */
   async #keep(batch: Unit[]): Promise<SharedFile[] | null> {
     const insertion = new FileInsertion(own(batch));
     const files = batch.flatMap((unit) => unit.files);
@@ -82,7 +85,8 @@ export class FileCommit {
     if (isInline(files) && partialId === null) return allOrNull(await insertion.insert(this.#db.pool, terms));
     return inTransaction(this.#db, async (client) => {
       const made = allOrNull(await insertion.insert(client, terms));
-      // Under the locks and before the commit: no sweep removes these bytes, and no row refers to bytes that are not there.
+      // Under the locks and before the commit: no sweep removes these bytes, and no row refers to bytes that are not
+      // there.
       if (made !== null) await settleAll(stagedOf(files).map((staged) => staged.keep()));
       if (made !== null && partialId !== null) await completePartial(client, partialId, made);
       return made;
@@ -95,8 +99,8 @@ export class FileCommit {
 }
 
 /**
- * A unit that fails for its user does not fail the others. A batch whose outcome is unknown, or whose bytes are already in
- * the store, is not repeated.
+ * A unit that fails for its user does not fail the others. A batch whose outcome is unknown, or whose bytes are already
+ * in the store, is not repeated.
  */
 function remedyFor(error: unknown, units: readonly Unit[]): Remedy {
   if (error instanceof TooLarge) return 'DIVIDE';
@@ -117,7 +121,9 @@ function allOrNull(files: (SharedFile | null)[]): SharedFile[] | null {
   return made.length === files.length ? made : null;
 }
 
-/** How many of the first units one transaction takes. A partial upload fails by itself. */
+/**
+ * How many of the first units one transaction takes. A partial upload gets its own transaction, so that it fails alone.
+ */
 function countTogether(waiting: readonly Unit[]): number {
   let files = 0;
   const end = waiting.findIndex((unit, index) => {
@@ -133,7 +139,10 @@ async function settleAll(promises: readonly Promise<void>[]): Promise<void> {
   await Promise.all(promises);
 }
 
-/** Notes the file of a partial upload. Conflict when it has one already, or has been deleted. As SQL: with the file batch. */
+/**
+ * Records the file of a partial upload. Throws Conflict if it already has one, or has been deleted. Raw SQL: with the
+ * file batch.
+ */
 async function completePartial(client: Queryable, partialId: string, [file]: SharedFile[]): Promise<void> {
   const { rowCount } = await client.query('update partial_uploads set file_id = $2 where id = $1 and file_id is null', [
     partialId,

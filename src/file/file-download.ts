@@ -10,8 +10,8 @@ export type { FoundFile };
 export type Followed = { file: FoundFile } | { refusal: 'bad' | 'expired' | 'gone' };
 
 /**
- * Returns the file of a signed link if the link's session lives and its user may still see the file. `withBytes`: include
- * the bytes if they are inline.
+ * Returns the file of a signed link if the link's session lives and its user may still see the file. `withBytes`:
+ * include the bytes if they are inline.
  */
 export async function followLink(
   { fileLinks, lookup }: { fileLinks: FileLinks; lookup: FileLookup },

@@ -48,7 +48,9 @@ export class FileLinks {
     return String(new URLSearchParams({ ...terms, signature }));
   }
 
-  /** The terms of the link to that file; null unless its signature is ours. The caller checks whether it has expired. */
+  /**
+   * The terms of the link to that file; null unless its signature is ours. The caller checks whether it has expired.
+   */
   read(fileId: bigint, query: URLSearchParams): FileLink | null {
     const [expires = '', viewer = '', session = '', signature = ''] = ['expires', 'viewer', 'session', 'signature'].map(
       (name) => query.get(name) ?? '',

@@ -22,7 +22,7 @@ export const chatFilesIn = definePageLoader({
 /** A file with the seq of its message and its place in that message. */
 export type PlacedFile = SharedFile & { seq: number; place: number };
 
-/** As SQL, at half Prisma's cost: events and pages select it, for many files at once. */
+/** Raw SQL, at half Prisma's cost: events and pages select it, for many files at once. */
 async function loadFiles({ pool }: Db, fileIds: readonly bigint[]): Promise<(SharedFile | null)[]> {
   const { rows } = await pool.query<SharedFile>({
     name: 'files_by_id',
@@ -33,7 +33,7 @@ async function loadFiles({ pool }: Db, fileIds: readonly bigint[]): Promise<(Sha
   return fileIds.map((id) => found.get(id) ?? null);
 }
 
-/** As SQL, at half Prisma's cost: events and pages select it, for many messages at once. */
+/** Raw SQL, at half Prisma's cost: events and pages select it, for many messages at once. */
 async function listMessageFiles({ pool }: Db, messageIds: readonly bigint[]): Promise<SharedFile[][]> {
   const { rows } = await pool.query<SharedFile & { messageId: bigint }>({
     name: 'message_files',
@@ -46,7 +46,7 @@ async function listMessageFiles({ pool }: Db, messageIds: readonly bigint[]): Pr
   return messageIds.map((id) => byMessage.get(id) ?? []);
 }
 
-/** As SQL: a page for each chat in one statement, with the rule of visibility; Prisma has no limit per chat. */
+/** Raw SQL: a page for each chat in one statement, with the rule of visibility; Prisma has no limit per chat. */
 async function listChatFiles(
   { pool }: Db,
   readers: readonly ChatReader[],

@@ -3,7 +3,7 @@ import { advisoryLocks } from '../postgres/advisory-lock.ts';
 import { TooLarge } from '../errors.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** Makes transactions that add to a user's stored bytes take turns. As SQL: an advisory lock. */
+/** Makes transactions that add to a user's stored bytes take turns. Raw SQL: an advisory lock. */
 export async function lockStorage(client: Queryable, asker: Asker): Promise<void> {
   await client.query('select pg_advisory_xact_lock($1, storage_lock($2))', [
     advisoryLocks['personal storage'],
@@ -13,8 +13,8 @@ export async function lockStorage(client: Queryable, asker: Asker): Promise<void
 
 /**
  * How many bytes the asker has stored. The same bytes twice count twice, so that a quota does not reveal which bytes
- * other users have. Partial uploads count with their reservation. As SQL: a function of the database, which `add_files`
- * also calls.
+ * other users have. Partial uploads count with their reservation. Raw SQL: a function of the database, which
+ * `add_files` also calls.
  */
 export async function countStoredBytes(client: Queryable, asker: Asker): Promise<number> {
   const { rows } = await client.query<{ bytes: number }>({

@@ -32,7 +32,7 @@ export function fileChores(sweeping: Sweeping, report: Report): Chore[] {
 
 /** Deletes uploads that no message and no avatar has used in time. Returns how many. */
 export async function sweepUnattached({ db }: Sweeping, limit: number): Promise<number> {
-  // As SQL: with `skip locked`, an upload that is being attached does not hold up the sweep.
+  // Raw SQL: with `skip locked`, an upload that is being attached does not hold up the sweep.
   const { rowCount } = await db.pool.query(
     `delete from files where id in (
       select id from files where message_id is null and not is_avatar and created_at < $1
@@ -59,13 +59,13 @@ export async function sweepLoose({ db, store }: Sweeping, limit: number): Promis
 
 /** Waits until no one else stores or removes the bytes with this hash. Holds the lock until the transaction ends. */
 async function lockHash(client: Queryable, hash: string): Promise<void> {
-  // As SQL: an advisory lock, which the same function takes when files are added.
+  // Raw SQL: an advisory lock, which the same function takes when files are added.
   await client.query('select lock_hashes(array[$1])', [hash]);
 }
 
 /** Deletes the row of bytes that nothing refers to. Returns where the bytes are; null when they are still in use. */
 async function deleteUnusedBlob(client: Queryable, hash: string): Promise<'inline' | 'stored' | null> {
-  // As SQL: one statement checks, deletes and says where the bytes are, without reading inline bytes.
+  // Raw SQL: one statement checks, deletes and says where the bytes are, without reading inline bytes.
   const { rows } = await client.query<{ place: 'inline' | 'stored' }>(
     `delete from blobs b where b.hash = decode($1, 'hex')
       and not exists (select from files f where f.blob_hash = b.hash)
@@ -77,14 +77,14 @@ async function deleteUnusedBlob(client: Queryable, hash: string): Promise<'inlin
 }
 
 /**
- * Compares what the store has under these two hex digits with the rows. Removes bytes without a row and bytes that a row
- * has inline, marks rows whose bytes are missing, and deletes those rows and their files once the bytes have been missing
- * for a day: a disk that was not mounted may come back. Returns how many are missing.
+ * Compares what the store has under these two hex digits with the rows. Removes bytes without a row and bytes that a
+ * row has inline, marks rows whose bytes are missing, and deletes those rows and their files once the bytes have been
+ * missing for a day: a disk that was not mounted may come back. Returns how many are missing.
  */
 export async function comparePrefix(sweeping: Sweeping, prefix: string): Promise<number> {
   const { db, store } = sweeping;
-  // The rows come first: bytes that are added meanwhile look like strays, and `removeStray` checks again under their lock.
-  // As SQL: Prisma cannot express a range of bytes.
+  // The rows come first: bytes that are added meanwhile look like strays, and `removeStray` checks again under their
+  // lock. Raw SQL: Prisma cannot express a range of bytes.
   const { rows } = await db.pool.query<{ hash: string; missingSince: Date | null }>(
     `select encode(hash, 'hex') as hash, missing_since as "missingSince" from blobs
     where bytes is null and hash >= decode($1, 'hex')
@@ -120,7 +120,7 @@ async function noteMissing(
   { missing, found }: { missing: { hash: string }[]; found: { hash: string }[] },
 ): Promise<void> {
   const hashesOf = (rows: { hash: string }[]) => rows.map(({ hash }) => Buffer.from(hash, 'hex'));
-  // Marks the missing ones. As SQL, like the next: one parameter for any number of hashes, and the database's time.
+  // Marks the missing ones. Raw SQL, like the next: one parameter for any number of hashes, and the database's time.
   await client.query(
     'update blobs set missing_since = now() where hash = any ($1) and missing_since is null and bytes is null',
     [hashesOf(missing)],

@@ -30,9 +30,9 @@ export type FileStorage = StoreAccess & {
 };
 
 /**
- * Stages a user's bytes in the store, and holds them in memory only until they are written. Throws TooLarge as soon as they
- * exceed the limit or the rest of the user's quota, and StoreFull when there is no room; then nothing is left behind. Pass
- * the result to `saveFile`, or discard it.
+ * Stages a user's bytes in the store, and holds them in memory only until they are written. Throws TooLarge as soon as
+ * they exceed the limit or the rest of the user's quota, and StoreFull when there is no room; then nothing is left
+ * behind. Pass the result to `saveFile`, or discard it.
  */
 export async function stageFile(
   { store, maxUploadBytes }: FileStorage,
@@ -107,7 +107,7 @@ async function* bounded(source: AsyncIterable<Uint8Array>, maxBytes: number, arr
 }
 
 /**
- * The files with these ids that the asker may see, in no particular order. As SQL, at a third of Prisma's cost: `node`
+ * The files with these ids that the asker may see, in no particular order. Raw SQL, at a third of Prisma's cost: `node`
  * and `nodes` use it.
  */
 export async function findVisibleFiles(

@@ -60,9 +60,9 @@ export class PartialUploads {
   }
 
   /**
-   * Begins an upload for the asker. Without a size, the maximum is reserved. TooLarge for one over the limit or over what
-   * is left of the quota, RateLimited for a user with too many incomplete ones, InvalidInput for too much metadata,
-   * StoreFull when there is no room. An upload that fails leaves nothing behind.
+   * Begins an upload for the asker. Without a size, the maximum is reserved. Throws TooLarge for an upload over the
+   * limit or over what is left of the quota, RateLimited for a user with too many incomplete uploads, InvalidInput for
+   * too much metadata, and StoreFull when there is no room. An upload that fails leaves nothing behind.
    */
   async begin(asker: Asker, upload: NewPartial): Promise<void> {
     checkNew(upload);
@@ -78,7 +78,7 @@ export class PartialUploads {
     }
   }
 
-  /** An upload of the asker's. NotFound for another user's, and for one that has been deleted. */
+  /** An upload of the asker's. Throws NotFound for another user's upload, and for one that has been deleted. */
   async find(asker: Asker, id: string): Promise<PartialUpload> {
     const upload = await this.#db.prisma.partialUpload.findFirst({
       where: { id, userId: asker.userId, createdAt: { gt: new Date(Date.now() - partialLifetimeMs) } },
@@ -88,7 +88,7 @@ export class PartialUploads {
     return { ...upload, size: size === null ? null : Number(size), reservedBytes: Number(reservedBytes) };
   }
 
-  /** How many of its bytes have arrived. NotFound when they are not on this machine. */
+  /** How many bytes of the upload have arrived. Throws NotFound if they are not on this machine. */
   async offsetOf({ id, size, fileId }: PartialUpload): Promise<number> {
     if (fileId !== null && size !== null) return size;
     const offset = await this.#bytes.sizeOf(id);
@@ -97,8 +97,8 @@ export class PartialUploads {
   }
 
   /**
-   * Declares the size of the whole upload. Declaring the same size again changes nothing. InvalidInput for another size,
-   * TooLarge for more than is reserved.
+   * Declares the size of the whole upload. Declaring the same size again changes nothing. Throws InvalidInput for
+   * another size, and TooLarge for more than is reserved.
    */
   async declareSize({ id, size: known, reservedBytes }: PartialUpload, size: number): Promise<void> {
     if (known === size) return;
@@ -112,7 +112,7 @@ export class PartialUploads {
     throw new InvalidInput([{ path: ['Upload-Length'], code: 'NOT_ALLOWED', message }]);
   }
 
-  /** Appends the bytes; see `PartialFiles.append`. TooLarge as soon as there are more than are reserved. */
+  /** Appends the bytes; see `PartialFiles.append`. Throws TooLarge as soon as there are more than are reserved. */
   async append(upload: PartialUpload, offset: number, source: AsyncIterable<Uint8Array>): Promise<number> {
     if (upload.fileId !== null) return offset;
     return this.#bytes.append(upload.id, offset, bounded(source, offset, upload.reservedBytes));

@@ -21,7 +21,7 @@ export class PictureBudget {
     const excess = this.#usedBy(person) - budgetMs;
     if (excess < 0) return;
     throw new RateLimited(
-      `Your pictures have taken ${budgetMs / 1000} seconds of the server's time: send the others later.`,
+      `Your pictures have taken ${budgetMs / 1000} seconds of the server's time: upload the others later.`,
       Math.max(1, Math.ceil(excess / regainedPerMs / 1000)),
     );
   }

@@ -74,7 +74,7 @@ const longest = Math.max(...signs.map((sign) => sign.length));
 
 /**
  * Whether a picture that can't be cleaned may reveal where it was taken. Searches all of its bytes for `signs`. TIFF
- * metadata has no signature, so a TIFF always may.
+ * metadata has no signature, so a TIFF always counts as revealing.
  */
 export async function mayTellPlace({ content }: StagedBytes, contentType: string): Promise<boolean> {
   if (contentType === 'image/tiff') return true;

@@ -79,7 +79,7 @@ async function work(content: Buffer | string): Promise<void> {
   }
 }
 
-/** Decodes as much as possible, also when the file is truncated. */
+/** Decodes as much as possible, even if the file is truncated. */
 function open(content: Buffer | string, more: SharpOptions = {}) {
   return sharp(content, { limitInputPixels: maxPixels, failOn: 'none', ...more });
 }

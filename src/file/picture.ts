@@ -55,7 +55,7 @@ export class Pictures {
   /**
    * Processes the staged bytes into a picture: without metadata (EXIF, GPS, XMP, IPTC, comments), and with thumbnails
    * if it can be decoded. Pixels are re-encoded only to rotate a picture upright, at the same quality. Throws
-   * InvalidInput if nothing of it can be decoded, and RateLimited when too many pictures are waiting or the user has
+   * InvalidInput if no part of it can be decoded, and RateLimited when too many pictures are waiting or the user has
    * used up their time.
    */
   async develop(

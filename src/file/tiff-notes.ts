@@ -158,7 +158,7 @@ class Cleaning {
 
 /** Numbers too large to be exact are never valid positions in a file. */
 function readNumber(bytes: Buffer, { at, width, isLittle }: { at: number; width: number; isLittle: boolean }): number {
-  if (at + width > bytes.length) throw new UnclearPicture('A number is not in the file.');
+  if (at + width > bytes.length) throw new UnclearPicture('A number lies outside the file.');
   if (width === 8) return Number(isLittle ? bytes.readBigUInt64LE(at) : bytes.readBigUInt64BE(at));
   return isLittle ? bytes.readUIntLE(at, width) : bytes.readUIntBE(at, width);
 }

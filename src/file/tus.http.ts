@@ -59,7 +59,10 @@ export function serveTus(services: Services): Handler {
   };
 }
 
-/** Some clients and networks support only GET and POST. A GET stays a GET: it must not change anything. */
+/**
+ * Some clients and networks support only GET and POST. A GET is never treated as another method, because it must not
+ * change anything.
+ */
 function overrideMethod(request: IncomingMessage): void {
   const asked = request.headers['x-http-method-override'];
   if (request.method !== 'POST' || typeof asked !== 'string') return;
@@ -161,7 +164,7 @@ class JsonServer extends Server {
   }
 }
 
-/** The same as for any upload, except that tus clients retry after 423 and start over after 404. */
+/** The refusal is the same as for any upload, except that tus clients retry after 423 and start over after 404. */
 function explain(error: unknown, request: IncomingMessage): { status: number; message: string } | null {
   if (error instanceof NotFound) return { status: 404, message: error.message };
   if (error instanceof Conflict) return { status: 423, message: error.message };

@@ -13,8 +13,9 @@ import { sendJson, type Handler } from '../http/respond.ts';
 const maxFilesPerRequest = 10;
 
 /**
- * `POST /api/upload`: accepts multipart/form-data with 1 to 10 files, in fields of any name, with a bearer token. Responds
- * with 201 `{ files }` in their order, or with `{ error }` and its status; then none of the files was saved.
+ * `POST /api/upload`: accepts multipart/form-data with 1 to 10 files, in fields of any name, with a bearer token.
+ * Responds with 201 and `{ files }` in their order, or with an error status and `{ error }`; then none of the files was
+ * saved.
  */
 export function serveUpload(services: Services): Handler {
   return async (request, response) => {
@@ -29,7 +30,7 @@ export function serveUpload(services: Services): Handler {
       const files = await services.arrivals.during(senderOf(services, asker, request), (arrival) =>
         takeFiles(services, arrival, request),
       );
-      // The links in it work for anyone who has them.
+      // The response contains links that work for anyone who has them.
       response.setHeader('cache-control', 'no-store');
       sendJson(response, 201, { files });
     } catch (error) {

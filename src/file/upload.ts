@@ -10,7 +10,10 @@ import { Upload } from './upload-value.ts';
 /** What every route needs to receive uploads. */
 export type Uploading = { files: FileStorage; partials: PartialUploads; fileLinks: FileLinks; limits: RateLimits };
 
-/** Receives the bytes of a file; see `stageFile`. Pass the result to `saveUploads` or to a mutation. Throws RateLimited for too many. */
+/**
+ * Receives the bytes of a file; see `stageFile`. Pass the result to `saveUploads` or to a mutation. Throws RateLimited
+ * for too many uploads.
+ */
 export async function stageUpload(
   { files, limits }: Uploading,
   arrival: Arrival,

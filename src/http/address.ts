@@ -2,9 +2,8 @@ import type { IncomingMessage } from 'node:http';
 import { isIPv6 } from 'node:net';
 
 /**
- * The address that a request comes from. Behind `trustedProxies` proxies it is the entry of X-Forwarded-For at that
- * position from the end: the one that the outermost trusted proxy wrote. An IPv6 address counts as its /64, which is
- * what one customer has.
+ * The address that a request comes from. With n trusted proxies in front, it is the n-th entry of X-Forwarded-For from
+ * the end, which the outermost of them wrote. An IPv6 address counts as its /64, which is what one customer has.
  */
 export function addressOf(request: IncomingMessage | null, trustedProxies: number): string {
   if (request === null) return 'unknown';
@@ -19,8 +18,8 @@ function withoutPort(address: string): string {
 }
 
 /**
- * The part of an address that one customer has: the /64 of an IPv6 address; an IPv4 address, also one mapped into
- * IPv6, as it is.
+ * The part of an address that one customer has: the /64 of an IPv6 address, or a whole IPv4 address, even if it is
+ * mapped into IPv6.
  */
 export function networkOf(address: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);

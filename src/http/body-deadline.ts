@@ -9,8 +9,8 @@ const afterAnswerMs = 5_000;
 const deadlines = new WeakMap<IncomingMessage, NodeJS.Timeout>();
 
 /**
- * Cuts off a connection whose request does not end: within `bodyMs`, and within `afterAnswerMs` of its answer.
- * Otherwise a client that trickles a body no one reads would keep its socket for ever.
+ * Cuts off a connection whose request does not end within `bodyMs`, or within `afterAnswerMs` of its answer. Otherwise
+ * a client that trickles a body no one reads would keep its socket for ever.
  */
 export function limitDuration(request: IncomingMessage, response: ServerResponse): void {
   if (!hasBody(request)) return;

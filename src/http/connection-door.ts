@@ -6,7 +6,7 @@ import { networkOf } from './address.ts';
 export type ConnectionLimits = {
   total: number;
   /**
-   * From one network address. Do not set it where proxies are trusted: all connections then come from their
+   * The limit for one network address. Do not set it where proxies are trusted: all connections then come from their
    * addresses.
    */
   perAddress: number;

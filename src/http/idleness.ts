@@ -10,8 +10,8 @@ const minBytesPerSecond = 1_000;
 const graceIntervals = 2;
 
 /**
- * Cuts off a client that stops midway, sends next to nothing within `idleMs`, or is too slow overall, so that no
- * upload holds its place for longer than its size explains. Time spent by the server does not count.
+ * Cuts off a client that stops midway, sends next to nothing within `idleMs`, or is too slow overall, so that no upload
+ * keeps its place for longer than its size justifies. Time spent by the server does not count.
  */
 export function limitIdleness(request: IncomingMessage, idleMs = uploadIdleMs): void {
   liftDeadline(request);

@@ -107,7 +107,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
   request.url = originForm(request.url);
   try {
     await findHandler(request, options)(request, response);
-    // A full disk needs the operator, here just as in an operation.
+    // Only an operator can fix a full disk, so it is logged here as well.
     if (response.statusCode === 507) options.log.error(diskIsFull);
   } catch (error) {
     // The client disconnected: the server is not at fault, and there is no one to answer.

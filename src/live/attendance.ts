@@ -24,9 +24,9 @@ const maxFarewellMs = 1_000;
 type Presence = { userId: bigint; streamCount: number; leftAt: number | null };
 
 /**
- * Records in the database which sessions have a stream on this node, many at a time; they count for as long as the node's
- * lease is valid. The database works out each person's presence (`settle_presences`), because a person's streams may
- * be on many nodes. A node without streams does its part too: it removes dead nodes.
+ * Records in the database which sessions have a stream on this node, many at a time; they count for as long as the
+ * node's lease is valid. The database works out each person's presence (`settle_presences`), because a person's streams
+ * may be on many nodes. A node without streams does its part too: it removes dead nodes.
  */
 export class Attendance {
   readonly #pool: pg.Pool;

@@ -10,7 +10,10 @@ export type Rendering = {
   byteLength?: number;
 };
 
-/** The length of the payload in bytes of UTF-8. Counted on first use, and once for everyone who holds the rendering. */
+/**
+ * The length of the payload in bytes of UTF-8. It is counted on first use, and only once for all receivers of the
+ * rendering.
+ */
 export function byteLengthOf(rendering: Rendering): number {
   return (rendering.byteLength ??= Buffer.byteLength(rendering.payload));
 }
@@ -26,14 +29,14 @@ export type Batch = {
 /** A listener that receives rendered events. */
 export interface Receiver extends Listener {
   readonly asker: Asker;
-  /** False while it would drop what it received: nothing is executed for it then. */
+  /** False while the receiver would drop every event: nothing is executed for it then. */
   readonly isReceiving: boolean;
   receive(batch: Batch): void;
   /** Events were dropped for this receiver; it resumes from the log. */
   lag(): void;
   /**
    * Receives a notice that is not kept; `print` returns the payload with the stream's own cursor in it. With
-   * `isToldOfLoss`, a CaughtUp may report its loss.
+   * `isToldOfLoss`, a receiver that misses the notice receives CaughtUp instead.
    */
   receiveTransient(print: (cursor: string) => string, options: { isToldOfLoss: boolean }): void;
   /** Ends at event `at`; nothing follows. */

@@ -4,8 +4,8 @@ import type { Loaders } from '../postgres/loader.ts';
 import type { Notice } from './notice.ts';
 
 /**
- * A rendered event: the encoded ExecutionResult. `personalTo` says who may receive it: everyone (null), all sessions of one
- * user (their `askerKey`), or one session (its `sessionKey`).
+ * A rendered event: the encoded ExecutionResult. `personalTo` says who may receive it: everyone (null), all sessions of
+ * one user (their `askerKey`), or one session (its `sessionKey`).
  */
 export type RenderedEvent = { payload: string; personalTo: string | null };
 

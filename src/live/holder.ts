@@ -1,4 +1,4 @@
-/** What a document counts as at least: the server keeps it, and its latest renderings. */
+/** The minimum that a document counts as, because the server keeps it and its latest renderings. */
 const leastPrice = 500;
 /** What a user's further subscriptions with the same document count as: each costs a write per event. */
 const priceOfSharing = 10;
@@ -22,7 +22,10 @@ export class Holders {
     return this.#counts.keys();
   }
 
-  /** What one more subscription of this user counts as. Only the first costs an execution per event. */
+  /**
+   * What one more subscription of this user counts as. Only the first of a user's subscriptions costs an execution per
+   * event.
+   */
   priceFor(userId: bigint): number {
     return this.#counts.has(userId) ? priceOfSharing : Math.max(leastPrice, this.#complexity);
   }

@@ -30,7 +30,7 @@ export type Known = {
   recipients: { eventId: bigint; userId: bigint }[];
 };
 
-/** Takes at most one statement for each kind of fact, and reads only about people with streams on this node. */
+/** Reads the facts with at most one statement for each kind, and only for people with streams on this node. */
 export async function readKnown(
   log: HubLog,
   events: readonly LoggedEvent[],

@@ -73,7 +73,7 @@ export class PresenceNews {
 
   /**
    * Call this when changes may have been lost: every stream that selects presence changes receives CaughtUp, and its
-   * client looks again.
+   * client queries them again.
    */
   refresh(): void {
     const { hub } = this.#source;

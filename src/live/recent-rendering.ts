@@ -7,8 +7,8 @@ const kept = { count: 500, ms: 2_000, characters: 512 * 1024 };
 type Outcome = Promise<RenderedEvent | null>;
 
 /**
- * The latest renderings of one document: replays of the same event shortly after each other share one, as every stream does
- * after a restart.
+ * The latest renderings of one document: replays of the same event shortly after each other share one, as every stream
+ * does after a restart.
  */
 export class RecentRenderings {
   /** Those that are not done yet, whose size is unknown. */
@@ -47,7 +47,10 @@ export class RecentRenderings {
     this.#done.clear();
   }
 
-  /** Without it, a document without new events would keep its last renderings for good. One timer costs less than one each. */
+  /**
+   * Without it, a document without new events would keep its last renderings forever. One timer costs less than one
+   * each.
+   */
   #sweepLater(): void {
     if (this.#isSweepDue) return;
     this.#isSweepDue = true;

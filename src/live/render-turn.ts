@@ -7,7 +7,7 @@ import type { EventCost } from './event-renderer.ts';
 const concurrency = 8;
 /** The most that the executions of one turn may cost together: about as much as one event of the largest document. */
 export const sliceLimits: EventCost = { complexity: 10_000, bytes: 8 * 1024 * 1024 };
-/** A turn is over, though its work goes on, once the processor had so much time without work meanwhile, in ms. */
+/** A turn ends before its work does once the processor has been idle for this long during the turn, in ms. */
 const maxIdleMs = 20;
 /** The longest turn, in ms. */
 const maxTurnMs = 1_000;
@@ -26,9 +26,9 @@ export function* cut<Value>(list: readonly Value[], size: number): Iterable<Valu
 }
 
 /**
- * Shares the processor among the users for whom subscriptions are rendered. Each turn renders one slice of a document. No
- * matter how many documents a user subscribes to, and how many events they get, another user's document waits for no more
- * than the slice that is running for them.
+ * Shares the processor among the users for whom subscriptions are rendered. Each turn renders one slice of a document.
+ * No matter how many documents a user subscribes to, and how many events they get, another user's document waits only
+ * for the slice that is running.
  */
 export class RenderTurns {
   readonly #queue = new FairQueue({
@@ -41,9 +41,9 @@ export class RenderTurns {
   });
 
   /**
-   * Runs `work` in a turn of one of these users: of the one who has the most to spare, so that a document waits only if
-   * everyone who subscribes to it has used more than others. Starts at once when no one waits. Requests get the event
-   * loop between two turns.
+   * Runs `work` in a turn of the one of these users who has used the least, so that a document waits only if all its
+   * subscribers have used more than others. Starts at once when no one waits. Requests get the event loop between two
+   * turns.
    */
   async run<Result>(userIds: Iterable<bigint>, work: () => Promise<Result>): Promise<Result> {
     const { promise, resolve } = Promise.withResolvers<Result>();
@@ -64,8 +64,8 @@ function* asKeys(userIds: Iterable<bigint>): Iterable<string> {
 
 /**
  * Resolves when the work is done, or when it only waits: a document that hangs on a lock of the database must not keep
- * others from their turns. While the processor is busy the turn goes on: otherwise, the more work there is, the more of it
- * would run at the same time.
+ * others from their turns. While the processor is busy, the turn continues: otherwise more and more work would run at
+ * the same time under load.
  */
 async function untilDoneOrIdle(working: Promise<unknown>): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -103,8 +103,8 @@ export class SharedSubscription implements Outlet {
   }
 
   /**
-   * Renders a slice of events as this asker may see them, in a turn of the asker; leaves out those with nothing to show.
-   * For replays: it bypasses the queue.
+   * Renders a slice of events as this asker may see them, in a turn of the asker; leaves out those with nothing to
+   * show. For replays: it bypasses the queue.
    */
   async render(slice: readonly LoggedEvent[], asker: Asker, loaders: Loaders): Promise<Rendering[]> {
     const outcomes = await this.#options.turns.run([asker.userId], () =>
@@ -168,7 +168,7 @@ export class SharedSubscription implements Outlet {
     this.#isPumping = false;
   }
 
-  /** Whoever has the most to spare pays for the turn, so everyone who shares it waits as little as that user. */
+  /** The turn is charged to the user who has used the least, so all users who share it wait as little as that one. */
   #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
     return this.#options.turns.run(this.holders.userIds(), work);
   }

@@ -18,7 +18,7 @@ export type DoorbellOptions = {
   /** Must lead to the primary itself: LISTEN works neither through a transaction pooler nor on a standby. */
   url: string;
   handlers: ChannelHandlers;
-  /** Called with true when it starts to listen (catch up then), and with false when the connection is lost. */
+  /** Called with true once it listens (catch up then), and with false when the connection is lost. */
   onChange: (isConnected: boolean) => void;
   /** Called when PostgreSQL has no connection left for it. */
   onRefused?: () => void;

@@ -15,13 +15,17 @@ export type LogPlace = Extent & { isKnown: boolean };
 export type Stretch = { events: LoggedEvent[]; prunedThrough: bigint };
 
 /**
- * As SQL, with `event_log l`: whether the log knows the place `id`. Every place that was ever handed out is an event, was an
- * event, or is the beginning of the log. Any other id was lost in a restore and is never issued again (leap_after_start).
+ * An SQL expression for statements that read `event_log l`: whether the log knows the place `id`. Every place that was
+ * ever handed out is an event, was an event, or is the beginning of the log. Any other id was lost in a restore and is
+ * never issued again (leap_after_start).
  */
 export const isKnown = (id: string) =>
   `(${id} <= l.pruned_through or exists (select from events k where k.id = ${id})) as "isKnown"`;
 
-/** As SQL, with `event_log l`: the newest id. A log that was pruned completely still knows its last id. */
+/**
+ * An SQL expression for statements that read `event_log l`: the newest id. A log that was pruned completely still knows
+ * its last id.
+ */
 export const head = `greatest((select coalesce(max(id), 0) from events), l.pruned_through)`;
 
 /**

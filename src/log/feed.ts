@@ -9,8 +9,8 @@ const maxBackoffMs = 2_000;
 /** In ms: when the last successful read is older than this, the feed no longer claims to know what has happened. */
 const staleMs = 5_000;
 /**
- * The most calls of `whenRead` that may wait. Their news loses its value quickly, so calls past this limit are
- * refused.
+ * The maximum number of calls of `whenRead` that may wait. What they wait to send loses its value quickly, so further
+ * calls are refused.
  */
 const maxWaiting = 1_000;
 

@@ -18,7 +18,7 @@ export class Attachments {
 
   /**
    * Queries the database only if a message has files.
-   * As SQL: part of the group commit.
+   * Raw SQL: part of the group commit.
    */
   static async lock(client: Queryable, messages: readonly Sending[]): Promise<Attachments> {
     const fileIds = messages.flatMap((message) => message.fileIds);
@@ -32,7 +32,9 @@ export class Attachments {
     return new Attachments(new Map(rows.map(({ id, uploaderId }) => [id, uploaderId])));
   }
 
-  /** Takes all of a message's files, or none: then returns an error for each that is not a free upload of the sender. */
+  /**
+   * Takes all of a message's files, or none: then returns an error for each that is not a free upload of the sender.
+   */
   take({ asker, fileIds }: Sending): InvalidInput | null {
     const errors = fileIds.flatMap((fileId, index): FieldError[] =>
       this.#uploaderOf.get(fileId) === asker.userId

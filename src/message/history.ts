@@ -18,10 +18,13 @@ export const readersOf = definePageLoader({
   keyOf: ({ chatId, asker, seq }: SeqReader) => `${chatId} ${askerKey(asker)} ${seq}`,
 });
 
-// Each list is read for many chats in one statement, in which every chat contributes its own page from the index. As SQL:
-// Prisma has no limit per chat, and reading 50 messages with their senders costs it 4 times as much.
+// Each list is read for many chats in one statement, in which every chat contributes its own page from the index. Raw
+// SQL: Prisma has no limit per chat, and reading 50 messages with their senders costs it 4 times as much.
 
-/** For each reader, a page of the messages that they can see; empty if they cannot see the chat. A cursor's key is the seq. */
+/**
+ * For each reader, a page of the messages that they can see; empty if they cannot see the chat. A cursor's key is the
+ * seq.
+ */
 export async function listMessages(
   db: Db,
   readers: readonly ChatReader[],
@@ -52,14 +55,14 @@ export async function listMessages(
 }
 
 /**
- * For each message, a page of the members who have read it, its sender included: those who can see it and whose marker is
- * not before it, without those who have blocked the asker. A cursor's key is the user's id. The page is empty if the asker
- * cannot see the message. The caller checks that the chat shows read receipts.
+ * For each message, a page of the members who have read it, its sender included: those who can see it and whose marker
+ * is not before it, without those who have blocked the asker. A cursor's key is the user's id. The page is empty if the
+ * asker cannot see the message. The caller checks that the chat shows read receipts.
  */
 async function listReaders(db: Db, readers: readonly SeqReader[], page: PageRequest): Promise<Page<Member>[]> {
   const direction = page.isBackward ? 'desc' : 'asc';
-  // There is no index on the marker: every message moves a marker, and an index would rule out in-place (HOT) updates of the
-  // member's row.
+  // There is no index on the marker: every message moves a marker, and an index would rule out in-place (HOT) updates
+  // of the member's row.
   const { rows } = await db.pool.query<Member & { index: number }>({
     name: `readers_${direction}`,
     text: `select reader.index::int as index, ${columns.member('m')}

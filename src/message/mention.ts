@@ -82,7 +82,7 @@ export async function replaceMentions(
 /** The ids of the users that a message mentions, in ascending order. */
 export const mentionedIn = defineLoader({ load: listMentioned, keyOf: messageKeyOf });
 
-/** As SQL, at half Prisma's cost: events and pages select it, for many messages at once. */
+/** Raw SQL, at half Prisma's cost: events and pages select it, for many messages at once. */
 async function listMentioned(db: Db, places: readonly MessageKey[]): Promise<bigint[][]> {
   const { rows } = await db.pool.query<{ index: number; userId: bigint }>({
     name: 'mentioned',
@@ -122,7 +122,7 @@ export const unreadMentionCountOf = defineLoader({
   keyOf: memberKeyOf,
 });
 
-/** As SQL, at half Prisma's cost: every opened chat list selects it, and the count stops at its limit. */
+/** Raw SQL, at half Prisma's cost: every opened chat list selects it, and the count stops at its limit. */
 async function countUnreadMentions(db: Db, members: readonly MemberKey[]): Promise<number[]> {
   const { rows } = await db.pool.query<{ index: number; count: number }>({
     name: 'unread_mentions',

@@ -22,8 +22,8 @@ export type Revision = { version: number; content: string; createdAt: Date };
 type Edit = MessageVerb & { content: string };
 
 /**
- * Replaces the text of the asker's own message and keeps the previous version; the chat receives MessageEdited. The same
- * text again changes nothing.
+ * Replaces the text of the asker's own message and keeps the previous version; the chat receives MessageEdited. The
+ * same text again changes nothing.
  * Throws NotFound if the asker cannot see the message or it is deleted: a deletion wins over an edit, even at the same
  * moment. Forbidden for another user's message, if the asker is not a member, and after `maxEdits` edits.
  */
@@ -42,7 +42,7 @@ export async function editMessage(
 /** What each message said before its edits, oldest first. */
 export const revisionsOf = defineLoader({ load: listRevisions, keyOf: messageKeyOf });
 
-/** As SQL, at half Prisma's cost: events and pages select it, for many messages at once. */
+/** Raw SQL, at half Prisma's cost: events and pages select it, for many messages at once. */
 async function listRevisions(db: Db, places: readonly MessageKey[]): Promise<Revision[][]> {
   const { rows } = await db.pool.query<Revision & { index: number }>({
     name: 'revisions',

@@ -97,7 +97,9 @@ function refuse(input: MessageWrite, access: ChatAccess | undefined, replyToSeq:
   ]);
 }
 
-/** The seq of the message that each input replies to; null if there is none, or the asker cannot see it in that chat. */
+/**
+ * The seq of the message that each input replies to; null if there is none, or the asker cannot see it in that chat.
+ */
 async function readReplyTargets(client: Queryable, inputs: MessageWrite[]): Promise<(number | null)[]> {
   if (inputs.every(({ replyToId }) => replyToId === null)) return inputs.map(() => null);
   const { rows } = await client.query<{ index: number; seq: number }>({
@@ -139,7 +141,7 @@ function withIds(placed: Placed[], inserted: ReadonlyMap<string, Message>) {
 
 /**
  * Inserts the messages and returns their rows, by `messageKeyOf`.
- * As SQL: part of the group commit.
+ * Raw SQL: part of the group commit.
  */
 async function insert(client: Queryable, messages: Placed[]): Promise<Map<string, Message>> {
   if (messages.length === 0) return new Map();
@@ -166,7 +168,9 @@ async function insert(client: Queryable, messages: Placed[]): Promise<Map<string
   return new Map(rows.map((row) => [messageKeyOf(row), row]));
 }
 
-/** Returns the first message if the request is the same; Conflict if its clientMessageId is reused for a different one. */
+/**
+ * Returns the first message if the request is the same; Conflict if its clientMessageId is reused for a different one.
+ */
 function repeat(first: Message, input: MessageWrite): Outcome<Message> {
   if (first.requestHash !== null && hashRequest(input).equals(first.requestHash)) return { value: first };
   return {
@@ -174,7 +178,9 @@ function repeat(first: Message, input: MessageWrite): Outcome<Message> {
   };
 }
 
-/** Hash of the original request. It tells a repeated request from a misused id even after the message has been edited. */
+/**
+ * Hash of the original request. It tells a repeated request from a misused id even after the message has been edited.
+ */
 function hashRequest({ chatId, content, replyToId, fileIds }: MessageWrite): Buffer {
   const request = [String(chatId), content, replyToId === null ? null : String(replyToId)];
   // A request without files hashes as it did before files existed, because hashes from then are still compared.

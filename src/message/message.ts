@@ -9,7 +9,10 @@ import { messageWrites } from './message-write.ts';
 import { maxContentLength, maxNameLength, readLine, readText } from '../core/text.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** A message to send. `clientMessageId` is the sender's own id: sending again with the same id creates no second message. */
+/**
+ * A message to send. `clientMessageId` is the sender's own id: sending again with the same id creates no second
+ * message.
+ */
 export type NewMessage = {
   chatId: bigint;
   content: string;
@@ -21,7 +24,7 @@ export type NewMessage = {
 
 /**
  * The messages with these ids that the asker can see, in no particular order.
- * As SQL, at a third of Prisma's cost: `node`, `nodes` and every mutation of a message use it.
+ * Raw SQL, at a third of Prisma's cost: `node`, `nodes` and every mutation of a message use it.
  */
 export async function findVisibleMessages(db: Db, asker: Asker, messageIds: readonly bigint[]): Promise<Message[]> {
   const { rows } = await db.pool.query<Message>({

@@ -21,7 +21,8 @@ builder.prismaObjectField(ChatRef, 'pinnedMessages', (t) =>
       loaders.of(chatById).prime(chatId, chat);
       const pinned = await loaders.of(pinnedIn).load(chatId);
       const hiddenBelow = pinned.length === 0 ? 1 : await loaders.of(hiddenBelowOf).load(chatId);
-      // If no member's history hides any of them, the answer is the same for everyone: there is no need to check who asks.
+      // If no member's history hides any of them, the answer is the same for everyone: there is no need to check who
+      // asks.
       if (pinned.every(({ seq }) => seq >= hiddenBelow)) return pinned;
       const visibleFrom = await loaders.of(visibleFromOf).load({ chatId, asker: requireAsker(context) });
       return pinned.filter(({ seq }) => visibleFrom !== null && seq >= visibleFrom);

@@ -18,8 +18,8 @@ type Pin = MessageVerb & { isPinned: boolean };
 
 /**
  * Pins a message to its chat; the chat receives PinsChanged. Nothing changes if it is pinned already. For owners and
- * admins, and for every member of a single chat or a group; Forbidden for anyone else. Throws NotFound if the asker cannot
- * see the message or it is deleted; InvalidInput if the chat already has `maxPins` pins.
+ * admins, and for every member of a single chat or a group; Forbidden for anyone else. Throws NotFound if the asker
+ * cannot see the message or it is deleted; InvalidInput if the chat already has `maxPins` pins.
  */
 export function pinMessage(writing: Writing, asker: Asker, input: { messageId: bigint }): Promise<Message> {
   return submitPin(writing, asker, { ...input, isPinned: true });
@@ -33,7 +33,7 @@ export function unpinMessage(writing: Writing, asker: Asker, input: { messageId:
 /** The pinned messages of each chat, newest pin first. The caller filters out those that the asker cannot see. */
 export const pinnedIn = defineLoader({ load: listPinned });
 
-/** As SQL, at half Prisma's cost: events select it, for many chats at once. */
+/** Raw SQL, at half Prisma's cost: events select it, for many chats at once. */
 async function listPinned(db: Db, chatIds: readonly bigint[]): Promise<Message[][]> {
   const { rows } = await db.pool.query<Message>({
     name: 'pinned',
@@ -92,7 +92,7 @@ function apply(pins: Pins, { verb, message }: Target<Pin>): Outcome<Message> {
   return { value: message };
 }
 
-/** The pins of these chats before the writes. As SQL, like the next two: part of the group commit. */
+/** The pins of these chats before the writes. Raw SQL, like the next two: part of the group commit. */
 async function readPins(client: Queryable, targets: readonly Target<Pin>[]): Promise<Pins> {
   const { rows } = await client.query<{ chatId: bigint; seq: number }>({
     name: 'pins_before',

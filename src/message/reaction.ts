@@ -56,7 +56,7 @@ export async function removeReaction(
 /** The emoji of each message, in the order in which they were first added. */
 export const reactionsOf = defineLoader({ load: listReactions, keyOf: messageKeyOf });
 
-/** As SQL, at half Prisma's cost: events and pages select it, for many messages at once. */
+/** Raw SQL, at half Prisma's cost: events and pages select it, for many messages at once. */
 async function listReactions(db: Db, keys: readonly MessageKey[]): Promise<EmojiCount[][]> {
   const { rows } = await db.pool.query<EmojiCount & { index: number }>({
     name: 'reactions',
@@ -78,7 +78,7 @@ export const ownReactionsOf = defineLoader({
   keyOf: (reader: MessageReader) => `${messageKeyOf(reader)} ${askerKey(reader.asker)}`,
 });
 
-/** As SQL, at half Prisma's cost: events and pages select it, for many messages and askers at once. */
+/** Raw SQL, at half Prisma's cost: events and pages select it, for many messages and askers at once. */
 async function listOwnReactions(db: Db, keys: readonly MessageReader[]): Promise<ReadonlySet<string>[]> {
   const { rows } = await db.pool.query<{ index: number; emoji: string }>({
     name: 'own_reactions',
@@ -135,7 +135,7 @@ function apply({ counts, now }: State, target: Target<Reaction>): Outcome<Messag
   return { value: message };
 }
 
-/** The reactions before the writes. As SQL, like `writeState`: part of the group commit. */
+/** The reactions before the writes. Raw SQL, like `writeState`: part of the group commit. */
 async function readState(client: Queryable, targets: readonly Target<Reaction>[]): Promise<State> {
   const state: State = { counts: new Map(), before: new Set(), now: new Map() };
   if (targets.length === 0) return state;

@@ -12,7 +12,10 @@ import type { Asker } from '../core/asker.ts';
 /** A user that the asker has blocked, and when. */
 export type BlockedUser = Block & { blocked: User };
 
-/** Whether the other person of single chat `chat` (an alias of chats) has blocked `person` (a user id). As SQL. */
+/**
+ * Whether the other person of single chat `chat` (an alias of chats) has blocked `person` (a user id). An SQL
+ * condition.
+ */
 export const isBlockedIn = (chat: string, person: string) => `case when ${chat}.type = 'SINGLE' then exists (
     select from single_chats pair
     join blocks on blocks.blocked_id = ${person} and blocks.blocker_id in (pair.low_user_id, pair.high_user_id)
@@ -28,7 +31,7 @@ export async function blockUser(db: Db, asker: Asker, userId: bigint): Promise<U
   if (userId === asker.userId) {
     throw new InvalidInput([{ path: ['userId'], code: 'NOT_ALLOWED', message: 'must not be your own' }]);
   }
-  // As SQL: Prisma has neither the lock nor `on conflict`, and its upsert fails when two requests race.
+  // Raw SQL: Prisma has neither the lock nor `on conflict`, and its upsert fails when two requests race.
   const inserting = db.pool.query(
     `insert into blocks (blocker_id, blocked_id)
     select $1, id from users where id = $2 and deleted_at is null for key share
@@ -76,7 +79,7 @@ function beyond(key: readonly bigint[] | null, side: 'lt' | 'gt'): Prisma.BlockW
 /** Which of a chat's other members a member has blocked. */
 export const blockedMembersOf = defineLoader({ load: listBlockedMembers, keyOf: memberKeyOf });
 
-/** As SQL, at half Prisma's cost: events select it, for many members at once. */
+/** Raw SQL, at half Prisma's cost: events select it, for many members at once. */
 async function listBlockedMembers(db: Db, members: readonly MemberKey[]): Promise<ReadonlySet<bigint>[]> {
   const { rows } = await db.pool.query<{ index: number; userId: bigint }>({
     name: 'blocked_members',
@@ -96,5 +99,5 @@ export async function refuseBlockers({ prisma }: Transaction, asker: Asker, user
     where: { blockedId: asker.userId, blockerId: { in: [...userIds] } },
     select: { blockerId: true },
   });
-  if (block !== null) throw new Forbidden('One of these people does not want to be added to a chat by you.');
+  if (block !== null) throw new Forbidden('One of these people does not allow you to add them to a chat.');
 }

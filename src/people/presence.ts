@@ -9,8 +9,8 @@ import { askerKey, type Asker } from '../core/asker.ts';
 export type Presence = { status: PresenceStatus; lastSeenAt: Date | null };
 
 /**
- * Each user's presence as the asker sees it: null if the two share no chat. A user who has blocked the asker looks as if
- * they had never been online, because null would reveal the block.
+ * Each user's presence as the asker sees it: null if the two share no chat. A user who has blocked the asker looks as
+ * if they had never been online, because null would reveal the block.
  */
 export const presenceOf = defineLoader({
   load: readPresences,
@@ -20,12 +20,12 @@ export const presenceOf = defineLoader({
 /** A user, and the asker who reads their presence. */
 type PresenceKey = { asker: Asker; userId: bigint };
 
-/** As SQL, at half Prisma's cost: events select it, and reads of many users by many askers are one statement. */
+/** Raw SQL, at half Prisma's cost: events select it, and reads of many users by many askers are one statement. */
 async function readPresences(db: Db, pairs: readonly PresenceKey[]): Promise<(Presence | null)[]> {
   const { rows } = await db.pool.query<Presence & { index: number }>({
     name: 'presences',
-    // The asker's chats are read once, into a hash table (`is true` makes the planner use one). A user in hundreds of chats
-    // then costs one lookup for each of their chats, not one for each pair of their chats and the asker's.
+    // The asker's chats are read once, into a hash table (`is true` makes the planner use one). A user in hundreds of
+    // chats then costs one lookup for each of their chats, not one for each pair of their chats and the asker's.
     text: `with ours as materialized (
       select viewer_id, chat_id from (select distinct unnest($1::bigint[]) as viewer_id) viewers
       join members on user_id = viewer_id
@@ -48,21 +48,24 @@ export const minLeaseSeconds = 10;
 /** The maximum duration of a lease, in seconds. */
 export const maxLeaseSeconds = 300;
 
-/** `expiresInSeconds`: until when the device counts as present without another report; null for as long as it has a stream. */
+/**
+ * `expiresInSeconds`: until when the device counts as present without another report; null for as long as it has a
+ * stream.
+ */
 export type PresenceReport = { status: PresenceStatus; expiresInSeconds: number | null };
 
 /**
- * Sets the asker's device to ONLINE or AWAY, until the next call or until all of its streams have closed. A user is AWAY
- * when all of their devices are. With `expiresInSeconds` this is a lease: once it has expired, the device's streams do
- * not count until the next call. Throws InvalidInput for OFFLINE, which means that a user has no stream, and for a lease
- * that is too short or too long. The edge (api/limit.ts) limits how often a session may call this.
+ * Sets the asker's device to ONLINE or AWAY, until the next call or until all of its streams have closed. A user is
+ * AWAY when all of their devices are. With `expiresInSeconds` this is a lease: once it has expired, the device's
+ * streams do not count until the next call. Throws InvalidInput for OFFLINE, which means that a user has no stream, and
+ * for a lease that is too short or too long. The edge (api/limit.ts) limits how often a session may call this.
  */
 export async function setPresence({ db }: { db: Db }, asker: Asker, report: PresenceReport): Promise<Presence> {
   const { userId, sessionId } = asker;
   refuseInvalid(report);
   const { status, expiresInSeconds } = report;
   await inTransaction(db, async (client) => {
-    // Marks the session as away, or unmarks it. As SQL: Prisma has neither the lock nor `on conflict`.
+    // Marks the session as away, or unmarks it. Raw SQL: Prisma has neither the lock nor `on conflict`.
     await client.query(
       status === 'AWAY'
         ? 'insert into away_sessions (session_id) select id from sessions where id = $1 for key share on conflict do nothing'
@@ -79,7 +82,9 @@ export async function setPresence({ db }: { db: Db }, asker: Asker, report: Pres
   return presence ?? { status: 'OFFLINE', lastSeenAt: null };
 }
 
-/** By the database's clock, which also ends it. As SQL: Prisma has neither the clock, the lock nor `on conflict`. */
+/**
+ * The lease begins and ends by the database's clock. Raw SQL: Prisma has neither the clock, the lock nor `on conflict`.
+ */
 const renewLease = `insert into presence_leases (session_id, expires_at)
   select id, clock_timestamp() + $2 * interval '1 second' from sessions where id = $1 for key share
   on conflict (session_id) do update set expires_at = excluded.expires_at, has_lapsed = false`;

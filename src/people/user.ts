@@ -13,7 +13,7 @@ import { isVisiblePerson, visiblePeople } from '../chat/visibility.ts';
 export type FoundUser = { user: User; key: NameKey };
 
 /**
- * Users by id; null if the account is erased or being erased. As SQL, at half Prisma's cost: every message that is
+ * Users by id; null if the account is erased or being erased. Raw SQL, at half Prisma's cost: every message that is
  * sent or shown needs it.
  */
 export const userById = defineLoader({
@@ -26,7 +26,7 @@ export const userById = defineLoader({
 });
 
 /**
- * Users by id, including those whose account is being erased, while they are still members of chats. As SQL, at half
+ * Users by id, including those whose account is being erased, while they are still members of chats. Raw SQL, at half
  * Prisma's cost: every member that is shown needs it.
  */
 export const memberUserById = defineLoader({
@@ -50,7 +50,10 @@ export async function requireUser(db: Db, userId: bigint): Promise<User> {
   return user;
 }
 
-/** Stands in for a user whose row was deleted after their membership was read; reveals as little as a row being erased. */
+/**
+ * Stands in for a user whose row was deleted after their membership was read; reveals as little as an account that is
+ * being erased.
+ */
 export function erasedUser(id: bigint): User {
   const at = new Date(0);
   return {
@@ -65,9 +68,9 @@ export function erasedUser(id: bigint): User {
 }
 
 /**
- * Changes the asker's public profile; undefined leaves a property as it is, null removes it. If anything changed, everyone
- * who shares a chat with the asker receives UserUpdated. Throws InvalidInput for a bad display name, and Unauthenticated
- * if the account has been deleted. The edge (api/limit.ts) limits how often a user may call this.
+ * Changes the asker's public profile; undefined leaves a property as it is, null removes it. If anything changed,
+ * everyone who shares a chat with the asker receives UserUpdated. Throws InvalidInput for a bad display name, and
+ * Unauthenticated if the account has been deleted. The edge (api/limit.ts) limits how often a user may call this.
  */
 export async function updateProfile(
   { db }: { db: Db },
@@ -90,7 +93,7 @@ export async function updateProfile(
 /**
  * The users whose username or display name starts with `search`, ignoring case, in the order of that name; none for an
  * empty search. Throws InvalidInput for a search that no name could start with.
- * As SQL: its order and its cursor keys are indexed expressions, which Prisma cannot express.
+ * Raw SQL: its order and its cursor keys are indexed expressions, which Prisma cannot express.
  */
 export async function searchUsers(
   db: Db,

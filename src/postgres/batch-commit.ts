@@ -22,8 +22,9 @@ export type BatchOptions<Item, Output> = {
   /** How many of these, from the first, go into one transaction; at least one. */
   count: (items: readonly Item[]) => number;
   /**
-   * Commits all items in one transaction and returns an outcome for each, or null if another transaction holds the item's
-   * lock; such an item then waits for the lock in its lane. Rejects if none of them was committed, or if that is unknown.
+   * Commits all items in one transaction and returns an outcome for each, or null if another transaction holds the
+   * item's lock; such an item then waits for the lock in its lane. Rejects if none of them was committed, or if that is
+   * unknown.
    */
   commit: (items: Item[], options: { isLane: boolean }) => Promise<(Outcome<Output> | null)[]>;
   /** What to do when `commit` rejects. Return REJECT if the commit may have happened, so that nothing is done twice. */
@@ -37,12 +38,12 @@ type Pending<Item, Output> = {
 };
 
 /**
- * Commits many items in few transactions: items that arrive while a transaction is running go into the next one. There is
- * no timer, so a single item is committed immediately. An item whose lock is held elsewhere leaves its batch and waits in
- * its own lane.
+ * Commits many items in few transactions: items that arrive while a transaction is running go into the next one. There
+ * is no timer, so a single item is committed immediately. An item whose lock is held elsewhere leaves its batch and
+ * waits in its own lane.
  *
- * A batch that fails is divided repeatedly, and each good half is committed at once: a bad item among n is isolated after
- * log2 n failures, and the others are rewritten once on average, not one by one.
+ * A batch that fails is divided repeatedly, and each good half is committed at once: a bad item among n is isolated
+ * after log2 n failures, and the others are rewritten once on average, not one by one.
  */
 export class BatchCommit<Item, Output> {
   readonly #options: BatchOptions<Item, Output>;
@@ -56,7 +57,9 @@ export class BatchCommit<Item, Output> {
     this.#options = options;
   }
 
-  /** Resolves once the item is durable. Rejects with the item's own error, or with RateLimited if too many are waiting. */
+  /**
+   * Resolves once the item is durable. Rejects with the item's own error, or with RateLimited if too many are waiting.
+   */
   submit(item: Item): Promise<Output> {
     const { maxWaiting, refusal, laneOf, isAlone } = this.#options;
     if (this.#waitingCount >= maxWaiting) return Promise.reject(new RateLimited(refusal, 1));

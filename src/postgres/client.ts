@@ -6,8 +6,9 @@ import { ConnectionPool } from './pool.ts';
 import { idleInTransactionMs } from './session-setting.ts';
 
 /**
- * Access to the database: Prisma for the API's object graph, the pool for hot hand-written statements. Both share the same
- * connections. `searchPool` is for searches only: few connections, on which a statement ends after `searchTimeoutMs`.
+ * Access to the database: Prisma for the API's object graph, the pool for hot hand-written statements. Both share the
+ * same connections. `searchPool` is for searches only: few connections, on which a statement ends after
+ * `searchTimeoutMs`.
  */
 export type Db = { prisma: PrismaClient; pool: pg.Pool; searchPool: pg.Pool };
 
@@ -53,14 +54,14 @@ const maxSearchConnections = 3;
 /**
  * Opens the pool, which connects lazily, with the first statement. PostgreSQL cancels a statement after
  * `statementTimeoutMs`, and ends a transaction that is idle for 5 s, so that no request holds a connection or a lock
- * forever. Pass null behind a transaction pooler, which keeps no settings per client: the operator's settings apply there.
- * A connection whose statement has no answer 2 s after its timeout is dropped. `onError` receives errors that belong to no
- * particular statement.
- * Searches use `directUrl`, past any pooler, because their timeout is a setting of their connections.
+ * forever. Pass null behind a transaction pooler, which keeps no settings per client: the operator's settings apply
+ * there. A connection whose statement has no answer 2 s after its timeout is dropped. `onError` receives errors that
+ * belong to no particular statement. Searches use `directUrl`, which bypasses any pooler, because their timeout is a
+ * setting of their connections.
  */
 export function connectDatabase(options: {
   url: string;
-  /** Leads past the pooler; `url` where there is none. */
+  /** The URL that bypasses the pooler; the same as `url` if there is no pooler. */
   directUrl?: string;
   maxConnections: number;
   statementTimeoutMs: number | null;

@@ -1,8 +1,8 @@
 import type { Chat, Member, Message, User } from './generated/prisma/client.ts';
 
 /**
- * Column lists for hand-written statements. Their rows have the same shape as Prisma's, so the same GraphQL type accepts
- * both.
+ * Column lists for hand-written statements. Their rows have the same shape as Prisma's, so the same GraphQL type
+ * accepts both.
  */
 type ColumnsOf<Row> = Record<keyof Row, string>;
 

@@ -6,7 +6,9 @@ const keepAliveMs = 5_000;
 /** How long closing a connection properly may take, in ms. */
 const goodbyeMs = 2_000;
 
-/** A statement with a limit of its own, in ms, below the connection's. The connection is dropped when it is exceeded. */
+/**
+ * A statement with a limit of its own, in ms, below the connection's. The connection is dropped when it is exceeded.
+ */
 export type LimitedQuery = pg.QueryConfig & { limitMs: number };
 
 type Callback = (error: Error | null | undefined, result?: unknown) => void;
@@ -23,9 +25,10 @@ export class SilentConnection extends Error {
 }
 
 /**
- * A connection that does not wait forever. A statement without an answer after `limitMs` fails with SilentConnection, and
- * the connection is destroyed: if a firewall has forgotten it, or its host is gone, there is no other sign. The connection
- * is also destroyed when PostgreSQL refuses a write (25006), because its server is then not, or no longer, the primary.
+ * A connection that does not wait forever. A statement without an answer after `limitMs` fails with SilentConnection,
+ * and the connection is destroyed: if a firewall has forgotten it, or its host is gone, there is no other sign. The
+ * connection is also destroyed when PostgreSQL refuses a write (25006), because its server is then not, or no longer,
+ * the primary.
  */
 export class Connection extends pg.Client {
   /** When the oldest pending statement was sent, and when PostgreSQL last answered, in ms of `performance.now()`. */
@@ -38,7 +41,8 @@ export class Connection extends pg.Client {
     const { query_timeout: limitMs = 0, ...rest } = config;
     super({ keepAlive: true, keepAliveInitialDelayMillis: keepAliveMs, ...rest });
     this.#limitMs = limitMs;
-    // If a connection breaks while in use, its statement rejects; an `error` event without a listener would end the process.
+    // If a connection breaks while in use, its statement rejects; an `error` event without a listener would end the
+    // process.
     this.on('error', () => undefined);
     // Assigned, because one override can't cover the driver's many overloads of this method.
     const ask = this.query.bind(this) as (...args: unknown[]) => unknown;

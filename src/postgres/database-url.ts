@@ -6,8 +6,8 @@ const writable = ['any', 'read-write', 'primary'];
 
 /**
  * Checks the URL of a database and returns it in the form the driver needs: `sslmode` means what it means to libpq
- * (`require` encrypts and trusts any certificate, or with `sslrootcert` only one of that authority). Throws an Error that
- * says what is not supported and what to write instead; its message never contains the password.
+ * (`require` encrypts and trusts any certificate, or with `sslrootcert` only one of that authority). Throws an Error
+ * that says what is not supported and what to write instead; its message never contains the password.
  */
 export function parseDatabaseUrl(text: string): string {
   if (!/^postgres(ql)?:\/\//i.test(text)) throw new Error('it does not begin with postgres://');

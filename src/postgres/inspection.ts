@@ -9,9 +9,9 @@ const startLimitMs = 10_000;
 type Database = { version: number; encoding: string; isStandby: boolean; isReadOnlyByDefault: boolean };
 
 /**
- * Inspects the database before anything is done to it. Throws CannotStart, with what to do, if it can't be reached or is
- * not suitable: not UTF8, older than PostgreSQL 15, or a standby. Resolves to whether the database or the role defaults to
- * read-only: a node that finds that at startup writes anyway.
+ * Inspects the database before anything is done to it. Throws CannotStart, with what to do, if it can't be reached or
+ * is not suitable: not UTF8, older than PostgreSQL 15, or a standby. Resolves to whether the database or the role
+ * defaults to read-only: a node that finds that at startup writes anyway.
  */
 export async function inspectDatabase(url: string): Promise<{ isReadOnlyByDefault: boolean }> {
   const client = await openConnection(url, { limitMs: startLimitMs });

@@ -24,12 +24,13 @@ export type LeaseOptions = {
 };
 
 /**
- * The leases that this process takes: each gives one process among all nodes the exclusive right to do something. A holder
- * keeps its lease by renewing it and gives it up with `release`; if it is killed, another node takes the lease within
- * seconds. Only the database's clock counts.
+ * The leases that this process takes: each gives one process among all nodes the exclusive right to do something. A
+ * holder keeps its lease by renewing it and gives it up with `release`; if it is killed, another node takes the lease
+ * within seconds. Only the database's clock counts.
  *
  * No lease can prevent a holder that is paused, or cut off from the database, from believing that it still holds it
- * (Kleppmann, "How to do distributed locking", 2016). So every write under a lease calls `fence` in the same transaction.
+ * (Kleppmann, "How to do distributed locking", 2016). So every write under a lease calls `fence` in the same
+ * transaction.
  */
 export class Leases {
   readonly #db: Pick<Db, 'pool'>;
@@ -84,8 +85,8 @@ export class Leases {
 }
 
 /**
- * Deletes up to `limit` leases that expired more than ten minutes ago, and what depends on them. Returns how many leases
- * it deleted. A holder that comes back sooner finds everything as it left it.
+ * Deletes up to `limit` leases that expired more than ten minutes ago, and what depends on them. Returns how many
+ * leases it deleted. A holder that comes back sooner finds everything as it left it.
  */
 export async function pruneLeases({ pool }: Pick<Db, 'pool'>, limit: number): Promise<number> {
   const { rowCount } = await pool.query(
@@ -119,8 +120,8 @@ export class Lease {
   }
 
   /**
-   * Call this in the transaction of a write that only the holder may make: it renews the lease, and no other process can
-   * take the lease until the transaction ends. Throws LeaseLost if another has taken the lease: roll back then.
+   * Call this in the transaction of a write that only the holder may make: it renews the lease, and no other process
+   * can take the lease until the transaction ends. Throws LeaseLost if another has taken the lease: roll back then.
    */
   async fence(client: Queryable): Promise<void> {
     const { rowCount } = await client.query({

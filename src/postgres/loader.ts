@@ -13,7 +13,7 @@ export type Loader<Key, Value> = {
   keyOf?: (key: Key) => string;
 };
 
-/** The same for pages of a list: all requests for the same page in one execution share a statement. */
+/** Like a loader, for pages of a list: all requests for the same page in one execution share a statement. */
 export type PageLoader<Key, Value> = {
   load: (db: Db, keys: readonly Key[], page: PageRequest) => Promise<ArrayLike<Value | Error>>;
   keyOf?: (key: Key) => string;
@@ -34,8 +34,8 @@ type AnyDataLoader = DataLoader<unknown, unknown, unknown>;
 
 /**
  * The loaders of one execution. Each batches keys that are requested together into one statement, so the number of
- * statements of an operation does not grow with its rows, and caches its results until the execution ends. Loaders return
- * what is stored; callers check first whether the asker may see it.
+ * statements of an operation does not grow with its rows, and caches its results until the execution ends. Loaders
+ * return what is stored; callers check first whether the asker may see it.
  */
 export class Loaders {
   readonly #db: Db;
@@ -86,8 +86,8 @@ const processLoaders = new WeakMap<Db, Map<object, DataLoader<bigint, unknown>>>
 
 /**
  * Reads rows by id in one statement for all executions of this process that request them in the same tick: for example,
- * the senders of messages that one group commit has just returned. One statement per execution was a fifth of the cost of
- * a message (bench:send). Nothing is cached from one tick to the next. `read` receives each id once.
+ * the senders of messages that one group commit has just returned. One statement per execution was a fifth of the cost
+ * of a message (bench:send). Nothing is cached from one tick to the next. `read` receives each id once.
  */
 export function loadTogether<Row>(
   read: (db: Db, ids: bigint[]) => Promise<ReadonlyMap<bigint, Row>>,

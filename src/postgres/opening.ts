@@ -6,8 +6,8 @@ import { inspectDatabase } from './inspection.ts';
 import { applyMigrations } from './migration.ts';
 
 /**
- * The operator's database, and its URL past any pooler (null: the same URL). Without `databaseUrl`, the embedded PostgreSQL
- * runs in `dataDir`.
+ * The operator's database, and its URL past any pooler (null: the same URL). Without `databaseUrl`, the embedded
+ * PostgreSQL runs in `dataDir`.
  */
 export type DatabaseSettings = {
   databaseUrl: string | null;
@@ -18,8 +18,8 @@ export type DatabaseSettings = {
 };
 
 /**
- * Opens and migrates the database; `started` closes it. Also returns the URL that bypasses any pooler. Throws CannotStart
- * for what an operator can fix.
+ * Opens and migrates the database; `started` closes it. Also returns the URL that bypasses any pooler. Throws
+ * CannotStart for what an operator can fix.
  */
 export async function openDatabase(
   settings: DatabaseSettings,

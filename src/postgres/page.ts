@@ -19,8 +19,8 @@ export type ConnectionArgs = {
 export type PageRequest = { limit: number; isBackward: boolean; after: bigint[] | null; before: bigint[] | null };
 
 /**
- * A list that is read in pages. Its cursors contain its name, so that it can refuse the cursors of other lists. `maxKey`
- * holds the largest value of each column that the list is ordered by.
+ * A list that is read in pages. Its cursors contain its name, so that it can refuse the cursors of other lists.
+ * `maxKey` holds the largest value of each column that the list is ordered by.
  */
 export type List = { name: string; maxKey: readonly bigint[] };
 

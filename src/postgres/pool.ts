@@ -29,9 +29,9 @@ export type PoolOptions = {
 };
 
 /**
- * A pool that survives the failures of its connections. When one goes silent, the pool also drops idle ones that have been
- * quiet for as long. When PostgreSQL grants fewer connections than configured (53300), requests wait for those that exist.
- * A read-only connection is soon replaced.
+ * A pool that survives the failures of its connections. When one goes silent, the pool also drops idle ones that have
+ * been quiet for as long. When PostgreSQL grants fewer connections than configured (53300), requests wait for those
+ * that exist. A read-only connection is soon replaced.
  */
 export class ConnectionPool extends pg.Pool {
   readonly #onError: (error: Error) => void;
@@ -148,7 +148,8 @@ export class ConnectionPool extends pg.Pool {
     connection.on('end', () => this.#forget(connection));
     connection.once('silent', (error: SilentConnection) => {
       this.#onError(error);
-      // Idle connections that have not answered since the statement was sent may be dead too, with nothing to reveal it.
+      // Idle connections that have not answered since the statement was sent may be dead too, with nothing to reveal
+      // it.
       for (const other of this.#idle) if (other.heardAt < connection.askedAt) this.#drop(other);
     });
   }

@@ -15,9 +15,9 @@ export const startupSettings = {
 };
 
 /**
- * Set right after connecting: all settings whose database or role defaults could change what statements mean, or whether
- * they run. The operator decides on those that only cost time or space, and on `synchronous_commit`, which the log sets
- * for itself.
+ * Set right after connecting: all settings whose database or role defaults could change what statements mean, or
+ * whether they run. The operator decides on those that only cost time or space, and on `synchronous_commit`, which the
+ * log sets for itself.
  */
 const sessionSettings = {
   search_path: 'public',
@@ -47,16 +47,16 @@ export type SessionOptions = {
   statementMs: number | null;
   idleInTransactionMs: number | null;
   /**
-   * Whether to write even if the database defaults to read-only. Only for a default that existed when this node started:
-   * one that appears while it runs is an operator's decision.
+   * Whether to write even if the database defaults to read-only. Only for a default that existed when this node
+   * started: one that appears while it runs is an operator's decision.
    */
   overridesReadOnly: boolean;
 };
 
 /**
  * Makes a new connection independent of the defaults of its database and role. Resolves to whether PostgreSQL refuses
- * writes on it: on a standby, or because of a default that is not overridden. Rejects if the role may not change a setting
- * (`session_replication_role`, which only a superuser can set or reset).
+ * writes on it: on a standby, or because of a default that is not overridden. Rejects if the role may not change a
+ * setting (`session_replication_role`, which only a superuser can set or reset).
  */
 export async function prepareSession(client: pg.ClientBase, options: SessionOptions): Promise<{ isReadOnly: boolean }> {
   const wanted: Record<string, string> = {

@@ -1,9 +1,9 @@
 import pg from 'pg';
 
 /**
- * PostgreSQL's code for an error (Appendix A of its manual), whether the statement ran through pg, which has it in `code`,
- * or through Prisma, which has it in its driver adapter's cause. Null if PostgreSQL did not answer at all, as for a refused
- * connection.
+ * PostgreSQL's code for an error (Appendix A of its manual), whether the statement ran through pg, which has it in
+ * `code`, or through Prisma, which has it in its driver adapter's cause. Null if PostgreSQL did not answer at all, as
+ * for a refused connection.
  */
 export function sqlStateOf(error: unknown): string | null {
   const state = error instanceof pg.DatabaseError ? error.code : driverCauseOf(error)?.['originalCode'];
@@ -25,7 +25,8 @@ export function constraintOf(error: unknown): string | null {
 /**
  * What Prisma's driver adapter reports about a failure: `kind` is its name (such as `DatabaseNotReachable`), and
  * `originalCode` is the SQLSTATE, if there is one. Prisma wraps it in the `meta` of an error with its own code (P1001,
- * P2003 …), except that a failed BEGIN or COMMIT may come unwrapped. Null for an error that did not come through Prisma.
+ * P2003 …), except that a failed BEGIN or COMMIT may come unwrapped. Null for an error that did not come through
+ * Prisma.
  */
 export function driverCauseOf(error: unknown): Readonly<Record<string, unknown>> | null {
   const driverError = property(property(error, 'meta'), 'driverAdapterError') ?? error;

@@ -1,9 +1,9 @@
 import { driverCauseOf, sqlStateOf } from './sql-state.ts';
 
 /**
- * PostgreSQL's classes 08, 57 and 53: connection lost, server shutting down or starting up, a statement canceled (because
- * it waited for a long-held lock, for example), too many connections. Also a transaction ended for being idle (25P03), and
- * a write on a read-only server (25006): a former primary, where the next connection reaches the new one.
+ * PostgreSQL's classes 08, 57 and 53: connection lost, server shutting down or starting up, a statement canceled
+ * (because it waited for a long-held lock, for example), too many connections. Also a transaction ended for being idle
+ * (25P03), and a write on a read-only server (25006): a former primary, where the next connection reaches the new one.
  */
 const transientStates = /^(08|57|53|25P03|25006)/;
 const transientCodes = new Set([
@@ -37,8 +37,8 @@ export function isTransient(error: unknown): boolean {
 }
 
 /**
- * Whether PostgreSQL itself reported that a statement failed, so that it has changed nothing. If the connection broke or
- * was terminated (57P01), the commit may have happened and only the answer was lost.
+ * Whether PostgreSQL itself reported that a statement failed, so that it has changed nothing. If the connection broke
+ * or was terminated (57P01), the commit may have happened and only the answer was lost.
  */
 export function isUndone(error: unknown): boolean {
   const state = sqlStateOf(error);
@@ -48,8 +48,8 @@ export function isUndone(error: unknown): boolean {
 const maxRetryMs = 1_000;
 
 /**
- * Retries `work`, with growing pauses of up to a second, for as long as the database is unavailable and `isWanted` returns
- * true. Rejects with any other error, and with the last error once `isWanted` returns false.
+ * Retries `work`, with growing pauses of up to a second, for as long as the database is unavailable and `isWanted`
+ * returns true. Rejects with any other error, and with the last error once `isWanted` returns false.
  */
 export async function retryWhileAway<Value>(
   work: (attempt: number) => Promise<Value>,

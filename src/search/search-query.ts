@@ -8,9 +8,9 @@ export type SearchQuery = { alternatives: string; words: string; beginning: stri
 const maxPieceLength = 64;
 
 /**
- * Splits the search's long words into the same pieces as the index does. A later piece loses its leading minus: inside a
- * word it excludes nothing. Pieces without a word are left out: the index has nothing for the `...` of `wait ... what`, but
- * websearch_to_tsquery would require it.
+ * Splits the search's long words into the same pieces as the index does. A later piece loses its leading minus: inside
+ * a word it excludes nothing. Pieces without a word are left out: the index has nothing for the `...` of `wait ...
+ * what`, but websearch_to_tsquery would require it.
  */
 export function cutLongWords(text: string): string {
   const readable = text.replaceAll('<', ' ');
@@ -41,8 +41,8 @@ export function countWords(text: string): number {
 }
 
 /**
- * Parses a search in web-search syntax ("a phrase", -not, or). The user may still be typing the last word, so it counts as
- * a prefix unless it is in quotes or follows a minus. Accepts any text; there are no syntax errors.
+ * Parses a search in web-search syntax ("a phrase", -not, or). The user may still be typing the last word, so it counts
+ * as a prefix unless it is in quotes or follows a minus. Accepts any text; there are no syntax errors.
  */
 export function readSearch(text: string): SearchQuery {
   const [, head = '', word = ''] = /^(|.*\s)([^\s"-][^\s"]*)$/s.exec(text) ?? [];

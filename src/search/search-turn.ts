@@ -17,7 +17,7 @@ export const searchCost = 2_000;
 
 /**
  * Runs searches on their own connections, with a limit of 1 s, so that no number of searches delays any other
- * statement. The people who search take turns.
+ * statement. People take turns.
  */
 export class SearchTurns {
   readonly #pool: Queryable;

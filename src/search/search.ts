@@ -12,7 +12,9 @@ import type { Asker } from '../core/asker.ts';
 export const maxSearchLength = 500;
 /** Each word of a search, and each word of a phrase, is looked up and compared by itself. */
 export const maxSearchWords = 32;
-/** For an asker who can see more chats than this, the index is searched in full: hardly anything is hidden from them. */
+/**
+ * For an asker who can see more chats than this, the index is searched in full: hardly anything is hidden from them.
+ */
 const maxNamedChats = 1_000;
 
 /** Which messages to search; null and false mean no restriction. Times are exclusive. */
@@ -29,16 +31,16 @@ export type FoundMessage = { message: Message; chat: Chat };
 
 const parts = { message: joined.message('m'), chat: joined.chat('c') };
 
-// This folds ASCII letters, as messages.words does: the dictionary folds by the database's locale, and a Turkish one turns
-// 'I' into 'ı'.
+// This folds ASCII letters, as messages.words does: the dictionary folds by the database's locale, and a Turkish one
+// turns 'I' into 'ı'.
 // Not a prepared statement: a common word needs a different plan from a rare one.
 const query = `(websearch_to_tsquery('simple', lower($1 collate "C"))
   || (websearch_to_tsquery('simple', lower($2 collate "C")) && to_tsquery('simple', lower($3 collate "C"))))`;
 
 /**
  * The matching messages that the asker can read, newest first; a cursor's key is the message's id. `readSearch` defines
- * the syntax; a search without any word finds nothing. Throws InvalidInput for more than `maxSearchLength` characters or
- * `maxSearchWords` words, and for a search that takes too long; RateLimited when too many wait.
+ * the syntax; a search without any word finds nothing. Throws InvalidInput for more than `maxSearchLength` characters
+ * or `maxSearchWords` words, and for a search that takes too long; RateLimited when too many wait.
  */
 export async function searchMessages(
   turns: SearchTurns,
@@ -72,7 +74,7 @@ async function findMessages(
   { search, filter, page }: { search: SearchQuery; filter: SearchFilter; page: PageRequest },
 ): Promise<Record<string, unknown>[]> {
   const chats = filter.chatId === null ? await listChatsToSearch(pool, asker) : [filter.chatId];
-  // Finds the messages, with their chats. As SQL: Prisma cannot express the text search and the index on it.
+  // Finds the messages, with their chats. Raw SQL: Prisma cannot express the text search and the index on it.
   const { rows } = await pool.query<Record<string, unknown>>(
     `select ${parts.message.columns}, ${parts.chat.columns}
     from messages m join chats c on c.id = m.chat_id
@@ -112,8 +114,8 @@ function takeFound(row: Record<string, unknown>): FoundMessage[] {
 }
 
 /**
- * The chats that the asker can see, to narrow down the search in the index; null if there are more than `maxNamedChats`.
- * As SQL: the rule of visibility that the search itself applies.
+ * The chats that the asker can see, to narrow down the search in the index; null if there are more than
+ * `maxNamedChats`. Raw SQL: the rule of visibility that the search itself applies.
  */
 async function listChatsToSearch(pool: Queryable, asker: Asker): Promise<bigint[] | null> {
   const { rows } = await pool.query<{ id: bigint }>({
@@ -124,7 +126,10 @@ async function listChatsToSearch(pool: Queryable, asker: Asker): Promise<bigint[
   return rows.length > maxNamedChats ? null : rows.map(({ id }) => id);
 }
 
-/** A query for the words that stand for these chats in the index; each message contains its chat's: see messages.words. */
+/**
+ * A query for the words that stand for these chats in the index: each message is indexed with its chat's word, see
+ * messages.words.
+ */
 function nameChats(chatIds: readonly bigint[]): string {
   return chatIds.map((id) => `' ${id}'`).join(' | ');
 }

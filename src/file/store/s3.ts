@@ -30,7 +30,7 @@ const maxSendingBytes = 64 * 1024 * 1024;
 const askMs = 15_000;
 
 /**
- * A link is valid for a time between these two. Links to the same file made within one step are identical, so that a
+ * A link is valid for 5 to 10 minutes. Links to the same file made within the same 5 minutes are identical, so that a
  * browser's cache recognizes them.
  */
 const linkStepSeconds = 300;
@@ -77,7 +77,7 @@ export class S3Store implements FileStore {
 
   async stage(source: AsyncIterable<Uint8Array>): Promise<StagedBytes> {
     const taken = await this.#staging.take(source);
-    // Nothing file-specific is stored with the object: another user's file may have the same bytes.
+    // The object has no metadata of a particular file, because another user's file may have the same bytes.
     const keep = async () => {
       await this.#send(taken);
       await taken.discard();

@@ -14,7 +14,7 @@ export type Framing = {
 
 /**
  * How long an EventSource waits before it reconnects, in ms. It varies, so that clients that were cut off together do
- * not all return at once.
+ * not all reconnect at once.
  */
 const retryMs = { least: 1_000, most: 5_000 };
 

@@ -31,7 +31,7 @@ export class OpenStream {
   readonly #isTokenLive: (() => Promise<boolean>) | null;
   #tokenCheckedAt = performance.now();
   #lastFrameAt = performance.now();
-  /** How much later than others this stream's heartbeats come, as a fraction. */
+  /** By which fraction of the interval this stream's heartbeats come later than others'. */
   readonly #lateness = Math.random() * heartbeatSpread;
 
   /** `expiresAt`: when the stream treats the access token as expired, in ms; null for a stream that does not expire. */

@@ -9,7 +9,7 @@ const size = { most: 200, least: 10 };
  */
 const pieceBytes = 32 * 1024;
 
-/** How much of the log one reader gets at a time: less after its socket had no room for that much. */
+/** How much of the log one reader gets at a time. It gets less once its socket had no room for that much. */
 export class Pace {
   #size = size.most;
 

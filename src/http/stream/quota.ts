@@ -2,7 +2,7 @@ import { HttpError } from '../http-error.ts';
 
 const retryAfterSeconds = 5;
 
-/** Counts what each holder has, and refuses more than the limit; 0 turns the limit off. */
+/** Counts the streams of each holder, and refuses more than the limit; 0 turns the limit off. */
 export class Quota {
   readonly #limit: number;
   readonly #setting: string;
@@ -14,7 +14,10 @@ export class Quota {
     this.#setting = setting;
   }
 
-  /** Takes one more for `holder`. Call the result to give it back; further calls do nothing. Throws HttpError 429. */
+  /**
+   * Counts one more stream for `holder`. Call the result when the stream ends; further calls do nothing. Throws
+   * HttpError 429 at the limit.
+   */
   take(holder: string): () => void {
     if (this.#limit === 0) return () => undefined;
     const held = this.#held.get(holder) ?? 0;

@@ -6,8 +6,8 @@ import type { Connection } from './connection.ts';
 const times = { look: 5_000, patience: 15_000 };
 
 /**
- * Linux's tables of connections. A row: its number, local and remote address and port, state (01: established), unsent and
- * unread bytes, timer (01: retransmission) and its ticks, how many retransmissions went unanswered.
+ * Linux's tables of connections. A row: its number, local and remote address and port, state (01: established), unsent
+ * and unread bytes, timer (01: retransmission) and its ticks, how many retransmissions went unanswered.
  * https://docs.kernel.org/networking/proc_net_tcp.html
  */
 const tables = ['/proc/net/tcp', '/proc/net/tcp6'];
@@ -20,10 +20,10 @@ const retransmitting =
 type Silence = { since: number; retransmissions: number };
 
 /**
- * Finds the clients whose network is gone while bytes are on their way to them. TCP's keep-alive probes a connection
- * only when everything is acknowledged; otherwise the kernel retransmits for 15 minutes (`tcp_retries2`), and Node has
- * no setting for that. So this reads from the kernel how often it has retransmitted. On systems other than Linux it
- * finds nothing: there, such a client counts as present until the system stops retransmitting.
+ * Finds the clients that have lost their network while bytes are on their way to them. TCP's keep-alive probes a
+ * connection only when everything is acknowledged; otherwise the kernel retransmits for 15 minutes (`tcp_retries2`),
+ * and Node has no setting for that. So this reads from the kernel how often it has retransmitted. On systems other than
+ * Linux it finds nothing: there, such a client counts as present until the system stops retransmitting.
  */
 export class SilentPeers {
   readonly #silences = new WeakMap<Connection, Silence>();

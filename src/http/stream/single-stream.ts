@@ -23,7 +23,10 @@ export type SingleStreamOptions = {
 export class SingleStream {
   readonly tokenHash: Buffer;
   readonly #options: SingleStreamOptions;
-  /** The sink of each operation from when it is taken until its end; while it runs, the stream holds it too. */
+  /**
+   * The sink of each operation, from when the operation is taken until it ends; while the operation runs, the stream
+   * has it too.
+   */
   readonly #sinks = new Map<string, OperationSink>();
   #isMissed = false;
 

@@ -262,15 +262,15 @@ export class EventSubscription implements Receiver {
   }
 
   /**
-   * Renders and sends the events a slice at a time. Returns null, or the last event that was sent if there was no room for
-   * all.
+   * Renders and sends the events a slice at a time. Returns null, or the last event that was sent if there was no room
+   * for all.
    */
   async #sendStretch({ events }: Stretch): Promise<bigint | null> {
     const { shared, sink } = this.#options;
     const loaders = shared.newLoaders();
     let sentThrough: bigint | null = null;
     for (const slice of shared.slice(events)) {
-      // Room may take hours to appear: the rest is read again then.
+      // The rest is not kept, because it may take hours until there is room; it is read again then.
       if (sentThrough !== null && !sink.takesAll()) return sentThrough;
       const renderings = await shared.render(slice, this.asker, loaders);
       if (this.#state === 'OVER') return null;

@@ -24,8 +24,8 @@ type Passwords = { superuser: string; application: string };
 const passwordFiles: Passwords = { superuser: 'superuser-password', application: 'application-password' };
 
 /**
- * Returns the cluster in `home`, and creates it at the first start. It exists completely or not at all: it is created next
- * to `home` and renamed when it is finished, so an interrupted start leaves nothing in the way of the next one.
+ * Returns the cluster in `home`, and creates it at the first start. It exists completely or not at all: it is created
+ * next to `home` and renamed when it is finished, so an interrupted start leaves nothing in the way of the next one.
  * The caller holds the lock of the data folder. Throws CannotStart.
  */
 export async function prepareCluster(home: string, log: Logger): Promise<Cluster> {

@@ -9,8 +9,8 @@ import type { Logger } from 'pino';
 const patienceMs = 10_000;
 
 /**
- * Makes the cluster in `folder` startable, whatever a killed server has left behind: stops a PostgreSQL that still runs,
- * and neutralizes its pid file. Committed data stays.
+ * Makes the cluster in `folder` startable, whatever a killed server has left behind: stops a PostgreSQL that still
+ * runs, and neutralizes its pid file. Committed data stays.
  * The caller holds the lock of the data folder, so whatever still runs here is orphaned.
  */
 export async function endLeftover(folder: string, log: Logger): Promise<void> {

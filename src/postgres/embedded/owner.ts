@@ -5,8 +5,8 @@ import { CannotStart } from '../../errors.ts';
 export type Owner = { uid: number; gid: number } | null;
 
 /**
- * Finds the owner of `folder` or, if it does not exist yet, its future owner. PostgreSQL refuses to run as root: it then
- * runs as `postgres`, or as another user that every machine has. Throws CannotStart if there is neither.
+ * Finds the owner of `folder` or, if it does not exist yet, its future owner. PostgreSQL refuses to run as root: it
+ * then runs as `postgres`, or as another user that every machine has. Throws CannotStart if there is neither.
  */
 export async function findOwner(folder: string): Promise<Owner> {
   if (process.getuid?.() !== 0) return null;
@@ -24,8 +24,8 @@ export async function findOwner(folder: string): Promise<Owner> {
 }
 
 /**
- * Options for spawning a PostgreSQL program in `folder` as `owner`. Its environment is nearly empty: it must see neither
- * our secrets nor the operator's PGPORT or locale.
+ * Options for spawning a PostgreSQL program in `folder` as `owner`. Its environment is nearly empty: it must see
+ * neither our secrets nor the operator's PGPORT or locale.
  */
 export function runAs(owner: Owner, folder: string) {
   // Node enters the folder while it is still root, so the owner need not have access to the folders above it.
@@ -33,8 +33,8 @@ export function runAs(owner: Owner, folder: string) {
 }
 
 /**
- * The path by which a PostgreSQL started in `folder` reaches its data. As a child of root it may lack access to a folder
- * above (.data in a clone below /root, or below a `mktemp -d`), so it uses its working directory instead.
+ * The path by which a PostgreSQL started in `folder` reaches its data. As a child of root it may lack access to a
+ * folder above (.data in a clone below /root, or below a `mktemp -d`), so it uses its working directory instead.
  */
 export function nameOwnFolder(owner: Owner, folder: string): string {
   return owner === null || process.platform !== 'linux' ? folder : '/proc/self/cwd';

@@ -12,8 +12,8 @@ export type Programs = { initdb: string; postgres: string };
 const sharedFolder = '/var/lib/parley';
 
 /**
- * Returns the programs that npm installed or, if this process is root and `owner` can't read them (in a clone below /root
- * or in any other folder that only root may enter), a copy that every user can read.
+ * Returns the programs that npm installed or, if this process is root and `owner` can't read them (in a clone below
+ * /root or in any other folder that only root may enter), a copy that every user can read.
  * Throws CannotStart if there is no PostgreSQL for this machine, or no place for the copy.
  */
 export async function findPrograms(owner: Owner): Promise<Programs> {

@@ -65,7 +65,8 @@ function spawnServer({ folder, owner, programs }: Cluster, port: number) {
     unix_socket_directories: '',
     timezone: 'UTC',
     log_timezone: 'UTC',
-    // Only log what happens to the server: we receive the errors of failed statements, whose text may hold user content.
+    // Only log what happens to the server: we receive the errors of failed statements, whose text may hold user
+    // content.
     log_min_messages: 'log',
     log_min_error_statement: 'panic',
     log_error_verbosity: 'terse',
