@@ -5,7 +5,10 @@ import { startServer, type TestServer } from '../support/server.ts';
 import { give, openReserved, reserve } from '../support/single.ts';
 import { followEvents, matching, type EventStream } from '../support/stream.ts';
 
-/** Each name makes another document, and each document is executed for each message: 100 messages with their reactions. */
+/**
+ * Each name makes a different document, and each document runs for each message. It selects 100 messages with their
+ * reactions.
+ */
 const largeDocument = (name: string) => `subscription ${name} { events { cursor event { ... on NewMessage { message { id
   chat { messages(last: 100) { edges { cursor node { id seq content kind createdAt editedAt deletedAt clientMessageId
     sender { id username displayName createdAt } reactions { emoji count viewerReacted } } } } } } } } } }`;
@@ -22,7 +25,7 @@ async function subscribeToMany(server: TestServer, by: Person, count: number): P
   return stream;
 }
 
-/** How long a message takes to be sent, and to arrive, in ms. */
+/** The time that a message takes to be sent, and to arrive, in ms. */
 async function timeMessage(by: Person, chatId: string, content: string, reader: EventStream) {
   const startedAt = performance.now();
   await say(by, chatId, content);
@@ -50,7 +53,7 @@ test('hundreds of large subscriptions of one person delay neither the messages n
   for (let count = 0; count < 5; count += 1) await say(ada, own, `flood ${count}`);
   const times = [];
   for (let count = 0; count < 5; count += 1) times.push(await timeMessage(linus, others, `during ${count}`, reader));
-  // They still wait for most of theirs.
+  // The large subscriptions still wait for most of their events.
   const arrived = stream.frames.filter(isEvent).length;
   expect(arrived).toBeGreaterThan(0);
   expect(arrived).toBeLessThan(250);

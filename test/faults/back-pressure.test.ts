@@ -15,7 +15,10 @@ const ada = await signUp(server, 'ada');
 const grace = await signUp(server, 'grace');
 const linus = await signUp(server, 'linus');
 
-/** That many messages at once, each of that length. More than 8 MB fill the buffers of both systems between two sockets. */
+/**
+ * Inserts `count` messages of that length at once. More than 8 MB fill the operating systems' buffers between two
+ * sockets.
+ */
 async function flood(chatId: string, count: number, length: number) {
   await server.sql.query(
     `insert into messages (chat_id, seq, sender_id, content)
@@ -28,13 +31,14 @@ test.each([
   ['stalls', (reader: Reader) => reader.stall()],
   ['reads one byte a second', (reader: Reader) => reader.crawl(0.001)],
 ])(
-  'a reader that %s, and goes on much later, gets everything that it missed exactly once on the same stream',
+  'a reader that %s, and resumes much later, gets everything that it missed exactly once on the same stream',
   async (_, slow) => {
     const chatId = await createGroup(ada, [grace]);
     const stalled = await new Reader(server, grace).live();
     const eager = await new Reader(server, ada).live();
     slow(stalled);
-    // Many small ones: what is buffered before it falls behind is less than a socket's mark.
+    // Many small messages, because what is buffered before the reader falls behind is less than a socket's high-water
+    // mark.
     for (let floods = 1; floods <= 4; floods += 1) {
       await flood(chatId, 5_000, 100);
       await eager.until(() => eager.heardCount === 5_000 * floods);
@@ -46,7 +50,7 @@ test.each([
   },
 );
 
-test('a reader that is slower than the log goes on at its own pace, and gets everything exactly once', async () => {
+test('a reader that is slower than the log continues at its own pace, and gets everything exactly once', async () => {
   const chatId = await createGroup(ada, [grace]);
   const slow = await new Reader(server, grace).live();
   const eager = await new Reader(server, ada).live();
@@ -74,7 +78,7 @@ test('readers that stall and crawl at random, with next to no buffer, get everyt
   }
   for (const reader of readers) reader.resume();
   await expectWhole(server.sql, chatIds, { readers: [...readers, eager], writers: [] });
-  // Each time a user who fell behind is live again, they receive a CaughtUp.
+  // A user who fell behind receives a CaughtUp each time they are live again.
   const caughtUpCount = readers.reduce((sum, reader) => sum + reader.caughtUpCount, 0);
   expect(caughtUpCount).toBeGreaterThan(readers.length);
 });
@@ -102,7 +106,7 @@ test('typing is the first thing that a reader who lags behind does not receive',
   stalled.resume();
   await expectWhole(server.sql, [chatId], { readers: [stalled, eager], writers: [] });
   expect(stalled.typingCount).toBe(0);
-  // What it missed came over the same connection: it never had to go back to the log.
+  // Everything came over the same connection: the reader never had to go back to the log.
   expect(stalled.caughtUpCount).toBe(1);
   await startTyping(linus, chatId);
   await stalled.until(() => stalled.typingCount === 1);
@@ -131,7 +135,7 @@ test.each([
   await flood(chatId, 1_500, 9_000);
   await eager.until(() => eager.heardCount === 1_500);
   await then(alan);
-  // There was no place for a third until one was released.
+  // There was no place for a third stream until one was released.
   await third.live();
   expect(eager.streamCount).toBe(1);
 });

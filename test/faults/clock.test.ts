@@ -59,13 +59,13 @@ test('a reader that stalls briefly is not cut off as stuck when only the clock h
   expect(reader.streamCount).toBe(1);
 });
 
-test('a clock that jumps past the end of a token ends its streams so that clients come back, and nothing is missed', async () => {
+test('a clock that jumps past the expiry of a token ends its streams so that clients reconnect, and nothing is missed', async () => {
   const chatId = await createGroup(ada, [grace]);
   const reader = await new Reader(server, grace).live();
   await insertMessage(server, chatId, ada, 'before');
   await reader.until(() => reader.heardCount === 1);
   setClock(20 * minuteMs);
-  // Its token is invalid until the clock is put right.
+  // Its token is invalid until the clock is corrected.
   await reader.until(() => reader.end === 'UNAUTHENTICATED');
   vi.useRealTimers();
   await insertMessage(server, chatId, ada, 'meanwhile');

@@ -9,7 +9,7 @@ import { openProxy } from '../support/proxy.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { eventOf, eventsDocument, followEvents, matching, openStream, type Frame } from '../support/stream.ts';
 
-// A loaded machine takes a while to stop and start databases.
+// A busy machine takes a while to stop and start databases.
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
 let postgres: FaultyPostgres;
@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 atFileEnd(() => postgres.remove());
 
-/** A server until the test is over. */
+/** Starts a server that runs until the test is over. */
 async function startOn(database: TestDatabase, options: Parameters<typeof startServer>[0] = {}): Promise<TestServer> {
   const server = await startServer({ database, ...options });
   onTestFinished(() => server.close());
@@ -55,7 +55,7 @@ async function startConversation(server: TestServer) {
   return { ada, grace, chatId: await createGroup(ada, [grace]) };
 }
 
-test('silent connections are dropped: events are live again, and no one receives CaughtUp before that', async () => {
+test('silent connections are dropped: events are live again, and no one receives CaughtUp before they are', async () => {
   const database = await createDatabase();
   const proxy = await openProxy(database.url);
   const writing = await startOn(database);
@@ -108,7 +108,7 @@ test('a full notification queue loses no message, and drains by itself', async (
   await postgres.run(`select pg_notify('jobs', repeat('x', 7900))`);
 });
 
-test('a database that is not UTF8 is refused before anything is done to it', async () => {
+test('a database that is not UTF8 is refused before anything in it is changed', async () => {
   await postgres.run(`create database ascii encoding 'SQL_ASCII' template template0 locale_provider libc locale 'C'`);
   const database = databaseAt(postgres.urlOf('ascii'));
   await expect(startServer({ database })).rejects.toThrow(/has the encoding SQL_ASCII, but parley needs UTF8/);
@@ -173,7 +173,7 @@ test('everything works as usual, whatever the defaults of the database are', asy
   expect(server.log.filter(({ level }) => level === 'warn' || level === 'error')).toEqual([]);
 });
 
-test('with fewer connections than the pool wants, requests wait for a free one', async () => {
+test('with fewer connections than the size of the pool, requests wait for a free one', async () => {
   await postgres.run(`create role few login password 'few' connection limit 4`);
   await postgres.run('create database few owner few template template0');
   const url = new URL(postgres.urlOf('few'));
@@ -196,7 +196,7 @@ test('with fewer connections than the pool wants, requests wait for a free one',
   expect(stream.end).toBeNull();
 });
 
-test('a primary that is read-only for a while makes the node unready, and takes writes again as soon as it can', async () => {
+test('while a primary is read-only the node is not ready, and it accepts writes again as soon as the primary does', async () => {
   const database = await createDatabase();
   const server = await startOn(database);
   const { ada, chatId } = await startConversation(server);

@@ -9,7 +9,7 @@ const server = await startServer();
 const ada = await signUp(server, 'ada');
 let people = 0;
 
-/** Grace, a new user each time, in a group of Ada's; a message of hers there, and a channel that she could join. */
+/** Creates a new user Grace in a group of Ada's, with a message from Grace, and a channel that she could join. */
 async function setScene() {
   const grace = await signUp(server, `grace${(people += 1)}`);
   const group = await createGroup(ada, [grace]);
@@ -21,7 +21,7 @@ type Outcome = { code: unknown; errors: Answer['errors'] };
 /** `faults`: the server errors that were logged. */
 type Race = Outcome & { faults: unknown[] };
 
-/** Asks for `outcome: <mutation>`, whose variables are ids. */
+/** Runs the mutation, whose variables are ids, under the alias `outcome`. */
 async function mutate(by: Person, mutation: string, ids: Variables = {}): Promise<Outcome> {
   const parameters = Object.keys(ids).map((name) => `$${name}: ID!`);
   const list = parameters.length === 0 ? '' : `(${parameters.join(', ')})`;
@@ -100,7 +100,7 @@ test('a user who uploads a file while their account is deleted gets an error', a
   expect(race).toMatchObject({ errors: [{ extensions: { code: 'NOT_FOUND' } }], faults: [] });
 });
 
-test('so does a user who posts one', async () => {
+test('a user who posts a file while their account is deleted gets an error', async () => {
   const { grace } = await setScene();
   const race = await whileDeleting('users', grace.userId, async () => {
     const { status } = await postFiles(server, grace, [{ name: 'last.txt', content: 'the last' }]);
@@ -162,7 +162,7 @@ test.each<[string, (scene: Scene) => Promise<Outcome>]>([
   expect(race).toEqual({ code: 'NOT_FOUND', errors: undefined, faults: [] });
 });
 
-test('a file that is just being deleted cannot become an avatar', async () => {
+test('a file that is being deleted cannot become an avatar', async () => {
   const { group } = await setScene();
   for (const chat of [null, group]) {
     const file = await uploadPicture(server, ada);

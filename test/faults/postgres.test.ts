@@ -8,7 +8,7 @@ import { startServer, type TestServer } from '../support/server.ts';
 import { writeWithMutation, writeWithSql } from '../support/writer.ts';
 import { atFileEnd } from '../support/file-end.ts';
 
-// A loaded machine takes a while to stop and start databases.
+// A busy machine takes a while to stop and start databases.
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let postgres: FaultyPostgres;
@@ -73,7 +73,7 @@ async function restart(between: () => Promise<void>) {
 }
 
 describe('after a restore from an older backup', () => {
-  test('open streams start over with Reset, and miss nothing from there on', async () => {
+  test('open streams start over with Reset, and miss nothing after it', async () => {
     const { database, nodes, ada, grace, linus, chatId } = await startNodes();
     await restart(postgres.backUp);
     const readers = await Promise.all([new Reader(nodes[0], grace).live(), new Reader(nodes[1], linus).live()]);
@@ -93,7 +93,7 @@ describe('after a restore from an older backup', () => {
     }
   });
 
-  test('cursors of the lost history get Reset, even where the new history is further along by then', async () => {
+  test('cursors of the lost history get Reset, even if the new history is longer by then', async () => {
     const { database, nodes, ada, grace, chatId } = await startNodes();
     await insertMany(nodes[0], chatId, ada, 3);
     const kept = await readCursor(grace);
@@ -134,7 +134,7 @@ describe('after a restore from an older backup', () => {
   });
 });
 
-/** No one may be connected to the database that is copied. */
+/** The database that is copied must have no connections. */
 async function copyDatabase(from: string, to: string) {
   await postgres.run(`alter database ${from} allow_connections false`);
   await postgres.run(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${from}'`);

@@ -14,10 +14,10 @@ import {
 import { Reader } from '../support/reader.ts';
 import { startServer } from '../support/server.ts';
 
-// At the default pace: a silent node is not given up at once.
+// At the default pace, a silent node is not given up at once.
 vi.setConfig({ testTimeout: 90_000 });
 
-test('a database that crashes forgets who is present, and no one notices', async () => {
+test('a database that crashes forgets who is present, and users do not notice', async () => {
   const postgres = await startFaultyPostgres();
   onTestFinished(postgres.remove);
   const database = await postgres.createDatabase();
@@ -33,7 +33,7 @@ test('a database that crashes forgets who is present, and no one notices', async
   if (ada === undefined || grace === undefined || linus === undefined) throw new Error('a user could not sign up');
   await createGroup(ada, [grace, linus]);
   await using adas = await follow(nodes[0], ada);
-  // One after the other: two nodes report two users in any order.
+  // One after the other, because two nodes report two users in any order.
   await using _ = await attend(nodes[0], grace);
   await adas.next(changed(grace, 'ONLINE'));
   const linuses = await attend(nodes[1], linus);
@@ -57,12 +57,12 @@ test('a database that crashes forgets who is present, and no one notices', async
   expect(await presenceOf(grace, ada)).toEqual({ status: 'ONLINE', lastSeenAt: null });
   expect(await presenceOf(linus, ada)).toEqual({ status: 'AWAY', lastSeenAt: null });
   for (const person of [grace, linus]) expect(await changesHeard(ada, adas, person)).toEqual([]);
-  // It goes on as before.
+  // Presence works as before.
   await linuses.close();
   await adas.next(changed(linus, 'OFFLINE'));
 });
 
-test('a reader that lags behind and receives no more presence changes receives a notice of when to look again', async () => {
+test('a reader that lags behind and receives no more presence changes is notified when to fetch presence again', async () => {
   const node = await startServer({ env: { MAX_STREAM_BUFFER_BYTES: '100000000' }, overrides: { attendanceTimes } });
   const [ada, grace, linus] = await signUpAll(node, 'ada', 'grace', 'linus');
   const chatId = await createGroup(ada, [grace, linus]);

@@ -10,7 +10,7 @@ import { runServer } from '../support/server-process.ts';
 import { startServer } from '../support/server.ts';
 import { writeWithMutation, writeWithSql } from '../support/writer.ts';
 
-// A loaded machine takes a while to start whole servers.
+// A busy machine takes a while to start whole servers.
 vi.setConfig({ testTimeout: 60_000 });
 
 const jwtKeys = generateKeySet();
@@ -42,7 +42,7 @@ test('a server is killed and started again: its readers miss nothing, and no ack
   expect(Math.min(...readers.map(({ streamCount }) => streamCount))).toBeGreaterThan(1);
 });
 
-test('a server outlives the end of a connection in the middle of a transaction', async () => {
+test('a server survives the end of a connection in the middle of a transaction', async () => {
   const { database, node, ada, grace, run, chatId } = await startChat();
   const server = { url: await run().url };
   const reader = await new Reader(server, grace).live();

@@ -100,7 +100,7 @@ async function perform(world: World, step: Step): Promise<void> {
   try {
     await server.sql.query(statementFor(world, step));
   } catch (error) {
-    // Against the rules of the chat as it is by now: then it does not happen.
+    // The rules of the chat do not allow the step any more, so nothing happens.
     if (!String((error as { code?: unknown }).code).startsWith('23')) throw error;
   }
   await readMemberships(world);
@@ -175,7 +175,7 @@ async function readMemberships({ chatIds, memberships }: World): Promise<void> {
   for (const known of memberships) {
     const row = rowOf(known);
     if (row === undefined) known.isOver = true;
-    // It survives the times when the chat is public.
+    // It stays the same while the chat is public.
     else expect(row.visibleFrom).toBe(known.visibleFrom);
   }
   for (const row of rows) {
@@ -187,7 +187,7 @@ async function readMemberships({ chatIds, memberships }: World): Promise<void> {
   }
 }
 
-/** Lets every reader go on, until each has received an event that all of them receive. */
+/** Resumes every reader, and waits until each has received an event that all of them receive. */
 async function finish({ readers }: World): Promise<void> {
   for (const { reader } of readers) reader.resume();
   const marker = await createGroup(ada, [grace, linus], 'the end');
@@ -229,9 +229,9 @@ function expectTold({ chatIds, memberships }: World, log: LogEntry[], person: Pe
     const during = later.filter(({ id }) => end === undefined || id <= end.id);
     for (const { id, seq } of during) {
       const isShown = seq === null || seq >= visibleFrom || (openedAt !== null && id > openedAt);
-      // Of a membership that is over, a reader who caught up later receives only its end.
+      // A reader who catches up after a membership is over receives only its end.
       if (isOver ? id === end?.id : isShown) must.add(id);
-      // A reader who catches up sees the chat as it is by then: while it is public, all of it.
+      // A reader who catches up sees the chat as it is at that time: all of it, while it is public.
       if (isShown || wasPublic) may.add(id);
     }
   }

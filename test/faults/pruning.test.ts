@@ -68,7 +68,7 @@ test('only the oldest events are pruned, a few at a time, with their recipients'
   expect(await readLog(server)).toMatchObject({ recipients: 2, prunedThrough: idOf(old) });
 });
 
-test('of nodes that prune at the same time one does it', async () => {
+test('of several nodes that prune at the same time, only one does', async () => {
   const { server, ada, chatId } = await startWorld();
   for (let number = 1; number <= 20; number += 1) await insertMessage(server, chatId, ada, `message ${number}`);
   await age(server, await readCursor(ada));
@@ -144,7 +144,7 @@ test('a log that was emptied entirely still knows its position', async () => {
   for (const reader of [inTime, fresh, live]) expect(reader.resets).toEqual([]);
 });
 
-test('the readers of a node that pruning overtakes start over', async () => {
+test('when pruning overtakes a node, its readers start over', async () => {
   const { server, ada, grace, chatId } = await startWorld();
   const proxy = await openProxy(server.database.url);
   const env = { DATABASE_URL: proxy.through(server.database.url), DATABASE_DIRECT_URL: server.database.url };
@@ -164,7 +164,7 @@ test('the readers of a node that pruning overtakes start over', async () => {
   expect(reader.faults).toEqual([]);
 });
 
-test('no event stays behind a later one that is pruned, whatever date the clock gave them', async () => {
+test('an event is never kept when a later one is pruned, whatever times the clock gave them', async () => {
   const { server, ada, grace, chatId } = await startWorld();
   const before = await readCursor(grace);
   const cursors: string[] = [];

@@ -46,7 +46,7 @@ test('a stream that opens before its session’s end has reached the node ends a
   const open = await new Reader(server, device).live();
   const { viewer } = await server.ask('{ viewer { sessions { id isCurrent } } }', {}, device.token);
   const { id } = viewer.sessions.find(({ isCurrent }: { isCurrent: boolean }) => isCurrent);
-  // Not by a mutation here, which this node would notice at once.
+  // Not by a mutation on this node, which it would notice at once.
   await server.sql.query('delete from sessions where id = $1', [keyOf(id)]);
   await open.until(() => open.end !== null);
   const late = new Reader(server, device);
@@ -81,8 +81,8 @@ test('a user who follows one chat receives nothing that is hidden from them, not
 });
 
 test.each([
-  ['are held while they are few', 'a', { replayed: 1 }],
-  ['are left to the log when they are too many bytes, however few characters', '語', { replayed: 21 }],
+  ['are buffered while they are few', 'a', { replayed: 1 }],
+  ['are left to the log when they have too many bytes, even if few characters', '語', { replayed: 21 }],
 ])('events that happen while a reader is busy with the log %s', async (_, character, caughtUp) => {
   const { proxy, node } = await startDelayedNode();
   const chatId = await createGroup(ada, [grace, linus]);

@@ -119,7 +119,7 @@ test('the deletion of a chat is the last event that anyone receives of it, on an
   expect(late && toldOf(late, chatId)).toEqual([log.at(-1)]);
 });
 
-test('readers who are not members lose a channel that becomes private, after all that came before, on any node', async () => {
+test('readers who are not members lose a channel that becomes private, after all earlier events, on any node', async () => {
   const chatId = await createPublicChannel(ada);
   await addMembers(server, chatId, [linus]);
   const from = await readCursor(grace);
@@ -150,7 +150,7 @@ test('readers who are not members lose a channel that becomes private, after all
   expect(late.told).toEqual([]);
 });
 
-test('the streams of a revoked session end at its position in the log, on any node, and those of another session go on', async () => {
+test('the streams of a revoked session end at its position in the log, on any node, and those of other sessions continue', async () => {
   const chatId = await createGroup(ada, [grace, linus]);
   const { signIn } = await server.ask(
     `mutation ($input: SignInInput!) { signIn(input: $input) { ... on SignedIn { accessToken } } }`,
@@ -203,7 +203,7 @@ test('a user who joins in mid-stream receives everything that their history show
   const [witness] = await startReaders(linus);
   if (witness === undefined) throw new Error('no one reads');
   await hearMore([witness], 40);
-  // As the domain does it: the history begins with the next message.
+  // As the rule does: the history begins with the next message.
   await server.sql.query(
     `insert into members (chat_id, user_id, visible_from_seq) select id, $2, last_seq + 1 from chats where id = $1`,
     [keyOf(chatId), keyOf(grace.userId)],

@@ -34,7 +34,7 @@ test('a document that hangs delays no other, holds a bounded number of events, a
   }
   rendering.release();
   await expectWhole(server.sql, [chatId], { readers: [...slow, swift], writers: [] });
-  // They were sent back to the log, on the same stream.
+  // They went back to the log, on the same stream.
   expect(slow.map(({ streamCount }) => streamCount)).toEqual([1, 1]);
   expect(Math.min(...slow.map(({ caughtUpCount }) => caughtUpCount))).toBeGreaterThan(1);
 });
@@ -54,7 +54,7 @@ test('an event whose statement times out behind a lock is delivered when the loc
     return rows[0]?.pid;
   };
   await expect.poll(findWaiting).toEqual(expect.any(Number));
-  // As its time limit does when the lock is held for long.
+  // As the statement's time limit does when the lock is held for long.
   await server.sql.query('select pg_cancel_backend($1)', [await findWaiting()]);
   await locker.query('commit');
   await expectWhole(server.sql, [chatId], { readers: [reader], writers: [] });

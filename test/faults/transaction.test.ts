@@ -21,10 +21,10 @@ const insert = (client: pg.ClientBase, chatId: string, sender: Person, content: 
     content,
   ]);
 
-/** A connection like that of psql, with an open transaction. */
+/** Opens a connection with an open transaction, as psql would. */
 async function begin(): Promise<pg.PoolClient> {
   const client = await server.sql.connect();
-  // PostgreSQL may end it.
+  // PostgreSQL may close it.
   client.on('error', () => {});
   onTestFinished(() => client.release(true));
   await client.query('begin');
@@ -62,7 +62,7 @@ test('a node whose LISTEN connection is cut over and over delivers everything on
   expect(readers.map(({ streamCount }) => streamCount)).toEqual([1, 1]);
 });
 
-test('events of transactions that commit in another order than they began arrive in the order of the commits', async () => {
+test('events arrive in the order of commits, even if the transactions began in another order', async () => {
   const [first = '', second = '', third = ''] = await createGroups(3);
   const readers = await Promise.all([grace, linus].map((person) => new Reader(server, person).live()));
   const [one, two, three] = [await begin(), await begin(), await begin()];
@@ -73,7 +73,7 @@ test('events of transactions that commit in another order than they began arrive
   await three.query('commit');
   for (const reader of readers) {
     await reader.until(() => reader.heardCount === 2);
-    // Its cursor is past where the first one began.
+    // Its cursor is past the point where the first transaction began.
     reader.cut();
   }
   await one.query('commit');
@@ -114,7 +114,7 @@ test('a transaction that stays open, and those that wait for it, delay no one el
   const readers = await Promise.all([grace, linus].map((person) => new Reader(server, person).live()));
   const open = await begin();
   await insert(open, held, ada, 'long in the making');
-  // More of them than the node has connections.
+  // More than the node has connections.
   const waiting = Array.from({ length: 30 }, (_, index) => sendMessage(grace, held, `waits ${index}`));
   const writers = [writeWithMutation(server, others, ada), writeWithSql(server.database.url, others, linus)];
   const startedAt = performance.now();
@@ -131,7 +131,7 @@ test('a transaction that stays open, and those that wait for it, delay no one el
   ]);
 });
 
-test('a transaction that makes its constraints immediate and then idles is ended within moments, and the rest goes on', async () => {
+test('a transaction that makes its constraints immediate and then idles is ended within moments, and everything else continues', async () => {
   const chatIds = await createGroups(2);
   const [theirs = '', others = ''] = chatIds;
   const readers = await Promise.all([grace, linus].map((person) => new Reader(server, person).live()));

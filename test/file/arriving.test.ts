@@ -15,7 +15,7 @@ beforeAll(async () => {
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
 });
 
-/** An upload that is started and not continued. It ends with the test's `stop`, or when it is refused. */
+/** An upload that is started and then stalls. It ends with `stop`, or when it is refused. */
 class Unfinished {
   readonly answer: Promise<{ status: number; text: string }>;
   readonly #outgoing: ClientRequest;
@@ -56,7 +56,7 @@ class Unfinished {
   }
 }
 
-/** Resolves once one of them has been refused: the server then holds as many as it accepts. */
+/** Resolves once one of them has been refused: the server then has as many in progress as it accepts. */
 const refusalAmong = (all: Unfinished[]) => Promise.any(all.map(({ answer }) => answer));
 
 const stopAll = (all: Unfinished[]) => Promise.all(all.map((each) => each.stop()));
@@ -70,7 +70,7 @@ async function expectRoom(by: Person, bytes: number): Promise<void> {
     .toBe(201);
 }
 
-test('a user has only so many uploads in progress, by whichever route; others have their own limit', async () => {
+test('the number of a user’s uploads in progress is limited, over all routes; other users have their own limit', async () => {
   const url = await begun(server, ada, 1_000);
   const held = Array.from(
     { length: maxArriving.perPerson + 1 },
@@ -88,7 +88,7 @@ test('a user has only so many uploads in progress, by whichever route; others ha
   expect(await offsetOf(url, ada)).toBe(0);
 }, 60_000);
 
-test('an address has only so many uploads in progress, however many users send them', async () => {
+test('the number of uploads in progress from an address is limited, however many users send them', async () => {
   const people = await Promise.all(Array.from({ length: 7 }, (_, index) => signUp(server, `office${index}`)));
   const from = (address: string) => ({ 'x-forwarded-for': address });
   const held = Array.from(
@@ -113,7 +113,7 @@ test('an address has only so many uploads in progress, however many users send t
   await expect.poll(async () => (await send('192.0.2.1')).status, { timeout: 20_000 }).toBe(201);
 }, 60_000);
 
-test('the size that a request declares is reserved when it begins, and released when it breaks off', async () => {
+test('the size that a request declares is reserved when it begins, and released when it is aborted', async () => {
   const first = new Unfinished(grace, { sent: 1_000, declared: 3_000_000 });
   await expect
     .poll(
@@ -130,7 +130,7 @@ test('the size that a request declares is reserved when it begins, and released 
   await expectRoom(grace, 4_000_000);
 }, 60_000);
 
-test('uploads without a declared size have no more room together than one with a size', async () => {
+test('uploads without a declared size cannot together exceed the quota', async () => {
   const linus = await signUp(server, 'linus');
   const all = Array.from({ length: 8 }, () => openChunked(linus));
   const outcomes = await Promise.all(

@@ -45,7 +45,7 @@ const onOtherNode = (person: Person): Person => ({
 const sweep = async () => {
   const sweeping = { db, store: new LocalStore(join(server.dataDir, 'files')) };
   await sweepUnattached(sweeping, 100);
-  // The picture's thumbnails are deleted with it, and their bytes are checked in turn.
+  // The picture's thumbnails are deleted with it, and then their bytes are checked too.
   while ((await sweepLoose(sweeping, 100)) > 0);
 };
 const statusOf = async (url: string) => (await download(server, url)).status;
@@ -99,7 +99,7 @@ test('all who share a chat receive an avatar, once for each change, whichever cl
   await setAvatar(ada, first);
   await setAvatar(ada, second);
   const [one, two, ...rest] = await heardBy(grace, stream);
-  // The first one may or may not be gone by the time it is delivered: the event shows what exists then.
+  // The first one may be gone by the time its event is delivered, which shows what exists at that time.
   expect(one).toMatchObject({ __typename: 'UserUpdated', user: { username: 'ada' } });
   expect(two).toMatchObject({ __typename: 'UserUpdated', user: { username: 'ada', avatar: { id: second } } });
   expect(await statusOf(two.user.avatar.url)).toBe(200);
@@ -117,7 +117,7 @@ test('all who share a chat receive an avatar, once for each change, whichever cl
   expect(await heardBy(linus, stranger)).toEqual([]);
 });
 
-test('those who see a chat see its avatar, and its link ends with that', async () => {
+test('users who see a chat see its avatar, and lose its link when they lose the chat', async () => {
   const chatId = await createGroup(ada, [grace]);
   const fileId = await uploadPicture(server, ada);
   await using stream = await followEvents(otherNode, grace, { document });
@@ -169,7 +169,7 @@ test('an erased account’s avatars are deleted: its own at once, and those that
   await using stream = await followEvents(otherNode, ada, { document });
   const erasure = 'mutation ($password: String!) { deleteAccount(password: $password) { __typename } }';
   await barbara.ask(erasure, { password: barbara.password });
-  // Her link to what others have ends with her account, too.
+  // Her links to other users' files end with her account, too.
   for (const { url } of [own, hers]) expect(await statusOf(url)).toBe(404);
   await vi.waitFor(
     async () => {
@@ -268,7 +268,7 @@ test('a single chat has no avatar, and neither does a missing chat', async () =>
   expect(await readFileNode(ada, fileId)).not.toBeNull();
 });
 
-test('no one sets an avatar without having signed in', async () => {
+test('setting an avatar requires a signed-in user', async () => {
   const { errors } = await server.post('mutation { setAvatar { __typename } }');
   expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
 });
@@ -286,7 +286,7 @@ test('a user who changes their avatar too often is rate-limited', async () => {
 
 // At once, over time, and by other writers -----------------------------------------------------------------------------
 
-test('of several requests for one picture at once, for different things and on two nodes, one gets it', async () => {
+test('of several simultaneous requests to use one picture for different avatars, on two nodes, one succeeds', async () => {
   const barbara = await signUp(server, 'tony');
   for (let round = 0; round < 5; round += 1) {
     const fileId = await uploadPicture(server, barbara);
@@ -303,7 +303,7 @@ test('of several requests for one picture at once, for different things and on t
   }
 });
 
-test('of two avatars set at once one remains, and the other is gone', async () => {
+test('when two avatars are set at once, one remains and the other is deleted', async () => {
   const margaret = await signUp(server, 'margaret');
   for (let round = 0; round < 5; round += 1) {
     const files = await Promise.all([uploadPicture(server, margaret), uploadPicture(server, margaret)]);
@@ -327,7 +327,7 @@ test('an avatar is never swept for having no message', async () => {
   expect(await statusOf((await avatarOf(ada.userId, grace)).url)).toBe(200);
 });
 
-test('the bytes of an avatar that another user has too stay', async () => {
+test('the bytes of an avatar stay while another user has the same file', async () => {
   const bytes = await paint();
   const [adas, graces] = await Promise.all([ada, grace].map((by) => upload(server, by, bytes, 'both.png')));
   await setAvatar(ada, adas.id);

@@ -36,7 +36,7 @@ async function sweep(of: TestServer = server): Promise<number> {
   return new PartialUploads(files, new PartialFiles(join(of.dataDir, 'partial-uploads'))).sweep(100);
 }
 
-/** Ends an upload, and with it everything stored for it. */
+/** Cancels an upload, which deletes everything stored for it. */
 async function expectEnd(url: string, by: Person = ada): Promise<void> {
   expect((await tus('DELETE', url, by)).status).toBe(204);
   expect(await countPartial(server)).toEqual(nothing);
@@ -57,7 +57,7 @@ test('a user cannot find or change an upload of another user', async () => {
   expect(await tus('GET', url, grace)).toMatchObject(missing);
 });
 
-test('no one uploads in pieces without having signed in, nor once the session has ended', async () => {
+test('uploading in pieces requires a signed-in user, whose session has not ended', async () => {
   const linus = await signUp(server, 'linus');
   const url = await begun(server, linus, 10);
   const unsigned = { status: 401, body: { error: expect.any(String) } };
@@ -176,7 +176,7 @@ test.each<[string, () => Promise<string>, number]>([
   await sweep();
 });
 
-test('a piece that only trickles is ended, and the bytes received so far stay', async () => {
+test('a piece that arrives too slowly is cut off, and the bytes received so far stay', async () => {
   const impatient = await startServer({ database: server.database, overrides: { uploadIdleMs: 100 } });
   const url = await begun(impatient, ada, 10_000);
   const outgoing = request(url, {
@@ -261,10 +261,10 @@ test.each<[string, Record<string, string>, number]>([
   ['no length', {}, 400],
   ['a length and none', { 'upload-length': '5', 'upload-defer-length': '1' }, 400],
   ['a negative length', { 'upload-length': '-1' }, 400],
-  ['a length that is no number', { 'upload-length': '1e3' }, 400],
-  ['more than any number', { 'upload-length': '99999999999999999999' }, 400],
+  ['a length that is not a number', { 'upload-length': '1e3' }, 400],
+  ['a length that is too large', { 'upload-length': '99999999999999999999' }, 400],
   ['another version', { 'upload-length': '5', 'tus-resumable': '0.2.2' }, 412],
-  ['metadata that is none', { 'upload-length': '5', 'upload-metadata': 'filename ***' }, 400],
+  ['malformed metadata', { 'upload-length': '5', 'upload-metadata': 'filename ***' }, 400],
   ['metadata into a prototype', { 'upload-length': '5', 'upload-metadata': '__proto__ YQ==' }, 400],
   ['too much metadata', { 'upload-length': '5', 'upload-metadata': metadataOf({ filename: 'x'.repeat(4_000) }) }, 400],
   ['a part of several', { 'upload-length': '5', 'upload-concat': 'partial' }, 400],
@@ -288,12 +288,12 @@ test('a request that does not follow the protocol gets an error that says so', a
 });
 
 test.each([
-  ['of another form', 'x'],
-  ['that no one began', 'A'.repeat(22)],
+  ['of the wrong length', 'x'],
+  ['that was never created', 'A'.repeat(22)],
   ['of ten thousand characters', 'A'.repeat(10_000)],
   ['that is a path', '..%2f..%2fetc%2fpasswd'],
   ['that is a NUL', '%00'],
-  ['that is no text', '%E0%A4%A'],
+  ['that is not valid UTF-8', '%E0%A4%A'],
 ])('there is no upload %s', async (_, id) => {
   const url = `${server.url}/api/upload/tus/${id}`;
   for (const method of ['HEAD', 'GET', 'DELETE']) expect((await tus(method, url, ada)).status).toBe(404);
@@ -301,8 +301,8 @@ test.each([
 });
 
 test.each<[string, Record<string, string>, number]>([
-  ['behind where it is', { 'upload-offset': '3' }, 409],
-  ['without saying where', { 'upload-offset': '' }, 400],
+  ['at the wrong offset', { 'upload-offset': '3' }, 409],
+  ['without an offset', { 'upload-offset': '' }, 400],
   ['of another type', { 'content-type': 'text/plain' }, 400],
   ['with another length', { 'upload-length': '20' }, 400],
 ])('a piece %s is refused, and nothing is changed', async (_, headers, status) => {
@@ -312,7 +312,7 @@ test.each<[string, Record<string, string>, number]>([
   await expectEnd(url);
 });
 
-test('a broken picture is refused once it is whole, and is gone', async () => {
+test('a broken picture is refused once it is complete, and deleted', async () => {
   const broken = Buffer.concat([Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex'), Buffer.alloc(100)]);
   const url = await begun(server, ada, broken.length);
   expect(await patch(url, ada, 0, broken)).toMatchObject({
@@ -381,7 +381,7 @@ test('anyone can ask what the server supports, even without a token', async () =
 
 // Stock clients ---------------------------------------------------------------------------------------------------------
 
-test('a POST may stand for PATCH, HEAD and DELETE, with the same rights', async () => {
+test('a POST can replace PATCH, HEAD and DELETE, with the same rights', async () => {
   const url = await begun(server, ada, 10);
   const as = (method: string, by: Person | null, headers: Record<string, string> = {}, body?: string) =>
     tus('POST', url, by, { headers: { 'x-http-method-override': method, ...headers }, ...(body && { body }) });

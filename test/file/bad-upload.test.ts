@@ -28,7 +28,7 @@ const stateOf = async (of: TestServer) => ({
   ...(await countStored(of)),
 });
 
-/** Sends that body, which must be refused, and checks that nothing of it is left. */
+/** Sends a body that must be refused, and checks that nothing of it remains. */
 async function refusalOf(body: string | Uint8Array, headers: Record<string, string> = {}) {
   const before = await stateOf(server);
   const refusal = await postPieces(server.url, ada.token, [Buffer.from(body)], headers);
@@ -52,7 +52,7 @@ test.each([
   ['no part', end, 'The form contains no file.'],
   ['fields but no file', field('note', 'hello') + end, 'The form contains no file.'],
   ['a part without a name', file('hello', 'form-data; filename="a.txt"') + end, 'A part has no name.'],
-  ['a part that is no form data', file('hello', 'attachment; name="f"; filename="a"') + end, 'A part has no name.'],
+  ['a part that is not form data', file('hello', 'attachment; name="f"; filename="a"') + end, 'A part has no name.'],
   ['a part without headers', `--b\r\n\r\nhello\r\n${end}`, 'The body ends before the form does.'],
   [
     'headers without an end',
@@ -63,7 +63,7 @@ test.each([
   ['a hundred and one fields', field('a', 'b').repeat(101) + end, 'more than 100 parts'],
   ['a file without an end', file('hello'), 'The body ends before the form does.'],
   ['half a boundary at its end', `${file('hello')}--`, 'The body ends before the form does.'],
-  ['a boundary that goes on', `${file('hello')}--bc\r\n`, 'A boundary must be followed by a line break.'],
+  ['a boundary with text after it', `${file('hello')}--bc\r\n`, 'A boundary must be followed by a line break.'],
   ['nothing at all', '', 'The body ends before the form does.'],
   ['something else', '{"file": "hello"}', 'The body ends before the form does.'],
 ])('a form with %s is refused', async (_, body, message) => {
@@ -111,7 +111,7 @@ test('when one file of several is refused, none is stored', async () => {
   expect(await stateOf(server)).toEqual(before);
 });
 
-test('when one file of several turns out to be bad only at the end, none is stored either', async () => {
+test('when one of several files turns out to be bad only at its end, none is stored either', async () => {
   const before = await stateOf(server);
   const jpeg = '\xff\xd8\xff\xe0 and no picture';
   const { status } = await postFiles(server, ada, [
@@ -155,7 +155,7 @@ test('of concurrent uploads that together exceed the quota, only as many are acc
   expect(await stateOf(small)).toEqual({ rows: 2, kept: 2, incoming: 0 });
 });
 
-test('an upload that breaks off leaves nothing behind', async () => {
+test('an aborted upload leaves nothing behind', async () => {
   const before = await stateOf(server);
   const outgoing = request(`${server.url}/api/upload`, {
     method: 'POST',
@@ -169,7 +169,7 @@ test('an upload that breaks off leaves nothing behind', async () => {
   expect(server.log.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
-test('an upload that stalls or only trickles is ended, and leaves nothing behind; a steady one may take long', async () => {
+test('an upload that stalls or is too slow is cut off, and leaves nothing behind; a steady one may take long', async () => {
   await using node = await startServer({
     database: server.database,
     env: nothingInline,
@@ -256,8 +256,9 @@ test.each([
   expect(await nameOf(disposition)).toBe(name);
 });
 
-test('on a full disk an upload is 507, nothing is lost, and the server goes on', async () => {
-  // No file of the process may be larger than this: the system refuses to write more, as it does on a full disk.
+test('on a full disk an upload gets 507, nothing is lost, and the server keeps working', async () => {
+  // Limits the size of every file that the process writes. Beyond it the system refuses writes, as it does on a full
+  // disk.
   const full = runServer({ DATABASE_URL: server.database.url, DATA_DIR: server.dataDir, JWT_KEYS: server.jwtKeys }, [
     '/bin/bash',
     '-c',

@@ -109,7 +109,7 @@ test('a client that has the bytes already gets 304, and a range of other bytes i
   expect((await ifRange('"other"')).status).toBe(200);
 });
 
-test('a client that disconnects in the middle of a download causes no server error, and the server goes on', async () => {
+test('a client that disconnects in the middle of a download causes no server error, and the server keeps working', async () => {
   const { url } = await upload(server, ada, new Uint8Array(20_000_000), 'large.bin');
   for (let count = 0; count < 3; count += 1) {
     const incoming = request(new URL(url, server.url)).end();
@@ -169,7 +169,7 @@ test('the link of a user who was removed from the chat stops working, and only t
   expect((await download(server, adas)).status).toBe(200);
 });
 
-/** Whether the link still brings the file: from every node, by each method, and to a client that has it already. */
+/** Whether the link still works: on every node, by each method, and for a client that already has the file. */
 async function isGood(url: string, etag: string): Promise<boolean> {
   const inits: RequestInit[] = [{}, { method: 'HEAD' }, { headers: { 'if-none-match': etag } }];
   const requests = [server, otherNode].flatMap((node) => inits.map((init) => download(node, url, init)));
@@ -231,7 +231,7 @@ test('the links of an account end with it, on each of its devices', async () => 
   expect(await isGood(own, '*')).toBe(true);
 });
 
-test('a link ends when its session was not used for 30 days, even before the session is deleted', async () => {
+test('a link ends when its session has not been used for 30 days, even before the session is deleted', async () => {
   const hedy = await signUp(server, `hedy${Math.random().toString(36).slice(2)}`);
   const { url } = await upload(server, hedy, content);
   expect(await isGood(url, '*')).toBe(true);
@@ -241,7 +241,7 @@ test('a link ends when its session was not used for 30 days, even before the ses
   expect(await isGood(url, '*')).toBe(false);
 });
 
-test('a link works for almost a day, and a page that is read again within the hour has the same one', async () => {
+test('a link works for almost a day, and a query within the same hour returns the same link', async () => {
   const { id, url } = await share();
   const expiresAt = Number(new URL(url, server.url).searchParams.get('expires'));
   const hours = expiresAt / 3_600 - Date.now() / 3_600_000;
@@ -281,7 +281,7 @@ test('a newcomer reads the files of the messages they see, and no others', async
   expect(await readFileNode(linus, id)).toBeNull();
 });
 
-test('a file is deleted with its message, its chat or its uploader, link and all', async () => {
+test('a file and its link are deleted with its message, its chat or its uploader', async () => {
   const byMessage = await share();
   const byChat = await share();
   const leaver = await signUp(server, `leaver${Math.random().toString(36).slice(2)}`);

@@ -20,8 +20,9 @@ beforeAll(async () => {
 });
 
 /**
- * The cost of uploading a file, sending a message with it, reading it, and deleting it. Statements are planned by then. For
- * the last three, the cheapest of three runs, because what housekeeping and the feed do meanwhile counts too.
+ * The cost of uploading a file, sending a message with it, reading it, and deleting it. Statements have been planned
+ * before. The last three costs are the lowest of three runs, because concurrent work of housekeeping and the feed
+ * counts too.
  */
 async function readCosts(): Promise<Record<string, Cost>> {
   const times: Record<string, Cost>[] = [];
@@ -68,7 +69,7 @@ test('a file costs the same among twenty thousand, even where plans were made wh
       step,
       expect.toSatisfy((rows: number) => rows <= (before[step]?.rows ?? 0) + 500),
     ]);
-    // Trees have grown by a level or two; the blobs alone are over 300 blocks.
+    // B-trees have grown by a level or two, while the table of blobs alone has over 300 blocks.
     expect([step, cost.blocks <= (before[step]?.blocks ?? 0) * 1.5 + 100]).toEqual([step, true]);
   }
 });

@@ -117,7 +117,7 @@ test.each<[string, Parameters<typeof postGraphqlForm>[2], number]>([
   expect(await countStored(server)).toEqual(before);
 });
 
-test('an invalid operation gets the usual errors, and its file is gone', async () => {
+test('an invalid operation gets the usual errors, and its file is not stored', async () => {
   const before = await countStored(server);
   const wrong = await postGraphqlForm(server, ada, {
     operations: { query: 'mutation ($file: Upload!) { nope(file: $file) }', variables: { file: null } },
@@ -136,7 +136,7 @@ test('an invalid operation gets the usual errors, and its file is gone', async (
   expect(errors).toMatchObject([{ extensions: { code: 'BAD_REQUEST' } }]);
 });
 
-test('no one uploads by GraphQL without having signed in', async () => {
+test('uploading by GraphQL requires a signed-in user', async () => {
   const { status, body } = await postGraphqlForm(server, null);
   expect(status).toBe(401);
   expect(body.errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
@@ -202,7 +202,7 @@ test('a sender’s own, unattached and existing uploads are all attached, or non
   expect(await sendMessage(ada, chatId, '', { fileIds: [free] })).toMatchObject({ __typename: 'Message' });
 });
 
-test('of several who attach one file at once, on two nodes, one does', async () => {
+test('of several simultaneous messages that attach one file, on two nodes, one succeeds', async () => {
   for (let round = 0; round < 5; round += 1) {
     const [id = ''] = await uploadMany(ada, 1);
     const chats = await Promise.all([createGroup(ada, [grace]), createGroup(ada, [grace])]);
@@ -248,7 +248,7 @@ test('a deleted message has no files', async () => {
   expect(await readFileNode(ada, id)).toBeNull();
 });
 
-test('a chat lists its files page by page, as far as the viewer sees them', async () => {
+test('a chat lists the files that the viewer can see, page by page', async () => {
   const chat = await createGroup(ada, [grace]);
   const ids = await uploadMany(ada, 5);
   await say(ada, chat, 'one', { fileIds: ids.slice(0, 2) });

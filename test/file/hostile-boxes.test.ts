@@ -4,11 +4,11 @@ import { BadBoxes, BoxFile, findMetadata } from '../../src/file/iso-bmff.ts';
 import { ByteWindow } from '../../src/file/store/byte-window.ts';
 import { box, heicWith, u16 } from '../support/boxes.ts';
 
-/** The maximum cost of one file, whatever its boxes claim; a busy machine gets a second try. */
+/** The maximum cost of one file, whatever its boxes claim. On a busy machine, the test measures again. */
 const maxMs = 250;
 const maxHeldBytes = 32 * 1024 * 1024;
 
-/** Inspects a file; returns what that cost, and whether the file was refused. */
+/** Inspects a file. Returns the cost, and whether the file was refused. */
 async function look(bytes: Buffer): Promise<{ ms: number; heldBytes: number; refused: boolean; spans: number }> {
   await using window = await ByteWindow.open(bytes);
   const before = process.memoryUsage().heapUsed;

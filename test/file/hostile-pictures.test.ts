@@ -12,7 +12,7 @@ import type { FileStore } from '../../src/file/store/store.ts';
 import { box } from '../support/boxes.ts';
 import { atFileEnd } from '../support/file-end.ts';
 
-/** The maximum cost of one file, whatever it claims; a busy machine gets a second try. */
+/** The maximum cost of one file, whatever it claims. On a busy machine, the test measures again. */
 const maxMs = 500;
 const maxHeldBytes = 64 * 1024 * 1024;
 
@@ -59,7 +59,7 @@ async function expectCheap(contentType: string, bytes: Buffer): Promise<void> {
   const seen = await look(contentType, bytes);
   const { ms, heldBytes, cleanBytes } = seen.ms < maxMs ? seen : await look(contentType, bytes);
   expect({ isFast: ms < maxMs, isSmall: heldBytes < maxHeldBytes }).toEqual({ isFast: true, isSmall: true });
-  // What is added is the orientation tag.
+  // The bytes that may be added are the orientation tag.
   expect(cleanBytes).toBeLessThanOrEqual(bytes.length + 100);
 }
 

@@ -28,7 +28,7 @@ import { openProxy } from '../support/proxy.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 let server: TestServer;
-/** On a machine of its own: the two share the database, but no disk. */
+/** A node on another machine: the two share the database, but no disk. */
 let otherMachine: TestServer;
 /** Like the first, except that it keeps nothing inline. */
 let storing: TestServer;
@@ -142,7 +142,7 @@ test('a picture’s thumbnails are there too, and reach all who see the picture'
   }
 });
 
-test('bytes that were in the store, and arrive again where small files are kept inline, are stored once', async () => {
+test('bytes in the file store that arrive again at a node that keeps small files inline are stored once', async () => {
   const content = 'from before';
   const first = await upload(storing, ada, content);
   expect([await isInline(content), await isStored(content)]).toEqual([false, true]);
@@ -157,7 +157,7 @@ test('bytes that were in the store, and arrive again where small files are kept 
   expect(await (await download(server, first.url)).text()).toBe(content);
 });
 
-test('the store is not asked for what the database has', async () => {
+test('the store is not read for files that the database has', async () => {
   const { kept } = await countStored(server);
   const content = 'not missed';
   const { url } = await upload(server, ada, content);
@@ -168,7 +168,7 @@ test('the store is not asked for what the database has', async () => {
 
 test.each([
   ['under another hash', `decode(repeat('ab', 32), 'hex'), 3, 'abc'`],
-  ['as more than they are', `sha256('abc'), 4, 'abc'`],
+  ['with a size that is too large', `sha256('abc'), 4, 'abc'`],
   [
     'when they are many',
     `sha256(convert_to(repeat('x', 65537), 'UTF8')), 65537, convert_to(repeat('x', 65537), 'UTF8')`,
@@ -187,7 +187,7 @@ test('the sweep of an older node can’t treat them as missing, and lose their f
   await expect(noting).rejects.toMatchObject({ code: '23514', constraint: 'what_is_here_is_not_missing' });
 });
 
-test('when the database’s disk is full an upload says so, nothing is lost, and the server goes on', async () => {
+test('when the database’s disk is full an upload says so, nothing is lost, and the server keeps working', async () => {
   const { url } = await upload(server, ada, 'there was room');
   const before = await countStored(server);
   await server.sql.query(`
@@ -200,14 +200,14 @@ test('when the database’s disk is full an upload says so, nothing is lost, and
   expect(body.errors).toMatchObject([{ message: expect.stringContaining('no room') }]);
   await server.sql.query('drop function fill cascade');
   expect(await countStored(server)).toEqual(before);
-  // Once for each of the two ways.
+  // One for each of the two ways to upload.
   const told = server.log.filter(({ msg }) => msg === 'a disk is full: an upload was refused');
   expect(told.map(({ level }) => level)).toEqual(['error', 'error']);
   expect(await (await download(server, url)).text()).toBe('there was room');
   await upload(server, ada, 'one too many');
 });
 
-test('bytes that the database has stored, but whose answer was lost, are not added again', async () => {
+test('files that the database has stored, but whose response was lost, are not added again', async () => {
   const { url } = server.database;
   const proxy = await openProxy(url);
   const env = { DATABASE_URL: proxy.through(url), DATABASE_DIRECT_URL: url };
@@ -217,7 +217,7 @@ test('bytes that the database has stored, but whose answer was lost, are not add
   const answer = proxy.hold('only once');
   const sent = postFiles(node, hedy, [{ name: 'a.txt', content: 'only once' }]);
   await answer.caught;
-  // That statement alone: others could make it ask again.
+  // Only the answer to that statement: losing others could make the node retry, too.
   await server.sql.query(
     `select pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and query like '%add_files%' and state = 'idle' and pid <> pg_backend_pid()
@@ -229,7 +229,7 @@ test('bytes that the database has stored, but whose answer was lost, are not add
   await upload(node, hedy, 'after');
 });
 
-test('users upload at once, on every node, each as much as they may and not a byte more', async () => {
+test('when users upload at once, on every node, each can use up their quota and not a byte more', async () => {
   const env = { USER_QUOTA_BYTES: '4000' };
   const nodes = await Promise.all(
     [server, otherMachine, storing].map(({ dataDir }, index) =>
@@ -264,13 +264,13 @@ test('users upload at once, on every node, each as much as they may and not a by
     expect(new Set(rows.map(({ id }) => id))).toEqual(new Set(acknowledged));
     expect(rows).toHaveLength(acknowledged.length);
     const bytes = rows.reduce((sum, { size }) => sum + size, 0);
-    // The largest request that was refused would not have fitted.
+    // Even the largest refused request would not have fit.
     expect(bytes).toBeLessThanOrEqual(4_000);
     expect(bytes).toBeGreaterThan(4_000 - 3 * 130);
   }
 });
 
-test('of uploads in progress only a little is in memory, however small they are', async () => {
+test('uploads in progress take little memory, however small they are', async () => {
   const store = storeSmallInline(sweeping.store, 16_384, 40_000);
   async function* source(content: Uint8Array) {
     yield content.subarray(0, 1_000);
@@ -281,7 +281,7 @@ test('of uploads in progress only a little is in memory, however small they are'
   const staged = await stageAll();
   expect(staged.map(({ hash }) => hash)).toEqual(contents.map(hashOf));
   expect(staged.map(({ content }) => typeof content)).toEqual(['object', 'object', 'string', 'string']);
-  // Because one that fails in between may do it twice.
+  // Twice, because an upload that fails in between may discard twice.
   for (const each of [...staged, ...staged]) await each.discard();
   const again = await stageAll();
   expect(again.map(({ content }) => typeof content).toSorted()).toEqual(['object', 'object', 'string', 'string']);
@@ -289,7 +289,7 @@ test('of uploads in progress only a little is in memory, however small they are'
   expect((await countStored(server)).incoming).toBe(0);
 });
 
-test('a client that sends byte by byte has few objects kept for it', async () => {
+test('few objects are kept for a client that sends byte by byte', async () => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   const pieces: WeakRef<Buffer>[] = [];
@@ -315,7 +315,7 @@ test('a client that sends byte by byte has few objects kept for it', async () =>
   await staged.discard();
 });
 
-test('a user whose files another request is adding to waits for it, and no one else does', async () => {
+test('an upload waits while another request adds files of the same user, and no other user waits', async () => {
   const other = await server.sql.connect();
   await other.query('begin');
   await other.query(`select pg_advisory_xact_lock(lock_key('personal storage'), storage_lock($1))`, [
@@ -337,9 +337,9 @@ test('a user whose files another request is adding to waits for it, and no one e
   expect(await (await download(server, (await waiting).url)).text()).toBe('waits');
 });
 
-test('a user whose account is just being deleted waits for that, and no one else does', async () => {
+test('an upload waits while its user’s account is being deleted, and no other user waits', async () => {
   const { url } = server.database;
-  // Behind a pooler: the database ends none of its statements.
+  // As behind a pooler, where the database ends no statements.
   const node = await startServer({ database: server.database, env: { DATABASE_DIRECT_URL: url } });
   const katherine = await signUp(server, 'katherine');
   const other = await server.sql.connect();

@@ -21,7 +21,7 @@ async function draw(format: Format): Promise<Buffer> {
     .toBuffer();
 }
 
-/** Uploads a file and reads what is served of it, and its type. */
+/** Uploads a file. Returns the bytes that are served, and their type. */
 async function serve(name: string, content: Buffer): Promise<{ served: Buffer; contentType: string }> {
   const { url, contentType } = await upload(server, ada, new Uint8Array(content), name);
   return { served: Buffer.from(await (await download(server, url)).arrayBuffer()), contentType };
@@ -128,7 +128,7 @@ test('a HEIC loses its location, and is the same picture', async () => {
       .raw()
       .toBuffer();
   expect((await pixels(served)).equals(await pixels(heic))).toBe(true);
-  // A file that was cleaned once has nothing left to lose.
+  // A file that was cleaned once stays unchanged.
   expect((await serve('again.heic', served)).served.equals(served)).toBe(true);
 });
 

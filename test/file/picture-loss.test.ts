@@ -26,7 +26,7 @@ function fine(): Sharp {
   return sharp(Buffer.from(samples.buffer), { raw } as SharpOptions).toColourspace('rgb16');
 }
 
-/** Uploads a picture, and reads what is served of it, its metadata and its small thumbnail. */
+/** Uploads a picture. Returns the bytes that are served, their metadata, and the small thumbnail. */
 async function serve(content: Buffer, name: string): Promise<{ file: Data; served: Buffer; thumbnail: Buffer | null }> {
   const { id } = await upload(server, ada, new Uint8Array(content), name);
   const document = `query ($id: ID!) { node(id: $id) { ... on File {
@@ -36,7 +36,7 @@ async function serve(content: Buffer, name: string): Promise<{ file: Data; serve
   return { file, served: await read(file.url), thumbnail: file.thumbnailUrl && (await read(file.thumbnailUrl)) };
 }
 
-/** As a viewer sees them: turned upright, in the file's own colours. */
+/** The pixels as a viewer sees them: turned upright, in the file's own colors. */
 const samplesOf = (bytes: Buffer) => sharp(bytes, { ignoreIcc: true, failOn: 'none' }).autoOrient().raw().toBuffer();
 const fineSamplesOf = (bytes: Buffer) => sharp(bytes).toColourspace('rgb16').raw({ depth: 'ushort' }).toBuffer();
 
@@ -134,7 +134,7 @@ test('a long GIF with a comment loses only the comment', async () => {
         .toBuffer(),
     ),
   );
-  // 60 million pixels in all.
+  // 60 million pixels in total.
   const original = await sharp(frames, { join: { animated: true }, limitInputPixels: false })
     .gif({ effort: 1 })
     .toBuffer();
@@ -201,7 +201,7 @@ test('a TIFF with pages of two sizes keeps both', async () => {
   }
 });
 
-test('a picture that can’t be cleaned and may contain a location is a plain file with its reason', async () => {
+test('a picture that can’t be cleaned and may contain a location becomes a plain file, and its note says why', async () => {
   const tiff = await noise(40, 30).tiff({ compression: 'none' }).toBuffer();
   const directory = tiff.readUInt32LE(4);
   const next = directory + 2 + tiff.readUInt16LE(directory) * 12;

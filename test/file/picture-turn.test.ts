@@ -30,18 +30,18 @@ const routes: [string, (by: Person, bytes: Uint8Array<ArrayBuffer>, name: string
 ];
 
 test.each(routes)(
-  'a picture that comes by %s waits for no more than one of another user’s, however many they have waiting',
+  'a picture that arrives by %s waits for at most one of another user’s pictures, however many they have waiting',
   async (_, send) => {
     const [slow, quick] = [await makeSlow(), await makeQuick()];
     let developed = 0;
     const line = Array.from({ length: 8 }, (_picture, index) =>
       send(ada, slow, `slow${index}.webp`).finally(() => (developed += 1)),
     );
-    // By then they have begun.
+    // By then, processing has begun.
     await expect.poll(() => developed, { timeout: 20_000, interval: 5 }).toBeGreaterThan(0);
     const before = developed;
     await send(grace, quick, 'quick.png');
-    // Two are in progress at most: what is left of them, and one more that was ready in the same moment.
+    // At most the rest of the two that were in progress, and one more that was ready at the same moment.
     expect(developed - before).toBeLessThanOrEqual(3);
     expect(developed).toBeLessThan(8);
     await Promise.all(line);

@@ -33,7 +33,7 @@ test('a picture that takes too long is stopped by ending its process, and the ne
   expect(await patient.develop(await small(), async ({ kind }) => kind)).toBe('decoded');
 }, 60_000);
 
-test('one worker decodes one picture after the other, whatever became of the one before', async () => {
+test('one worker decodes pictures one after the other, even if one fails', async () => {
   const worker = newWorker();
   const kinds: string[] = [];
   for (const content of [await small(), Buffer.from('no picture'), await small()]) {
@@ -44,7 +44,7 @@ test('one worker decodes one picture after the other, whatever became of the one
   expect(await worker.develop(await small(), async ({ kind }) => kind)).toBe('decoded');
 }, 60_000);
 
-test('a person whose pictures have taken two minutes waits, and others don’t', () => {
+test('a person who has used up two minutes of decoding time must wait, and others need not', () => {
   let now = 0;
   const budget = new PictureBudget(() => now);
   budget.check('ada');

@@ -157,7 +157,7 @@ test('metadata tags of a TIFF are removed, and its samples are the same', async 
   expect(served.includes(secret)).toBe(false);
 });
 
-test('a picture that is stored rotated is turned, because its orientation tag is removed too', async () => {
+test('a picture that is stored rotated is turned upright, because its orientation tag is removed too', async () => {
   const { id } = await upload(
     server,
     ada,

@@ -44,7 +44,8 @@ test('a link redirects to one of the bucket’s own, which must not be cached', 
   expect(location.origin).toBe(s3.url);
   expect(Number(location.searchParams.get('X-Amz-Expires'))).toBe(600);
   expect(await (await fetch(location)).text()).toBe(content);
-  // A second one soon after is the same, so a browser has its bytes already; unless a new time step began in between.
+  // A second redirect soon after leads to the same link, so that the browser can use its cache, unless a new time step
+  // began in between.
   const next = new URL((await ask(url)).headers.get('location') ?? '');
   const isOneStep = next.searchParams.get('X-Amz-Date') === location.searchParams.get('X-Amz-Date');
   expect(isOneStep ? next.href : location.href).toBe(location.href);
@@ -106,7 +107,7 @@ test('a user who may not see the file gets no such link', async () => {
   expect([refused.status, refused.headers.get('location')]).toEqual([404, null]);
 });
 
-test('the server itself answers HEAD, and clients that have the bytes already', async () => {
+test('the server itself answers HEAD requests, and clients that already have the bytes', async () => {
   const { url } = await share('engine.txt');
   const head = await ask(url, { method: 'HEAD' });
   expect([head.status, head.headers.get('content-length')]).toEqual([200, '47']);

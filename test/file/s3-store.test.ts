@@ -52,7 +52,7 @@ test('more objects are listed than fit a page, and no foreign ones', async () =>
   expect((await store.list(prefix)).toSorted()).toEqual(hashes.toSorted());
 });
 
-test('an existing object is not sent again, one of another size is replaced', async () => {
+test('an existing object is not uploaded again, unless its size is wrong', async () => {
   const staged = await store.stage(whole('sent once'));
   await staged.send();
   const pathOf = (hash: string) => join(s3.folder, `${keyOf(hash)}._S3rver_object`);
@@ -88,7 +88,7 @@ test('unfinished multipart uploads are aborted once they are old, those of other
   await rm(join(s3.folder, '._S3rver_uploads'), { recursive: true });
 });
 
-test('when the connection breaks while bytes are sent, nothing of them is left, and later they are sent', async () => {
+test('when the connection breaks during an upload, nothing of it is left, and a later upload succeeds', async () => {
   const proxy = await openProxy(s3.url);
   const byProxy = storeAt(locationOf({ ...s3, url: proxy.through(s3.url) }));
   const content = randomBytes(11 * 1024 * 1024);
@@ -126,7 +126,7 @@ test('when one part is refused, the accepted parts are aborted', async () => {
   await staged.discard();
 });
 
-test('with an unusable bucket a server does not start, and says why', async () => {
+test('a server whose bucket is unusable does not start, and says why', async () => {
   const prepare = (location: string) => storeAt(location).prepare();
   await expect(prepare(locationOf({ ...s3, bucket: 'no-such-bucket' }))).rejects.toThrow(
     new CannotStart('FILE_STORE, bucket no-such-bucket: there is no such bucket.'),
@@ -143,7 +143,7 @@ test('with an unusable bucket a server does not start, and says why', async () =
   s3.refuse(null);
   vi.stubEnv('AWS_ACCESS_KEY_ID', 'AKIAUNKNOWN');
   await expect(prepare(locationOf(s3))).rejects.toThrow('it denies access (InvalidAccessKeyId)');
-  // Nor may it find any on this machine.
+  // Nor may the server find credentials on this machine.
   for (const name of ['AWS_CONFIG_FILE', 'AWS_SHARED_CREDENTIALS_FILE']) vi.stubEnv(name, '/dev/null');
   vi.stubEnv('AWS_EC2_METADATA_DISABLED', 'true');
   vi.stubEnv('AWS_ACCESS_KEY_ID', undefined);
@@ -164,7 +164,7 @@ test('an S3 error does not mean missing bytes: nothing is treated as missing', a
   expect(await store.open(hashOf('x'), { start: 0, end: 1 })).toBeNull();
 });
 
-test('a closed store waits for no answer', async () => {
+test('a store that is closed does not wait for responses', async () => {
   const proxy = await openProxy(s3.url);
   const closing = storeAt(locationOf({ ...s3, url: proxy.through(s3.url) }));
   // Left open, it would give up only after 15 seconds.

@@ -50,7 +50,7 @@ beforeAll(async () => {
 atFileEnd(() => s3.remove());
 atFileEnd(() => disconnectDatabase(sweeping.db));
 
-/** Another node, on a machine of its own: they share the database and the bucket, but no disk. */
+/** A node on another machine: the two share the database and the bucket, but no disk. */
 async function startNode(env: Record<string, string> = {}): Promise<TestServer> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-node-'));
   atFileEnd(() => rm(folder, { recursive: true, force: true }));
@@ -77,7 +77,7 @@ const stateOf = async () => ({
   unfinished: await s3.listUploads(),
 });
 
-test('an upload to one node is served by every other, and is on none of their disks', async () => {
+test('a file that is uploaded to one node is served by every other, and is on none of their disks', async () => {
   const { url } = await share();
   for (const node of [server, otherNode]) {
     const response = await download(node, url);
@@ -119,7 +119,7 @@ test('HEAD, Range, If-Range and If-None-Match work as they do from a disk', asyn
   await other.text();
 });
 
-test('the same bytes are in the bucket once, and are deleted with the last message that has them', async () => {
+test('identical files are in the bucket once, and are deleted with the last message that has them', async () => {
   const before = (await stateOf()).keys;
   const [one, other] = [await share('one.txt', 'the same bytes'), await share('other.txt', 'the same bytes')];
   expect((await s3.listKeys()).length).toBe(before.length + 1);
@@ -171,7 +171,7 @@ test('bytes without a row are swept, and rows without bytes are marked', async (
   expect(await comparePrefix(sweeping, hash.slice(0, 2))).toBe(0);
 });
 
-test('an upload that breaks off leaves nothing, here or there', async () => {
+test('an aborted upload leaves nothing, on the disk or in the bucket', async () => {
   const before = await stateOf();
   const outgoing = request(`${server.url}/api/upload`, {
     method: 'POST',
@@ -184,7 +184,7 @@ test('an upload that breaks off leaves nothing, here or there', async () => {
   await expect.poll(stateOf).toEqual(before);
 });
 
-test('while S3 is away uploads and downloads are 503 and change nothing, all else works, and they work again later', async () => {
+test('while S3 is unreachable, uploads and downloads get 503 and change nothing, all else works, and they work again later', async () => {
   const { url } = await share('before.txt', 'before the outage');
   const before = await stateOf();
   async function* slowForm() {
@@ -218,7 +218,7 @@ test('while S3 is away uploads and downloads are 503 and change nothing, all els
   expect(await (await download(server, (await upload(server, ada, 'after it')).url)).text()).toBe('after it');
 });
 
-test('an upload in pieces that completes while S3 is away need not be sent again', async () => {
+test('an upload in pieces that completes while S3 is unreachable need not be sent again', async () => {
   const bytes = randomBytes(200_000);
   const url = await begun(server, ada, bytes.length);
   expect((await patch(url, ada, 0, bytes.subarray(0, 150_000))).status).toBe(204);
@@ -232,7 +232,7 @@ test('an upload in pieces that completes while S3 is away need not be sent again
   expect(Buffer.from(await response.bytes()).equals(bytes)).toBe(true);
 });
 
-test('a slow S3 holds no connection to the database', async () => {
+test('while S3 is slow, no connection to the database is in use', async () => {
   const proxy = await openProxy(s3.url);
   const slow = await startNode({
     FILE_STORE: locationOf({ ...s3, url: proxy.through(s3.url) }),
@@ -247,7 +247,7 @@ test('a slow S3 holds no connection to the database', async () => {
   expect((await uploading).status).toBe(201);
 });
 
-test('a download from S3 that breaks off is cut off, not ended as if it were whole', async () => {
+test('when a download from S3 breaks, the client’s connection is cut, not ended as if the file were complete', async () => {
   const { url } = await share('large.bin', randomBytes(30 * 1024 * 1024));
   const outgoing = request(new URL(url, server.url)).end();
   const [response] = await once(outgoing, 'response');
@@ -261,7 +261,7 @@ test('a download from S3 that breaks off is cut off, not ended as if it were who
   expect((await download(server, url)).status).toBe(200);
 });
 
-test('a server whose bucket does not exist exits with a sentence, without a stack trace', async () => {
+test('a server whose bucket does not exist exits with a one-sentence error, without a stack trace', async () => {
   const child = runServer({
     DATABASE_URL: server.database.url,
     DATA_DIR: server.dataDir,

@@ -75,7 +75,7 @@ describe.each(makers)('%s', (_name, makeStore) => {
     expect(await incoming()).toEqual([]);
   });
 
-  test('the same bytes are kept once, however often they arrive, even at the same time', async () => {
+  test('identical bytes are kept once, however often they arrive, even at the same time', async () => {
     const [one, other] = await Promise.all([keep('the same'), keep('the same')]);
     expect(one.hash).toBe(other.hash);
     expect((await store.list(one.hash.slice(0, 2))).filter((hash) => hash === one.hash)).toHaveLength(1);
@@ -92,7 +92,7 @@ describe.each(makers)('%s', (_name, makeStore) => {
     expect((await read(hash, size - 1, size - 1))?.equals(content.subarray(-1))).toBe(true);
   });
 
-  test('an incoming file that breaks off leaves nothing, and says why', async () => {
+  test('an incoming file that is aborted leaves nothing, and the error says why', async () => {
     async function* breaking() {
       yield Buffer.from('half');
       throw new Error('the client has gone');
@@ -101,7 +101,7 @@ describe.each(makers)('%s', (_name, makeStore) => {
     expect(await incoming()).toEqual([]);
   });
 
-  test('bytes that are swept between being sent and being kept are there in the end', async () => {
+  test('bytes that are swept after they are staged, and before they are kept, exist in the end', async () => {
     const staged = await stage('swept meanwhile');
     await staged.send();
     await store.remove(staged.hash);
@@ -128,7 +128,7 @@ describe.each(makers)('%s', (_name, makeStore) => {
     }
   });
 
-  test('partial files that a crash left are swept once they are old', async () => {
+  test('partial files left by a crash are swept once they are old', async () => {
     const [old, young] = [await stage('old'), await stage('young')];
     const dayAgo = new Date(Date.now() - 24 * 60 * 60_000);
     await utimes(old.content, dayAgo, dayAgo);

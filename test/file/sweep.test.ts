@@ -56,7 +56,7 @@ test('an upload without a message after a day is deleted with its bytes; one wit
   expect(await Promise.all(['forgotten', 'fresh', 'shared'].map(isStored))).toEqual([false, true, true]);
 });
 
-test('the bytes of a deleted message, chat or account are deleted, those that another user has stay', async () => {
+test('the bytes of a deleted message, chat or account are deleted, except those that another user also has', async () => {
   const [byMessage, shared] = [await shareFile('of a message'), await shareFile('of two people')];
   await upload(server, grace, 'of two people');
   const other = await createGroup(ada, [grace]);
@@ -75,7 +75,7 @@ test('the bytes of a deleted message, chat or account are deleted, those that an
   expect((await server.sql.query('select from loose_blobs')).rowCount).toBe(0);
 });
 
-test('bytes that are uploaded again while they are swept are there in the end', async () => {
+test('bytes that are uploaded again while they are swept exist in the end', async () => {
   for (let round = 0; round < 20; round += 1) {
     const content = `again ${round}`;
     const { messageId } = await shareFile(content);
@@ -98,7 +98,7 @@ test('bytes without a row are removed, and nothing else', async () => {
   expect(await (await download(server, kept.url)).text()).toBe('no stray');
 });
 
-test('a row without bytes waits for a day for them to come back, then is deleted', async () => {
+test('a row without bytes is deleted if they are still missing a day later', async () => {
   const prefix = hashOf('lost').slice(0, 2);
   const { id } = await upload(server, ada, 'lost');
   const aside = join(server.dataDir, 'aside');
@@ -115,7 +115,7 @@ test('a row without bytes waits for a day for them to come back, then is deleted
   expect((await server.sql.query('select from blobs where missing_since is not null')).rowCount).toBe(0);
 });
 
-test('bytes that were lost and are uploaded again are there again', async () => {
+test('bytes that were lost are available again after another upload', async () => {
   const { id, url } = await upload(server, ada, 'found again');
   await rm(pathOf(hashOf('found again')));
   await comparePrefix(sweeping, hashOf('found again').slice(0, 2));
@@ -127,7 +127,7 @@ test('bytes that were lost and are uploaded again are there again', async () => 
   expect(await (await download(server, url)).text()).toBe('found again');
 });
 
-test('housekeeping removes what a crash left half received, once it is a day old', async () => {
+test('housekeeping removes partially received files that a crash left, once they are a day old', async () => {
   const incoming = join(server.dataDir, 'files/incoming');
   await Promise.all(['old', 'new'].map((name) => writeFile(join(incoming, name), 'half')));
   const dayAgo = new Date(Date.now() - 25 * 60 * 60_000);

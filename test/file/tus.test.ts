@@ -52,7 +52,7 @@ async function storedOf(url: string): Promise<number> {
   return stored.length;
 }
 
-test('the stock client uploads in pieces, and finds the file where it sent them', async () => {
+test('the stock client uploads in pieces, and finds the file at the upload’s address', async () => {
   const content = randomBytes(300_000);
   const before = await countPartial(server);
   const { url, answer } = await uploadWithTus(server, ada, content);
@@ -77,7 +77,7 @@ test('the stock client uploads in pieces, and finds the file where it sent them'
   expect((await countStored(server)).incoming).toBe(0);
 });
 
-test('an upload that breaks off resumes where it was', async () => {
+test('an interrupted upload resumes where it stopped', async () => {
   const content = randomBytes(500_000);
   const files = await countFiles();
   const url = await begun(server, ada, content.length);
@@ -109,7 +109,7 @@ test('the stock client resumes by itself when the server restarts in the middle'
   expect(await holds(answer.files[0].url, content)).toBe(true);
 });
 
-test('a server that stops ends pieces in progress, and keeps the bytes received so far', async () => {
+test('a server that stops cuts off pieces in progress, and keeps the bytes received so far', async () => {
   const stopping = await startServer({ database: server.database });
   const content = randomBytes(400_000);
   const url = await begun(stopping, ada, content.length);
@@ -127,7 +127,7 @@ test('a server that stops ends pieces in progress, and keeps the bytes received 
   expect(await holds(answer.files[0].url, content)).toBe(true);
 });
 
-test('an upload outlives a server that is killed while a piece arrives', async () => {
+test('an upload survives a server that is killed while a piece arrives', async () => {
   const env = { DATABASE_URL: server.database.url, DATA_DIR: server.dataDir, JWT_KEYS: server.jwtKeys };
   const killed = runServer(env);
   const content = randomBytes(400_000);
@@ -136,7 +136,7 @@ test('an upload outlives a server that is killed while a piece arrives', async (
   await expect.poll(() => storedOf(url)).toBe(150_000);
   killed.kill('SIGKILL');
   await killed.ended;
-  // Time passes: no one renews the dead server's lock.
+  // Simulates the passage of time: no one renews the dead server's lease.
   await server.sql.query(`update leases set until = now() - interval '1 second' where name = $1`, [
     `upload:${idOf(url)}`,
   ]);
@@ -231,7 +231,7 @@ test.each([
   const answered = once(slow, 'response');
   await expect.poll(() => storedOf(url)).toBe(130_000);
   const there = url.replace(server.url, node().url);
-  // It waits for the first to stop, and finds that more has arrived than it expected.
+  // It waits for the first piece to stop, and finds more bytes than it expected.
   expect(await patch(there, ada, 0, randomBytes(400_000))).toMatchObject({ status: 409 });
   const [{ headers }] = await answered;
   expect(headers['upload-offset']).toBe('130000');

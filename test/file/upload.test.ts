@@ -30,7 +30,7 @@ test('an upload returns the file, which its uploader can read and no one else', 
   expect(await readFileNode(grace, file.id)).toBeNull();
 });
 
-test('up to ten files come in one request, in their order', async () => {
+test('one request can contain up to ten files, which keep their order', async () => {
   const files = Array.from({ length: 10 }, (_, index) => ({ name: `${index}.txt`, content: `number ${index}` }));
   const { status, body } = await postFiles(server, ada, files);
   expect(status).toBe(201);
@@ -40,7 +40,7 @@ test('up to ten files come in one request, in their order', async () => {
   }
 });
 
-test('the same bytes are stored once, under their hash, however many users send them', async () => {
+test('identical files are stored once, under their hash, however many users send them', async () => {
   const content = randomBytes(100_000);
   const before = await countStored(server);
   const adas = await upload(server, ada, content, 'a.bin');
@@ -52,7 +52,7 @@ test('the same bytes are stored once, under their hash, however many users send 
   expect(stored.equals(content)).toBe(true);
 });
 
-test('bytes arrive unchanged, wherever the network splits them', async () => {
+test('files arrive unchanged, wherever the network splits them', async () => {
   // Full of boundary prefixes.
   const content = Buffer.from('\r\n--B\r\n-\r--\n'.repeat(40_000));
   const body = Buffer.concat([formOf(content), Buffer.from('an epilogue')]);
@@ -67,7 +67,7 @@ test('bytes arrive unchanged, wherever the network splits them', async () => {
   }
 });
 
-test('no one uploads without having signed in', async () => {
+test('uploading requires a signed-in user', async () => {
   const before = await countRows();
   const nobody = await postFiles(server, null, [{ name: 'a.txt', content: 'hello' }]);
   expect(nobody.status).toBe(401);

@@ -63,7 +63,7 @@ test('a first start that was cut off leaves nothing that breaks the next one', a
   expect(await readdir(dataDir)).not.toContain('postgres.older');
 });
 
-test('of two first starts at once, one serves and the other refuses', async () => {
+test('of two simultaneous first starts, one serves and the other is refused', async () => {
   const dataDir = await createDataDir();
   const both = [runServer({ DATA_DIR: dataDir }), runServer({ DATA_DIR: dataDir })];
   const loser = await Promise.race(both.map(async (server) => ((await server.ended).status, server)));

@@ -35,7 +35,7 @@ test('a gigabyte passes without being held in memory', async () => {
     node.kill('SIGUSR2');
     return Number(new RegExp(`heap ${count}: (\\d+) bytes`).exec(await node.said(`heap ${count}: `))?.[1]);
   };
-  // The memory that the program's own code takes after its first use does not belong to the file.
+  // Warm up first, because memory for the program's own code does not count.
   expect((await postPieces(url, ada.token, largeForm(10_000_000))).status).toBe(201);
   const heap = await readHeap(1);
   const peak = await readPeakBytes(node.pid);
@@ -58,7 +58,7 @@ test('a large file passes to S3 and back without being held in memory', async ()
     AWS_SECRET_ACCESS_KEY: 'S3RVER',
   });
   const url = await child.url;
-  // What the first one allocates for good, buffers and code, is no more for a larger one.
+  // Permanent allocations by the first file, for buffers and code, do not grow with a larger one.
   expect((await postPieces(url, ada.token, largeForm(size / 2))).status).toBe(201);
   const before = await readPeakBytes(child.pid);
   const { status, body } = await postPieces(url, ada.token, largeForm(size));

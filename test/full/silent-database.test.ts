@@ -7,7 +7,7 @@ import { openProxy } from '../support/proxy.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { eventOf, followEvents, matching, type EventStream } from '../support/stream.ts';
 
-/** What the issue allows: this long after connections go silent, everything is live again. */
+/** The time after which everything must be live again once connections have gone silent. */
 const patienceMs = 15_000;
 
 const document = `subscription { events { cursor event {
@@ -30,7 +30,7 @@ async function send(ada: Person, chatId: string, content: string): Promise<{ seq
   return { seq: data?.sendMessage?.seq ?? null, ms: performance.now() - before };
 }
 
-/** How long a message takes from its sender to that stream, in ms: the middle of five. */
+/** The time that a message takes from its sender to that stream, in ms: the median of five. */
 async function latency({ ada, chatId }: { ada: Person; chatId: string }, stream: EventStream): Promise<number> {
   const times: number[] = [];
   for (let round = 0; round < 5; round += 1) {
@@ -39,7 +39,7 @@ async function latency({ ada, chatId }: { ada: Person; chatId: string }, stream:
     await send(ada, chatId, content);
     await stream.next(matching({ message: { content } }));
     times.push(performance.now() - before);
-    // Each at another point of the poll's second.
+    // Each is sent at a different point of the poll's interval.
     await sleep(230);
   }
   return times.toSorted((one, other) => one - other)[2] ?? 0;
@@ -111,6 +111,6 @@ test('when all open connections go silent, events are live again within 15 secon
   );
   const received = stream.frames.flatMap((frame) => eventOf(frame)?.message?.content ?? []);
   expect(received).toEqual(rows.map(({ content }) => content));
-  // None that was acknowledged is missing.
+  // No acknowledged message is missing.
   expect(rows.length).toBeGreaterThanOrEqual(outcomes.filter(({ seq }) => seq !== null).length + 3);
 });

@@ -12,7 +12,10 @@ const ada = await signUp(server, 'ada');
 const grace = await signUp(server, 'grace');
 const linus = await signUp(server, 'linus');
 
-/** That many messages at once, each of that length. More than 8 MB fill the buffers of both systems between two sockets. */
+/**
+ * Inserts `count` messages of that length at once. More than 8 MB fill the operating systems' buffers between two
+ * sockets.
+ */
 async function flood(chatId: string, count: number, length: number) {
   await server.sql.query(
     `insert into messages (chat_id, seq, sender_id, content)
@@ -21,7 +24,7 @@ async function flood(chatId: string, count: number, length: number) {
   );
 }
 
-/** A node in a separate process, and how many bytes it holds. */
+/** A node in a separate process, with a way to read how many bytes its heap holds. */
 async function startMeasured(env: Record<string, string> = {}) {
   const serving = runServer(
     { DATABASE_URL: server.database.url, JWT_KEYS: jwtKeys, MAX_STREAMS_PER_SESSION: '1000', ...env },
@@ -72,7 +75,7 @@ test('for a reader that stalls while it catches up, no more than its buffer is h
   const stalled = Array.from({ length: 30 }, () => new Reader(node, grace, { cursor }));
   for (const reader of stalled) reader.stall();
   await Promise.all(stalled.map((reader) => reader.until(() => reader.streamCount === 1)));
-  // Each reads what fits between the two systems, and is then stuck: so the heap comes to rest.
+  // Each stream sends what fits into the systems' buffers and is then stuck, so that the heap stops growing.
   let atRest = 0;
   const findChange = async () => {
     const last = atRest;
@@ -82,7 +85,7 @@ test('for a reader that stalls while it catches up, no more than its buffer is h
   };
   await expect.poll(findChange, { timeout: 30_000 }).toBeLessThan(500_000);
   expect(atRest - before).toBeLessThan(15_000_000);
-  // Nor is anything held for them that happens meanwhile.
+  // Events that happen meanwhile are not held for them either.
   const heardCount = live.heardCount + 3_000;
   await flood(chatId, 3_000, 9_000);
   await live.until(() => live.heardCount === heardCount);
