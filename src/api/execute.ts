@@ -2,6 +2,7 @@ import { execute, type ExecutionResult, type GraphQLError, type GraphQLSchema } 
 import type { Context } from './context.ts';
 import { mentionsField, type PreparedOperation } from './document.ts';
 import { refuseTooLarge } from './measure.ts';
+import { maxVariableErrors } from './variable-size.ts';
 
 /** The inputs for executing a query or mutation. */
 export type Execution = {
@@ -38,5 +39,6 @@ export async function executeUnmasked({ schema, operation, variables, context }:
     operationName: operation.operation.name?.value,
     variableValues: variables ?? {},
     contextValue: context,
+    options: { maxCoercionErrors: maxVariableErrors },
   });
 }

@@ -21,6 +21,7 @@ import {
 import { sliceLimits } from '../live/render-turn.ts';
 import type { PreparedOperation } from './document.ts';
 import { introspectionOf } from './introspection.ts';
+import { countFields, maxVariableFields } from './variable-size.ts';
 import { hasDeclaredSize, isList, leafBytes, sizeOf, type FieldSize } from './field-size.ts';
 
 /**
@@ -89,6 +90,12 @@ export function refuseTooLarge(
   operation: PreparedOperation,
   variables: Readonly<Record<string, unknown>> | null,
 ): GraphQLError | null {
+  if (countFields(variables) > maxVariableFields) {
+    return new GraphQLError(
+      `The operation is too large: the objects in its variables have more than ${maxVariableFields} fields.`,
+      { extensions: { code: 'BAD_REQUEST' } },
+    );
+  }
   const measure = measureOperation(schema, operation, variables);
   if (measure === null) return null;
   const isSubscription = operation.operation.operation === OperationTypeNode.SUBSCRIPTION;

@@ -293,6 +293,24 @@ describe('an operation that is too large is refused before any of it is executed
     expect(errors?.[0]?.message).toMatch(/too large/);
   });
 
+  test('also variables with more fields than any input has, at once', async () => {
+    const signIn = 'mutation ($i: SignInInput!) { signIn(input: $i) { __typename } }';
+    const many = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`sendMessage${i}`, 1]));
+    const nested = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`input${i}`, many(100)]));
+    for (const i of [many(10_000), nested, Array.from({ length: 2_000 }, () => ({ email: 1 }))]) {
+      const start = performance.now();
+      const { data, errors } = await server.post(signIn, { i });
+      expect(performance.now() - start).toBeLessThan(500);
+      expect(data).toBe(undefined);
+      expect(errors?.map(({ message }) => message)).toStrictEqual([
+        'The operation is too large: the objects in its variables have more than 1000 fields.',
+      ]);
+    }
+    const { errors } = await server.post(signIn, { i: many(900) });
+    expect(errors?.length).toBeLessThan(20);
+    expect(errors?.[0]?.message).toContain('email');
+  });
+
   test('also a mutation, none of which is executed', async () => {
     const before = await countPeople();
     const mutation = `mutation { ${times(

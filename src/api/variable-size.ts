@@ -1,0 +1,33 @@
+/**
+ * How many fields all objects in an operation's variables may have together. An input object of this API has 7 fields at
+ * most.
+ */
+export const maxVariableFields = 1_000;
+
+/**
+ * How many variables that do not fit are reported. graphql-js writes out the whole value with each of its errors, and only
+ * then keeps the message: with its default of 50, an object with 14,000 fields (256 KB) took 1.2 s.
+ */
+export const maxVariableErrors = 10;
+
+/** Counts the fields of all objects in a JSON value, up to one more than `maxVariableFields`. */
+export function countFields(value: unknown): number {
+  let count = 0;
+  // Not recursive: a body of 256 KB can be nested 250,000 levels deep.
+  const waiting: unknown[] = [value];
+  while (waiting.length > 0 && count <= maxVariableFields) {
+    const next = waiting.pop();
+    if (Array.isArray(next)) for (const item of next) waiting.push(item);
+    else if (typeof next === 'object' && next !== null && isPlain(next)) {
+      const values: unknown[] = Object.values(next);
+      count += values.length;
+      for (const each of values) waiting.push(each);
+    }
+  }
+  return count;
+}
+
+/** Whether an object comes from JSON: an uploaded file is an object too, but not one of these. */
+function isPlain(value: object): boolean {
+  return Object.getPrototypeOf(value) === Object.prototype;
+}
