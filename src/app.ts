@@ -232,7 +232,7 @@ function reportTo(log: Logger): Report {
     log[level]({ ...detail, ...(error === undefined ? {} : { fault: describeFault(error) }) }, message);
 }
 
-/** A host that works in a link for the operator. */
+/** A host name for the links that are shown to the operator. */
 function reachableHost(host: string): string {
   if (host === '0.0.0.0' || host === '::') return 'localhost';
   return host.includes(':') ? `[${host}]` : host;

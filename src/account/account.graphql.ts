@@ -88,8 +88,8 @@ builder.mutationFields((t) => ({
   }),
   refreshSession: t.field({
     type: SignedInRef,
-    description: `Needs no access token. An expired one is ignored. A refresh token that is sent again within 20 seconds
-leads to the same next one, so a lost answer can be requested again. A used one that is sent later ends the session.`,
+    description: `Needs no access token, and ignores an expired one. Sending a refresh token again within 20 seconds returns the same new
+token, so you can repeat a request whose response was lost. Sending a used token later than that ends the session.`,
     errors: { types: [InvalidCredentials] },
     args: { refreshToken: t.arg.string({ required: true }) },
     resolve: async (_, { refreshToken }, context) =>

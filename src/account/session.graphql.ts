@@ -45,7 +45,8 @@ builder.mutationField('streamToken', (t) =>
   t.string({
     extensions: asciiSize(2_048),
     description: `A token for the query string (\`/graphql/stream?streamToken=…&query=…\`) of a browser's EventSource, which cannot send
-headers. Valid for subscriptions only, until the session ends or changes the password, or a day after its last refresh.`,
+headers. Valid for subscriptions only, until the session ends, changes the password, or has not been refreshed for a
+day.`,
     resolve: (_, _args, context) => issueStreamToken(context.accounts, requireAsker(context)),
   }),
 );

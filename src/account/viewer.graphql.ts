@@ -13,7 +13,7 @@ import type { Context } from '../api/context.ts';
 import { encodeId } from '../core/id.ts';
 
 ViewerRef.implement({
-  description: 'What only the signed-in user can see.',
+  description: 'The private data of the signed-in user.',
   fields: (t) => ({
     id: t.id({ resolve: ({ asker }) => encodeId('Viewer', asker.userId) }),
     user: t.field({ type: UserRef, resolve: ({ asker }, _, context) => loadSelf(context, asker) }),

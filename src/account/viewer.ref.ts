@@ -1,5 +1,5 @@
 import { builder } from '../api/builder.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** What only the signed-in user sees of themselves. */
+/** The private data of the signed-in user. */
 export const ViewerRef = builder.objectRef<{ asker: Asker }>('Viewer');

@@ -43,7 +43,7 @@ export const builder = new SchemaBuilder<{
   },
   relay: {
     clientMutationId: 'omit',
-    // Written by hand in node.graphql.ts: these two would load any object for any asker.
+    // node.graphql.ts replaces these two fields, which would load any object for any asker.
     nodeQueryOptions: false,
     nodesQueryOptions: false,
     cursorType: 'String',

@@ -29,7 +29,7 @@ builder.node(FileRef, {
     }),
     contentType: t.exposeString('contentType', {
       extensions: asciiSize(128),
-      description: 'Detected from the bytes; what the uploader says does not count.',
+      description: 'Detected from the bytes; the type that the uploader declares is ignored.',
     }),
     size: t.exposeInt('size', { description: 'In bytes.' }),
     url: t.string({

@@ -43,7 +43,7 @@ export type WatcherLimits = { perRoom: number; total: number };
 
 /**
  * The listeners that select presence changes, each once: those of the members of these rooms, and the person's own.
- * Skips crowded rooms, and takes smaller rooms first until `total` people have been looked at.
+ * Skips crowded rooms, and takes smaller rooms first until `total` people have been considered.
  */
 export function gatherWatchers(
   rooms: readonly Room[],

@@ -8,9 +8,9 @@ import { Person, type MembershipChange } from './person.ts';
 import { Room, withPerson, type Audience } from './room.ts';
 
 /**
- * The streams open on this node: chat → listeners, person → listeners. Events of the log pass through the hub in
- * order. Those that change a membership change the hub at exactly their place, so that a member receives nothing from
- * before they joined or after they left.
+ * The streams open on this node: chat → listeners, person → listeners. Events of the log pass through the hub in order.
+ * An event that changes a membership takes effect in the hub at exactly its place, so that a member receives nothing
+ * from before they joined or after they left.
  */
 export class Hub {
   readonly #log: HubLog;
@@ -68,7 +68,7 @@ export class Hub {
     }
   }
 
-  /** Removes the listener, and the person with their last listener. */
+  /** Removes the listener. If it was the person's last one, removes the person too. */
   leave(listener: Listener): void {
     const person = this.#people.get(listener.userId);
     if (person === undefined || !person.listeners.delete(listener)) return;

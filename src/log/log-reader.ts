@@ -32,7 +32,7 @@ export type Range = { after: bigint; through: bigint; limit: number };
 const isSessionLive = (userId: string, sessionId: string) =>
   `exists (select from sessions s where s.id = ${sessionId} and s.user_id = ${userId}) as "isSessionLive"`;
 
-/** A person's memberships, together with the event as of which they hold. */
+/** A person's memberships, and the id of the latest event that they include. */
 export async function readSnapshot(pool: pg.Pool, { userId, sessionId }: LogReader): Promise<Snapshot> {
   const { rows } = await pool.query<
     Omit<Snapshot, 'memberships'> & { memberships: [string, string, number, boolean][] }

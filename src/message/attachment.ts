@@ -33,7 +33,8 @@ export class Attachments {
   }
 
   /**
-   * Takes all of a message's files, or none: then returns an error for each that is not a free upload of the sender.
+   * Takes all of a message's files. If any of them is not an unused upload of the sender, takes none, and returns an
+   * error for each of those.
    */
   take({ asker, fileIds }: Sending): InvalidInput | null {
     const errors = fileIds.flatMap((fileId, index): FieldError[] =>

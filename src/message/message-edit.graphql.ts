@@ -20,7 +20,7 @@ const MessageRevisionRef = builder.objectRef<Revision>('MessageRevision').implem
 builder.prismaObjectField(MessageRef, 'revisions', (t) =>
   t.field({
     type: [MessageRevisionRef],
-    description: `What it said before its edits, oldest first; ${maxEdits} at most. Empty after deletion.`,
+    description: `The earlier versions of the text, oldest first; ${maxEdits} at most. Empty after deletion.`,
     complexity: { field: 1, multiplier: maxEdits },
     resolve: ({ chatId, seq }, _, { loaders }) => loaders.of(revisionsOf).load({ chatId, seq }),
   }),

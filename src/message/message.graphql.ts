@@ -17,7 +17,7 @@ import { messageByKey } from './message-loader.ts';
 import { registerNode } from '../api/node.ts';
 
 const MessageKindRef = builder.enumType('MessageKind', {
-  values: { USER: {}, SYSTEM: { description: 'Written by the server, e.g. that a member joined.' } },
+  values: { USER: {}, SYSTEM: { description: 'Written by the server, for example when a member joins.' } },
 });
 
 builder.prismaObjectFields(MessageRef, (t) => ({

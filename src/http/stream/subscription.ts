@@ -103,9 +103,9 @@ export class EventSubscription implements Receiver {
   }
 
   /**
-   * Receives a notice about the present moment. It is not kept for a busy subscriber, and carries the cursor that the
-   * subscriber already has. If the subscriber must learn of a loss, it returns to the log and receives CaughtUp once
-   * its socket has drained.
+   * Receives a notice about the present moment. A busy subscriber misses it. Its cursor is the one that the subscriber
+   * already has. If the subscriber must learn of a loss, it returns to the log and receives CaughtUp once its socket
+   * has drained.
    */
   receiveTransient(payloadAround: (cursor: string) => string, { isToldOfLoss }: { isToldOfLoss: boolean }): void {
     const { sink, realtime } = this.#options;
