@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { acceptsStream, findJsonBeforeStream } from '../../src/http/accept.ts';
 
-test('every stock client’s way to ask for a stream is recognized: anywhere in the list, in any case', () => {
+test('every stock client’s way to ask for a stream is recognized, anywhere in the list and in any case', () => {
   for (const accept of [
     'text/event-stream',
     'Text/Event-Stream',

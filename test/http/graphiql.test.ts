@@ -15,14 +15,14 @@ test('a browser gets GraphiQL, entirely and only from this server', async () => 
   expect(page).toContain('<title>parley</title>');
   expect(page).toContain('mutation SignUp_ada');
   expect(page.match(/<(script|link|img|iframe)[^>]* (src|href)="(https?:)?\/\/[^"]*"/g)).toBe(null);
-  // Whatever the script in it would like to load, the browser loads nothing and connects to no one else.
+  // Whatever the page's script tries to load, the browser loads nothing from elsewhere and connects to no other host.
   const policy = response.headers.get('content-security-policy') ?? '';
   expect(policy).toContain("default-src 'none'");
   expect(policy).toContain("connect-src 'self'");
   expect(policy).not.toMatch(/https?:|\*/);
 });
 
-test('a browser that has the page cached does not receive it again', async () => {
+test('a browser that has cached the page does not receive it again', async () => {
   const first = await fetch(`${server.url}/graphql`, { headers: asBrowser });
   await first.arrayBuffer();
   const etag = first.headers.get('etag') ?? '';
@@ -33,7 +33,7 @@ test('a browser that has the page cached does not receive it again', async () =>
   expect(await plain.text()).toContain('<title>parley</title>');
 });
 
-test('a client that asks for anything but a page gets an answer, not GraphiQL', async () => {
+test('a client that asks for anything but a page gets a GraphQL response, not GraphiQL', async () => {
   const url = `${server.url}/graphql?query=%7B__typename%7D`;
   for (const accept of ['application/json', '*/*', 'application/graphql-response+json, */*;q=0.1']) {
     const response = await fetch(url, { headers: { accept } });

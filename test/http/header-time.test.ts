@@ -15,7 +15,7 @@ import {
 import { readMediaType } from '../../src/http/media-type.ts';
 import { readBoundary, readParts } from '../../src/http/multipart.ts';
 
-/** A request of which a reader sees only the headers. */
+/** A request that consists only of headers. */
 const requestWith = (headers: Record<string, string>) => ({ headers, socket: {} }) as unknown as IncomingMessage;
 
 const readers: Record<string, (text: string) => unknown> = {
@@ -31,7 +31,7 @@ const readers: Record<string, (text: string) => unknown> = {
   addressOf: (text) => addressOf(requestWith({ 'x-forwarded-for': text }), 2),
   readEmoji,
 };
-/** Building blocks of headers, alone and in turn: whichever is repeated, no reader may backtrack over it. */
+/** Building blocks of headers, repeated alone or alternating. No reader may backtrack over them. */
 const pieces = [
   ',',
   ';',
@@ -67,7 +67,7 @@ const pieces = [
   '\r\n',
 ];
 
-/** Processor time in ms: the least of three runs, because a garbage collection of the whole worker counts too. */
+/** Processor time in ms, the minimum of three runs, because a garbage collection of the whole worker counts too. */
 function timeOf(work: () => unknown): number {
   const runs = [1, 2, 3].map(() => {
     const before = process.cpuUsage();
@@ -91,14 +91,14 @@ test.each(Object.entries(readers))('%s takes time linear in the length of a head
   }
 });
 
-/** Reads the first part of a form, whose headers are that text. */
+/** Reads a form whose first part has that text as its headers. */
 async function readPart(headers: string): Promise<unknown> {
   const form = Readable.from([Buffer.from(`--x\r\n${headers}\r\n\r\nbody\r\n--x--`)]);
   const parts = readParts(form as unknown as IncomingMessage, 'x');
   return parts.next().catch((error: Error) => error.message);
 }
 
-test('the headers of a part of a form are read in time linear in their length', async () => {
+test('reading the headers of a form’s part takes time linear in their length', async () => {
   expect(await readPart('content-disposition: form-data; name="a"')).toMatchObject({ value: { name: 'a' } });
   for (const piece of pieces) {
     for (const start of ['', 'content-disposition: form-data; name="a"', 'content-disposition: form-data; name="']) {
@@ -111,7 +111,7 @@ test('the headers of a part of a form are read in time linear in their length', 
   }
 });
 
-test('the weights of JSON types count, and then their order', () => {
+test('JSON types are chosen by their weights, and then by their order', () => {
   expect(chooseJson('application/json;q=0.5, application/graphql-response+json')).toBe(
     'application/graphql-response+json',
   );

@@ -10,7 +10,7 @@ const { hostname, port } = new URL(server.url);
 
 const open = (): Socket => connect(Number(port), hostname).on('error', () => undefined);
 
-/** Everything that comes back for some bytes until the server closes, or sends nothing for 5 seconds. */
+/** Sends some bytes. Returns everything that comes back until the server closes, or sends nothing for 5 seconds. */
 async function answerTo(text: string): Promise<string> {
   const socket = open();
   let answer = '';

@@ -34,7 +34,7 @@ test('a client that keeps sending, but too slowly on average, is cut off within 
   expect(receive(500, { seconds: 600 })).toBeLessThanOrEqual(180);
 });
 
-test('a steady sender on a bad line may take hours', () => {
+test('a steady sender on a slow line may take hours', () => {
   expect(receive(2_000, { seconds: 10_000 })).toBeNull();
 });
 

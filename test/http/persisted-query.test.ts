@@ -30,7 +30,7 @@ test.each([true, false])(
 );
 
 /** What urql's persistedExchange sends and looks for: an error with exactly this message. */
-test('a hash without its document gets PersistedQueryNotSupported, whichever way it comes', async () => {
+test('a hash without its document gets PersistedQueryNotSupported, however it is sent', async () => {
   const extensions = { persistedQuery: { version: 1, sha256Hash: sha256('{ __typename }') } };
   const urql =
     'application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed';

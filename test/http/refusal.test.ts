@@ -33,7 +33,7 @@ async function sendSlowly(lines: string[]): Promise<{ answer: string; fault: str
   let sent = 1;
   for (; sent < pieces.count && socket.writable; sent += 1) {
     socket.write('x'.repeat(pieces.size));
-    // A pause in which the server can close, as on a slow line.
+    // Pauses, as on a slow line, so that the server can close in the meantime.
     await sleep(20);
   }
   await closed;
@@ -44,7 +44,7 @@ const stream = 'accept: text/event-stream';
 const signedIn = () => `authorization: Bearer ${ada.token}`;
 
 test.each<[string, number, () => string[]]>([
-  ['a stream asked for by another method', 405, () => ['PATCH /graphql/stream HTTP/1.1', stream]],
+  ['a stream requested by another method', 405, () => ['PATCH /graphql/stream HTTP/1.1', stream]],
   ['a stream without a token', 401, () => ['PUT /graphql/stream HTTP/1.1', stream]],
   [
     'a stream with an invalid token',

@@ -22,13 +22,13 @@ test('the keys that verify access tokens are public, and their private parts are
   ]);
 });
 
-test('pages are read-only', async () => {
+test('pages accept only GET and HEAD', async () => {
   const response = await fetch(`${server.url}/.well-known/jwks.json`, { method: 'POST' });
   expect(response.status).toBe(405);
   expect(response.headers.get('allow')).toBe('GET, HEAD');
 });
 
-test('a handler that fails gives a 500 without internals, and is logged', async () => {
+test('a handler that fails gets a 500 without internals, and is logged', async () => {
   const lines: string[] = [];
   const fail = () => Promise.reject(new Error('the secret is 42'));
   const failing = await openHttpServer(
@@ -57,7 +57,7 @@ test('a handler that fails gives a 500 without internals, and is logged', async 
   await failing.close();
 });
 
-test('a request in progress when the server closes is still answered', async () => {
+test('a request that is in progress when the server closes is still answered', async () => {
   const closing = await startServer();
   const holder = await closing.sql.connect();
   await holder.query('begin; lock table users in access exclusive mode');

@@ -18,7 +18,7 @@ beforeAll(async () => {
 
 const insert = 'insert into messages (chat_id, sender_id, content) values ($1, $2, $3)';
 
-/** A connection of a role that has only the given grants, until the test is over. */
+/** Opens a connection of a role that has only the given grants, and closes it when the test is over. */
 async function connectAs(grants: string[]): Promise<pg.Client> {
   const role = `writer_${randomBytes(4).toString('hex')}`;
   await server.sql.query(`create role ${role} login password '${role}'`);
@@ -44,7 +44,7 @@ test('a row that psql inserts reaches open streams like any other', async () => 
   });
 });
 
-test('so does a row from a role that may only insert, and that role may do nothing else', async () => {
+test('a row from a role that may only insert reaches open streams, and that role may do nothing else', async () => {
   const client = await connectAs(['insert on messages']);
   await using stream = await followEvents(server, grace);
   await client.query(insert, [keyOf(chat), keyOf(ada.userId), 'from a bridge']);

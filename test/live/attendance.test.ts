@@ -48,7 +48,7 @@ async function gatherCrowd() {
   return { database, listeners, payloads };
 }
 
-/** A node of its own, and the statements that it sends. */
+/** Opens a node, and records the statements that it sends. */
 async function openNode(pool: pg.Pool) {
   const statements: string[] = [];
   const recording = new Proxy(pool, {
@@ -88,7 +88,7 @@ test(
     expect(told().every(({ presence }) => presence.status === 'ONLINE')).toBe(true);
     expect(statements.filter((name) => name === 'attend').length).toBeLessThanOrEqual(5);
 
-    // A user who has more than one stream, or is back at once, costs nothing.
+    // A user who opens another stream, or who returns at once, costs nothing.
     const before = statements.filter((name) => name === 'attend').length;
     for (const listener of listeners) attendance.arrive(listener);
     for (const listener of listeners) attendance.depart(listener);
@@ -108,7 +108,7 @@ test(
   },
 );
 
-test('after a crash that made the database forget, only users who have gone are reported gone', async () => {
+test('after a crash in which the database lost all presence, only users who have left are reported offline', async () => {
   const { database, listeners, payloads } = await gatherCrowd();
   const [some, others] = [listeners.slice(0, 10), listeners.slice(10, 20)];
   const [one, other] = [await openNode(database.sql), await openNode(database.sql)];
@@ -117,7 +117,7 @@ test('after a crash that made the database forget, only users who have gone are 
   await expect.poll(() => payloads.flatMap(readPresenceChanges).length).toBe(20);
   payloads.length = 0;
   const here = 'select from session_presences';
-  // The state that a crash leaves of unlogged tables. One of the users has gone meanwhile, with their node.
+  // The state after a crash, which empties unlogged tables. One of the users has left meanwhile, with their node.
   await database.sql.query(
     `insert into presences (user_id, status) select user_id, 'ONLINE' from sessions where id = $1`,
     [listeners[20]?.sessionId],
@@ -149,7 +149,7 @@ test('one of many nodes sweeps for all of them', async () => {
   await expect.poll(() => Math.min(...beats())).toBeGreaterThan(2);
   const { rows } = await database.sql.query<{ node: string }>('select node from presence_nodes order by node');
   expect(rows).toHaveLength(3);
-  // The others look no further: they leave the sweeping to it.
+  // The other nodes leave the sweeping to it.
   await database.sql.query(`insert into presence_nodes (node) values ('~ dead')`);
   const sweep = (node: string | undefined) =>
     database.sql.query<{ swept: boolean }>(`select sweep_presences($1, interval '1 s', interval '0.05 s') as swept`, [

@@ -56,7 +56,7 @@ test.each([
 test('two devices that missed the same event get links of their own, in whatever order they return', async () => {
   const chatId = await createGroup(ada, [grace]);
   const { eventCursor } = (await ada.ask('{ viewer { eventCursor } }')).viewer;
-  // While a stream is open, what it receives is remembered for those who return shortly after.
+  // While a stream is open, the events that it receives are cached for clients that return shortly after.
   await using witness = await followEvents(server, grace, { document: withLinks });
   await sayWithFile(chatId);
   await witness.next('NewMessage');
@@ -82,7 +82,7 @@ test('a notice with a link brings each device its own', async () => {
   expect(await statusesOf(urls)).toEqual([200, 200]);
 });
 
-test('a link that one member may not see does not make the others’ devices share one', async () => {
+test('when one member may not see a link, the devices of the others still get separate links', async () => {
   const linus = await signUp(server, 'linus');
   const linusPhone = await signIn(server, linus);
   const chatId = await createGroup(ada, [grace]);

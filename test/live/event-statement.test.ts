@@ -21,8 +21,8 @@ import { startServer, type TestServer } from '../support/server.ts';
 import { recordStatements } from '../support/statements.ts';
 import { eventOf, followEvents, readMissed } from '../support/stream.ts';
 
-// Everything that is selected from an event comes from loaders, which read for many events at once. Prisma would read
-// for each event, and Pothos' relations would read their parents once more.
+// Everything that an event can select comes from loaders, which read for many events at once. Prisma would read for
+// each event, and Pothos' relations would read their parents again.
 
 let server: TestServer;
 let ada: Person;
@@ -38,7 +38,7 @@ const ofPrisma = (statement: string) => statement.includes('"public"."');
 /** The maximum depth of the selection below an event. */
 const maxDepth = 4;
 
-/** Every field of a type, including those of its objects as far as `levels` reach. */
+/** Selects every field of a type, and those of its objects down to `levels` levels. */
 function selectAll(type: GraphQLObjectType, levels: number): string {
   const fields = Object.values(type.getFields()).flatMap((field) => selectField(field, levels));
   return ['__typename', ...fields].join(' ');
@@ -138,7 +138,7 @@ test('no event that is read from the log makes Prisma send a statement, with all
   }
 });
 
-test('nor does a live event, nor one that is sent outside the log', async () => {
+test('neither a live event nor one that is sent outside the log makes Prisma send a statement', async () => {
   const linus = await signUp(server, 'linus');
   const chat = await createGroup(ada, [grace, linus]);
   for (const kind of ['NewMessage', 'PresenceChanged', 'Typing']) {

@@ -28,9 +28,11 @@ beforeAll(async () => {
 
 type Listeners = AsyncDisposable & { heard: () => Promise<Data[][]> };
 
-/** Everyone follows all their events; `heard` returns what each user has received since, in the order of the users. */
+/**
+ * Lets everyone follow all their events. `heard` returns what each user has received since, in the order of the users.
+ */
 async function listen(...people: Person[]): Promise<Listeners> {
-  // Half of them on each node, because everything here holds on every node.
+  // Half of them on each node, because all of this must hold on every node.
   const streams = await Promise.all(
     people.map((person, index) => followEvents(index % 2 === 0 ? server : otherNode, person)),
   );
@@ -73,7 +75,7 @@ test('members receive who was added, the new ones too, once for all who were add
   expect(others).toEqual([[second], [second], [second]]);
 });
 
-test('an added member receives the messages from then on', async () => {
+test('an added member receives messages from then on', async () => {
   const chat = await createGroup(ada, [grace]);
   await using listeners = await listen(linus);
   await say(ada, chat, 'before');
@@ -83,7 +85,7 @@ test('an added member receives the messages from then on', async () => {
   expect(heard).toMatchObject([{ __typename: 'AddToChat' }, { message: { content: 'after' } }]);
 });
 
-test('a removed member receives the removal and nothing more of the chat, while the others go on', async () => {
+test('a removed member receives the removal and nothing more of the chat, while the others continue', async () => {
   const chat = await createGroup(ada, [grace, linus]);
   await using listeners = await listen(ada, grace, linus, alan);
   await say(ada, chat, 'with linus');
@@ -95,7 +97,7 @@ test('a removed member receives the removal and nothing more of the chat, while 
   expect(await listeners.heard()).toMatchObject([all, all, [before, removal], []]);
 });
 
-test('a user who left and came back receives what happens from then on', async () => {
+test('a user who left and came back receives events from then on', async () => {
   const chat = await createGroup(ada, [grace, linus]);
   await using listeners = await listen(linus);
   await removeMember(server, chat, linus);
@@ -213,7 +215,7 @@ test('an envelope says when its event happened', async () => {
   expect(Date.parse(at)).toBeLessThanOrEqual(Date.now() + 5);
 });
 
-test('a user can follow one chat alone', async () => {
+test('a user can follow a single chat only', async () => {
   const [chat, another] = await Promise.all([createGroup(ada, [grace]), createGroup(ada, [grace])]);
   await using stream = await followChat(server, grace, chat);
   await say(ada, another, 'elsewhere');
@@ -259,7 +261,7 @@ test('readers who are not members lose a public channel that becomes private', a
   expect(eventOf(await member.next('NewMessage'))).toMatchObject({ message: { content: 'among us' } });
 });
 
-test('a user who follows a chat and loses it receives that last, and the server says not to come back', async () => {
+test('when a user who follows a chat loses it, that is the last event, and the server tells the client not to reconnect', async () => {
   const chat = await createGroup(ada, [grace, linus]);
   await using removed = await followChat(server, linus, chat);
   await removeMember(server, chat, linus);

@@ -21,7 +21,7 @@ beforeAll(async () => {
   chatId = await createGroup(ada, people.slice(1));
 });
 
-/** How often the envelope of each event was resolved, by its cursor: once for each execution. */
+/** How often the envelope of each event was resolved, by its cursor. Each execution resolves it once. */
 const executions = new Map<string, number>();
 /** A field under the alias `slow` waits for this. */
 let pause: Promise<void> = Promise.resolve();
@@ -63,13 +63,13 @@ const follow = (each: Person[], document: string): Promise<EventStream[]> =>
 const closeAll = (streams: EventStream[]) => Promise.all(streams.map((stream) => stream.close()));
 const tenTimes = (each: Person[]) => Array.from({ length: 10 }, () => each).flat();
 
-/** A user sends a message, and all of these users receive it. */
+/** Sends a message, and waits until all of these users have received it. */
 async function hear(streams: EventStream[], content: string) {
   await insertMessage(server, chatId, ada, content);
   return Promise.all(streams.map((stream) => stream.next('NewMessage')));
 }
 
-test('an event is executed once for all who ask the same', async () => {
+test('an event is executed once for everyone with the same document', async () => {
   const streams = await follow(tenTimes(people), plain);
   const frames = await hear(streams, 'to fifty');
   for (const frame of frames) expect(eventOf(frame).message).toMatchObject({ content: 'to fifty' });
@@ -77,7 +77,7 @@ test('an event is executed once for all who ask the same', async () => {
   await closeAll(streams);
 });
 
-test('streams share an execution whatever cursor they began with and however they sent it', async () => {
+test('streams share an execution whatever cursor they began with, and however they sent it', async () => {
   const { eventCursor } = (await ada.ask('{ viewer { eventCursor } }')).viewer;
   await hear([], 'one');
   const later = (await ada.ask('{ viewer { eventCursor } }')).viewer.eventCursor;
@@ -146,7 +146,7 @@ test('a result with errors is shared in the same way', async () => {
   await closeAll(own);
 });
 
-test('a slow document delays no one who asks for another', async () => {
+test('a slow document does not delay users of other documents', async () => {
   const gate = Promise.withResolvers<void>();
   pause = gate.promise;
   await using slow = await followEvents(server, ada, { document: asking('slow: content') });
@@ -158,14 +158,14 @@ test('a slow document delays no one who asks for another', async () => {
   gate.resolve();
   const frames = await slow.until(matching({ message: { slow: 'three' } }));
   expect(frames.map((frame) => eventOf(frame).message.slow)).toEqual(['one', 'two', 'three']);
-  // Users who connected meanwhile receive nothing from before.
+  // Users who connected in the meantime receive no earlier events.
   await hear([...others, barred], 'four');
   expect(eventOf(barred.frames.at(-1) as never).message.slow).toBe('four');
   expect(barred.frames).toHaveLength(2);
   await closeAll([...others, barred]);
 });
 
-test('when everyone comes back to a new server, each with another cursor, an event is executed about once', async () => {
+test('when everyone reconnects to a new server, each with another cursor, an event is executed about once', async () => {
   const cursors: string[] = [];
   await using witness = await followEvents(server, ada, { document: plain });
   for (let turn = 0; turn < 60; turn += 1) {
@@ -189,7 +189,7 @@ test('when everyone comes back to a new server, each with another cursor, an eve
   expect(replayed.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(1.5 * replayed.length);
   expect(envelopeOf(missed[0]?.at(-1) as never).cursor).toBe(cursors.at(-1));
 
-  // There, too, personal fields are each viewer's own, in whatever order they ask.
+  // There, too, each viewer gets their own personal fields, in whatever order they subscribe.
   executions.clear();
   for (const turn of [0, 1, 2, 3]) {
     const person = people[(turn * 3) % 5] as Person;

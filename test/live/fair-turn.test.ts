@@ -10,7 +10,10 @@ import type { LoggedEvent } from '../../src/log/event.ts';
 import type { Db } from '../../src/postgres/client.ts';
 import { Loaders } from '../../src/postgres/loader.ts';
 
-/** What was done, in order: a slice began for a document, or an event was executed for it, beside others in `running`. */
+/**
+ * What happened, in order: a slice of a document began, or an event was executed for it while `running` were in
+ * progress.
+ */
 type Step = { document: string; step: 'slice' | 'execution'; running: Set<string> };
 
 const patience = { interval: 1, timeout: 10_000 };
@@ -52,7 +55,7 @@ class Documents {
   }
 }
 
-/** A live subscription that keeps what it receives. */
+/** A live subscription that records what it receives. */
 class Subscriber implements Receiver {
   readonly asker: Asker;
   readonly userId: bigint;
@@ -109,7 +112,7 @@ const scenario = fc.record({
   }),
 });
 
-test('however subscriptions are shared and events come, each subscriber gets every event once and in order', async () => {
+test('however subscriptions are shared and events arrive, each subscriber gets every event once and in order', async () => {
   await fc.assert(
     fc.asyncProperty(scenario, async ({ documents, bursts }) => {
       const all = new Documents();
@@ -178,7 +181,7 @@ test('an event of a bystander is executed after at most one slice of each other 
   );
 });
 
-test('a slice is at most one event of a document that costs as much as it may', async () => {
+test('a slice executes at most one event of a document with the maximum complexity', async () => {
   const all = new Documents();
   const heavy = all.subscribe(1n, 'heavy', { cost: { complexity: 10_000, bytes: 100 }, isPersonal: false });
   const light = all.subscribe(2n, 'light', { cost: { complexity: 10, bytes: 100 }, isPersonal: false });
@@ -192,7 +195,7 @@ test('a slice is at most one event of a document that costs as much as it may', 
   expect(slicesOf('light')).toHaveLength(1);
 });
 
-test('a document that hangs keeps only its own subscribers waiting', async () => {
+test('a document that hangs delays only its own subscribers', async () => {
   const all = new Documents();
   const { promise: never } = Promise.withResolvers<null>();
   const hanging: EventRenderer = {

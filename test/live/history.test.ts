@@ -51,7 +51,7 @@ test('a newcomer receives no changes of messages from before they joined', async
   );
 });
 
-test('nor does a stream of that chat alone bring them, nor catching up', async () => {
+test('a newcomer receives no such changes on a stream of the chat alone, nor when catching up', async () => {
   const { chat, old, recent } = await createWithNewcomer();
   await using stream = await followChat(server, linus, chat);
   const { cursor } = stream;
@@ -91,7 +91,7 @@ test('a member who comes back after having left receives the messages since then
   ]);
 });
 
-test('everyone follows the whole of a public channel, whenever they became members', async () => {
+test('everyone can follow all of a public channel, whenever they became members', async () => {
   const channel = await createPublicChannel(ada);
   const old = await say(ada, channel, 'before his time');
   await addMembers(server, channel, [linus], 2);

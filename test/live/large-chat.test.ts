@@ -22,7 +22,7 @@ const strangerCount = 6_000;
 type People = { ada: Person; grace: Person; linus: Person };
 let server: TestServer;
 let people: People;
-/** Two public channels of ada's: grace is in both, and the large one has a crowd besides. */
+/** Two public channels of ada's. Grace is in both, and the large one also has a crowd. */
 let small: string;
 let large: string;
 /** Users who are alone in small groups, of which there are thousands. */
@@ -60,9 +60,7 @@ beforeAll(async () => {
   await server.sql.query('analyze');
 }, 120_000);
 
-/**
- * Not exact to the row: a tree may be one level higher, the feed may read in between, and for a thousand users at once
- * there is more than one good plan. Reading a whole chat would be thousands of times as much.
+/** Compares with tolerance: a B-tree may be one level higher, the feed may read in between, and for a thousand users at once there is more than one good plan. Reading a whole chat would cost thousands of times as much.
  */
 function expectAsCheap(name: string, crowded: Cost, once: Cost): void {
   const told = `${name}: ${JSON.stringify({ once, crowded })}`;
@@ -99,7 +97,7 @@ function operationsOf(
   ];
 }
 
-test('adding 50,000 users together is one event', () => {
+test('adding 50,000 users together creates one event', () => {
   expect(heardOfCrowd).toMatchObject([{ __typename: 'AddToChat', addedCount: crowdSize }]);
   expect(heardOfCrowd[0].members).toHaveLength(100);
 });
@@ -120,7 +118,7 @@ test.each(['auto', 'force_generic_plan'])(
       for (const chat of [small, large]) costs.push(await costOf(node, () => run(chat)));
       const [once, crowded] = costs as [Cost, Cost];
       expectAsCheap(name, crowded, once);
-      // However many chats and users there are: with triggers and foreign keys that is a few rows for each.
+      // Independent of the number of chats and users: triggers and foreign keys read a few rows for each member.
       expect(once.rows, name).toBeLessThan(150 + 30 * (name === 'adding a thousand' ? 1_000 : 1));
     }
   },

@@ -23,7 +23,7 @@ atFileEnd(async () => {
   await postgres.stop();
 });
 
-/** A database on a PostgreSQL that a test may stop; the server migrates it. */
+/** Creates a database on a PostgreSQL that a test may stop. The server migrates it. */
 async function createDatabase(maintenanceUrl: string): Promise<TestDatabase> {
   const client = new pg.Client({ connectionString: maintenanceUrl });
   await client.connect();
@@ -39,7 +39,7 @@ async function createDatabase(maintenanceUrl: string): Promise<TestDatabase> {
 
 const isReady = async () => (await fetch(`${server.url}/readyz`)).status;
 
-test('open streams outlast a restart of PostgreSQL, and miss nothing that was written around it', async () => {
+test('open streams survive a restart of PostgreSQL, and miss nothing that was written around it', async () => {
   const chat = await createGroup(ada, [grace]);
   await using everything = await followEvents(server, grace);
   await using anothers = await followEvents(server, ada);
@@ -59,7 +59,7 @@ test('open streams outlast a restart of PostgreSQL, and miss nothing that was wr
   await expect.poll(isReady, { timeout: 10_000 }).toBe(200);
 });
 
-test('a stream that loses PostgreSQL while it catches up goes on when PostgreSQL is back', async () => {
+test('a stream that loses PostgreSQL while it catches up continues when PostgreSQL is back', async () => {
   const chat = await createGroup(ada, [grace]);
   const { eventCursor } = (await grace.ask('{ viewer { eventCursor } }')).viewer;
   await insertMessage(server, chat, ada, 'before');
@@ -72,7 +72,7 @@ test('a stream that loses PostgreSQL while it catches up goes on when PostgreSQL
   expect(contents).toEqual(['before', 'after']);
 });
 
-test('a LISTEN connection that is ended comes back by itself, and events arrive at once all the while', async () => {
+test('a LISTEN connection that is cut recovers by itself, and events keep arriving without delay', async () => {
   const chat = await createGroup(ada, [grace]);
   await using stream = await followEvents(server, grace);
   const findDoorbell = async () => {
@@ -81,7 +81,7 @@ test('a LISTEN connection that is ended comes back by itself, and events arrive 
     );
     return rows[0]?.pid;
   };
-  // It may only just be reconnecting after the steps above: events don't wait for it.
+  // The connection may still be reconnecting after the steps above, and events must not wait for it.
   await expect.poll(findDoorbell, { timeout: 10_000 }).toEqual(expect.any(Number));
   const first = await findDoorbell();
   await server.sql.query('select pg_terminate_backend($1)', [first]);

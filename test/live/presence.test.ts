@@ -4,7 +4,7 @@ import type { Outlet, Listener } from '../../src/live/listener.ts';
 import { maxPresenceAudience, PresenceNews, publishPresences, readPresenceChanges } from '../../src/live/presence.ts';
 import type { PresenceChange } from '../../src/live/notice.ts';
 
-test('valid notifications between nodes are read, and all others skipped', () => {
+test('valid notifications between nodes are read, and all others are ignored', () => {
   expect(readPresenceChanges('1.ONLINE,9223372036854775807.AWAY,3.OFFLINE.1700000000000')).toEqual([
     { userId: 1n, presence: { status: 'ONLINE', lastSeenAt: null } },
     { userId: 9223372036854775807n, presence: { status: 'AWAY', lastSeenAt: null } },
@@ -84,7 +84,7 @@ test('in a chat with very many users present, no one receives presence changes',
   expect(take()).toHaveLength(maxPresenceAudience);
 });
 
-test('for a user in very many chats a bounded number of users receive presence changes, those in the smallest first', async () => {
+test('for a user in very many chats, a limited number of users receive presence changes, those in the smallest chats first', async () => {
   // Forty chats of a hundred users each, and one of three.
   const { outlet, take } = createChannel();
   const { join, tell } = createHub((userId) => (userId <= 3n ? [100n] : [userId % 40n]));
@@ -99,7 +99,7 @@ test('for a user in very many chats a bounded number of users receive presence c
   expect(told.length).toBeLessThanOrEqual(2_000);
 });
 
-test('users who are blocked, who do not ask or who have just arrived receive no presence changes', async () => {
+test('users who are blocked, who did not subscribe to presence, or who have just arrived receive no presence changes', async () => {
   const [asking, quiet] = [createChannel(), createChannel(false)];
   const { hub, join, tell } = createHub(() => [1n]);
   await join(1n, asking.outlet);
@@ -111,7 +111,7 @@ test('users who are blocked, who do not ask or who have just arrived receive no 
   expect(asking.take()).toEqual([2n]);
 });
 
-/** News over such a hub, whose lookups are as slow as the test wants. */
+/** Creates news over such a hub, with lookups that finish when the test says so. */
 function createNews(hub: Hub) {
   const lookups: { about: readonly bigint[]; finish: (isThere?: boolean) => void }[] = [];
   const reports: string[] = [];
@@ -150,7 +150,7 @@ test('changes are sent one batch after the other, and of several changes of one 
   news.hear([cameOnline(7n)]);
   news.hear([left]);
   first?.finish();
-  // While one batch is looked up no other is, and none exceeds the maximum size.
+  // Only one batch is looked up at a time, and none exceeds the maximum size.
   for (let count = 2; count <= 27; count += 1) {
     const next = await lookup(count);
     expect(next?.about.length).toBeLessThanOrEqual(200);
@@ -160,7 +160,7 @@ test('changes are sent one batch after the other, and of several changes of one 
   expect(told.filter(({ change }) => change.userId === 7n).map(({ change }) => change)).toEqual([cameOnline(7n), left]);
 });
 
-test('when changes can’t be sent, those who ask for them receive a notice to look again, and then it goes on', async () => {
+test('when changes can’t be sent, their subscribers are notified to fetch presence again, and later changes are sent', async () => {
   const [asking, quiet] = [createChannel(), createChannel(false)];
   const { hub, join } = createHub(() => [1n]);
   await join(1n, asking.outlet);
@@ -177,7 +177,7 @@ test('when changes can’t be sent, those who ask for them receive a notice to l
   await expect.poll(() => asking.take()).toEqual([1n]);
 });
 
-test('where no one asks for presence, nothing is looked up', async () => {
+test('if no one has subscribed to presence, nothing is looked up', async () => {
   const { outlet } = createChannel(false);
   const { hub, join } = createHub(() => [1n]);
   await join(1n, outlet);

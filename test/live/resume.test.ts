@@ -55,7 +55,7 @@ test('a stream begins with its position', async () => {
   expect(envelopeOf(first).cursor).toBe(cursor);
 });
 
-test('a client that comes back receives what it missed, then its position, then what happens', async () => {
+test('a client that reconnects receives what it missed, then its position, then live events', async () => {
   const chat = await createGroup(ada, [grace]);
   const stream = await followEvents(server, grace);
   await say(ada, chat, 'heard');
@@ -154,7 +154,7 @@ test('a user who was removed while away receives the removal, and nothing of the
   expect(contentsOf(await readMissed(server, grace, cursor))).toEqual(['before', 'after']);
 });
 
-test('a user who was added while away receives that, and what came after', async () => {
+test('a user who was added while away receives the addition, and what came after it', async () => {
   const chat = await createGroup(ada, [grace]);
   const cursor = await cursorNow(linus);
   await say(ada, chat, 'before');
@@ -178,7 +178,7 @@ test('a chat that was deleted meanwhile appears only as its deletion', async () 
   ]);
 });
 
-test('what was deleted meanwhile does not appear again', async () => {
+test('objects that were deleted meanwhile do not appear again', async () => {
   const chat = await createGroup(ada, [grace]);
   const cursor = await cursorNow(grace);
   const id = await say(ada, chat, 'better unsaid');
@@ -190,7 +190,10 @@ test('what was deleted meanwhile does not appear again', async () => {
   ]);
 });
 
-/** Both frames of a stream that can't be replayed: Reset, and CaughtUp at the same position. It goes on from there. */
+/**
+ * Both frames of a stream that can't be replayed: Reset, and CaughtUp at the same position. The stream continues from
+ * there.
+ */
 async function expectReset(after: string, chat: string) {
   await using stream = await openStream(server, grace, eventsDocument, { variables: { after } });
   const [reset, caughtUp] = await stream.until('CaughtUp');
@@ -274,7 +277,7 @@ test('a page read with its cursor, and the events since, leave nothing out while
       await Promise.all(upTo(4).map((lane) => insertMessage(server, chat, ada, `message ${index + lane}`)));
     }
   })();
-  // Readers arrive one after the other throughout the writing: each must have received everything in the end.
+  // Readers arrive one after the other while messages are written. Each must have received everything in the end.
   const readers = upTo(15).map(async () => {
     const { chat: page, viewer } = await grace.ask(query, { id: chat });
     const shown: number[] = page.messages.edges.map(({ node }: Data) => node.seq);
@@ -307,7 +310,7 @@ test('a client that connects while others write misses nothing between the start
     reading.abort();
     await Promise.all(writing);
   });
-  // Each user is new to this node every time: their only stream here is what loads their memberships.
+  // The user is new to this node each time, because only an open stream loads their memberships.
   for (const round of upTo(4)) {
     await Promise.all(
       people.map(async (person) => {

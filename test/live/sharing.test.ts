@@ -23,7 +23,7 @@ beforeAll(async () => {
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 
-/** Selects fields that differ for each viewer, beside fields that are the same. */
+/** Selects fields that differ for each viewer, and fields that are the same for all. */
 const personalDocument = `subscription ($after: String) {
   events(after: $after) {
     cursor
@@ -69,7 +69,7 @@ test.each([
   }
 });
 
-test('personal fields are each viewer’s own in a replay, too', async () => {
+test('each viewer gets their own personal fields in a replay, too', async () => {
   const chat = await createGroup(ada, [grace, linus]);
   const { eventCursor } = (await ada.ask('{ viewer { eventCursor } }')).viewer;
   await say(ada, chat, 'first');
@@ -115,7 +115,7 @@ test('an event that is the same for everyone is built once, however many receive
   await Promise.all(streams.map((stream) => stream.close()));
 });
 
-test('what everyone receives is the same, byte for byte', async () => {
+test('everyone receives the same bytes', async () => {
   const chat = await createGroup(ada, [grace]);
   await using one = await followEvents(server, ada, { document: plainDocument });
   await using other = await followEvents(server, grace, { document: plainDocument });
@@ -125,7 +125,7 @@ test('what everyone receives is the same, byte for byte', async () => {
   expect(one.text.slice(before)).toBe(other.text.slice(after));
 });
 
-test('the same document with other variables gives other results', async () => {
+test('the same document with different variables gives different results', async () => {
   const chat = await createGroup(ada, [grace]);
   const document = `subscription ($withSeq: Boolean = true, $count: Int! = 1) {
     events {
@@ -184,7 +184,7 @@ test('documents that differ in an alias, a fragment or an operation name are dif
   expect((await long.next(isMessage)).data).toEqual({ data: { events: { at: expect.any(String), event } } });
 });
 
-test('a field that fails is reported in its place, and the stream goes on', async () => {
+test('a field that fails is reported in its place, and the stream continues', async () => {
   const chat = await createGroup(ada, [grace]);
   const document = `subscription {
     events { cursor event { __typename ... on NewMessage { message { content chat { messages(first: 101) { edges { cursor } } } } } } }

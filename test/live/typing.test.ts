@@ -40,7 +40,7 @@ async function startTyping(node: TestServer, person: Person, chatId: string): Pr
   return isTold;
 }
 
-/** Everything that arrives before a message that is written now: what isn't in it did not arrive. */
+/** Everything that arrives before a message that is written now. */
 async function readToNow(stream: EventStream, node: TestServer, chatId: string): Promise<string[]> {
   const content = `now ${Math.random()}`;
   await insertMessage(node, chatId, ada, content);
@@ -48,7 +48,7 @@ async function readToNow(stream: EventStream, node: TestServer, chatId: string):
   return frames.slice(0, -1).map((frame) => eventOf(frame).__typename);
 }
 
-test('the others see who types, at the current position of their stream', async () => {
+test('the others see who is typing, at the current position of their streams', async () => {
   const chatId = await createGroup(ada, [grace, linus]);
   await using typist = await follow(server, ada);
   await using reader = await follow(server, grace);
@@ -65,7 +65,7 @@ test('the others see who types, at the current position of their stream', async 
   expect(await readToNow(typist, server, chatId)).toEqual(['NewMessage']);
 });
 
-test('typing is stored nowhere, and no one receives it later', async () => {
+test('typing is not stored, and no one receives it later', async () => {
   const chatId = await createGroup(ada, [grace]);
   await using reader = await follow(server, grace);
   const { cursor } = reader;
@@ -74,7 +74,7 @@ test('typing is stored nowhere, and no one receives it later', async () => {
   const statements = await recordStatements(server, () => startTyping(server, ada, chatId));
   await reader.next('Typing');
   expect(await count()).toBe(before);
-  // Nor does anything wait for a disk.
+  // Nothing waits for a disk either.
   const told = statements.filter((statement) => statement.includes('parley_typing'));
   expect(told).toHaveLength(1);
   expect(told[0]).toContain(`'synchronous_commit', 'off'`);
@@ -94,7 +94,7 @@ test('typing reaches the readers on every node', async () => {
   }
 });
 
-test('only a member types', async () => {
+test('only members can report that they are typing', async () => {
   const groupId = await createGroup(ada, [grace]);
   const channelId = await createPublicChannel(ada);
   await using reader = await follow(server, grace);
@@ -133,7 +133,7 @@ test('typing is reported at most every three seconds per user and chat, by all n
   expect(eventOf(await reader.next())).toMatchObject({ chatId: anotherId, userId: ada.userId });
   expect(await readToNow(reader, server, chatId)).toEqual([]);
 
-  // She continues, on whichever node her requests arrive.
+  // She continues to type, and her requests reach both nodes.
   let turn = 0;
   const keys = setInterval(() => void startTyping((turn += 1) % 2 === 0 ? server : other, ada, chatId), 50);
   const again = await reader.next('Typing').finally(() => clearInterval(keys));
@@ -144,7 +144,7 @@ test('typing is reported at most every three seconds per user and chat, by all n
   expect(passedMs).toBeLessThan(5_000);
 });
 
-test('a member who was added the moment before receives typing', async () => {
+test('a member who was added just before receives typing', async () => {
   await using reader = await follow(server, grace);
   await using elsewhere = await follow(other, grace);
   for (let round = 0; round < 20; round += 1) {
@@ -154,7 +154,7 @@ test('a member who was added the moment before receives typing', async () => {
   }
 });
 
-test('a member who was removed the moment before does not receive typing', async () => {
+test('a member who was removed just before does not receive typing', async () => {
   const barrierId = await createGroup(ada, [grace]);
   await using reader = await follow(server, grace);
   const chatIds: string[] = [];
@@ -170,12 +170,12 @@ test('a member who was removed the moment before does not receive typing', async
   expect(kinds).toEqual(chatIds.map(() => 'RemoveFromChat'));
 });
 
-test('a user who was inserted with SQL types like any other', async () => {
+test('typing of a user who was inserted with SQL is reported like any other’s', async () => {
   const chatId = await createGroup(ada, [grace]);
   await using reader = await follow(server, grace);
   await server.sql.query(`select pg_notify('parley_typing', $1 || '.' || $2)`, [keyOf(chatId), keyOf(ada.userId)]);
   expect(eventOf(await reader.next('Typing')).chatId).toBe(chatId);
-  // An invalid payload is no one's typing, and does no harm.
+  // An invalid payload reports no one's typing, and does no harm.
   for (const payload of ['', 'x', '1', '1.2.3', '1e3.4', `${'9'.repeat(30)}.1`]) {
     await server.sql.query(`select pg_notify('parley_typing', $1)`, [payload]);
   }

@@ -48,7 +48,7 @@ async function listIds(query: string): Promise<string[]> {
 const listEffects = () => listIds('select event_id as id from effects order by place');
 const listEvents = () => listIds('select id from events order by id');
 
-/** Each event had its effect once, in order. */
+/** Expects that each event had its effect once, in order. */
 async function expectAll(): Promise<void> {
   const events = await listEvents();
   await expect
@@ -65,7 +65,7 @@ function connect(url = database.url): Db {
 
 type Node = { consumer: LogConsumer; reports: string[] };
 
-/** One node's instance of the consumer, opened. */
+/** Opens one node's instance of the consumer. */
 function openNode(options: Partial<LogConsumerOptions> = {}): Node {
   const db = options.db ?? connect();
   const reports: string[] = [];
@@ -98,7 +98,7 @@ test('each event has its effect once and in order, on one of two nodes at a time
   expect(rows).toEqual([{ name: 'consumer:notes' }]);
 });
 
-test('a consumer that begins with the newest event leaves out earlier ones', async () => {
+test('a consumer that begins with the newest event skips earlier ones', async () => {
   await sendMessages(5);
   const { consumer } = openNode({ startsAt: 'NEWEST' });
   await expect.poll(async () => (await readLags(connect())).length).toBe(1);
@@ -107,7 +107,7 @@ test('a consumer that begins with the newest event leaves out earlier ones', asy
   await consumer.close();
 });
 
-test('when a node is closed, the other goes on at once', async () => {
+test('when a node is closed, the other takes over at once', async () => {
   const first = openNode();
   await sendMessages(10);
   await expectAll();
@@ -185,7 +185,7 @@ test('an effect outside the database happens at least once, and again under the 
   expect(distinct[0]).toMatch(/^notes:[0-9a-f]{12}\.\d+$/);
 });
 
-test('an event that fails is tried again and again, and none after it overtakes it', async () => {
+test('an event that fails is retried, and no later one overtakes it', async () => {
   await sendMessages(20);
   const events = await listEvents();
   const bad = BigInt(events[12] ?? 0);
@@ -207,7 +207,7 @@ test('an event that fails is tried again and again, and none after it overtakes 
   expect(reports).toContain('an event log consumer failed and will retry');
 });
 
-test('it goes on after the database was restarted', async () => {
+test('the consumer continues after a restart of the database', async () => {
   openNode();
   await sendMessages(10);
   await expectAll();
@@ -218,7 +218,7 @@ test('it goes on after the database was restarted', async () => {
   await expectAll();
 });
 
-test('it goes on when the answer to its commit is lost', async () => {
+test('the consumer continues when the response to its commit is lost', async () => {
   const proxy = await openProxy(database.url);
   openNode({ db: connect(proxy.through(database.url)) });
   for (let round = 0; round < 20; round += 1) {
@@ -229,7 +229,7 @@ test('it goes on when the answer to its commit is lost', async () => {
   await expectAll();
 });
 
-test('after a gap in the log it starts over at the end', async () => {
+test('after a gap in the log, the consumer starts over at its end', async () => {
   const first = openNode();
   await sendMessages(5);
   await expectAll();
@@ -254,7 +254,7 @@ test('after a gap in the log it starts over at the end', async () => {
   await expect.poll(() => reasons).toEqual(['PRUNED', 'ANOTHER_HISTORY']);
 });
 
-test('the doorbell wakes it, and without one its poll does', async () => {
+test('the doorbell wakes the consumer, and without a doorbell it polls', async () => {
   const { consumer } = openNode({ times: { poll: 60_000 } });
   await sendMessages(1);
   const doorbell = new Doorbell({

@@ -44,7 +44,7 @@ test('the member count is right for all writers that add and remove members, in 
   });
 });
 
-test('many at once add to the same chats in any order, and each is counted', async () => {
+test('concurrent additions to the same chats, in any order, are all counted', async () => {
   const chats = await Promise.all(Array.from({ length: 4 }, () => createGroup(ada, [grace])));
   const { rows } = await server.sql.query(
     `insert into users (username, email)
@@ -61,49 +61,52 @@ test('many at once add to the same chats in any order, and each is counted', asy
   expect(await Promise.all(chats.map(countIn))).toEqual(chats.map(() => ({ kept: 42, counted: 42 })));
 });
 
-test('the database refuses to leave members without an owner', async () => {
+test('the database refuses to leave a chat with members but no owner', async () => {
   const chat = await createGroup(ada, [grace]);
   const run = (sql: string) => server.sql.query(sql, [keyOf(chat)]);
   await expect(run(`delete from members where chat_id = $1 and role = 'OWNER'`)).rejects.toMatchObject(isRefused);
   await expect(run(`update members set role = 'ADMIN' where chat_id = $1`)).rejects.toMatchObject(isRefused);
   expect(await rolesIn(chat, grace)).toEqual({ ada: 'OWNER', grace: 'MEMBER' });
-  // One statement may hand it over.
+  // A single statement may hand over ownership.
   await run(
     `update members set role = case role when 'OWNER' then 'MEMBER' else 'OWNER' end::member_role where chat_id = $1`,
   );
   expect(await rolesIn(chat, grace)).toEqual({ ada: 'MEMBER', grace: 'OWNER' });
 });
 
-test.each(['read committed', 'repeatable read', 'serializable'])('also for two at once, %s', async (isolation) => {
-  const ways = [
-    'delete from members where chat_id = $1 and user_id = $2',
-    `update members set role = 'MEMBER' where chat_id = $1 and user_id = $2`,
-  ];
-  for (const [first, second] of ways.flatMap((one) => ways.map((other) => [one, other] as const))) {
-    const chat = await createGroup(ada, [grace, linus]);
-    await setMemberRole(ada, chat, grace.userId, 'OWNER');
-    const [one, other] = await Promise.all([server.sql.connect(), server.sql.connect()]);
-    try {
-      for (const client of [one, other]) {
-        await client.query(`begin isolation level ${isolation}`);
-        await client.query('select from chats');
+test.each(['read committed', 'repeatable read', 'serializable'])(
+  'two concurrent changes cannot leave a chat without an owner either (%s)',
+  async (isolation) => {
+    const ways = [
+      'delete from members where chat_id = $1 and user_id = $2',
+      `update members set role = 'MEMBER' where chat_id = $1 and user_id = $2`,
+    ];
+    for (const [first, second] of ways.flatMap((one) => ways.map((other) => [one, other] as const))) {
+      const chat = await createGroup(ada, [grace, linus]);
+      await setMemberRole(ada, chat, grace.userId, 'OWNER');
+      const [one, other] = await Promise.all([server.sql.connect(), server.sql.connect()]);
+      try {
+        for (const client of [one, other]) {
+          await client.query(`begin isolation level ${isolation}`);
+          await client.query('select from chats');
+        }
+        await one.query(first, [keyOf(chat), keyOf(ada.userId)]);
+        const late = other.query(second, [keyOf(chat), keyOf(grace.userId)]).then(
+          () => 'done',
+          ({ code }) => code,
+        );
+        await one.query('commit');
+        // Under isolation levels in which it can't see what the first one did, it fails to serialize.
+        expect(await late).toBe(isolation === 'read committed' ? '23001' : '40001');
+      } finally {
+        await Promise.all([one.query('rollback'), other.query('rollback')]);
+        one.release();
+        other.release();
       }
-      await one.query(first, [keyOf(chat), keyOf(ada.userId)]);
-      const late = other.query(second, [keyOf(chat), keyOf(grace.userId)]).then(
-        () => 'done',
-        ({ code }) => code,
-      );
-      await one.query('commit');
-      // Where it can't see what the first one did, it fails for that reason.
-      expect(await late).toBe(isolation === 'read committed' ? '23001' : '40001');
-    } finally {
-      await Promise.all([one.query('rollback'), other.query('rollback')]);
-      one.release();
-      other.release();
+      expect(await rolesIn(chat, linus)).toMatchObject({ grace: 'OWNER', linus: 'MEMBER' });
     }
-    expect(await rolesIn(chat, linus)).toMatchObject({ grace: 'OWNER', linus: 'MEMBER' });
-  }
-});
+  },
+);
 
 // Erased users ------------------------------------------------------------------------------------------------------------
 
@@ -174,7 +177,7 @@ test('erasing a user does not deadlock with those who change their chat', async 
         ),
       )
       .toMatchObject({ rowCount: 1 });
-    // If her membership were locked by now, each of the two would wait for the other.
+    // If her membership were already locked, the two would deadlock.
     await client.query(`update members set role = 'ADMIN' where chat_id = $1 and user_id = $2`, [
       keyOf(chat),
       keyOf(barbara.userId),
@@ -190,7 +193,7 @@ test('erasing a user does not deadlock with those who change their chat', async 
 
 // Immutable columns ---------------------------------------------------------------------------------------------------
 
-test('a single chat stays one, without roles, and nothing else becomes one', async () => {
+test('a single chat stays a single chat, without roles, and no other chat becomes one', async () => {
   const { id } = await createChat(ada, { type: 'SINGLE', memberIds: [linus.userId] });
   const group = await createGroup(ada, [linus]);
   const run = (sql: string, chat: string) => server.sql.query(sql, [keyOf(chat)]);
@@ -219,7 +222,7 @@ test('a membership keeps its chat and its user', async () => {
   }
 });
 
-test('members are stamped in place, however many come at once', async () => {
+test('the rows of new members are updated in place, however many are added at once', async () => {
   const database = await createDatabase();
   onTestFinished(database.drop);
   const client = await database.sql.connect();

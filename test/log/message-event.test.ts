@@ -27,7 +27,7 @@ async function readMessage(by: Person, id: string) {
 
 const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
 
-test('several rows of one statement take seqs one after the other, in several chats', async () => {
+test('the rows of one statement get consecutive seqs, also in several chats', async () => {
   const chats = await Promise.all([createGroup(ada, [grace]), createGroup(ada, [grace])]);
   await server.sql.query(
     `insert into messages (chat_id, sender_id, content)

@@ -16,14 +16,14 @@ beforeAll(async () => {
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
 });
 
-/** What a front end does with any client. Errors are thrown, and end a subscription. */
+/** What a front end can do with every client. Errors are thrown, and end a subscription. */
 type FrontEnd = {
   query: (document: string, variables?: Variables) => Promise<Data>;
   mutate: (document: string, variables?: Variables) => Promise<Data>;
   subscribe: (document: string, onData: (data: Data) => void, onError: (error: unknown) => void) => () => void;
 };
 
-/** The headers of a session: none before a user has signed in. */
+/** A session, whose token is null before the user has signed in. */
 type Session = { token: string | null };
 const headersOf = ({ token }: Session): Record<string, string> =>
   token === null ? {} : { authorization: `Bearer ${token}` };
@@ -127,7 +127,7 @@ function httpLinkOf(url: string, session: Session): ApolloLink {
   return new HttpLink({ uri: `${url}/graphql`, fetch: fetchAsViewer });
 }
 
-/** With a link over graphql-sse for subscriptions, as its recipes have it. */
+/** Apollo Client with a link over graphql-sse for subscriptions, as in graphql-sse's recipes. */
 function withApolloOverGraphqlSse(url: string, session: Session): FrontEnd {
   const sse = openSse(url, session);
   const sseLink = new ApolloLink(
@@ -147,7 +147,7 @@ function withApolloOverGraphqlSse(url: string, session: Session): FrontEnd {
   return fromApollo(ApolloLink.split(isSubscription, sseLink, httpLinkOf(url, session)));
 }
 
-/** As it comes, without any set-up: its HttpLink asks for the same stream in another framing. */
+/** Apollo Client with its defaults: its HttpLink asks for the same stream in another framing. */
 function withApolloAlone(url: string, session: Session): FrontEnd {
   return fromApollo(httpLinkOf(url, session));
 }
@@ -162,7 +162,7 @@ const eventsSubscription = `subscription Events {
   events { cursor event { __typename ... on NewMessage { message { id seq content sender { id username } } } } }
 }`;
 
-/** Everything that a subscription brings, to be awaited piece by piece. */
+/** Subscribes to events, and lets the test wait for each one. */
 function listen(frontEnd: FrontEnd) {
   const events: Data[] = [];
   const errors: unknown[] = [];
@@ -218,7 +218,7 @@ test.each([
   expect(heard.events).toEqual([]);
 });
 
-test('graphql-sse’s client comes back by itself when its connection breaks', async () => {
+test('graphql-sse’s client reconnects by itself when its connection breaks', async () => {
   const chat = await createGroup(ada, [grace]);
   const proxy = await openProxy(server.url);
   const client = openSse(proxy.through(server.url), { token: grace.token });

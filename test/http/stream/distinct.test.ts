@@ -22,7 +22,7 @@ const complete = 'event: complete\ndata:\n\n';
 
 type Request = { path?: string; method?: string; headers?: Record<string, string>; body?: string };
 
-/** Sends a request as it is; a POST of JSON that accepts a stream, unless `init` says otherwise. */
+/** Sends a POST of JSON that accepts a stream, unless `init` says otherwise. */
 function send({ path = '/graphql', headers, ...request }: Request): Promise<Response> {
   return fetch(server.url + path, {
     method: 'POST',
@@ -36,7 +36,7 @@ function send({ path = '/graphql', headers, ...request }: Request): Promise<Resp
 const textOf = async (request: Request): Promise<string> =>
   (await (await send(request)).text()).replace(/^retry: \d+$/m, 'retry');
 const query = (document: string, more: object = {}) => JSON.stringify({ query: document, ...more });
-/** One result, and the end. */
+/** The frames of one result and the end of the stream. */
 const whole = (result: string) => `:\n\n:\nretry\n\nevent: next\ndata: ${result}\n\n${complete}`;
 
 async function refusalOf(request: Request) {
@@ -77,7 +77,7 @@ describe.each(['/graphql', '/graphql/stream'])('on %s', (path) => {
     expect(stream.text).not.toContain('\r');
   });
 
-  test('a query is one result, and the end', async () => {
+  test('a query gets one result, and its stream ends', async () => {
     expect(await textOf({ path, body: query('{ __typename }') })).toBe(whole('{"data":{"__typename":"Query"}}'));
     const asAda = { authorization: `Bearer ${ada.token}` };
     expect(await textOf({ path, headers: asAda, body: query('{ viewer { user { username } } }') })).toBe(
@@ -85,7 +85,7 @@ describe.each(['/graphql', '/graphql/stream'])('on %s', (path) => {
     );
   });
 
-  test('so is a mutation', async () => {
+  test('a mutation gets one result, and its stream ends', async () => {
     const chat = await createGroup(ada, [grace]);
     const body = query(
       'mutation ($id: ID!) { sendMessage(input: { chatId: $id, content: "hello" }) { ... on Message { seq } } }',
@@ -96,7 +96,7 @@ describe.each(['/graphql', '/graphql/stream'])('on %s', (path) => {
     );
   });
 
-  test('a subscription can be requested by GET, with everything in the address', async () => {
+  test('a subscription can be requested by GET, with everything in the URL', async () => {
     const chat = await createGroup(ada, [grace]);
     const document = `query Other { __typename } subscription Mine($withSeq: Boolean!) {
       events { event { __typename ... on NewMessage { message { content seq @include(if: $withSeq) } } } }
@@ -126,7 +126,7 @@ describe.each(['/graphql', '/graphql/stream'])('on %s', (path) => {
     );
   });
 
-  test('a mutation by GET is refused with what to do instead, and nothing is done', async () => {
+  test('a mutation by GET is refused with a message that says what to do instead, and not executed', async () => {
     const chat = await createGroup(ada, [grace]);
     const document = `mutation { sendMessage(input: { chatId: "${chat}", content: "hello" }) { __typename } }`;
     const refusal = await refusalOf({
@@ -165,7 +165,7 @@ describe.each(['/graphql', '/graphql/stream'])('on %s', (path) => {
     }
   });
 
-  test('a subscription without a token gets the error that it needs one, and ends for good', async () => {
+  test('a subscription without a token gets an error that says it needs one, and ends for good', async () => {
     const text = await textOf({ path, body: query(eventsDocument) });
     expect(text.endsWith(complete)).toBe(true);
     expect(text).toMatch(
@@ -173,7 +173,7 @@ describe.each(['/graphql', '/graphql/stream'])('on %s', (path) => {
     );
   });
 
-  test('one with an invalid token is refused before it opens, so that its client comes back with another', async () => {
+  test('a stream with an invalid token is refused before it opens, so that its client reconnects with another', async () => {
     for (const token of ['nonsense', `${ada.token}x`, '']) {
       const headers = { authorization: `Bearer ${token}` };
       expect(await refusalOf({ path, headers, body: query(eventsDocument) })).toMatchObject({
@@ -183,7 +183,7 @@ describe.each(['/graphql', '/graphql/stream'])('on %s', (path) => {
     }
   });
 
-  test('a query with such a token says so in its result; one that needs no user is answered', async () => {
+  test('a query with an invalid token gets an error in its result, unless it needs no user', async () => {
     const headers = { authorization: 'Bearer nonsense' };
     expect(await textOf({ path, headers, body: query('{ __typename }') })).toBe(
       whole('{"data":{"__typename":"Query"}}'),
@@ -233,7 +233,7 @@ describe.each(['/graphql', '/graphql/stream'])('on %s', (path) => {
     expect(await refusalOf({ path, body })).toMatchObject({ status: 413, code: 'BAD_REQUEST' });
   });
 
-  test('a subscription that asks for too much of each event is refused, and not each of its events', async () => {
+  test('a subscription that selects too much of each event is refused once, not for each event', async () => {
     const nest = (depth: number): string =>
       depth === 0 ? 'id' : `chat { members { edges { node { ${nest(depth - 1)} } } } }`;
     const document = (depth: number) =>
@@ -249,7 +249,7 @@ describe.each(['/graphql', '/graphql/stream'])('on %s', (path) => {
     expect(await stream.next('NewChat')).toBeTruthy();
   });
 
-  test('any list that contains text/event-stream asks for a stream of events', async () => {
+  test('any Accept header that contains text/event-stream asks for a stream of events', async () => {
     for (const accept of [urqlAccept, 'TEXT/EVENT-STREAM', 'application/json;q=0.5,text/event-stream;q=0.1']) {
       await using stream = await openStream(server, ada, eventsDocument, { path, headers: { accept } });
       expect(stream.response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');

@@ -52,7 +52,7 @@ async function signIn(person: Person): Promise<{ token: string; sessionId: strin
 const revoke = (by: Person, sessionId: string) =>
   other.ask('mutation ($id: ID!) { revokeSession(sessionId: $id) { __typename } }', { id: sessionId }, by.token);
 
-/** Opened by GET, with a token in the URL. */
+/** Opens a stream by GET, with a token in the URL. */
 async function openByUrl(node: TestServer, by: { token: string }): Promise<EventStream> {
   const { streamToken } = await server.ask('mutation { streamToken }', {}, by.token);
   const abort = new AbortController();
@@ -130,7 +130,7 @@ describe('a session that ends', () => {
       expect(error?.data.payload).toMatchObject({ errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] });
       expect(complete).toEqual({ id: null, event: 'complete', data: { id } });
     }
-    // Who the user is may be cached for another moment; the stream is not.
+    // The session may be cached for another moment; the stream is not.
     expect([401, 404]).toContain((await give(server, device, token, { id: 'late', query: eventsDocument })).status);
     await stream.ended();
     expect((await server.sql.query('select from stream_reservations')).rowCount).toBe(0);
@@ -167,7 +167,7 @@ describe('a stream of one chat', () => {
     const frames = await single.until(completed('1'));
     expect(frames.map(({ event }) => event)).toEqual(['next', 'next', 'complete']);
     expect(frames[1]?.data.payload).toMatchObject({ errors: [{ extensions: { code: 'NOT_FOUND' } }] });
-    // The connection and the other streams of that user go on.
+    // The connection and the other streams of that user continue.
     expect((await give(server, linus, token, { id: '1', query: '{ __typename }' })).status).toBe(202);
     await single.next(completed('1'));
     const elsewhere = await createGroup(ada, [linus]);
@@ -226,7 +226,7 @@ async function readEnds(streams: EventStream[]): Promise<number[]> {
   return times.toSorted((one, another) => one - another);
 }
 
-describe('so that they come back, without a message', () => {
+describe('when their clients should reconnect, without `complete`:', () => {
   const openMany = async (node: TestServer, device: { token: string }, count: number) => {
     const streams = await Promise.all(Array.from({ length: count - 1 }, () => followEvents(node, device)));
     const token = await reserve(node, device);

@@ -64,7 +64,7 @@ test('an EventSource needs nothing but a URL', async () => {
   expect(source.told.filter(({ type }) => type !== 'next')).toMatchObject([{ type: 'open' }]);
 });
 
-test('it misses nothing when its connection breaks, even where its URL says where it once began', async () => {
+test('an EventSource misses nothing when its connection breaks, even if its URL names an older cursor', async () => {
   const proxy = await openProxy(server.url);
   const after = (await ada.ask('{ viewer { eventCursor } }')).viewer.eventCursor;
   await graceSays('0');
@@ -110,7 +110,7 @@ test('Last-Event-ID replaces `after`, however the stream is opened', async () =>
 test('its token is valid on /graphql/stream and nowhere else', async () => {
   const streamToken = await issueToken(ada);
   expect(await statusOf(urlFor(server, { query, streamToken }))).toBe(200);
-  // Elsewhere it belongs to no one.
+  // Everywhere else it identifies no user.
   const refusals = await Promise.all([
     openByUrl(urlFor(server, { query, streamToken }, '/graphql')),
     openStream(server, null, query, { path: `/graphql/stream?streamToken=${streamToken}` }),
@@ -173,7 +173,7 @@ test('an invalid token is refused, and then the EventSource stops', async () => 
   expect(error?.readyState).toBe(2);
 });
 
-test('its stream lives as long as the session, not as the access token that requested it', async () => {
+test('its stream lives as long as its session, and outlives the access token that requested it', async () => {
   const exp = Math.ceil(Date.now() / 1_000) + 1;
   const brief = await new SignJWT({ ...decodeJwt(ada.token), exp })
     .setProtectedHeader({ alg: 'EdDSA', kid: signing.kid, typ: 'JWT' })
@@ -207,7 +207,7 @@ test('its stream lives as long as the session, not as the access token that requ
   await source.has('complete', 1);
   const [, ended] = await source.has('next', 2);
   expect(ended?.data.errors[0].extensions.code).toBe('UNAUTHENTICATED');
-  // It comes back all the same, as an EventSource does, and the server says not to.
+  // The EventSource reconnects anyway, and the server refuses it.
   const errors = await source.has('error', 2);
   expect(errors.at(-1)?.readyState).toBe(2);
 });
@@ -228,7 +228,7 @@ test('a changed password ends the stream tokens from before and their streams, o
     { input: { currentPassword: radia.password, newPassword: 'bridges learn slowly' } },
   );
   expect(await statusOf(urlFor(server, { query, streamToken }))).toBe(401);
-  // Without `complete`: an EventSource comes back, is refused, and gives up.
+  // Without `complete`: an EventSource reconnects, is refused, and gives up.
   for (const stream of [here, there]) expect(await stream.ended()).toEqual([]);
   expect(await statusOf(urlFor(other, { query, streamToken }))).toBe(401);
 
@@ -236,7 +236,7 @@ test('a changed password ends the stream tokens from before and their streams, o
   for (const node of [server, other]) expect(await statusOf(urlFor(node, { query, streamToken: next }))).toBe(200);
 });
 
-test('its token is good for a day after the session was last refreshed, and each refresh renews it', async () => {
+test('its token is valid for a day after the session was last refreshed, and each refresh renews it', async () => {
   const hedy = await signUp(server, 'hedy');
   const streamToken = await issueToken(hedy);
   const url = urlFor(server, { query, streamToken });
@@ -259,7 +259,7 @@ test('its token is good for a day after the session was last refreshed, and each
   expect(await statusOf(url)).toBe(200);
 });
 
-test('its token is never in the log, whatever happens', async () => {
+test('its token is never logged, whatever happens', async () => {
   await using database = await createDatabase();
   const process = runServer({ DATABASE_URL: database.url, JWT_KEYS: keys, LOG_LEVEL: 'trace' });
   await using node = await startServer({ database, env: { JWT_KEYS: keys } });

@@ -19,7 +19,7 @@ async function timerOf(serverPort: number, clientPort: number): Promise<{ kind: 
   return kind === '00' ? null : { kind, ms: Number.parseInt(ticks, 16) * 10 };
 }
 
-// How long a silent client then takes to be noticed is in test/full/silent-network.test.ts.
+// test/full/silent-network.test.ts measures how long it takes to detect a silent client.
 test('the system probes the client of a quiet stream every five seconds', async () => {
   const server = await startServer();
   const ada = await signUp(server, 'ada');
@@ -39,7 +39,7 @@ test('the system probes the client of a quiet stream every five seconds', async 
   let text = '';
   while (!text.includes('CaughtUp')) [text] = [text + String((await once(socket, 'data'))[0])];
   const timer = () => timerOf(Number(port), socket.localPort ?? 0);
-  // Once the last frame is acknowledged.
+  // The timer starts once the last frame is acknowledged.
   await expect.poll(async () => (await timer())?.kind).not.toBe(retransmission);
   const { kind, ms } = (await timer()) ?? { kind: null, ms: 0 };
   expect(kind).toBe(keepAlive);

@@ -16,7 +16,7 @@ const server = await startServer({
 });
 const ada = await signUp(server, 'ada');
 
-/** A new user for each test, because places are counted by session. */
+/** A new user for each test, because open streams count per session. */
 let count = 0;
 const newPerson = () => signUp(server, `person-${(count += 1)}`);
 
@@ -43,7 +43,7 @@ const statusOf = async (person: { token: string }, target: { url: string } = ser
   return response.status;
 };
 
-/** A socket to the server, until the test is over. */
+/** Opens a socket to the server that closes when the test is over. */
 async function openSocket(target: { url: string } = server): Promise<Socket> {
   const { hostname, port } = new URL(target.url);
   const socket = connect(Number(port), hostname).setEncoding('utf8');
@@ -68,7 +68,7 @@ function requestText(person: { token: string }, version: string, body: string): 
 
 const getLine = `GET /graphql?${new URLSearchParams({ query: eventsDocument })} HTTP/1.1`;
 
-/** How many session lookups wait for that table; presence writes to it meanwhile, and may wait as well. */
+/** How many session lookups wait for the table. Presence writes to it too, and may also wait. */
 const countWaiting = async () => {
   const { rowCount } = await server.sql.query(
     `select from pg_stat_activity where datname = current_database() and wait_event = 'relation'
@@ -95,7 +95,7 @@ test('streams give EventSources a reconnection time, each a different one', asyn
   expect(Math.max(...retries)).toBeLessThanOrEqual(5_000);
 });
 
-test('a quiet stream receives its position now and then, so that its cursor stays fresh', async () => {
+test('a quiet stream receives its position at intervals, so that its cursor stays fresh', async () => {
   const quiet = await newPerson();
   await using stream = await followEvents(server, quiet);
   await createGroup(ada, [await newPerson()], 'not theirs');
@@ -124,27 +124,30 @@ test('a client that disconnects releases its place', async () => {
   await expect.poll(() => statusOf(grace), { timeout: 10_000 }).toBe(200);
 });
 
-test.each(['POST', 'GET'])('so does one that disconnects before its stream by %s has begun', async (method) => {
-  const grace = await newPerson();
-  const request =
-    method === 'POST'
-      ? requestText(grace, 'HTTP/1.1', JSON.stringify({ query: eventsDocument }))
-      : requestText(grace, 'HTTP/1.1', '').replace(/^.*\r\n/, () => `${getLine}\r\n`);
-  const holder = await server.sql.connect();
-  // The session can't be looked up: there is no answer until it can.
-  await holder.query('begin; lock table sessions in access exclusive mode');
-  const sockets = await Promise.all([openSocket(), openSocket()]);
-  for (const socket of sockets) socket.write(request);
-  await expect.poll(countWaiting, { timeout: 10_000 }).toBe(1);
-  await Promise.all(sockets.map((socket) => once(socket.resetAndDestroy(), 'close')));
-  await holder.query('commit');
-  holder.release();
-  await using first = await followEvents(server, grace);
-  await using second = await followEvents(server, grace);
-  expect([first.end, second.end]).toEqual([null, null]);
-});
+test.each(['POST', 'GET'])(
+  'a client that disconnects before its stream by %s has begun releases its place',
+  async (method) => {
+    const grace = await newPerson();
+    const request =
+      method === 'POST'
+        ? requestText(grace, 'HTTP/1.1', JSON.stringify({ query: eventsDocument }))
+        : requestText(grace, 'HTTP/1.1', '').replace(/^.*\r\n/, () => `${getLine}\r\n`);
+    const holder = await server.sql.connect();
+    // The session can't be looked up: there is no answer until it can.
+    await holder.query('begin; lock table sessions in access exclusive mode');
+    const sockets = await Promise.all([openSocket(), openSocket()]);
+    for (const socket of sockets) socket.write(request);
+    await expect.poll(countWaiting, { timeout: 10_000 }).toBe(1);
+    await Promise.all(sockets.map((socket) => once(socket.resetAndDestroy(), 'close')));
+    await holder.query('commit');
+    holder.release();
+    await using first = await followEvents(server, grace);
+    await using second = await followEvents(server, grace);
+    expect([first.end, second.end]).toEqual([null, null]);
+  },
+);
 
-test('a client that breaks off in the middle of its request causes no server error', async () => {
+test('a client that aborts its request causes no server error', async () => {
   const socket = await openSocket();
   socket.write(requestText(ada, 'HTTP/1.1', '{"query":"{ __typename }"}').slice(0, -5));
   socket.resetAndDestroy();
@@ -184,7 +187,7 @@ test('a connection can be used again after a stream that has ended', async () =>
   expect(socket.destroyed).toBe(false);
 });
 
-test('a stream ends with the access token that opened it, and its client should come back with another', async () => {
+test('a stream ends with the access token that opened it, and asks its client to reconnect with another', async () => {
   const grace = await newPerson();
   const brief = await withTokenFor(grace, 1);
   await using stream = await followEvents(server, brief);
@@ -209,7 +212,7 @@ test('a server that stops ends its streams without complete, within moments, and
   for (const stream of streams) expect(stream.text).not.toContain('event: complete');
 });
 
-test('a stream that is requested while the server stops is refused, so that its client comes back elsewhere', async () => {
+test('a stream that is requested while the server stops is refused, so that its client reconnects elsewhere', async () => {
   const going = await startServer({ database: server.database, env: { JWT_KEYS: keys } });
   const grace = await newPerson();
   const holder = await server.sql.connect();

@@ -17,7 +17,7 @@ import {
 
 const closeAll = (streams: EventStream[]) => Promise.all(streams.map((stream) => stream.close()));
 
-/** The answer to one stream too many. */
+/** The response to one stream too many. */
 async function refusalOf(node: { url: string }, by: Person | { token: string }, headers: Record<string, string> = {}) {
   const response = await request(node, by, 'POST', {
     headers: { accept: 'text/event-stream', ...headers },
@@ -38,7 +38,7 @@ const refusal = (setting: string) => ({
   extensions: { code: 'RATE_LIMITED' },
 });
 
-test('a session has so many streams at a time, and each that closes makes room', async () => {
+test('the number of a session’s streams is limited, and each that closes makes room', async () => {
   await using server = await startServer({ env: { MAX_STREAMS_PER_SESSION: '3' } });
   const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
   const streams = [await followEvents(server, ada), await followEvents(server, ada)];
@@ -47,7 +47,7 @@ test('a session has so many streams at a time, and each that closes makes room',
   streams.push(await openReserved(server, ada, token));
   expect(await refusalOf(server, ada)).toEqual(refusal('the limit is 3 (MAX_STREAMS_PER_SESSION)'));
   await expect(openReserved(server, ada, await reserve(server, ada))).rejects.toThrow('MAX_STREAMS_PER_SESSION');
-  // Every other user has as many, and so has every other device of the same user.
+  // Every other user has the same number, and so does every other device of the same user.
   await using other = await followEvents(server, grace);
   const { signIn } = await server.ask(
     'mutation ($input: SignInInput!) { signIn(input: $input) { ... on SignedIn { accessToken } } }',
@@ -65,7 +65,7 @@ test('a session has so many streams at a time, and each that closes makes room',
   await closeAll(streams);
 });
 
-test('a session has as many reservations at a time', async () => {
+test('the number of a session’s reservations has the same limit', async () => {
   await using server = await startServer({ env: { MAX_STREAMS_PER_SESSION: '2' } });
   const ada = await signUp(server, 'ada');
   await reserve(server, ada);
@@ -84,7 +84,7 @@ test('a session has as many reservations at a time', async () => {
   expect((await request(server, ada, 'PUT')).status).toBe(201);
 });
 
-test('a query that is over releases its place', async () => {
+test('a query that has completed releases its place', async () => {
   await using server = await startServer({ env: { MAX_STREAMS_PER_SESSION: '1', MAX_STREAMS_PER_ADDRESS: '1' } });
   const ada = await signUp(server, 'ada');
   for (let round = 0; round < 5; round += 1) {
@@ -95,7 +95,7 @@ test('a query that is over releases its place', async () => {
   }
 });
 
-test('an address has so many streams, however many users open them', async () => {
+test('the number of an address’s streams is limited, however many users open them', async () => {
   await using server = await startServer({ env: { MAX_STREAMS_PER_ADDRESS: '2' } });
   const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
   const streams = [await followEvents(server, ada), await followEvents(server, grace)];
@@ -137,7 +137,7 @@ test('an address is the same in whatever way it is written', () => {
   expect(new Set(networks.flatMap((each) => [...each])).size).toBe(same.length);
 });
 
-test('however many ask at once, on two nodes, no place is given out twice', async () => {
+test('however many requests compete, on two nodes, no place is given out twice', async () => {
   const env = { JWT_KEYS: generateKeySet(), MAX_STREAMS_PER_SESSION: '3', MAX_OPERATIONS_PER_STREAM: '2' };
   await using server = await startServer({ env });
   await using other = await startServer({ env, database: server.database });
@@ -146,7 +146,7 @@ test('however many ask at once, on two nodes, no place is given out twice', asyn
     node: index % 2 === 0 ? server : other,
     id: String(index),
   }));
-  /** All of them, the first ones at the same moment: they wait for a locked row, until four do. */
+  /** Sends all of them. The first four wait for a locked row, so that they continue at the same moment. */
   const askAll = async (held: string, ask: (one: (typeof many)[number]) => Promise<Response>) => {
     const holder = await server.sql.connect();
     await holder.query(`begin; select from ${held} for update`);
@@ -167,7 +167,7 @@ test('however many ask at once, on two nodes, no place is given out twice', asyn
   expect(given.filter(({ status }) => status === 429)).toHaveLength(22);
 });
 
-test('a stream has so many operations at a time', async () => {
+test('the number of a stream’s concurrent operations is limited', async () => {
   await using server = await startServer({ env: { MAX_OPERATIONS_PER_STREAM: '2' } });
   const ada = await signUp(server, 'ada');
   const token = await reserve(server, ada);
@@ -182,7 +182,7 @@ test('a stream has so many operations at a time', async () => {
   expect((await give(server, ada, token, { id: '4', query: '{ __typename }' })).status).toBe(202);
 });
 
-test('0 is no limit', async () => {
+test('0 means no limit', async () => {
   const names = [
     'MAX_STREAMS_PER_SESSION',
     'MAX_STREAMS_PER_ADDRESS',
@@ -213,7 +213,7 @@ test.for([
   const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
   const chatId = await createGroup(ada, [grace]);
   const after = (await ada.ask('{ viewer { eventCursor } }')).viewer.eventCursor;
-  // Few characters, but three bytes each: nearly 1,000 an event.
+  // Few characters, but three bytes each: nearly 1,000 bytes per event.
   const say = () => insertMessage(server, chatId, grace, '語'.repeat(250));
   const read = async () => {
     await using stream = await openStream(server, ada, eventsDocument, { variables: { after } });

@@ -18,7 +18,7 @@ beforeAll(async () => {
 
 const accept = 'multipart/mixed;boundary=graphql;subscriptionSpec=1.0,application/json';
 
-/** A multipart stream, as it arrives. */
+/** Reads a multipart stream as it arrives. */
 class Parts implements AsyncDisposable {
   readonly response: Response;
   text = '';
@@ -86,7 +86,7 @@ async function open(by: Person | null, query: string, variables = {}, { path = '
 const part = (json: string) => `\r\ncontent-type: application/json\r\n\r\n${json}\r\n--graphql`;
 const subscriptionTypes = 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0"';
 
-test.for(['/graphql', '/graphql/stream'])('on %s a query is one part, and the end', async (path) => {
+test.for(['/graphql', '/graphql/stream'])('on %s a query gets one part, and the stream ends', async (path) => {
   // JSON first would be answered as JSON.
   await using answer = await open(
     ada,
@@ -101,7 +101,7 @@ test.for(['/graphql', '/graphql/stream'])('on %s a query is one part, and the en
   expect(answer.text).toBe(`\r\n--graphql${part('{"payload":{"data":{"viewer":{"user":{"username":"ada"}}}}}')}--\r\n`);
 });
 
-test('an invalid document is one part with errors, and the end', async () => {
+test('an invalid document gets one part with errors, and the stream ends', async () => {
   await using answer = await open(ada, 'subscription { notThere }');
   await ended(answer);
   expect(answer.results).toMatchObject([{ payload: { errors: [{ extensions: { code: 'BAD_REQUEST' } }] } }]);
@@ -148,7 +148,7 @@ test('a stream that ends for good says why and closes the body; one that should 
   expect(cut.text).not.toContain('--graphql--');
 });
 
-test('the framing is the first one that the client names', async () => {
+test('the first framing that the client names is used', async () => {
   const kinds: [string, string][] = [
     ['text/event-stream, multipart/mixed;subscriptionSpec=1.0', 'text/event-stream; charset=utf-8'],
     ['multipart/mixed;subscriptionSpec=1.0, text/event-stream', subscriptionTypes],
@@ -166,7 +166,7 @@ const happening = '{ cursor event { __typename ... on NewMessage { message { id 
 const everything = `subscription { events ${happening} }`;
 const oneChat = `subscription ($chatId: ID!) { chatEvents(chatId: $chatId) ${happening} }`;
 
-/** Apollo Client as its start page shows it, plus a token. */
+/** Apollo Client as in its getting-started guide, plus a token. */
 function openApollo(by: Person) {
   const link = new HttpLink({ uri: `${server.url}/graphql`, headers: { authorization: `Bearer ${by.token}` } });
   const cache = new InMemoryCache({ possibleTypes: { Event: ['CaughtUp', 'NewMessage', 'ChatDeleted'] } });
@@ -200,7 +200,7 @@ test('Apollo Client subscribes without any set-up, and unsubscribes', async () =
     expect(ends).toEqual([]);
     unsubscribe();
   }
-  // A session may have only two: so these two have been released.
+  // A session may have only two streams, so the first two have been released.
   await vi.waitFor(async () => {
     await using stream = await open(grace, eventsDocument);
     await using another = await open(grace, eventsDocument);

@@ -41,7 +41,7 @@ async function startPair() {
 
 const holdsStreams = 'name in (select node from stream_reservations)';
 
-/** As if the nodes with open streams had not renewed their leases in time. */
+/** Makes the leases of nodes with open streams look as if they had not been renewed in time. */
 async function expireLeaseOfStreams(database: TestDatabase): Promise<void> {
   await database.sql.query(`update leases set until = clock_timestamp() - interval '1 ms' where ${holdsStreams}`);
 }
@@ -51,7 +51,7 @@ const graceSays = (content: string) => insertMessage(server, chatId, grace, cont
 
 const ways = [0, 1].flatMap((get) => [0, 1].flatMap((post) => [0, 1].map((remove) => ({ get, post, remove }))));
 
-// Whichever request of a conversation reaches which node; PUT goes to the first.
+// Every combination of nodes that the requests of a conversation can reach; PUT goes to the first node.
 test.for(ways)(
   'a client has one stream, with GET on node $get, POST on $post, DELETE on $remove',
   async ({ get, post, remove }) => {
@@ -84,7 +84,7 @@ test.for(ways)(
   },
 );
 
-test('a client connects through a balancer that knows nothing of all that', async () => {
+test('a client connects through a balancer that knows nothing about streams', async () => {
   const balancer = await openBalancer([server, other]);
   const client = createClient({
     url: `${balancer.url}/graphql/stream`,
@@ -101,7 +101,7 @@ test('a client connects through a balancer that knows nothing of all that', asyn
     await graceSays(`round ${round}`);
     expect((await events.next()).value?.data.events.event.message.content).toBe(`round ${round}`);
     await events.return?.();
-    // The turns move on, so that the next round reaches other nodes.
+    // Shift the rotation, so that the next round reaches other nodes.
     balancer.turnTo(round);
     await vi.waitFor(async () => {
       expect((await server.sql.query('select from stream_reservations')).rowCount).toBe(0);
@@ -113,7 +113,7 @@ test('a client connects through a balancer that knows nothing of all that', asyn
   expect([...nodesOf('GET'), ...nodesOf('POST')].length).toBeGreaterThanOrEqual(3);
 });
 
-test('a client whose node is killed comes back on another and goes on', async () => {
+test('a client whose node is killed reconnects to another and continues', async () => {
   await using pair = await startPair();
   const { node, victim } = pair;
   const [linus, margaret] = [await signUp(node, 'linus'), await signUp(node, 'margaret')];
@@ -152,7 +152,7 @@ test('a client whose node is killed comes back on another and goes on', async ()
   client.dispose();
 });
 
-test('an operation runs and is stopped without a ring', async () => {
+test('an operation runs and is stopped without a notification', async () => {
   const proxy = await openProxy(server.database.url);
   await using deaf = await startServer({
     database: server.database,
@@ -169,7 +169,7 @@ test('an operation runs and is stopped without a ring', async () => {
   await stream.next(completed('1'));
 });
 
-test('a listening connection that is cut comes back and is rung again', async () => {
+test('a LISTEN connection that is cut is restored and receives notifications again', async () => {
   const token = await reserve(server, ada);
   await using stream = await openReserved(server, ada, token);
   const client = new pg.Client({ connectionString: server.database.url });
@@ -186,7 +186,7 @@ test('a listening connection that is cut comes back and is rung again', async ()
   }
 });
 
-test('what a killed node held is lost with its lease', async () => {
+test('the streams of a killed node are lost with its lease', async () => {
   await using pair = await startPair();
   const { node, victim, database } = pair;
   const linus = await signUp(node, 'linus');
@@ -195,18 +195,18 @@ test('what a killed node held is lost with its lease', async () => {
   victim.kill('SIGKILL');
   await victim.ended;
   expect((await give(node, linus, token, { id: '1', query })).status).toBe(202);
-  // The node has not renewed its lease for half a minute: what it held counts as lost.
+  // The node has not renewed its lease for half a minute, so its streams count as lost.
   await expireLeaseOfStreams(database);
   expect((await give(node, linus, token, { id: '2', query })).status).toBe(404);
   await expect(openReserved(node, linus, token)).rejects.toThrow('400');
-  // What the node held is deleted with its lease.
+  // The node's streams are deleted with its lease.
   await database.sql.query(`update leases set until = until - interval '11 minutes' where ${holdsStreams}`);
   expect(await pruneLeases({ pool: database.sql }, 10)).toBe(1);
   expect((await database.sql.query('select from stream_reservations')).rowCount).toBe(0);
   await stream.close();
 });
 
-test('the streams of a node that was paused count again once it runs, and go on', async () => {
+test('the streams of a node that was paused count again once it runs, and continue', async () => {
   await using pair = await startPair();
   const { node, victim, database } = pair;
   const linus = await signUp(node, 'linus');
@@ -223,7 +223,7 @@ test('the streams of a node that was paused count again once it runs, and go on'
   await stream.next(completed('2'));
 });
 
-test('a node whose lease was deleted takes it anew, and its clients come back', async () => {
+test('a node whose lease was deleted takes it again, and its clients reconnect', async () => {
   await using node = await startServer({ overrides: { attendanceTimes: { beat: 100, expiry: 1_000 } } });
   const linus = await signUp(node, 'linus');
   await using stream = await openReserved(node, linus, await reserve(node, linus));

@@ -21,7 +21,7 @@ beforeAll(async () => {
   subscribeWithResume = await loadFromDocs();
 });
 
-/** The helper, as the documentation for clients has it. */
+/** The helper from the documentation for clients. */
 async function loadFromDocs(): Promise<Subscribe> {
   const clients = await readFile(join(import.meta.dirname, '../../../docs/clients.md'), 'utf8');
   const [, code] = /^### Resume with graphql-sse$.*?^```ts\n(.*?)^```$/ms.exec(clients) ?? [];
@@ -81,7 +81,7 @@ test.for([
     await vi.waitFor(() => expect(kinds).toEqual(['CaughtUp']));
 
     const writer = writeWithSql(server.database.url, [chatId], grace);
-    // Cut before it is back, in the middle of catching up, and when it has been live for a while.
+    // Cut the connection before the client is back, while it catches up, and when it has been live for a while.
     for (let cuts = 0; cuts < 40; cuts += 1) {
       const count = heard.length + Math.floor(Math.random() * 12);
       await vi.waitFor(() => expect(heard.length).toBeGreaterThanOrEqual(count), { timeout: 10_000, interval: 2 });

@@ -72,7 +72,7 @@ function subscribe(client: ReturnType<typeof connect>['client'], document: strin
   };
 }
 
-test('it sends every request with its headers, and receives what the protocol says', async () => {
+test('the client sends every request with its headers, and receives what the protocol says', async () => {
   const messages: unknown[] = [];
   const { client, sent, authorizations } = connect({
     generateID: () => 'one',
@@ -110,12 +110,12 @@ test('unsubscribing stops the operation', async () => {
   expect(await events.ended()).toBe('complete');
   expect(sent.at(-1)).toEqual({ method: 'DELETE', status: 200 });
   await expectRows('stream_operations', 0);
-  // The connection is there for the next one.
+  // The connection still works for the next subscription.
   expect(await subscribe(client, query).ended()).toBe('complete');
   expect(sent.map(({ method }) => method)).toEqual(['PUT', 'GET', 'POST', 'DELETE', 'POST']);
 });
 
-test('breaking off an iteration stops the operation', async () => {
+test('leaving an iteration early stops the operation', async () => {
   const { client, sent } = connect();
   for await (const { data } of client.iterate<Data>({ query: eventsDocument })) {
     expect(data.events.event.__typename).toBe('CaughtUp');
@@ -124,7 +124,7 @@ test('breaking off an iteration stops the operation', async () => {
   await vi.waitFor(() => expect(sent.at(-1)).toEqual({ method: 'DELETE', status: 200 }));
 });
 
-test('it connects with its first subscription and disconnects with its last', async () => {
+test('the client connects for its first subscription and disconnects after its last', async () => {
   const { client, sent } = connect();
   expect(sent).toEqual([]);
   const first = subscribe(client, eventsDocument);
@@ -143,7 +143,7 @@ test('it connects with its first subscription and disconnects with its last', as
   expect(sent.map(({ method }) => method)).toEqual(['PUT', 'GET', 'POST', 'POST', 'DELETE', 'DELETE']);
 });
 
-test('it disconnects a while after its last subscription, if configured to', async () => {
+test('the client disconnects a while after its last subscription, if configured to', async () => {
   const { client } = connect({ lazyCloseTimeout: 300 });
   const events = subscribe(client, eventsDocument);
   await events.arrived(1);
@@ -154,7 +154,7 @@ test('it disconnects a while after its last subscription, if configured to', asy
   await expectRows('stream_reservations', 0);
 });
 
-test('one that is not lazy connects at once and disconnects when it is disposed of', async () => {
+test('a client that is not lazy connects at once and disconnects when it is disposed of', async () => {
   const { client, sent } = connect({ lazy: false, onNonLazyError: () => {} });
   await vi.waitFor(() => expect(sent.at(-1)).toEqual({ method: 'GET', status: 200 }));
   const events = subscribe(client, eventsDocument);
@@ -167,7 +167,7 @@ test('one that is not lazy connects at once and disconnects when it is disposed 
   await expectRows('stream_reservations', 0);
 });
 
-test('it comes back when its connection breaks, with all its subscriptions', async () => {
+test('the client reconnects when its connection breaks, with all its subscriptions', async () => {
   const proxy = await openProxy(server.url);
   const { client, sent } = connect({ url: `${proxy.through(server.url)}/graphql/stream`, retryAttempts: 10 });
   const [first, second] = [subscribe(client, eventsDocument), subscribe(client, eventsDocument)];
@@ -184,7 +184,7 @@ test('it comes back when its connection breaks, with all its subscriptions', asy
   expect(sent.filter(({ method, status }) => method === 'PUT' && status === 201).length).toBeGreaterThanOrEqual(4);
 });
 
-test('when the server stays away it gives up after the configured number of attempts', async () => {
+test('if the server stays down, the client gives up after the configured number of attempts', async () => {
   const proxy = await openProxy(server.url);
   const { client, sent } = connect({ url: `${proxy.through(server.url)}/graphql/stream`, retryAttempts: 2 });
   const events = subscribe(client, eventsDocument);
@@ -194,7 +194,7 @@ test('when the server stays away it gives up after the configured number of atte
   expect(sent.map(({ method }) => method)).toEqual(['PUT', 'GET', 'POST', 'PUT', 'PUT']);
 });
 
-test('it also gives up when it is refused', async () => {
+test('the client also gives up when it is refused', async () => {
   for (const lazy of [true, false]) {
     const errors: unknown[] = [];
     const { client, sent } = connect({

@@ -25,7 +25,7 @@ beforeAll(async () => {
 });
 
 beforeEach(async () => {
-  // Streams that the tests before have left open or waiting must not count.
+  // Streams that earlier tests have left open or waiting must not count.
   await server.sql.query('delete from stream_reservations');
 });
 
@@ -36,7 +36,7 @@ const messageOf = async (response: Response): Promise<string> => {
 };
 
 describe('a reservation', () => {
-  test('is a token of its own, which only the client keeps', async () => {
+  test('has a token, which only the client stores', async () => {
     const response = await request(server, ada, 'PUT');
     expect(response.status).toBe(201);
     expect(response.headers.get('content-type')).toBe('text/plain; charset=utf-8');
@@ -52,7 +52,7 @@ describe('a reservation', () => {
     }
   });
 
-  test('is for a signed-in user, and sent as text', async () => {
+  test('requires a signed-in user, and is returned as text', async () => {
     expect((await request(server, null, 'PUT')).status).toBe(401);
     expect((await request(server, { token: 'x.y.z' }, 'PUT')).status).toBe(401);
     for (const ok of ['text/plain', 'text/*;q=0.5', '*/*', 'application/json, text/plain']) {
@@ -63,7 +63,7 @@ describe('a reservation', () => {
     }
   });
 
-  test('is only for /graphql/stream', async () => {
+  test('works only on /graphql/stream', async () => {
     for (const method of ['PUT', 'DELETE']) {
       const response = await fetch(`${server.url}/graphql`, {
         method,
@@ -74,7 +74,7 @@ describe('a reservation', () => {
     }
   });
 
-  test('is valid for 60 seconds until it is opened, and from then on for as long as the stream', async () => {
+  test('is valid for 60 seconds, or if it is opened, for as long as the stream', async () => {
     const age = (seconds: number) =>
       server.sql.query(`update stream_reservations set created_at = now() - $1 * interval '1 second'`, [seconds]);
     const token = await reserve(server, ada);
@@ -126,7 +126,7 @@ describe('the rules for a request', () => {
     expect((await request(server, ada, 'DELETE', { search: '?operationId=1' })).status).toBe(404);
   });
 
-  test('a request that asks for a stream is a connection of its own', async () => {
+  test('a request that asks for a stream is a distinct connection', async () => {
     for (const headers of [{ accept, [tokenHeader]: '0' }, { accept }]) {
       const response = await request(server, ada, 'GET', { headers });
       expect(response.status).toBe(400);
@@ -160,20 +160,20 @@ describe('the rules for a request', () => {
     await byPost.body?.cancel();
   });
 
-  test('only one opens it', async () => {
+  test('a reserved stream can be opened only once', async () => {
     const token = await reserve(server, ada);
     const attempts = await Promise.allSettled(Array.from({ length: 5 }, () => openReserved(server, ada, token)));
     const opened = attempts.filter((attempt) => attempt.status === 'fulfilled').map(({ value }) => value);
     expect(opened).toHaveLength(1);
     await expect(openReserved(server, ada, token)).rejects.toThrow('409');
     await opened[0]?.close();
-    // When it ends, it is gone.
+    // When the stream ends, its reservation is gone.
     await vi.waitFor(async () => {
       expect((await give(server, ada, token, { id: '1', query: '{ __typename }' })).status).toBe(404);
     });
   });
 
-  test('answers are JSON, and so are bodies', async () => {
+  test('responses and request bodies are JSON', async () => {
     const token = await reserve(server, ada);
     const query = '{ __typename }';
     const post = (
@@ -236,7 +236,7 @@ describe('an operation', () => {
     expect((await give(server, ada, other, { id: '1', query })).status).toBe(202);
   });
 
-  test('gives its result on the stream, and its id is free again when it ends', async () => {
+  test('sends its result on the stream, and its id is free again when it ends', async () => {
     const token = await reserve(server, ada);
     await using stream = await openReserved(server, ada, token);
     expect(stream.response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');
@@ -253,7 +253,7 @@ describe('an operation', () => {
     expect(stream.text.replace(/^retry: \d+$/m, 'retry')).toBe(`:\n\n:\nretry\n\n${frames.repeat(10)}`);
   });
 
-  test('may be sent by GET, unless it changes something', async () => {
+  test('may be sent by GET, unless it is a mutation', async () => {
     const token = await reserve(server, ada);
     await using stream = await openReserved(server, ada, token);
     const send = (query: string, id: string) => {
@@ -278,7 +278,7 @@ describe('an operation', () => {
     expect(changed?.data.payload.data.streamToken).toMatch(/^ey/);
   });
 
-  test('that subscribes goes on until it is stopped, and others with it', async () => {
+  test('that subscribes runs until it is stopped, beside others', async () => {
     const chatId = await createGroup(ada, [grace]);
     const token = await reserve(server, grace);
     await using stream = await openReserved(server, grace, token);
@@ -313,13 +313,13 @@ describe('an operation', () => {
     expect((await give(server, grace, token, { id: '1', query: eventsDocument })).status).toBe(202);
     await insertMessage(server, chatId, ada, 'once');
     await stream.next(happened('1', 'NewMessage'));
-    // If any of the others still ran, it would have received that at the same moment.
+    // If another one were still running, it would have received the event at the same moment.
     await give(server, grace, token, { id: 'last', query: '{ __typename }' });
     await stream.next(completed('last'));
     expect(stream.frames.filter(happened('1', 'NewMessage'))).toHaveLength(1);
   });
 
-  test('whose document is wrong is refused at once, and the stream goes on', async () => {
+  test('whose document is invalid is refused at once, and the stream continues', async () => {
     const token = await reserve(server, ada);
     await using stream = await openReserved(server, ada, token);
     const invalid = await give(server, ada, token, { id: '1', query: 'subscription { notThere }' });
@@ -342,7 +342,7 @@ describe('an operation', () => {
     expect(frames).toHaveLength(2);
   });
 
-  test('that fails says so on the stream', async () => {
+  test('that fails sends its error on the stream', async () => {
     const token = await reserve(server, ada);
     await using stream = await openReserved(server, ada, token);
     const hidden = await createGroup(grace, [linus]);
@@ -359,7 +359,7 @@ describe('an operation', () => {
     expect(wrong?.data.payload.errors[0].message).toContain('"$id"');
   });
 
-  test('that is slow keeps no other from going on', async () => {
+  test('that is slow does not delay others', async () => {
     const chatId = await createGroup(ada, [grace]);
     const token = await reserve(server, ada);
     await using stream = await openReserved(server, ada, token);
@@ -408,7 +408,7 @@ describe('an operation', () => {
     expect((await stream.until(completed('2'))).map(({ data }) => data.id)).toEqual(['2', '2']);
   });
 
-  test('whose client hung up while it was prepared does not stay', async () => {
+  test('whose client disconnected while it was prepared is removed', async () => {
     const token = await reserve(server, ada);
     await using stream = await openReserved(server, ada, token);
     const abort = new AbortController();
@@ -477,7 +477,7 @@ describe('before its stream opens', () => {
     ]);
   });
 
-  test('only those who have its token know what it will do', async () => {
+  test('only clients with its token can learn what it will do', async () => {
     const token = await reserve(server, ada);
     const query = 'mutation Secret($input: ChangePasswordInput!) { changePassword(input: $input) { __typename } }';
     const variables = { input: { currentPassword: 'a wrong password', newPassword: 'another password' } };
@@ -492,7 +492,7 @@ describe('before its stream opens', () => {
     expect(result?.data.payload.data).toEqual({ changePassword: { __typename: 'InvalidCredentials' } });
   });
 
-  test('only so many operations and bytes wait', async () => {
+  test('the number and the bytes of waiting operations are limited', async () => {
     const token = await reserve(server, ada);
     const large = (id: string) => give(server, ada, token, { id, query: `{ __typename } #${'x'.repeat(200_000)}` });
     for (const id of ['1', '2', '3', '4', '5']) expect((await large(id)).status).toBe(202);

@@ -7,7 +7,10 @@ import { startServer } from '../../support/server.ts';
 import { completed, give, openReserved, reserve, takeBack } from '../../support/single.ts';
 import { eventOf, eventsDocument, followEvents, openStream } from '../../support/stream.ts';
 
-/** A page of 100 messages with each event; each name makes another document. Its complexity is that of the page. */
+/**
+ * Selects a page of 100 messages with each event, whose complexity is that of the page. Each name makes a different
+ * document.
+ */
 const page = (name: string, fields: string) => `subscription ${name} { events { cursor event { __typename
   ... on NewMessage { message { chat { messages(last: 100) { edges { node { ${fields} } } } } } } } } }`;
 const tenFields = 'id seq kind createdAt editedAt deletedAt clientMessageId a: id b: id c: id';
@@ -20,7 +23,7 @@ const refusal = (sum: number, limit: number, price = complexity) => ({
   extensions: { code: 'RATE_LIMITED', retryAfterSeconds: 5 },
 });
 
-/** The error that a stream ends with at once. */
+/** The error with which a stream ends at once. */
 async function refusalOf(node: { url: string }, by: { token: string }, document: string) {
   await using stream = await openStream(node, by, document);
   const frames = await stream.ended();
@@ -28,7 +31,7 @@ async function refusalOf(node: { url: string }, by: { token: string }, document:
   return frames[0]?.data.errors[0];
 }
 
-test('a person’s subscriptions may ask for so much together, over all sessions and ways to subscribe', async () => {
+test('the total complexity of a person’s subscriptions is limited, over all sessions and ways to subscribe', async () => {
   await using server = await startServer({ env: { MAX_SUBSCRIPTION_COMPLEXITY: '3000' } });
   const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
   const { signIn } = await server.ask(
@@ -46,10 +49,10 @@ test('a person’s subscriptions may ask for so much together, over all sessions
   await give(server, ada, token, { id: '3', query: page('Three', tenFields) });
   const [refused] = (await single.until(completed('3'))).filter(({ data }) => data?.id === '3');
   expect(refused?.data.payload.errors[0]).toMatchObject(refusal(3_621, 3_000));
-  // Everyone else has as much.
+  // Everyone else has the same budget.
   await using others = await followEvents(server, grace, { document: page('Three', tenFields) });
 
-  // Each that ends makes room.
+  // Each subscription that ends makes room.
   await takeBack(server, ada, token, '1');
   await vi.waitFor(async () => {
     await (await followEvents(server, ada, { document: page('Three', tenFields) })).close();
@@ -62,7 +65,7 @@ test('a person’s subscriptions may ask for so much together, over all sessions
   expect(others.end).toBe(null);
 });
 
-test('a small subscription counts too, for what the server keeps of it', async () => {
+test('a small subscription counts too, because the server stores something for it', async () => {
   await using server = await startServer({ env: { MAX_SUBSCRIPTION_COMPLEXITY: '1000' } });
   const ada = await signUp(server, 'ada');
   const small = (name: string) => `subscription ${name} { events { event { __typename } } }`;
@@ -85,7 +88,7 @@ test('many tabs with the same large document cost one execution, and little more
   await Promise.all(tabs.map((tab) => tab.close()));
 });
 
-test('one event may ask for less than a page of a query, and the refusal says how much less', async () => {
+test('the limit for one event is lower than for a query, and the refusal says what it is', async () => {
   await using server = await startServer({ env: { MAX_SUBSCRIPTION_COMPLEXITY: '0' } });
   const ada = await signUp(server, 'ada');
   const fields = Array.from({ length: 99 }, (_, n) => `f${n}: seq`).join(' ');
@@ -117,7 +120,7 @@ function scalarsOf(type: GraphQLObjectType, levels: number, typename: string): s
 /** Every event with its scalars, as a client writes it that shows everything; Apollo adds `__typename` everywhere. */
 function everyEvent(levels: number, typename: '' | '__typename'): string {
   const union = schema.getType('Event') as GraphQLUnionType;
-  // Here `user` is never null, as it may be in the other events: GraphQL wants another name for it.
+  // Here `user` is never null, unlike in the other events, so GraphQL requires an alias.
   const rename = (type: string, fields: string) =>
     type === 'UserUpdated' ? fields.replace('user {', 'updated: user {') : fields;
   const events = union
