@@ -42,14 +42,14 @@ test.each([
   ['a short code', ':+1:'],
   ['an emoticon', ':-)'],
   ['two emoji', '👍👍'],
-  ['an emoji and a blank', '👍 '],
-  ['a blank and an emoji', ' 👍'],
+  ['an emoji and a space', '👍 '],
+  ['a space and an emoji', ' 👍'],
   ['an emoji and a line end', '👍\n'],
   ['an emoji and a letter', '👍a'],
   ['half a flag', '🇩'],
-  ['a flag of nowhere', '🇽🇽'],
+  ['a flag of no country', '🇽🇽'],
   ['two flags', '🇩🇪🇫🇷'],
-  ['people that no font draws together', '👍‍👎'],
+  ['an unknown combination of people', '👍‍👎'],
   ['a skin tone on what has no skin', '🚗🏽'],
   ['an unfinished sequence', '👩‍'],
   ['a joiner', '\u200d'],
@@ -62,7 +62,7 @@ test.each([
   expect(readEmoji(text)).toBeNull();
 });
 
-test('every Unicode emoji is one, and has only one spelling', () => {
+test('every emoji of Unicode is accepted, and has exactly one spelling', () => {
   const one = new RegExp(String.raw`^\p{RGI_Emoji}$`, 'v');
   let count = 0;
   for (let point = 0; point <= 0x1ffff; point += 1) {

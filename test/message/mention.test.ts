@@ -25,7 +25,7 @@ let chatId: string;
 beforeAll(async () => {
   server = await startServer();
   otherNode = await startServer({ database: server.database });
-  // One after the other: mentions are ordered by the users' ids.
+  // One after the other, because mentions are ordered by the users' ids.
   ada = await signUp(server, 'ada');
   grace = await signUp(server, 'Grace');
   linus = await signUp(server, 'linus');
@@ -41,7 +41,7 @@ async function mentionedBy(by: Person, chat: string, content: string): Promise<s
   return namesIn(await readMessage(by, await say(by, chat, content)));
 }
 
-/** How many unread mentions a member sees of themselves. */
+/** A member's own count of unread mentions. */
 async function unreadOf(by: Person, chat: string): Promise<number> {
   const document = 'query ($id: ID!) { chat(id: $id) { viewerMembership { unreadMentionCount } } }';
   return (await by.ask(document, { id: chat })).chat.viewerMembership.unreadMentionCount;
@@ -57,7 +57,7 @@ async function readTo(by: Person, chat: string, seq: number): Promise<void> {
 
 test.each([
   ['a name', '@ada', ['ada']],
-  ['a name in any case', '@ADA and @grace', ['ada', 'Grace']],
+  ['a name in upper or lower case', '@ADA and @grace', ['ada', 'Grace']],
   ['a name in a sentence', 'Thanks, @ada!', ['ada']],
   ['a name at the end of a sentence', 'ask @ada. Or @Grace...', ['ada', 'Grace']],
   ['a name before a dash', '@ada- well', ['ada']],
@@ -67,12 +67,12 @@ test.each([
   ['a name after a star', '*@ada*', ['ada']],
   ['one name many times', '@ada @Ada @ADA', ['ada']],
   ['a possessive', "@ada's engine", ['ada']],
-  ['the start of a sentence behind a full stop', '@ada.Look', ['ada']],
+  ['a name followed by a full stop and a word', '@ada.Look', ['ada']],
   ['an address', 'ada@ada and me@ada.example', []],
   ['a word with an at in it', 'x@ada, é@ada, _@ada, .@ada', []],
   ['two ats', '@@ada', []],
   ['a longer name', '@adamant @ada_lovelace', []],
-  ['a name with a letter behind it that no name has', '@adaé', []],
+  ['a name followed by a letter that no name has', '@adaé', []],
   ['an at alone', '@ ada @', []],
   ['a user who is not in the chat', '@linus', []],
   ['an unknown name', '@nobody', []],
@@ -146,13 +146,13 @@ test.each([
   expect(namesIn(await editMessage(linus, id, '@everyone hello'))).toEqual(isCalled ? ['everyone'] : []);
 });
 
-test('in a single chat everyone is a word, and the other user has a name', async () => {
+test('in a single chat @everyone is plain text, and the other user can be mentioned by name', async () => {
   const { id: chat } = await createChat(ada, { type: 'SINGLE', memberIds: [grace.userId] });
   expect(await mentionedBy(ada, chat, '@everyone @grace @linus')).toEqual(['Grace']);
   expect(await mentionedBy(grace, chat, '@everyone @ada')).toEqual(['ada']);
 });
 
-test('calling everyone mentions no one', async () => {
+test('a mention of everyone mentions no single user', async () => {
   const called = await signUp(server, 'everyone.else');
   const group = await createGroup(ada, [called, grace]);
   expect(await mentionedBy(grace, group, '@everyone')).toEqual([]);
@@ -160,7 +160,7 @@ test('calling everyone mentions no one', async () => {
   expect(await unreadOf(called, group)).toBe(1);
 });
 
-test('the first fifty names of a message count', async () => {
+test('only the first fifty names in a message are mentions', async () => {
   const people = upTo(maxMentions + 2).map((number) => `p${number}`);
   await server.sql.query(
     `with added as (
@@ -188,7 +188,7 @@ test('an edit mentions the users that it names, and no longer those that it does
   expect(namesIn(await editMessage(ada, id, 'nobody'))).toEqual([]);
 });
 
-test('mentions are unread until the message is read, gone or edited', async () => {
+test('a mention is unread until its message is read, deleted or edited', async () => {
   const group = await createGroup(ada, [grace, linus]);
   await say(ada, group, '@grace one');
   const everyone = await say(ada, group, '@everyone two');
@@ -215,7 +215,7 @@ test('mentions are unread until the message is read, gone or edited', async () =
   expect(await unreadOf(grace, group)).toBe(0);
 });
 
-test('a user’s own messages are no unread mentions, whatever names they contain', async () => {
+test('a user’s own messages are never unread mentions, whatever names they contain', async () => {
   const group = await createGroup(ada, [grace]);
   await say(ada, group, '@ada @everyone');
   await readTo(ada, group, 0);
@@ -223,7 +223,7 @@ test('a user’s own messages are no unread mentions, whatever names they contai
   expect(await unreadOf(grace, group)).toBe(1);
 });
 
-test('a message that a newcomer’s history does not show is no mention to them', async () => {
+test('a message that is hidden from a newcomer does not count as a mention of them', async () => {
   const group = await createGroup(ada, [grace]);
   await say(ada, group, '@everyone');
   await addMembers(server, group, [linus], 2);
@@ -233,7 +233,7 @@ test('a message that a newcomer’s history does not show is no mention to them'
   expect(await unreadOf(grace, group)).toBe(2);
 });
 
-test('a message that everyone sees since the channel became public is a mention to a newcomer too', async () => {
+test('a message that everyone can see since the channel became public counts as a mention of a newcomer too', async () => {
   const { id: channel } = await createChat(ada, { type: 'PRIVATE_CHANNEL', name: 'ajar', memberIds: [grace.userId] });
   await say(ada, channel, '@everyone');
   await addMembers(server, channel, [linus], 2);
@@ -270,7 +270,7 @@ test('unread mentions are counted up to a thousand', async () => {
   expect(await unreadOf(grace, group)).toBe(900);
 });
 
-test('many messages at once, on two nodes, each mention the users that they name', async () => {
+test('concurrent messages, on two nodes, each mention the users that they name', async () => {
   const group = await createGroup(ada, [grace, linus]);
   const sent = await Promise.all(
     upTo(40).map((number) => {
@@ -285,7 +285,7 @@ test('many messages at once, on two nodes, each mention the users that they name
   expect(await unreadOf(grace, group)).toBe(20);
 });
 
-test('names cost a message one more statement, and a message without an at sign none', async () => {
+test('a message with names takes one more statement than a message without an at sign', async () => {
   const group = await createGroup(ada, [grace, linus]);
   const costOf = (content: string) => recordStatements(server, () => sendMessage(ada, group, content));
   const plain = await costOf('hello');
@@ -345,7 +345,7 @@ test('the database accepts mentions of members of the chat only, fifty a message
   expect(await insert(rows.slice(0, 49).map(({ id }) => id))).toMatchObject({ rowCount: 49 });
 });
 
-test('a row that psql writes mentions the users that psql gives', async () => {
+test('a message that psql inserts mentions only the users whose mentions psql inserts', async () => {
   const group = await createGroup(ada, [grace]);
   await server.sql.query(`insert into messages (chat_id, sender_id, content) values ($1, $2, '@grace')`, [
     keyOf(group),
@@ -359,7 +359,7 @@ test('a row that psql writes mentions the users that psql gives', async () => {
   expect(await unreadOf(grace, group)).toBe(1);
 });
 
-test('mentions of a user are deleted with the user, from the moment at which they erase their account', async () => {
+test('mentions of a user are gone from the moment at which the user erases their account', async () => {
   const passing = await signUp(server, 'passing');
   const group = await createGroup(ada, [grace, passing]);
   const id = await say(ada, group, '@passing @grace');

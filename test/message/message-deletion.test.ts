@@ -42,7 +42,7 @@ beforeAll(async () => {
 const follow = (person: Person) => followEvents(server, person, { document: messageEventsDocument });
 const tombstone = { content: null, revisions: [], reactions: [], mentions: [], deletedAt: expect.any(String) };
 
-/** A message with everything that can be attached to one, whose texts contain this word. */
+/** Creates a message with everything that can be attached to one. All texts contain this word. */
 async function sayMuch(chat: string, word: string): Promise<string> {
   const id = await say(ada, chat, `@grace, ${word} is what I say`);
   await editMessage(ada, id, `@grace and @everyone, ${word} is what I meant`);
@@ -51,7 +51,7 @@ async function sayMuch(chat: string, word: string): Promise<string> {
   return id;
 }
 
-/** The tables that hold texts. */
+/** The tables that contain text. */
 async function tablesWith(text: string): Promise<string[]> {
   const { rows } = await server.sql.query(
     `select c.relname as name from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind = 'r'`,
@@ -109,7 +109,7 @@ test('deleting the row with psql deletes everything attached, too', async () => 
   expect(await countHanging(id)).toEqual(none);
 });
 
-test('the chat receives a deletion once, and nothing about what goes with it', async () => {
+test('the chat receives one event for a deletion, and none for what is deleted with it', async () => {
   const id = await sayMuch(chatId, 'soon gone');
   const { seq } = await readMessage(ada, id);
   await using graces = await follow(grace);
@@ -169,7 +169,7 @@ test.each([
   expect(await deleteMessage(linus, await say(linus, chat, 'my own'))).toMatchObject({ __typename: 'Message' });
 });
 
-test('in a single chat each user deletes their own messages, and not the other’s', async () => {
+test('in a single chat each user can delete their own messages, and not the other’s', async () => {
   const { id: chat } = await createChat(ada, { type: 'SINGLE', memberIds: [grace.userId] });
   const [adas, graces] = [await say(ada, chat, 'from ada'), await say(grace, chat, 'from grace')];
   for (const [person, message] of [
@@ -190,7 +190,7 @@ test('repeating a deletion succeeds only for users who may delete the message', 
   expect(await deleteMessage(linus, id)).toMatchObject({ __typename: 'Forbidden' });
 });
 
-test('a message from the server is deleted by owners and admins, not by the user it is about', async () => {
+test('a message from the server can be deleted by owners and admins, not by the user it is about', async () => {
   const group = await createGroup(ada, [grace]);
   const { rows } = await server.sql.query(
     `insert into messages (chat_id, kind, sender_id, content) values ($1, 'SYSTEM', $2, 'joined') returning id`,
@@ -201,7 +201,7 @@ test('a message from the server is deleted by owners and admins, not by the user
   expect(await deleteMessage(ada, id)).toMatchObject({ __typename: 'Message', ...tombstone });
 });
 
-test('a reader who is not a member deletes nothing in a public channel but their messages as a member', async () => {
+test('in a public channel, a reader who is not a member can delete only the messages that they sent as a member', async () => {
   const channel = await createPublicChannel(ada);
   const adas = await say(ada, channel, 'to all');
   await addMembers(server, channel, [linus]);
@@ -211,7 +211,7 @@ test('a reader who is not a member deletes nothing in a public channel but their
   expect(await deleteMessage(linus, mine)).toMatchObject({ __typename: 'Message', ...tombstone });
 });
 
-test('a message that a user can’t see looks as if it did not exist', async () => {
+test('deleting a message that a user can’t see looks as if it did not exist', async () => {
   const id = await say(ada, chatId, 'among us');
   const missing = encodeId('Message', 2n ** 62n);
   const hidden = await deleteMessage(linus, id);
@@ -234,7 +234,7 @@ test('a message that a user can’t see looks as if it did not exist', async () 
   expect(await deleteMessage(linus, before)).toEqual(hidden);
 });
 
-test('an id that is not that of a message is a broken request, and no one deletes without having signed in', async () => {
+test('an id that is not that of a message is a broken request, and deleting requires a signed-in user', async () => {
   const document = 'mutation ($id: ID!) { deleteMessage(messageId: $id) { __typename } }';
   for (const id of ['nonsense', '', chatId]) {
     const { errors } = await server.post(document, { id }, { token: ada.token });
@@ -282,7 +282,7 @@ test('seqs stay taken: a tombstone is in the list, and the next message follows 
   ]);
 });
 
-test('a deletion of a message from before they joined does not reach a newcomer, live or on catching up', async () => {
+test('a newcomer does not receive the deletion of a message from before they joined, live or when catching up', async () => {
   const group = await createGroup(ada, [grace]);
   const old = await say(ada, group, 'before');
   await addMembers(server, group, [alan], 2);
@@ -299,7 +299,7 @@ test('a deletion of a message from before they joined does not reach a newcomer,
   expect(missed.map(eventOf).filter(({ __typename }) => __typename === 'MessageDeleted')).toMatchObject([deletion(2)]);
 });
 
-test('nothing can be attached to a tombstone, and it cannot be restored, not by psql either', async () => {
+test('nothing can be attached to a tombstone, and it cannot be restored, even with psql', async () => {
   const id = await say(ada, chatId, 'gone');
   await deleteMessage(ada, id);
   const place = `(select chat_id from messages where id = ${keyOf(id)}), (select seq from messages where id = ${keyOf(id)})`;
@@ -316,7 +316,7 @@ test('nothing can be attached to a tombstone, and it cannot be restored, not by 
   expect(await countHanging(id)).toEqual(none);
 });
 
-test('when a whole chat is deleted, everything attached to its messages goes with it, and there is no other event', async () => {
+test('when a whole chat is deleted, everything attached to its messages is deleted with it, and there is no other event', async () => {
   const group = await createGroup(ada, [grace]);
   const id = await sayMuch(group, 'in passing');
   expect(await countHanging(id)).toEqual(all);

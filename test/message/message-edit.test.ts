@@ -32,7 +32,7 @@ beforeAll(async () => {
 const follow = (person: Person) => followEvents(server, person, { document: messageEventsDocument });
 const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
 
-/** What the database holds of a message. */
+/** A message as the database stores it. */
 async function stored(id: string): Promise<Data> {
   const { rows } = await server.sql.query(
     `select m.content, m.version, (
@@ -106,7 +106,7 @@ test('only its sender can edit a message, not owners and admins', async () => {
   expect(await stored(id)).toMatchObject({ content: 'still mine', version: 2 });
 });
 
-test('no one edits a message from the server', async () => {
+test('no one can edit a message from the server', async () => {
   const { rows } = await server.sql.query(
     `insert into messages (chat_id, kind, sender_id, content) values ($1, 'SYSTEM', $2, 'joined') returning id`,
     [keyOf(chatId), keyOf(ada.userId)],
@@ -125,7 +125,7 @@ test('a user who has left a channel can edit nothing there any more', async () =
   expect(await stored(id)).toMatchObject({ content: 'while I am here' });
 });
 
-test('a message that a user can’t see looks as if it did not exist', async () => {
+test('editing a message that a user can’t see looks as if it did not exist', async () => {
   const id = await say(ada, chatId, 'among us');
   const missing = encodeId('Message', 2n ** 62n);
   expect(await editMessage(ada, id, 'still among us')).toMatchObject({ __typename: 'Message' });
@@ -155,7 +155,7 @@ test('an edit follows the same rules as a message', async () => {
   expect(await editMessage(ada, id, longest)).toMatchObject({ content: longest });
 });
 
-test('no one edits without having signed in', async () => {
+test('editing requires a signed-in user', async () => {
   const id = await say(ada, chatId, 'signed');
   const { errors } = await server.post(
     'mutation ($id: ID!) { editMessage(messageId: $id, content: "forged") { __typename } }',
@@ -165,7 +165,7 @@ test('no one edits without having signed in', async () => {
   expect(await stored(id)).toMatchObject({ content: 'signed' });
 });
 
-test('of many edits at once, on two nodes, each is a version', async () => {
+test('each of many concurrent edits, on two nodes, becomes a version', async () => {
   const id = await say(ada, chatId, 'edit 0');
   const outcomes = await Promise.all(
     upTo(20).map((number) => editMessage(number % 2 === 0 ? ada : onNode(otherNode, ada), id, `edit ${number}`)),
@@ -179,7 +179,7 @@ test('of many edits at once, on two nodes, each is a version', async () => {
   expect(read.revisions.map((revision: Data) => revision.version)).toEqual(upTo(20));
 });
 
-test('an edit loses against a deletion, also at the same moment on another node', async () => {
+test('a deletion wins over an edit, even at the same moment on another node', async () => {
   for (const round of upTo(10)) {
     const id = await say(ada, chatId, `round ${round}`);
     const [edited, deleted] = await Promise.all([
@@ -197,7 +197,7 @@ test('an edit loses against a deletion, also at the same moment on another node'
   expect(await editMessage(ada, id, 'back')).toMatchObject({ __typename: 'NotFound' });
 });
 
-test('a message is edited a hundred times at most', async () => {
+test('a message can be edited a hundred times at most', async () => {
   const id = await say(ada, chatId, 'edit 0');
   for (const number of upTo(maxEdits - 1)) {
     await server.sql.query('update messages set content = $2 where id = $1', [keyOf(id), `edit ${number}`]);
@@ -212,7 +212,7 @@ test('a message is edited a hundred times at most', async () => {
   expect(await deleteMessage(ada, id)).toMatchObject({ content: null, revisions: [] });
 });
 
-test('an edit by psql keeps the former content, and members receive it', async () => {
+test('an edit with psql keeps the former content, and members receive the edit', async () => {
   const id = await say(ada, chatId, 'by ada');
   await using graces = await follow(grace);
   await server.sql.query(`update messages set content = 'by psql' where id = $1`, [keyOf(id)]);
@@ -224,7 +224,7 @@ test('an edit by psql keeps the former content, and members receive it', async (
   ]);
 });
 
-test('an edit of a message from before they joined does not reach a newcomer, live or on catching up', async () => {
+test('a newcomer does not receive an edit of a message from before they joined, live or when catching up', async () => {
   const group = await createGroup(ada, [grace]);
   const old = await say(ada, group, 'before');
   await addMembers(server, group, [linus], 2);
@@ -244,7 +244,7 @@ test('an edit of a message from before they joined does not reach a newcomer, li
   expect(await readMessage(linus, old)).toBeNull();
 });
 
-test('a message that psql has locked delays its edit, but not forever, and delays no one else', async () => {
+test('while psql has locked a message, its edit waits for a limited time, and no one else waits', async () => {
   const id = await say(ada, chatId, 'held');
   const client = await server.sql.connect();
   await client.query('begin');

@@ -69,13 +69,13 @@ test('a message has its content, and the next seq of its chat', async () => {
   });
 });
 
-test('blanks around a message are trimmed, those within stay', async () => {
+test('whitespace around a message is trimmed, and within it stays', async () => {
   expect(await sendMessage(ada, chatId, '\n \u00a0 one\r\n\ttwo\rthree  four \n')).toMatchObject({
     content: 'one\n\ttwo\nthree  four',
   });
 });
 
-test('a message has 1 to 10,000 characters after trimming, counted as people count', async () => {
+test('a message has 1 to 10,000 characters after trimming, counted as code points', async () => {
   const longest = '😀'.repeat(10_000);
   expect(await sendMessage(ada, chatId, ` ${longest}\n`)).toMatchObject({ content: longest });
   expect(await sendMessage(ada, chatId, 'x')).toMatchObject({ content: 'x' });
@@ -131,7 +131,7 @@ test('a clientMessageId that already names a different message is a conflict', a
   expect(await placesIn(another)).toEqual([]);
 });
 
-test('a message that was since edited or deleted is still the one that its clientMessageId created', async () => {
+test('a clientMessageId still returns its message after the message was edited or deleted', async () => {
   const first = await sendMessage(ada, chatId, 'as it was', { clientMessageId: 'a-3' });
   await server.sql.query(`update messages set content = 'as it is', edited_at = now() where id = $1`, [
     keyOf(first.id),
@@ -150,7 +150,7 @@ test('a message that was since edited or deleted is still the one that its clien
   });
 });
 
-test('of many who send the same at once, on two nodes, one creates the message', async () => {
+test('of many concurrent requests with the same clientMessageId, on two nodes, one creates the message', async () => {
   const chat = await createGroup(ada, [grace]);
   const sent = await Promise.all(
     upTo(10).map((index) =>
@@ -162,7 +162,7 @@ test('of many who send the same at once, on two nodes, one creates the message',
   expect(await placesIn(chat)).toEqual([1]);
 });
 
-test('of two different messages under one clientMessageId, sent to two chats at once, one is a conflict', async () => {
+test('of two different messages with one clientMessageId, sent to two chats at once, one is a conflict', async () => {
   const chats = await Promise.all([createGroup(ada, [grace]), createGroup(ada, [grace])]);
   for (const round of upTo(5)) {
     const sent = await Promise.all(
@@ -200,7 +200,7 @@ test('an id that is not that of a chat is refused by field, and a missing chat i
   });
 });
 
-test('no one sends without having signed in', async () => {
+test('sending requires a signed-in user', async () => {
   const before = await placesIn(chatId);
   const { data, errors } = await server.post(
     'mutation ($chatId: ID!) { sendMessage(input: { chatId: $chatId, content: "hello" }) { __typename } }',
@@ -211,7 +211,7 @@ test('no one sends without having signed in', async () => {
   expect(await placesIn(chatId)).toEqual(before);
 });
 
-test('seqs have no gap, with fifty senders on two nodes and psql beside them', async () => {
+test('seqs have no gaps, with fifty senders on two nodes and psql at the same time', async () => {
   const chat = await createGroup(ada, [grace]);
   const sends = upTo(50).map((index) => {
     const sender = index % 3 === 0 ? grace : ada;

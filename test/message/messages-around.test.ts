@@ -62,7 +62,7 @@ test('the messages around any seq, with sides of any length, match a reading of 
   );
 });
 
-test('paging continues from there in both directions, with nothing left out and nothing twice', async () => {
+test('paging continues from there in both directions, with no message missing or repeated', async () => {
   const chat = await fill(await createGroup(ada, [grace]), 40);
   const { pageInfo, edges } = await around(grace, chat, { seq: 20, countBefore: 3, countAfter: 3 });
   const read = async (range: Variables) => {
@@ -76,7 +76,7 @@ test('paging continues from there in both directions, with nothing left out and 
   expect([...older, ...placesOf({ edges }), ...newer]).toEqual(upTo(40));
 });
 
-test('a deleted message is still a place to jump to', async () => {
+test('the seq of a deleted message is still a valid place to jump to', async () => {
   const chat = await fill(await createGroup(ada, [grace]), 5);
   const { edges } = await around(ada, chat, { seq: 3, countBefore: 0, countAfter: 0 });
   await deleteMessage(ada, edges[0].node.id);
@@ -84,7 +84,7 @@ test('a deleted message is still a place to jump to', async () => {
   expect(shown.edges.map(({ node }: Data) => node.content)).toEqual(['message 2', null, 'message 4']);
 });
 
-test('a reader of a public channel jumps to any seq of it, and no one into a chat that is empty', async () => {
+test('a reader of a public channel can jump to any of its seqs; an empty chat has none to jump to', async () => {
   const channel = await fill(await createPublicChannel(ada), 5);
   expect(placesOf(await around(linus, channel, { seq: 3, countBefore: 1, countAfter: 1 }))).toEqual([2, 3, 4]);
   const empty = await around(ada, await createGroup(ada, [grace]), { seq: 1 });

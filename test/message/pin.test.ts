@@ -69,7 +69,7 @@ test('a chat lists its pinned messages, newest pin first', async () => {
   await pinMessage(ada, ids[2] ?? '');
   await pinMessage(grace, ids[0] ?? '');
   expect(await pinnedIn(chat, ada)).toEqual([1, 3, 2]);
-  // A pin that exists stays where it is.
+  // Pinning a message again does not move its pin.
   expect(await pinMessage(grace, ids[1] ?? '')).toMatchObject({ __typename: 'Message' });
   expect(await pinnedIn(chat, grace)).toEqual([1, 3, 2]);
   expect(await unpinMessage(grace, ids[2] ?? '')).toMatchObject({ __typename: 'Message', seq: 3 });
@@ -89,7 +89,7 @@ test('a pinned message shows its current content, until it is deleted', async ()
   expect(await pinMessage(ada, ids[1] ?? '')).toMatchObject({ __typename: 'NotFound' });
 });
 
-test('the chat receives each pin and unpin, and nothing where nothing changes', async () => {
+test('the chat receives each pin and unpin, and nothing if nothing changes', async () => {
   const { chat, ids } = await createConversation(1);
   await using adas = await follow(ada);
   await using graces = await follow(grace);
@@ -132,7 +132,7 @@ test.each([
   expect(await pinnedIn(chat, grace)).toEqual(expected === 'Message' ? [] : [1]);
 });
 
-test('in a single chat both pin', async () => {
+test('in a single chat both users can pin', async () => {
   const { id: chat } = await createChat(ada, { type: 'SINGLE', memberIds: [grace.userId] });
   const id = await say(grace, chat, 'remember the milk');
   expect(await pinMessage(ada, id)).toMatchObject({ __typename: 'Message' });
@@ -141,7 +141,7 @@ test('in a single chat both pin', async () => {
   expect(await pinnedIn(chat, ada)).toEqual([1]);
 });
 
-test('a reader who is not a member sees the pins of a public channel and can make none', async () => {
+test('a reader who is not a member sees the pins of a public channel, but cannot pin', async () => {
   const channel = await createPublicChannel(ada);
   const [one, other] = [await say(ada, channel, 'the rules'), await say(ada, channel, 'the exceptions')];
   await pinMessage(ada, one);
@@ -151,7 +151,7 @@ test('a reader who is not a member sees the pins of a public channel and can mak
   expect(await pinnedIn(channel, ada)).toEqual([1]);
 });
 
-test('a message that a user can’t see looks as if it did not exist', async () => {
+test('pinning a message that a user can’t see looks as if it did not exist', async () => {
   const { chat, ids } = await createConversation(1);
   const missing = encodeId('Message', 2n ** 62n);
   const [id = ''] = ids;
@@ -168,7 +168,7 @@ test('a message that a user can’t see looks as if it did not exist', async () 
   expect(await pinMessage(ada, chat)).toMatchObject({ __typename: 'InvalidInput', fields: [{ path: ['messageId'] }] });
 });
 
-test('no one pins without having signed in', async () => {
+test('pinning requires a signed-in user', async () => {
   const { chat, ids } = await createConversation(1);
   for (const name of ['pinMessage', 'unpinMessage']) {
     const { errors } = await server.post(`mutation ($id: ID!) { ${name}(messageId: $id) { __typename } }`, {
@@ -197,7 +197,7 @@ test('a chat has fifty pinned messages at most', async () => {
   expect(await pinMessage(ada, other.ids[0] ?? '')).toMatchObject({ __typename: 'Message' });
 });
 
-test('of those that would be the fiftieth, at once and on two nodes, one is', async () => {
+test('of several concurrent pins that would be the fiftieth, on two nodes, one succeeds', async () => {
   for (const _ of upTo(5)) {
     const { chat, ids } = await createConversation(maxPins + 1);
     await pinAll(chat, maxPins - 1);
@@ -211,7 +211,7 @@ test('of those that would be the fiftieth, at once and on two nodes, one is', as
   }
 });
 
-test('a request that would pin the fifty-first message waits for psql, which is just pinning the fiftieth', async () => {
+test('a request that would pin the fifty-first message waits while psql pins the fiftieth', async () => {
   const { chat, ids } = await createConversation(maxPins + 2);
   await pinAll(chat, maxPins - 1);
   const [client, other] = await Promise.all([server.sql.connect(), server.sql.connect()]);
@@ -223,7 +223,7 @@ test('a request that would pin the fifty-first message waits for psql, which is 
     ({ message }) => message,
   );
   const pinned = pinMessage(ada, ids[maxPins + 1] ?? '');
-  // On another connection: by the time this one is answered, the other statement has begun.
+  // On another connection. By the time this is answered, the other statement has begun.
   await server.sql.query('select 1');
   await client.query('commit');
   expect(await late).toBe('a chat can have at most 50 pinned messages');
@@ -232,7 +232,7 @@ test('a request that would pin the fifty-first message waits for psql, which is 
   expect(await pinnedIn(chat, ada)).toHaveLength(maxPins);
 });
 
-test('a message that is pinned and deleted at once is not pinned', async () => {
+test('a message that is pinned and deleted at the same time is not pinned', async () => {
   for (const _ of upTo(5)) {
     const { chat, ids } = await createConversation(1);
     const [id = ''] = ids;

@@ -42,7 +42,7 @@ async function reactionsSeen(by: Person, id: string): Promise<string[]> {
   return show((await readMessage(by, id)).reactions);
 }
 
-/** What the tables hold of a message: who reacts with what, and the counts. */
+/** The rows of a message's reactions: who reacts with what, and the counts. */
 async function stored(id: string): Promise<{ rows: string[]; counts: Record<string, number> }> {
   const [reactions, counts] = await Promise.all([
     server.sql.query(
@@ -61,7 +61,7 @@ async function stored(id: string): Promise<{ rows: string[]; counts: Record<stri
   };
 }
 
-/** Reacts as psql would. */
+/** Adds a reaction as psql would. */
 async function insertReaction(id: string, by: Person, emoji: string): Promise<void> {
   await server.sql.query(
     'insert into reactions (chat_id, seq, user_id, emoji) select chat_id, seq, $2, $3 from messages where id = $1',
@@ -106,7 +106,7 @@ test('a user reacts once with each emoji, however it is spelled', async () => {
   expect(show((await removeReaction(ada, id, '❤')).reactions)).toEqual([]);
 });
 
-test('only its user removes a reaction', async () => {
+test('a reaction can be removed only by its user', async () => {
   const id = await say(ada, chatId, 'for now');
   await addReaction(ada, id, '👍');
   await addReaction(grace, id, '👍');
@@ -120,7 +120,7 @@ test('only its user removes a reaction', async () => {
   expect(await stored(id)).toEqual({ rows: [`${keyOf(ada.userId)} 👍`], counts: { '👍': 1 } });
 });
 
-test('for each reaction the chat receives what it takes to show it to anyone', async () => {
+test('for each reaction the chat receives everything that a client needs to show it', async () => {
   const id = await say(ada, chatId, 'listen');
   const { seq } = await readMessage(ada, id);
   await using adas = await follow(ada);
@@ -143,7 +143,7 @@ test('for each reaction the chat receives what it takes to show it to anyone', a
   expect(await heard()).toEqual([[fourth], [fourth], []]);
 });
 
-test('whether the viewer reacted is each viewer’s own, with one document and in both orders', async () => {
+test('each viewer sees whether they reacted, with the same document and in either order', async () => {
   const document = `subscription {
     events { cursor event {
       __typename
@@ -192,7 +192,7 @@ test('anything but exactly one emoji is refused', async () => {
   }
 });
 
-test('a message has twenty different reactions at most', async () => {
+test('a message can have twenty different reactions at most', async () => {
   const id = await say(ada, chatId, 'a zoo');
   for (const index of upTo(maxEmoji)) {
     expect(await addReaction(ada, id, emojiAt(index))).toMatchObject({ __typename: 'Message' });
@@ -202,7 +202,7 @@ test('a message has twenty different reactions at most', async () => {
     fields: [{ path: ['emoji'] }],
   });
   await expect(insertReaction(id, grace, emojiAt(0))).rejects.toMatchObject({ code: '23514' });
-  // Existing ones can be joined, also by the user who has reached the limit.
+  // Anyone can still add an existing emoji, including the user who reached the limit.
   expect(await addReaction(grace, id, emojiAt(1))).toMatchObject({ __typename: 'Message' });
   await removeReaction(ada, id, emojiAt(1));
   expect(await addReaction(grace, id, emojiAt(0))).toMatchObject({ __typename: 'InvalidInput' });
@@ -211,7 +211,7 @@ test('a message has twenty different reactions at most', async () => {
   expect(await reactionsSeen(ada, id)).toHaveLength(maxEmoji);
 });
 
-test('of two that would be the twentieth, at once and on two nodes, one is', async () => {
+test('of two concurrent reactions that would be the twentieth, on two nodes, one succeeds', async () => {
   for (const round of upTo(5)) {
     const id = await say(ada, chatId, `round ${round}`);
     await server.sql.query(
@@ -233,7 +233,7 @@ test('of two that would be the twentieth, at once and on two nodes, one is', asy
   }
 });
 
-test('only members react, and a user who can’t see the message can’t tell that it exists', async () => {
+test('only members can react, and a user who can’t see the message can’t tell that it exists', async () => {
   const channel = await createPublicChannel(ada);
   const shown = await say(ada, channel, 'to all');
   expect(await addReaction(linus, shown, '👍')).toMatchObject({ __typename: 'Forbidden', code: 'FORBIDDEN' });
@@ -255,7 +255,7 @@ test('only members react, and a user who can’t see the message can’t tell th
   expect(await reactionsSeen(ada, hidden)).toEqual(['👍 1']);
 });
 
-test('no one reacts without having signed in', async () => {
+test('reacting requires a signed-in user', async () => {
   const id = await say(ada, chatId, 'signed');
   for (const name of ['addReaction', 'removeReaction']) {
     const { errors } = await server.post(
@@ -267,7 +267,7 @@ test('no one reacts without having signed in', async () => {
   expect(await stored(id)).toEqual({ rows: [], counts: {} });
 });
 
-test('a deleted message takes no reactions, also when both come at once', async () => {
+test('a deleted message accepts no reactions, even when both happen at once', async () => {
   const id = await say(ada, chatId, 'gone');
   await addReaction(grace, id, '👍');
   await deleteMessage(ada, id);
@@ -284,7 +284,7 @@ test('a deleted message takes no reactions, also when both come at once', async 
   }
 });
 
-test('several reactions in one request are each seen by the next', async () => {
+test('several reactions in one request each see the ones before', async () => {
   const id = await say(ada, chatId, 'many at once');
   const field = (name: string, emoji: string) =>
     `${name}(messageId: $id, emoji: "${emoji}") { ... on Message { reactions { emoji count } } }`;
@@ -312,7 +312,7 @@ test('fifty users who react at once, on two nodes, are counted as fifty', async 
   expect(await reactionsSeen(ada, id)).toEqual([]);
 });
 
-test('events, rows and counts agree, whatever comes at once and from wherever', async () => {
+test('events, rows and counts agree, whatever happens concurrently and wherever it comes from', async () => {
   const people = [ada, grace, onNode(otherNode, ada), onNode(otherNode, grace)];
   const operation = fc.record({
     kind: fc.constantFrom('add', 'add', 'remove', 'insert', 'delete'),
@@ -367,7 +367,7 @@ test('events, rows and counts agree, whatever comes at once and from wherever', 
   );
 });
 
-test('a reaction by psql is delivered and counted like any other', async () => {
+test('a reaction that psql inserts is delivered and counted like any other', async () => {
   const id = await say(ada, chatId, 'by hand');
   await using graces = await follow(grace);
   await insertReaction(id, ada, '🖐🏽');
@@ -386,7 +386,7 @@ test('a reaction by psql is delivered and counted like any other', async () => {
   }
 });
 
-test('a user’s reactions are deleted with the user, and the chat receives that', async () => {
+test('a user’s reactions are deleted with the user, and the chat receives the change', async () => {
   const passing = await signUp(server, 'passing');
   const group = await createGroup(ada, [grace, passing]);
   const id = await say(ada, group, 'stay');
@@ -407,7 +407,7 @@ test('a user’s reactions are deleted with the user, and the chat receives that
   );
 });
 
-test('a reaction to a message from before they joined does not reach a newcomer, live or on catching up', async () => {
+test('a newcomer does not receive a reaction to a message from before they joined, live or when catching up', async () => {
   const group = await createGroup(ada, [grace]);
   const old = await say(ada, group, 'before');
   await addMembers(server, group, [alan], 2);
@@ -430,7 +430,7 @@ test('a reaction to a message from before they joined does not reach a newcomer,
   expect(await addReaction(alan, old, '👍')).toMatchObject({ __typename: 'NotFound' });
 });
 
-test('a reaction to a message that psql has locked waits for it, and delays no one else', async () => {
+test('a reaction to a message that psql has locked waits, and delays no one else', async () => {
   const id = await say(ada, chatId, 'held');
   const client = await server.sql.connect();
   await client.query('begin');

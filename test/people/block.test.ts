@@ -15,7 +15,7 @@ beforeAll(async () => {
   ada = await signUp(server, 'ada');
 });
 
-/** Resets: no user blocks another. */
+/** Removes all blocks. */
 async function meet(): Promise<void> {
   const suffix = Math.random().toString(36).slice(2);
   [grace, linus] = await Promise.all([signUp(server, `grace-${suffix}`), signUp(server, `linus-${suffix}`)]);
@@ -59,7 +59,7 @@ test('a user’s list shows the users they blocked, the newest first, until unbl
   expect(await blockedBy(grace)).toEqual([linus.name]);
 });
 
-test('the list is paged, both ways', async () => {
+test('the list is paged in both directions', async () => {
   await meet();
   const people: string[] = [];
   for (let count = 0; count < 5; count += 1) {
@@ -82,7 +82,7 @@ test('the list is paged, both ways', async () => {
   expect(await read('last: 2')).toMatchObject({ names: people.slice(3), hasPreviousPage: true });
 });
 
-test('no one blocks themselves, or a user who does not exist', async () => {
+test('no one can block themselves, or a user who does not exist', async () => {
   await meet();
   expect(await block(grace, grace.userId)).toEqual({
     __typename: 'InvalidInput',
@@ -162,11 +162,11 @@ test('a blocked user can’t add the user who blocked them to a chat', async () 
   const { viewer } = await grace.ask('{ viewer { chats { edges { cursor } } } }');
   expect(viewer.chats.edges).toEqual([]);
 
-  // Others may, and then the two are in one chat and both write.
+  // Others may. Then the two are in one chat, and both can write.
   const [both] = chats;
   expect(await addMembers(ada, both, [grace])).toMatchObject({ __typename: 'Chat' });
   expect(await sendMessage(linus, both, 'hello all')).toMatchObject({ __typename: 'Message' });
-  // A user who is already in it is not added by being named again.
+  // Naming a user who is already a member adds no one.
   expect(await addMembers(linus, both, [grace])).toMatchObject({ __typename: 'Chat' });
 });
 
@@ -178,7 +178,7 @@ test('a blocking user may open a chat with the user they blocked', async () => {
   expect(await sendMessage(linus, chat, 'and mine')).toMatchObject(forbidden);
 });
 
-test('a blocked user pins nothing in the chat of the two, and gets the same reason as for a message', async () => {
+test('a blocked user can pin nothing in the chat of the two, and gets the same error as for a message', async () => {
   await meet();
   const { id: chat } = await openSingle(grace, linus);
   const message = await say(linus, chat, 'hello');
@@ -191,7 +191,7 @@ test('a blocked user pins nothing in the chat of the two, and gets the same reas
   expect(await unpinMessage(linus, message)).toMatchObject(refused);
   expect(await editMessage(linus, message, 'anew')).toMatchObject(refused);
   expect(await addReaction(linus, message, '👍')).toMatchObject(refused);
-  // The blocking user goes on as before.
+  // The blocking user can still pin.
   expect(await unpinMessage(grace, message)).toMatchObject({ __typename: 'Message' });
   await unblock(grace, linus.userId);
   expect(await pinMessage(linus, message)).toMatchObject({ __typename: 'Message' });
@@ -224,7 +224,7 @@ test('a blocking user is not listed as a reader to the blocked one, and their ma
     const [readers, markers] = await readersOf(linus, chat);
     expect(readers).toEqual([linus.name]);
     expect(markers).toMatchObject({ [grace.name]: null, [linus.name]: 1 });
-    // Others see it, and so does she.
+    // Others see the marker, and so does she.
     expect((await readersOf(grace, chat))[1]).toMatchObject({ [grace.name]: 1, [linus.name]: 1 });
   }
   const [readers, markers] = await readersOf(ada, group);
@@ -232,7 +232,7 @@ test('a blocking user is not listed as a reader to the blocked one, and their ma
   expect(markers[grace.name]).toBe(1);
 });
 
-test('an event that names members hides the marker of a user who blocks its receiver, and of no one else', async () => {
+test('an event that lists members hides only the marker of a user who blocks its receiver', async () => {
   await meet();
   const group = await createGroup(ada, [grace, linus]);
   await say(linus, group, 'hello');

@@ -30,7 +30,7 @@ test('the presence of strangers in hundreds of chats takes one lookup for each o
     expect(users.edges).toHaveLength(strangerCount);
     for (const { node } of users.edges) expect(node).toEqual({ presence: null });
   };
-  // A look into the members of each of their chats would be two blocks or more for each.
+  // Reading the members of each of their chats would take two blocks or more per chat.
   const { blocks } = await costOf(server, look);
   expect(blocks).toBeLessThan((strangerCount * chatCount) / 4);
 });

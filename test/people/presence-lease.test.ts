@@ -36,7 +36,7 @@ const leasesOf = (person: Person) =>
     [keyOf(person.userId)],
   );
 
-/** The time of all leases of that user is up, as if they had stopped renewing them. */
+/** Makes all leases of that user expire, as if their devices had stopped renewing them. */
 const runOut = (person: Person) =>
   server.sql.query(
     `update presence_leases set expires_at = clock_timestamp() - interval '1 second'
@@ -55,7 +55,7 @@ test('a device whose lease has expired counts as gone on every node, until it re
   const went = eventOf(await adas.next(changed(grace, 'OFFLINE')));
   expect(Math.abs(Date.now() - Date.parse(went.presence.lastSeenAt))).toBeLessThan(10_000);
   for (const node of [server, otherNode]) expect(await presenceOf(grace, ada, node)).toEqual(went.presence);
-  // Its stream goes on all the same.
+  // Its stream continues.
   await insertMessage(server, chat, ada, 'are you there?');
   await graces.next('NewMessage');
   expect(graces.end).toBeNull();
@@ -96,7 +96,7 @@ test('devices without a lease are unaffected when another one’s expires', asyn
   await expect.poll(async () => (await leasesOf(grace)).rows).toEqual([{ hasLapsed: true }]);
   expect(await changesHeard(ada, adas, grace)).toEqual([]);
   expect(await presenceOf(grace, ada)).toMatchObject({ status: 'ONLINE' });
-  // Only the devices that are there decide whether a user is away.
+  // Only connected devices determine whether a user is away.
   expect(await setPresence(grace, 'AWAY')).toMatchObject({ status: 'AWAY' });
   await adas.next(changed(grace, 'AWAY'));
   await laptop.close();

@@ -45,7 +45,7 @@ test('a user who has a stream is online, and when it closes they have a last-see
   expect(await presenceOf(grace, ada)).toEqual(went.presence);
 });
 
-test('strangers see and receive nothing of it, nor do those who once shared a chat', async () => {
+test('strangers neither see nor receive presence, nor do users who once shared a chat', async () => {
   const [ada, grace, linus, stranger] = await Promise.all([newcomer(), newcomer(), newcomer(), newcomer()]);
   const chat = await createGroup(ada, [grace, linus]);
   await removeMember(server, chat, linus);
@@ -86,7 +86,7 @@ test('a reader of a public channel who is not a member does not receive the pres
   expect(frames.map((frame) => eventOf(frame).__typename)).toEqual(['NewMessage']);
 });
 
-test('a user stays online as long as one device is', async () => {
+test('a user stays online as long as one of their devices is', async () => {
   const [ada, grace] = await Promise.all([newcomer(), newcomer()]);
   await createGroup(ada, [grace]);
   const phoneOf = await signIn(server, grace);
@@ -97,7 +97,7 @@ test('a user stays online as long as one device is', async () => {
   await adas.next(changed(grace, 'ONLINE'));
   await laptop.close();
   await phone.close();
-  // By then its closing has reached the database, and was no news.
+  // By then the database knows about the closed stream, which changed nothing for others.
   await untilHere(server, grace, 1);
   expect(await presenceOf(grace, ada)).toMatchObject({ status: 'ONLINE' });
   await second.close();
@@ -105,7 +105,7 @@ test('a user stays online as long as one device is', async () => {
   expect(frames.map(eventOf).filter(({ userId }) => userId === grace.userId)).toHaveLength(1);
 });
 
-test('a user who is back within moments has not been away, on whichever node', async () => {
+test('a user who reconnects within moments never goes offline, on whichever node', async () => {
   const [ada, grace] = await Promise.all([newcomer(), newcomer()]);
   await createGroup(ada, [grace]);
   await using adas = await follow(server, ada);
@@ -121,7 +121,7 @@ test('a user who is back within moments has not been away, on whichever node', a
   await adas.next(changed(grace, 'OFFLINE'));
 });
 
-test('a user is away when all of their devices are, until they look at one of them', async () => {
+test('a user is away when all of their devices are, until they become active on one', async () => {
   const [ada, grace] = await Promise.all([newcomer(), newcomer()]);
   await createGroup(ada, [grace]);
   const phoneOf = await signIn(server, grace);
@@ -140,7 +140,7 @@ test('a user is away when all of their devices are, until they look at one of th
   // The active device disconnects, and the other one is inactive.
   await phone.close();
   await adas.next(changed(grace, 'AWAY'));
-  // A device that comes back is active.
+  // A device that reconnects is active.
   await laptop.close();
   await adas.next(changed(grace, 'OFFLINE'));
   await using _ = await attend(server, grace);
@@ -156,7 +156,7 @@ test('when a node dies, users who were only there go offline', async () => {
   await using adas = await follow(server, ada);
   await using _ = await attend(otherNode, linus);
   await adas.next(changed(linus, 'ONLINE'));
-  // A node reports that both are there, and then nothing more.
+  // A node reports that both are connected, and then nothing more.
   await leaseTo(server, 'a node of old', `clock_timestamp() + interval '1 second'`);
   await server.sql.query(
     `select attend('a node of old', array_agg(s.id), '{}', array_agg(distinct s.user_id)) from sessions s where user_id = any ($1)`,
@@ -169,10 +169,10 @@ test('when a node dies, users who were only there go offline', async () => {
   expect(rows).toEqual([]);
 });
 
-test('a user on a node that died was last seen at the last report of that node', async () => {
+test('a user on a node that died was last seen when the node last renewed its lease', async () => {
   const [ada, grace] = await Promise.all([newcomer(), newcomer()]);
   await createGroup(ada, [grace]);
-  // It renewed its lease one expiry before the lease expired.
+  // The last renewal was one lease duration before the lease expired.
   await leaseTo(
     server,
     'a node of old',
@@ -187,7 +187,7 @@ test('a user on a node that died was last seen at the last report of that node',
     .toEqual({ status: 'OFFLINE', lastSeenAt: '2026-01-02T03:04:05.000Z' });
 });
 
-test('a node that was taken for dead, or whose database forgot, reports everything again', async () => {
+test('a node that was taken for dead, or whose database lost its row, reports everything again', async () => {
   const [ada, grace] = await Promise.all([newcomer(), newcomer()]);
   await createGroup(ada, [grace]);
   await using adas = await follow(server, ada);
@@ -248,7 +248,7 @@ test('a subscription that does not ask for presence does not receive it, and no 
   await using _ = await attend(server, grace);
   await asking.next(changed(grace, 'ONLINE'));
   expect(await heardBy(ada, quiet)).toEqual([]);
-  // It repeats where the stream was before.
+  // Its cursor repeats the stream's position.
   const told = asking.frames.findIndex(changed(grace, 'ONLINE'));
   const [before, change] = asking.frames.slice(told - 1, told + 1).map((frame) => envelopeOf(frame).cursor);
   expect([before, asking.frames[told]?.id]).toEqual([change, change]);
@@ -282,7 +282,7 @@ test('a user who leaves, and those who remain, no longer receive or see each oth
   expect(await presenceOf(linus, grace)).toMatchObject({ status: 'AWAY' });
 });
 
-test('to blocked users, the user who blocked them looks as if they had never been online', async () => {
+test('to the users they block, a user looks as if they had never been online', async () => {
   const [ada, grace, linus] = await Promise.all([newcomer(), newcomer(), newcomer()]);
   await createGroup(ada, [grace, linus]);
   await using adas = await follow(otherNode, ada);
@@ -295,7 +295,7 @@ test('to blocked users, the user who blocked them looks as if they had never bee
   const never = { status: 'OFFLINE', lastSeenAt: null };
   expect(await presenceOf(grace, linus)).toEqual(never);
   expect(await presenceOf(grace, ada)).toMatchObject({ status: 'ONLINE' });
-  // A blocking user hides from the other, not the other from themselves.
+  // Blocking hides the blocking user from the other, not the other way round.
   expect(await presenceOf(linus, grace)).toMatchObject({ status: 'ONLINE' });
   await graces.close();
   await adas.next(changed(grace, 'OFFLINE'));
@@ -306,7 +306,7 @@ test('to blocked users, the user who blocked them looks as if they had never bee
   await linuses.next(changed(grace, 'ONLINE'));
 });
 
-test('an erased account’s presence is gone', async () => {
+test('an erased account has no presence', async () => {
   const [ada, grace] = await Promise.all([newcomer(), newcomer()]);
   await createGroup(ada, [grace]);
   await using adas = await follow(server, ada);
@@ -320,7 +320,7 @@ test('an erased account’s presence is gone', async () => {
   expect(await changesHeard(ada, adas, grace)).not.toContain('ONLINE');
 });
 
-test('of two devices that become inactive at once, on two nodes, both are', async () => {
+test('two devices that become inactive at once, on two nodes, both count as inactive', async () => {
   const grace = await newcomer();
   const phone = await signIn(server, grace);
   const tablet = {
@@ -349,7 +349,7 @@ test('a device that reports its activity too often is rate-limited', async () =>
   expect(refused.map(({ extensions }) => extensions?.['code'])).toEqual(['RATE_LIMITED']);
 });
 
-test('the presence seen after CaughtUp, plus the changes received from there, equals the final state', async () => {
+test('the presence fetched after CaughtUp, plus the changes received from then on, equals the final state', async () => {
   const [ada, grace] = await Promise.all([newcomer(), newcomer()]);
   await createGroup(ada, [grace]);
   await using _ = await attend(otherNode, grace);
@@ -374,7 +374,7 @@ test('the presence seen after CaughtUp, plus the changes received from there, eq
   }
 });
 
-test('after a gap in LISTEN, those who ask for presence receive a notice to look again', async () => {
+test('after a gap in LISTEN, subscribers to presence are notified to fetch it again', async () => {
   const ada = await newcomer();
   await using asking = await follow(server, ada);
   await using quiet = await attend(server, ada);

@@ -53,7 +53,7 @@ test('a user with exactly that name comes first', async () => {
   expect(await find('linus')).toEqual(['linus', 'linus2', 'linus_t', 'linusb']);
 });
 
-test('special characters of other searches are plain characters', async () => {
+test('the special characters of other searches have no special meaning', async () => {
   await insertPeople([
     ['percent1', '100% sure'],
     ['percent2', '100 sure'],
@@ -70,7 +70,7 @@ test('special characters of other searches are plain characters', async () => {
   expect(await find('_')).toEqual([]);
 });
 
-test('an empty search finds no one, and what no name could begin with is refused', async () => {
+test('an empty search finds no one, and text that no name can begin with is refused', async () => {
   expect(await find('')).toEqual([]);
   expect(await find('  ')).toEqual([]);
   const refused = async (text: string) =>
@@ -81,7 +81,7 @@ test('an empty search finds no one, and what no name could begin with is refused
   }
 });
 
-test('a long list is paged, each user once', async () => {
+test('a long list is paged, with each user once', async () => {
   const usernames = Array.from({ length: 25 }, (_, index) => `page${String(index).padStart(2, '0')}`);
   // Some match by either name, and many have the same one.
   await insertPeople(usernames.map((username, index) => [username, index % 3 === 0 ? 'Page' : null]));
@@ -103,7 +103,7 @@ test('a long list is paged, each user once', async () => {
   expect(errors).toMatchObject([{ extensions: { code: 'BAD_REQUEST' } }]);
 });
 
-test('a search among many users reads no more of the index than it shows', async () => {
+test('a search among many users reads only the part of the index that it shows', async () => {
   await server.sql.query(
     `insert into users (username, email)
     select 'many' || n, 'many' || n || '@example.com' from generate_series(1, 20000) n`,
@@ -120,7 +120,7 @@ test('a search among many users reads no more of the index than it shows', async
   expect(Math.max(...rowCounts)).toBe(51);
 });
 
-test('no one searches without having signed in', async () => {
+test('searching requires a signed-in user', async () => {
   const { errors } = await server.post('{ users(search: "ada") { edges { cursor } } }');
   expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
 });

@@ -41,7 +41,7 @@ const updated = (username: string, displayName: string | null) => ({
   user: { username, displayName },
 });
 
-test('a user sets their display name, and removes it', async () => {
+test('a user can set their display name, and remove it', async () => {
   const shown = async () =>
     (await grace.ask('query ($id: ID!) { node(id: $id) { ... on User { displayName } } }', { id: ada.userId })).node;
   expect(await updateProfile(ada, { displayName: ' Ada King ' })).toEqual({
@@ -66,7 +66,7 @@ test('a display name is one line of 1 to 64 characters', async () => {
   }
 });
 
-test('no one changes a profile without having signed in', async () => {
+test('changing a profile requires a signed-in user', async () => {
   const { errors } = await server.post('mutation { updateProfile(input: { displayName: "me" }) { __typename } }');
   expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
 });
@@ -132,7 +132,7 @@ test('a user who was away receives the profiles of those they share a chat with 
   await removeMember(server, chat, linus);
   expect(await hear(linus)).not.toContainEqual(updated('joan', 'Joan Clarke'));
 
-  // Changes from before they met were visible when they met.
+  // Changes from before they shared a chat were visible when the chat began.
   await createGroup(joan, [grace]);
   expect(await hear(grace)).not.toContainEqual(updated('joan', 'Joan Clarke'));
   await using stream = await followEvents(server, grace, { document });

@@ -5,7 +5,7 @@ import { RateLimited } from '../../src/errors.ts';
 
 type Item = { lane: bigint; number: number };
 
-/** Commits that are recorded, and fail as configured. */
+/** Records commits, and makes them fail as configured. */
 function open(options: Partial<BatchOptions<Item, number>> = {}) {
   const commits: Item[][] = [];
   const batches = new BatchCommit<Item, number>({
@@ -36,7 +36,7 @@ test('items that arrive during a commit go together into the next one, in their 
   expect(commits).toEqual([items.slice(0, 1), items.slice(1)]);
 });
 
-test('one bad item of many is set aside in a logarithmic number of steps, and the others are done once each', async () => {
+test('one bad item among many is isolated in a logarithmic number of steps, and the others are committed once each', async () => {
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 2, max: 512 }), fc.nat(), async (count, place) => {
       const bad = place % count;
@@ -48,7 +48,7 @@ test('one bad item of many is set aside in a logarithmic number of steps, and th
           return items.map(({ number }) => ({ value: number }));
         },
       });
-      // The first goes at once; the others are one batch.
+      // The first is committed at once; the others form one batch.
       await batches.submit({ lane: 1n, number: -1 });
       const first = batches.submit({ lane: 1n, number: -2 });
       const settled = await Promise.allSettled(itemsOf(count).map((item) => batches.submit(item)));
@@ -81,7 +81,7 @@ test('when splitting it would not help, a batch fails as a whole, once', async (
   expect(commits).toHaveLength(2);
 });
 
-test('an error that is worth another try is tried once more', async () => {
+test('a commit that fails with a transient error is tried once more', async () => {
   let failures = 1;
   const { batches, commits } = open({
     remedyFor: () => 'REPEAT',
@@ -96,7 +96,7 @@ test('an error that is worth another try is tried once more', async () => {
   await expect(batches.submit({ lane: 1n, number: 8 })).rejects.toThrow('connection lost');
 });
 
-test('a lane whose lock is held elsewhere keeps its order and delays no other', async () => {
+test('a lane that waits for a lock keeps its order, and does not delay other lanes', async () => {
   const lock = Promise.withResolvers<void>();
   const done: Item[] = [];
   const { batches } = open({

@@ -8,7 +8,7 @@ import { createGroup, say } from '../support/chat.ts';
 import { atFileEnd } from '../support/file-end.ts';
 import { startServer } from '../support/server.ts';
 
-/** An empty database in which the capital of `i` is `İ`, and the small letter of `I` is `ı`. */
+/** An empty database in which `İ` is the upper case of `i`, and `ı` the lower case of `I`. */
 async function createTurkishDatabase(): Promise<TestDatabase> {
   const name = `turkish_${randomBytes(6).toString('hex')}`;
   await run(

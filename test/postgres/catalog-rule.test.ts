@@ -86,7 +86,7 @@ test("no function that runs with its owner's rights takes rows from another tabl
   try {
     for (const { name, table, definition } of triggers.rows) {
       await client.query('begin');
-      // Created like its model, then fired by any row, whatever its condition.
+      // Created like the trigger that it copies, but without its condition, so that any row fires it.
       await client.query(`create temp table made_up (like public.${table})`);
       const event = /(insert|update|delete)/i.exec(definition)?.[1] ?? '';
       const transitions = /REFERENCING (.+) FOR EACH/.exec(definition)?.[1];

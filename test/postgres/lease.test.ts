@@ -34,7 +34,7 @@ function connect(url: string): Db {
   return connectDatabase({ url, maxConnections: 4, statementTimeoutMs: 10_000, onError: () => {} });
 }
 
-/** A lease that is released with the test. */
+/** A lease that is released at the end of the test. */
 async function take(leases: Leases, onWanted?: () => unknown): Promise<Lease> {
   const lease = await leases.take({ name, times, ...(onWanted && { onWanted }) });
   if (lease === null) throw new Error('the lease is held');
@@ -49,7 +49,7 @@ const write = (lease: Lease, through: Db = db) =>
   });
 const countWrites = async () => (await database.sql.query('select from writes')).rowCount;
 
-test('one at a time holds a lease, and the next one when it is released', async () => {
+test('a lease has one holder at a time, and the next one when it is released', async () => {
   const lease = await take(ours);
   expect(await others.take({ name, times })).toBeNull();
   expect(await ours.take({ name, times })).toBeNull();
@@ -58,14 +58,14 @@ test('one at a time holds a lease, and the next one when it is released', async 
   expect(next.token).toBeGreaterThan(lease.token);
 });
 
-test('of many who take it at once, one gets it', async () => {
+test('of many concurrent attempts to take a lease, one succeeds', async () => {
   const taken = await Promise.all(Array.from({ length: 20 }, () => new Leases(db).take({ name, times })));
   const held = taken.filter((lease) => lease !== null);
   expect(held).toHaveLength(1);
   await held[0]?.release();
 });
 
-test('different names do not get in each other’s way', async () => {
+test('leases with different names are independent', async () => {
   await take(ours);
   const other = await others.take({ name: 'consumer:push', times });
   expect(other).not.toBeNull();
@@ -96,7 +96,7 @@ test('a holder that is cut off loses its lease to another within the expiry, and
   expect(performance.now() - cutAt).toBeLessThan(times.expiry + 1_000);
   await expect.poll(() => lease.signal.aborted).toBe(true);
   expect(lease.signal.reason).toBeInstanceOf(LeaseLost);
-  // It is back, and does not know yet.
+  // The holder is back, and does not know yet that it lost the lease.
   await expect(write(lease)).rejects.toBeInstanceOf(LeaseLost);
   expect(next?.token).toBeGreaterThan(lease.token);
   expect(await countWrites()).toBe(1);
@@ -133,7 +133,7 @@ test('while a fenced write is under way, no one else takes the lease, however lo
   await next?.release();
 });
 
-test('a waiter asks the holder to release it, on this node at once and on another by its next renewal', async () => {
+test('a waiter asks the holder to release the lease; a holder on this node learns of it at once, one on another node with its next renewal', async () => {
   for (const waiting of [ours, others]) {
     let wanted = 0;
     const lease = await take(ours, () => {
@@ -147,14 +147,14 @@ test('a waiter asks the holder to release it, on this node at once and on anothe
   }
 });
 
-test('waiting ends with the patience, or when it is no longer wanted', async () => {
+test('waiting ends after the given time, or when it is aborted', async () => {
   await take(ours);
   const { signal } = new AbortController();
   expect(await others.wait({ name, times }, { patienceMs: 200, signal })).toBeNull();
   expect(await others.wait({ name, times }, { patienceMs: 60_000, signal: AbortSignal.abort() })).toBeNull();
 });
 
-test('a holder may take its own lease anew before it expires', async () => {
+test('a holder can take its own lease again before it expires', async () => {
   const holder = randomUUID();
   const lease = await ours.take({ name, times, holder });
   const again = await others.take({ name, times, holder });

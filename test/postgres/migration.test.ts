@@ -45,7 +45,7 @@ const one = { '20260101000000_one': 'create table one (id int);\n' };
 const two = { '20260102000000_two': 'create table two (id int);\n' };
 const ledger = 'select migration_name as name from _prisma_migrations order by started_at';
 
-test('the ledger is that of Prisma, column by column and value by value', async () => {
+test('the ledger matches Prisma’s, column by column and value by value', async () => {
   const database = await createEmptyDatabase();
   await applyMigrations(database.url, await writeMigrations(one), log);
   const columns = await database.sql(`
@@ -115,7 +115,7 @@ test('a migration that began and never finished is refused by its name, and noth
   );
   expect((await database.sql(ledger)).rowCount).toBe(1);
 
-  // As the refusal says: undone by hand, it is applied again.
+  // As the error says, a migration that is undone by hand is applied again.
   await database.sql('drop table one; update _prisma_migrations set rolled_back_at = now()');
   await applyMigrations(database.url, folder, log);
   expect((await database.sql(ledger)).rows.map(({ name }) => name)).toEqual([
@@ -146,7 +146,7 @@ test('a database from before the squash is refused in one sentence', async () =>
   expect((await database.sql(ledger)).rowCount).toBe(1);
 });
 
-test('a migration that fails leaves nothing behind, and is named with the line', async () => {
+test('a migration that fails leaves nothing behind, and the error names it and the line', async () => {
   const database = await createEmptyDatabase();
   const bad = await writeMigrations({
     ...one,

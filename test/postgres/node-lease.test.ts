@@ -43,7 +43,7 @@ async function isValid({ name }: NodeLease): Promise<boolean> {
   return rowCount === 1;
 }
 
-test('a node that was cut off for longer than its lease takes it anew once it is back', async () => {
+test('a node that was cut off for longer than its lease takes it again once it is back', async () => {
   const { node, cut } = await openNode();
   await expect.poll(() => node.isSettled, { timeout: 5_000 }).toBe(true);
   cut.isAway = true;
@@ -51,17 +51,17 @@ test('a node that was cut off for longer than its lease takes it anew once it is
   await expect.poll(() => node.isSettled, { timeout: 5_000 }).toBe(false);
   cut.isAway = false;
   await expect.poll(() => isValid(node), { timeout: 5_000 }).toBe(true);
-  // The other nodes may still be about to take theirs.
+  // The other nodes may be about to take theirs again, too.
   expect(node.isSettled).toBe(false);
 });
 
-test('a node whose lease was deleted takes it anew', async () => {
+test('a node whose lease was deleted takes it again', async () => {
   const { node } = await openNode();
   await database.sql.query('delete from leases where name = $1', [node.name]);
   await expect.poll(() => isValid(node), { timeout: 5_000 }).toBe(true);
 });
 
-test('a node that stops gives its lease up at once', async () => {
+test('a node that stops releases its lease at once', async () => {
   const { node } = await openNode();
   expect(await isValid(node)).toBe(true);
   await node.close();

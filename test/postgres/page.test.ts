@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { encodeCursor, lists, readPage, toPage, type ConnectionArgs } from '../../src/postgres/page.ts';
 import { InvalidInput } from '../../src/errors.ts';
 
-/** The arguments that are refused, by name. */
+/** The names of the arguments that are refused. */
 function refused(args: ConnectionArgs, list = lists.messages): string[] {
   try {
     readPage(args, list);
@@ -30,7 +30,7 @@ test('a page begins and ends at cursors', () => {
   });
 });
 
-test('a page has 0 to 100 rows, from one end', () => {
+test('a page has 0 to 100 rows, counted from one end', () => {
   for (const size of [0, 100]) {
     expect(refused({ first: size })).toEqual([]);
     expect(refused({ last: size })).toEqual([]);
@@ -63,7 +63,7 @@ test('an invalid cursor is refused, however it looks', () => {
   }
 });
 
-test('a page knows on which sides there is more', () => {
+test('a page says on which sides there are more rows', () => {
   const forward = { limit: 2, isBackward: false, after: null, before: null };
   expect(toPage([1, 2, 3], forward)).toEqual({ rows: [1, 2], hasNextPage: true, hasPreviousPage: false });
   expect(toPage([1, 2], forward)).toEqual({ rows: [1, 2], hasNextPage: false, hasPreviousPage: false });

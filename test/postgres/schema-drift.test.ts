@@ -17,25 +17,28 @@ test('the migrated database matches schema.prisma: tables, columns, types, defau
 
 test.each([
   ['a column is gone', 'alter table sessions drop column user_agent'],
-  ['there is one more', 'alter table users add column nickname text'],
-  ['it has another type', 'alter table messages alter column version type bigint'],
-  ['it has another precision', 'alter table users alter column created_at type timestamptz(6)'],
-  ['it may be null', 'alter table messages alter column seq drop not null'],
-  ['it may no longer be null', 'alter table chats alter column name set not null'],
-  ['it has another default', `alter table members alter column role set default 'OWNER'`],
-  ['it no longer counts up', 'alter table users alter column id drop identity'],
+  ['a column is added', 'alter table users add column nickname text'],
+  ['a column has another type', 'alter table messages alter column version type bigint'],
+  ['a column has another precision', 'alter table users alter column created_at type timestamptz(6)'],
+  ['a column becomes nullable', 'alter table messages alter column seq drop not null'],
+  ['a column is no longer nullable', 'alter table chats alter column name set not null'],
+  ['a column has another default', `alter table members alter column role set default 'OWNER'`],
+  ['a column is no longer an identity', 'alter table users alter column id drop identity'],
   ['a unique key is gone', 'drop index messages_sender_id_client_message_id_key'],
-  ['there is one more unique key', 'create unique index on users (username)'],
+  ['a unique key is added', 'create unique index on users (username)'],
   ['an index is gone', 'drop index sessions_user_id_idx'],
-  ['a primary key is another', 'alter table members drop constraint members_pkey, add primary key (user_id, chat_id)'],
+  [
+    'a primary key is different',
+    'alter table members drop constraint members_pkey, add primary key (user_id, chat_id)',
+  ],
   ['a foreign key is gone', 'alter table sessions drop constraint sessions_user_id_fkey'],
   [
-    'it does something else on delete',
+    'a foreign key has another action on delete',
     `alter table sessions drop constraint sessions_user_id_fkey,
       add constraint sessions_user_id_fkey foreign key (user_id) references users on update cascade`,
   ],
-  ['an enum has one more value', `alter type chat_type add value 'THREAD'`],
-  ['there is one more table', 'create table drafts (id int)'],
+  ['an enum has an additional value', `alter type chat_type add value 'THREAD'`],
+  ['a table is added', 'create table drafts (id int)'],
 ])('drift is detected when %s', async (_, statement) => {
   const client = await database.sql.connect();
   await client.query('begin');

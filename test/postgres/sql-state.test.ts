@@ -33,7 +33,7 @@ const ways: Record<string, Send> = {
 };
 const names = Object.keys(ways);
 
-/** The error of `work`. */
+/** The error that `work` throws. */
 async function failureOf(work: Promise<unknown>): Promise<unknown> {
   const failure = await work.then(
     () => null,
@@ -84,7 +84,7 @@ test('a user who is deleted between a read and an insert is NotFound, by SQL and
     const deletion = await db.pool.connect();
     await deletion.query('begin');
     await deletion.query('delete from users where id = $1', [userId]);
-    // It waits for the deletion, which has locked the row.
+    // The insert waits for the deletion, which has locked the row.
     const inserting = failureOf(orGone(insert(userId), ['members_user_id_fkey']));
     await expect
       .poll(async () => (await database.sql.query('select from pg_locks where not granted')).rowCount)

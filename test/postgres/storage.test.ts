@@ -138,12 +138,12 @@ test('the quota of files that were deleted one by one is available at once, for 
   const updates = (await countUpdates()) - before;
   await client.query('commit');
   client.release();
-  // The new ones and the deleted ones: with one for each that is deleted, 20,000 took seconds.
+  // One update for the new files and one for all deleted ones. With one update per deleted file, 20,000 took seconds.
   expect(updates).toBe(2);
   expect((await compareCounts()).counted).toMatchObject({ [ada]: 10 });
 });
 
-test('bytes keep their size, by which they are counted', async () => {
+test('the size of stored bytes, which counts toward quotas, cannot be changed', async () => {
   const [ada = ''] = await addPeople(1);
   await addFiles([ada], 77);
   await expect(database.sql.query('update blobs set size = 78, bytes = null where size = 77')).rejects.toThrow(

@@ -51,7 +51,7 @@ test('transactions that wait for a connection each get their own, and release it
           'select pg_current_xact_id()::text as id, pg_backend_pid() as pid',
         );
         await prisma.chat.create({ data: { type: 'GROUP', name: `crowd ${index}` } });
-        // The same transaction for both, however many there are beside it.
+        // Both are in the same transaction, however many others run at the same time.
         const ofPrisma = await prisma.$queryRaw`select pg_current_xact_id()::text as id, pg_backend_pid() as pid`;
         expect(ofPrisma).toEqual(rows);
         return rows[0]?.id;

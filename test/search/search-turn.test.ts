@@ -38,7 +38,7 @@ async function lock(table: string): Promise<{ unlock: () => Promise<void> } & As
   return { unlock, [Symbol.asyncDispose]: unlock };
 }
 
-/** The statements with that in them that wait for a lock. */
+/** The statements containing that text that wait for a lock. */
 async function countWaiting(part: string): Promise<number> {
   const { rowCount } = await server.sql.query(
     `select from pg_stat_activity
@@ -50,7 +50,7 @@ async function countWaiting(part: string): Promise<number> {
 }
 
 test.each(searches)(
-  'searches of $field that take long end after a second, take turns, and keep no one else waiting',
+  'slow searches of $field end after a second, take turns, and do not delay other requests',
   async ({ field, argument, table, part }) => {
     await using held = await lock(table);
     let endedCount = 0;
@@ -59,7 +59,7 @@ test.each(searches)(
     );
     await expect.poll(() => countWaiting(part)).toBe(1);
     const one = grace.post(operation(field, argument, 1));
-    // One of each person, although Ada asks for twelve.
+    // One search of each person, although Ada sends twelve.
     await expect.poll(() => countWaiting(part)).toBe(2);
     expect(await grace.ask('{ viewer { user { username } } }')).toMatchObject({ viewer: { user: {} } });
     const { errors } = await one;
@@ -77,7 +77,7 @@ test.each(searches)(
   },
 );
 
-test.each(searches)('an operation may hold 14 searches of $field, and no dozens', async ({ field, argument }) => {
+test.each(searches)('an operation may contain 14 searches of $field, but not dozens', async ({ field, argument }) => {
   expect((await ada.post(operation(field, argument, 14))).errors).toBeUndefined();
   expect((await ada.post(operation(field, argument, 15))).errors).toMatchObject([
     {
@@ -101,7 +101,7 @@ test.each([' ', '.', ',', '-', '/', ' "', ' -', ' 😀', '—'])(
   },
 );
 
-test('a search of 32 words is taken', async () => {
+test('a search of 32 words is accepted', async () => {
   const query = Array.from({ length: 32 }, (_, index) => `word${index}`).join(' ');
   expect(await ada.ask(`{ searchMessages(query: "${query}") { edges { cursor } } }`)).toMatchObject({
     searchMessages: { edges: [] },

@@ -62,7 +62,7 @@ test('a minus excludes a word, an or adds one', async () => {
   expect(await findHere('-green')).toEqual(['red cherry', 'red apple']);
 });
 
-test('signs that stand alone do not count', async () => {
+test('punctuation on its own is ignored', async () => {
   const findHere = await createTalk('wait ... what', 'wait – what else', 'wait for it');
   expect(await findHere('wait ... what')).toEqual(['wait – what else', 'wait ... what']);
   expect(await findHere('wait - what ?!')).toEqual(['wait – what else', 'wait ... what']);
@@ -96,7 +96,7 @@ test('words are found in any script, and addresses and names are found as a whol
   expect(await findHere('@grace')).toEqual(['ask @grace']);
 });
 
-test('no text is an error, and one without a word finds nothing', async () => {
+test('no search text causes an error, and one without a word finds nothing', async () => {
   const findHere = await createTalk('hello world');
   for (const nothing of ['', ' ', '!!!', '"', '""', '-', '😀', `'`, '&', ':*', '()', '\\', '\n', '\u0000']) {
     expect(await findHere(nothing)).toEqual([]);
@@ -208,7 +208,7 @@ test('a message is found by its current content, and not at all once deleted', a
   expect(rows).toEqual([{ words: null }]);
 });
 
-test('no one searches without having signed in', async () => {
+test('searching requires a signed-in user', async () => {
   const { errors } = await server.post(searchDocument, { query: 'hello' });
   expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
 });
@@ -222,7 +222,7 @@ const term: fc.Arbitrary<Term> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('not' as const), words: fc.tuple(word) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('phrase' as const), words: fc.tuple(word, word) }) },
 );
-/** Alternatives, each of which asks for several things at once. */
+/** A search: alternatives, each with several conditions. */
 const query = fc.array(fc.array(term, { minLength: 1, maxLength: 3 }), { minLength: 1, maxLength: 2 });
 
 function write(alternatives: Term[][]): string {
@@ -305,7 +305,7 @@ test(
     await server.sql.query(`update messages set content = 'cherry apple' where seq % 11 = 0 and deleted_at is null`);
 
     const readable = await Promise.all(people.map((person) => readEverything(person, chats)));
-    // No two users can read the same.
+    // No two users can read the same messages.
     expect(new Set(readable.map(({ length }) => length)).size).toBe(people.length);
     const byNewest = (ids: string[]) => ids.toSorted((one, other) => Number(BigInt(keyOf(other)) - BigInt(keyOf(one))));
     let count = 0;
@@ -323,7 +323,7 @@ test(
   },
 );
 
-test('a word that is everywhere is searched where the viewer may read, not everywhere', async () => {
+test('a very common word is searched only where the viewer may read', async () => {
   const [own, others] = await Promise.all([createGroup(linus, [grace]), createGroup(ada, [grace])]);
   await say(linus, own, 'common here too');
   await server.sql.query(

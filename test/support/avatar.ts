@@ -18,12 +18,12 @@ export async function paint(side = 40): Promise<Uint8Array<ArrayBuffer>> {
   );
 }
 
-/** Uploads such a picture. Returns its id. */
+/** Uploads a unique picture. Returns its id. */
 export async function uploadPicture(server: TestServer, by: Person): Promise<string> {
   return (await upload(server, by, await paint(), 'me.png')).id;
 }
 
-/** Sets that avatar for a user or a chat; returns the whole result, errors included. */
+/** Sets a file as the avatar of the user or of a chat. Returns the whole result, errors included. */
 export async function setAvatar(by: Person, fileId: string | null, chatId?: string): Promise<Data> {
   const document = `mutation ($fileId: ID, $chatId: ID) {
     setAvatar(fileId: $fileId, chatId: $chatId) {

@@ -12,12 +12,11 @@ export type Balancer = {
   passed: Passed[];
   /** Which node gets the next request. */
   turnTo: (node: number) => void;
-  /** Skips a node from here on, as a health check does when a node has died. */
+  /** Stops using a node, as a health check does when a node has died. */
   passBy: (node: number) => void;
 };
 
-/**
- * Gives each request to the next node in turn, until the test is over. It knows nothing of streams, tokens or sessions;
+/** Starts a load balancer that sends each request to the next node in turn, until the test is over. It knows nothing about streams, tokens or sessions;
  * when a node doesn't answer, it responds 502 and moves on to the next.
  */
 export async function openBalancer(nodes: { url: string }[]): Promise<Balancer> {

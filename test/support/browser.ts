@@ -3,13 +3,13 @@ import { type Browser, chromium } from 'playwright-core';
 
 const executablePath = '/usr/bin/chromium';
 
-/** Debian's Chromium is not an npm package, so a machine with only Node lacks it; .ci/run installs it. */
+/** Whether Debian's Chromium is installed. It is not an npm package; .ci/run installs it. */
 export const isChromiumInstalled = existsSync(executablePath);
 
 /** The time limit of a test in a browser: a busy machine needs a while to load nine megabytes of page. */
 export const browserTimeout = { timeout: 90_000 };
 
-/** Starts Chromium with an empty profile of its own. The caller closes it, or says `await using`. */
+/** Starts Chromium with an empty profile of its own. The caller closes it, or uses `await using`. */
 export function openBrowser(): Promise<Browser> {
   return chromium.launch({
     executablePath,

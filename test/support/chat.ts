@@ -96,6 +96,6 @@ export async function heardBy(person: Person, stream: EventStream): Promise<Data
 }
 
 function requireId(outcome: Data): string {
-  if (outcome.id === undefined) throw new Error(`It was not made: ${JSON.stringify(outcome)}`);
+  if (outcome.id === undefined) throw new Error(`Not created: ${JSON.stringify(outcome)}`);
   return outcome.id;
 }

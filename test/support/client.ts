@@ -51,7 +51,7 @@ export async function post(
   return { status: response.status, headers: response.headers, data: body.data, errors: body.errors };
 }
 
-/** As `post`, for an operation that must succeed: returns its data, throws any errors. */
+/** Like `post`, for an operation that must succeed: returns its data, and throws on errors. */
 export async function ask(url: string, document: string, variables?: Variables, token?: string): Promise<Data> {
   const { data, errors } = await post(url, document, variables, token === undefined ? {} : { token });
   if (errors !== undefined) throw new Error(`${JSON.stringify(errors)} in answer to ${document}`);
@@ -61,7 +61,7 @@ export async function ask(url: string, document: string, variables?: Variables, 
 /** Signs a user up under that name. */
 export async function signUp(server: TestClient, name: string): Promise<Person> {
   const email = `${name}@example.com`;
-  // Short, because the estimate of how easy it is to guess costs time quadratic in its length.
+  // Short, because estimating how easy a password is to guess takes time quadratic in its length.
   const password = randomBytes(9).toString('base64url');
   const { signUp: signedIn } = await server.ask(
     `mutation ($input: SignUpInput!) {

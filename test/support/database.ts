@@ -5,7 +5,7 @@ import { inject } from 'vitest';
 /** A separate database. `sql` is a connection to it beside the server's, as psql would open one. */
 export type TestDatabase = AsyncDisposable & { url: string; sql: pg.Pool; drop: () => Promise<void> };
 
-/** Clones the migrated template. The caller drops it, or says `await using`. */
+/** Clones the migrated template. The caller drops it, or uses `await using`. */
 export async function createDatabase(): Promise<TestDatabase> {
   const postgresUrl = inject('postgresUrl');
   const name = `parley_${randomBytes(6).toString('hex')}`;
@@ -22,7 +22,7 @@ export async function createDatabase(): Promise<TestDatabase> {
   return { url: url.href, sql, drop, [Symbol.asyncDispose]: drop };
 }
 
-/** Of this worker, for its whole life: opening a connection costs PostgreSQL more than cloning a small database. */
+/** This worker's pool, kept open because opening a connection costs PostgreSQL more than cloning a small database. */
 let maintenance: pg.Pool | undefined;
 
 async function runMaintenance(connectionString: string, statement: string): Promise<void> {

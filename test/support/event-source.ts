@@ -5,19 +5,19 @@ import type { Data } from './client.ts';
 /** What an EventSource dispatched: an event of that name, or a change of its own state (`open`, `error`). */
 export type Told = { type: string; lastEventId: string; data: Data; readyState: number };
 
-/** An EventSource as browsers have it, which reconnects by itself, until the test is over. */
+/** An EventSource that works as in browsers and reconnects by itself, until the test is over. */
 export type EventSourceClient = {
   told: Told[];
-  /** Waits until so many of that type have come, and returns them. */
+  /** Waits until that many events of that type have arrived, and returns them. */
   has: (type: string, count: number) => Promise<Told[]>;
   close: () => void;
 };
 
-/** Node's own EventSource, which is behind a flag: in a thread, because only threads and processes take flags. */
+/** Opens Node's own EventSource. It needs a flag, and so a thread, because only threads and processes take flags. */
 const script = `
 const { parentPort, workerData } = require('node:worker_threads');
 const source = new EventSource(workerData);
-// Its pause before it reconnects keeps no thread alive.
+// The pause before it reconnects does not keep the thread alive.
 setInterval(() => {}, 1_000);
 for (const type of ['open', 'error', 'message', 'next', 'complete']) {
   source.addEventListener(type, ({ data, lastEventId }) =>

@@ -19,7 +19,7 @@ export type FaultyPostgres = {
   createDatabase: () => Promise<TestDatabase>;
   /** The URL of a database in it, as the superuser. */
   urlOf: (name: string) => string;
-  /** Runs a statement in its maintenance database. */
+  /** Runs a statement in the maintenance database. */
   run: (statement: string) => Promise<void>;
   /** Stops it: after SIGINT it writes out its state, after SIGQUIT and SIGKILL the next start replays its log. */
   end: (signal: NodeJS.Signals) => Promise<void>;
@@ -36,10 +36,10 @@ export type FaultyPostgres = {
 
 const log = pino({ level: 'silent' });
 
-/** Not safe against a power cut, but against a killed process: by then its pages belong to the system. */
+/** Survives a killed process, though not a power cut: what it has written is in the operating system's cache. */
 const settings = 'fsync = off\nsynchronous_commit = off\nmax_connections = 100\n';
 
-/** Starts one, with `more` lines of settings. The caller removes it. */
+/** Starts a PostgreSQL, with `more` lines of settings. The caller removes it. */
 export async function startFaultyPostgres(more = ''): Promise<FaultyPostgres> {
   const directory = await mkdtemp(join(tmpdir(), 'parley-fault-'));
   const cluster = await prepareCluster(join(directory, 'postgres'), log);

@@ -12,7 +12,7 @@ export async function readChat(sql: pg.Pool, chatId: string): Promise<Heard[]> {
   return rows;
 }
 
-/** Resolves once each of them has received so many more messages than now. */
+/** Resolves once each of them has received that many more messages. */
 export async function hearMore(readers: Reader[], count: number): Promise<void> {
   await Promise.all(
     readers.map((reader) => {
@@ -24,7 +24,7 @@ export async function hearMore(readers: Reader[], count: number): Promise<void> 
 
 /**
  * Stops the writers, waits until the readers have received the last message, and compares them with the database: each
- * message of these chats exactly once and in order, no others, and every message that a writer was promised.
+ * message of these chats exactly once and in order, no others, and every message that was acknowledged to a writer.
  */
 export async function expectWhole(
   sql: pg.Pool,

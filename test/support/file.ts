@@ -8,7 +8,7 @@ import type { TestServer } from './server.ts';
 /** The fields of a file that most tests need. */
 export const fileFields = 'id name contentType size url';
 
-/** A file as a form sends it. */
+/** A file in a form. */
 export type Sent = { name: string; content: string | Uint8Array<ArrayBuffer>; type?: string };
 
 /** Sends files to `/api/upload`, as a page would, and returns the answer. */
@@ -32,7 +32,7 @@ export async function upload(
   name = 'notes.txt',
 ): Promise<Data> {
   const { status, body } = await postFiles(server, by, [{ name, content }]);
-  if (status !== 201) throw new Error(`It was not taken: ${status} ${JSON.stringify(body)}`);
+  if (status !== 201) throw new Error(`The upload was refused: ${status} ${JSON.stringify(body)}`);
   return body.files[0];
 }
 
@@ -47,7 +47,7 @@ export async function readFileNode(by: Person, id: string): Promise<Data> {
   return (await by.ask(document, { id })).node;
 }
 
-/** Settings that store all bytes in DATA_DIR, or in the bucket, however few they are. */
+/** Settings that store even the smallest files in DATA_DIR or the bucket. */
 export const nothingInline = { FILE_INLINE_BYTES: '0' };
 
 /** How many files a server stores, inline and on its disk, and how many uploads are in progress there. */
@@ -97,7 +97,7 @@ const partHead = (name: string) =>
   Buffer.from(`--b\r\ncontent-disposition: form-data; name="f"; filename="${name}"\r\n\r\n`);
 const formEnd = Buffer.from('\r\n--b--\r\n');
 
-/** A form with one file of so many bytes, for `postPieces`. */
+/** A form with one file of that many bytes, for `postPieces`. */
 export function* largeForm(size: number, name = 'large.bin'): Generator<Uint8Array> {
   const chunk = Buffer.alloc(64 * 1024, 'x');
   yield partHead(name);
@@ -105,7 +105,7 @@ export function* largeForm(size: number, name = 'large.bin'): Generator<Uint8Arr
   yield formEnd;
 }
 
-/** A whole body with one file. */
+/** The complete body of a form with one file. */
 export function formOf(content: Uint8Array, name = 'file.bin'): Buffer<ArrayBuffer> {
   return Buffer.concat([partHead(name), content, formEnd]);
 }

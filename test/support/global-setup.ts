@@ -27,7 +27,7 @@ async function createTemplate(postgresUrl: string): Promise<void> {
   const url = new URL(postgresUrl);
   url.pathname = templateName;
   await applyMigrations(url.href, 'prisma/migrations', pino({ level: 'silent' }));
-  // No connections to it from here on, so that it can always be cloned.
+  // Forbid connections to the template, so that it can always be cloned.
   await runSql(postgresUrl, `alter database ${templateName} with is_template true allow_connections false`);
 }
 

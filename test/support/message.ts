@@ -63,7 +63,7 @@ export async function setRole(server: TestServer, chatId: string, person: Person
   ]);
 }
 
-/** The same user, whose requests go to another node. */
+/** The same user, with requests that go to another node. */
 export function onNode(node: TestServer, person: Person): Person {
   return { ...person, ask: (document, variables) => ask(node.url, document, variables, person.token) };
 }

@@ -15,7 +15,7 @@ export type Network = {
   serverFor: { us: string; client: string };
   /** Runs a Node script on the client until the test is over; calls back with each line of its output. */
   runClient: (script: string, onLine: (line: string) => void) => void;
-  /** From here on the client receives and answers nothing: no packet, no reset. */
+  /** Makes the client silent: it receives nothing, and sends neither packets nor resets. */
   silenceClient: () => Promise<void>;
 };
 
@@ -44,7 +44,7 @@ export async function createNetwork(): Promise<Network> {
     await run(...at, 'addr', 'add', `${address}/30`, 'dev', device);
     await run(...at, 'link', 'set', device, 'up');
   }
-  // On the Internet the next router always answers; here it would be the silent client itself.
+  // On the Internet the next router always answers ARP; here that would be the silent client itself.
   const [{ address: hardware }] = JSON.parse(await run('-n', client, '-j', 'link', 'show', 'server'));
   await run('-n', server, 'neigh', 'replace', `${theirs}.2`, 'lladdr', hardware, 'dev', 'client', 'nud', 'permanent');
   return {
@@ -57,7 +57,7 @@ export async function createNetwork(): Promise<Network> {
       createInterface({ input: child.stdout }).on('line', onLine);
       onTestFinished(() => void child.kill('SIGKILL'));
     },
-    // Without its address it drops what arrives, and has no way to send.
+    // Without its address the client drops what arrives, and cannot send.
     silenceClient: async () => void (await run('-n', client, 'addr', 'flush', 'dev', 'server')),
   };
 }

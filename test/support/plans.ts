@@ -15,7 +15,7 @@ export type Cost = {
 
 type Plan = Record<string, unknown> & { Plans?: Plan[] };
 
-/** What a node reports now and then would count towards whatever is measured at that moment. */
+/** Settings that turn off periodic reports of the node, which would count toward whatever is being measured. */
 export const quiet = {
   attendanceTimes: { flush: 2 ** 30, beat: 2 ** 30, expiry: 2 ** 31 },
 };
@@ -48,7 +48,7 @@ export async function setForNewConnections(database: TestDatabase, settings: Rec
   }
 }
 
-/** What `work` costs the database of such a server. Run one at a time: other work meanwhile counts too. */
+/** Measures what `work` costs the database of such a server. Run one at a time, because concurrent work counts too. */
 export async function costOf(server: TestServer, work: () => Promise<unknown>): Promise<Cost> {
   const cost: Cost = { statements: 0, rows: 0, blocks: 0 };
   const recorder = { database: new URL(server.database.url).pathname.slice(1), cost };
@@ -91,7 +91,7 @@ function numberIn(plan: Plan, field: string): number {
   return Number(plan[field] ?? 0);
 }
 
-// The server owns its connections; this is where we can listen to them.
+// The server owns its connections, and this is a place to listen to them.
 type Client = pg.Client & { connectionParameters: { application_name?: string; database?: string } };
 const client = pg.Client.prototype as unknown as { connect: (this: Client, ...args: unknown[]) => unknown };
 const { connect } = client;

@@ -16,7 +16,9 @@ export type TestPostgres = {
   stop: () => Promise<void>;
 };
 
-/** Nothing here outlives the run, so nothing has to survive a crash; the servers of several workers need room. */
+/**
+ * Nothing needs to survive a crash, because nothing outlives the run; and several workers' servers need connections.
+ */
 const settings = {
   fsync: 'off',
   synchronous_commit: 'off',

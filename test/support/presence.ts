@@ -17,11 +17,11 @@ export const presenceDocument = `subscription { events { cursor event {
 export const follow = (node: TestServer, person: { token: string }) =>
   followEvents(node, person, { document: presenceDocument });
 
-/** A stream that selects nothing in particular: it only shows that a user is here. */
+/** A document whose stream only makes its user present. */
 export const attend = (node: { url: string }, person: { token: string }) =>
   followEvents(node, person, { document: 'subscription { events { event { __typename } } }' });
 
-/** The frame that reports that. */
+/** Matches the frame that reports this presence. */
 export const changed = (person: Person, status: string) =>
   matching({ __typename: 'PresenceChanged', userId: person.userId, presence: { status } });
 
@@ -33,9 +33,7 @@ export async function presenceOf(person: Person, by: Person, node?: { url: strin
   return answer.node.presence;
 }
 
-/**
- * Reports whether a user is looking at that device, for so many seconds if given; returns the whole result, errors
- * included.
+/** Reports whether a user is active on that device, with a lease of that many seconds if given. Returns the whole result, errors included.
  */
 export async function setPresence(by: Person, status: string, expiresInSeconds?: number): Promise<Data> {
   const mutation = `mutation ($status: PresenceStatus!, $expiresInSeconds: Int) {
@@ -52,13 +50,13 @@ export async function changesHeard(listener: Person, stream: EventStream, about:
   return heard.flatMap(({ userId, presence }) => (userId === about.userId ? [presence.status] : []));
 }
 
-/** Waits until that many of a user's sessions are here. */
+/** Waits until that many of a user's sessions are connected. */
 export async function untilHere(server: TestServer, person: Person, count: number): Promise<void> {
   const text = 'select from session_presences where user_id = $1';
   await expect.poll(async () => (await server.sql.query(text, [keyOf(person.userId)])).rowCount).toBe(count);
 }
 
-/** Gives a node that does not exist a lease that is valid until then (as SQL). */
+/** Creates a lease for a node that does not exist, valid until that time (an SQL expression). */
 export async function leaseTo(server: TestServer, node: string, until: string): Promise<void> {
   await server.sql.query(
     `insert into leases (name, holder, until) values ($1, gen_random_uuid(), ${until})

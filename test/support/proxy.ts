@@ -4,7 +4,7 @@ import { onTestFinished } from 'vitest';
 
 /** An answer that a proxy holds back; see `hold`. */
 export type Hold = {
-  /** Resolves once an answer is held back: by then the target has done what was asked. */
+  /** Resolves once an answer is held back. By then the target has executed the request. */
   caught: Promise<void>;
   /** Releases it, and everything after it. */
   release: () => void;
@@ -18,8 +18,7 @@ export type Proxy = {
   readonly size: number;
   /** Cuts each open connection with that probability; 1 cuts them all. Neither side gets a clean close. */
   cut: (share?: number) => void;
-  /**
-   * From here on the open connections carry nothing more, and stay open: as behind a firewall that has forgotten them. With
+  /** Makes the open connections silent without closing them, as a firewall that has forgotten them does. With
    * `all`, connections opened later are silent too, until `speak`. Returns how many went silent.
    */
   silence: (options?: { all?: boolean }) => number;
@@ -50,7 +49,7 @@ export async function openProxy(url: string): Promise<Proxy> {
     if (pair.isSilent) silent.push(pair);
     const end = () => {
       pairs.delete(pair);
-      // A silent connection passes on no end either.
+      // A silent connection does not pass on its end either.
       if (pair.isSilent) return;
       client.destroy();
       target.destroy();

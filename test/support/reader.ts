@@ -13,7 +13,7 @@ export type ReaderOptions = {
   cursor?: string | null;
   /** Follows one chat instead of all events. */
   chatId?: string;
-  /** Extra fields to select from a message, which make its document a different one. */
+  /** Extra fields to select from a message, which make the document a different one. */
   ofMessage?: string;
   /** Subscribes to presence as well. */
   wantsPresence?: boolean;
@@ -46,8 +46,8 @@ const patienceMs = 15_000;
 
 /**
  * A client that must miss nothing: it reconnects with its last cursor whenever its stream breaks, until the server
- * sends `complete` or the test ends. It records everything that it receives, and in `faults` whatever must not happen: a
- * cursor that doesn't grow, an event with errors.
+ * sends `complete` or the test ends. It records everything that it receives, and in `faults` whatever must not happen:
+ * a cursor that does not increase, an event with errors.
  */
 export class Reader {
   /** The events in the order of arrival, without the notices. */
@@ -62,9 +62,9 @@ export class Reader {
   /** How many streams have begun, and how many of them became live. */
   streamCount = 0;
   caughtUpCount = 0;
-  /** How often the answer was not a stream. */
+  /** How often the response was not a stream. */
   refusedCount = 0;
-  /** The errors with which the server ended it for good. */
+  /** The errors with which the server ended the stream for good. */
   end: string | null = null;
   cursor: string | null;
   readonly #token: string;
@@ -287,7 +287,7 @@ export class Reader {
 
   #describe(): string {
     const last = this.told.at(-1);
-    return `It has heard ${this.heardCount} messages on ${this.streamCount} streams, the last event was ${
+    return `It has received ${this.heardCount} messages on ${this.streamCount} streams, the last event was ${
       last === undefined ? 'none' : `${last.kind} at ${last.id}`
     }, its end ${this.end}, its faults ${JSON.stringify(this.faults.slice(0, 3))}.`;
   }

@@ -21,9 +21,9 @@ export type S3 = {
   listKeys: () => Promise<string[]>;
   /** The ids of multipart uploads that are neither completed nor aborted. */
   listUploads: () => Promise<string[]>;
-  /** Denies access to requests with this text in their method and URL, e.g. `PUT /bucket/key`; null: denies none. */
+  /** Denies access to requests whose method and URL contain this text, e.g. `PUT /bucket/key`; null denies none. */
   refuse: (text: string | null) => void;
-  /** From here on no one answers, and open requests are cut off. */
+  /** Stops the server, and cuts off open requests. */
   goAway: () => Promise<void>;
   /** Serves again at the same address, with the same content. */
   comeBack: () => Promise<void>;
@@ -31,7 +31,7 @@ export type S3 = {
   remove: () => Promise<void>;
 };
 
-/** Starts one; the caller calls `remove` in the end. */
+/** Starts an S3 server. The caller removes it with `remove`. */
 export async function startS3(): Promise<S3> {
   const directory = await mkdtemp(join(tmpdir(), 'parley-s3-'));
   const bucket = 'parley-files';
@@ -124,7 +124,7 @@ function mendPaging(s3rver: S3rver): void {
   });
 }
 
-/** What s3rver lacks of S3: listing and aborting incomplete multipart uploads. */
+/** Features of S3 that s3rver lacks: listing and aborting incomplete multipart uploads. */
 class UnfinishedUploads {
   readonly #folder: string;
 

@@ -27,7 +27,7 @@ export function runServer(env: Record<string, string>, command = [process.execPa
   const [program = '', ...args] = command;
   const child = spawn(program, args, {
     cwd: root,
-    // A group of its own: we send its signals, and they don't end vitest, as they would in a terminal.
+    // In its own process group, so that the signals that we send to it do not end vitest.
     detached: true,
     env: { PATH: `${dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin`, HOME: homedir(), PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -62,7 +62,7 @@ export function runServer(env: Record<string, string>, command = [process.execPa
   return { pid, url, said, kill: (signal) => void child.kill(signal), ended };
 }
 
-/** An unused DATA_DIR in a folder of its own; after the test it is removed, and what runs in it is stopped. */
+/** An unused DATA_DIR in its own folder. After the test, its PostgreSQL is stopped and the folder removed. */
 export async function createDataDir(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-data-'));
   const dataDir = join(folder, 'data');
@@ -85,13 +85,13 @@ export async function isPostgres(pid: number): Promise<boolean> {
   return /^[^Z]\S* +postgres$/.test(ps.stdout.trim());
 }
 
-/** Runs statements in the database of `dataDir`, as psql would with the URL that stands there. */
+/** Runs statements in the database of `dataDir`, as psql would with the URL that is stored there. */
 export async function connectTo(dataDir: string): Promise<pg.Pool> {
   const pool = new pg.Pool({
     connectionString: (await readFile(join(dataDir, 'database-url'), 'utf8')).trim(),
     max: 2,
   });
-  // This connection is cut when its server is killed.
+  // The connection is cut when its server is killed.
   pool.on('error', () => {});
   onTestFinished(() => pool.end());
   return pool;

@@ -21,7 +21,7 @@ export type TestServer = AsyncDisposable &
     jwtKeys: string;
     /** Statements beside the server, as psql would run them. */
     sql: TestDatabase['sql'];
-    /** What it has logged so far, one parsed line each. */
+    /** Its log so far, as parsed lines. */
     log: Record<string, unknown>[];
     close: () => Promise<void>;
   };
@@ -39,7 +39,7 @@ const accessTokenKeys = generateKeySet();
 
 const dataDirs = new Map<string, string>();
 
-/** One for each database, until the file's last test. */
+/** The data folder of a database's nodes, until the file's last test. */
 async function dataDirOf({ url }: TestDatabase): Promise<string> {
   const known = dataDirs.get(url);
   if (known !== undefined) return known;

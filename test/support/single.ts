@@ -28,18 +28,18 @@ export function request(
 /** Reserves a stream, and returns its token. */
 export async function reserve(node: Node, by: Caller): Promise<string> {
   const response = await request(node, by, 'PUT');
-  if (response.status !== 201) throw new Error(`No reservation, but ${response.status}: ${await response.text()}`);
+  if (response.status !== 201) throw new Error(`Not reserved: ${response.status} ${await response.text()}`);
   return response.text();
 }
 
-/** Opens a reserved stream; throws the answer when that is not a stream. The caller closes it, or says `await using`. */
+/** Opens a reserved stream; throws the response if it is not a stream. The caller closes it, or uses `await using`. */
 export async function openReserved(node: Node, by: Caller, token: string): Promise<EventStream> {
   const abort = new AbortController();
   const response = await fetch(`${node.url}/graphql/stream`, {
     headers: { authorization: `Bearer ${by.token}`, accept: 'text/event-stream', [tokenHeader]: token },
     signal: abort.signal,
   });
-  if (response.status !== 200) throw new Error(`No stream, but ${response.status}: ${await response.text()}`);
+  if (response.status !== 200) throw new Error(`Expected a stream, got ${response.status}: ${await response.text()}`);
   return new EventStream(response, abort);
 }
 

@@ -2,9 +2,9 @@ import pg from 'pg';
 import type { TestServer } from './server.ts';
 
 /**
- * Runs `work` and returns the SQL statements that the server sent to its database for it. Leaves out what the server does
- * anyway: following the log, and checking at most twice a second whether a session is still valid.
- * Run one at a time: statements of other requests meanwhile count too.
+ * Runs `work` and returns the SQL statements that the server sent to its database for it. Leaves out background work:
+ * following the log, and checking at most twice a second whether a session is still valid. Run one at a time:
+ * statements of other requests meanwhile count too.
  */
 export async function recordStatements(server: TestServer, work: () => Promise<unknown>): Promise<string[]> {
   const recorded: string[] = [];
@@ -40,8 +40,9 @@ function captureStack(): string {
   return stack ?? '';
 }
 
-// A pool passes its statement to a client later, when the stack no longer shows the caller: so it is recorded at the
-// pool, and at the client only what did not come from a pool (statements of a transaction), recognized by the callback.
+// A pool passes its statement to a client later, when the stack no longer shows the caller. So such a statement is
+// recorded at the pool. At the client, only statements that did not come from a pool (those of a transaction) are
+// recorded, recognized by the callback.
 const pool = pg.Pool.prototype as unknown as { query: Query };
 const client = pg.Client.prototype as unknown as { query: Query };
 const original = { pool: pool.query, client: client.query };

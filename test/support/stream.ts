@@ -1,7 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Data, Variables } from './client.ts';
 
-/** One frame: its fields as they came, and the result in its data. `data` is null where that is empty, as in `complete`. */
+/**
+ * One frame: its fields as they arrived, and the result in its data. `data` is null if that is empty, as in `complete`.
+ */
 export type Frame = { id: string | null; event: string; data: Data };
 
 /**
@@ -10,7 +12,7 @@ export type Frame = { id: string | null; event: string; data: Data };
  */
 export type Wanted = string | ((frame: Frame) => boolean);
 
-/** How to ask for a stream, where that differs from the default. */
+/** How to request a stream, where that differs from the default. */
 export type StreamOptions = {
   variables?: Variables;
   operationName?: string;
@@ -19,7 +21,7 @@ export type StreamOptions = {
 };
 
 const patienceMs = 10_000;
-// The real timers, not those that a test with fake timers puts in their place.
+// The real timers, even in a test with fake timers.
 const { setTimeout, clearTimeout } = globalThis;
 
 const envelope = `cursor at event {
@@ -44,7 +46,7 @@ export const chatEventsDocument = `subscription ($chatId: ID!, $after: String) {
   chatEvents(chatId: $chatId, after: $after) { ${envelope} }
 }`;
 
-/** The envelope in a frame, under whatever name the document gave it; null where the frame has none. */
+/** The envelope in a frame, under whatever name the document gives it; null if the frame has none. */
 export function envelopeOf(frame: Frame): Data {
   return Object.values(frame.data?.data ?? {})[0] ?? null;
 }
@@ -66,11 +68,11 @@ export function eventOf(frame: Frame): Data {
  */
 export class EventStream implements AsyncDisposable {
   readonly response: Response;
-  /** Every frame that came so far. */
+  /** Every frame that has arrived so far. */
   readonly frames: Frame[] = [];
-  /** All that came so far, byte for byte. */
+  /** Everything that has arrived so far, byte for byte. */
   text = '';
-  /** How many comments came: the one that opens a stream, and heartbeats. */
+  /** How many comments have arrived: the one that opens a stream, and heartbeats. */
   commentCount = 0;
   readonly #abort: AbortController;
   readonly #reading: Promise<void>;
@@ -79,7 +81,7 @@ export class EventStream implements AsyncDisposable {
   #end: string | null = null;
   #wake: (() => void)[] = [];
 
-  /** `abort` aborts the request. Use `openStream`. */
+  /** Use `openStream` instead. `abort` aborts the request. */
   constructor(response: Response, abort: AbortController) {
     this.response = response;
     this.#abort = abort;
@@ -114,12 +116,12 @@ export class EventStream implements AsyncDisposable {
     return this.frames.slice(from, index + 1);
   }
 
-  /** Waits until that many comments have come in all. */
+  /** Waits until that many comments have arrived in total. */
   async comments(count: number): Promise<void> {
     await this.#waitFor(`${count} comments`, () => this.commentCount >= count);
   }
 
-  /** Waits for the server to end it, and returns what came until then. */
+  /** Waits for the server to end the stream, and returns the frames that arrived until then. */
   async ended(): Promise<Frame[]> {
     const from = this.#handedOut;
     await this.#waitFor('its end', () => this.#end !== null, { mayEnd: true });
@@ -128,7 +130,7 @@ export class EventStream implements AsyncDisposable {
     return this.frames.slice(from);
   }
 
-  /** Closes the connection, as a client that has gone. */
+  /** Closes the connection, as a client that leaves does. */
   async close(): Promise<void> {
     this.#abort.abort();
     await this.#reading;
@@ -195,8 +197,8 @@ export class EventStream implements AsyncDisposable {
 }
 
 /**
- * Opens a stream by POST, as `by` (null: signed out). Resolves with its headers; throws the answer when that is not a
- * stream. The caller closes it, or says `await using`.
+ * Opens a stream by POST, as `by` (null: signed out). Resolves with its headers; throws the response if it is not a
+ * stream. The caller closes it, or uses `await using`.
  */
 export async function openStream(
   server: { url: string },
@@ -217,12 +219,15 @@ export async function openStream(
     signal: abort.signal,
   });
   if (response.status !== 200 || response.headers.get('content-type')?.startsWith('text/event-stream') !== true) {
-    throw new Error(`No stream, but ${response.status}: ${await response.text()}`);
+    throw new Error(`Expected a stream, got ${response.status}: ${await response.text()}`);
   }
   return new EventStream(response, abort);
 }
 
-/** Follows every event that concerns a user. Resolves once the stream is live: it brings everything that happens from here on. */
+/**
+ * Follows every event that concerns a user. Resolves once the stream is live, and delivers everything that happens from
+ * then on.
+ */
 export async function followEvents(
   server: { url: string },
   person: { token: string },

@@ -7,7 +7,7 @@ import type { TestServer } from './server.ts';
 type By = { token: string } | null;
 export type TusAnswer = { status: number; headers: Headers; body: Data };
 
-/** One request of the protocol, sent by hand. The body is null where there is none. */
+/** Sends one request of the protocol. The body is null if there is none. */
 export async function tus(
   method: string,
   url: string,
@@ -23,7 +23,7 @@ export async function tus(
   return { status: response.status, headers: response.headers, body: text === '' ? null : JSON.parse(text) };
 }
 
-/** The header value as clients write it. */
+/** The value of Upload-Metadata, as clients write it. */
 export function metadataOf(values: Record<string, string>): string {
   return Object.entries(values)
     .map(([name, value]) => `${name} ${Buffer.from(value).toString('base64')}`)
@@ -50,7 +50,7 @@ export async function begun(
 ): Promise<string> {
   const { status, headers: answered, body } = await begin(server, by, size, headers);
   const location = answered.get('location');
-  if (status !== 201 || location === null) throw new Error(`It was not begun: ${status} ${JSON.stringify(body)}`);
+  if (status !== 201 || location === null) throw new Error(`The upload was refused: ${status} ${JSON.stringify(body)}`);
   return new URL(location, server.url).href;
 }
 

@@ -5,7 +5,7 @@ import { post, type Person } from './client.ts';
 
 /** Sends numbered messages to its chats in turn, one after the other, until it is stopped. */
 export class Writer {
-  /** The contents that the other side has confirmed: they must be there, whatever happens. */
+  /** The contents that were acknowledged. They must exist, whatever happens. */
   readonly acknowledged: string[] = [];
   readonly #write: (chatId: string, content: string) => Promise<boolean>;
   readonly #chatIds: string[];
@@ -37,7 +37,7 @@ export class Writer {
   }
 }
 
-/** Gives others time to run; several writers write side by side. */
+/** Yields, so that several writers can write side by side. */
 const gapMs = 4;
 let writerCount = 0;
 
