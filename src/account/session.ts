@@ -127,7 +127,9 @@ function liveSessionsOf({ userId }: Asker): Prisma.SessionWhereInput {
   return { userId, lastUsedAt: { gt: new Date(Date.now() - sessionLifetimeMs) } };
 }
 
-/** Ends one of the asker's sessions, the current one included, and returns it. NotFound for any other session. */
+/**
+ * Ends one of the asker's sessions, the current one included, and returns it. Throws NotFound for any other session.
+ */
 export async function revokeSession({ db, sessions }: Sessions, asker: Asker, sessionId: bigint): Promise<Session> {
   const own = { id: sessionId, userId: asker.userId };
   const session = await db.prisma.session.findFirst({ where: own });

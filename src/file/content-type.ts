@@ -19,6 +19,6 @@ export async function tellContentType({ content, head, size }: StagedBytes): Pro
 function isText(head: Buffer, isWhole: boolean): boolean {
   if (head.includes(0)) return false;
   if (isUtf8(head)) return true;
-  // The end of the head may split a character, of which it holds at most 3 bytes.
+  // The end of the head may split a character, so up to 3 of its last bytes may be incomplete.
   return !isWhole && [1, 2, 3].some((cut) => isUtf8(head.subarray(0, -cut)));
 }

@@ -14,7 +14,7 @@ import { BadMultipart } from './multipart.ts';
 export type UploadRefusal = { status: number; message: string; headers?: Record<string, string> };
 
 /**
- * The refusal of an upload, as its client receives it. Null for a fault of the server, and for a client that
+ * The refusal of an upload, as its client receives it. Returns null for a fault of the server, and for a client that
  * disconnected.
  */
 export function refusalFor(error: unknown, request: IncomingMessage): UploadRefusal | null {

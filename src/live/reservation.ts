@@ -70,7 +70,7 @@ export class Reservations {
     return row === undefined ? null : row.isOpen ? 'OPEN' : 'RESERVED';
   }
 
-  /** Makes this node the holder of the stream. False when another request was first. */
+  /** Makes this node the holder of the stream. Returns false if another request was first. */
   async open(tokenHash: Buffer, sessionId: bigint): Promise<boolean> {
     const { rowCount } = await this.#pool.query(
       `update stream_reservations set node = $3
@@ -139,7 +139,7 @@ export class Reservations {
   }
 
   /**
-   * Lets the operation run; it will miss no event after that cursor. False when it was cancelled in the meantime,
+   * Lets the operation run; it will miss no event after that cursor. Returns false if it was cancelled in the meantime,
    * even if another operation uses its id by now: `version` identifies the row that was added.
    */
   async ready(

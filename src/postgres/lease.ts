@@ -60,7 +60,10 @@ export class Leases {
     return lease;
   }
 
-  /** Like `take`, but asks the holder to release it and waits. Null after `patienceMs`, or when the signal aborts. */
+  /**
+   * Like `take`, but asks the holder to release it and waits. Returns null after `patienceMs`, or when the signal
+   * aborts.
+   */
   async wait(
     options: LeaseOptions,
     { patienceMs, signal }: { patienceMs: number; signal: AbortSignal },

@@ -2,8 +2,8 @@ import pg from 'pg';
 
 /**
  * PostgreSQL's code for an error (Appendix A of its manual), whether the statement ran through pg, which has it in
- * `code`, or through Prisma, which has it in its driver adapter's cause. Null if PostgreSQL did not answer at all, as
- * for a refused connection.
+ * `code`, or through Prisma, which has it in its driver adapter's cause. Returns null if PostgreSQL did not answer at
+ * all, for example when it refused the connection.
  */
 export function sqlStateOf(error: unknown): string | null {
   const state = error instanceof pg.DatabaseError ? error.code : driverCauseOf(error)?.['originalCode'];
@@ -25,7 +25,7 @@ export function constraintOf(error: unknown): string | null {
 /**
  * What Prisma's driver adapter reports about a failure: `kind` is its name (such as `DatabaseNotReachable`), and
  * `originalCode` is the SQLSTATE, if there is one. Prisma wraps it in the `meta` of an error with its own code (P1001,
- * P2003 …), except that a failed BEGIN or COMMIT may come unwrapped. Null for an error that did not come through
+ * P2003 …), except that a failed BEGIN or COMMIT may come unwrapped. It is null for an error that did not come through
  * Prisma.
  */
 export function driverCauseOf(error: unknown): Readonly<Record<string, unknown>> | null {
