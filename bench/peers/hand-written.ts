@@ -9,7 +9,10 @@ import type PrismaTypes from '../../src/postgres/generated/pothos.ts';
 import { getDatamodel } from '../../src/postgres/generated/pothos.ts';
 import { PrismaClient, type Message } from '../../src/postgres/generated/prisma/client.ts';
 
-/** What a developer could write in an afternoon with graphql-yoga, Pothos, Prisma and createPubSub: check the membership, create the message, publish it. Users who aren't connected miss messages, and their order is not guaranteed.
+/**
+ * What a developer could write in an afternoon with graphql-yoga, Pothos, Prisma and createPubSub: check the
+ * membership, create the message, publish it. Users who aren't connected miss messages, and their order is not
+ * guaranteed.
  */
 const prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: process.env['DATABASE_URL'] ?? '' }) });
 const keys = createLocalJWKSet(JSON.parse(process.env['PUBLIC_KEYS'] ?? '{}'));

@@ -60,7 +60,9 @@ beforeAll(async () => {
   await server.sql.query('analyze');
 }, 120_000);
 
-/** Compares with tolerance: a B-tree may be one level higher, the feed may read in between, and for a thousand users at once there is more than one good plan. Reading a whole chat would cost thousands of times as much.
+/**
+ * Compares with tolerance: a B-tree may be one level higher, the feed may read in between, and for a thousand users at
+ * once there is more than one good plan. Reading a whole chat would cost thousands of times as much.
  */
 function expectAsCheap(name: string, crowded: Cost, once: Cost): void {
   const told = `${name}: ${JSON.stringify({ once, crowded })}`;

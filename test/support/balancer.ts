@@ -16,8 +16,9 @@ export type Balancer = {
   passBy: (node: number) => void;
 };
 
-/** Starts a load balancer that sends each request to the next node in turn, until the test is over. It knows nothing about streams, tokens or sessions;
- * when a node doesn't answer, it responds 502 and moves on to the next.
+/**
+ * Starts a load balancer that sends each request to the next node in turn, until the test is over. It knows nothing
+ * about streams, tokens or sessions; when a node doesn't answer, it responds 502 and moves on to the next.
  */
 export async function openBalancer(nodes: { url: string }[]): Promise<Balancer> {
   const passed: Passed[] = [];

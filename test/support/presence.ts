@@ -33,7 +33,9 @@ export async function presenceOf(person: Person, by: Person, node?: { url: strin
   return answer.node.presence;
 }
 
-/** Reports whether a user is active on that device, with a lease of that many seconds if given. Returns the whole result, errors included.
+/**
+ * Reports whether a user is active on that device, with a lease of that many seconds if given. Returns the whole
+ * result, errors included.
  */
 export async function setPresence(by: Person, status: string, expiresInSeconds?: number): Promise<Data> {
   const mutation = `mutation ($status: PresenceStatus!, $expiresInSeconds: Int) {

@@ -18,8 +18,9 @@ export type Proxy = {
   readonly size: number;
   /** Cuts each open connection with that probability; 1 cuts them all. Neither side gets a clean close. */
   cut: (share?: number) => void;
-  /** Makes the open connections silent without closing them, as a firewall that has forgotten them does. With
-   * `all`, connections opened later are silent too, until `speak`. Returns how many went silent.
+  /**
+   * Makes the open connections silent without closing them, as a firewall that has forgotten them does. With `all`,
+   * connections opened later are silent too, until `speak`. Returns how many went silent.
    */
   silence: (options?: { all?: boolean }) => number;
   /** New connections pass data again. */
