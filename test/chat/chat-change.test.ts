@@ -194,7 +194,7 @@ test('a channel that becomes public is open to everyone, from its beginning', as
   expect(read).toEqual(['ChatUpdated', 'NewMessage', 'CaughtUp']);
 });
 
-test('a stream that opens while a channel becomes public brings changes of old messages from then on', async () => {
+test('a stream that opens while a channel becomes public delivers changes of old messages from then on', async () => {
   for (let round = 0; round < 10; round += 1) {
     const channel = await create('PRIVATE_CHANNEL');
     const old = await say(ada, channel, 'before');

@@ -59,7 +59,7 @@ test('all requests that arrive during a write share one transaction, however man
         ),
       ]),
     );
-  // A new connection has statements of its own.
+  // Each new connection prepares its own statements.
   await db.pool.query('select');
   const few = await costOf(5);
   const many = await costOf(400);

@@ -37,7 +37,7 @@ async function* singly(bytes: Buffer) {
   yield Buffer.from(bytes);
 }
 
-/** Does everything that is done with an untrusted picture outside the process that decodes it. */
+/** Does with an untrusted picture everything that the server does outside the process that decodes it. */
 async function look(
   contentType: string,
   bytes: Buffer,

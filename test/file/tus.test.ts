@@ -46,7 +46,10 @@ function stall(url: string, by: Person, content: Buffer, sent: number) {
   return outgoing;
 }
 
-/** How many bytes of an upload are on the disk: the offset that HEAD returns, without making anyone release it. */
+/**
+ * How many bytes of an upload are on the disk. Unlike HEAD, which returns the same number, this makes no node release
+ * the upload.
+ */
 async function storedOf(url: string): Promise<number> {
   const stored = await readFile(join(server.dataDir, 'partial-uploads', idOf(url))).catch(() => Buffer.alloc(0));
   return stored.length;

@@ -186,7 +186,7 @@ describe('a connection is not kept', () => {
   });
 });
 
-test('an operator limits the number of connections, also per address', async () => {
+test('an operator can limit the number of connections, also per address', async () => {
   for (const setting of ['MAX_CONNECTIONS', 'MAX_CONNECTIONS_PER_ADDRESS']) {
     await using small = await startServer({ env: { [setting]: '3' } });
     const url = new URL(small.url);
@@ -200,7 +200,7 @@ test('an operator limits the number of connections, also per address', async () 
   }
 });
 
-test('an operator sets how long an idle connection is kept', async () => {
+test('an operator can set how long an idle connection is kept', async () => {
   await using patient = await startServer({ env: { KEEP_ALIVE_TIMEOUT: '600s' } });
   const response = await fetch(`${patient.url}/livez`);
   expect(response.headers.get('keep-alive')).toBe('timeout=600');

@@ -323,7 +323,7 @@ test('unread mentions of fifty chats cost what those of one cost', async () => {
   expect(await recordStatements(server, () => many.ask(document))).toEqual(one);
 });
 
-test('the database accepts mentions of members of the chat only, fifty a message at most', async () => {
+test('the database accepts only mentions of members of the chat, at most fifty per message', async () => {
   const group = await createGroup(ada, [grace]);
   const { seq } = await readMessage(ada, await say(ada, group, 'hello'));
   const insert = (userIds: (string | undefined)[]) =>

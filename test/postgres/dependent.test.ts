@@ -60,7 +60,7 @@ test.each([
   expect(undecided).toEqual([]);
 });
 
-test('every id without a foreign key has its reason', async () => {
+test('every id without a foreign key is listed with a reason', async () => {
   const columns = await query<{ name: string }>(`
     select c.relname || '.' || a.attname as name
     from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped

@@ -64,7 +64,7 @@ create table leases (
   token bigint generated always as identity,
   is_wanted boolean not null default false
 );
-comment on table leases is 'The exclusive right, among all nodes, to do something: held until it is released, or until it expires because its holder died. Each kind of work has its own name. A lease `node:…` says that a node runs; what the node holds for its clients refers to it.';
+comment on table leases is 'The exclusive right, among all nodes, to do something: held until it is released, or until it expires because its holder died. Each kind of work has its own name. A lease `node:…` says that a node is running; the streams and presence that the node holds for its clients refer to it.';
 comment on column leases.token is 'The fencing token: each holder gets a new, higher one. A write that requires it fails once another holder has taken the lease.';
 comment on column leases.is_wanted is 'Another process asks the holder to release the lease.';
 

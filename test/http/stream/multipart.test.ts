@@ -208,7 +208,7 @@ test('Apollo Client subscribes without any set-up, and unsubscribes', async () =
   }, 5_000);
 });
 
-test('Apollo Client receives the loss of its access', async () => {
+test('Apollo Client gets an error when it loses access', async () => {
   const chatId = await createGroup(ada, [grace]);
   const { subscribe } = openApollo(grace);
   const stream = subscribe(oneChat, { chatId });

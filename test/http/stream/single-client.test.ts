@@ -93,7 +93,7 @@ test('the client sends every request with its headers, and receives what the pro
   expect([...authorizations]).toEqual([`Bearer ${ada.token}`]);
 });
 
-test('an invalid document is an error, not an end', async () => {
+test('an invalid document is reported as an error, not as completion', async () => {
   const { client } = connect();
   const error = await subscribe(client, '}}').ended();
   expect(error).toBeInstanceOf(NetworkError);
