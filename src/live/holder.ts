@@ -1,3 +1,5 @@
+import type { Price } from './subscription-budget.ts';
+
 /** The minimum that a document counts as, because the server keeps it and its latest renderings. */
 const leastPrice = 500;
 /** What a user's further subscriptions with the same document count as: each costs a write per event. */
@@ -26,8 +28,9 @@ export class Holders {
    * What one more subscription of this user counts as. Only the first of a user's subscriptions costs an execution per
    * event.
    */
-  priceFor(userId: bigint): number {
-    return this.#counts.has(userId) ? priceOfSharing : Math.max(leastPrice, this.#complexity);
+  priceFor(userId: bigint): Price {
+    const isRepeated = this.#counts.has(userId);
+    return { complexity: isRepeated ? priceOfSharing : Math.max(leastPrice, this.#complexity), isRepeated };
   }
 
   add(userId: bigint): void {

@@ -1,8 +1,17 @@
 import { RateLimited } from '../errors.ts';
 
 const retryAfterSeconds = 5;
+const settingName = 'MAX_SUBSCRIPTION_COMPLEXITY';
 
-/** Adds up what the subscriptions of each user cost, and refuses more than the limit; 0 turns the limit off. */
+/** What a subscription adds to its user's sum. `isRepeated`: the user already has one with the same document. */
+export type Price = { complexity: number; isRepeated: boolean };
+
+/**
+ * Adds up what the subscriptions of each user cost, and refuses more than the limit; 0 turns the limit off.
+ *
+ * Repeated subscriptions are refused only past twice the limit. After a network break, a client opens all of its streams
+ * again before the server notices that the former ones are dead; a refusal would tell it not to come back.
+ */
 export class SubscriptionBudget {
   readonly #limit: number;
   readonly #spent = new Map<bigint, number>();
@@ -13,12 +22,13 @@ export class SubscriptionBudget {
   }
 
   /** Adds a subscription. Throws RateLimited, which names the limit and what was asked for, and then adds nothing. */
-  take(userId: bigint, price: number): void {
-    const sum = (this.#spent.get(userId) ?? 0) + price;
-    if (this.#limit > 0 && sum > this.#limit) {
+  take(userId: bigint, { complexity, isRepeated }: Price): void {
+    const sum = (this.#spent.get(userId) ?? 0) + complexity;
+    const [limit, setting] = isRepeated ? [2 * this.#limit, `twice ${settingName}`] : [this.#limit, settingName];
+    if (limit > 0 && sum > limit) {
       throw new RateLimited(
-        `Too many subscriptions: with this one, which counts as ${price}, the complexity per event of all yours on this ` +
-          `server is ${sum}; the limit is ${this.#limit} (MAX_SUBSCRIPTION_COMPLEXITY).`,
+        `Too many subscriptions: with this one, which counts as ${complexity}, the complexity per event of all yours on ` +
+          `this server is ${sum}; the limit is ${limit} (${setting}).`,
         retryAfterSeconds,
       );
     }
@@ -26,8 +36,8 @@ export class SubscriptionBudget {
   }
 
   /** Subtracts a subscription that has ended. */
-  giveBack(userId: bigint, price: number): void {
-    const left = (this.#spent.get(userId) ?? 0) - price;
+  giveBack(userId: bigint, { complexity }: Price): void {
+    const left = (this.#spent.get(userId) ?? 0) - complexity;
     if (left > 0) this.#spent.set(userId, left);
     else this.#spent.delete(userId);
   }

@@ -16,10 +16,10 @@ const page = (name: string, fields: string) => `subscription ${name} { events { 
 const tenFields = 'id seq kind createdAt editedAt deletedAt clientMessageId a: id b: id c: id';
 const complexity = 1_207;
 
-const refusal = (sum: number, limit: number, price = complexity) => ({
+const refusal = (sum: number, limit: number, price = complexity, setting = 'MAX_SUBSCRIPTION_COMPLEXITY') => ({
   message:
     `Too many subscriptions: with this one, which counts as ${price}, the complexity per event of all yours on this server ` +
-    `is ${sum}; the limit is ${limit} (MAX_SUBSCRIPTION_COMPLEXITY).`,
+    `is ${sum}; the limit is ${limit} (${setting}).`,
   extensions: { code: 'RATE_LIMITED', retryAfterSeconds: 5 },
 });
 
@@ -72,6 +72,42 @@ test('a small subscription counts too, because the server stores something for i
   await using _one = await followEvents(server, ada, { document: small('One') });
   await using _two = await followEvents(server, ada, { document: small('Two') });
   expect(await refusalOf(server, ada, small('Three'))).toMatchObject(refusal(1_500, 1_000, 500));
+});
+
+test('a client whose budget is used up can open its streams again before the server notices that the former are dead', async () => {
+  await using server = await startServer({ env: { MAX_SUBSCRIPTION_COMPLEXITY: '1000' } });
+  const ada = await signUp(server, 'ada');
+  const small = (name: string) => `subscription ${name} { events { event { __typename } } }`;
+  const dead = [await followEvents(server, ada, { document: small('One') })];
+  dead.push(await followEvents(server, ada, { document: small('Two') }));
+  const again = [await followEvents(server, ada, { document: small('One') })];
+  again.push(await followEvents(server, ada, { document: small('Two') }));
+  expect(await refusalOf(server, ada, small('Three'))).toMatchObject(refusal(1_520, 1_000, 500));
+  await Promise.all(dead.map((stream) => stream.close()));
+
+  // It can do so any number of times: what the former streams counted as is given back once.
+  for (let times = 0; times < 3; times += 1) {
+    again.push(await followEvents(server, ada, { document: small('One') }));
+    again.push(await followEvents(server, ada, { document: small('Two') }));
+    await Promise.all(again.splice(0, 2).map((stream) => stream.close()));
+  }
+  await Promise.all(again.map((stream) => stream.close()));
+  await vi.waitFor(async () => {
+    await using _three = await followEvents(server, ada, { document: small('Three') });
+    await using _four = await followEvents(server, ada, { document: small('Four') });
+  });
+});
+
+test('a further subscription with the same document is refused past twice the limit', async () => {
+  await using server = await startServer({ env: { MAX_SUBSCRIPTION_COMPLEXITY: '500', MAX_STREAMS_PER_SESSION: '0' } });
+  const ada = await signUp(server, 'ada');
+  const document = 'subscription { events { event { __typename } } }';
+  // 500 and 50 × 10.
+  const streams = await Promise.all(Array.from({ length: 51 }, () => followEvents(server, ada, { document })));
+  expect(await refusalOf(server, ada, document)).toMatchObject(
+    refusal(1_010, 1_000, 10, 'twice MAX_SUBSCRIPTION_COMPLEXITY'),
+  );
+  await Promise.all(streams.map((stream) => stream.close()));
 });
 
 test('many tabs with the same large document cost one execution, and little more than one', async () => {
