@@ -17,7 +17,7 @@ export interface Listener {
   readonly outlet: Outlet;
 }
 
-/** The destination of events for listeners that want them in the same shape. Keeps the order of the calls. */
+/** The destination of events for listeners that want them in the same shape. Keeps the order of the calls, except `interrupt`. */
 export interface Outlet {
   /** Whether its listeners receive presence changes: only those that select them do. */
   readonly wantsPresence: boolean;
@@ -33,6 +33,6 @@ export interface Outlet {
   publishPresence(change: PresenceChange, listeners: readonly Listener[]): void;
   /** Sends the log's current position. It also tells the client that notices that are not kept may have been lost. */
   refresh(listeners: readonly Listener[], position: bigint): void;
-  /** Everything held for this listener is void: its stream closes, so that the client reconnects. */
+  /** Everything held for this listener is void: its stream closes at once, so that the client reconnects. */
   interrupt(listener: Listener): void;
 }

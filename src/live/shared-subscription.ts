@@ -68,6 +68,8 @@ export class SharedSubscription implements Outlet {
   }
 
   publish(event: LoggedEvent, listeners: readonly Listener[]): void {
+    // Earlier renderings of a changed message must not be shown again, not even by a replay that overtakes the queue.
+    if (event.kind === 'MessageEdited' || event.kind === 'MessageDeleted') this.#recent.clear();
     if (this.#queue.length >= maxWaiting) this.#leaveToLog();
     // Every listener of this outlet joined it as a receiver.
     this.#enqueue({ event, receivers: listeners as readonly Receiver[] });
@@ -90,7 +92,8 @@ export class SharedSubscription implements Outlet {
   interrupt(listener: Listener): void {
     // In another history, the same id is another event.
     this.#recent.clear();
-    this.#enqueue({ tell: () => (listener as Receiver).interrupt() });
+    // At once: what still waits would go out with cursors of the new history, and the client would resume from there.
+    (listener as Receiver).interrupt();
   }
 
   refresh(listeners: readonly Listener[], position: bigint): void {
@@ -219,8 +222,6 @@ export class SharedSubscription implements Outlet {
   /** Prepares one result for all receivers, or one for each user or session that the execution depended on. */
   async #prepareEvent(event: LoggedEvent, receivers: readonly Receiver[], parts: SliceParts): Promise<Delivery> {
     const { loaders, rest } = parts;
-    // Earlier renderings of a changed message must not be shown again.
-    if (event.kind === 'MessageEdited' || event.kind === 'MessageDeleted') this.#recent.clear();
     const prober = receivers.find(({ isReceiving }) => isReceiving);
     if (prober === undefined) return null;
     const probe = await this.#share(event, prober.asker, loaders);
