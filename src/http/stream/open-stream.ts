@@ -31,6 +31,7 @@ export class OpenStream {
   readonly #isTokenLive: (() => Promise<boolean>) | null;
   #tokenCheckedAt = performance.now();
   #lastFrameAt = performance.now();
+  #takenQuietAt = 0;
   /** By which fraction of the interval this stream's heartbeats come later than others'. */
   readonly #lateness = Math.random() * heartbeatSpread;
 
@@ -84,10 +85,16 @@ export class OpenStream {
     this.operations.clear();
   }
 
-  /** The live subscriptions, if nothing was sent here since that time (ms of `performance.now()`). */
-  *quietSubscriptions(since: number): Iterable<EventSubscription> {
-    if (this.#lastFrameAt > since) return;
-    for (const { subscription } of this.operations.values()) if (subscription?.isLive === true) yield subscription;
+  /**
+   * The live subscriptions, if nothing was sent here for that many ms. Returns them once in that time, because a document
+   * that hangs sends only later what it is asked for now.
+   */
+  takeQuiet(now: number, forMs: number): EventSubscription[] {
+    if (now - Math.max(this.#lastFrameAt, this.#takenQuietAt) < forMs) return [];
+    this.#takenQuietAt = now;
+    return [...this.operations.values()].flatMap(({ subscription }) =>
+      subscription?.isLive === true ? [subscription] : [],
+    );
   }
 
   /**

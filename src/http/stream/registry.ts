@@ -141,7 +141,7 @@ export class StreamRegistry {
     const quiet = new Map<SharedSubscription, Receiver[]>();
     for (const stream of this.#streams) {
       stream.lookAfter(now, times);
-      for (const subscription of stream.quietSubscriptions(now - times.cursorRefresh)) {
+      for (const subscription of stream.takeQuiet(now, times.cursorRefresh)) {
         const receivers = quiet.get(subscription.outlet);
         if (receivers === undefined) quiet.set(subscription.outlet, [subscription]);
         else receivers.push(subscription);
