@@ -240,7 +240,7 @@ describe('an operation that is too large is refused before any of it is executed
       body: form,
     });
   };
-  /** In single connection mode: its result comes on the stream. */
+  /** Sends it in single connection mode, where its result arrives on the stream. */
   const single = async (query: string) => {
     const reserved = await fetch(`${server.url}/graphql/stream`, { method: 'PUT', headers: json });
     const headers = { ...json, 'x-graphql-event-stream-token': await reserved.text() };

@@ -91,7 +91,7 @@ test.each([
   ['CORS_ORIGIN', 'example.com'],
   ['CORS_ORIGIN', 'https://example.com/'],
   ['CORS_ORIGIN', 'https://example.com,*'],
-])('%s does not accept "%s", and says what it wants', (name, value) => {
+])('%s does not accept "%s", and says what it expects', (name, value) => {
   expect(() => readConfig({ [name]: value })).toThrow(`\n  ${name}: `);
   expect(() => readConfig({ [name]: value })).toThrow(`(got "${value}")`);
 });

@@ -16,7 +16,7 @@ async function insertUntilCutOff(sql: pg.Pool): Promise<number> {
   }
 }
 
-// A loaded machine takes a while to start whole servers.
+// A busy machine takes a while to start whole servers.
 vi.setConfig({ testTimeout: 60_000 });
 
 describe('the embedded database recovers from earlier runs', () => {

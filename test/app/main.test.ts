@@ -16,7 +16,7 @@ async function runOnDatabase(command?: string[]) {
   return { database, server: runServer({ DATABASE_URL: database.url, JWT_KEYS: jwtKeys }, command) };
 }
 
-// A loaded machine takes a while to start whole servers.
+// A busy machine takes a while to start whole servers.
 vi.setConfig({ testTimeout: 60_000 });
 
 describe('stopping', () => {

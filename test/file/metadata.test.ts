@@ -170,7 +170,7 @@ test('a video loses its location, wherever its boxes are', async () => {
   expect(served.length).toBe(film.length);
   const end = film.indexOf('udta') - 4;
   expect(served.subarray(0, end).equals(film.subarray(0, end))).toBe(true);
-  // A recorder that has lost its power.
+  // As a recorder leaves it that loses power.
   const cut = film.subarray(0, 300_000);
   expect((await serve('cut.mp4', cut)).served.equals(cut)).toBe(true);
 });

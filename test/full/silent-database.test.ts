@@ -89,7 +89,10 @@ test('when all open connections go silent, events are live again within 15 secon
     [keyOf(chatId), keyOf(ada.userId)],
   );
   const sends = [];
-  /** When the node was last ready, or without the message, in ms after the silence began. */
+  /**
+   * When the message was last missing (`silent`), and when the node last called itself ready without it (`ready`), in ms
+   * after the silence began.
+   */
   const last = { ready: 0, silent: 0 };
   const isLive = () => stream.frames.some(matching({ message: { content: 'said in silence' } }));
   while (performance.now() - silentAt < 20_000) {

@@ -46,7 +46,7 @@ const plainDocument = `subscription ($after: String) {
 test.each([
   ['the sender is first', 0],
   ['the sender is last', 1],
-])('personal fields of an event are each viewer’s own: %s', async (_, turn) => {
+])('each viewer gets their own personal fields of an event: %s', async (_, turn) => {
   const chat = await createGroup(ada, [grace, linus]);
   await say(ada, chat, 'first');
   const people = turn === 0 ? [ada, grace, linus] : [linus, grace, ada];

@@ -309,7 +309,7 @@ test('a page of messages with mentions costs the same for one and for fifty', as
   expect(await cost(50)).toEqual(one);
 });
 
-test('unread mentions of fifty chats cost what those of one cost', async () => {
+test('unread mentions of fifty chats cost the same as those of one', async () => {
   const [few, many] = await Promise.all([signUp(server, 'few'), signUp(server, 'many')]);
   const make = async (person: Person) => say(ada, await createGroup(ada, [person]), `@${person.name}`);
   await make(few);

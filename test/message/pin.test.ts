@@ -270,7 +270,7 @@ test('pins of messages from before they joined are hidden from a newcomer, who r
   expect(await unpinMessage(linus, ids[0] ?? '')).toMatchObject({ __typename: 'NotFound' });
 });
 
-test('the pins of fifty chats cost what those of one cost', async () => {
+test('the pins of fifty chats cost the same as those of one', async () => {
   const [few, many] = await Promise.all([signUp(server, 'few'), signUp(server, 'many')]);
   const make = async (person: Person) => {
     const chat = await createGroup(person, [ada]);

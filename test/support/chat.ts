@@ -51,7 +51,7 @@ export async function say(by: Person, chatId: string, content: string, more: Var
   return requireId(await sendMessage(by, chatId, content, more));
 }
 
-/** The number behind a global id, as SQL knows the row. */
+/** The row's id in the database, from its global id. */
 export function keyOf(globalId: string): string {
   const parsed = parseId(globalId);
   if (parsed === null) throw new Error(`${globalId} is not an id`);

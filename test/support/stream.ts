@@ -98,7 +98,7 @@ export class EventStream implements AsyncDisposable {
     return this.#end;
   }
 
-  /** The next frame that matches. Skips those before it, which `until` returns too. */
+  /** The next frame that matches. Skips the frames before it; `until` returns those, too. */
   async next(wanted: Wanted = () => true): Promise<Frame> {
     const frames = await this.until(wanted);
     return frames.at(-1) as Frame;

@@ -196,7 +196,7 @@ describe('the rules for a request', () => {
     });
     expect(noQuery.status).toBe(400);
     expect(await messageOf(noQuery)).toBe('The parameter `query` is missing.');
-    // None of these took the id.
+    // None of these requests used up the id.
     for (const [id, ok] of Object.entries([
       'application/json',
       'application/*',
