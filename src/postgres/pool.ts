@@ -36,6 +36,8 @@ export type PoolOptions = {
 export class ConnectionPool extends pg.Pool {
   readonly #onError: (error: Error) => void;
   readonly #maxConnections: number;
+  /** Those on which PostgreSQL refused writes when they were opened. */
+  readonly #readOnly = new Set<Connection>();
   readonly #idle = new Set<Connection>();
   readonly #open = new Set<Connection>();
   readonly #retired = new WeakSet<pg.Client>();
@@ -65,7 +67,7 @@ export class ConnectionPool extends pg.Pool {
     this.#maxConnections = maxConnections;
     // The pool has already dropped the connection and opens another when it needs one.
     this.on('error', (error, client) => {
-      if (!this.#retired.has(client)) onError(error);
+      if (!this.#retired.has(client) && !this.ending) onError(error);
     });
     this.on('connect', (client) => this.#watch(client as unknown as Connection));
     this.on('acquire', (client) => void this.#idle.delete(client as unknown as Connection));
@@ -140,7 +142,13 @@ export class ConnectionPool extends pg.Pool {
   async #prepare(connection: Connection, session: SessionOptions | null): Promise<void> {
     if (session === null) return;
     const { isReadOnly } = await prepareSession(connection, session);
-    if (isReadOnly) setTimeout(() => this.#retire(connection), readOnlyLifetimeMs).unref();
+    if (isReadOnly) {
+      this.#readOnly.add(connection);
+      setTimeout(() => this.#retire(connection), readOnlyLifetimeMs).unref();
+    } else {
+      // Writes are possible again: no request should have to meet a connection that still refuses them.
+      for (const other of this.#readOnly) this.#retire(other);
+    }
   }
 
   #watch(connection: Connection): void {
@@ -175,6 +183,7 @@ export class ConnectionPool extends pg.Pool {
   #forget(connection: Connection): void {
     this.#idle.delete(connection);
     this.#open.delete(connection);
+    this.#readOnly.delete(connection);
   }
 }
 

@@ -196,7 +196,7 @@ test('a picture over the decoding limit is kept without thumbnails, and says why
   const { status, body } = await postFiles(server, ada, [{ name: 'bomb.png', content: new Uint8Array(claim) }]);
   expect({ status, files: body.files }).toMatchObject({
     status: 201,
-    files: [{ note: expect.stringContaining('no thumbnails') }],
+    files: [{ note: expect.stringContaining('No thumbnails') }],
   });
   const file = await describe(ada, body.files[0].id);
   expect(file).toMatchObject({ contentType: 'image/png', width: null, small: null, note: body.files[0].note });

@@ -1,10 +1,13 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import pg from 'pg';
+import { Housekeeping } from '../../src/core/housekeeping.ts';
+import { NodeLease } from '../../src/postgres/node-lease.ts';
 import type { TestServer } from './server.ts';
 
 /**
  * Runs `work` and returns the SQL statements that the server sent to its database for it. Leaves out background work:
- * following the log, and checking at most twice a second whether a session is still valid. Run one at a time:
- * statements of other requests meanwhile count too.
+ * following the log, checking at most twice a second whether a session is still valid, housekeeping, renewing the lease,
+ * and preparing new connections. Run one at a time: statements of other requests meanwhile count too.
  */
 export async function recordStatements(server: TestServer, work: () => Promise<unknown>): Promise<string[]> {
   const recorded: string[] = [];
@@ -19,7 +22,7 @@ export async function recordStatements(server: TestServer, work: () => Promise<u
 }
 
 const recorders = new Set<{ url: string; statements: string[] }>();
-const background = /\/src\/(log\/|live\/(?!shared-subscription)|account\/live-session)/;
+const backgroundFile = /\/src\/(log\/|live\/(?!shared-subscription)|account\/live-session|postgres\/session-setting)/;
 
 type Connection = { application_name?: string; database?: string };
 type Query = (...args: unknown[]) => unknown;
@@ -27,9 +30,22 @@ type Query = (...args: unknown[]) => unknown;
 function record({ application_name, database }: Connection, statement: unknown): void {
   if (application_name !== 'parley') return;
   for (const { url, statements } of recorders) {
-    if (new URL(url).pathname !== `/${database}` || background.test(captureStack())) continue;
+    if (new URL(url).pathname !== `/${database}` || isBackground()) continue;
     statements.push(typeof statement === 'string' ? statement : String(Reflect.get(Object(statement), 'text')));
   }
+}
+
+/** Set in everything that the server's own timers start, however far the statement is from there. */
+const timers = new AsyncLocalStorage<true>();
+for (const { prototype } of [Housekeeping, NodeLease] as { prototype: { open: () => unknown } }[]) {
+  const open = prototype.open;
+  prototype.open = function openInBackground() {
+    return timers.run(true, () => Reflect.apply(open, this, []));
+  };
+}
+
+function isBackground(): boolean {
+  return timers.getStore() === true || backgroundFile.test(captureStack());
 }
 
 function captureStack(): string {
@@ -40,9 +56,8 @@ function captureStack(): string {
   return stack ?? '';
 }
 
-// A pool passes its statement to a client later, when the stack no longer shows the caller. So such a statement is
-// recorded at the pool. At the client, only statements that did not come from a pool (those of a transaction) are
-// recorded, recognized by the callback.
+// A pool passes its statement to a client later, when the stack no longer shows the caller: so it is recorded at the
+// pool, and at the client only what did not come from a pool (statements of a transaction), recognized by the callback.
 const pool = pg.Pool.prototype as unknown as { query: Query };
 const client = pg.Client.prototype as unknown as { query: Query };
 const original = { pool: pool.query, client: client.query };
