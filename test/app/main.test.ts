@@ -31,15 +31,6 @@ describe('stopping', () => {
     expect(await isPostgres(postmaster)).toBe(false);
   });
 
-  test('a signal in the middle of the start takes effect as soon as the start is done', async () => {
-    const dataDir = await createDataDir();
-    const server = runServer({ DATA_DIR: dataDir });
-    await server.said('creating a database');
-    server.kill('SIGTERM');
-    expect((await server.ended).status).toBe(0);
-    expect(await isPostgres(await readPostmaster(dataDir).catch(() => 0))).toBe(false);
-  });
-
   test('Ctrl-C on `npm start`, which reaches npm, the shell and the server alike, stops it with status 0', async () => {
     const dataDir = await createDataDir();
     const server = runServer({ DATA_DIR: dataDir }, ['npm', 'start']);

@@ -71,3 +71,12 @@ test('of two simultaneous first starts, one serves and the other is refused', as
   expect(await loser.ended).toMatchObject({ status: 1, output: expect.stringContaining('Another server is using') });
   expect(await isReady((await winner?.url) ?? '')).toBe(true);
 });
+
+test('a signal in the middle of the start takes effect as soon as the start is done', async () => {
+  const dataDir = await createDataDir();
+  const server = runServer({ DATA_DIR: dataDir });
+  await server.said('creating a database');
+  server.kill('SIGTERM');
+  expect((await server.ended).status).toBe(0);
+  expect(await isPostgres(await readPostmaster(dataDir).catch(() => 0))).toBe(false);
+});
