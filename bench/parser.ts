@@ -17,16 +17,17 @@ import { readParts } from '../src/http/multipart.ts';
 import { findNames } from '../src/message/mention.ts';
 import { box, heicWith, u16 } from '../test/support/boxes.ts';
 
-// `npm run bench:parser`: what the worst known input of each parser of strangers' bytes costs, for docs/security.md.
+// `npm run bench:parser` measures the worst known input of each parser that reads bytes from strangers, for
+// docs/security.md.
 
-/** One parser with hostile inputs, each as long as the server accepts it, and files of `uploadBytes`. */
+/** A parser with hostile inputs of the maximum length that the server accepts, or for files of `uploadBytes`. */
 type Case = { parser: string; inputs: Record<string, Buffer>; parse: (bytes: Buffer) => unknown };
 
 const folder = await mkdtemp(join(tmpdir(), 'parley-parser-'));
 const store = new LocalStore(folder);
 await store.prepare();
 
-/** As a socket brings them: each piece in its own turn of the event loop. */
+/** Yields the bytes as a socket does: each piece in its own turn of the event loop. */
 async function* inPieces(bytes: Buffer) {
   for (let at = 0; at < bytes.length; at += 65_536) {
     await setImmediate();
@@ -34,7 +35,7 @@ async function* inPieces(bytes: Buffer) {
   }
 }
 
-/** All that this process does with an upload before the process that decodes pictures gets it. */
+/** Everything that this process does with an upload before it passes it to the process that decodes pictures. */
 const inspect = (contentType: string) => async (bytes: Buffer) => {
   const staged = await store.stage(inPieces(bytes));
   await tellContentType(staged);
@@ -44,7 +45,7 @@ const inspect = (contentType: string) => async (bytes: Buffer) => {
 };
 
 const megabyte = 1_000_000;
-/** The size of files: 1 MB, or the first argument. */
+/** The size of the files: 1 MB, or the first argument. */
 const uploadBytes = Number(process.argv[2] ?? megabyte);
 const fill = (head: Buffer | string, part: Buffer | string, size = uploadBytes) => {
   const [start, piece] = [Buffer.from(head), Buffer.from(part)];
@@ -73,7 +74,7 @@ const cases: Case[] = [
     parse: inspect('image/heic'),
     inputs: {
       '60,000 items of 65,535 extents': heicWith(claims(60_000)),
-      'boxes of nothing': fill(box('ftyp', 'heic\0\0\0\0heicmif1'), box('free')),
+      'empty boxes': fill(box('ftyp', 'heic\0\0\0\0heicmif1'), box('free')),
       'boxes 3,000 deep': box('moov', nested(3_000)),
     },
   },
@@ -104,7 +105,7 @@ const cases: Case[] = [
     parse: inspect('image/webp'),
     inputs: { 'empty chunks': fill(webp, 'JUNK\0\0\0\0') },
   },
-  { parser: 'TIFF', parse: inspect('image/tiff'), inputs: { 'tags of nothing': tiff(60_000) } },
+  { parser: 'TIFF', parse: inspect('image/tiff'), inputs: { 'empty tags': tiff(60_000) } },
   {
     parser: 'multipart forms',
     parse: (bytes) => readForm(bytes).catch(() => undefined),
@@ -151,8 +152,8 @@ const cases: Case[] = [
 type Cost = { input: string; bytes: number; ms: number; blockedMs: number; megabytes: number };
 
 /**
- * Of three runs the least time and the least longest time for which the event loop stood still, and the most memory,
- * garbage included.
+ * The minimum of three runs for the total time and for the longest time that the event loop was blocked, and their
+ * maximum of memory, garbage included.
  */
 async function measure({ parse }: Case, input: string, bytes: Buffer): Promise<Cost> {
   const runs: { ms: number; blockedMs: number; taken: number }[] = [];

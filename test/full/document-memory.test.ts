@@ -7,7 +7,7 @@ import { schema } from '../../src/edges.ts';
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-/** The memory in use, in bytes, after everything that can be collected has been. */
+/** The memory in use after a full garbage collection, in bytes. */
 function usedBytes(): number {
   for (let round = 0; round < 4; round += 1) collectGarbage();
   const { heapUsed, external } = process.memoryUsage();
@@ -18,7 +18,7 @@ const repeat = (count: number, part: (index: number) => string) =>
   Array.from({ length: count }, (_, index) => part(index)).join(' ');
 const node = (text: string) => `a: node(id: ${text}) { id }`;
 
-/** Documents that take as much memory as their syntax lets them, each within the limits of a request. */
+/** Documents that take as much memory as their syntax allows, each within the limits of a request. */
 const shapes: [string, (k: number) => string][] = [
   ['aliases', (k) => `{ ${repeat(650, (i) => `a${i}: __typename`)} z${k}: __typename }`],
   ['inline fragments', (k) => `{ ${repeat(480, () => '...{__typename}')} z${k}: __typename }`],
@@ -49,12 +49,12 @@ const shapes: [string, (k: number) => string][] = [
 const megabyte = 1024 * 1024;
 
 test.each(shapes)('the document cache keeps no more memory than it counts: %s', (_, make) => {
-  // Compiles what parsing and validating need.
+  // Warm up, so that the code for parsing and validating is compiled.
   expect(new DocumentCache(schema).prepare(make(0), null, { isKnown: true })).toHaveProperty('document');
   const documents = new DocumentCache(schema);
   const before = usedBytes();
   for (let k = 1; k <= 20; k += 1) {
-    // As a request brings it: a text of its own, in one piece.
+    // A separate, flat string, as from a request.
     documents.prepare(Buffer.from(make(k)).toString(), null, { isKnown: true });
   }
   const keptBytes = usedBytes() - before;

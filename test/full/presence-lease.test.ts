@@ -5,7 +5,7 @@ import { signUp } from '../support/client.ts';
 import { attend, presenceOf, setPresence } from '../support/presence.ts';
 import { startServer } from '../support/server.ts';
 
-test('a lease of 10 seconds that is renewed in time lasts, and one that is not ends within 10 seconds of its expiry', async () => {
+test('a lease of 10 seconds lasts while it is renewed in time, and otherwise ends within 10 seconds of its expiry', async () => {
   await using node = await startServer();
   const [ada, grace] = [await signUp(node, 'ada'), await signUp(node, 'grace')];
   await createGroup(ada, [grace]);
