@@ -35,6 +35,7 @@ import { serveGraphiql } from './http/graphiql.ts';
 import { serveHealth } from './http/health.ts';
 import { sendJson } from './http/respond.ts';
 import { uploadIdleMs } from './http/idleness.ts';
+import type { UnreadLimits } from './http/unread.ts';
 import type { ConnectionLimits } from './http/connection-door.ts';
 import { type HttpOptions, type HttpServer, openHttpServer } from './http/server.ts';
 import type { StreamTimes } from './http/stream/open-stream.ts';
@@ -53,12 +54,16 @@ const migrationsFolder = join(import.meta.dirname, '../prisma/migrations');
 /** A running server. `close` takes it off the network, lets requests finish, and then stops everything else. */
 export type App = { url: string; close: () => Promise<void> };
 
-/** What tests may override: the cost of a password hash, and the intervals of streams, presence and uploads. */
+/**
+ * What tests may override: the cost of a password hash, the intervals of streams, presence and uploads, and what clients may
+ * leave unread.
+ */
 export type Overrides = {
   argon2?: Argon2Cost;
   streamTimes?: Partial<StreamTimes>;
   attendanceTimes?: Partial<AttendanceTimes>;
   uploadIdleMs?: number;
+  unread?: UnreadLimits;
 };
 
 /**
@@ -123,6 +128,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
     corsOrigin: config.corsOrigin,
     connections: connectionLimits(config),
     keepAliveMs: config.keepAliveMs,
+    unread: overrides.unread,
     endStreams: () => void (drained = roles.drain()),
     log,
   });

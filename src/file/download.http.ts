@@ -6,6 +6,7 @@ import { StoreUnavailable } from '../errors.ts';
 import { describeDisposition, describeUnguarded } from './content-disposition.ts';
 import { readRange } from './range.ts';
 import { sendJson, type Handler } from '../http/respond.ts';
+import { unreadLimits } from '../http/unread.ts';
 
 const refusals = {
   bad: { status: 403, error: 'This link is not valid: fetch `File.url` again.' },
@@ -88,13 +89,18 @@ async function send(bytes: NodeJS.ReadableStream, response: ServerResponse): Pro
   response.end();
 }
 
-/** Resolves when the operating system has the chunk; rejects when the client has disconnected. */
+/**
+ * Resolves when the operating system has the chunk; rejects when the client has disconnected. Disconnects a client that has
+ * not taken it in time: a paused player asks for the rest by range.
+ */
 function write(response: ServerResponse, chunk: Buffer | string): Promise<void> {
   return new Promise((resolve, reject) => {
     const hangUp = () => reject(new HungUp());
     if (response.destroyed) return hangUp();
+    const timer = setTimeout(() => response.destroy(), unreadLimits.ms).unref();
     response.once('close', hangUp);
     response.write(chunk, (error) => {
+      clearTimeout(timer);
       response.off('close', hangUp);
       if (error == null) resolve();
       else hangUp();

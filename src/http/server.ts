@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { diskIsFull } from '../api/fault.ts';
 import { acceptsPage, acceptsStream } from './accept.ts';
@@ -9,6 +10,7 @@ import { ConnectionDoor, type ConnectionLimits } from './connection-door.ts';
 import { applyCors } from './cors.ts';
 import { isForm } from './graphql.ts';
 import { type Handler, sendJson } from './respond.ts';
+import { UnreadAnswers, unreadLimits, type UnreadLimits } from './unread.ts';
 
 export type HttpOptions = {
   /** Serves queries and mutations; absent where this node does not have that role. */
@@ -32,6 +34,8 @@ export type HttpOptions = {
   connections: ConnectionLimits;
   /** How long an idle connection is kept: longer than the load balancers in front keep theirs. */
   keepAliveMs: number;
+  /** What clients may leave unread; `unreadLimits` by default. */
+  unread?: UnreadLimits | undefined;
   log: Logger;
 };
 
@@ -55,6 +59,7 @@ export async function openHttpServer(
   address: { host: string; port: number },
   options: HttpOptions,
 ): Promise<HttpServer> {
+  const answers = new UnreadAnswers(options.unread ?? unreadLimits, options.log);
   const underWay = new Set<ServerResponse>();
   const unused = new Set<Socket>();
   const server = createServer({ ...limits, keepAliveTimeout: options.keepAliveMs }, (request, response) => {
@@ -67,6 +72,7 @@ export async function openHttpServer(
       if (!server.listening) setImmediate(() => server.closeIdleConnections());
     });
     if (!server.listening) endConnectionWith(response);
+    answers.limit(response);
     void answer(request, response, options);
   });
   const door = new ConnectionDoor(options.connections, options.log);
@@ -75,6 +81,7 @@ export async function openHttpServer(
     unused.add(socket);
     socket.once('close', () => unused.delete(socket));
   });
+  server.on('connect', refuseTunnel);
   server.listen(address.port, address.host);
   await once(server, 'listening');
   const bound = server.address();
@@ -102,8 +109,8 @@ function endConnectionWith(response: ServerResponse): void {
 
 async function answer(request: IncomingMessage, response: ServerResponse, options: HttpOptions): Promise<void> {
   response.setHeader('x-content-type-options', 'nosniff');
-  if (applyCors(request, response, options.corsOrigin)) return;
   limitDuration(request, response);
+  if (applyCors(request, response, options.corsOrigin)) return;
   request.url = originForm(request.url);
   try {
     await findHandler(request, options)(request, response);
@@ -168,6 +175,13 @@ function findGraphqlHandler(
   if (isForm(request)) return graphql;
   if (acceptsStream(accept)) return streams;
   return isRead(request) && acceptsPage(accept) ? graphiql : graphql;
+}
+
+/** Answers CONNECT, which Node hands over without a response, and otherwise closes without a word. */
+function refuseTunnel(_: IncomingMessage, socket: Duplex): void {
+  socket.on('error', () => undefined);
+  const refusal = 'HTTP/1.1 405 Method Not Allowed\r\nallow: GET, HEAD, POST\r\ncontent-length: 0\r\nconnection: close';
+  socket.end(`${refusal}\r\n\r\n`, () => socket.destroy());
 }
 
 function isRead({ method }: IncomingMessage): boolean {

@@ -88,6 +88,8 @@ describe('no internals leave the server', () => {
       ),
     ),
     'GET /graphql HTTP/9.9\r\n\r\n',
+    'CONNECT elsewhere.test:443 HTTP/1.1\r\nHost: elsewhere.test\r\n\r\n',
+    'CONNECT /graphql HTTP/1.1\r\nHost: x\r\n\r\n',
     'G\u0000T / HTTP/1.1\r\n\r\n',
     'POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n',
     'POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nx',
@@ -157,6 +159,7 @@ describe('a connection is not kept', () => {
     ['GET of a stream, chunked', 'GET /graphql/stream?query={__typename}', 'Transfer-Encoding: chunked', '1\r\na\r\n'],
     ['POST of a form to a page', 'POST /livez', multipart, ' '],
     ['a form without the preflight header', 'POST /graphql', multipart, ' '],
+    ['a preflight of CORS', 'OPTIONS /graphql', 'Origin: http://a.test\r\nTransfer-Encoding: chunked', '1\r\na\r\n'],
     ['GET with a form', 'GET /graphql?query={__typename}', multipart, ' '],
     ['an unknown method', 'PATCH /graphql', multipart, ' '],
     ['an upload without a token', 'POST /api/upload', multipart, ' '],
@@ -183,6 +186,55 @@ describe('a connection is not kept', () => {
     socket.resume();
     await closed(socket, 18_000);
     expect(performance.now() - begun).toBeGreaterThan(9_000);
+  });
+});
+
+describe('an answer does not wait for ever', () => {
+  // Larger than what the system buffers for a socket whose reader has stopped.
+  const long = `{ ${Array.from({ length: 50 }, (_, i) => `a${i}: __type(name: "Mutation") { fields { name description } }`).join(' ')} }`;
+  const body = JSON.stringify({ query: long });
+  const times = 60;
+  const head = `POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
+
+  /** Asks for the answer again and again on one connection, and reads none of it. */
+  const askDeaf = ({ url }: { url: string }): Socket => {
+    const { port: at, hostname: host } = new URL(url);
+    const socket = connect(Number(at), host).on('error', () => undefined);
+    socket.write((head + body).repeat(times));
+    // One that reads nothing learns that its connection is closed only when it writes.
+    const trickle = setInterval(() => void (socket.writable && socket.write('\r\n')), 200);
+    socket.once('close', () => clearInterval(trickle));
+    return socket.pause();
+  };
+
+  test('for a client that has stopped reading', async () => {
+    await using strict = await startServer({
+      overrides: { unread: { ms: 500, charactersPerMs: 1_000, perAddress: 1e9 } },
+    });
+    await closed(askDeaf(strict), 18_000);
+    expect(await strict.ask('{ __typename }')).toEqual({ __typename: 'Query' });
+  });
+
+  test('where too many others of its network wait', async () => {
+    await using strict = await startServer({
+      overrides: { unread: { ms: 60_000, charactersPerMs: 10, perAddress: 50_000 } },
+    });
+    const sockets = [askDeaf(strict), askDeaf(strict), askDeaf(strict)];
+    await Promise.race(sockets.map((socket) => closed(socket, 18_000)));
+    expect(strict.log).toContainEqual(
+      expect.objectContaining({ level: 'warn', msg: 'a connection was closed: too many answers wait to be read' }),
+    );
+    expect(await strict.ask('{ __typename }')).toEqual({ __typename: 'Query' });
+    for (const socket of sockets) socket.destroy();
+  });
+
+  test('but waits for a client that only pauses', async () => {
+    const socket = askDeaf(server);
+    let answers = '';
+    socket.setEncoding('latin1').on('data', (chunk: string) => void (answers += chunk));
+    socket.resume();
+    await expect.poll(() => answers.split('HTTP/1.1 200 OK').length, { timeout: 15_000 }).toBe(times + 1);
+    socket.destroy();
   });
 });
 

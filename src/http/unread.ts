@@ -1,0 +1,67 @@
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Logger } from 'pino';
+import { networkOf } from './address.ts';
+
+/** What clients may leave unread; tests set lower limits. */
+export type UnreadLimits = {
+  /** How long a client has to take an answer, in ms, beyond what its length explains. */
+  ms: number;
+  /** The rate at which a client has to take an answer; a slower one has its connection closed. */
+  charactersPerMs: number;
+  /** How many characters of answers may wait for the clients of one network address, beyond the system's own buffers. */
+  perAddress: number;
+};
+
+export const unreadLimits: UnreadLimits = { ms: 60_000, charactersPerMs: 10, perAddress: 64 * 1024 * 1024 };
+
+/**
+ * Answers that the server has finished but whose clients have not read them. One may have 10 MB, so clients that ask and
+ * do not read could otherwise fill the memory. Where too much waits for one network address, the connection that has
+ * waited longest is closed.
+ */
+export class UnreadAnswers {
+  readonly #limits: UnreadLimits;
+  readonly #log: Logger;
+  /** For each address, the connections with the length of what they wait for, oldest first. */
+  readonly #waiting = new Map<string, Map<Socket, number>>();
+
+  constructor(limits: UnreadLimits, log: Logger) {
+    this.#limits = limits;
+    this.#log = log;
+  }
+
+  /** Limits how much of this answer may wait once it is finished, and for how long. */
+  limit(response: ServerResponse): void {
+    response.once('prefinish', () => this.#wait(response));
+  }
+
+  #wait(response: ServerResponse): void {
+    const { socket, writableLength } = response;
+    if (socket === null || writableLength === 0) return;
+    const address = networkOf(socket.remoteAddress ?? 'unknown');
+    const waiting = this.#waiting.get(address) ?? new Map<Socket, number>();
+    this.#waiting.set(address, waiting.set(socket, writableLength));
+    // Not the socket's own timeout: a client that goes on sending would put it off.
+    const { ms, charactersPerMs } = this.#limits;
+    const timer = setTimeout(() => socket.destroy(), ms + writableLength / charactersPerMs).unref();
+    response.once('close', () => {
+      clearTimeout(timer);
+      waiting.delete(socket);
+      if (waiting.size === 0 && this.#waiting.get(address) === waiting) this.#waiting.delete(address);
+    });
+    this.#makeRoom(address, waiting);
+  }
+
+  #makeRoom(address: string, waiting: Map<Socket, number>): void {
+    let total = 0;
+    for (const length of waiting.values()) total += length;
+    for (const [oldest, length] of waiting) {
+      if (total <= this.#limits.perAddress) return;
+      this.#log.warn({ address, characters: length }, 'a connection was closed: too many answers wait to be read');
+      waiting.delete(oldest);
+      oldest.destroy();
+      total -= length;
+    }
+  }
+}
