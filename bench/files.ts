@@ -106,8 +106,8 @@ async function openBare(name: 'bare' | 'bare, with fsync'): Promise<Candidate> {
 }
 
 /**
- * Measures all candidates in turn, so that other load on the machine affects each of them. The first round is a warm-
- * up.
+ * Measures all candidates in turn, so that other load on the machine affects each of them. The first round is a
+ * warm-up.
  */
 async function measure(candidates: readonly Candidate[], load: Remote<FileLoadMethods>): Promise<Report> {
   const figures = new Map<string, Figures>();

@@ -188,7 +188,7 @@ function used(): number {
 }
 
 process.stdout.write(
-  '| parser | worst known input | KB | ms | ms in one piece | MB |\n| - | - | -: | -: | -: | -: |\n',
+  '| parser | worst known input | KB | ms | longest block in ms | MB |\n| - | - | -: | -: | -: | -: |\n',
 );
 for (const each of cases) {
   const costs: Cost[] = [];

@@ -54,8 +54,8 @@ export class NotFound extends ExpectedError {
 }
 
 /**
- * The asker can see the object, but may not do this to it. `until`: when the refusal ends, where it ends by itself (a
- * suspension, a ban, a mute). `reason`: what a moderator gave as the reason, for the asker to read.
+ * The asker can see the object, but may not do this to it. `until`: when a temporary refusal ends, such as a
+ * suspension, a ban or a mute. `reason`: what a moderator gave as the reason, for the asker to read.
  */
 export class Forbidden extends ExpectedError {
   readonly code = 'FORBIDDEN';

@@ -40,7 +40,7 @@ serve({
   ...heapMethods,
   listen: async () => {
     const server = createServer((request, response) => {
-      // If a client closes the connection with the last byte, Node reports that as an aborted request.
+      // If a client closes the connection on receiving the last byte, Node reports that as an aborted request.
       answer(request, response).catch(() => response.destroy());
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');

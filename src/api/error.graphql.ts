@@ -81,7 +81,7 @@ builder.objectType(Forbidden, {
     until: t.expose('until', {
       type: 'DateTime',
       nullable: true,
-      description: 'When the refusal ends, if it ends by itself: a suspension, a ban, a mute.',
+      description: 'When a temporary refusal ends, such as a suspension, a ban or a mute.',
     }),
     reason: t.exposeString('reason', {
       nullable: true,

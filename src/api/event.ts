@@ -36,7 +36,7 @@ export function defineEvent<Value extends object>(
   defineType<Value>(kind, options);
 }
 
-/** Declares something that streams receive besides the events of the log as a member of the union `Event`. */
+/** Declares a member of the union `Event` that streams receive but that is not in the log. */
 export function defineNotice<Kind extends Notice['kind']>(
   kind: Kind,
   options: { description?: string; fields: Fields<Extract<Notice, { kind: Kind }>> },

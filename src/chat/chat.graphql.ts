@@ -85,7 +85,7 @@ const CreateChatInput = builder.inputType('CreateChatInput', {
       description: `Required for channels, optional for groups, not allowed for SINGLE. One line of 1 to ${maxNameLength} characters.`,
     }),
     description: t.string({
-      description: `1 to ${maxDescriptionLength} characters; newline and tab are the only control characters.`,
+      description: `1 to ${maxDescriptionLength} characters; newline and tab are the only control characters allowed.`,
     }),
   }),
 });

@@ -13,7 +13,7 @@ const stepMs = 60 * 60_000;
 
 /**
  * The file a link gives access to, the asker it was made for (a session of a user), and when it expires. A link works
- * while that session lives and that user may see the file: `FileLookup` checks both at each request.
+ * while that session lives and that user may see the file: `FileLookup` checks both on each request.
  */
 export type FileLink = {
   fileId: bigint;

@@ -7,7 +7,7 @@ import { fileColumns, type SharedFile } from './shared-file.ts';
 /** Files by id; null for one that was deleted. The caller has checked that the asker may see them. */
 export const fileById = defineLoader({ load: loadFiles });
 
-/** Each message's files by its id, in the order in which they were sent. */
+/** The files of a message, by the message's id, in the order in which they were sent. */
 export const filesOf = defineLoader({ load: listMessageFiles });
 
 /**

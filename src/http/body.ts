@@ -17,7 +17,7 @@ export async function readJson(request: IncomingMessage, maxBytes: number): Prom
   }
   const charset = parameters.get('charset')?.toLowerCase() ?? 'utf-8';
   if (charset !== 'utf-8' && charset !== 'utf8') {
-    throw new HttpError(415, 'Send JSON in the charset utf-8.', {
+    throw new HttpError(415, 'Send JSON encoded as UTF-8.', {
       headers: { accept: 'application/json; charset=utf-8' },
     });
   }

@@ -1,6 +1,6 @@
 import type { Price } from './subscription-budget.ts';
 
-/** The minimum that a document counts as, because the server keeps it and its latest renderings. */
+/** A document counts as at least this much, because the server keeps it and its latest renderings. */
 const leastPrice = 500;
 /** What a user's further subscriptions with the same document count as: each costs a write per event. */
 const priceOfSharing = 10;

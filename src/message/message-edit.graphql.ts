@@ -35,7 +35,9 @@ builder.mutationFields((t) => ({
       messageId: t.arg.id({ required: true }),
       content: t.arg.string({
         required: true,
-        description: `1 to ${maxContentLength} characters after trimming; newline and tab are the only control characters.`,
+        description:
+          `1 to ${maxContentLength} characters after trimming; ` +
+          'newline and tab are the only control characters allowed.',
       }),
     },
     resolve: (_, { messageId: id, content }, context) =>

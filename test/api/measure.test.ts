@@ -293,7 +293,7 @@ describe('an operation that is too large is refused before any of it is executed
     expect(errors?.[0]?.message).toMatch(/too large/);
   });
 
-  test('also variables with more fields than any input has, at once', async () => {
+  test('also one whose variables have more fields than any input has, within half a second', async () => {
     const signIn = 'mutation ($i: SignInInput!) { signIn(input: $i) { __typename } }';
     const many = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`sendMessage${i}`, 1]));
     const nested = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`input${i}`, many(100)]));

@@ -82,7 +82,7 @@ test('requests that a form of another site could send are refused', async () => 
     const { code, message } = refusal(answer.body);
     expect(code).toBe('BAD_REQUEST');
     expect(message).toContain('Send a POST body as content-type: application/json.');
-    // The error names what an upload lacks.
+    // For a multipart form, the error also names the header that an upload needs.
     expect(message.includes('graphql-require-preflight')).toBe(contentType.startsWith('multipart/form-data'));
   }
   expect(await countRows()).toBe(before);

@@ -196,7 +196,7 @@ test('a refusal names the limit that was reached, and when to retry', async () =
   await simulation.finish();
 });
 
-test('a turn that is aborted while it waits never runs, and frees its place', async () => {
+test('a turn that is aborted while it waits never runs, and frees its place in the queue', async () => {
   const simulation = new Simulation({ maxWaitingPerPerson: 1 });
   const abort = new AbortController();
   simulation.ask('ada', 100);
@@ -212,7 +212,7 @@ test('a turn that is aborted while it waits never runs, and frees its place', as
   await expect(gone).rejects.toThrow('the client has gone');
 });
 
-test('a turn that fails passes its error on and frees its place', async () => {
+test('a turn that fails passes its error on and frees its slot', async () => {
   const simulation = new Simulation();
   const failing = simulation.queue.run({ person: 'ada' }, () => Promise.reject(new Error('no such word')));
   await expect(failing).rejects.toThrow('no such word');

@@ -135,7 +135,7 @@ test.each([
   await flood(chatId, 1_500, 9_000);
   await eager.until(() => eager.heardCount === 1_500);
   await then(alan);
-  // There was no place for a third stream until one was released.
+  // There was no slot for a third stream until one was released.
   await third.live();
   expect(eager.streamCount).toBe(1);
 });

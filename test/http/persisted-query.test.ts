@@ -8,7 +8,7 @@ const server = await startServer();
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 
 test.each([true, false])(
-  'Apollo’s link for persisted queries falls back (by GET: %s)',
+  'Apollo’s link for persisted queries falls back to sending the document (hashes by GET: %s)',
   async (useGETForHashedQueries) => {
     const client = new ApolloClient({
       cache: new InMemoryCache(),

@@ -65,7 +65,7 @@ test('a newcomer receives no such changes on a stream of the chat alone, nor whe
   expect(ofChat.flatMap((frame) => eventOf(frame).message?.id ?? [])).toEqual([recent, recent]);
 });
 
-test('a newcomer’s catching up reaches no further back than their membership', async () => {
+test('a newcomer who catches up receives nothing from before they joined', async () => {
   const { eventCursor } = (await linus.ask('{ viewer { eventCursor } }')).viewer;
   const { chat, recent } = await createWithNewcomer();
   const missed = await readMissed(server, linus, eventCursor);

@@ -135,15 +135,15 @@ test.each([
   ['PUBLIC_CHANNEL', 'OWNER', true],
   ['PUBLIC_CHANNEL', 'ADMIN', true],
   ['PUBLIC_CHANNEL', 'MEMBER', false],
-])('in a %s, a user who is %s calls everyone: %s', async (type, role, isCalled) => {
+])('in a %s, @everyone from a user with the role %s mentions everyone: %s', async (type, role, isMention) => {
   const { id: chat } = await createChat(ada, { type, name: 'a chat', memberIds: [grace.userId, linus.userId] });
   await setRole(server, chat, linus, role);
-  const named = isCalled ? ['everyone', 'Grace'] : ['Grace'];
+  const named = isMention ? ['everyone', 'Grace'] : ['Grace'];
   expect(await mentionedBy(linus, chat, 'hello @Everyone, and @grace.')).toEqual(named);
-  expect(await unreadOf(ada, chat)).toBe(isCalled ? 1 : 0);
+  expect(await unreadOf(ada, chat)).toBe(isMention ? 1 : 0);
   expect(await unreadOf(grace, chat)).toBe(1);
   const id = await say(linus, chat, 'hello');
-  expect(namesIn(await editMessage(linus, id, '@everyone hello'))).toEqual(isCalled ? ['everyone'] : []);
+  expect(namesIn(await editMessage(linus, id, '@everyone hello'))).toEqual(isMention ? ['everyone'] : []);
 });
 
 test('in a single chat @everyone is plain text, and the other user can be mentioned by name', async () => {

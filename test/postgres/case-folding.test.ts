@@ -8,7 +8,7 @@ import { createGroup, say } from '../support/chat.ts';
 import { atFileEnd } from '../support/file-end.ts';
 import { startServer } from '../support/server.ts';
 
-/** An empty database in which `İ` is the upper case of `i`, and `ı` the lower case of `I`. */
+/** An empty database in which `i` becomes `İ` in upper case, and `I` becomes `ı` in lower case. */
 async function createTurkishDatabase(): Promise<TestDatabase> {
   const name = `turkish_${randomBytes(6).toString('hex')}`;
   await run(
@@ -84,7 +84,7 @@ function foldLetters(text: string): string {
   }).join('');
 }
 
-test('every letter of Unicode is mapped to its lower case', async () => {
+test('every Unicode letter is mapped to its lowercase form', async () => {
   await using database = await createDatabase();
   const fold = async (text: string) =>
     (await database.sql.query<{ folded: string }>('select fold($1) as folded', [text])).rows[0]?.folded;

@@ -58,7 +58,7 @@ export async function updateChat(by: Person, chatId: string, change: Variables):
   return (await by.ask(document, { input: { chatId, ...change } })).outcome;
 }
 
-/** The members of a chat with their roles, as a user who sees the chat reads them. */
+/** The role of each member of a chat, by username. `by` must be able to see the chat. */
 export async function rolesIn(chatId: string, by: Person): Promise<Record<string, string>> {
   const document = `query ($id: ID!) {
     chat(id: $id) { members(first: 100) { edges { node { role user { username } } } } }

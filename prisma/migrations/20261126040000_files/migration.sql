@@ -22,7 +22,7 @@ create table blobs (
     check (octet_length(bytes) <= 65536 and octet_length(bytes) = size and sha256(bytes) = hash),
   constraint what_is_here_is_not_missing check (bytes is null or missing_since is null)
 );
-comment on table blobs is 'Bytes by their SHA-256, here or in the file store. Housekeeping deletes blobs, with their bytes, that no file refers to.';
+comment on table blobs is 'Bytes by their SHA-256, here or in the file store. Housekeeping deletes blobs that no file refers to, and their bytes.';
 comment on column blobs.content_type is 'Detected from the bytes, never taken from the uploader.';
 comment on column blobs.missing_since is 'When the bytes were found to be missing from the store.';
 comment on column blobs.blurhash is 'A placeholder for a picture, in about thirty characters: https://blurha.sh.';

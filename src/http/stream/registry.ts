@@ -99,7 +99,7 @@ export class StreamRegistry {
     return stream;
   }
 
-  /** Ends every stream without `complete`, one after the other, so that clients do not all reconnect at once. */
+  /** Ends every stream without sending `complete`, one after another: clients must not all reconnect at once. */
   async drain(): Promise<void> {
     this.#isDraining = true;
     clearInterval(this.#sweeper);
@@ -115,7 +115,7 @@ export class StreamRegistry {
     }
   }
 
-  /** Takes a place for one more stream of this session and address; call the result to give it back. */
+  /** Takes a slot for one more stream of this session and address; call the result to give it back. */
   #take(asker: Asker | null, address: string): () => void {
     const releaseAddress = this.#perAddress.take(address);
     try {

@@ -120,7 +120,7 @@ export class Streams {
     }
   }
 
-  /** Ends every stream without `complete`, one by one over a short time. */
+  /** Ends every stream without sending `complete`, one by one over a short time. */
   async drain(): Promise<void> {
     this.#single.drain();
     await this.#registry.drain();

@@ -75,7 +75,7 @@ async function initialise(initdb: string, folder: string, owner: Owner): Promise
     `--username=${superuser}`,
     '--auth=scram-sha-256',
     '--encoding=UTF8',
-    // Sorts by code point and knows the cases of every alphabet, the same on every machine.
+    // Sorts by code point and converts between upper and lower case in every alphabet, the same on every machine.
     '--locale-provider=builtin',
     '--builtin-locale=C.UTF-8',
     '--locale=C',

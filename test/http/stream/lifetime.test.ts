@@ -106,7 +106,7 @@ test('a quiet stream receives its position at intervals, so that its cursor stay
   expect(again.id).toBe(eventCursor);
 });
 
-test('a client that disconnects releases its place', async () => {
+test('a client that disconnects releases its slot', async () => {
   const grace = await newPerson();
   const streams = [await followEvents(server, grace), await followEvents(server, grace)];
   const refused = await fetch(`${server.url}/graphql/stream`, {
@@ -125,7 +125,7 @@ test('a client that disconnects releases its place', async () => {
 });
 
 test.each(['POST', 'GET'])(
-  'a client that disconnects before its stream by %s has begun releases its place',
+  'a client that disconnects before its stream by %s has begun releases its slot',
   async (method) => {
     const grace = await newPerson();
     const request =

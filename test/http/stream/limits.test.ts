@@ -84,7 +84,7 @@ test('the number of a session’s reservations has the same limit', async () => 
   expect((await request(server, ada, 'PUT')).status).toBe(201);
 });
 
-test('a query that has completed releases its place', async () => {
+test('a query that has completed releases its slot', async () => {
   await using server = await startServer({ env: { MAX_STREAMS_PER_SESSION: '1', MAX_STREAMS_PER_ADDRESS: '1' } });
   const ada = await signUp(server, 'ada');
   for (let round = 0; round < 5; round += 1) {
@@ -137,7 +137,7 @@ test('an address is the same in whatever way it is written', () => {
   expect(new Set(networks.flatMap((each) => [...each])).size).toBe(same.length);
 });
 
-test('however many requests compete, on two nodes, no place is given out twice', async () => {
+test('however many requests compete, on two nodes, no slot is given out twice', async () => {
   const env = { JWT_KEYS: generateKeySet(), MAX_STREAMS_PER_SESSION: '3', MAX_OPERATIONS_PER_STREAM: '2' };
   await using server = await startServer({ env });
   await using other = await startServer({ env, database: server.database });

@@ -18,8 +18,8 @@ const complexity = 1_207;
 
 const refusal = (sum: number, limit: number, price = complexity, setting = 'MAX_SUBSCRIPTION_COMPLEXITY') => ({
   message:
-    `Too many subscriptions: with this one, which counts as ${price}, the complexity per event of all yours on this server ` +
-    `is ${sum}; the limit is ${limit} (${setting}).`,
+    `Too many subscriptions: with this one, which counts as ${price}, the total complexity per event of your ` +
+    `subscriptions on this server is ${sum}; the limit is ${limit} (${setting}).`,
   extensions: { code: 'RATE_LIMITED', retryAfterSeconds: 5 },
 });
 
