@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { createGroup, say } from '../support/chat.ts';
 import { ask, post, signUp, type Person, type TestClient } from '../support/client.ts';
-import { createNetwork } from '../support/network.ts';
+import { createNetwork, type Network } from '../support/network.ts';
 import { presenceOf } from '../support/presence.ts';
 import { createDataDir, runServer } from '../support/server-process.ts';
 
@@ -34,19 +34,45 @@ const clientScript = (url: string, people: Person[]) => `
   }
 `;
 
-test('users whose network fails are offline within a minute, whatever the phase of their heartbeats', async () => {
-  const network = await createNetwork();
+/** A client that prints `open`, the content of each message, and `closed` if its stream ends. */
+const messagesScript = (url: string, { token }: Person) => `
+  const query = 'subscription { events { event { __typename ... on NewMessage { message { content } } } } }';
+  const headers = { 'content-type': 'application/json', accept: 'text/event-stream', authorization: 'Bearer ${token}' };
+  const response = await fetch(${JSON.stringify(url)} + '/graphql', { method: 'POST', headers, body: JSON.stringify({ query }) });
+  let text = '';
+  try {
+    for await (const chunk of response.body) {
+      const blocks = (text + Buffer.from(chunk).toString()).split('\\n\\n');
+      text = blocks.pop();
+      for (const block of blocks) {
+        if (block.includes('CaughtUp')) console.log('open');
+        const [, content] = /"content":"([^"]*)"/.exec(block) ?? [];
+        if (content !== undefined) console.log(content);
+      }
+    }
+  } catch {}
+  console.log('closed');
+`;
+
+/** Starts a server there, and returns its addresses, for this machine and for the client. */
+async function startServerIn({ onServer, serverFor }: Network): Promise<{ server: TestClient; urlForClient: string }> {
   const node = runServer({ DATA_DIR: await createDataDir(), HOST: '0.0.0.0', RATE_LIMITS: 'off' }, [
-    ...network.onServer,
+    ...onServer,
     process.execPath,
     'src/main.ts',
   ]);
   const { port } = new URL(await node.url);
-  const url = `http://${network.serverFor.us}:${port}`;
+  const url = `http://${serverFor.us}:${port}`;
   const server: TestClient = {
     post: (document, variables, options) => post(url, document, variables, options),
     ask: (document, variables, token) => ask(url, document, variables, token),
   };
+  return { server, urlForClient: `http://${serverFor.client}:${port}` };
+}
+
+test('users whose network fails are offline within a minute, whatever the phase of their heartbeats', async () => {
+  const network = await createNetwork();
+  const { server, urlForClient } = await startServerIn(network);
   const [ada, ...people] = await Promise.all(
     ['ada', ...Array.from({ length: streamCount }, (_, index) => `user${index}`)].map((name) => signUp(server, name)),
   );
@@ -56,7 +82,7 @@ test('users whose network fails are offline within a minute, whatever the phase 
 
   const opened = new Set<string>();
   const beats = new Map<string, number[]>();
-  network.runClient(clientScript(`http://${network.serverFor.client}:${port}`, people), (line) => {
+  network.runClient(clientScript(urlForClient, people), (line) => {
     const [kind, name = '', at] = line.split(' ');
     if (kind === 'open') opened.add(name);
     else beats.set(name, [...(beats.get(name) ?? []), Number(at)]);
@@ -86,4 +112,36 @@ test('users whose network fails are offline within a minute, whatever the phase 
     await sleep(500);
   }
   expect(goneAfter).toEqual(people.map(() => expect.any(Number)));
+});
+
+test('a client whose network fails for seconds at a time keeps its stream, and receives everything', async () => {
+  const network = await createNetwork();
+  const { server, urlForClient } = await startServerIn(network);
+  const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
+  const chatId = await createGroup(ada, [grace]);
+  const lines: string[] = [];
+  network.runClient(messagesScript(urlForClient, grace), (line) => void lines.push(line));
+  await expect.poll(() => lines, { timeout: 10_000 }).toEqual(['open']);
+
+  let sent = 0;
+  let sends: Promise<unknown> = Promise.resolve();
+  const sending = setInterval(() => {
+    sent += 1;
+    const content = `message ${sent}`;
+    sends = sends.then(() => say(ada, chatId, content));
+  }, 200);
+  // The server looks every five seconds: in one of these, it always finds the network failing.
+  for (const shift of [0, 2_500]) {
+    await sleep(shift);
+    for (let cycle = 0; cycle < 6; cycle += 1) {
+      await network.silenceClient();
+      await sleep(2_450);
+      await network.restoreClient();
+      await sleep(2_450);
+    }
+  }
+  clearInterval(sending);
+  await sends;
+  await expect.poll(() => lines.length, { timeout: 20_000 }).toBeGreaterThanOrEqual(1 + sent);
+  expect(lines).toEqual(['open', ...Array.from({ length: sent }, (_, index) => `message ${index + 1}`)]);
 });

@@ -17,6 +17,8 @@ export type Network = {
   runClient: (script: string, onLine: (line: string) => void) => void;
   /** Makes the client silent: it receives nothing, and sends neither packets nor resets. */
   silenceClient: () => Promise<void>;
+  /** The client receives and answers again. */
+  restoreClient: () => Promise<void>;
 };
 
 const run = async (...args: string[]) => (await promisify(execFile)('ip', args)).stdout;
@@ -59,5 +61,6 @@ export async function createNetwork(): Promise<Network> {
     },
     // Without its address the client drops what arrives, and cannot send.
     silenceClient: async () => void (await run('-n', client, 'addr', 'flush', 'dev', 'server')),
+    restoreClient: async () => void (await run('-n', client, 'addr', 'add', `${theirs}.2/30`, 'dev', 'server')),
   };
 }

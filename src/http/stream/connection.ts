@@ -95,6 +95,11 @@ export class Connection {
     return bytes;
   }
 
+  /** The number of bytes that the operating system has taken, since the connection began. */
+  get takenBytes(): number {
+    return this.#socket.bytesWritten - this.#socket.writableLength;
+  }
+
   write(buffer: Buffer): void {
     if (this.#isEnded) return;
     this.#unflushed.push(buffer);
@@ -143,7 +148,7 @@ export class Connection {
 
   /** How long the socket has been full without accepting a byte, in ms; 0 while it accepts them. */
   stalledMs(now: number): number {
-    const sentBytes = this.#socket.bytesWritten - this.#socket.writableLength;
+    const sentBytes = this.takenBytes;
     if (sentBytes !== this.#sentBytes || this.#socket.writableLength === 0) {
       this.#sentBytes = sentBytes;
       this.#progressAt = now;

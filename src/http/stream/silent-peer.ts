@@ -6,18 +6,22 @@ import type { Connection } from './connection.ts';
 const times = { look: 5_000, patience: 15_000 };
 
 /**
- * Linux's tables of connections. A row: its number, local and remote address and port, state (01: established), unsent
- * and unread bytes, timer (01: retransmission) and its ticks, how many retransmissions went unanswered.
+ * Linux's tables of connections. A row: its number, local and remote address and port, state (01: established),
+ * unacknowledged and unread bytes, timer (01: retransmission) and its ticks, how many retransmissions went unanswered.
  * https://docs.kernel.org/networking/proc_net_tcp.html
  */
 const tables = ['/proc/net/tcp', '/proc/net/tcp6'];
 const retransmitting =
-  /^ *\d+: [0-9A-F]+:[0-9A-F]{4} ([0-9A-F]+):([0-9A-F]{4}) 01 [0-9A-F:]+ 01:[0-9A-F]+ (?!0{8})([0-9A-F]{8})/gm;
+  /^ *\d+: [0-9A-F]+:[0-9A-F]{4} ([0-9A-F]+):([0-9A-F]{4}) 01 ([0-9A-F]+):[0-9A-F]+ 01:[0-9A-F]+ (?!0{8})([0-9A-F]{8})/gm;
+
+/** How many bytes the client has not acknowledged, and how often the kernel has sent them again. */
+type Retransmission = { bytes: number; count: number };
 
 /**
- * When a connection began to acknowledge nothing, and how many retransmissions had gone unanswered at the last check.
+ * When a connection began to acknowledge nothing, how many bytes it had acknowledged by then, and how many
+ * retransmissions had gone unanswered at the last check.
  */
-type Silence = { since: number; retransmissions: number };
+type Silence = { since: number; acknowledged: number; count: number };
 
 /**
  * Finds the clients that have lost their network while bytes are on their way to them. TCP's keep-alive probes a
@@ -35,36 +39,41 @@ export class SilentPeers {
     if (this.#isLooking || now < this.#dueAt) return;
     this.#dueAt = now + times.look;
     this.#isLooking = true;
+    // Before the table, so that bytes written while it is read do not look like acknowledged ones.
+    const taken = Array.from(connections(), (connection) => ({ connection, bytes: connection.takenBytes }));
     const peers = await readRetransmitting();
     this.#isLooking = false;
-    for (const connection of connections()) {
-      const retransmissions = peers.get(connection.peer);
-      if (retransmissions === undefined) this.#silences.delete(connection);
-      else if (this.#hasLeft(connection, retransmissions, now)) connection.destroy();
+    for (const { connection, bytes } of taken) {
+      const latest = peers.get(connection.peer);
+      const silence = latest && { since: now, acknowledged: bytes - latest.bytes, count: latest.count };
+      if (silence === undefined) this.#silences.delete(connection);
+      else if (this.#hasLeft(connection, silence)) connection.destroy();
     }
   }
 
-  /** An acknowledgement in between resets the kernel's count. */
-  #hasLeft(connection: Connection, retransmissions: number, now: number): boolean {
+  /**
+   * An acknowledgement in between resets the kernel's count. On a network that loses much, the count may have grown again
+   * by now; the acknowledged bytes then show it.
+   */
+  #hasLeft(connection: Connection, latest: Silence): boolean {
     const known = this.#silences.get(connection);
-    const isOngoing = known !== undefined && retransmissions >= known.retransmissions;
-    const since = isOngoing ? known.since : now;
-    this.#silences.set(connection, { since, retransmissions });
-    return now - since >= times.patience;
+    const isOngoing = known !== undefined && latest.count >= known.count && latest.acknowledged <= known.acknowledged;
+    const { since, acknowledged } = isOngoing ? known : latest;
+    this.#silences.set(connection, { since, acknowledged, count: latest.count });
+    return latest.since - since >= times.patience;
   }
 }
 
-/**
- * The address and port (as in `Connection.peer`) of each peer to which the kernel is retransmitting, and how often it
- * has.
- */
-async function readRetransmitting(): Promise<Map<string, number>> {
+/** What the kernel is retransmitting, by the peer's address and port (as in `Connection.peer`). */
+async function readRetransmitting(): Promise<Map<string, Retransmission>> {
   const texts = await Promise.all(tables.map((table) => readFile(table, 'latin1').catch(() => '')));
-  const peers = new Map<string, number>();
-  for (const [, address = '', port = '', count = ''] of texts.flatMap((text) => [...text.matchAll(retransmitting)])) {
-    peers.set(`${readAddress(address)} ${Number.parseInt(port, 16)}`, Number.parseInt(count, 16));
-  }
-  return peers;
+  const rows = texts.flatMap((text) => [...text.matchAll(retransmitting)]);
+  return new Map(
+    rows.map(([, address = '', port = '', bytes = '', count = '']) => [
+      `${readAddress(address)} ${Number.parseInt(port, 16)}`,
+      { bytes: Number.parseInt(bytes, 16), count: Number.parseInt(count, 16) },
+    ]),
+  );
 }
 
 /**
