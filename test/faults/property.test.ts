@@ -219,7 +219,8 @@ function expectTold({ chatIds, memberships }: World, log: LogEntry[], person: Pe
   const may = new Set<bigint>();
   for (const { chatId, since, isOver, visibleFrom } of memberships.filter((each) => each.person === person)) {
     const turns = log.filter((entry) => entry.chatId === chatId && entry.turned !== null);
-    const wasPublic = turns.some(({ turned }) => turned === 'PUBLIC');
+    // A turn to private shows that the chat was public before, even if it began so.
+    const wasPublic = turns.length > 0;
     const last = turns.at(-1);
     const openedAt = last?.turned === 'PUBLIC' ? last.id : null;
     const isEnd = ({ kind, userId }: LogEntry) =>
