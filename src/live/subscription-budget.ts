@@ -27,8 +27,8 @@ export class SubscriptionBudget {
     const [limit, setting] = isRepeated ? [2 * this.#limit, `twice ${settingName}`] : [this.#limit, settingName];
     if (limit > 0 && sum > limit) {
       throw new RateLimited(
-        `Too many subscriptions: with this one, which counts as ${complexity}, the total complexity per event of your ` +
-          `subscriptions on this server is ${sum}; the limit is ${limit} (${setting}).`,
+        `Too many subscriptions: with this one, which counts as ${complexity}, the total complexity per event of ` +
+          `your subscriptions on this server is ${sum}; the limit is ${limit} (${setting}).`,
         retryAfterSeconds,
       );
     }
