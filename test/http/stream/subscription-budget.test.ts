@@ -31,7 +31,7 @@ async function refusalOf(node: { url: string }, by: { token: string }, document:
   return frames[0]?.data.errors[0];
 }
 
-test('the total complexity of a person’s subscriptions is limited, over all sessions and ways to subscribe', async () => {
+test('the total complexity of a person’s subscriptions is limited, across all sessions and ways to subscribe', async () => {
   await using server = await startServer({ env: { MAX_SUBSCRIPTION_COMPLEXITY: '3000' } });
   const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
   const { signIn } = await server.ask(
