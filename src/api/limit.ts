@@ -2,20 +2,21 @@ import type { ServerResponse } from 'node:http';
 import type { GraphQLError, GraphQLFieldResolver, GraphQLObjectType } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Asker } from '../core/asker.ts';
+import { isRecord } from '../core/json.ts';
 import type { Activity } from '../core/limit.ts';
 import type { Context } from './context.ts';
 
 type Args = Record<string, unknown>;
 
-/** What one use of a field counts as, and how many times (1 by default). */
-type Charge = { as: Activity; count?: (args: Args) => number };
+/** What one use of a field counts as, and how many times (1 by default), or how heavy it is. */
+type Charge = { as: Activity; count?: (args: Args) => number; weight?: (args: Args) => number };
 
 /** Mutations without a charge here: signing out, and those that limit sign-ins, passwords and refreshes themselves. */
 const ownCharges = new Set(['signUp', 'signIn', 'refreshSession', 'changePassword', 'deleteAccount', 'signOut']);
 
 const mutationCharges: Record<string, Charge[]> = {
-  sendMessage: [{ as: 'sends' }],
-  editMessage: [{ as: 'sends' }],
+  sendMessage: [{ as: 'sends', weight: weighContent }],
+  editMessage: [{ as: 'sends', weight: weighContent }],
   deleteMessage: [{ as: 'sends' }],
   addReaction: [{ as: 'reactions' }],
   removeReaction: [{ as: 'reactions' }],
@@ -64,8 +65,14 @@ function limited(charges: Charge[], resolve: Resolver): Resolver {
 }
 
 async function take(context: Context, asker: Asker, { charge, args }: { charge: Charge; args: Args }): Promise<void> {
-  const count = charge.count?.(args) ?? 1;
-  if (count > 0) await context.limits.count(charge.as, { asker, address: context.address }, count);
+  const use = charge.weight === undefined ? { count: charge.count?.(args) ?? 1 } : { weight: charge.weight(args) };
+  if (use.count !== 0) await context.limits.count(charge.as, { asker, address: context.address }, use);
+}
+
+/** A text counts as one, and as one more for every 1,000 characters: limits are for what is stored and delivered. */
+function weighContent(args: Args): number {
+  const content = Reflect.get(isRecord(args['input']) ? args['input'] : args, 'content');
+  return 1 + (typeof content === 'string' ? Math.floor(content.length / 1_000) : 0);
 }
 
 function countOf(args: unknown, name: string): number {

@@ -72,9 +72,9 @@ const accountRules = {
 export const activityRules = {
   sends: {
     setting: 'RATE_LIMIT_SENDS',
-    quotas: { account: '150/10s', session: '120/10s', address: '3000/10s' },
+    quotas: { account: '1000/10s', session: '800/10s', address: '20000/10s' },
     complaint: 'You are sending messages too fast',
-    activity: 'Messages sent, edited or deleted',
+    activity: 'Messages sent, edited or deleted; every 1,000 characters count as another one',
   },
   reactions: {
     setting: 'RATE_LIMIT_REACTIONS',

@@ -36,6 +36,12 @@ export async function pruneLimits(store: LimitStore, limit: number): Promise<num
   return rowCount ?? 0;
 }
 
+/**
+ * How much of a quota an action takes: `count` actions at once, of which all or none are allowed; or one action of this
+ * `weight`, which is allowed even if it is heavier than the whole quota, and then uses it up.
+ */
+export type Use = { count?: number; weight?: number };
+
 /** Counts requests and refuses those beyond a quota. Each server has one. */
 export class RateLimits {
   readonly #quotas: Quotas;
@@ -56,23 +62,23 @@ export class RateLimits {
    * Counts an activity against the quotas of the session, the account and the address, in this order: a use that the
    * session's quota refuses takes nothing from the account's. Throws RateLimited like `take`.
    */
-  async count(activity: Activity, { asker, address }: Actor, count = 1): Promise<void> {
+  async count(activity: Activity, { asker, address }: Actor, use: Use = {}): Promise<void> {
     if (this.#quotas === null) return;
-    await this.take(`${activity}PerSession`, { sessionId: asker.sessionId }, count);
-    await this.take(activity, { userId: asker.userId }, count);
-    await this.take(`${activity}PerAddress`, { address }, count);
+    await this.take(`${activity}PerSession`, { sessionId: asker.sessionId }, use);
+    await this.take(activity, { userId: asker.userId }, use);
+    await this.take(`${activity}PerAddress`, { address }, use);
   }
 
   /**
-   * Uses `count` of a quota. Throws RateLimited, with the time until the window ends, if the quota is used up. The
+   * Takes a use from a quota. Throws RateLimited, with the time until the window ends, if the quota is used up. The
    * first refusal in each window is reported to the operator.
    */
-  async take(name: LimitName, counted: Counted, count = 1): Promise<void> {
+  async take(name: LimitName, counted: Counted, { count = 1, weight }: Use = {}): Promise<void> {
     const [limiter, quota] = [this.#limiters.get(name), this.#quotas?.[name]];
     if (limiter === undefined || quota === undefined) return;
     const key = keyOf(name, counted);
     try {
-      await limiter.consume(key, count);
+      await limiter.consume(key, weight === undefined ? count : Math.min(weight, quota.count));
     } catch (error) {
       if (!(error instanceof RateLimiterRes)) throw error;
       throw this.#refuse(name, { counted, quota, key, waitMs: error.msBeforeNext });

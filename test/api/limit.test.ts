@@ -16,6 +16,8 @@ beforeAll(async () => {
 });
 
 const send = 'mutation ($chatId: ID!) { sendMessage(input: { chatId: $chatId, content: "hello" }) { __typename } }';
+/** Counts as ten messages. */
+const sendLong = send.replace('hello', 'word '.repeat(1_990));
 const rename = 'mutation ($chatId: ID!) { updateChat(input: { chatId: $chatId, name: "engine" }) { __typename } }';
 
 function post(query: string, accept = 'application/json'): Promise<Response> {
@@ -42,6 +44,16 @@ test('a burst passes; then each message is refused with the time to retry, which
     expect(refused.headers.get('ratelimit-policy')).toBe('"RATE_LIMIT_SENDS";q=12;w=60');
     expect(refused.headers.get('ratelimit')).toBe(`"RATE_LIMIT_SENDS";r=0;t=${seconds}`);
   }
+});
+
+test('a long message is sent even where it weighs more than the limit, and uses all of it up', async () => {
+  await using strict = await startServer({ env: { RATE_LIMITS: 'on', RATE_LIMIT_SENDS: '3/1m' } });
+  const [grace, linus] = await signUpAll(strict, 'grace', 'linus');
+  const id = await createGroup(grace, [linus]);
+  expect((await grace.post(sendLong, { chatId: id })).errors).toBeUndefined();
+  expect((await grace.post(send, { chatId: id })).errors).toMatchObject([
+    { extensions: { limit: 'RATE_LIMIT_SENDS' } },
+  ]);
 });
 
 test('a mutation without a limit of its own counts as a change', async () => {
@@ -91,9 +103,10 @@ describe('at the default settings', () => {
     // A single device reaches its session's limit before its account's.
     const sends = await countUntilRefused(
       grace,
-      repeat(300, () => [send, { chatId: own }]),
+      repeat(120, () => [sendLong, { chatId: own }]),
     );
     expect(sends).toMatchObject({ limits: ['RATE_LIMIT_SENDS_PER_SESSION'] });
+    expect(sends.passed).toBeGreaterThan(60);
     const reactions = await countUntilRefused(
       grace,
       repeat(300, (index) => [index % 2 === 0 ? addReaction : removeReaction, { id: messageId, emoji: '👍' }]),

@@ -35,7 +35,7 @@ test('no setting is required', () => {
   expect(quotas).toMatchObject({
     guesses: { count: 10, windowSeconds: 900 },
     takenNames: { count: 5, windowSeconds: 900 },
-    sends: { count: 150, windowSeconds: 10 },
+    sends: { count: 1_000, windowSeconds: 10 },
   });
 });
 

@@ -33,13 +33,13 @@ test('an exhausted quota says when it is available again, and is available then'
 
 test('a quota that is reset is available again, and one unit can be given back', async () => {
   const { limits } = createLimits({ RATE_LIMIT_SENDS: '2/1m' });
-  await limits.take('sends', ada, 2);
+  await limits.take('sends', ada, { count: 2 });
   await limits.giveBack('sends', ada);
   await limits.take('sends', ada);
   await expect(limits.refuseExhausted('sends', ada)).rejects.toThrow('You are sending messages too fast.');
   await limits.forgive('sends', ada);
   await limits.refuseExhausted('sends', ada);
-  await limits.take('sends', ada, 2);
+  await limits.take('sends', ada, { count: 2 });
 });
 
 test('the log reports the first refusal in each window, without email addresses', async () => {
