@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
+import type { Db } from './postgres/client.ts';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 import { readQuotas } from './core/limit.ts';
@@ -27,6 +28,7 @@ import type { Services } from './api/context.ts';
 import { firstConversation } from './http/graphiql-tabs.ts';
 import { fillPlaceholders } from './http/graphiql-script.ts';
 import { DocumentCache } from './api/document.ts';
+import { LargeQueries } from './api/large-query.ts';
 import { createMask } from './api/fault.ts';
 import { httpEdges, schema } from './edges.ts';
 import { createGraphqlServer } from './api/yoga.ts';
@@ -106,9 +108,8 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
     fileLinks: new FileLinks(keys),
     uploadIdleMs: overrides.uploadIdleMs ?? uploadIdleMs,
     typing: new TypingGate(),
-    searches: new SearchTurns(db),
+    ...createQueues(db),
     continueDeletions: () => housekeeping.hurry(),
-    writes: new GroupCommit(db.pool),
   };
   const roles = createRoles(config, log, { services, realtime, streamTimes: overrides.streamTimes });
 
@@ -178,6 +179,11 @@ function createRoles(
     await streams?.drain();
   };
   return { handlers, drain };
+}
+
+/** What makes work take turns. */
+function createQueues(db: Db): Pick<Services, 'searches' | 'largeQueries' | 'writes'> {
+  return { searches: new SearchTurns(db), largeQueries: new LargeQueries(), writes: new GroupCommit(db.pool) };
 }
 
 /** Starts the periodic removal of old data. */

@@ -1,7 +1,8 @@
-import { execute, type ExecutionResult, type GraphQLError, type GraphQLSchema } from 'graphql';
+import { execute, GraphQLError, OperationTypeNode, type ExecutionResult, type GraphQLSchema } from 'graphql';
+import { RateLimited } from '../errors.ts';
 import type { Context } from './context.ts';
 import { mentionsField, type PreparedOperation } from './document.ts';
-import { refuseTooLarge } from './measure.ts';
+import { measureOperation, refuseTooLarge } from './measure.ts';
 import { maxVariableErrors } from './variable-size.ts';
 
 /** The inputs for executing a query or mutation. */
@@ -32,13 +33,32 @@ export async function executeOperation(
 export async function executeUnmasked({ schema, operation, variables, context }: Execution): Promise<ExecutionResult> {
   const refusal = refuseTooLarge(schema, operation, variables);
   if (refusal !== null) return { errors: [refusal] };
-  if (mentionsField(operation.document, 'eventCursor')) context.eventCursor = await context.readCursor();
-  return execute({
-    schema,
-    document: operation.document,
-    operationName: operation.operation.name?.value,
-    variableValues: variables ?? {},
-    contextValue: context,
-    options: { maxCoercionErrors: maxVariableErrors },
-  });
+  const execution = async () => {
+    if (mentionsField(operation.document, 'eventCursor')) context.eventCursor = await context.readCursor();
+    return execute({
+      schema,
+      document: operation.document,
+      operationName: operation.operation.name?.value,
+      variableValues: variables ?? {},
+      contextValue: context,
+      options: { maxCoercionErrors: maxVariableErrors },
+    });
+  };
+  const bytes = measureOperation(schema, operation, variables)?.bytes ?? 0;
+  if (operation.operation.operation !== OperationTypeNode.QUERY) return execution();
+  try {
+    return await context.largeQueries.run({ person: senderOf(context), bytes }, execution);
+  } catch (error) {
+    if (!(error instanceof RateLimited)) throw error;
+    return { errors: [new GraphQLError(error.message, { originalError: error })] };
+  }
+}
+
+/** The person who sends an operation, or their network if they are not signed in. */
+function senderOf({ asker, address }: Context): string {
+  try {
+    return String(asker()?.userId ?? address);
+  } catch {
+    return address;
+  }
 }

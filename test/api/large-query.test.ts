@@ -1,0 +1,36 @@
+import { expect, test } from 'vitest';
+import { createGroup, say } from '../support/chat.ts';
+import { signUpAll } from '../support/client.ts';
+import { startServer } from '../support/server.ts';
+
+const server = await startServer();
+const [ada, grace] = await signUpAll(server, 'ada', 'grace');
+const chatId = await createGroup(ada, [grace]);
+await Promise.all(Array.from({ length: 50 }, () => say(ada, chatId, '🐙'.repeat(10_000))));
+
+/** A page that can have 4 MB. */
+const page = `query ($id: ID!) { chat(id: $id) { messages(last: 100) { edges { node { content } } } } }`;
+
+const queryAtOnce = (count: number) => Array.from({ length: count }, () => ada.post(page, { id: chatId }));
+
+test('one person’s large queries run one after the other, and other people are served in between', async () => {
+  const order: string[] = [];
+  const answers = queryAtOnce(30).map((answer) => answer.finally(() => order.push('page')));
+  await Promise.race(answers);
+  await say(grace, chatId, 'hello');
+  order.push('hello');
+  for (const { errors } of await Promise.all(answers)) expect(errors).toBeUndefined();
+  expect(order.indexOf('hello')).toBeLessThan(15);
+});
+
+test('when too many of one person’s large queries wait, further ones are refused, and no one else’s', async () => {
+  const answers = Promise.all(queryAtOnce(70));
+  expect(await grace.ask(page, { id: chatId })).toMatchObject({ chat: { messages: {} } });
+  const refused = (await answers).filter(({ errors }) => errors !== undefined);
+  expect(refused.length).toBeGreaterThan(0);
+  for (const { errors, headers } of refused) {
+    expect(errors?.[0]?.message).toBe('Too many of your large queries are waiting: at most 50 may wait.');
+    expect(errors?.[0]?.extensions?.['code']).toBe('RATE_LIMITED');
+    expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+  }
+});
