@@ -89,7 +89,7 @@ async function endMemberships(transaction: Transaction, userId: bigint, limit: n
   const { rows } = await transaction.query<{ id: bigint }>(
     `select c.id from chats c join members m on m.chat_id = c.id and m.user_id = $1
     order by c.id limit $2 for no key update of c`,
-    // A tenth, because each makes an event for all members of its chat.
+    // A tenth of the limit, because each ended membership makes an event for all members of its chat.
     [userId, Math.ceil(limit / 10)],
   );
   if (rows.length > 0) {

@@ -49,8 +49,8 @@ export async function verifyGuess(
 }
 
 /**
- * Like `verifyGuess`, for a password that the user of a live session enters again. Guesses outside the session do not
- * count against it.
+ * Like `verifyGuess`, for a password that the user of a live session enters again. Guesses made outside this session do
+ * not use up its limit.
  */
 export function verifyAgain(
   accounts: { limits: RateLimits; passwords: PasswordHasher },

@@ -14,7 +14,7 @@ export type Argon2Cost = { memoryKiB: number; iterations: number; parallelism: n
 export const owaspCost: Argon2Cost = { memoryKiB: 19_456, iterations: 2, parallelism: 1 };
 
 /**
- * Hashes run on Node's four threads, which file access and DNS need too. Two run at once: one for devices that have
+ * Hashes run on Node's four threads, which file access and DNS need too. Two run at a time: one for devices that have
  * signed in before, and one for all others, so that a flood of unknown devices never delays a known one. At 20 ms a
  * hash, the last request of one network waits two seconds.
  */

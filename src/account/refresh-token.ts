@@ -4,16 +4,23 @@ import { sessionLifetime } from './live-session.ts';
 import { deriveKey, type AccessTokenKeys } from './token-key.ts';
 
 /**
- * How long a used refresh token still returns the next one: for a lost response, and for two tabs that refresh at once.
+ * How long a used refresh token still returns the next one: for a lost response, and for two tabs that refresh at the
+ * same time.
  */
 const reuseGrace = '20 seconds';
 
-/** The verdict on a refresh token. A `stolen` one was used before, longer ago than an honest client would repeat it. */
+/**
+ * The verdict on a refresh token. A `stolen` token was first used so long ago that an honest client would no longer
+ * repeat it.
+ */
 export type RefreshVerdict =
   | { kind: 'unknown' }
   | { kind: 'good' | 'stolen' | 'outlived'; userId: bigint; sessionId: bigint };
 
-/** Judges the token inside a transaction. Locks its session until the end: two requests with one token take turns. */
+/**
+ * Judges the token inside a transaction. Locks the token's session until the transaction ends, so that two requests
+ * with one token take turns.
+ */
 export async function judgeRefreshToken(client: Queryable, tokenHash: Buffer): Promise<RefreshVerdict> {
   // Locks the token's session. Raw SQL, for the lock.
   const session = await client.query<{ id: bigint; user_id: bigint; is_outlived: boolean }>(

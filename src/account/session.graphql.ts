@@ -45,8 +45,8 @@ builder.mutationField('streamToken', (t) =>
   t.string({
     extensions: asciiSize(2_048),
     description: `A token for the query string (\`/graphql/stream?streamToken=…&query=…\`) of a browser's EventSource, which cannot send
-headers. Valid for subscriptions only, until the session ends, changes the password, or has not been refreshed for a
-day.`,
+headers. Valid for subscriptions only, until the session ends, its user changes the password, or a day passes without a
+refresh.`,
     resolve: (_, _args, context) => issueStreamToken(context.accounts, requireAsker(context)),
   }),
 );

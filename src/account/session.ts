@@ -141,8 +141,8 @@ export async function revokeSession({ db, sessions }: Sessions, asker: Asker, se
 }
 
 /**
- * Deletes up to `batchSize` sessions that were not refreshed for 30 days, and as many refresh tokens that were used
- * longer ago than that. Returns the larger count: call it again while that is `batchSize`.
+ * Deletes up to `batchSize` sessions that have not been refreshed for 30 days, and up to `batchSize` refresh tokens
+ * that were used longer ago than that. Returns the larger count: call it again while that is `batchSize`.
  */
 export async function pruneSessions({ db }: Pick<Sessions, 'db'>, batchSize = 500): Promise<number> {
   // Deletes dead sessions. Raw SQL, like the next: with `skip locked`, nodes that prune at the same time do not wait

@@ -36,7 +36,7 @@ export async function authenticateStream(accounts: Accounts, token: string): Pro
   return asker;
 }
 
-/** Whether the asker's stream token is still valid. Once it is not, the streams that it opened end. */
+/** Whether the asker's stream token is still valid. Once it is invalid, the streams that it opened end. */
 export function isStreamTokenLive({ sessions }: Accounts, asker: StreamAsker): Promise<boolean> {
   return sessions.takesStreamToken(asker, asker.streamTokenGeneration);
 }

@@ -79,8 +79,8 @@ export function publicKeySet(keys: AccessTokenKeys): { keys: PublicJwk[] } {
 }
 
 /**
- * The keys in `dataDir`, which the first start creates. Only the owner can read the file. Of two processes that start
- * at once, one creates the file and both use it. Throws CannotStart, which names the file, if the file is damaged.
+ * The keys in `dataDir`, which the first start creates. Only the owner can read the file. If two processes start at the
+ * same time, one creates the file and both use it. Throws CannotStart, which names the file, if the file is damaged.
  */
 export async function loadOrCreateKeys(dataDir: string): Promise<AccessTokenKeys> {
   const path = join(dataDir, 'jwt-keys.json');

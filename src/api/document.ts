@@ -129,7 +129,7 @@ function slim(document: DocumentNode): number {
       if (node.loc === undefined) return;
       const { start, end, source } = node.loc;
       Reflect.set(node, 'loc', { start, end, source });
-      // A text without escapes on a single line is a slice of the source, and takes nothing of its own.
+      // A text without escapes on a single line is a slice of the source, and takes no memory of its own.
       if (node.kind !== Kind.STRING || !(node.block === true || source.body.slice(start, end).includes('\\'))) return;
       bytes += node.value.length * bytesPerCharacter;
       Reflect.set(node, 'value', JSON.parse(JSON.stringify(node.value)));

@@ -4,14 +4,14 @@ import type { Chat } from '../postgres/generated/prisma/client.ts';
 import type { Envelope } from './event.ts';
 
 /**
- * What an authorised subscription asks for: all of the asker's events or those of one chat, from a cursor on or from
- * now on. It is an AsyncIterable only in name, because graphql-js requires one: events are pushed through shared
+ * What an authorised subscription asks for: all of the asker's events or those of one chat, starting at a cursor or
+ * now. It is an AsyncIterable only in name, because graphql-js requires one: events are pushed through shared
  * executions (`live/fan-out.ts`), which an iterator for each subscriber could not do.
  */
 export class EventRequest implements AsyncIterable<Envelope> {
   readonly asker: Asker;
   readonly chatId: bigint | null;
-  /** Whether any user may follow that chat, as of the request. */
+  /** Whether every user could follow that chat when the request was made. */
   readonly isPublic: boolean;
   readonly after: Cursor | null;
 

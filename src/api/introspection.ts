@@ -72,8 +72,9 @@ function readList(value: unknown): Record<string, unknown>[] {
 }
 
 /**
- * A place in an introspection: either every element of a population once (as in `types { fields }`), or one unknown
- * element, so that the largest counts (as in `fields { type }`). A type may still have `wrappers` around it.
+ * A position in an introspection query. It stands for every element of a population once (as in `types { fields }`), or
+ * for one unknown element, in which case the largest counts (as in `fields { type }`). A type may still have `wrappers`
+ * around it.
  */
 type Place = { type: GraphQLObjectType; population: Population; isOne: boolean; wrappers: number };
 

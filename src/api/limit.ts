@@ -8,7 +8,7 @@ import type { Context } from './context.ts';
 
 type Args = Record<string, unknown>;
 
-/** What one use of a field counts as, and how many times (1 by default), or how heavy it is. */
+/** The activity that one use of a field counts as, and its number of uses (1 by default) or its weight. */
 type Charge = { as: Activity; count?: (args: Args) => number; weight?: (args: Args) => number };
 
 /** Mutations without a charge here: signing out, and those that limit sign-ins, passwords and refreshes themselves. */
@@ -69,7 +69,9 @@ async function take(context: Context, asker: Asker, { charge, args }: { charge: 
   if (use.count !== 0) await context.limits.count(charge.as, { asker, address: context.address }, use);
 }
 
-/** A text counts as one, and as one more for every 1,000 characters: limits are for what is stored and delivered. */
+/**
+ * A text counts as one use, plus one for every 1,000 characters, because a longer text costs more to store and deliver.
+ */
 function weighContent(args: Args): number {
   const content = Reflect.get(isRecord(args['input']) ? args['input'] : args, 'content');
   return 1 + (typeof content === 'string' ? Math.floor(content.length / 1_000) : 0);

@@ -38,8 +38,8 @@ export type Measure = { depth: number; breadth: number; complexity: number; byte
 export const operationLimits: Measure = { depth: 15, breadth: 300, complexity: 30_000, bytes: 10 * 1024 * 1024 };
 
 /**
- * What a subscription may ask for with each event. It is less than a page of a query may have, because the server
- * executes it again for every event.
+ * What a subscription may ask for with each event. The complexity and the bytes are lower than for a query, because the
+ * server executes a subscription again for every event.
  */
 export const eventLimits: Measure = { ...operationLimits, ...sliceLimits };
 

@@ -27,7 +27,7 @@ export function countFields(value: unknown): number {
   return count;
 }
 
-/** Whether an object comes from JSON. An uploaded file is an object too, but does not. */
+/** Whether an object comes from JSON. An uploaded file is also an object, but not one from JSON. */
 function isPlain(value: object): boolean {
   return Object.getPrototypeOf(value) === Object.prototype;
 }

@@ -48,7 +48,7 @@ export function refuseWriting(asker: Asker, access: ChatAccess): Forbidden | nul
   return new Forbidden('Only members can write in this channel: join it first.');
 }
 
-/** The error for an asker blocked by the other person of a single chat. It reveals no more than that person would. */
+/** The error for an asker blocked by the other person of a single chat. Its message does not mention the block. */
 export function blocked(): Forbidden {
   return new Forbidden('This person does not accept messages from you.');
 }

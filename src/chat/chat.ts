@@ -85,8 +85,8 @@ export function activityKey(chat: Chat): [number, bigint] {
 
 /**
  * Creates a chat with its first members; the asker owns it (a SINGLE chat has no owner). All members receive NewChat. A
- * pair has one SINGLE chat, whichever of the two asks and however many requests run at once: an existing one is
- * returned unchanged.
+ * pair has one SINGLE chat, no matter which of the two asks or how many requests run at the same time: an existing one
+ * is returned unchanged.
  * Throws InvalidInput if the input breaks the rules of its type or names unknown people, which it lists; Forbidden if
  * one of the others has blocked the asker; NotFound if the asker's account is deleted meanwhile.
  */

@@ -21,8 +21,8 @@ export type LockedChat = { id: bigint; type: ChatType; lastSeq: number };
 
 /**
  * A kind of write. `write` performs many writes together, in their order, inside a transaction that has locked every
- * chat in `chats`; a chat that does not exist is not in it. It returns an outcome for each input; if it throws, none
- * was done.
+ * chat in `chats`; chats that do not exist are missing from the map. It returns an outcome for each input; if it
+ * throws, nothing was written.
  */
 export type WriteKind<Input extends { chatId: bigint }, Output> = {
   write: (client: Queryable, chats: ReadonlyMap<bigint, LockedChat>, inputs: Input[]) => Promise<Outcome<Output>[]>;
@@ -86,7 +86,7 @@ function remedyFor(error: unknown, writes: readonly Write[]): Remedy {
   const state = sqlStateOf(error) ?? '';
   // PostgreSQL is out of resources or does not allow writes, so each half of the batch would fail in the same way.
   if (error instanceof CommitLost || /^(25|53|54|58)/.test(state)) return 'REJECT';
-  // Every write of a lane waits for the same lock; a lost connection can be replaced by another.
+  // Dividing would not help: all writes of a lane wait for the same lock, and a lost connection fails all of them.
   if (state === lockNotAvailable || (isTransient(error) && !isUndone(error))) return 'REPEAT';
   if (writes.length > 1) return 'DIVIDE';
   // Another transaction has just inserted what this one would have: the next attempt finds it.

@@ -16,7 +16,7 @@ export function memberKeyOf({ chatId, userId }: MemberKey): string {
 /** Memberships by chat and user. */
 export const memberByKey = defineLoader({ load: loadMembers, keyOf: memberKeyOf });
 
-/** A page of each chat's members, by the chat's id. */
+/** A page of a chat's members, keyed by the chat's id. */
 export const membersOf = definePageLoader({ load: listMembers });
 
 /** Raw SQL, at half Prisma's cost: events and lists select it, and one statement reads members of many chats. */

@@ -12,9 +12,9 @@ import type { SearchTurns } from '../search/search-turn.ts';
 export type ListedChannel = { chat: Chat; key: NameKey };
 
 /**
- * The public channels whose name contains `search`, ignoring case, in order of name. It is queued like a search,
- * because the index does not help to find one or two letters. Throws InvalidInput for a search that
- * cannot be part of a name, or takes too long; RateLimited when too many wait.
+ * The public channels whose name contains `search`, ignoring case, ordered by name. It is queued like a search, because
+ * the index does not help to find one or two letters. Throws InvalidInput for a search that cannot be part of a name or
+ * that takes too long; RateLimited when too many wait.
  */
 export async function searchPublicChannels(
   turns: SearchTurns,

@@ -10,7 +10,7 @@ import type { Asker } from '../core/asker.ts';
 const maxUnreadCount = 1_000;
 
 /**
- * The messages of chat `c` that member `m` can see and has not read: sent by others, not deleted, after the marker. A
+ * The messages of chat `c` that member `m` can see and has not read: sent by others, not deleted, after the marker. An
  * SQL fragment that begins with `from`, for a statement that joins `c` and `m`. `offset 0` makes PostgreSQL compute the
  * first visible seq once, not for each message.
  */

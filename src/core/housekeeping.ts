@@ -6,7 +6,9 @@ const intervalMs = 60_000;
 /** A cleanup task that works in batches: `clear` removes up to `limit` items and returns how many it removed. */
 export type Chore = { name: string; clear: (limit: number) => Promise<number> };
 
-/** Runs its chores about once a minute, or at once after `hurry`: each in batches, until nothing is left to clear. */
+/**
+ * Runs its chores about once a minute, or immediately after `hurry`: each in batches, until nothing is left to clear.
+ */
 export class Housekeeping {
   readonly #chores: Chore[];
   readonly #report: Report;

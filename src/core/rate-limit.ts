@@ -37,8 +37,8 @@ export async function pruneLimits(store: LimitStore, limit: number): Promise<num
 }
 
 /**
- * How much of a quota an action takes: `count` actions at once, of which all or none are allowed; or one action of this
- * `weight`, which is allowed even if it is heavier than the whole quota, and then uses it up.
+ * How much of a quota an action takes: `count` actions together, which are either all allowed or all refused; or one
+ * action of this `weight`, which is allowed even if it is heavier than the whole quota, and then uses it up.
  */
 export type Use = { count?: number; weight?: number };
 

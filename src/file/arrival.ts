@@ -5,14 +5,14 @@ import type { Queryable } from '../postgres/client.ts';
 import { countStoredBytes, overQuota } from './file-quota.ts';
 
 /**
- * How many requests may upload files at the same time on this node. A browser sends six at once, and a whole office may
- * share one address.
+ * How many requests may upload files at the same time on this node. A browser sends six at a time, and a whole office
+ * may share one address.
  */
 export const maxArriving = { perPerson: 32, perAddress: 200, inAll: 1_000 };
 
 /**
- * Up to this many arriving bytes per user, the server does not yet count what the user has stored; `add_files` does in
- * any case.
+ * While a user's arriving bytes do not exceed this, the server does not count what the user has stored; `add_files`
+ * does so in any case.
  */
 const uncountedBytes = 64 * 1024;
 
@@ -93,7 +93,9 @@ export class Arrival {
   readonly #share: Share;
   readonly #quota: { quotaBytes: number; client: Queryable };
   #received = 0;
-  /** The bytes this request holds in the share: the declared size, or the received bytes if that is more. */
+  /**
+   * The bytes that this request adds to the user's share: the declared size, or the received bytes if they are more.
+   */
   #held = 0;
   #left: number | null = null;
 
@@ -112,7 +114,7 @@ export class Arrival {
     await this.#hold(declaredBytes - uncountedBytes);
   }
 
-  /** Counts `bytes` more as received. Throws TooLarge when there is no room for them. */
+  /** Adds `bytes` to what has been received. Throws TooLarge when there is no room for them. */
   async take(bytes: number): Promise<void> {
     this.#received += bytes;
     await this.#hold(this.#received);
@@ -126,7 +128,7 @@ export class Arrival {
 
   async #hold(bytes: number): Promise<void> {
     if (bytes <= this.#held) return;
-    // The bytes are added before the check: later requests must fit in beside this one, not the other way round.
+    // The bytes are added before the check, so that a request that comes later already counts them.
     const together = (this.#share.bytes += bytes - this.#held);
     this.#held = bytes;
     if (together <= uncountedBytes) return;

@@ -36,7 +36,7 @@ export class FileCommit {
     this.#batches = new BatchCommit({
       maxWaiting,
       refusal: 'The server is receiving too many files: try again.',
-      // One per user: units that wait for each other hold no connection.
+      // One lane per user: a unit that waits for another one holds no connection.
       maxLanes: Infinity,
       laneOf: ({ uploaderId }) => uploaderId,
       isAlone: ({ files, partialId }) => partialId !== null || !isInline(files),
@@ -140,8 +140,8 @@ async function settleAll(promises: readonly Promise<void>[]): Promise<void> {
 }
 
 /**
- * Records the file of a partial upload. Throws Conflict if it already has one, or has been deleted. Raw SQL: with the
- * file batch.
+ * Records the file of a partial upload. Throws Conflict if it already has one, or has been deleted. Raw SQL: part of
+ * the file batch.
  */
 async function completePartial(client: Queryable, partialId: string, [file]: SharedFile[]): Promise<void> {
   const { rowCount } = await client.query('update partial_uploads set file_id = $2 where id = $1 and file_id is null', [

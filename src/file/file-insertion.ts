@@ -101,7 +101,7 @@ async function orFull<Result>(statement: Promise<Result>): Promise<Result> {
   }
 }
 
-/** Joins all inline bytes to one value, which is sent in binary: an array would be sent as hexadecimal text. */
+/** Joins all inline bytes into one value, which is sent in binary: an array would be sent as hexadecimal text. */
 function joinInline(blobs: readonly Blob[]): { starts: (number | null)[]; content: Buffer } {
   const pieces: Buffer[] = [];
   let next = 1;

@@ -21,8 +21,8 @@ export type FoundFile = SharedFile & { isInline: boolean; bytes: Buffer | null }
 type Asked = FileQuestion & { resolve: (file: FoundFile | null) => void; reject: (error: unknown) => void };
 
 /**
- * How many files one statement finds, and how many statements run at once: the database works on one while this process
- * reads the other.
+ * How many files one statement finds, and how many statements run at the same time: the database works on one while
+ * this process reads the other.
  */
 const maxTogether = 50;
 const maxUnderWay = 2;

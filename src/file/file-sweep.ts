@@ -10,7 +10,9 @@ const prefixCount = 256;
 
 type Sweeping = { db: Db; store: FileStore };
 
-/** Keeps the store and the tables consistent. Any node with access to the store can run it, and several at once. */
+/**
+ * Keeps the store and the tables consistent. Any node with access to the store can run it, even while other nodes do.
+ */
 export function fileChores(sweeping: Sweeping, report: Report): Chore[] {
   let nextPrefix = randomInt(prefixCount);
   return [

@@ -8,7 +8,7 @@ import { countStoredBytes, lockStorage, overLimit, overQuota } from './file-quot
 import { KeyedMutex } from '../core/mutex.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** A partial upload that is not complete this long after it began is deleted. */
+/** How long a partial upload may stay incomplete before it is deleted. */
 const partialLifetimeMs = 24 * 60 * 60_000;
 /** How many incomplete uploads a user can have. */
 const maxUnfinished = 20;
@@ -40,7 +40,7 @@ export type NewPartial = Pick<PartialUpload, 'id' | 'name' | 'metadata' | 'size'
  * partial uploads cannot take more room than files.
  */
 export class PartialUploads {
-  /** How long after its beginning an upload is deleted. */
+  /** How long an upload may stay incomplete before it is deleted, in ms. */
   readonly lifetimeMs = partialLifetimeMs;
   readonly #files: FileStorage;
   readonly #bytes: PartialFiles;

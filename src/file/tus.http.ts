@@ -28,8 +28,8 @@ const letGoMs = 1_000;
 /**
  * The tus protocol (https://tus.io/protocols/resumable-upload, 1.0.0): resumable uploads from clients with a bearer
  * token, each visible only to the user who created it. Once an upload is complete, GET on it returns its file as
- * `POST /api/upload` does: `{ files: [file] }`. A creation request that includes the whole file gets that in its
- * response. Refusals are `{ error }` with a matching status.
+ * `POST /api/upload` does: `{ files: [file] }`. A creation request that includes the whole file receives the same body
+ * in its response. Refusals are `{ error }` with a matching status.
  */
 export function serveTus(services: Services): Handler {
   return async (request, response) => {

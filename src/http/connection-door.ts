@@ -15,7 +15,7 @@ export type ConnectionLimits = {
 /** The shortest time between two log lines about refused connections. */
 const logEveryMs = 60_000;
 
-/** Counts the open connections and closes those over the limit before a byte of them has been read. */
+/** Counts the open connections and closes those over the limit before reading anything from them. */
 export class ConnectionDoor {
   readonly #limits: ConnectionLimits;
   readonly #log: Logger;

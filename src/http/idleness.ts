@@ -11,7 +11,7 @@ const graceIntervals = 2;
 
 /**
  * Cuts off a client that stops midway, sends next to nothing within `idleMs`, or is too slow overall, so that no upload
- * keeps its place for longer than its size justifies. Time spent by the server does not count.
+ * occupies its slot for longer than its size justifies. Time spent by the server does not count.
  */
 export function limitIdleness(request: IncomingMessage, idleMs = uploadIdleMs): void {
   liftDeadline(request);

@@ -29,7 +29,10 @@ export type HttpOptions = {
   pages: Record<string, Handler>;
   /** `*`, or the origins of the front ends, separated by commas. */
   corsOrigin: string;
-  /** Called when the server has stopped accepting: ends streams and long uploads, which would not finish in time. */
+  /**
+   * Called when the server has stopped accepting connections: ends streams and long uploads, which would not finish in
+   * time.
+   */
   endStreams: () => void;
   connections: ConnectionLimits;
   /** How long an idle connection is kept: longer than the load balancers in front keep theirs. */
@@ -177,7 +180,9 @@ function findGraphqlHandler(
   return isRead(request) && acceptsPage(accept) ? graphiql : graphql;
 }
 
-/** Answers CONNECT, which Node hands over without a response, and otherwise closes without a word. */
+/**
+ * Refuses CONNECT. Node provides no response object for it, and without this handler closes the connection unanswered.
+ */
 function refuseTunnel(_: IncomingMessage, socket: Duplex): void {
   socket.on('error', () => undefined);
   const refusal = 'HTTP/1.1 405 Method Not Allowed\r\nallow: GET, HEAD, POST\r\ncontent-length: 0\r\nconnection: close';

@@ -5,9 +5,9 @@ import { networkOf } from './address.ts';
 
 /** What clients may leave unread; tests set lower limits. */
 export type UnreadLimits = {
-  /** How long a client has to take an answer, in ms, beyond what its length explains. */
+  /** How much time a client gets to read an answer, in ms, in addition to the time for its length. */
   ms: number;
-  /** The rate at which a client has to take an answer; a slower one has its connection closed. */
+  /** The lowest rate at which a client may read an answer; the connection of a slower one is closed. */
   charactersPerMs: number;
   /** How many characters of answers may wait for the clients of one network address, beyond the system's own buffers. */
   perAddress: number;
@@ -16,14 +16,14 @@ export type UnreadLimits = {
 export const unreadLimits: UnreadLimits = { ms: 60_000, charactersPerMs: 10, perAddress: 64 * 1024 * 1024 };
 
 /**
- * Answers that the server has finished but whose clients have not read them. One may have 10 MB, so clients that ask and
- * do not read could otherwise fill the memory. Where too much waits for one network address, the connection that has
- * waited longest is closed.
+ * Answers that the server has finished but whose clients have not read them. An answer may have 10 MB, so clients that
+ * send requests but do not read the answers could otherwise fill the memory. When too much is waiting for one network
+ * address, the connection that has waited longest is closed.
  */
 export class UnreadAnswers {
   readonly #limits: UnreadLimits;
   readonly #log: Logger;
-  /** For each address, the connections with the length of what they wait for, oldest first. */
+  /** For each address, the connections with unread answers, oldest first, and the length of each answer. */
   readonly #waiting = new Map<string, Map<Socket, number>>();
 
   constructor(limits: UnreadLimits, log: Logger) {

@@ -4,7 +4,7 @@ import type { Listener } from './listener.ts';
 import type { Person } from './person.ts';
 import { addTo, type Audience, type Room } from './room.ts';
 
-/** Each person's current chats: those who share one with the person receive their acquaintance events. */
+/** Each person's current chats: everyone in them receives the person's acquaintance events. */
 export type Circles = ReadonlyMap<bigint, readonly bigint[]>;
 
 /** Reads which chats these people are in: for each person at most `maxChats`, the newest ones. */

@@ -12,11 +12,12 @@ export type AttendanceTimes = { flush: number; grace: number; beat: number; expi
 
 /**
  * A node renews its lease every 5 s. After 20 s without a renewal, a live node removes it, together with the people who
- * were only there: within 25 s overall. A stream that returns within 5 s does not count as having left.
+ * had streams on that node only. Overall, this takes at most 25 s. A stream that returns within 5 s does not count as
+ * having left.
  */
 export const defaultAttendanceTimes: AttendanceTimes = { flush: 200, grace: 5_000, beat: 5_000, expiry: 20_000 };
 
-/** How many sessions are written to the database at once. */
+/** How many sessions are written to the database at a time. */
 const maxTold = 2_000;
 const maxFarewellMs = 1_000;
 

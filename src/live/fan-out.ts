@@ -7,7 +7,7 @@ import { SubscriptionBudget } from './subscription-budget.ts';
 export type FanOutOptions = {
   epoch: () => string;
   report: Report;
-  /** The highest sum of the complexities of one user's subscriptions; 0 is no limit. */
+  /** The highest sum of the complexities of one user's subscriptions; 0 means no limit. */
   maxComplexityPerPerson: number;
 };
 

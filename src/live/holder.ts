@@ -5,7 +5,7 @@ const leastPrice = 500;
 /** What a user's further subscriptions with the same document count as: each costs a write per event. */
 const priceOfSharing = 10;
 
-/** The users who share a subscription, and with how many subscriptions each. */
+/** The users who share a subscription, and how many times each of them has subscribed. */
 export class Holders {
   readonly #complexity: number;
   readonly #counts = new Map<bigint, number>();
@@ -25,7 +25,7 @@ export class Holders {
   }
 
   /**
-   * What one more subscription of this user counts as. Only the first of a user's subscriptions costs an execution per
+   * The price of one more subscription of this user. Only the first of a user's subscriptions costs an execution per
    * event.
    */
   priceFor(userId: bigint): Price {

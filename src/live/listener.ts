@@ -24,7 +24,7 @@ export interface Outlet {
   publish(event: LoggedEvent, listeners: readonly Listener[]): void;
   /** Ends the listener at event `at`, after everything that was published before. */
   end(listener: Listener, reason: EndReason, at: bigint): void;
-  /** A person is typing: sent to the listeners of this moment, never kept. */
+  /** A person is typing: sent to the current listeners, never kept. */
   publishTyping(typing: Typing, listeners: readonly Listener[]): void;
   /**
    * A person came online, went away or went offline: sent like typing, but a listener that misses it receives a

@@ -15,7 +15,7 @@ export const maxPresenceAudience = 200;
 const maxLookedAt = 2_000;
 /** The maximum number of a person's chats that are looked up. */
 const maxChats = 1_000;
-/** How many people's changes are sent at once. */
+/** How many people's changes are sent in one batch. */
 const maxBatch = 200;
 
 /** A block: the blocker wants to receive nothing from the blocked person, and to send them nothing. */
@@ -117,7 +117,7 @@ export class PresenceNews {
 
 /**
  * Sends the changes through `circles`, the chats of the people who changed, except to people they have blocked.
- * People who connected after `watchers` was read see the current state by themselves.
+ * People who connected after `watchers` was read see the current state without this.
  */
 export function publishPresences(
   hub: Hub,

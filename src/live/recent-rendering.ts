@@ -7,8 +7,8 @@ const kept = { count: 500, ms: 2_000, characters: 512 * 1024 };
 type Outcome = Promise<RenderedEvent | null>;
 
 /**
- * The latest renderings of one document: replays of the same event shortly after each other share one, as every stream
- * does after a restart.
+ * The latest renderings of one document. Replays of the same event within a short time share one rendering: after a
+ * restart, for example, every stream replays.
  */
 export class RecentRenderings {
   /** Those that are not done yet, whose size is unknown. */

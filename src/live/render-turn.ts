@@ -3,11 +3,11 @@ import { setImmediate as afterIo } from 'node:timers/promises';
 import { FairQueue } from '../core/fair-queue.ts';
 import type { EventCost } from './event-renderer.ts';
 
-/** How many slices run at a time on a node, most of them waiting for the database: only one of each user. */
+/** How many slices run at a time on a node, at most one per user; most of them are waiting for the database. */
 const concurrency = 8;
 /** The most that the executions of one turn may cost together: about as much as one event of the largest document. */
 export const sliceLimits: EventCost = { complexity: 10_000, bytes: 8 * 1024 * 1024 };
-/** A turn ends before its work does once the processor has been idle for this long during the turn, in ms. */
+/** Once the processor has been idle for this long during a turn, in ms, the turn ends, even if its work is not done. */
 const maxIdleMs = 20;
 /** The longest turn, in ms. */
 const maxTurnMs = 1_000;
@@ -41,9 +41,9 @@ export class RenderTurns {
   });
 
   /**
-   * Runs `work` in a turn of the one of these users who has used the least, so that a document waits only if all its
-   * subscribers have used more than others. Starts at once when no one waits. Requests get the event loop between two
-   * turns.
+   * Runs `work` in a turn of one of these users: the one who has used the least, so that a document waits only if all
+   * its subscribers have used more than others. Starts at once when no one waits. Requests get the event loop between
+   * two turns.
    */
   async run<Result>(userIds: Iterable<bigint>, work: () => Promise<Result>): Promise<Result> {
     const { promise, resolve } = Promise.withResolvers<Result>();

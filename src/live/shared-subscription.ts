@@ -33,7 +33,7 @@ type Rest = {
   render: (asker: Asker) => Promise<void>;
 };
 
-/** Loaders for the items of one slice, and the place for what is left to do afterwards. */
+/** The loaders for the items of one slice, and a list of what is left to do afterwards. */
 type SliceParts = { loaders: Loaders; rest: Rest[] };
 
 export type SharedSubscriptionOptions = { epoch: () => string; report: Report; turns: RenderTurns };

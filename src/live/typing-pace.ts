@@ -41,7 +41,7 @@ export class TypingGate {
 export class TypingPace {
   readonly #dueAt = new LRUCache<string, number>({ max: maxRemembered, ttl: 2 * intervalMs });
 
-  /** In how many ms to show this notice; null if it would come too soon after another one. */
+  /** How many ms to wait before showing this notice; null if it would come too soon after another one. */
   wait(typing: Typing): number | null {
     const key = keyOf(typing);
     const now = performance.now();

@@ -101,7 +101,7 @@ export class Feed {
   }
 
   /**
-   * Resolves to true once the reader has received every event announced until now: at once, or after the read in
+   * Resolves to true once the reader has received every event announced until now: immediately, or after the read in
    * progress. Resolves to false when that read fails, and for every caller while too many wait.
    */
   whenRead(): Promise<boolean> {

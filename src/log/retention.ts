@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { advisoryLocks } from '../postgres/advisory-lock.ts';
 
-/** Two nodes must not prune at once: the second finds the lock taken and does nothing. */
+/** Two nodes must not prune at the same time: the second finds the lock taken and does nothing. */
 const pruningLock = advisoryLocks['event pruning'];
 
 /**

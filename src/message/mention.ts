@@ -97,7 +97,7 @@ async function listMentioned(db: Db, places: readonly MessageKey[]): Promise<big
 }
 
 /**
- * The seqs of messages of chat `c` that mention its member `m` or everyone, and that `m` can see and has not read. A
+ * The seqs of messages of chat `c` that mention its member `m` or everyone, and that `m` can see and has not read. An
  * SQL fragment that begins with `from`, for a statement that joins `c` and `m`. Their own messages do not count;
  * deleted ones mention no one. Each half has its own limit, because otherwise the union would read all unread mentions.
  */

@@ -42,7 +42,7 @@ type Pending<Item, Output> = {
  * is no timer, so a single item is committed immediately. An item whose lock is held elsewhere leaves its batch and
  * waits in its own lane.
  *
- * A batch that fails is divided repeatedly, and each good half is committed at once: a bad item among n is isolated
+ * A batch that fails is divided repeatedly, and each good half is committed immediately: a bad item among n is isolated
  * after log2 n failures, and the others are rewritten once on average, not one by one.
  */
 export class BatchCommit<Item, Output> {

@@ -48,7 +48,7 @@ const answerMs = 2_000;
 
 /** How long a statement of a search may run, in ms, before PostgreSQL ends it. */
 export const searchTimeoutMs = 1_000;
-/** As many as searches run at a time (search/search-turn.ts), and one to spare while a broken one is replaced. */
+/** One for each concurrent search (search/search-turn.ts), and a spare for while a broken one is being replaced. */
 const maxSearchConnections = 3;
 
 /**

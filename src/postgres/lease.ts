@@ -16,7 +16,8 @@ export type LeaseOptions = {
   name: string;
   times?: LeaseTimes;
   /**
-   * A UUID of this holder: it may take its own lease again before it expires. By default, each lease has a new holder.
+   * A UUID of this holder, which may take its own lease again before the lease expires. By default, each lease has a
+   * new holder.
    */
   holder?: string;
   /** Called, once or several times, when another process waits for the lease. */

@@ -18,9 +18,10 @@ type LedgerRow = { name: string; checksum: string; is_finished: boolean };
 
 /**
  * Applies the migrations in `folder` (prisma/migrations) that the database lacks. Any number of nodes may call this at
- * once: one migrates while the others wait. Each migration is committed together with its row in Prisma's ledger, or
- * not at all. `url` must bypass any transaction pooler. Throws CannotStart if the database can't be reached, or if its
- * ledger contradicts the folder, in which case nothing was changed; or if a migration fails, which is then rolled back.
+ * the same time: one migrates while the others wait. Each migration is committed together with its row in Prisma's
+ * ledger, or not at all. `url` must bypass any transaction pooler. Throws CannotStart if the database can't be reached,
+ * or if its ledger contradicts the folder, in which case nothing was changed; or if a migration fails, which is then
+ * rolled back.
  */
 export async function applyMigrations(url: string, folder: string, log: Logger): Promise<void> {
   const migrations = await readMigrations(folder);

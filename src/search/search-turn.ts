@@ -11,7 +11,7 @@ const waiting = { perPerson: 20, all: 200 };
 
 /**
  * What each search in an operation adds to its complexity, besides the fields of the answer. A search reads an index
- * that is as large as the database, and this lets one operation hold 14 of them at most.
+ * that is as large as the database; with this cost, one operation can contain at most 14 searches.
  */
 export const searchCost = 2_000;
 

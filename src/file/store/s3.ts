@@ -41,7 +41,7 @@ type Asking = { abortSignal: AbortSignal };
 /**
  * Keeps bytes in an S3 bucket, at `ab/cdef…` as in the local store, so that one store can be copied into the other.
  * Incoming bytes wait on this machine's disk until they are complete. An object is either complete or absent, and every
- * node sees it at once.
+ * node sees it immediately.
  */
 export class S3Store implements FileStore {
   readonly #client: S3Client;

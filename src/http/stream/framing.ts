@@ -14,7 +14,7 @@ export type Framing = {
 
 /**
  * How long an EventSource waits before it reconnects, in ms. It varies, so that clients that were cut off together do
- * not all reconnect at once.
+ * not all reconnect at the same time.
  */
 const retryMs = { least: 1_000, most: 5_000 };
 
@@ -83,7 +83,7 @@ export class Encoder {
     return Buffer.from(`${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`);
   }
 
-  /** All renderings of the batch in one piece; every receiver with this encoder shares the buffer. */
+  /** All renderings of the batch in one buffer, which every receiver with this encoder shares. */
   encodeBatch(batch: Batch): Buffer {
     let buffer = batch.encodings.get(this);
     if (buffer === undefined) {

@@ -32,7 +32,7 @@ export class OpenStream {
   #tokenCheckedAt = performance.now();
   #lastFrameAt = performance.now();
   #takenQuietAt = 0;
-  /** By which fraction of the interval this stream's heartbeats come later than others'. */
+  /** How much later than usual this stream's heartbeats come, as a fraction of the interval. */
   readonly #lateness = Math.random() * heartbeatSpread;
 
   /** `expiresAt`: when the stream treats the access token as expired, in ms; null for a stream that does not expire. */
@@ -86,8 +86,8 @@ export class OpenStream {
   }
 
   /**
-   * The live subscriptions, if nothing was sent here for that many ms. Returns them once in that time, because a document
-   * that hangs sends only later what it is asked for now.
+   * The live subscriptions, if nothing was sent on this stream for `forMs`. Returns them at most once in that time, so
+   * that a document that hangs is not asked again and again before it can answer.
    */
   takeQuiet(now: number, forMs: number): EventSubscription[] {
     if (now - Math.max(this.#lastFrameAt, this.#takenQuietAt) < forMs) return [];

@@ -112,7 +112,7 @@ function join(
   { variables, source }: { variables: Record<string, unknown>; source: EventRequest },
 ): SharedSubscription {
   const cost = measureOperation(schema, preparation, variables);
-  // Otherwise graphql-js would not have accepted the variables either.
+  // This cannot happen: graphql-js has already accepted the variables.
   if (cost === null) throw new Error('the variables do not fit');
   const options = { ...preparation, schema, services, variables, cost, report };
   return fanOut.join(

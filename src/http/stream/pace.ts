@@ -1,15 +1,18 @@
 import { byteLengthOf, type Rendering } from '../../live/delivery.ts';
 import type { Sink } from './sink.ts';
 
-/** How many events are read at once. */
+/** How many events are read at a time. */
 const size = { most: 200, least: 10 };
 /**
- * A larger amount goes out in pieces of this size, for as long as the socket takes each at once. A piece belongs to
- * one reader and is all that the server holds for a reader that stalls here (hundreds may, at the same time).
+ * A larger amount goes out in pieces of this size, for as long as the socket accepts each one immediately. A piece
+ * belongs to one reader and is all that the server holds for a reader that stalls here (and hundreds may stall at the
+ * same time).
  */
 const pieceBytes = 32 * 1024;
 
-/** How much of the log one reader gets at a time. It gets less once its socket had no room for that much. */
+/**
+ * How much of the log one reader gets at a time. A reader whose socket had no room for that much gets less next time.
+ */
 export class Pace {
   #size = size.most;
 

@@ -99,7 +99,10 @@ export class StreamRegistry {
     return stream;
   }
 
-  /** Ends every stream without sending `complete`, one after another: clients must not all reconnect at once. */
+  /**
+   * Ends every stream without sending `complete`: one after another, so that clients do not all reconnect at the same
+   * time.
+   */
   async drain(): Promise<void> {
     this.#isDraining = true;
     clearInterval(this.#sweeper);

@@ -52,8 +52,8 @@ export class SilentPeers {
   }
 
   /**
-   * An acknowledgement in between resets the kernel's count. On a network that loses much, the count may have grown again
-   * by now; the acknowledged bytes then show it.
+   * An acknowledgement in between resets the kernel's count. On a network that loses many packets, the count may have
+   * grown again since; the acknowledged bytes then reveal the acknowledgement.
    */
   #hasLeft(connection: Connection, latest: Silence): boolean {
     const known = this.#silences.get(connection);

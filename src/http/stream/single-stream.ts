@@ -61,8 +61,8 @@ export class SingleStream {
       }
       return;
     }
-    // The reservation was deleted with its session. The log delivers that end to each subscription, and by the next
-    // check they have received it.
+    // The reservation was deleted with its session. Each subscription learns from the log that the session has ended,
+    // and by the next check all of them have.
     if (this.#isMissed) this.#options.stream.interrupt();
     this.#isMissed = true;
   }

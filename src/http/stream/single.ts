@@ -59,7 +59,10 @@ export class SingleConnections {
     if (held !== undefined) this.#lookAt([held]);
   }
 
-  /** From this call on, streams do not remove themselves from the database one by one: `close` removes all at once. */
+  /**
+   * From this call on, streams do not remove themselves from the database one by one: `close` removes them all
+   * together.
+   */
   drain(): void {
     this.#isDraining = true;
     clearInterval(this.#poller);

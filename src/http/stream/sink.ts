@@ -5,10 +5,10 @@ export interface Sink {
   readonly isOpen: boolean;
   /** The client takes less than it is sent: its unsent bytes have reached the limit. */
   readonly isCongested: boolean;
-  /** Whether so little is unsent that notices that have no value later may be sent. */
+  /** Whether little enough is unsent to send notices that would have no value later. */
   readonly isReadyForTyping: boolean;
   send(batch: Batch): void;
-  /** Whether the socket takes at once everything sent so far. */
+  /** Whether the socket immediately takes everything sent so far. */
   takesAll(): boolean;
   /** Resolves when the socket has taken everything, or is gone. */
   drained(): Promise<void>;

@@ -208,7 +208,7 @@ export class EventSubscription implements Receiver {
   }
 
   async #replay(through: bigint): Promise<void> {
-    // Access to a single chat may have been lost between the subscription's check and its place in the hub, so the
+    // Access to a single chat may have been lost after the subscription's check and before it joined the hub, so the
     // log is read at least once.
     let isChecked = this.chatId === null;
     while (this.#state !== 'OVER' && (this.#position < through || !isChecked)) {
