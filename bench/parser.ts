@@ -20,7 +20,9 @@ import { box, heicWith, u16 } from '../test/support/boxes.ts';
 // `npm run bench:parser` measures the worst known input of each parser that reads bytes from strangers, for
 // docs/security.md.
 
-/** A parser with hostile inputs of the maximum length that the server accepts, or for files of `uploadBytes`. */
+/**
+ * A parser with hostile inputs: files of `uploadBytes`, or other inputs of the maximum length that the server accepts.
+ */
 type Case = { parser: string; inputs: Record<string, Buffer>; parse: (bytes: Buffer) => unknown };
 
 const folder = await mkdtemp(join(tmpdir(), 'parley-parser-'));
@@ -152,8 +154,8 @@ const cases: Case[] = [
 type Cost = { input: string; bytes: number; ms: number; blockedMs: number; megabytes: number };
 
 /**
- * The minimum of three runs for the total time and for the longest time that the event loop was blocked, and their
- * maximum of memory, garbage included.
+ * Of three runs, the minimum of the total time and of the longest time that the event loop was blocked, and the maximum
+ * of memory, garbage included.
  */
 async function measure({ parse }: Case, input: string, bytes: Buffer): Promise<Cost> {
   const runs: { ms: number; blockedMs: number; taken: number }[] = [];

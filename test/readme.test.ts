@@ -306,7 +306,7 @@ describe('the statements of the documents hold:', () => {
 /** The files of polls, which CONTRIBUTING.md adds as an example. */
 const addedByExample = /[/_]polls?[./]/;
 
-/** Names of the proposal, of clients and of AWS, which no code here contains. */
+/** Names from the proposal, from clients and from AWS, which no code here contains. */
 const foreignNames = new Set(['DashMap', 'HttpLink', 'retryAttempts', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY']);
 
 /** What Relay's compiler generates from a `graphql` tag. */
@@ -320,7 +320,7 @@ const folders = ['core', 'postgres', 'log', 'live', 'slices', 'api', 'http'];
 
 type ImportRule = { files: string[]; mayImport: string[]; refused: string[] };
 
-/** The rows of architecture.md, by their files. */
+/** The import table of architecture.md: one rule for each row. */
 function readImportTable(): ImportRule[] {
   const rows = sectionOf('docs/architecture.md', 'Layers and slices').match(/^\| `src\/.*$/gm) ?? [];
   return rows.map((row) => {
@@ -382,7 +382,7 @@ function blocksIn(path: string, language: string, heading?: string): string[] {
   return blocks;
 }
 
-/** Text of the same length, with blanks for code blocks. */
+/** Replaces code blocks with blanks, and keeps the length of the text. */
 function withoutBlocks(text: string): string {
   return text.replace(/^ *```.*?^ *```$/gms, (block) => block.replace(/[^\n]/g, ' '));
 }
@@ -391,7 +391,7 @@ function withoutCode(text: string): string {
   return withoutBlocks(text).replace(/`[^`\n]+`/g, (span) => ' '.repeat(span.length));
 }
 
-/** The anchors that GitHub makes of the headings. */
+/** The anchors that GitHub derives from the headings. */
 function headingsOf(text: string): string[] {
   return [...withoutBlocks(text).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
     heading
@@ -407,7 +407,10 @@ function pointAt(url: string, text: string): string {
   return text.replaceAll('http://localhost:4000', url);
 }
 
-/** Runs a program until the test is over. `says` waits for a line with that text, and fails when it ends without one. */
+/**
+ * Runs a program until the test is over. `says` waits for a line with that text, and fails if the program ends without
+ * one.
+ */
 function run(program: string, args: string[]) {
   const child = spawn(program, args, { cwd: root, stdio: ['pipe', 'pipe', 'pipe'] });
   const lines: string[] = [];

@@ -80,7 +80,7 @@ test('without an access token the viewer is null', async () => {
   expect(await server.ask('{ viewer { id } }')).toEqual({ viewer: null });
 });
 
-test('the error of a sign-up names every refused field at once, and no user is created', async () => {
+test('the error of a sign-up names every refused field, and no user is created', async () => {
   const refused = await trySignUp({ username: 'a b', email: 'nowhere', password: 'short', displayName: 'a\u0007b' });
   expect(refused).toMatchObject({ __typename: 'InvalidInput', code: 'INVALID_INPUT' });
   expect(refused.fields).toEqual([
@@ -204,7 +204,7 @@ test('a user who signs in gets a new session, whatever case the address is writt
   expect(await emailOf(ada.token)).toBe(ada.email);
 });
 
-test('an unknown address gets the same answer as a wrong password, for the same work', async () => {
+test('an unknown address gets the same answer as a wrong password, and costs the same work', async () => {
   const compare = vi.spyOn(argon2, 'verify');
   const wrong = await signIn(ada.email, 'not her password');
   expect(compare).toHaveBeenCalledTimes(1);
@@ -216,7 +216,7 @@ test('an unknown address gets the same answer as a wrong password, for the same 
   expect(costOf(1)).toBe(costOf(0));
 });
 
-test('a sign-in that can match no user is refused by field, and nothing over-long is hashed', async () => {
+test('a sign-in that can match no user is refused, the error names its fields, and nothing over-long is hashed', async () => {
   const compare = vi.spyOn(argon2, 'verify');
   expect(await signIn('', 'x'.repeat(129))).toMatchObject({
     __typename: 'InvalidInput',

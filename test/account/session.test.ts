@@ -176,7 +176,7 @@ test('simultaneous refreshes with one token, on two nodes, all get the same next
   expect(await refresh(next ?? '')).toMatchObject({ __typename: 'SignedIn' });
 });
 
-test('when a stolen token is reused several times at once, no request gets a new one', async () => {
+test('when a stolen token is reused several times simultaneously, no request gets a new one', async () => {
   const evelyn = await signUp(server, 'evelyn');
   await refresh(evelyn.refreshToken);
   await usedAgo(evelyn.refreshToken, '1 minute');
@@ -227,7 +227,7 @@ test('a session that refreshes too often is rate-limited', async () => {
   expect(errors).toMatchObject([{ extensions: { code: 'RATE_LIMITED', retryAfterSeconds: expect.any(Number) } }]);
 });
 
-test('a user who signs out is out at once, with both tokens, and their other devices are not', async () => {
+test('signing out invalidates both tokens of the device immediately, and those of the user’s other devices stay valid', async () => {
   const barbara = await signUp(server, 'barbara');
   const phone = await signInAgain(barbara);
   expect(await stateOf(phone.token)).toBe('in');
@@ -247,7 +247,7 @@ test('fields after signOut in one operation run signed out', async () => {
   expect(errors).toMatchObject([{ path: ['second'], extensions: { code: 'UNAUTHENTICATED' } }]);
 });
 
-test('a revoked session’s access token stops working at once here, and within a second on another node', async () => {
+test('a revoked session’s access token stops working immediately here, and within a second on another node', async () => {
   await using other = await startServer({ database: server.database });
   const karen = await signUp(server, 'karen');
   const phone = await signInAgain(karen, 'a lost phone');

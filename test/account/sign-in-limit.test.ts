@@ -82,7 +82,7 @@ test('guesses at many accounts from one IPv6 /64 count together, and other netwo
   expect(await signIn(server.url, '2001:db8:0:2::1', ada)).toBe('SignedIn');
 });
 
-test('many users sign in from one network, one after the other and at once', async () => {
+test('many users can sign in from one network, one after the other or simultaneously', async () => {
   await using server = await startLimited({ RATE_LIMIT_FAILED_SIGN_INS: '20/15m' });
   const ada = await signUp(server, 'ada');
   for (let round = 0; round < 3; round += 1) {

@@ -86,7 +86,7 @@ test('servers that start at the same time all use the same keys', async () => {
   expect(await readdir(folder)).toHaveLength(1);
 });
 
-test('a key file that others could read is closed to them', async () => {
+test('a key file that others can read is made private', async () => {
   const folder = await makeFolder();
   const path = join(folder, 'jwt-keys.json');
   await writeFile(path, generateKeySet(), { mode: 0o644 });
@@ -94,7 +94,7 @@ test('a key file that others could read is closed to them', async () => {
   expect((await stat(path)).mode & 0o777).toBe(0o600);
 });
 
-test('a broken key file is refused by name and left as it is', async () => {
+test('a broken key file is refused, named in the error, and left as it is', async () => {
   const folder = await makeFolder();
   const path = join(folder, 'jwt-keys.json');
   await writeFile(path, '');

@@ -31,7 +31,7 @@ describe('the document cache', () => {
     expect(documents.keptBytes).toEqual({ known: 0, strangers: 0 });
   });
 
-  test('gives strangers a small share, which pushes out no one who is signed in', () => {
+  test('gives strangers a small share of the cache, which evicts no document of a signed-in user', () => {
     const documents = new DocumentCache(schema);
     const mine = documents.prepare('{ viewer { id } }', null, { isKnown: true });
     for (let k = 0; k < 100; k += 1) documents.prepare(wide(k), null, { isKnown: false });

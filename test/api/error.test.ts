@@ -64,7 +64,7 @@ test('a Conflict names the fields that are taken', async () => {
   );
 });
 
-test('Forbidden says until when and why, and null where there is neither', async () => {
+test('Forbidden has the time of its end and a reason, or null if there is none', async () => {
   const { outcome } = await grace.ask(
     `mutation ($chatId: ID!) { outcome: deleteChat(chatId: $chatId) { ... on Forbidden { code until reason } } }`,
     { chatId: groupId },

@@ -23,7 +23,7 @@ test('one person’s large queries run one after the other, and other people are
   expect(order.indexOf('hello')).toBeLessThan(15);
 });
 
-test('when too many of one person’s large queries wait, further ones are refused, and no one else’s', async () => {
+test('when too many of one person’s large queries wait, further ones are refused, but no one else’s', async () => {
   const answers = Promise.all(queryAtOnce(70));
   expect(await grace.ask(page, { id: chatId })).toMatchObject({ chat: { messages: {} } });
   const refused = (await answers).filter(({ errors }) => errors !== undefined);

@@ -98,13 +98,13 @@ describe('the measure', () => {
     expect(page(100) / page(10)).toBeCloseTo(10, 1);
   });
 
-  test('uses the variables that a request brings, and defaults', () => {
+  test('uses the variables of a request, and defaults', () => {
     const query = 'query ($first: Int = 20) { viewer { chats(first: $first) { edges { node { id } } } } }';
     expect(measure(query, { first: 100 }).complexity).toBe(5 * measure(query).complexity - 8);
     expect(measure(query, { first: 1 }).complexity).toBeLessThan(measure(query).complexity);
   });
 
-  test('of a field whose arguments do not fit is that of an error, and the fields beside it count', () => {
+  test('of a field with invalid arguments is that of an error, and the fields beside it count', () => {
     const page = 'viewer { chats(first: 100) { edges { node { id } } } }';
     const misfit = `query ($ids: [ID!] = []) { nodes(ids: $ids) { id } ${page} }`;
     expect(measure(misfit, { ids: null }).complexity).toBe(1 + measure(`{ ${page} }`).complexity);
@@ -149,7 +149,7 @@ describe('the measure', () => {
       // The largest document that the token limit allows.
       const prepared = documents.prepare(make(Math.floor(1_900 / tokensOf(make))), null, { isKnown: false });
       if ('errors' in prepared) throw prepared.errors[0] ?? new Error('refused');
-      // Another operation each time, because measures are cached.
+      // A different operation each time, because measures are cached.
       const spent = leastTime(() => {
         const { document, operation } = prepared;
         measureOperation(schema, { document, operation: { ...operation } }, {});
@@ -286,7 +286,7 @@ describe('an operation that is too large is refused before any of it is executed
     expect((await ask('{ __typename }')).ok).toBe(true);
   });
 
-  test('also beside a field whose arguments do not fit', async () => {
+  test('even beside a field with invalid arguments', async () => {
     const misfit = `query ($ids: [ID!] = []) { nodes(ids: $ids) { id } ${bomb(16).slice(2)}`;
     const { data, errors } = await server.post(misfit, { ids: null });
     expect(data).toBe(undefined);

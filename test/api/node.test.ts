@@ -76,7 +76,7 @@ test('a hidden or missing object is null among the others', async () => {
   expect((await grace.ask(nodesQuery, { ids })).nodes.slice(0, 4)).not.toContain(null);
 });
 
-test('a hundred objects can be requested at once, and no more', async () => {
+test('a hundred objects can be requested together, and no more', async () => {
   const ids = Array.from({ length: 101 }, () => ada.userId);
   expect((await ada.ask(nodesQuery, { ids: ids.slice(1) })).nodes).toHaveLength(100);
   expect((await ada.ask(nodesQuery, { ids: [] })).nodes).toEqual([]);

@@ -95,7 +95,7 @@ test('a page lies between its cursors, without them', async () => {
   expect(placesOf(await messagesOf(chat, { first: 3, after: at(5), before: at(5) }))).toEqual([]);
 });
 
-test('an empty page says whether there is anything', async () => {
+test('an empty page says whether there are rows before or after it', async () => {
   const chat = await createConversation(1);
   const none = await messagesOf(chat, { first: 0 });
   expect(none).toEqual({

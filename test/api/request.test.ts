@@ -12,7 +12,7 @@ const countRows = async () => {
   return Number(rows[0].count);
 };
 
-/** Sends a body as it is, so that it can be a broken one. */
+/** Sends a body unchanged, so that a test can send a broken one. */
 async function send(body: string, headers: Record<string, string> = {}) {
   const response = await fetch(`${server.url}/graphql`, {
     method: 'POST',
@@ -111,7 +111,7 @@ test('a body beyond the limit is refused, even one that does not declare its len
   expect((await send(fits)).status).toBe(200);
 });
 
-test('a document that does not fit the schema is refused, with the place', async () => {
+test('a document that does not fit the schema is refused, and the error has the position', async () => {
   for (const document of [
     '{',
     '{ nope }',
@@ -188,7 +188,7 @@ test('fragments that double at each step do not multiply the work', async () => 
   expect(data === undefined || data.__typename === 'Query').toBe(true);
 });
 
-test('circular fragments are refused, however long the circle', async () => {
+test('circular fragments are refused, however long the cycle', async () => {
   const length = 160;
   const circle = Array.from(
     { length },

@@ -105,7 +105,7 @@ test('a page of messages costs the same for one and for fifty', async () => {
   const once = await costOf(ada, document, { id: chat, last: 1 });
   expect(await costOf(ada, document, { id: chat, last: 50 })).toEqual(once);
 
-  // Where a member's history begins later, each reply is checked, and still all at once.
+  // Where a member's history begins later, each reply is checked, but still all in one statement.
   await addMembers(server, chat, latecomers, 61);
   const guarded = await costOf(ada, document, { id: chat, last: 1 });
   expect(await costOf(ada, document, { id: chat, last: 50 })).toEqual(guarded);
@@ -204,7 +204,7 @@ test('read markers and presence cost the same to see in one chat and in fifty', 
   expect(await costOf(many, document)).toEqual(once);
 });
 
-test('fifty hits, users found or users blocked cost the same as one', async () => {
+test('fifty messages found, users found or users blocked cost the same as one', async () => {
   const people = await createPeople(50);
   await createConversation(60);
   await server.sql.query('insert into blocks (blocker_id, blocked_id) select $1, unnest($2::bigint[])', [

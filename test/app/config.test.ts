@@ -96,7 +96,7 @@ test.each([
   expect(() => readConfig({ [name]: value })).toThrow(`(got "${value}")`);
 });
 
-test('all problems are reported at once, and no secret is', () => {
+test('all problems are reported together, and no secret is revealed', () => {
   const read = () =>
     readConfig({
       PORT: 'x',

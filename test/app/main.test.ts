@@ -9,7 +9,7 @@ import { createDataDir, isPostgres, readPostmaster, runServer } from '../support
 
 const jwtKeys = generateKeySet();
 
-/** A node on a migrated database of its own, which starts no PostgreSQL. */
+/** A node with its own migrated database, so that it starts no PostgreSQL. */
 async function runOnDatabase(command?: string[]) {
   const database = await createDatabase();
   onTestFinished(database.drop);
@@ -52,7 +52,7 @@ describe('stopping', () => {
     expect(status).toBe(0);
   });
 
-  test('a second signal ends the process at once when a request delays the stop', async () => {
+  test('a second signal ends the process immediately when a request delays the stop', async () => {
     const { server } = await runOnDatabase();
     await holdUp(await server.url);
     let status: number | null | undefined;
@@ -82,7 +82,7 @@ async function holdUp(url: string): Promise<void> {
 }
 
 describe('refusing to start', () => {
-  test('names every invalid setting and its expected values at once', async () => {
+  test('names all invalid settings together, with their expected values', async () => {
     const { status, output } = await runServer({ PORT: 'http', SERVE: 'web', LOG_LEVEL: 'loud' }).ended;
     expect(status).toBe(1);
     const lines = JSON.parse(output).msg.split('\n');

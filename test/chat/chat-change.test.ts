@@ -103,7 +103,7 @@ test('a group without a name needs one to become a channel', async () => {
   expect(named).toMatchObject({ __typename: 'Chat', type: 'PUBLIC_CHANNEL', name: 'found' });
 });
 
-test('nothing becomes a single chat', async () => {
+test('no chat can become a single chat', async () => {
   for (const type of types) {
     const chat = await create(type);
     expect(await updateChat(ada, chat, { type: 'SINGLE', name: null, description: null })).toMatchObject({

@@ -90,7 +90,7 @@ test('two users have one single chat, whichever of them creates it', async () =>
   expect((await createChat(hedy, { type: 'SINGLE', memberIds: [ada.userId] })).id).not.toBe(first.id);
 });
 
-test('ten requests at once, from both sides and on two nodes, get the same single chat', async () => {
+test('ten concurrent requests, from both sides and on two nodes, get the same single chat', async () => {
   const alan = await signUp(server, 'alan');
   const alonzo = await signUp(otherNode, 'alonzo');
   const { rows: before } = await server.sql.query('select count(*)::int as chats from chats');
@@ -174,7 +174,7 @@ test('a name is one line, and a description has no control characters but newlin
   expect(chat).toMatchObject({ description: 'a\nb\nc\n\td' });
 });
 
-test('several errors are reported at once', async () => {
+test('several errors are reported together', async () => {
   expect(await refusedAt({ type: 'GROUP', name: 'a\u0007', description: '', memberIds: [] })).toEqual([
     'name',
     'description',

@@ -51,7 +51,7 @@ const toPublic = (by: Person, chat: string): Promise<Data> => updateChat(by, cha
 const toPrivate = (by: Person, chat: string): Promise<Data> => updateChat(by, chat, { type: 'PRIVATE_CHANNEL' });
 
 test.each(types)(
-  'in a %s, a member who sees the whole history can give others all of it, and a newcomer only what they see',
+  'in a %s, a member who sees the whole history can give others all of it, and other members only what they see',
   async (type) => {
     const chat = await create(type);
     expect(await seenWhenAdded(ada, chat, 'ALL')).toEqual(['before', 'since']);
@@ -140,7 +140,7 @@ test('no combination of concurrent actions, on two nodes, reveals a private hist
   }
 });
 
-test('an owner who is made an admin at that moment publishes everything or nothing', async () => {
+test('an owner who publishes the history while being made an admin publishes all of it or nothing', async () => {
   for (let round = 0; round < 5; round += 1) {
     const chat = await create('PRIVATE_CHANNEL', 'OWNER');
     const [published, demoted] = await Promise.all([

@@ -36,7 +36,7 @@ async function create(type: string): Promise<string> {
 
 // Adding ------------------------------------------------------------------------------------------------------------
 
-test.each(types)('users who are added to a %s are in it, and everyone receives that once', async (type) => {
+test.each(types)('users who are added to a %s are in it, and everyone receives one event about it', async (type) => {
   const chat = await create(type);
   await using old = await followEvents(server, grace);
   await using added = await followEvents(server, linus);

@@ -124,7 +124,7 @@ test('a member who sends a message has read everything before it', async () => {
   expect(await markRead(grace, chat, 2, true)).toEqual(moved(2, 1));
 });
 
-test('many marks at once, of many users on two nodes, each have their own outcome', async () => {
+test('of many concurrent calls of markRead, by many users on two nodes, each has its own outcome', async () => {
   const chats = await Promise.all(Array.from({ length: 5 }, () => createTalk(3)));
   const graceThere = {
     ...grace,

@@ -121,7 +121,7 @@ test('a user who comes back starts as a member', async () => {
 
 // Who receives it -------------------------------------------------------------------------------------------------------
 
-test('everyone in a chat receives a role that changed, and no one a role that didn’t', async () => {
+test('everyone in a chat receives a change of role, and nothing when the role stays the same', async () => {
   const chat = await create('GROUP');
   await using member = await followEvents(server, linus);
   await using stranger = await followEvents(server, hedy);

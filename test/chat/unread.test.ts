@@ -222,7 +222,7 @@ test('a chat counts as unread according to its member’s settings', async () =>
     null,
   ]);
 
-  // A mention counts where only mentions do.
+  // A mention also counts at the level MENTIONS, at which nothing else does.
   await setLevel(linus, two, 'MENTIONS');
   expect(await badge()).toBe(before);
   await say(ada, two, 'and @linus?');

@@ -4,7 +4,7 @@ import { watchAsker } from '../../src/core/asker-watch.ts';
 
 const asker: Asker = { kind: 'SESSION', userId: 1n, sessionId: 2n, expiresAt: new Date() };
 
-test('a result is for everyone until the user is read, then for the user, and for the session once that is read', () => {
+test('a result is for everyone until the user is read, then for the user, and once the session is read, for the session', () => {
   const watched = watchAsker(asker);
   expect(watched.personalTo()).toBeNull();
   expect(watched.ask().userId).toBe(1n);
@@ -27,6 +27,6 @@ test('reading any property but the user’s, or copying the asker, makes a resul
   }
 });
 
-test('a copy of the asker has all of it', () => {
+test('a copy of the asker has all properties', () => {
   expect({ ...watchAsker(asker).ask() }).toEqual(asker);
 });

@@ -69,7 +69,7 @@ function settle(): Promise<void> {
 const people = ['ada', 'linus', 'alan', 'edsger'] as const;
 const work = fc.record({ person: fc.constantFrom(...people), ms: fc.integer({ min: 0, max: 100 }) });
 
-test('a bystander waits for at most one turn of each other user, however many they have waiting', async () => {
+test('a bystander waits for at most one turn of each other user, however many of their turns are waiting', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(work, { minLength: 1, maxLength: 60 }), fc.nat(20), async (backlog, steps) => {
       const simulation = new Simulation();
@@ -103,7 +103,7 @@ test('users whose work never ends share the time in proportion to their weights'
         await simulation.step();
         const done = (person: string) => simulation.ran.filter((turn) => turn.person === person).length;
         if (done('ada') === 60 || done('grace') === 60) break;
-        // The theorem of start-time fair queueing: one longest turn of each.
+        // By the theorem of start-time fair queueing, the gap is at most one longest turn of each.
         const gap = Math.abs(simulation.usedBy('ada') - simulation.usedBy('grace') / weight);
         expect(gap).toBeLessThanOrEqual(100 + 100 / weight);
       }
@@ -135,7 +135,7 @@ test('with several turns at once, the limits hold and every accepted turn runs',
   );
 });
 
-test('with several turns at once, a bystander waits for at most one turn more of each other user than run at once', async () => {
+test('with D turns at once, a bystander waits for at most D + 1 turns of each other user', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(work, { minLength: 20, maxLength: 60 }), fc.nat(20), async (backlog, steps) => {
       const concurrency = 3;

@@ -14,7 +14,7 @@ import { startServer, type TestServer } from '../support/server.ts';
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
-/** The text with one character changed, left out or added: at each place once, and at the end in every way. */
+/** The text with one character changed, left out or added: in one way at each position, and at the end in every way. */
 function listAlterations(text: string): string[] {
   const changedAt = (index: number, character: string) => text.slice(0, index) + character + text.slice(index + 1);
   const last = text.length - 1;

@@ -31,7 +31,7 @@ async function createDatabase(): Promise<TestDatabase> {
   return database;
 }
 
-/** A database by that URL, whose own statements the test does not need. */
+/** The database at that URL, opened like a test database of its own. */
 function databaseAt(url: string): TestDatabase {
   const sql = new pg.Pool({ connectionString: url, max: 1 });
   const drop = () => sql.end();

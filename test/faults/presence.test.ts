@@ -14,7 +14,7 @@ import {
 import { Reader } from '../support/reader.ts';
 import { startServer } from '../support/server.ts';
 
-// At the default pace, a silent node is not given up at once.
+// At the default pace, a silent node is not given up immediately.
 vi.setConfig({ testTimeout: 90_000 });
 
 test('a database that crashes forgets who is present, and users do not notice', async () => {

@@ -14,7 +14,10 @@ const people = [ada, grace, linus] as const;
 const place = fc.nat({ max: 2 });
 const someReader = fc.nat({ max: 5 });
 
-/** What may happen, in any order. An action that makes no sense at its place (adding a member again) does nothing. */
+/**
+ * What may happen, in any order. An action that makes no sense when its turn comes (adding a member again) does
+ * nothing.
+ */
 const steps = fc.array(
   fc.oneof(
     { weight: 8, arbitrary: fc.record({ do: fc.constant('send' as const), chat: place, count: fc.nat({ max: 5 }) }) },
@@ -219,7 +222,7 @@ function expectTold({ chatIds, memberships }: World, log: LogEntry[], person: Pe
   const may = new Set<bigint>();
   for (const { chatId, since, isOver, visibleFrom } of memberships.filter((each) => each.person === person)) {
     const turns = log.filter((entry) => entry.chatId === chatId && entry.turned !== null);
-    // A turn to private shows that the chat was public before, even if it began so.
+    // A change to private shows that the chat was public before, even if it was created public.
     const wasPublic = turns.length > 0;
     const last = turns.at(-1);
     const openedAt = last?.turned === 'PUBLIC' ? last.id : null;

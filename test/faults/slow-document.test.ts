@@ -55,7 +55,7 @@ test('an event whose statement times out behind a lock is delivered when the loc
     return rows[0]?.pid;
   };
   await expect.poll(findWaiting).toEqual(expect.any(Number));
-  // As the statement's time limit does when the lock is held for long.
+  // This is what the statement's time limit does when the lock is held for long.
   await server.sql.query('select pg_cancel_backend($1)', [await findWaiting()]);
   await locker.query('commit');
   await expectWhole(server.sql, [chatId], { readers: [reader], writers: [] });
@@ -77,7 +77,7 @@ test('events of a former history that still wait for a slow document are not sen
     await swift.until(() => swift.heardCount > heard);
     await rendering.caught;
   }
-  // As after a restore that lost the second message: its id belongs to another event from then on.
+  // The state after a restore that lost the second message: from then on its id belongs to another event.
   await node.sql.query(`begin;
     alter table events rename to former_events;
     create table events (like former_events including all);

@@ -70,7 +70,7 @@ async function expectRoom(by: Person, bytes: number): Promise<void> {
     .toBe(201);
 }
 
-test('the number of a user’s uploads in progress is limited, over all routes; other users have their own limit', async () => {
+test('the number of a user’s uploads in progress is limited, across all routes; other users have their own limit', async () => {
   const url = await begun(server, ada, 1_000);
   const held = Array.from(
     { length: maxArriving.perPerson + 1 },

@@ -99,7 +99,7 @@ test('all who share a chat receive an avatar, once for each change, whichever cl
   await setAvatar(ada, first);
   await setAvatar(ada, second);
   const [one, two, ...rest] = await heardBy(grace, stream);
-  // The first one may be gone by the time its event is delivered, which shows what exists at that time.
+  // The first one may be gone by the time its event is delivered, because an event shows what exists at that time.
   expect(one).toMatchObject({ __typename: 'UserUpdated', user: { username: 'ada' } });
   expect(two).toMatchObject({ __typename: 'UserUpdated', user: { username: 'ada', avatar: { id: second } } });
   expect(await statusOf(two.user.avatar.url)).toBe(200);
@@ -117,7 +117,7 @@ test('all who share a chat receive an avatar, once for each change, whichever cl
   expect(await heardBy(linus, stranger)).toEqual([]);
 });
 
-test('users who see a chat see its avatar, and lose its link when they lose the chat', async () => {
+test('users who see a chat see its avatar, and their link to it ends when they lose access to the chat', async () => {
   const chatId = await createGroup(ada, [grace]);
   const fileId = await uploadPicture(server, ada);
   await using stream = await followEvents(otherNode, grace, { document });
@@ -156,7 +156,7 @@ test('the avatar of a deleted chat is deleted with it', async () => {
   expect(await storedCount()).toBe(before);
 });
 
-test('an erased account’s avatars are deleted: its own at once, and those that it gave to chats', async () => {
+test('an erased account’s avatars are deleted: its own immediately, and those that it gave to chats', async () => {
   const barbara = await signUp(server, 'barbara');
   const chatId = await createGroup(ada, [barbara]);
   await setMemberRole(ada, chatId, barbara.userId, 'ADMIN');
@@ -284,7 +284,8 @@ test('a user who changes their avatar too often is rate-limited', async () => {
   expect(outcomes[20]).toBe('RATE_LIMITED');
 });
 
-// At once, over time, and by other writers -----------------------------------------------------------------------------
+// Simultaneously, over time, and by other writers
+// ----------------------------------------------------------------------
 
 test('of several simultaneous requests to use one picture for different avatars, on two nodes, one succeeds', async () => {
   const barbara = await signUp(server, 'tony');
@@ -303,7 +304,7 @@ test('of several simultaneous requests to use one picture for different avatars,
   }
 });
 
-test('when two avatars are set at once, one remains and the other is deleted', async () => {
+test('when two avatars are set at the same time, one remains and the other is deleted', async () => {
   const margaret = await signUp(server, 'margaret');
   for (let round = 0; round < 5; round += 1) {
     const files = await Promise.all([uploadPicture(server, margaret), uploadPicture(server, margaret)]);
@@ -362,7 +363,7 @@ test('the database enforces the rules for every writer', async () => {
   expect((await avatarOf(ada.userId, grace)).id).toBe(mine);
 });
 
-test('the avatars of a page of users cost one statement, and none where no one has one', async () => {
+test('the avatars of a page of users cost one statement, and none if no one has an avatar', async () => {
   const people = await Promise.all(['sophie', 'karen', 'radia'].map((name) => signUp(server, name)));
   const chatId = await createGroup(ada, people);
   await setAvatar(ada, null);

@@ -234,7 +234,7 @@ test('no one has more than twenty in progress', async () => {
   await sweep();
 });
 
-test('on a full disk a piece is 507; the bytes received so far stay, and cancelling an upload makes room', async () => {
+test('on a full disk a piece gets 507; the bytes received so far stay, and cancelling an upload makes room', async () => {
   const full = runServer({ DATABASE_URL: server.database.url, DATA_DIR: server.dataDir, JWT_KEYS: server.jwtKeys }, [
     '/bin/bash',
     '-c',
@@ -396,7 +396,7 @@ test('a POST can replace PATCH, HEAD and DELETE, with the same rights', async ()
   expect(await offsetOf(url, ada)).toBeNull();
 });
 
-test('repeating the same length is accepted, a different one is refused by its name', async () => {
+test('repeating the same length is accepted; a different one is refused, and the error names the header', async () => {
   const url = await begun(server, ada, null);
   expect(await patch(url, ada, 0, 'hello', { 'upload-length': '10' })).toMatchObject({ status: 204 });
   expect(await patch(url, ada, 5, 'wor', { 'upload-length': '11' })).toMatchObject({
@@ -416,7 +416,7 @@ test('an empty file is a file, whether its length is known from the beginning or
   expect((await uploadWithTus(server, ada, Buffer.alloc(0))).answer.files).toMatchObject([{ size: 0 }]);
 });
 
-test('the stock client learns at once that parallel parts are not supported', async () => {
+test('the stock client learns immediately that parallel parts are not supported', async () => {
   const retries: unknown[] = [];
   const uploading = uploadWithTus(server, ada, Buffer.alloc(200_000), {
     parallelUploads: 2,

@@ -121,7 +121,7 @@ test('a client that disconnects in the middle of a download causes no server err
   expect(server.log.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
-test('files that are read at the same time do not mix', async () => {
+test('downloads at the same time do not mix their bytes', async () => {
   const all = await Promise.all(
     Array.from({ length: 30 }, async (_, index) => {
       const by = index % 2 === 0 ? ada : grace;

@@ -20,9 +20,9 @@ beforeAll(async () => {
 });
 
 /**
- * The cost of uploading a file, sending a message with it, reading it, and deleting it. Statements have been planned
- * before. The last three costs are the lowest of three runs, because concurrent work of housekeeping and the feed
- * counts too.
+ * The cost of uploading a file, sending a message with it, reading it, and deleting it. The plans of the statements are
+ * cached already. The last three costs are the lowest of three runs, because concurrent work of housekeeping and the
+ * feed counts too.
  */
 async function readCosts(): Promise<Record<string, Cost>> {
   const times: Record<string, Cost>[] = [];
@@ -55,7 +55,7 @@ function cheaper(one: Record<string, Cost>, other: Record<string, Cost>): Record
   );
 }
 
-test('a file costs the same among twenty thousand, even where plans were made when there were none', async () => {
+test('a file costs the same among twenty thousand, even with plans that were made when there were none', async () => {
   const before = await readCosts();
   await server.sql.query(
     `with given as (select n, decode(md5(n::text) || md5('x' || n), 'hex') as hash from generate_series(1, $2::int) n),

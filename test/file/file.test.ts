@@ -81,7 +81,7 @@ test('several uploads in one multipart request each get their file', async () =>
   expect(body).toEqual({ data: { a: { name: 'x.txt', size: 1 }, b: { name: 'y.txt', size: 2 } } });
 });
 
-test('a multipart request without a header that a form can’t send is refused', async () => {
+test('a multipart request needs a header that a form can’t send', async () => {
   for (const name of ['x-graphql-yoga-csrf', 'apollo-require-preflight', 'graphql-require-preflight']) {
     expect((await postGraphqlForm(server, ada, { headers: { [name]: 'yes' } })).status).toBe(200);
   }
@@ -187,7 +187,7 @@ test('each viewer gets a link of their own in NewMessage', async () => {
   expect(new Set(urls).size).toBe(2);
 });
 
-test('a sender’s own, unattached and existing uploads are all attached, or none at all', async () => {
+test('a message attaches all of its files, or none if one is missing, already attached or someone else’s', async () => {
   const [free = '', taken = ''] = await uploadMany(ada, 2);
   const [graces = ''] = await uploadMany(grace, 1);
   await say(ada, chatId, 'taken', { fileIds: [taken] });
@@ -216,7 +216,7 @@ test('of several simultaneous messages that attach one file, on two nodes, one s
   }
 });
 
-test('the same clientMessageId with the same files returns the message, with others it is a conflict', async () => {
+test('the same clientMessageId with the same files returns the message; with other files it is a conflict', async () => {
   const [first = '', second = ''] = await uploadMany(ada, 2);
   const input = { fileIds: [first], clientMessageId: 'with-a-file' };
   const sent = await sendMessage(ada, chatId, '', input);

@@ -33,12 +33,15 @@ async function isCheap(bytes: Buffer): Promise<boolean> {
   return false;
 }
 
-test.each([50, 3_000, 60_000])('%i items that claim 65,535 empty extents each are refused at once', async (items) => {
-  const claims = Buffer.concat([u16(0, items), ...Array.from({ length: items }, () => u16(1, 0, 65_535))]);
-  const { ms, refused } = await look(heicWith(claims));
-  expect(refused).toBe(true);
-  expect(ms).toBeLessThan(50);
-});
+test.each([50, 3_000, 60_000])(
+  '%i items that claim 65,535 empty extents each are refused immediately',
+  async (items) => {
+    const claims = Buffer.concat([u16(0, items), ...Array.from({ length: items }, () => u16(1, 0, 65_535))]);
+    const { ms, refused } = await look(heicWith(claims));
+    expect(refused).toBe(true);
+    expect(ms).toBeLessThan(50);
+  },
+);
 
 test.each([
   ['items that the table has no room for', heicWith(u16(0x4400, 65_535))],

@@ -89,7 +89,7 @@ test('a file in the database supports ranges, HEAD and conditional requests', as
   expect([other.status, await other.text()]).toEqual([206, 'wrought']);
 });
 
-test('a user who is removed from its chat no longer gets it', async () => {
+test('a user who is removed from the chat no longer gets the file', async () => {
   const { id } = await upload(server, ada, 'for members only');
   const other = await createGroup(ada, [grace]);
   await say(ada, other, '', { fileIds: [id] });
@@ -114,7 +114,7 @@ test('its bytes are stored once, and deleted with the last message that has them
   expect(await isInline(content)).toBeNull();
 });
 
-test('bytes that are uploaded again while they are swept are there in the end', async () => {
+test('bytes that are uploaded again while they are swept exist in the end', async () => {
   for (let round = 0; round < 20; round += 1) {
     const content = `again ${round}`;
     const { id } = await upload(server, ada, content);
@@ -178,7 +178,7 @@ test.each([
   await expect(adding).rejects.toMatchObject({ code: '23514', constraint: 'inline_bytes_are_few_and_their_own' });
 });
 
-test('the sweep of an older node can’t treat them as missing, and lose their files', async () => {
+test('the sweep of an older node does not treat them as missing, so their files are not lost', async () => {
   const content = 'not where it looks';
   await upload(server, ada, content);
   const noting = server.sql.query(`update blobs set missing_since = now() where hash = decode($1, 'hex')`, [
@@ -229,7 +229,7 @@ test('files that the database has stored, but whose response was lost, are not a
   await upload(node, hedy, 'after');
 });
 
-test('when users upload at once, on every node, each can use up their quota and not a byte more', async () => {
+test('when users upload at the same time, on every node, each can use up their quota and not a byte more', async () => {
   const env = { USER_QUOTA_BYTES: '4000' };
   const nodes = await Promise.all(
     [server, otherMachine, storing].map(({ dataDir }, index) =>

@@ -30,7 +30,7 @@ async function serve(name: string, content: Buffer): Promise<{ served: Buffer; c
 const insert = (bytes: Buffer, at: number, more: Buffer) =>
   Buffer.concat([bytes.subarray(0, at), more, bytes.subarray(at)]);
 
-/** Inserts something after the first part of a picture, which every decoder requires. */
+/** Inserts something after the first part of a picture: every decoder requires that part to come first. */
 const additions: Record<string, [Format, (picture: Buffer) => Buffer]> = {
   'a comment in a GIF': [
     'gif',
@@ -170,7 +170,7 @@ test('a video loses its location, wherever its boxes are', async () => {
   expect(served.length).toBe(film.length);
   const end = film.indexOf('udta') - 4;
   expect(served.subarray(0, end).equals(film.subarray(0, end))).toBe(true);
-  // As a recorder leaves it that loses power.
+  // What a recorder leaves behind when it loses power.
   const cut = film.subarray(0, 300_000);
   expect((await serve('cut.mp4', cut)).served.equals(cut)).toBe(true);
 });

@@ -166,7 +166,7 @@ async function drawPages(): Promise<Buffer> {
   return joinTiffs(pages);
 }
 
-/** Each is appended to the one before, and its offsets are moved accordingly. */
+/** Each page is appended to those before it, and its offsets are adjusted. */
 function joinTiffs(pages: Buffer[]): Buffer {
   let joined = Buffer.alloc(0);
   let linkAt = 4;

@@ -30,7 +30,7 @@ const routes: [string, (by: Person, bytes: Uint8Array<ArrayBuffer>, name: string
 ];
 
 test.each(routes)(
-  'a picture that arrives by %s waits for at most one of another user’s pictures, however many they have waiting',
+  'a picture that arrives by %s waits for at most one of another user’s pictures, however many of those are waiting',
   async (_, send) => {
     const [slow, quick] = [await makeSlow(), await makeQuick()];
     let developed = 0;
@@ -41,7 +41,7 @@ test.each(routes)(
     await expect.poll(() => developed, { timeout: 20_000, interval: 5 }).toBeGreaterThan(0);
     const before = developed;
     await send(grace, quick, 'quick.png');
-    // At most the rest of the two that were in progress, and one more that was ready at the same moment.
+    // At most the two that were in progress, and one more that became ready at the same moment.
     expect(developed - before).toBeLessThanOrEqual(3);
     expect(developed).toBeLessThan(8);
     await Promise.all(line);

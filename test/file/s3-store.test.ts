@@ -43,7 +43,7 @@ test('an object is named by its hash, in the configured folder, and exposes noth
   expect(await store.list(staged.hash.slice(0, 2))).not.toContain(staged.hash);
 });
 
-test('more objects are listed than fit a page, and no foreign ones', async () => {
+test('more objects are listed than fit on a page, and no foreign ones', async () => {
   const prefix = 'ab';
   const hashes = Array.from({ length: 1_001 }, () => prefix + randomBytes(31).toString('hex'));
   const names = [...hashes.map(keyOf), `${prefix}/c.txt`, `${prefix}/${'z'.repeat(62)}`, `${prefix}c`];

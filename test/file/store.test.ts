@@ -55,7 +55,7 @@ describe.each(makers)('%s', (_name, makeStore) => {
   const isKept = async (hash: string) => (await store.list(hash.slice(0, 2))).includes(hash);
   const incoming = () => readdir(join(folder, 'incoming'));
 
-  test('staged bytes can be read here, and are nowhere else until they are kept', async () => {
+  test('staged bytes can be read, but are not in the store until they are kept', async () => {
     const staged = await stage('what hath been wrought');
     const hash = createHash('sha256').update('what hath been wrought').digest('hex');
     expect(staged).toMatchObject({ hash, size: 22, head: Buffer.from('what hath been wrought') });

@@ -16,7 +16,7 @@ beforeAll(async () => {
 
 const countRows = async () => (await server.sql.query('select count(*)::int as count from files')).rows[0].count;
 
-test('an upload returns the file, which its uploader can read and no one else', async () => {
+test('an upload returns the file, which only its uploader can read', async () => {
   const { status, body } = await postFiles(server, ada, [{ name: 'notes.txt', content: 'what hath been wrought' }]);
   expect(status).toBe(201);
   expect(body).toEqual({

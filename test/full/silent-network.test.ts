@@ -101,7 +101,7 @@ test('users whose network fails are offline within a minute, whatever the phase 
 
   await network.silenceClient();
   const silentAt = performance.now();
-  // This sends something to some of them at once.
+  // This makes the server send something to some of them immediately.
   await say(ada, lively, 'are you there?');
   const goneAfter: (number | null)[] = people.map(() => null);
   while (performance.now() - silentAt < 60_000 && goneAfter.includes(null)) {
@@ -130,7 +130,7 @@ test('a client whose network fails for seconds at a time keeps its stream, and r
     const content = `message ${sent}`;
     sends = sends.then(() => say(ada, chatId, content));
   }, 200);
-  // The server looks every five seconds: in one of these, it always finds the network failing.
+  // The server checks every five seconds: with one of these shifts, each check finds the network failing.
   for (const shift of [0, 2_500]) {
     await sleep(shift);
     for (let cycle = 0; cycle < 6; cycle += 1) {

@@ -13,8 +13,8 @@ const grace = await signUp(server, 'grace');
 const linus = await signUp(server, 'linus');
 
 /**
- * Inserts `count` messages of that length at once. More than 8 MB fill the operating systems' buffers between two
- * sockets.
+ * Inserts `count` messages of that length in one statement. More than 8 MB fill the operating systems' buffers between
+ * two sockets.
  */
 async function flood(chatId: string, count: number, length: number) {
   await server.sql.query(

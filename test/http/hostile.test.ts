@@ -215,7 +215,7 @@ describe('an answer does not wait for ever', () => {
     expect(await strict.ask('{ __typename }')).toEqual({ __typename: 'Query' });
   });
 
-  test('where too many others of its network wait', async () => {
+  test('when too many responses wait for its network', async () => {
     await using strict = await startServer({
       overrides: { unread: { ms: 60_000, charactersPerMs: 10, perAddress: 50_000 } },
     });
@@ -274,7 +274,7 @@ test.each([
   ['/graphql', 'text/event-stream'],
   ['/graphql/stream', 'text/event-stream'],
   ['/graphql', 'multipart/mixed; subscriptionSpec="1.0"'],
-])('tokens that a mutation on %s brings as %s are never stored', async (path, accept) => {
+])('tokens that a mutation on %s returns as %s are never cached', async (path, accept) => {
   const { refreshToken } = await signUp(server, `user${Math.random().toString(36).slice(2)}`);
   const query =
     'mutation ($token: String!) { refreshSession(refreshToken: $token) { ... on SignedIn { accessToken } } }';

@@ -15,8 +15,8 @@ beforeAll(async () => {
 const pieces = { count: 20, size: 50_000 };
 
 /**
- * Sends a request whose large body is still on its way when the answer comes, and goes on sending. Returns what came back,
- * and the error of the connection, if any.
+ * Sends a request whose large body is still on its way when the answer comes, and keeps sending. Returns what came
+ * back, and the error of the connection, if any.
  */
 async function sendSlowly(lines: string[]): Promise<{ answer: string; fault: string | null; sentAll: boolean }> {
   const { hostname, port } = new URL(server.url);

@@ -36,7 +36,7 @@ test('a user who is removed while their stream of one chat opens receives nothin
   );
 });
 
-test('the streams of a session that ends are closed on every node, and the server says not to come back', async () => {
+test('the streams of a session that ends are closed on every node, and the server tells the client not to reconnect', async () => {
   await using node = await startServer({ database: server.database });
   const chat = await createGroup(ada, [grace]);
   const phone = await signIn(server, grace);

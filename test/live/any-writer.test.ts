@@ -60,7 +60,7 @@ test('a row from a role that may only insert reaches open streams, and that role
   for (const statement of forbidden) await expect(client.query(statement)).rejects.toMatchObject({ code: '42501' });
 });
 
-test('the same rules bind a role that may only insert', async () => {
+test('the same rules apply to a role that may only insert', async () => {
   const client = await connectAs(['insert on messages']);
   const insertAt = 'insert into messages (chat_id, content, seq) values ($1, $2, $3)';
   await expect(client.query(insertAt, [keyOf(chat), 'far away', 1_000])).rejects.toMatchObject({ code: '23514' });

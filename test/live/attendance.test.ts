@@ -77,7 +77,7 @@ async function openNode(pool: pg.Pool) {
 }
 
 test(
-  'a crowd that arrives at once, or leaves at once, is reported in a few statements',
+  'a crowd that arrives or leaves at the same moment is reported in a few statements',
   { timeout: 60_000 },
   async () => {
     const { database, listeners, payloads } = await gatherCrowd();
@@ -88,7 +88,7 @@ test(
     expect(told().every(({ presence }) => presence.status === 'ONLINE')).toBe(true);
     expect(statements.filter((name) => name === 'attend').length).toBeLessThanOrEqual(5);
 
-    // A user who opens another stream, or who returns at once, costs nothing.
+    // A user who opens another stream, or who returns immediately, costs nothing.
     const before = statements.filter((name) => name === 'attend').length;
     for (const listener of listeners) attendance.arrive(listener);
     for (const listener of listeners) attendance.depart(listener);

@@ -35,7 +35,7 @@ const statusesOf = (urls: string[]) => Promise.all(urls.map(async (url) => (awai
 test.each([
   ['the device that signs out', 0],
   ['the other device', 1],
-])('two devices with one document get links of their own from one event; first comes %s', async (_, turn) => {
+])('two devices with one document get links of their own from one event; %s is first', async (_, turn) => {
   const tablet = await signIn(server, grace);
   const chatId = await createGroup(ada, [grace]);
   const streams = [];
@@ -69,7 +69,7 @@ test('two devices that missed the same event get links of their own, in whatever
   expect(sessions[3]).toBe(sessions[0]);
 });
 
-test('a notice with a link brings each device its own', async () => {
+test('a notice with a link gives each device its own link', async () => {
   const chatId = await createGroup(ada, [grace]);
   expect(await setAvatar(ada, await uploadPicture(server, ada))).toMatchObject({ __typename: 'User' });
   const document = 'subscription { events { cursor event { __typename ... on Typing { user { avatar { url } } } } } }';
@@ -109,7 +109,7 @@ const userCount = 4;
 const devices = fc.array(fc.bigInt({ min: 1n, max: 12n }), { maxLength: 20 });
 const dependencies = fc.array(fc.constantFrom(askerKey, sessionKey), { minLength: userCount, maxLength: userCount });
 
-test('whatever results depend on, each device gets one that is its own, and none is made twice', () => {
+test('whatever results depend on, each device gets its own, and none is built twice', () => {
   fc.assert(
     fc.property(devices, dependencies, (sessionIds, dependsOn) => {
       const askers = sessionIds.map((sessionId): Asker => ({

@@ -231,7 +231,7 @@ test('a user can follow a single chat only', async () => {
   ]);
 });
 
-test('a reader of a public channel can follow it, and receives none of it among their own events', async () => {
+test('a reader of a public channel can follow it, and receives none of its events when they follow all of their own chats', async () => {
   const channel = await createPublicChannel(ada);
   await using reader = await followChat(server, linus, channel);
   await using listeners = await listen(ada, linus);

@@ -43,7 +43,7 @@ beforeEach(() => executions.clear());
 
 type Resolver = GraphQLFieldResolver<{ cursor: string }, unknown>;
 
-/** Wraps a field of the schema that the servers here share; the result restores it. */
+/** Wraps a field of the schema that the servers here share; the returned function restores it. */
 function replaceResolver(typeName: string, fieldName: string, wrap: (original: Resolver) => Resolver): () => void {
   const type = schema.getType(typeName);
   const field = type instanceof GraphQLObjectType ? type.getFields()[fieldName] : undefined;

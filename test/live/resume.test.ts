@@ -191,8 +191,8 @@ test('objects that were deleted meanwhile do not appear again', async () => {
 });
 
 /**
- * Both frames of a stream that can't be replayed: Reset, and CaughtUp at the same position. The stream continues from
- * there.
+ * Both frames of a stream whose missed events can't be replayed: Reset, and CaughtUp at the same position. The stream
+ * continues from there.
  */
 async function expectReset(after: string, chat: string) {
   await using stream = await openStream(server, grace, eventsDocument, { variables: { after } });
@@ -219,7 +219,7 @@ test('a cursor from another history, or from the future of this one, gets Reset'
   }
 });
 
-test('a cursor that the log does not reach back to gets Reset, a later one its events', async () => {
+test('a cursor from before the oldest event of the log gets Reset, and a later one gets the events since', async () => {
   await using pruned = await startServer();
   const [hedy, alan] = await Promise.all([signUp(pruned, 'hedy'), signUp(pruned, 'alan')]);
   const chat = await createGroup(hedy, [alan]);

@@ -107,7 +107,7 @@ test('a consumer that begins with the newest event skips earlier ones', async ()
   await consumer.close();
 });
 
-test('when a node is closed, the other takes over at once', async () => {
+test('when a node is closed, the other takes over immediately', async () => {
   const first = openNode();
   await sendMessages(10);
   await expectAll();

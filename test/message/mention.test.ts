@@ -36,7 +36,7 @@ const upTo = (last: number) => Array.from({ length: last }, (_, index) => index 
 const namesIn = ({ mentions }: Data): string[] =>
   mentions.map(({ isEveryone, user }: Data) => (isEveryone ? 'everyone' : user.username));
 
-/** The users that a message with that text mentions, if that user writes it. */
+/** The users that a message mentions, by its sender and its text. */
 async function mentionedBy(by: Person, chat: string, content: string): Promise<string[]> {
   return namesIn(await readMessage(by, await say(by, chat, content)));
 }
@@ -90,7 +90,7 @@ test('a name may have dots and dashes, and the longest name of a user wins', asy
   expect(await mentionedBy(ada, group, '@jean and @jean-luc.p')).toEqual(['jean', 'Jean-Luc.p']);
 });
 
-test('a mention refers to the user, in the answer and to every reader, live too', async () => {
+test('a mention refers to the user, in the response and for every reader, also live', async () => {
   await using stream = await followEvents(server, grace, {
     document: `subscription { events { cursor event {
       __typename

@@ -138,7 +138,7 @@ test('a user who catches up after a deletion no longer receives reactions and pi
   expect(JSON.stringify(missed)).not.toContain('🦜');
 });
 
-test('two users who delete a message at once, on two nodes, delete it once', async () => {
+test('two users who delete a message at the same time, on two nodes, delete it once', async () => {
   const id = await say(grace, chatId, 'once');
   await using graces = await follow(grace);
   const [one, other] = await Promise.all([deleteMessage(grace, id), deleteMessage(onNode(otherNode, ada), id)]);
@@ -190,7 +190,7 @@ test('repeating a deletion succeeds only for users who may delete the message', 
   expect(await deleteMessage(linus, id)).toMatchObject({ __typename: 'Forbidden' });
 });
 
-test('a message from the server can be deleted by owners and admins, not by the user it is about', async () => {
+test('a system message can be deleted by owners and admins, not by the user it is about', async () => {
   const group = await createGroup(ada, [grace]);
   const { rows } = await server.sql.query(
     `insert into messages (chat_id, kind, sender_id, content) values ($1, 'SYSTEM', $2, 'joined') returning id`,

@@ -106,7 +106,7 @@ test('only its sender can edit a message, not owners and admins', async () => {
   expect(await stored(id)).toMatchObject({ content: 'still mine', version: 2 });
 });
 
-test('no one can edit a message from the server', async () => {
+test('no one can edit a system message', async () => {
   const { rows } = await server.sql.query(
     `insert into messages (chat_id, kind, sender_id, content) values ($1, 'SYSTEM', $2, 'joined') returning id`,
     [keyOf(chatId), keyOf(ada.userId)],

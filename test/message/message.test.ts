@@ -69,7 +69,7 @@ test('a message has its content, and the next seq of its chat', async () => {
   });
 });
 
-test('whitespace around a message is trimmed, and within it stays', async () => {
+test('whitespace around a message is trimmed, and whitespace within it is kept', async () => {
   expect(await sendMessage(ada, chatId, '\n \u00a0 one\r\n\ttwo\rthree  four \n')).toMatchObject({
     content: 'one\n\ttwo\nthree  four',
   });
@@ -162,7 +162,7 @@ test('of many concurrent requests with the same clientMessageId, on two nodes, o
   expect(await placesIn(chat)).toEqual([1]);
 });
 
-test('of two different messages with one clientMessageId, sent to two chats at once, one is a conflict', async () => {
+test('of two different messages with one clientMessageId, sent to two chats at the same time, one is a conflict', async () => {
   const chats = await Promise.all([createGroup(ada, [grace]), createGroup(ada, [grace])]);
   for (const round of upTo(5)) {
     const sent = await Promise.all(
@@ -189,7 +189,7 @@ test('a reply stays within its chat', async () => {
   }
 });
 
-test('an id that is not that of a chat is refused by field, and a missing chat is not found', async () => {
+test('an id that is not that of a chat is InvalidInput, and a missing chat is NotFound', async () => {
   for (const id of ['nonsense', '', encodeId('User', 1), encodeId('Chat', '9223372036854775808')]) {
     const outcome = await sendMessage(ada, id, 'hello');
     expect(outcome).toMatchObject({ __typename: 'InvalidInput', fields: [{ path: ['chatId'] }] });

@@ -267,7 +267,7 @@ test('reacting requires a signed-in user', async () => {
   expect(await stored(id)).toEqual({ rows: [], counts: {} });
 });
 
-test('a deleted message accepts no reactions, even when both happen at once', async () => {
+test('a deleted message accepts no reactions, even when both happen at the same time', async () => {
   const id = await say(ada, chatId, 'gone');
   await addReaction(grace, id, '👍');
   await deleteMessage(ada, id);
@@ -298,7 +298,7 @@ test('several reactions in one request each see the ones before', async () => {
   expect(counts).toEqual([['👍'], ['👍', '👎'], ['👎']]);
 });
 
-test('fifty users who react at once, on two nodes, are counted as fifty', async () => {
+test('fifty users who react at the same time, on two nodes, are counted as fifty', async () => {
   const channel = await createPublicChannel(ada);
   const people = await Promise.all(upTo(50).map((number) => signUp(server, `person${number}`)));
   await addMembers(server, channel, people);

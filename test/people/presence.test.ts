@@ -105,7 +105,7 @@ test('a user stays online as long as one of their devices is', async () => {
   expect(frames.map(eventOf).filter(({ userId }) => userId === grace.userId)).toHaveLength(1);
 });
 
-test('a user who reconnects within moments never goes offline, on whichever node', async () => {
+test('a user who reconnects within moments, to any node, never goes offline', async () => {
   const [ada, grace] = await Promise.all([newcomer(), newcomer()]);
   await createGroup(ada, [grace]);
   await using adas = await follow(server, ada);
@@ -320,7 +320,7 @@ test('an erased account has no presence', async () => {
   expect(await changesHeard(ada, adas, grace)).not.toContain('ONLINE');
 });
 
-test('two devices that become inactive at once, on two nodes, both count as inactive', async () => {
+test('two devices that become inactive at the same time, on two nodes, both count as inactive', async () => {
   const grace = await newcomer();
   const phone = await signIn(server, grace);
   const tablet = {

@@ -182,7 +182,7 @@ test('when a message is deleted, no table refers to it any more', async () => {
   expect(await tablesReferring('messages', message)).toEqual([]);
 });
 
-test('the same holds for a table that a later migration creates, and for what refers to that', async () => {
+test('the same holds for a table that a later migration creates, and for what refers to it', async () => {
   await query(`
     create table checklists (
       chat_id bigint, seq int, title text, primary key (chat_id, seq),

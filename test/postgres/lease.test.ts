@@ -133,7 +133,7 @@ test('while a fenced write is under way, no one else takes the lease, however lo
   await next?.release();
 });
 
-test('a waiter asks the holder to release the lease; a holder on this node learns of it at once, one on another node with its next renewal', async () => {
+test('a waiter asks the holder to release the lease; a holder on this node learns of it immediately, one on another node with its next renewal', async () => {
   for (const waiting of [ours, others]) {
     let wanted = 0;
     const lease = await take(ours, () => {

@@ -78,7 +78,7 @@ test('the ledger matches Prisma’s, column by column and value by value', async
   ]);
 });
 
-test('several nodes at once on an empty database apply each migration once', async () => {
+test('several nodes that start on an empty database at the same time apply each migration once', async () => {
   const database = await createEmptyDatabase();
   await Promise.all([1, 2, 3].map(() => applyMigrations(database.url, 'prisma/migrations', log)));
   const { rows } = await database.sql(
@@ -96,7 +96,7 @@ test('only new migrations are applied, in the order of their names', async () =>
   expect((await database.sql(ledger)).rows.map(({ name }) => name)).toEqual(Object.keys({ ...one, ...two, ...three }));
 });
 
-test('a migration that was changed after it was applied is refused by its name', async () => {
+test('a migration that was changed after it was applied is refused, and the error names it', async () => {
   const database = await createEmptyDatabase();
   await applyMigrations(database.url, await writeMigrations({ ...one, ...two }), log);
   const changed = await writeMigrations({ ...one, '20260102000000_two': 'create table two (id bigint);\n' });
@@ -105,7 +105,7 @@ test('a migration that was changed after it was applied is refused by its name',
   );
 });
 
-test('a migration that began and never finished is refused by its name, and nothing after it is applied', async () => {
+test('a migration that began and never finished is refused, the error names it, and nothing after it is applied', async () => {
   const database = await createEmptyDatabase();
   await applyMigrations(database.url, await writeMigrations(one), log);
   await database.sql('update _prisma_migrations set finished_at = null');

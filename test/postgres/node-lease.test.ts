@@ -61,7 +61,7 @@ test('a node whose lease was deleted takes it again', async () => {
   await expect.poll(() => isValid(node), { timeout: 5_000 }).toBe(true);
 });
 
-test('a node that stops releases its lease at once', async () => {
+test('a node that stops releases its lease immediately', async () => {
   const { node } = await openNode();
   expect(await isValid(node)).toBe(true);
   await node.close();

@@ -49,7 +49,7 @@ test('a cursor is valid for its own list only', () => {
   expect(refused({ before: cursor }, lists.members)).toEqual(['before']);
 });
 
-test('an invalid cursor is refused, however it looks', () => {
+test('an invalid cursor is refused, whatever it looks like', () => {
   const encode = (text: string) => Buffer.from(text).toString('base64url');
   const wrong = [
     '',

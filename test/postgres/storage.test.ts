@@ -30,7 +30,7 @@ async function addPeople(count: number): Promise<string[]> {
   return rows.map(({ id }) => id);
 }
 
-/** Some files of each user at once, as psql might insert them: in one statement. */
+/** Inserts some files of each user in one statement, as psql might. */
 async function addFiles(uploaderIds: readonly string[], size: number): Promise<void> {
   const content = Buffer.alloc(size, 'x');
   await database.sql.query(
@@ -52,7 +52,7 @@ const removeFiles = (share: number) =>
     [share],
   );
 
-test('a user’s stored bytes equal the count, however many write and delete at once', async () => {
+test('a user’s stored bytes equal the count, however many write and delete at the same time', async () => {
   const people = await addPeople(4);
   const person = fc.constantFrom(...people);
   const step = fc.oneof(
@@ -111,7 +111,7 @@ test('the count stays right when messages, chats and users are deleted', async (
   expect(left).toEqual([]);
 });
 
-test('the quota of files that were deleted one by one is available at once, for the next file', async () => {
+test('the quota of files that were deleted one by one is available immediately, for the next file', async () => {
   const [ada = ''] = await addPeople(1);
   await addFiles(
     Array.from({ length: 200 }, () => ada),

@@ -19,7 +19,7 @@ test.each([
 });
 
 test.each(['cat -dog', '-dog', '"black cat"', 'say "black cat', 'a "phrase" and"more', 'cat or -dog', '', 'word"'])(
-  'in %j there is no word that may be incomplete',
+  '%j has no word that may be incomplete',
   (text) => {
     expect(readSearch(text)).toEqual({ alternatives: text, words: '', beginning: '' });
   },

@@ -88,7 +88,7 @@ test.each(searches)('an operation may contain 14 searches of $field, but not doz
 });
 
 test.each([' ', '.', ',', '-', '/', ' "', ' -', ' 😀', '—'])(
-  'a search has at most 32 words, also with %j between them',
+  'a search has at most 32 words, even with %j between them',
   async (between) => {
     const search = (count: number) =>
       ada.post('query ($query: String!) { searchMessages(query: $query) { pageInfo { hasNextPage } } }', {

@@ -139,7 +139,7 @@ test('no word of a search can select a chat', async () => {
   expect(await find(ada, `zanzibar or ' ${keyOf(hidden)}'`)).toEqual([]);
 });
 
-test('filters by chat, sender, time and files apply, all of them at once', async () => {
+test('filters by chat, sender, time and files can be combined', async () => {
   const [one, two] = await Promise.all([createGroup(ada, [grace]), createGroup(ada, [grace])]);
   await say(ada, one, 'filtered by ada in one');
   const between = await say(grace, one, 'filtered by grace in one');

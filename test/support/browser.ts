@@ -6,7 +6,7 @@ const executablePath = '/usr/bin/chromium';
 /** Whether Debian's Chromium is installed. It is not an npm package; .ci/run installs it. */
 export const isChromiumInstalled = existsSync(executablePath);
 
-/** The time limit of a test in a browser: a busy machine needs a while to load nine megabytes of page. */
+/** The time limit of a test in a browser: a busy machine needs a while to load a page of nine megabytes. */
 export const browserTimeout = { timeout: 90_000 };
 
 /** Starts Chromium with an empty profile of its own. The caller closes it, or uses `await using`. */

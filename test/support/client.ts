@@ -103,7 +103,7 @@ export async function signIn(server: TestClient, person: Person): Promise<Person
   };
 }
 
-/** Signs several users up at once, in the order of the names. */
+/** Signs several users up in parallel; returns them in the order of the names. */
 export async function signUpAll<const Names extends readonly string[]>(
   server: TestClient,
   ...names: Names

@@ -13,7 +13,10 @@ export type EventSourceClient = {
   close: () => void;
 };
 
-/** Opens Node's own EventSource. It needs a flag, and so a thread, because only threads and processes take flags. */
+/**
+ * Opens Node's own EventSource. It needs a flag of Node, and flags can be set only for a thread or a process, so it
+ * runs in a thread.
+ */
 const script = `
 const { parentPort, workerData } = require('node:worker_threads');
 const source = new EventSource(workerData);

@@ -28,7 +28,7 @@ export type FaultyPostgres = {
   /** While it is down: copies all its files, or restores that copy. */
   backUp: () => Promise<void>;
   restore: () => Promise<void>;
-  /** Starts a standby that replays what it writes from here on; the caller removes it. */
+  /** Starts a standby that replays what it writes from now on; the caller removes it. */
   startStandby: () => Promise<Standby>;
   /** Stops it for good. */
   remove: () => Promise<void>;
@@ -39,7 +39,7 @@ const log = pino({ level: 'silent' });
 /** Survives a killed process, though not a power cut: what it has written is in the operating system's cache. */
 const settings = 'fsync = off\nsynchronous_commit = off\nmax_connections = 100\n';
 
-/** Starts a PostgreSQL, with `more` lines of settings. The caller removes it. */
+/** Starts a PostgreSQL with additional lines of settings, `more`. The caller removes it. */
 export async function startFaultyPostgres(more = ''): Promise<FaultyPostgres> {
   const directory = await mkdtemp(join(tmpdir(), 'parley-fault-'));
   const cluster = await prepareCluster(join(directory, 'postgres'), log);

@@ -110,7 +110,7 @@ export function formOf(content: Uint8Array, name = 'file.bin'): Buffer<ArrayBuff
   return Buffer.concat([partHead(name), content, formEnd]);
 }
 
-/** Runs `uploadFile` as a GraphQL multipart request; `changes` replace what it sends. */
+/** Runs `uploadFile` as a GraphQL multipart request; `changes` replace parts of what it sends. */
 export async function postGraphqlForm(
   server: TestServer,
   by: Person | null,

@@ -76,7 +76,7 @@ function take(database: string | undefined, notice: string | undefined): void {
   }
 }
 
-/** Only nodes that read a table or an index find rows; the other nodes pass them on. */
+/** Only plan nodes that read a table or an index find rows; the others pass rows on. */
 function rowsIn(plan: Plan): number {
   const isScan = String(plan['Node Type']).endsWith('Scan');
   const each =

@@ -50,7 +50,7 @@ export async function openProxy(url: string): Promise<Proxy> {
     if (pair.isSilent) silent.push(pair);
     const end = () => {
       pairs.delete(pair);
-      // A silent connection does not pass on its end either.
+      // A silent connection does not forward a close either.
       if (pair.isSilent) return;
       client.destroy();
       target.destroy();

@@ -19,7 +19,7 @@ export type TestServer = AsyncDisposable &
     dataDir: string;
     /** The keys of its access tokens: a process with the same keys is another node. */
     jwtKeys: string;
-    /** Statements beside the server, as psql would run them. */
+    /** Runs statements without the server, as psql would. */
     sql: TestDatabase['sql'];
     /** Its log so far, as parsed lines. */
     log: Record<string, unknown>[];

@@ -6,8 +6,8 @@ import type { TestServer } from './server.ts';
 
 /**
  * Runs `work` and returns the SQL statements that the server sent to its database for it. Leaves out background work:
- * following the log, checking at most twice a second whether a session is still valid, housekeeping, renewing the lease,
- * and preparing new connections. Run one at a time: statements of other requests meanwhile count too.
+ * following the log, checking at most twice a second whether a session is still valid, housekeeping, renewing the
+ * lease, and preparing new connections. Run one at a time, because statements of concurrent requests count too.
  */
 export async function recordStatements(server: TestServer, work: () => Promise<unknown>): Promise<string[]> {
   const recorded: string[] = [];
@@ -35,7 +35,7 @@ function record({ application_name, database }: Connection, statement: unknown):
   }
 }
 
-/** Set in everything that the server's own timers start, however far the statement is from there. */
+/** Set in everything that the server's own timers start, directly or indirectly. */
 const timers = new AsyncLocalStorage<true>();
 for (const { prototype } of [Housekeeping, NodeLease] as { prototype: { open: () => unknown } }[]) {
   const open = prototype.open;
@@ -56,8 +56,9 @@ function captureStack(): string {
   return stack ?? '';
 }
 
-// A pool passes its statement to a client later, when the stack no longer shows the caller: so it is recorded at the
-// pool, and at the client only what did not come from a pool (statements of a transaction), recognized by the callback.
+// A pool passes a statement to a client later, when the stack no longer shows the caller. So the pool records its
+// statements, and the client only those that did not come from a pool (statements of a transaction), which it
+// recognizes by the callback.
 const pool = pg.Pool.prototype as unknown as { query: Query };
 const client = pg.Client.prototype as unknown as { query: Query };
 const original = { pool: pool.query, client: client.query };

@@ -63,7 +63,7 @@ export function eventOf(frame: Frame): Data {
  *     await sendMessage(grace, chat, 'hello');
  *     expect(eventOf(await stream.next('NewMessage'))).toMatchObject({ message: { content: 'hello' } });
  *
- * Each wait fails by itself after a while, and reports what arrived instead. To show that nothing arrived, make something
+ * Each wait times out after a while, and reports what arrived instead. To show that nothing arrived, make something
  * happen that the user must receive, and look at what `until` returns.
  */
 export class EventStream implements AsyncDisposable {

@@ -68,9 +68,9 @@ begin
   end loop;
 end $$;
 comment on function seal_schema is
-  'Each migration that creates a table, a trigger or a function ends by calling it. It ensures that a tombstone clears all rows that refer to its message, that no table can be truncated, that triggers also fire for replication, that no function is executable by everyone, and that not everyone can create functions beside ours.';
+  'Each migration that creates a table, a trigger or a function ends by calling it. It ensures that a tombstone clears all rows that refer to its message, that no table can be truncated, that triggers also fire for replication, and that PUBLIC can neither execute our functions nor create others in their schema.';
 
--- The same for functions that later migrations create.
+-- PUBLIC may not execute functions that later migrations create either.
 alter default privileges revoke execute on functions from public;
 
 -- One line of text: not blank, no control characters, no surrounding whitespace.
@@ -81,7 +81,7 @@ return char_length(value) between 1 and max_length
   and value ~ '^\S(.*\S)?$';
 comment on function is_line is 'Must match the line rule in src/core/text.ts.';
 
--- Text of several lines: newline and tab are its only control characters.
+-- Text of several lines: the only control characters allowed are newline and tab.
 create function is_text(value text, max_length int) returns boolean
 language sql immutable parallel safe
 return char_length(value) between 1 and max_length

@@ -60,11 +60,11 @@ create table members (
   primary key (chat_id, user_id)
 -- Each new member's row is stamped with its event at commit, while all other commits wait. If the page has room for the
 -- stamped row, no index is touched: for 50,000 members added in one statement that saves a quarter (970 ms of CPU
--- before, 710 after; most of the rest are foreign keys, which PostgreSQL checks again for rows of the same
--- transaction). Read markers then move in place too.
+-- before, 710 after; most of the rest is spent on foreign keys, which PostgreSQL checks again for rows of the same
+-- transaction). Read markers are then updated in place too.
 ) with (fillfactor = 45);
 create index members_user_id_idx on members (user_id);
--- Tells whether a place in a chat's history is hidden from any member: only the highest entry is read.
+-- Tells whether a message is hidden from any member: only the highest entry is read.
 create index members_hidden_history_idx on members (chat_id, visible_from_seq) where visible_from_seq > 1;
 -- Finds whether a chat has an owner, and who is next in line, among a few rows, however many members there are.
 create index members_staff_idx on members (chat_id, role, joined_at, user_id) where role <> 'MEMBER';
@@ -98,7 +98,7 @@ begin
       'turned_public', old.type <> 'PUBLIC_CHANNEL' and new.type = 'PUBLIC_CHANNEL'))));
   return null;
 end $$;
-comment on function draft_chat_update is 'Drafts ChatUpdated, which says whether users who only read the chat lose or gain it.';
+comment on function draft_chat_update is 'Drafts ChatUpdated, which says whether users who read the chat without being members gain or lose access to it.';
 
 create trigger draft_chat_update after update of type, name, description, avatar_file_id on chats for each row
   when ((old.type, old.name, old.description, old.avatar_file_id)
@@ -109,7 +109,7 @@ create function draft_chat_deletion() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin
   if tg_relid <> 'chats'::regclass then perform refuse_foreign_rows(); end if;
-  -- Before the members are deleted with the chat: they are the recipients.
+  -- The recipients are the members, who have not been deleted with the chat yet.
   insert into event_drafts (events) values (jsonb_build_array(jsonb_build_object(
     'kind', 'ChatDeleted', 'audience', 'CHAT', 'chat_id', old.id,
     'recipients', (select jsonb_agg(user_id) from members where chat_id = old.id))));
@@ -193,8 +193,8 @@ begin
     'kind', 'RemoveFromChat', 'audience', 'CHAT_AND_PERSON', 'chat_id', d.chat_id, 'user_id', d.user_id)
     order by d.chat_id, d.user_id)
   from deleted d
-  -- A member who was added and removed in this transaction was never announced, and ChatDeleted covers a whole chat that
-  -- is deleted. (The offset keeps this one lookup by key for each row.)
+  -- A member who was added and removed in this transaction was never announced, and ChatDeleted covers a whole chat
+  -- that is deleted. (Because of the offset, this stays one lookup by key for each row.)
   where d.since_event is not null and exists (select from chats c where c.id = d.chat_id offset 0)
   having count(*) > 0;
   return null;
@@ -209,7 +209,7 @@ language plpgsql as $$
 begin
   raise exception 'the chat and the user of a membership cannot be changed' using errcode = 'check_violation';
 end $$;
-comment on function keep_membership is 'There are events for memberships that begin and end, but not for ones that move.';
+comment on function keep_membership is 'There are events for memberships that begin and end, but not for ones that move to another chat or user.';
 
 create trigger keep_membership before update on members for each row
   when ((old.chat_id, old.user_id) is distinct from (new.chat_id, new.user_id)) execute function keep_membership();
@@ -236,9 +236,9 @@ end $$;
 comment on function draft_moved_markers is
   'Drafts ReadMarkerMoved, for the member alone. Not called for changes made by triggers: a new message that moves its sender''s marker has its own event.';
 
--- Per statement, because markers are moved many at a time; and therefore not per column, because transition tables rule
--- that out. Changes that triggers make (since_event of a new member, the marker of a sender) are skipped before the function
--- is called.
+-- Per statement, because many markers may move at a time. That takes transition tables, which cannot be combined with a
+-- list of columns. Changes that triggers make (since_event of a new member, the marker of a sender) are skipped before
+-- the function is called.
 create trigger draft_moved_markers after update on members
   referencing old table as old_members new table as new_members for each statement
   when (pg_trigger_depth() = 0) execute function draft_moved_markers();
@@ -275,8 +275,8 @@ declare
   chat_type chat_type;
 begin
   if tg_relid <> 'members'::regclass then perform refuse_foreign_rows(); end if;
-  -- Transactions that remove an owner take turns by the chat's row. An update, not just a lock: under repeatable read the
-  -- second one then fails, whereas after a lock it would not see what the first one did.
+  -- Transactions that remove an owner take turns by the chat's row. An update, not just a lock: under repeatable read
+  -- the second transaction then fails, whereas after a mere lock it would not see what the first one did.
   if old.role = 'OWNER' then
     update chats set member_count = member_count where id = new.chat_id;
   end if;

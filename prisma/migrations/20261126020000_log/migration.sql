@@ -170,8 +170,9 @@ create constraint trigger stamp_events after insert on event_drafts
 -- Ids after a restore ------------------------------------------------------------------------------------------------
 
 -- A database restored from an older copy of its files keeps its identity, and would reuse the ids of the newest events,
--- which the restore lost. So the ids leap by a random distance at the first event after each start of PostgreSQL: the id in
--- a cursor of a lost event then never exists, and its client receives Reset and fetches everything again.
+-- which the restore lost. So the ids leap by a random distance at the first event after each start of PostgreSQL: the
+-- id of a lost event is then never used again, and a client whose cursor contains it receives Reset and fetches
+-- everything again.
 
 -- A sequence, not a row: no transaction waits for it or rolls it back, and every snapshot sees the same value.
 create sequence last_opening minvalue 0 start 0;

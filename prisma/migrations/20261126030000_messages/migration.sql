@@ -12,7 +12,7 @@ create table messages (
   sender_id bigint references users on delete set null on update cascade,
   content text,
   reply_to_seq int,
-  -- As is_line(client_message_id, 64).
+  -- The same rule as is_line(client_message_id, 64).
   client_message_id text check (
     char_length(client_message_id) <= 64 and client_message_id !~ '[\u0001-\u001f\u007f-\u009f]'
     and client_message_id ~ '^\S(.*\S)?$'
@@ -35,7 +35,7 @@ create table messages (
     || array_to_tsvector(array[' ' || chat_id::text])
   ) stored,
   constraint a_message_has_content_until_deleted check ((content is null) = (deleted_at is not null)),
-  -- As is_text(content, 10000), but the content of a message with files may be empty.
+  -- The same rule as is_text(content, 10000), but the content of a message with files may be empty.
   constraint messages_content_check check (
     (char_length(content) <= 10000 and content !~ '[\u0001-\u0008\u000b-\u001f\u007f-\u009f]' and content ~ '\S')
     or (content = '' and file_count > 0)
@@ -44,7 +44,7 @@ create table messages (
 comment on column messages.file_count is 'How many files it was sent with. Erasing an account deletes its files, but does not change this.';
 comment on column messages.words is
   'The words that search finds it by, unstemmed and in no particular language, and one more word that names its chat. That word begins with a space, which no word of a text does. So the index alone answers "this word, in one of these chats". Null once the message is deleted, like the content.';
--- Serves pages of the history, and keeps each place unique.
+-- Serves pages of the history, and keeps each seq unique in its chat.
 create unique index messages_chat_id_seq_key on messages (chat_id, seq);
 -- A sender's clientMessageId identifies one message.
 create unique index messages_sender_id_client_message_id_key on messages (sender_id, client_message_id);
@@ -278,7 +278,7 @@ begin
   );
 end $$;
 comment on function write_clear_tombstone is
-  'Generates clear_tombstone from the foreign keys, so that a tombstone clears each table that refers to messages with `on delete cascade` as a deletion would. Called by seal_schema.';
+  'Generates clear_tombstone from the foreign keys, so that a message that becomes a tombstone loses the same rows as one that is deleted: those that refer to it with `on delete cascade`. Called by seal_schema.';
 
 select write_clear_tombstone();
 comment on function clear_tombstone is

@@ -1,5 +1,5 @@
--- Files. Blobs are the bytes, stored once under their hash: in the file store, or here if they are few. Files say who has
--- them and under which name.
+-- Files. A blob is the content of files, stored once under its hash: in the file store, or here if it is small. A file
+-- is one person's upload of a blob, under a name.
 
 create table blobs (
   hash bytea primary key check (octet_length(hash) = 32),
@@ -41,7 +41,7 @@ create table files (
   constraint an_attached_file_has_a_place check ((message_id is null) = (place is null)),
   constraint an_avatar_is_in_no_message check (not is_avatar or message_id is null)
 );
--- Serves a message's files, and keeps each place unique.
+-- Serves a message's files, and keeps each position unique in its message.
 create unique index files_message_id_place_key on files (message_id, place);
 -- How much a user has stored; erasing an account deletes its files.
 create index files_uploader_id_idx on files (uploader_id);
@@ -97,7 +97,7 @@ create table storage_uses (
   user_id bigint primary key references users on delete cascade on update cascade,
   bytes bigint not null check (bytes >= 0)
 );
-comment on table storage_uses is 'The bytes of all files that a user has uploaded, from which storage_releases is still to be subtracted.';
+comment on table storage_uses is 'The total size of the files that a user has uploaded, before storage_releases is subtracted.';
 
 create table storage_releases (
   id bigint generated always as identity primary key,
@@ -105,7 +105,7 @@ create table storage_releases (
   bytes bigint not null check (bytes >= 0)
 );
 create index storage_releases_user_id_idx on storage_releases (user_id);
-comment on table storage_releases is 'The bytes of deleted files, subtracted from storage_uses with the uploader''s next file. Subtracting them at once would make a transaction that deletes files of many users lock the rows of all of them, in any order.';
+comment on table storage_releases is 'The size of deleted files, subtracted from storage_uses with the uploader''s next file. Subtracting it immediately would make a transaction that deletes files of many users lock the rows of all of them, in any order.';
 
 -- Bytes --------------------------------------------------------------------------------------------------------------
 
@@ -343,7 +343,7 @@ create type new_blob as (
   thumbnail_size thumbnail_size,
   note text
 );
-comment on type new_blob is 'An element of the argument `given` of add_files: first the files, in order, then their thumbnails.';
+comment on type new_blob is 'An element of the argument `given` of add_files, which lists first the files, in order, and then their thumbnails.';
 
 create function add_files(waits boolean, quota bigint, except_partial text, given jsonb, content bytea) returns table (
   place int, id bigint, name text, "contentType" text, size int, hash text, width int, height int, blurhash text, note text
@@ -402,11 +402,12 @@ begin
       insert into thumbnails (blob_hash, size, thumbnail_hash)
       select picture, size, hash from thumbnail order by picture, size on conflict do nothing
     )
-    -- Another version of parley may have stored other thumbnails; then these are unused, and housekeeping sweeps them.
+    -- Another version of parley may have stored other thumbnails. In that case the new ones are unused, and
+    -- housekeeping sweeps them.
     insert into loose_blobs (hash) select distinct hash from thumbnail order by hash on conflict do nothing;
   end if;
 
-  -- Ordered, so that ids are drawn in this order.
+  -- Ordered, so that ids are assigned in this order.
   return query with file as (
     select one.*, nextval('files_id_seq') as id from unnest(added) one where person = any (fitting) order by owner
   ),

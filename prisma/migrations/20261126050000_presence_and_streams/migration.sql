@@ -24,7 +24,7 @@ create unlogged table session_presences (
 );
 create index session_presences_node_idx on session_presences (node);
 create index session_presences_user_id_idx on session_presences (user_id);
-comment on table session_presences is 'Which sessions have a stream open, and where.';
+comment on table session_presences is 'Which sessions have a stream open, and on which node.';
 
 -- Logged, because a device reports this once, and would not repeat it after a crash of the database.
 create table away_sessions (
@@ -108,7 +108,7 @@ language sql set search_path = public, pg_temp as $$
   delete from presence_leases l where session_id = any (gone)
     and not exists (select from session_presences s where s.session_id = l.session_id);
 $$;
-comment on function forget_devices is 'Deletes what sessions have reported about themselves, for those of these sessions that have no stream left on any node.';
+comment on function forget_devices is 'Deletes what these sessions have reported about themselves, except for sessions that still have a stream on some node.';
 
 create function attend(this_node text, arrived bigint[], departed bigint[], people bigint[]) returns boolean
 language plpgsql set search_path = public, pg_temp as $$
@@ -156,7 +156,7 @@ begin
   if not exists (select from presence_nodes where since < clock_timestamp() - expiry / 2) then
     return false;
   end if;
-  -- A device that is renewing its lease holds it locked, and is not gone.
+  -- A device that is just renewing its lease has locked its row, and is not gone.
   with lapsed as (
     update presence_leases set has_lapsed = true where session_id in (
       select session_id from presence_leases where not has_lapsed and expires_at < clock_timestamp()
@@ -177,7 +177,7 @@ begin
   end if;
   return false;
 end $$;
-comment on function sweep_presences is 'Removes one node whose lease, which lasts for `expiry`, has expired, or that left more than `grace` ago, and marks users who were only there as offline. If there is no such node, does the same for users whose device lease has expired, and then for users without any session. Returns whether there may be more to do.';
+comment on function sweep_presences is 'Removes one node whose lease has expired (a lease lasts for `expiry`) or that left more than `grace` ago, and marks users who were connected only to it as offline. If there is no such node, does the same for users whose device lease has expired, and then for users without any session. Returns whether there may be more to do.';
 
 -- Streams ------------------------------------------------------------------------------------------------------------
 

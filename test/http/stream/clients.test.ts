@@ -211,7 +211,7 @@ test.each([
   ['graphql-sse’s own client', withGraphqlSse],
   ['urql with fetchSubscriptions', withUrql],
   ['Apollo Client as it comes', withApolloAlone],
-])('a user who has not signed in gets that error from %s', async (_, open) => {
+])('a user who has not signed in gets the error UNAUTHENTICATED from %s', async (_, open) => {
   const heard = listen(open(server.url, { token: null }));
   await expect.poll(() => heard.errors.length, { timeout: 10_000 }).toBeGreaterThan(0);
   expect(JSON.stringify(heard.errors)).toContain('UNAUTHENTICATED');

@@ -47,7 +47,7 @@ async function refusalOf(request: Request) {
 }
 
 describe.each(['/graphql', '/graphql/stream'])('on %s', (path) => {
-  test('a stream begins at once, and is never cached, buffered or compressed', async () => {
+  test('a stream begins immediately, and is never cached, buffered or compressed', async () => {
     await using stream = await openStream(server, ada, eventsDocument, {
       path,
       headers: { 'accept-encoding': 'gzip, br', origin: 'https://chat.example.com' },

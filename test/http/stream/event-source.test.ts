@@ -181,7 +181,7 @@ test('its stream lives as long as its session, and outlives the access token tha
   const streamToken = await issueToken({ token: brief });
   await using lasting = await openByUrl(urlFor(server, { query, streamToken }));
   await lasting.next('CaughtUp');
-  // Naming a stream token does not extend a stream that is opened in some other way.
+  // A stream that is opened in some other way does not last longer because its URL contains a stream token.
   await using byHead = await followEvents(
     server,
     { token: brief },

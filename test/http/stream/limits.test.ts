@@ -122,7 +122,7 @@ test('behind a proxy the address is the one that the proxy reports', async () =>
   expect([first.end, second.end, third.end]).toEqual([null, null, null]);
 });
 
-test('an address is the same in whatever way it is written', () => {
+test('an address is the same however it is written', () => {
   const told = (address: string) =>
     addressOf({ headers: { 'x-forwarded-for': address }, socket: {} } as unknown as IncomingMessage, 1);
   const same = [

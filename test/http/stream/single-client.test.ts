@@ -154,7 +154,7 @@ test('the client disconnects a while after its last subscription, if configured 
   await expectRows('stream_reservations', 0);
 });
 
-test('a client that is not lazy connects at once and disconnects when it is disposed of', async () => {
+test('a client that is not lazy connects immediately and disconnects when it is disposed of', async () => {
   const { client, sent } = connect({ lazy: false, onNonLazyError: () => {} });
   await vi.waitFor(() => expect(sent.at(-1)).toEqual({ method: 'GET', status: 200 }));
   const events = subscribe(client, eventsDocument);

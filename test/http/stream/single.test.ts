@@ -217,7 +217,7 @@ describe('the rules for a request', () => {
 });
 
 describe('an operation', () => {
-  test('needs an id that no other of its stream has', async () => {
+  test('needs an id that no other operation on its stream has', async () => {
     const token = await reserve(server, ada);
     const query = '{ __typename }';
     for (const extensions of [undefined, {}, { operationId: '' }, { operationId: null }, { operationId: {} }]) {
@@ -278,7 +278,7 @@ describe('an operation', () => {
     expect(changed?.data.payload.data.streamToken).toMatch(/^ey/);
   });
 
-  test('that subscribes runs until it is stopped, beside others', async () => {
+  test('that subscribes runs until it is stopped, alongside others', async () => {
     const chatId = await createGroup(ada, [grace]);
     const token = await reserve(server, grace);
     await using stream = await openReserved(server, grace, token);
@@ -302,7 +302,7 @@ describe('an operation', () => {
     expect((await takeBack(server, grace, token, 'all')).status).toBe(200);
   });
 
-  test('that was stopped frees its id for another at once', async () => {
+  test('that was stopped frees its id for another immediately', async () => {
     const chatId = await createGroup(ada, [grace]);
     const token = await reserve(server, grace);
     await using stream = await openReserved(server, grace, token);
@@ -319,7 +319,7 @@ describe('an operation', () => {
     expect(stream.frames.filter(happened('1', 'NewMessage'))).toHaveLength(1);
   });
 
-  test('whose document is invalid is refused at once, and the stream continues', async () => {
+  test('whose document is invalid is refused immediately, and the stream continues', async () => {
     const token = await reserve(server, ada);
     await using stream = await openReserved(server, ada, token);
     const invalid = await give(server, ada, token, { id: '1', query: 'subscription { notThere }' });
@@ -352,7 +352,7 @@ describe('an operation', () => {
     expect(next?.data.payload.errors).toMatchObject([{ path: ['chatEvents'], extensions: { code: 'NOT_FOUND' } }]);
     expect(next?.data.payload.data).toBeUndefined();
     expect(end?.event).toBe('complete');
-    // Variables that don't fit are found during execution.
+    // Variables of the wrong type are detected only during execution.
     const query = 'query ($id: ID!) { chat(id: $id) { id } }';
     expect((await give(server, ada, token, { id: '2', query })).status).toBe(202);
     const [wrong] = await stream.until(completed('2'));

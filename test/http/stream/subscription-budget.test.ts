@@ -74,7 +74,7 @@ test('a small subscription counts too, because the server stores something for i
   expect(await refusalOf(server, ada, small('Three'))).toMatchObject(refusal(1_500, 1_000, 500));
 });
 
-test('a client whose budget is used up can open its streams again before the server notices that the former are dead', async () => {
+test('a client whose budget is used up can open its streams again before the server notices that its former streams are dead', async () => {
   await using server = await startServer({ env: { MAX_SUBSCRIPTION_COMPLEXITY: '1000' } });
   const ada = await signUp(server, 'ada');
   const small = (name: string) => `subscription ${name} { events { event { __typename } } }`;
@@ -85,7 +85,7 @@ test('a client whose budget is used up can open its streams again before the ser
   expect(await refusalOf(server, ada, small('Three'))).toMatchObject(refusal(1_520, 1_000, 500));
   await Promise.all(dead.map((stream) => stream.close()));
 
-  // It can do so any number of times: what the former streams counted as is given back once.
+  // It can do so any number of times: the share of the former streams is released only once.
   for (let times = 0; times < 3; times += 1) {
     again.push(await followEvents(server, ada, { document: small('One') }));
     again.push(await followEvents(server, ada, { document: small('Two') }));
@@ -98,7 +98,7 @@ test('a client whose budget is used up can open its streams again before the ser
   });
 });
 
-test('a further subscription with the same document is refused past twice the limit', async () => {
+test('a further subscription with the same document is refused only past twice the limit', async () => {
   await using server = await startServer({ env: { MAX_SUBSCRIPTION_COMPLEXITY: '500', MAX_STREAMS_PER_SESSION: '0' } });
   const ada = await signUp(server, 'ada');
   const document = 'subscription { events { event { __typename } } }';
@@ -142,7 +142,7 @@ test('the limit for one event is lower than for a query, and the refusal says wh
   expect(stream.end).toBe(null);
 });
 
-/** Every scalar of a type, and of its objects as far as `levels` reach. Lists in pages are not part of an event. */
+/** Every scalar of a type and of its objects, down to `levels` levels. Lists in pages are not part of an event. */
 function scalarsOf(type: GraphQLObjectType, levels: number, typename: string): string {
   const fields = Object.values(type.getFields()).flatMap(({ name, args, type: result }) => {
     const named = getNamedType(result);
