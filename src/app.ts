@@ -181,7 +181,7 @@ function createRoles(
   return { handlers, drain };
 }
 
-/** What makes work take turns. */
+/** Creates the queues in which work takes turns. */
 function createQueues(db: Db): Pick<Services, 'searches' | 'largeQueries' | 'writes'> {
   return { searches: new SearchTurns(db), largeQueries: new LargeQueries(), writes: new GroupCommit(db.pool) };
 }

@@ -66,8 +66,8 @@ const steps: Record<ErasedMessages, Step[]> = {
  */
 export async function continueDeletions({ db }: { db: Db }, limit: number): Promise<number> {
   return inTransaction(db, async (transaction) => {
-    // Claims a random erasure, so that one that is stuck (a chat of the user's is locked) does not delay the others. As
-    // SQL: Prisma cannot express `skip locked`.
+    // Claims a random erasure, so that one that is stuck (because one of the user's chats is locked) does not delay the
+    // others. As SQL: Prisma cannot express `skip locked`.
     const { rows } = await transaction.query<{ userId: bigint; messages: ErasedMessages }>(
       `select user_id as "userId", messages from account_deletions order by random() limit 1 for update skip locked`,
     );

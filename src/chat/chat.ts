@@ -156,7 +156,7 @@ export async function lockPeople(client: Queryable, userIds: readonly bigint[]):
   return new Set(rows.map(({ id }) => id));
 }
 
-/** Throws InvalidInput with the index in `field` of each person who is not in `known`. */
+/** Throws InvalidInput for each person who is not in `known`, with the person's index in `field`. */
 export function refuseUnknownPeople(userIds: readonly bigint[], known: ReadonlySet<bigint>, field: string): void {
   const errors = userIds.flatMap((userId, index): FieldError[] =>
     known.has(userId) ? [] : [{ path: [field, String(index)], code: 'NOT_FOUND', message: 'there is no such user' }],
@@ -210,7 +210,7 @@ async function insertMembers(
     from unnest($4::bigint[]) as user_id`,
     [id, userId, type === 'SINGLE' ? 'MEMBER' : 'OWNER', [userId, ...others]],
   );
-  // The rows of the others are locked, the creator's is not: the account may have been deleted meanwhile.
+  // The creator's row, unlike the others, is not locked, so the creator's account may have been deleted meanwhile.
   await orGone(inserting, ['members_user_id_fkey']);
 }
 

@@ -105,7 +105,8 @@ export async function leaveChat(db: Db, asker: Asker, { chatId }: { chatId: bigi
 }
 
 /**
- * An asker who may not do that to any member gets Forbidden, whether or not the user is a member; others get NotFound.
+ * Throws Forbidden unless the asker may do that to the user, and then NotFound if the user is not a member. In the first
+ * check, a user who is not a member counts as a plain member.
  */
 async function requireTarget(
   transaction: Transaction,

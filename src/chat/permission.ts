@@ -28,8 +28,8 @@ export type Case = ChatAccess & { targetRole?: MemberRole | null };
 
 /**
  * Whether the asker may perform the action; all permissions are decided here. Callers first check that the asker can
- * see the chat; the database checks afterwards that an owner remains. A session may do all that its user may; further
- * kinds of asker will be limited here, not in the rules that call this.
+ * see the chat; the database checks afterwards that an owner remains. A session may do everything that its user may do;
+ * further kinds of asker will be limited here, not in the rules that call this.
  */
 export function may(asker: Asker, action: Action, access: Case): boolean {
   switch (asker.kind) {

@@ -32,7 +32,7 @@ const accountRules = {
     isShared: true,
     message: 'Too many attempts to sign in to this account.',
     meaning:
-      'Sign-ins to one account from networks that it has not signed in from before. Past it, each takes 3 s longer; none is refused.',
+      'Sign-ins to one account from networks that are new to the account. Past the limit, each takes 3 s longer; none is refused.',
   },
   failedSignIns: {
     setting: 'RATE_LIMIT_FAILED_SIGN_INS',

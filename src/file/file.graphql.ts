@@ -35,7 +35,7 @@ builder.node(FileRef, {
     url: t.string({
       extensions: asciiSize(maxFileUrlBytes),
       description:
-        "A signed link, relative to the server's address. It works for 23 to 24 hours, while the viewer may see the file and the session that requested it lives. Supports Range requests.",
+        "A signed link, relative to the server's address. The link works for 23 to 24 hours, as long as the viewer may see the file and the session that requested the link has not ended. Supports Range requests.",
       resolve: (file, _, context) => urlOf(context, file, null),
     }),
     width: t.exposeInt('width', { nullable: true, description: 'In pixels; null if the file is not a picture.' }),

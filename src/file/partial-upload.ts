@@ -192,7 +192,7 @@ export class PartialUploads {
       await this.#bytes.remove(id);
       return file;
     } catch (error) {
-      // The bytes are invalid, and will stay so.
+      // The bytes are invalid, and a repetition would not change that.
       if (error instanceof InvalidInput) await this.#remove(id);
       // Another node completed it first.
       if (error instanceof Conflict) {

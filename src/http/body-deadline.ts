@@ -27,8 +27,8 @@ export function limitDuration(request: IncomingMessage, response: ServerResponse
 }
 
 /**
- * Lifts the deadline from a request that carries files: it may take longer than other bodies, and another check
- * watches its pace.
+ * Lifts the deadline from a request that carries files: it may take longer than others, and a different check watches
+ * its pace.
  */
 export function liftDeadline(request: IncomingMessage): void {
   clearTimeout(deadlines.get(request));

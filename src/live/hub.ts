@@ -214,7 +214,7 @@ export class Hub {
     return chatIds.map((chatId) => this.#rooms.get(chatId)).filter((room) => room !== undefined);
   }
 
-  /** The snapshot is as of `head`: it already includes changes at or below it; later ones are applied to it. */
+  /** The snapshot is as of `head`: changes up to `head` are already in it, and later ones are applied to it. */
   #settle(person: Person, snapshot: Snapshot): void {
     const changes = person.pending ?? [];
     person.pending = null;

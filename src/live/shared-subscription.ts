@@ -234,7 +234,8 @@ export class SharedSubscription implements Outlet {
     const render = async (asker: Asker) => {
       const outcome = await this.#render(event, asker, loaders);
       if (outcome === null) return;
-      // The first rendering was personal, so one that is not has failed or came after a change, and must not be shared.
+      // The first rendering was personal. A later one that is not personal has failed or came after a change: it must
+      // not be shared.
       batches.add(outcome.personalTo ?? askerKey(asker), this.#toBatch(event.id, outcome.payload));
     };
     if (lacking(askerKey).length > 0) rest.push({ lacking, render });

@@ -94,7 +94,7 @@ export class Doorbell {
       const { rows } = await client.query<{ isRung: boolean }>(`select ring_bell($1, '') as "isRung"`, [
         this.#ownChannel,
       ]);
-      // An answer proves that the connection works; asking has also removed from the queue what can be removed.
+      // An answer proves that the connection works; the statement has also removed what it could from the queue.
       const isRung = rows[0]?.isRung === true;
       this.#tellOfQueue(!isRung);
       if (isRung && !(await isHeard)) {

@@ -56,7 +56,7 @@ export async function listMessages(
 
 /**
  * For each message, a page of the members who have read it, its sender included: those who can see it and whose marker
- * is not before it, without those who have blocked the asker. A cursor's key is the user's id. The page is empty if the
+ * has reached it, except those who have blocked the asker. A cursor's key is the user's id. The page is empty if the
  * asker cannot see the message. The caller checks that the chat shows read receipts.
  */
 async function listReaders(db: Db, readers: readonly SeqReader[], page: PageRequest): Promise<Page<Member>[]> {
