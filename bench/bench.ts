@@ -16,7 +16,7 @@ export type Bench = {
   say: (line: string) => void;
 };
 
-/** A table of figures, and the limits that they must keep. */
+/** A table of figures, and the limits that they must stay within. */
 export type Report = { title: string; columns: string[]; rows: (string | number)[][]; notes: string[]; goals: Goal[] };
 
 /** `value` must be at most (or at least) `limit`. */

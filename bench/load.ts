@@ -76,7 +76,7 @@ const methods = {
     return { p50: percentile(latencies, 50), p99: percentile(latencies, 99), max: percentile(latencies, 100) };
   },
 
-  /** Subscribes once with a cursor, as a client that reconnects; resolves once it has caught up. */
+  /** Subscribes once with a cursor, as a reconnecting client does; resolves once it has caught up. */
   async replay({ crowd, after }: { crowd: Crowd; after: string | null }) {
     const group: Group = { readers: [], messages: 0, failure: null, waiting: null, arrivals: null };
     const startedAt = now();

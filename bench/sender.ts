@@ -4,7 +4,7 @@ import { contentOf } from './document.ts';
 import { serve } from './remote.ts';
 import { percentile } from './statistic.ts';
 
-/** A sender, which sends the next message as soon as the last one is acknowledged. */
+/** A sender, which sends the next message as soon as the previous one is acknowledged. */
 export type Sender = { token: string; chatId: string };
 
 /** `query` has `$chatId` and `$content`; every successful response contains `acknowledged`. */

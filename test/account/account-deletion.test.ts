@@ -252,7 +252,7 @@ test('a chat with no one else is deleted with them, and a single chat stays with
   expect(await messagesOf(single)).toHaveLength(2);
 });
 
-test('the others’ blocks of them are gone', async () => {
+test('other users’ blocks of the erased account are gone', async () => {
   const linus = await newcomer();
   await grace.ask('mutation ($id: ID!) { blockUser(userId: $id) { __typename } }', { id: linus.userId });
   const blocked = async () =>

@@ -216,7 +216,7 @@ test('an unknown address gets the same answer as a wrong password, and costs the
   expect(costOf(1)).toBe(costOf(0));
 });
 
-test('a sign-in that can match no user is refused, the error names its fields, and nothing over-long is hashed', async () => {
+test('a sign-in that can match no user is refused with its fields, and nothing over-long is hashed', async () => {
   const compare = vi.spyOn(argon2, 'verify');
   expect(await signIn('', 'x'.repeat(129))).toMatchObject({
     __typename: 'InvalidInput',

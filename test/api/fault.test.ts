@@ -51,7 +51,7 @@ test('a server error does not put user input into the log', async () => {
   expect(log).not.toContain('argon2');
 });
 
-test('a foreign key that is not expected to fail is a server error, even where another may fail', async () => {
+test('a violated foreign key is a server error, unless it is the one that is expected to fail', async () => {
   const [ada, grace] = [await signUp(server, 'countess'), await signUp(server, 'admiral')];
   await server.sql.query(`create table known (id bigint primary key);
     alter table blocks add constraint blocks_blocked_id_known_fkey foreign key (blocked_id) references known`);

@@ -78,7 +78,7 @@ test('messages come oldest first, fifty by default', async () => {
   expect(placesOf(await messagesOf(chat, { first: 100 }))).toEqual(upTo(60));
 });
 
-test('a page lies between its cursors, without them', async () => {
+test('a page lies between its cursors, and excludes their rows', async () => {
   const chat = await createConversation(10);
   const { edges } = await messagesOf(chat, {});
   const at = (seq: number): string => edges[seq - 1].cursor;

@@ -177,7 +177,7 @@ test('listing channels requires a signed-in user', async () => {
   expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
 });
 
-test('among many channels a page costs what it shows, wherever it begins and whatever the search is', async () => {
+test('among many channels the cost of a page depends only on its size, whatever the search and the cursor', async () => {
   const crowded = await startExplainedServer();
   const hedy = await signUp(crowded, 'hedy');
   await using stream = await followEvents(crowded, hedy);

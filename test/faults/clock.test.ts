@@ -23,7 +23,7 @@ function setClock(byMs: number) {
 test.each([
   ['an hour back', -60 * minuteMs],
   ['ten minutes ahead', 10 * minuteMs],
-])('a clock that jumps %s keeps streams as they are: alive, fresh and whole', async (_, byMs) => {
+])('when the clock jumps %s, streams stay alive, fresh and complete', async (_, byMs) => {
   const chatId = await createGroup(ada, [grace, linus]);
   await using quiet = await followEvents(server, ada, { path: '/graphql/stream' });
   const readers = await Promise.all([grace, linus].map((person) => new Reader(server, person).live()));

@@ -36,7 +36,7 @@ test('events that happen while a newcomer’s memberships are being read reach t
   await node.close();
 });
 
-test('a stream that opens before its session’s end has reached the node ends as well, and shows nothing after it', async () => {
+test('a stream that opens just before its session’s end reaches the node ends too, and shows no later event', async () => {
   const chatId = await createGroup(ada, [grace, linus]);
   const { data } = await server.post(
     `mutation ($input: SignInInput!) { signIn(input: $input) { ... on SignedIn { accessToken } } }`,
@@ -46,7 +46,7 @@ test('a stream that opens before its session’s end has reached the node ends a
   const open = await new Reader(server, device).live();
   const { viewer } = await server.ask('{ viewer { sessions { id isCurrent } } }', {}, device.token);
   const { id } = viewer.sessions.find(({ isCurrent }: { isCurrent: boolean }) => isCurrent);
-  // Not by a mutation on this node, which it would notice at once.
+  // Not by a mutation on this node, which the node would notice immediately.
   await server.sql.query('delete from sessions where id = $1', [keyOf(id)]);
   await open.until(() => open.end !== null);
   const late = new Reader(server, device);

@@ -195,7 +195,7 @@ test('the streams of a revoked session end at its position in the log, on any no
   }
 });
 
-test('a user who joins in mid-stream receives everything in their history from AddToChat onward, on any node', async () => {
+test('a user who joins in mid-stream receives all of their history from AddToChat onward, on any node', async () => {
   const chatId = await createGroup(ada, [linus]);
   const hidden = await say(ada, chatId, 'from before');
   const live = await startReaders(grace);

@@ -35,7 +35,7 @@ test('a document that hangs delays no other, holds a bounded number of events, a
   }
   rendering.release();
   await expectWhole(server.sql, [chatId], { readers: [...slow, swift], writers: [] });
-  // They went back to the log, on the same stream.
+  // The slow readers went back to the log, on the same stream.
   expect(slow.map(({ streamCount }) => streamCount)).toEqual([1, 1]);
   expect(Math.min(...slow.map(({ caughtUpCount }) => caughtUpCount))).toBeGreaterThan(1);
 });

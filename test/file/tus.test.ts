@@ -202,7 +202,7 @@ test('a client that missed the last answer asks for the file', async () => {
   expect(await holds(body.files[0].url, content)).toBe(true);
 });
 
-test('an upload that was complete when its server died becomes one file, however many requests on two nodes ask for it', async () => {
+test('an upload that was complete when its server died becomes one file, whichever nodes are asked for it', async () => {
   const files = await countFiles();
   for (let round = 0; round < 5; round += 1) {
     const content = randomBytes(100_000);

@@ -201,7 +201,7 @@ describe('an answer does not wait for ever', () => {
     const { port: at, hostname: host } = new URL(url);
     const socket = connect(Number(at), host).on('error', () => undefined);
     socket.write((head + body).repeat(times));
-    // One that reads nothing learns that its connection is closed only when it writes.
+    // A client that reads nothing learns that its connection is closed only when it writes.
     const trickle = setInterval(() => void (socket.writable && socket.write('\r\n')), 200);
     socket.once('close', () => clearInterval(trickle));
     return socket.pause();

@@ -215,7 +215,7 @@ test('an envelope says when its event happened', async () => {
   expect(Date.parse(at)).toBeLessThanOrEqual(Date.now() + 5);
 });
 
-test('a user can follow a single chat only', async () => {
+test('a user can follow just one chat', async () => {
   const [chat, another] = await Promise.all([createGroup(ada, [grace]), createGroup(ada, [grace])]);
   await using stream = await followChat(server, grace, chat);
   await say(ada, another, 'elsewhere');
@@ -231,7 +231,7 @@ test('a user can follow a single chat only', async () => {
   ]);
 });
 
-test('a reader of a public channel can follow it, and receives none of its events when they follow all of their own chats', async () => {
+test('a reader of a public channel can follow it, and receives none of it in their own events', async () => {
   const channel = await createPublicChannel(ada);
   await using reader = await followChat(server, linus, channel);
   await using listeners = await listen(ada, linus);

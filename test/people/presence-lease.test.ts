@@ -83,7 +83,7 @@ test('a call without expiresInSeconds ends the lease: from then on the stream co
   await adas.next(changed(grace, 'OFFLINE'));
 });
 
-test('devices without a lease are unaffected when another one’s expires', async () => {
+test('devices without a lease are unaffected when the lease of another one expires', async () => {
   const { ada, grace } = await acquaint();
   const phoneOf = await signIn(server, grace);
   await using adas = await follow(server, ada);

@@ -53,7 +53,7 @@ test('a user with exactly that name comes first', async () => {
   expect(await find('linus')).toEqual(['linus', 'linus2', 'linus_t', 'linusb']);
 });
 
-test('the special characters of other searches have no special meaning', async () => {
+test('characters that are special in other searches have no special meaning', async () => {
   await insertPeople([
     ['percent1', '100% sure'],
     ['percent2', '100 sure'],

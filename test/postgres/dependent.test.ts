@@ -11,7 +11,7 @@ import { atFileEnd } from '../support/file-end.ts';
  */
 const otherKeys: Record<string, string> = {
   'messages.messages_chat_id_reply_to_seq_fkey':
-    'A reply outlives what it replies to, whose tombstone keeps its place; both go with their chat.',
+    'A reply outlives what it replies to, which stays as a tombstone; both are deleted with their chat.',
 };
 const idsWithoutKey: Record<string, string> = {
   'events.chat_id': 'The log has ids only, and is pruned.',
@@ -20,7 +20,7 @@ const idsWithoutKey: Record<string, string> = {
   'events.actor_id': 'The log has ids only, and is pruned.',
   'event_recipients.user_id': 'The log has ids only, and is pruned.',
   'event_recipients.event_id': 'Goes with its event when the log is pruned.',
-  'messages.client_message_id': 'A name that the sender gave; account deletion takes it away.',
+  'messages.client_message_id': 'A name that the sender gave; account deletion removes it.',
   'stream_operations.operation_id': 'A name that a client gave.',
 };
 

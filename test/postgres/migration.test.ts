@@ -105,7 +105,7 @@ test('a migration that was changed after it was applied is refused, and the erro
   );
 });
 
-test('a migration that began and never finished is refused, the error names it, and nothing after it is applied', async () => {
+test('a migration that began and never finished is refused and named, and nothing after it is applied', async () => {
   const database = await createEmptyDatabase();
   await applyMigrations(database.url, await writeMigrations(one), log);
   await database.sql('update _prisma_migrations set finished_at = null');

@@ -345,7 +345,7 @@ test('a very common word is searched only where the viewer may read', async () =
   const plan = JSON.stringify(rows);
   expect(plan).toContain('messages_words_idx');
   const rowCounts = [...plan.matchAll(/"Actual Rows":([\d.]+)/g)].map(([, rowCount]) => Number(rowCount));
-  // Of 20,000; the chat and its few members may be read too.
+  // Of 20,000 rows; the chat and its few members may be read too.
   expect(Math.max(...rowCounts)).toBeLessThan(100);
 });
 

@@ -4,7 +4,7 @@ import { ask, type Data, type Person } from './client.ts';
 import type { TestServer } from './server.ts';
 import { followEvents, matching, type EventStream } from './stream.ts';
 
-/** Presence settings much faster than in production. */
+/** Presence settings with much shorter times than in production. */
 export const attendanceTimes = { flush: 10, grace: 300, beat: 100, expiry: 1_000 };
 
 export const presenceDocument = `subscription { events { cursor event {

@@ -275,8 +275,9 @@ declare
   chat_type chat_type;
 begin
   if tg_relid <> 'members'::regclass then perform refuse_foreign_rows(); end if;
-  -- Transactions that remove an owner take turns by the chat's row. An update, not just a lock: under repeatable read
-  -- the second transaction then fails, whereas after a mere lock it would not see what the first one did.
+  -- Transactions that remove an owner take turns by locking the chat's row. An update, not just a lock: under
+  -- repeatable read the second transaction then fails, whereas after a mere lock it would not see what the first one
+  -- did.
   if old.role = 'OWNER' then
     update chats set member_count = member_count where id = new.chat_id;
   end if;

@@ -12,8 +12,8 @@ create table blobs (
   height int check (height >= 1),
   blurhash text check (char_length(blurhash) between 6 and 100),
   -- Small files: the commit that creates the file also makes its bytes durable, and the query that checks access also
-  -- reads them. For 1,000 files of 4 KiB that saves as many files, renames and fsyncs (bench/results/files.md). Objects of a
-  -- few KiB are better off in the database: Sears, van Ingen and Gray, "To BLOB or Not To BLOB" (MSR-TR-2006-45).
+  -- reads them. For 1,000 files of 4 KiB that saves 1,000 files, renames and fsyncs (bench/results/files.md). Objects
+  -- of a few KiB are better kept in the database: Sears, van Ingen and Gray, "To BLOB or Not To BLOB" (MSR-TR-2006-45).
   -- Uncompressed storage, because most files are compressed already.
   bytes bytea storage external,
   note text check (char_length(note) between 1 and 120),
@@ -192,7 +192,7 @@ create function take_avatar() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin
   if tg_relid not in ('users'::regclass, 'chats'::regclass) then perform refuse_foreign_rows(); end if;
-  -- Transactions that claim the same file take turns by its row, and the later ones find it in use.
+  -- Transactions that claim the same file take turns by locking its row, and the later ones find it in use.
   update files f set is_avatar = true from blobs b
   where f.id = new.avatar_file_id and f.message_id is null and not f.is_avatar
     and b.hash = f.blob_hash and b.width is not null
@@ -360,8 +360,8 @@ begin
     locked := array(select distinct person from unnest(added) where person is not null order by person);
     perform pg_advisory_xact_lock(lock_key('personal storage'), storage_lock(person)) from unnest(locked) person;
   else
-    -- A lock that delays one user's file (because their account is being deleted) delays all files added here, so the
-    -- wait is limited.
+    -- A lock that delays one user's file (because their account is being deleted) delays all files added by this call,
+    -- so the wait is limited.
     perform set_config('lock_timeout', '1s', true);
     locked := array(
       select person from (select distinct person from unnest(added) where person is not null order by person) each

@@ -87,7 +87,7 @@ const part = (json: string) => `\r\ncontent-type: application/json\r\n\r\n${json
 const subscriptionTypes = 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0"';
 
 test.for(['/graphql', '/graphql/stream'])('on %s a query gets one part, and the stream ends', async (path) => {
-  // JSON first would be answered as JSON.
+  // If JSON came first, the answer would be JSON.
   await using answer = await open(
     ada,
     '{ viewer { user { username } } }',

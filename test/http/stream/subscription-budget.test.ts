@@ -74,7 +74,7 @@ test('a small subscription counts too, because the server stores something for i
   expect(await refusalOf(server, ada, small('Three'))).toMatchObject(refusal(1_500, 1_000, 500));
 });
 
-test('a client whose budget is used up can open its streams again before the server notices that its former streams are dead', async () => {
+test('a client whose budget is used up can reopen its streams before the server notices that they are dead', async () => {
   await using server = await startServer({ env: { MAX_SUBSCRIPTION_COMPLEXITY: '1000' } });
   const ada = await signUp(server, 'ada');
   const small = (name: string) => `subscription ${name} { events { event { __typename } } }`;
