@@ -9,7 +9,7 @@ export default defineConfig({
     setupFiles: 'test/support/setup.ts',
     pool: 'forks',
     maxWorkers: 2,
-    // Each file has its own servers and databases; reloading all of the code for each file took most of the time.
+    // Each file has its own servers and databases; reloading all code for each file took most of the time.
     isolate: false,
     testTimeout: 20_000,
     hookTimeout: 30_000,

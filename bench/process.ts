@@ -20,8 +20,8 @@ export function startHelper<M extends Methods>(script: string, options: Options 
 }
 
 /**
- * Starts a server that prints where it listens; `url` is the first address in its output. `remote`
- * calls the methods of a module that is loaded beside it.
+ * Starts a server that prints where it listens; `url` is the first address in its output. `remote` calls the methods of
+ * a module that is loaded into the same process.
  */
 export async function startServer<M extends Methods>(
   script: string,

@@ -94,7 +94,7 @@ describe('refusing to start', () => {
     ]);
   });
 
-  test('says how to create keys when there are none beside a DATABASE_URL', async () => {
+  test('says how to create keys when DATABASE_URL is set without them', async () => {
     const { status, output } = await runServer({ DATABASE_URL: 'postgres://ada:lovelace@127.0.0.1/parley' }).ended;
     expect(status).toBe(1);
     expect(JSON.parse(output).msg).toContain(

@@ -65,7 +65,7 @@ async function lookAt({ chat, message, member }: typeof missing, by: Person): Pr
   return [...answers, await sendMessage(by, chat, 'let me in'), await listen(chat, by)];
 }
 
-/** All frames that a user who follows one chat receives, until the stream ends by itself. */
+/** All frames that a user who follows one chat receives, until the server ends the stream. */
 async function listen(chat: string, by: Person): Promise<Data> {
   await using stream = await openStream(server, by, chatEventsDocument, { variables: { chatId: chat } });
   return (await stream.ended()).map(({ event, data }) => ({ event, data }));

@@ -84,7 +84,7 @@ test('events arrive in the order of commits, even if the transactions began in a
   }
 });
 
-test('of many transactions at once, some rolled back in part or whole, exactly what was committed arrives', async () => {
+test('of many concurrent transactions, some rolled back in part or whole, exactly what was committed arrives', async () => {
   const chatIds = await createGroups(3);
   const readers = await Promise.all([grace, linus].map((person) => new Reader(server, person).live()));
   const others = writeWithSql(server.database.url, [chatIds[0] ?? ''], ada);

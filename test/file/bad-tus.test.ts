@@ -216,7 +216,7 @@ test('a started upload counts for the quota, until it is cancelled', async () =>
   await upload(small, dennis, 'y'.repeat(1_000));
 });
 
-test('of many uploads created at once, only as many are accepted as fit', async () => {
+test('of many uploads created at the same time, only as many are accepted as fit', async () => {
   await using small = await startServer({ env: { USER_QUOTA_BYTES: '1000' } });
   const linus = await signUp(small, 'linus');
   const answers = await Promise.all(Array.from({ length: 6 }, () => begin(small, linus, 400)));
@@ -427,6 +427,6 @@ test('the stock client learns immediately that parallel parts are not supported'
   expect(await countPartial(server)).toEqual(nothing);
 });
 
-test('none of this was a server error', () => {
+test('none of these requests caused a server error', () => {
   expect(server.log.filter(({ level }) => level === 'error')).toEqual([]);
 });

@@ -79,7 +79,7 @@ test('a client that reconnects receives what it missed, then its position, then 
   expect(eventOf(await again.next())).toMatchObject({ message: { content: 'heard again' } });
 });
 
-test('resuming from any cursor brings exactly what came after it', async () => {
+test('resuming from any cursor delivers exactly what came after it', async () => {
   const chat = await createGroup(ada, [grace]);
   await using stream = await followEvents(server, grace);
   for (const index of upTo(5)) await say(ada, chat, `message ${index}`);

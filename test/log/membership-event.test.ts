@@ -26,7 +26,7 @@ async function countIn(chat: string): Promise<{ kept: number; counted: number }>
   return rows[0];
 }
 
-test('the member count is right for all writers that add and remove members, in however many chats at once', async () => {
+test('the member count is right for all writers that add and remove members, in one chat or many', async () => {
   const chats = [await createGroup(ada, [grace]), await createPublicChannel(ada), await createGroup(ada, [grace])];
   const keys = chats.map(keyOf);
   const counts = async () => Promise.all(chats.map(countIn));
@@ -222,7 +222,7 @@ test('a membership keeps its chat and its user', async () => {
   }
 });
 
-test('the rows of new members are updated in place, however many are added at once', async () => {
+test('the rows of new members are updated in place, however many are added together', async () => {
   const database = await createDatabase();
   onTestFinished(database.drop);
   const client = await database.sql.connect();

@@ -81,7 +81,7 @@ test.each([
   expect(await mentionedBy(ada, chatId, content)).toEqual(names);
 });
 
-test('a name may have dots and dashes, and the longest name of a user wins', async () => {
+test('a name may have dots and dashes, and the longest one that belongs to a user is mentioned', async () => {
   const short = await signUp(server, 'jean');
   const long = await signUp(server, 'Jean-Luc.p');
   const group = await createGroup(ada, [short, long]);

@@ -58,7 +58,7 @@ test('PUBLIC may execute no function, later ones included', async () => {
   await database.sql.query('drop function later()');
 });
 
-test('PUBLIC can create nothing beside our functions, even in a database that once allowed it', async () => {
+test('PUBLIC can create nothing in the schema of our functions, even in a database that once allowed it', async () => {
   await database.sql.query('grant create on schema public to public');
   const mayCreate = () => list(`select 'public' as name where has_schema_privilege('pg_monitor', 'public', 'create')`);
   expect(await mayCreate()).toEqual(['public']);

@@ -114,7 +114,7 @@ async function createEverything(): Promise<{ ada: string; chat: string; message:
   return { ada, chat, message };
 }
 
-/** A row for every table that refers to a message or a user. Tables that triggers write have none here. */
+/** A row for every table that refers to a message or a user. Tables that triggers fill need no row here. */
 const samples: [table: string, columns: string, values: string][] = [
   ['reactions', 'chat_id, seq, user_id, emoji', `:chat, 1, :ada, '👍'`],
   ['mentions', 'chat_id, seq, user_id', ':chat, 1, :ada'],

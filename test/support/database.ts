@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { inject } from 'vitest';
 
-/** A separate database. `sql` is a connection to it beside the server's, as psql would open one. */
+/** A separate database. `sql` is a connection to it in addition to the server's, as psql would open one. */
 export type TestDatabase = AsyncDisposable & { url: string; sql: pg.Pool; drop: () => Promise<void> };
 
 /** Clones the migrated template. The caller drops it, or uses `await using`. */

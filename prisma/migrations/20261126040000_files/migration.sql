@@ -314,7 +314,7 @@ create function storage_lock(person bigint) returns int
 language sql immutable as $$
   select (person % 2147483648)::int
 $$;
-comment on function storage_lock is 'Transactions that add to what a user has stored take turns by the advisory lock "personal storage" with this key.';
+comment on function storage_lock is 'Transactions that add to what a user has stored take turns by taking the advisory lock "personal storage" with this key.';
 
 create function lock_hashes(hashes text[]) returns void
 language plpgsql as $$

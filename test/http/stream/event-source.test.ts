@@ -212,7 +212,7 @@ test('its stream lives as long as its session, and outlives the access token tha
   expect(errors.at(-1)?.readyState).toBe(2);
 });
 
-test('a changed password ends the stream tokens from before and their streams, on every node', async () => {
+test('a changed password ends earlier stream tokens and their streams, on every node', async () => {
   await using other = await startServer({
     database: server.database,
     env: { JWT_KEYS: keys },

@@ -23,7 +23,7 @@ const refusal = (sum: number, limit: number, price = complexity, setting = 'MAX_
   extensions: { code: 'RATE_LIMITED', retryAfterSeconds: 5 },
 });
 
-/** The error with which a stream ends at once. */
+/** The error that ends a stream immediately. */
 async function refusalOf(node: { url: string }, by: { token: string }, document: string) {
   await using stream = await openStream(node, by, document);
   const frames = await stream.ended();
