@@ -1,4 +1,10 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
 import { defineConfig } from 'vitest/config';
+
+// For the workers and the servers that they start: compiling takes a fifth of the CPU time of a server's start.
+process.env['NODE_COMPILE_CACHE'] ??= join(tmpdir(), 'parley-compile-cache');
 
 export default defineConfig({
   test: {
@@ -8,7 +14,8 @@ export default defineConfig({
     globalSetup: 'test/support/global-setup.ts',
     setupFiles: 'test/support/setup.ts',
     pool: 'forks',
-    maxWorkers: 2,
+    // One more than the processors of the smallest machine, because many tests wait for time to pass.
+    maxWorkers: 3,
     // Each file has its own servers and databases; reloading all code for each file took most of the time.
     isolate: false,
     testTimeout: 20_000,

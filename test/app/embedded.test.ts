@@ -2,8 +2,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type pg from 'pg';
 import { describe, expect, test, vi } from 'vitest';
-import { addUser, countUsers, eventually, isReady } from '../support/embedded.ts';
-import { connectTo, createDataDir, isPostgres, readPostmaster, runServer } from '../support/server-process.ts';
+import { addUser, countUsers, eventually } from '../support/embedded.ts';
+import { connectTo, createDataDir, readPostmaster, runServer } from '../support/server-process.ts';
 
 /** Inserts users one after another until the database goes away; resolves to how many inserts were acknowledged. */
 async function insertUntilCutOff(sql: pg.Pool): Promise<number> {
@@ -20,22 +20,6 @@ async function insertUntilCutOff(sql: pg.Pool): Promise<number> {
 vi.setConfig({ testTimeout: 60_000 });
 
 describe('the embedded database recovers from earlier runs', () => {
-  test('a killed server leaves a PostgreSQL behind; the next start takes it over with every row', async () => {
-    const dataDir = await createDataDir();
-    const first = runServer({ DATA_DIR: dataDir });
-    await first.url;
-    await addUser(await connectTo(dataDir), 'ada');
-    const leftover = await readPostmaster(dataDir);
-    first.kill('SIGKILL');
-    await first.ended;
-    expect(await isPostgres(leftover)).toBe(true);
-
-    const second = runServer({ DATA_DIR: dataDir });
-    expect(await isReady(await second.url)).toBe(true);
-    expect(await countUsers(dataDir)).toBe(1);
-    expect(await isPostgres(leftover)).toBe(false);
-  });
-
   test('after everything was killed in the middle of writing, every committed row is there', async () => {
     const dataDir = await createDataDir();
     const first = runServer({ DATA_DIR: dataDir });
@@ -51,20 +35,6 @@ describe('the embedded database recovers from earlier runs', () => {
     await runServer({ DATA_DIR: dataDir }).url;
     // The last one may have been committed although we never received the answer.
     expect([committed, committed + 1]).toContain(await countUsers(dataDir));
-  });
-
-  test('a PostgreSQL that dies under a running server is started again, on the same port', async () => {
-    const dataDir = await createDataDir();
-    const server = runServer({ DATA_DIR: dataDir });
-    const url = await server.url;
-    const sql = await connectTo(dataDir);
-    await addUser(sql, 'ada');
-    const killed = await readPostmaster(dataDir);
-    process.kill(killed, 'SIGKILL');
-    await server.said('PostgreSQL exited unexpectedly');
-    await eventually(async () => expect(await isReady(url)).toBe(true));
-    expect(await readPostmaster(dataDir)).not.toBe(killed);
-    expect((await sql.query('select from users')).rowCount).toBe(1);
   });
 });
 
@@ -97,23 +67,6 @@ test('a folder whose database had a superuser as its only role is refused in one
   expect(JSON.parse(output).msg).toMatch(
     /^The database in .* was created by a version from before the first release[^.]*\.$/,
   );
-});
-
-test('a second server on the same folder refuses in one sentence, and the first is unaffected', async () => {
-  const dataDir = await createDataDir();
-  const first = runServer({ DATA_DIR: dataDir });
-  const url = await first.url;
-  const postmaster = await readPostmaster(dataDir);
-
-  const { status, output } = await runServer({ DATA_DIR: dataDir }).ended;
-  expect(status).toBe(1);
-  expect(output.trim().split('\n')).toHaveLength(1);
-  expect(JSON.parse(output)).toMatchObject({
-    level: 'fatal',
-    msg: `Another server is using ${dataDir}. Stop that one first, or give this one its own DATA_DIR.`,
-  });
-  expect(await isReady(url)).toBe(true);
-  expect(await readPostmaster(dataDir)).toBe(postmaster);
 });
 
 test('the error names a folder that cannot be written', async () => {

@@ -37,7 +37,7 @@ const hostile = fc
   .map(([start, repeated, end]) => start + repeated.repeat(maxLength).slice(0, maxLength - 10) + end);
 
 /** The minimum duration of several runs, in ms. */
-async function timeOf(work: () => unknown, runs = 3): Promise<number> {
+async function timeOf(work: () => unknown, runs: number): Promise<number> {
   let least = Infinity;
   for (let run = 0; run < runs; run += 1) {
     const startedAt = performance.now();
@@ -45,6 +45,12 @@ async function timeOf(work: () => unknown, runs = 3): Promise<number> {
     least = Math.min(least, performance.now() - startedAt);
   }
   return least;
+}
+
+/** Whether the work takes less than `limitMs` in one of twenty runs: others may need the processor in most of them. */
+async function isDoneWithin(limitMs: number, work: () => unknown): Promise<boolean> {
+  for (let run = 0; run < 20; run += 1) if ((await timeOf(work, 1)) < limitMs) return true;
+  return false;
 }
 
 const index = (content: string) =>
@@ -57,10 +63,10 @@ test('no text costs much more to index in the commit than plain text of the same
   const plainMs = await timeOf(() => index(plain), 10);
   for (const repeated of ['e_', '~/', 'e_e-', '<!--', '<a ', 'a.b-', '1-', 'http://e_', 'e@', '&a']) {
     const text = repeated.repeat(maxLength).slice(0, maxLength);
-    expect(await timeOf(() => index(text)), repeated).toBeLessThan(maxFactor * plainMs);
+    expect(await isDoneWithin(maxFactor * plainMs, () => index(text)), repeated).toBe(true);
   }
   await fc.assert(
-    fc.asyncProperty(hostile, async (text) => (await timeOf(() => index(text))) < maxFactor * plainMs),
+    fc.asyncProperty(hostile, async (text) => isDoneWithin(maxFactor * plainMs, () => index(text))),
     { numRuns: 60, endOnFailure: true },
   );
 });
@@ -73,12 +79,11 @@ test('no text costs much more to search for names than plain text of the same le
     '@a' + '.a'.repeat(4_990),
     '@' + 'a'.repeat(9_990) + 'é',
   ];
-  for (const text of texts) expect(await timeOf(() => findNames(text))).toBeLessThan(maxFactor * plainMs);
+  for (const text of texts) expect(await isDoneWithin(maxFactor * plainMs, () => findNames(text))).toBe(true);
   const named = fc.tuple(unit, unit).map(([one, other]) => `@${one}${other}`.repeat(maxLength).slice(0, maxLength));
   await fc.assert(
-    fc.asyncProperty(
-      fc.oneof(hostile, named),
-      async (text) => (await timeOf(() => findNames(text))) < maxFactor * plainMs,
+    fc.asyncProperty(fc.oneof(hostile, named), async (text) =>
+      isDoneWithin(maxFactor * plainMs, () => findNames(text)),
     ),
     { numRuns: 200, endOnFailure: true },
   );

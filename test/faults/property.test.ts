@@ -222,10 +222,11 @@ function expectTold({ chatIds, memberships }: World, log: LogEntry[], person: Pe
   const may = new Set<bigint>();
   for (const { chatId, since, isOver, visibleFrom } of memberships.filter((each) => each.person === person)) {
     const turns = log.filter((entry) => entry.chatId === chatId && entry.turned !== null);
-    // A change to private shows that the chat was public before, even if it was created public.
-    const wasPublic = turns.length > 0;
     const last = turns.at(-1);
-    const openedAt = last?.turned === 'PUBLIC' ? last.id : null;
+    // The channel is public from the beginning, until it turns private.
+    const isBornPublic = chatId === chatIds[2];
+    const wasPublic = isBornPublic || turns.length > 0;
+    const openedAt = last === undefined ? (isBornPublic ? 0n : null) : last.turned === 'PUBLIC' ? last.id : null;
     const isEnd = ({ kind, userId }: LogEntry) =>
       kind === 'ChatDeleted' || (kind === 'RemoveFromChat' && userId === keyOf(person.userId));
     const later = log.filter((entry) => entry.chatId === chatId && entry.id >= since);

@@ -80,3 +80,50 @@ test('a signal in the middle of the start takes effect as soon as the start is d
   expect((await server.ended).status).toBe(0);
   expect(await isPostgres(await readPostmaster(dataDir).catch(() => 0))).toBe(false);
 });
+
+test('a killed server leaves a PostgreSQL behind; the next start takes it over with every row', async () => {
+  const dataDir = await createDataDir();
+  const first = runServer({ DATA_DIR: dataDir });
+  await first.url;
+  await addUser(await connectTo(dataDir), 'ada');
+  const leftover = await readPostmaster(dataDir);
+  first.kill('SIGKILL');
+  await first.ended;
+  expect(await isPostgres(leftover)).toBe(true);
+
+  const second = runServer({ DATA_DIR: dataDir });
+  expect(await isReady(await second.url)).toBe(true);
+  expect(await countUsers(dataDir)).toBe(1);
+  expect(await isPostgres(leftover)).toBe(false);
+});
+
+test('a PostgreSQL that dies under a running server is started again, on the same port', async () => {
+  const dataDir = await createDataDir();
+  const server = runServer({ DATA_DIR: dataDir });
+  const url = await server.url;
+  const sql = await connectTo(dataDir);
+  await addUser(sql, 'ada');
+  const killed = await readPostmaster(dataDir);
+  process.kill(killed, 'SIGKILL');
+  await server.said('PostgreSQL exited unexpectedly');
+  await eventually(async () => expect(await isReady(url)).toBe(true));
+  expect(await readPostmaster(dataDir)).not.toBe(killed);
+  expect((await sql.query('select from users')).rowCount).toBe(1);
+});
+
+test('a second server on the same folder refuses in one sentence, and the first is unaffected', async () => {
+  const dataDir = await createDataDir();
+  const first = runServer({ DATA_DIR: dataDir });
+  const url = await first.url;
+  const postmaster = await readPostmaster(dataDir);
+
+  const { status, output } = await runServer({ DATA_DIR: dataDir }).ended;
+  expect(status).toBe(1);
+  expect(output.trim().split('\n')).toHaveLength(1);
+  expect(JSON.parse(output)).toMatchObject({
+    level: 'fatal',
+    msg: `Another server is using ${dataDir}. Stop that one first, or give this one its own DATA_DIR.`,
+  });
+  expect(await isReady(url)).toBe(true);
+  expect(await readPostmaster(dataDir)).toBe(postmaster);
+});

@@ -29,7 +29,13 @@ export function runServer(env: Record<string, string>, command = [process.execPa
     cwd: root,
     // In its own process group, so that the signals that we send to it do not end vitest.
     detached: true,
-    env: { PATH: `${dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin`, HOME: homedir(), PORT: '0', ...env },
+    env: {
+      PATH: `${dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin`,
+      HOME: homedir(),
+      NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
+      PORT: '0',
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const pid = child.pid ?? 0;
