@@ -187,7 +187,7 @@ function readShape(document: DocumentNode, operation: OperationDefinitionNode): 
   return { text: createHash('sha256').update(text).digest('base64'), variables: [...variables].toSorted() };
 }
 
-/** Whether the document selects something of that type only, as in `... on PresenceChanged`. */
+/** Whether any selection in the document is specific to that type, as in `... on PresenceChanged`. */
 export function asksForType(document: DocumentNode, type: string): boolean {
   let found = false;
   visit(document, { NamedType: ({ name }) => void (found ||= name.value === type) });

@@ -352,7 +352,7 @@ test('of two simultaneous changes of a password, one succeeds', async () => {
   expect(await signIn(jean.email, winner)).toMatchObject({ __typename: 'SignedIn' });
 });
 
-test('every signed-in user sees a user, but not their address; a signed-out client sees no one', async () => {
+test('any signed-in user can see any other, but not their email address; a signed-out client can see no one', async () => {
   const query = 'query ($id: ID!) { node(id: $id) { __typename ... on User { username displayName createdAt } } }';
   const margaret = await signUp(server, 'margaret');
   expect(await margaret.ask(query, { id: ada.userId })).toMatchObject({

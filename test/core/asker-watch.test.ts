@@ -4,7 +4,7 @@ import { watchAsker } from '../../src/core/asker-watch.ts';
 
 const asker: Asker = { kind: 'SESSION', userId: 1n, sessionId: 2n, expiresAt: new Date() };
 
-test('a result is for everyone, for the user once the user is read, and for the session once that is read', () => {
+test('a result is for everyone until the user is read, then for that user until the session is read, then for that session', () => {
   const watched = watchAsker(asker);
   expect(watched.personalTo()).toBeNull();
   expect(watched.ask().userId).toBe(1n);

@@ -228,7 +228,7 @@ test('a user who joins in mid-stream receives all of their history from AddToCha
   }
 });
 
-test('a user who left and came back while away receives no event of the time between', async () => {
+test('a user who left the chat and rejoined it while offline receives no events from the time in between', async () => {
   const chatId = await createGroup(ada, [grace, linus]);
   const reader = await new Reader(otherNode, grace).live();
   const [witness] = await startReaders(linus);

@@ -252,7 +252,7 @@ test('a link works for almost a day, and a query within the same hour returns th
   expect(isOneHour ? again : url).toBe(url);
 });
 
-test('while keys are rotated, a link works on nodes that sign with either key, and ends with its key', async () => {
+test('while keys are rotated, a link works on nodes that sign with either key, until the key that signed it is removed', async () => {
   const key = (json: string) => JSON.parse(json).keys[0] as unknown;
   const [old, next] = [key(generateKeySet()), key(generateKeySet())];
   const start = (...keys: unknown[]) =>

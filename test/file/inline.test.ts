@@ -114,7 +114,7 @@ test('its bytes are stored once, and deleted with the last message that has them
   expect(await isInline(content)).toBeNull();
 });
 
-test('bytes that are uploaded again while they are swept exist in the end', async () => {
+test('bytes that are uploaded again while they are being swept are still there afterwards', async () => {
   for (let round = 0; round < 20; round += 1) {
     const content = `again ${round}`;
     const { id } = await upload(server, ada, content);

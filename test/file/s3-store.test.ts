@@ -143,7 +143,7 @@ test('a server whose bucket is unusable does not start, and says why', async () 
   s3.refuse(null);
   vi.stubEnv('AWS_ACCESS_KEY_ID', 'AKIAUNKNOWN');
   await expect(prepare(locationOf(s3))).rejects.toThrow('it denies access (InvalidAccessKeyId)');
-  // Nor may the server find credentials on this machine.
+  // The server must not find other credentials on this machine.
   for (const name of ['AWS_CONFIG_FILE', 'AWS_SHARED_CREDENTIALS_FILE']) vi.stubEnv(name, '/dev/null');
   vi.stubEnv('AWS_EC2_METADATA_DISABLED', 'true');
   vi.stubEnv('AWS_ACCESS_KEY_ID', undefined);

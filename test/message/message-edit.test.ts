@@ -125,7 +125,7 @@ test('a user who has left a channel can edit nothing there any more', async () =
   expect(await stored(id)).toMatchObject({ content: 'while I am here' });
 });
 
-test('editing a message that a user can’t see looks as if it did not exist', async () => {
+test('a user who edits a message that they can’t see gets the same answer as if it did not exist', async () => {
   const id = await say(ada, chatId, 'among us');
   const missing = encodeId('Message', 2n ** 62n);
   expect(await editMessage(ada, id, 'still among us')).toMatchObject({ __typename: 'Message' });

@@ -51,7 +51,7 @@ export class DistinctSink extends StreamSink implements Sink {
   }
 }
 
-/** Single connection mode: each result names its operation, and other operations continue. */
+/** Single connection mode: each result names its operation, and when one operation ends, the others continue. */
 export class OperationSink extends StreamSink implements Sink {
   readonly #operationId: string;
   readonly #release: () => Promise<void>;

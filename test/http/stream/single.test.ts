@@ -408,7 +408,7 @@ describe('an operation', () => {
     expect((await stream.until(completed('2'))).map(({ data }) => data.id)).toEqual(['2', '2']);
   });
 
-  test('whose client disconnected while it was prepared is removed', async () => {
+  test('whose client disconnected while it was being prepared is removed', async () => {
     const token = await reserve(server, ada);
     await using stream = await openReserved(server, ada, token);
     const abort = new AbortController();
@@ -477,7 +477,7 @@ describe('before its stream opens', () => {
     ]);
   });
 
-  test('only clients with its token can learn what it will do', async () => {
+  test('only clients with the stream’s token can learn what a waiting operation will do', async () => {
     const token = await reserve(server, ada);
     const query = 'mutation Secret($input: ChangePasswordInput!) { changePassword(input: $input) { __typename } }';
     const variables = { input: { currentPassword: 'a wrong password', newPassword: 'another password' } };

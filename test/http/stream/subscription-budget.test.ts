@@ -153,7 +153,7 @@ function scalarsOf(type: GraphQLObjectType, levels: number, typename: string): s
   return [typename, ...fields].join(' ');
 }
 
-/** Every event with its scalars, as a client writes it that shows everything; Apollo adds `__typename` everywhere. */
+/** Every event with its scalars, as a client that shows everything selects them; Apollo adds `__typename` everywhere. */
 function everyEvent(levels: number, typename: '' | '__typename'): string {
   const union = schema.getType('Event') as GraphQLUnionType;
   // Here `user` is never null, unlike in the other events, so GraphQL requires an alias.
