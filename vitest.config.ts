@@ -14,8 +14,7 @@ export default defineConfig({
     globalSetup: 'test/support/global-setup.ts',
     setupFiles: 'test/support/setup.ts',
     pool: 'forks',
-    // One more than the processors of the smallest machine, because many tests wait for time to pass.
-    maxWorkers: 3,
+    maxWorkers: 2,
     // Each file has its own servers and databases; reloading all code for each file took most of the time.
     isolate: false,
     testTimeout: 20_000,
