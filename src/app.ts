@@ -28,7 +28,7 @@ import type { Services } from './api/context.ts';
 import { firstConversation } from './http/graphiql-tabs.ts';
 import { fillPlaceholders } from './http/graphiql-script.ts';
 import { DocumentCache } from './api/document.ts';
-import { LargeQueries } from './api/large-query.ts';
+import { LargeOperations } from './api/large-operation.ts';
 import { createMask } from './api/fault.ts';
 import { httpEdges, schema } from './edges.ts';
 import { createGraphqlServer } from './api/yoga.ts';
@@ -128,6 +128,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
     },
     corsOrigin: config.corsOrigin,
     connections: connectionLimits(config),
+    addressOf: services.addressOf,
     keepAliveMs: config.keepAliveMs,
     unread: overrides.unread,
     endStreams: () => void (drained = roles.drain()),
@@ -182,8 +183,8 @@ function createRoles(
 }
 
 /** Creates the queues in which work takes turns. */
-function createQueues(db: Db): Pick<Services, 'searches' | 'largeQueries' | 'writes'> {
-  return { searches: new SearchTurns(db), largeQueries: new LargeQueries(), writes: new GroupCommit(db.pool) };
+function createQueues(db: Db): Pick<Services, 'searches' | 'largeOperations' | 'writes'> {
+  return { searches: new SearchTurns(db), largeOperations: new LargeOperations(), writes: new GroupCommit(db.pool) };
 }
 
 /** Starts the periodic removal of old data. */

@@ -8,7 +8,7 @@ import type { PartialUploads } from '../file/partial-upload.ts';
 import type { PartialUploadLeases } from '../file/partial-upload-lease.ts';
 import { authenticateStream, isStreamTokenLive } from '../account/stream-token.ts';
 import type { IncomingMessage } from 'node:http';
-import type { LargeQueries } from './large-query.ts';
+import type { LargeOperations } from './large-operation.ts';
 import type { Asker } from '../core/asker.ts';
 import type { RateLimits } from '../core/rate-limit.ts';
 import { Unauthenticated } from '../errors.ts';
@@ -43,7 +43,7 @@ export type Services = {
   /** Queues searches, which run on their own connections. */
   searches: SearchTurns;
   /** Queues queries with large answers. */
-  largeQueries: LargeQueries;
+  largeOperations: LargeOperations;
 };
 
 /**

@@ -1,8 +1,8 @@
-import { execute, GraphQLError, OperationTypeNode, type ExecutionResult, type GraphQLSchema } from 'graphql';
+import { execute, GraphQLError, type ExecutionResult, type GraphQLSchema } from 'graphql';
 import { RateLimited } from '../errors.ts';
 import type { Context } from './context.ts';
 import { mentionsField, type PreparedOperation } from './document.ts';
-import { measureOperation, refuseTooLarge } from './measure.ts';
+import { judgeSize } from './measure.ts';
 import { maxVariableErrors } from './variable-size.ts';
 
 /** The inputs for executing a query or mutation. */
@@ -31,23 +31,20 @@ export async function executeOperation(
 
 /** Executes a query or a mutation without masking errors, for Yoga, which masks them itself. */
 export async function executeUnmasked({ schema, operation, variables, context }: Execution): Promise<ExecutionResult> {
-  const refusal = refuseTooLarge(schema, operation, variables);
+  const { refusal, measure } = judgeSize(schema, operation, variables);
   if (refusal !== null) return { errors: [refusal] };
-  const execution = async () => {
-    if (mentionsField(operation.document, 'eventCursor')) context.eventCursor = await context.readCursor();
-    return execute({
-      schema,
-      document: operation.document,
-      operationName: operation.operation.name?.value,
-      variableValues: variables ?? {},
-      contextValue: context,
-      options: { maxCoercionErrors: maxVariableErrors },
-    });
-  };
-  const bytes = measureOperation(schema, operation, variables)?.bytes ?? 0;
-  if (operation.operation.operation !== OperationTypeNode.QUERY) return execution();
   try {
-    return await context.largeQueries.run({ person: senderOf(context), bytes }, execution);
+    return await context.largeOperations.run({ person: senderOf(context), bytes: measure?.bytes ?? 0 }, async () => {
+      if (mentionsField(operation.document, 'eventCursor')) context.eventCursor = await context.readCursor();
+      return execute({
+        schema,
+        document: operation.document,
+        operationName: operation.operation.name?.value,
+        variableValues: variables ?? {},
+        contextValue: context,
+        options: { maxCoercionErrors: maxVariableErrors },
+      });
+    });
   } catch (error) {
     if (!(error instanceof RateLimited)) throw error;
     return { errors: [new GraphQLError(error.message, { originalError: error })] };

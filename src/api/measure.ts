@@ -84,29 +84,36 @@ export function measureOperation(
   }
 }
 
-/** The refusal of an operation that asks for too much, or null. Check this before you execute any of the operation. */
-export function refuseTooLarge(
+/**
+ * Measures an operation, and judges it: `refusal` is the error of one that asks for too much, or null. Call this before you
+ * execute any of the operation. `measure` is null if the variables do not fit, which executing it reports.
+ */
+export function judgeSize(
   schema: GraphQLSchema,
   operation: PreparedOperation,
   variables: Readonly<Record<string, unknown>> | null,
-): GraphQLError | null {
+): { refusal: GraphQLError | null; measure: Measure | null } {
   if (countFields(variables) > maxVariableFields) {
-    return new GraphQLError(
-      `The operation is too large: the objects in its variables have more than ${maxVariableFields} fields.`,
-      { extensions: { code: 'BAD_REQUEST' } },
-    );
+    const fields = `the objects in its variables have more than ${maxVariableFields} fields`;
+    return { refusal: tooLarge(fields), measure: null };
   }
   const measure = measureOperation(schema, operation, variables);
-  if (measure === null) return null;
-  const isSubscription = operation.operation.operation === OperationTypeNode.SUBSCRIPTION;
+  return { refusal: measure && refuse(measure, operation), measure };
+}
+
+function refuse(measure: Measure, { operation }: PreparedOperation): GraphQLError | null {
+  const isSubscription = operation.operation === OperationTypeNode.SUBSCRIPTION;
   const limits = isSubscription ? eventLimits : operationLimits;
   const over = (['depth', 'breadth', 'complexity', 'bytes'] as const).find((name) => measure[name] > limits[name]);
   if (over === undefined) return null;
   const told = over === 'bytes' ? 'number of bytes in the worst case' : over;
-  return new GraphQLError(
-    `The operation is too large: its ${told}${isSubscription ? ' per event' : ''}, ${measure[over]}, is over the limit of ${limits[over]}.`,
-    { extensions: { code: 'BAD_REQUEST' } },
+  return tooLarge(
+    `its ${told}${isSubscription ? ' per event' : ''}, ${measure[over]}, is over the limit of ${limits[over]}`,
   );
+}
+
+function tooLarge(reason: string): GraphQLError {
+  return new GraphQLError(`The operation is too large: ${reason}.`, { extensions: { code: 'BAD_REQUEST' } });
 }
 
 class UnfitVariables extends Error {}

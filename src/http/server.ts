@@ -37,6 +37,8 @@ export type HttpOptions = {
   connections: ConnectionLimits;
   /** How long an idle connection is kept: longer than the load balancers in front keep theirs. */
   keepAliveMs: number;
+  /** The network address that a request comes from, behind the trusted proxies. */
+  addressOf: (request: IncomingMessage) => string;
   /** What clients may leave unread; `unreadLimits` by default. */
   unread?: UnreadLimits | undefined;
   log: Logger;
@@ -62,7 +64,7 @@ export async function openHttpServer(
   address: { host: string; port: number },
   options: HttpOptions,
 ): Promise<HttpServer> {
-  const answers = new UnreadAnswers(options.unread ?? unreadLimits, options.log);
+  const answers = new UnreadAnswers(options.unread ?? unreadLimits, options);
   const underWay = new Set<ServerResponse>();
   const unused = new Set<Socket>();
   const server = createServer({ ...limits, keepAliveTimeout: options.keepAliveMs }, (request, response) => {
@@ -75,7 +77,7 @@ export async function openHttpServer(
       if (!server.listening) setImmediate(() => server.closeIdleConnections());
     });
     if (!server.listening) endConnectionWith(response);
-    answers.limit(response);
+    answers.limit(request, response);
     void answer(request, response, options);
   });
   const door = new ConnectionDoor(options.connections, options.log);

@@ -1,7 +1,6 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
-import { networkOf } from './address.ts';
 
 /** What clients may leave unread; tests set lower limits. */
 export type UnreadLimits = {
@@ -22,24 +21,30 @@ export const unreadLimits: UnreadLimits = { ms: 60_000, charactersPerMs: 10, per
  */
 export class UnreadAnswers {
   readonly #limits: UnreadLimits;
+  readonly #addressOf: (request: IncomingMessage) => string;
   readonly #log: Logger;
   /** For each address, the connections with unread answers, oldest first, and the length of each answer. */
   readonly #waiting = new Map<string, Map<Socket, number>>();
 
-  constructor(limits: UnreadLimits, log: Logger) {
+  /** `addressOf` returns the network address of a request: that of the client, not of a proxy in front. */
+  constructor(
+    limits: UnreadLimits,
+    { addressOf, log }: { addressOf: (request: IncomingMessage) => string; log: Logger },
+  ) {
     this.#limits = limits;
+    this.#addressOf = addressOf;
     this.#log = log;
   }
 
   /** Limits how much of this answer may wait once it is finished, and for how long. */
-  limit(response: ServerResponse): void {
-    response.once('prefinish', () => this.#wait(response));
+  limit(request: IncomingMessage, response: ServerResponse): void {
+    response.once('prefinish', () => this.#wait(request, response));
   }
 
-  #wait(response: ServerResponse): void {
+  #wait(request: IncomingMessage, response: ServerResponse): void {
     const { socket, writableLength } = response;
     if (socket === null || writableLength === 0) return;
-    const address = networkOf(socket.remoteAddress ?? 'unknown');
+    const address = this.#addressOf(request);
     const waiting = this.#waiting.get(address) ?? new Map<Socket, number>();
     this.#waiting.set(address, waiting.set(socket, writableLength));
     // Not the socket's own timeout: a client that goes on sending would put it off.

@@ -26,9 +26,9 @@ export function* cut<Value>(list: readonly Value[], size: number): Iterable<Valu
 }
 
 /**
- * Shares the processor among the users for whom subscriptions are rendered. Each turn renders one slice of a
- * document's executions. No matter how many documents a user subscribes to, and how many events they get, another
- * user's document waits only for the slice that is running.
+ * Shares processor time fairly among the users whose subscriptions are rendered. Each turn renders one slice: some of the
+ * events that wait for one document. However many documents a user subscribes to, and however many events they get,
+ * another user's document waits only for the slice that is running.
  */
 export class RenderTurns {
   readonly #queue = new FairQueue({

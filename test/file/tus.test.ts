@@ -47,8 +47,8 @@ function stall(url: string, by: Person, content: Buffer, sent: number) {
 }
 
 /**
- * How many bytes of an upload are on the disk. Unlike HEAD, which returns the same number, this makes no node release
- * the upload.
+ * How many bytes of an upload are on the disk. Unlike HEAD, which returns the same number, this does not
+ * make a node release the upload.
  */
 async function storedOf(url: string): Promise<number> {
   const stored = await readFile(join(server.dataDir, 'partial-uploads', idOf(url))).catch(() => Buffer.alloc(0));

@@ -194,13 +194,14 @@ describe('an answer does not wait for ever', () => {
   const long = `{ ${Array.from({ length: 50 }, (_, i) => `a${i}: __type(name: "Mutation") { fields { name description } }`).join(' ')} }`;
   const body = JSON.stringify({ query: long });
   const times = 60;
-  const head = `POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
+  const head = (forwardedFor: string) =>
+    `POST /graphql HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: ${forwardedFor}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
 
   /** Asks for the answer again and again on one connection, and reads none of it. */
-  const askDeaf = ({ url }: { url: string }): Socket => {
+  const askDeaf = ({ url }: { url: string }, forwardedFor = '192.0.2.1'): Socket => {
     const { port: at, hostname: host } = new URL(url);
     const socket = connect(Number(at), host).on('error', () => undefined);
-    socket.write((head + body).repeat(times));
+    socket.write((head(forwardedFor) + body).repeat(times));
     // A client that reads nothing learns that its connection is closed only when it writes.
     const trickle = setInterval(() => void (socket.writable && socket.write('\r\n')), 200);
     socket.once('close', () => clearInterval(trickle));
@@ -226,6 +227,21 @@ describe('an answer does not wait for ever', () => {
     );
     expect(await strict.ask('{ __typename }')).toEqual({ __typename: 'Query' });
     for (const socket of sockets) socket.destroy();
+  });
+
+  test('when too many wait for a network behind the trusted proxy, but not for another one behind it', async () => {
+    const { length } = JSON.stringify({ data: await server.ask(long) });
+    await using strict = await startServer({
+      env: { TRUST_PROXY: '1' },
+      overrides: { unread: { ms: 60_000, charactersPerMs: 10, perAddress: 1.5 * length } },
+    });
+    const other = askDeaf(strict, '198.51.100.7');
+    const sockets = [askDeaf(strict), askDeaf(strict)];
+    await Promise.race(sockets.map((socket) => closed(socket, 18_000)));
+    const warned = strict.log.filter(({ msg }) => msg === 'a connection was closed: too many answers wait to be read');
+    expect(warned).toMatchObject([{ address: '192.0.2.1' }]);
+    expect(other.closed).toBe(false);
+    for (const socket of [other, ...sockets]) socket.destroy();
   });
 
   test('but waits for a client that only pauses', async () => {

@@ -40,6 +40,7 @@ test('a handler that fails gets a 500 without internals, and is logged', async (
       pages: { '/page': fail },
       corsOrigin: '*',
       connections: { total: 0, perAddress: 0 },
+      addressOf: () => 'unknown',
       keepAliveMs: 1_000,
       endStreams: () => undefined,
       log: pino({}, { write: (line) => void lines.push(line) }),

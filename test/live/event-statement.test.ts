@@ -11,7 +11,7 @@ import {
   type OperationDefinitionNode,
 } from 'graphql';
 import { beforeAll, expect, test } from 'vitest';
-import { refuseTooLarge } from '../../src/api/measure.ts';
+import { judgeSize } from '../../src/api/measure.ts';
 import { schema } from '../../src/edges.ts';
 import { addMembers, createChat, createGroup, removeMember, say } from '../support/chat.ts';
 import { signUp, type Person } from '../support/client.ts';
@@ -85,7 +85,7 @@ function documentFor(kind: string): string {
     if (tokens >= 2_000) continue;
     const document = parse(text);
     const operation = document.definitions[0] as OperationDefinitionNode;
-    if (refuseTooLarge(schema, { document, operation }, {}) === null) return text;
+    if (judgeSize(schema, { document, operation }, {}).refusal === null) return text;
   }
   throw new Error(`${kind} has too many fields for one document`);
 }

@@ -9,7 +9,7 @@ import {
   type GraphQLSchema,
 } from 'graphql';
 import { createContext, type Services } from '../../api/context.ts';
-import { measureOperation, refuseTooLarge } from '../../api/measure.ts';
+import { judgeSize, type Measure } from '../../api/measure.ts';
 import { executeOperation } from '../../api/execute.ts';
 import type { DocumentCache, Preparation, PreparedOperation } from '../../api/document.ts';
 import { DocumentRenderer, subscriptionKey } from '../../api/event-renderer.ts';
@@ -91,14 +91,14 @@ async function subscribe(
   { args, sink }: { args: ExecutionArgs; sink: Sink },
 ): Promise<RunningOperation> {
   const variables = args.variableValues ?? {};
-  const refusal = refuseTooLarge(server.schema, preparation, variables);
+  const { refusal, measure } = judgeSize(server.schema, preparation, variables);
   if (refusal !== null) return finish(sink, maskAll(server, { errors: [refusal] }));
   const source = await createSource(server, { args, sink });
   if (!(Symbol.asyncIterator in source)) return finish(sink, maskAll(server, source));
   if (!(source instanceof EventRequest)) throw new Error('the subscription has no events');
   if (!sink.isOpen) return done;
   try {
-    return run(server, join(server, preparation, { variables, source }), { source, sink });
+    return run(server, join(server, preparation, { variables, source, cost: measure }), { source, sink });
   } catch (error) {
     if (error instanceof RateLimited) return finish(sink, { errors: [withoutStatus(server.mask(error))] });
     throw error;
@@ -109,9 +109,8 @@ async function subscribe(
 function join(
   { fanOut, schema, services, realtime: { report } }: OperationServices,
   preparation: PreparedOperation,
-  { variables, source }: { variables: Record<string, unknown>; source: EventRequest },
+  { variables, source, cost }: { variables: Record<string, unknown>; source: EventRequest; cost: Measure | null },
 ): SharedSubscription {
-  const cost = measureOperation(schema, preparation, variables);
   // This cannot happen: graphql-js has already accepted the variables.
   if (cost === null) throw new Error('the variables do not fit');
   const options = { ...preparation, schema, services, variables, cost, report };

@@ -41,8 +41,7 @@ export class SilentPeers {
     this.#isLooking = true;
     // Before the table, so that bytes written while it is read do not look like acknowledged ones.
     const taken = Array.from(connections(), (connection) => ({ connection, bytes: connection.takenBytes }));
-    const peers = await readRetransmitting();
-    this.#isLooking = false;
+    const peers = await readRetransmitting().finally(() => (this.#isLooking = false));
     for (const { connection, bytes } of taken) {
       const latest = peers.get(connection.peer);
       const silence = latest && { since: now, acknowledged: bytes - latest.bytes, count: latest.count };

@@ -8,24 +8,24 @@ import { FairQueue } from '../core/fair-queue.ts';
  */
 const largeBytes = 1024 * 1024;
 
-/** How many large queries run at a time on a node, how many of them for one person, and how many may wait. */
+/** How many large operations run at a time on a node, how many of them for one person, and how many may wait. */
 const limits = { running: 1_000, runningPerPerson: 1, waitingPerPerson: 50, waiting: 5_000 };
 
 /**
- * When a query has kept the event loop busy for longer than `longMs`, its sender's next one first waits just as long,
+ * When an operation has kept the event loop busy for longer than `longMs`, its sender's next one first waits just as long,
  * up to `maxPauseMs`.
  */
 const longMs = 50;
 const maxPauseMs = 500;
 
 /**
- * Makes one person's large queries run one after the other. A page of 100 messages of the maximum length blocks the
+ * Makes one person's large operations run one after the other. A page of 100 messages of the maximum length blocks the
  * event loop for 250 ms: 40 queries for two such pages, all sent at the same time, delayed another person's message by
  * 16 s.
  */
-export class LargeQueries {
+export class LargeOperations {
   readonly #queue = new FairQueue({
-    work: 'large queries',
+    work: 'large operations',
     concurrency: limits.running,
     concurrencyPerPerson: limits.runningPerPerson,
     maxWaitingPerPerson: limits.waitingPerPerson,
@@ -33,8 +33,8 @@ export class LargeQueries {
   });
 
   /**
-   * Runs a query whose answer has at most `bytes` when it is this person's turn. Throws RateLimited when too many of
-   * that person's queries are waiting.
+   * Runs an operation whose answer has at most `bytes` when it is this person's turn. Throws RateLimited when too many of
+   * that person's operations are waiting.
    */
   run<Result>({ person, bytes }: { person: string; bytes: number }, work: () => Promise<Result>): Promise<Result> {
     if (bytes <= largeBytes) return work();

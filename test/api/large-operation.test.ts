@@ -13,7 +13,7 @@ const page = `query ($id: ID!) { chat(id: $id) { messages(last: 100) { edges { n
 
 const queryAtOnce = (count: number) => Array.from({ length: count }, () => ada.post(page, { id: chatId }));
 
-test('one person’s large queries run one after the other, and other people are served in between', async () => {
+test('one person’s large operations run one after the other, and other people are served in between', async () => {
   const order: string[] = [];
   const answers = queryAtOnce(30).map((answer) => answer.finally(() => order.push('page')));
   await Promise.race(answers);
@@ -23,14 +23,28 @@ test('one person’s large queries run one after the other, and other people are
   expect(order.indexOf('hello')).toBeLessThan(15);
 });
 
-test('when too many of one person’s large queries wait, further ones are refused, but no one else’s', async () => {
+test('when too many of one person’s large operations wait, further ones are refused, but no one else’s', async () => {
   const answers = Promise.all(queryAtOnce(70));
   expect(await grace.ask(page, { id: chatId })).toMatchObject({ chat: { messages: {} } });
   const refused = (await answers).filter(({ errors }) => errors !== undefined);
   expect(refused.length).toBeGreaterThan(0);
   for (const { errors, headers } of refused) {
-    expect(errors?.[0]?.message).toBe('Too many of your large queries are waiting: at most 50 may wait.');
+    expect(errors?.[0]?.message).toBe('Too many of your large operations are waiting: at most 50 may wait.');
     expect(errors?.[0]?.extensions?.['code']).toBe('RATE_LIMITED');
     expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
   }
+});
+
+test('a mutation with a large response takes its turn as well, and has no effect when it is refused', async () => {
+  const group = await createGroup(ada, [grace]);
+  const send = `mutation ($id: ID!) {
+    sendMessage(input: { chatId: $id, content: "hello" }) { ... on Message { chat { messages(last: 50) { edges { node { content } } } } } }
+  }`;
+  const answers = await Promise.all(Array.from({ length: 60 }, () => ada.post(send, { id: group })));
+  const refused = answers.flatMap(({ errors }) => errors ?? []);
+  expect(new Set(refused.map(({ extensions }) => extensions?.['code']))).toEqual(new Set(['RATE_LIMITED']));
+  const seqs = await ada.ask(`query ($id: ID!) { chat(id: $id) { messages(last: 1) { edges { node { seq } } } } }`, {
+    id: group,
+  });
+  expect(seqs.chat.messages.edges[0].node.seq).toBe(60 - refused.length);
 });
