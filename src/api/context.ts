@@ -48,7 +48,7 @@ export type Services = {
 
 /**
  * Everything that one execution may reach. `asker` is a function, so that calls of it can be observed: an execution
- * that never called it has the same result for everyone, and `live/shared-subscription.ts` shares that result. A
+ * that never called it has the same result for everyone, and `live/shared-renderer.ts` shares that result. A
  * function survives being copied into another object, as Yoga and object spread do; the copy would trigger a getter.
  */
 export type Context = Services & {

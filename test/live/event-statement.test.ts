@@ -126,6 +126,7 @@ const notices = ['CaughtUp', 'PresenceChanged', 'Reset', 'Typing'];
 test('no event that is read from the log makes Prisma send a statement, with all its fields selected', async () => {
   const { viewer } = await ada.ask('{ viewer { eventCursor } }');
   await liveThrough();
+  let count = 0;
   for (const kind of kinds.filter((name) => !notices.includes(name))) {
     let seen: string[] = [];
     const statements = await recordStatements(server, async () => {
@@ -134,8 +135,11 @@ test('no event that is read from the log makes Prisma send a statement, with all
       seen = frames.map((frame) => eventOf(frame).__typename);
     });
     expect(seen).toContain(kind);
+    count += statements.length;
     expect([kind, statements.filter(ofPrisma)]).toEqual([kind, []]);
   }
+  // Otherwise the recorder takes statements of events for background work, and this test could not fail.
+  expect(count).toBeGreaterThan(0);
 });
 
 test('neither a live event nor one that is sent outside the log makes Prisma send a statement', async () => {

@@ -22,7 +22,7 @@ export async function recordStatements(server: TestServer, work: () => Promise<u
 }
 
 const recorders = new Set<{ url: string; statements: string[] }>();
-const backgroundFile = /\/src\/(log\/|live\/(?!shared-subscription)|account\/live-session|postgres\/session-setting)/;
+const backgroundFile = /\/src\/(log\/|live\/(?!shared-|render-turn)|account\/live-session|postgres\/session-setting)/;
 
 type Connection = { application_name?: string; database?: string };
 type Query = (...args: unknown[]) => unknown;

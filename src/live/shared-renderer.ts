@@ -1,0 +1,194 @@
+import { randomUUID } from 'node:crypto';
+import { askerKey, type Asker } from '../core/asker.ts';
+import type { Report } from '../core/report.ts';
+import { formatCursor } from '../log/cursor.ts';
+import type { LoggedEvent } from '../log/event.ts';
+import type { Loaders } from '../postgres/loader.ts';
+import { mayReceive, ResultsByAudience } from './audience.ts';
+import { letLag, type Batch, type Delivery, type Receiver, type Rendering } from './delivery.ts';
+import type { EventCost, EventRenderer, RenderedEvent } from './event-renderer.ts';
+import type { StreamNotice, Transient } from './notice.ts';
+import { RecentRenderings } from './recent-rendering.ts';
+
+/** What a document is rendered for: an event, a notice that is not kept, or the news of how far a stream has read. */
+export type Renderable =
+  | { event: LoggedEvent; receivers: readonly Receiver[] }
+  | { transient: Transient; receivers: readonly Receiver[] }
+  | { caughtUpTo: bigint; receivers: readonly Receiver[] };
+
+/** The results of one item that are still missing, because they differ from asker to asker. `render` never rejects. */
+export type Rest = {
+  lacking: (keyOf: (asker: Asker) => string) => Asker[];
+  render: (asker: Asker) => Promise<void>;
+};
+
+/** The loaders for the items of one slice, and a list of what is left to do afterwards. */
+export type SliceParts = { loaders: Loaders; rest: Rest[] };
+
+/** In the payload of a notice that is not kept, marks where each stream inserts its own cursor. */
+const cursorPlaceholder = randomUUID();
+
+/**
+ * Renders what one document is to show: once for everyone, or once for each user or session that the result depends on.
+ * Replays and live receivers share renderings.
+ */
+export class SharedRenderer {
+  readonly wantsPresence: boolean;
+  readonly cost: EventCost;
+  readonly #renderer: EventRenderer;
+  readonly #options: { epoch: () => string; report: Report };
+  readonly #recent = new RecentRenderings();
+
+  /** `epoch` returns the epoch of the log's current history. */
+  constructor(renderer: EventRenderer, options: { epoch: () => string; report: Report }) {
+    this.#renderer = renderer;
+    this.#options = options;
+    this.wantsPresence = renderer.wantsPresence;
+    this.cost = renderer.cost;
+  }
+
+  /** Loaders for one batch of events. */
+  newLoaders(): Loaders {
+    return this.#renderer.newLoaders();
+  }
+
+  /** Call this when earlier renderings must not be shown again. */
+  forget(): void {
+    this.#recent.clear();
+  }
+
+  /** Renders an event for one asker; null when there is nothing to show. */
+  async renderFor(event: LoggedEvent, asker: Asker, loaders: Loaders): Promise<Rendering | null> {
+    const outcome = await this.#share(event, asker, loaders);
+    return outcome && this.#toRendering(event.id, outcome.payload);
+  }
+
+  /**
+   * Renders a notice for this stream alone (CaughtUp, Reset), at the place of event `id`. Rejects when the database is
+   * unavailable.
+   */
+  async renderNotice(notice: StreamNotice, id: bigint, asker: Asker): Promise<Rendering> {
+    const head = { cursor: this.#cursorOf(id), at: new Date() };
+    const loaders = this.#renderer.newLoaders();
+    const { payload } = await this.#renderer.renderNotice(notice, head, { asker, loaders });
+    return this.#toRendering(id, payload);
+  }
+
+  /**
+   * Prepares a delivery. Adds to `parts.rest` what is still missing of it; the delivery may be sent once that is rendered.
+   * Never rejects: a rejection would stop the queue for good.
+   */
+  async prepare(item: Renderable, parts: SliceParts): Promise<Delivery> {
+    if ('event' in item) return this.#prepareEvent(item.event, item.receivers, parts);
+    try {
+      return 'transient' in item
+        ? await this.#prepareTransient(item, parts)
+        : await this.#prepareRefresh(item, parts.loaders);
+    } catch (error) {
+      this.#reportLoss(error);
+      return () => {
+        if ('transient' in item && item.transient.kind === 'PresenceChanged') letLag(item.receivers);
+      };
+    }
+  }
+
+  readonly #reportLoss = (error: unknown) => this.#options.report('warn', 'a notice was left out', { error });
+
+  /** Prepares one result for all receivers, or one for each user or session that the execution depended on. */
+  async #prepareEvent(event: LoggedEvent, receivers: readonly Receiver[], parts: SliceParts): Promise<Delivery> {
+    const { loaders, rest } = parts;
+    const prober = receivers.find(({ isReceiving }) => isReceiving);
+    if (prober === undefined) return null;
+    const probe = await this.#share(event, prober.asker, loaders);
+    if (probe === null) return null;
+    if (probe.personalTo === null) return { receivers, rendering: this.#toRendering(event.id, probe.payload) };
+    const askers = receivers.filter(({ isReceiving }) => isReceiving).map(({ asker }) => asker);
+    const batches = new ResultsByAudience<Batch>();
+    batches.add(probe.personalTo, this.#toBatch(event.id, probe.payload));
+    const lacking: Rest['lacking'] = (keyOf) => batches.lacking(askers, keyOf);
+    const render = async (asker: Asker) => {
+      const outcome = await this.#render(event, asker, loaders);
+      if (outcome === null) return;
+      // The first rendering was personal. A later one that is not personal has failed or came after a change: it must
+      // not be shared.
+      batches.add(outcome.personalTo ?? askerKey(asker), this.#toBatch(event.id, outcome.payload));
+    };
+    if (lacking(askerKey).length > 0) rest.push({ lacking, render });
+    return () => {
+      for (const receiver of receivers) {
+        const batch = batches.find(receiver.asker);
+        if (batch !== undefined) receiver.receive(batch);
+      }
+    };
+  }
+
+  /** Prepares renderings as for an event, around the cursor that each stream inserts. */
+  async #prepareTransient(
+    { transient, receivers }: { transient: Transient; receivers: readonly Receiver[] },
+    { loaders, rest }: SliceParts,
+  ): Promise<Delivery> {
+    const head = { cursor: cursorPlaceholder, at: new Date() };
+    const results = new ResultsByAudience<string[]>();
+    const render = async (asker: Asker) => {
+      const { payload, personalTo } = await this.#renderer.renderNotice(transient, head, { asker, loaders });
+      results.add(personalTo, payload.split(cursorPlaceholder));
+    };
+    const askers = receivers.map(({ asker }) => asker);
+    const [prober] = askers;
+    if (prober === undefined) return null;
+    await render(prober);
+    const lacking: Rest['lacking'] = (keyOf) => results.lacking(askers, keyOf);
+    if (lacking(askerKey).length > 0) rest.push({ lacking, render: (asker) => render(asker).catch(this.#reportLoss) });
+    return () => {
+      for (const receiver of receivers) {
+        const pieces = results.find(receiver.asker);
+        if (pieces === undefined) {
+          if (transient.kind === 'PresenceChanged') receiver.lag();
+          continue;
+        }
+        receiver.receiveTransient((cursor) => pieces.join(cursor), { isToldOfLoss: transient.kind !== 'Typing' });
+      }
+    };
+  }
+
+  async #prepareRefresh(
+    { caughtUpTo, receivers }: { caughtUpTo: bigint; receivers: readonly Receiver[] },
+    loaders: Loaders,
+  ): Promise<Delivery> {
+    const asker = receivers[0]?.asker;
+    if (asker === undefined) return null;
+    const head = { cursor: this.#cursorOf(caughtUpTo), at: new Date() };
+    const { payload } = await this.#renderer.renderNotice({ kind: 'CaughtUp', replayed: 0 }, head, { asker, loaders });
+    const batch: Batch = { ...this.#toBatch(caughtUpTo, payload), isNotice: true };
+    return () => {
+      for (const receiver of receivers) receiver.receive(batch);
+    };
+  }
+
+  /** Returns the cached rendering, unless it is personal to another user or session. */
+  async #share(event: LoggedEvent, asker: Asker, loaders: Loaders): Promise<RenderedEvent | null> {
+    const known = this.#recent.get(event.id);
+    const outcome = known ?? this.#render(event, asker, loaders);
+    if (known === undefined) this.#recent.add(event.id, outcome);
+    const shared = await outcome;
+    const isOthers = shared !== null && !mayReceive(asker, shared.personalTo);
+    return isOthers ? this.#render(event, asker, loaders) : shared;
+  }
+
+  #render(event: LoggedEvent, asker: Asker, loaders: Loaders): Promise<RenderedEvent | null> {
+    const head = { cursor: this.#cursorOf(event.id), at: event.at };
+    return this.#renderer.render(event, head, { asker, loaders });
+  }
+
+  #toBatch(eventId: bigint, payload: string): Batch {
+    return { renderings: [this.#toRendering(eventId, payload)], encodings: new Map() };
+  }
+
+  #toRendering(eventId: bigint, payload: string): Rendering {
+    return { eventId, cursor: this.#cursorOf(eventId), payload };
+  }
+
+  #cursorOf(id: bigint): string {
+    return formatCursor({ epoch: this.#options.epoch(), id });
+  }
+}
