@@ -8,7 +8,7 @@ import type { PartialUploads } from '../file/partial-upload.ts';
 import type { PartialUploadLeases } from '../file/partial-upload-lease.ts';
 import { authenticateStream, isStreamTokenLive } from '../account/stream-token.ts';
 import type { IncomingMessage } from 'node:http';
-import type { LargeOperations } from './large-operation.ts';
+import type { LargeOperations, RenderTurns } from './large-operation.ts';
 import type { Asker } from '../core/asker.ts';
 import type { RateLimits } from '../core/rate-limit.ts';
 import { Unauthenticated } from '../errors.ts';
@@ -42,7 +42,7 @@ export type Services = {
   typing: TypingGate;
   /** Queues searches, which run on their own connections. */
   searches: SearchTurns;
-  /** Queues queries with large answers. */
+  /** Limits operations with large answers. */
   largeOperations: LargeOperations;
 };
 
@@ -63,6 +63,8 @@ export type Context = Services & {
   askedAt: string | null;
   /** Set before the execution when the operation selects `eventCursor`. */
   eventCursor: string | null;
+  /** Set before the execution of a mutation: it renders the results of its changes in these turns. */
+  renderTurns: RenderTurns | null;
 };
 
 export function createContext(
@@ -82,6 +84,7 @@ export function createContext(
     lastEventId: request.lastEventId ?? null,
     askedAt: request.askedAt ?? null,
     eventCursor: null,
+    renderTurns: null,
   };
 }
 

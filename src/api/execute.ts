@@ -1,4 +1,4 @@
-import { execute, GraphQLError, type ExecutionResult, type GraphQLSchema } from 'graphql';
+import { execute, GraphQLError, OperationTypeNode, type ExecutionResult, type GraphQLSchema } from 'graphql';
 import { RateLimited } from '../errors.ts';
 import type { Context } from './context.ts';
 import { mentionsField, type PreparedOperation } from './document.ts';
@@ -34,7 +34,11 @@ export async function executeUnmasked({ schema, operation, variables, context }:
   const { refusal, measure } = judgeSize(schema, operation, variables);
   if (refusal !== null) return { errors: [refusal] };
   try {
-    return await context.largeOperations.run({ person: senderOf(context), bytes: measure?.bytes ?? 0 }, async () => {
+    const size = { person: senderOf(context), bytes: measure?.bytes ?? 0 };
+    return await context.largeOperations.run(size, async (turns) => {
+      // A mutation takes a turn after each of its changes (schema.ts), since a change may have to wait.
+      if (operation.operation.operation === OperationTypeNode.QUERY) await turns.take();
+      else context.renderTurns = turns;
       if (mentionsField(operation.document, 'eventCursor')) context.eventCursor = await context.readCursor();
       return execute({
         schema,

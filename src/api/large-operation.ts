@@ -1,53 +1,115 @@
 import { performance } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 import { FairQueue } from '../core/fair-queue.ts';
+import { RateLimited } from '../errors.ts';
 
 /**
- * Queries whose answers may be larger than this, in bytes, run one at a time for each person. A page of 50 messages may
- * be twice as large.
+ * Operations whose answers may be larger than this, in bytes, are rendered one at a time for each person. A page of 50
+ * messages may be twice as large.
  */
 const largeBytes = 1024 * 1024;
 
-/** How many large operations run at a time on a node, how many of them for one person, and how many may wait. */
-const limits = { running: 1_000, runningPerPerson: 1, waitingPerPerson: 50, waiting: 5_000 };
+/** How many large operations are rendered at a time on a node, and how many of them for one person. */
+const maxTurns = { concurrency: 1_000, concurrencyPerPerson: 1 };
+
+/** How many large operations a node accepts, for one person and in total, before the first of them has ended. */
+const maxUnended = { perPerson: 50, total: 5_000 };
 
 /**
- * When an operation has kept the event loop busy for longer than `longMs`, its sender's next one first waits just as long,
- * up to `maxPauseMs`.
+ * When a turn has kept the event loop busy for longer than `longMs`, its person's next one first waits just as long, up
+ * to `maxPauseMs`.
  */
 const longMs = 50;
 const maxPauseMs = 500;
 
+/** An operation's turns to render. It takes one when it has something to render, and ends it before it waits again. */
+export type RenderTurns = {
+  /** Resolves when it is this operation's turn. */
+  take: () => Promise<void>;
+  /** Ends the turn, if there is one. */
+  end: () => void;
+};
+
+/** For operations that need not wait for a turn. */
+const noTurns: RenderTurns = { take: async () => {}, end: () => {} };
+
 /**
- * Makes one person's large operations run one after the other. A page of 100 messages of the maximum length blocks the
- * event loop for 250 ms: 40 queries for two such pages, all sent at the same time, delayed another person's message by
- * 16 s.
+ * Makes one person's large operations render one after the other. A page of 100 messages of the maximum length blocks
+ * the event loop for 250 ms: 40 queries for two such pages, all sent at the same time, delayed another person's message
+ * by 16 s.
  */
 export class LargeOperations {
+  /** How many operations of each person have not ended. */
+  readonly #unended = new Map<string, number>();
+  #unendedCount = 0;
   readonly #queue = new FairQueue({
     work: 'large operations',
-    concurrency: limits.running,
-    concurrencyPerPerson: limits.runningPerPerson,
-    maxWaitingPerPerson: limits.waitingPerPerson,
-    maxWaiting: limits.waiting,
+    ...maxTurns,
+    maxWaitingPerPerson: maxUnended.perPerson,
+    maxWaiting: maxUnended.total,
   });
 
   /**
-   * Runs an operation whose answer has at most `bytes` when it is this person's turn. Throws RateLimited when too many of
-   * that person's operations are waiting.
+   * Runs an operation whose answer has at most `bytes`. `work` takes turns for what it renders, and holds none while it
+   * waits for a lock or for an upload: an operation that is held up must not hold up the person's other ones. Throws
+   * RateLimited, before anything is run, when too many of that person's operations have not ended.
    */
-  run<Result>({ person, bytes }: { person: string; bytes: number }, work: () => Promise<Result>): Promise<Result> {
-    if (bytes <= largeBytes) return work();
-    return new Promise((resolve, reject) => {
-      // The answer does not wait for the end of the turn: the pause leaves time to encode and send it, and to serve
-      // others.
-      const turn = async () => {
-        const before = performance.eventLoopUtilization();
-        await work().then(resolve, reject);
-        const busyMs = performance.eventLoopUtilization(before).active;
-        if (busyMs > longMs) await pause(Math.min(busyMs, maxPauseMs));
-      };
-      this.#queue.run({ person }, turn).catch(reject);
-    });
+  async run<Result>(
+    { person, bytes }: { person: string; bytes: number },
+    work: (turns: RenderTurns) => Promise<Result>,
+  ): Promise<Result> {
+    if (bytes <= largeBytes) return work(noTurns);
+    this.#admit(person);
+    const turns = this.#turnsOf(person);
+    try {
+      return await work(turns);
+    } finally {
+      turns.end();
+      this.#leave(person);
+    }
+  }
+
+  #admit(person: string): void {
+    const ofPerson = this.#unended.get(person) ?? 0;
+    if (ofPerson >= maxUnended.perPerson) {
+      throw new RateLimited(
+        `Too many of your large operations are in progress: at most ${maxUnended.perPerson} may be.`,
+        1,
+      );
+    }
+    if (this.#unendedCount >= maxUnended.total) {
+      throw new RateLimited(
+        `Too many large operations are in progress on this server: at most ${maxUnended.total} may be.`,
+        1,
+      );
+    }
+    this.#unended.set(person, ofPerson + 1);
+    this.#unendedCount += 1;
+  }
+
+  #leave(person: string): void {
+    this.#unendedCount -= 1;
+    const others = (this.#unended.get(person) ?? 0) - 1;
+    if (others > 0) this.#unended.set(person, others);
+    else this.#unended.delete(person);
+  }
+
+  #turnsOf(person: string): RenderTurns {
+    let end = () => {};
+    const take = () =>
+      new Promise<void>((resolve, reject) => {
+        const turn = async () => {
+          const ended = Promise.withResolvers<void>();
+          end = ended.resolve;
+          const before = performance.eventLoopUtilization();
+          resolve();
+          await ended.promise;
+          const busyMs = performance.eventLoopUtilization(before).active;
+          // The answer does not wait for this: the pause leaves time to encode and send it, and to serve others.
+          if (busyMs > longMs) await pause(Math.min(busyMs, maxPauseMs));
+        };
+        this.#queue.run({ person }, turn).catch(reject);
+      });
+    return { take, end: () => end() };
   }
 }

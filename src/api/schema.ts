@@ -20,7 +20,7 @@ export function buildSchema(): GraphQLSchema {
   const unsized = findUnsizedFields(schema);
   if (unsized.length > 0)
     throw new Error(`Declare the sizes of these fields, as api/field-size.ts describes: ${unsized.join(', ')}`);
-  forgetAfterMutations(schema);
+  wrapMutations(schema);
   limitQueries(schema.getQueryType());
   // Reads the schema now, so that no request has to wait for it.
   introspectionOf(schema);
@@ -33,17 +33,19 @@ export function printApi(schema: GraphQLSchema): string {
 }
 
 /**
- * Counts each mutation against its limits, and clears the loaders after it: rows read before a mutation may be stale,
- * so what is selected from its result is read again.
+ * Counts each mutation against its limits. Afterwards it clears the loaders: rows read before a mutation may be stale,
+ * so what is selected from its result is read again. If the result may be large, it is rendered in turns.
  */
-function forgetAfterMutations(schema: GraphQLSchema): void {
+function wrapMutations(schema: GraphQLSchema): void {
   for (const [name, field] of Object.entries(schema.getMutationType()?.getFields() ?? {})) {
     if (field.resolve === undefined) continue;
     const resolve = limitMutation(name, field.resolve);
     field.resolve = async (source, args, context: Context, info) => {
+      context.renderTurns?.end();
       try {
         return await resolve(source, args, context, info);
       } finally {
+        await context.renderTurns?.take();
         context.loaders.clear();
       }
     };

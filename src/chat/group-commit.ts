@@ -4,7 +4,7 @@ import { RateLimited } from '../errors.ts';
 import { BatchCommit, type Outcome, type Remedy } from '../postgres/batch-commit.ts';
 import type { Queryable } from '../postgres/client.ts';
 import { sqlStateOf } from '../postgres/sql-state.ts';
-import { isTransient, isUndone } from '../postgres/transient.ts';
+import { isConflict, isTransient, isUndone, maxConflicts } from '../postgres/transient.ts';
 
 /** How many writes go into one transaction, and how many may wait before further ones are refused. */
 const maxBatch = 500;
@@ -82,15 +82,16 @@ export class GroupCommit {
   }
 }
 
-function remedyFor(error: unknown, writes: readonly Write[]): Remedy {
+function remedyFor(error: unknown, writes: readonly Write[], failures: number): Remedy {
   const state = sqlStateOf(error) ?? '';
   // PostgreSQL is out of resources or does not allow writes, so each half of the batch would fail in the same way.
   if (error instanceof CommitLost || /^(25|53|54|58)/.test(state)) return 'REJECT';
   // Dividing would not help: all writes of a lane wait for the same lock, and a lost connection fails all of them.
-  if (state === lockNotAvailable || (isTransient(error) && !isUndone(error))) return 'REPEAT';
+  if (state === lockNotAvailable || (isTransient(error) && !isUndone(error))) return failures > 1 ? 'REJECT' : 'REPEAT';
   if (writes.length > 1) return 'DIVIDE';
+  if (isConflict(error)) return failures < maxConflicts ? 'REPEAT' : 'REJECT';
   // Another transaction has just inserted what this one would have: the next attempt finds it.
-  return state === uniqueViolation ? 'REPEAT' : 'REJECT';
+  return state === uniqueViolation && failures === 1 ? 'REPEAT' : 'REJECT';
 }
 
 /** The chats that exist but that another transaction has locked. */

@@ -1,7 +1,7 @@
 import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
 import { BatchCommit, type Outcome, type Remedy } from '../postgres/batch-commit.ts';
 import { sqlStateOf } from '../postgres/sql-state.ts';
-import { isUndone } from '../postgres/transient.ts';
+import { isConflict, isUndone, maxConflicts } from '../postgres/transient.ts';
 import { Conflict, NotFound, StoreFull, TooLarge } from '../errors.ts';
 import { FileInsertion, stagedOf, type PreparedFile } from './file-insertion.ts';
 import { overQuota } from './file-quota.ts';
@@ -86,10 +86,11 @@ export class FileCommit {
     if (isInline(files) && partialId === null) return allOrNull(await insertion.insert(this.#db.pool, terms));
     return inTransaction(this.#db, async (client) => {
       const made = allOrNull(await insertion.insert(client, terms));
+      if (made === null) return null;
+      if (partialId !== null) await completePartial(client, partialId, made);
       // Under the locks and before the commit: no sweep removes these bytes, and no row refers to bytes that are not
-      // there.
-      if (made !== null) await settleAll(stagedOf(files).map((staged) => staged.keep()));
-      if (made !== null && partialId !== null) await completePartial(client, partialId, made);
+      // there. After all statements: a transaction that has to be repeated has not moved any bytes.
+      await settleAll(stagedOf(files).map((staged) => staged.keep()));
       return made;
     });
   }
@@ -103,10 +104,11 @@ export class FileCommit {
  * A unit that fails for its user does not fail the others. A batch whose outcome is unknown, or whose bytes are already
  * in the store, is not repeated.
  */
-function remedyFor(error: unknown, units: readonly Unit[]): Remedy {
+function remedyFor(error: unknown, units: readonly Unit[], failures: number): Remedy {
   if (error instanceof TooLarge) return 'DIVIDE';
   const wasNotDone = error instanceof NotFound || error instanceof StoreFull || isUndone(error);
-  return wasNotDone && units.every(({ files }) => isInline(files)) ? 'DIVIDE' : 'REJECT';
+  if (!wasNotDone || !units.every(({ files }) => isInline(files))) return 'REJECT';
+  return units.length === 1 && isConflict(error) && failures < maxConflicts ? 'REPEAT' : 'DIVIDE';
 }
 
 function own(units: readonly Unit[]) {

@@ -5,7 +5,7 @@ export type Outcome<Output> = { value: Output } | { error: Error };
 
 /**
  * What to do about a batch that failed: fail all its items, divide it to find the item that makes it fail, or try the
- * whole batch once more.
+ * whole batch again.
  */
 export type Remedy = 'REJECT' | 'DIVIDE' | 'REPEAT';
 
@@ -27,8 +27,11 @@ export type BatchOptions<Item, Output> = {
    * unknown.
    */
   commit: (items: Item[], options: { isLane: boolean }) => Promise<(Outcome<Output> | null)[]>;
-  /** What to do when `commit` rejects. Return REJECT if the commit may have happened, so that nothing is done twice. */
-  remedyFor: (error: unknown, items: readonly Item[]) => Remedy;
+  /**
+   * What to do when `commit` rejects, for the first time or again: `failures` counts that. Return REJECT if the commit
+   * may have happened, so that nothing is done twice.
+   */
+  remedyFor: (error: unknown, items: readonly Item[], failures: number) => Remedy;
 };
 
 type Pending<Item, Output> = {
@@ -86,18 +89,18 @@ export class BatchCommit<Item, Output> {
   /** Never rejects. */
   async #commit(
     batch: Pending<Item, Output>[],
-    { isLane, isRepeated = false }: { isLane: boolean; isRepeated?: boolean },
+    { isLane, failures = 0 }: { isLane: boolean; failures?: number },
   ): Promise<void> {
     const items = batch.map(({ item }) => item);
     try {
       this.#settle(batch, await this.#options.commit(items, { isLane }));
     } catch (error) {
-      const remedy = this.#options.remedyFor(error, items);
+      const remedy = this.#options.remedyFor(error, items, failures + 1);
       if (remedy === 'DIVIDE' && batch.length > 1) {
         const half = Math.ceil(batch.length / 2);
         await this.#commit(batch.slice(0, half), { isLane });
         await this.#commit(batch.slice(half), { isLane });
-      } else if (remedy === 'REPEAT' && !isRepeated) await this.#commit(batch, { isLane, isRepeated: true });
+      } else if (remedy === 'REPEAT') await this.#commit(batch, { isLane, failures: failures + 1 });
       else for (const { reject } of batch) reject(error);
     }
   }

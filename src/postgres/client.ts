@@ -4,6 +4,7 @@ import pg from 'pg';
 import { PrismaClient, type Prisma } from './generated/prisma/client.ts';
 import { ConnectionPool } from './pool.ts';
 import { idleInTransactionMs } from './session-setting.ts';
+import { isConflict, maxConflicts } from './transient.ts';
 
 /**
  * Access to the database: Prisma for the API's object graph, the pool for hot hand-written statements. Both share the
@@ -98,7 +99,8 @@ export type Transaction = Queryable & { prisma: Prisma.TransactionClient };
 const prismaTransaction = { maxWait: 15_000, timeout: 60 * 60_000 };
 
 /**
- * Runs `work` in one transaction on one connection: committed when it resolves, rolled back when it throws.
+ * Runs `work` in one transaction on one connection: committed when it resolves, rolled back when it throws. Runs it
+ * again, from the beginning, if PostgreSQL has undone the transaction because of another one.
  *
  * Prisma begins it, and the hand-written statements use the connection that Prisma took. As `$queryRaw` in Prisma's
  * transaction they would lose their names, row counts and pg's types. Given only the pool, the transaction runs without
@@ -111,8 +113,18 @@ export async function inTransaction<T>(
   work: (transaction: Transaction) => Promise<T>,
 ): Promise<T> {
   const { prisma } = db;
-  // Without `prisma` the second signature applies, so `work` only needs a Queryable.
-  if (prisma === undefined) return inPlainTransaction(db, work as (transaction: Queryable) => Promise<T>);
+  for (let conflicts = 1; ; conflicts += 1) {
+    try {
+      // Without `prisma` the second signature applies, so `work` only needs a Queryable.
+      if (prisma === undefined) return await inPlainTransaction(db, work as (transaction: Queryable) => Promise<T>);
+      return await inPrismaTransaction(prisma, work);
+    } catch (error) {
+      if (!isConflict(error) || conflicts >= maxConflicts) throw error;
+    }
+  }
+}
+
+function inPrismaTransaction<T>(prisma: PrismaClient, work: (transaction: Transaction) => Promise<T>): Promise<T> {
   const taken: Taken = { connection: null };
   return connections.run(taken, () =>
     prisma.$transaction(async (transaction) => {

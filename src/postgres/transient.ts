@@ -45,6 +45,19 @@ export function isUndone(error: unknown): boolean {
   return state !== null && !/^(08|57P)/.test(state);
 }
 
+/** How often a transaction may meet a conflict before its error is reported. */
+export const maxConflicts = 3;
+
+/**
+ * Whether PostgreSQL undid the transaction because of another one (serialization_failure, deadlock_detected), so that
+ * the same transaction may succeed if it is repeated. Two transactions that lock the same rows in a different order
+ * deadlock, and nothing makes psql use this server's order.
+ */
+export function isConflict(error: unknown): boolean {
+  const state = sqlStateOf(error);
+  return state === '40001' || state === '40P01';
+}
+
 const maxRetryMs = 1_000;
 
 /**

@@ -23,13 +23,13 @@ test('one person’s large operations run one after the other, and other people 
   expect(order.indexOf('hello')).toBeLessThan(15);
 });
 
-test('when too many of one person’s large operations wait, further ones are refused, but no one else’s', async () => {
+test('when too many of one person’s large operations are in progress, further ones are refused, but no one else’s', async () => {
   const answers = Promise.all(queryAtOnce(70));
   expect(await grace.ask(page, { id: chatId })).toMatchObject({ chat: { messages: {} } });
   const refused = (await answers).filter(({ errors }) => errors !== undefined);
   expect(refused.length).toBeGreaterThan(0);
   for (const { errors, headers } of refused) {
-    expect(errors?.[0]?.message).toBe('Too many of your large operations are waiting: at most 50 may wait.');
+    expect(errors?.[0]?.message).toBe('Too many of your large operations are in progress: at most 50 may be.');
     expect(errors?.[0]?.extensions?.['code']).toBe('RATE_LIMITED');
     expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
   }

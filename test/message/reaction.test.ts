@@ -437,7 +437,10 @@ test('a reaction to a message that psql has locked waits, and delays no one else
   await client.query(`update messages set content = 'in hand' where id = $1`, [keyOf(id)]);
   const reacting = addReaction(ada, id, '👍');
   let isDone = false;
-  void reacting.then(() => (isDone = true));
+  reacting.then(
+    () => (isDone = true),
+    () => {},
+  );
   const other = await say(grace, chatId, 'meanwhile');
   expect(await addReaction(ada, other, '👍')).toMatchObject({ __typename: 'Message' });
   expect(isDone).toBe(false);

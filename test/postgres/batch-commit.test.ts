@@ -81,18 +81,18 @@ test('when splitting it would not help, a batch fails as a whole, once', async (
   expect(commits).toHaveLength(2);
 });
 
-test('a commit that fails with a transient error is tried once more', async () => {
-  let failures = 1;
+test('a commit that fails is tried again for as long as the remedy allows', async () => {
+  let failures = 2;
   const { batches, commits } = open({
-    remedyFor: () => 'REPEAT',
+    remedyFor: (_error, _items, times) => (times < 3 ? 'REPEAT' : 'REJECT'),
     commit: async (items) => {
       if ((failures -= 1) >= 0) throw new Error('connection lost');
       return items.map(({ number }) => ({ value: number }));
     },
   });
   expect(await batches.submit({ lane: 1n, number: 7 })).toBe(7);
-  expect(commits).toHaveLength(2);
-  failures = 2;
+  expect(commits).toHaveLength(3);
+  failures = 3;
   await expect(batches.submit({ lane: 1n, number: 8 })).rejects.toThrow('connection lost');
 });
 

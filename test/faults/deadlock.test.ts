@@ -1,0 +1,90 @@
+import type pg from 'pg';
+import { expect, onTestFinished, test } from 'vitest';
+import { createGroup, keyOf, say } from '../support/chat.ts';
+import { signUpAll } from '../support/client.ts';
+import { download, upload } from '../support/file.ts';
+import { setMemberRole } from '../support/membership.ts';
+import { addReaction, removeReaction } from '../support/message.ts';
+import { startServer } from '../support/server.ts';
+
+const server = await startServer();
+const [ada, grace] = await signUpAll(server, 'ada', 'grace');
+
+/**
+ * Makes a request of the server deadlock with a transaction like one in psql, which holds `first` and then asks for
+ * `second`, for which it waits until PostgreSQL has undone the server's transaction. Returns the request's result.
+ */
+async function deadlockWith<Result>(
+  { first, second }: Record<'first' | 'second', [statement: string, ...values: string[]]>,
+  request: () => Promise<Result>,
+): Promise<Result> {
+  const client = await server.sql.connect();
+  onTestFinished(() => client.release(true));
+  const before = await countDeadlocks();
+  await client.query('begin');
+  await lock(client, first);
+  const requested = request();
+  await expect.poll(countWaiting).toBe(1);
+  // Only the server's connection looks for a deadlock, so that it is the one whose transaction is undone.
+  await client.query(`set local deadlock_timeout = '1min'`);
+  await lock(client, second);
+  await client.query('commit');
+  const result = await requested;
+  await expect.poll(countDeadlocks).toBe(before + 1);
+  return result;
+}
+
+const lock = (client: pg.ClientBase, [statement, ...values]: [string, ...string[]]) => client.query(statement, values);
+
+const countWaiting = async () =>
+  (
+    await server.sql.query(`select from pg_locks l join pg_stat_activity a using (pid)
+      where not l.granted and a.application_name = 'parley' and a.datname = current_database()`)
+  ).rowCount;
+
+async function countDeadlocks(): Promise<number> {
+  const { rows } = await server.sql.query<{ count: number }>(
+    'select deadlocks::int as count from pg_stat_database where datname = current_database()',
+  );
+  return rows[0]?.count ?? 0;
+}
+
+test('a write that deadlocks with psql is repeated', async () => {
+  const chatId = await createGroup(ada, [grace]);
+  const messageId = await say(ada, chatId, 'hello');
+  await addReaction(ada, messageId, '👍');
+  await addReaction(grace, messageId, '👍');
+  const message = await deadlockWith(
+    {
+      first: ['select from reactions where chat_id = $1 and user_id = $2 for update', keyOf(chatId), keyOf(ada.userId)],
+      second: ['select from chats where id = $1 for update', keyOf(chatId)],
+    },
+    () => removeReaction(ada, messageId, '👍'),
+  );
+  expect(message.reactions).toEqual([{ emoji: '👍', count: 1, viewerReacted: false }]);
+});
+
+test('a change to a chat that deadlocks with psql is repeated', async () => {
+  const chatId = await createGroup(ada, [grace]);
+  const member = await deadlockWith(
+    {
+      first: ['select from members where chat_id = $1 and user_id = $2 for update', keyOf(chatId), keyOf(grace.userId)],
+      second: ['select from chats where id = $1 for update', keyOf(chatId)],
+    },
+    () => setMemberRole(ada, chatId, grace.userId, 'ADMIN'),
+  );
+  expect(member).toMatchObject({ role: 'ADMIN' });
+});
+
+test('an upload that deadlocks with psql is repeated, with its bytes', async () => {
+  const content = 'too long to be stored in the database. '.repeat(1000);
+  await upload(server, ada, content);
+  const file = await deadlockWith(
+    {
+      first: [`select lock_hashes(array_agg(encode(hash, 'hex'))) from blobs where bytes is null`],
+      second: [`select pg_advisory_xact_lock(lock_key('personal storage'), storage_lock($1))`, keyOf(ada.userId)],
+    },
+    () => upload(server, ada, content, 'again.txt'),
+  );
+  expect(await (await download(server, file.url)).text()).toBe(content);
+});
