@@ -151,7 +151,7 @@ export const settings = {
     name: 'MAX_CONNECTIONS',
     default: '20000',
     wants: wholeNumber(0, 1_000_000),
-    meaning: 'The maximum number of open connections to this node; any more are closed at once. 0 means no limit.',
+    meaning: 'The maximum number of open connections to this node; any more are closed immediately. 0 means no limit.',
   },
   maxConnectionsPerAddress: {
     name: 'MAX_CONNECTIONS_PER_ADDRESS',

@@ -41,7 +41,7 @@ builder.queryField('viewer', (t) =>
   t.field({
     type: ViewerRef,
     nullable: true,
-    description: 'Null without an access token. An invalid or expired one is the top-level error UNAUTHENTICATED.',
+    description: 'Null without an access token. An invalid or expired one causes the top-level error UNAUTHENTICATED.',
     resolve: (_, __, context) => {
       const asker = context.asker();
       return asker === null ? null : { asker };

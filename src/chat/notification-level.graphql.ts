@@ -10,7 +10,7 @@ import { decodeId } from '../core/id.ts';
 const NotificationLevelRef = builder.enumType('NotificationLevel', {
   values: {
     ALL: { description: 'Every message counts. The default for a new member.' },
-    MENTIONS: { description: 'Messages that mention the member count.' },
+    MENTIONS: { description: 'A message counts only if it mentions the member.' },
     NONE: { description: 'Nothing counts.' },
   },
 });

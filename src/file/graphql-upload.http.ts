@@ -97,7 +97,8 @@ function readField(text: string, name: string): unknown {
 function readMap(map: unknown, variables: Record<string, unknown>): Map<string, ((upload: Upload) => void)[]> {
   if (!isRecord(map)) throw new BadMultipart('"map" must be a JSON object.');
   const entries = Object.entries(map);
-  if (entries.length > maxFilesPerRequest) throw new BadMultipart(`Send at most ${maxFilesPerRequest} files at once.`);
+  if (entries.length > maxFilesPerRequest)
+    throw new BadMultipart(`Send at most ${maxFilesPerRequest} files in one request.`);
   return new Map(
     entries.map(([name, paths]) => {
       if (!Array.isArray(paths) || paths.length !== 1)

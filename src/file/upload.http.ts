@@ -51,7 +51,7 @@ async function takeFiles(services: Services, arrival: Arrival, request: Incoming
       // Fields that are not files are ignored.
       if (fileName === null) continue;
       if (uploads.length === maxFilesPerRequest) {
-        throw new BadMultipart(`Send at most ${maxFilesPerRequest} files at once.`);
+        throw new BadMultipart(`Send at most ${maxFilesPerRequest} files in one request.`);
       }
       uploads.push(await stageUpload(services, arrival, { name: fileName, body }));
     }

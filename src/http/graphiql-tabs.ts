@@ -108,7 +108,7 @@ subscription Listen {
       headers: as('grace'),
     },
     {
-      query: `# 5. Ada writes. Grace sees it at once.
+      query: `# 5. Ada writes. Grace sees it immediately.
 mutation Send($chatId: ID!) {
   sendMessage(
     input: {

@@ -52,11 +52,11 @@ builder.prismaObjectField(MessageRef, 'replyTo', (t) =>
   t.field({
     type: MessageRef,
     nullable: true,
-    description: "Also null if the viewer's history starts after it.",
+    description: "Null if this is not a reply, or if the viewer's history starts after the original message.",
     resolve: async ({ chatId, replyToSeq }, _, context) => {
       if (replyToSeq === null) return null;
       const { loaders } = context;
-      // If no member's history starts after this message, everyone can see it: there is no need to check who asks.
+      // If no member's history starts after the original, everyone can see it: there is no need to check who asks.
       if (replyToSeq < (await loaders.of(hiddenBelowOf).load(chatId))) {
         const visibleFrom = await loaders.of(visibleFromOf).load({ chatId, asker: requireAsker(context) });
         if (visibleFrom === null || replyToSeq < visibleFrom) return null;

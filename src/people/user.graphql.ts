@@ -27,7 +27,7 @@ builder.queryField('users', (t) =>
   t.field({
     type: UserConnectionRef,
     description:
-      'Users whose username or display name starts with the text, ordered by name. An empty text finds no one.',
+      'Users whose username or display name starts with `search`, ordered by name. An empty search finds no one.',
     args: { search: t.arg.string({ required: true }), first: t.arg.int(), after: t.arg.string() },
     complexity: pageComplexity,
     resolve: async (_, { search, ...args }, context) => {
