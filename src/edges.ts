@@ -37,7 +37,7 @@ import { serveGraphqlUpload } from './file/graphql-upload.http.ts';
 import { serveTus } from './file/tus.http.ts';
 import { serveUpload } from './file/upload.http.ts';
 
-/** The whole API: the GraphQL edges have put their types on the builder by now. */
+/** The whole API: by now, the GraphQL edges have registered their types on the builder. */
 export const schema = buildSchema();
 
 export const httpEdges = { serveDownload, serveGraphqlUpload, serveTus, serveUpload };

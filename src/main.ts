@@ -32,7 +32,7 @@ function fail(log: Logger, error: unknown): never {
   process.exit(1);
 }
 
-/** The first signal stops the server gracefully, even while it is starting; a second one ends it at once. */
+/** The first signal stops the server gracefully, even while it is starting; a second one ends it immediately. */
 function stopOnSignals(starting: Promise<App>, log: Logger): void {
   let askedAt: number | null = null;
   const stop = async (signal: string) => {

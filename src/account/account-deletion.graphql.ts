@@ -32,7 +32,7 @@ admin. A single chat stays with the other person.`,
       const asker = requireAsker(context);
       await deleteAccount(context.accounts, asker, { password, messages });
       context.continueDeletions();
-      // The rest of the operation runs without an asker.
+      // The rest of the operation runs as if no one were signed in.
       context.asker = () => null;
       return { userId: asker.userId };
     },

@@ -12,9 +12,8 @@ import type { Asker } from '../core/asker.ts';
  * Erases the asker's account. Once it is committed, all sessions are over, and the username, the address and the
  * password are deleted: others can take the name and the address. Call `continueDeletions` next: it ends the
  * memberships, removes the reactions and the files, and detaches the messages from the user or turns them into
- * tombstones.
- * Throws InvalidCredentials for a wrong password, RateLimited after too many wrong ones, and InvalidInput for a text
- * that cannot be a password.
+ * tombstones. Throws InvalidCredentials for a wrong password, RateLimited after too many wrong ones, and InvalidInput
+ * for a string that cannot be a password.
  */
 export async function deleteAccount(
   accounts: Accounts,
@@ -62,7 +61,8 @@ const steps: Record<ErasedMessages, Step[]> = {
 
 /**
  * Does one batch of about `limit` rows of a pending erasure, no matter which node began it: the other nodes finish what
- * a crashed node leaves. Returns `limit` while more is pending, then 0. Concurrent nodes work on different erasures.
+ * a crashed node left undone. Returns `limit` while more is pending, then 0. Concurrent nodes work on different
+ * erasures.
  */
 export async function continueDeletions({ db }: { db: Db }, limit: number): Promise<number> {
   return inTransaction(db, async (transaction) => {
@@ -140,7 +140,7 @@ async function deleteFiles({ prisma }: Transaction, userId: bigint, limit: numbe
   return count;
 }
 
-/** The messages stay without a sender, and without the ids that the sender gave them. */
+/** The messages stay, without their sender and their clientMessageId. */
 async function disownMessages(transaction: Transaction, userId: bigint, limit: number): Promise<number> {
   // Locks the messages in the order of their ids, as all code does. Raw SQL, for the lock.
   const { rowCount } = await transaction.query(
@@ -174,7 +174,7 @@ async function deleteMessages(transaction: Transaction, userId: bigint, limit: n
   return rows.length;
 }
 
-/** Deletes the user's row, unless a new row refers to it by now: the steps then start over. */
+/** Deletes the user's row, unless a new row has come to refer to it: the steps then start over. */
 async function deleteUser(transaction: Transaction, userId: bigint): Promise<void> {
   // Locks the row, so that no new row can refer to it. This is a separate statement, so that the next one sees every
   // row written until now.

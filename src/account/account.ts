@@ -83,7 +83,7 @@ export async function authenticate(accounts: Accounts, authorization: string | u
 
 /**
  * Opens a session. For an unknown address and for a wrong password, it throws the same InvalidCredentials after the
- * same time. Throws InvalidInput for texts that cannot be an address or a password, and RateLimited after too many
+ * same time. Throws InvalidInput for strings that cannot be an address or a password, and RateLimited after too many
  * wrong passwords from this network. Wrong passwords from other networks never cause a refusal: they only slow down
  * sign-ins from networks that the account does not know.
  */

@@ -35,8 +35,8 @@ export async function requireOwnCredentials(db: Db, asker: Asker): Promise<Crede
 export type Guess = { hash: string | null; password: string; counted: Counted; guesser: Guesser };
 
 /**
- * Compares the password, and counts wrong ones. It counts just before the comparison, so that concurrent requests get
- * no extra guesses.
+ * Compares the password. Each guess is counted just before the comparison, so that concurrent requests get no extra
+ * guesses; a right one resets the count.
  */
 export async function verifyGuess(
   { limits, passwords }: { limits: RateLimits; passwords: PasswordHasher },
@@ -67,7 +67,7 @@ export function verifyAgain(
  */
 export async function lockCredentials(client: Queryable, { id, passwordHash }: Credentials): Promise<void> {
   const { rows } = await client.query<{ password_hash: string }>(
-    // Locks the user and reads their hash. Raw SQL, for the lock. It locks both rows, because a row without a lock
+    // Locks the user and reads their hash. Raw SQL, for the lock. It locks both rows, because a row that is not locked
     // would be read as it was before the wait.
     `select c.password_hash from users u join credentials c on c.user_id = u.id
     where u.id = $1 for no key update of u, c`,

@@ -53,7 +53,10 @@ export class LiveSessions {
     );
   }
 
-  /** Whether the asker's session is live: as of at most 500 ms ago, and as of now if this node ended it. */
+  /**
+   * Whether the asker's session is live. The answer is at most 500 ms old, and up to date if this node ended the
+   * session.
+   */
   async isLive({ sessionId, userId }: Pick<Asker, 'sessionId' | 'userId'>): Promise<boolean> {
     return (await this.#find(sessionId))?.userId === userId;
   }

@@ -28,14 +28,14 @@ export type Guesser = { person: string; isKnown: boolean; onTurn?: () => Promise
 
 /**
  * Checks a new password, and adds what is wrong with it to `errors`. Lengths are in code points. `names` are the user's
- * own names, which the password must not be.
+ * own names, on which the password must not be based.
  */
 export function checkNewPassword(password: string, path: string[], names: string[], errors: FieldError[]): void {
   const problem = problemWith(password, names);
   if (problem !== null) errors.push({ path, ...problem });
 }
 
-/** Adds to `errors` when the text cannot be a password, so that no over-long text is hashed. */
+/** Adds to `errors` when the string cannot be a password, so that no over-long string is hashed. */
 export function checkGivenPassword(password: string, path: string[], errors: FieldError[]): void {
   if (isOverLong(password)) errors.push({ path, ...tooLong });
   else if (password === '') errors.push({ path, code: 'REQUIRED', message: 'must not be empty' });
@@ -128,7 +128,7 @@ function encodeRandomHash({ memoryKiB, iterations, parallelism }: Argon2Cost): s
   return `$argon2id$v=19$m=${memoryKiB},t=${iterations},p=${parallelism}$${encode(16)}$${encode(32)}`;
 }
 
-/** The texts of an account that its password must not contain. */
+/** The names in an account, on which its password must not be based. */
 export function namesOf({ username, email }: { username: string; email: string }): string[] {
   return [username, email, email.replace(/@.*/s, '')];
 }

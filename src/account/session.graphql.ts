@@ -26,7 +26,7 @@ builder.mutationFields((t) => ({
     description: 'Ends the current session, with its tokens and open streams.',
     resolve: async (_, __, context) => {
       await signOut(context.accounts, requireAsker(context));
-      // The rest of the operation runs without an asker.
+      // The rest of the operation runs as if no one were signed in.
       context.asker = () => null;
       return true;
     },

@@ -32,7 +32,7 @@ export async function signUp(accounts: Accounts, input: SignUp): Promise<SignedI
   try {
     const opened = await inTransaction(accounts.db, async (client) => {
       // Inserts the user and the credentials. Raw SQL: Prisma cannot express `on conflict`, without which a taken name
-      // would fail the transaction before `nameConflict` can tell which one it is.
+      // would fail the transaction before `nameConflict` can tell which of the two is taken.
       const { rows } = await client.query<{ id: bigint }>(
         `with person as (
           insert into users (username, email, display_name) values ($1, $2, $3)

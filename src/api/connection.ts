@@ -1,8 +1,8 @@
 import { defaultPageSize, encodeCursor, type ConnectionArgs, type List, type Page } from '../postgres/page.ts';
 
 /**
- * Converts a page of a list to a connection as the Relay specification defines it. `keyOf` returns a row's place in the
- * list.
+ * Converts a page of a list to a connection as the Relay specification defines it. `keyOf` returns a row's position in
+ * the list.
  */
 export function toConnection<Row>(list: List, page: Page<Row>, keyOf: (row: Row) => (bigint | number)[]) {
   return fromEdges(

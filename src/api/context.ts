@@ -36,7 +36,7 @@ export type Services = {
   partials: PartialUploads;
   partialLeases: PartialUploadLeases;
   fileLinks: FileLinks;
-  /** How long an upload may send next to nothing, in ms. */
+  /** How long an upload may be nearly idle, in ms. */
   uploadIdleMs: number;
   /** Limits how often typing is passed on. */
   typing: TypingGate;
@@ -48,8 +48,8 @@ export type Services = {
 
 /**
  * Everything that one execution may reach. `asker` is a function, so that calls of it can be observed: an execution
- * that never called it has the same result for everyone, and `live/shared-renderer.ts` shares that result. A
- * function survives being copied into another object, as Yoga and object spread do; the copy would trigger a getter.
+ * that never called it has the same result for everyone, and `live/shared-renderer.ts` shares that result. It is not a
+ * getter, because Yoga and object spread copy the context, which would trigger a getter.
  */
 export type Context = Services & {
   asker: () => Asker | null;
@@ -59,7 +59,7 @@ export type Context = Services & {
   address: string;
   /** The last cursor that a reconnecting EventSource received; it replaces `after`. */
   lastEventId: string | null;
-  /** Where a subscription without `after` starts if it was requested some time ago. */
+  /** The cursor at which a subscription without `after` starts, if it was requested some time ago. */
   askedAt: string | null;
   /** Set before the execution when the operation selects `eventCursor`. */
   eventCursor: string | null;

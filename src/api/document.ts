@@ -40,8 +40,8 @@ export type Sender = { isKnown: boolean };
 type Cached = { document: DocumentNode; bytes: number };
 
 /**
- * Parses and validates each text once, no matter how many requests send it and how. Invalid documents are not cached.
- * Documents from clients that are not signed in have a small share of the memory, and evict no other documents.
+ * Parses and validates each text once, no matter how many requests send it, or in what form. Invalid documents are not
+ * cached. Documents from clients that are not signed in have a small share of the memory, and evict no other documents.
  */
 export class DocumentCache {
   readonly #schema: GraphQLSchema;
@@ -118,7 +118,7 @@ function findErrors(schema: GraphQLSchema, document: DocumentNode): readonly Gra
 
 /**
  * Detaches a document from what takes most of its memory and is not needed once the document is valid: its list of
- * tokens (errors keep their positions), and the pieces from which the lexer has joined a text with escapes, 32 bytes
+ * tokens (errors keep their positions), and the pieces from which the lexer has joined a string with escapes, 32 bytes
  * for each. Returns how much memory the nodes take, in estimated bytes.
  */
 function slim(document: DocumentNode): number {
@@ -129,7 +129,7 @@ function slim(document: DocumentNode): number {
       if (node.loc === undefined) return;
       const { start, end, source } = node.loc;
       Reflect.set(node, 'loc', { start, end, source });
-      // A text without escapes on a single line is a slice of the source, and takes no memory of its own.
+      // The value of a single-line string without escapes is a slice of the source, and takes no memory of its own.
       if (node.kind !== Kind.STRING || !(node.block === true || source.body.slice(start, end).includes('\\'))) return;
       bytes += node.value.length * bytesPerCharacter;
       Reflect.set(node, 'value', JSON.parse(JSON.stringify(node.value)));

@@ -25,7 +25,7 @@ export type RendererOptions = {
   operation: OperationDefinitionNode;
   variables: Record<string, unknown>;
   cost: EventCost;
-  /** Whether a subscriber still waits for the rendering. */
+  /** Whether a subscriber is still waiting for the rendering. */
   isWanted: () => boolean;
 };
 

@@ -6,7 +6,7 @@ import type { Envelope } from './event.ts';
 /**
  * What an authorised subscription asks for: all of the asker's events or those of one chat, starting at a cursor or
  * now. It is an AsyncIterable only in name, because graphql-js requires one: events are pushed through shared
- * executions (`live/fan-out.ts`), which an iterator for each subscriber could not do.
+ * executions (`live/fan-out.ts`), which would not work with an iterator for each subscriber.
  */
 export class EventRequest implements AsyncIterable<Envelope> {
   readonly asker: Asker;

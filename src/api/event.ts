@@ -5,10 +5,10 @@ import type { LoggedEvent } from '../log/event.ts';
 import type { Loaders } from '../postgres/loader.ts';
 import { builder } from './builder.ts';
 
-/** An event, with the rows that it is about as they are at delivery. `kind` names its GraphQL type. */
+/** An event, with the rows that it is about, as they are at delivery. `kind` names its GraphQL type. */
 export type EventValue = { kind: string };
 
-/** One event in transit: its place in the log, its time, and the event itself. */
+/** One event in transit: its position in the log, its time, and the event itself. */
 export type Envelope = EnvelopeHead & { event: EventValue };
 
 type SchemaTypes = typeof builder extends PothosSchemaTypes.SchemaBuilder<infer Types> ? Types : never;

@@ -36,7 +36,8 @@ export async function executeUnmasked({ schema, operation, variables, context }:
   try {
     const size = { person: senderOf(context), bytes: measure?.bytes ?? 0 };
     return await context.largeOperations.run(size, async (turns) => {
-      // A mutation takes a turn after each of its changes (schema.ts), since a change may have to wait.
+      // A mutation takes a turn only after each of its changes (schema.ts), because a change may have to wait (for a
+      // lock, for example).
       if (operation.operation.operation === OperationTypeNode.QUERY) await turns.take();
       else context.renderTurns = turns;
       if (mentionsField(operation.document, 'eventCursor')) context.eventCursor = await context.readCursor();

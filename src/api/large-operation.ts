@@ -12,11 +12,11 @@ const largeBytes = 1024 * 1024;
 /** How many large operations are rendered at a time on a node, and how many of them for one person. */
 const maxTurns = { concurrency: 1_000, concurrencyPerPerson: 1 };
 
-/** How many large operations a node accepts, for one person and in total, before the first of them has ended. */
+/** How many large operations may be unfinished on a node, for one person and in total. */
 const maxUnended = { perPerson: 50, total: 5_000 };
 
 /**
- * When a turn has kept the event loop busy for longer than `longMs`, its person's next one first waits just as long, up
+ * When a turn has kept the event loop busy for longer than `longMs`, the person's next turn is delayed by as much, up
  * to `maxPauseMs`.
  */
 const longMs = 50;
@@ -50,9 +50,9 @@ export class LargeOperations {
   });
 
   /**
-   * Runs an operation whose answer has at most `bytes`. `work` takes turns for what it renders, and holds none while it
-   * waits for a lock or for an upload: an operation that is held up must not hold up the person's other ones. Throws
-   * RateLimited, before anything is run, when too many of that person's operations have not ended.
+   * Runs an operation whose answer is at most `bytes` long. `work` takes turns for what it renders, and holds none
+   * while it waits for a lock or for an upload: an operation that is held up must not hold up the person's other ones.
+   * Throws RateLimited, before anything is run, when too many of that person's operations have not ended.
    */
   async run<Result>(
     { person, bytes }: { person: string; bytes: number },

@@ -11,7 +11,9 @@ type Args = Record<string, unknown>;
 /** The activity that one use of a field counts as, and its number of uses (1 by default) or its weight. */
 type Charge = { as: Activity; count?: (args: Args) => number; weight?: (args: Args) => number };
 
-/** Mutations without a charge here: signing out, and those that limit sign-ins, passwords and refreshes themselves. */
+/**
+ * Mutations that are not charged here: signing out, and those whose own code limits sign-ins, passwords or refreshes.
+ */
 const ownCharges = new Set(['signUp', 'signIn', 'refreshSession', 'changePassword', 'deleteAccount', 'signOut']);
 
 const mutationCharges: Record<string, Charge[]> = {

@@ -85,8 +85,9 @@ export function measureOperation(
 }
 
 /**
- * Measures an operation, and judges it: `refusal` is the error of one that asks for too much, or null. Call this before you
- * execute any of the operation. `measure` is null if the variables do not fit, which executing it reports.
+ * Measures an operation and judges its size: `refusal` is the error if it asks for too much, otherwise null. Call this
+ * before you execute any of the operation. `measure` is null if the variables are invalid, which executing the
+ * operation reports.
  */
 export function judgeSize(
   schema: GraphQLSchema,
@@ -211,7 +212,7 @@ class Measuring {
     };
   }
 
-  /** Returns null if the arguments do not fit: this field alone then fails, before it is resolved. */
+  /** Returns null if the arguments are invalid: this field alone then fails, before it is resolved. */
   #sizeOf(field: GraphQLField<unknown, unknown>, node: FieldNode): FieldSize | null {
     try {
       return sizeOf(field, this.#argumentsOf(field, node));

@@ -10,7 +10,7 @@ export function askerKey({ userId }: Asker): string {
   return String(userId);
 }
 
-/** Returns the same string for requests of one session: a key for what its user's other sessions must not get. */
+/** Returns the same string for requests of one session: a key for what the user's other sessions must not get. */
 export function sessionKey(asker: Asker): string {
   return `${askerKey(asker)} ${asker.sessionId}`;
 }

@@ -32,7 +32,9 @@ type Waiting = { weight: number; start: (chargedMs: number) => void };
  */
 type Place = { person: string; time: number; running: number; waiting: Waiting[]; ticket: number };
 
-/** A copy of a place from the time when it was queued. It is stale once the place has a newer ticket. */
+/**
+ * A claim to the next turn, with the place's time when it was issued. It is stale once the place has a newer ticket.
+ */
 type Ticket = { place: Place; time: number; number: number };
 
 /**

@@ -142,8 +142,8 @@ export const activityRules = {
 export type Activity = keyof typeof activityRules;
 
 /**
- * A limit by its name in the code: `sends` counts per account, `sendsPerSession` and `sendsPerAddress` count the same
- * per session and per address.
+ * A limit by its name in the code: `sends` counts per account; `sendsPerSession` and `sendsPerAddress` count the same
+ * uses per session and per address.
  */
 export type LimitName = keyof typeof accountRules | Activity | `${Activity}PerSession` | `${Activity}PerAddress`;
 

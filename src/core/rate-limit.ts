@@ -23,7 +23,7 @@ export type Counted = { userId?: bigint; sessionId?: bigint; address?: string; e
 /** Who does something, and the network address that the request comes from. */
 export type Actor = { asker: Asker; address: string };
 
-/** Runs a statement of the shared limits: a pool of PostgreSQL connections. */
+/** Where the shared limits run their statements: a pool of PostgreSQL connections. */
 export type LimitStore = { query: (statement: { text: string; values?: unknown[]; name?: string }) => Promise<Result> };
 type Result = { rows: Record<string, unknown>[]; rowCount: number | null };
 
