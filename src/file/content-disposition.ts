@@ -1,5 +1,5 @@
 /**
- * Types that a browser displays by itself without executing any of their content. Never SVG or HTML, which can contain
+ * Types that a browser can display without executing any of their content. Never SVG or HTML, which can contain
  * scripts. A PDF can only be downloaded: browsers do not start their PDF viewer inside a sandbox, and outside it, the
  * viewer would not be contained.
  */

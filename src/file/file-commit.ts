@@ -88,8 +88,9 @@ export class FileCommit {
       const made = allOrNull(await insertion.insert(client, terms));
       if (made === null) return null;
       if (partialId !== null) await completePartial(client, partialId, made);
-      // Under the locks and before the commit: no sweep removes these bytes, and no row refers to bytes that are not
-      // there. After all statements: a transaction that has to be repeated has not moved any bytes.
+      // This happens under the locks and before the commit, so no sweep removes these bytes, and no row refers to bytes
+      // that are not there. It comes after all statements, so a transaction that has to be repeated has not moved any
+      // bytes.
       await settleAll(stagedOf(files).map((staged) => staged.keep()));
       return made;
     });

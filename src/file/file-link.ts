@@ -48,9 +48,7 @@ export class FileLinks {
     return String(new URLSearchParams({ ...terms, signature }));
   }
 
-  /**
-   * The terms of the link to that file; null unless its signature is ours. The caller checks whether it has expired.
-   */
+  /** The link to that file, with its terms; null unless we signed it. The caller checks whether it has expired. */
   read(fileId: bigint, query: URLSearchParams): FileLink | null {
     const [expires = '', viewer = '', session = '', signature = ''] = ['expires', 'viewer', 'session', 'signature'].map(
       (name) => query.get(name) ?? '',
@@ -75,7 +73,7 @@ export class FileLinks {
   }
 }
 
-/** The terms of a link as its query string states them. */
+/** The terms of a link, as stated in its query string. */
 type Terms = { expires: string; viewer: string; session: string; size?: string };
 
 function signatureOf(key: KeyObject, fileId: bigint, { expires, viewer, session, size = '' }: Terms): Buffer {
@@ -86,7 +84,10 @@ function isThumbnailSize(size: string): size is ThumbnailSize {
   return Object.hasOwn(thumbnailSides, size);
 }
 
-/** How many characters of a file's name, from its end, its URL contains: a page of 100 messages may have 2,000 URLs. */
+/**
+ * A file's URL contains at most this many characters of its name, from the end: a page of 100 messages may have 2,000
+ * URLs.
+ */
 const maxNameInUrl = 24;
 
 /** The length of the longest URL of a file: up to 12 bytes for each character of its name, plus the rest. */

@@ -11,18 +11,18 @@ export const fileById = defineLoader({ load: loadFiles });
 export const filesOf = defineLoader({ load: listMessageFiles });
 
 /**
- * A page of each chat's files, in the order of their messages: only those that the asker can see. A cursor's key is
- * (seq, place).
+ * A page of each chat's files, in the order of their messages: only those that the asker can see. A cursor's key is the
+ * message's seq and the file's position in the message.
  */
 export const chatFilesIn = definePageLoader({
   load: listChatFiles,
   keyOf: chatReaderKey,
 });
 
-/** A file with the seq of its message and its place in that message. */
+/** A file with the seq of its message and its position in that message. */
 export type PlacedFile = SharedFile & { seq: number; place: number };
 
-/** Raw SQL, at half Prisma's cost: events and pages select it, for many files at once. */
+/** Raw SQL, at half Prisma's cost: events and pages run this, for many files in one statement. */
 async function loadFiles({ pool }: Db, fileIds: readonly bigint[]): Promise<(SharedFile | null)[]> {
   const { rows } = await pool.query<SharedFile>({
     name: 'files_by_id',
@@ -33,7 +33,7 @@ async function loadFiles({ pool }: Db, fileIds: readonly bigint[]): Promise<(Sha
   return fileIds.map((id) => found.get(id) ?? null);
 }
 
-/** Raw SQL, at half Prisma's cost: events and pages select it, for many messages at once. */
+/** Raw SQL, at half Prisma's cost: events and pages run this, for many messages in one statement. */
 async function listMessageFiles({ pool }: Db, messageIds: readonly bigint[]): Promise<SharedFile[][]> {
   const { rows } = await pool.query<SharedFile & { messageId: bigint }>({
     name: 'message_files',

@@ -63,7 +63,7 @@ export class FileLookup {
   }
 }
 
-/** Raw SQL, at a third of Prisma's cost: it runs for every download, and finds up to 50 files in one statement. */
+/** Raw SQL, at a third of Prisma's cost: this runs for every download, and finds up to 50 files in one statement. */
 async function findAll(client: Queryable, questions: readonly FileQuestion[]): Promise<Map<number, FoundFile>> {
   const { rows } = await client.query<FoundFile & { place: number; isThumbnail: boolean }>({
     name: 'find_files',
@@ -99,7 +99,7 @@ async function findAll(client: Queryable, questions: readonly FileQuestion[]): P
 
 /**
  * The bytes with that hash; null when they are not inline or have been deleted. Raw SQL, at a third of Prisma's cost:
- * it runs for every download.
+ * this runs for every download.
  */
 export async function readInline({ pool }: Db, hash: string): Promise<Buffer | null> {
   const { rows } = await pool.query<{ bytes: Buffer | null }>({

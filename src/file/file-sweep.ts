@@ -4,7 +4,7 @@ import type { Chore } from '../core/housekeeping.ts';
 import type { FileStore } from './store/store.ts';
 import type { Report } from '../core/report.ts';
 
-/** How long an upload may stay unused, an interrupted upload unfinished, and bytes missing before they are given up. */
+/** How long an unused upload, an interrupted upload, and the record of missing bytes are kept. */
 const graceMs = 24 * 60 * 60_000;
 const prefixCount = 256;
 
@@ -59,7 +59,10 @@ export async function sweepLoose({ db, store }: Sweeping, limit: number): Promis
   return loose.length;
 }
 
-/** Waits until no one else stores or removes the bytes with this hash. Holds the lock until the transaction ends. */
+/**
+ * Waits until no other transaction is storing or removing the bytes with this hash. Holds the lock until the
+ * transaction ends.
+ */
 async function lockHash(client: Queryable, hash: string): Promise<void> {
   // Raw SQL: an advisory lock, which the same function takes when files are added.
   await client.query('select lock_hashes(array[$1])', [hash]);

@@ -108,7 +108,7 @@ async function* bounded(source: AsyncIterable<Uint8Array>, maxBytes: number, arr
 
 /**
  * The files with these ids that the asker may see, in no particular order. Raw SQL, at a third of Prisma's cost: `node`
- * and `nodes` use it.
+ * and `nodes` run this.
  */
 export async function findVisibleFiles(
   { pool }: Db,

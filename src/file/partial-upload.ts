@@ -97,8 +97,8 @@ export class PartialUploads {
   }
 
   /**
-   * Declares the size of the whole upload. Declaring the same size again changes nothing. Throws InvalidInput for
-   * another size, and TooLarge for more than is reserved.
+   * Declares the size of the whole upload. Declaring the same size again changes nothing. Throws InvalidInput for a
+   * different size, and TooLarge for more bytes than are reserved.
    */
   async declareSize({ id, size: known, reservedBytes }: PartialUpload, size: number): Promise<void> {
     if (known === size) return;
@@ -112,7 +112,7 @@ export class PartialUploads {
     throw new InvalidInput([{ path: ['Upload-Length'], code: 'NOT_ALLOWED', message }]);
   }
 
-  /** Appends the bytes; see `PartialFiles.append`. Throws TooLarge as soon as there are more than are reserved. */
+  /** Appends the bytes; see `PartialFiles.append`. Throws TooLarge as soon as more bytes arrive than are reserved. */
   async append(upload: PartialUpload, offset: number, source: AsyncIterable<Uint8Array>): Promise<number> {
     if (upload.fileId !== null) return offset;
     return this.#bytes.append(upload.id, offset, bounded(source, offset, upload.reservedBytes));

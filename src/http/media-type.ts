@@ -14,7 +14,7 @@ export function readMediaType(text = ''): MediaType {
   return { type: type.trim().toLowerCase(), parameters };
 }
 
-/** Splits a text at each separator outside quoted strings. */
+/** Splits text at each separator outside quoted strings. */
 export function splitOutsideQuotes(text: string, separator: string): string[] {
   if (!text.includes('"')) return text.split(separator);
   const parts: string[] = [];

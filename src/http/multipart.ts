@@ -100,7 +100,7 @@ class Reader {
 }
 
 /**
- * How many of the last bytes may be the start of the delimiter: rarely any, so that whole chunks pass through
+ * How many of the last bytes may be the start of the delimiter: rarely any, so most chunks pass through whole and
  * uncopied.
  */
 function overlapOf(bytes: Buffer, delimiter: Buffer): number {

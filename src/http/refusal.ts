@@ -2,12 +2,15 @@ import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { HttpError } from './http-error.ts';
 
-/** How long the server keeps reading from a client that still sends, so that the client can read why it should stop. */
+/**
+ * How long the server keeps reading from a client that is still sending, so that the client can read why it should
+ * stop.
+ */
 const lingerMs = 2_000;
 
 /**
  * Answers a request without reading the rest of its body. When the body has not fully arrived, closes the connection
- * after the answer. Closing at once would make the client's system discard the answer along with what it could not
+ * after the answer. Closing immediately would make the client's system discard the answer along with what it could not
  * send.
  */
 export async function refuse(

@@ -15,9 +15,9 @@ export type UnreadLimits = {
 export const unreadLimits: UnreadLimits = { ms: 60_000, charactersPerMs: 10, perAddress: 64 * 1024 * 1024 };
 
 /**
- * Answers that the server has finished but whose clients have not read them. An answer may have 10 MB, so clients that
- * send requests but do not read the answers could otherwise fill the memory. When too much is waiting for one network
- * address, the connection that has waited longest is closed.
+ * Answers that the server has finished but whose clients have not read them. An answer may be 10 MB long, so clients
+ * that send requests but do not read the answers could otherwise fill the memory. When too much is waiting for one
+ * network address, the connection that has waited longest is closed.
  */
 export class UnreadAnswers {
   readonly #limits: UnreadLimits;

@@ -5,7 +5,7 @@ import { headBytes, type FileStore, type StagedBytes } from './store.ts';
 /** The maximum size of a blob kept inline; the table enforces the same limit. */
 export const maxInlineBytes = 65_536;
 
-/** How many bytes of uploads in progress may be in memory, over all senders, however slow they are. */
+/** How many bytes of uploads in progress may be in memory, across all senders, however slow they are. */
 const maxHeldBytes = 64 * 1024 * 1024;
 
 /**

@@ -175,7 +175,10 @@ export class S3Store implements FileStore {
     }
   }
 
-  /** Aborts multipart uploads that were never completed: S3 still bills them. Some stores drop them on their own. */
+  /**
+   * Aborts multipart uploads that were never completed: S3 still bills them. Some S3-compatible services delete them
+   * automatically.
+   */
   async #abortUploads(before: Date): Promise<number> {
     const { bucket, prefix } = this.#location;
     let count = 0;

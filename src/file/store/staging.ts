@@ -8,7 +8,7 @@ import { headBytes, type StagedBytes } from './store.ts';
 /** The disk is full, the quota is used up, or the file exceeds the limit of the process or the file system. */
 const fullCodes = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 
-/** Complete incoming bytes in their own file, regardless of the store they are meant for. */
+/** Bytes that have arrived completely, in a file of their own, whichever store they are meant for. */
 export type TakenBytes = Pick<StagedBytes, 'hash' | 'size' | 'head' | 'discard'> & { path: string };
 
 /** A local folder where incoming bytes are collected until they are complete and saved or discarded. */
@@ -16,7 +16,7 @@ export class Staging {
   readonly #folder: string;
   readonly #lasts: boolean;
 
-  /** With `lasts`, files are synced to the disk, because they are then renamed to their final place. */
+  /** With `lasts`, files are synced to the disk, because they are then renamed to their final path. */
   constructor(folder: string, { lasts }: { lasts: boolean }) {
     this.#folder = folder;
     this.#lasts = lasts;

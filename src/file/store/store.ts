@@ -18,7 +18,10 @@ export type FileStore = {
   remove: (hash: string) => Promise<void>;
   /** Lists the hashes of all kept bytes that begin with these two digits. */
   list: (prefix: string) => Promise<string[]>;
-  /** Removes bytes staged before that time and never kept, such as after a crash. Returns how many there were. */
+  /**
+   * Removes bytes that were staged before that time and never kept, for example because of a crash. Returns how many
+   * there were.
+   */
   sweepStaged: (before: Date) => Promise<number>;
   /** Cancels the requests in progress, so that callers that wait for them, such as housekeeping, can stop. */
   close: () => void;

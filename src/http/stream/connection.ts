@@ -22,9 +22,9 @@ export class WriteQueue {
 }
 
 /**
- * After this time without a byte, in ms, the kernel probes the other side every second, and closes the socket after
- * ten unanswered probes: 15 s in total. It probes only while no data waits to be acknowledged, so heartbeats are
- * farther apart than that; SilentPeers finds the connections on which data waits.
+ * After this time without a byte, in ms, the kernel probes the other side every second, and closes the socket after ten
+ * unanswered probes: 15 s in total. The kernel probes only while no data is waiting to be acknowledged, so heartbeats
+ * are farther apart than that; SilentPeers finds the dead connections on which data is waiting.
  */
 const keepAliveMs = 5_000;
 
@@ -47,7 +47,7 @@ export class Connection {
   #progressAt = performance.now();
 
   /**
-   * Answers 200 and sends the first bytes at once. Keeps a `cache-control` header that is already set. `onClose` is
+   * Answers 200 and sends the first bytes immediately. Keeps a `cache-control` header that is already set. `onClose` is
    * called when the socket has closed or the response is complete.
    */
   constructor(options: {
@@ -69,7 +69,7 @@ export class Connection {
       onClose();
     };
     response.on('close', close);
-    // The client left while the stream was being prepared: no event reports that any more.
+    // The client may have left while the stream was being prepared: `close` will not be emitted again.
     this.#isEnded = response.closed;
     if (this.#isEnded) process.nextTick(close);
     this.#socket.setNoDelay(true);
@@ -129,7 +129,7 @@ export class Connection {
   drained(): Promise<void> {
     this.flush();
     if (this.#isEnded || this.#socket.writableLength === 0) return Promise.resolve();
-    // An empty write, queued behind everything pending. A socket emits `drain` only after it was full to its
+    // An empty write, queued behind everything pending. A socket emits `drain` only if it had been filled to its
     // high-water mark.
     return new Promise((resolve) => this.#socket.write('', () => resolve()));
   }
@@ -146,7 +146,7 @@ export class Connection {
     this.#socket.destroy();
   }
 
-  /** How long the socket has been full without accepting a byte, in ms; 0 while it accepts them. */
+  /** How long the socket has accepted no byte although some are waiting, in ms; 0 while none are waiting. */
   stalledMs(now: number): number {
     const sentBytes = this.takenBytes;
     if (sentBytes !== this.#sentBytes || this.#socket.writableLength === 0) {

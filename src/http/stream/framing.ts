@@ -4,7 +4,8 @@ import type { Batch, Rendering } from '../../live/delivery.ts';
 export type Framing = {
   contentType: string;
   /**
-   * Sent at once, and made separately for each stream: Firefox and Safari report a stream as open at its first byte.
+   * Sent immediately, and made separately for each stream: Firefox and Safari report a stream as open at its first
+   * byte.
    */
   opening: () => string;
   heartbeat: string;

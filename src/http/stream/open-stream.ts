@@ -68,7 +68,7 @@ export class OpenStream {
     this.connection.write(frames);
   }
 
-  /** Adds a running operation; closes it at once if the client left while it was being prepared. */
+  /** Adds a running operation; closes it immediately if the client left while it was being prepared. */
   run(operationId: string, operation: RunningOperation): void {
     if (this.isOpen && !operation.isDone) this.operations.set(operationId, operation);
     else operation.close();
@@ -87,7 +87,7 @@ export class OpenStream {
 
   /**
    * The live subscriptions, if nothing was sent on this stream for `forMs`. Returns them at most once in that time, so
-   * that a document that hangs is not asked again and again before it can answer.
+   * that a document whose execution hangs is not asked for the same thing again and again.
    */
   takeQuiet(now: number, forMs: number): EventSubscription[] {
     if (now - Math.max(this.#lastFrameAt, this.#takenQuietAt) < forMs) return [];

@@ -43,7 +43,7 @@ export type OperationRequest = {
   preparation: Preparation;
   asker: () => Asker | null;
   userAgent: string | null;
-  /** The request whose network address the operation counts for. */
+  /** The request whose network address the operation is counted against. */
   from: IncomingMessage;
   /** Replaces `after`: the last event that a reconnecting EventSource says it saw. */
   lastEventId: string | null;
@@ -105,7 +105,9 @@ async function subscribe(
   }
 }
 
-/** Joins the subscriptions with the same results. Throws RateLimited when the asker has too many others. */
+/**
+ * Joins the subscriptions with the same results. Throws RateLimited when the asker has too many other subscriptions.
+ */
 function join(
   { fanOut, schema, services, realtime: { report } }: OperationServices,
   preparation: PreparedOperation,

@@ -22,7 +22,7 @@ export class Pace {
   }
 
   /**
-   * Sends the renderings. Returns null when all were sent, otherwise the id of the last event that was: there was no
+   * Sends the renderings. Returns null when all were sent, or the id of the last event that was sent when there was no
    * room for more. The rest is not kept, because room may take hours to appear. `onSend` is called before each piece
    * goes out.
    */

@@ -9,7 +9,7 @@ export class PendingBatches {
   #bytes = 0;
   #isOver = false;
 
-  /** Whether batches were dropped: the subscriber must read them from the log. */
+  /** Whether batches were dropped: the subscriber must then read them from the log. */
   get isOver(): boolean {
     return this.#isOver;
   }

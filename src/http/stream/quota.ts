@@ -15,8 +15,8 @@ export class Quota {
   }
 
   /**
-   * Counts one more stream for `holder`. Call the result when the stream ends; further calls do nothing. Throws
-   * HttpError 429 at the limit.
+   * Counts one more stream for `holder`. Call the returned function when the stream ends; further calls do nothing.
+   * Throws HttpError 429 at the limit.
    */
   take(holder: string): () => void {
     if (this.#limit === 0) return () => undefined;

@@ -24,7 +24,10 @@ export type RegistryOptions = {
   maxBufferBytes: number;
   trustedProxies: number;
   times: StreamTimes;
-  /** The last event that every live stream has received; null while it is unknown whether there are more. */
+  /**
+   * The last event that every live stream has received; null while this node does not know whether there are later
+   * ones.
+   */
   position: () => bigint | null;
 };
 
@@ -118,7 +121,7 @@ export class StreamRegistry {
     }
   }
 
-  /** Takes a slot for one more stream of this session and address; call the result to give it back. */
+  /** Takes a slot for one more stream of this session and address; call the returned function to give it back. */
   #take(asker: Asker | null, address: string): () => void {
     const releaseAddress = this.#perAddress.take(address);
     try {

@@ -39,7 +39,7 @@ export class SilentPeers {
     if (this.#isLooking || now < this.#dueAt) return;
     this.#dueAt = now + times.look;
     this.#isLooking = true;
-    // Before the table, so that bytes written while it is read do not look like acknowledged ones.
+    // Read before the table, so that bytes written while the table is read do not look like acknowledged ones.
     const taken = Array.from(connections(), (connection) => ({ connection, bytes: connection.takenBytes }));
     const peers = await readRetransmitting().finally(() => (this.#isLooking = false));
     for (const { connection, bytes } of taken) {

@@ -24,8 +24,8 @@ export class SingleStream {
   readonly tokenHash: Buffer;
   readonly #options: SingleStreamOptions;
   /**
-   * The sink of each operation, from when the operation is taken until it ends; while the operation runs, the stream
-   * has it too.
+   * The sink of each operation, from when the operation is taken until it ends. While the operation runs, it is also in
+   * `stream.operations`.
    */
   readonly #sinks = new Map<string, OperationSink>();
   #isMissed = false;
@@ -62,7 +62,7 @@ export class SingleStream {
       return;
     }
     // The reservation was deleted with its session. Each subscription learns from the log that the session has ended,
-    // and by the next check all of them have.
+    // so by the next check all of them have ended.
     if (this.#isMissed) this.#options.stream.interrupt();
     this.#isMissed = true;
   }

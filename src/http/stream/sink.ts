@@ -3,12 +3,12 @@ import type { Batch } from '../../live/delivery.ts';
 /** The destination of one operation's results. */
 export interface Sink {
   readonly isOpen: boolean;
-  /** The client takes less than it is sent: its unsent bytes have reached the limit. */
+  /** Whether the client reads too slowly: the bytes that it has not taken have reached the limit. */
   readonly isCongested: boolean;
-  /** Whether little enough is unsent to send notices that would have no value later. */
+  /** Whether the backlog is small enough for notices that have no value later. */
   readonly isReadyForTyping: boolean;
   send(batch: Batch): void;
-  /** Whether the socket immediately takes everything sent so far. */
+  /** Writes what is pending; returns whether the operating system has taken all of it. */
   takesAll(): boolean;
   /** Resolves when the socket has taken everything, or is gone. */
   drained(): Promise<void>;

@@ -45,7 +45,7 @@ export class EventSubscription implements Receiver {
    * here.
    */
   #position = 0n;
-  /** Where it went live: events from the hub at or below this are old. */
+  /** The position at which it went live: events from the hub at or below it are old. */
   #floor = 0n;
   readonly #replayed: ReplayBudget;
   readonly #pace = new Pace();
