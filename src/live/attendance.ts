@@ -11,9 +11,9 @@ import type { Listener } from './listener.ts';
 export type AttendanceTimes = { flush: number; grace: number; beat: number; expiry: number };
 
 /**
- * A node renews its lease every 5 s. After 20 s without a renewal, a live node removes it, together with the people who
- * had streams on that node only. Overall, this takes at most 25 s. A stream that returns within 5 s does not count as
- * having left.
+ * A node renews its lease every 5 s. After 20 s without a renewal, a live node removes it from the database, together
+ * with the people who had streams on no other node. Overall, this takes at most 25 s. A stream that returns within 5 s
+ * does not count as having left.
  */
 export const defaultAttendanceTimes: AttendanceTimes = { flush: 200, grace: 5_000, beat: 5_000, expiry: 20_000 };
 
@@ -89,8 +89,8 @@ export class Attendance {
   }
 
   /**
-   * Announces that this node shuts down: a person who does not return on another node within the grace period is
-   * offline then. Does not wait for a database that is unavailable; the other nodes find out by themselves.
+   * Announces that this node is shutting down: a person who does not return on another node within the grace period
+   * goes offline. Does not wait for a database that is unavailable; the other nodes then notice when the lease expires.
    */
   async close(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
@@ -159,7 +159,7 @@ export class Attendance {
       values: [this.#node.name],
     });
     if (rows[0]?.isKnown === false) this.#tellAgain();
-    // After a time without the database, other nodes may be about to take their leases again.
+    // Not right after an outage of the database: other nodes may be about to take their leases again.
     if (this.#node.isSettled) while (await this.#sweep());
   }
 

@@ -1,6 +1,6 @@
 import { askerKey, sessionKey, type Asker } from '../core/asker.ts';
 
-/** Whether the asker may get a result that is `personalTo` (see `RenderedEvent`). */
+/** Whether the asker may get a result with this `personalTo` (see `RenderedEvent`). */
 export function mayReceive(asker: Asker, personalTo: string | null): boolean {
   return personalTo === null || personalTo === askerKey(asker) || personalTo === sessionKey(asker);
 }

@@ -46,8 +46,8 @@ export interface Receiver extends Listener {
 }
 
 /**
- * One rendering for all receivers, so that neighbouring events can go out together; or an action that runs at its
- * place in the order.
+ * One rendering for all receivers, so that neighbouring events can go out together; or an action that runs when its
+ * turn in the order comes.
  */
 export type Delivery = { receivers: readonly Receiver[]; rendering: Rendering } | (() => void) | null;
 

@@ -9,13 +9,13 @@ import type { Notice } from './notice.ts';
  */
 export type RenderedEvent = { payload: string; personalTo: string | null };
 
-/** An event's place in the log and its time: the fields of the envelope besides the event itself. */
+/** An event's position in the log and its time: the fields of the envelope besides the event itself. */
 export type EnvelopeHead = { cursor: string; at: Date };
 
 /** The asker to render for, and loaders that may share their rows with other renderings at the same time. */
 export type RenderFor = { asker: Asker; loaders: Loaders };
 
-/** The most that one event of a document asks for: fields of the result, and bytes of its JSON. */
+/** The most that a document's result for one event contains: fields, and bytes of JSON. */
 export type EventCost = { complexity: number; bytes: number };
 
 /** Turns events into the selection of one subscription's document. The live side has one per shared subscription. */

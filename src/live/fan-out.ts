@@ -29,8 +29,8 @@ export class FanOut {
   /**
    * Joins the shared subscription with this key for a user; two subscriptions have the same key exactly when their
    * results are the same. `createRenderer` is called for the first of them, with a function that says whether a
-   * subscriber still waits for a result. Call `leave` when the subscription ends. Throws RateLimited when the user's
-   * subscriptions would cost more than the limit.
+   * subscriber is still waiting for a result. Call `leave` when the subscription ends. Throws RateLimited when the
+   * user's subscriptions would cost more than the limit.
    */
   join(key: string, userId: bigint, createRenderer: (isWanted: () => boolean) => EventRenderer): SharedSubscription {
     const shared = this.#subscriptions.get(key) ?? new SharedSubscription(key, createRenderer, this.#options);

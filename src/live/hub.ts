@@ -9,8 +9,8 @@ import { Room, withPerson, type Audience } from './room.ts';
 
 /**
  * The streams open on this node: chat → listeners, person → listeners. Events of the log pass through the hub in order.
- * An event that changes a membership takes effect in the hub at exactly its place, so that a member receives nothing
- * from before they joined or after they left.
+ * An event that changes a membership takes effect in the hub exactly at its position in the log, so that a member
+ * receives nothing from before they joined or after they left.
  */
 export class Hub {
   readonly #log: HubLog;
@@ -37,8 +37,8 @@ export class Hub {
   }
 
   /**
-   * From this call on, the listener's outlet receives its events. Resolves to a place in the log once the person's
-   * memberships are known: everything at or below that place is history, to be read from the log, and may also come
+   * From this call on, the listener's outlet receives its events. Resolves to a position in the log once the person's
+   * memberships are known: everything at or below that position is history, to be read from the log, and may also come
    * through the outlet. If the session has already ended by then, no further end event will come.
    */
   async join(listener: Listener): Promise<{ head: bigint; isSessionLive: boolean }> {

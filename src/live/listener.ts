@@ -33,6 +33,6 @@ export interface Outlet {
   publishPresence(change: PresenceChange, listeners: readonly Listener[]): void;
   /** Sends the log's current position. It also tells the client that notices that are not kept may have been lost. */
   refresh(listeners: readonly Listener[], position: bigint): void;
-  /** Everything held for this listener is void: its stream closes at once, so that the client reconnects. */
+  /** Everything held for this listener is void: its stream closes immediately, so that the client reconnects. */
   interrupt(listener: Listener): void;
 }

@@ -2,8 +2,8 @@ import type { Listener } from './listener.ts';
 import type { Membership } from '../log/log-reader.ts';
 
 /**
- * A change of membership that has passed the hub: `membership` is null for its end, WHOLE when it shows the whole
- * history from then on, and OWN when it again shows only its own part.
+ * A change of membership that has passed the hub: `membership` is null when it ended, WHOLE when it shows the whole
+ * history from then on, and OWN when it again shows only the member's part.
  */
 export type MembershipChange = { eventId: bigint; chatId: bigint; membership: Membership | null | 'WHOLE' | 'OWN' };
 

@@ -48,11 +48,11 @@ export type PresenceSource = {
 };
 
 /**
- * Sends presence changes to the people on this node who select them and share a chat with the person, in step with
- * the log: a member who was just added receives them, one who was just removed does not. Batches go out one after the
- * other, each with two statements, however fast changes come; of several changes of one person only the last is sent.
- * Changes that cannot be sent are not kept: the streams that select them receive CaughtUp instead, and query presence
- * again.
+ * Sends presence changes to the people on this node who select them and share a chat with the person who changed, in
+ * step with the log: a member who was just added receives them, one who was just removed does not. Batches go out one
+ * after the other, each with two statements, however fast changes come; of several changes of one person only the last
+ * is sent. Changes that cannot be sent are not kept: the streams that select them receive CaughtUp instead, and query
+ * presence again.
  */
 export class PresenceNews {
   readonly #source: PresenceSource;

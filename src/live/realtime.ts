@@ -119,12 +119,12 @@ export class Realtime {
     return this.#feed.epoch;
   }
 
-  /** The last event that has gone through the hub; null while it is unknown whether there are more. */
+  /** The last event that has gone through the hub; null while this node does not know whether there are later ones. */
   position(): bigint | null {
     return this.#feed.isCurrent ? this.#feed.position : null;
   }
 
-  /** Resolves once all events up to this place have gone through the hub and later ones are being read. */
+  /** Resolves once all events up to this position have gone through the hub and later ones are being read. */
   whenAt(place: bigint): Promise<void> {
     return this.#feed.whenAt(place);
   }
@@ -150,8 +150,8 @@ export class Realtime {
   }
 
   /**
-   * Every node receives each typing notice. Before showing it, the hub must have passed every event up to the moment
-   * of the notice: a member who was just added receives it, one who was just removed does not.
+   * Every node receives each typing notice. It is shown only once the hub has passed every event up to the moment of
+   * the notice: a member who was just added receives it, one who was just removed does not.
    */
   #hearTyping(payload: string): void {
     const match = /^(\d{1,19})\.(\d{1,19})$/.exec(payload);

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { RenderedEvent } from './event-renderer.ts';
 
-/** How many renderings of a document are kept, for how long, and how many characters they may have together. */
+/** How many renderings of a document are kept, for how long, and how many characters they may have in total. */
 const kept = { count: 500, ms: 2_000, characters: 512 * 1024 };
 
 type Outcome = Promise<RenderedEvent | null>;
@@ -48,8 +48,8 @@ export class RecentRenderings {
   }
 
   /**
-   * Without it, a document without new events would keep its last renderings forever. One timer costs less than one
-   * each.
+   * Without it, a document without new events would keep its last renderings forever. One timer for all costs less than
+   * one for each rendering.
    */
   #sweepLater(): void {
     if (this.#isSweepDue) return;

@@ -11,7 +11,7 @@ export const sliceLimits: EventCost = { complexity: 10_000, bytes: 8 * 1024 * 10
 const maxIdleMs = 20;
 /** The longest turn, in ms. */
 const maxTurnMs = 1_000;
-/** How often that is checked, in ms. */
+/** How often both limits are checked, in ms. */
 const checkMs = 10;
 
 /** How many executions of a document with this cost make up a slice, `most` if they cost little. */
@@ -26,9 +26,9 @@ export function* cut<Value>(list: readonly Value[], size: number): Iterable<Valu
 }
 
 /**
- * Shares processor time fairly among the users whose subscriptions are rendered. Each turn renders one slice: some of the
- * events that wait for one document. However many documents a user subscribes to, and however many events they get,
- * another user's document waits only for the slice that is running.
+ * Shares processor time fairly among the users whose subscriptions are rendered. Each turn renders one slice: some of
+ * the events that are waiting to be rendered for one document. However many documents a user subscribes to, and however
+ * many events they get, another user's document waits only for the slice that is running.
  */
 export class RenderTurns {
   readonly #queue = new FairQueue({
@@ -42,8 +42,8 @@ export class RenderTurns {
 
   /**
    * Runs `work` in a turn of one of these users: the one who has used the least, so that a document waits only if all
-   * its subscribers have used more than others. Starts at once when no one waits. Requests get the event loop between
-   * two turns.
+   * its subscribers have used more than others. Starts immediately when no one else is waiting. Requests get the event
+   * loop between two turns.
    */
   async run<Result>(userIds: Iterable<bigint>, work: () => Promise<Result>): Promise<Result> {
     const { promise, resolve } = Promise.withResolvers<Result>();
@@ -63,9 +63,9 @@ function* asKeys(userIds: Iterable<bigint>): Iterable<string> {
 }
 
 /**
- * Resolves when the work is done, or when it only waits: a document that hangs on a lock of the database must not keep
- * others from their turns. While the processor is busy, the turn continues: otherwise more and more work would run at
- * the same time under load.
+ * Resolves when the work is done, or when it is only waiting: a document that waits for a lock in the database must not
+ * keep others from their turns. While the processor is busy, the turn continues: otherwise more and more work would run
+ * at the same time under load.
  */
 async function untilDoneOrIdle(working: Promise<unknown>): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();

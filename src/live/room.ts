@@ -31,7 +31,7 @@ export class Room {
     this.#audience = null;
   }
 
-  /** Everyone on this node, whatever their history shows. */
+  /** Everyone who follows this chat on this node, whatever part of the history they see. */
   everyone(): Audience {
     this.#audience ??= this.#gather();
     return this.#audience;
@@ -48,7 +48,7 @@ export class Room {
     return isForEveryone ? everyone : this.#select(everyone, event);
   }
 
-  /** Whether this listener's membership shows the event; a reader of a public channel sees every event of it. */
+  /** Whether this listener's membership shows the event; a reader of a public channel sees every event. */
   #shows(listener: Listener, event: LoggedEvent): boolean {
     const membership = this.people.get(listener.userId)?.memberships.get(this.chatId);
     if (membership === undefined || (listener.chatId !== null && listener.isPublicReader)) return true;

@@ -64,8 +64,8 @@ export class SharedRenderer {
   }
 
   /**
-   * Renders a notice for this stream alone (CaughtUp, Reset), at the place of event `id`. Rejects when the database is
-   * unavailable.
+   * Renders a notice for this stream alone (CaughtUp, Reset), at the position of event `id`. Rejects when the database
+   * is unavailable.
    */
   async renderNotice(notice: StreamNotice, id: bigint, asker: Asker): Promise<Rendering> {
     const head = { cursor: this.#cursorOf(id), at: new Date() };
@@ -75,8 +75,8 @@ export class SharedRenderer {
   }
 
   /**
-   * Prepares a delivery. Adds to `parts.rest` what is still missing of it; the delivery may be sent once that is rendered.
-   * Never rejects: a rejection would stop the queue for good.
+   * Prepares a delivery. Adds the results that it still lacks to `parts.rest`; send the delivery once they are
+   * rendered. Never rejects: a rejection would stop the queue for good.
    */
   async prepare(item: Renderable, parts: SliceParts): Promise<Delivery> {
     if ('event' in item) return this.#prepareEvent(item.event, item.receivers, parts);
@@ -109,7 +109,7 @@ export class SharedRenderer {
     const render = async (asker: Asker) => {
       const outcome = await this.#render(event, asker, loaders);
       if (outcome === null) return;
-      // The first rendering was personal. A later one that is not personal has failed or came after a change: it must
+      // The first rendering was personal. If a later one is not personal, it failed or came after a change, so it must
       // not be shared.
       batches.add(outcome.personalTo ?? askerKey(asker), this.#toBatch(event.id, outcome.payload));
     };

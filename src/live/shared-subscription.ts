@@ -73,7 +73,8 @@ export class SharedSubscription implements Outlet {
   interrupt(listener: Listener): void {
     // In another history, the same id is another event.
     this.#renderer.forget();
-    // At once: what still waits would go out with cursors of the new history, and the client would resume from there.
+    // Immediately: what is still waiting would go out with cursors of the new history, and the client would resume from
+    // there.
     (listener as Receiver).interrupt();
   }
 

@@ -21,7 +21,7 @@ export class SubscriptionBudget {
     this.#limit = limit;
   }
 
-  /** Adds a subscription. Throws RateLimited, which names the limit and what was asked for, and then adds nothing. */
+  /** Adds a subscription, or adds nothing and throws RateLimited, which names the limit and what was asked for. */
   take(userId: bigint, { complexity, isRepeated }: Price): void {
     const sum = (this.#spent.get(userId) ?? 0) + complexity;
     const [limit, setting] = isRepeated ? [2 * this.#limit, `twice ${settingName}`] : [this.#limit, settingName];

@@ -10,10 +10,7 @@ const intervalMs = 3_000;
 const maxEarlyMs = 500;
 const maxRemembered = 100_000;
 
-/**
- * Keeps most of the typing notices that clients send away from the database. Each node that takes requests has its
- * own gate.
- */
+/** Spares the database most of the typing notices that clients send. Each node that takes requests has its own gate. */
 export class TypingGate {
   readonly #recent = new LRUCache<string, true>({ max: maxRemembered, ttl: intervalMs - maxEarlyMs });
 
@@ -28,7 +25,7 @@ export class TypingGate {
     return true;
   }
 
-  /** Call this when the notice could not be passed on: it then holds back no other. */
+  /** Call this when the notice could not be passed on: it must not hold back the next one. */
   forget(typing: Typing): void {
     this.#recent.delete(keyOf(typing));
   }

@@ -63,10 +63,10 @@ type Place = { epoch: string; position: bigint };
 
 /**
  * Reads the event log in order, resuming where it last stopped, for work that must be done once for each event even
- * across crashes. Every node opens the same consumers. A lease lets one instance of each run, and its fencing token
- * keeps an instance that was presumed dead from writing. The doorbell wakes it; a slow poll covers lost notifications.
- * A failed event is retried with back-off, one event at a time, on whichever node takes the lease first: no event is
- * skipped.
+ * across crashes. Every node opens the same consumers. A lease lets only one instance of each consumer run, and its
+ * fencing token keeps an instance that was presumed dead from writing. The doorbell wakes it; a slow poll covers lost
+ * notifications. A failed event is retried with back-off, one event at a time, on whichever node takes the lease first:
+ * no event is skipped.
  */
 export class LogConsumer {
   readonly #options: LogConsumerOptions;
@@ -94,7 +94,7 @@ export class LogConsumer {
     this.#wake?.();
   }
 
-  /** Finishes the events in progress, then releases the lease, so that another node can take over at once. */
+  /** Finishes the events in progress, then releases the lease, so that another node can take over immediately. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#wake?.();

@@ -1,5 +1,5 @@
 /**
- * A place in one database's log: `epoch.id`, opaque to clients. The epoch names the history that the id belongs to,
+ * A position in one database's log: `epoch.id`, opaque to clients. The epoch names the history that the id belongs to,
  * so that an old cursor is recognised after a restore or a fail-over, instead of pointing at an unrelated event.
  */
 export type Cursor = { epoch: string; id: bigint };

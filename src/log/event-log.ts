@@ -8,16 +8,16 @@ import { eventColumns, type LoggedEvent } from './event.ts';
 /** The range of the log: ids in (prunedThrough, head] can be replayed. */
 export type Extent = { head: bigint; prunedThrough: bigint };
 
-/** The range of the log, and whether the log knows a given place. */
+/** The range of the log, and whether the log knows a given position. */
 export type LogPlace = Extent & { isKnown: boolean };
 
 /** A stretch of the log, oldest event first; `prunedThrough` comes from the same snapshot. */
 export type Stretch = { events: LoggedEvent[]; prunedThrough: bigint };
 
 /**
- * An SQL expression for statements that read `event_log l`: whether the log knows the place `id`. Every place that was
- * ever handed out is an event, was an event, or is the beginning of the log. Any other id was lost in a restore and is
- * never issued again (leap_after_start).
+ * An SQL expression for statements that read `event_log l`: whether the log knows the position `id`. Every position
+ * that was ever handed out is an event, was an event, or is the beginning of the log. Any other id was lost in a
+ * restore and is never issued again (leap_after_start).
  */
 export const isKnown = (id: string) =>
   `(${id} <= l.pruned_through or exists (select from events k where k.id = ${id})) as "isKnown"`;
@@ -54,7 +54,7 @@ export async function readExtent(pool: pg.Pool): Promise<Extent> {
   return rows[0] ?? { head: 0n, prunedThrough: 0n };
 }
 
-/** Reads the log's current range, and whether `id` is a place in this history. */
+/** Reads the log's current range, and whether `id` is a position in this history. */
 export async function readLogPlace(pool: Queryable, id: bigint): Promise<LogPlace> {
   const { rows } = await pool.query<LogPlace>(
     `select ${head} as head, l.pruned_through as "prunedThrough", ${isKnown('$1')} from event_log l`,

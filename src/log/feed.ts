@@ -27,7 +27,7 @@ export type FeedReader = {
   resume: () => void;
 };
 
-/** A call that waits for the feed to reach a place in the log. */
+/** A call that waits for the feed to reach a position in the log. */
 type Waiter = { place: bigint; resolve: () => void };
 
 /**
@@ -79,8 +79,8 @@ export class Feed {
   }
 
   /**
-   * Whether the reader had the whole log within the last 5 s; otherwise this node does not know what has happened
-   * since.
+   * Whether the reader was up to date with the log within the last 5 s; otherwise this node does not know what has
+   * happened since.
    */
   get isCurrent(): boolean {
     return performance.now() - this.#atEndAt < staleMs;
@@ -111,9 +111,9 @@ export class Feed {
   }
 
   /**
-   * Resolves once the reader has received every event up to this place and the feed has confirmed that it is current:
-   * a subscriber that receives CaughtUp must not miss what comes next. Also resolves when the feed starts over or
-   * closes.
+   * Resolves once the reader has received every event up to this position and the feed has confirmed that it is
+   * current: a subscriber that receives CaughtUp must not miss what comes next. Also resolves when the feed starts over
+   * or closes.
    */
   whenAt(place: bigint): Promise<void> {
     if (this.#isClosed || (this.isCurrent && this.#position >= place)) return Promise.resolve();

@@ -15,7 +15,7 @@ export type Membership = { chatId: bigint; since: bigint; visibleFrom: number; i
 export type Snapshot = Extent & { memberships: Membership[]; isSessionLive: boolean };
 
 /**
- * A stretch for one reader. From the same snapshot: whether the log knows the place where the stretch starts, and
+ * A stretch for one reader. From the same snapshot: whether the log knows the position where the stretch starts, and
  * whether the reader's session is still live.
  */
 export type MissedStretch = Stretch & { isKnown: boolean; isSessionLive: boolean };
@@ -90,9 +90,9 @@ export async function readRecipients(
 }
 
 /**
- * The events that one person missed: in each chat, the events since they became a member that their history shows, and
- * all events addressed to them. An index yields the oldest few of each chat and of each kind of address; the oldest of
- * these overall are returned.
+ * The events that one person missed: in each chat, the events since they became a member, if their history shows them;
+ * and all events addressed to them. For each chat and for each way of addressing a person, an index yields the oldest
+ * few; the oldest of all these are returned.
  */
 export async function readMissed(
   pool: pg.Pool,
