@@ -23,7 +23,7 @@ export type Target<Verb extends MessageVerb> = { verb: Verb; message: Message; a
 
 /**
  * Each asker's access to the chat, in the order of the inputs; undefined if there is no such chat. Call it after the
- * chats are locked, in a separate statement: a transaction that removes a member holds that lock too.
+ * chats are locked, in a separate statement: removing a member takes the same lock.
  */
 export async function readChatAccesses(
   client: Queryable,

@@ -21,7 +21,7 @@ export type NewChat = {
   description: string | null;
 };
 
-/** Chats by id. Raw SQL, at half Prisma's cost: events select it. */
+/** Chats by id. Raw SQL, at half Prisma's cost: events run this. */
 export const chatById = defineLoader({
   load: loadTogether(async ({ pool }, ids) => {
     const { rows } = await pool.query<Chat>({
@@ -55,8 +55,8 @@ export async function requireVisibleChat(db: Db, asker: Asker, chatId: bigint): 
 }
 
 /**
- * The asker's chats, newest activity first; a cursor's key is (time of the last activity in ms, id).
- * Raw SQL, at a third of Prisma's cost: every client runs it when it starts.
+ * The asker's chats, newest activity first; a cursor's key is (time of the last activity in ms, id). Raw SQL, at a
+ * third of Prisma's cost: this runs whenever a client starts.
  */
 export async function listChats(
   db: Db,
@@ -102,8 +102,8 @@ export async function createChat(db: Db, asker: Asker, input: NewChat): Promise<
     await transaction.query('savepoint before_chat');
     const created = await transaction.prisma.chat.create({ data: chat });
     if (chat.type === 'SINGLE' && !(await claimPair(transaction, asker, { chatId: created.id, other: others[0] }))) {
-      // Another request created the chat after this one looked and before it claimed the pair: return that chat and
-      // undo this one, so that no one receives an event for it.
+      // Between this request's look-up and its claim, another request created the pair's chat: return that chat, and
+      // undo the creation of this one, so that no one receives an event for it.
       await transaction.query('rollback to savepoint before_chat');
       const theirs = await findSingleChat(transaction, asker, others[0]);
       if (theirs === null) throw new NotFound('One of the two accounts has been deleted.');
@@ -177,7 +177,7 @@ function pairOf(one: bigint, other: bigint): { lowUserId: bigint; highUserId: bi
 }
 
 /**
- * Returns whether this chat is now the pair's; waits for another request that is claiming it. Raw SQL, for `on
+ * Returns whether this chat is now the pair's; waits for another request that is claiming the pair. Raw SQL, for `on
  * conflict`.
  */
 async function claimPair(

@@ -38,8 +38,8 @@ class CommitLost extends Error {}
  * about 2,000 a second; with 100 messages in each, that allows 40,000 messages a second (docs/architecture.md,
  * measured). See BatchCommit.
  *
- * A chat that another transaction has locked (psql, left open) would block all others, so its writes wait in their own
- * lane, in order.
+ * A chat that another transaction has locked (psql, left open) would block the writes to all others, so its own writes
+ * wait in a separate lane, in order.
  */
 export class GroupCommit {
   readonly #pool: pg.Pool;
@@ -66,7 +66,7 @@ export class GroupCommit {
 
   async #commit(writes: Write[], { isLane }: { isLane: boolean }): Promise<(Outcome<unknown> | null)[]> {
     let outcomes: (Outcome<unknown> | null)[] = [];
-    // Raw SQL, like all that runs in it: a transaction of Prisma's costs about twice as much.
+    // Raw SQL, like all statements of these writes: a Prisma transaction costs about twice as much.
     await withConnection(this.#pool, async (client) => {
       await client.query(isLane ? `begin; set local lock_timeout = '${laneLockTimeout}'` : 'begin');
       const chats = await lockChats(client, chatIdsOf(writes), { waits: isLane });

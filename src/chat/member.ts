@@ -19,7 +19,7 @@ export const memberByKey = defineLoader({ load: loadMembers, keyOf: memberKeyOf 
 /** A page of a chat's members, keyed by the chat's id. */
 export const membersOf = definePageLoader({ load: listMembers });
 
-/** Raw SQL, at half Prisma's cost: events and lists select it, and one statement reads members of many chats. */
+/** Raw SQL, at half Prisma's cost: events and lists run this, and one statement reads members of many chats. */
 async function loadMembers({ pool }: Db, keys: readonly MemberKey[]): Promise<(Member | null)[]> {
   const { rows } = await pool.query<Member & { index: number }>({
     name: 'members_at',

@@ -58,7 +58,7 @@ function move(member: Member | undefined, mark: ReadMark, chat: LockedChat | und
   return { value: { ...member, lastReadSeq: mark.seq } };
 }
 
-/** By `memberKeyOf`. Reads under the chats' locks: a transaction that removes a member takes the same lock. */
+/** By `memberKeyOf`. Reads under the chats' locks, because removing a member takes the same lock. */
 async function readMembers(client: Queryable, marks: readonly ReadMark[]): Promise<Map<string, Member>> {
   const { rows } = await client.query<Member>({
     name: 'marking_members',

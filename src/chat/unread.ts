@@ -25,7 +25,7 @@ export const unreadCountOf = defineLoader({
   keyOf: memberKeyOf,
 });
 
-/** Raw SQL, at half Prisma's cost: every opened chat list selects it, and the count stops at its limit. */
+/** Raw SQL, at half Prisma's cost: every chat list that is opened runs this, and the count stops at its limit. */
 async function countUnread(db: Db, members: readonly MemberKey[]): Promise<number[]> {
   const { rows } = await db.pool.query<{ index: number; count: number }>({
     name: 'unread',
@@ -41,7 +41,7 @@ async function countUnread(db: Db, members: readonly MemberKey[]): Promise<numbe
 
 /**
  * The number of the asker's chats with unread messages that their notification level counts. Raw SQL, at a third of
- * Prisma's cost: every client runs it when it starts.
+ * Prisma's cost: this runs whenever a client starts.
  */
 export async function countUnreadChats(db: Db, asker: Asker): Promise<number> {
   const { rows } = await db.pool.query<{ count: number }>({

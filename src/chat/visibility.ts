@@ -62,7 +62,7 @@ export const visibleFromOf = defineLoader({
 /** The seq below which a chat's history is hidden from at least one member; 1 if nothing is hidden from anyone. */
 export const hiddenBelowOf = defineLoader({ load: readHiddenBelow });
 
-/** Raw SQL, at half Prisma's cost: events and pages of messages select it, for many readers at once. */
+/** Raw SQL, at half Prisma's cost: events and pages of messages run this, for many readers in one statement. */
 async function readVisibleFrom({ pool }: Db, readers: readonly ChatReader[]): Promise<(number | null)[]> {
   const { rows } = await pool.query<{ index: number; seq: number | null }>(
     `select reader.index::int as index, ${visibleFrom('c', 'reader.user_id')} as seq
@@ -73,7 +73,7 @@ async function readVisibleFrom({ pool }: Db, readers: readonly ChatReader[]): Pr
   return pairOne(rows, readers, { value: ({ seq }) => seq, missing: null });
 }
 
-/** Raw SQL, at half Prisma's cost: events select it, for many chats at once. */
+/** Raw SQL, at half Prisma's cost: events run this, for many chats in one statement. */
 async function readHiddenBelow({ pool }: Db, chatIds: readonly bigint[]): Promise<number[]> {
   const { rows } = await pool.query<{ id: bigint; seq: number | null }>(
     `select c.id, case when c.type = 'PUBLIC_CHANNEL' then 1 else (

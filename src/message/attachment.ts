@@ -54,7 +54,7 @@ export class Attachments {
   }
 }
 
-/** Attaches the taken files to their messages, which must have been inserted, in the order of `fileIds`. */
+/** Attaches the taken files to their messages in the order of `fileIds`. The messages must already be inserted. */
 export async function attachFiles(
   client: Queryable,
   messages: readonly { id: bigint; fileIds: readonly bigint[] }[],

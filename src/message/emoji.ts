@@ -1,7 +1,7 @@
 /** The longest emoji sequences have 10 code points of at most two UTF-16 units each. */
 const maxUnits = 40;
 
-// Built from strings: the compiler's target does not support the flag `v` yet, Node does.
+// Built from strings: Node supports the flag `v`, but the compiler's target does not yet.
 const oneEmoji = new RegExp(String.raw`^\p{RGI_Emoji}$`, 'v');
 /** Characters shown as text unless U+FE0F follows, which keyboards and people often omit. */
 const textByDefault = new RegExp(String.raw`[\p{Emoji}--\p{Emoji_Presentation}](?![\p{Emoji_Modifier}\ufe0e])`, 'gv');

@@ -21,7 +21,9 @@ const mention = /(?<![\p{L}\p{N}_.@-])@([A-Za-z0-9_][A-Za-z0-9_.-]*)(?![\p{L}\p{
 /** The usernames that a text may mention: for each mention its possible readings, longest first, in lower case. */
 export type Named = { names: string[][]; everyone: boolean };
 
-/** Finds the names in a text, in time linear in its length. The chat's members decide which readings are usernames. */
+/**
+ * Finds the names in a message, in time linear in its length. The chat's members decide which readings are usernames.
+ */
 export function findNames(content: string): Named {
   if (!content.includes('@')) return { names: [], everyone: false };
   const words = new Set([...content.matchAll(mention)].map(([, word = '']) => word.toLowerCase()));
@@ -82,7 +84,7 @@ export async function replaceMentions(
 /** The ids of the users that a message mentions, in ascending order. */
 export const mentionedIn = defineLoader({ load: listMentioned, keyOf: messageKeyOf });
 
-/** Raw SQL, at half Prisma's cost: events and pages select it, for many messages at once. */
+/** Raw SQL, at half Prisma's cost: events and pages run this, for many messages in one statement. */
 async function listMentioned(db: Db, places: readonly MessageKey[]): Promise<bigint[][]> {
   const { rows } = await db.pool.query<{ index: number; userId: bigint }>({
     name: 'mentioned',
@@ -98,7 +100,7 @@ async function listMentioned(db: Db, places: readonly MessageKey[]): Promise<big
 
 /**
  * The seqs of messages of chat `c` that mention its member `m` or everyone, and that `m` can see and has not read. An
- * SQL fragment that begins with `from`, for a statement that joins `c` and `m`. Their own messages do not count;
+ * SQL fragment that begins with `from`, for a statement that joins `c` and `m`. The member's own messages do not count;
  * deleted ones mention no one. Each half has its own limit, because otherwise the union would read all unread mentions.
  */
 export const unreadMentions = `from (select ${visibleFrom('c', 'm.user_id')} as seq offset 0) first_visible
@@ -122,7 +124,7 @@ export const unreadMentionCountOf = defineLoader({
   keyOf: memberKeyOf,
 });
 
-/** Raw SQL, at half Prisma's cost: every opened chat list selects it, and the count stops at its limit. */
+/** Raw SQL, at half Prisma's cost: every chat list that is opened runs this, and the count stops at its limit. */
 async function countUnreadMentions(db: Db, members: readonly MemberKey[]): Promise<number[]> {
   const { rows } = await db.pool.query<{ index: number; count: number }>({
     name: 'unread_mentions',

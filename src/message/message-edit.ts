@@ -42,7 +42,7 @@ export async function editMessage(
 /** What each message said before its edits, oldest first. */
 export const revisionsOf = defineLoader({ load: listRevisions, keyOf: messageKeyOf });
 
-/** Raw SQL, at half Prisma's cost: events and pages select it, for many messages at once. */
+/** Raw SQL, at half Prisma's cost: events and pages run this, for many messages in one statement. */
 async function listRevisions(db: Db, places: readonly MessageKey[]): Promise<Revision[][]> {
   const { rows } = await db.pool.query<Revision & { index: number }>({
     name: 'revisions',
@@ -55,7 +55,10 @@ async function listRevisions(db: Db, places: readonly MessageKey[]): Promise<Rev
   return pairMany(rows, places, (row): Revision => row);
 }
 
-/** One update for edits of different messages; edits of the same message run one after the other, each as a version. */
+/**
+ * One update for edits of different messages; edits of the same message run one after the other, each as a version of
+ * its own.
+ */
 const messageEdits: WriteKind<Edit, Message> = {
   async write(client, _, edits) {
     const outcomes = new Map<Edit, Outcome<Message>>();

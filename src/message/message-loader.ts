@@ -38,7 +38,7 @@ export function messageKeyOf({ chatId, seq }: MessageKey): string {
 /** Messages by chat and seq. */
 export const messageByKey = defineLoader({ load: loadMessagesByKey, keyOf: messageKeyOf });
 
-/** Raw SQL, at half Prisma's cost: events and replies in pages select it, for many messages at once. */
+/** Raw SQL, at half Prisma's cost: events and replies in pages run this, for many messages in one statement. */
 async function loadMessagesByKey({ pool }: Db, keys: readonly MessageKey[]): Promise<(Message | null)[]> {
   const { rows } = await pool.query<Message & { index: number }>(
     `select wanted.index::int as index, ${columns.message('m')}
@@ -51,7 +51,7 @@ async function loadMessagesByKey({ pool }: Db, keys: readonly MessageKey[]): Pro
 
 const parts = { message: joined.message('m'), sender: joined.user('s'), chat: joined.chat('c') };
 
-/** Raw SQL, at a third of Prisma's cost: events select it, and the join saves two statements for each event. */
+/** Raw SQL, at a third of Prisma's cost: events run this, and the join saves two statements for each event. */
 async function readMessages({ pool }: Db, ids: bigint[]): Promise<Map<bigint, MessageRow>> {
   const { rows } = await pool.query<Record<string, unknown>>({
     name: 'messages_by_id',

@@ -13,7 +13,7 @@ import { messageKeyOf } from './message-loader.ts';
 import type { ChatAccess } from '../chat/permission.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** A message whose text has been checked, but not yet whether the asker may send it. */
+/** A message whose text has been checked. Whether the asker may send it has not. */
 export type MessageWrite = {
   asker: Asker;
   chatId: bigint;
@@ -34,8 +34,8 @@ type Placed = MessageWrite & {
 type Decision = { error: Error } | { placed: Placed } | { earlier: Message } | { repeats: number };
 
 /**
- * Many messages in one insert. It reads the memberships after the chats are locked, in a separate statement: a
- * transaction that removes a member holds that lock too.
+ * Many messages in one insert. It reads the memberships after the chats are locked, in a separate statement: removing a
+ * member takes the same lock.
  */
 export const messageWrites: WriteKind<MessageWrite, Message> = {
   async write(client, chats, inputs) {
@@ -179,11 +179,12 @@ function repeat(first: Message, input: MessageWrite): Outcome<Message> {
 }
 
 /**
- * Hash of the original request. It tells a repeated request from a misused id even after the message has been edited.
+ * Hash of the original request. It distinguishes a repeated request from a reused id even after the message has been
+ * edited.
  */
 function hashRequest({ chatId, content, replyToId, fileIds }: MessageWrite): Buffer {
   const request = [String(chatId), content, replyToId === null ? null : String(replyToId)];
-  // A request without files hashes as it did before files existed, because hashes from then are still compared.
+  // Without files, the hash is the same as before files existed, because hashes stored then are still compared.
   const asked = fileIds.length === 0 ? request : [...request, fileIds.map(String)];
   return createHash('sha256').update(JSON.stringify(asked)).digest();
 }

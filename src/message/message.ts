@@ -23,8 +23,8 @@ export type NewMessage = {
 };
 
 /**
- * The messages with these ids that the asker can see, in no particular order.
- * Raw SQL, at a third of Prisma's cost: `node`, `nodes` and every mutation of a message use it.
+ * The messages with these ids that the asker can see, in no particular order. Raw SQL, at a third of Prisma's cost:
+ * `node`, `nodes` and every mutation of a message run this.
  */
 export async function findVisibleMessages(db: Db, asker: Asker, messageIds: readonly bigint[]): Promise<Message[]> {
   const { rows } = await db.pool.query<Message>({

@@ -56,7 +56,7 @@ export async function removeReaction(
 /** The emoji of each message, in the order in which they were first added. */
 export const reactionsOf = defineLoader({ load: listReactions, keyOf: messageKeyOf });
 
-/** Raw SQL, at half Prisma's cost: events and pages select it, for many messages at once. */
+/** Raw SQL, at half Prisma's cost: events and pages run this, for many messages in one statement. */
 async function listReactions(db: Db, keys: readonly MessageKey[]): Promise<EmojiCount[][]> {
   const { rows } = await db.pool.query<EmojiCount & { index: number }>({
     name: 'reactions',
@@ -78,7 +78,7 @@ export const ownReactionsOf = defineLoader({
   keyOf: (reader: MessageReader) => `${messageKeyOf(reader)} ${askerKey(reader.asker)}`,
 });
 
-/** Raw SQL, at half Prisma's cost: events and pages select it, for many messages and askers at once. */
+/** Raw SQL, at half Prisma's cost: events and pages run this, for many messages and askers in one statement. */
 async function listOwnReactions(db: Db, keys: readonly MessageReader[]): Promise<ReadonlySet<string>[]> {
   const { rows } = await db.pool.query<{ index: number; emoji: string }>({
     name: 'own_reactions',

@@ -20,7 +20,7 @@ export const presenceOf = defineLoader({
 /** A user, and the asker who reads their presence. */
 type PresenceKey = { asker: Asker; userId: bigint };
 
-/** Raw SQL, at half Prisma's cost: events select it, and reads of many users by many askers are one statement. */
+/** Raw SQL, at half Prisma's cost: events run this, and one statement reads many users for many askers. */
 async function readPresences(db: Db, pairs: readonly PresenceKey[]): Promise<(Presence | null)[]> {
   const { rows } = await db.pool.query<Presence & { index: number }>({
     name: 'presences',

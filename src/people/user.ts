@@ -13,8 +13,8 @@ import { isVisiblePerson, visiblePeople } from '../chat/visibility.ts';
 export type FoundUser = { user: User; key: NameKey };
 
 /**
- * Users by id; null if the account is erased or being erased. Raw SQL, at half Prisma's cost: every message that is
- * sent or shown needs it.
+ * Users by id; null if the account is erased or being erased. Raw SQL, at half Prisma's cost: this runs for every
+ * message that is sent or shown.
  */
 export const userById = defineLoader({
   load: loadTogether((db, ids) =>
@@ -27,7 +27,7 @@ export const userById = defineLoader({
 
 /**
  * Users by id, including those whose account is being erased, while they are still members of chats. Raw SQL, at half
- * Prisma's cost: every member that is shown needs it.
+ * Prisma's cost: this runs for every member that is shown.
  */
 export const memberUserById = defineLoader({
   load: loadTogether((db, ids) =>

@@ -5,14 +5,17 @@
 export const advisoryLocks = {
   /** One node migrates while the others wait. Prisma's own migrate commands lock the same key. */
   migration: 72_707_369,
-  /** Commits that append to the event log take turns: each holds this from its stamp until it ends. */
+  /**
+   * Commits that append to the event log take turns: each holds this lock from just before it writes its events until
+   * it ends.
+   */
   'event log': 7_237_123,
   /** One node prunes the log at a time. */
   'event pruning': 7_237_124,
-  /** After a start of PostgreSQL, one transaction advances the event ids by a leap. */
+  /** After each start of PostgreSQL, one transaction makes the event ids leap ahead. */
   'event id leap': 7_237_125,
-  /** With 32 bits of a hash: one transaction at a time stores or removes those bytes. */
+  /** Combined with 32 bits of a hash: one transaction at a time stores or removes the bytes with that hash. */
   'stored bytes': 7_237_126,
-  /** With `storage_lock` of a user: one transaction at a time adds to what the user has stored. */
+  /** Combined with a user's `storage_lock`: one transaction at a time adds to what the user has stored. */
   'personal storage': 7_237_127,
 } as const;

@@ -19,7 +19,7 @@ export type BatchOptions<Item, Output> = {
   laneOf: (item: Item) => bigint;
   /** Whether the item must not share a transaction with items of other lanes. */
   isAlone?: (item: Item) => boolean;
-  /** How many of these, from the first, go into one transaction; at least one. */
+  /** How many of these items, counted from the first, go into one transaction; at least one. */
   count: (items: readonly Item[]) => number;
   /**
    * Commits all items in one transaction and returns an outcome for each, or null if another transaction holds the
@@ -28,8 +28,8 @@ export type BatchOptions<Item, Output> = {
    */
   commit: (items: Item[], options: { isLane: boolean }) => Promise<(Outcome<Output> | null)[]>;
   /**
-   * What to do when `commit` rejects, for the first time or again: `failures` counts that. Return REJECT if the commit
-   * may have happened, so that nothing is done twice.
+   * What to do when `commit` rejects. `failures`: how often it has rejected this batch, this time included. Return
+   * REJECT if the commit may have happened, so that nothing is done twice.
    */
   remedyFor: (error: unknown, items: readonly Item[], failures: number) => Remedy;
 };

@@ -55,10 +55,10 @@ const maxSearchConnections = 3;
 /**
  * Opens the pool, which connects lazily, with the first statement. PostgreSQL cancels a statement after
  * `statementTimeoutMs`, and ends a transaction that is idle for 5 s, so that no request holds a connection or a lock
- * forever. Pass null behind a transaction pooler, which keeps no settings per client: the operator's settings apply
- * there. A connection whose statement has no answer 2 s after its timeout is dropped. `onError` receives errors that
- * belong to no particular statement. Searches use `directUrl`, which bypasses any pooler, because their timeout is a
- * setting of their connections.
+ * forever. Pass null for it behind a transaction pooler, which keeps no settings per client: the operator's settings
+ * apply there. A connection whose statement has no answer 2 s after its timeout is dropped. `onError` receives errors
+ * that belong to no particular statement. Searches use `directUrl`, which bypasses any pooler, because their timeout is
+ * a setting of their connections.
  */
 export function connectDatabase(options: {
   url: string;

@@ -20,7 +20,7 @@ export type LeaseOptions = {
    * new holder.
    */
   holder?: string;
-  /** Called, once or several times, when another process waits for the lease. */
+  /** Called when another process is waiting for the lease, possibly several times. */
   onWanted?: () => unknown;
 };
 
@@ -141,7 +141,7 @@ export class Lease {
     this.#options.onWanted?.();
   }
 
-  /** Gives the lease up. Never rejects: if the database is unavailable, the lease expires by itself. */
+  /** Gives the lease up. Never rejects: if the database is unavailable, the lease simply expires. */
   async release(): Promise<void> {
     this.#end();
     await this.#renewal;

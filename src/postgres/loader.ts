@@ -4,8 +4,8 @@ import type { Db } from './client.ts';
 import type { PageRequest } from './page.ts';
 
 /**
- * Reads many values by key at once. `load` returns one result per key, in the order of the keys. It may fill the other
- * loaders of the same execution with rows that it read along the way.
+ * Reads many values by key in one go. `load` returns one result per key, in the order of the keys. It may fill the
+ * other loaders of the same execution with rows that it read along the way.
  */
 export type Loader<Key, Value> = {
   load: (db: Db, keys: readonly Key[], loaders: Loaders) => Promise<ArrayLike<Value | Error>>;
@@ -33,8 +33,8 @@ export function definePageLoader<Key, Value>(loader: PageLoader<Key, Value>): Pa
 type AnyDataLoader = DataLoader<unknown, unknown, unknown>;
 
 /**
- * The loaders of one execution. Each batches keys that are requested together into one statement, so the number of
- * statements of an operation does not grow with its rows, and caches its results until the execution ends. Loaders
+ * The loaders of one execution. Each loader reads the keys that are requested together in one statement, so the number
+ * of statements of an operation does not grow with its rows, and caches its results until the execution ends. Loaders
  * return what is stored; callers check first whether the asker may see it.
  */
 export class Loaders {

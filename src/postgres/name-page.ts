@@ -1,7 +1,7 @@
 import { InvalidInput } from '../errors.ts';
 import { readSize, type PageRequest } from './page.ts';
 
-/** A place in a list that is ordered by name (in lower case, byte by byte) and, for equal names, by id. */
+/** A position in a list that is ordered by name (in lower case, byte by byte) and, for equal names, by id. */
 export type NameKey = { name: string; id: bigint };
 
 /** At most `limit` rows after `after`. */
@@ -24,7 +24,7 @@ export function forwardPage({ limit, after }: NamePageRequest): PageRequest {
   return { limit, isBackward: false, after: after === null ? null : [after.id], before: null };
 }
 
-/** A row's place in the named list, opaque to clients. */
+/** A row's position in the named list, opaque to clients. */
 export function encodeNameCursor(list: string, { name, id }: NameKey): string {
   return Buffer.from(`${list}:${id}:${name}`).toString('base64url');
 }
@@ -33,7 +33,7 @@ function readCursor(cursor: string, list: string): NameKey {
   const text = cursor.length > maxCursorLength ? '' : Buffer.from(cursor, 'base64url').toString();
   const [, listName, digits = '', name = ''] = /^([a-zA-Z]+):([0-9]{1,19}):([^\u0000-\u001f]*)$/.exec(text) ?? [];
   const key = { name, id: BigInt(digits) };
-  // Each place has exactly one cursor: one that does not encode back to itself was not made here.
+  // Each position has exactly one cursor: one that does not encode back to itself was not made here.
   if (listName !== list || key.id > maxBigint || encodeNameCursor(list, key) !== cursor) {
     throw new InvalidInput([{ path: ['after'], code: 'MALFORMED', message: 'is not a cursor of this list' }]);
   }

@@ -35,7 +35,7 @@ export const lists = {
   chats: { name: 'chats', maxKey: [maxTimeMs, maxBigint] },
   /** Ordered by the user's id. */
   members: { name: 'members', maxKey: [maxBigint] },
-  /** Ordered by the message's seq and the file's place in the message. */
+  /** Ordered by the message's seq and the file's position in the message. */
   files: { name: 'files', maxKey: [maxBigint, maxBigint] },
   /** Ordered by id, newest first. */
   foundMessages: { name: 'foundMessages', maxKey: [maxBigint] },
@@ -72,7 +72,7 @@ export function toPage<Row>(read: Row[], request: PageRequest): Page<Row> {
   };
 }
 
-/** Makes one page per input of a statement that reads for many inputs at once; see `pairing.ts`. */
+/** Makes one page per input of a statement that reads for many inputs; see `pairing.ts`. */
 export function toPages<Row extends { index: number }>(
   rows: readonly Row[],
   inputs: readonly unknown[],
@@ -81,7 +81,7 @@ export function toPages<Row extends { index: number }>(
   return pairMany(rows, inputs, (row) => row).map((read) => toPage(read, request));
 }
 
-/** A row's place in its list, opaque to clients. */
+/** A row's position in its list, opaque to clients. */
 export function encodeCursor(list: List, key: readonly (bigint | number)[]): string {
   return Buffer.from(`${list.name}:${key.join(',')}`).toString('base64url');
 }
@@ -101,7 +101,7 @@ function readKey(cursor: string | null | undefined, list: List, name: string): b
   const digits = /^([a-z]+):([0-9]{1,19}(?:,[0-9]{1,19})*)$/i.exec(text);
   const key = digits?.[2]?.split(',').map(BigInt) ?? [];
   const isOfList = digits?.[1] === list.name && key.length === list.maxKey.length;
-  // Each place has exactly one cursor: one that does not encode back to itself was not made here.
+  // Each position has exactly one cursor: one that does not encode back to itself was not made here.
   if (
     !isOfList ||
     encodeCursor(list, key) !== cursor ||

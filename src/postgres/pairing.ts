@@ -1,5 +1,5 @@
-// Statements that read for many inputs at once number the inputs (`unnest(…) with ordinality`) and return the number,
-// counted from 1, as `index`. These functions match the rows to the inputs.
+// A statement that reads for many inputs numbers them (`unnest(…) with ordinality`) and returns the number, counted
+// from 1, as `index`. These functions match its rows to the inputs.
 
 /** Returns one value per input, in the order of the inputs; `missing` for an input without a row. */
 export function pairOne<Row extends { index: number }, Value, Missing>(

@@ -8,7 +8,7 @@ const limits = { connectMs: 5_000, waitMs: 10_000 };
 const readOnlyLifetimeMs = 1_000;
 /** How long after PostgreSQL refused a connection the pool tries one more, in ms. */
 const growMs = 5_000;
-/** How long connections that are in use may finish when the pool closes, in ms. */
+/** How long connections in use have to finish when the pool closes, in ms. */
 const closeMs = 3_000;
 
 type Connected = (

@@ -10,7 +10,7 @@ import type { Asker } from '../core/asker.ts';
 
 /** In characters: a search of this length fits into a PostgreSQL word, and no real search is longer. */
 export const maxSearchLength = 500;
-/** Each word of a search, and each word of a phrase, is looked up and compared by itself. */
+/** Each word of a search, and each word of a phrase, is looked up and compared separately. */
 export const maxSearchWords = 32;
 /**
  * For an asker who can see more chats than this, the index is searched in full: hardly anything is hidden from them.

@@ -10,8 +10,8 @@ const patienceMs = 10_000;
 
 /**
  * Makes the cluster in `folder` startable, whatever a killed server has left behind: stops a PostgreSQL that still
- * runs, and neutralizes its pid file. Committed data stays.
- * The caller holds the lock of the data folder, so whatever still runs here is orphaned.
+ * runs, and neutralizes its pid file. Committed data stays. The caller holds the lock of the data folder, so whatever
+ * is still running here is orphaned.
  */
 export async function endLeftover(folder: string, log: Logger): Promise<void> {
   const pidFile = join(folder, 'postmaster.pid');
@@ -30,8 +30,9 @@ export async function endLeftover(folder: string, log: Logger): Promise<void> {
   if (running.length > 0) await waitUntilGone(folder, postmaster);
 
   // Another process may have this pid by now, and PostgreSQL would take it for a server and refuse to start. PostgreSQL
-  // never takes its parent's pid for a server's, so that pid is written to the file. The file must stay: it names the
-  // shared memory through which PostgreSQL itself checks that none of its processes is left.
+  // never takes its parent's pid for a server's, so the file gets the pid of this process, which will start PostgreSQL.
+  // The file must stay: it names the shared memory through which PostgreSQL itself checks that none of its processes is
+  // left.
   if ((await readFile(pidFile, 'utf8').catch(() => null)) !== null) {
     await writeFile(pidFile, recorded.replace(/^\d+/, String(process.pid)));
   }
@@ -77,7 +78,7 @@ function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch (error) {
-    // It has just exited by itself.
+    // It has just exited on its own.
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }

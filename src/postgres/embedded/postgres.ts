@@ -12,8 +12,8 @@ const databaseName = 'parley';
 
 /**
  * Runs an embedded PostgreSQL until `stop` is called. Its data persists in `dataDir` from one start to the next. While
- * it runs, `dataDir`/database-url contains its URL, for psql. If it exits by itself, it is restarted at the same URL.
- * Throws CannotStart if another server uses `dataDir`, or if PostgreSQL can't run here.
+ * it runs, `dataDir`/database-url contains its URL, for psql. If it exits unexpectedly, it is restarted at the same
+ * URL. Throws CannotStart if another server uses `dataDir`, or if PostgreSQL can't run here.
  */
 export async function startEmbeddedPostgres(
   dataDir: string,
@@ -90,8 +90,8 @@ function keepRunning(first: RunningPostgres, start: () => Promise<RunningPostgre
 }
 
 /**
- * Creates the application's role and its database, unless an earlier start has. The role owns the database and may
- * create more roles (for bridges and reports, with psql), but none with more rights than its own.
+ * Creates the application's role and its database, unless an earlier start has done so. The role owns the database and
+ * may create more roles (for bridges and reports, with psql), but none with more rights than its own.
  */
 async function createDatabase(cluster: Cluster, port: number): Promise<void> {
   const client = new pg.Client({ connectionString: databaseUrl(cluster, port, 'postgres') });

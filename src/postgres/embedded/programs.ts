@@ -13,8 +13,8 @@ const sharedFolder = '/var/lib/parley';
 
 /**
  * Returns the programs that npm installed or, if this process is root and `owner` can't read them (in a clone below
- * /root or in any other folder that only root may enter), a copy that every user can read.
- * Throws CannotStart if there is no PostgreSQL for this machine, or no place for the copy.
+ * /root or in any other folder that only root may enter), a copy that every user can read. Throws CannotStart if there
+ * is no PostgreSQL for this machine, or nowhere to put the copy.
  */
 export async function findPrograms(owner: Owner): Promise<Programs> {
   const programs = await importPrograms();
