@@ -12,6 +12,7 @@ import { Leases, pruneLeases } from './postgres/lease.ts';
 import { NodeLease } from './postgres/node-lease.ts';
 import { openDatabase } from './postgres/opening.ts';
 import { createPing } from './postgres/ping.ts';
+import { pruneRestrictions } from './postgres/restriction.ts';
 import { continueDeletions } from './account/account-deletion.ts';
 import { createAccounts } from './account/account.ts';
 import { pruneSessions } from './account/session.ts';
@@ -45,6 +46,7 @@ import { Streams, type StreamLimits } from './http/stream/streams.ts';
 import type { Report } from './core/report.ts';
 import { readCursor } from './log/event-log.ts';
 import { Attendance, defaultAttendanceTimes, type AttendanceTimes } from './live/attendance.ts';
+import { pruneAuditEntries } from './log/audit-log.ts';
 import { pruneEvents } from './log/retention.ts';
 import { Realtime } from './live/realtime.ts';
 import { pruneReservations } from './live/reservation.ts';
@@ -198,6 +200,8 @@ function startHousekeeping(
     chores: [
       { name: 'erased accounts', clear: (limit) => continueDeletions({ db }, limit) },
       { name: 'old events', clear: (limit) => pruneEvents(db.pool, config.eventRetentionMs, limit) },
+      { name: 'old audit entries', clear: (limit) => pruneAuditEntries(db.pool, config.auditRetentionMs, limit) },
+      { name: 'ended restrictions', clear: (limit) => pruneRestrictions(db.pool, limit) },
       { name: 'used-up limits', clear: (limit) => pruneLimits(db.pool, limit) },
       { name: 'expired leases', clear: (limit) => (node.isSettled ? pruneLeases(db, limit) : Promise.resolve(0)) },
       { name: 'unopened streams', clear: (limit) => pruneReservations(db.pool, limit) },

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { parseKeySet } from './account/token-key.ts';
 import { CannotStart } from './errors.ts';
 import { wholeNumber, postgresUrl, durationMs, parsedBy, quotaSettings, type Setting } from './setting.ts';
+import { minAuditRetentionMs } from './log/audit-log.ts';
 import { maxInlineBytes } from './file/store/inline.ts';
 import { parseS3Location } from './file/store/s3-location.ts';
 
@@ -139,6 +140,14 @@ export const settings = {
     default: '7d',
     wants: durationMs,
     meaning: 'How long events are kept, and so how long a client can be away and still catch up.',
+  },
+  auditRetentionMs: {
+    name: 'AUDIT_RETENTION',
+    default: '365d',
+    wants: durationMs
+      .refine((ms) => ms >= minAuditRetentionMs)
+      .describe('a number with a unit: s, m, h or d, and at least 30d'),
+    meaning: 'How long the audit log keeps its entries.',
   },
   keepAliveMs: {
     name: 'KEEP_ALIVE_TIMEOUT',

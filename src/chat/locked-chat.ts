@@ -26,8 +26,10 @@ export async function inChat<T>(
   work: (transaction: Transaction, locked: LockedChat) => Promise<T>,
 ): Promise<T> {
   try {
-    return await inTransaction(db, async (transaction) =>
-      work(transaction, await lockChat(transaction, asker, chatId)),
+    return await inTransaction(
+      db,
+      async (transaction) => work(transaction, await lockChat(transaction, asker, chatId)),
+      asker,
     );
   } catch (error) {
     throw explain(error);

@@ -64,6 +64,7 @@ export function erasedUser(id: bigint): User {
     createdAt: at,
     deletedAt: at,
     avatarFileId: null,
+    serverRole: 'USER',
   };
 }
 

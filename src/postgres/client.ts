@@ -5,6 +5,7 @@ import { PrismaClient, type Prisma } from './generated/prisma/client.ts';
 import { ConnectionPool } from './pool.ts';
 import { idleInTransactionMs } from './session-setting.ts';
 import { isConflict, maxConflicts } from './transient.ts';
+import type { Asker } from '../core/asker.ts';
 
 /**
  * Access to the database: Prisma for the API's object graph, the pool for hot hand-written statements. Both share the
@@ -105,14 +106,30 @@ const prismaTransaction = { maxWait: 15_000, timeout: 60 * 60_000 };
  * Prisma begins it, and the hand-written statements use the connection that Prisma took. As `$queryRaw` in Prisma's
  * transaction they would lose their names, row counts and pg's types. Given only the pool, the transaction runs without
  * Prisma at about half the cost: for hot code, and for layers that have nothing else.
+ *
+ * Pass the `actor` if `work` may do something to another user: the audit log then names them. Without one, the log says
+ * that the server itself did it.
  */
-export async function inTransaction<T>(db: Db, work: (transaction: Transaction) => Promise<T>): Promise<T>;
-export async function inTransaction<T>(db: Pick<Db, 'pool'>, work: (transaction: Queryable) => Promise<T>): Promise<T>;
+export async function inTransaction<T>(
+  db: Db,
+  work: (transaction: Transaction) => Promise<T>,
+  actor?: Asker,
+): Promise<T>;
+export async function inTransaction<T>(
+  db: Pick<Db, 'pool'>,
+  work: (transaction: Queryable) => Promise<T>,
+  actor?: Asker,
+): Promise<T>;
 export async function inTransaction<T>(
   db: Pick<Db, 'pool'> & Partial<Db>,
-  work: (transaction: Transaction) => Promise<T>,
+  act: (transaction: Transaction) => Promise<T>,
+  actor?: Asker,
 ): Promise<T> {
   const { prisma } = db;
+  const work = async (transaction: Transaction) => {
+    if (actor !== undefined) await nameActor(transaction, actor);
+    return act(transaction);
+  };
   for (let conflicts = 1; ; conflicts += 1) {
     try {
       // Without `prisma` the second signature applies, so `work` only needs a Queryable.
@@ -122,6 +139,15 @@ export async function inTransaction<T>(
       if (!isConflict(error) || conflicts >= maxConflicts) throw error;
     }
   }
+}
+
+/** Tells the triggers that write the audit log who acts, until the transaction ends. */
+async function nameActor(client: Queryable, { userId }: Asker): Promise<void> {
+  await client.query({
+    name: 'name_actor',
+    text: `select set_config('parley.actor', $1, true)`,
+    values: [String(userId)],
+  });
 }
 
 function inPrismaTransaction<T>(prisma: PrismaClient, work: (transaction: Transaction) => Promise<T>): Promise<T> {

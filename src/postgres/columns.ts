@@ -14,6 +14,7 @@ const userColumns: ColumnsOf<User> = {
   createdAt: 'created_at',
   deletedAt: 'deleted_at',
   avatarFileId: 'avatar_file_id',
+  serverRole: 'server_role',
 };
 
 const chatColumns: ColumnsOf<Chat> = {

@@ -18,6 +18,7 @@ test('no setting is required', () => {
     corsOrigin: '*',
     trustedProxies: 0,
     eventRetentionMs: 7 * 24 * 60 * 60 * 1000,
+    auditRetentionMs: 365 * 24 * 60 * 60 * 1000,
     maxStreamsPerSession: 20,
     maxStreamsPerAddress: 1000,
     maxOperationsPerStream: 100,

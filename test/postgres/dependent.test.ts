@@ -20,6 +20,7 @@ const idsWithoutKey: Record<string, string> = {
   'events.actor_id': 'The log has ids only, and is pruned.',
   'event_recipients.user_id': 'The log has ids only, and is pruned.',
   'event_recipients.event_id': 'Goes with its event when the log is pruned.',
+  'audit_entries.actor_id': 'The audit log has ids only, and is pruned.',
   'messages.client_message_id': 'A name that the sender gave; account deletion removes it.',
   'stream_operations.operation_id': 'A name that a client gave.',
 };
@@ -144,6 +145,12 @@ const samples: [table: string, columns: string, values: string][] = [
   ['chats', 'type', `'SINGLE'`],
   ['single_chats', 'chat_id, low_user_id, high_user_id', `(select max(id) from chats), :ada, :ada`],
   ['account_deletions', 'user_id, messages', `:ada, 'KEEP'`],
+  [
+    'restrictions',
+    'chat_id, user_id, kind, until, created_by_id',
+    `:chat, :grace, 'MUTE', now() + interval '1 day', :ada`,
+  ],
+  ['restrictions', 'user_id, kind', `:ada, 'SUSPENSION'`],
   ['known_networks', 'user_id, network_hash', `:ada, sha256('x')`],
 ];
 

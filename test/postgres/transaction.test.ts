@@ -1,5 +1,12 @@
 import { beforeAll, expect, test } from 'vitest';
-import { connectDatabase, disconnectDatabase, inTransaction, type Db } from '../../src/postgres/client.ts';
+import type { Asker } from '../../src/core/asker.ts';
+import {
+  connectDatabase,
+  disconnectDatabase,
+  inTransaction,
+  type Db,
+  type Queryable,
+} from '../../src/postgres/client.ts';
 import { createDatabase } from '../support/database.ts';
 import { atFileEnd } from '../support/file-end.ts';
 
@@ -41,6 +48,20 @@ test('an error rolls both back, and is thrown as it was', async () => {
   });
   await expect(work).rejects.toBe(fault);
   expect(await namesLike('lost')).toEqual([]);
+});
+
+test('a transaction names its actor to the triggers until it ends, with Prisma and without', async () => {
+  const actor: Asker = { kind: 'SESSION', userId: 7n, sessionId: 1n, expiresAt: new Date() };
+  const read = async (client: Queryable) =>
+    (await client.query<{ actor: string | null }>('select audit_actor()::text as actor')).rows[0]?.actor;
+  expect(await inTransaction(db, read, actor)).toBe('7');
+  expect(await inTransaction({ pool: db.pool }, read, actor)).toBe('7');
+  await expect(inTransaction(db, () => Promise.reject(new Error('not today')), actor)).rejects.toThrow('not today');
+  // More than there are connections, so that the ones from above are among them.
+  const later = Array.from({ length: maxConnections * 3 }, (_, index) =>
+    index % 2 === 0 ? inTransaction(db, read) : inTransaction({ pool: db.pool }, read),
+  );
+  expect(new Set(await Promise.all(later))).toEqual(new Set([null]));
 });
 
 test('transactions that wait for a connection each get their own, and release it', async () => {
