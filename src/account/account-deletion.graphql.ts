@@ -19,10 +19,10 @@ const AccountGone = builder.objectRef<{ userId: bigint }>('AccountGone').impleme
 builder.mutationField('deleteAccount', (t) =>
   t.field({
     type: AccountGone,
-    description: `Erases the viewer's account permanently. All its sessions end, and its name and address become available again.
-Memberships, reactions, files and messages are removed in the background: within moments, or longer if there are many.
-A chat that only the viewer owned passes to the longest-standing admin, or to the longest-standing member if there is no
-admin. A single chat stays with the other person.`,
+    description: `Erases the viewer's account permanently. All its sessions end, and its username and email address become available
+again. Memberships, reactions, files and messages are removed in the background, which takes moments, or longer if
+there are many. A chat that only the viewer owned passes to the longest-standing admin, or to the longest-standing
+member if there is no admin. A single chat stays with the other person.`,
     errors: { types: [InvalidInput, InvalidCredentials] },
     args: {
       password: t.arg.string({ required: true }),

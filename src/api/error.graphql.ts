@@ -51,7 +51,7 @@ const FieldErrorRef = builder.objectRef<InvalidInput['fields'][number]>('FieldEr
     }),
     code: t.expose('code', {
       type: FieldErrorCodeRef,
-      description: 'The problem as a code for programs. `message` describes it in English.',
+      description: 'A machine-readable code for the problem, which `message` describes in English.',
     }),
     message: t.exposeString('message', { extensions: asciiSize(500) }),
   }),
@@ -81,7 +81,7 @@ builder.objectType(Forbidden, {
     until: t.expose('until', {
       type: 'DateTime',
       nullable: true,
-      description: 'When a temporary refusal ends, such as a suspension, a ban or a mute.',
+      description: 'When the refusal ends, if it is temporary (a suspension, a ban or a mute).',
     }),
     reason: t.exposeString('reason', {
       nullable: true,

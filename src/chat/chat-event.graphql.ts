@@ -20,7 +20,7 @@ defineEvent('NewChat', {
 
 defineEvent('AddToChat', {
   description:
-    'Sent to every member, new ones included, once for everyone who was added together. A new member should fetch the chat.',
+    'Sent to every member, new ones included. One event covers everyone who was added together. A new member should fetch the chat.',
   load: async (event, loaders) => {
     const chat = event.chatId === null ? null : await loaders.of(chatById).load(event.chatId);
     const memberIds = idsIn(event, 'user_ids');

@@ -9,9 +9,9 @@ import { decodeId } from '../core/id.ts';
 
 const NotificationLevelRef = builder.enumType('NotificationLevel', {
   values: {
-    ALL: { description: 'Every message counts. The default for a new member.' },
-    MENTIONS: { description: 'A message counts only if it mentions the member.' },
-    NONE: { description: 'Nothing counts.' },
+    ALL: { description: 'Every message is counted. The default for a new member.' },
+    MENTIONS: { description: 'Only messages that mention the member or everyone are counted.' },
+    NONE: { description: 'No message is counted.' },
   },
 });
 

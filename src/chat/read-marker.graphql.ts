@@ -50,7 +50,8 @@ builder.prismaObjectField(ChatRef, 'readBy', (t) =>
 
 builder.objectField(ViewerRef, 'unreadChatCount', (t) =>
   t.int({
-    description: 'For a badge: the number of chats with unread messages that their notification level counts.',
+    description:
+      'For a badge: the number of chats with unread messages. `Member.notificationLevel` determines which messages count.',
     resolve: ({ asker }, _, { db }) => countUnreadChats(db, asker),
   }),
 );

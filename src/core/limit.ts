@@ -74,7 +74,7 @@ export const activityRules = {
     setting: 'RATE_LIMIT_SENDS',
     quotas: { account: '1000/10s', session: '800/10s', address: '20000/10s' },
     complaint: 'You are sending messages too fast',
-    activity: 'Messages sent, edited or deleted; every 1,000 characters count as another one',
+    activity: 'Messages sent, edited or deleted, counting each 1,000 characters as another message',
   },
   reactions: {
     setting: 'RATE_LIMIT_REACTIONS',

@@ -33,7 +33,7 @@ builder.mutationFields((t) => ({
   blockUser: t.field({
     type: UserRef,
     description: `That person can no longer open a single chat with the viewer, write in an existing one, add the viewer to a chat, or see the
-viewer's presence. They are not notified. Chats that both people are in do not change.`,
+viewer's presence. They are not notified. Other chats that both people are in are not affected.`,
     errors: { types: [InvalidInput, NotFound] },
     args: { userId: t.arg.id({ required: true }) },
     resolve: (_, { userId }, context) =>
