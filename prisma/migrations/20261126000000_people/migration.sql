@@ -12,7 +12,7 @@ declare
     when 'personal storage' then 7237127
   end;
 begin
-  -- A null would lock nothing.
+  -- With a null as the key, the lock functions would lock nothing.
   if key is null then raise exception 'there is no advisory lock "%"', lock; end if;
   return key;
 end $$;
@@ -158,8 +158,8 @@ comment on column users.deleted_at is
 -- Sign-up and sign-in look users up case-insensitively.
 create unique index users_username_key on users (fold(username));
 create unique index users_email_key on users (fold(email));
--- The search for users matches prefixes of their names and lists the users by name. Comparing bytes lets one index serve
--- both.
+-- The search for users matches prefixes of their names and lists the users by name. Comparing bytes lets one index
+-- serve both.
 create index users_username_search_idx on users ((fold(username) collate "C"), id);
 create index users_display_name_search_idx on users ((fold(display_name) collate "C"), id);
 -- Finds the user who has a file as their avatar. Partial, so that changing the column does not count as changing a key,
@@ -218,7 +218,7 @@ create table blocks (
   primary key (blocker_id, blocked_id),
   constraint nobody_blocks_themselves check (blocker_id <> blocked_id)
 );
--- Serves the removal of an erased account from the lists of others.
+-- Serves the deletion of an account, which deletes other users' blocks of it.
 create index blocks_blocked_id_idx on blocks (blocked_id);
 -- Serves a user's list of blocked users, newest first.
 create index blocks_blocker_id_blocked_at_blocked_id_idx on blocks (blocker_id, blocked_at, blocked_id);

@@ -261,7 +261,8 @@ create trigger draft_notification_level after update of notification_level on me
 create function has_owner(chat bigint) returns boolean
 language sql stable
 return exists (
-  -- In the order of the index, so that the planner uses it. It might otherwise scan the table, hoping for an early match.
+  -- In the order of the index, so that the planner uses it. It might otherwise scan the table, hoping for an early
+  -- match.
   select from (
     select role from members where chat_id = chat and role <> 'MEMBER' order by chat_id, role, joined_at, user_id limit 1
   ) highest
@@ -313,8 +314,8 @@ begin
       raise exception 'the last owner of a chat cannot leave while others are in it'
         using errcode = 'restrict_violation', constraint = 'a_chat_keeps_an_owner', table = 'members';
     end if;
-    -- An erased user (one whose row is deleted or has deleted_at set) can always leave: ownership passes to the admin, or
-    -- else the member, who joined first.
+    -- An erased user (one whose row is deleted or has deleted_at set) can always leave: ownership passes to the admin,
+    -- or else the member, who joined first.
     update members set role = 'OWNER'
     where chat_id = gone.chat_id and user_id = coalesce(
       (select user_id from members where chat_id = gone.chat_id and role = 'ADMIN' order by joined_at, user_id limit 1),

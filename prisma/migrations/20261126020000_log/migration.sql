@@ -41,9 +41,9 @@ create table event_recipients (
 );
 create index event_recipients_event_id_idx on event_recipients (event_id);
 
--- Unlogged, because a draft exists only within its transaction. The key is not an identity column: its sequence would be
--- unlogged too, and the sequence's file is empty on a standby that is promoted before its first restartpoint, so that no
--- draft could ever be written there again.
+-- Unlogged, because a draft exists only within its transaction. The key is not an identity column: its sequence would
+-- be unlogged too, and the sequence's file is empty on a standby that is promoted before its first restartpoint, so
+-- that no draft could ever be written there again.
 create unlogged table event_drafts (
   id uuid primary key default gen_random_uuid(),
   events jsonb not null
@@ -82,7 +82,8 @@ comment on column log_consumers.position is 'The last event that was consumed.';
 create function ring_bell(channel text, payload text) returns boolean
 language plpgsql set search_path = public, pg_temp as $$
 begin
-  -- This call also removes from the queue what all listeners have read, which nothing else does while the queue is full.
+  -- This call also removes from the queue what all listeners have read, which nothing else does while the queue is
+  -- full.
   if pg_notification_queue_usage() > 0.9 then return false; end if;
   perform pg_notify(channel, payload);
   return true;
@@ -103,8 +104,8 @@ begin
   if current_setting('synchronous_commit') = 'off' then
     perform set_config('synchronous_commit', 'on', true);
   end if;
-  -- The lock is held from here to the end of the commit. A transaction that gets here early (set constraints all immediate)
-  -- and then idles is terminated, because all other commits wait for it.
+  -- The lock is held from here to the end of the commit. A transaction that gets here early (set constraints all
+  -- immediate) and then idles is terminated, because all other commits wait for it.
   perform set_config('idle_in_transaction_session_timeout', '1s', true);
   if current_setting('server_version_num')::int >= 170000 then
     perform set_config('transaction_timeout', '10s', true);
@@ -116,9 +117,9 @@ begin
       select d.* from jsonb_to_recordset(new.events) as d (kind text, chat_id bigint, actor_id bigint, user_ids bigint[])
     loop
       event_id := nextval('event_ids');
-      -- These rows are from this transaction, so there is no lock to wait for. Two statements, because with a single one for
-      -- both cases the planner could settle on a plan that reads all members of a chat to stamp one, while all other commits
-      -- wait.
+      -- These rows are from this transaction, so there is no lock to wait for. Two statements, because with a single
+      -- one for both cases the planner could settle on a plan that reads all members of a chat to stamp one, while all
+      -- other commits wait.
       if draft.user_ids is null then
         with stamped as (
           update members set since_event = event_id where chat_id = draft.chat_id and since_event is null
@@ -184,8 +185,8 @@ declare
   opening bigint := extract(epoch from pg_postmaster_start_time()) * 1000000;
 begin
   if tg_relid <> 'event_drafts'::regclass then perform refuse_foreign_rows(); end if;
-  -- The lock keeps a second leap from landing below the first. A transaction that doesn't get it need not wait: another is
-  -- already leaping.
+  -- The lock keeps a second leap from landing below the first. A transaction that doesn't get it need not wait: another
+  -- is already leaping.
   if (select last_value from last_opening) <> opening and pg_try_advisory_xact_lock(lock_key('event id leap')) then
     if (select is_called from event_ids) then
       perform setval('event_ids', nextval('event_ids') + 1000000 + floor(random() * 4294967296)::bigint);

@@ -1,4 +1,4 @@
--- Messages. Rows that belong to a message refer to it by its place (chat, seq), as replies do, and are deleted with it.
+-- Messages. Rows that belong to a message refer to it by chat and seq, as replies do, and are deleted with it.
 -- The checks of these tables call none of our functions, because a role that may only insert here may execute none of
 -- them.
 
@@ -48,14 +48,15 @@ comment on column messages.words is
 create unique index messages_chat_id_seq_key on messages (chat_id, seq);
 -- A sender's clientMessageId identifies one message.
 create unique index messages_sender_id_client_message_id_key on messages (sender_id, client_message_id);
--- Deleting a message's row looks for its replies; without this index the time to delete a chat is quadratic in its size.
+-- Deleting a message's row looks for its replies; without this index the time to delete a chat is quadratic in its
+-- size.
 create index messages_reply_to_seq_idx on messages (chat_id, reply_to_seq) where reply_to_seq is not null;
 -- Unread mentions of everyone in a chat.
 create index messages_mentions_everyone_idx on messages (chat_id, seq) where mentions_everyone;
 -- The files of a chat, in the order of its messages.
 create index messages_with_files_idx on messages (chat_id, seq) where file_count > 0;
--- New entries wait in a pending list of up to 512 kB. Merging a larger one would noticeably delay the message that fills
--- it.
+-- New entries wait in a pending list of up to 512 kB. Merging a larger one would noticeably delay the message that
+-- fills it.
 create index messages_words_idx on messages using gin (words) with (gin_pending_list_limit = 512);
 -- A reply stays within its chat. Added here because the key that it refers to must exist first.
 alter table messages add foreign key (chat_id, reply_to_seq) references messages (chat_id, seq)
@@ -125,8 +126,8 @@ create function take_next_seq() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin
   if tg_relid <> 'messages'::regclass then perform refuse_foreign_rows(); end if;
-  -- Writers of one chat take turns. The counter itself is updated after the statement, so that a row that is not inserted
-  -- after all (on conflict do nothing) leaves no gap.
+  -- Writers of one chat take turns. The counter itself is updated after the statement, so that a row that is not
+  -- inserted after all (on conflict do nothing) leaves no gap.
   perform from chats where id = new.chat_id for no key update;
   select coalesce(max(seq), 0) + 1 into new.seq from messages where chat_id = new.chat_id;
   return new;
@@ -260,7 +261,8 @@ begin
         %s
         return null;
       end $clear$ $body$,
-      -- Ordered by name, so that reaction_counts is cleared before reactions, which then have nothing to count down.
+      -- Ordered by name, so that reaction_counts is cleared before reactions: their trigger then finds no count to
+      -- reduce.
       string_agg(
         -- Check first: the triggers of a delete that finds no rows cost several times as much as this check.
         format('if exists (select from %1$I where %2$s) then delete from %1$I where %2$s; end if;', relname, condition),

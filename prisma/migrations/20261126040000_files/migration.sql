@@ -49,7 +49,7 @@ create index files_uploader_id_idx on files (uploader_id);
 create index files_blob_hash_idx on files (blob_hash);
 create index files_unattached_idx on files (created_at) where message_id is null and not is_avatar;
 comment on table files is 'A user''s upload. Only the user can see it until they attach it to a message. It is deleted with the message or the user.';
-comment on column files.place is 'Its place among the files of its message.';
+comment on column files.place is 'Its position among the files of its message.';
 comment on column files.is_avatar is 'Whether it is the avatar of a user or a chat. Written by take_avatar; never reset.';
 
 create type thumbnail_size as enum ('SMALL', 'LARGE');
@@ -251,8 +251,8 @@ create trigger keep_avatar before update of is_avatar on files for each row
 
 -- How much a user has stored -----------------------------------------------------------------------------------------
 
--- (Subqueries and laterals instead of joins: a plan made while the tables are empty reads them completely, however large
--- they have become, until they are analyzed.)
+-- (Subqueries and laterals instead of joins: a plan made while the tables are empty reads them completely, however
+-- large they have become, until they are analyzed.)
 create function count_stored_bytes() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare

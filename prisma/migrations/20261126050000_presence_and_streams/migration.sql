@@ -58,7 +58,7 @@ language plpgsql set search_path = public, pg_temp as $$
 declare
   changes text[];
 begin
-  -- All of this can be determined again, so do not wait for the disk.
+  -- All of this can be recomputed, so the commit does not wait for the disk.
   perform set_config('synchronous_commit', 'off', true);
   insert into presences (user_id) select id from users where id = any (people) order by id for key share
   on conflict do nothing;
@@ -90,7 +90,7 @@ begin
     perform ring_bell('parley_presence', array_to_string(changes[place : place + 99], ','));
   end loop;
 end $$;
-comment on function settle_presences is 'Recomputes the status of these users, and notifies all nodes of changes. Users who are gone left at left_at.';
+comment on function settle_presences is 'Recomputes the status of these users, and notifies all nodes of changes. left_at is the time at which those who are now offline left.';
 
 create function announce_node(this_node text) returns boolean
 language plpgsql set search_path = public, pg_temp as $$
