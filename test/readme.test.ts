@@ -129,7 +129,7 @@ describe('examples run as they are:', () => {
     expect(Object.keys(files[0])).toEqual(Object.keys(JSON.parse(example).files[0]));
   });
 
-  test.skipIf(!isCurlInstalled)('the request for whether a server is ready (skipped without curl)', async () => {
+  test.skipIf(!isCurlInstalled)('the readiness check with curl (skipped without curl)', async () => {
     await using server = await startServer();
     const [command = ''] = blocksIn('docs/operating.md', 'bash');
     const bash = run('bash', ['-c', pointAt(server.url, command)]);
@@ -164,15 +164,15 @@ describe('examples run as they are:', () => {
       ...['docs/clients.md graphql', 'docs/clients.md ts', ...stockClients.map(() => 'docs/clients.md js')],
       ...['docs/files.md bash', 'docs/files.md json', 'docs/files.md js'],
       ...['docs/operating.md sql', 'docs/operating.md bash'],
-      // By test/full/contributing.test.ts.
+      // Tested by test/full/contributing.test.ts.
       ...['sql', 'prisma', 'ts', 'ts', 'ts', 'ts', 'ts', 'md'].map((language) => `CONTRIBUTING.md ${language}`),
     ];
     expect(found.toSorted()).toEqual(tested.toSorted());
   });
 });
 
-describe('the statements of the documents hold:', () => {
-  test('the README has at most 8 KB', () => {
+describe('what the documents say is true:', () => {
+  test('the README is at most 8 KB long', () => {
     expect(Buffer.byteLength(documentAt('README.md'))).toBeLessThanOrEqual(8_192);
   });
 
@@ -216,7 +216,7 @@ describe('the statements of the documents hold:', () => {
     expect(listed.toSorted()).toEqual(tables.toSorted());
   });
 
-  test('the import table is that of the linter', async () => {
+  test('the import table matches the linter’s', async () => {
     expect(readImportTable()).toEqual(await readLintedImports());
   });
 
@@ -372,7 +372,7 @@ function sectionOf(path: string, heading: string): string {
   return end === -1 ? after : after.slice(0, end);
 }
 
-/** The code of every block in that language, under a heading or anywhere. */
+/** The code of every block in that language: in the section under a heading, or in the whole document. */
 function blocksIn(path: string, language: string, heading?: string): string[] {
   const text = heading === undefined ? documentAt(path) : sectionOf(path, heading);
   const blocks = [...text.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, 'gms'))].map(

@@ -5,7 +5,7 @@ import { generateKeySet, parseKeySet } from '../../src/account/token-key.ts';
 const keysOf = (...sets: string[]) =>
   parseKeySet(JSON.stringify({ keys: sets.flatMap((set) => JSON.parse(set).keys) }));
 
-test('keys are rotated: a token of the old key is valid until that key is dropped from the set', async () => {
+test('when keys are rotated, a token signed with the old key is valid until that key is removed from the set', async () => {
   const [old, next] = [generateKeySet(), generateKeySet()];
   const { accessToken, asker } = await new AccessTokens(keysOf(old)).issue(1n, 2n);
   const both = new AccessTokens(keysOf(next, old));

@@ -113,7 +113,7 @@ test('all its sessions end with it, on every node', async () => {
   }
 });
 
-test('its name and address become free, and no one can sign in with them', async () => {
+test('its name and email address become free, and no one can sign in with them', async () => {
   const linus = await newcomer();
   await deleteAccount(linus);
   const { signIn } = await server.ask('mutation ($input: SignInInput!) { signIn(input: $input) { __typename } }', {
@@ -311,7 +311,7 @@ test('a crash in between loses none of the remaining work, and does nothing twic
     await expect(continueDeletions({ db }, 100)).rejects.toThrow('killed');
     expect(await left()).toEqual({ members: 0, messages: 20 });
     await server.sql.query('drop function die cascade');
-    // Two nodes at once.
+    // Two nodes at the same time.
     while (
       (await Promise.all([continueDeletions({ db }, 100), continueDeletions({ db }, 100)])).some((many) => many > 0)
     );

@@ -156,7 +156,7 @@ test('a missing or wrongly typed field is a broken request', async () => {
   }
 });
 
-test('a username or address that is taken, in whatever case, is a Conflict that says which', async () => {
+test('a username or email address that is taken, in whatever case, is a Conflict that says which', async () => {
   const email = 'else@example.com';
   expect(await trySignUp({ username: 'ADA', email, password })).toMatchObject({
     __typename: 'Conflict',
@@ -196,7 +196,7 @@ test('a password is stored only as an argon2id hash with its parameters', async 
   expect(await argon2.verify(rows[0].password_hash, ada.password)).toBe(true);
 });
 
-test('a user who signs in gets a new session, whatever case the address is written in', async () => {
+test('a user who signs in gets a new session, whatever the case in which the email address is written', async () => {
   const signedIn = await signIn('ADA@example.COM', ada.password);
   expect(signedIn).toMatchObject({ __typename: 'SignedIn' });
   expect(signedIn.viewer.sessions.filter((session: { isCurrent: boolean }) => session.isCurrent)).toHaveLength(1);
@@ -204,7 +204,7 @@ test('a user who signs in gets a new session, whatever case the address is writt
   expect(await emailOf(ada.token)).toBe(ada.email);
 });
 
-test('an unknown address gets the same answer as a wrong password, and costs the same work', async () => {
+test('an unknown email address gets the same answer as a wrong password, and costs the same work', async () => {
   const compare = vi.spyOn(argon2, 'verify');
   const wrong = await signIn(ada.email, 'not her password');
   expect(compare).toHaveBeenCalledTimes(1);
@@ -216,7 +216,7 @@ test('an unknown address gets the same answer as a wrong password, and costs the
   expect(costOf(1)).toBe(costOf(0));
 });
 
-test('a sign-in that can match no user is refused with its fields, and nothing over-long is hashed', async () => {
+test('a sign-in whose input can match no user is refused, the error names the fields, and nothing overlong is hashed', async () => {
   const compare = vi.spyOn(argon2, 'verify');
   expect(await signIn('', 'x'.repeat(129))).toMatchObject({
     __typename: 'InvalidInput',
@@ -369,7 +369,7 @@ test('any signed-in user can see any other, but not their email address; a signe
   }
 });
 
-test('no password, token or address is written to the log', async () => {
+test('no password, token or email address is written to the log', async () => {
   const told = JSON.stringify(server.log);
   for (const secret of [ada.password, ada.token, ada.refreshToken, ada.email]) expect(told).not.toContain(secret);
 });

@@ -53,7 +53,7 @@ test('hashes are argon2id with the parameters that OWASP recommends, salted', as
   expect(owaspCost).toEqual({ memoryKiB: 19_456, iterations: 2, parallelism: 1 });
 });
 
-test('a password is right however its accents were typed, and wrong in another case', async () => {
+test('a password matches however its accents are encoded, but not in another case', async () => {
   const hasher = new PasswordHasher(cheap);
   const hash = await hasher.hash('café at night'.normalize('NFC'), stranger);
   expect((await hasher.verify(hash, 'café at night'.normalize('NFD'), stranger)).isRight).toBe(true);

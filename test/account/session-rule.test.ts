@@ -60,7 +60,7 @@ test('refresh tokens that were used long ago are pruned, and recently used ones 
   expect(await countIn('refresh_tokens')).toBe(2);
 });
 
-test('one query looks up all sessions that are requested together, and another one after half a second', async () => {
+test('sessions that are requested together are looked up by one query, and again only after half a second', async () => {
   vi.useFakeTimers({ toFake: ['performance'] });
   const ids = await openSessions(3);
   const live = new LiveSessions(db);

@@ -44,7 +44,7 @@ async function signInAgain({ email, password }: Person, userAgent = 'another dev
   return { token: accessToken, refreshToken, sessionId: current.id };
 }
 
-/** `in`, or the code of the error that the token gets. */
+/** `in` if the token is valid, otherwise the code of the error that it gets. */
 async function stateOf(token: string, on: TestServer = server) {
   const { data, errors } = await on.post('{ viewer { id } }', {}, { token });
   return errors === undefined && data.viewer !== null ? 'in' : errors?.[0]?.extensions?.['code'];
@@ -83,7 +83,7 @@ test('a user agent is stored up to its maximum length', async () => {
   expect(session?.userAgent).toBe('x'.repeat(256));
 });
 
-test('a refresh token gives the next pair, and is stored as a hash', async () => {
+test('a refresh token is exchanged for a new pair of tokens, and is stored as a hash', async () => {
   const grace = await signUp(server, 'grace');
   const next = await refresh(grace.refreshToken);
   expect(next).toMatchObject({
@@ -100,7 +100,7 @@ test('a refresh token gives the next pair, and is stored as a hash', async () =>
   expect(rows).toHaveLength(1);
 });
 
-test('a used refresh token that comes back within 20 s gets the same next one', async () => {
+test('a used refresh token that is sent again within 20 s gets the same new one', async () => {
   const linus = await signUp(server, 'linus');
   const lost = await refresh(linus.refreshToken);
   await usedAgo(linus.refreshToken, '15 seconds');
@@ -112,7 +112,7 @@ test('a used refresh token that comes back within 20 s gets the same next one', 
   expect(next.refreshToken).not.toBe(again.refreshToken);
 });
 
-test('a thief who reuses a refresh token within its 20 s is detected when both continue to refresh', async () => {
+test('a thief who reuses a refresh token within its 20 s is detected when thief and owner both continue to refresh', async () => {
   const margaret = await signUp(server, 'margaret');
   const owner = await refresh(margaret.refreshToken);
   const thief = await refresh(margaret.refreshToken);
@@ -164,7 +164,7 @@ test('reusing one later ends the whole session, and no other session', async () 
   expect(await sessionsOf(elsewhere.token)).toMatchObject([{ id: elsewhere.sessionId }]);
 });
 
-test('simultaneous refreshes with one token, on two nodes, all get the same next one', async () => {
+test('simultaneous refreshes with one token, on two nodes, all get the same new one', async () => {
   await using other = await startServer({ database: server.database });
   const joan = await signUp(server, 'joan');
   const pairs = await Promise.all(
@@ -200,7 +200,7 @@ test('an invalid or expired access token does not keep anyone from refreshing or
   expect(signedIn.data.signIn.viewer.sessions).toHaveLength(2);
 });
 
-test('a session that was not refreshed for 30 days is over', async () => {
+test('a session that was not refreshed for 30 days has ended', async () => {
   const betty = await signUp(server, 'betty');
   const device = await signInAgain(betty);
   const idleFor = (interval: string) =>
@@ -227,7 +227,7 @@ test('a session that refreshes too often is rate-limited', async () => {
   expect(errors).toMatchObject([{ extensions: { code: 'RATE_LIMITED', retryAfterSeconds: expect.any(Number) } }]);
 });
 
-test('signing out ends both tokens of the device immediately, and those of no other device', async () => {
+test('signing out invalidates both tokens of the device immediately, and no tokens of other devices', async () => {
   const barbara = await signUp(server, 'barbara');
   const phone = await signInAgain(barbara);
   expect(await stateOf(phone.token)).toBe('in');
@@ -241,7 +241,7 @@ test('signing out ends both tokens of the device immediately, and those of no ot
   expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
 });
 
-test('fields after signOut in one operation run signed out', async () => {
+test('in an operation, the fields after signOut are executed without a signed-in user', async () => {
   const { token } = await signUp(server, 'shafi');
   const { errors } = await server.post('mutation { first: signOut second: signOut }', {}, { token });
   expect(errors).toMatchObject([{ path: ['second'], extensions: { code: 'UNAUTHENTICATED' } }]);
@@ -268,7 +268,7 @@ test('a revoked session’s access token stops working immediately here, and wit
   expect(await stateOf(karen.token, other)).toBe('in');
 });
 
-test('a session ended with psql is over within a second', async () => {
+test('a session that is deleted with psql ends within a second', async () => {
   const lynn = await signUp(server, 'lynn');
   expect(await stateOf(lynn.token)).toBe('in');
   await server.sql.query('delete from sessions using users u where user_id = u.id and username = $1', ['lynn']);
@@ -284,7 +284,7 @@ test('the current session can be revoked too', async () => {
   expect(await stateOf(adele.token)).toBe('UNAUTHENTICATED');
 });
 
-test('another user’s session is not found, and lives on', async () => {
+test('another user’s session is not found, and does not end', async () => {
   const [anita, carol] = [await signUp(server, 'anita'), await signUp(server, 'carol')];
   const [session] = await sessionsOf(anita.token);
   const node = 'query ($id: ID!) { node(id: $id) { __typename id } }';
@@ -321,7 +321,7 @@ test('past a hundred devices, the one that has been idle longest is signed out',
   expect(await sessionsOf(newest.token)).toHaveLength(100);
 });
 
-test('every end of a session is in the log, for its streams', async () => {
+test('every end of a session is written to the log, so that its streams end', async () => {
   const peggy = await signUp(server, 'peggy');
   const [session] = await sessionsOf(peggy.token);
   await server.ask('mutation { signOut }', {}, peggy.token);

@@ -100,7 +100,7 @@ test('a successful sign-in resets the count', async () => {
   }
 });
 
-test('sign-up tells a network at most five times that a name or an address is taken', async () => {
+test('sign-up tells a network at most five times that a username or an email address is taken', async () => {
   await using server = await startLimited();
   const ada = await signUp(server, 'ada');
   const probe = (address: string, index: number) =>

@@ -32,7 +32,7 @@ test('the thumbprint is that of RFC 8037, appendix A.3', () => {
   expect(keys.signing.kid).toBe('kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k');
 });
 
-test('the published set contains public parts alone', () => {
+test('the published set contains only the public parts', () => {
   const [mine, older] = [firstKeyOf(generateKeySet()), firstKeyOf(generateKeySet())];
   const published = publicKeySet(parseKeySet(JSON.stringify({ keys: [mine, older] })));
   expect(published.keys).toEqual(
@@ -70,7 +70,7 @@ test('the error about a set does not quote a private key', () => {
   }
 });
 
-test('the keys made at the first start are there at the next one, readable by their owner alone', async () => {
+test('the keys that the first start generates are used by the next one, and only their owner can read them', async () => {
   const folder = join(await makeFolder(), 'not', 'yet', 'there');
   const made = await loadOrCreateKeys(folder);
   const [name, ...others] = await readdir(folder);

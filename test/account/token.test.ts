@@ -49,7 +49,7 @@ test('an access token contains its issuer, subject, audience and expiry, signed 
   });
 });
 
-test('the public keys are published, and verify it', async () => {
+test('an access token can be verified with the public keys that are published', async () => {
   const response = await fetch(`${server.url}/.well-known/jwks.json`);
   expect(response.headers.get('content-type')).toContain('json');
   const set = (await response.json()) as { keys: Record<string, unknown>[] };
@@ -112,7 +112,7 @@ test('a token without a signature, or signed with our public key as a secret, is
   expect(await answerTo(`Bearer ${signed}.${mac}`)).toBe('UNAUTHENTICATED');
 });
 
-test('a token that was changed anywhere is refused', async () => {
+test('a token with any part changed is refused', async () => {
   const [header = '', payload = '', signature = ''] = ada.token.split('.');
   const grace = await signUp(server, 'grace');
   const [, graces = ''] = grace.token.split('.');
@@ -134,7 +134,7 @@ test.each([
   expect(await answerTo(authorization)).toBe('UNAUTHENTICATED');
 });
 
-test('with a bad token nothing is changed', async () => {
+test('a request with a bad token changes nothing', async () => {
   const { errors } = await server.post('mutation { signOut }', {}, { token: await forge({ exp: secondsFromNow(-1) }) });
   expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
   expect(await answerTo(`Bearer ${ada.token}`)).toBe(ada.email);

@@ -30,7 +30,7 @@ const signUpWith = (input: object) =>
     { input: { username: 'linus', email: 'linus@example.com', password: 'wrote a kernel in 1991', ...input } },
   );
 
-test('each refused field carries a code for programs', async () => {
+test('each refused field carries a machine-readable code', async () => {
   const unknownId = Buffer.from('Message:4711').toString('base64url');
   expect(await refusedField(send({ content: '  ' }))).toEqual(['content', 'REQUIRED']);
   expect(await refusedField(send({ content: 'x'.repeat(10_001) }))).toEqual(['content', 'TOO_LONG']);
@@ -64,7 +64,7 @@ test('a Conflict names the fields that are taken', async () => {
   );
 });
 
-test('Forbidden has the time of its end and a reason, or null if there is none', async () => {
+test('Forbidden says until when it applies and why; both are null if there is no end or reason', async () => {
   const { outcome } = await grace.ask(
     `mutation ($chatId: ID!) { outcome: deleteChat(chatId: $chatId) { ... on Forbidden { code until reason } } }`,
     { chatId: groupId },

@@ -72,7 +72,7 @@ describe('per session', () => {
     node = await startLimited('_PER_SESSION');
   });
 
-  test.each(names)('%s: one device that does too much leaves the user’s other devices alone', async (name) => {
+  test.each(names)('%s: one device that does too much does not affect the user’s other devices', async (name) => {
     const phone = await signIn(unlimited, ada);
     const outcomes = [];
     for (let n = 0; n < 3; n += 1) outcomes.push(await act(node, ada, { name, address: here }));
@@ -107,7 +107,7 @@ describe('per address', () => {
     expect(await act(node, grace, { name, address: '2001:db8:0:1::2' })).toBeNull();
     expect(await act(node, linus, { name, address: '2001:db8:0:1:ffff::1' })).toBe(`RATE_LIMIT_${name}_PER_ADDRESS`);
     expect(await act(node, linus, { name, address: '2001:db8:0:2::1' })).toBeNull();
-    // Only the proxy's entry counts: what the client wrote before it does not.
+    // Only the entry that the proxy added counts; entries that the client sent are ignored.
     expect(await act(node, linus, { name, address: '203.0.113.1, 2001:db8:0:1::3' })).not.toBeNull();
   });
 });
@@ -145,7 +145,7 @@ test('members added to a new chat count one by one, and a refusal says which lim
   });
 });
 
-test('with the default limits, twenty people behind one address may each send ten messages at once', async () => {
+test('with the default limits, twenty people behind one address may each send ten messages at the same time', async () => {
   await using node = await startServer({ database: unlimited.database, env: { RATE_LIMITS: 'on' } });
   const people = await Promise.all(Array.from({ length: 20 }, (_, n) => signUp(unlimited, `guest${n}`)));
   await ada.ask(

@@ -28,7 +28,7 @@ function post(query: string, accept = 'application/json'): Promise<Response> {
   });
 }
 
-test('a burst passes; then each message is refused with the time to retry, whichever way it is sent', async () => {
+test('a burst is accepted; then each message is refused with the time after which to retry, whichever way it is sent', async () => {
   const burst = await Promise.all(Array.from({ length: 12 }, () => ada.post(send, { chatId })));
   expect(burst.map(({ errors }) => errors)).toEqual(Array.from({ length: 12 }));
   // The second is answered by Yoga.
@@ -46,7 +46,7 @@ test('a burst passes; then each message is refused with the time to retry, which
   }
 });
 
-test('a long message is sent even where it weighs more than the limit, and uses all of it up', async () => {
+test('a long message is sent even if it counts for more than the limit, and uses up all of it', async () => {
   await using strict = await startServer({ env: { RATE_LIMITS: 'on', RATE_LIMIT_SENDS: '3/1m' } });
   const [grace, linus] = await signUpAll(strict, 'grace', 'linus');
   const id = await createGroup(grace, [linus]);
@@ -56,7 +56,7 @@ test('a long message is sent even where it weighs more than the limit, and uses 
   ]);
 });
 
-test('a mutation without a limit of its own counts as a change', async () => {
+test('a mutation without its own limit counts as a change', async () => {
   const codes = [];
   for (let index = 0; index < 6; index += 1) {
     codes.push((await ada.post(rename, { chatId })).errors?.[0]?.extensions?.['code']);

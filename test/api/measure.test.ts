@@ -24,7 +24,7 @@ const isAllowed = (measured: Measure, limits = operationLimits) =>
 const times = (count: number, prefix: string, text: string) =>
   Array.from({ length: count }, (_, i) => `${prefix}${i}: ${text}`).join(' ');
 
-/** Aliases on three levels of introspection: 1 KB that multiplies. */
+/** Aliases on three levels of introspection: a document of 1 KB whose response grows with the third power of `n`. */
 const bomb = (n: number) => `{ __schema { ${times(n, 't', 'types { ...T }')} } }
   fragment T on __Type { ${times(n, 'f', 'fields { ...F }')} } fragment F on __Field { ${times(n, 'n', 'name')} }`;
 
@@ -104,13 +104,13 @@ describe('the measure', () => {
     expect(measure(query, { first: 1 }).complexity).toBeLessThan(measure(query).complexity);
   });
 
-  test('of a field with invalid arguments is that of an error, and the fields beside it count', () => {
+  test('counts a field with invalid arguments as an error, and counts the fields beside it', () => {
     const page = 'viewer { chats(first: 100) { edges { node { id } } } }';
     const misfit = `query ($ids: [ID!] = []) { nodes(ids: $ids) { id } ${page} }`;
     expect(measure(misfit, { ids: null }).complexity).toBe(1 + measure(`{ ${page} }`).complexity);
   });
 
-  test('of a union is that of its largest member, not the sum', () => {
+  test('counts a union as its largest member, not as the sum of its members', () => {
     const one = measure('subscription { events { event { ... on NewMessage { message { content } } } } }');
     const two = measure(`subscription { events { event {
       ... on NewMessage { message { content } } ... on MessageEdited { message { content } }
@@ -118,7 +118,7 @@ describe('the measure', () => {
     expect(two.bytes).toBe(one.bytes);
   });
 
-  test('of an introspection is never below the size of the answer, and seldom far above', async () => {
+  test('is never below the size of an introspection’s answer, and seldom far above it', async () => {
     await fc.assert(
       fc.asyncProperty(introspections, async (query) => {
         const prepared = documents.prepare(query, null, { isKnown: true });
@@ -293,7 +293,7 @@ describe('an operation that is too large is refused before any of it is executed
     expect(errors?.[0]?.message).toMatch(/too large/);
   });
 
-  test('also one whose variables have more fields than any input has, within half a second', async () => {
+  test('within half a second if its variables have more fields than any input has', async () => {
     const signIn = 'mutation ($i: SignInInput!) { signIn(input: $i) { __typename } }';
     const many = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`sendMessage${i}`, 1]));
     const nested = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`input${i}`, many(100)]));
@@ -326,7 +326,7 @@ describe('an operation that is too large is refused before any of it is executed
     expect(await countPeople()).toBe(before);
   });
 
-  test('and one whose answer is as large as possible stays below its measure', async () => {
+  test('while an answer that is as large as possible is never larger than its measure', async () => {
     const chatId = await createGroup(ada, [await signUp(server, 'grace')]);
     await say(ada, chatId, '🐙'.repeat(10_000));
     const query = `query ($id: ID!) { node(id: $id) { ... on Chat { messages(last: 1) { edges { cursor node {

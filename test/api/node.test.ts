@@ -23,7 +23,7 @@ const nodesQuery = `query ($ids: [ID!]!) {
   }
 }`;
 
-test('objects of all types are found by their ids, in the order in which they are requested', async () => {
+test('objects of all types are returned by their ids, in the order in which they are requested', async () => {
   const chat = await createGroup(ada, [grace], 'engines');
   const message = await say(ada, chat, 'hello');
   const member = encodeId('Member', `${keyOf(chat)}_${keyOf(grace.userId)}`);

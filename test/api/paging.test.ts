@@ -186,7 +186,7 @@ test('pages of any size, in either direction, make up the whole list', async () 
   );
 });
 
-test('a user’s chats come newest activity first, and can be filtered by type', async () => {
+test('a user’s chats are ordered by their latest activity, newest first, and can be filtered by type', async () => {
   const linus = await signUp(server, 'linus');
   const namesOf = async (page: Variables = {}) =>
     (await readPage(linus, chatsQuery, page)).edges.map(({ node }: Data) => node.name);
@@ -230,7 +230,7 @@ test('the messages around a seq are those on both sides of it', async () => {
   expect(placesOf(goOn)).toEqual([46, 47]);
 });
 
-test('more than a hundred around a seq are refused', async () => {
+test('a request for more than a hundred messages around a seq is refused', async () => {
   const chat = await createConversation(1);
   for (const sides of [{ countBefore: 101 }, { countAfter: 101 }, { countBefore: -1 }, { countAfter: -1 }]) {
     const { errors } = await ada.post(aroundQuery, { id: chat, seq: 1, ...sides });

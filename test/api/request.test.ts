@@ -63,7 +63,7 @@ test('many operations in one body are refused', async () => {
   expect(refusal(answer.body).code).toBe('BAD_REQUEST');
 });
 
-test('requests that a form of another site could send are refused', async () => {
+test('requests that a form on another site could send are refused', async () => {
   const before = await countRows();
   const mutation = `mutation { signUp(input: { username: "grace", email: "g@example.com", password: "found the first bug" }) { __typename } }`;
   const forms = [
@@ -153,7 +153,7 @@ test('variables of the wrong type are refused and change nothing', async () => {
   expect(await countRows()).toBe(before);
 });
 
-test('a document of too many tokens is not parsed', async () => {
+test('a document with too many tokens is not parsed', async () => {
   const fields = (count: number) => `{ ${Array.from({ length: count }, (_, i) => `a${i}: __typename`).join(' ')} }`;
   expect((await server.post(fields(200))).errors).toBe(undefined);
   const { data, errors } = await server.post(fields(requestLimits.maxTokens));

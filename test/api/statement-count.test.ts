@@ -22,7 +22,8 @@ const maxDepths = 4;
 
 /**
  * The different statements of one operation, none of which may be repeated for each row. A loader runs once for each
- * depth at which its keys become known; which of those coincide depends on the order in which answers arrive.
+ * depth at which its keys become known, or less often if the keys of several depths become known together, which
+ * depends on the order of the answers.
  */
 async function costOf(by: Person, document: string, variables: Variables = {}): Promise<Set<string>> {
   const statements = await recordStatements(server, () => by.ask(document, variables));
@@ -164,7 +165,7 @@ test('a chat costs the same to create with one other user and with fifty', async
   expect(await costOf(ada, document, { memberIds })).toEqual(once);
 });
 
-test('fifty users cost the same to add as one, and a public channel among fifty the same to list', async () => {
+test('adding fifty users costs the same as adding one, and listing fifty public channels the same as listing one', async () => {
   const chats = await Promise.all(Array.from({ length: 50 }, () => createPublicChannel(ada)));
   const add = `mutation ($chatId: ID!, $userIds: [ID!]!) {
     addMembers(chatId: $chatId, userIds: $userIds) { ... on Chat { id memberCount } }
@@ -204,7 +205,7 @@ test('read markers and presence cost the same to see in one chat and in fifty', 
   expect(await costOf(many, document)).toEqual(once);
 });
 
-test('fifty messages found, users found or users blocked cost the same as one', async () => {
+test('listing fifty found messages, found users or blocked users costs the same as listing one', async () => {
   const people = await createPeople(50);
   await createConversation(60);
   await server.sql.query('insert into blocks (blocker_id, blocked_id) select $1, unnest($2::bigint[])', [

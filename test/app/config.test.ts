@@ -40,7 +40,7 @@ test('no setting is required', () => {
   });
 });
 
-test('a setting is read with its meaning', () => {
+test('each setting is parsed into its value', () => {
   const config = readConfig({
     PORT: '0',
     DATABASE_URL: 'postgres://ada@db/parley',
@@ -140,7 +140,7 @@ test.each([
   expect(read).not.toThrow(/sesame/);
 });
 
-test('files can be redirected to their store only if that is a FILE_STORE', () => {
+test('FILE_SERVING=redirect requires a FILE_STORE', () => {
   expect(() => readConfig({ FILE_SERVING: 'redirect' })).toThrow('FILE_SERVING: ');
   expect(() => readConfig({ FILE_SERVING: 'elsewhere' })).toThrow('(got "elsewhere")');
 });

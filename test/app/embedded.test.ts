@@ -20,7 +20,7 @@ async function insertUntilCutOff(sql: pg.Pool): Promise<number> {
 vi.setConfig({ testTimeout: 60_000 });
 
 describe('the embedded database recovers from earlier runs', () => {
-  test('after everything was killed in the middle of writing, every committed row is there', async () => {
+  test('after everything was killed in the middle of writing, every committed row is still there', async () => {
     const dataDir = await createDataDir();
     const first = runServer({ DATA_DIR: dataDir });
     await first.url;
@@ -38,7 +38,7 @@ describe('the embedded database recovers from earlier runs', () => {
   });
 });
 
-test('the server works in a database of its own, as a role that is not a superuser', async () => {
+test('the server works in its own database, as a role that is not a superuser', async () => {
   const dataDir = await createDataDir();
   await runServer({ DATA_DIR: dataDir }).url;
   const sql = await connectTo(dataDir);

@@ -67,7 +67,7 @@ describe('stopping', () => {
   });
 });
 
-/** Sends the beginning of a request, and nothing more. */
+/** Sends only the beginning of a request. */
 async function holdUp(url: string): Promise<void> {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);

@@ -63,7 +63,7 @@ test('only a stream node listens to the database', async () => {
   expect(rows).toHaveLength(1);
 });
 
-test('a change on one is received on the other, from the cursor that the first returned', async () => {
+test('a change made on an API node reaches a stream node, from the cursor that the API node returned', async () => {
   const chatId = await createGroup(ada, [grace]);
   const { viewer } = await grace.ask('{ viewer { eventCursor } }');
   await say(ada, chatId, 'hello');

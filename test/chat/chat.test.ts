@@ -17,7 +17,7 @@ beforeAll(async () => {
 
 const emoji = '👩‍🚀'; // three code points, five UTF-16 units
 
-/** The paths at which that input is refused; no chat is created. */
+/** The input paths in the error when that input is refused; no chat is created. */
 async function refusedAt(input: Variables): Promise<string[]> {
   const count = async () => (await server.sql.query('select count(*) from chats')).rows[0].count;
   const before = await count();
@@ -82,7 +82,7 @@ test('a single chat has one other user, and neither name nor description', async
   expect(chat).toMatchObject({ __typename: 'Chat', type: 'SINGLE', name: null, memberCount: 2 });
 });
 
-test('two users have one single chat, whichever of them creates it', async () => {
+test('two users share one single chat, whichever of them creates it', async () => {
   const [hedy, marie] = await Promise.all([signUp(server, 'hedy'), signUp(server, 'marie')]);
   const first = await createChat(hedy, { type: 'SINGLE', memberIds: [marie.userId] });
   expect(await createChat(hedy, { type: 'SINGLE', memberIds: [marie.userId, marie.userId] })).toEqual(first);

@@ -44,7 +44,7 @@ test('a user who is deleted before their name is read has a placeholder name, an
 test.each([
   ['its history', 'messages(first: 2) { edges { node { content chat { name } } } }', 'messages_asc'],
   [
-    'what is around a place',
+    'the part of it around a message',
     'messagesAround(seq: 1, countBefore: 1, countAfter: 1) { edges { node { content chat { name } } } }',
     'messages_asc',
   ],

@@ -127,7 +127,7 @@ test('others can read a message by the time its sender gets the response', async
   expect(seen).toEqual(seen.map(() => 1));
 });
 
-test('when ten thousand requests are waiting, further ones are refused with a time to retry', async () => {
+test('when ten thousand requests are waiting, further ones are refused with the time after which to retry', async () => {
   const chat = await createGroup(ada, [grace]);
   const writes = new GroupCommit(db.pool);
   const sent = await Promise.allSettled(

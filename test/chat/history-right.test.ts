@@ -28,7 +28,10 @@ beforeAll(async () => {
 
 const types = ['GROUP', 'PRIVATE_CHANNEL'];
 
-/** A chat of ada's with the message `before`; then linus joins, in that role and without the history, and receives `since`. */
+/**
+ * A chat of ada's with the message `before`; then linus joins, in that role and without the history, and receives
+ * `since`.
+ */
 async function create(type: string, role = 'ADMIN'): Promise<string> {
   const { id } = await createChat(ada, { type, name: 'a past', memberIds: [grace.userId] });
   await say(ada, id, 'before');
@@ -57,7 +60,7 @@ test.each(types)(
     expect(await seenWhenAdded(ada, chat, 'ALL')).toEqual(['before', 'since']);
     expect(await seenWhenAdded(linus, chat, 'ALL')).toEqual(['since']);
     expect(await seenWhenAdded(linus, chat, 'FROM_NOW')).toEqual([]);
-    // Nor does the default of the chat's type give more.
+    // Without an explicit history, the default of the chat's type does not give more either.
     const isChannel = type === 'PRIVATE_CHANNEL';
     expect(await seenWhenAdded(ada, chat)).toEqual(isChannel ? ['before', 'since'] : []);
     expect(await seenWhenAdded(linus, chat)).toEqual(isChannel ? ['since'] : []);

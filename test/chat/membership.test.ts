@@ -113,7 +113,7 @@ test('a thousand users can be added at a time, and the first hundred of them are
   expect(event.members).toHaveLength(100);
 });
 
-test('the error names users who do not exist, and then no one is added', async () => {
+test('the error names the users who do not exist, and no one is added', async () => {
   const chat = await create('GROUP');
   const nobody = encodeId('User', 2n ** 62n);
   expect(await addPeople(ada, chat, [linus.userId, nobody, grace.userId, encodeId('User', 0)])).toMatchObject({
@@ -132,7 +132,7 @@ test('the error names users who do not exist, and then no one is added', async (
 
 // Removing ------------------------------------------------------------------------------------------------------------
 
-test.each(types)('a removed user’s last event of a %s is the removal, and the other members continue', async (type) => {
+test.each(types)('a removed user receives the removal from a %s last; the other members continue', async (type) => {
   const chat = await create(type);
   await addPeople(ada, chat, [linus.userId]);
   await using removed = await followEvents(server, grace);
@@ -194,7 +194,7 @@ test.each(['SINGLE', 'GROUP', 'PRIVATE_CHANNEL'])('no one can join a %s', async 
 });
 
 test.each(types)(
-  'a user’s last event of a %s is that they left, and they can only come back as anyone else can',
+  'from a %s, a user who leaves receives that last, and can come back only as anyone else can',
   async (type) => {
     const chat = await create(type);
     await using leaver = await followEvents(server, grace);
@@ -271,7 +271,7 @@ test('an invalid id is refused, and so is a user who hasn’t signed in', async 
       ? [data.outcome.__typename, data.outcome.message]
       : [errors[0]?.extensions?.['code'], errors[0]?.message];
   };
-  // Where a mutation has no InvalidInput among its results, the request is broken.
+  // If a mutation cannot return InvalidInput, an invalid id makes it a broken request.
   const refused = await Promise.all(mutations(ada.userId, chat).map((mutation) => ask(mutation, ada.token)));
   expect(refused).toEqual([
     ...Array.from({ length: 5 }, () => ['BAD_REQUEST', 'chatId: is not the id of a Chat']),

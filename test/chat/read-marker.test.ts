@@ -90,7 +90,7 @@ test('a marker cannot be moved past the last message', async () => {
   ).rejects.toThrow('a read marker cannot be past the end of its chat');
 });
 
-test('only a member can mark, and a hidden chat looks as if it did not exist', async () => {
+test('only a member can move their marker, and a hidden chat looks as if it did not exist', async () => {
   const chat = await createGroup(ada, [grace]);
   const channel = await createPublicChannel(ada);
   for (const id of [chat, channel]) {
@@ -210,7 +210,7 @@ test('a user’s own message reports that it moved the marker', async () => {
   expect((await heardBy(grace, phone)).map(({ __typename }) => __typename)).toEqual(['NewMessage']);
 });
 
-test('small chats show who has read a message, channels do not', async () => {
+test('small chats show who has read a message, and channels do not', async () => {
   const readers = async (by: Person, id: string, seq: number) => {
     const document = `query ($id: ID!, $seq: Int!) {
       chat(id: $id) { readBy(seq: $seq) { edges { node { user { username } lastReadSeq } } } }

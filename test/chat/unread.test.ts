@@ -151,7 +151,7 @@ test('whatever happens, the unread count equals a manual count', { timeout: 60_0
   );
 });
 
-test('at most a thousand are counted', async () => {
+test('at most a thousand unread messages are counted', async () => {
   const [ada, grace] = people as [Person, Person, Person];
   const id = await createGroup(ada, [grace]);
   const unread = async () =>

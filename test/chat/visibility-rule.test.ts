@@ -12,7 +12,7 @@ import { connectDatabase, disconnectDatabase, inTransaction, type Db } from '../
 import { createDatabase } from '../support/database.ts';
 import { atFileEnd } from '../support/file-end.ts';
 
-// The rule of who sees what is written twice: as SQL for hot code, and as a `where` for Prisma. The two must agree.
+// The rule for who may see what is written twice: as SQL for hot code, and as a `where` for Prisma. The two must agree.
 
 const personCount = 6;
 const people = Array.from({ length: personCount }, (_, index) => index);

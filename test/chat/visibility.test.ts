@@ -216,7 +216,7 @@ test('a newcomer whose history begins later sees nothing from before that, which
     __typename: 'InvalidInput',
     fields: [{ path: ['replyToId'] }],
   });
-  // The same query shows the others everything.
+  // To the other members, the same query shows everything.
   const { nodes, chat: whole } = await grace.ask(query, variables);
   expect(nodes).toMatchObject([{ seq: 1 }, { seq: 2 }, { seq: 3, replyTo: { content: 'before her time' } }]);
   expect(whole).toMatchObject({

@@ -112,7 +112,7 @@ test('users whose work never ends share the time in proportion to their weights'
   );
 });
 
-test('with several turns at once, the limits hold and every accepted turn runs', async () => {
+test('with several turns running at a time, the limits hold and every accepted turn runs', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(work, { maxLength: 80 }),
@@ -135,7 +135,7 @@ test('with several turns at once, the limits hold and every accepted turn runs',
   );
 });
 
-test('with D turns at once, a bystander waits for at most D + 1 turns of each other user', async () => {
+test('with D turns running at a time, a bystander waits for at most D + 1 turns of each other user', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(work, { minLength: 20, maxLength: 60 }), fc.nat(20), async (backlog, steps) => {
       const concurrency = 3;
@@ -153,7 +153,7 @@ test('with D turns at once, a bystander waits for at most D + 1 turns of each ot
             turn.endedAt <= (grace?.startedAt ?? 0),
         );
         const longestTurn = 100;
-        // The bound of SFQ(D), start-time fair queueing with D turns at once (Jin, Chase and Kaur, 2004).
+        // The bound of SFQ(D), start-time fair queueing with D turns at a time (Jin, Chase and Kaur, 2004).
         const bound = (concurrency + 1) * longestTurn;
         expect(ahead.reduce((sum, { startedAt, endedAt }) => sum + endedAt - startedAt, 0)).toBeLessThanOrEqual(bound);
       }

@@ -53,7 +53,7 @@ test('the log reports the first refusal in each window, without email addresses'
   ]);
 });
 
-test('RATE_LIMITS=off limits nothing', async () => {
+test('with RATE_LIMITS=off, nothing is limited', async () => {
   const { limits, report } = createLimits({ RATE_LIMITS: 'off', RATE_LIMIT_SENDS: '1/1m' });
   for (let n = 0; n < 5; n += 1) await limits.take('sends', ada);
   expect(report).not.toHaveBeenCalled();

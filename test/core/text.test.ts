@@ -81,7 +81,7 @@ test('the database accepts exactly what the program accepts', async () => {
       (line.problems.length === 0 && !rows[index].line) || (text.problems.length === 0 && !rows[index].text),
   );
   expect(surprises).toEqual([]);
-  // Nor does it accept, from other clients, what the program refuses for its length or its control characters.
+  // The database also refuses, from other clients, what the program refuses for its length or its control characters.
   const loopholes = taken.filter(
     ({ line, text }, index) =>
       (line.problems.length > 0 && line.text !== '' && rows[index].line) ||

@@ -90,7 +90,7 @@ function changePace(reader: Reader) {
   else reader.resume();
 }
 
-test('typing is the first thing that a reader who lags behind does not receive', async () => {
+test('typing is the first thing to be dropped for a reader who lags behind', async () => {
   await using roomy = await startServer({
     database: server.database,
     env: { MAX_STREAM_BUFFER_BYTES: '100000000', JWT_KEYS: jwtKeys },

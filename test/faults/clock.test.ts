@@ -23,7 +23,7 @@ function setClock(byMs: number) {
 test.each([
   ['an hour back', -60 * minuteMs],
   ['ten minutes ahead', 10 * minuteMs],
-])('when the clock jumps %s, streams stay alive, fresh and complete', async (_, byMs) => {
+])('when the clock jumps %s, streams stay open, keep receiving positions, and miss nothing', async (_, byMs) => {
   const chatId = await createGroup(ada, [grace, linus]);
   await using quiet = await followEvents(server, ada, { path: '/graphql/stream' });
   const readers = await Promise.all([grace, linus].map((person) => new Reader(server, person).live()));
@@ -59,7 +59,7 @@ test('a reader that stalls briefly is not cut off as stuck when only the clock h
   expect(reader.streamCount).toBe(1);
 });
 
-test('a clock that jumps past the expiry of a token ends its streams so that clients reconnect, and nothing is missed', async () => {
+test('when the clock jumps past a token’s expiry, its streams end so that clients reconnect, and nothing is missed', async () => {
   const chatId = await createGroup(ada, [grace]);
   const reader = await new Reader(server, grace).live();
   await insertMessage(server, chatId, ada, 'before');

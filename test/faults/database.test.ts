@@ -31,7 +31,7 @@ async function createDatabase(): Promise<TestDatabase> {
   return database;
 }
 
-/** The database at that URL, opened like a test database of its own. */
+/** The database at that URL, opened like a test's own database. */
 function databaseAt(url: string): TestDatabase {
   const sql = new pg.Pool({ connectionString: url, max: 1 });
   const drop = () => sql.end();
@@ -73,7 +73,7 @@ test('silent connections are dropped: events are live again, and no one receives
   await expect
     .poll(reasons, { timeout: 15_000 })
     .toEqual({ 'event feed': expect.stringMatching(/^the log was last read ([7-9]|\d\d+) s ago$/) });
-  // Any CaughtUp from before the node became unsure has arrived by now.
+  // Any CaughtUp that was sent before the node noticed the silence has arrived by now.
   const told = live.frames.length;
 
   proxy.speak();
@@ -87,7 +87,7 @@ test('silent connections are dropped: events are live again, and no one receives
   await expect.poll(() => readyz(reading), { timeout: 15_000 }).toBe(200);
 });
 
-test('a full notification queue loses no message, and drains by itself', async () => {
+test('a full notification queue loses no message, and drains without help', async () => {
   const database = await createDatabase();
   const server = await startOn(database);
   const { ada, grace, chatId } = await startConversation(server);

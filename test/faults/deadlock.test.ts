@@ -11,8 +11,9 @@ const server = await startServer();
 const [ada, grace] = await signUpAll(server, 'ada', 'grace');
 
 /**
- * Makes a request of the server deadlock with a transaction like one in psql, which holds `first` and then asks for
- * `second`, for which it waits until PostgreSQL has undone the server's transaction. Returns the request's result.
+ * Makes a request deadlock with a transaction like one in psql: that transaction runs `first`, lets the request wait
+ * for it, then runs `second`, which waits for the request. PostgreSQL resolves this by rolling back the server's
+ * transaction. Returns the request's result.
  */
 async function deadlockWith<Result>(
   { first, second }: Record<'first' | 'second', [statement: string, ...values: string[]]>,
@@ -25,7 +26,7 @@ async function deadlockWith<Result>(
   await lock(client, first);
   const requested = request();
   await expect.poll(countWaiting).toBe(1);
-  // Only the server's connection looks for a deadlock, so that it is the one whose transaction is undone.
+  // Only the server's connection looks for a deadlock, so it is the server's transaction that is rolled back.
   await client.query(`set local deadlock_timeout = '1min'`);
   await lock(client, second);
   await client.query('commit');
@@ -49,7 +50,7 @@ async function countDeadlocks(): Promise<number> {
   return rows[0]?.count ?? 0;
 }
 
-test('a write that deadlocks with psql is repeated', async () => {
+test('a write that deadlocks with psql is retried', async () => {
   const chatId = await createGroup(ada, [grace]);
   const messageId = await say(ada, chatId, 'hello');
   await addReaction(ada, messageId, '👍');
@@ -64,7 +65,7 @@ test('a write that deadlocks with psql is repeated', async () => {
   expect(message.reactions).toEqual([{ emoji: '👍', count: 1, viewerReacted: false }]);
 });
 
-test('a change to a chat that deadlocks with psql is repeated', async () => {
+test('a change to a chat that deadlocks with psql is retried', async () => {
   const chatId = await createGroup(ada, [grace]);
   const member = await deadlockWith(
     {
@@ -76,7 +77,7 @@ test('a change to a chat that deadlocks with psql is repeated', async () => {
   expect(member).toMatchObject({ role: 'ADMIN' });
 });
 
-test('an upload that deadlocks with psql is repeated, with its bytes', async () => {
+test('an upload that deadlocks with psql is retried, with its bytes', async () => {
   const content = 'too long to be stored in the database. '.repeat(1000);
   await upload(server, ada, content);
   const file = await deadlockWith(

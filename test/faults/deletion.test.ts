@@ -156,7 +156,7 @@ test.each<[string, (scene: Scene) => Promise<Outcome>]>([
     'a member',
     ({ grace, group }) => mutate(grace, 'addMembers(chatId: $group, userIds: [$ada])', { group, ada: ada.userId }),
   ],
-])('%s for a chat that is just being deleted waits, and does not find the chat', async (_, ask) => {
+])('%s for a chat that is being deleted waits for the deletion, and then does not find the chat', async (_, ask) => {
   const scene = await setScene();
   const race = await whileDeleting('chats', scene.group, () => ask(scene));
   expect(race).toEqual({ code: 'NOT_FOUND', errors: undefined, faults: [] });

@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 atFileEnd(() => postgres.remove());
 
-/** Two nodes on a database of their own, and a chat of ada, grace and linus. */
+/** Two nodes on their own database, and a chat of ada, grace and linus. */
 async function startNodes() {
   const database = await postgres.createDatabase();
   const nodes = [await startServer({ database }), await startServer({ database })] as const;
@@ -32,7 +32,7 @@ async function startNodes() {
 
 test.each([
   ['stopped', 'SIGINT'],
-  ['stopped at once', 'SIGQUIT'],
+  ['stopped without writing out its state', 'SIGQUIT'],
   ['killed', 'SIGKILL'],
 ] as const)(
   'PostgreSQL is %s and started again: no one misses anything, and no acknowledged message is lost',
@@ -109,7 +109,7 @@ describe('after a restore from an older backup', () => {
     expect(late.resets).toHaveLength(1);
   });
 
-  test('in the same cluster, through a template, every cursor gets Reset while the servers run on', async () => {
+  test('into the same cluster, from a template database, every cursor gets Reset although the servers keep running', async () => {
     const { database, nodes, ada, grace, linus, chatId } = await startNodes();
     const name = new URL(database.url).pathname.slice(1);
     const readers = await Promise.all([new Reader(nodes[0], grace).live(), new Reader(nodes[1], linus).live()]);

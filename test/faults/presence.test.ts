@@ -14,7 +14,7 @@ import {
 import { Reader } from '../support/reader.ts';
 import { startServer } from '../support/server.ts';
 
-// At the default pace, a silent node is not given up immediately.
+// With the default settings, a node that goes silent does not count as dead immediately.
 vi.setConfig({ testTimeout: 90_000 });
 
 test('a database that crashes forgets who is present, and users do not notice', async () => {
@@ -40,7 +40,7 @@ test('a database that crashes forgets who is present, and users do not notice', 
   await adas.next(changed(linus, 'ONLINE'));
   await setPresence(linus, 'AWAY');
   await adas.next(changed(linus, 'AWAY'));
-  // Writes that do not wait for a disk may be lost in a crash, but not much later.
+  // A crash may lose writes that did not wait for the disk; after a checkpoint, they are on the disk.
   await database.sql.query('checkpoint');
 
   await postgres.end('SIGQUIT');
@@ -62,7 +62,7 @@ test('a database that crashes forgets who is present, and users do not notice', 
   await adas.next(changed(linus, 'OFFLINE'));
 });
 
-test('a reader that lags behind and receives no more presence changes is notified when to fetch presence again', async () => {
+test('a reader that lags behind receives no presence changes, and is notified when to fetch presence again', async () => {
   const node = await startServer({ env: { MAX_STREAM_BUFFER_BYTES: '100000000' }, overrides: { attendanceTimes } });
   const [ada, grace, linus] = await signUpAll(node, 'ada', 'grace', 'linus');
   const chatId = await createGroup(ada, [grace, linus]);

@@ -10,7 +10,7 @@ import { writeWithMutation, writeWithSql } from '../support/writer.ts';
 
 const dayMs = 86_400_000;
 
-/** A server with an empty log of its own, and three users. */
+/** A server with its own, empty log, and three users. */
 async function startWorld() {
   const server = await startServer();
   const [ada, grace, linus] = [
@@ -110,7 +110,7 @@ test('a cursor from before the pruned events gets Reset, the cursor of the last 
   const inTime = await new Reader(server, grace, { cursor: last }).live();
   expect(inTime.resets).toEqual([]);
   expect(inTime.heardIn(chatId)).toEqual([{ seq: 2, content: 'kept' }]);
-  // From the cursor of its Reset it resumes like any other.
+  // From the cursor of its Reset, the reader resumes like any other.
   late.cut();
   await insertMessage(server, chatId, ada, 'new');
   for (const reader of [late, lateInChat, inTime]) await reader.until(() => reader.heardIn(chatId).at(-1)?.seq === 3);

@@ -36,7 +36,7 @@ test('events that happen while a newcomer’s memberships are being read reach t
   await node.close();
 });
 
-test('a stream that opens just before its session’s end reaches the node ends too, and shows no later event', async () => {
+test('a stream that opens after its session has ended, but before the node knows, ends too and shows no later event', async () => {
   const chatId = await createGroup(ada, [grace, linus]);
   const { data } = await server.post(
     `mutation ($input: SignInInput!) { signIn(input: $input) { ... on SignedIn { accessToken } } }`,

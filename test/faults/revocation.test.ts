@@ -52,7 +52,7 @@ async function readLog(chatId: string): Promise<{ id: bigint; kind: string }[]> 
 const toldOf = (reader: Reader, chatId: string) =>
   reader.told.filter((told) => told.chatId === chatId).map(({ id, kind }) => ({ id, kind }));
 
-/** Resolves when these readers have received everything so far that they should receive. */
+/** Resolves when these readers have received everything that they should have received so far. */
 async function settle(readers: Reader[]) {
   const marker = await createGroup(ada, [grace, linus], 'a marker');
   await Promise.all(
@@ -60,7 +60,7 @@ async function settle(readers: Reader[]) {
   );
 }
 
-test('a removed member has received everything from before and receives nothing more, on any node', async () => {
+test('a removed member has received everything from before the removal, and receives nothing after it, on any node', async () => {
   const chatId = await createGroup(ada, [grace, linus]);
   const from = await readCursor(grace);
   const live = await startReaders(grace, { cursor: from });
@@ -90,7 +90,7 @@ test('a removed member has received everything from before and receives nothing 
   expect(late && toldOf(late, chatId)).toEqual([{ id: removal, kind: 'RemoveFromChat' }]);
 });
 
-test('the deletion of a chat is the last event that anyone receives of it, on any node', async () => {
+test('the deletion of a chat is the last event that anyone receives from it, on any node', async () => {
   const chatId = await createGroup(ada, [grace, linus]);
   const from = await readCursor(grace);
   const live = await startReaders(grace, { cursor: from });
@@ -150,7 +150,7 @@ test('readers who are not members lose a channel that becomes private, after all
   expect(late.told).toEqual([]);
 });
 
-test('the streams of a revoked session end at its position in the log, on any node, and those of other sessions continue', async () => {
+test('the streams of a revoked session end where the log records the revocation, on any node; those of other sessions continue', async () => {
   const chatId = await createGroup(ada, [grace, linus]);
   const { signIn } = await server.ask(
     `mutation ($input: SignInInput!) { signIn(input: $input) { ... on SignedIn { accessToken } } }`,
@@ -195,7 +195,7 @@ test('the streams of a revoked session end at its position in the log, on any no
   }
 });
 
-test('a user who joins in mid-stream receives all of their history from AddToChat onward, on any node', async () => {
+test('a user who is added while streaming receives everything from AddToChat onward, on any node', async () => {
   const chatId = await createGroup(ada, [linus]);
   const hidden = await say(ada, chatId, 'from before');
   const live = await startReaders(grace);
@@ -220,7 +220,7 @@ test('a user who joins in mid-stream receives all of their history from AddToCha
     where e.chat_id = $1 and e.id > $3 and e.seq < m.visible_from_seq and e.kind = 'NewMessage'`,
     [keyOf(chatId), keyOf(grace.userId), String(added)],
   );
-  // A message committed between the read of the chat and the commit of the membership is before the member's history.
+  // A message committed between the read of the chat and the commit of the membership precedes the member's history.
   const unseen = new Set(rows.map(({ id }) => BigInt(id)));
   for (const reader of live) {
     expect(toldOf(reader, chatId)).toEqual(log.filter(({ id }) => !unseen.has(id)));

@@ -13,7 +13,7 @@ const ada = await signUp(server, 'ada');
 const grace = await signUp(server, 'grace');
 const linus = await signUp(server, 'linus');
 
-/** Two chats of all three, and two writers in them: one through the first node, one with SQL. */
+/** Two chats that all three users are in, and two writers: one through the first node, one with SQL. */
 async function startChats() {
   const chatIds = [await createGroup(ada, [grace, linus]), await createGroup(ada, [grace, linus])];
   const write = () => [writeWithMutation(server, chatIds, ada), writeWithSql(server.database.url, chatIds, grace)];

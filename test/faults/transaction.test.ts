@@ -34,7 +34,7 @@ async function begin(): Promise<pg.PoolClient> {
 const createGroups = (count: number) =>
   Promise.all(Array.from({ length: count }, () => createGroup(ada, [grace, linus])));
 
-test('a node that never receives a NOTIFY delivers by its poll', async () => {
+test('a node that never receives a NOTIFY delivers by polling', async () => {
   await using elsewhere = await createDatabase();
   await using deaf = await startServer({ database: server.database, env: { DATABASE_DIRECT_URL: elsewhere.url } });
   const chatId = await createGroup(ada, [grace, linus]);

@@ -45,7 +45,7 @@ class Unfinished {
       status: response.statusCode,
       text: Buffer.concat(await response.toArray()).toString(),
     }));
-    // An upload that stops gets no answer.
+    // An upload that is stopped gets no answer.
     this.answer.catch(() => undefined);
     this.#outgoing.write(formOf(Buffer.alloc(sent)).subarray(0, -9));
   }

@@ -58,7 +58,7 @@ const document = `subscription ($after: String) { events(after: $after) { cursor
   ... on ChatUpdated { chat { id avatar { id url } } }
 } } }`;
 
-test('every signed-in user sees a user’s avatar, and no one else does', async () => {
+test('any signed-in user can see another user’s avatar, and no one else can', async () => {
   const fileId = await uploadPicture(server, ada);
   expect(await statusOf((await readFileNode(ada, fileId)).url)).toBe(200);
   expect(await readFileNode(grace, fileId)).toBeNull();
@@ -90,7 +90,7 @@ test('an avatar that is replaced or removed is gone, with its links and its byte
   expect(await storedCount()).toBe(before);
 });
 
-test('all who share a chat receive an avatar, once for each change, whichever client writes it', async () => {
+test('everyone who shares a chat with a user receives each change of their avatar once, whichever client writes it', async () => {
   const chatId = await createGroup(ada, [grace]);
   await using stream = await followEvents(otherNode, grace, { document });
   await using stranger = await followEvents(server, linus, { document });
@@ -99,7 +99,7 @@ test('all who share a chat receive an avatar, once for each change, whichever cl
   await setAvatar(ada, first);
   await setAvatar(ada, second);
   const [one, two, ...rest] = await heardBy(grace, stream);
-  // The first one may be gone by the time its event is delivered, because an event shows what exists at that time.
+  // The first avatar may be gone by the time its event is delivered, because an event shows what exists at that time.
   expect(one).toMatchObject({ __typename: 'UserUpdated', user: { username: 'ada' } });
   expect(two).toMatchObject({ __typename: 'UserUpdated', user: { username: 'ada', avatar: { id: second } } });
   expect(await statusOf(two.user.avatar.url)).toBe(200);
@@ -117,7 +117,7 @@ test('all who share a chat receive an avatar, once for each change, whichever cl
   expect(await heardBy(linus, stranger)).toEqual([]);
 });
 
-test('users who see a chat see its avatar, and their link to it ends when they lose access to the chat', async () => {
+test('users who see a chat see its avatar, and their link to it stops working when they lose access to the chat', async () => {
   const chatId = await createGroup(ada, [grace]);
   const fileId = await uploadPicture(server, ada);
   await using stream = await followEvents(otherNode, grace, { document });
@@ -156,7 +156,7 @@ test('the avatar of a deleted chat is deleted with it', async () => {
   expect(await storedCount()).toBe(before);
 });
 
-test('an erased account’s avatars are deleted: its own immediately, and those that it gave to chats', async () => {
+test('an erased account’s avatars are deleted: its own immediately, and soon after those that it uploaded for chats', async () => {
   const barbara = await signUp(server, 'barbara');
   const chatId = await createGroup(ada, [barbara]);
   await setMemberRole(ada, chatId, barbara.userId, 'ADMIN');
@@ -195,7 +195,7 @@ async function expectRefusal(by: Person, fileId: string, chatId: string | undefi
   expect((await avatarOf(target, ada))?.id).toBe(before?.id);
 }
 
-test('an avatar is an unattached picture of the user’s own, for themselves or for a chat', async () => {
+test('an avatar, of a user or a chat, must be an unattached picture that the user uploaded', async () => {
   const chatId = await createGroup(ada, [grace]);
   const unfree = 'must be an upload of yours that is not in use yet';
   const taken = await uploadPicture(server, ada);

@@ -75,7 +75,7 @@ test('uploading in pieces requires a signed-in user, whose session has not ended
   await sweep();
 });
 
-test('a cancelled upload leaves nothing', async () => {
+test('a canceled upload leaves nothing behind', async () => {
   const url = await begun(server, ada, 500_000);
   await patch(url, ada, 0, Buffer.alloc(200_000));
   expect(await countPartial(server)).toEqual({ rows: 1, stored: 1 });
@@ -85,7 +85,7 @@ test('a cancelled upload leaves nothing', async () => {
   expect((await countStored(server)).incoming).toBe(0);
 });
 
-test('a complete upload can no longer be cancelled: it is a file', async () => {
+test('a complete upload can no longer be canceled: it is a file', async () => {
   const { url } = await uploadWithTus(server, ada, Buffer.from('whole'));
   expect(await tus('DELETE', url, ada)).toMatchObject({
     status: 409,
@@ -132,7 +132,7 @@ test('an upload over the limit is not created', async () => {
   await expectEnd(await begun(server, ada, 1_000_000));
 });
 
-test('an upload of unknown length is refused while it streams, and holds no more than the limit', async () => {
+test('an upload of unknown length is refused while it streams, and no more than the limit is stored', async () => {
   const url = await begun(server, ada, null);
   const refused = await patch(url, ada, 0, Buffer.alloc(3_000_000));
   expect(refused).toMatchObject({ status: 413, body: { error: 'A file may be at most 1000000 bytes long.' } });
@@ -156,7 +156,7 @@ test.each<[string, () => Promise<string>, number]>([
   ['PATCH', () => begun(server, ada, 10), 413],
   ['POST', async () => `${server.url}/api/upload/tus`, 201],
   ['DELETE', () => begun(server, ada, 10), 204],
-])('a client that goes on sending after the answer to a %s is cut off', async (method, open, expected) => {
+])('a client that keeps sending after the answer to a %s is cut off', async (method, open, expected) => {
   const outgoing = request(await open(), {
     method,
     headers: {
@@ -176,7 +176,7 @@ test.each<[string, () => Promise<string>, number]>([
   await sweep();
 });
 
-test('a piece that arrives too slowly is cut off, and the bytes received so far stay', async () => {
+test('a piece that arrives too slowly is cut off, and the bytes received so far are kept', async () => {
   const impatient = await startServer({ database: server.database, overrides: { uploadIdleMs: 100 } });
   const url = await begun(impatient, ada, 10_000);
   const outgoing = request(url, {
@@ -198,7 +198,7 @@ test('a piece that arrives too slowly is cut off, and the bytes received so far 
   expect(impatient.log.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
-test('a started upload counts for the quota, until it is cancelled', async () => {
+test('an unfinished upload counts toward the quota until it is canceled', async () => {
   await using small = await startServer({ env: { USER_QUOTA_BYTES: '1000' } });
   const [linus, dennis] = await Promise.all([signUp(small, 'linus'), signUp(small, 'dennis')]);
   const url = await begun(small, linus, 600);
@@ -224,7 +224,7 @@ test('of many uploads created at the same time, only as many are accepted as fit
   expect(await countPartial(small)).toEqual({ rows: 2, stored: 2 });
 });
 
-test('no one has more than twenty in progress', async () => {
+test('no one can have more than twenty unfinished uploads', async () => {
   const urls = await Promise.all(Array.from({ length: 20 }, () => begun(server, ada, 10)));
   expect(await begin(server, ada, 10)).toMatchObject({ status: 429, body: { error: expect.stringContaining('20') } });
   expect(await begin(server, grace, 10)).toMatchObject({ status: 201 });
@@ -234,7 +234,7 @@ test('no one has more than twenty in progress', async () => {
   await sweep();
 });
 
-test('on a full disk a piece gets 507; the bytes received so far stay, and cancelling an upload makes room', async () => {
+test('on a full disk a piece gets 507; the bytes received so far are kept, and canceling an upload makes room', async () => {
   const full = runServer({ DATABASE_URL: server.database.url, DATA_DIR: server.dataDir, JWT_KEYS: server.jwtKeys }, [
     '/bin/bash',
     '-c',
@@ -336,7 +336,7 @@ test.each([
   expect((await tus('HEAD', url, ada)).headers.get('upload-metadata')).toBe(metadataOf({ filename }).trim());
 });
 
-test('a page of another origin may make all of these requests, and read the headers it needs', async () => {
+test('a page from another origin may make all of these requests, and read the headers it needs', async () => {
   const preflight = await fetch(`${server.url}/api/upload/tus`, {
     method: 'OPTIONS',
     headers: {
@@ -407,7 +407,7 @@ test('repeating the same length is accepted; a different one is refused, and the
   expect((await tus('GET', url, ada)).body.files).toMatchObject([{ size: 10 }]);
 });
 
-test('an empty file is a file, whether its length is known from the beginning or declared later', async () => {
+test('an empty file is accepted, whether its length is declared at the beginning or later', async () => {
   const whole = await begin(server, ada, 0);
   expect(whole).toMatchObject({ status: 201, body: { files: [{ size: 0 }] } });
   const url = await begun(server, ada, null);

@@ -43,7 +43,7 @@ const file = (content: string, disposition = 'form-data; name="f"; filename="a.t
   `--b\r\ncontent-disposition: ${disposition}\r\n\r\n${content}\r\n`;
 const end = '--b--\r\n';
 
-test('a whole form is accepted, so the forms below are refused only for their errors', async () => {
+test('a complete form is accepted, so the forms below are refused only for their errors', async () => {
   const form = field('note', 'not a file') + file('hello') + end;
   expect(await postPieces(server.url, ada.token, [Buffer.from(form)])).toMatchObject({ status: 201 });
 });
@@ -129,7 +129,7 @@ test('when one of several files turns out to be bad only at its end, none is sto
   expect(await stateOf(server)).toEqual(before);
 });
 
-test('a user’s quota counts everything that they have stored, and releases what they delete', async () => {
+test('a user’s quota counts everything that they have stored, except what they have deleted', async () => {
   await using small = await startServer({ env: { USER_QUOTA_BYTES: '1000' } });
   const [grace, linus] = await Promise.all([signUp(small, 'grace'), signUp(small, 'linus')]);
   await upload(small, grace, 'x'.repeat(600));
@@ -169,7 +169,7 @@ test('an aborted upload leaves nothing behind', async () => {
   expect(server.log.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
-test('an upload that stalls or is too slow is cut off, and leaves nothing behind; a steady one may take long', async () => {
+test('an upload that stalls or is too slow is cut off, and leaves nothing behind; a steady one may take a long time', async () => {
   await using node = await startServer({
     database: server.database,
     env: nothingInline,
@@ -252,7 +252,7 @@ test.each([
   ['filename=plain.txt', 'plain.txt'],
   [`filename="${'x'.repeat(10_000)}.txt"`, `${'x'.repeat(251)}.txt`],
   [`filename="${'😀'.repeat(3_000)}"`, '😀'.repeat(255)],
-])('a file that comes with %s is called %s', async (disposition, name) => {
+])('a file that arrives with %s is named %s', async (disposition, name) => {
   expect(await nameOf(disposition)).toBe(name);
 });
 

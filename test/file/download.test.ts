@@ -71,7 +71,7 @@ test.each([
   ['bytes=39-1000', 'patterns', 'bytes 39-46/47'],
   ['bytes=-1000', content, 'bytes 0-46/47'],
   ['bytes=46-46', 's', 'bytes 46-46/47'],
-])('Range: %s brings "%s"', async (range, text, contentRange) => {
+])('Range: %s returns "%s"', async (range, text, contentRange) => {
   const { url } = await share();
   const response = await download(server, url, { headers: { range } });
   expect(response.status).toBe(206);
@@ -80,7 +80,7 @@ test.each([
   expect(await response.text()).toBe(text);
 });
 
-test('a range beyond the end is 416, and an invalid one is ignored', async () => {
+test('a range beyond the end gets 416, and an invalid one is ignored', async () => {
   const { url } = await share();
   for (const range of ['bytes=47-', 'bytes=99-100', 'bytes=-0']) {
     const response = await download(server, url, { headers: { range } });
@@ -121,7 +121,7 @@ test('a client that disconnects in the middle of a download causes no server err
   expect(server.log.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
-test('downloads at the same time do not mix their bytes', async () => {
+test('simultaneous downloads do not mix their bytes', async () => {
   const all = await Promise.all(
     Array.from({ length: 30 }, async (_, index) => {
       const by = index % 2 === 0 ? ada : grace;
@@ -160,7 +160,7 @@ test('a link that was changed or has expired is refused', async () => {
   for (const each of refused) expect((await download(server, each)).status).toBe(403);
 });
 
-test('the link of a user who was removed from the chat stops working, and only theirs', async () => {
+test('only the link of a user who was removed from the chat stops working', async () => {
   const { chatId, id, url } = await share();
   const adas = (await readFileNode(ada, id)).url;
   expect((await download(server, url)).status).toBe(200);
@@ -201,7 +201,7 @@ test.each([
       expect(changed.changePassword.__typename).toBe('SignedIn');
     },
   ],
-])('when a user with two devices %s, the links of one device end at once, and no others', async (_, end) => {
+])('when a user with two devices %s, only that device’s links stop working, immediately', async (_, end) => {
   const laptop = await signUp(server, `user${Math.random().toString(36).slice(2)}`);
   const phone = await signIn(server, laptop);
   const chatId = await createGroup(ada, [laptop]);
@@ -216,7 +216,7 @@ test.each([
   for (const url of [ours, adas]) expect(await isGood(url, etag)).toBe(true);
 });
 
-test('the links of an account end with it, on each of its devices', async () => {
+test('the links of an account stop working when it is erased, on each of its devices', async () => {
   const leaver = await signUp(server, `leaver${Math.random().toString(36).slice(2)}`);
   const phone = await signIn(server, leaver);
   const chatId = await createGroup(ada, [leaver]);
@@ -271,7 +271,7 @@ test('while keys are rotated, a link works on nodes that sign with either key, u
   expect((await download(later, newUrl)).status).toBe(200);
 });
 
-test('a newcomer reads the files of the messages they see, and no others', async () => {
+test('a newcomer can read the files of the messages that they see, and no others', async () => {
   const linus = await signUp(server, `linus${Math.random().toString(36).slice(2)}`);
   const { chatId, id } = await share();
   const later = await upload(server, ada, 'later');
@@ -301,7 +301,7 @@ test.each([
   ['drawing.svg', '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>', 'inline', 'text/plain'],
   ['form.xml', '<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"/>', 'attachment', 'application/xml'],
   ['paper.pdf', '%PDF-1.7\n%âãÏÓ\n', 'attachment', 'application/pdf'],
-])('%s is never shown as something that could run', async (name, bytes, disposition, contentType) => {
+])('%s is never served as something that a browser could run', async (name, bytes, disposition, contentType) => {
   const { url } = await share(name, bytes);
   const { headers } = await download(server, url);
   const type = headers.get('content-type') ?? '';

@@ -38,7 +38,7 @@ async function filesOf(by: Person, messageId: string): Promise<Data[]> {
 
 const namesOf = (files: Data[]): string[] => files.map(({ name }) => name);
 
-/** The paths at which a message with these files is refused. */
+/** The input paths in the error when a message with these files is refused. */
 async function refusedAt(by: Person, fileIds: string[], content = 'hello'): Promise<string[]> {
   const outcome = await sendMessage(by, chatId, content, { fileIds });
   expect(outcome).toMatchObject({ __typename: 'InvalidInput' });
@@ -142,7 +142,7 @@ test('uploading by GraphQL requires a signed-in user', async () => {
   expect(body.errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
 });
 
-test('an empty file is a file like any other, by a form and by a mutation', async () => {
+test('an empty file can be uploaded like any other, by form and by mutation', async () => {
   const { body } = await postGraphqlForm(server, ada, { files: [['0', { name: 'empty.txt', content: '' }]] });
   expect(body.data.uploadFile).toMatchObject({ __typename: 'File', name: 'empty.txt', size: 0 });
   const posted = await upload(server, ada, '', 'empty.txt');
@@ -169,7 +169,7 @@ test('a message carries files in the given order, and may have no text', async (
   expect(await filesOf(grace, bare)).toEqual([]);
 });
 
-test('each viewer gets a link of their own in NewMessage', async () => {
+test('each viewer gets their own link in NewMessage', async () => {
   const document = `subscription {
     events { cursor event { __typename ... on NewMessage { message { content files { name url } } } } }
   }`;
@@ -274,7 +274,7 @@ test('a chat lists the files that the viewer can see, page by page', async () =>
   expect((await list(linus, '')).names).toEqual(['2.txt', '3.txt', '4.txt']);
 });
 
-test('files cost no statement for a message without any, and one for a page of messages with some', async () => {
+test('files cost no statement for a message without files, and one for a page of messages with files', async () => {
   const chat = await createGroup(ada, [grace]);
   const send = (fileIds?: string[]) => () => sendMessage(ada, chat, 'hello', fileIds === undefined ? {} : { fileIds });
   const bare = await recordStatements(server, send());
@@ -288,7 +288,7 @@ test('files cost no statement for a message without any, and one for a page of m
   expect(read.filter((statement) => /\bfiles\b/.test(statement))).toHaveLength(1);
 });
 
-test('the database ties a file to one message of its uploader, for every writer', async () => {
+test('the database ties a file to one message of its uploader, whichever client writes it', async () => {
   const [mine = '', free = ''] = await uploadMany(ada, 2);
   const messageId = await say(ada, chatId, 'first', { fileIds: [mine] });
   const other = await say(ada, chatId, 'second');

@@ -34,7 +34,7 @@ async function isCheap(bytes: Buffer): Promise<boolean> {
 }
 
 test.each([50, 3_000, 60_000])(
-  '%i items that claim 65,535 empty extents each are refused immediately',
+  'a file whose %i items each claim 65,535 empty extents is refused immediately',
   async (items) => {
     const claims = Buffer.concat([u16(0, items), ...Array.from({ length: items }, () => u16(1, 0, 65_535))]);
     expect(await look(heicWith(claims))).toMatchObject({ refused: true });
@@ -70,7 +70,7 @@ test('a file with more boxes than any real file has is refused', async () => {
 const widths = fc.constantFrom(0, 4, 8, 3, 15);
 const count16 = fc.oneof(fc.constantFrom(0, 1, 2, 50, 0xffff), fc.nat(0xffff));
 
-/** A table of locations, with claims of any size and random bytes after them. */
+/** An `iloc` box (a table of item locations) whose fields claim any sizes and counts, followed by random bytes. */
 const places = fc
   .record({
     version: fc.constantFrom(0, 1, 2, 3),

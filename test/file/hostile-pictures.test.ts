@@ -37,7 +37,7 @@ async function* singly(bytes: Buffer) {
   yield Buffer.from(bytes);
 }
 
-/** Does with an untrusted picture everything that the server does outside the process that decodes it. */
+/** Does everything with an untrusted picture that the server does outside the decoding process. */
 async function look(
   contentType: string,
   bytes: Buffer,
@@ -156,7 +156,7 @@ test.each([
   120_000,
 );
 
-test('a picture of any format with some bytes replaced takes no more work', async () => {
+test('a picture of any format with some bytes replaced stays within the same limits', async () => {
   const changes = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 8 });
   for (const [contentType, seed] of Object.entries(seeds)) {
     await fc.assert(
@@ -170,7 +170,7 @@ test('a picture of any format with some bytes replaced takes no more work', asyn
   }
 }, 120_000);
 
-/** A file of 64 KiB in which one part follows another as closely as its format lets them. */
+/** A way to make a file that consists of that many of its format's smallest parts. */
 const dense: [string, string, (count: number) => Buffer][] = [
   [
     'image/png',

@@ -99,7 +99,7 @@ test('a user who is removed from the chat no longer gets the file', async () => 
   expect((await download(server, url)).status).toBe(404);
 });
 
-test('its bytes are stored once, and deleted with the last message that has them', async () => {
+test('identical files in the database are stored once, and deleted with the last message that has them', async () => {
   const content = 'said twice';
   const messageIds: string[] = [];
   for (const by of [ada, grace]) {
@@ -124,7 +124,7 @@ test('bytes that are uploaded again while they are being swept are still there a
   }
 });
 
-test('a picture’s thumbnails are there too, and reach all who see the picture', async () => {
+test('a picture’s thumbnails are in the database too, and everyone who sees the picture can load them', async () => {
   const picture = sharp({ create: { width: 300, height: 200, channels: 3, background: 'red' } }).png();
   const { id } = await upload(server, ada, new Uint8Array(await picture.toBuffer()), 'red.png');
   await say(ada, chatId, '', { fileIds: [id] });
@@ -170,15 +170,15 @@ test.each([
   ['under another hash', `decode(repeat('ab', 32), 'hex'), 3, 'abc'`],
   ['with a size that is too large', `sha256('abc'), 4, 'abc'`],
   [
-    'when they are many',
+    'when there are too many',
     `sha256(convert_to(repeat('x', 65537), 'UTF8')), 65537, convert_to(repeat('x', 65537), 'UTF8')`,
   ],
-])('the database takes no bytes %s', async (_, values) => {
+])('the database accepts no bytes %s', async (_, values) => {
   const adding = server.sql.query(`insert into blobs (hash, size, bytes, content_type) select ${values}, 'text/plain'`);
   await expect(adding).rejects.toMatchObject({ code: '23514', constraint: 'inline_bytes_are_few_and_their_own' });
 });
 
-test('the sweep of an older node does not treat them as missing, so their files are not lost', async () => {
+test('the sweep of a node with an older version does not treat inline bytes as missing, so their files are not lost', async () => {
   const content = 'not where it looks';
   await upload(server, ada, content);
   const noting = server.sql.query(`update blobs set missing_since = now() where hash = decode($1, 'hex')`, [
@@ -207,7 +207,7 @@ test('when the database’s disk is full an upload says so, nothing is lost, and
   await upload(server, ada, 'one too many');
 });
 
-test('files that the database has stored, but whose response was lost, are not added again', async () => {
+test('files that the database stored before its response was lost are not added again', async () => {
   const { url } = server.database;
   const proxy = await openProxy(url);
   const env = { DATABASE_URL: proxy.through(url), DATABASE_DIRECT_URL: url };
@@ -339,7 +339,7 @@ test('an upload waits while another request adds files of the same user, and no 
 
 test('an upload waits while its user’s account is being deleted, and no other user waits', async () => {
   const { url } = server.database;
-  // As behind a pooler, where the database ends no statements.
+  // As behind a pooler, where PostgreSQL does not end slow statements.
   const node = await startServer({ database: server.database, env: { DATABASE_DIRECT_URL: url } });
   const katherine = await signUp(server, 'katherine');
   const other = await server.sql.connect();

@@ -76,7 +76,7 @@ const additions: Record<string, [Format, (picture: Buffer) => Buffer]> = {
   ],
 };
 
-test.each(Object.keys(additions))('%s is not in what is served', async (what) => {
+test.each(Object.keys(additions))('the served file does not contain %s', async (what) => {
   const [format, add] = additions[what] ?? ['gif', () => Buffer.alloc(0)];
   const talkative = add(await draw(format));
   expect(talkative.includes(secret)).toBe(true);
@@ -115,7 +115,7 @@ const box = (type: string, ...body: (Buffer | string)[]) => {
   return Buffer.concat([head, content]);
 };
 
-test('a HEIC loses its location, and is the same picture', async () => {
+test('a HEIC loses its location, and its pixels stay the same', async () => {
   const heic = Buffer.concat([await drawHeic(), box('uuid', `0123456789abcdef${secret}`)]);
   expect(heic.includes(secret)).toBe(true);
   const { served, contentType } = await serve('holiday.heic', heic);
@@ -128,7 +128,7 @@ test('a HEIC loses its location, and is the same picture', async () => {
       .raw()
       .toBuffer();
   expect((await pixels(served)).equals(await pixels(heic))).toBe(true);
-  // A file that was cleaned once stays unchanged.
+  // A file that has been cleaned once is not changed when it is uploaded again.
   expect((await serve('again.heic', served)).served.equals(served)).toBe(true);
 });
 

@@ -46,7 +46,7 @@ test.each<['jpeg' | 'png' | 'webp' | 'avif', object]>([
   ['webp', { quality: 60 }],
   ['webp', { lossless: true }],
   ['avif', { quality: 60 }],
-])('a %s (%o) loses its metadata, and not a bit of a sample', async (format, options) => {
+])('a %s (%o) loses its metadata, and every sample stays the same', async (format, options) => {
   const original = await noise(120, 80).withExif(exif).withIccProfile('p3').toFormat(format, options).toBuffer();
   expect(original.includes(secret)).toBe(true);
   const { file, served } = await serve(original, `a.${format}`);
@@ -62,7 +62,7 @@ test.each<['png' | 'tiff', object]>([
   ['png', {}],
   ['tiff', { compression: 'deflate' }],
   ['tiff', { compression: 'none', bigtiff: true }],
-])('a %s (%o) of 16 bits keeps them all', async (format, options) => {
+])('a %s (%o) with 16 bits per sample keeps all of them', async (format, options) => {
   const original = await fine()
     .withExif(exif)
     .withXmp(`<x:xmpmeta xmlns:x="adobe:ns:meta/"><a>${secret}</a></x:xmpmeta>`)

@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 
 const flat = (side: number) => sharp({ create: { width: side, height: side, channels: 3, background: '#347' } });
-/** Small files: one takes a fraction of a second to decode, the other some milliseconds. */
+/** Small files: one takes a fraction of a second to decode, the other a few milliseconds. */
 const makeSlow = async () =>
   new Uint8Array(
     await flat(4_000)

@@ -20,7 +20,7 @@ const small = () =>
     .png()
     .toBuffer();
 
-test('a picture that takes too long is stopped by ending its process, and the next picture gets a new one', async () => {
+test('decoding that takes too long is stopped by ending its process, and the next picture gets a new process', async () => {
   const large = await sharp({ create: { width: 12_000, height: 12_000, channels: 3, background: 'red' } })
     .webp({ effort: 0 })
     .toBuffer();
@@ -44,7 +44,7 @@ test('one worker decodes pictures one after the other, even if one fails', async
   expect(await worker.develop(await small(), async ({ kind }) => kind)).toBe('decoded');
 }, 60_000);
 
-test('a person who has used up two minutes of decoding time must wait, and others need not', () => {
+test('a person who has used up two minutes of decoding time must wait, but others need not', () => {
   let now = 0;
   const budget = new PictureBudget(() => now);
   budget.check('ada');

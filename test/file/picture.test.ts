@@ -100,7 +100,7 @@ test('a small picture is not enlarged', async () => {
 });
 
 test.each<Format>(['jpeg', 'png', 'webp', 'avif'])(
-  'the location and the camera of a picture as %s are not in what is served',
+  'the served copy of a picture as %s names neither the location nor the camera',
   async (format) => {
     const secret = 'a secret camera';
     const exif = { IFD0: { Model: secret }, IFD3: { GPSLatitudeRef: 'N', GPSLatitude: '51/1 30/1 0/1' } };
@@ -118,7 +118,7 @@ test.each<Format>(['jpeg', 'png', 'webp', 'avif'])(
   },
 );
 
-/** A TIFF of four grey pixels whose tags name the camera, which sharp does not write. */
+/** A TIFF of four gray pixels, with tags that name the camera, which sharp does not write. */
 function drawTiff(camera: string): Uint8Array<ArrayBuffer> {
   const [short, long, ascii] = [3, 4, 2];
   const text = Buffer.from(`${camera}\0`);
@@ -147,7 +147,7 @@ function drawTiff(camera: string): Uint8Array<ArrayBuffer> {
   return new Uint8Array(Buffer.concat([head, text]));
 }
 
-test('metadata tags of a TIFF are removed, and its samples are the same', async () => {
+test('metadata tags of a TIFF are removed, and its samples stay the same', async () => {
   const secret = 'a secret camera';
   const { id } = await upload(server, ada, drawTiff(secret), 'scan.tiff');
   const file = await describe(ada, id);
@@ -177,7 +177,7 @@ test('a picture that is stored rotated is turned upright, because its orientatio
   }
 });
 
-test('a picture of more than 50 million pixels is a picture like any other', async () => {
+test('a picture of more than 50 million pixels is treated like any other', async () => {
   const large = await bytesOf(
     sharp({ create: { width: 10_000, height: 6_000, channels: 3, background: 'red' } }),
     'png',
@@ -188,7 +188,7 @@ test('a picture of more than 50 million pixels is a picture like any other', asy
   expect(await sharp(await read(file.small)).metadata()).toMatchObject({ width: 160, height: 96 });
 });
 
-test('a picture over the decoding limit is kept without thumbnails, and says why', async () => {
+test('a picture over the decoding limit is kept without thumbnails, and its note says why', async () => {
   const claim = Buffer.from(await bytesOf(draw(20, 10), 'png'));
   claim.writeUInt32BE(60_000, 16);
   claim.writeUInt32BE(60_000, 20);
@@ -226,7 +226,7 @@ test('a file that is not a picture has no picture fields', async () => {
   });
 });
 
-test('a thumbnail’s link ends with the right to see it, and is valid for that thumbnail alone', async () => {
+test('a thumbnail’s link stops working when its user may no longer see it, and is valid for that thumbnail alone', async () => {
   const chatId = await createGroup(ada, [grace]);
   const { id } = await upload(server, ada, await bytesOf(draw(500, 300), 'png'), 'a.png');
   await say(ada, chatId, 'look', { fileIds: [id] });

@@ -33,7 +33,7 @@ async function share(name: string, bytes: Parameters<typeof upload>[2] = content
 /** The answer to `GET`, without following a redirect. */
 const ask = (url: string, init: RequestInit = {}) => download(server, url, { redirect: 'manual', ...init });
 
-test('a link redirects to one of the bucket’s own, which must not be cached', async () => {
+test('a link redirects to a link of the bucket, and the redirect must not be cached', async () => {
   const { url } = await share('engine.txt');
   const response = await ask(url);
   expect(response.status).toBe(302);

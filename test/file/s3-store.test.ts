@@ -43,7 +43,7 @@ test('an object is named by its hash, in the configured folder, and exposes noth
   expect(await store.list(staged.hash.slice(0, 2))).not.toContain(staged.hash);
 });
 
-test('more objects are listed than fit on a page, and no foreign ones', async () => {
+test('objects are listed across pages, and foreign ones are left out', async () => {
   const prefix = 'ab';
   const hashes = Array.from({ length: 1_001 }, () => prefix + randomBytes(31).toString('hex'));
   const names = [...hashes.map(keyOf), `${prefix}/c.txt`, `${prefix}/${'z'.repeat(62)}`, `${prefix}c`];
@@ -68,7 +68,7 @@ test('an existing object is not uploaded again, unless its size is wrong', async
   expect(String(Buffer.concat((await bytes?.toArray()) ?? []))).toBe('sent once');
 });
 
-test('unfinished multipart uploads are aborted once they are old, those of others never', async () => {
+test('old unfinished multipart uploads are aborted, except those of other applications', async () => {
   const key = keyOf(hashOf('never ended'));
   const uploads: [string, string, number][] = [
     ['1-old', key, 25],

@@ -184,7 +184,7 @@ test('an aborted upload leaves nothing, on the disk or in the bucket', async () 
   await expect.poll(stateOf).toEqual(before);
 });
 
-test('while S3 is unreachable, uploads and downloads get 503 and change nothing, all else works, and they work again later', async () => {
+test('while S3 is unreachable, uploads and downloads get 503 and change nothing, everything else works, and they recover afterwards', async () => {
   const { url } = await share('before.txt', 'before the outage');
   const before = await stateOf();
   async function* slowForm() {
@@ -232,7 +232,7 @@ test('an upload in pieces that completes while S3 is unreachable need not be sen
   expect(Buffer.from(await response.bytes()).equals(bytes)).toBe(true);
 });
 
-test('while S3 is slow, no connection to the database is in use', async () => {
+test('while S3 is slow, no database connection is held', async () => {
   const proxy = await openProxy(s3.url);
   const slow = await startNode({
     FILE_STORE: locationOf({ ...s3, url: proxy.through(s3.url) }),

@@ -92,7 +92,7 @@ describe.each(makers)('%s', (_name, makeStore) => {
     expect((await read(hash, size - 1, size - 1))?.equals(content.subarray(-1))).toBe(true);
   });
 
-  test('an incoming file that is aborted leaves nothing, and the error says why', async () => {
+  test('an incoming file that is aborted leaves nothing behind, and the error says why', async () => {
     async function* breaking() {
       yield Buffer.from('half');
       throw new Error('the client has gone');
@@ -101,7 +101,7 @@ describe.each(makers)('%s', (_name, makeStore) => {
     expect(await incoming()).toEqual([]);
   });
 
-  test('bytes that are swept after they are staged, and before they are kept, exist in the end', async () => {
+  test('bytes that are swept between being staged and being kept are still there afterwards', async () => {
     const staged = await stage('swept meanwhile');
     await staged.send();
     await store.remove(staged.hash);

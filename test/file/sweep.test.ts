@@ -75,7 +75,7 @@ test('the bytes of a deleted message, chat or account are deleted, except those 
   expect((await server.sql.query('select from loose_blobs')).rowCount).toBe(0);
 });
 
-test('bytes that are uploaded again while they are swept exist in the end', async () => {
+test('bytes that are uploaded again while they are being swept are still there afterwards', async () => {
   for (let round = 0; round < 20; round += 1) {
     const content = `again ${round}`;
     const { messageId } = await shareFile(content);

@@ -96,7 +96,7 @@ test('an interrupted upload resumes where it stopped', async () => {
   expect(await countFiles()).toBe(files + 1);
 });
 
-test('the stock client resumes by itself when the server restarts in the middle', async () => {
+test('the stock client resumes automatically when the server restarts in the middle', async () => {
   const first = await startServer({ database: server.database });
   const port = new URL(first.url).port;
   const content = randomBytes(400_000);
@@ -149,7 +149,7 @@ test('an upload survives a server that is killed while a piece arrives', async (
   expect(await holds(answer.files[0].url, content)).toBe(true);
 });
 
-test('an upload with a deferred length, and one created with its first bytes, are like any other', async () => {
+test('an upload with a deferred length, and one created with its first bytes, work like any other', async () => {
   const content = randomBytes(200_000);
   const deferred = await uploadWithTus(server, ada, Readable.from([content]) as never, { uploadLengthDeferred: true });
   expect(await holds(deferred.answer.files[0].url, content)).toBe(true);
@@ -159,7 +159,7 @@ test('an upload with a deferred length, and one created with its first bytes, ar
   expect(await holds(whole.answer.files[0].url, content)).toBe(true);
 });
 
-test('a picture that arrives in pieces is a picture', async () => {
+test('a picture that arrives in pieces is processed like any other', async () => {
   const noise = { raw: { width: 60, height: 40, channels: 3 as const } };
   const picture = await sharp(randomBytes(60 * 40 * 3), noise)
     .withExif({ IFD0: { Artist: 'ada' } })
@@ -174,7 +174,7 @@ test('a picture that arrives in pieces is a picture', async () => {
 
 // Once ------------------------------------------------------------------------------------------------------------------
 
-test('a last piece that arrives again makes no second file, and its client learns of the first', async () => {
+test('when the last piece arrives again, no second file is created, and the client learns of the first', async () => {
   const files = await countFiles();
   const content = randomBytes(1_000);
   const url = await begun(server, ada, content.length);
@@ -190,7 +190,7 @@ test('a last piece that arrives again makes no second file, and its client learn
   expect(await countFiles()).toBe(files + 1);
 });
 
-test('a client that missed the last answer asks for the file', async () => {
+test('a client that missed the last answer can ask for the file', async () => {
   const files = await countFiles();
   const content = randomBytes(100_000);
   const url = await begun(server, ada, content.length);
@@ -227,7 +227,7 @@ test('an upload that was complete when its server died becomes one file, whichev
 test.each([
   ['on one node', () => server],
   ['on two', () => otherNode],
-])('of two writers at once %s the earlier one stops, and nothing is mixed up', async (_, node) => {
+])('of two simultaneous writers %s the earlier one stops, and nothing is mixed up', async (_, node) => {
   const content = randomBytes(400_000);
   const url = await begun(server, ada, content.length);
   const slow = stall(url, ada, content, 130_000);
@@ -244,7 +244,7 @@ test.each([
   expect(await holds(answer.files[0].url, content)).toBe(true);
 });
 
-test('many concurrent pieces leave the content of one of them', async () => {
+test('of many concurrent pieces for the same offset, exactly one is accepted', async () => {
   const contents = Array.from({ length: 6 }, (_, index) => Buffer.alloc(300_000, index));
   const url = await begun(server, ada, 300_000);
   const answers = await Promise.all(

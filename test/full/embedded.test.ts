@@ -25,7 +25,7 @@ test('a pid file whose pid now belongs to another process does not prevent a sta
   expect(bystander.exitCode ?? bystander.signalCode).toBeNull();
 });
 
-test('a connection that outlived its killed server, busy with a query, does not prevent a start', async () => {
+test('a connection that is busy with a query and outlives its killed server does not prevent a start', async () => {
   const dataDir = await createDataDir();
   const first = runServer({ DATA_DIR: dataDir });
   await first.url;
@@ -72,7 +72,7 @@ test('of two simultaneous first starts, one serves and the other is refused', as
   expect(await isReady((await winner?.url) ?? '')).toBe(true);
 });
 
-test('a signal in the middle of the start takes effect as soon as the start is done', async () => {
+test('a signal during startup takes effect as soon as startup is complete', async () => {
   const dataDir = await createDataDir();
   const server = runServer({ DATA_DIR: dataDir });
   await server.said('creating a database');
@@ -111,7 +111,7 @@ test('a PostgreSQL that dies under a running server is started again, on the sam
   expect((await sql.query('select from users')).rowCount).toBe(1);
 });
 
-test('a second server on the same folder refuses in one sentence, and the first is unaffected', async () => {
+test('a second server on the same folder refuses to start, in one sentence, and the first is unaffected', async () => {
   const dataDir = await createDataDir();
   const first = runServer({ DATA_DIR: dataDir });
   const url = await first.url;

@@ -39,7 +39,7 @@ async function latency({ ada, chatId }: { ada: Person; chatId: string }, stream:
     await send(ada, chatId, content);
     await stream.next(matching({ message: { content } }));
     times.push(performance.now() - before);
-    // Each is sent at a different point of the poll's interval.
+    // Each is sent at a different point of the polling interval.
     await sleep(230);
   }
   return times.toSorted((one, other) => one - other)[2] ?? 0;
@@ -90,8 +90,8 @@ test('when all open connections go silent, events are live again within 15 secon
   );
   const sends = [];
   /**
-   * When the message was last missing (`silent`), and when the node last called itself ready without it (`ready`), in ms
-   * after the silence began.
+   * When the message was last missing (`silent`), and when the node last called itself ready without it (`ready`), in
+   * ms after the silence began.
    */
   const last = { ready: 0, silent: 0 };
   const isLive = () => stream.frames.some(matching({ message: { content: 'said in silence' } }));

@@ -28,7 +28,7 @@ test('a front end on any origin may send requests, with every header that the AP
   }
 });
 
-test('a page of another origin can read answers and refusals', async () => {
+test('a page from another origin can read answers and refusals', async () => {
   const answer = await server.post('{ __typename }', {}, { headers: { origin: page } });
   expect(answer.data).toEqual({ __typename: 'Query' });
   expect(answer.headers.get('access-control-allow-origin')).toBe('*');

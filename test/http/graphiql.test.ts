@@ -6,7 +6,7 @@ import { startServer } from '../support/server.ts';
 const server = await startServer();
 const asBrowser = { accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' };
 
-test('a browser gets GraphiQL, entirely and only from this server', async () => {
+test('a browser gets GraphiQL, and everything it needs comes from this server', async () => {
   const response = await fetch(`${server.url}/graphql`, { headers: asBrowser });
   expect(response.status).toBe(200);
   expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8');

@@ -29,7 +29,7 @@ async function closed(socket: Socket, withinMs: number): Promise<void> {
 
 const statusOf = (answer: string) => Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1]);
 
-describe('no internals leave the server', () => {
+describe('malformed and unusual requests:', () => {
   const query = '{"query":"{ __typename }"}';
   const post = (headers: string, body = query) =>
     `POST /graphql HTTP/1.1\r\nContent-Length: ${body.length}\r\nConnection: close\r\n${headers}\r\n\r\n${body}`;
@@ -96,7 +96,7 @@ describe('no internals leave the server', () => {
     `GET /graphql HTTP/1.1\r\nHost: x\r\nX: ${'y'.repeat(20_000)}\r\n\r\n`,
   ];
 
-  test('in answer to malformed requests', async () => {
+  test('no answer reveals internals or is a server error', async () => {
     const before = server.log.length;
     for (let index = 0; index < corpus.length; index += 20) {
       const requests = corpus.slice(index, index + 20);
@@ -111,7 +111,7 @@ describe('no internals leave the server', () => {
     expect(await server.ask('{ __typename }')).toEqual({ __typename: 'Query' });
   });
 
-  test('and a NUL in operationName or in an operation id is the client’s fault', async () => {
+  test('a NUL in operationName or in an operation id gets 400', async () => {
     const nul = JSON.stringify({ query: '{ __typename }', operationName: 'a\u0000' });
     expect(statusOf(await answerTo(post(`Host: x\r\n${json}`, nul)))).toBe(400);
     const byQuery =
@@ -151,7 +151,7 @@ describe('no internals leave the server', () => {
   });
 });
 
-describe('a connection is not kept', () => {
+describe('a connection', () => {
   const multipart = 'Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 100000';
   const cases: [string, string, string, string][] = [
     ['GET of a page, chunked', 'GET /livez', 'Transfer-Encoding: chunked', '1\r\na\r\n'],
@@ -166,7 +166,7 @@ describe('a connection is not kept', () => {
   ];
 
   test.concurrent.each(cases)(
-    'whose request was answered and whose body never ends: %s',
+    'whose request was answered is closed even if the body never ends: %s',
     async (_, request, headers, drop) => {
       const socket = open();
       const trickle = setInterval(() => void (socket.writable && socket.write(drop)), 500);
@@ -179,7 +179,7 @@ describe('a connection is not kept', () => {
     },
   );
 
-  test.concurrent('whose headers do not come in 10 seconds', async () => {
+  test.concurrent('whose headers do not arrive within 10 seconds is closed', async () => {
     const socket = open();
     const begun = performance.now();
     socket.write('GET /livez HTTP/1.1\r\nHost: x\r\n');
@@ -189,7 +189,7 @@ describe('a connection is not kept', () => {
   });
 });
 
-describe('an answer does not wait for ever', () => {
+describe('a connection with unread responses', () => {
   // Larger than what the system buffers for a socket whose reader has stopped.
   const long = `{ ${Array.from({ length: 50 }, (_, i) => `a${i}: __type(name: "Mutation") { fields { name description } }`).join(' ')} }`;
   const body = JSON.stringify({ query: long });
@@ -208,7 +208,7 @@ describe('an answer does not wait for ever', () => {
     return socket.pause();
   };
 
-  test('for a client that has stopped reading', async () => {
+  test('is closed when the client has stopped reading', async () => {
     await using strict = await startServer({
       overrides: { unread: { ms: 500, charactersPerMs: 1_000, perAddress: 1e9 } },
     });
@@ -216,7 +216,7 @@ describe('an answer does not wait for ever', () => {
     expect(await strict.ask('{ __typename }')).toEqual({ __typename: 'Query' });
   });
 
-  test('when too many responses wait for its network', async () => {
+  test('is closed when too many responses wait for its network', async () => {
     await using strict = await startServer({
       overrides: { unread: { ms: 60_000, charactersPerMs: 10, perAddress: 50_000 } },
     });
@@ -229,7 +229,7 @@ describe('an answer does not wait for ever', () => {
     for (const socket of sockets) socket.destroy();
   });
 
-  test('when too many wait for a network behind the trusted proxy, but not for another one behind it', async () => {
+  test('is closed when too many wait for its network behind the trusted proxy, and other networks there are unaffected', async () => {
     const { length } = JSON.stringify({ data: await server.ask(long) });
     await using strict = await startServer({
       env: { TRUST_PROXY: '1' },
@@ -244,7 +244,7 @@ describe('an answer does not wait for ever', () => {
     for (const socket of [other, ...sockets]) socket.destroy();
   });
 
-  test('but waits for a client that only pauses', async () => {
+  test('stays open for a client that only pauses', async () => {
     const socket = askDeaf(server);
     let answers = '';
     socket.setEncoding('latin1').on('data', (chunk: string) => void (answers += chunk));

@@ -6,7 +6,10 @@ import { limitIdleness } from '../../src/http/idleness.ts';
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-/** A request that receives `bytesPerSecond`, for as long as `limitIdleness` lets it. Returns after how many seconds it ended. */
+/**
+ * A request that receives `bytesPerSecond`, for as long as `limitIdleness` lets it. Returns after how many seconds it
+ * ended.
+ */
 function receive(bytesPerSecond: number, { seconds, isOurTurn = false }: { seconds: number; isOurTurn?: boolean }) {
   const ended: number[] = [];
   let second = 0;
@@ -38,6 +41,6 @@ test('a steady sender on a slow line may take hours', () => {
   expect(receive(2_000, { seconds: 10_000 })).toBeNull();
 });
 
-test('no one is cut off while the server is the slow side', () => {
+test('a client is not cut off while it waits for the server', () => {
   expect(receive(0, { seconds: 600, isOurTurn: true })).toBeNull();
 });

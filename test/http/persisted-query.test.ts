@@ -29,7 +29,7 @@ test.each([true, false])(
   },
 );
 
-/** What urql's persistedExchange sends and looks for: an error with exactly this message. */
+/** As urql's persistedExchange does it: it sends the hash, and looks for an error with exactly this message. */
 test('a hash without its document gets PersistedQueryNotSupported, however it is sent', async () => {
   const extensions = { persistedQuery: { version: 1, sha256Hash: sha256('{ __typename }') } };
   const urql =

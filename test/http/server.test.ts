@@ -13,7 +13,7 @@ test('a missing page is a 404 in JSON', async () => {
   }
 });
 
-test('the keys that verify access tokens are public, and their private parts are not', async () => {
+test('the public keys that verify access tokens are published, and the private keys are not', async () => {
   const response = await fetch(`${server.url}/.well-known/jwks.json`);
   expect(response.status).toBe(200);
   const { keys } = (await response.json()) as { keys: Record<string, unknown>[] };

@@ -35,7 +35,7 @@ const statusesOf = (urls: string[]) => Promise.all(urls.map(async (url) => (awai
 test.each([
   ['the device that signs out', 0],
   ['the other device', 1],
-])('two devices with one document get links of their own from one event; %s is first', async (_, turn) => {
+])('two devices with the same document each get their own link from one event; %s is first', async (_, turn) => {
   const tablet = await signIn(server, grace);
   const chatId = await createGroup(ada, [grace]);
   const streams = [];
@@ -53,7 +53,7 @@ test.each([
   await Promise.all(streams.map((stream) => stream.close()));
 });
 
-test('two devices that missed the same event get links of their own, in whatever order they return', async () => {
+test('two devices that missed the same event each get their own link, in whatever order they return', async () => {
   const chatId = await createGroup(ada, [grace]);
   const { eventCursor } = (await ada.ask('{ viewer { eventCursor } }')).viewer;
   // While a stream is open, the events that it receives are cached for clients that return shortly after.

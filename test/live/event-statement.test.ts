@@ -21,7 +21,7 @@ import { startServer, type TestServer } from '../support/server.ts';
 import { recordStatements } from '../support/statements.ts';
 import { eventOf, followEvents, readMissed } from '../support/stream.ts';
 
-// Everything that an event can select comes from loaders, which read for many events at once. Prisma would read for
+// Everything that an event can select comes from loaders, which read for many events together. Prisma would read for
 // each event, and Pothos' relations would read their parents again.
 
 let server: TestServer;
@@ -138,7 +138,8 @@ test('no event that is read from the log makes Prisma send a statement, with all
     count += statements.length;
     expect([kind, statements.filter(ofPrisma)]).toEqual([kind, []]);
   }
-  // Otherwise the recorder takes statements of events for background work, and this test could not fail.
+  // If this were 0, the recorder would have mistaken these statements for background work, and this test could not
+  // fail.
   expect(count).toBeGreaterThan(0);
 });
 

@@ -59,7 +59,7 @@ test('both users receive a single chat once, however often either asks for it ag
   expect(await listeners.heard()).toEqual([[event], [event], []]);
 });
 
-test('members receive who was added, the new ones too, once for all who were added together', async () => {
+test('all members, new ones included, receive one event with everyone who was added together', async () => {
   const chat = await createGroup(ada, [grace], 'engines');
   await using listeners = await listen(ada, grace, linus, alan);
   await addMembers(server, chat, [linus]);
@@ -85,7 +85,7 @@ test('an added member receives messages from then on', async () => {
   expect(heard).toMatchObject([{ __typename: 'AddToChat' }, { message: { content: 'after' } }]);
 });
 
-test('a removed member receives the removal and nothing more of the chat, while the others continue', async () => {
+test('a removed member receives the removal and then nothing else from the chat, while the others continue', async () => {
   const chat = await createGroup(ada, [grace, linus]);
   await using listeners = await listen(ada, grace, linus, alan);
   await say(ada, chat, 'with linus');

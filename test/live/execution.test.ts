@@ -95,7 +95,7 @@ test('streams share an execution whatever cursor they began with, and however th
   await closeAll(streams);
 });
 
-test('a field that depends on its viewer is executed once for each viewer', async () => {
+test('a field that depends on the viewer is executed once for each viewer', async () => {
   const streams = await follow(tenTimes([ada, grace, linus]), personal);
   const frames = await hear(streams, 'to each');
   for (const [index, frame] of frames.entries()) {
@@ -105,7 +105,7 @@ test('a field that depends on its viewer is executed once for each viewer', asyn
   await closeAll(streams);
 });
 
-test('a field that depends on its viewer alone is executed once for all their devices, and a file link once for each', async () => {
+test('a field that depends only on the user is executed once for all their devices, and a file link once per device', async () => {
   const devices = [grace, await signIn(server, grace), ada];
   const { id } = await upload(server, ada, 'a file');
   const streams = await follow([...devices, ...devices], personal);

@@ -34,7 +34,7 @@ async function deleteBoth(...ids: string[]) {
 
 const toldOf = ['MessageEdited', 'MessageDeleted'];
 
-test('a newcomer receives no changes of messages from before they joined', async () => {
+test('a newcomer receives no changes to messages from before they joined', async () => {
   const { old, recent } = await createWithNewcomer();
   await using newcomer = await followEvents(server, linus);
   await using longtime = await followEvents(server, grace);
@@ -51,7 +51,7 @@ test('a newcomer receives no changes of messages from before they joined', async
   );
 });
 
-test('a newcomer receives no such changes on a stream of the chat alone, nor when catching up', async () => {
+test('a newcomer receives no such changes on a stream of that chat or when catching up', async () => {
   const { chat, old, recent } = await createWithNewcomer();
   await using stream = await followChat(server, linus, chat);
   const { cursor } = stream;
@@ -76,7 +76,7 @@ test('a newcomer who catches up receives nothing from before they joined', async
   ]);
 });
 
-test('a member who comes back after having left receives the messages since then, not those from the time between', async () => {
+test('a member who left and rejoined receives the messages from then on, but not those sent in between', async () => {
   const chat = await createGroup(ada, [grace, linus]);
   const { eventCursor } = (await linus.ask('{ viewer { eventCursor } }')).viewer;
   await removeMember(server, chat, linus);

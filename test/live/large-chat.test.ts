@@ -61,8 +61,8 @@ beforeAll(async () => {
 }, 120_000);
 
 /**
- * Compares with tolerance: a B-tree may be one level higher, the feed may read in between, and for a thousand users at
- * once there is more than one good plan. Reading a whole chat would cost thousands of times as much.
+ * Compares with tolerance: a B-tree may be one level higher, the feed may read in between, and for a thousand users
+ * together there is more than one good plan. Reading a whole chat would cost thousands of times as much.
  */
 function expectAsCheap(name: string, crowded: Cost, once: Cost): void {
   const told = `${name}: ${JSON.stringify({ once, crowded })}`;
@@ -71,7 +71,9 @@ function expectAsCheap(name: string, crowded: Cost, once: Cost): void {
   expect(crowded.blocks, told).toBeLessThanOrEqual(once.blocks * 2 + 300);
 }
 
-/** Every operation in a chat, one after the other, with its expected result. `newcomers`: one user and then a thousand. */
+/**
+ * Every operation in a chat, one after the other, with its expected result. `newcomers`: one user and then a thousand.
+ */
 function operationsOf(
   { ada, grace, linus }: People,
   [newcomer = '', ...newcomers]: string[],

@@ -72,7 +72,7 @@ test('a stream that loses PostgreSQL while it catches up continues when PostgreS
   expect(contents).toEqual(['before', 'after']);
 });
 
-test('a LISTEN connection that is cut recovers by itself, and events keep arriving without delay', async () => {
+test('a LISTEN connection that is cut is restored, and events keep arriving without delay', async () => {
   const chat = await createGroup(ada, [grace]);
   await using stream = await followEvents(server, grace);
   const findDoorbell = async () => {
@@ -92,7 +92,7 @@ test('a LISTEN connection that is cut recovers by itself, and events keep arrivi
   expect(eventOf(await stream.next())).toMatchObject({ message: { content: 'and then' } });
 });
 
-test('all connections of the server can be ended at once, and nothing is missed', async () => {
+test('all connections of the server can be ended at the same time, and nothing is missed', async () => {
   const chat = await createGroup(ada, [grace]);
   await using stream = await followEvents(server, grace);
   for (const round of [1, 2, 3]) {

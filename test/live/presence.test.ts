@@ -133,7 +133,7 @@ function createNews(hub: Hub) {
   return { news, lookups, reports };
 }
 
-test('changes are sent one batch after the other, and of several changes of one user only the last', async () => {
+test('changes are sent one batch after the other, and if one user changes several times, only the last change is sent', async () => {
   const { outlet, told } = createChannel();
   const { hub, join } = createHub(() => [1n]);
   await join(1n, outlet);
@@ -160,7 +160,7 @@ test('changes are sent one batch after the other, and of several changes of one 
   expect(told.filter(({ change }) => change.userId === 7n).map(({ change }) => change)).toEqual([cameOnline(7n), left]);
 });
 
-test('when changes can’t be sent, their subscribers are notified to fetch presence again, and later changes are sent', async () => {
+test('when changes can’t be sent, subscribers are notified to fetch presence again, and later changes are sent as usual', async () => {
   const [asking, quiet] = [createChannel(), createChannel(false)];
   const { hub, join } = createHub(() => [1n]);
   await join(1n, asking.outlet);

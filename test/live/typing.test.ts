@@ -74,7 +74,7 @@ test('typing is not stored, and no one receives it later', async () => {
   const statements = await recordStatements(server, () => startTyping(server, ada, chatId));
   await reader.next('Typing');
   expect(await count()).toBe(before);
-  // Nor does anything wait for a disk.
+  // Reporting that someone is typing does not wait for a disk.
   const told = statements.filter((statement) => statement.includes('parley_typing'));
   expect(told).toHaveLength(1);
   expect(told[0]).toContain(`'synchronous_commit', 'off'`);

@@ -24,7 +24,7 @@ const refusalsOf = (statements: string[]) =>
     ]),
   );
 
-test('the database enforces the rules of a chat by itself', async () => {
+test('the database itself enforces the rules of a chat', async () => {
   const refusals: [string, string][] = [
     ["insert into chats (type, name) values ('SINGLE', 'us')", 'a_single_chat_has_no_name'],
     ["insert into chats (type, description) values ('SINGLE', 'us')", 'a_single_chat_has_no_name'],
@@ -44,7 +44,7 @@ test('the database enforces the rules of a chat by itself', async () => {
   expect(await server.sql.query(allowed)).toMatchObject({ rowCount: 1 });
 });
 
-test('two users have one single chat in the database too, and no one else can be added to it', async () => {
+test('the database, too, allows two users only one single chat, and no one else in it', async () => {
   const { id } = await createChat(ada, { type: 'SINGLE', memberIds: [linus.userId] });
   const pair = [keyOf(ada.userId), keyOf(linus.userId)];
   const another = `with chat as (insert into chats (type) values ('SINGLE') returning id)

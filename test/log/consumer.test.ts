@@ -117,7 +117,7 @@ test('when a node is closed, the other takes over immediately', async () => {
   await expectAll();
 });
 
-test('when a node dies in the middle of a transaction, another repeats it', async () => {
+test('when a node dies in the middle of a transaction, another node repeats the transaction', async () => {
   await sendMessages(10);
   const proxy = await openProxy(database.url);
   const working = Promise.withResolvers<void>();
@@ -138,7 +138,7 @@ test('when a node dies in the middle of a transaction, another repeats it', asyn
   await expectAll();
 });
 
-test('a node that only seemed dead writes nothing more', async () => {
+test('a node that was taken for dead can no longer write', async () => {
   await sendMessages(10);
   const paused = Promise.withResolvers<void>();
   const resume = Promise.withResolvers<void>();
@@ -164,7 +164,7 @@ test('a node that only seemed dead writes nothing more', async () => {
   expect(String(rows[0].position)).toBe((await listEvents()).at(-1));
 });
 
-test('an effect outside the database happens at least once, and again under the same id', async () => {
+test('an effect outside the database happens at least once, and any repetition has the same id', async () => {
   await sendMessages(3);
   const sent: string[] = [];
   let failures = 2;

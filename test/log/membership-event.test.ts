@@ -26,7 +26,7 @@ async function countIn(chat: string): Promise<{ kept: number; counted: number }>
   return rows[0];
 }
 
-test('the member count is right for all writers that add and remove members, in one chat or many', async () => {
+test('the member count is right whichever client adds or removes members, in one chat or many', async () => {
   const chats = [await createGroup(ada, [grace]), await createPublicChannel(ada), await createGroup(ada, [grace])];
   const keys = chats.map(keyOf);
   const counts = async () => Promise.all(chats.map(countIn));
@@ -96,7 +96,7 @@ test.each(['read committed', 'repeatable read', 'serializable'])(
           ({ code }) => code,
         );
         await one.query('commit');
-        // Under isolation levels in which it can't see what the first one did, it fails to serialize.
+        // At isolation levels at which it can't see what the first one did, it gets a serialization failure.
         expect(await late).toBe(isolation === 'read committed' ? '23001' : '40001');
       } finally {
         await Promise.all([one.query('rollback'), other.query('rollback')]);
@@ -211,7 +211,7 @@ test('a single chat stays a single chat, without roles, and no other chat become
   expect(await rolesIn(id, ada)).toEqual({ ada: 'MEMBER', linus: 'MEMBER' });
 });
 
-test('a membership keeps its chat and its user', async () => {
+test('the chat and the user of a membership cannot change', async () => {
   const chat = await createGroup(ada, [grace]);
   for (const change of [`user_id = ${keyOf(linus.userId)}`, 'chat_id = chat_id + 1']) {
     const moved = server.sql.query(

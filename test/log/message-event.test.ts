@@ -68,7 +68,7 @@ test('a row that would leave a gap, or use a seq that is taken, is refused', asy
   expect(await sendMessage(ada, chat, 'third')).toMatchObject({ seq: 3 });
 });
 
-test('a message keeps its seq and its id', async () => {
+test('the seq and the id of a message cannot change', async () => {
   const id = keyOf(await say(ada, await createGroup(ada, [grace]), 'in place'));
   for (const change of ['seq = seq + 1', 'id = id + 1000000', `chat_id = ${keyOf(chatId)}`]) {
     const moved = server.sql.query(`update messages set ${change} where id = $1`, [id]);
@@ -101,7 +101,7 @@ test.each(['users', 'sessions', 'chats', 'members', 'messages', 'events'])('%s c
   expect(await count()).toEqual(before);
 });
 
-test('the database enforces the rules of a message by itself', async () => {
+test('the database itself enforces the rules of a message', async () => {
   const refusals: [string, string][] = [
     [`content = ''`, 'messages_content_check'],
     [`content = E' \\n'`, 'messages_content_check'],

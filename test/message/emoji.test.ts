@@ -15,7 +15,7 @@ test.each([
   ['a family', '👨‍👩‍👧‍👦'],
   ['a rainbow flag', '🏳️‍🌈'],
   ['two text characters in one', '👁️‍🗨️'],
-])('%s is an emoji as it is', (_, emoji) => {
+])('%s is accepted as an emoji, unchanged', (_, emoji) => {
   expect(readEmoji(emoji)).toBe(emoji);
 });
 
@@ -58,7 +58,7 @@ test.each([
   ['the text style of an emoji', '❤\ufe0e'],
   ['half a surrogate pair', '\ud83d'],
   ['a family without end', '👨‍👩‍👧‍👦'.repeat(1_000)],
-])('%s is not', (_, text) => {
+])('%s is refused', (_, text) => {
   expect(readEmoji(text)).toBeNull();
 });
 

@@ -152,7 +152,7 @@ test('in a single chat @everyone is plain text, and the other user can be mentio
   expect(await mentionedBy(grace, chat, '@everyone @ada')).toEqual(['ada']);
 });
 
-test('a mention of everyone mentions no single user', async () => {
+test('@everyone alone mentions no individual user', async () => {
   const called = await signUp(server, 'everyone.else');
   const group = await createGroup(ada, [called, grace]);
   expect(await mentionedBy(grace, group, '@everyone')).toEqual([]);
@@ -181,7 +181,7 @@ test('only the first fifty names in a message are mentions', async () => {
   expect(await mentionedBy(ada, crowd, `@${'a.'.repeat(4_999)}`)).toEqual([]);
 });
 
-test('an edit mentions the users that it names, and no longer those that it doesn’t', async () => {
+test('after an edit, a message mentions only the users that the new text names', async () => {
   const id = await say(ada, chatId, '@grace');
   expect(namesIn(await editMessage(ada, id, '@ada @everyone'))).toEqual(['everyone', 'ada']);
   expect(namesIn(await editMessage(ada, id, '@ada @grace'))).toEqual(['ada', 'Grace']);
@@ -233,7 +233,7 @@ test('a message that is hidden from a newcomer does not count as a mention of th
   expect(await unreadOf(grace, group)).toBe(2);
 });
 
-test('a message that everyone can see since the channel became public counts as a mention of a newcomer too', async () => {
+test('once a channel is public, mentions in messages from before a newcomer joined count for them too', async () => {
   const { id: channel } = await createChat(ada, { type: 'PRIVATE_CHANNEL', name: 'ajar', memberIds: [grace.userId] });
   await say(ada, channel, '@everyone');
   await addMembers(server, channel, [linus], 2);
@@ -359,7 +359,7 @@ test('a message that psql inserts mentions only the users whose mentions psql in
   expect(await unreadOf(grace, group)).toBe(1);
 });
 
-test('mentions of a user are gone from the moment at which the user erases their account', async () => {
+test('mentions of a user are gone as soon as the user erases their account', async () => {
   const passing = await signUp(server, 'passing');
   const group = await createGroup(ada, [grace, passing]);
   const id = await say(ada, group, '@passing @grace');

@@ -164,7 +164,7 @@ test.each([
   const ofOwner = await say(ada, chat, 'said by ada');
   expect(await deleteMessage(linus, id)).toMatchObject({ __typename: expected });
   expect(await readMessage(ada, id)).toMatchObject({ content: expected === 'Message' ? null : 'said by grace' });
-  // An owner's messages are no different.
+  // The same applies to an owner's message.
   expect(await deleteMessage(linus, ofOwner)).toMatchObject({ __typename: expected });
   expect(await deleteMessage(linus, await say(linus, chat, 'my own'))).toMatchObject({ __typename: 'Message' });
 });
@@ -211,7 +211,7 @@ test('in a public channel, a reader who is not a member can delete only the mess
   expect(await deleteMessage(linus, mine)).toMatchObject({ __typename: 'Message', ...tombstone });
 });
 
-test('deleting a message that a user can’t see looks as if it did not exist', async () => {
+test('a user who deletes a message that they can’t see gets the same answer as if it did not exist', async () => {
   const id = await say(ada, chatId, 'among us');
   const missing = encodeId('Message', 2n ** 62n);
   const hidden = await deleteMessage(linus, id);

@@ -115,7 +115,7 @@ test('no one can edit a system message', async () => {
   expect(outcome).toMatchObject({ __typename: 'Forbidden' });
 });
 
-test('a user who has left a channel can edit nothing there any more', async () => {
+test('a user who has left a channel can no longer edit anything there', async () => {
   const channel = await createPublicChannel(ada);
   await addMembers(server, channel, [grace]);
   const id = await say(grace, channel, 'while I was there');
@@ -165,7 +165,7 @@ test('editing requires a signed-in user', async () => {
   expect(await stored(id)).toMatchObject({ content: 'signed' });
 });
 
-test('each of many concurrent edits, on two nodes, becomes a version', async () => {
+test('each of many concurrent edits, on two nodes, is kept as a version', async () => {
   const id = await say(ada, chatId, 'edit 0');
   const outcomes = await Promise.all(
     upTo(20).map((number) => editMessage(number % 2 === 0 ? ada : onNode(otherNode, ada), id, `edit ${number}`)),

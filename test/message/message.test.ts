@@ -36,7 +36,7 @@ async function readMessage(by: Person, id: string) {
   return (await by.ask(document, { id })).node;
 }
 
-/** The paths at which that input is refused; nothing is sent. */
+/** The input paths in the error when that input is refused; nothing is sent. */
 async function refusedAt({ content = 'hello', ...more }: Variables): Promise<string[]> {
   const before = await placesIn(chatId);
   const outcome = await sendMessage(ada, chatId, String(content), more);
@@ -45,7 +45,7 @@ async function refusedAt({ content = 'hello', ...more }: Variables): Promise<str
   return outcome.fields.map(({ path }: { path: string[] }) => path.join('.'));
 }
 
-test('a message has its content, and the next seq of its chat', async () => {
+test('a message gets its content and the next seq of its chat', async () => {
   const chat = await createGroup(ada, [grace]);
   const first = await sendMessage(ada, chat, 'what hath been wrought');
   expect(first).toMatchObject({
@@ -101,7 +101,7 @@ test('a clientMessageId is one line of 64 characters at most', async () => {
   expect(await refusedAt({ content: '', clientMessageId: '' })).toEqual(['content', 'clientMessageId']);
 });
 
-test('the same clientMessageId returns the message that it created', async () => {
+test('sending again with the same clientMessageId returns the first message', async () => {
   const first = await sendMessage(ada, chatId, 'once', { clientMessageId: 'a-1' });
   expect(first).toMatchObject({ __typename: 'Message', clientMessageId: 'a-1' });
   expect(await sendMessage(ada, chatId, ' once ', { clientMessageId: 'a-1' })).toEqual(first);
@@ -177,7 +177,7 @@ test('of two different messages with one clientMessageId, sent to two chats at t
   for (const each of places) expect(each).toEqual(upTo(each.length));
 });
 
-test('a reply stays within its chat', async () => {
+test('a reply must be in the same chat as the message that it replies to', async () => {
   const another = await createGroup(ada, [grace]);
   const elsewhere = await say(ada, another, 'elsewhere');
   expect(await sendMessage(ada, another, 'yes', { replyToId: elsewhere })).toMatchObject({

@@ -34,7 +34,7 @@ async function fill(chat: string, length: number): Promise<string> {
   return chat;
 }
 
-test('the messages around any seq, with sides of any length, match a reading of the whole chat', async () => {
+test('the messages around any seq, with any number before and after it, are those that a reading of the whole chat shows', async () => {
   const length = 30;
   const chat = await fill(await createGroup(ada, [grace]), length);
   await addMembers(server, chat, [linus], 12);
@@ -62,7 +62,7 @@ test('the messages around any seq, with sides of any length, match a reading of 
   );
 });
 
-test('paging continues from there in both directions, with no message missing or repeated', async () => {
+test('paging continues in both directions from the messages around a seq, with none missing or repeated', async () => {
   const chat = await fill(await createGroup(ada, [grace]), 40);
   const { pageInfo, edges } = await around(grace, chat, { seq: 20, countBefore: 3, countAfter: 3 });
   const read = async (range: Variables) => {

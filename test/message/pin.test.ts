@@ -89,7 +89,7 @@ test('a pinned message shows its current content, until it is deleted', async ()
   expect(await pinMessage(ada, ids[1] ?? '')).toMatchObject({ __typename: 'NotFound' });
 });
 
-test('the chat receives each pin and unpin, and nothing if nothing changes', async () => {
+test('the members receive each pin and unpin, and nothing if nothing changes', async () => {
   const { chat, ids } = await createConversation(1);
   await using adas = await follow(ada);
   await using graces = await follow(grace);
@@ -151,7 +151,7 @@ test('a reader who is not a member sees the pins of a public channel, but cannot
   expect(await pinnedIn(channel, ada)).toEqual([1]);
 });
 
-test('pinning a message that a user can’t see looks as if it did not exist', async () => {
+test('a user who pins a message that they can’t see gets the same answer as if it did not exist', async () => {
   const { chat, ids } = await createConversation(1);
   const missing = encodeId('Message', 2n ** 62n);
   const [id = ''] = ids;
@@ -251,7 +251,7 @@ test('a pin cannot be updated, and pins cannot be truncated', async () => {
   expect(await pinnedIn(chat, ada)).toEqual([1]);
 });
 
-test('pins of messages from before they joined are hidden from a newcomer, who receives nothing of them', async () => {
+test('a newcomer can’t see pins of messages from before they joined, and receives nothing about them', async () => {
   const { chat, ids } = await createConversation(1);
   await addMembers(server, chat, [linus], 2);
   const recent = await say(ada, chat, 'recent');

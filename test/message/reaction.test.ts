@@ -192,7 +192,7 @@ test('anything but exactly one emoji is refused', async () => {
   }
 });
 
-test('a message can have twenty different reactions at most', async () => {
+test('a message can have at most twenty different reactions', async () => {
   const id = await say(ada, chatId, 'a zoo');
   for (const index of upTo(maxEmoji)) {
     expect(await addReaction(ada, id, emojiAt(index))).toMatchObject({ __typename: 'Message' });
@@ -284,7 +284,7 @@ test('a deleted message accepts no reactions, even when both happen at the same 
   }
 });
 
-test('several reactions in one request each see the ones before', async () => {
+test('when one request adds several reactions, each result includes the earlier ones', async () => {
   const id = await say(ada, chatId, 'many at once');
   const field = (name: string, emoji: string) =>
     `${name}(messageId: $id, emoji: "${emoji}") { ... on Message { reactions { emoji count } } }`;

@@ -137,7 +137,7 @@ test('the existing chat of the two stays, and the blocked user can send nothing 
   expect(await type()).toBe(false);
   expect(await heardBy(grace, stream)).toEqual([]);
 
-  // Existing messages stay, for both, and the blocking user may still write.
+  // Both still see the existing messages, and the blocking user may still write.
   expect(await openSingle(linus, grace)).toMatchObject({ __typename: 'Chat', id: chat });
   expect(await sendMessage(grace, chat, 'that is all')).toMatchObject({ __typename: 'Message', seq: 3 });
   expect(await act('deleteMessage(messageId: $id)', old)).toEqual({ __typename: 'Message' });
@@ -166,7 +166,7 @@ test('a blocked user can’t add the user who blocked them to a chat', async () 
   const [both] = chats;
   expect(await addMembers(ada, both, [grace])).toMatchObject({ __typename: 'Chat' });
   expect(await sendMessage(linus, both, 'hello all')).toMatchObject({ __typename: 'Message' });
-  // Naming a user who is already a member adds no one.
+  // Adding a user who is already a member has no effect, so it is allowed.
   expect(await addMembers(linus, both, [grace])).toMatchObject({ __typename: 'Chat' });
 });
 
@@ -178,7 +178,7 @@ test('a blocking user may open a chat with the user they blocked', async () => {
   expect(await sendMessage(linus, chat, 'and mine')).toMatchObject(forbidden);
 });
 
-test('a blocked user can pin nothing in the chat of the two, and gets the same error as for a message', async () => {
+test('a blocked user can pin nothing in the single chat of the two, and gets the same error as for a message', async () => {
   await meet();
   const { id: chat } = await openSingle(grace, linus);
   const message = await say(linus, chat, 'hello');
@@ -197,7 +197,7 @@ test('a blocked user can pin nothing in the chat of the two, and gets the same e
   expect(await pinMessage(linus, message)).toMatchObject({ __typename: 'Message' });
 });
 
-test('a blocking user is not listed as a reader to the blocked one, and their marker is hidden, in any chat', async () => {
+test('in any chat, a blocked user sees the user who blocked them neither among the readers nor by their read marker', async () => {
   await meet();
   const group = await createGroup(ada, [grace, linus]);
   const { id: single } = await openSingle(grace, linus);

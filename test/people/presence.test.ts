@@ -25,7 +25,7 @@ beforeAll(async () => {
 
 const newcomer = () => signUp(server, `p${Math.random().toString(36).slice(2)}`);
 
-test('a user who has a stream is online, and when it closes they have a last-seen time', async () => {
+test('a user who has a stream is online, and has a last-seen time once it closes', async () => {
   const [ada, grace] = await Promise.all([newcomer(), newcomer()]);
   await createGroup(ada, [grace]);
   expect(await presenceOf(grace, ada)).toEqual({ status: 'OFFLINE', lastSeenAt: null });
@@ -156,7 +156,7 @@ test('when a node dies, users who were only there go offline', async () => {
   await using adas = await follow(server, ada);
   await using _ = await attend(otherNode, linus);
   await adas.next(changed(linus, 'ONLINE'));
-  // A node reports that both are connected, and then nothing more.
+  // A node reports once that both are connected, and then never again.
   await leaseTo(server, 'a node of old', `clock_timestamp() + interval '1 second'`);
   await server.sql.query(
     `select attend('a node of old', array_agg(s.id), '{}', array_agg(distinct s.user_id)) from sessions s where user_id = any ($1)`,

@@ -132,7 +132,7 @@ test('a user who was away receives the profiles of those they share a chat with 
   await removeMember(server, chat, linus);
   expect(await hear(linus)).not.toContainEqual(updated('joan', 'Joan Clarke'));
 
-  // Changes from before they shared a chat were visible when the chat began.
+  // A change from before they shared a chat is not sent: the new name was already visible when the chat was created.
   await createGroup(joan, [grace]);
   expect(await hear(grace)).not.toContainEqual(updated('joan', 'Joan Clarke'));
   await using stream = await followEvents(server, grace, { document });
@@ -141,7 +141,7 @@ test('a user who was away receives the profiles of those they share a chat with 
   expect(await hear(grace)).toContainEqual(updated('joan', 'Joan Murray'));
 });
 
-test('changes of a profile are rate-limited', async () => {
+test('changes to a profile are rate-limited', async () => {
   await using limited = await startServer({ database: server.database, env: { RATE_LIMITS: 'on' } });
   const dennis = await signUp(limited, 'dennis');
   const answers = [];

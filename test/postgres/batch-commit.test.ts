@@ -81,7 +81,7 @@ test('when splitting it would not help, a batch fails as a whole, once', async (
   expect(commits).toHaveLength(2);
 });
 
-test('a commit that fails is tried again for as long as the remedy allows', async () => {
+test('a commit that fails is retried as often as `remedyFor` allows', async () => {
   let failures = 2;
   const { batches, commits } = open({
     remedyFor: (_error, _items, times) => (times < 3 ? 'REPEAT' : 'REJECT'),
@@ -117,7 +117,7 @@ test('a lane that waits for a lock keeps its order, and does not delay other lan
   );
 });
 
-test('above the maximum number of waiting items, more are refused', async () => {
+test('once the maximum number of items is waiting, further ones are refused', async () => {
   const { batches } = open({ maxWaiting: 3 });
   const settled = await Promise.allSettled(itemsOf(5).map((item) => batches.submit(item)));
   const refused = settled.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []));

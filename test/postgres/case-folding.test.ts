@@ -76,7 +76,10 @@ test('names, addresses and words have the same case mapping in a Turkish databas
   expect(searchMessages.edges).toMatchObject([{ node: { content: 'PLEASE INSIST' } }]);
 });
 
-/** Letter by letter, by Unicode's simple mapping: `İ` is one letter, and a sigma has no special form at the end of a word. */
+/**
+ * Letter by letter, by Unicode's simple mapping: `İ` is one letter, and a sigma has no special form at the end of a
+ * word.
+ */
 function foldLetters(text: string): string {
   return Array.from(text, (letter) => {
     const folded = letter === 'İ' ? 'i' : letter.toLowerCase();

@@ -74,7 +74,7 @@ test("every function that runs with its owner's rights has a fixed search_path",
   );
 });
 
-test("no function that runs with its owner's rights takes rows from another table than its own", async () => {
+test("no function that runs with its owner's rights accepts rows of a table other than its own", async () => {
   const triggers = await database.sql.query<{ name: string; table: string; definition: string }>(`
     select distinct on (p.proname) p.proname as name, c.relname as "table", pg_get_triggerdef(t.oid) as definition
     from (${ownFunctions}) p
@@ -121,7 +121,7 @@ test("no function that runs with its owner's rights takes rows from another tabl
   }
 });
 
-test('no unlogged table draws from a sequence, and no sequence is unlogged', async () => {
+test('no unlogged table uses a sequence, and no sequence is unlogged', async () => {
   const unlogged = `select c.relname as name from pg_class c where c.relnamespace = 'public'::regnamespace and c.relpersistence = 'u'`;
   expect(await list(`${unlogged} and c.relkind = 'r'`)).toContain('event_drafts');
   expect(await list(`${unlogged} and c.relkind = 'S'`)).toEqual([]);

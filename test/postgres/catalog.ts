@@ -2,8 +2,9 @@ import type { Queryable } from '../../src/postgres/client.ts';
 import type { Column, Shape, Table } from './shape.ts';
 
 /**
- * Reads the shape of a database from its own catalog. Leaves out what schema.prisma can't express: indexes on expressions,
- * on a part of a table or of a kind other than btree, checks, generation expressions, triggers; and Prisma's own ledger.
+ * Reads the shape of a database from its own catalog. Leaves out what schema.prisma can't express: indexes on
+ * expressions, on a part of a table or of a kind other than btree, checks, generation expressions, triggers; and
+ * Prisma's own ledger.
  */
 export async function readCatalog(sql: Queryable): Promise<Shape> {
   const columns = await readColumns(sql);

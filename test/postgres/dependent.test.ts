@@ -5,7 +5,8 @@ import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { atFileEnd } from '../support/file-end.ts';
 
 /**
- * Everything that depends on a message, a chat or a user refers to it by a foreign key that declares what happens to it:
+ * Everything that depends on a message, a chat or a user refers to it by a foreign key that declares what happens to
+ * it:
  * `on delete cascade` deletes it too, `on delete set null` keeps it without an owner. seal_schema() makes a tombstone
  * clear what refers to its message. All other references are listed here, with their reasons.
  */

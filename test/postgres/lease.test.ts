@@ -49,7 +49,7 @@ const write = (lease: Lease, through: Db = db) =>
   });
 const countWrites = async () => (await database.sql.query('select from writes')).rowCount;
 
-test('a lease has one holder at a time, and the next one when it is released', async () => {
+test('a lease has one holder at a time, and gets the next holder when it is released', async () => {
   const lease = await take(ours);
   expect(await others.take({ name, times })).toBeNull();
   expect(await ours.take({ name, times })).toBeNull();
@@ -72,7 +72,7 @@ test('leases with different names are independent', async () => {
   await other?.release();
 });
 
-test('a holder keeps its lease for as long as it lives', async () => {
+test('a holder keeps its lease for as long as it runs', async () => {
   const lease = await take(ours);
   const since = performance.now();
   while (performance.now() - since < 2.5 * times.expiry) {
@@ -84,7 +84,7 @@ test('a holder keeps its lease for as long as it lives', async () => {
   expect(await countWrites()).toBe(1);
 });
 
-test('a holder that is cut off loses its lease to another within the expiry, and can write nothing more', async () => {
+test('a holder that is cut off loses its lease to another when the lease expires, and can no longer write', async () => {
   const proxy = await openProxy(database.url);
   const far = connect(proxy.through(database.url));
   onTestFinished(() => disconnectDatabase(far));

@@ -133,7 +133,7 @@ test('a database that a newer version has used is refused with the name of the u
   );
 });
 
-test('a database from before the squash is refused in one sentence', async () => {
+test('a database from before the migrations were squashed is refused in one sentence', async () => {
   const database = await createEmptyDatabase();
   await applyMigrations(
     database.url,
@@ -160,7 +160,7 @@ test('a migration that fails leaves nothing behind, and the error names it and t
   await applyMigrations(database.url, await writeMigrations({ ...one, ...two }), log);
 });
 
-test('a role that may create nothing can start when there is nothing to apply', async () => {
+test('a server whose role may create nothing can start when there is nothing to apply', async () => {
   const database = await createEmptyDatabase();
   const folder = await writeMigrations(one);
   await applyMigrations(database.url, folder, log);

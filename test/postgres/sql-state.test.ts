@@ -58,13 +58,16 @@ async function createChat(): Promise<bigint> {
   return id;
 }
 
-test.each(names)('%s: an error of PostgreSQL has its code and its constraint, and nothing has changed', async (way) => {
-  const failure = await failureOf(send(way, 'insert into members (chat_id, user_id) values (999999, 999999)'));
-  expect(sqlStateOf(failure)).toBe('23503');
-  expect(isTransient(failure)).toBe(false);
-  expect(isUndone(failure)).toBe(true);
-  expect(sqlStateOf(await failureOf(send(way, 'select 1 / 0')))).toBe('22012');
-});
+test.each(names)(
+  '%s: an error from PostgreSQL carries its code and its constraint, and nothing has changed',
+  async (way) => {
+    const failure = await failureOf(send(way, 'insert into members (chat_id, user_id) values (999999, 999999)'));
+    expect(sqlStateOf(failure)).toBe('23503');
+    expect(isTransient(failure)).toBe(false);
+    expect(isUndone(failure)).toBe(true);
+    expect(sqlStateOf(await failureOf(send(way, 'select 1 / 0')))).toBe('22012');
+  },
+);
 
 test('the parameters of a Prisma statement are not in its error', async () => {
   const username = 'a name that no log may hold';

@@ -39,7 +39,7 @@ test('SQL and Prisma see each other’s rows in a transaction, and no one else s
   expect(await namesLike('kept')).toEqual(['kept by Prisma', 'kept by SQL']);
 });
 
-test('an error rolls both back, and is thrown as it was', async () => {
+test('an error rolls both back, and is thrown unchanged', async () => {
   const fault = new Error('not today');
   const work = inTransaction(db, async ({ query, prisma }) => {
     await query(insert, ['GROUP', 'lost by SQL']);

@@ -25,7 +25,7 @@ test.each(['cat -dog', '-dog', '"black cat"', 'say "black cat', 'a "phrase" and"
   },
 );
 
-test('the special syntax of PostgreSQL’s search is plain text in a word', () => {
+test('within a word, the special syntax of PostgreSQL’s search is plain text', () => {
   expect(quoteBeginning('')).toBe('');
   expect(quoteBeginning('cat')).toBe(`'cat':*`);
   expect(quoteBeginning(`it's`)).toBe(`'it''s':*`);

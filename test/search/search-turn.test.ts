@@ -38,7 +38,7 @@ async function lock(table: string): Promise<{ unlock: () => Promise<void> } & As
   return { unlock, [Symbol.asyncDispose]: unlock };
 }
 
-/** The statements containing that text that wait for a lock. */
+/** The statements that contain that text and wait for a lock. */
 async function countWaiting(part: string): Promise<number> {
   const { rowCount } = await server.sql.query(
     `select from pg_stat_activity
@@ -59,7 +59,7 @@ test.each(searches)(
     );
     await expect.poll(() => countWaiting(part)).toBe(1);
     const one = grace.post(operation(field, argument, 1));
-    // One search of each person, although Ada sends twelve.
+    // Only one search of each person runs, although Ada sends twelve.
     await expect.poll(() => countWaiting(part)).toBe(2);
     expect(await grace.ask('{ viewer { user { username } } }')).toMatchObject({ viewer: { user: {} } });
     const { errors } = await one;

@@ -53,7 +53,7 @@ test('a phrase is found in exactly that form', async () => {
   expect(await findHere('"not to')).toEqual(['not to be outdone', 'to be or not to be']);
 });
 
-test('a minus excludes a word, an or adds one', async () => {
+test('a minus sign excludes a word, and `or` adds an alternative', async () => {
   const findHere = await createTalk('red apple', 'green apple', 'red cherry', 'green pear');
   expect(await findHere('apple -green')).toEqual(['red apple']);
   expect(await findHere('-apple -"green pear"')).toEqual(['red cherry']);
@@ -81,7 +81,7 @@ test('the last word may be incomplete', async () => {
   expect(await findHere('h')).toEqual(['help the world', 'hello worldwide', 'hello world']);
 });
 
-test('words are found in any script, and addresses and names are found as a whole', async () => {
+test('words are found in any script, and web addresses and usernames are found as a whole', async () => {
   const findHere = await createTalk(
     'Grüße aus Köln',
     'привет мир',
@@ -130,7 +130,7 @@ test('a search has at most 500 characters', async () => {
   expect(errors).toMatchObject([{ extensions: { code: 'BAD_REQUEST' } }]);
 });
 
-test('no word of a search can select a chat', async () => {
+test('no word in a search can match the index entry for a chat', async () => {
   const chat = await createGroup(ada, [grace]);
   await say(ada, chat, 'something');
   for (const query of [` ${keyOf(chat)}`, `" ${keyOf(chat)}"`, keyOf(chat)]) expect(await find(ada, query)).toEqual([]);

@@ -9,7 +9,7 @@ export const isChromiumInstalled = existsSync(executablePath);
 /** The time limit of a test in a browser: a busy machine needs a while to load a page of nine megabytes. */
 export const browserTimeout = { timeout: 90_000 };
 
-/** Starts Chromium with an empty profile of its own. The caller closes it, or uses `await using`. */
+/** Starts Chromium with its own, empty profile. The caller closes it, or uses `await using`. */
 export function openBrowser(): Promise<Browser> {
   return chromium.launch({
     executablePath,

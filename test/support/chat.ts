@@ -84,9 +84,9 @@ export async function insertMessage(server: TestServer, chatId: string, sender: 
 }
 
 /**
- * The events that a user's stream of all their events has brought so far, except those already handed out. To know that
- * no more are on their way, the user creates a channel: once its event arrives, everything before it has arrived too.
- * So the stream's document must select `... on NewChat { chat { name } }`.
+ * The events that have arrived so far on a user's stream of all their events, without those that an earlier call
+ * returned. To make sure that no more are on their way, the user creates a channel: once its event arrives, everything
+ * before it has arrived too. So the stream's document must select `... on NewChat { chat { name } }`.
  */
 export async function heardBy(person: Person, stream: EventStream): Promise<Data[]> {
   const name = `mark ${randomBytes(6).toString('hex')}`;

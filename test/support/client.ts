@@ -87,7 +87,7 @@ export async function signUp(server: TestClient, name: string): Promise<Person> 
   };
 }
 
-/** The same user on another device: a session of its own. */
+/** The same user on another device, with another session. */
 export async function signIn(server: TestClient, person: Person): Promise<Person> {
   const { signIn: signedIn } = await server.ask(
     'mutation ($input: SignInInput!) { signIn(input: $input) { ... on SignedIn { accessToken refreshToken } } }',

@@ -2,10 +2,10 @@ import { Worker } from 'node:worker_threads';
 import { onTestFinished, vi } from 'vitest';
 import type { Data } from './client.ts';
 
-/** What an EventSource dispatched: an event of that name, or a change of its own state (`open`, `error`). */
+/** What an EventSource dispatched: an event of that name, or a change of the EventSource's state (`open`, `error`). */
 export type Told = { type: string; lastEventId: string; data: Data; readyState: number };
 
-/** An EventSource that works as in browsers and reconnects by itself, until the test is over. */
+/** An EventSource that works and reconnects as in browsers, until the test is over. */
 export type EventSourceClient = {
   told: Told[];
   /** Waits until that many events of that type have arrived, and returns them. */

@@ -36,7 +36,7 @@ export type FaultyPostgres = {
 
 const log = pino({ level: 'silent' });
 
-/** Survives a killed process, though not a power cut: what it has written is in the operating system's cache. */
+/** With these, data survives a killed process, though not a power cut: it is in the operating system's cache. */
 const settings = 'fsync = off\nsynchronous_commit = off\nmax_connections = 100\n';
 
 /** Starts a PostgreSQL with additional lines of settings, `more`. The caller removes it. */

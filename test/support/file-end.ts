@@ -1,8 +1,9 @@
 let works: (() => unknown)[] = [];
 
 /**
- * Registers cleanup to run after the file's last test, in reverse order. It may be called anywhere: vitest 4 never runs an
- * `afterAll` that is registered in a hook or in a test, which would leave servers and folders behind until the run ends.
+ * Registers cleanup to run after the file's last test, in reverse order. It may be called anywhere: vitest 4 never runs
+ * an `afterAll` that is registered in a hook or in a test, which would leave servers and folders behind until the run
+ * ends.
  */
 export function atFileEnd(work: () => unknown): void {
   works.push(work);

@@ -5,8 +5,8 @@ import { promisify } from 'node:util';
 import { onTestFinished } from 'vitest';
 
 /**
- * Two machines with a network between them, and one between this machine and the first, as network namespaces of Linux.
- * They have the kernel's defaults, whatever this machine has set.
+ * Two machines and two networks, as network namespaces of Linux: one network connects the machines to each other, and
+ * the other connects this machine to the first of them. They have the kernel's defaults, whatever this machine has set.
  */
 export type Network = {
   /** Runs a program on the first machine, the server: put its arguments after these. */

@@ -91,7 +91,7 @@ function numberIn(plan: Plan, field: string): number {
   return Number(plan[field] ?? 0);
 }
 
-// The server owns its connections, and this is a place to listen to them.
+// The server's connections are internal to it, so this listens to every new connection of `pg`.
 type Client = pg.Client & { connectionParameters: { application_name?: string; database?: string } };
 const client = pg.Client.prototype as unknown as { connect: (this: Client, ...args: unknown[]) => unknown };
 const { connect } = client;

@@ -26,7 +26,7 @@ const settings = {
   max_connections: '400',
 };
 
-/** Starts the bundled PostgreSQL, as the server does, but in a directory of its own. */
+/** Starts the bundled PostgreSQL, as the server does, but in its own directory. */
 export async function startPostgres(): Promise<TestPostgres> {
   const log = pino({ level: 'silent' });
   const directory = await mkdtemp(join(tmpdir(), 'parley-test-'));

@@ -46,7 +46,9 @@ export async function setPresence(by: Person, status: string, expiresInSeconds?:
   return (await by.ask(mutation, { status, expiresInSeconds })).setPresence;
 }
 
-/** The presence changes of one user that a stream has brought so far, except those handed out before. */
+/**
+ * The presence changes of one user that have arrived so far on a stream, without those that an earlier call returned.
+ */
 export async function changesHeard(listener: Person, stream: EventStream, about: Person): Promise<string[]> {
   const heard = await heardBy(listener, stream);
   return heard.flatMap(({ userId, presence }) => (userId === about.userId ? [presence.status] : []));

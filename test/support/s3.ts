@@ -100,8 +100,8 @@ export function locationOf({ url, bucket }: S3, more = ''): string {
 }
 
 /**
- * Whether s3rver rejects the valid signature of this URL: it omits the slash that the AWS SDK puts after a bucket's name,
- * and does not encode apostrophes.
+ * Whether s3rver rejects the valid signature of this URL: it omits the slash that the AWS SDK puts after a bucket's
+ * name, and does not encode apostrophes.
  */
 function isMisreckoned(url: string): boolean {
   return /^\/[^/]+\/\?/.test(url) || url.includes('%27');

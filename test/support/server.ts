@@ -59,7 +59,7 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
     DATA_DIR: dataDir,
     JWT_KEYS: accessTokenKeys,
     PORT: '0',
-    // Tests sign up many users at once from one address; tests of the rate limits turn those on.
+    // Tests sign up many users from one address at the same time; tests of the rate limits turn those on.
     RATE_LIMITS: 'off',
     ...options.env,
   });

@@ -56,14 +56,14 @@ export function takeBack(node: Node, by: Caller, token: string, id: string): Pro
   return request(node, by, 'DELETE', { search: `?operationId=${id}`, headers: { [tokenHeader]: token } });
 }
 
-/** For `until` and `next`: the end of the operation with that id. */
+/** Matches, for `until` and `next`, the end of the operation with that id. */
 export function completed(id: string): (frame: Frame) => boolean {
   const test = ({ event, data }: Frame) => event === 'complete' && data.id === id;
   test.toString = () => `complete of ${id}`;
   return test;
 }
 
-/** For `until` and `next`: an event of the operation with that id and that `__typename`. */
+/** Matches, for `until` and `next`, an event with that `__typename` from the operation with that id. */
 export function happened(id: string, typename: string): (frame: Frame) => boolean {
   const test = (frame: Frame) => frame.data?.id === id && happeningOf(frame)?.__typename === typename;
   test.toString = () => `${typename} of ${id}`;

@@ -51,7 +51,7 @@ export async function startStandby(primary: Cluster, primaryUrl: string): Promis
   };
 }
 
-/** Copies the files of a running server, without its log of changes; returns the label that a restore needs. */
+/** Copies the files of a running server, without its write-ahead log; returns the label that a restore needs. */
 async function copyCluster(url: string, from: string, to: string): Promise<string> {
   let label = '';
   await run(url, async (client) => {

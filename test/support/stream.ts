@@ -260,7 +260,7 @@ export async function readMissed(
   return await stream.until('CaughtUp');
 }
 
-/** For `until` and `next`: the frame whose event has these fields among its own. */
+/** Matches, for `until` and `next`, a frame whose event has these fields, among others. */
 export function matching(fields: Record<string, unknown>): (frame: Frame) => boolean {
   const test = (frame: Frame) => holds(eventOf(frame), fields);
   test.toString = () => JSON.stringify(fields);

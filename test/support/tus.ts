@@ -72,7 +72,10 @@ export async function offsetOf(url: string, by: By): Promise<number | null> {
   return status === 200 ? Number(headers.get('upload-offset')) : null;
 }
 
-/** Uploads with the stock client, in pieces of 64 KiB; resolves with the address and with what GET returns there afterwards. */
+/**
+ * Uploads with the stock client, in pieces of 64 KiB; resolves with the address and with what GET returns there
+ * afterwards.
+ */
 export function uploadWithTus(
   server: { url: string },
   by: Person,

@@ -56,7 +56,10 @@ export function writeWithSql(databaseUrl: string, chatIds: string[], sender: Per
   });
 }
 
-/** Writes with `sendMessage`, and retries with the same clientMessageId until it succeeds. `server` may move to another URL. */
+/**
+ * Writes with `sendMessage`, and retries with the same clientMessageId until it succeeds. `server` may move to another
+ * URL.
+ */
 export function writeWithMutation(server: { url: string }, chatIds: string[], sender: Person): Writer {
   const document = `mutation ($input: SendMessageInput!) {
     sendMessage(input: $input) { __typename ... on Message { id } ... on Error { message } }

@@ -147,7 +147,7 @@ function withApolloOverGraphqlSse(url: string, session: Session): FrontEnd {
   return fromApollo(ApolloLink.split(isSubscription, sseLink, httpLinkOf(url, session)));
 }
 
-/** Apollo Client with its defaults: its HttpLink asks for the same stream in another framing. */
+/** Apollo Client with its defaults: its HttpLink asks for the same stream in another format. */
 function withApolloAlone(url: string, session: Session): FrontEnd {
   return fromApollo(httpLinkOf(url, session));
 }
@@ -218,7 +218,7 @@ test.each([
   expect(heard.events).toEqual([]);
 });
 
-test('graphql-sse’s client reconnects by itself when its connection breaks', async () => {
+test('graphql-sse’s client reconnects automatically when its connection breaks', async () => {
   const chat = await createGroup(ada, [grace]);
   const proxy = await openProxy(server.url);
   const client = openSse(proxy.through(server.url), { token: grace.token });

@@ -74,7 +74,7 @@ function expectEndedForGood(frames: Frame[], code: string): void {
   expect(complete).toEqual({ id: null, event: 'complete', data: null });
 }
 
-describe('a session that ends', () => {
+describe('a session', () => {
   const ways: [string, (device: { token: string; sessionId: string }) => Promise<unknown>][] = [
     ['is revoked', ({ sessionId }) => revoke(ada, sessionId)],
     ['signs out', ({ token }) => other.ask('mutation { signOut }', {}, token)],
@@ -84,7 +84,7 @@ describe('a session that ends', () => {
     ],
   ];
 
-  test.for(ways)('and %s ends all of its streams, on every node, and no others', async ([, end]) => {
+  test.for(ways)('that %s loses all of its streams, on every node, and other sessions keep theirs', async ([, end]) => {
     const device = await signIn(ada);
     const chatId = await createGroup(ada, [grace]);
     const streams = await Promise.all(
@@ -111,7 +111,7 @@ describe('a session that ends', () => {
     expect(heard.map(({ message }) => message.content)).toEqual(['before', 'after']);
   });
 
-  test('ends every operation of a single connection, and then the connection', async () => {
+  test('that ends closes every operation of its single connection, and then the connection', async () => {
     const device = await signIn(ada);
     const chatId = await createGroup(ada, [grace]);
     const token = await reserve(server, device);
@@ -139,7 +139,7 @@ describe('a session that ends', () => {
 
 describe('a stream of one chat', () => {
   const ways: [string, (chatId: string) => Promise<unknown>, string][] = [
-    ['from which they are removed', (chatId) => removeMember(server, chatId, linus), 'RemoveFromChat'],
+    ['from which its reader is removed', (chatId) => removeMember(server, chatId, linus), 'RemoveFromChat'],
     [
       'that is deleted',
       (chatId) => server.sql.query('delete from chats where id = $1', [keyOf(chatId)]),
@@ -147,7 +147,7 @@ describe('a stream of one chat', () => {
     ],
   ];
 
-  test.for(ways)('%s ends for its reader for good, after what came before', async ([, lose, last]) => {
+  test.for(ways)('%s delivers everything that happened earlier, and then ends for good', async ([, lose, last]) => {
     const chatId = await createGroup(ada, [grace, linus]);
     const streams = await Promise.all([server, other].map((node) => followChat(node, linus, chatId)));
     const token = await reserve(server, linus);

@@ -107,7 +107,7 @@ test('Last-Event-ID replaces `after`, however the stream is opened', async () =>
   expect((await wrong.ended())[0]?.data.errors[0].extensions.code).toBe('BAD_REQUEST');
 });
 
-test('its token is valid on /graphql/stream and nowhere else', async () => {
+test('a stream token is valid on /graphql/stream and nowhere else', async () => {
   const streamToken = await issueToken(ada);
   expect(await statusOf(urlFor(server, { query, streamToken }))).toBe(200);
   // Everywhere else it identifies no user.
@@ -131,7 +131,7 @@ test('its token is valid on /graphql/stream and nowhere else', async () => {
     );
 });
 
-test('its token is valid for subscriptions only', async () => {
+test('a stream token is valid for subscriptions only', async () => {
   const streamToken = await issueToken(ada);
   expect(await statusOf(urlFor(server, { query: '{ viewer { id } }', streamToken }))).toBe(401);
   expect(await statusOf(urlFor(server, { query: 'mutation { signOut }', streamToken }))).toBe(405);
@@ -173,7 +173,7 @@ test('an invalid token is refused, and then the EventSource stops', async () => 
   expect(error?.readyState).toBe(2);
 });
 
-test('its stream lives as long as its session, and outlives the access token that requested it', async () => {
+test('a stream opened with a stream token lasts as long as the session, and outlives the access token', async () => {
   const exp = Math.ceil(Date.now() / 1_000) + 1;
   const brief = await new SignJWT({ ...decodeJwt(ada.token), exp })
     .setProtectedHeader({ alg: 'EdDSA', kid: signing.kid, typ: 'JWT' })
@@ -236,7 +236,7 @@ test('a changed password ends earlier stream tokens and their streams, on every 
   for (const node of [server, other]) expect(await statusOf(urlFor(node, { query, streamToken: next }))).toBe(200);
 });
 
-test('its token is valid for a day after the session was last refreshed, and each refresh renews it', async () => {
+test('a stream token is valid for a day after the session was last refreshed, and each refresh renews it', async () => {
   const hedy = await signUp(server, 'hedy');
   const streamToken = await issueToken(hedy);
   const url = urlFor(server, { query, streamToken });
@@ -259,7 +259,7 @@ test('its token is valid for a day after the session was last refreshed, and eac
   expect(await statusOf(url)).toBe(200);
 });
 
-test('its token is never logged, whatever happens', async () => {
+test('a stream token is never logged, whatever happens', async () => {
   await using database = await createDatabase();
   const process = runServer({ DATABASE_URL: database.url, JWT_KEYS: keys, LOG_LEVEL: 'trace' });
   await using node = await startServer({ database, env: { JWT_KEYS: keys } });

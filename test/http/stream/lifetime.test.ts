@@ -187,7 +187,7 @@ test('a connection can be used again after a stream that has ended', async () =>
   expect(socket.destroyed).toBe(false);
 });
 
-test('a stream ends with the access token that opened it, and asks its client to reconnect with another', async () => {
+test('a stream ends when the access token that opened it expires, so that its client reconnects with another', async () => {
   const grace = await newPerson();
   const brief = await withTokenFor(grace, 1);
   await using stream = await followEvents(server, brief);

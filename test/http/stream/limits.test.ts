@@ -208,7 +208,7 @@ test('0 means no limit', async () => {
 test.for([
   ['MAX_REPLAY_EVENTS', '5'],
   ['MAX_REPLAY_BYTES', '5000'],
-])('a replay over %s is a Reset that says so, and goes on from there', async ([setting = '', limit = '']) => {
+])('past %s, a replay becomes a Reset that says so, and the stream goes on', async ([setting = '', limit = '']) => {
   await using server = await startServer({ env: { [setting]: limit } });
   const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
   const chatId = await createGroup(ada, [grace]);

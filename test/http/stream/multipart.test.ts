@@ -108,7 +108,7 @@ test('an invalid document gets one part with errors, and the stream ends', async
   expect(answer.text.endsWith('\r\n--graphql--\r\n')).toBe(true);
 });
 
-test('a subscription is a part for each event, with heartbeats between', async () => {
+test('a subscription sends one part for each event, with heartbeats in between', async () => {
   const chatId = await createGroup(ada, [grace]);
   await using stream = await open(ada, eventsDocument);
   expect(stream.response.headers.get('content-type')).toBe(subscriptionTypes);
@@ -148,7 +148,7 @@ test('a stream that ends for good says why and closes the body; one that should 
   expect(cut.text).not.toContain('--graphql--');
 });
 
-test('the first framing that the client names is used', async () => {
+test('of the stream formats that the client names, the first is used', async () => {
   const kinds: [string, string][] = [
     ['text/event-stream, multipart/mixed;subscriptionSpec=1.0', 'text/event-stream; charset=utf-8'],
     ['multipart/mixed;subscriptionSpec=1.0, text/event-stream', subscriptionTypes],

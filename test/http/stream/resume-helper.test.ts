@@ -49,7 +49,7 @@ test.for([
   { singleConnection: false, field: 'chatEvents' as const },
   { singleConnection: true, field: 'events' as const },
 ])(
-  'with $field and singleConnection $singleConnection every event comes exactly once and in order',
+  'with $field and singleConnection $singleConnection every event arrives exactly once and in order',
   async ({ singleConnection, field }) => {
     const chatId = await createGroup(ada, [grace]);
     const proxy = await openProxy(server.url);

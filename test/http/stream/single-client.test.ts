@@ -30,7 +30,8 @@ function connect(options: Partial<ClientOptions<true>> = {}) {
   const authorizations = new Set<string | null>();
   const client = createClient({
     url: `${server.url}/graphql/stream`,
-    // A function, because the client writes the stream's token into the result, and briefly has two streams when it comes back.
+    // A function, because the client writes the stream's token into the result, and briefly has two streams when it
+    // comes back.
     headers: () => ({ authorization: `Bearer ${ada.token}` }),
     singleConnection: true,
     retryAttempts: 0,

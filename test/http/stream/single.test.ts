@@ -126,7 +126,7 @@ describe('the rules for a request', () => {
     expect((await request(server, ada, 'DELETE', { search: '?operationId=1' })).status).toBe(404);
   });
 
-  test('a request that asks for a stream is a distinct connection', async () => {
+  test('a request that accepts an event stream opens a distinct connection', async () => {
     for (const headers of [{ accept, [tokenHeader]: '0' }, { accept }]) {
       const response = await request(server, ada, 'GET', { headers });
       expect(response.status).toBe(400);
@@ -139,7 +139,7 @@ describe('the rules for a request', () => {
     );
   });
 
-  test('its token is in a header or in the URL', async () => {
+  test('the token of a stream is sent in a header or in the URL', async () => {
     const inHead = await reserve(server, ada);
     await using stream = await openReserved(server, ada, inHead);
     expect(stream.response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');
@@ -385,7 +385,7 @@ describe('an operation', () => {
     ]);
   });
 
-  test('that is stopped while it is prepared never runs', async () => {
+  test('that is stopped while it is being prepared never runs', async () => {
     const token = await reserve(server, ada);
     await using stream = await openReserved(server, ada, token);
     const holder = await server.sql.connect();
@@ -450,7 +450,7 @@ describe('an operation', () => {
 });
 
 describe('before its stream opens', () => {
-  test('an operation waits, and a subscription misses nothing of the time between', async () => {
+  test('an operation waits, and a subscription misses nothing that happens in the meantime', async () => {
     const chatId = await createGroup(ada, [grace]);
     await say(ada, chatId, 'before');
     const token = await reserve(server, ada);

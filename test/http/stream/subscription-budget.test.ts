@@ -110,7 +110,7 @@ test('a further subscription with the same document is refused only past twice t
   await Promise.all(streams.map((stream) => stream.close()));
 });
 
-test('many tabs with the same large document cost one execution, and little more than one', async () => {
+test('many tabs with the same large document count for little more than one tab', async () => {
   await using server = await startServer({ env: { MAX_SUBSCRIPTION_COMPLEXITY: '1400' } });
   const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
   const chat = await createGroup(ada, [grace]);
@@ -153,7 +153,9 @@ function scalarsOf(type: GraphQLObjectType, levels: number, typename: string): s
   return [typename, ...fields].join(' ');
 }
 
-/** Every event with its scalars, as a client that shows everything selects them; Apollo adds `__typename` everywhere. */
+/**
+ * Every event with its scalars, as a client that shows everything selects them; Apollo adds `__typename` everywhere.
+ */
 function everyEvent(levels: number, typename: '' | '__typename'): string {
   const union = schema.getType('Event') as GraphQLUnionType;
   // Here `user` is never null, unlike in the other events, so GraphQL requires an alias.
