@@ -52,8 +52,8 @@ export class Audience {
   }
 
   /**
-   * Resolves when they have received that many more, all together. Throws if a message arrives twice, late or not at
-   * all.
+   * Resolves when the subscribers together have received that many more messages. Throws if a message arrives twice,
+   * late or not at all.
    */
   async receive(messages: number): Promise<void> {
     this.#messages += messages;

@@ -85,7 +85,7 @@ export async function prepareHandWritten(postgres: Postgres): Promise<Candidate>
 export async function preparePostgraphile(postgres: Postgres): Promise<Candidate> {
   const database = await createMigrated(postgres);
   const { senders, chats } = await fill(database);
-  // Its input types mirror the columns; those that a trigger fills in are optional.
+  // PostGraphile's input types mirror the columns; columns that a trigger fills in are optional.
   await database.sql.query('alter table messages alter column seq drop not null');
   const server = await startServer('bench/peers/postgraphile.ts', { settings: { DATABASE_URL: database.url } });
   return {

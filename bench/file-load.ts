@@ -173,7 +173,7 @@ class Connection {
   }
 }
 
-/** HTTP/1.1 with a length or chunked. */
+/** Whether the HTTP/1.1 response, which is chunked or has a content length, is complete. */
 function isWhole(answer: string): boolean {
   const headEnd = answer.indexOf('\r\n\r\n');
   if (headEnd === -1) return false;

@@ -138,7 +138,7 @@ async function measure(candidates: readonly Candidate[], load: Remote<FileLoadMe
 
 type Watched = { moved: Moved; cpu: number; rss: number; heap: number; buffers: number };
 
-/** Measures what the work costs a server. Starts once the disk has written everything from before. */
+/** Measures what the work costs a server. Begins once everything written earlier is on the disk. */
 async function watch({ pid, remote }: Candidate, work: () => Promise<Moved>): Promise<Watched> {
   spawnSync('sync');
   resetPeakRss(pid);

@@ -12,7 +12,7 @@ import { print, save } from './result.ts';
 import { signToken, startParley } from './server.ts';
 import { percentile, ratios, summarise } from './statistic.ts';
 
-/** A page of a chat: its row in the table, what it is compared with, and how it is requested. */
+/** A page of a chat to measure: `name` is its row in the report, and `length` the number of messages in the chat. */
 type Subject = { name: string; chatId: string; length: number; args: ConnectionArgs };
 type Figures = { rows: number; buffers: number; sql: number[]; graphql: number[]; plan: string };
 
@@ -60,7 +60,7 @@ async function measure(server: { port: number; database: Database }): Promise<Re
   return describe(figures);
 }
 
-/** Three chats in one table, and their pages that are compared. */
+/** Fills three chats in one table. Returns the pages of them to compare. */
 async function loadChats(database: Database, people: readonly [Person, Person]): Promise<Subject[]> {
   const lengths = [5, 50, many];
   const chats: { chatId: string; length: number }[] = [];

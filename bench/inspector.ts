@@ -3,7 +3,7 @@ import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * Makes a Node process collect all its garbage now, from outside: through its inspector, which SIGUSR1 opens.
+ * Makes another Node process collect all its garbage now, through its inspector, which SIGUSR1 opens.
  * `port` is the process's --inspect-port.
  */
 export async function collectGarbage(pid: number, port: number): Promise<void> {

@@ -51,14 +51,14 @@ async function openParley(bench: Bench, size: number, nodeFlags: string[]): Prom
   return { server, crowd: await server.admit(people) };
 }
 
-/** KB per stream, as an operator sees them. */
+/** The memory in KB per stream that an operator sees. */
 async function measureGrowth(bench: Bench, start: Start): Promise<number> {
   const { server, crowd } = await start([]);
   const settle = () => sleep(bench.isQuick ? 3_000 : 20_000);
   return measure(bench, { server, crowd, settle });
 }
 
-/** KB per stream that V8 can't collect. */
+/** The memory in KB per stream that V8 can't collect. */
 async function measureHeld(bench: Bench, start: Start): Promise<number> {
   const port = await findFreePort();
   const { server, crowd } = await start([`--inspect-port=${port}`, '--inspect-publish-uid=http']);

@@ -94,7 +94,7 @@ function sendInTurn(sending: Sending, sender: Sender, endAt: number, onSent: (se
   });
 }
 
-/** HTTP/1.1 with a length or chunked. */
+/** Whether the HTTP/1.1 response, which is chunked or has a content length, is complete. */
 function isWhole(answer: string): boolean {
   const headEnd = answer.indexOf('\r\n\r\n');
   if (headEnd === -1) return false;
