@@ -31,7 +31,7 @@ async function audited(work: () => Promise<unknown>): Promise<unknown[]> {
 const target = (person: Person) => `User:${keyOf(person.userId)}`;
 const inChat = (chat: string) => ({ chat: `Chat:${keyOf(chat)}` });
 
-test('a member whom another user removes, or gives another role, has an entry that names both', async () => {
+test('when a user removes another member or changes their role, an entry names both', async () => {
   const chat = await createGroup(ada, [grace, linus]);
   expect(
     await audited(async () => {
@@ -44,7 +44,7 @@ test('a member whom another user removes, or gives another role, has an entry th
   ]);
 });
 
-test('what a user does to their own membership, and what ends with its chat, has no entry', async () => {
+test('there is no entry for what a user does to their own membership, or for what ends with its chat', async () => {
   const channel = await createPublicChannel(ada);
   const group = await createGroup(ada, [grace]);
   expect(
@@ -57,7 +57,7 @@ test('what a user does to their own membership, and what ends with its chat, has
   ).toEqual([]);
 });
 
-test('what is done by hand in the database has an entry without an actor', async () => {
+test('a change that is made by hand in the database has an entry without an actor', async () => {
   const chat = await createGroup(ada, [grace, linus]);
   const statements = [
     'delete from members where chat_id = $1 and user_id = $2',
@@ -111,20 +111,20 @@ test.each([
   await expect(insert(detail)).rejects.toMatchObject({ constraint: 'detail_holds_ids_and_enum_values' });
 });
 
-test('no one can change an entry, or take one out', async () => {
+test('no one can change an entry, or delete one while older ones remain', async () => {
   for (const days of [400, 300, 200]) {
     await server.sql.query(insertEntry, [days, null, 'BAN_MEMBER', 'User', '77', '{}']);
   }
   const refused = { code: '23514' };
   await expect(server.sql.query(`update audit_entries set actor_id = 1`)).rejects.toMatchObject(refused);
   const remove = `delete from audit_entries where target_key = '77' and created_at < now() - $1 * interval '1 day'`;
-  // Older entries than these remain.
+  // Entries that are older than these remain.
   await expect(server.sql.query(remove, [250])).rejects.toMatchObject(refused);
   await expect(server.sql.query('delete from audit_entries')).rejects.toMatchObject(refused);
   await expect(server.sql.query('truncate audit_entries')).rejects.toMatchObject({ code: '0A000' });
 });
 
-test('entries are pruned by age, the oldest first, up to the first one that is still young', async () => {
+test('entries are pruned by age, the oldest first, up to the first one that is not old enough', async () => {
   await using other = await startServer();
   const ages = [500, 450, 380, 100, 420, 10];
   for (const days of ages) await other.sql.query(insertEntry, [days, null, 'BAN_MEMBER', 'User', '1', '{}']);

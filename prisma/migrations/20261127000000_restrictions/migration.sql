@@ -1,10 +1,9 @@
--- What people are kept from (suspensions, bans, mutes), what they may do on the whole server, and the log of what was
--- done to whom.
+-- Restrictions on users (suspensions, bans, mutes), roles on the whole server, and the audit log.
 
 create type server_role as enum ('USER', 'MODERATOR', 'ADMIN');
 
 alter table users add column server_role server_role not null default 'USER';
-comment on column users.server_role is 'The user''s role on the whole server. It adds rights, never visibility, and is no part of the public profile.';
+comment on column users.server_role is 'The user''s role on the whole server. It adds rights, never visibility, and is not part of the public profile.';
 -- Finds the staff of the server among all users.
 create index users_staff_idx on users (server_role, id) where server_role <> 'USER';
 
@@ -24,7 +23,7 @@ create table restrictions (
 );
 comment on table restrictions is 'What a user may not do: use the server (SUSPENSION), see or join a chat (BAN), write in a chat (MUTE).';
 comment on column restrictions.chat_id is 'Null for the whole server.';
-comment on column restrictions.until is 'When it ends by itself, by the clock of the database; null for one without an end. Housekeeping deletes those that have ended.';
+comment on column restrictions.until is 'When it ends unless it is lifted earlier, by the clock of the database; null if it has no end. Housekeeping deletes those that have ended.';
 -- A user has at most one restriction of each kind in a chat, and one on the server. Every check of access looks here.
 create unique index restrictions_chat_id_user_id_kind_key on restrictions (chat_id, user_id, kind) nulls not distinct;
 -- The bans of a chat, in the order of their ids.
@@ -59,10 +58,10 @@ create table audit_entries (
 );
 comment on table audit_entries is 'Who did what to whom. Written by triggers, append-only, pruned by age. It has no foreign keys, because an entry remains true when what it names is deleted.';
 comment on column audit_entries.actor_id is 'The user who did it; null if the server did, or someone with access to the database.';
-comment on column audit_entries.action is 'Named like the mutation: BAN_MEMBER for banMember.';
-comment on column audit_entries.target_type is 'With target_key, the parts of a global id: User and 12.';
-comment on column audit_entries.detail is 'Enum values, and ids as Type:key. No texts: no names, addresses or reasons.';
--- What a user did, and what was done to one, newest first.
+comment on column audit_entries.action is 'Named after the mutation: BAN_MEMBER for banMember.';
+comment on column audit_entries.target_type is 'This and target_key are the parts of a global id, e.g. User and 12.';
+comment on column audit_entries.detail is 'Contains enum values, and ids as Type:key, but no text such as names, email addresses or reasons.';
+-- What a user did, and what was done to a user, newest first.
 create index audit_entries_actor_id_id_idx on audit_entries (actor_id, id);
 create index audit_entries_target_type_target_key_id_idx on audit_entries (target_type, target_key, id);
 
@@ -77,7 +76,7 @@ begin atomic
   insert into audit_entries (actor_id, action, target_type, target_key, detail)
   values (audit_actor(), action, target_type, target_key, detail);
 end;
-comment on function write_audit_entry is 'For triggers: appends what this transaction does to the audit log.';
+comment on function write_audit_entry is 'For triggers: adds an entry to the audit log about what this transaction does.';
 
 create function keep_audit_entry() returns trigger
 language plpgsql as $$
@@ -99,7 +98,7 @@ begin
   end if;
   return null;
 end $$;
-comment on function keep_audit_log is 'The audit log is pruned by age alone: nothing can be taken out of it.';
+comment on function keep_audit_log is 'The audit log is pruned only by age: no entry can be deleted otherwise.';
 
 create trigger keep_audit_log after delete on audit_entries
   referencing old table as deleted for each statement execute function keep_audit_log();
@@ -112,7 +111,8 @@ declare
   chat_type chat_type;
 begin
   if tg_relid <> 'restrictions'::regclass then perform refuse_foreign_rows(); end if;
-  -- Whoever adds a member or writes a message holds the same lock, so they see the restriction, or it sees their work.
+  -- A transaction that adds a member or writes a message holds the same lock: either it sees the restriction, or this
+  -- trigger sees what it wrote.
   select type into chat_type from chats where id = new.chat_id for no key update;
   if chat_type = 'SINGLE' then
     raise exception 'no one can be banned or muted in a single chat' using errcode = 'check_violation';
@@ -182,7 +182,7 @@ begin
   from chats where id = mute.chat_id;
   return null;
 end $$;
-comment on function draft_mute_change is 'Drafts MemberUpdated for a mute that begins, changes, or is lifted. There is no event for one that ends by itself.';
+comment on function draft_mute_change is 'Drafts MemberUpdated for a mute that begins, changes or is lifted. There is no event for one that expires.';
 
 create trigger draft_mute_change after insert or update of until on restrictions for each row
   when (new.kind = 'MUTE') execute function draft_mute_change();
@@ -230,8 +230,8 @@ begin
   if tg_relid <> 'members'::regclass then perform refuse_foreign_rows(); end if;
   perform write_audit_entry('REMOVE_MEMBER', 'User', d.user_id::text, jsonb_build_object('chat', 'Chat:' || d.chat_id))
   from deleted d
-  -- Those who leave, memberships that end with their chat or with an account, and those that a ban ends, which has an
-  -- entry of its own. (Because of the offsets, each is one lookup by key.)
+  -- Leaves out members who leave, memberships that end with their chat or an account, and those that end because of a
+  -- ban, which has its own entry. (Because of the offsets, each is one lookup by key.)
   where d.user_id is distinct from actor
     and exists (select from chats c where c.id = d.chat_id offset 0)
     and exists (select from users u where u.id = d.user_id and u.deleted_at is null offset 0)
@@ -253,7 +253,7 @@ begin
     jsonb_build_object('chat', 'Chat:' || new.chat_id, 'role', new.role));
   return null;
 end $$;
-comment on function audit_member_role is 'Records roles in chats that someone else has changed.';
+comment on function audit_member_role is 'Records changes of a member''s role in a chat, except by that member.';
 
 create trigger audit_member_role after update of role on members for each row
   when (old.role is distinct from new.role
@@ -267,7 +267,7 @@ begin
   perform write_audit_entry('SET_SERVER_ROLE', 'User', new.id::text, jsonb_build_object('role', new.server_role));
   return null;
 end $$;
-comment on function audit_server_role is 'Records roles on the server.';
+comment on function audit_server_role is 'Records changes of roles on the server.';
 
 create trigger audit_new_server_role after insert on users for each row
   when (new.server_role <> 'USER') execute function audit_server_role();
