@@ -43,7 +43,7 @@ export class InvalidInput extends ExpectedError {
   }
 }
 
-/** The password, address or refresh token is wrong; the error does not say which. */
+/** The password, email address or refresh token is wrong; the error does not say which. */
 export class InvalidCredentials extends ExpectedError {
   readonly code = 'INVALID_CREDENTIALS';
 }
@@ -123,8 +123,8 @@ const maxCauses = 5;
 
 /**
  * What a log may contain about a fault: where it happened and what PostgreSQL refused (the table, the constraint),
- * never the values. PostgreSQL's `detail` and `where` quote the row, so a sign-up that fails would write an address and
- * a password hash into the log.
+ * never the values. PostgreSQL's `detail` and `where` quote the row, so a sign-up that fails would write an email
+ * address and a password hash into the log.
  */
 export function describeFault(error: unknown, causes = 0): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error };

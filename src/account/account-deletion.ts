@@ -9,8 +9,8 @@ import { endSessions } from './session.ts';
 import type { Asker } from '../core/asker.ts';
 
 /**
- * Erases the asker's account. Once it is committed, all sessions are over, and the username, the address and the
- * password are deleted: others can take the name and the address. Call `continueDeletions` next: it ends the
+ * Erases the asker's account. Once it is committed, all sessions are over, and the username, the email address and the
+ * password are deleted: others can take the name and the email address. Call `continueDeletions` next: it ends the
  * memberships, removes the reactions and the files, and detaches the messages from the user or turns them into
  * tombstones. Throws InvalidCredentials for a wrong password, RateLimited after too many wrong ones, and InvalidInput
  * for a string that cannot be a password.
@@ -99,8 +99,8 @@ async function endMemberships(transaction: Transaction, userId: bigint, limit: n
 }
 
 async function takeBackReactions(transaction: Transaction, userId: bigint, limit: number): Promise<number> {
-  // Deletes reactions and locks their messages first, as all code that changes a message's rows does. Raw SQL, for the
-  // lock.
+  // Locks the messages before it deletes their reactions, as all code that changes a message's rows does. Raw SQL, for
+  // the lock.
   const { rowCount } = await transaction.query(
     `with few as materialized (
       select chat_id, seq, emoji from reactions where user_id = $1 limit $2

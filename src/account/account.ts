@@ -82,10 +82,10 @@ export async function authenticate(accounts: Accounts, authorization: string | u
 }
 
 /**
- * Opens a session. For an unknown address and for a wrong password, it throws the same InvalidCredentials after the
- * same time. Throws InvalidInput for strings that cannot be an address or a password, and RateLimited after too many
- * wrong passwords from this network. Wrong passwords from other networks never cause a refusal: they only slow down
- * sign-ins from networks that the account does not know.
+ * Opens a session. For an unknown email address and for a wrong password, it throws the same InvalidCredentials after
+ * the same time. Throws InvalidInput for strings that cannot be an email address or a password, and RateLimited after
+ * too many wrong passwords from this network. Wrong passwords from other networks never cause a refusal: they only slow
+ * down sign-ins from networks that the account does not know.
  */
 export async function signIn(accounts: Accounts, input: SignIn): Promise<SignedIn> {
   const { limits, keys } = accounts;
@@ -105,7 +105,7 @@ export async function signIn(accounts: Accounts, input: SignIn): Promise<SignedI
     counted: { ...account, address },
     guesser: { person: isKnown ? String(user?.id) : address, isKnown },
   });
-  if (user === null || !isRight) throw new InvalidCredentials('The e-mail address or the password is wrong.');
+  if (user === null || !isRight) throw new InvalidCredentials('The email address or the password is wrong.');
   await limits.giveBack('failedSignIns', { address });
 
   const opened = await inTransaction(accounts.db, async (client) => {

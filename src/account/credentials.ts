@@ -8,9 +8,9 @@ import type { Counted, RateLimits } from '../core/rate-limit.ts';
 /** How an account is identified at sign-in. `passwordHash` is null for an account without a password. */
 export type Credentials = { id: bigint; username: string; email: string; passwordHash: string | null };
 
-/** The credentials of the account with that address, without regard to case; null when there is none. */
+/** The credentials of the account with that email address, without regard to case; null when there is none. */
 export async function findCredentialsByEmail(db: Db, email: string): Promise<Credentials | null> {
-  // Raw SQL: Prisma cannot express fold(), the function that the index on the address uses.
+  // Raw SQL: Prisma cannot express fold(), the function that the index on the email address uses.
   const { rows } = await db.pool.query<Credentials>(
     `select u.id, u.username, u.email, c.password_hash as "passwordHash"
     from users u left join credentials c on c.user_id = u.id

@@ -105,7 +105,7 @@ function problemWith(password: string, names: string[]): Problem | null {
   }
   if (!password.isWellFormed()) return { code: 'MALFORMED', message: 'must be well-formed Unicode' };
   if (names.some((name) => name.toLowerCase() === password.toLowerCase())) {
-    return { code: 'NOT_ALLOWED', message: 'must not be your username or your e-mail address' };
+    return { code: 'NOT_ALLOWED', message: 'must not be your username or your email address' };
   }
   if (isCommonPassword(password, names)) return { code: 'NOT_ALLOWED', message: 'is too easy to guess' };
   return null;

@@ -17,7 +17,7 @@ export type SignUp = Device & {
 };
 
 /**
- * Creates an account and signs its user in. Usernames and addresses are unique without regard to case: of two
+ * Creates an account and signs its user in. Usernames and email addresses are unique without regard to case: of two
  * concurrent requests for one, the second gets Conflict. Throws InvalidInput with every invalid field, and RateLimited
  * for a network that creates many accounts, or that has tried many names that were taken.
  */
@@ -72,9 +72,9 @@ async function nameConflict(client: Queryable, person: { username: string; email
   );
   const { username, email } = rows[0] ?? { username: false, email: false };
   if (username && email)
-    return new Conflict('The username and the e-mail address are both taken.', ['username', 'email']);
+    return new Conflict('The username and the email address are both taken.', ['username', 'email']);
   if (username) return new Conflict('The username is taken.', ['username']);
-  if (email) return new Conflict('The e-mail address is taken.', ['email']);
+  if (email) return new Conflict('The email address is taken.', ['email']);
   // The value has become free since the insert was refused, so it is unknown which of the two was taken.
-  return new Conflict('The username or the e-mail address was just taken.', ['username', 'email']);
+  return new Conflict('The username or the email address was just taken.', ['username', 'email']);
 }

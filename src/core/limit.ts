@@ -52,7 +52,7 @@ const accountRules = {
     setting: 'RATE_LIMIT_TAKEN_NAMES',
     quota: '5/15m',
     isShared: true,
-    message: 'Too many sign-ups from this network used a name or an address that is taken.',
+    message: 'Too many sign-ups from this network used a name or an email address that is taken.',
     meaning: 'Sign-ups from one network address that get Conflict, which reveals who has an account.',
   },
   refreshes: {

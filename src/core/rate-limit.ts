@@ -15,8 +15,8 @@ import type { Report } from './report.ts';
 const maxReported = 10_000;
 
 /**
- * Whose quota is used. An address or email is hashed before it is stored in the database. `email` stands for an account
- * that may not exist; it is never logged.
+ * Whose quota is used. A network or email address is hashed before it is stored in the database. `email` stands for an
+ * account that may not exist; it is never logged.
  */
 export type Counted = { userId?: bigint; sessionId?: bigint; address?: string; email?: string };
 

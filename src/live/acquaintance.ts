@@ -31,7 +31,7 @@ export function subjectsOf(events: readonly LoggedEvent[]): bigint[] {
   return events.flatMap(({ audience, userId }) => (audience === 'ACQUAINTANCES' && userId !== null ? [userId] : []));
 }
 
-/** Every listener of these rooms and of the person themselves, each once. */
+/** Every listener of these rooms and every listener of the person's own, each once. */
 export function gatherAcquaintances(rooms: readonly Room[], person: Person | undefined): Audience {
   const listeners = ownListeners(person);
   for (const room of rooms) for (const some of room.everyone().values()) for (const each of some) listeners.add(each);

@@ -87,7 +87,7 @@ export class Realtime {
       },
       onChange: (isConnected) => {
         this.#feed.recheck();
-        // Presence changes were lost while the connection was down: clients look them up.
+        // Presence changes were lost while the connection was down: clients must query presence again.
         if (isConnected) void this.#feed.whenRead().then(() => presenceNews.refresh());
       },
       onRefused: () => {

@@ -5,7 +5,7 @@ import type { EventCost } from './event-renderer.ts';
 
 /** How many slices run at a time on a node, at most one per user; most of them are waiting for the database. */
 const concurrency = 8;
-/** The most that the executions of one turn may cost together: about as much as one event of the largest document. */
+/** The most that the executions of one turn may cost in total: about as much as one event of the largest document. */
 export const sliceLimits: EventCost = { complexity: 10_000, bytes: 8 * 1024 * 1024 };
 /** Once the processor has been idle for this long during a turn, in ms, the turn ends, even if its work is not done. */
 const maxIdleMs = 20;

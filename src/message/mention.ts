@@ -15,7 +15,7 @@ const maxUsernameLength = 64;
 /** How many usernames one mention may stand for: @ada.Look is ada.look if that user exists, otherwise ada. */
 const maxReadings = 4;
 
-/** `@` and a name at the start of a word, so that an address (ada@example.com) mentions no one. */
+/** `@` and a name at the start of a word, so that an email address (ada@example.com) mentions no one. */
 const mention = /(?<![\p{L}\p{N}_.@-])@([A-Za-z0-9_][A-Za-z0-9_.-]*)(?![\p{L}\p{N}])/gu;
 
 /** The usernames that a text may mention: for each mention its possible readings, longest first, in lower case. */

@@ -85,7 +85,7 @@ test('the error of a sign-up names every refused field, and no user is created',
   expect(refused).toMatchObject({ __typename: 'InvalidInput', code: 'INVALID_INPUT' });
   expect(refused.fields).toEqual([
     { path: ['username'], message: expect.stringContaining('must be 1 to 64 letters') },
-    { path: ['email'], message: 'is not an e-mail address' },
+    { path: ['email'], message: 'is not an email address' },
     { path: ['password'], message: 'must be at least 8 characters long' },
     { path: ['displayName'], message: 'must not contain control characters' },
   ]);
@@ -165,11 +165,11 @@ test('a username or email address that is taken, in whatever case, is a Conflict
   });
   expect(await trySignUp({ username: 'else', email: 'ADA@example.com', password })).toMatchObject({
     __typename: 'Conflict',
-    message: 'The e-mail address is taken.',
+    message: 'The email address is taken.',
   });
   expect(await trySignUp({ username: 'Ada', email: 'Ada@Example.com', password })).toMatchObject({
     __typename: 'Conflict',
-    message: 'The username and the e-mail address are both taken.',
+    message: 'The username and the email address are both taken.',
   });
 });
 

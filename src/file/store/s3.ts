@@ -26,7 +26,7 @@ const partBytes = 5 * 1024 * 1024;
 const partsAtOnce = 2;
 const maxSendingBytes = 64 * 1024 * 1024;
 
-/** The time limit for all attempts of a request without a large body. */
+/** The time limit for a request without a large body, retries included. */
 const askMs = 15_000;
 
 /**

@@ -242,7 +242,7 @@ function refuse(refusal: AddRefusal): HttpError {
     case 'TOO_MANY_OPERATIONS':
       return tooMany('Too many operations on this stream: the limit is MAX_OPERATIONS_PER_STREAM.');
     case 'TOO_MANY_BYTES':
-      return tooMany('The operations on this stream are too large together: MAX_STREAM_BUFFER_BYTES is reached.');
+      return tooMany('The operations on this stream are too large in total: MAX_STREAM_BUFFER_BYTES is reached.');
     default:
       return refusal satisfies never;
   }

@@ -33,7 +33,7 @@ export function runAs(owner: Owner, folder: string) {
 }
 
 /**
- * The path by which a PostgreSQL started in `folder` reaches its data. As a child of root it may lack access to a
+ * The path that a PostgreSQL server started in `folder` uses for its data. As a child of root it may lack access to a
  * folder above (.data in a clone below /root, or below a `mktemp -d`), so it uses its working directory instead.
  */
 export function nameOwnFolder(owner: Owner, folder: string): string {
