@@ -10,6 +10,7 @@ import { requestLimits } from '../src/api/request.ts';
 import { maxEmailLength } from '../src/account/email.ts';
 import { maxPasswordLength, minPasswordLength } from '../src/account/password.ts';
 import { maxMembersPerCall } from '../src/chat/chat.ts';
+import { maxSlowModeSeconds } from '../src/chat/slow-mode.ts';
 import { settings } from '../src/config.ts';
 import { activityRules } from '../src/core/limit.ts';
 import { maxContentLength, maxDescriptionLength, maxNameLength } from '../src/core/text.ts';
@@ -96,6 +97,22 @@ describe('examples run as they are:', () => {
     expect(viewer.chats.edges[0].node.messages.edges[0].node).toEqual({ seq: 1, content: 'hello' });
   });
 
+  test('what an owner may do, and a ban', async () => {
+    await using server = await startServer();
+    const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
+    const chatId = await createGroup(ada, [grace]);
+    await say(grace, chatId, 'hello');
+    const [query = '', mutation = ''] = blocksIn('docs/moderation.md', 'graphql');
+    const { chat } = await ada.ask(query, { chatId });
+    expect(chat.viewerCan).toContain('BAN_MEMBER');
+    expect(chat.messages.edges[0].node.viewerCan).toContain('DELETE');
+    expect((await ada.ask(mutation, { chatId, userId: grace.userId })).banMember).toEqual({
+      __typename: 'Ban',
+      until: '2030-01-01T00:00:00.000Z',
+      reason: 'Spam.',
+    });
+  });
+
   test('resumable uploads', async () => {
     await using server = await startServer();
     const ada = await signUp(server, 'ada');
@@ -163,6 +180,7 @@ describe('examples run as they are:', () => {
       ...['README.md mermaid', 'README.md bash', 'README.md bash', 'README.md bash', 'README.md bash'],
       ...['docs/clients.md graphql', 'docs/clients.md ts', ...stockClients.map(() => 'docs/clients.md js')],
       ...['docs/files.md bash', 'docs/files.md json', 'docs/files.md js'],
+      ...['docs/moderation.md graphql', 'docs/moderation.md graphql'],
       ...['docs/operating.md sql', 'docs/operating.md bash'],
       // Tested by test/full/contributing.test.ts.
       ...['sql', 'prisma', 'ts', 'ts', 'ts', 'ts', 'ts', 'md'].map((language) => `CONTRIBUTING.md ${language}`),
@@ -230,6 +248,8 @@ describe('what the documents say is true:', () => {
     ['Edits of a message', [maxEdits]],
     ['Different emoji on a message', [maxEmoji]],
     ['Mentions in a message', [maxMentions]],
+    ['Reason of a ban', [maxDescriptionLength]],
+    ['Slow mode', [maxSlowModeSeconds]],
     ['Pins in a chat', [maxPins]],
     ['Names, `clientMessageId`', [maxNameLength]],
     ['Email address', [maxEmailLength]],

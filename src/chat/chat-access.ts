@@ -1,9 +1,11 @@
-import type { Queryable } from '../postgres/client.ts';
+import type { Db, Queryable } from '../postgres/client.ts';
 import type { Asker } from '../core/asker.ts';
 import type { Message } from '../postgres/generated/prisma/client.ts';
 import type { GroupCommit, WriteKind } from './group-commit.ts';
 import { columns } from '../postgres/columns.ts';
-import { visibleFrom } from './visibility.ts';
+import { defineLoader } from '../postgres/loader.ts';
+import { mutedUntil } from '../postgres/restriction.ts';
+import { chatReaderKey, visibleFrom } from './visibility.ts';
 import { Forbidden, NotFound, RateLimited } from '../errors.ts';
 import { isBlockedIn } from '../people/block.ts';
 import { pairOne } from '../postgres/pairing.ts';
@@ -21,6 +23,9 @@ export type MessageVerb = { asker: Asker; chatId: bigint; messageId: bigint };
 /** A verb that is allowed, its message (whose row this transaction has locked), and the asker's access to the chat. */
 export type Target<Verb extends MessageVerb> = { verb: Verb; message: Message; access: ChatAccess };
 
+/** An asker, a message, and the asker's access to its chat: what decides whether they may do something to the message. */
+export type MessageCase = { asker: Asker; message: Message; access: ChatAccess };
+
 /**
  * Each asker's access to the chat, in the order of the inputs; undefined if there is no such chat. Call it after the
  * chats are locked, in a separate statement: removing a member takes the same lock.
@@ -32,7 +37,7 @@ export async function readChatAccesses(
   const { rows } = await client.query<ChatAccess & { index: number }>({
     name: 'accesses',
     text: `select w.index::int as index, c.type, ${visibleFrom('c', 'w.user_id')} as "visibleFrom", m.role,
-      ${isBlockedIn('c', 'w.user_id')} as "isBlocked"
+      ${isBlockedIn('c', 'w.user_id')} as "isBlocked", ${mutedUntil('c.id', 'w.user_id')} as "mutedUntil"
     from unnest($1::bigint[], $2::bigint[]) with ordinality as w (chat_id, user_id, index)
     join chats c on c.id = w.chat_id
     left join members m on m.chat_id = c.id and m.user_id = w.user_id`,
@@ -41,15 +46,30 @@ export async function readChatAccesses(
   return pairOne(rows, inputs, { value: (row): ChatAccess => row, missing: undefined });
 }
 
+/** Each asker's access to a chat; null if there is no such chat. */
+export const chatAccessOf = defineLoader({
+  load: async ({ pool }: Db, readers: readonly { asker: Asker; chatId: bigint }[]) =>
+    (await readChatAccesses(pool, readers)).map((access) => access ?? null),
+  keyOf: chatReaderKey,
+});
+
 /** Why an asker with this access may not write in the chat; null if they may. */
 export function refuseWriting(asker: Asker, access: ChatAccess): Forbidden | null {
   if (may(asker, 'sendMessage', access)) return null;
-  if (access.isBlocked) return blocked();
-  return new Forbidden('Only members can write in this channel: join it first.');
+  return refusePerson(access) ?? new Forbidden('Only members can write in this channel: join it first.');
+}
+
+/**
+ * The error for an asker who may not write because the other person of a single chat has blocked them, or because they
+ * are muted; null for any other reason.
+ */
+export function refusePerson({ isBlocked, mutedUntil: until }: ChatAccess): Forbidden | null {
+  if (isBlocked) return blocked();
+  return until === null ? null : new Forbidden('You are muted in this chat.', { until });
 }
 
 /** The error for an asker blocked by the other person of a single chat. Its message does not mention the block. */
-export function blocked(): Forbidden {
+function blocked(): Forbidden {
   return new Forbidden('This person does not accept messages from you.');
 }
 
@@ -82,7 +102,7 @@ export async function submitVerb<Verb extends MessageVerb>(
 export async function readTargets<Verb extends MessageVerb>(
   client: Queryable,
   verbs: readonly Verb[],
-  refuse: (target: Target<Verb>) => Error | null,
+  refuse: (about: MessageCase, verb: Verb) => Error | null,
 ): Promise<(Target<Verb> | { error: Error })[]> {
   const messageIds = verbs.map(({ messageId }) => messageId);
   const messages = await lockMessages(client, messageIds);
@@ -95,7 +115,7 @@ export async function readTargets<Verb extends MessageVerb>(
       return { error: new MessageLocked('Another change to this message is in progress: try again.', 1) };
     if (message.seq < access.visibleFrom) return missing();
     const target = { verb, message, access };
-    const error = refuse(target);
+    const error = refuse({ asker: verb.asker, message, access }, verb);
     return error === null ? target : { error };
   });
 }

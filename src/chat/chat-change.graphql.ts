@@ -1,5 +1,6 @@
 import { ChatGoneRef, ChatRef, ChatTypeRef } from './chat.ref.ts';
 import { deleteChat, updateChat } from './chat-change.ts';
+import { maxSlowModeSeconds } from './slow-mode.ts';
 import { maxDescriptionLength, maxNameLength } from '../core/text.ts';
 import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
 import { builder } from '../api/builder.ts';
@@ -23,6 +24,9 @@ channel turns private, readers who are not members lose access to it, and each m
 of the history again. When a chat turns public, everyone can read all of it: only an owner, or an admin who can
 see the whole history, can do that.`,
     }),
+    slowModeSeconds: t.int({
+      description: `How long a member waits between two messages, up to ${maxSlowModeSeconds} seconds. 0 turns slow mode off. A single chat has none.`,
+    }),
   }),
 });
 
@@ -38,6 +42,7 @@ builder.mutationFields((t) => ({
         name: input.name,
         description: input.description,
         type: input.type ?? undefined,
+        slowModeSeconds: input.slowModeSeconds,
       }),
   }),
   deleteChat: t.field({

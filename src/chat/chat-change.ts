@@ -4,6 +4,7 @@ import { InvalidInput, type FieldError } from '../errors.ts';
 import { deleteLockedChat, inChat, requireMay } from './locked-chat.ts';
 import { maxDescriptionLength, maxNameLength, readLine, readText } from '../core/text.ts';
 import type { Asker } from '../core/asker.ts';
+import { maxSlowModeSeconds } from './slow-mode.ts';
 
 /** A change to a chat: undefined leaves a property as it is, null removes it. */
 export type ChatChange = {
@@ -11,24 +12,27 @@ export type ChatChange = {
   name: string | null | undefined;
   description: string | null | undefined;
   type: ChatType | undefined;
+  /** Null turns slow mode off, like 0. */
+  slowModeSeconds: number | null | undefined;
 };
 
 /**
- * Changes a group's or a channel's name, description or type. If anything changed, the members receive ChatUpdated.
+ * Changes a group's or a channel's name, description, type or slow mode. If anything changed, the members receive ChatUpdated.
  * When a channel turns private, readers who are not members lose access to it, and each member sees only their own part
  * of the history again. When a chat turns public, everyone can read all of it: only an owner, or an admin who can see
  * the whole history, can do that.
  * Throws Forbidden for a single chat and if the asker is neither an owner nor an admin; InvalidInput for a channel
- * without a name, and for changing any chat into a single chat.
+ * without a name, for changing any chat into a single chat, and for a slow mode of more than 6 hours.
  */
 export async function updateChat(db: Db, asker: Asker, change: ChatChange): Promise<Chat> {
-  const { chatId, name, description, type } = checkTexts(change);
+  const { chatId, name, description, type, slowModeSeconds } = checkValues(change);
   return inChat(db, { asker, chatId }, async ({ prisma }, locked) => {
     requireMay('updateChat', locked);
     const wanted = {
       type: type ?? locked.chat.type,
       name: name === undefined ? locked.chat.name : name,
       description: description === undefined ? locked.chat.description : description,
+      slowModeSeconds: slowModeSeconds === undefined ? locked.chat.slowModeSeconds : (slowModeSeconds ?? 0),
     };
     checkType(wanted);
     if (wanted.type === 'PUBLIC_CHANNEL' && locked.chat.type !== wanted.type) requireMay('publishHistory', locked);
@@ -47,13 +51,18 @@ export async function deleteChat(db: Db, asker: Asker, { chatId }: { chatId: big
   });
 }
 
-function checkTexts(change: ChatChange): ChatChange {
+function checkValues(change: ChatChange): ChatChange {
   const errors: FieldError[] = [];
   const name = change.name == null ? change.name : readLine(change.name, ['name'], maxNameLength, errors);
   const description =
     change.description == null
       ? change.description
       : readText(change.description, ['description'], maxDescriptionLength, errors);
+  const seconds = change.slowModeSeconds ?? 0;
+  if (seconds < 0 || seconds > maxSlowModeSeconds) {
+    const message = `must be from 0 to ${maxSlowModeSeconds}`;
+    errors.push({ path: ['slowModeSeconds'], code: 'NOT_ALLOWED', message });
+  }
   if (errors.length > 0) throw new InvalidInput(errors);
   return { ...change, name, description };
 }

@@ -25,6 +25,10 @@ builder.prismaObjectFields(ChatRef, (t) => ({
   createdAt: t.expose('createdAt', { type: 'DateTime' }),
   lastSeq: t.exposeInt('lastSeq', { description: 'The seq of the newest message; 0 in an empty chat.' }),
   memberCount: t.exposeInt('memberCount'),
+  slowModeSeconds: t.exposeInt('slowModeSeconds', {
+    description:
+      'How long a member waits between two messages; 0 if slow mode is off. Owners and admins are exempt. A message sent too early is refused with RATE_LIMITED and `retryAfterSeconds`.',
+  }),
   members: t.field({
     type: MemberConnectionRef,
     args: t.arg.connectionArgs(),

@@ -17,7 +17,7 @@ const lockNotAvailable = '55P03';
 const uniqueViolation = '23505';
 
 /** A chat whose row this transaction has locked. `lastSeq` grows as messages get their seqs. */
-export type LockedChat = { id: bigint; type: ChatType; lastSeq: number };
+export type LockedChat = { id: bigint; type: ChatType; lastSeq: number; slowModeSeconds: number };
 
 /**
  * A kind of write. `write` performs many writes together, in their order, inside a transaction that has locked every
@@ -128,7 +128,7 @@ async function lockChats(
 ): Promise<Map<bigint, LockedChat>> {
   const { rows } = await client.query<LockedChat>({
     name: waits ? 'lock_chats' : 'lock_free_chats',
-    text: `select id, type, last_seq as "lastSeq" from chats
+    text: `select id, type, last_seq as "lastSeq", slow_mode_seconds as "slowModeSeconds" from chats
     where id = any ($1) order by id for no key update ${waits ? '' : 'skip locked'}`,
     values: [chatIds],
   });

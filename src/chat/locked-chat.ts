@@ -2,6 +2,7 @@ import { inTransaction, type Db, type Transaction } from '../postgres/client.ts'
 import type { Chat, MemberRole } from '../postgres/generated/prisma/client.ts';
 import { columns } from '../postgres/columns.ts';
 import { constraintOf, sqlStateOf } from '../postgres/sql-state.ts';
+import { mutedUntil } from '../postgres/restriction.ts';
 import { visibleFrom } from './visibility.ts';
 import { Forbidden, LastOwner, NotFound, RateLimited } from '../errors.ts';
 import { isBlockedIn } from '../people/block.ts';
@@ -72,18 +73,18 @@ async function lockChat({ query }: Transaction, asker: Asker, chatId: bigint): P
   await query(`set local lock_timeout = '5s'`);
   await query('select from chats where id = $1 for no key update', [chatId]);
   // A separate statement: the one that waited for the lock still sees the members as they were before it waited.
-  const { rows } = await query<Chat & Pick<ChatAccess, 'role' | 'visibleFrom' | 'isBlocked'>>({
+  const { rows } = await query<Chat & Omit<ChatAccess, 'type'>>({
     name: 'hold_chat',
     text: `select ${columns.chat('c')}, m.role, ${visibleFrom('c', '$2')} as "visibleFrom",
-      ${isBlockedIn('c', '$2')} as "isBlocked"
+      ${isBlockedIn('c', '$2')} as "isBlocked", ${mutedUntil('c.id', '$2')} as "mutedUntil"
     from chats c left join members m on m.chat_id = c.id and m.user_id = $2
     where c.id = $1`,
     values: [chatId, asker.userId],
   });
   if (rows[0] === undefined) throw hidden();
-  const { role, visibleFrom: firstSeen, isBlocked, ...chat } = rows[0];
+  const { role, visibleFrom: firstSeen, isBlocked, mutedUntil: until, ...chat } = rows[0];
   if (firstSeen === null) throw hidden();
-  return { asker, chat, access: { type: chat.type, role, visibleFrom: firstSeen, isBlocked } };
+  return { asker, chat, access: { type: chat.type, role, visibleFrom: firstSeen, isBlocked, mutedUntil: until } };
 }
 
 function hidden(): NotFound {

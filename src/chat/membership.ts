@@ -4,6 +4,7 @@ import type { Chat, Member, MemberRole } from '../postgres/generated/prisma/clie
 import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
 import { refuseBlockers } from '../people/block.ts';
 import { lockPeople, maxMembersPerCall, refuseUnknownPeople } from './chat.ts';
+import { refuseBanned, refuseBannedPeople } from './ban-refusal.ts';
 import { deleteLockedChat, inChat, readLockedChat, requireMay, type LockedChat } from './locked-chat.ts';
 import type { Asker } from '../core/asker.ts';
 
@@ -17,8 +18,8 @@ export type NewMembers = { chatId: bigint; userIds: readonly bigint[]; history: 
  * Adds people to a chat. All members, new ones included, receive AddToChat once; existing members are left as they are.
  * By default, new members see as much of a channel's history as the asker does, and only new messages in a group;
  * `history` overrides that. Everyone can read all of a public channel, whatever `history` says.
- * Throws Forbidden if the asker's role does not allow it or one of the new members has blocked them; InvalidInput for
- * more than 1,000 people at a time, and for unknown people, which it lists.
+ * Throws Forbidden if the asker's role does not allow it, one of the new members has blocked them, or one is banned from
+ * the chat; InvalidInput for more than 1,000 people at a time, and for unknown people, which it lists.
  */
 export async function addMembers(db: Db, asker: Asker, { chatId, userIds, history }: NewMembers): Promise<Chat> {
   if (userIds.length > maxMembersPerCall) {
@@ -35,6 +36,7 @@ export async function addMembers(db: Db, asker: Asker, { chatId, userIds, histor
     const known = await lockPeople(transaction, newUserIds);
     refuseUnknownPeople(userIds, new Set([...members.keys(), ...known]), 'userIds');
     await refuseBlockers(transaction, asker, newUserIds);
+    await refuseBannedPeople(transaction, chatId, newUserIds);
     await insertMembers(transaction, newUserIds, { chatId, visibleFromSeq: firstVisibleSeq(locked, history) });
     return readLockedChat(transaction, locked);
   });
@@ -78,13 +80,14 @@ export async function setMemberRole(
 
 /**
  * Makes the asker a member of a public channel; all members receive AddToChat. Nothing changes for an existing member.
- * Throws Forbidden for any other chat that the asker can see; NotFound for a hidden one, and if the asker's account is
- * deleted meanwhile.
+ * Throws Forbidden for any other chat that the asker can see, and, with the end and the reason, for a public channel that
+ * they are banned from; NotFound for a hidden chat, and if the asker's account is deleted meanwhile.
  */
 export async function joinChat(db: Db, asker: Asker, { chatId }: { chatId: bigint }): Promise<Chat> {
+  await refuseBanned(db.pool, asker, { chatId, isPublic: true });
   return inChat(db, { asker, chatId }, async (transaction, locked) => {
+    if (locked.access.role !== null && locked.chat.type === 'PUBLIC_CHANNEL') return locked.chat;
     requireMay('joinChat', locked);
-    if (locked.access.role !== null) return locked.chat;
     const inserting = insertMembers(transaction, [asker.userId], { chatId, visibleFromSeq: 1 });
     await orGone(inserting, ['members_user_id_fkey']);
     return readLockedChat(transaction, locked);
@@ -104,18 +107,27 @@ export async function leaveChat(db: Db, asker: Asker, { chatId }: { chatId: bigi
   });
 }
 
+/** An action, and the user whom it affects. */
+export type Targeting = { action: 'removeMember' | 'setMemberRole' | 'banMember' | 'muteMember'; userId: bigint };
+
+/** Like `requireMayTo`; throws NotFound afterwards if the user is not a member. */
+export async function requireTarget(transaction: Transaction, locked: LockedChat, targeting: Targeting): Promise<void> {
+  const role = await requireMayTo(transaction, locked, targeting);
+  if (role === null) throw new NotFound('That person is not a member of this chat.');
+}
+
 /**
- * Throws Forbidden unless the asker may do that to the user, and then NotFound if the user is not a member. In the first
- * check, a user who is not a member counts as a plain member.
+ * Throws Forbidden unless the asker may do that to the user; a user who is not a member counts as a plain member.
+ * Returns the user's role, or null if they are not a member.
  */
-async function requireTarget(
+export async function requireMayTo(
   transaction: Transaction,
   locked: LockedChat,
-  { action, userId }: { action: 'removeMember' | 'setMemberRole'; userId: bigint },
-): Promise<void> {
-  const role = (await findMembers(transaction, locked.chat.id, [userId])).get(userId);
+  { action, userId }: Targeting,
+): Promise<MemberRole | null> {
+  const role = (await findMembers(transaction, locked.chat.id, [userId])).get(userId) ?? null;
   requireMay(action, locked, role ?? 'MEMBER');
-  if (role === undefined) throw new NotFound('That person is not a member of this chat.');
+  return role;
 }
 
 /** ALL means all that the asker can see: no one can share more of the history than they have. */

@@ -5,6 +5,8 @@ import type { ChatType, MemberRole } from '../postgres/generated/prisma/client.t
 export type Action =
   | 'addMembers'
   | 'removeMember'
+  | 'banMember'
+  | 'muteMember'
   | 'setMemberRole'
   | 'joinChat'
   | 'leaveChat'
@@ -18,12 +20,18 @@ export type Action =
 
 /**
  * A user's access to a chat: the first seq that they see (null if they cannot see the chat), their role (null if they
- * are not a member, such as a reader of a public channel), and whether the other person of a single chat has blocked
- * them.
+ * are not a member, such as a reader of a public channel), whether the other person of a single chat has blocked them,
+ * and until when they are muted (null if they are not).
  */
-export type ChatAccess = { type: ChatType; visibleFrom: number | null; role: MemberRole | null; isBlocked: boolean };
+export type ChatAccess = {
+  type: ChatType;
+  visibleFrom: number | null;
+  role: MemberRole | null;
+  isBlocked: boolean;
+  mutedUntil: Date | null;
+};
 
-/** The access, plus the role of the member that `removeMember` or `setMemberRole` targets. */
+/** The access, plus the role of the member that the action targets. A user who is not a member counts as a MEMBER. */
 export type Case = ChatAccess & { targetRole?: MemberRole | null };
 
 /**
@@ -41,9 +49,10 @@ export function may(asker: Asker, action: Action, access: Case): boolean {
 }
 
 /** The complete table of permissions by action, chat type and role. */
-function mayPerson(action: Action, { type, role, visibleFrom, isBlocked, targetRole = null }: Case): boolean {
-  if (action === 'joinChat') return type === 'PUBLIC_CHANNEL';
-  if (role === null) return false;
+function mayPerson(action: Action, access: Case): boolean {
+  const { type, role, visibleFrom, isBlocked, mutedUntil, targetRole = null } = access;
+  if (action === 'joinChat') return type === 'PUBLIC_CHANNEL' && role === null;
+  if (role === null || (mutedUntil !== null && isWriting(action))) return false;
   // A single chat has no roles: both people may write and pin, and neither can delete the other's messages.
   if (type === 'SINGLE') return !isBlocked && (action === 'sendMessage' || action === 'pinMessage');
   if (role === 'OWNER') return true;
@@ -63,6 +72,8 @@ function mayPerson(action: Action, { type, role, visibleFrom, isBlocked, targetR
       // A public channel shows the whole history to everyone, so an admin must be able to see all of it.
       return isAdmin && visibleFrom === 1;
     case 'removeMember':
+    case 'banMember':
+    case 'muteMember':
       return isAdmin && targetRole === 'MEMBER';
     case 'setMemberRole':
     case 'deleteChat':
@@ -70,4 +81,9 @@ function mayPerson(action: Action, { type, role, visibleFrom, isBlocked, targetR
     default:
       return action satisfies never;
   }
+}
+
+/** What a muted member may not do, whatever their role. */
+function isWriting(action: Action): boolean {
+  return action === 'sendMessage' || action === 'pinMessage' || action === 'mentionEveryone';
 }

@@ -5,6 +5,7 @@ import { columns } from '../postgres/columns.ts';
 import { InvalidInput, type FieldError } from '../errors.ts';
 import { forwardPage, type NameKey, type NamePageRequest } from '../postgres/name-page.ts';
 import { toPage, type Page } from '../postgres/page.ts';
+import { isRestricted } from '../postgres/restriction.ts';
 import { maxNameLength, readLine } from '../core/text.ts';
 import type { SearchTurns } from '../search/search-turn.ts';
 
@@ -22,15 +23,16 @@ export async function searchPublicChannels(
   { search, page }: { search: string; page: NamePageRequest },
 ): Promise<Page<ListedChannel>> {
   const part = readPart(search);
-  return turns.run(asker, 'search', (pool) => listPublicChannels(pool, { part, page }));
+  return turns.run(asker, 'search', (pool) => listPublicChannels(pool, asker, { part, page }));
 }
 
 /**
- * The public channels by name, the same for every asker; with a `part`, those whose name contains it. Raw SQL: its
- * order, its keys and its search are expressions, each with an index, which Prisma cannot express.
+ * The public channels by name, except those that the asker is banned from; with a `part`, those whose name contains it.
+ * Raw SQL: its order, its keys and its search are expressions, each with an index, which Prisma cannot express.
  */
 export async function listPublicChannels(
   pool: Queryable,
+  asker: Asker,
   { part, page }: { part: string; page: NamePageRequest },
 ): Promise<Page<ListedChannel>> {
   const { rows } = await pool.query<Chat & { key: string }>({
@@ -41,12 +43,14 @@ export async function listPublicChannels(
     from chats c
     where c.type = 'PUBLIC_CHANNEL'
       and (fold(c.name) collate "C", c.id) > ($1, $2::bigint)
-      ${part === '' ? '' : `and fold(c.name) like '%' || fold($4) || '%'`}
+      and not ${isRestricted('BAN', 'c.id', '$4')}
+      ${part === '' ? '' : `and fold(c.name) like '%' || fold($5) || '%'`}
     order by fold(c.name) collate "C", c.id limit $3`,
     values: [
       page.after?.name ?? '',
       page.after?.id ?? -1n,
       page.limit + 1,
+      asker.userId,
       ...(part === '' ? [] : [part.replace(/[\\%_]/g, '\\$&')]),
     ],
   });

@@ -11,7 +11,7 @@ import { decodeId } from '../core/id.ts';
 builder.mutationField('startTyping', (t) =>
   t.boolean({
     description:
-      'Shown to the other members for a few seconds: call it again while the viewer is typing. False if the viewer is not a member.',
+      'Shown to the other members for a few seconds: call it again while the viewer is typing. False if the viewer may not write there: they are not a member, or are muted.',
     args: { chatId: t.arg.id({ required: true }) },
     resolve: async (_, { chatId: id }, context) => {
       const asker = requireAsker(context);

@@ -3,27 +3,23 @@ import type { Db } from '../postgres/client.ts';
 import type { Prisma } from '../postgres/generated/prisma/client.ts';
 import { defineLoader } from '../postgres/loader.ts';
 import { pairOne } from '../postgres/pairing.ts';
+import { isRestricted } from '../postgres/restriction.ts';
 
 /**
  * The single rule of who sees what, as SQL: the first seq of chat `chat` (an alias of chats) that the user `person` can
- * see, or null if they cannot see the chat. Everyone can read all of a public channel; only members can read other
- * chats, from their membership's `visible_from_seq` on. A message is visible if its seq is not below the first visible
- * seq.
+ * see, or null if they cannot see the chat. Everyone can read all of a public channel, except users who are banned from
+ * it; only members can read other chats, from their membership's `visible_from_seq` on. A message is visible if its seq
+ * is not below the first visible seq.
+ *
+ * There is no such rule for Prisma, because the clock of the database decides whether a ban has ended. Chats that are
+ * not public need no look at the bans: the database keeps banned users from being members.
  */
 export function visibleFrom(chat: string, person: string): string {
-  return `case when ${chat}.type = 'PUBLIC_CHANNEL' then 1 else (
-    select viewer.visible_from_seq from members viewer
-    where viewer.chat_id = ${chat}.id and viewer.user_id = ${person}) end`;
-}
-
-/** The chats that the asker can see by that rule, for Prisma. */
-export function visibleChats({ userId }: Asker): Prisma.ChatWhereInput {
-  return { OR: [{ type: 'PUBLIC_CHANNEL' }, { members: { some: { userId } } }] };
-}
-
-/** The memberships that the asker can see: those of the chats that they can see. For Prisma. */
-export function visibleMembers(asker: Asker): Prisma.MemberWhereInput {
-  return { chat: visibleChats(asker) };
+  return `case when ${chat}.type = 'PUBLIC_CHANNEL'
+    then case when ${isRestricted('BAN', `${chat}.id`, person)} then null else 1 end
+    else (
+      select viewer.visible_from_seq from members viewer
+      where viewer.chat_id = ${chat}.id and viewer.user_id = ${person}) end`;
 }
 
 /**
@@ -37,8 +33,8 @@ export function isVisiblePerson(person: string): string {
 export const visiblePeople: Prisma.UserWhereInput = { deletedAt: null };
 
 /**
- * The ids of the chats that a user can see by that rule, found by index instead of by applying the rule to every chat.
- * Use it to narrow down a search, never instead of the rule.
+ * The ids of all chats that a user can see by that rule, and of public channels that they are banned from, found by
+ * index instead of by applying the rule to every chat. Use it to narrow down a search, never instead of the rule.
  */
 export function visibleChatIds(person: string): string {
   return `select chat_id from members where user_id = ${person}

@@ -160,6 +160,7 @@ export class Hub {
       this.#change(event.userId, event, null);
       this.#endFollowers(event, (follower) => follower.userId === event.userId && !follower.isPublicReader);
     }
+    if (event.kind === 'BanStarted') this.#endFollowers(event, (follower) => follower.userId === event.userId);
     if (event.kind === 'ChatUpdated') this.#changeReaders(event);
     if (event.kind === 'ChatDeleted') {
       this.#endFollowers(event, () => true);

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { isRestricted } from '../postgres/restriction.ts';
 import { eventColumns, type LoggedEvent } from './event.ts';
 import { head, isKnown, toStretch, type Extent, type Stretch, type StretchRow } from './event-log.ts';
 
@@ -138,7 +139,7 @@ export async function readMissed(
 
 /**
  * The events that one person missed in one chat. A member of a group, a single chat or a private channel gets what
- * their membership shows; a public channel is visible in full to everyone.
+ * their membership shows; a public channel is visible in full to everyone who is not banned from it.
  */
 export async function readMissedInChat(
   pool: pg.Pool,
@@ -156,7 +157,8 @@ export async function readMissedInChat(
         case when c.type = 'PUBLIC_CHANNEL' then 0 else coalesce(m.since_event, 0) end as since_event,
         case when c.type = 'PUBLIC_CHANNEL' then 1 else m.visible_from_seq end as visible_from_seq
       from chats c left join members m on m.chat_id = c.id and m.user_id = $1
-      where c.id = $5 and (c.type = 'PUBLIC_CHANNEL' or m.user_id is not null)
+      where c.id = $5 and (m.user_id is not null
+        or c.type = 'PUBLIC_CHANNEL' and not ${isRestricted('BAN', 'c.id', '$1')})
     ) access on true
     left join lateral (
       select * from (

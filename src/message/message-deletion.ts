@@ -5,7 +5,14 @@ import { columns } from '../postgres/columns.ts';
 import { Forbidden } from '../errors.ts';
 import { requireVisibleMessage } from './message.ts';
 import { may } from '../chat/permission.ts';
-import { allowed, readTargets, submitVerb, type MessageVerb, type Target } from '../chat/chat-access.ts';
+import {
+  allowed,
+  readTargets,
+  submitVerb,
+  type MessageCase,
+  type MessageVerb,
+  type Target,
+} from '../chat/chat-access.ts';
 import type { Asker } from '../core/asker.ts';
 
 /**
@@ -25,7 +32,7 @@ export async function deleteMessage(
 
 const messageDeletions: WriteKind<MessageVerb, Message> = {
   async write(client, _, verbs) {
-    const targets = await readTargets(client, verbs, refuse);
+    const targets = await readTargets(client, verbs, refuseDeletion);
     const deleted = await bury(client, allowed(targets));
     return targets.map((target) =>
       'error' in target ? target : { value: deleted.get(target.message.id) ?? target.message },
@@ -33,9 +40,10 @@ const messageDeletions: WriteKind<MessageVerb, Message> = {
   },
 };
 
-function refuse({ verb, message, access }: Target<MessageVerb>): Error | null {
-  if (message.senderId === verb.asker.userId && message.kind === 'USER') return null;
-  return may(verb.asker, 'deleteAnyMessage', access)
+/** Why the asker may not delete the message; null if they may. */
+export function refuseDeletion({ asker, message, access }: MessageCase): Error | null {
+  if (message.senderId === asker.userId && message.kind === 'USER') return null;
+  return may(asker, 'deleteAnyMessage', access)
     ? null
     : new Forbidden('Only the sender, owners and admins can delete this message.');
 }

@@ -9,7 +9,15 @@ import { columns } from '../postgres/columns.ts';
 import { Forbidden, InvalidInput, NotFound, type FieldError } from '../errors.ts';
 import { callsEveryone, replaceMentions } from './mention.ts';
 import { requireVisibleMessage } from './message.ts';
-import { allowed, readTargets, refuseWriting, submitVerb, type MessageVerb, type Target } from '../chat/chat-access.ts';
+import {
+  allowed,
+  readTargets,
+  refuseWriting,
+  submitVerb,
+  type MessageCase,
+  type MessageVerb,
+  type Target,
+} from '../chat/chat-access.ts';
 import { maxContentLength, readText } from '../core/text.ts';
 import type { Asker } from '../core/asker.ts';
 
@@ -64,7 +72,7 @@ const messageEdits: WriteKind<Edit, Message> = {
     const outcomes = new Map<Edit, Outcome<Message>>();
     while (outcomes.size < edits.length) {
       const round = firstOfEach(edits.filter((edit) => !outcomes.has(edit)));
-      const targets = await readTargets(client, round, refuse);
+      const targets = await readTargets(client, round, refuseEdit);
       const edited = await update(client, allowed(targets));
       for (const [index, target] of targets.entries()) {
         const outcome = 'error' in target ? target : { value: edited.get(target.message.id) ?? target.message };
@@ -81,13 +89,14 @@ function firstOfEach(edits: readonly Edit[]): Edit[] {
   return [...firsts.values()];
 }
 
-function refuse({ verb, message, access }: Target<Edit>): Error | null {
+/** Why the asker may not edit the message; null if they may. */
+export function refuseEdit({ asker, message, access }: MessageCase): Error | null {
   if (message.deletedAt !== null) return new NotFound('The message has been deleted.');
-  if (message.senderId !== verb.asker.userId || message.kind !== 'USER') {
+  if (message.senderId !== asker.userId || message.kind !== 'USER') {
     return new Forbidden('Only the sender can edit a message.');
   }
   if (message.version > maxEdits) return new Forbidden(`A message can be edited at most ${maxEdits} times.`);
-  return refuseWriting(verb.asker, access);
+  return refuseWriting(asker, access);
 }
 
 /** Returns the messages whose text changed. A trigger increments the version and keeps the previous text. */

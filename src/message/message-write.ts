@@ -10,6 +10,7 @@ import { Attachments, attachFiles } from './attachment.ts';
 import { callsEveryone, insertMentions } from './mention.ts';
 import { readChatAccesses, refuseWriting } from '../chat/chat-access.ts';
 import { messageKeyOf } from './message-loader.ts';
+import { SlowMode } from '../chat/slow-mode.ts';
 import type { ChatAccess } from '../chat/permission.ts';
 import type { Asker } from '../core/asker.ts';
 
@@ -39,11 +40,13 @@ type Decision = { error: Error } | { placed: Placed } | { earlier: Message } | {
  */
 export const messageWrites: WriteKind<MessageWrite, Message> = {
   async write(client, chats, inputs) {
-    const decisions = await decide(client, chats, inputs);
+    const slowMode = await SlowMode.read(client, chats, inputs);
+    const decisions = await decide(client, { chats, slowMode }, inputs);
     const placed = decisions.flatMap((decision) => ('placed' in decision ? [decision.placed] : []));
     const inserted = await insert(client, placed);
     await insertMentions(client, placed);
     await attachFiles(client, withIds(placed, inserted));
+    await slowMode.write(client);
     const messageOf = (decision: Decision | undefined): Message | undefined =>
       decision !== undefined && 'placed' in decision ? inserted.get(messageKeyOf(decision.placed)) : undefined;
     return decisions.map((decision, index): Outcome<Message> => {
@@ -60,7 +63,7 @@ export const messageWrites: WriteKind<MessageWrite, Message> = {
 
 async function decide(
   client: Queryable,
-  chats: ReadonlyMap<bigint, LockedChat>,
+  { chats, slowMode }: { chats: ReadonlyMap<bigint, LockedChat>; slowMode: SlowMode },
   inputs: MessageWrite[],
 ): Promise<Decision[]> {
   const accesses = await readChatAccesses(client, inputs);
@@ -77,9 +80,10 @@ async function decide(
     if (typeof first === 'number') return { repeats: first };
     if (first !== undefined) return { earlier: first };
     const chat = chats.get(input.chatId);
-    if (chat === undefined) return { error: new NotFound('There is no such chat.') };
-    const fileError = attachments.take(input);
-    if (fileError !== null) return { error: fileError };
+    if (chat === undefined || access === undefined) return { error: new NotFound('There is no such chat.') };
+    const late = slowMode.refuse(input, access) ?? attachments.take(input);
+    if (late !== null) return { error: late };
+    slowMode.take(input, access);
     if (key !== null) firstWithKey.set(key, index);
     chat.lastSeq += 1;
     const seqs = { seq: chat.lastSeq, replyToSeq: replies[index] ?? null };

@@ -7,7 +7,15 @@ import { columns } from '../postgres/columns.ts';
 import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
 import { requireVisibleMessage } from './message.ts';
 import { may } from '../chat/permission.ts';
-import { allowed, blocked, readTargets, submitVerb, type MessageVerb, type Target } from '../chat/chat-access.ts';
+import {
+  allowed,
+  readTargets,
+  refusePerson,
+  submitVerb,
+  type MessageCase,
+  type MessageVerb,
+  type Target,
+} from '../chat/chat-access.ts';
 import type { Asker } from '../core/asker.ts';
 
 /** How many messages can be pinned in one chat. */
@@ -58,7 +66,7 @@ async function submitPin(
 /** Applies the pins in turn in memory, and writes the result with one delete and one insert. */
 const pinWrites: WriteKind<Pin, Message> = {
   async write(client, _, pins) {
-    const targets = await readTargets(client, pins, refuse);
+    const targets = await readTargets(client, pins, refusePin);
     const before = await readPins(client, allowed(targets));
     const now = new Map([...before].map(([chatId, seqs]) => [chatId, new Set(seqs)]));
     const outcomes = targets.map((target) => ('error' in target ? target : apply(now, target)));
@@ -68,9 +76,10 @@ const pinWrites: WriteKind<Pin, Message> = {
   },
 };
 
-function refuse({ verb, message, access }: Target<Pin>): Error | null {
-  if (!may(verb.asker, 'pinMessage', access)) {
-    return access.isBlocked ? blocked() : new Forbidden('Only owners and admins can pin messages in this chat.');
+/** Why the asker may neither pin nor unpin the message; null if they may. */
+export function refusePin({ asker, message, access }: MessageCase): Error | null {
+  if (!may(asker, 'pinMessage', access)) {
+    return refusePerson(access) ?? new Forbidden('Only owners and admins can pin messages in this chat.');
   }
   return message.deletedAt === null ? null : new NotFound('The message has been deleted.');
 }

@@ -8,7 +8,15 @@ import { messageKeyOf, type MessageKey } from './message-loader.ts';
 import { InvalidInput, NotFound } from '../errors.ts';
 import { readEmoji } from './emoji.ts';
 import { requireVisibleMessage } from './message.ts';
-import { allowed, readTargets, refuseWriting, submitVerb, type MessageVerb, type Target } from '../chat/chat-access.ts';
+import {
+  allowed,
+  readTargets,
+  refuseWriting,
+  submitVerb,
+  type MessageCase,
+  type MessageVerb,
+  type Target,
+} from '../chat/chat-access.ts';
 import { askerKey, type Asker } from '../core/asker.ts';
 
 /** How many different emoji a message can have. */
@@ -104,10 +112,15 @@ const reactionWrites: WriteKind<Reaction, Message> = {
   },
 };
 
-function refuse({ verb, message, access }: Target<Reaction>): Error | null {
-  if (!verb.isAdded) return null;
+/** Anyone who can see the message may take back their reaction. */
+function refuse(about: MessageCase, { isAdded }: Reaction): Error | null {
+  return isAdded ? refuseReaction(about) : null;
+}
+
+/** Why the asker may not react to the message; null if they may. */
+export function refuseReaction({ asker, message, access }: MessageCase): Error | null {
   if (message.deletedAt !== null) return new NotFound('The message has been deleted.');
-  return refuseWriting(verb.asker, access);
+  return refuseWriting(asker, access);
 }
 
 function apply({ counts, now }: State, target: Target<Reaction>): Outcome<Message> {

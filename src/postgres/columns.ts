@@ -1,4 +1,4 @@
-import type { Chat, Member, Message, User } from './generated/prisma/client.ts';
+import type { Chat, Member, Message, Restriction, User } from './generated/prisma/client.ts';
 
 /**
  * Column lists for hand-written statements. Their rows have the same shape as Prisma's, so the same GraphQL type
@@ -27,6 +27,7 @@ const chatColumns: ColumnsOf<Chat> = {
   lastActivityAt: 'last_activity_at',
   memberCount: 'member_count',
   avatarFileId: 'avatar_file_id',
+  slowModeSeconds: 'slow_mode_seconds',
 };
 
 const memberColumns: ColumnsOf<Member> = {
@@ -58,12 +59,24 @@ const messageColumns: ColumnsOf<Message> = {
   deletedAt: 'deleted_at',
 };
 
+const restrictionColumns: ColumnsOf<Restriction> = {
+  id: 'id',
+  chatId: 'chat_id',
+  userId: 'user_id',
+  kind: 'kind',
+  until: 'until',
+  reason: 'reason',
+  createdById: 'created_by_id',
+  createdAt: 'created_at',
+};
+
 /** `select ${columns.message('m')} from messages m`: every column of the table, under Prisma's names. */
 export const columns = {
   user: lister(userColumns),
   chat: lister(chatColumns),
   member: lister(memberColumns),
   message: lister(messageColumns),
+  restriction: lister(restrictionColumns),
 };
 
 function lister(names: Record<string, string>): (alias: string) => string {

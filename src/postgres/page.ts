@@ -29,6 +29,8 @@ const maxBigint = 2n ** 63n - 1n;
 const maxTimeMs = 8_640_000_000_000_000n;
 
 export const lists = {
+  /** Ordered by id, newest first. */
+  bans: { name: 'bans', maxKey: [maxBigint] },
   /** Ordered by the time of the block (in ms) and the user's id. */
   blockedUsers: { name: 'blockedUsers', maxKey: [maxTimeMs, maxBigint] },
   /** Ordered by the time of the last activity (in ms) and the chat's id. */

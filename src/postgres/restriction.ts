@@ -1,4 +1,31 @@
 import type pg from 'pg';
+import type { RestrictionKind } from './generated/prisma/client.ts';
+
+/**
+ * Whether a restriction `restriction` (an alias of restrictions) is in force, by the clock of the database. An SQL
+ * condition; must match `is_current` in the database.
+ */
+export function isCurrent(restriction: string): string {
+  return `(${restriction}.until is null or ${restriction}.until > statement_timestamp())`;
+}
+
+/**
+ * Whether a restriction of this kind is in force for the user `person` in the chat `chat` (expressions for their ids).
+ * An SQL condition: one lookup by key. Only a public channel needs it for bans, because banned users are not members.
+ */
+export function isRestricted(kind: Exclude<RestrictionKind, 'SUSPENSION'>, chat: string, person: string): string {
+  return `exists (select from restrictions r
+    where r.chat_id = ${chat} and r.user_id = ${person} and r.kind = '${kind}' and ${isCurrent('r')})`;
+}
+
+/**
+ * Until when the user `person` is muted in the chat `chat` (expressions for their ids); null if they are not. An SQL
+ * expression: one lookup by key.
+ */
+export function mutedUntil(chat: string, person: string): string {
+  return `(select r.until from restrictions r
+    where r.chat_id = ${chat} and r.user_id = ${person} and r.kind = 'MUTE' and ${isCurrent('r')})`;
+}
 
 /**
  * Deletes up to `limit` restrictions that have ended, and returns how many. They have no effect any more, so this makes

@@ -13,8 +13,8 @@ beforeAll(async () => {
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
 });
 
-const member = 'id role joinedAt lastReadSeq unreadCount chat { id name memberCount } user { id username }';
-const message = `id seq content sender { id username } chat { id name }
+const member = 'id role joinedAt mutedUntil lastReadSeq unreadCount chat { id name memberCount } user { id username }';
+const message = `id seq content viewerCan sender { id username } chat { id name }
   replyTo { id content sender { username } replyTo { id sender { username } } }`;
 
 /** The maximum number of depths at which one of these documents loads rows of the same kind. */
@@ -80,7 +80,7 @@ test('a user’s chats, with everything that is shown of them, cost the same for
       chats(first: 50) {
         edges {
           node {
-            id type name lastSeq memberCount
+            id type name lastSeq memberCount viewerCan
             members(first: 10) { edges { node { ${member} } } }
             messages(last: 2) { edges { node { ${message} } } }
             messagesAround(seq: 1, countBefore: 1, countAfter: 1) { edges { node { id sender { id } } } }

@@ -5,7 +5,7 @@ import { may, type Action } from '../../src/chat/permission.ts';
 
 const asker: Asker = { kind: 'SESSION', userId: 1n, sessionId: 1n, expiresAt: new Date() };
 /** A member who sees the whole history and is not blocked. */
-const open = { visibleFrom: 1, isBlocked: false };
+const open = { visibleFrom: 1, isBlocked: false, mutedUntil: null };
 
 const types = ['SINGLE', 'GROUP', 'PRIVATE_CHANNEL', 'PUBLIC_CHANNEL'] as const;
 const roles = ['OWNER', 'ADMIN', 'MEMBER', null] as const;
@@ -23,10 +23,16 @@ const table: Record<string, string> = {
   'removeMember OWNER  ': `- - - - | O - - - | O - - - | O - - -`,
   'removeMember ADMIN  ': `- - - - | O - - - | O - - - | O - - -`,
   'removeMember MEMBER ': `- - - - | O A - - | O A - - | O A - -`,
+  'banMember OWNER     ': `- - - - | O - - - | O - - - | O - - -`,
+  'banMember ADMIN     ': `- - - - | O - - - | O - - - | O - - -`,
+  'banMember MEMBER    ': `- - - - | O A - - | O A - - | O A - -`,
+  'muteMember OWNER    ': `- - - - | O - - - | O - - - | O - - -`,
+  'muteMember ADMIN    ': `- - - - | O - - - | O - - - | O - - -`,
+  'muteMember MEMBER   ': `- - - - | O A - - | O A - - | O A - -`,
   'setMemberRole OWNER ': `- - - - | O - - - | O - - - | O - - -`,
   'setMemberRole ADMIN ': `- - - - | O - - - | O - - - | O - - -`,
   'setMemberRole MEMBER': `- - - - | O - - - | O - - - | O - - -`,
-  'joinChat            ': `- - - - | - - - - | - - - - | O A M N`,
+  'joinChat            ': `- - - - | - - - - | - - - - | - - - N`,
   'leaveChat           ': `- - - - | O A M - | O A M - | O A M -`,
   'updateChat          ': `- - - - | O A - - | O A - - | O A - -`,
   'publishHistory      ': `- - - - | O A - - | O A - - | O A - -`,
@@ -37,7 +43,7 @@ const table: Record<string, string> = {
   'mentionEveryone     ': `- - - - | O A - - | O A - - | O A - -`,
 };
 
-const targeted = new Set<Action>(['removeMember', 'setMemberRole']);
+const targeted = new Set<Action>(['removeMember', 'banMember', 'muteMember', 'setMemberRole']);
 
 test.each(Object.keys(table))('%s is allowed as the table says, and to no one else', (row) => {
   const [action, target] = row.trim().split(' ') as [Action, (typeof targets)[number] | undefined];
@@ -56,6 +62,8 @@ test('the table has a row for every action', () => {
   const actions: Record<Action, true> = {
     addMembers: true,
     removeMember: true,
+    banMember: true,
+    muteMember: true,
     setMemberRole: true,
     joinChat: true,
     leaveChat: true,
@@ -78,15 +86,14 @@ test('an action that depends on its target is allowed only to owners when no tar
   for (const type of types) {
     for (const role of roles) {
       const isOwner = role === 'OWNER' && type !== 'SINGLE';
-      expect(may(asker, 'removeMember', { ...open, type, role })).toBe(isOwner);
-      expect(may(asker, 'setMemberRole', { ...open, type, role })).toBe(isOwner);
+      for (const action of targeted) expect(may(asker, action, { ...open, type, role })).toBe(isOwner);
     }
   }
 });
 
 test('a user who is not a member may do nothing but join a public channel', () => {
   const allowed = Object.entries(table).filter(([, row]) => row.includes('N'));
-  expect(allowed).toEqual([['joinChat            ', `${[nobody, nobody, nobody].join(' | ')} | O A M N`]]);
+  expect(allowed).toEqual([['joinChat            ', `${[nobody, nobody, nobody].join(' | ')} | - - - N`]]);
 });
 
 test('docs/clients.md says the same', async () => {
@@ -112,7 +119,7 @@ test('docs/clients.md says the same', async () => {
 
 test('a member who does not see the whole history may publish it only as an owner', () => {
   const mayPublish = (role: (typeof roles)[number], visibleFrom: number) =>
-    may(asker, 'publishHistory', { type: 'PRIVATE_CHANNEL', role, visibleFrom, isBlocked: false });
+    may(asker, 'publishHistory', { type: 'PRIVATE_CHANNEL', role, ...open, visibleFrom });
   expect(roles.map((role) => mayPublish(role, 1))).toEqual([true, true, false, false]);
   expect(roles.map((role) => mayPublish(role, 2))).toEqual([true, false, false, false]);
 });
@@ -121,7 +128,26 @@ test('a blocked user may do nothing in a single chat', () => {
   const allowed = (isBlocked: boolean) =>
     Object.keys(table)
       .map((row) => row.trim().split(' ')[0] as Action)
-      .filter((action) => may(asker, action, { type: 'SINGLE', role: 'MEMBER', visibleFrom: 1, isBlocked }));
+      .filter((action) => may(asker, action, { ...open, type: 'SINGLE', role: 'MEMBER', isBlocked }));
   expect(allowed(false)).toEqual(['sendMessage', 'pinMessage']);
   expect(allowed(true)).toEqual([]);
+});
+
+test('a muted member may not write, whatever their role, and nothing else changes', () => {
+  const writing = new Set<Action>(['sendMessage', 'pinMessage', 'mentionEveryone']);
+  for (const row of Object.keys(table)) {
+    const [action, targetRole = null] = row.trim().split(' ') as [Action, (typeof targets)[number] | undefined];
+    for (const type of types) {
+      for (const role of roles) {
+        const access = { ...open, type, role, targetRole };
+        const mayIfMuted = may(asker, action, { ...access, mutedUntil: new Date() });
+        expect([row, type, role, mayIfMuted]).toEqual([
+          row,
+          type,
+          role,
+          !writing.has(action) && may(asker, action, access),
+        ]);
+      }
+    }
+  }
 });

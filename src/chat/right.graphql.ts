@@ -1,0 +1,48 @@
+import { builder } from '../api/builder.ts';
+import { requireAsker } from '../api/context.ts';
+import { chatAccessOf } from './chat-access.ts';
+import { ChatRef } from './chat.ref.ts';
+import { may, type Action } from './permission.ts';
+
+/** What `viewerCan` offers, by the names that the rules use. Actions on a member count if a plain member is the target. */
+const chatActions = {
+  SEND_MESSAGE: 'sendMessage',
+  PIN_MESSAGE: 'pinMessage',
+  ADD_MEMBERS: 'addMembers',
+  REMOVE_MEMBER: 'removeMember',
+  BAN_MEMBER: 'banMember',
+  MUTE_MEMBER: 'muteMember',
+  SET_MEMBER_ROLE: 'setMemberRole',
+  JOIN_CHAT: 'joinChat',
+  LEAVE_CHAT: 'leaveChat',
+  UPDATE_CHAT: 'updateChat',
+  DELETE_CHAT: 'deleteChat',
+  DELETE_ANY_MESSAGE: 'deleteAnyMessage',
+  MENTION_EVERYONE: 'mentionEveryone',
+} as const satisfies Record<string, Action>;
+
+type ChatAction = keyof typeof chatActions;
+
+/** In the order of the table. */
+const names = Object.keys(chatActions) as [ChatAction, ...ChatAction[]];
+
+const ChatActionRef = builder.enumType('ChatAction', {
+  description:
+    'More will be added. REMOVE_MEMBER, BAN_MEMBER, MUTE_MEMBER and SET_MEMBER_ROLE are about plain members: only owners can do the same to owners and admins.',
+  values: names,
+});
+
+builder.prismaObjectField(ChatRef, 'viewerCan', (t) =>
+  t.field({
+    type: [ChatActionRef],
+    description:
+      'What the viewer may do in this chat now, by the rules that the mutations apply. Fetch it again after MemberUpdated for the viewer, after ChatUpdated, and when a mute ends.',
+    complexity: { field: 1, multiplier: names.length },
+    resolve: async ({ id: chatId }, _, context): Promise<ChatAction[]> => {
+      const asker = requireAsker(context);
+      const access = await context.loaders.of(chatAccessOf).load({ chatId, asker });
+      if (access === null || access.visibleFrom === null) return [];
+      return names.filter((name) => may(asker, chatActions[name], { ...access, targetRole: 'MEMBER' }));
+    },
+  }),
+);

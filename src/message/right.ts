@@ -1,0 +1,26 @@
+import type { MessageCase } from '../chat/chat-access.ts';
+import { refuseDeletion } from './message-deletion.ts';
+import { refuseEdit } from './message-edit.ts';
+import { refusePin } from './pin.ts';
+import { refuseReaction } from './reaction.ts';
+
+/** What may be done to a message, with the rule that the mutation applies. */
+const refusals = {
+  EDIT: refuseEdit,
+  DELETE: refuseDeletion,
+  PIN: refusePin,
+  REACT: refuseReaction,
+} as const satisfies Record<string, (about: MessageCase) => Error | null>;
+
+/** A name of what may be done to a message. */
+export type MessageAction = keyof typeof refusals;
+
+/** All of them. */
+export const messageActions = Object.keys(refusals) as [MessageAction, ...MessageAction[]];
+
+/** What the asker may do to the message. Nothing may be done to one that is deleted or that they cannot see. */
+export function actionsOn(about: MessageCase): MessageAction[] {
+  const { message, access } = about;
+  if (message.deletedAt !== null || access.visibleFrom === null || message.seq < access.visibleFrom) return [];
+  return messageActions.filter((action) => refusals[action](about) === null);
+}
