@@ -1,6 +1,6 @@
 import process from 'node:process';
 import type { Logger } from 'pino';
-import { type App, start } from './app.ts';
+import type { App } from './app.ts';
 import { readConfig } from './config.ts';
 import { CannotStart } from './errors.ts';
 import { createLog } from './logger.ts';
@@ -16,6 +16,8 @@ try {
   const log = createLog(config.logLevel);
   // Unhandled rejections arrive here too.
   process.on('uncaughtException', (error) => fail(log, error));
+  // Loaded only now, so that a mistake in the settings is reported at once.
+  const { start } = await import('./app.ts');
   const starting = start(config, log);
   stopOnSignals(starting, log);
   await starting;

@@ -270,7 +270,7 @@ test('a newcomer can’t see pins of messages from before they joined, and recei
   expect(await unpinMessage(linus, ids[0] ?? '')).toMatchObject({ __typename: 'NotFound' });
 });
 
-test('the pins of fifty chats cost the same as those of one', async () => {
+test('the pins of twenty chats cost the same as those of one', async () => {
   const [few, many] = await Promise.all([signUp(server, 'few'), signUp(server, 'many')]);
   const make = async (person: Person) => {
     const chat = await createGroup(person, [ada]);
@@ -279,10 +279,10 @@ test('the pins of fifty chats cost the same as those of one', async () => {
     await addMembers(server, chat, [linus], 2);
   };
   await make(few);
-  await Promise.all(upTo(50).map(() => make(many)));
+  await Promise.all(upTo(20).map(() => make(many)));
   const document = '{ viewer { chats(first: 50) { edges { node { pinnedMessages { id seq createdAt } } } } } }';
   const { viewer } = await many.ask(document);
-  expect(viewer.chats.edges.map(({ node }: Data) => node.pinnedMessages.length)).toEqual(upTo(50).map(() => 3));
+  expect(viewer.chats.edges.map(({ node }: Data) => node.pinnedMessages.length)).toEqual(upTo(20).map(() => 3));
   const one = await recordStatements(server, () => few.ask(document));
   expect(await recordStatements(server, () => many.ask(document))).toEqual(one);
 });
