@@ -3,7 +3,7 @@ import { orGone } from '../postgres/foreign-key.ts';
 import type { Chat, ChatType } from '../postgres/generated/prisma/client.ts';
 import { columns } from '../postgres/columns.ts';
 import { defineLoader, loadTogether } from '../postgres/loader.ts';
-import { visibleFrom } from './visibility.ts';
+import { visibleChats, visibleFrom } from './visibility.ts';
 import { InvalidInput, NotFound, type FieldError } from '../errors.ts';
 import { refuseBlockers } from '../people/block.ts';
 import { toPage, type Page, type PageRequest } from '../postgres/page.ts';
@@ -49,8 +49,8 @@ export async function findVisibleChats(db: Db, asker: Asker, chatIds: readonly b
 
 /** The chat. Throws NotFound if the asker cannot see it or it does not exist. */
 export async function requireVisibleChat(db: Db, asker: Asker, chatId: bigint): Promise<Chat> {
-  const [chat] = await findVisibleChats(db, asker, [chatId]);
-  if (chat === undefined) throw new NotFound('There is no such chat.');
+  const chat = await db.prisma.chat.findFirst({ where: { id: chatId, ...visibleChats(asker) } });
+  if (chat === null) throw new NotFound('There is no such chat.');
   return chat;
 }
 

@@ -11,8 +11,7 @@ import { isRestricted } from '../postgres/restriction.ts';
  * it; only members can read other chats, from their membership's `visible_from_seq` on. A message is visible if its seq
  * is not below the first visible seq.
  *
- * There is no such rule for Prisma, because the clock of the database decides whether a ban has ended. Chats that are
- * not public need no look at the bans: the database keeps banned users from being members.
+ * Chats that are not public need no look at the bans: the database keeps banned users from being members.
  */
 export function visibleFrom(chat: string, person: string): string {
   return `case when ${chat}.type = 'PUBLIC_CHANNEL'
@@ -20,6 +19,16 @@ export function visibleFrom(chat: string, person: string): string {
     else (
       select viewer.visible_from_seq from members viewer
       where viewer.chat_id = ${chat}.id and viewer.user_id = ${person}) end`;
+}
+
+/** The chats that the asker can see by that rule, for Prisma. */
+export function visibleChats({ userId }: Asker): Prisma.ChatWhereInput {
+  return { OR: [{ type: 'PUBLIC_CHANNEL', currentBans: { none: { userId } } }, { members: { some: { userId } } }] };
+}
+
+/** The memberships that the asker can see: those of the chats that they can see. For Prisma. */
+export function visibleMembers(asker: Asker): Prisma.MemberWhereInput {
+  return { chat: visibleChats(asker) };
 }
 
 /**

@@ -1,12 +1,20 @@
 import fc from 'fast-check';
 import { beforeAll, expect, test } from 'vitest';
-import { isVisiblePerson, visibleChatIds, visibleFrom, visiblePeople } from '../../src/chat/visibility.ts';
+import {
+  isVisiblePerson,
+  visibleChatIds,
+  visibleChats,
+  visibleFrom,
+  visibleMembers,
+  visiblePeople,
+} from '../../src/chat/visibility.ts';
+import type { Asker } from '../../src/core/asker.ts';
 import { connectDatabase, disconnectDatabase, inTransaction, type Db } from '../../src/postgres/client.ts';
 import { createDatabase } from '../support/database.ts';
 import { atFileEnd } from '../support/file-end.ts';
 
-// The rule for who sees which chat is SQL, because the clock of the database decides when a ban ends. Here it is written
-// again, in another way. The rule for who sees which user is written twice: as SQL, and as a `where` for Prisma.
+// The rule for who may see what is written twice: as SQL for hot code, and as a `where` for Prisma. The two must agree, and
+// with the rule as it is written here, in another way.
 
 const personCount = 6;
 const people = Array.from({ length: personCount }, (_, index) => index);
@@ -56,6 +64,9 @@ const world = fc.record({
 });
 
 const idsOf = (rows: { id: bigint }[]) => rows.map(({ id }) => id).toSorted((one, other) => Number(one - other));
+
+const keysOf = (rows: { chatId: bigint; userId: bigint }[]) =>
+  rows.map(({ chatId, userId }) => `${chatId} ${userId}`).toSorted();
 
 const isBanned = ({ bans }: RandomChat, person: number) => bans.some((each) => each.person === person && !each.isOver);
 
@@ -127,7 +138,18 @@ async function build({
   return chatIds;
 }
 
-test('everyone sees what the rule says, whatever chats and bans exist, and a search is narrowed to no less', async () => {
+/** Whether Prisma finds these chats, and exactly their members. */
+async function expectSameInPrisma(userId: bigint, chatIds: bigint[]): Promise<void> {
+  const asker: Asker = { kind: 'SESSION', userId, sessionId: 1n, expiresAt: new Date() };
+  expect(idsOf(await db.prisma.chat.findMany({ where: visibleChats(asker), select: { id: true } }))).toEqual(chatIds);
+  const { rows } = await db.pool.query<{ chatId: bigint; userId: bigint }>(
+    'select chat_id as "chatId", user_id as "userId" from members where chat_id = any ($1)',
+    [chatIds],
+  );
+  expect(keysOf(await db.prisma.member.findMany({ where: visibleMembers(asker) }))).toEqual(keysOf(rows));
+}
+
+test('everyone sees what the rule says, in SQL and in Prisma, whatever chats and bans exist, and a search is narrowed to no less', async () => {
   const seen = { visible: 0, hidden: 0, banned: 0 };
   await fc.assert(
     fc.asyncProperty(world, async (random) => {
@@ -141,6 +163,7 @@ test('everyone sees what the rule says, whatever chats and bans exist, and a sea
         const expected = remaining(random.chats).map((each) => expectedFrom(each, person));
         expect(rows.map(({ id, seq }) => [id, seq])).toEqual(chatIds.map((id, index) => [id, expected[index]]));
         expect(rows.filter(({ seq, isNamed }) => seq !== null && !isNamed)).toEqual([]);
+        await expectSameInPrisma(userIds[person] ?? 0n, idsOf(rows.filter(({ seq }) => seq !== null)));
         seen.visible += rows.filter(({ seq }) => seq !== null).length;
         seen.hidden += rows.filter(({ seq }) => seq === null).length;
         seen.banned += remaining(random.chats).filter((each) => isBanned(each, person)).length;

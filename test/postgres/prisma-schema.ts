@@ -22,16 +22,19 @@ const actions: Record<string, string> = {
   SetNull: 'set null',
 };
 
-/** Reads the text of schema.prisma: the database that it describes, with Prisma's default names. */
+/** Reads the text of schema.prisma: the database that it describes, with Prisma's default names. Leaves out views. */
 export function readPrismaSchema(text: string): Shape {
-  const blocks = [...text.replaceAll(/^\s*\/\/.*$/gm, '').matchAll(/^(model|enum) (\w+) \{\n([^]*?)^\}/gm)];
+  const blocks = [...text.replaceAll(/^\s*\/\/.*$/gm, '').matchAll(/^(model|view|enum) (\w+) \{\n([^]*?)^\}/gm)];
   const parsed = blocks.map(([, kind, name = '', body = '']) => ({ kind, ...parseBlock(name, body) }));
   const enums = parsed.filter(({ kind }) => kind === 'enum');
   const models = parsed.filter(({ kind }) => kind === 'model');
+  const relations = new Set(parsed.filter(({ kind }) => kind !== 'enum').map(({ name }) => name));
   const enumTypes = Object.fromEntries(enums.map((each) => [each.name, each.table]));
   return {
     enums: Object.fromEntries(enums.map(({ table, fields }) => [table, fields.map(({ name }) => name)])),
-    tables: Object.fromEntries(models.map((model) => [model.table, describeTable(model, models, enumTypes)])),
+    tables: Object.fromEntries(
+      models.map((model) => [model.table, describeTable(model, { models, relations, enumTypes })]),
+    ),
   };
 }
 
@@ -51,9 +54,11 @@ function parseBlock(name: string, body: string): Model {
   return { name, table, fields, attributes };
 }
 
-function describeTable(model: Model, models: Model[], enumTypes: Record<string, string>): Table {
-  const names = new Set(models.map(({ name }) => name));
-  const isRelation = ({ type }: Field) => names.has(type.replace(/[?[\]]+$/, ''));
+function describeTable(
+  model: Model,
+  { models, relations, enumTypes }: { models: Model[]; relations: Set<string>; enumTypes: Record<string, string> },
+): Table {
+  const isRelation = ({ type }: Field) => relations.has(type.replace(/[?[\]]+$/, ''));
   const columns = model.fields.filter((field) => !isRelation(field));
   return {
     columns: Object.fromEntries(columns.map((field) => [columnOf(field), describeColumn(field, enumTypes)])),

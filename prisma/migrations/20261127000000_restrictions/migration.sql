@@ -39,6 +39,10 @@ language sql volatile
 return until is null or until > clock_timestamp();
 comment on function is_current is 'Whether a restriction with this end is in force. Must match src/postgres/restriction.ts.';
 
+create view current_bans with (security_invoker = true) as
+select chat_id, user_id from restrictions where kind = 'BAN' and (until is null or until > statement_timestamp());
+comment on view current_bans is 'The bans in force, by the clock of the database. For Prisma, whose conditions can only compare with the clock of the node.';
+
 -- The audit log ------------------------------------------------------------------------------------------------------
 
 create table audit_entries (
