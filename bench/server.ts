@@ -11,7 +11,10 @@ import type { Remote } from './remote.ts';
 /** A server under measurement. */
 export type Server = Program & { name: string; port: number };
 
-/** This server, on its own database. `admit` returns how these users subscribe to all their events. */
+/**
+ * This server, on its own database. `admit` returns a Crowd in which each of these users subscribes to all their
+ * events.
+ */
 export type Parley = Server & {
   database: Database;
   /** Works only if heap-watch.ts is loaded. */

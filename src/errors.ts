@@ -85,13 +85,13 @@ export class LastOwner extends ExpectedError {
   readonly code = 'LAST_OWNER';
 }
 
-/** No access token, or one that is not (or no longer) valid. A broken request, so a top-level error. */
+/** No access token, or one that is not (or no longer) valid. Reported as a top-level error. */
 export class Unauthenticated extends Error {}
 
 /** Which limit was reached: its setting, and how many are allowed in how many seconds. */
 export type ReachedLimit = { limit: string; count: number; windowSeconds: number };
 
-/** Too many requests; `retryAfterSeconds` says when to try again. A broken request, so a top-level error. */
+/** Too many requests; `retryAfterSeconds` says when to try again. Reported as a top-level error. */
 export class RateLimited extends Error {
   readonly retryAfterSeconds: number;
   readonly reached: ReachedLimit | null;
@@ -103,7 +103,7 @@ export class RateLimited extends Error {
   }
 }
 
-/** More bytes than accepted; the message states the limit. A broken request, answered with status 413. */
+/** More bytes than accepted; the message states the limit. Answered with status 413, or as a top-level error. */
 export class TooLarge extends Error {}
 
 /** The file store, or the database, has no room for more. Answered with status 507. */

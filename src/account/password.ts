@@ -14,15 +14,16 @@ export type Argon2Cost = { memoryKiB: number; iterations: number; parallelism: n
 export const owaspCost: Argon2Cost = { memoryKiB: 19_456, iterations: 2, parallelism: 1 };
 
 /**
- * Hashes run on Node's four threads, which file access and DNS need too. Two run at a time: one for devices that have
- * signed in before, and one for all others, so that a flood of unknown devices never delays a known one. At 20 ms a
- * hash, the last request of one network waits two seconds.
+ * Hashes run on Node's four threads, which file access and DNS need too. Two run at a time: one for networks that the
+ * account has signed in from before, and one for all other networks, so that a flood from unknown networks never delays
+ * a known one. At 20 ms a hash, the last request of one network waits two seconds.
  */
 const line = { work: 'sign-ins', concurrency: 1, maxWaitingPerPerson: 100, maxWaiting: 1_000 };
 
 /**
  * The caller that waits for a hash: `person` is an account or a network, and takes turns with the others. `isKnown`:
- * the device has signed in before. `onTurn` runs just before the hash; an error that it throws replaces the result.
+ * the account has signed in from this network before. `onTurn` runs just before the hash; an error that it throws
+ * replaces the result.
  */
 export type Guesser = { person: string; isKnown: boolean; onTurn?: () => Promise<void> };
 

@@ -47,7 +47,7 @@ export class DocumentCache {
   readonly #schema: GraphQLSchema;
   readonly #known = createCache(cacheLimits.known);
   readonly #strangers = createCache(cacheLimits.strangers);
-  /** The errors of the invalid documents that are in use right now. */
+  /** The errors of each invalid document, kept only while a request is using the document. */
   readonly #errors = new WeakMap<DocumentNode, readonly GraphQLError[]>();
 
   constructor(schema: GraphQLSchema) {

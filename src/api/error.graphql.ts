@@ -22,7 +22,7 @@ const ErrorCodeRef = builder.enumType('ErrorCode', {
 
 const ErrorRef = builder.interfaceRef<ExpectedError>('Error').implement({
   description:
-    'An expected failure. Broken requests (no token, rate limit, bad syntax) are top-level errors instead, with extensions.code.',
+    'An expected failure. A request that is refused (no token, rate limit, bad syntax) gets a top-level error instead, with extensions.code.',
   fields: (t) => ({
     code: t.expose('code', { type: ErrorCodeRef }),
     message: t.exposeString('message', { extensions: messageSize }),

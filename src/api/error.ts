@@ -11,7 +11,7 @@ import {
 
 /**
  * The error that a client receives for a thrown error that no result union covers: with its own code for an expected
- * failure or a broken request, and with INTERNAL if the file store failed. Returns null for a fault of the server,
+ * failure or a refused request, and with INTERNAL if the file store failed. Returns null for a fault of the server,
  * which the caller logs in full.
  */
 export function toClientError(error: unknown): GraphQLError | null {

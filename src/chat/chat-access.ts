@@ -27,8 +27,8 @@ export type Target<Verb extends MessageVerb> = { verb: Verb; message: Message; a
 export type MessageCase = { asker: Asker; message: Message; access: ChatAccess };
 
 /**
- * Each asker's access to the chat, in the order of the inputs; undefined if there is no such chat. Call it after the
- * chats are locked, in a separate statement: removing a member takes the same lock.
+ * Each asker's access to the chat, in the order of the inputs; undefined if there is no such chat. For a write, call it
+ * once the chats are locked: removing a member takes the same lock, so this sees every removal that came first.
  */
 export async function readChatAccesses(
   client: Queryable,

@@ -21,7 +21,7 @@ export type NewChat = {
   description: string | null;
 };
 
-/** Chats by id. Raw SQL, at half Prisma's cost: events run this. */
+/** Chats by id. Raw SQL, at half Prisma's cost: this runs when events are rendered. */
 export const chatById = defineLoader({
   load: loadTogether(async ({ pool }, ids) => {
     const { rows } = await pool.query<Chat>({

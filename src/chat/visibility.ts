@@ -78,7 +78,7 @@ async function readVisibleFrom({ pool }: Db, readers: readonly ChatReader[]): Pr
   return pairOne(rows, readers, { value: ({ seq }) => seq, missing: null });
 }
 
-/** Raw SQL, at half Prisma's cost: events run this, for many chats in one statement. */
+/** Raw SQL, at half Prisma's cost: this runs when events are rendered, for many chats in one statement. */
 async function readHiddenBelow({ pool }: Db, chatIds: readonly bigint[]): Promise<number[]> {
   const { rows } = await pool.query<{ id: bigint; seq: number | null }>(
     `select c.id, case when c.type = 'PUBLIC_CHANNEL' then 1 else (

@@ -8,8 +8,8 @@ import type { Asker } from '../core/asker.ts';
 /**
  * Gives the asker an avatar, or removes it (null). The previous one is deleted, its links stop working, and its bytes
  * are deleted unless another file has the same ones. Users who share a chat with the asker receive UserUpdated if
- * anything changed. Throws InvalidInput unless the file is a picture that the asker uploaded and that nothing uses yet,
- * and RateLimited for too frequent changes.
+ * anything changed. Throws InvalidInput unless the file is a picture that the asker uploaded and that nothing uses yet.
+ * The edge (api/limit.ts) limits how often a user may do this.
  */
 export async function setOwnAvatar({ db }: { db: Db }, asker: Asker, fileId: bigint | null): Promise<User> {
   return inTransaction(db, async (transaction) => {

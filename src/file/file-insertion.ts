@@ -83,7 +83,7 @@ export class FileInsertion {
   }
 }
 
-/** As the database's type new_blob. */
+/** The blob in the form of the database's type new_blob. */
 function describe(blob: Blob, start: number | null): Record<string, string | number | null> {
   const { staged, contentType, owner } = blob;
   const common = { owner, hash: staged.hash, size: staged.size, content_type: contentType, start };

@@ -133,7 +133,7 @@ function createServer(services: Services, { asker, request, response }: Exchange
     },
     onUploadFinish: async (_, { id }) => {
       const file = await completeUpload(services, asker, id);
-      // The protocol requires a 204 response to a PATCH, which has no body: the client gets the file by GET.
+      // The protocol requires that the response to a PATCH be a 204, without a body: the client gets the file by GET.
       if (file === null || request.method !== 'POST') return {};
       return {
         status_code: 201,

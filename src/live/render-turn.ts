@@ -41,9 +41,9 @@ export class RenderTurns {
   });
 
   /**
-   * Runs `work` in a turn of one of these users: the one who has used the least, so that a document waits only if all
-   * its subscribers have used more than others. Starts immediately when no one else is waiting. Requests get the event
-   * loop between two turns.
+   * Runs `work` in a turn of one of these users: the one who has used the least time, so that a document waits only if
+   * all its subscribers have used more than others. Starts immediately when no one else is waiting. Requests get the
+   * event loop between two turns.
    */
   async run<Result>(userIds: Iterable<bigint>, work: () => Promise<Result>): Promise<Result> {
     const { promise, resolve } = Promise.withResolvers<Result>();

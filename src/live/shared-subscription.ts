@@ -142,7 +142,9 @@ export class SharedSubscription implements Outlet {
     this.#isPumping = false;
   }
 
-  /** The turn is charged to the user who has used the least, so all users who share it wait as little as that one. */
+  /**
+   * The turn is charged to the user who has used the least time, so all users who share it wait as little as that one.
+   */
   #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
     return this.#options.turns.run(this.holders.userIds(), work);
   }

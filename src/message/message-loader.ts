@@ -51,7 +51,10 @@ async function loadMessagesByKey({ pool }: Db, keys: readonly MessageKey[]): Pro
 
 const parts = { message: joined.message('m'), sender: joined.user('s'), chat: joined.chat('c') };
 
-/** Raw SQL, at a third of Prisma's cost: events run this, and the join saves two statements for each event. */
+/**
+ * Raw SQL, at a third of Prisma's cost: this runs when events are rendered, and the join saves two statements for each
+ * event.
+ */
 async function readMessages({ pool }: Db, ids: bigint[]): Promise<Map<bigint, MessageRow>> {
   const { rows } = await pool.query<Record<string, unknown>>({
     name: 'messages_by_id',

@@ -35,8 +35,8 @@ type Placed = MessageWrite & {
 type Decision = { error: Error } | { placed: Placed } | { earlier: Message } | { repeats: number };
 
 /**
- * Many messages in one insert. It reads the memberships after the chats are locked, in a separate statement: removing a
- * member takes the same lock.
+ * Many messages in one insert. The memberships are read after the chats are locked, in a separate statement: removing a
+ * member takes the same lock, so this sees every removal that came first.
  */
 export const messageWrites: WriteKind<MessageWrite, Message> = {
   async write(client, chats, inputs) {

@@ -41,7 +41,7 @@ export function unpinMessage(writing: Writing, asker: Asker, input: { messageId:
 /** The pinned messages of each chat, newest pin first. The caller filters out those that the asker cannot see. */
 export const pinnedIn = defineLoader({ load: listPinned });
 
-/** Raw SQL, at half Prisma's cost: events run this, for many chats in one statement. */
+/** Raw SQL, at half Prisma's cost: this runs when events are rendered, for many chats in one statement. */
 async function listPinned(db: Db, chatIds: readonly bigint[]): Promise<Message[][]> {
   const { rows } = await db.pool.query<Message>({
     name: 'pinned',

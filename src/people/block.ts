@@ -79,7 +79,7 @@ function beyond(key: readonly bigint[] | null, side: 'lt' | 'gt'): Prisma.BlockW
 /** Which of a chat's other members a member has blocked. */
 export const blockedMembersOf = defineLoader({ load: listBlockedMembers, keyOf: memberKeyOf });
 
-/** Raw SQL, at half Prisma's cost: events run this, for many members in one statement. */
+/** Raw SQL, at half Prisma's cost: this runs when events are rendered, for many members in one statement. */
 async function listBlockedMembers(db: Db, members: readonly MemberKey[]): Promise<ReadonlySet<bigint>[]> {
   const { rows } = await db.pool.query<{ index: number; userId: bigint }>({
     name: 'blocked_members',

@@ -20,7 +20,10 @@ export const presenceOf = defineLoader({
 /** A user, and the asker who reads their presence. */
 type PresenceKey = { asker: Asker; userId: bigint };
 
-/** Raw SQL, at half Prisma's cost: events run this, and one statement reads many users for many askers. */
+/**
+ * Raw SQL, at half Prisma's cost: this runs when events are rendered, and one statement reads many users for many
+ * askers.
+ */
 async function readPresences(db: Db, pairs: readonly PresenceKey[]): Promise<(Presence | null)[]> {
   const { rows } = await db.pool.query<Presence & { index: number }>({
     name: 'presences',

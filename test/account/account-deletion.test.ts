@@ -275,7 +275,7 @@ async function inDatabase(work: (db: Db) => Promise<void>): Promise<void> {
   }
 }
 
-test('a crash in between loses none of the remaining work, and does nothing twice', { timeout: 30_000 }, async () => {
+test('a crash during an erasure loses no work and repeats none', { timeout: 30_000 }, async () => {
   const linus = await newcomer();
   const key = keyOf(linus.userId);
   const chats: string[] = [];

@@ -145,7 +145,7 @@ test.each(['everyone', 'Here', 'CHANNEL', 'Admin', 'system', 'Parley', 'erased_1
   },
 );
 
-test('a missing or wrongly typed field is a broken request', async () => {
+test('a missing or wrongly typed field is answered with BAD_REQUEST', async () => {
   for (const input of [
     { username: 'edsger', email: 'e@example.com' },
     { username: 1, email: 'e@e.com', password },
@@ -196,7 +196,7 @@ test('a password is stored only as an argon2id hash with its parameters', async 
   expect(await argon2.verify(rows[0].password_hash, ada.password)).toBe(true);
 });
 
-test('a user who signs in gets a new session, whatever the case in which the email address is written', async () => {
+test('a user who signs in gets a new session, regardless of the case of the email address', async () => {
   const signedIn = await signIn('ADA@example.COM', ada.password);
   expect(signedIn).toMatchObject({ __typename: 'SignedIn' });
   expect(signedIn.viewer.sessions.filter((session: { isCurrent: boolean }) => session.isCurrent)).toHaveLength(1);

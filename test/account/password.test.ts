@@ -81,7 +81,7 @@ test('for a missing user, or one with an invalid hash, a comparison at the full 
   );
 });
 
-test('one hash at a time runs for known devices and one for strangers, who take turns by network', async () => {
+test('one hash at a time runs for known networks, and one for all other networks, which take turns', async () => {
   const { held, started } = holdHashes();
   const hasher = new PasswordHasher(cheap);
   const flood = Array.from({ length: 50 }, () => hasher.hash('a guess', stranger));

@@ -299,7 +299,7 @@ test('another user’s session is not found, and does not end', async () => {
   expect(await stateOf(anita.token)).toBe('in');
 });
 
-test('an invalid session id is a broken request', async () => {
+test('an invalid session id is answered with BAD_REQUEST', async () => {
   const jean = await signUp(server, 'jean');
   for (const sessionId of ['', 'x', '1', jean.userId, encodeId('Session', '1_2'), 'x'.repeat(10_000)]) {
     const { errors } = await server.post(revokeMutation, { sessionId }, { token: jean.token });

@@ -87,7 +87,7 @@ test('a hundred objects can be requested together, and no more', async () => {
   ]);
 });
 
-test('an invalid id is a broken request', async () => {
+test('an invalid id is answered with BAD_REQUEST', async () => {
   const base64url = (text: string) => Buffer.from(text).toString('base64url');
   const wrong = [
     '',

@@ -108,7 +108,7 @@ test('an empty page says whether there are rows before or after it', async () =>
   });
 });
 
-test('an impossible page is a broken request', async () => {
+test('an impossible page is answered with BAD_REQUEST', async () => {
   const chat = await createConversation(2);
   const message = (await messagesOf(chat, { first: 1 })).edges[0].cursor;
   const other = (await readPage(ada, chatsQuery, { first: 1 })).edges[0].cursor;

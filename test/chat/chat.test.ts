@@ -182,7 +182,7 @@ test('several errors are reported together', async () => {
   ]);
 });
 
-test('an unknown type, a missing one and a name that is not a string are broken requests', async () => {
+test('an unknown type, a missing one and a name that is not a string are answered with BAD_REQUEST', async () => {
   for (const input of [
     { type: 'TRIPLE' },
     { name: 'no type' },

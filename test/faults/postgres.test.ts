@@ -30,7 +30,7 @@ async function startNodes() {
   return { database, nodes, ada, grace, linus, chatId: await createGroup(ada, [grace, linus]) };
 }
 
-test('PostgreSQL is stopped, ended at once and killed, and started again: no one misses anything, and no acknowledged message is lost', async () => {
+test('when PostgreSQL ends with SIGINT, SIGQUIT or SIGKILL and is started again, no one misses anything, and no acknowledged message is lost', async () => {
   const { database, nodes, ada, grace, linus, chatId } = await startNodes();
   const readers = await Promise.all([new Reader(nodes[0], grace).live(), new Reader(nodes[1], linus).live()]);
   const restless = await new Reader(nodes[1], grace).live();

@@ -55,7 +55,7 @@ test('an event whose statement times out behind a lock is delivered when the loc
     return rows[0]?.pid;
   };
   await expect.poll(findWaiting).toEqual(expect.any(Number));
-  // This is what the statement's time limit does when the lock is held for long.
+  // This is what the statement's time limit does when the lock is held for too long.
   await server.sql.query('select pg_cancel_backend($1)', [await findWaiting()]);
   await locker.query('commit');
   await expectWhole(server.sql, [chatId], { readers: [reader], writers: [] });

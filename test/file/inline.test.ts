@@ -281,7 +281,7 @@ test('uploads in progress take little memory, however small they are', async () 
   const staged = await stageAll();
   expect(staged.map(({ hash }) => hash)).toEqual(contents.map(hashOf));
   expect(staged.map(({ content }) => typeof content)).toEqual(['object', 'object', 'string', 'string']);
-  // Twice, because an upload that fails in between may discard twice.
+  // Twice, because an upload that fails may discard its files twice.
   for (const each of [...staged, ...staged]) await each.discard();
   const again = await stageAll();
   expect(again.map(({ content }) => typeof content).toSorted()).toEqual(['object', 'object', 'string', 'string']);

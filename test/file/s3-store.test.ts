@@ -116,7 +116,7 @@ test('when the connection breaks during an upload, nothing of it is left, and a 
   expect(await s3.listKeys()).toContain(keyOf(staged.hash));
 });
 
-test('when one part is refused, the accepted parts are aborted', async () => {
+test('when one part is refused, the whole multipart upload is aborted', async () => {
   const staged = await store.stage(whole(randomBytes(11 * 1024 * 1024)));
   s3.refuse('partNumber=2');
   await expect(staged.send()).rejects.toThrow(StoreUnavailable);

@@ -216,7 +216,7 @@ describe('a connection with unread responses', () => {
     expect(await strict.ask('{ __typename }')).toEqual({ __typename: 'Query' });
   });
 
-  test('is closed when too many responses wait for its network', async () => {
+  test('is closed when its network leaves too many responses unread', async () => {
     await using strict = await startServer({
       overrides: { unread: { ms: 60_000, charactersPerMs: 10, perAddress: 50_000 } },
     });
@@ -229,7 +229,7 @@ describe('a connection with unread responses', () => {
     for (const socket of sockets) socket.destroy();
   });
 
-  test('is closed when too many wait for its network behind the trusted proxy, and other networks there are unaffected', async () => {
+  test('is closed when its network, behind the trusted proxy, leaves too many responses unread; other networks there are unaffected', async () => {
     const { length } = JSON.stringify({ data: await server.ask(long) });
     await using strict = await startServer({
       env: { TRUST_PROXY: '1' },

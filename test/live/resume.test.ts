@@ -243,7 +243,7 @@ test('a cursor from before the oldest event of the log gets Reset, and a later o
   expect((await readMissed(pruned, alan, kept)).map(eventOf)).toMatchObject([{ __typename: 'Reset' }, {}]);
 });
 
-test('an invalid cursor is a broken request, and ends the stream for good', async () => {
+test('an invalid cursor is answered with BAD_REQUEST, and ends the stream for good', async () => {
   const cursor = await cursorNow(grace);
   const wrong = [
     '',

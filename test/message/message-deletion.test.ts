@@ -234,7 +234,7 @@ test('a user who deletes a message that they can’t see gets the same answer as
   expect(await deleteMessage(linus, before)).toEqual(hidden);
 });
 
-test('an id that is not that of a message is a broken request, and deleting requires a signed-in user', async () => {
+test('an id that is not that of a message is answered with BAD_REQUEST, and deleting requires a signed-in user', async () => {
   const document = 'mutation ($id: ID!) { deleteMessage(messageId: $id) { __typename } }';
   for (const id of ['nonsense', '', chatId]) {
     const { errors } = await server.post(document, { id }, { token: ada.token });

@@ -23,7 +23,7 @@ export type Network = {
 
 const run = async (...args: string[]) => (await promisify(execFile)('ip', args)).stdout;
 
-/** Sets up such a network until the test is over. It needs Linux and root. */
+/** Sets up such a network, and removes it when the test is over. This needs Linux and root. */
 export async function createNetwork(): Promise<Network> {
   const name = randomBytes(3).toString('hex');
   const [server, client] = [`parley-s-${name}`, `parley-c-${name}`];

@@ -36,7 +36,7 @@ type Pair = { client: Socket; target: Socket; held: Held | null; isSilent: boole
 type Held = { answers: Buffer[]; onAnswer: () => void };
 type Trap = { text: string; isSet: boolean; spring: (pair: Pair) => void };
 
-/** Opens a proxy to the host and port of `url`, until the test is over. */
+/** Opens a proxy to the host and port of `url`, and closes it when the test is over. */
 export async function openProxy(url: string): Promise<Proxy> {
   const { hostname, port } = new URL(url);
   const pairs = new Set<Pair>();

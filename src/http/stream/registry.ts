@@ -75,7 +75,7 @@ export class StreamRegistry {
 
   /**
    * Answers the request with an open stream. Throws HttpError when the session or the address has reached its limit,
-   * and when the server started to drain meanwhile.
+   * and when the server has started to drain since the request arrived.
    */
   open({ request, response, framing, asker, isTokenLive, onClose }: Opening): OpenStream {
     this.admit();
@@ -140,7 +140,7 @@ export class StreamRegistry {
     for (const { connection } of this.#streams) yield connection;
   }
 
-  /** Checks every stream once; sends the log's position to streams that have been quiet for long. */
+  /** Checks every stream once; sends the log's position to streams that have been quiet for a long time. */
   #sweep(): void {
     const { times } = this.#options;
     const now = performance.now();

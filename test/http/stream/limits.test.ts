@@ -47,7 +47,7 @@ test('the number of a session’s streams is limited, and each that closes makes
   streams.push(await openReserved(server, ada, token));
   expect(await refusalOf(server, ada)).toEqual(refusal('the limit is 3 (MAX_STREAMS_PER_SESSION)'));
   await expect(openReserved(server, ada, await reserve(server, ada))).rejects.toThrow('MAX_STREAMS_PER_SESSION');
-  // Every other user has the same number, and so does every other device of the same user.
+  // The limit counts per session: another user can still open a stream, and so can another device of the same user.
   await using other = await followEvents(server, grace);
   const { signIn } = await server.ask(
     'mutation ($input: SignInInput!) { signIn(input: $input) { ... on SignedIn { accessToken } } }',
