@@ -15,8 +15,11 @@ import { openDatabase } from './postgres/opening.ts';
 import { createPing } from './postgres/ping.ts';
 import { pruneRestrictions } from './postgres/restriction.ts';
 import { continueDeletions } from './account/account-deletion.ts';
-import { createAccounts } from './account/account.ts';
+import { createAccounts, type Accounts } from './account/account.ts';
+import { ForeignTokens } from './account/foreign-token.ts';
 import { pruneSessions } from './account/session.ts';
+import { pruneRefusals } from './account/token-refusal.ts';
+import { Egress } from './core/egress.ts';
 import type { FileStorage } from './file/file.ts';
 import { fileChores } from './file/file-sweep.ts';
 import { openFiles } from './file/opening.ts';
@@ -82,7 +85,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
 
   const keys = config.jwtKeys ?? (await loadOrCreateKeys(config.dataDir));
   const limits = new RateLimits({ quotas: readQuotas(config), store: db.pool, report: reportTo(log) });
-  const accounts = createAccounts({ db, keys, limits, argon2: overrides.argon2 });
+  const accounts = openAccounts(config, log, { db, keys, limits, argon2: overrides.argon2 });
   const leases = new Leases(db);
   const { expiry, beat } = { ...defaultAttendanceTimes, ...overrides.attendanceTimes };
   const node = new NodeLease(leases, { expiry, renewal: beat });
@@ -146,6 +149,17 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   return { url: address, close: () => running.disposeAsync() };
 }
 
+/** Sets up accounts, with the tokens of the issuers that the settings name. */
+function openAccounts(
+  { authIssuers, egressAllow, hasPasswords }: Config,
+  log: Logger,
+  parts: Pick<Parameters<typeof createAccounts>[0], 'db' | 'keys' | 'limits' | 'argon2'>,
+): Accounts {
+  const egress = new Egress(egressAllow ?? []);
+  const foreign = new ForeignTokens(authIssuers ?? [], { egress, report: reportTo(log) });
+  return createAccounts({ ...parts, hasPasswords, foreign });
+}
+
 function serves({ serve }: Config, role: Config['serve'][number]): boolean {
   return serve.includes(role);
 }
@@ -168,13 +182,14 @@ function createRoles(
       ...(streamTimes === undefined ? {} : { times: streamTimes }),
     });
   const yoga = createGraphqlServer(common);
-  const handlers: Pick<HttpOptions, 'graphql' | 'graphiql' | 'streams' | 'upload' | 'tus' | 'download'> = {
+  const handlers: Pick<HttpOptions, 'graphql' | 'graphiql' | 'streams' | 'upload' | 'tus' | 'download' | 'logout'> = {
     ...(serves(config, 'api') && {
       graphql: serveGraphql({ ...common, yoga, upload: httpEdges.serveGraphqlUpload(common) }),
       graphiql: serveGraphiql(firstConversation, fillPlaceholders),
       upload: httpEdges.serveUpload(services),
       tus: httpEdges.serveTus(services),
       download: httpEdges.serveDownload(services),
+      logout: httpEdges.serveLogout(services),
     }),
     ...(streams && { streams: (request, response) => streams.handle(request, response) }),
   };
@@ -208,6 +223,7 @@ function startHousekeeping(
       { name: 'expired leases', clear: (limit) => (node.isSettled ? pruneLeases(db, limit) : Promise.resolve(0)) },
       { name: 'unopened streams', clear: (limit) => pruneReservations(db.pool, limit) },
       { name: 'dead sessions', clear: (limit) => pruneSessions({ db }, limit) },
+      { name: 'refused tokens', clear: (limit) => pruneRefusals({ db }, limit) },
       ...(serves(config, 'api') ? [...fileChores({ db, store }, reportTo(log)), partialChore(partials)] : []),
     ],
   });

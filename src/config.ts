@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { parseKeySet } from './account/token-key.ts';
 import { CannotStart } from './errors.ts';
+import { identitySettings } from './identity-setting.ts';
 import { wholeNumber, postgresUrl, durationMs, parsedBy, quotaSettings, type Setting } from './setting.ts';
+import { streamSettings } from './stream-setting.ts';
 import { minAuditRetentionMs } from './log/audit-log.ts';
 import { maxInlineBytes } from './file/store/inline.ts';
 import { parseS3Location } from './file/store/s3-location.ts';
@@ -75,6 +77,7 @@ export const settings = {
       'The keys for access tokens: the first one signs, all of them verify. Required with DATABASE_URL; otherwise generated in DATA_DIR.',
     isSecret: true,
   },
+  ...identitySettings,
   fileStore: {
     name: 'FILE_STORE',
     default: null,
@@ -169,50 +172,7 @@ export const settings = {
     meaning:
       'The maximum number of open connections per network address; ignored if TRUST_PROXY is set. 0 means no limit.',
   },
-  maxStreamsPerSession: {
-    name: 'MAX_STREAMS_PER_SESSION',
-    default: '20',
-    wants: wholeNumber(0, 100_000),
-    meaning: 'The maximum number of open streams per session. 0 means no limit.',
-  },
-  maxStreamsPerAddress: {
-    name: 'MAX_STREAMS_PER_ADDRESS',
-    default: '1000',
-    wants: wholeNumber(0, 1_000_000),
-    meaning: 'The maximum number of open streams per network address. 0 means no limit.',
-  },
-  maxOperationsPerStream: {
-    name: 'MAX_OPERATIONS_PER_STREAM',
-    default: '100',
-    wants: wholeNumber(0, 10_000),
-    meaning: 'The maximum number of concurrent operations on a single-connection stream. 0 means no limit.',
-  },
-  maxSubscriptionComplexity: {
-    name: 'MAX_SUBSCRIPTION_COMPLEXITY',
-    default: '100000',
-    wants: wholeNumber(0, 1_000_000_000),
-    meaning:
-      "The maximum total complexity per event of a person's subscriptions on a node. Each different document counts as its complexity, but at least 500; each further subscription with the same document counts as 10, and is refused only past twice the maximum, so that clients can reconnect. 0 means no limit.",
-  },
-  maxStreamBufferBytes: {
-    name: 'MAX_STREAM_BUFFER_BYTES',
-    default: '1048576',
-    wants: wholeNumber(0, 1_073_741_824),
-    meaning:
-      "The maximum number of unsent bytes per stream. Beyond it, the stream continues from the log at its reader's pace. 0 means no limit.",
-  },
-  maxReplayEvents: {
-    name: 'MAX_REPLAY_EVENTS',
-    default: '0',
-    wants: wholeNumber(0, 1_000_000_000),
-    meaning: 'The maximum number of events in a replay; a client that missed more receives Reset. 0 means no limit.',
-  },
-  maxReplayBytes: {
-    name: 'MAX_REPLAY_BYTES',
-    default: '0',
-    wants: wholeNumber(0, 1_000_000_000_000),
-    meaning: 'The maximum number of bytes in a replay; a client that missed more receives Reset. 0 means no limit.',
-  },
+  ...streamSettings,
   rateLimits: {
     name: 'RATE_LIMITS',
     default: 'on',
@@ -258,6 +218,9 @@ function findMissing(env: Record<string, string | undefined>): string[] {
   }
   if (env['DATABASE_DIRECT_URL'] && !env['DATABASE_URL']) {
     problems.push('DATABASE_DIRECT_URL: requires DATABASE_URL, which is not set');
+  }
+  if (env['PASSWORDS'] === 'false' && !env['AUTH_ISSUERS']) {
+    problems.push('PASSWORDS: true, unless AUTH_ISSUERS is set (got "false")');
   }
   if (env['FILE_SERVING'] === 'redirect' && !env['FILE_STORE']) {
     problems.push('FILE_SERVING: stream, unless FILE_STORE is set (got "redirect")');

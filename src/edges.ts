@@ -36,6 +36,7 @@ import './people/presence.graphql.ts';
 import './people/user.graphql.ts';
 import './search/search.graphql.ts';
 import { buildSchema } from './api/schema.ts';
+import { serveLogout } from './account/logout.http.ts';
 import { serveDownload } from './file/download.http.ts';
 import { serveGraphqlUpload } from './file/graphql-upload.http.ts';
 import { serveTus } from './file/tus.http.ts';
@@ -44,4 +45,4 @@ import { serveUpload } from './file/upload.http.ts';
 /** The whole API: by now, the GraphQL edges have registered their types on the builder. */
 export const schema = buildSchema();
 
-export const httpEdges = { serveDownload, serveGraphqlUpload, serveTus, serveUpload };
+export const httpEdges = { serveDownload, serveGraphqlUpload, serveLogout, serveTus, serveUpload };

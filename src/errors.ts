@@ -116,6 +116,9 @@ export class StoreFull extends Error {
 /** The remote file store doesn't answer, or refuses access. Answered with status 503. */
 export class StoreUnavailable extends Error {}
 
+/** The keys of an issuer cannot be fetched, so its tokens cannot be verified. Answered with status 503. */
+export class IssuerUnavailable extends Error {}
+
 /** What keeps the server from starting. Its message tells the operator what to do; it needs no stack. */
 export class CannotStart extends Error {}
 

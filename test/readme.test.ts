@@ -11,7 +11,7 @@ import { maxEmailLength } from '../src/account/email.ts';
 import { maxPasswordLength, minPasswordLength } from '../src/account/password.ts';
 import { maxMembersPerCall } from '../src/chat/chat.ts';
 import { maxSlowModeSeconds } from '../src/chat/slow-mode.ts';
-import { settings } from '../src/config.ts';
+import { readConfig, settings } from '../src/config.ts';
 import { activityRules } from '../src/core/limit.ts';
 import { maxContentLength, maxDescriptionLength, maxNameLength } from '../src/core/text.ts';
 import { maxArriving } from '../src/file/arrival.ts';
@@ -146,6 +146,27 @@ describe('examples run as they are:', () => {
     expect(Object.keys(files[0])).toEqual(Object.keys(JSON.parse(example).files[0]));
   });
 
+  test.skipIf(!isCurlInstalled)('the recipe for your own JWT (skipped without curl)', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'parley-recipe-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const [script = ''] = blocksIn('docs/identity.md', 'js');
+    const file = join(folder, 'issuers.json');
+    const code = script.replace("'issuers.json'", JSON.stringify(file));
+    const signer = run(process.execPath, ['--input-type=module', '-e', code]);
+    expect(await signer.exitCode).toBe(0);
+    await using server = await startServer({ env: { AUTH_ISSUERS: file, PASSWORDS: 'false' } });
+    const [command = ''] = blocksIn('docs/identity.md', 'bash');
+    const bash = run('bash', ['-c', `token=${signer.lines[0]}; ${pointAt(server.url, command)}`]);
+    expect(await bash.exitCode).toBe(0);
+    const [answer = ''] = blocksIn('docs/identity.md', 'json');
+    expect(JSON.parse(bash.lines.join(''))).toEqual(JSON.parse(answer));
+  });
+
+  test('the recipes for OpenID Connect and Supabase are valid settings', () => {
+    const [, ...recipes] = blocksIn('docs/identity.md', 'json');
+    for (const recipe of recipes) expect(readConfig({ AUTH_ISSUERS: recipe }).authIssuers).toHaveLength(1);
+  });
+
   test.skipIf(!isCurlInstalled)('the readiness check with curl (skipped without curl)', async () => {
     await using server = await startServer();
     const [command = ''] = blocksIn('docs/operating.md', 'bash');
@@ -182,6 +203,8 @@ describe('examples run as they are:', () => {
       ...['docs/files.md bash', 'docs/files.md json', 'docs/files.md js'],
       ...['docs/moderation.md graphql', 'docs/moderation.md graphql'],
       ...['docs/operating.md sql', 'docs/operating.md bash'],
+      ...['docs/identity.md js', 'docs/identity.md bash', 'docs/identity.md json'],
+      ...['docs/identity.md json', 'docs/identity.md json', 'docs/identity.md json'],
       // Tested by test/full/contributing.test.ts.
       ...['sql', 'prisma', 'ts', 'ts', 'ts', 'ts', 'ts', 'md'].map((language) => `CONTRIBUTING.md ${language}`),
     ];

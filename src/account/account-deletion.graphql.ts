@@ -2,6 +2,7 @@ import { deleteAccount } from './account-deletion.ts';
 import { InvalidCredentials, InvalidInput } from '../errors.ts';
 import { builder } from '../api/builder.ts';
 import { requireAsker } from '../api/context.ts';
+import { proofDescription } from './proof.ts';
 import { encodeId } from '../core/id.ts';
 
 const ErasedMessagesRef = builder.enumType('ErasedMessages', {
@@ -25,12 +26,12 @@ there are many. A chat that only the viewer owned passes to the longest-standing
 member if there is no admin. A single chat stays with the other person.`,
     errors: { types: [InvalidInput, InvalidCredentials] },
     args: {
-      password: t.arg.string({ required: true }),
+      password: t.arg.string({ description: proofDescription }),
       messages: t.arg({ type: ErasedMessagesRef, required: true, defaultValue: 'KEEP' }),
     },
     resolve: async (_, { password, messages }, context) => {
       const asker = requireAsker(context);
-      await deleteAccount(context.accounts, asker, { password, messages });
+      await deleteAccount(context.accounts, asker, { password: password ?? null, messages });
       context.continueDeletions();
       // The rest of the operation runs as if no one were signed in.
       context.asker = () => null;

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { inTransaction, type Db, type Transaction } from '../postgres/client.ts';
 import type { ErasedMessages } from '../postgres/generated/prisma/client.ts';
-import { InvalidCredentials, InvalidInput, type FieldError } from '../errors.ts';
+import { InvalidInput, type FieldError } from '../errors.ts';
 import type { Accounts } from './account.ts';
-import { lockCredentials, requireOwnCredentials, verifyAgain } from './credentials.ts';
-import { checkGivenPassword } from './password.ts';
+import { lockCredentials, requireOwnCredentials } from './credentials.ts';
+import { checkGivenProof, requireProof } from './proof.ts';
 import { endSessions } from './session.ts';
 import type { Asker } from '../core/asker.ts';
 
@@ -12,20 +12,20 @@ import type { Asker } from '../core/asker.ts';
  * Erases the asker's account. Once it is committed, all sessions are over, and the username, the email address and the
  * password are deleted: others can take the name and the email address. Call `continueDeletions` next: it ends the
  * memberships, removes the reactions and the files, and detaches the messages from the user or turns them into
- * tombstones. Throws InvalidCredentials for a wrong password, RateLimited after too many wrong ones, and InvalidInput
- * for a string that cannot be a password.
+ * tombstones. The `password` is a recent token for an account without one (proof.ts). Throws InvalidCredentials for a
+ * wrong password, RateLimited after too many wrong ones, and InvalidInput for a string that cannot be a password.
  */
 export async function deleteAccount(
   accounts: Accounts,
   asker: Asker,
-  { password, messages }: { password: string; messages: ErasedMessages },
+  { password, messages }: { password: string | null; messages: ErasedMessages },
 ): Promise<void> {
-  const errors: FieldError[] = [];
-  checkGivenPassword(password, ['password'], errors);
-  if (errors.length > 0) throw new InvalidInput(errors);
   const user = await requireOwnCredentials(accounts.db, asker);
-  const { isRight } = await verifyAgain(accounts, asker, { hash: user.passwordHash, password });
-  if (!isRight) throw new InvalidCredentials('The password is wrong.');
+  const proof = { user, secret: password };
+  const errors: FieldError[] = [];
+  checkGivenProof(proof, ['password'], errors);
+  if (errors.length > 0) throw new InvalidInput(errors);
+  await requireProof(accounts, asker, proof);
 
   const endedIds = await inTransaction(accounts.db, async (transaction) => {
     await lockCredentials(transaction, user);
@@ -47,6 +47,8 @@ async function eraseProfile(transaction: Transaction, userId: bigint): Promise<v
     [userId, pseudonym],
   );
   await transaction.prisma.credentials.deleteMany({ where: { userId } });
+  // A trigger refuses the tokens that other systems have issued for the user until now.
+  await transaction.prisma.identity.deleteMany({ where: { userId } });
   await transaction.prisma.block.deleteMany({ where: { blockerId: userId } });
 }
 

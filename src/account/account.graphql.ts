@@ -3,9 +3,11 @@ import { changePassword, signIn } from './account.ts';
 import { maxEmailLength } from './email.ts';
 import { signUp } from './sign-up.ts';
 import { maxPasswordLength, minPasswordLength } from './password.ts';
+import { proofDescription } from './proof.ts';
 import { refreshSession, type SignedIn } from './session.ts';
+import { signInWithToken } from './token-sign-in.ts';
 import { maxNameLength } from '../core/text.ts';
-import { Conflict, InvalidCredentials, InvalidInput } from '../errors.ts';
+import { Conflict, Forbidden, InvalidCredentials, InvalidInput } from '../errors.ts';
 import { builder } from '../api/builder.ts';
 import { asciiSize } from '../api/field-size.ts';
 import { requireAsker, type Context } from '../api/context.ts';
@@ -52,7 +54,7 @@ const SignInInput = builder.inputType('SignInInput', {
 
 const ChangePasswordInput = builder.inputType('ChangePasswordInput', {
   fields: (t) => ({
-    currentPassword: t.string({ required: true }),
+    currentPassword: t.string({ description: proofDescription }),
     newPassword: t.string({
       required: true,
       description: `${minPasswordLength} to ${maxPasswordLength} characters, and not easy to guess.`,
@@ -63,7 +65,7 @@ const ChangePasswordInput = builder.inputType('ChangePasswordInput', {
 builder.mutationFields((t) => ({
   signUp: t.field({
     type: SignedInRef,
-    errors: { types: [InvalidInput, Conflict] },
+    errors: { types: [InvalidInput, Conflict, Forbidden] },
     args: { input: t.arg({ type: SignUpInput, required: true }) },
     resolve: async (_, { input }, context) =>
       continueAs(
@@ -78,12 +80,24 @@ builder.mutationFields((t) => ({
   }),
   signIn: t.field({
     type: SignedInRef,
-    errors: { types: [InvalidInput, InvalidCredentials] },
+    errors: { types: [InvalidInput, InvalidCredentials, Forbidden] },
     args: { input: t.arg({ type: SignInInput, required: true }) },
     resolve: async (_, { input }, context) =>
       continueAs(
         context,
         await signIn(context.accounts, { ...input, userAgent: context.userAgent, address: context.address }),
+      ),
+  }),
+  signInWithToken: t.field({
+    type: SignedInRef,
+    description: `Exchanges a token of another system, one of the issuers in AUTH_ISSUERS, for a session. The token itself is also accepted
+as \`Authorization: Bearer\`; the session then lives as long as the tokens that you send.`,
+    errors: { types: [InvalidCredentials, Forbidden] },
+    args: { token: t.arg.string({ required: true }) },
+    resolve: async (_, { token }, context) =>
+      continueAs(
+        context,
+        await signInWithToken(context.accounts, { token, userAgent: context.userAgent, address: context.address }),
       ),
   }),
   refreshSession: t.field({
@@ -97,11 +111,18 @@ token, so you can repeat a request whose response was lost. Sending a used token
   }),
   changePassword: t.field({
     type: SignedInRef,
-    description: 'Ends all other sessions of the viewer, and returns a new pair of tokens for this one.',
-    errors: { types: [InvalidInput, InvalidCredentials] },
+    description: `Ends all other sessions of the viewer, and returns a new pair of tokens for this one. Gives an account without a password
+its first one.`,
+    errors: { types: [InvalidInput, InvalidCredentials, Forbidden] },
     args: { input: t.arg({ type: ChangePasswordInput, required: true }) },
     resolve: async (_, { input }, context) =>
-      continueAs(context, await changePassword(context.accounts, requireAsker(context), input)),
+      continueAs(
+        context,
+        await changePassword(context.accounts, requireAsker(context), {
+          currentPassword: input.currentPassword ?? null,
+          newPassword: input.newPassword,
+        }),
+      ),
   }),
 }));
 

@@ -1,19 +1,21 @@
 import { inTransaction, type Db, type Transaction } from '../postgres/client.ts';
 import { setTimeout } from 'node:timers/promises';
-import { InvalidCredentials, InvalidInput, Unauthenticated, type FieldError } from '../errors.ts';
+import { Forbidden, InvalidCredentials, InvalidInput, Unauthenticated, type FieldError } from '../errors.ts';
 import {
   findCredentialsByEmail,
   lockCredentials,
   requireOwnCredentials,
   storePassword,
-  verifyAgain,
   verifyGuess,
   type Credentials,
 } from './credentials.ts';
 import { readEmail } from './email.ts';
 import { knowsNetwork, rememberNetwork } from './known-network.ts';
+import { ForeignSessions } from './foreign-session.ts';
+import type { ForeignTokens } from './foreign-token.ts';
 import { LiveSessions } from './live-session.ts';
 import { checkGivenPassword, checkNewPassword, namesOf, PasswordHasher, type Argon2Cost } from './password.ts';
+import { checkGivenProof, requireProof } from './proof.ts';
 import { FairQueue } from '../core/fair-queue.ts';
 import type { Counted, RateLimits } from '../core/rate-limit.ts';
 import { createSecret } from '../core/secret.ts';
@@ -25,6 +27,10 @@ import type { Asker } from '../core/asker.ts';
 /** What the functions on accounts and sessions need. */
 export type Accounts = Sessions & {
   passwords: PasswordHasher;
+  /** Whether users may sign up and sign in with passwords. */
+  hasPasswords: boolean;
+  /** The tokens of other systems. */
+  foreign: ForeignSessions;
   /**
    * Queues the reads of a sign-in before its password is compared, so that a flood from one network uses one
    * connection.
@@ -50,6 +56,8 @@ export function createAccounts(options: {
   keys: AccessTokenKeys;
   limits: RateLimits;
   argon2?: Argon2Cost | undefined;
+  hasPasswords: boolean;
+  foreign: ForeignTokens;
 }): Accounts {
   return {
     db: options.db,
@@ -57,6 +65,8 @@ export function createAccounts(options: {
     tokens: new AccessTokens(options.keys),
     sessions: new LiveSessions(options.db),
     passwords: new PasswordHasher(options.argon2),
+    hasPasswords: options.hasPasswords,
+    foreign: new ForeignSessions(options.foreign),
     limits: options.limits,
     doorway: new FairQueue({
       work: 'sign-ins',
@@ -69,14 +79,20 @@ export function createAccounts(options: {
 }
 
 /**
- * The asker whose token is in the `Authorization` header; null when there is no header.
- * Throws Unauthenticated for a token that is invalid or expired, or whose session has ended.
+ * The asker whose token is in the `Authorization` header; null when there is no header. The token is one of our access
+ * tokens, or one of an issuer in AUTH_ISSUERS, for which a session is opened that `userAgent` describes.
+ * Throws Unauthenticated for a token that is invalid or expired, or whose session has ended, and IssuerUnavailable.
  */
-export async function authenticate(accounts: Accounts, authorization: string | undefined): Promise<Asker | null> {
+export async function authenticate(
+  accounts: Accounts,
+  { authorization, userAgent }: { authorization: string | undefined; userAgent: string | null },
+): Promise<Asker | null> {
   if (authorization === undefined) return null;
   const token = /^Bearer +([A-Za-z0-9._~+/=-]+) *$/i.exec(authorization)?.[1];
   if (token === undefined) throw new Unauthenticated('The Authorization header must be `Bearer …`.');
-  const asker = await accounts.tokens.verify(token);
+  const asker = accounts.foreign.takes(token)
+    ? await accounts.foreign.verify(accounts, token, userAgent)
+    : await accounts.tokens.verify(token);
   if (!(await accounts.sessions.isLive(asker))) throw new Unauthenticated('The session has ended: sign in again.');
   return asker;
 }
@@ -85,9 +101,10 @@ export async function authenticate(accounts: Accounts, authorization: string | u
  * Opens a session. For an unknown email address and for a wrong password, it throws the same InvalidCredentials after
  * the same time. Throws InvalidInput for strings that cannot be an email address or a password, and RateLimited after
  * too many wrong passwords from this network. Wrong passwords from other networks never cause a refusal: they only slow
- * down sign-ins from networks that the account does not know.
+ * down sign-ins from networks that the account does not know. Throws Forbidden where there are no passwords.
  */
 export async function signIn(accounts: Accounts, input: SignIn): Promise<SignedIn> {
+  requirePasswords(accounts);
   const { limits, keys } = accounts;
   const { address } = input;
   const errors: FieldError[] = [];
@@ -117,6 +134,11 @@ export async function signIn(accounts: Accounts, input: SignIn): Promise<SignedI
   return handOver(accounts, opened);
 }
 
+/** Throws Forbidden where users sign in with tokens of other systems only. */
+export function requirePasswords({ hasPasswords }: Pick<Accounts, 'hasPasswords'>): void {
+  if (!hasPasswords) throw new Forbidden('This server has no passwords: use signInWithToken.');
+}
+
 /** The account of a sign-in, and how to treat the attempt. */
 type Attempt = { user: Credentials | null; account: Counted; isKnown: boolean; isSlow: boolean };
 
@@ -134,25 +156,24 @@ async function look(accounts: Accounts, { email, address }: { email: string; add
 
 /**
  * Sets a new password. All other sessions of the asker end. The current one continues with a new pair of tokens, and
- * its earlier refresh tokens become invalid. Throws InvalidCredentials for a wrong current password, InvalidInput for
- * an invalid new one, and RateLimited after too many wrong ones.
+ * its earlier refresh tokens become invalid. An account without a password takes a recent token instead (proof.ts), and
+ * gets one. Throws InvalidCredentials for a wrong current password, InvalidInput for an invalid new one, RateLimited
+ * after too many wrong ones, and Forbidden where there are no passwords.
  */
 export async function changePassword(
   accounts: Accounts,
   asker: Asker,
-  input: { currentPassword: string; newPassword: string },
+  input: { currentPassword: string | null; newPassword: string },
 ): Promise<SignedIn> {
+  requirePasswords(accounts);
   const user = await requireOwnCredentials(accounts.db, asker);
+  const proof = { user, secret: input.currentPassword };
   const errors: FieldError[] = [];
-  checkGivenPassword(input.currentPassword, ['currentPassword'], errors);
+  checkGivenProof(proof, ['currentPassword'], errors);
   checkNewPassword(input.newPassword, ['newPassword'], namesOf(user), errors);
   if (errors.length > 0) throw new InvalidInput(errors);
 
-  const { isRight } = await verifyAgain(accounts, asker, {
-    hash: user.passwordHash,
-    password: input.currentPassword,
-  });
-  if (!isRight) throw new InvalidCredentials('The current password is wrong.');
+  await requireProof(accounts, asker, proof);
   const newHash = await accounts.passwords.hash(input.newPassword, { person: String(user.id), isKnown: true });
   const opened = await inTransaction(accounts.db, async (client) => {
     await lockCredentials(client, user);
@@ -166,9 +187,11 @@ async function endOtherSessions(transaction: Transaction, { userId, sessionId }:
   const { prisma } = transaction;
   const endedIds = await endSessions(transaction, { userId, id: { not: sessionId } });
   // Locks the session, so that a concurrent refresh waits and then finds its token deleted. Its stream tokens become
-  // invalid. Raw SQL, to use the database's clock.
+  // invalid, and it no longer ends with a foreign token. Raw SQL, to use the database's clock.
   const kept = await transaction.query(
-    'update sessions set last_used_at = clock_timestamp(), stream_token_generation = stream_token_generation + 1 where id = $1',
+    `update sessions set last_used_at = clock_timestamp(), stream_token_generation = stream_token_generation + 1,
+      expires_at = null
+    where id = $1`,
     [sessionId],
   );
   if (kept.rowCount === 0) throw new Unauthenticated('The session has ended: sign in again.');

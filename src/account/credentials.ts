@@ -1,12 +1,16 @@
 import type { Db, Queryable, Transaction } from '../postgres/client.ts';
+import { defineLoader } from '../postgres/loader.ts';
 import type { Asker } from '../core/asker.ts';
 import { InvalidCredentials, Unauthenticated } from '../errors.ts';
 import { visiblePeople } from '../chat/visibility.ts';
 import type { Guesser, PasswordHasher } from './password.ts';
 import type { Counted, RateLimits } from '../core/rate-limit.ts';
 
-/** How an account is identified at sign-in. `passwordHash` is null for an account without a password. */
-export type Credentials = { id: bigint; username: string; email: string; passwordHash: string | null };
+/**
+ * How an account is identified at sign-in. `email` and `passwordHash` are null for an account without an address or a
+ * password.
+ */
+export type Credentials = { id: bigint; username: string; email: string | null; passwordHash: string | null };
 
 /** The credentials of the account with that email address, without regard to case; null when there is none. */
 export async function findCredentialsByEmail(db: Db, email: string): Promise<Credentials | null> {
@@ -30,6 +34,18 @@ export async function requireOwnCredentials(db: Db, asker: Asker): Promise<Crede
   const { credentials, ...person } = user;
   return { ...person, passwordHash: credentials?.passwordHash ?? null };
 }
+
+/** Whether users have a password. */
+export const hasPassword = defineLoader({
+  load: async ({ prisma }: Db, userIds: readonly bigint[]): Promise<boolean[]> => {
+    const found = await prisma.credentials.findMany({
+      where: { userId: { in: [...userIds] } },
+      select: { userId: true },
+    });
+    const known = new Set(found.map(({ userId }) => userId));
+    return userIds.map((userId) => known.has(userId));
+  },
+});
 
 /** A password entered for an account. Wrong ones count against the limit of `counted`. */
 export type Guess = { hash: string | null; password: string; counted: Counted; guesser: Guesser };
@@ -63,21 +79,21 @@ export function verifyAgain(
 
 /**
  * Locks the user's row until the end of the transaction, so that their sessions are opened and ended one after the
- * other. Throws InvalidCredentials when the password that was compared is no longer the user's.
+ * other. Throws InvalidCredentials when the password that was compared, or its absence, is no longer the user's.
  */
 export async function lockCredentials(client: Queryable, { id, passwordHash }: Credentials): Promise<void> {
+  // Raw SQL, for the lock. All code that changes credentials takes it first.
+  await client.query('select from users where id = $1 for no key update', [id]);
+  // A statement of its own, which sees what was committed during the wait.
   const { rows } = await client.query<{ password_hash: string }>(
-    // Locks the user and reads their hash. Raw SQL, for the lock. It locks both rows, because a row that is not locked
-    // would be read as it was before the wait.
-    `select c.password_hash from users u join credentials c on c.user_id = u.id
-    where u.id = $1 for no key update of u, c`,
+    'select password_hash from credentials where user_id = $1',
     [id],
   );
-  if (rows[0]?.password_hash !== passwordHash)
+  if ((rows[0]?.password_hash ?? null) !== passwordHash)
     throw new InvalidCredentials('The password was changed in the meantime.');
 }
 
-/** Replaces the hash of a user's password. The caller has locked their credentials. */
+/** Sets the hash of a user's password. The caller has locked their credentials. */
 export async function storePassword({ prisma }: Transaction, userId: bigint, passwordHash: string): Promise<void> {
-  await prisma.credentials.update({ where: { userId }, data: { passwordHash } });
+  await prisma.credentials.upsert({ where: { userId }, create: { userId, passwordHash }, update: { passwordHash } });
 }

@@ -12,7 +12,10 @@ const maxSessions = 50_000;
 const staleMs = 250;
 const maxAlong = 1_000;
 
-/** A session that is not refreshed for this long is over, even before `pruneSessions` deletes it. */
+/**
+ * A session that is not refreshed for this long is over, even before `pruneSessions` deletes it. One that another
+ * system's tokens keep is over when the newest of them expires, until the next one arrives.
+ */
 export const sessionLifetimeMs = 30 * 24 * 60 * 60_000;
 /** The same duration as a PostgreSQL interval. */
 export const sessionLifetime = `${sessionLifetimeMs} milliseconds`;
@@ -43,7 +46,8 @@ export class LiveSessions {
         const { rows } = await pool.query<LiveSession>(
           `select id, user_id as "userId",
             case when last_used_at > now() - $3::interval then stream_token_generation end as "streamTokenGeneration"
-          from sessions where id = any ($1) and last_used_at > now() - $2::interval`,
+          from sessions where id = any ($1) and last_used_at > now() - $2::interval
+            and (expires_at is null or expires_at > now())`,
           [ids, sessionLifetime, streamTokenLifetime],
         );
         const found = new Map(rows.map((row) => [row.id, row]));

@@ -130,6 +130,6 @@ function encodeRandomHash({ memoryKiB, iterations, parallelism }: Argon2Cost): s
 }
 
 /** The names in an account, on which its password must not be based. */
-export function namesOf({ username, email }: { username: string; email: string }): string[] {
-  return [username, email, email.replace(/@.*/s, '')];
+export function namesOf({ username, email }: { username: string; email: string | null }): string[] {
+  return email === null ? [username] : [username, email, email.replace(/@.*/s, '')];
 }

@@ -24,42 +24,70 @@ export type SignedIn = { accessToken: string; accessTokenExpiresAt: Date; refres
 /** What a transaction did to sessions: the session of the refresh token, and the sessions that it ended. */
 export type OpenedSession = { userId: bigint; sessionId: bigint; refreshToken: string; endedIds: bigint[] };
 
+/**
+ * The session of another system that a session belongs to, as its token names it. `expiresAt`: null for a session with
+ * its own refresh tokens, which does not end with the token.
+ */
+export type SessionOrigin = { issuer: string; sessionKey: string; issuedAt: Date; expiresAt: Date | null };
+
+/** A session to be opened. `origin` is null for one that begins here. */
+export type NewSession = { userId: bigint; userAgent: string | null; origin?: SessionOrigin | null };
+
 /** How many sessions a user can have. Opening one more ends the session that has been idle longest. */
 export const maxSessionsPerPerson = 100;
 /** How many characters of the user agent are stored with a session. */
 export const maxUserAgentLength = 256;
 
-/** Opens a session, inside a transaction that has locked the user's row. Call `handOver` after its commit. */
-export async function openSession(
+/**
+ * Opens a session with a refresh token, inside a transaction that has locked the user's row. Call `handOver` after its
+ * commit.
+ */
+export async function openSession(client: Queryable, person: NewSession): Promise<OpenedSession> {
+  const refreshToken = createSecret('refreshToken');
+  const { sessionId, endedIds } = await insertSession(client, person, refreshToken.hash);
+  return { userId: person.userId, sessionId, refreshToken: refreshToken.secret, endedIds };
+}
+
+/**
+ * Inserts a session, inside a transaction that has locked the user's row, and ends the user's sessions past the limit.
+ * `tokenHash` is that of its first refresh token; null for a session that foreign tokens keep. After the commit, call
+ * `forget` for all of the sessions.
+ */
+export async function insertSession(
   client: Queryable,
-  person: { userId: bigint; userAgent: string | null },
-): Promise<OpenedSession> {
+  { userId, userAgent, origin = null }: NewSession,
+  tokenHash: Buffer | null,
+): Promise<{ sessionId: bigint; endedIds: bigint[] }> {
   // Ends the sessions past the limit. Raw SQL: one statement finds, deletes and returns them.
   const ended = await client.query<{ id: bigint }>(
     `delete from sessions where id in (
       select id from sessions where user_id = $1 order by last_used_at desc, id desc offset $2)
     returning id`,
-    [person.userId, maxSessionsPerPerson - 1],
+    [userId, maxSessionsPerPerson - 1],
   );
-  const refreshToken = createSecret('refreshToken');
   // Inserts the session and its first refresh token. Raw SQL: one statement instead of two while the user's row is
   // locked.
-  const opened = await client.query<{ session_id: bigint }>(
+  const { rows } = await client.query<{ id: bigint }>(
     `with opened as (
-      insert into sessions (user_id, user_agent) values ($1, $2) returning id
+      insert into sessions (user_id, user_agent, issuer, foreign_key, token_issued_at, expires_at)
+      values ($1, $2, $3, $4, $5, $6) returning id
+    ), issued as (
+      insert into refresh_tokens (session_id, token_hash) select id, $7::bytea from opened where $7 is not null
     )
-    insert into refresh_tokens (session_id, token_hash) select id, $3 from opened
-    returning session_id`,
-    [person.userId, readUserAgent(person.userAgent), refreshToken.hash],
+    select id from opened`,
+    [
+      userId,
+      readUserAgent(userAgent),
+      origin?.issuer ?? null,
+      origin?.sessionKey ?? null,
+      origin?.issuedAt ?? null,
+      origin?.expiresAt ?? null,
+      tokenHash,
+    ],
   );
-  const sessionId = opened.rows[0]?.session_id;
-  if (sessionId === undefined) throw new Error('PostgreSQL did not return the id of the new session');
-  return {
-    userId: person.userId,
-    sessionId,
-    refreshToken: refreshToken.secret,
-    endedIds: ended.rows.map(({ id }) => id),
-  };
+  const [opened] = rows;
+  if (opened === undefined) throw new Error('PostgreSQL did not return the id of the new session');
+  return { sessionId: opened.id, endedIds: ended.rows.map(({ id }) => id) };
 }
 
 /** Issues the tokens after the commit. This node rejects the ended sessions from now on. */
@@ -122,9 +150,17 @@ export function findSessions(
   return db.prisma.session.findMany({ where: { id: { in: [...sessionIds] }, ...liveSessionsOf(asker) } });
 }
 
-/** A session that has not been used for 30 days is over, even if `pruneSessions` has not deleted it yet. */
+/**
+ * A session that has not been used for 30 days is over, even if `pruneSessions` has not deleted it yet, and so is one
+ * whose foreign tokens have expired.
+ */
 function liveSessionsOf({ userId }: Asker): Prisma.SessionWhereInput {
-  return { userId, lastUsedAt: { gt: new Date(Date.now() - sessionLifetimeMs) } };
+  const now = Date.now();
+  return {
+    userId,
+    lastUsedAt: { gt: new Date(now - sessionLifetimeMs) },
+    OR: [{ expiresAt: null }, { expiresAt: { gt: new Date(now) } }],
+  };
 }
 
 /**

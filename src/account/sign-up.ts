@@ -1,7 +1,7 @@
 import { Conflict, InvalidInput, type FieldError } from '../errors.ts';
 import { maxNameLength, readLine } from '../core/text.ts';
 import { inTransaction, type Queryable } from '../postgres/client.ts';
-import type { Accounts, Device } from './account.ts';
+import { requirePasswords, type Accounts, type Device } from './account.ts';
 import { readEmail } from './email.ts';
 import { rememberNetwork } from './known-network.ts';
 import { checkNewPassword, namesOf } from './password.ts';
@@ -19,9 +19,11 @@ export type SignUp = Device & {
 /**
  * Creates an account and signs its user in. Usernames and email addresses are unique without regard to case: of two
  * concurrent requests for one, the second gets Conflict. Throws InvalidInput with every invalid field, and RateLimited
- * for a network that creates many accounts, or that has tried many names that were taken.
+ * for a network that creates many accounts, or that has tried many names that were taken. Throws Forbidden where there
+ * are no passwords.
  */
 export async function signUp(accounts: Accounts, input: SignUp): Promise<SignedIn> {
+  requirePasswords(accounts);
   const { limits, keys } = accounts;
   const { address } = input;
   const person = readSignUp(input);

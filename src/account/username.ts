@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import type { FieldError } from '../errors.ts';
 import { maxNameLength } from '../core/text.ts';
 
@@ -8,11 +9,37 @@ import { maxNameLength } from '../core/text.ts';
 const reservedNames = new Set(['everyone', 'here', 'channel', 'admin', 'system', 'parley']);
 /** The prefix of an erased account's username. */
 const erasedPrefix = 'erased_';
+/** The longest suffix, in digits, that distinguishes a username from others that are taken. */
+const maxSuffixLength = 10;
 
 /** Adds to `errors` when the username is malformed, or reserved without regard to case. */
 export function checkNewUsername(username: string, errors: FieldError[]): void {
   const problem = findProblem(username);
   if (problem !== null) errors.push({ path: ['username'], ...problem });
+}
+
+/**
+ * A username made of a text that need not be one: the part before an @, without accents, with other characters
+ * replaced. It is valid, and leaves room for `listUsernames` to add a suffix; null when nothing usable is left.
+ */
+export function fitUsername(text: string): string | null {
+  const [head = ''] = text.split('@', 1);
+  const fitted = head
+    .normalize('NFKD')
+    .replace(/\p{M}+/gu, '')
+    .replace(/[^A-Za-z0-9_.-]+/g, '_')
+    .slice(0, maxNameLength - maxSuffixLength)
+    .replace(/^[._-]+|[._-]+$/g, '');
+  return fitted === '' || fitted.toLowerCase().startsWith(erasedPrefix) ? null : fitted;
+}
+
+/** Usernames to try in this order: the one that is wished for, then others that begin with it. */
+export function listUsernames(wished: string): string[] {
+  const small = Array.from({ length: 8 }, (_, index) => String(index + 2));
+  const random = [4, 4, 6, 6, maxSuffixLength, maxSuffixLength].map((digits) =>
+    String(randomInt(10 ** (digits - 1), 10 ** digits)),
+  );
+  return ['', ...small, ...random].map((suffix) => wished + suffix).filter((each) => findProblem(each) === null);
 }
 
 function findProblem(username: string): Pick<FieldError, 'code' | 'message'> | null {

@@ -3,6 +3,7 @@ import { SessionRef } from './session.ref.ts';
 import { UserRef } from '../people/user.ref.ts';
 import type { User } from '../postgres/generated/prisma/client.ts';
 import { listSessions, maxSessionsPerPerson } from './session.ts';
+import { hasPassword } from './credentials.ts';
 import { maxEmailLength } from './email.ts';
 import type { Asker } from '../core/asker.ts';
 import { userById } from '../people/user.ts';
@@ -18,8 +19,14 @@ ViewerRef.implement({
     id: t.id({ resolve: ({ asker }) => encodeId('Viewer', asker.userId) }),
     user: t.field({ type: UserRef, resolve: ({ asker }, _, context) => loadSelf(context, asker) }),
     email: t.string({
+      nullable: true,
+      description: 'Null for a user who came from another system without a verified address.',
       extensions: textSize(maxEmailLength),
       resolve: async ({ asker }, _, context) => (await loadSelf(context, asker)).email,
+    }),
+    hasPassword: t.boolean({
+      description: 'False for a user who came from another system, and has not set a password here.',
+      resolve: ({ asker }, _, { loaders }) => loaders.of(hasPassword).load(asker.userId),
     }),
     sessions: t.prismaField({
       type: [SessionRef],

@@ -7,11 +7,11 @@ import type { FileLinks } from '../file/file-link.ts';
 import type { PartialUploads } from '../file/partial-upload.ts';
 import type { PartialUploadLeases } from '../file/partial-upload-lease.ts';
 import { authenticateStream, isStreamTokenLive } from '../account/stream-token.ts';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { LargeOperations, RenderTurns } from './large-operation.ts';
 import type { Asker } from '../core/asker.ts';
 import type { RateLimits } from '../core/rate-limit.ts';
-import { Unauthenticated } from '../errors.ts';
+import { IssuerUnavailable, Unauthenticated } from '../errors.ts';
 import { type TypingGate } from '../live/typing-pace.ts';
 import { Loaders } from '../postgres/loader.ts';
 import type { SearchTurns } from '../search/search-turn.ts';
@@ -90,10 +90,11 @@ export function createContext(
 
 /**
  * Identifies the asker by a request's `Authorization` header. A bad token is not an error until the asker is needed:
- * only then is Unauthenticated thrown. So a client that refreshes a session may send the expired token.
+ * only then is Unauthenticated thrown (or IssuerUnavailable, for a token that cannot be verified now). So a client that refreshes a session may send the expired token.
  */
-export function identifyAsker(accounts: Accounts, authorization: string | undefined): Promise<() => Asker | null> {
-  return lateRefusal(authenticate(accounts, authorization));
+export function identifyAsker(accounts: Accounts, headers: IncomingHttpHeaders): Promise<() => Asker | null> {
+  const { authorization, 'user-agent': userAgent = null } = headers;
+  return lateRefusal(authenticate(accounts, { authorization, userAgent }));
 }
 
 /**
@@ -113,7 +114,7 @@ async function lateRefusal<Found extends Asker | null>(identifying: Promise<Foun
     const asker = await identifying;
     return () => asker;
   } catch (error) {
-    if (!(error instanceof Unauthenticated)) throw error;
+    if (!(error instanceof Unauthenticated || error instanceof IssuerUnavailable)) throw error;
     return () => {
       throw error;
     };

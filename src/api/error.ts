@@ -2,6 +2,7 @@ import { GraphQLError } from 'graphql';
 import {
   ExpectedError,
   InvalidInput,
+  IssuerUnavailable,
   RateLimited,
   StoreFull,
   StoreUnavailable,
@@ -28,8 +29,8 @@ export function toClientError(error: unknown): GraphQLError | null {
     return new GraphQLError(message, { extensions: { code: 'RATE_LIMITED', retryAfterSeconds, ...reached } });
   }
   if (error instanceof TooLarge) return new GraphQLError(error.message, { extensions: { code: 'BAD_REQUEST' } });
-  // The file store has logged it; the message tells the client to try again.
-  if (error instanceof StoreUnavailable || error instanceof StoreFull) {
+  // It has been logged where it happened; the message tells the client to try again.
+  if (error instanceof StoreUnavailable || error instanceof StoreFull || error instanceof IssuerUnavailable) {
     return new GraphQLError(error.message, { extensions: { code: 'INTERNAL' } });
   }
   if (error instanceof InvalidInput) return new GraphQLError(error.message, { extensions: { code: 'BAD_REQUEST' } });

@@ -14,7 +14,9 @@ type Charge = { as: Activity; count?: (args: Args) => number; weight?: (args: Ar
 /**
  * Mutations that are not charged here: signing out, and those whose own code limits sign-ins, passwords or refreshes.
  */
-const ownCharges = new Set(['signUp', 'signIn', 'refreshSession', 'changePassword', 'deleteAccount', 'signOut']);
+const ownCharges = new Set([
+  ...['signUp', 'signIn', 'signInWithToken', 'refreshSession', 'changePassword', 'deleteAccount', 'signOut'],
+]);
 
 const mutationCharges: Record<string, Charge[]> = {
   sendMessage: [{ as: 'sends', weight: weighContent }],

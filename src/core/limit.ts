@@ -55,6 +55,13 @@ const accountRules = {
     message: 'Too many sign-ups from this network used a name or an email address that is taken.',
     meaning: 'Sign-ups from one network address that get Conflict, which reveals who has an account.',
   },
+  failedLogouts: {
+    setting: 'RATE_LIMIT_FAILED_LOGOUTS',
+    quota: '60/15m',
+    isShared: false,
+    message: 'Too many logout tokens from this network were not accepted.',
+    meaning: 'Logout tokens from one network address that were not accepted (`POST /auth/logout`).',
+  },
   refreshes: {
     setting: 'RATE_LIMIT_REFRESHES',
     quota: '60/15m',

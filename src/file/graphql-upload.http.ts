@@ -30,7 +30,7 @@ export function serveGraphqlUpload(options: GraphqlOptions): Handler {
     limitIdleness(request, services.uploadIdleMs);
     const uploads: Upload[] = [];
     try {
-      const asker = await identifyAsker(services.accounts, request.headers.authorization);
+      const asker = await identifyAsker(services.accounts, request.headers);
       const context = createContext(services, { asker, from: request });
       const result = await services.arrivals.during(senderOf(services, requireAsker(context), request), (arrival) =>
         execute(options, context, { request, arrival, uploads }),

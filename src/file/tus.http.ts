@@ -41,7 +41,7 @@ export function serveTus(services: Services): Handler {
     limitIdleness(request, services.uploadIdleMs);
     try {
       requireProtocol(request);
-      const asker = demandAsker(await identifyAsker(services.accounts, request.headers.authorization));
+      const asker = demandAsker(await identifyAsker(services.accounts, request.headers));
       const exchange = { asker, request, response };
       if (request.method === 'GET') await sendFile(services, exchange);
       else

@@ -26,7 +26,7 @@ export function serveUpload(services: Services): Handler {
     }
     limitIdleness(request, services.uploadIdleMs);
     try {
-      const asker = demandAsker(await identifyAsker(services.accounts, request.headers.authorization));
+      const asker = demandAsker(await identifyAsker(services.accounts, request.headers));
       const files = await services.arrivals.during(senderOf(services, asker, request), (arrival) =>
         takeFiles(services, arrival, request),
       );

@@ -31,6 +31,17 @@ export async function readJson(request: IncomingMessage, maxBytes: number): Prom
   return json;
 }
 
+/**
+ * Reads a request's body as a form (application/x-www-form-urlencoded). Throws HttpError: 415 for another type, 413 for a
+ * body over `maxBytes`, 400 for one that ends early.
+ */
+export async function readForm(request: IncomingMessage, maxBytes: number): Promise<URLSearchParams> {
+  if (readMediaType(request.headers['content-type']).type !== 'application/x-www-form-urlencoded') {
+    throw new HttpError(415, 'Send the body as content-type: application/x-www-form-urlencoded.');
+  }
+  return new URLSearchParams(await readText(request, maxBytes));
+}
+
 /** Uses events, because iterating would leave its listeners on the request: 1 KB for as long as a stream is open. */
 function readText(request: IncomingMessage, maxBytes: number): Promise<string> {
   const tooLarge = () => new HttpError(413, `The body is larger than ${maxBytes} bytes.`);

@@ -93,6 +93,6 @@ function demandJsonAccepted({ headers }: IncomingMessage): string {
 }
 
 async function identifySender({ services }: GraphqlOptions, request: IncomingMessage) {
-  const asker = await identifyAsker(services.accounts, request.headers.authorization);
+  const asker = await identifyAsker(services.accounts, request.headers);
   return { asker, isKnown: isKnown(asker), from: request };
 }

@@ -25,6 +25,8 @@ export type HttpOptions = {
   tus?: Handler;
   /** Serves the paths below `/files/`. */
   download?: Handler;
+  /** Serves `/auth/logout`. */
+  logout?: Handler;
   /** All other pages: each by its exact path, for GET and HEAD. */
   pages: Record<string, Handler>;
   /** `*`, or the origins of the front ends, separated by commas. */
@@ -163,6 +165,7 @@ function findHandler(request: IncomingMessage, options: HttpOptions): Handler {
   if (path === '/api/upload') return options.upload ?? notServed;
   if (/^\/api\/upload\/tus(\/[^/]*)?$/.test(path)) return options.tus ?? notServed;
   if (/^\/files\/[^/]+\/[^/]+$/.test(path)) return readOnly(request, options.download ?? notServed);
+  if (path === '/auth/logout') return options.logout ?? notServed;
   const page = Object.hasOwn(options.pages, path) ? options.pages[path] : undefined;
   if (page === undefined) return notFound;
   return readOnly(request, page);

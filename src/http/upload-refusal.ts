@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { limitHeaders } from '../api/limit.ts';
 import {
   ExpectedError,
+  IssuerUnavailable,
   NotFound,
   RateLimited,
   StoreFull,
@@ -27,7 +28,9 @@ export function refusalFor(error: unknown, request: IncomingMessage): UploadRefu
     return { status: 429, message, headers: limitHeaders({ retryAfterSeconds, ...reached }) };
   }
   if (error instanceof StoreFull) return { status: 507, message: error.message };
-  if (error instanceof StoreUnavailable) return { status: 503, message: error.message };
+  if (error instanceof StoreUnavailable || error instanceof IssuerUnavailable) {
+    return { status: 503, message: error.message };
+  }
   if (error instanceof NotFound) return { status: 404, message: error.message };
   if (error instanceof BadMultipart || error instanceof ExpectedError) return { status: 400, message: error.message };
   return null;

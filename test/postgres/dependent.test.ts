@@ -131,6 +131,7 @@ const samples: [table: string, columns: string, values: string][] = [
     `left(translate(gen_random_uuid()::text, '-', '_'), 22), :ada, 'z', 1`,
   ],
   ['credentials', 'user_id, password_hash', `:ada, 'none'`],
+  ['identities', 'issuer, subject, user_id, claims_issued_at', `'shop', ':ada', :ada, now()`],
   ['blocks', 'blocker_id, blocked_id', ':ada, :grace'],
   ['blocks', 'blocker_id, blocked_id', ':grace, :ada'],
   ['sessions', 'user_id', ':ada'],

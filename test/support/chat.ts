@@ -37,7 +37,7 @@ export async function sendMessage(by: Person, chatId: string, content: string, m
 }
 
 /** Creates a group of the owner and these users. Returns its id. */
-export async function createGroup(owner: Person, others: Person[], name = 'a group'): Promise<string> {
+export async function createGroup(owner: Person, others: Pick<Person, 'userId'>[], name = 'a group'): Promise<string> {
   return requireId(await createChat(owner, { type: 'GROUP', name, memberIds: others.map(({ userId }) => userId) }));
 }
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { OperationTypeNode, type GraphQLError, type GraphQLSchema } from 'graphql';
 import type { Asker } from '../../core/asker.ts';
-import { Unauthenticated } from '../../errors.ts';
+import { IssuerUnavailable, Unauthenticated } from '../../errors.ts';
 import { identifyStreamAsker, identifyAsker, type Services } from '../../api/context.ts';
 import type { DocumentCache } from '../../api/document.ts';
 import { FanOut } from '../../live/fan-out.ts';
@@ -208,7 +208,7 @@ export class Streams {
   async #identify(request: IncomingMessage, streamToken: string | null): Promise<Identified> {
     const { accounts } = this.#services;
     if (streamToken !== null) return identifyStreamAsker(accounts, streamToken);
-    return { asker: await identifyAsker(accounts, request.headers.authorization), isTokenLive: null };
+    return { asker: await identifyAsker(accounts, request.headers), isTokenLive: null };
   }
 }
 
@@ -216,13 +216,14 @@ function refuseStreamToken(): HttpError {
   return new HttpError(401, 'A stream token is valid for subscriptions only.', { code: 'UNAUTHENTICATED' });
 }
 
-/** The asker; throws HttpError 401 for an invalid token. */
+/** The asker; throws HttpError 401 for an invalid token, and 503 for one that cannot be verified now. */
 function refuseBad(asker: () => Asker | null): Asker | null {
   try {
     return asker();
   } catch (error) {
-    if (!(error instanceof Unauthenticated)) throw error;
-    throw new HttpError(401, error.message, { code: 'UNAUTHENTICATED' });
+    if (error instanceof Unauthenticated) throw new HttpError(401, error.message, { code: 'UNAUTHENTICATED' });
+    if (!(error instanceof IssuerUnavailable)) throw error;
+    throw new HttpError(503, error.message, { code: 'INTERNAL', headers: { 'retry-after': '5' } });
   }
 }
 
@@ -231,7 +232,7 @@ function ifGood(asker: () => Asker | null): Asker | null {
   try {
     return asker();
   } catch (error) {
-    if (!(error instanceof Unauthenticated)) throw error;
+    if (!(error instanceof Unauthenticated || error instanceof IssuerUnavailable)) throw error;
     return null;
   }
 }

@@ -1,0 +1,143 @@
+-- Users of another system: who they are there, which of their sessions are over, and which tokens are refused.
+
+create or replace function lock_key(lock text) returns int
+language plpgsql immutable strict parallel safe as $$
+declare
+  key int := case lock
+    when 'migration' then 72707369
+    when 'event log' then 7237123
+    when 'event pruning' then 7237124
+    when 'event id leap' then 7237125
+    when 'stored bytes' then 7237126
+    when 'personal storage' then 7237127
+    when 'foreign token' then 7237128
+  end;
+begin
+  -- A null would lock nothing.
+  if key is null then raise exception 'there is no advisory lock "%"', lock; end if;
+  return key;
+end $$;
+
+-- A user of another system may have no address that the system has verified.
+alter table users alter column email drop not null;
+
+create table identities (
+  issuer text not null check (char_length(issuer) between 1 and 255),
+  subject text not null check (char_length(subject) between 1 and 255),
+  user_id bigint not null references users on delete cascade on update cascade,
+  claimed_username text check (char_length(claimed_username) <= 255),
+  claimed_display_name text check (char_length(claimed_display_name) <= 64),
+  claimed_email text check (char_length(claimed_email) <= 254),
+  claimed_picture text check (char_length(claimed_picture) <= 2048),
+  claims_issued_at timestamptz(3) not null,
+  created_at timestamptz(3) not null default now(),
+  primary key (issuer, subject)
+);
+comment on table identities is
+  'Who a user is in another system. The issuer''s tokens name the subject; an address never identifies a user.';
+comment on column identities.claimed_email is 'Null when the issuer has not verified the address.';
+comment on column identities.claims_issued_at is
+  'When the newest token whose claims were read was issued: an older one changes nothing.';
+-- Serves the refusal of all tokens of a user, and the deletion of a user.
+create index identities_user_id_idx on identities (user_id);
+
+alter table sessions
+  add column issuer text check (char_length(issuer) between 1 and 255),
+  add column foreign_key text check (char_length(foreign_key) between 1 and 512),
+  add column token_issued_at timestamptz(3),
+  add column expires_at timestamptz(3),
+  add constraint foreign_session_is_complete check (
+    (issuer is null) = (foreign_key is null) and (issuer is null) = (token_issued_at is null)
+    and (issuer is not null or expires_at is null));
+comment on column sessions.foreign_key is
+  'The session of the other system that this one belongs to: both end together. Null for a session that began with a password.';
+comment on column sessions.token_issued_at is 'When the newest of its tokens that was seen here was issued.';
+comment on column sessions.expires_at is
+  'When the newest of its foreign tokens expires. Null for a session with refresh tokens.';
+-- Serves the extension of a session by its next token, and lets two nodes begin it only once.
+create unique index sessions_issuer_foreign_key_user_id_key on sessions (issuer, foreign_key, user_id)
+  where expires_at is not null;
+-- Serves logout tokens, which end all that began with one session of the other system.
+create index sessions_issuer_foreign_key_idx on sessions (issuer, foreign_key) where issuer is not null;
+
+create table token_refusals (
+  issuer text not null check (char_length(issuer) between 1 and 255),
+  refused text not null check (char_length(refused) between 1 and 512),
+  issued_until timestamptz(3) not null,
+  expires_at timestamptz(3) not null,
+  primary key (issuer, refused)
+);
+comment on table token_refusals is
+  'Tokens of other systems that are refused although they are still valid: those of sessions that have ended, and those of users who were suspended or erased.';
+comment on column token_refusals.refused is
+  'A session''s foreign_key, or subject: followed by a subject. It names no user here, so it outlives an erased account.';
+comment on column token_refusals.issued_until is 'Tokens that were issued later are accepted; infinity refuses them all.';
+-- Serves housekeeping.
+create index token_refusals_expires_at_idx on token_refusals (expires_at);
+
+create table used_logout_tokens (
+  issuer text not null check (char_length(issuer) between 1 and 255),
+  jti text not null check (char_length(jti) between 1 and 255),
+  expires_at timestamptz(3) not null,
+  primary key (issuer, jti)
+);
+comment on table used_logout_tokens is 'Logout tokens that were used: each is accepted once.';
+-- Serves housekeeping.
+create index used_logout_tokens_expires_at_idx on used_logout_tokens (expires_at);
+
+create function refuse_tokens(token_issuer text, refused_key text, issued timestamptz) returns void
+language sql set search_path = public, pg_temp as $$
+  insert into token_refusals (issuer, refused, issued_until, expires_at)
+  values (token_issuer, refused_key, issued, now() + interval '31 days')
+  on conflict (issuer, refused) do update set
+    issued_until = greatest(token_refusals.issued_until, excluded.issued_until), expires_at = excluded.expires_at
+$$;
+comment on function refuse_tokens is
+  'Refuses the tokens of one session or subject that were issued until then. Kept for longer than any token is valid, which is at most 30 days (src/account/foreign-token.ts).';
+
+create function refuse_foreign_tokens(person bigint) returns void
+language sql set search_path = public, pg_temp as $$
+  -- A clock that is ahead may have issued a token in the future; the newest token that was seen here tells.
+  select refuse_tokens(i.issuer, 'subject:' || i.subject, greatest(clock_timestamp(), (
+    select max(s.token_issued_at) from sessions s where s.user_id = person and s.issuer = i.issuer)))
+  from identities i where i.user_id = person order by i.issuer, i.subject
+$$;
+comment on function refuse_foreign_tokens is
+  'Refuses all tokens of the user that were issued until now, whichever system they come from. Call it before the user''s sessions are deleted.';
+
+create function refuse_ended_sessions() returns trigger
+language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+  if tg_relid <> 'sessions'::regclass then perform refuse_foreign_rows(); end if;
+  -- A session that no token has extended for 30 days has ended by itself, and its next token may begin it again.
+  perform refuse_tokens(issuer, foreign_key,
+    -- The key of a subject has no end of its own: the user's next sign-in there has the same one.
+    case when starts_with(foreign_key, 'subject:') then greatest(clock_timestamp(), newest) else 'infinity' end)
+  from (
+    select issuer, foreign_key, max(token_issued_at) as newest from deleted
+    where issuer is not null and last_used_at > now() - interval '30 days'
+    group by issuer, foreign_key order by issuer, foreign_key
+  ) ended;
+  return null;
+end $$;
+comment on function refuse_ended_sessions is
+  'A session that was ended stays ended: its foreign tokens, which are still valid, bring nothing back.';
+
+create trigger refuse_ended_sessions after delete on sessions
+  referencing old table as deleted for each statement execute function refuse_ended_sessions();
+
+create function refuse_lost_identities() returns trigger
+language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+  if tg_relid <> 'identities'::regclass then perform refuse_foreign_rows(); end if;
+  perform refuse_tokens(issuer, 'subject:' || subject, greatest(clock_timestamp(), claims_issued_at))
+  from (select * from deleted order by issuer, subject) lost;
+  return null;
+end $$;
+comment on function refuse_lost_identities is
+  'When a user is erased, the tokens that they have do not create them again. A token that is issued later creates a new user.';
+
+create trigger refuse_lost_identities after delete on identities
+  referencing old table as deleted for each statement execute function refuse_lost_identities();
+
+select seal_schema();

@@ -1,0 +1,84 @@
+import { isRecord } from '../core/json.ts';
+import { maxNameLength } from '../core/text.ts';
+import { maxEmailLength, readEmail } from './email.ts';
+import { maxIdentifierLength, type ClaimNames } from './issuer.ts';
+
+/** The longest URL of a picture that is read, in characters. */
+const maxPictureUrlLength = 2_048;
+
+/**
+ * What a token says about its user. A claim that is missing, or that no profile could hold, is undefined: it changes
+ * nothing. `email` is null when the issuer has not verified the address.
+ */
+export type ClaimedProfile = {
+  username?: string;
+  displayName?: string;
+  email?: string | null;
+  picture?: string;
+};
+
+/**
+ * The value of a claim: that of the claim with this whole name (`https://chat.example/name`), else the one that the
+ * name leads to as a dotted path (`user_metadata.full_name`). Undefined when there is none.
+ */
+export function claimAt(claims: Readonly<Record<string, unknown>>, path: string): unknown {
+  if (Object.hasOwn(claims, path)) return claims[path];
+  let value: unknown = claims;
+  for (const part of path.split('.')) {
+    if (!isRecord(value) || !Object.hasOwn(value, part)) return undefined;
+    value = value[part];
+  }
+  return value;
+}
+
+/**
+ * A claim that identifies something, as text: a whole number counts as its digits. Null for anything else, such as an
+ * empty or very long text, or one with control characters.
+ */
+export function readIdentifier(value: unknown): string | null {
+  if (typeof value === 'number' && Number.isSafeInteger(value)) return String(value);
+  if (typeof value !== 'string' || value === '' || value.length > maxIdentifierLength) return null;
+  return value.isWellFormed() && !/[\u0000-\u001f\u007f-\u009f]/.test(value) ? value : null;
+}
+
+/** What the claims say about the user, made to fit the rules for profiles. */
+export function readProfile(claims: Readonly<Record<string, unknown>>, names: ClaimNames): ClaimedProfile {
+  const at = (path: string | null) => (path === null ? undefined : claimAt(claims, path));
+  const username = readLabel(at(names.username), maxIdentifierLength);
+  const displayName = readLabel(at(names.displayName), maxNameLength);
+  const email = readClaimedEmail(at(names.email), at(names.emailVerified));
+  const picture = readPicture(at(names.picture));
+  return {
+    ...(username !== null && { username }),
+    ...(displayName !== null && { displayName }),
+    ...(email !== undefined && { email }),
+    ...(picture !== null && { picture }),
+  };
+}
+
+/** One line without control characters, cut off at the maximum length; null when nothing is left. */
+function readLabel(value: unknown, maxLength: number): string | null {
+  if (typeof value !== 'string') return null;
+  // A huge text is not split into characters just to keep a few.
+  const line = value
+    .slice(0, maxLength * 4)
+    .toWellFormed()
+    .replace(/[\s\u0000-\u001f\u007f-\u009f]+/g, ' ')
+    .trim();
+  return [...line].slice(0, maxLength).join('').trim() || null;
+}
+
+/** Some providers send `email_verified` as the text "true". */
+function readClaimedEmail(value: unknown, verified: unknown): string | null | undefined {
+  if (typeof value !== 'string' || value === '' || value.length > maxEmailLength * 2) return undefined;
+  if (verified !== true && verified !== 'true') return null;
+  const errors: Parameters<typeof readEmail>[1] = [];
+  const email = readEmail(value, errors);
+  return errors.length === 0 ? email : null;
+}
+
+function readPicture(value: unknown): string | null {
+  if (typeof value !== 'string' || value.length > maxPictureUrlLength) return null;
+  const url = URL.parse(value);
+  return url !== null && (url.protocol === 'https:' || url.protocol === 'http:') ? url.href : null;
+}

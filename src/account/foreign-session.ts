@@ -1,0 +1,131 @@
+import { LRUCache } from 'lru-cache';
+import type { Asker } from '../core/asker.ts';
+import { inTransaction, type Queryable } from '../postgres/client.ts';
+import { sqlStateOf } from '../postgres/sql-state.ts';
+import { Unauthenticated } from '../errors.ts';
+import { subjectKey, type ForeignToken, type ForeignTokens } from './foreign-token.ts';
+import { enter } from './foreign-user.ts';
+import { insertSession, type SessionOrigin, type Sessions } from './session.ts';
+import { isRefused, keepRefusal } from './token-refusal.ts';
+
+const maxVerifiedTokens = 10_000;
+/** A username or an address can be taken between the check and the change; then all of it is done again. */
+const maxRepeats = 3;
+/** For how long after its issue a token of another system stands in for a password, in ms. */
+export const proofMs = 5 * 60_000;
+
+/** Accepts the tokens of other systems in place of access tokens. */
+export class ForeignSessions {
+  readonly tokens: ForeignTokens;
+  /** Each token is verified, and its session extended, once. The session is checked each time. */
+  readonly #verified = new LRUCache<string, Asker>({ max: maxVerifiedTokens });
+
+  constructor(tokens: ForeignTokens) {
+    this.tokens = tokens;
+  }
+
+  /** Whether to pass the token to `verify`, because it says that it comes from an issuer. */
+  takes(token: string): boolean {
+    return this.tokens.isOn && (this.#verified.has(token) || this.tokens.claimsIssuer(token));
+  }
+
+  /**
+   * The asker of the token. On its first visit, a user is created; a new token of the same session extends the session.
+   * Throws Unauthenticated for a token that is invalid, expired or refused, and IssuerUnavailable. Does not check that
+   * the session is live.
+   */
+  async verify(sessions: Sessions, token: string, userAgent: string | null): Promise<Asker> {
+    const asker = this.#verified.get(token) ?? (await visit(sessions, await this.tokens.verify(token), userAgent));
+    if (asker.expiresAt.getTime() <= Date.now()) {
+      this.#verified.delete(token);
+      throw new Unauthenticated('The token has expired: request a new one from its issuer.');
+    }
+    this.#verified.set(token, asker);
+    return asker;
+  }
+}
+
+/** Finds or creates the user and the session of a token that this node sees for the first time. */
+async function visit({ db, sessions }: Sessions, token: ForeignToken, userAgent: string | null): Promise<Asker> {
+  const known = await findSession(db.pool, token);
+  if (known === 'REFUSED') {
+    await keepRefusal(db.pool, token);
+    throw refused();
+  }
+  if (known !== null) return askerOf(token, known);
+  const opened = await repeatConflicts(() =>
+    inTransaction({ pool: db.pool }, async (client) => {
+      const { userId } = await enter(client, token);
+      const sessionId = await extendSession(client, userId, token);
+      if (sessionId !== null) return { userId, sessionId, endedIds: [] };
+      // The session may have been ended while `extendSession` waited for it.
+      if (await isRefused(client, token)) throw refused();
+      const origin = originOf(token, { isKept: true });
+      return { userId, ...(await insertSession(client, { userId, userAgent, origin }, null)) };
+    }),
+  );
+  for (const id of [opened.sessionId, ...opened.endedIds]) sessions.forget(id);
+  return askerOf(token, opened);
+}
+
+/** A user and the session that a token belongs to. */
+type Found = { userId: bigint; sessionId: bigint };
+
+/**
+ * The session of a token that another node has seen; null when anything has to be written. Raw SQL: every token's first
+ * request on a node runs it.
+ */
+async function findSession(client: Queryable, token: ForeignToken): Promise<Found | 'REFUSED' | null> {
+  const { rows } = await client.query<{ isRefused: boolean; userId: bigint | null; sessionId: bigint | null }>({
+    name: 'foreign_session',
+    text: `select
+      exists (
+        select from token_refusals where issuer = $1 and refused in ($2, $3) and issued_until >= $4
+      ) as "isRefused", s.user_id as "userId", s.id as "sessionId"
+    from (select) as always left join (
+      identities i join sessions s on s.issuer = i.issuer and s.user_id = i.user_id
+        and s.foreign_key = $2 and s.expires_at >= $5
+    ) on i.issuer = $1 and i.subject = $6 and i.claims_issued_at >= $4`,
+    values: [token.issuer, token.sessionKey, subjectKey(token.subject), token.issuedAt, token.expiresAt, token.subject],
+  });
+  const [row] = rows;
+  if (row?.isRefused === true) return 'REFUSED';
+  return row?.userId == null || row.sessionId === null ? null : { userId: row.userId, sessionId: row.sessionId };
+}
+
+/** Extends the session of the token to the token's expiry. Null when there is none. */
+async function extendSession(client: Queryable, userId: bigint, token: ForeignToken): Promise<bigint | null> {
+  // Raw SQL, to use the database's clock, and because the largest values stay.
+  const { rows } = await client.query<{ id: bigint }>(
+    `update sessions set expires_at = greatest(expires_at, $4), token_issued_at = greatest(token_issued_at, $5),
+      last_used_at = clock_timestamp()
+    where issuer = $1 and foreign_key = $2 and user_id = $3 and expires_at is not null returning id`,
+    [token.issuer, token.sessionKey, userId, token.expiresAt, token.issuedAt],
+  );
+  return rows[0]?.id ?? null;
+}
+
+/** What a session remembers of the token that began it. `isKept`: whether it ends with the token. */
+export function originOf(token: ForeignToken, { isKept }: { isKept: boolean }): SessionOrigin {
+  const { issuer, sessionKey, issuedAt, expiresAt } = token;
+  return { issuer, sessionKey, issuedAt, expiresAt: isKept ? expiresAt : null };
+}
+
+function askerOf({ issuedAt, expiresAt }: ForeignToken, { userId, sessionId }: Found): Asker {
+  return { kind: 'SESSION', userId, sessionId, expiresAt, provenUntil: new Date(issuedAt.getTime() + proofMs) };
+}
+
+/** Repeats a transaction that failed because a unique value was taken in the meantime. */
+export async function repeatConflicts<T>(work: () => Promise<T>): Promise<T> {
+  for (let repeats = 0; ; repeats += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (sqlStateOf(error) !== '23505' || repeats >= maxRepeats) throw error;
+    }
+  }
+}
+
+function refused(): Unauthenticated {
+  return new Unauthenticated('The session has ended: sign in again.');
+}

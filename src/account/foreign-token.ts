@@ -1,0 +1,164 @@
+import { decodeJwt, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose';
+import { decodeBase64url } from '../core/base64url.ts';
+import { isRecord } from '../core/json.ts';
+import { Unauthenticated } from '../errors.ts';
+import { claimAt, readIdentifier, readProfile, type ClaimedProfile } from './claim.ts';
+import type { Issuer } from './issuer.ts';
+import { findKeysOf, type KeySource } from './issuer-keys.ts';
+
+/** A token of an issuer that has been verified: whose it is, which session it belongs to, and what it says. */
+export type ForeignToken = {
+  issuer: string;
+  subject: string;
+  sessionKey: string;
+  issuedAt: Date;
+  expiresAt: Date;
+  profile: ClaimedProfile;
+};
+
+/** A logout token (OpenID Connect Back-Channel Logout 1.0, 2.4): what it ends is named by `sessionKey` or `subject`. */
+export type LogoutToken = {
+  issuer: string;
+  jti: string;
+  subject: string | null;
+  sessionKey: string | null;
+};
+
+/** Longer than any token with a list of permissions; the headers of a request may have 16 KB in total. */
+const maxTokenLength = 8_192;
+/** How far the issuer's clock may differ, in seconds. */
+const clockToleranceS = 5;
+/** A token may seem to come from this far in the future, in seconds, because the issuer's clock is ahead. */
+const maxAheadS = 60;
+/** How long a token may be valid in total. What ends a session or a user is remembered for longer. */
+const maxLifetimeS = 30 * 24 * 60 * 60;
+/** How old a logout token may be, in seconds. */
+const maxLogoutAgeS = 5 * 60;
+const logoutEvent = 'http://schemas.openid.net/event/backchannel-logout';
+
+/** How long the `jti` of a logout token is remembered, as a PostgreSQL interval: longer than the token is accepted. */
+export const logoutMemory = `${2 * (maxLogoutAgeS + maxAheadS)} seconds`;
+
+type KnownIssuer = Issuer & { findKey: JWTVerifyGetKey };
+
+/** Verifies the tokens of the issuers in AUTH_ISSUERS. Each issuer's tokens are verified with its own keys only. */
+export class ForeignTokens {
+  readonly #issuers: ReadonlyMap<string, KnownIssuer>;
+
+  constructor(issuers: readonly Issuer[], source: KeySource) {
+    this.#issuers = new Map(
+      issuers.map((issuer) => [issuer.issuer, { ...issuer, findKey: findKeysOf(issuer, source) }]),
+    );
+  }
+
+  /** Whether this server has issuers. */
+  get isOn(): boolean {
+    return this.#issuers.size > 0;
+  }
+
+  /** Whether the token says that it comes from one of the issuers; `verify` finds out whether it does. */
+  claimsIssuer(token: string): boolean {
+    return this.isOn && this.#issuerOf(token) !== undefined;
+  }
+
+  /**
+   * Throws Unauthenticated for a token that is expired, forged or meant for another audience, or that says too little,
+   * and IssuerUnavailable while the keys of its issuer cannot be fetched.
+   */
+  async verify(token: string): Promise<ForeignToken> {
+    const issuer = this.#issuerOf(token);
+    if (issuer === undefined) throw bad('is not from an issuer of this server');
+    const payload = await verifyJwt(token, issuer, issuer.audiences);
+    const subject = readIdentifier(claimAt(payload, issuer.claims.subject));
+    if (subject === null) throw bad('has no usable subject');
+    // A logout token says that a session has ended, so it must not begin one.
+    if (payload['events'] !== undefined) throw bad('is not an access token');
+    const { exp = 0, iat = 0 } = payload;
+    if (exp - iat > maxLifetimeS) throw bad('is valid for more than 30 days');
+    return {
+      issuer: issuer.issuer,
+      subject,
+      sessionKey: sessionKeyOf(payload, { issuer, subject }),
+      issuedAt: new Date(iat * 1000),
+      expiresAt: new Date(exp * 1000),
+      profile: readProfile(payload, issuer.claims),
+    };
+  }
+
+  /** The same for a logout token (2.6 of the specification). Does not check that its `jti` is new. */
+  async verifyLogout(token: string): Promise<LogoutToken> {
+    const issuer = this.#issuerOf(token);
+    if (issuer === undefined) throw bad('is not from an issuer of this server');
+    const payload = await verifyJwt(token, issuer, issuer.logoutAudiences, {
+      requiredClaims: ['iat', 'jti', 'events'],
+    });
+    const { events, iat = 0 } = payload;
+    if (!isRecord(events) || !isRecord(events[logoutEvent])) throw bad('is not a logout token');
+    if (payload['nonce'] !== undefined) throw bad('has a nonce, which a logout token must not have');
+    if (nowS() - iat > maxLogoutAgeS + clockToleranceS) throw bad('is too old');
+    const jti = readIdentifier(payload.jti);
+    if (jti === null) throw bad('has no usable jti');
+    const subject = readIdentifier(claimAt(payload, issuer.claims.subject));
+    const sessionId = readIdentifier(payload['sid']);
+    if (subject === null && sessionId === null) throw bad('names neither a session nor a subject');
+    return { issuer: issuer.issuer, jti, subject, sessionKey: sessionId === null ? null : `sid:${sessionId}` };
+  }
+
+  #issuerOf(token: string): KnownIssuer | undefined {
+    if (token.length > maxTokenLength) return undefined;
+    try {
+      return this.#issuers.get(String(decodeJwt(token).iss));
+    } catch (error) {
+      if (error instanceof errors.JOSEError || error instanceof TypeError) return undefined;
+      throw error;
+    }
+  }
+}
+
+/** The key under which all tokens of a subject are refused, and the session of tokens that say nothing about theirs. */
+export function subjectKey(subject: string): string {
+  return `subject:${subject}`;
+}
+
+/**
+ * The session of a token: its `sid`, else the claim in the issuer's settings, else when the user signed in, else the
+ * user alone. Never `jti`, which each token has anew.
+ */
+function sessionKeyOf(payload: JWTPayload, { issuer, subject }: { issuer: Issuer; subject: string }): string {
+  const { session } = issuer.claims;
+  const id = readIdentifier(payload['sid']) ?? (session === null ? null : readIdentifier(claimAt(payload, session)));
+  if (id !== null) return `sid:${id}`;
+  const signedInAt = payload['auth_time'];
+  return Number.isSafeInteger(signedInAt) ? `auth_time:${String(signedInAt)}:${subject}` : subjectKey(subject);
+}
+
+async function verifyJwt(
+  token: string,
+  { issuer, algorithms, findKey }: KnownIssuer,
+  audience: string[],
+  { requiredClaims = ['exp', 'iat'] }: { requiredClaims?: string[] } = {},
+): Promise<JWTPayload> {
+  // jose ignores the unused bits of the last character, so several texts would be the same token.
+  if (!token.split('.').every((part) => decodeBase64url(part))) throw bad('is not a JWT');
+  try {
+    const { payload } = await jwtVerify(token, findKey, {
+      algorithms,
+      issuer,
+      audience,
+      requiredClaims,
+      clockTolerance: clockToleranceS,
+    });
+    if ((payload.iat ?? 0) > nowS() + maxAheadS) throw bad('is from the future');
+    return payload;
+  } catch (error) {
+    if (error instanceof errors.JWTExpired) throw bad('has expired: request a new one from its issuer', error);
+    if (error instanceof errors.JOSEError) throw bad('is not valid', error);
+    throw error;
+  }
+}
+
+const nowS = () => Math.floor(Date.now() / 1000);
+
+function bad(problem: string, cause?: unknown): Unauthenticated {
+  return new Unauthenticated(`The token ${problem}.`, { cause });
+}

@@ -1,0 +1,157 @@
+import type { Queryable } from '../postgres/client.ts';
+import { advisoryLocks } from '../postgres/advisory-lock.ts';
+import { Unauthenticated } from '../errors.ts';
+import type { ClaimedProfile } from './claim.ts';
+import { subjectKey, type ForeignToken } from './foreign-token.ts';
+import { isRefused } from './token-refusal.ts';
+import { fitUsername, listUsernames } from './username.ts';
+
+/** A user's identity as stored, with the claims that were read last. */
+type Identity = {
+  userId: bigint;
+  isErased: boolean;
+  claimsIssuedAt: Date;
+  username: string | null;
+  displayName: string | null;
+  email: string | null;
+  picture: string | null;
+};
+
+/** A new user's name when the token says nothing that could be one. */
+const namelessUser = 'user';
+/** Each attempt fails only when another user takes the chosen name or address at the same moment. */
+const maxAttempts = 10;
+
+/**
+ * Finds the user of a verified token, inside a transaction. Creates the user on the first visit, and updates the profile
+ * when the claims have changed since. The user's row, and the session that the token names, stay locked until the
+ * transaction ends. Throws Unauthenticated for a token that is refused: nothing is created then.
+ */
+export async function enter(client: Queryable, token: ForeignToken): Promise<{ userId: bigint; isNew: boolean }> {
+  await lockToken(client, token.issuer, [subjectKey(token.subject), token.sessionKey]);
+  const identity = await findIdentity(client, token);
+  // After the locks, so that what was refused before is seen.
+  if ((await isRefused(client, token)) || identity?.isErased === true) {
+    throw new Unauthenticated('The session has ended: sign in again.');
+  }
+  if (identity === null) return { userId: await createUser(client, token), isNew: true };
+  if (token.issuedAt > identity.claimsIssuedAt) await updateProfile(client, identity, token);
+  return { userId: identity.userId, isNew: false };
+}
+
+/**
+ * Makes transactions take turns that accept or refuse tokens of the same subject or session. Raw SQL: advisory locks,
+ * which also work while nothing is stored about either.
+ */
+export async function lockToken(client: Queryable, issuer: string, keys: readonly string[]): Promise<void> {
+  await client.query(
+    `select pg_advisory_xact_lock($1, hash) from (
+      select distinct hashtext($2 || E'\\n' || key) as hash from unnest($3::text[]) key order by hash
+    ) hashes`,
+    [advisoryLocks['foreign token'], issuer, keys],
+  );
+}
+
+async function findIdentity(client: Queryable, { issuer, subject }: ForeignToken): Promise<Identity | null> {
+  // Locks the user, so that their sessions are opened and ended one after the other. Raw SQL, for the lock.
+  const { rows } = await client.query<Identity>(
+    `select i.user_id as "userId", u.deleted_at is not null as "isErased", i.claims_issued_at as "claimsIssuedAt",
+      i.claimed_username as username, i.claimed_display_name as "displayName", i.claimed_email as email,
+      i.claimed_picture as picture
+    from identities i join users u on u.id = i.user_id
+    where i.issuer = $1 and i.subject = $2 for no key update of u, i`,
+    [issuer, subject],
+  );
+  return rows[0] ?? null;
+}
+
+async function createUser(client: Queryable, { issuer, subject, issuedAt, profile }: ForeignToken): Promise<bigint> {
+  const { username, displayName = null, email = null, picture = null } = profile;
+  const wished = fitUsername(username ?? '') ?? fitUsername(displayName ?? '') ?? namelessUser;
+  const userId = await insertUser(client, { wished, displayName, email });
+  // Raw SQL, like all statements of this transaction: it runs without Prisma, at half the cost.
+  await client.query(
+    `insert into identities (issuer, subject, user_id, claims_issued_at,
+      claimed_username, claimed_display_name, claimed_email, claimed_picture)
+    values ($1, $2, $3, $4, $5, $6, $7, $8)`,
+    [issuer, subject, userId, issuedAt, username ?? null, displayName, email, picture],
+  );
+  return userId;
+}
+
+async function insertUser(
+  client: Queryable,
+  { wished, displayName, email }: { wished: string; displayName: string | null; email: string | null },
+): Promise<bigint> {
+  for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
+    const username = await findFreeUsername(client, wished);
+    // Raw SQL, for `on conflict` and for fold(), which the unique indexes use.
+    const { rows } = await client.query<{ id: bigint }>(
+      `insert into users (username, email, display_name)
+      select $1, case when ${isFree('email', '$2')} then $2 end, $3
+      on conflict do nothing returning id`,
+      [username, email, displayName],
+    );
+    if (rows[0] !== undefined) return rows[0].id;
+  }
+  throw new Error('no username is free for a new user of another system');
+}
+
+async function findFreeUsername(client: Queryable, wished: string, ownId = 0n): Promise<string> {
+  const { rows } = await client.query<{ name: string }>(
+    `select name from unnest($1::text[]) with ordinality as candidates (name, place)
+    where not exists (select from users where fold(username) = fold(name) and id <> $2) order by place limit 1`,
+    [listUsernames(wished), ownId],
+  );
+  const [free] = rows;
+  if (free === undefined) throw new Error('no username is free for a user of another system');
+  return free.name;
+}
+
+/** Whether no other user has that value: `ownId` is an SQL expression with the id of the user who may have it. */
+function isFree(column: 'email', value: string, ownId = '0'): string {
+  return `not exists (select from users where fold(${column}) = fold(${value}) and id <> ${ownId})`;
+}
+
+/**
+ * Applies the claims that have changed since they were read last, so that what the user has changed here stays until
+ * then. A claim that the token does not have changes nothing.
+ */
+async function updateProfile(
+  client: Queryable,
+  identity: Identity,
+  { issuer, subject, issuedAt, profile }: ForeignToken,
+): Promise<void> {
+  const changed = changesIn(identity, profile);
+  // Notes which claims were read. Raw SQL, like all statements of this transaction.
+  await client.query(
+    `update identities set claims_issued_at = $3, claimed_username = $4, claimed_display_name = $5, claimed_email = $6,
+      claimed_picture = $7
+    where issuer = $1 and subject = $2`,
+    [
+      issuer,
+      subject,
+      issuedAt,
+      profile.username ?? identity.username,
+      profile.displayName ?? identity.displayName,
+      profile.email === undefined ? identity.email : profile.email,
+      profile.picture ?? identity.picture,
+    ],
+  );
+  const wished = changed.username === undefined ? null : fitUsername(changed.username);
+  const username = wished === null ? null : await findFreeUsername(client, wished, identity.userId);
+  if (username === null && changed.displayName === undefined && changed.email === undefined) return;
+  // Raw SQL, for fold(), which the unique indexes use. UserUpdated follows from a trigger.
+  await client.query(
+    `update users set username = coalesce($2, username), display_name = coalesce($3, display_name),
+      email = case when not $4 then email when ${isFree('email', '$5', '$1')} then $5 end
+    where id = $1`,
+    [identity.userId, username, changed.displayName ?? null, changed.email !== undefined, changed.email ?? null],
+  );
+}
+
+function changesIn(identity: Identity, profile: ClaimedProfile): ClaimedProfile {
+  return Object.fromEntries(
+    Object.entries(profile).filter(([name, value]) => value !== identity[name as keyof ClaimedProfile]),
+  );
+}

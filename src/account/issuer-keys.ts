@@ -1,0 +1,65 @@
+import {
+  createLocalJWKSet,
+  createRemoteJWKSet,
+  customFetch,
+  errors,
+  type FetchImplementation,
+  type JWTVerifyGetKey,
+} from 'jose';
+import type { Egress } from '../core/egress.ts';
+import { isRecord, parseJson } from '../core/json.ts';
+import type { Report } from '../core/report.ts';
+import { IssuerUnavailable } from '../errors.ts';
+import type { Issuer } from './issuer.ts';
+
+/** A JWK set is fetched within this time, and has at most this many bytes: those of large providers have 10 KB. */
+const limits = { maxMs: 5_000, maxBytes: 512 * 1024 };
+/** After a failure, the keys are not fetched again for this long, however many tokens need them. */
+const pauseMs = 5_000;
+
+/** What is needed to fetch keys. */
+export type KeySource = { egress: Egress; report: Report };
+
+/**
+ * Finds the issuer's keys. Those of a URL are cached for 10 minutes, and fetched again for a token that names another
+ * one, at most every 30 s (jose's createRemoteJWKSet). While they cannot be fetched, IssuerUnavailable is thrown.
+ */
+export function findKeysOf({ issuer, keys }: Pick<Issuer, 'issuer' | 'keys'>, source: KeySource): JWTVerifyGetKey {
+  if (keys.kind === 'PUBLIC') return createLocalJWKSet({ keys: keys.keys });
+  if (keys.kind === 'URL') {
+    // jose's own limit on the time is longer, so that ours applies.
+    const timeoutDuration = limits.maxMs * 2;
+    return createRemoteJWKSet(keys.url, { [customFetch]: fetchKeys(issuer, source), timeoutDuration });
+  }
+  return async ({ kid }) => {
+    const [only, ...others] = keys.keys.filter((key) => kid === undefined || key.kid === null || key.kid === kid);
+    if (only === undefined || others.length > 0) throw new errors.JWKSNoMatchingKey();
+    return only.secret;
+  };
+}
+
+function fetchKeys(issuer: string, { egress, report }: KeySource): FetchImplementation {
+  let failedAt = -Infinity;
+  return async (url, { headers }) => {
+    if (performance.now() - failedAt < pauseMs) throw unavailable();
+    try {
+      const { status, body } = await egress.send(new URL(url), { headers: Object.fromEntries(headers), ...limits });
+      if (status !== 200) throw new Error(`the response has the status ${status}`);
+      const set = parseJson(body.toString('utf8'));
+      if (!isRecord(set) || !Array.isArray(set['keys']) || !set['keys'].every(isRecord)) {
+        throw new Error('the response is not a JWK set');
+      }
+      return new Response(body.toString('utf8'), { status });
+    } catch (error) {
+      failedAt = performance.now();
+      report('warn', 'the keys of an issuer cannot be fetched', { issuer, error });
+      throw unavailable(error);
+    }
+  };
+}
+
+function unavailable(cause?: unknown): IssuerUnavailable {
+  return new IssuerUnavailable('The keys of the system that issued the token cannot be fetched: try again later.', {
+    cause,
+  });
+}

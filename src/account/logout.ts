@@ -1,0 +1,64 @@
+import { inTransaction, type Queryable } from '../postgres/client.ts';
+import { InvalidCredentials, Unauthenticated } from '../errors.ts';
+import type { Accounts } from './account.ts';
+import { logoutMemory, subjectKey, type LogoutToken } from './foreign-token.ts';
+import { lockToken } from './foreign-user.ts';
+import { refuseTokens } from './token-refusal.ts';
+
+/**
+ * Ends what another system reports as ended (OpenID Connect Back-Channel Logout 1.0): the sessions here that belong to
+ * one of its sessions, even if the first token of that one has yet to arrive, or all sessions that a subject of that
+ * issuer has here. Their streams end at this point in the log. Tokens that were issued until now bring nothing back.
+ * Throws InvalidCredentials for a token that is invalid, or was used before, and IssuerUnavailable.
+ */
+export async function endForeignSessions(accounts: Accounts, logoutToken: string): Promise<void> {
+  const logout = await verify(accounts, logoutToken);
+  const { issuer, subject, sessionKey } = logout;
+  // A token names a session, a subject, or a session of a subject.
+  const refused = sessionKey ?? subjectKey(subject ?? '');
+  const endedIds = await inTransaction({ pool: accounts.db.pool }, async (client) => {
+    await useOnce(client, logout);
+    await lockToken(client, issuer, [refused]);
+    const ended = await deleteSessions(client, logout);
+    await refuseTokens(client, { issuer, refused, isForever: sessionKey !== null });
+    return ended;
+  });
+  for (const id of endedIds) accounts.sessions.forget(id);
+}
+
+async function verify({ foreign }: Accounts, token: string): Promise<LogoutToken> {
+  try {
+    return await foreign.tokens.verifyLogout(token);
+  } catch (error) {
+    if (error instanceof Unauthenticated) throw new InvalidCredentials(error.message, { cause: error });
+    throw error;
+  }
+}
+
+async function useOnce(client: Queryable, { issuer, jti }: LogoutToken): Promise<void> {
+  // Remembers the token. Raw SQL, for `on conflict`: of two requests at once, the second waits for the first.
+  const { rowCount } = await client.query(
+    `insert into used_logout_tokens (issuer, jti, expires_at) values ($1, $2, now() + $3::interval)
+    on conflict do nothing`,
+    [issuer, jti, logoutMemory],
+  );
+  if (rowCount === 0) throw new InvalidCredentials('The token was used before.');
+}
+
+async function deleteSessions(client: Queryable, { issuer, subject, sessionKey }: LogoutToken): Promise<bigint[]> {
+  // Locks the subject's user, as all code does that opens or ends all of a user's sessions. Raw SQL, for the lock.
+  await client.query(
+    `select from users where id = (select user_id from identities where issuer = $1 and subject = $2)
+    for no key update`,
+    [issuer, subject],
+  );
+  // Deletes the sessions, by the index on one of the two. Raw SQL: it returns them.
+  const { rows } = await client.query<{ id: bigint }>(
+    sessionKey === null
+      ? `delete from sessions s using identities i
+        where i.issuer = $1 and i.subject = $2 and s.user_id = i.user_id and s.issuer = i.issuer returning s.id`
+      : `delete from sessions where issuer = $1 and foreign_key = $2 returning id`,
+    [issuer, sessionKey ?? subject],
+  );
+  return rows.map(({ id }) => id);
+}

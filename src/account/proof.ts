@@ -1,0 +1,63 @@
+import type { Asker } from '../core/asker.ts';
+import type { RateLimits } from '../core/rate-limit.ts';
+import type { Db } from '../postgres/client.ts';
+import { InvalidCredentials, Unauthenticated, type FieldError } from '../errors.ts';
+import { verifyAgain, type Credentials } from './credentials.ts';
+import { proofMs, type ForeignSessions } from './foreign-session.ts';
+import { checkGivenPassword, type PasswordHasher } from './password.ts';
+import { isRefused } from './token-refusal.ts';
+
+/** What the user of a session sends to prove again that they are its user: null for nothing but the request's token. */
+export type Proof = { user: Credentials; secret: string | null };
+
+/** What the API says about an argument with a password, in operations that ask for it again. */
+export const proofDescription =
+  'Required where the account has a password. For an account without one: a token that its issuer has issued within the ' +
+  'last five minutes; you can omit it when such a token authenticates the request.';
+
+/** What is needed to verify a proof. */
+export type Verifier = { db: Db; limits: RateLimits; passwords: PasswordHasher; foreign: ForeignSessions };
+
+/** Adds to `errors` when the text cannot be the password of an account that has one. */
+export function checkGivenProof({ user, secret }: Proof, path: string[], errors: FieldError[]): void {
+  if (user.passwordHash !== null) checkGivenPassword(secret ?? '', path, errors);
+}
+
+/**
+ * Returns if the asker proves to be the account's user: by its password. An account without one takes a token instead
+ * that another system issued for the user within the last five minutes: as `secret`, or as the token of the request.
+ * Throws InvalidCredentials otherwise, and RateLimited after too many wrong ones.
+ */
+export async function requireProof(verifier: Verifier, asker: Asker, { user, secret }: Proof): Promise<void> {
+  if (user.passwordHash !== null) {
+    const { isRight } = await verifyAgain(verifier, asker, { hash: user.passwordHash, password: secret ?? '' });
+    if (!isRight) throw new InvalidCredentials('The password is wrong.');
+    return;
+  }
+  const isProven = secret === null ? isRecent(asker.provenUntil) : await provesUser(verifier, asker, secret);
+  if (isProven) return;
+  throw new InvalidCredentials(
+    'The account has no password: send a token that was issued within the last five minutes.',
+  );
+}
+
+async function provesUser({ db, limits, foreign }: Verifier, asker: Asker, secret: string): Promise<boolean> {
+  const counted = { userId: asker.userId, sessionId: asker.sessionId };
+  await limits.take('guesses', counted);
+  try {
+    const token = await foreign.tokens.verify(secret);
+    if (!isRecent(new Date(token.issuedAt.getTime() + proofMs)) || (await isRefused(db.pool, token))) return false;
+    const { issuer, subject } = token;
+    const identity = await db.prisma.identity.findFirst({ where: { issuer, subject, userId: asker.userId } });
+    if (identity === null) return false;
+  } catch (error) {
+    if (error instanceof Unauthenticated) return false;
+    throw error;
+  }
+  await limits.forgive('guesses', counted);
+  return true;
+}
+
+function isRecent(provenUntil: Date | undefined): boolean {
+  return provenUntil !== undefined && provenUntil.getTime() > Date.now();
+}

@@ -1,0 +1,68 @@
+import type { Db, Queryable } from '../postgres/client.ts';
+import { subjectKey, type ForeignToken } from './foreign-token.ts';
+
+/** Whether the token must not be accepted, although it is still valid: what it belongs to has been ended. */
+export async function isRefused(client: Queryable, token: ForeignToken): Promise<boolean> {
+  // Finds a refusal of the token's session or subject. Raw SQL, like all statements that a foreign token causes.
+  const { rowCount } = await client.query(
+    `select from token_refusals where issuer = $1 and refused = any ($2) and issued_until >= $3`,
+    [token.issuer, [token.sessionKey, subjectKey(token.subject)], token.issuedAt],
+  );
+  return (rowCount ?? 0) > 0;
+}
+
+/**
+ * Refuses the tokens of one session, or of all sessions of a subject if `refused` is a `subjectKey`: those that were
+ * issued until now, or later ones too if `isForever`. The database itself refuses the tokens of a session that is
+ * deleted.
+ */
+export async function refuseTokens(
+  client: Queryable,
+  { issuer, refused, isForever }: { issuer: string; refused: string; isForever: boolean },
+): Promise<void> {
+  await client.query(`select refuse_tokens($1, $2, case when $3 then 'infinity' else clock_timestamp() end)`, [
+    issuer,
+    refused,
+    isForever,
+  ]);
+}
+
+/**
+ * Refuses all tokens of the user that other systems have issued until now. Call it in the transaction that suspends the
+ * user, which has locked the user's row, before it deletes the user's sessions.
+ */
+export async function refuseForeignTokens(client: Queryable, userId: bigint): Promise<void> {
+  await client.query('select refuse_foreign_tokens($1)', [userId]);
+}
+
+/**
+ * Keeps a refusal for as long as its tokens keep arriving: a device whose session was ended may go on refreshing its
+ * tokens at the issuer.
+ */
+export async function keepRefusal(client: Queryable, { issuer, sessionKey }: ForeignToken): Promise<void> {
+  // At most once a day for each session. Raw SQL, with the database's clock.
+  await client.query(
+    `update token_refusals set expires_at = now() + interval '31 days'
+    where issuer = $1 and refused = $2 and expires_at < now() + interval '30 days'`,
+    [issuer, sessionKey],
+  );
+}
+
+/**
+ * Deletes up to `limit` refusals, and as many used logout tokens, that have become unnecessary. Returns the larger
+ * count: call it again while that is `limit`.
+ */
+export async function pruneRefusals({ db: { pool } }: { db: Db }, limit: number): Promise<number> {
+  // With `skip locked`, nodes that prune at the same time do not wait for each other.
+  const refusals = await pool.query(
+    `delete from token_refusals where (issuer, refused) in (
+      select issuer, refused from token_refusals where expires_at < now() limit $1 for update skip locked)`,
+    [limit],
+  );
+  const logouts = await pool.query(
+    `delete from used_logout_tokens where (issuer, jti) in (
+      select issuer, jti from used_logout_tokens where expires_at < now() limit $1 for update skip locked)`,
+    [limit],
+  );
+  return Math.max(refusals.rowCount ?? 0, logouts.rowCount ?? 0);
+}

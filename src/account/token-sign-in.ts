@@ -1,0 +1,38 @@
+import { Forbidden, InvalidCredentials, Unauthenticated } from '../errors.ts';
+import { inTransaction } from '../postgres/client.ts';
+import type { Accounts, Device } from './account.ts';
+import { originOf, repeatConflicts } from './foreign-session.ts';
+import { enter } from './foreign-user.ts';
+import { handOver, openSession, type SignedIn } from './session.ts';
+
+/**
+ * Exchanges a token of another system for a session with refresh tokens, which does not end with the token. It ends with
+ * the other system's session if that one reports its end (`POST /auth/logout`). Throws InvalidCredentials for a token
+ * that is invalid, expired or refused, Forbidden where no other system's tokens are accepted, and RateLimited for a
+ * network with too many failures.
+ */
+export async function signInWithToken(
+  accounts: Accounts,
+  { token, userAgent, address }: Device & { token: string },
+): Promise<SignedIn> {
+  const { foreign, limits } = accounts;
+  if (!foreign.tokens.isOn) throw new Forbidden('This server accepts no tokens of other systems.');
+  await limits.take('failedSignIns', { address });
+  try {
+    const verified = await foreign.tokens.verify(token);
+    const opened = await repeatConflicts(() =>
+      inTransaction(accounts.db, async (transaction) => {
+        const { userId } = await enter(transaction, verified);
+        const origin = originOf(verified, { isKept: false });
+        return openSession(transaction, { userId, userAgent, origin });
+      }),
+    );
+    await limits.giveBack('failedSignIns', { address });
+    return await handOver(accounts, opened);
+  } catch (error) {
+    if (error instanceof Unauthenticated) throw new InvalidCredentials(error.message, { cause: error });
+    // The network is not to blame.
+    await limits.giveBack('failedSignIns', { address });
+    throw error;
+  }
+}

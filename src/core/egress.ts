@@ -1,0 +1,117 @@
+import dns from 'node:dns/promises';
+import http, { type IncomingMessage, type RequestOptions } from 'node:http';
+import https from 'node:https';
+import { isIP, type LookupFunction } from 'node:net';
+import { isLoopback, mayConnectTo, type AddressRange } from './address-range.ts';
+
+/** What the server sends: always with a limit on the time in ms, and on the bytes of the response's body. */
+export type EgressRequest = {
+  method?: 'GET' | 'POST';
+  headers?: Record<string, string>;
+  body?: Buffer | string;
+  maxMs: number;
+  maxBytes: number;
+};
+
+/** What another server answered. Its status may be any but a redirect. */
+export type EgressResponse = { status: number; headers: http.IncomingHttpHeaders; body: Buffer };
+
+/** A request that was not sent, or that got no usable response. Its message never contains the URL. */
+export class EgressFailed extends Error {}
+
+type Checked = { address: string; family: number };
+
+/**
+ * Sends the server's own requests, whose addresses come from settings or from other systems. The socket connects to the
+ * addresses that were checked, so a host name that resolves differently a moment later (DNS rebinding) gains nothing.
+ * A redirect is a failure, because it would lead elsewhere unchecked. Unencrypted requests go to this machine only.
+ */
+export class Egress {
+  readonly #allowed: readonly AddressRange[];
+
+  /** `allowed`: local addresses that requests may go to; public ones always may. */
+  constructor(allowed: readonly AddressRange[]) {
+    this.#allowed = allowed;
+  }
+
+  /** Throws EgressFailed unless the response arrives whole, within its limits. */
+  async send(url: URL, request: EgressRequest): Promise<EgressResponse> {
+    const signal = AbortSignal.timeout(request.maxMs);
+    try {
+      const addresses = await abortable(this.#check(url), signal);
+      const response = await connect(url, request, { addresses, signal });
+      const status = response.statusCode ?? 0;
+      if (status >= 300 && status < 400) {
+        response.destroy();
+        throw new EgressFailed(`the response is a redirect (status ${status})`);
+      }
+      return { status, headers: response.headers, body: await readBody(response, request.maxBytes) };
+    } catch (error) {
+      if (error instanceof EgressFailed) throw error;
+      const reason = signal.aborted ? `no response within ${request.maxMs} ms` : 'the request failed';
+      throw new EgressFailed(reason, { cause: error });
+    }
+  }
+
+  /** The addresses of the URL's host that the server may connect to. */
+  async #check({ protocol, hostname }: URL): Promise<Checked[]> {
+    if (protocol !== 'https:' && protocol !== 'http:') throw new EgressFailed('the URL is neither https: nor http:');
+    const host = hostname.replace(/^\[(.*)\]$/, '$1');
+    const family = isIP(host);
+    const found = family === 0 ? await dns.lookup(host, { all: true }) : [{ address: host, family }];
+    const open = found.filter(({ address }) => mayConnectTo(address, this.#allowed));
+    if (open.length === 0) throw new EgressFailed('the host has no public address, and EGRESS_ALLOW does not list it');
+    const usable = protocol === 'https:' ? open : open.filter(({ address }) => isLoopback(address));
+    if (usable.length === 0) throw new EgressFailed('http: is only for this machine');
+    return usable;
+  }
+}
+
+function connect(
+  url: URL,
+  { method = 'GET', headers = {}, body }: EgressRequest,
+  { addresses, signal }: { addresses: Checked[]; signal: AbortSignal },
+): Promise<IncomingMessage> {
+  const options: RequestOptions = {
+    method,
+    headers: { ...headers, ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }) },
+    signal,
+    // A connection of its own: a pooled one could lead to an address that was checked for another request.
+    agent: false,
+    lookup: lookupIn(addresses),
+  };
+  return new Promise((resolve, reject) => {
+    const request = (url.protocol === 'https:' ? https : http).request(url, options, resolve);
+    request.on('error', reject);
+    request.end(body);
+  });
+}
+
+/** Answers Node's question for the host's addresses with those that were checked. */
+function lookupIn(addresses: Checked[]): LookupFunction {
+  return (_, { all }, callback) => {
+    const [first] = addresses;
+    if (all === true || first === undefined) callback(null, addresses);
+    else callback(null, first.address, first.family);
+  };
+}
+
+async function readBody(response: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    // Leaving the loop closes the connection.
+    if (size > maxBytes) throw new EgressFailed(`the response is larger than ${maxBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** DNS look-ups cannot be aborted, so this stops waiting for one. */
+function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    work.then(resolve, reject);
+  });
+}

@@ -1,0 +1,39 @@
+import { z } from 'zod';
+import { parseIssuers } from './account/issuer.ts';
+import { parseRanges } from './core/address-range.ts';
+import { parsedBy, type Setting } from './setting.ts';
+
+const issuers = parsedBy(parseIssuers).describe(
+  'a JSON list of issuers as docs/identity.md describes them, or the path of a file with one',
+);
+
+const ranges = parsedBy(parseRanges).describe('IP addresses and ranges separated by commas, e.g. 10.0.0.0/8');
+
+const trueOrFalse = z
+  .enum(['true', 'false'])
+  .transform((value) => value === 'true')
+  .describe('true or false');
+
+/** The settings that say who the users are, and where the server's own requests may go. */
+export const identitySettings = {
+  authIssuers: {
+    name: 'AUTH_ISSUERS',
+    default: null,
+    wants: issuers,
+    meaning: 'Other systems whose users are users here, by the tokens that they issue. See [identity](identity.md).',
+    isSecret: true,
+  },
+  hasPasswords: {
+    name: 'PASSWORDS',
+    default: 'true',
+    wants: trueOrFalse,
+    meaning: '`false`: users cannot sign up, sign in or change a password; they come from AUTH_ISSUERS only.',
+  },
+  egressAllow: {
+    name: 'EGRESS_ALLOW',
+    default: null,
+    wants: ranges,
+    meaning:
+      "Local addresses that the server's own requests may go to, such as those for an issuer's keys. Others must be public.",
+  },
+} satisfies Record<string, Setting>;
