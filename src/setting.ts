@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { parseDatabaseUrl } from './postgres/database-url.ts';
 import { limitRules, type LimitName } from './core/limit.ts';
 
-/** One environment variable. One without a default is optional; its value is then null. */
+/** An environment variable. If it has no default, it is optional, and its value is null while it is not set. */
 export type Setting = { name: string; default: string | null; wants: z.ZodType; meaning: string; isSecret?: true };
 
 /** A whole number within bounds. */

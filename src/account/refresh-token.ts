@@ -30,7 +30,7 @@ export async function judgeRefreshToken(client: Queryable, tokenHash: Buffer): P
     [tokenHash, sessionLifetime],
   );
   // Reads the token, in a separate statement that sees what the previous holder of the lock did to the token. Raw SQL:
-  // the grace of 20 s is measured by the database's clock, which wrote `used_at`.
+  // the grace period of 20 s is measured by the database's clock, which wrote `used_at`.
   const token = await client.query<{ is_stolen: boolean }>(
     `select coalesce(used_at < clock_timestamp() - $2::interval, false) as is_stolen
     from refresh_tokens where token_hash = $1 and coalesce(used_at, created_at) > now() - $3::interval`,
@@ -45,10 +45,11 @@ export async function judgeRefreshToken(client: Queryable, tokenHash: Buffer): P
 }
 
 /**
- * Marks the token as used, notes that the session is active, and returns the next token. The next one is derived from
- * this one, so repeating a token within its grace returns the same one again, and a session has only one chain of
- * tokens: if a thief and the owner both follow it, the slower of the two presents a used token. Returns null if the
- * token already has a different successor, because the signing key has changed since.
+ * Marks the token as used, notes that the session is active, and returns the next token. The next token is derived from
+ * this one, so a token that is repeated within its grace period gets the same successor again. A session therefore has
+ * only one chain of tokens: if a thief and the owner both refresh, the slower of the two presents a token that has
+ * already been used. Returns null if the token already has a different successor, because the signing key has changed
+ * since.
  */
 export async function rotateRefreshToken(
   client: Queryable,
@@ -58,7 +59,7 @@ export async function rotateRefreshToken(
   const next = deriveSecret('refreshToken', deriveKey(keys, 'parley refresh tokens'), refreshToken.secret);
   const { rowCount } = await client.query(
     // Rotates the token. Raw SQL: one statement while the session is locked, with the database's clock. The time of the
-    // first use stays: repeating a token does not extend its grace.
+    // first use stays: repeating a token does not extend its grace period.
     `with active as (
       update sessions set last_used_at = clock_timestamp() where id = $1
     ), used as (

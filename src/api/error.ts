@@ -11,9 +11,9 @@ import {
 } from '../errors.ts';
 
 /**
- * The error that a client receives for a thrown error that no result union covers: with its own code for an expected
- * failure or a refused request, and with INTERNAL if the file store failed. Returns null for a fault of the server,
- * which the caller logs in full.
+ * Translates an error that no result union covers into the one that the client receives. An expected failure keeps its
+ * code, but invalid input gets BAD_REQUEST, like a broken request; a failure of the file store or of an issuer gets
+ * INTERNAL. Returns null for a fault of the server, which the caller logs in full.
  */
 export function toClientError(error: unknown): GraphQLError | null {
   if (error instanceof GraphQLError) {

@@ -79,8 +79,8 @@ export class SlowMode {
 }
 
 /**
- * Deletes up to `limit` turns that no slow mode waits for any more, and returns how many. Raw SQL: with `skip locked`,
- * nodes that prune at the same time do not wait for each other.
+ * Deletes up to `limit` turns that are older than the longest slow mode, and returns how many. Raw SQL: with `skip
+ * locked`, nodes that prune at the same time do not wait for each other.
  */
 export async function pruneSlowModeTurns(pool: pg.Pool, limit: number): Promise<number> {
   const { rowCount } = await pool.query(

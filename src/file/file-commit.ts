@@ -137,7 +137,10 @@ function countTogether(waiting: readonly Unit[]): number {
   return end === -1 ? waiting.length : end;
 }
 
-/** Like Promise.all, but waits for all promises before it rejects: the rollback then releases the locks. */
+/**
+ * Like Promise.all, but rejects only after every promise has settled: the rollback that follows releases the locks, and
+ * no bytes may still be moving by then.
+ */
 async function settleAll(promises: readonly Promise<void>[]): Promise<void> {
   await Promise.allSettled(promises);
   await Promise.all(promises);

@@ -76,7 +76,8 @@ async function readCircles(
 }
 
 /**
- * The recipients of chat deletions, including those who connected after the hub could no longer see them in the chat.
+ * The recipients of chat deletions, including members who connected after the deletion was committed: the hub never saw
+ * them in the chat.
  */
 async function readRecipients(
   log: HubLog,

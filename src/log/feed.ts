@@ -102,7 +102,7 @@ export class Feed {
 
   /**
    * Resolves to true once the reader has received every event announced until now: immediately, or after the read in
-   * progress. Resolves to false when that read fails, and for every caller while too many wait.
+   * progress. Resolves to false when that read fails, or immediately when too many callers are already waiting.
    */
   whenRead(): Promise<boolean> {
     if (!this.#isReading && !this.#isRung) return Promise.resolve(true);

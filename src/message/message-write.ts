@@ -14,7 +14,7 @@ import { SlowMode } from '../chat/slow-mode.ts';
 import type { ChatAccess } from '../chat/permission.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** A message whose text has been checked. Whether the asker may send it has not. */
+/** A message to send. Its text has been checked; whether the asker may send it has not been checked yet. */
 export type MessageWrite = {
   asker: Asker;
   chatId: bigint;

@@ -78,7 +78,7 @@ defineEvent('ReactionsChanged', {
     message: t.field({ type: MessageRef, resolve: ({ message }) => message }),
     emoji: t.exposeString('emoji', { extensions: emojiSize }),
     count: t.int({
-      description: 'How many people now react with this emoji.',
+      description: 'The number of people who have reacted with this emoji, as of delivery.',
       resolve: async ({ message, emoji }, _, { loaders }) => {
         const reactions = await loaders.of(reactionsOf).load(message);
         return reactions.find((reaction) => reaction.emoji === emoji)?.count ?? 0;

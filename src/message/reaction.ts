@@ -22,7 +22,7 @@ import { askerKey, type Asker } from '../core/asker.ts';
 /** How many different emoji a message can have. */
 export const maxEmoji = 20;
 
-/** An emoji on a message, and how many people react with it. */
+/** An emoji on a message, and how many people have reacted with it. */
 export type EmojiCount = { emoji: string; count: number };
 
 type Writing = { db: Db; writes: GroupCommit };

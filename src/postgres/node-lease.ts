@@ -38,7 +38,7 @@ export class NodeLease {
   }
 
   /**
-   * Whether this node has held the lease without a break for longer than it lasts. If not, the database may have been
+   * Whether this node has held the lease without a break for longer than `expiry`. If not, the database may have been
    * unavailable, and other nodes may be about to take their leases again.
    */
   get isSettled(): boolean {

@@ -60,7 +60,7 @@ test('an access token can be verified with the public keys that are published', 
   expect(payload.sub).toBe(parseId(ada.userId)?.key);
 });
 
-test('the token of one node is valid on another, even when the scheme is written in another case', async () => {
+test('a token from one node is valid on another, and the case of `Bearer` does not matter', async () => {
   await using other = await startNode({ database: server.database });
   const { data } = await other.post('{ viewer { email } }', {}, { headers: { authorization: `bEARER ${ada.token}` } });
   expect(data.viewer.email).toBe(ada.email);

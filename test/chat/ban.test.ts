@@ -242,7 +242,7 @@ test('the streams of a reader who is banned from a public channel end at that po
       { event: 'complete' },
     ]);
   }
-  // Neither do they receive what they missed.
+  // A new stream ends in the same way, and does not deliver what Hedy missed.
   await using again = await openStream(server, hedy, chatEventsDocument, {
     variables: { chatId: channel, after: cursor },
   });

@@ -175,14 +175,15 @@ test('a channel that becomes public is open to everyone, from its beginning', as
   await editMessage(ada, old, 'edited in private');
   await updateChat(ada, channel, { type: 'PUBLIC_CHANNEL' });
   await editMessage(ada, old, 'edited in public');
-  // She can read what everyone can read, and receives it, on a new stream as well as on the one that was open.
+  // Linus can read what everyone can read, and receives it, on a new stream as well as on the one that was open.
   expect(await contentsIn(channel, linus)).toEqual(['edited in public']);
   expect(await contentsIn(channel, grace)).toEqual(['edited in public']);
   const { cursor } = newcomer;
   expect(kindsOf(await heardBy(linus, newcomer))).toEqual(['ChatUpdated', 'MessageEdited']);
   const missed = kindsOf((await readMissed(server, linus, cursor)).map(eventOf));
   expect(missed).toContain('MessageEdited');
-  // When the channel is private again, it shows her what it showed before, also on a stream that stayed open.
+  // Once the channel is private again, Linus no longer sees what was hidden from him before it became public, not even
+  // on the stream that stayed open.
   await updateChat(ada, channel, { type: 'PRIVATE_CHANNEL' });
   await editMessage(ada, old, 'edited in private again');
   await say(ada, channel, 'after');

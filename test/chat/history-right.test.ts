@@ -115,7 +115,7 @@ test('a channel that is private again shows each member what it showed before, a
   expect(await toPrivate(ada, chat)).toMatchObject({ __typename: 'Chat' });
   expect(await contentsIn(chat, linus)).toEqual(['since', 'in public']);
   expect(await contentsIn(chat, grace)).toEqual([...hidden, 'in public']);
-  // She joined when everyone could see all of it.
+  // Hedy joined when everyone could see the whole history.
   expect(await contentsIn(chat, hedy)).toEqual([...hidden, 'in public']);
   await removePerson(ada, chat, hedy.userId);
   expect(await seenWhenAdded(linus, chat, 'ALL')).toEqual(['since', 'in public']);

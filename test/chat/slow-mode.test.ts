@@ -133,7 +133,7 @@ test('a single chat has no slow mode', async () => {
   await expect(bySql).rejects.toMatchObject({ constraint: 'a_single_chat_has_no_slow_mode' });
 });
 
-test('turns are deleted once no slow mode can wait for them', async () => {
+test('turns are deleted once they are older than the longest slow mode', async () => {
   const chat = await createSlowGroup(60);
   await say(grace, chat, 'hello');
   const count = async () =>

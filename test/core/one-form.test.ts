@@ -39,7 +39,7 @@ beforeAll(async () => {
   ada = await signUp(server, 'ada');
 });
 
-test('base64url is accepted only in the exact form in which it is written', () => {
+test('base64url is accepted only in its canonical form', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
       const text = Buffer.from(bytes).toString('base64url');

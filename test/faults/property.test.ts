@@ -178,7 +178,7 @@ async function readMemberships({ chatIds, memberships }: World): Promise<void> {
   for (const known of memberships) {
     const row = rowOf(known);
     if (row === undefined) known.isOver = true;
-    // It stays the same while the chat is public.
+    // `visible_from_seq` never changes during a membership, not even when the chat becomes public.
     else expect(row.visibleFrom).toBe(known.visibleFrom);
   }
   for (const row of rows) {

@@ -169,7 +169,7 @@ test('an erased account’s avatars are deleted: its own immediately, and soon a
   await using stream = await followEvents(otherNode, ada, { document });
   const erasure = 'mutation ($password: String!) { deleteAccount(password: $password) { __typename } }';
   await barbara.ask(erasure, { password: barbara.password });
-  // Her links to other users' files end with her account, too.
+  // Barbara's links stop working with her account, even those to other users' files.
   for (const { url } of [own, hers]) expect(await statusOf(url)).toBe(404);
   await vi.waitFor(
     async () => {

@@ -217,7 +217,7 @@ test('files that the database stored before its response was lost are not added 
   const answer = proxy.hold('only once');
   const sent = postFiles(node, hedy, [{ name: 'a.txt', content: 'only once' }]);
   await answer.caught;
-  // Only the answer to that statement: losing others could make the node retry, too.
+  // Loses only the answer to that statement: if others were lost as well, the node might retry because of those.
   await server.sql.query(
     `select pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and query like '%add_files%' and state = 'idle' and pid <> pg_backend_pid()

@@ -30,7 +30,7 @@ async function serve(name: string, content: Buffer): Promise<{ served: Buffer; c
 const insert = (bytes: Buffer, at: number, more: Buffer) =>
   Buffer.concat([bytes.subarray(0, at), more, bytes.subarray(at)]);
 
-/** Inserts something after the first part of a picture: every decoder requires that part to come first. */
+/** Each adds the secret to a picture, after the part that every decoder requires to come first. */
 const additions: Record<string, [Format, (picture: Buffer) => Buffer]> = {
   'a comment in a GIF': [
     'gif',

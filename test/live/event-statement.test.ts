@@ -151,7 +151,7 @@ test('neither a live event nor one that is sent outside the log makes Prisma sen
     const statements = await recordStatements(server, async () => {
       if (kind === 'NewMessage') await say(grace, chat, 'hello');
       if (kind === 'Typing') await grace.ask('mutation ($id: ID!) { startTyping(chatId: $id) }', { id: chat });
-      // He is present, and leaves when it closes.
+      // Linus is present until this stream closes.
       await using coming = kind === 'PresenceChanged' ? await followEvents(server, linus) : null;
       await stream.next(kind);
       expect(coming === null).toBe(kind !== 'PresenceChanged');

@@ -133,7 +133,7 @@ test('typing is reported at most every three seconds per user and chat, by all n
   expect(eventOf(await reader.next())).toMatchObject({ chatId: anotherId, userId: ada.userId });
   expect(await readToNow(reader, server, chatId)).toEqual([]);
 
-  // She continues to type, and her requests reach both nodes.
+  // Ada continues to type, and her requests reach both nodes.
   let turn = 0;
   const keys = setInterval(() => void startTyping((turn += 1) % 2 === 0 ? server : other, ada, chatId), 50);
   const again = await reader.next('Typing').finally(() => clearInterval(keys));

@@ -177,7 +177,7 @@ test('erasing a user does not deadlock with those who change their chat', async 
         ),
       )
       .toMatchObject({ rowCount: 1 });
-    // If her membership were already locked, the two would deadlock.
+    // If the erasure had already locked Barbara's membership, the two transactions would deadlock.
     await client.query(`update members set role = 'ADMIN' where chat_id = $1 and user_id = $2`, [
       keyOf(chat),
       keyOf(barbara.userId),

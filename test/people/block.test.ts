@@ -224,7 +224,7 @@ test('in any chat, a blocked user sees the user who blocked them neither among t
     const [readers, markers] = await readersOf(linus, chat);
     expect(readers).toEqual([linus.name]);
     expect(markers).toMatchObject({ [grace.name]: null, [linus.name]: 1 });
-    // Others see the marker, and so does she.
+    // Grace and others still see her marker.
     expect((await readersOf(grace, chat))[1]).toMatchObject({ [grace.name]: 1, [linus.name]: 1 });
   }
   const [readers, markers] = await readersOf(ada, group);

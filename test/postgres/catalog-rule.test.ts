@@ -46,7 +46,7 @@ test.each(['origin', 'replica'])(
   },
 );
 
-test('PUBLIC may execute no function, later ones included', async () => {
+test('PUBLIC may not execute any function, not even one that is created later', async () => {
   await database.sql.query('create function later() returns int language sql return 1');
   expect((await list(`select proname as name from (${ownFunctions}) p`)).length).toBeGreaterThan(50);
   const open = `

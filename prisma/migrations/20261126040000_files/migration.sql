@@ -306,7 +306,7 @@ begin
     + coalesce((select sum(reserved_bytes) from partial_uploads
       where user_id = person and file_id is null and id is distinct from except_partial), 0);
 end $$;
-comment on function stored_bytes is 'What counts toward a user''s quota: their files (identical bytes count each time), and what is reserved for incomplete uploads, except for the one that is just becoming a file.';
+comment on function stored_bytes is 'What counts toward a user''s quota: their files (identical bytes count each time), and what is reserved for incomplete uploads, except for the one that is being turned into a file.';
 
 -- New files ----------------------------------------------------------------------------------------------------------
 

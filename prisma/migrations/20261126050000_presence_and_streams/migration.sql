@@ -156,7 +156,7 @@ begin
   if not exists (select from presence_nodes where since < clock_timestamp() - expiry / 2) then
     return false;
   end if;
-  -- A device that is just renewing its lease has locked its row, and is not gone.
+  -- A device that is renewing its lease at this moment holds the lock on its row: it is not gone, so it is skipped.
   with lapsed as (
     update presence_leases set has_lapsed = true where session_id in (
       select session_id from presence_leases where not has_lapsed and expires_at < clock_timestamp()

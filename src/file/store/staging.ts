@@ -16,7 +16,7 @@ export class Staging {
   readonly #folder: string;
   readonly #lasts: boolean;
 
-  /** With `lasts`, files are synced to the disk, because they are then renamed to their final path. */
+  /** `lasts`: the files will later be renamed to their final path, so they are synced to the disk when written. */
   constructor(folder: string, { lasts }: { lasts: boolean }) {
     this.#folder = folder;
     this.#lasts = lasts;

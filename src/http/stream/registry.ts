@@ -32,8 +32,8 @@ export type RegistryOptions = {
 };
 
 /**
- * What a new stream is made of. `isTokenLive` returns whether the stream token that opened it is still valid; it is
- * null for a stream that ends with the asker's access token.
+ * What `open` needs to know about a new stream. `isTokenLive` returns whether the stream token that opened the stream
+ * is still valid; the function is null for a stream that ends when the asker's access token expires.
  */
 export type Opening = {
   request: IncomingMessage;

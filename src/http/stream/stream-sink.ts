@@ -58,8 +58,8 @@ export class OperationSink extends StreamSink implements Sink {
   #isOver = false;
 
   /**
-   * `release` gives the operation's id back before the client receives the end, because the client may then reuse the
-   * id. Never rejects.
+   * `release` frees the operation's id, and never rejects. It is done before the client receives `complete`, because
+   * the client may then reuse the id.
    */
   constructor(stream: OpenStream, operationId: string, release: () => Promise<void>) {
     super(stream);
@@ -83,7 +83,7 @@ export class OperationSink extends StreamSink implements Sink {
     void this.#release().then(() => this.#write(printComplete(this.#operationId)));
   }
 
-  /** Sends nothing more, not even the end. */
+  /** Sends nothing more, not even `complete`. */
   silence(): void {
     this.#isOver = true;
   }

@@ -16,7 +16,7 @@ beforeAll(async () => {
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
 });
 
-/** What a front end can do with every client. Errors are thrown, and end a subscription. */
+/** What a front end can do with every client. `query` and `mutate` throw errors; `subscribe` calls `onError`. */
 type FrontEnd = {
   query: (document: string, variables?: Variables) => Promise<Data>;
   mutate: (document: string, variables?: Variables) => Promise<Data>;

@@ -157,7 +157,7 @@ test('a client that aborts its request causes no server error', async () => {
   expect(server.log.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
-test('an HTTP/1.0 client gets the stream as it is, without chunks', async () => {
+test('an HTTP/1.0 client gets the stream without chunked encoding', async () => {
   const grace = await newPerson();
   const chat = await createGroup(ada, [grace]);
   const socket = await openSocket();

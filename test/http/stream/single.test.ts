@@ -74,7 +74,7 @@ describe('a reservation', () => {
     }
   });
 
-  test('is valid for 60 seconds, or if it is opened, for as long as the stream', async () => {
+  test('is valid for 60 seconds or, if its stream is opened in that time, until the stream ends', async () => {
     const age = (seconds: number) =>
       server.sql.query(`update stream_reservations set created_at = now() - $1 * interval '1 second'`, [seconds]);
     const token = await reserve(server, ada);
