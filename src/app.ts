@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 import { readQuotas } from './core/limit.ts';
 import { GroupCommit } from './chat/group-commit.ts';
+import { pruneInvites } from './chat/invite.ts';
 import { pruneSlowModeTurns } from './chat/slow-mode.ts';
 import { RateLimits, pruneLimits } from './core/rate-limit.ts';
 import { addressOf } from './http/address.ts';
@@ -219,6 +220,7 @@ function startHousekeeping(
       { name: 'old audit entries', clear: (limit) => pruneAuditEntries(db.pool, config.auditRetentionMs, limit) },
       { name: 'ended restrictions', clear: (limit) => pruneRestrictions(db.pool, limit) },
       { name: 'old turns of slow mode', clear: (limit) => pruneSlowModeTurns(db.pool, limit) },
+      { name: 'used-up and expired invites', clear: (limit) => pruneInvites(db, limit) },
       { name: 'used-up limits', clear: (limit) => pruneLimits(db.pool, limit) },
       { name: 'expired leases', clear: (limit) => (node.isSettled ? pruneLeases(db, limit) : Promise.resolve(0)) },
       { name: 'unopened streams', clear: (limit) => pruneReservations(db.pool, limit) },

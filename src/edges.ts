@@ -12,6 +12,7 @@ import './chat/ban.graphql.ts';
 import './chat/chat-change.graphql.ts';
 import './chat/chat-event.graphql.ts';
 import './chat/chat.graphql.ts';
+import './chat/invite.graphql.ts';
 import './chat/member.graphql.ts';
 import './chat/membership.graphql.ts';
 import './chat/mute.graphql.ts';

@@ -10,6 +10,7 @@ import { requestLimits } from '../src/api/request.ts';
 import { maxEmailLength } from '../src/account/email.ts';
 import { maxPasswordLength, minPasswordLength } from '../src/account/password.ts';
 import { maxMembersPerCall } from '../src/chat/chat.ts';
+import { maxInvites, maxInviteUses } from '../src/chat/invite.ts';
 import { maxSlowModeSeconds } from '../src/chat/slow-mode.ts';
 import { readConfig, settings } from '../src/config.ts';
 import { activityRules } from '../src/core/limit.ts';
@@ -113,6 +114,21 @@ describe('examples run as they are:', () => {
     });
   });
 
+  test('an invite, its preview and its use', async () => {
+    await using server = await startServer();
+    const [ada, grace, linus] = [
+      await signUp(server, 'ada'),
+      await signUp(server, 'grace'),
+      await signUp(server, 'linus'),
+    ];
+    const chatId = await createGroup(ada, [grace], 'a party');
+    const [create = '', preview = '', use = ''] = blocksIn('docs/invites.md', 'graphql');
+    const { code, usesLeft } = (await ada.ask(create, { chatId })).createInvite;
+    expect(usesLeft).toBe(10);
+    expect(await server.ask(preview, { code })).toEqual({ invite: { chatName: 'a party' } });
+    expect((await linus.ask(use, { code })).joinByInvite).toEqual({ __typename: 'Chat', id: chatId });
+  });
+
   test('resumable uploads', async () => {
     await using server = await startServer();
     const ada = await signUp(server, 'ada');
@@ -201,6 +217,7 @@ describe('examples run as they are:', () => {
       ...['README.md mermaid', 'README.md bash', 'README.md bash', 'README.md bash', 'README.md bash'],
       ...['docs/clients.md graphql', 'docs/clients.md ts', ...stockClients.map(() => 'docs/clients.md js')],
       ...['docs/files.md bash', 'docs/files.md json', 'docs/files.md js'],
+      ...['docs/invites.md graphql', 'docs/invites.md graphql', 'docs/invites.md graphql'],
       ...['docs/moderation.md graphql', 'docs/moderation.md graphql'],
       ...['docs/operating.md sql', 'docs/operating.md bash'],
       ...['docs/identity.md js', 'docs/identity.md bash', 'docs/identity.md json'],
@@ -273,6 +290,7 @@ describe('what the documents say is true:', () => {
     ['Mentions in a message', [maxMentions]],
     ['Reason of a ban', [maxDescriptionLength]],
     ['Slow mode', [maxSlowModeSeconds]],
+    ['Usable invites of a chat; uses of one', [maxInvites, maxInviteUses]],
     ['Pins in a chat', [maxPins]],
     ['Names, `clientMessageId`', [maxNameLength]],
     ['Email address', [maxEmailLength]],

@@ -1,15 +1,14 @@
-import type { Asker } from '../core/asker.ts';
 import { Forbidden } from '../errors.ts';
 import type { Queryable } from '../postgres/client.ts';
 import { isCurrent, isRestricted } from '../postgres/restriction.ts';
 
 /**
- * Throws Forbidden, with the end and the reason, if the asker is banned from the chat. A ban hides the chat, so call this
- * only where the asker may know that it exists; with `isPublic`, it ignores all chats but public channels.
+ * Throws Forbidden, with the end and the reason, if the user is banned from the chat. A ban hides the chat, so call this
+ * only where they may know that it exists; with `isPublic`, it ignores all chats but public channels.
  */
 export async function refuseBanned(
   client: Queryable,
-  asker: Asker,
+  userId: bigint,
   { chatId, isPublic }: { chatId: bigint; isPublic: boolean },
 ): Promise<void> {
   // Raw SQL, like the next: the clock of the database decides.
@@ -17,7 +16,7 @@ export async function refuseBanned(
     `select r.until, r.reason from restrictions r join chats c on c.id = r.chat_id
     where r.chat_id = $1 and r.user_id = $2 and r.kind = 'BAN' and ${isCurrent('r')}
       and ($3 = false or c.type = 'PUBLIC_CHANNEL')`,
-    [chatId, asker.userId, isPublic],
+    [chatId, userId, isPublic],
   );
   if (rows[0] !== undefined) throw new Forbidden('You are banned from this chat.', rows[0]);
 }

@@ -1,4 +1,4 @@
-import { inTransaction, type Db, type Transaction } from '../postgres/client.ts';
+import { inTransaction, type Db, type Queryable, type Transaction } from '../postgres/client.ts';
 import type { Chat, MemberRole } from '../postgres/generated/prisma/client.ts';
 import { columns } from '../postgres/columns.ts';
 import { constraintOf, sqlStateOf } from '../postgres/sql-state.ts';
@@ -67,11 +67,22 @@ export async function deleteLockedChat({ query, prisma }: Transaction, { chat }:
   await prisma.chat.deleteMany({ where: { id: chat.id } });
 }
 
+/**
+ * Locks the chat's row until the transaction ends. Throws RateLimited when another transaction keeps it locked for more
+ * than 5 seconds.
+ */
+export async function holdChat(client: Queryable, chatId: bigint): Promise<void> {
+  await client.query(`set local lock_timeout = '5s'`);
+  try {
+    await client.query('select from chats where id = $1 for no key update', [chatId]);
+  } catch (error) {
+    throw explain(error);
+  }
+}
+
 /** Raw SQL: Prisma has no row locks, and the visibility rule belongs in the statement whose rows it guards. */
 async function lockChat({ query }: Transaction, asker: Asker, chatId: bigint): Promise<LockedChat> {
-  // Locks the chat, and gives up after 5 s.
-  await query(`set local lock_timeout = '5s'`);
-  await query('select from chats where id = $1 for no key update', [chatId]);
+  await holdChat({ query }, chatId);
   // A separate statement: the one that waited for the lock still sees the members as they were before it waited.
   const { rows } = await query<Chat & Omit<ChatAccess, 'type'>>({
     name: 'hold_chat',

@@ -84,7 +84,7 @@ export async function setMemberRole(
  * they are banned from; NotFound for a hidden chat, and if the asker's account is deleted meanwhile.
  */
 export async function joinChat(db: Db, asker: Asker, { chatId }: { chatId: bigint }): Promise<Chat> {
-  await refuseBanned(db.pool, asker, { chatId, isPublic: true });
+  await refuseBanned(db.pool, asker.userId, { chatId, isPublic: true });
   return inChat(db, { asker, chatId }, async (transaction, locked) => {
     if (locked.access.role !== null && locked.chat.type === 'PUBLIC_CHANNEL') return locked.chat;
     requireMay('joinChat', locked);

@@ -4,6 +4,7 @@ import type { ChatType, MemberRole } from '../postgres/generated/prisma/client.t
 /** What an asker may want to do in a chat that they can see. Their own messages and read marker need no permission. */
 export type Action =
   | 'addMembers'
+  | 'createInvite'
   | 'removeMember'
   | 'banMember'
   | 'muteMember'
@@ -62,6 +63,7 @@ function mayPerson(action: Action, access: Case): boolean {
     case 'leaveChat':
       return true;
     case 'addMembers':
+    case 'createInvite':
     case 'pinMessage':
       return isAdmin || type === 'GROUP';
     case 'updateChat':

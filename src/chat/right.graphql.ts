@@ -9,6 +9,7 @@ const chatActions = {
   SEND_MESSAGE: 'sendMessage',
   PIN_MESSAGE: 'pinMessage',
   ADD_MEMBERS: 'addMembers',
+  CREATE_INVITE: 'createInvite',
   REMOVE_MEMBER: 'removeMember',
   BAN_MEMBER: 'banMember',
   MUTE_MEMBER: 'muteMember',

@@ -62,6 +62,13 @@ const accountRules = {
     message: 'Too many logout tokens from this network were not accepted.',
     meaning: 'Logout tokens from one network address that were not accepted (`POST /auth/logout`).',
   },
+  invitePreviews: {
+    setting: 'RATE_LIMIT_INVITE_PREVIEWS',
+    quota: '120/1m',
+    isShared: false,
+    message: 'Too many invites are being looked up from this network.',
+    meaning: 'Previews of invites, per network address.',
+  },
   refreshes: {
     setting: 'RATE_LIMIT_REFRESHES',
     quota: '60/15m',

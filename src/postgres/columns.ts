@@ -1,4 +1,4 @@
-import type { Chat, Member, Message, Restriction, User } from './generated/prisma/client.ts';
+import type { Chat, Invite, Member, Message, Restriction, User } from './generated/prisma/client.ts';
 
 /**
  * Column lists for hand-written statements. Their rows have the same shape as Prisma's, so the same GraphQL type
@@ -70,6 +70,16 @@ const restrictionColumns: ColumnsOf<Restriction> = {
   createdAt: 'created_at',
 };
 
+const inviteColumns: ColumnsOf<Invite> = {
+  id: 'id',
+  code: 'code',
+  chatId: 'chat_id',
+  createdById: 'created_by_id',
+  createdAt: 'created_at',
+  expiresAt: 'expires_at',
+  usesLeft: 'uses_left',
+};
+
 /** `select ${columns.message('m')} from messages m`: every column of the table, under Prisma's names. */
 export const columns = {
   user: lister(userColumns),
@@ -77,6 +87,7 @@ export const columns = {
   member: lister(memberColumns),
   message: lister(messageColumns),
   restriction: lister(restrictionColumns),
+  invite: lister(inviteColumns),
 };
 
 function lister(names: Record<string, string>): (alias: string) => string {

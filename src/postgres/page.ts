@@ -35,6 +35,8 @@ export const lists = {
   blockedUsers: { name: 'blockedUsers', maxKey: [maxTimeMs, maxBigint] },
   /** Ordered by the time of the last activity (in ms) and the chat's id. */
   chats: { name: 'chats', maxKey: [maxTimeMs, maxBigint] },
+  /** Ordered by id, newest first. */
+  invites: { name: 'invites', maxKey: [maxBigint] },
   /** Ordered by the user's id. */
   members: { name: 'members', maxKey: [maxBigint] },
   /** Ordered by the message's seq and the file's position in the message. */

@@ -20,6 +20,7 @@ const nobody = '- - - -';
 const table: Record<string, string> = {
   //                     SINGLE    GROUP     PRIVATE   PUBLIC
   'addMembers          ': `- - - - | O A M - | O A - - | O A - -`,
+  'createInvite        ': `- - - - | O A M - | O A - - | O A - -`,
   'removeMember OWNER  ': `- - - - | O - - - | O - - - | O - - -`,
   'removeMember ADMIN  ': `- - - - | O - - - | O - - - | O - - -`,
   'removeMember MEMBER ': `- - - - | O A - - | O A - - | O A - -`,
@@ -61,6 +62,7 @@ test.each(Object.keys(table))('%s is allowed as the table says, and to no one el
 test('the table has a row for every action', () => {
   const actions: Record<Action, true> = {
     addMembers: true,
+    createInvite: true,
     removeMember: true,
     banMember: true,
     muteMember: true,

@@ -11,6 +11,7 @@ import {
   updateChat,
 } from '../support/membership.ts';
 import { addReaction, deleteMessage, editMessage, pinMessage } from '../support/message.ts';
+import { createInvite } from '../support/invite.ts';
 import { ban, inMinutes, mute } from '../support/moderation.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
@@ -59,6 +60,7 @@ const attempts: Record<string, (chat: string) => Promise<boolean>> = {
   DELETE_ANY_MESSAGE: async (chat) => isDone(await deleteMessage(grace, await say(ada, chat, 'a mistake'))),
   UPDATE_CHAT: async (chat) => isDone(await updateChat(grace, chat, { name: 'another name' })),
   ADD_MEMBERS: async (chat) => isDone(await addPeople(grace, chat, [hedy.userId])),
+  CREATE_INVITE: async (chat) => isDone(await createInvite(grace, { chatId: chat })),
   SET_MEMBER_ROLE: async (chat) => isDone(await setMemberRole(grace, chat, linus.userId, 'MEMBER')),
   MUTE_MEMBER: async (chat) => isDone(await mute(grace, chat, linus.userId, inMinutes(5))),
   BAN_MEMBER: async (chat) => isDone(await ban(grace, chat, hedy.userId)),

@@ -152,6 +152,11 @@ const samples: [table: string, columns: string, values: string][] = [
     'chat_id, user_id, kind, until, created_by_id',
     `:chat, :grace, 'MUTE', now() + interval '1 day', :ada`,
   ],
+  [
+    'invites',
+    'code, chat_id, created_by_id',
+    `replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), :chat, :ada`,
+  ],
   ['slow_mode_turns', 'chat_id, user_id', ':chat, :ada'],
   ['restrictions', 'user_id, kind', `:ada, 'SUSPENSION'`],
   ['known_networks', 'user_id, network_hash', `:ada, sha256('x')`],

@@ -1,0 +1,80 @@
+import type { Asker } from '../core/asker.ts';
+import { NotFound } from '../errors.ts';
+import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
+import { orGone } from '../postgres/foreign-key.ts';
+import type { Chat } from '../postgres/generated/prisma/client.ts';
+import { refuseBanned } from './ban-refusal.ts';
+import { requireVisibleChat } from './chat.ts';
+import { findInviteByCode, isUsable } from './invite.ts';
+import { holdChat } from './locked-chat.ts';
+
+/**
+ * Makes the asker a member of the chat that the invite leads to, and returns the chat; all members receive AddToChat. A
+ * member stays as they are, and takes no use. Returns null for an invite to the server alone, which the asker uses
+ * already. Throws NotFound for an invite that lets no one in, and Forbidden, with the end and the reason, for a banned
+ * user.
+ */
+export async function joinByInvite(db: Db, asker: Asker, code: string): Promise<Chat | null> {
+  const invite = await findInviteByCode(db.pool, code);
+  if (invite === null) throw unusable();
+  const { chatId } = invite;
+  if (chatId === null) return null;
+  await inTransaction(db, (transaction) => useInvite(transaction, code, asker.userId), asker);
+  return requireVisibleChat(db, asker, chatId);
+}
+
+/**
+ * Uses an invite up by one, for a user who enters the server or a chat by it; they become a member of the invite's chat.
+ * Call it in the transaction that creates the user, if that is new. How much of the history a new member sees is the
+ * default of the chat's type, and never more than the creator of the invite sees.
+ * Throws NotFound for an invite that lets no one in, Forbidden for a user who is banned from the chat, and RateLimited
+ * if another transaction keeps the chat locked.
+ */
+export async function useInvite(transaction: Queryable, code: string, userId: bigint): Promise<void> {
+  const invite = await findInviteByCode(transaction, code);
+  if (invite === null) throw unusable();
+  const { id, chatId } = invite;
+  if (chatId === null) await enterServer(transaction, id);
+  else await enterChat(transaction, { inviteId: id, chatId, userId });
+}
+
+/** Of several users who take the last use at the same time, the update lets one through. */
+async function enterServer(client: Queryable, inviteId: bigint): Promise<void> {
+  const { rowCount } = await client.query(
+    `update invites i set uses_left = i.uses_left - 1 where i.id = $1 and ${isUsable('i')}`,
+    [inviteId],
+  );
+  if (rowCount === 0) throw unusable();
+}
+
+async function enterChat(
+  client: Queryable,
+  { inviteId, chatId, userId }: { inviteId: bigint; chatId: bigint; userId: bigint },
+): Promise<void> {
+  await holdChat(client, chatId);
+  // A separate statement: the one that waited for the lock still sees the members as they were before it waited.
+  const member = await client.query('select from members where chat_id = $1 and user_id = $2', [chatId, userId]);
+  if (member.rowCount === 1) return;
+  await refuseBanned(client, userId, { chatId, isPublic: false });
+  // Counts the use and creates the membership in one statement. Raw SQL, for that.
+  const entering = client.query(
+    `with used as (
+      update invites i set uses_left = i.uses_left - 1
+      from chats c, members creator
+      where i.id = $1 and c.id = i.chat_id and creator.chat_id = i.chat_id and creator.user_id = i.created_by_id
+        and ${isUsable('i')}
+      returning i.chat_id, case c.type
+        when 'PUBLIC_CHANNEL' then 1
+        when 'GROUP' then c.last_seq + 1
+        else creator.visible_from_seq end as visible_from_seq
+    )
+    insert into members (chat_id, user_id, visible_from_seq) select chat_id, $2, visible_from_seq from used`,
+    [inviteId, userId],
+  );
+  const { rowCount } = await orGone(entering, ['members_user_id_fkey']);
+  if (rowCount === 0) throw unusable();
+}
+
+function unusable(): NotFound {
+  return new NotFound('This invite does not exist or is no longer valid.');
+}

@@ -1,0 +1,180 @@
+import type { Asker } from '../core/asker.ts';
+import { createSecret, hashSecret } from '../core/secret.ts';
+import { Forbidden, InvalidInput, NotFound, type FieldError } from '../errors.ts';
+import { inTransaction, type Db, type Queryable, type Transaction } from '../postgres/client.ts';
+import { columns } from '../postgres/columns.ts';
+import type { Invite } from '../postgres/generated/prisma/client.ts';
+import { definePageLoader } from '../postgres/loader.ts';
+import { toPages, type Page, type PageRequest } from '../postgres/page.ts';
+import { isCurrent } from '../postgres/restriction.ts';
+import { readChatAccesses } from './chat-access.ts';
+import { inChat, requireMay } from './locked-chat.ts';
+import { may } from './permission.ts';
+
+/** How many people one invite can let in at most, unless it has no limit. */
+export const maxInviteUses = 100_000;
+/** How many usable invites a chat, or the server, can have. */
+export const maxInvites = 100;
+
+/** Where an invite leads (`chatId` null: to the server alone), how many people it lets in, and until when. */
+export type NewInvite = { chatId: bigint | null; maxUses: number | null; expiresAt: Date | null };
+
+/**
+ * Whether `invite` (an alias of invites) lets anyone in: it is neither used up nor expired, and its creator is not
+ * suspended. An SQL condition. An invite whose creator may no longer add members does not exist any more.
+ */
+export function isUsable(invite: string): string {
+  return `(${invite}.uses_left is null or ${invite}.uses_left > 0)
+    and (${invite}.expires_at is null or ${invite}.expires_at > statement_timestamp())
+    and not exists (select from restrictions r where r.chat_id is null and r.user_id = ${invite}.created_by_id
+      and r.kind = 'SUSPENSION' and ${isCurrent('r')})`;
+}
+
+/**
+ * Creates an invite to a chat, for those who may add members to it; or to the server alone, for its admins. Throws
+ * InvalidInput for a number of uses or a time that is not allowed, and when there are `maxInvites` already; NotFound for
+ * a hidden chat; Forbidden if the asker's role does not allow it, and for a single chat.
+ */
+export async function createInvite(db: Db, asker: Asker, input: NewInvite): Promise<Invite> {
+  checkUses(input.maxUses);
+  const { chatId } = input;
+  if (chatId === null) {
+    return inTransaction(
+      db,
+      async (transaction) => {
+        await requireServerAdmin(transaction, asker);
+        return insertInvite(transaction, asker, input);
+      },
+      asker,
+    );
+  }
+  return inChat(db, { asker, chatId }, async (transaction, locked) => {
+    requireMay('createInvite', locked);
+    return insertInvite(transaction, asker, input);
+  });
+}
+
+/**
+ * Deletes an invite: it lets no one in any more. For its creator, and for owners and admins of its chat; invites to the
+ * server alone are for its admins. Throws Forbidden for others who may invite, and NotFound for everyone else.
+ */
+export async function revokeInvite(db: Db, asker: Asker, inviteId: bigint): Promise<Invite> {
+  const [invite] = await findInvites(db, asker, [inviteId]);
+  if (invite === undefined) throw new NotFound('There is no such invite.');
+  if (invite.chatId !== null && invite.createdById !== asker.userId) {
+    const [access] = await readChatAccesses(db.pool, [{ asker, chatId: invite.chatId }]);
+    if (access === undefined || !may(asker, 'updateChat', access)) {
+      throw new Forbidden('Only its creator, owners and admins can revoke an invite.');
+    }
+  }
+  const { count } = await db.prisma.invite.deleteMany({ where: { id: inviteId } });
+  if (count === 0) throw new NotFound('There is no such invite.');
+  return invite;
+}
+
+/** The usable invite with this code, for a preview; null if there is none. */
+export async function findInviteByCode(client: Queryable, code: string): Promise<Invite | null> {
+  if (hashSecret('invite', code) === null) return null;
+  // Raw SQL, like all that reads invites: the clock of the database decides which are usable.
+  const { rows } = await client.query<Invite>(
+    `select ${columns.invite('i')} from invites i where i.code = $1 and ${isUsable('i')}`,
+    [code],
+  );
+  return rows[0] ?? null;
+}
+
+/** A page of each chat's usable invites, newest first. The caller checks that the asker may invite. */
+export const invitesIn = definePageLoader({ load: listInvites });
+
+async function listInvites(db: Db, chatIds: readonly bigint[], page: PageRequest): Promise<Page<Invite>[]> {
+  const { rows } = await db.pool.query<Invite & { index: number }>(
+    `select chat.index::int as index, ${columns.invite('i')}
+    from unnest($1::bigint[]) with ordinality as chat (id, index)
+    cross join lateral (
+      select i.* from invites i
+      where i.chat_id = chat.id and i.id < $2::bigint and i.id > $3::bigint and ${isUsable('i')}
+      order by i.id ${page.isBackward ? 'asc' : 'desc'} limit $4
+    ) i
+    order by chat.index, i.id ${page.isBackward ? 'asc' : 'desc'}`,
+    [chatIds, page.after?.[0] ?? 2n ** 62n, page.before?.[0] ?? -1n, page.limit + 1],
+  );
+  return toPages(rows, chatIds, page);
+}
+
+/**
+ * The usable invites with these ids that the asker may see, because they may invite there; in no particular order.
+ */
+export async function findInvites(db: Db, asker: Asker, inviteIds: readonly bigint[]): Promise<Invite[]> {
+  const { rows } = await db.pool.query<Invite & { isAdmin: boolean }>(
+    `select ${columns.invite('i')}, asker.server_role = 'ADMIN' as "isAdmin"
+    from invites i join users asker on asker.id = $2
+    where i.id = any ($1) and ${isUsable('i')}`,
+    [inviteIds, asker.userId],
+  );
+  const places = rows.flatMap(({ chatId }) => (chatId === null ? [] : [{ asker, chatId }]));
+  const accesses = await readChatAccesses(db.pool, places);
+  const open = new Set(
+    places.flatMap(({ chatId }, index) => {
+      const access = accesses[index];
+      return access !== undefined && may(asker, 'createInvite', access) ? [chatId] : [];
+    }),
+  );
+  return rows.flatMap(({ isAdmin, ...invite }) =>
+    (invite.chatId === null ? isAdmin : open.has(invite.chatId)) ? [invite] : [],
+  );
+}
+
+/**
+ * Deletes up to `limit` invites that are used up or have expired, and returns how many. Raw SQL: with `skip locked`,
+ * nodes that prune at the same time do not wait for each other.
+ */
+export async function pruneInvites({ pool }: Pick<Db, 'pool'>, limit: number): Promise<number> {
+  const { rowCount } = await pool.query(
+    `delete from invites where id = any (array(
+      select id from invites where expires_at < clock_timestamp() or uses_left = 0
+      limit $1 for update skip locked))`,
+    [limit],
+  );
+  return rowCount ?? 0;
+}
+
+function checkUses(maxUses: number | null): void {
+  if (maxUses === null || (maxUses >= 1 && maxUses <= maxInviteUses)) return;
+  throw new InvalidInput([{ path: ['maxUses'], code: 'NOT_ALLOWED', message: `must be from 1 to ${maxInviteUses}` }]);
+}
+
+async function requireServerAdmin({ prisma }: Transaction, { userId }: Asker): Promise<void> {
+  const user = await prisma.user.findUnique({ where: { id: userId }, select: { serverRole: true } });
+  if (user?.serverRole !== 'ADMIN') throw new Forbidden('Only admins of this server can invite people to it.');
+}
+
+/** Inserts the invite if there is room for it. Invites to one chat are created in turn, because the chat is locked. */
+async function insertInvite(
+  client: Queryable,
+  { userId }: Asker,
+  { chatId, maxUses, expiresAt }: NewInvite,
+): Promise<Invite> {
+  const { rows: counted } = await client.query<{ isFull: boolean; isLate: boolean }>(
+    `select $2::timestamptz is not null and $2 <= clock_timestamp() as "isLate",
+      (select count(*) from (
+        select from invites i
+        where ${chatId === null ? 'i.chat_id is null and $1::bigint is null' : 'i.chat_id = $1'} and ${isUsable('i')}
+        limit ${maxInvites}) few) >= ${maxInvites} as "isFull"`,
+    [chatId, expiresAt],
+  );
+  const errors: FieldError[] = [];
+  if (counted[0]?.isLate === true) {
+    errors.push({ path: ['expiresAt'], code: 'NOT_ALLOWED', message: 'must be in the future' });
+  }
+  if (counted[0]?.isFull === true) {
+    errors.push({ path: ['chatId'], code: 'TOO_MANY', message: `there are ${maxInvites} invites already` });
+  }
+  if (errors.length > 0) throw new InvalidInput(errors);
+  const { rows } = await client.query<Invite>(
+    `insert into invites as i (code, chat_id, created_by_id, expires_at, uses_left)
+    values ($1, $2, $3, $4, $5) returning ${columns.invite('i')}`,
+    [createSecret('invite').secret, chatId, userId, expiresAt, maxUses],
+  );
+  if (rows[0] === undefined) throw new Error('the insert did not return an invite');
+  return rows[0];
+}
