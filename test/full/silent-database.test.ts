@@ -5,7 +5,15 @@ import { signUp, type Person } from '../support/client.ts';
 import { createDatabase } from '../support/database.ts';
 import { openProxy } from '../support/proxy.ts';
 import { startServer, type TestServer } from '../support/server.ts';
-import { eventOf, followEvents, matching, type EventStream } from '../support/stream.ts';
+import {
+  eventOf,
+  eventsDocument,
+  followEvents,
+  matching,
+  openStream,
+  type EventStream,
+  type Frame,
+} from '../support/stream.ts';
 
 /** The time after which everything must be live again once connections have gone silent. */
 const patienceMs = 15_000;
@@ -116,4 +124,36 @@ test('when all open connections go silent, events are live again within 15 secon
   expect(received).toEqual(rows.map(({ content }) => content));
   // No acknowledged message is missing.
   expect(rows.length).toBeGreaterThanOrEqual(outcomes.filter(({ seq }) => seq !== null).length + 3);
+});
+
+test('silent connections are dropped: events are live again, and no one receives CaughtUp before they are', async () => {
+  await using database = await createDatabase();
+  const proxy = await openProxy(database.url);
+  await using writing = await startServer({ database });
+  await using reading = await startServer({
+    database: { ...database, url: proxy.through(database.url) },
+    overrides: { streamTimes: { cursorRefresh: 200, sweep: 50 } },
+  });
+  const { ada, grace, chatId } = await startConversation(writing);
+  await using live = await followEvents(reading, grace);
+  const { cursor } = live;
+
+  expect(proxy.silence({ all: true })).toBeGreaterThan(0);
+  await send(ada, chatId, 'said in silence');
+  const reasons = async () => ((await (await fetch(`${reading.url}/readyz`)).json()) as { reasons?: object }).reasons;
+  await expect
+    .poll(reasons, { timeout: 15_000 })
+    .toEqual({ 'event feed': expect.stringMatching(/^the log was last read ([7-9]|\d\d+) s ago$/) });
+  // Any CaughtUp that was sent before the node noticed the silence has arrived by now.
+  const told = live.frames.length;
+
+  proxy.speak();
+  await using late = await openStream(reading, grace, eventsDocument, { variables: { after: cursor } });
+  const silent = (await late.until('CaughtUp')).map((frame) => eventOf(frame).message?.content);
+  expect(silent).toContain('said in silence');
+  await live.next(matching({ message: { content: 'said in silence' } }));
+  expect(eventOf(live.frames[told] as Frame)).toMatchObject({ message: { content: 'said in silence' } });
+  await send(ada, chatId, 'said after it');
+  await live.next(matching({ message: { content: 'said after it' } }));
+  await expect.poll(async () => (await fetch(`${reading.url}/readyz`)).status, { timeout: 15_000 }).toBe(200);
 });
