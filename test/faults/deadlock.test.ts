@@ -2,12 +2,18 @@ import type pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
 import { createGroup, keyOf, say } from '../support/chat.ts';
 import { signUpAll } from '../support/client.ts';
+import { createDatabase } from '../support/database.ts';
 import { download, upload } from '../support/file.ts';
+import { atFileEnd } from '../support/file-end.ts';
 import { setMemberRole } from '../support/membership.ts';
 import { addReaction, removeReaction } from '../support/message.ts';
 import { startServer } from '../support/server.ts';
 
-const server = await startServer();
+const database = await createDatabase();
+atFileEnd(database.drop);
+// The server's connections look for a deadlock after this time: on a busy machine, it takes a while to make one.
+await database.sql.query(`alter database ${new URL(database.url).pathname.slice(1)} set deadlock_timeout = '3s'`);
+const server = await startServer({ database });
 const [ada, grace] = await signUpAll(server, 'ada', 'grace');
 
 /**
