@@ -51,13 +51,27 @@ export function refuseDeletion({ asker, message, access }: MessageCase): Error |
 /** Returns the tombstones of the messages that were not deleted before. Triggers delete what belonged to them. */
 async function bury(client: Queryable, targets: readonly Target<MessageVerb>[]): Promise<Map<bigint, Message>> {
   const undeleted = targets.filter(({ message }) => message.deletedAt === null);
-  if (undeleted.length === 0) return new Map();
+  const byActor = Map.groupBy(undeleted, ({ verb: { asker }, message }) =>
+    message.senderId === asker.userId ? 'self' : String(asker.userId),
+  );
+  const tombstones: Message[] = [];
+  for (const [actor, buried] of byActor) tombstones.push(...(await buryAs(client, actor, buried)));
+  return new Map(tombstones.map((message) => [message.id, message]));
+}
+
+/**
+ * Deletes messages on behalf of one user, or (`self`) of their senders, and names them to the trigger that writes the
+ * audit log. The name stays set until the transaction ends, which does not matter: no other write of the group commit
+ * has an audit entry.
+ */
+async function buryAs(client: Queryable, actor: string, targets: readonly Target<MessageVerb>[]): Promise<Message[]> {
   const { rows } = await client.query<Message>({
     name: 'delete_messages',
     text: `update messages m set content = null, deleted_at = clock_timestamp()
+    from (select set_config('parley.actor', $2, true)) named
     where m.id = any ($1)
     returning ${columns.message('m')}`,
-    values: [undeleted.map(({ message }) => message.id)],
+    values: [targets.map(({ message }) => message.id), actor],
   });
-  return new Map(rows.map((message) => [message.id, message]));
+  return rows;
 }

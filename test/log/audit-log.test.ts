@@ -1,8 +1,9 @@
 import { beforeAll, expect, test } from 'vitest';
 import { pruneAuditEntries } from '../../src/log/audit-log.ts';
-import { createGroup, createPublicChannel, keyOf } from '../support/chat.ts';
-import { signUpAll, type Person } from '../support/client.ts';
+import { createGroup, createPublicChannel, keyOf, say } from '../support/chat.ts';
+import { signUp, signUpAll, type Person } from '../support/client.ts';
 import { joinChat, leaveChat, removePerson, setMemberRole } from '../support/membership.ts';
+import { deleteMessage } from '../support/message.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 let server: TestServer;
@@ -91,6 +92,42 @@ test('a restriction that has ended is deleted without an entry', async () => {
   await server.sql.query(insert, [keyOf(chat), keyOf(grace.userId)]);
   const remove = 'delete from restrictions where chat_id = $1';
   expect(await audited(() => server.sql.query(remove, [keyOf(chat)]))).toEqual([]);
+});
+
+test('a message that another user deletes has an entry, and one that its sender deletes has none', async () => {
+  const chat = await createGroup(ada, [grace, linus]);
+  await setMemberRole(ada, chat, grace.userId, 'ADMIN');
+  const ids = await Promise.all(Array.from({ length: 4 }, (_, index) => say(linus, chat, `message ${index}`)));
+  const [byAda = '', byGrace = '', byLinus = '', byHand = ''] = ids;
+  const entries = await audited(async () => {
+    // At the same time, so that they share a transaction.
+    await Promise.all([deleteMessage(ada, byAda), deleteMessage(linus, byLinus), deleteMessage(grace, byGrace)]);
+    await deleteMessage(grace, byAda);
+    await server.sql.query('delete from messages where id = $1', [keyOf(byHand)]);
+  });
+  const entry = (actor: Person | null, message: string) => [
+    actor === null ? null : keyOf(actor.userId),
+    'DELETE_MESSAGE',
+    target(linus),
+    { ...inChat(chat), message: `Message:${keyOf(message)}` },
+  ];
+  expect(entries).toHaveLength(3);
+  expect(entries).toEqual(expect.arrayContaining([entry(ada, byAda), entry(grace, byGrace), entry(null, byHand)]));
+});
+
+test('erasing an account has no entries for its messages and memberships', async () => {
+  const hedy = await signUp(server, 'hedy');
+  const chat = await createGroup(ada, [hedy, linus]);
+  await say(hedy, chat, 'hello');
+  const isThere = async () =>
+    (await server.sql.query('select from users where id = $1', [keyOf(hedy.userId)])).rowCount === 1;
+  const entries = await audited(async () => {
+    const document =
+      'mutation ($password: String!) { deleteAccount(password: $password, messages: DELETE) { __typename } }';
+    await hedy.ask(document, { password: hedy.password });
+    await expect.poll(isThere, { timeout: 10_000 }).toBe(false);
+  });
+  expect(entries).toEqual([]);
 });
 
 const insertEntry = `insert into audit_entries (created_at, actor_id, action, target_type, target_key, detail)
