@@ -1,16 +1,12 @@
 import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
-import type { Lease, LeaseTimes, Leases } from '../postgres/lease.ts';
+import type { Lease, Leases } from '../postgres/lease.ts';
+import { LeasedLoop, type LoopTimes } from '../postgres/leased-loop.ts';
 import type { Report } from '../core/report.ts';
 import { formatCursor } from './cursor.ts';
 import type { LoggedEvent } from './event.ts';
 import { readEpoch, readNext, readLogPlace } from './event-log.ts';
 
 const batchSize = 100;
-/**
- * In ms. `poll`: how soon a lost notification or a dead lease holder is noticed. `maxBackoff`: the longest pause after
- * failures.
- */
-const defaultTimes = { poll: 1_000, maxBackoff: 30_000 };
 /** A lag is counted up to this many events. */
 const maxCountedLag = 100_000;
 
@@ -50,7 +46,7 @@ export type LogConsumerOptions = {
    * events that follow.
    */
   reset: (client: Queryable, reason: GapReason) => Promise<void>;
-  times?: Partial<typeof defaultTimes & { lease: LeaseTimes }>;
+  times?: Partial<LoopTimes>;
 };
 
 /**
@@ -70,74 +66,45 @@ type Place = { epoch: string; position: bigint };
  */
 export class LogConsumer {
   readonly #options: LogConsumerOptions;
-  readonly #times: typeof defaultTimes;
-  #isRung = false;
-  #isClosed = false;
-  #wake: (() => void) | null = null;
-  #failures = 0;
+  readonly #loop: LeasedLoop;
   /** How many events are still consumed one at a time, because one of them failed. */
   #singly = 0;
-  #done: Promise<void> = Promise.resolve();
 
   constructor(options: LogConsumerOptions) {
     this.#options = options;
-    this.#times = { ...defaultTimes, ...options.times };
+    const { leases, name, times, report } = options;
+    this.#loop = new LeasedLoop({
+      leases,
+      name: `consumer:${name}`,
+      times,
+      step: (lease) => this.#consume(lease),
+      onFailure: (error, failures) => {
+        this.#singly = batchSize;
+        if (failures === 1) report('warn', 'an event log consumer failed and will retry', { consumer: name, error });
+      },
+    });
   }
 
   open(): void {
-    this.#done = this.#run();
+    this.#loop.open();
   }
 
   /** Call this when the log may have new events. */
   ring(): void {
-    this.#isRung = true;
-    this.#wake?.();
+    this.#loop.ring();
   }
 
-  /** Finishes the events in progress, then releases the lease, so that another node can take over immediately. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    this.#wake?.();
-    await this.#done;
+  /** Finishes the events in progress, then releases the lease, so that another node can take over at once. */
+  close(): Promise<void> {
+    return this.#loop.close();
   }
 
-  async #run(): Promise<void> {
-    const { name, leases, report, times } = this.#options;
-    while (!this.#isClosed) {
-      try {
-        const lease = await leases.take({ name: `consumer:${name}`, ...(times?.lease && { times: times.lease }) });
-        if (lease === null) await this.#sleep(this.#times.poll, { isDeaf: true });
-        else await this.#hold(lease);
-      } catch (error) {
-        this.#failures += 1;
-        this.#singly = batchSize;
-        if (this.#failures === 1)
-          report('warn', 'an event log consumer failed and will retry', { consumer: name, error });
-        const backoffMs = Math.min(this.#times.maxBackoff, 50 * 2 ** this.#failures);
-        await this.#sleep(backoffMs * (0.5 + Math.random() / 2), { isDeaf: true });
-      }
-    }
-  }
-
-  async #hold(lease: Lease): Promise<void> {
-    try {
-      await this.#consume(lease);
-    } finally {
-      await lease.release();
-    }
-  }
-
-  async #consume(lease: Lease): Promise<void> {
-    const wake = () => this.#wake?.();
-    lease.signal.addEventListener('abort', wake, { once: true });
-    while (!this.#isClosed && !lease.signal.aborted) {
-      this.#isRung = false;
-      const limit = this.#singly > 0 ? 1 : batchSize;
-      const count = await this.#step(lease, limit);
-      this.#failures = 0;
-      this.#singly = count === 0 ? 0 : Math.max(0, this.#singly - count);
-      if (count < limit) await this.#sleep(this.#times.poll, { isDeaf: false, signal: lease.signal });
-    }
+  /** Consumes the next events, and returns whether there may be more. */
+  async #consume(lease: Lease): Promise<boolean> {
+    const limit = this.#singly > 0 ? 1 : batchSize;
+    const count = await this.#step(lease, limit);
+    this.#singly = count === 0 ? 0 : Math.max(0, this.#singly - count);
+    return count === limit;
   }
 
   /** Consumes the next events and returns how many there were. */
@@ -208,23 +175,6 @@ export class LogConsumer {
       text: `insert into log_consumers (name, epoch, position) values ($1, $2, $3)
       on conflict (name) do update set epoch = excluded.epoch, position = excluded.position`,
       values: [this.#options.name, epoch, position],
-    });
-  }
-
-  /** Sleeps until the doorbell rings, for `ms` at most. A deaf sleep ignores the doorbell. */
-  #sleep(ms: number, { isDeaf, signal }: { isDeaf: boolean; signal?: AbortSignal }): Promise<void> {
-    const isOver = () => this.#isClosed || (!isDeaf && this.#isRung) || signal?.aborted === true;
-    if (isOver()) return Promise.resolve();
-    return new Promise((resolve) => {
-      const end = () => {
-        clearTimeout(timeout);
-        this.#wake = null;
-        resolve();
-      };
-      const timeout = setTimeout(end, ms);
-      this.#wake = () => {
-        if (isOver()) end();
-      };
     });
   }
 }

@@ -1,0 +1,105 @@
+import type { Lease, LeaseTimes, Leases } from './lease.ts';
+
+/**
+ * In ms. `poll`: how soon work that no one rang for, or a dead lease holder, is noticed. `maxBackoff`: the longest pause
+ * after failures.
+ */
+export type LoopTimes = { poll: number; maxBackoff: number; lease?: LeaseTimes };
+
+const defaultTimes = { poll: 1_000, maxBackoff: 30_000 };
+
+export type LeasedLoopOptions = {
+  leases: Leases;
+  /** The name of the lease. */
+  name: string;
+  times?: Partial<LoopTimes> | undefined;
+  /** Does the next piece of work, and returns whether there may be more to do now. */
+  step: (lease: Lease) => Promise<boolean>;
+  /** Called when a step, or taking the lease, has failed for the `failures`-th time in a row. */
+  onFailure: (error: unknown, failures: number) => void;
+};
+
+/**
+ * Repeats a step on one node at a time: each node opens the same loop, and a lease lets one of them run. `ring` wakes
+ * it; a slow poll covers what no one rang for. After a failure the lease is released, and the pause before the next
+ * attempt grows; another node may take the lease meanwhile.
+ */
+export class LeasedLoop {
+  readonly #options: LeasedLoopOptions;
+  readonly #times: typeof defaultTimes;
+  #isRung = false;
+  #isClosed = false;
+  #wake: (() => void) | null = null;
+  #failures = 0;
+  #done: Promise<void> = Promise.resolve();
+
+  constructor(options: LeasedLoopOptions) {
+    this.#options = options;
+    this.#times = { ...defaultTimes, ...options.times };
+  }
+
+  open(): void {
+    this.#done = this.#run();
+  }
+
+  /** Call this when there may be something to do. */
+  ring(): void {
+    this.#isRung = true;
+    this.#wake?.();
+  }
+
+  /** Finishes the step in progress, then releases the lease, so that another node can take over at once. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#wake?.();
+    await this.#done;
+  }
+
+  async #run(): Promise<void> {
+    const { name, leases, times, onFailure } = this.#options;
+    while (!this.#isClosed) {
+      try {
+        const lease = await leases.take({ name, ...(times?.lease && { times: times.lease }) });
+        if (lease === null) await this.#sleep(this.#times.poll, { isDeaf: true });
+        else await this.#hold(lease);
+      } catch (error) {
+        this.#failures += 1;
+        onFailure(error, this.#failures);
+        const backoffMs = Math.min(this.#times.maxBackoff, 50 * 2 ** this.#failures);
+        await this.#sleep(backoffMs * (0.5 + Math.random() / 2), { isDeaf: true });
+      }
+    }
+  }
+
+  async #hold(lease: Lease): Promise<void> {
+    const wake = () => this.#wake?.();
+    lease.signal.addEventListener('abort', wake, { once: true });
+    try {
+      while (!this.#isClosed && !lease.signal.aborted) {
+        this.#isRung = false;
+        const hasMore = await this.#options.step(lease);
+        this.#failures = 0;
+        if (!hasMore) await this.#sleep(this.#times.poll, { isDeaf: false, signal: lease.signal });
+      }
+    } finally {
+      await lease.release();
+    }
+  }
+
+  /** Sleeps until `ring`, for `ms` at most. A deaf sleep ignores it. */
+  #sleep(ms: number, { isDeaf, signal }: { isDeaf: boolean; signal?: AbortSignal }): Promise<void> {
+    const isOver = () => this.#isClosed || (!isDeaf && this.#isRung) || signal?.aborted === true;
+    if (isOver()) return Promise.resolve();
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timeout);
+        this.#wake = null;
+        resolve();
+      };
+      const timeout = setTimeout(end, ms);
+      this.#wake = () => {
+        if (isOver()) end();
+      };
+    });
+  }
+}
