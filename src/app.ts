@@ -16,11 +16,9 @@ import { openDatabase } from './postgres/opening.ts';
 import { createPing } from './postgres/ping.ts';
 import { pruneRestrictions } from './postgres/restriction.ts';
 import { continueDeletions } from './account/account-deletion.ts';
-import { createAccounts, type Accounts } from './account/account.ts';
-import { ForeignTokens } from './account/foreign-token.ts';
+import { mailChores, openAccounts } from './account/opening.ts';
 import { pruneSessions } from './account/session.ts';
 import { pruneRefusals } from './account/token-refusal.ts';
-import { Egress } from './core/egress.ts';
 import type { FileStorage } from './file/file.ts';
 import { fileChores } from './file/file-sweep.ts';
 import { openFiles } from './file/opening.ts';
@@ -54,6 +52,7 @@ import { Attendance, defaultAttendanceTimes, type AttendanceTimes } from './live
 import { pruneAuditEntries } from './log/audit-log.ts';
 import { pruneEvents } from './log/retention.ts';
 import { Realtime } from './live/realtime.ts';
+import type { LoopTimes } from './postgres/leased-loop.ts';
 import { pruneReservations } from './live/reservation.ts';
 import { TypingGate } from './live/typing-pace.ts';
 import { SearchTurns } from './search/search-turn.ts';
@@ -64,11 +63,13 @@ const migrationsFolder = join(import.meta.dirname, '../prisma/migrations');
 export type App = { url: string; close: () => Promise<void> };
 
 /**
- * What tests may override: the cost of a password hash, the intervals of streams, presence and uploads, and what clients may
- * leave unread.
+ * What tests may override: the cost of a password hash, the intervals of streams, presence, mail and uploads, and what
+ * clients may leave unread. `terminal`: where e-mails are printed if there is no mail server.
  */
 export type Overrides = {
+  terminal?: NodeJS.WritableStream | undefined;
   argon2?: Argon2Cost;
+  mailTimes?: Partial<LoopTimes>;
   streamTimes?: Partial<StreamTimes>;
   attendanceTimes?: Partial<AttendanceTimes>;
   uploadIdleMs?: number;
@@ -83,11 +84,11 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   await using started = new AsyncDisposableStack();
 
   const { db, directUrl } = await openDatabase({ ...config, migrationsFolder }, log, started);
-
   const keys = config.jwtKeys ?? (await loadOrCreateKeys(config.dataDir));
   const limits = new RateLimits({ quotas: readQuotas(config), store: db.pool, report: reportTo(log) });
-  const accounts = openAccounts(config, log, { db, keys, limits, argon2: overrides.argon2 });
   const leases = new Leases(db);
+  const parts = { db, keys, limits, leases, report: reportTo(log), started };
+  const accounts = await openAccounts({ ...config, ...overrides }, parts);
   const { expiry, beat } = { ...defaultAttendanceTimes, ...overrides.attendanceTimes };
   const node = new NodeLease(leases, { expiry, renewal: beat });
   await node.open();
@@ -148,17 +149,6 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   log.info(serves(config, 'api') ? `GraphiQL is at ${address}/graphql` : `streams are at ${address}/graphql/stream`);
   const running = started.move();
   return { url: address, close: () => running.disposeAsync() };
-}
-
-/** Sets up accounts, with the tokens of the issuers that the settings name. */
-function openAccounts(
-  { authIssuers, egressAllow, hasPasswords }: Config,
-  log: Logger,
-  parts: Pick<Parameters<typeof createAccounts>[0], 'db' | 'keys' | 'limits' | 'argon2'>,
-): Accounts {
-  const egress = new Egress(egressAllow ?? []);
-  const foreign = new ForeignTokens(authIssuers ?? [], { egress, report: reportTo(log) });
-  return createAccounts({ ...parts, hasPasswords, foreign });
 }
 
 function serves({ serve }: Config, role: Config['serve'][number]): boolean {
@@ -226,6 +216,7 @@ function startHousekeeping(
       { name: 'unopened streams', clear: (limit) => pruneReservations(db.pool, limit) },
       { name: 'dead sessions', clear: (limit) => pruneSessions({ db }, limit) },
       { name: 'refused tokens', clear: (limit) => pruneRefusals({ db }, limit) },
+      ...mailChores(db, reportTo(log)),
       ...(serves(config, 'api') ? [...fileChores({ db, store }, reportTo(log)), partialChore(partials)] : []),
     ],
   });

@@ -1,18 +1,23 @@
 import { z } from 'zod';
 import { parseKeySet } from './account/token-key.ts';
+import { accountSettings } from './account-setting.ts';
 import { CannotStart } from './errors.ts';
 import { identitySettings } from './identity-setting.ts';
-import { wholeNumber, postgresUrl, durationMs, parsedBy, quotaSettings, type Setting } from './setting.ts';
+import {
+  anyText,
+  durationMs,
+  onOrOff,
+  parsedBy,
+  postgresUrl,
+  quotaSettings,
+  wholeNumber,
+  type Setting,
+} from './setting.ts';
 import { streamSettings } from './stream-setting.ts';
 import { minAuditRetentionMs } from './log/audit-log.ts';
-import { maxInlineBytes } from './file/store/inline.ts';
-import { parseS3Location } from './file/store/s3-location.ts';
+import { fileSettings } from './file-setting.ts';
 
 const jwtKeys = parsedBy(parseKeySet).describe('a JWK set of Ed25519 keys, as `npm run -s keys` prints one');
-
-const s3Location = parsedBy(parseS3Location).describe(
-  's3://bucket, with ?endpoint=, public-endpoint=, region=, prefix= and path-style= where needed',
-);
 
 const roles = z
   .string()
@@ -25,8 +30,6 @@ const origins = z
   .refine((value) => value === '*' || value.split(',').every((each) => URL.parse(each)?.origin === each.trim()))
   .describe('*, or origins separated by commas, e.g. https://chat.example.com');
 
-const text = z.string().describe('any text');
-
 /** Every setting, by its name in Config. A test compares docs/configuration.md with this table. */
 export const settings = {
   port: {
@@ -38,7 +41,7 @@ export const settings = {
   host: {
     name: 'HOST',
     default: '127.0.0.1',
-    wants: text,
+    wants: anyText,
     meaning:
       'The address to listen on. `0.0.0.0` or `::` accepts connections from other machines; a container needs that.',
   },
@@ -66,7 +69,7 @@ export const settings = {
   dataDir: {
     name: 'DATA_DIR',
     default: '.data',
-    wants: text,
+    wants: anyText,
     meaning: 'The folder for the embedded PostgreSQL, the keys and the files.',
   },
   jwtKeys: {
@@ -78,39 +81,7 @@ export const settings = {
     isSecret: true,
   },
   ...identitySettings,
-  fileStore: {
-    name: 'FILE_STORE',
-    default: null,
-    wants: s3Location,
-    meaning: 'An S3 or S3-compatible bucket for files. Default: DATA_DIR.',
-    isSecret: true,
-  },
-  fileServing: {
-    name: 'FILE_SERVING',
-    default: 'stream',
-    wants: z.enum(['stream', 'redirect']).describe('stream or redirect'),
-    meaning: 'How files in S3 are served: streamed through this server, or by redirect to a presigned link.',
-  },
-  fileInlineBytes: {
-    name: 'FILE_INLINE_BYTES',
-    // Files of this size upload about five times as fast when inline, and download just as fast. At 64 KiB uploads are
-    // still twice as fast, but downloads are slower (64 users, 2,000 files, measured).
-    default: '16384',
-    wants: wholeNumber(0, maxInlineBytes),
-    meaning: 'Files up to this size are kept in the database, which is faster. 0 keeps all files out of it.',
-  },
-  maxUploadBytes: {
-    name: 'MAX_UPLOAD_BYTES',
-    default: '104857600',
-    wants: wholeNumber(1, 2_147_483_647),
-    meaning: 'The maximum size of a file, in bytes.',
-  },
-  userQuotaBytes: {
-    name: 'USER_QUOTA_BYTES',
-    default: '10737418240',
-    wants: wholeNumber(0, 1_000_000_000_000_000),
-    meaning: "The maximum total size of a person's files, in bytes. Deleting a message frees the space of its files.",
-  },
+  ...fileSettings,
   logLevel: {
     name: 'LOG_LEVEL',
     default: 'info',
@@ -125,6 +96,7 @@ export const settings = {
     wants: roles,
     meaning: 'What this node serves: queries and mutations, event streams, or both.',
   },
+  ...accountSettings,
   corsOrigin: {
     name: 'CORS_ORIGIN',
     default: '*',
@@ -176,7 +148,7 @@ export const settings = {
   rateLimits: {
     name: 'RATE_LIMITS',
     default: 'on',
-    wants: z.enum(['on', 'off']).describe('on or off'),
+    wants: onOrOff,
     meaning: '`off` disables all rate limits, for benchmarks.',
   },
   ...quotaSettings(),
@@ -221,6 +193,9 @@ function findMissing(env: Record<string, string | undefined>): string[] {
   }
   if (env['PASSWORDS'] === 'false' && !env['AUTH_ISSUERS']) {
     problems.push('PASSWORDS: true, unless AUTH_ISSUERS is set (got "false")');
+  }
+  for (const name of ['MAIL_FROM', 'APP_URL']) {
+    if (env['SMTP_URL'] && !env[name]) problems.push(`${name}: required with SMTP_URL (got nothing)`);
   }
   if (env['FILE_SERVING'] === 'redirect' && !env['FILE_STORE']) {
     problems.push('FILE_SERVING: stream, unless FILE_STORE is set (got "redirect")');

@@ -2,8 +2,11 @@
 // no other file may import one.
 import './account/account-deletion.graphql.ts';
 import './account/account.graphql.ts';
+import './account/email.graphql.ts';
+import './account/password-reset.graphql.ts';
 import './account/session.graphql.ts';
 import './account/viewer.graphql.ts';
+import './api/api.graphql.ts';
 import './api/error.graphql.ts';
 import './api/event.graphql.ts';
 import './api/node.graphql.ts';

@@ -18,7 +18,7 @@ try {
   process.on('uncaughtException', (error) => fail(log, error));
   // Loaded only now, so that a mistake in the settings is reported at once.
   const { start } = await import('./app.ts');
-  const starting = start(config, log);
+  const starting = start(config, log, { terminal: process.stdout.isTTY ? process.stdout : undefined });
   stopOnSignals(starting, log);
   await starting;
 } catch (error) {

@@ -5,6 +5,12 @@ import { limitRules, type LimitName } from './core/limit.ts';
 /** An environment variable. If it has no default, it is optional, and its value is null while it is not set. */
 export type Setting = { name: string; default: string | null; wants: z.ZodType; meaning: string; isSecret?: true };
 
+/** Anything. */
+export const anyText = z.string().describe('any text');
+
+/** A switch. */
+export const onOrOff = z.enum(['on', 'off']).describe('on or off');
+
 /** A whole number within bounds. */
 export const wholeNumber = (min: number, max: number) =>
   z

@@ -50,6 +50,8 @@ async function eraseProfile(transaction: Transaction, userId: bigint): Promise<v
   // A trigger refuses the tokens that other systems have issued for the user until now.
   await transaction.prisma.identity.deleteMany({ where: { userId } });
   await transaction.prisma.block.deleteMany({ where: { blockerId: userId } });
+  await transaction.prisma.mail.deleteMany({ where: { userId } });
+  await transaction.prisma.mailCode.deleteMany({ where: { userId } });
 }
 
 /** One step of an erasure: removes up to `limit` of the user's rows, and returns how many it removed. */

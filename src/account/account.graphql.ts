@@ -1,7 +1,8 @@
 import { ViewerRef } from './viewer.ref.ts';
 import { changePassword, signIn } from './account.ts';
 import { maxEmailLength } from './email.ts';
-import { signUp } from './sign-up.ts';
+import { signUp, type SignUpStarted } from './sign-up.ts';
+import { SignedInRef } from './signed-in.ref.ts';
 import { maxPasswordLength, minPasswordLength } from './password.ts';
 import { proofDescription } from './proof.ts';
 import { refreshSession, type SignedIn } from './session.ts';
@@ -9,10 +10,16 @@ import { signInWithToken } from './token-sign-in.ts';
 import { maxNameLength } from '../core/text.ts';
 import { Conflict, Forbidden, InvalidCredentials, InvalidInput } from '../errors.ts';
 import { builder } from '../api/builder.ts';
-import { asciiSize } from '../api/field-size.ts';
-import { requireAsker, type Context } from '../api/context.ts';
+import { continueAs, requireAsker, type Context } from '../api/context.ts';
+import { defineFeature } from '../api/feature.ts';
+import { asciiSize, textSize } from '../api/field-size.ts';
 
-const SignedInRef = builder.objectRef<SignedIn>('SignedIn').implement({
+const takesSignUps = ({ accounts }: Pick<Context, 'accounts'>) =>
+  accounts.hasPasswords && accounts.signUps.mode !== 'closed';
+defineFeature('SIGN_UP', takesSignUps);
+defineFeature('SIGN_UP_CONFIRM', (services) => takesSignUps(services) && services.accounts.signUps.isConfirmed);
+
+SignedInRef.implement({
   fields: (t) => ({
     accessToken: t.exposeString('accessToken', {
       extensions: asciiSize(2_048),
@@ -25,6 +32,17 @@ const SignedInRef = builder.objectRef<SignedIn>('SignedIn').implement({
     }),
     viewer: t.field({ type: ViewerRef, resolve: ({ asker }) => ({ asker }) }),
   }),
+});
+
+const SignUpStartedRef = builder.objectRef<SignUpStarted>('SignUpStarted').implement({
+  description: `The answer to every sign-up where the server confirms sign-ups by email: an email is on its way to the owner of the
+address. The account begins when verifyEmail takes the code in it.`,
+  fields: (t) => ({ email: t.exposeString('email', { extensions: textSize(maxEmailLength) }) }),
+});
+
+const SignUpResult = builder.errorUnion('SignUpResult', {
+  types: [SignedInRef, SignUpStartedRef, InvalidInput, Conflict, Forbidden],
+  resolveType: (result) => (isSignedIn(result) ? SignedInRef.name : SignUpStartedRef.name),
 });
 
 const SignUpInput = builder.inputType('SignUpInput', {
@@ -64,19 +82,17 @@ const ChangePasswordInput = builder.inputType('ChangePasswordInput', {
 
 builder.mutationFields((t) => ({
   signUp: t.field({
-    type: SignedInRef,
-    errors: { types: [InvalidInput, Conflict, Forbidden] },
+    type: SignUpResult,
+    description: `Forbidden where the server is closed to new users. Where it confirms sign-ups by email (\`SIGN_UP_CONFIRM\` in
+api.features), every valid sign-up answers SignUpStarted, whether or not the address has an account, and never Conflict:
+if the username is taken when verifyEmail completes the sign-up, a number is added to it.`,
     args: { input: t.arg({ type: SignUpInput, required: true }) },
-    resolve: async (_, { input }, context) =>
-      continueAs(
-        context,
-        await signUp(context.accounts, {
-          ...input,
-          displayName: input.displayName ?? null,
-          userAgent: context.userAgent,
-          address: context.address,
-        }),
-      ),
+    resolve: async (_, { input }, context) => {
+      const { userAgent, address } = context;
+      const displayName = input.displayName ?? null;
+      const result = await signUp(context.accounts, { ...input, displayName, userAgent, address });
+      return isSignedIn(result) ? continueAs(context, result) : result;
+    },
   }),
   signIn: t.field({
     type: SignedInRef,
@@ -126,11 +142,6 @@ its first one.`,
   }),
 }));
 
-/**
- * Makes the user who has just signed in the asker of the rest of the operation: the fields under `SignedIn.viewer` take
- * the asker from the context. Mutations run one after the other, each with everything that is selected under it.
- */
-function continueAs(context: Context, signedIn: SignedIn): SignedIn {
-  context.asker = () => signedIn.asker;
-  return signedIn;
+function isSignedIn(result: object): result is SignedIn {
+  return 'accessToken' in result;
 }

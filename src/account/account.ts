@@ -1,4 +1,4 @@
-import { inTransaction, type Db, type Transaction } from '../postgres/client.ts';
+import { inTransaction, type Db, type Queryable, type Transaction } from '../postgres/client.ts';
 import { setTimeout } from 'node:timers/promises';
 import { Forbidden, InvalidCredentials, InvalidInput, Unauthenticated, type FieldError } from '../errors.ts';
 import {
@@ -10,10 +10,13 @@ import {
   type Credentials,
 } from './credentials.ts';
 import { readEmail } from './email.ts';
+import { describeDevice, rememberDevice } from './known-device.ts';
 import { knowsNetwork, rememberNetwork } from './known-network.ts';
 import { ForeignSessions } from './foreign-session.ts';
 import type { ForeignTokens } from './foreign-token.ts';
 import { LiveSessions } from './live-session.ts';
+import type { AccountMail } from './mail.ts';
+import { queueMail, withdrawMails } from '../mail/outbox.ts';
 import { checkGivenPassword, checkNewPassword, namesOf, PasswordHasher, type Argon2Cost } from './password.ts';
 import { checkGivenProof, requireProof } from './proof.ts';
 import { FairQueue } from '../core/fair-queue.ts';
@@ -36,7 +39,13 @@ export type Accounts = Sessions & {
    * connection.
    */
   doorway: FairQueue;
+  /** Null where the server sends no mail. */
+  mail: AccountMail | null;
+  signUps: SignUpRules;
 };
+
+/** Who can sign up, and whether a sign-up becomes an account only when its address is confirmed by email. */
+export type SignUpRules = { mode: 'open' | 'closed'; isConfirmed: boolean };
 
 /** How long a sign-in from an unknown network is delayed if the account is under attack. */
 const slowMs = 3_000;
@@ -55,6 +64,8 @@ export function createAccounts(options: {
   db: Db;
   keys: AccessTokenKeys;
   limits: RateLimits;
+  mail: AccountMail | null;
+  signUps: SignUpRules;
   argon2?: Argon2Cost | undefined;
   hasPasswords: boolean;
   foreign: ForeignTokens;
@@ -68,6 +79,8 @@ export function createAccounts(options: {
     hasPasswords: options.hasPasswords,
     foreign: new ForeignSessions(options.foreign),
     limits: options.limits,
+    mail: options.mail,
+    signUps: options.signUps,
     doorway: new FairQueue({
       work: 'sign-ins',
       concurrency: 4,
@@ -129,14 +142,29 @@ export async function signIn(accounts: Accounts, input: SignIn): Promise<SignedI
     await lockCredentials(client, user);
     if (newHash !== null) await storePassword(client, user.id, newHash);
     await rememberNetwork(client, keys, { userId: user.id, address });
+    await reportNewDevice(client, accounts, { userId: user.id, userAgent: input.userAgent, isKnown });
     return openSession(client, { userId: user.id, userAgent: input.userAgent });
   });
+  accounts.mail?.ring();
   return handOver(accounts, opened);
 }
 
 /** Throws Forbidden where users sign in with tokens of other systems only. */
 export function requirePasswords({ hasPasswords }: Pick<Accounts, 'hasPasswords'>): void {
   if (!hasPasswords) throw new Forbidden('This server has no passwords: use signInWithToken.');
+}
+
+/** Queues an email to the user if the device, or its network (`isKnown`), is new to their account. */
+async function reportNewDevice(
+  client: Queryable,
+  { mail, keys }: Pick<Accounts, 'mail' | 'keys'>,
+  { userId, userAgent, isKnown }: { userId: bigint; userAgent: string | null; isKnown: boolean },
+): Promise<void> {
+  if (mail === null) return;
+  const familiarity = await rememberDevice(client, keys, { userId, userAgent });
+  const isNew = familiarity === 'NEW' || (familiarity === 'KNOWN' && !isKnown);
+  if (!isNew || !mail.reportsNewSignIns) return;
+  await queueMail(client, { kind: 'NEW_SIGN_IN', userId, device: describeDevice(userAgent) });
 }
 
 /** The account of a sign-in, and how to treat the attempt. */
@@ -155,10 +183,11 @@ async function look(accounts: Accounts, { email, address }: { email: string; add
 }
 
 /**
- * Sets a new password. All other sessions of the asker end. The current one continues with a new pair of tokens, and
- * its earlier refresh tokens become invalid. An account without a password takes a recent token instead (proof.ts), and
- * gets one. Throws InvalidCredentials for a wrong current password, InvalidInput for an invalid new one, RateLimited
- * after too many wrong ones, and Forbidden where there are no passwords.
+ * Sets a new password. All other sessions of the asker end, and codes that emails carry for a new password or another
+ * address become invalid. The current session continues with a new pair of tokens, and its earlier refresh tokens become
+ * invalid. An account without a password takes a recent token instead (proof.ts), and gets one. Throws
+ * InvalidCredentials for a wrong current password, InvalidInput for an invalid new one, RateLimited after too many wrong
+ * ones, and Forbidden where there are no passwords.
  */
 export async function changePassword(
   accounts: Accounts,
@@ -178,6 +207,7 @@ export async function changePassword(
   const opened = await inTransaction(accounts.db, async (client) => {
     await lockCredentials(client, user);
     await storePassword(client, user.id, newHash);
+    await withdrawMails(client, user.id, ['PASSWORD_RESET', 'EMAIL_CHANGE']);
     return endOtherSessions(client, asker);
   });
   return handOver(accounts, opened);

@@ -85,10 +85,11 @@ async function insertUser(
 ): Promise<bigint> {
   for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
     const username = await findFreeUsername(client, wished);
-    // Raw SQL, for `on conflict` and for fold(), which the unique indexes use.
+    // Raw SQL, for `on conflict` and for fold(), which the unique indexes use. The issuer has verified the address.
     const { rows } = await client.query<{ id: bigint }>(
-      `insert into users (username, email, display_name)
-      select $1, case when ${isFree('email', '$2')} then $2 end, $3
+      `insert into users (username, email, display_name, email_verified_at)
+      select $1, case when ${isFree('email', '$2')} then $2 end, $3,
+        case when $2 is not null and ${isFree('email', '$2')} then clock_timestamp() end
       on conflict do nothing returning id`,
       [username, email, displayName],
     );
@@ -144,7 +145,9 @@ async function updateProfile(
   // Raw SQL, for fold(), which the unique indexes use. UserUpdated follows from a trigger.
   await client.query(
     `update users set username = coalesce($2, username), display_name = coalesce($3, display_name),
-      email = case when not $4 then email when ${isFree('email', '$5', '$1')} then $5 end
+      email = case when not $4 then email when ${isFree('email', '$5', '$1')} then $5 end,
+      email_verified_at = case when not $4 then email_verified_at
+        when $5 is not null and ${isFree('email', '$5', '$1')} then clock_timestamp() end
     where id = $1`,
     [identity.userId, username, changed.displayName ?? null, changed.email !== undefined, changed.email ?? null],
   );

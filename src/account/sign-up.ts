@@ -1,10 +1,13 @@
-import { Conflict, InvalidInput, type FieldError } from '../errors.ts';
+import { Conflict, Forbidden, InvalidInput, type FieldError } from '../errors.ts';
 import { maxNameLength, readLine } from '../core/text.ts';
+import { queueMail } from '../mail/outbox.ts';
 import { inTransaction, type Queryable } from '../postgres/client.ts';
 import { requirePasswords, type Accounts, type Device } from './account.ts';
 import { readEmail } from './email.ts';
+import { rememberDevice } from './known-device.ts';
 import { rememberNetwork } from './known-network.ts';
 import { checkNewPassword, namesOf } from './password.ts';
+import { keepSignUp, type CheckedSignUp } from './pending-sign-up.ts';
 import { handOver, openSession, type SignedIn } from './session.ts';
 import { checkNewUsername } from './username.ts';
 
@@ -16,42 +19,70 @@ export type SignUp = Device & {
   displayName: string | null;
 };
 
+/** The answer to a sign-up that must be confirmed by email: nothing is said about the address. */
+export type SignUpStarted = { email: string };
+
 /**
- * Creates an account and signs its user in. Usernames and email addresses are unique without regard to case: of two
- * concurrent requests for one, the second gets Conflict. Throws InvalidInput with every invalid field, and RateLimited
- * for a network that creates many accounts, or that has tried many names that were taken. Throws Forbidden where there
- * are no passwords.
+ * Creates an account and signs its user in or, where email confirms sign-ups, keeps the sign-up until `verifyEmail`.
+ * Usernames and email addresses are unique without regard to case: of two concurrent requests for one, the second gets
+ * Conflict. A sign-up that must be confirmed never does, so it reveals no one's address. Throws Forbidden where sign-up
+ * is closed or there are no passwords, InvalidInput with every invalid field, and RateLimited for a network that creates many accounts, or that
+ * has tried many names that were taken.
  */
-export async function signUp(accounts: Accounts, input: SignUp): Promise<SignedIn> {
+export async function signUp(accounts: Accounts, input: SignUp): Promise<SignedIn | SignUpStarted> {
   requirePasswords(accounts);
-  const { limits, keys } = accounts;
+  const { limits, signUps } = accounts;
   const { address } = input;
+  if (signUps.mode === 'closed') throw new Forbidden('Sign-up is closed on this server.');
   const person = readSignUp(input);
   await limits.take('signUps', { address });
   // Checked just before the hash, so that concurrent requests past the limit learn nothing.
   const onTurn = () => limits.refuseExhausted('takenNames', { address });
   const passwordHash = await accounts.passwords.hash(input.password, { person: address, isKnown: false, onTurn });
+  if (signUps.isConfirmed) return startSignUp(accounts, { ...person, passwordHash }, address);
   try {
-    const opened = await inTransaction(accounts.db, async (client) => {
-      // Inserts the user and the credentials. Raw SQL: Prisma cannot express `on conflict`, without which a taken name
-      // would fail the transaction before `nameConflict` can tell which of the two is taken.
-      const { rows } = await client.query<{ id: bigint }>(
-        `with person as (
-          insert into users (username, email, display_name) values ($1, $2, $3)
-          on conflict do nothing returning id
-        )
-        insert into credentials (user_id, password_hash) select id, $4 from person returning user_id as id`,
-        [person.username, person.email, person.displayName, passwordHash],
-      );
-      if (rows[0] === undefined) throw await nameConflict(client, person);
-      await rememberNetwork(client, keys, { userId: rows[0].id, address });
-      return openSession(client, { userId: rows[0].id, userAgent: input.userAgent });
-    });
-    return await handOver(accounts, opened);
+    return await createAccount(accounts, { ...person, passwordHash }, input);
   } catch (error) {
     if (error instanceof Conflict) await limits.take('takenNames', { address });
     throw error;
   }
+}
+
+async function startSignUp(accounts: Accounts, person: CheckedSignUp, address: string): Promise<SignUpStarted> {
+  const { db, limits, mail } = accounts;
+  const { email } = person;
+  if (await limits.tries('mailRequests', { email, address })) {
+    await keepSignUp(db.pool, person);
+    mail?.ring();
+  }
+  return { email };
+}
+
+async function createAccount(accounts: Accounts, person: CheckedSignUp, device: Device): Promise<SignedIn> {
+  const { db, keys, mail } = accounts;
+  const { address, userAgent } = device;
+  const opened = await inTransaction(db, async (client) => {
+    // Inserts the user and the credentials. Raw SQL: Prisma cannot express `on conflict`, without which a taken name
+    // would fail the transaction before `nameConflict` can tell which of the two is taken.
+    const { rows } = await client.query<{ id: bigint }>(
+      `with person as (
+        insert into users (username, email, display_name) values ($1, $2, $3)
+        on conflict do nothing returning id
+      )
+      insert into credentials (user_id, password_hash) select id, $4 from person returning user_id as id`,
+      [person.username, person.email, person.displayName, person.passwordHash],
+    );
+    const userId = rows[0]?.id;
+    if (userId === undefined) throw await nameConflict(client, person);
+    await rememberNetwork(client, keys, { userId, address });
+    if (mail !== null) {
+      await rememberDevice(client, keys, { userId, userAgent });
+      await queueMail(client, { kind: 'VERIFICATION', userId });
+    }
+    return openSession(client, { userId, userAgent });
+  });
+  mail?.ring();
+  return handOver(accounts, opened);
 }
 
 function readSignUp(input: SignUp): { username: string; email: string; displayName: string | null } {

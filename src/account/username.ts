@@ -10,7 +10,7 @@ const reservedNames = new Set(['everyone', 'here', 'channel', 'admin', 'system',
 /** The prefix of an erased account's username. */
 const erasedPrefix = 'erased_';
 /** The longest suffix, in digits, that distinguishes a username from others that are taken. */
-const maxSuffixLength = 10;
+export const maxSuffixLength = 10;
 
 /** Adds to `errors` when the username is malformed, or reserved without regard to case. */
 export function checkNewUsername(username: string, errors: FieldError[]): void {

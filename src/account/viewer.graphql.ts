@@ -24,6 +24,10 @@ ViewerRef.implement({
       extensions: textSize(maxEmailLength),
       resolve: async ({ asker }, _, context) => (await loadSelf(context, asker)).email,
     }),
+    isEmailVerified: t.boolean({
+      description: 'Whether the viewer has proved that they receive mail at the address.',
+      resolve: async ({ asker }, _, context) => (await loadSelf(context, asker)).emailVerifiedAt !== null,
+    }),
     hasPassword: t.boolean({
       description: 'False for a user who came from another system, and has not set a password here.',
       resolve: ({ asker }, _, { loaders }) => loaders.of(hasPassword).load(asker.userId),

@@ -126,6 +126,15 @@ export function requireAsker(context: Context): Asker {
   return demandAsker(context.asker);
 }
 
+/**
+ * Makes the user who has just signed in the asker of the rest of the operation: the fields under `SignedIn.viewer` take
+ * the asker from the context. Mutations run one after the other, each with everything that is selected under it.
+ */
+export function continueAs<SignedIn extends { asker: Asker }>(context: Context, signedIn: SignedIn): SignedIn {
+  context.asker = () => signedIn.asker;
+  return signedIn;
+}
+
 /** The asker of a request outside an operation. Throws Unauthenticated when no one is signed in. */
 export function demandAsker(identify: () => Asker | null): Asker {
   const asker = identify();

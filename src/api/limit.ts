@@ -12,10 +12,12 @@ type Args = Record<string, unknown>;
 type Charge = { as: Activity; count?: (args: Args) => number; weight?: (args: Args) => number };
 
 /**
- * Mutations that are not charged here: signing out, and those whose own code limits sign-ins, passwords or refreshes.
+ * Mutations that are not charged here: signing out, and those whose own code limits sign-ins, passwords, codes or
+ * refreshes.
  */
 const ownCharges = new Set([
   ...['signUp', 'signIn', 'signInWithToken', 'refreshSession', 'changePassword', 'deleteAccount', 'signOut'],
+  ...['requestPasswordReset', 'resetPassword', 'verifyEmail'],
 ]);
 
 const mutationCharges: Record<string, Charge[]> = {

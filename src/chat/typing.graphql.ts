@@ -7,6 +7,9 @@ import { startTyping } from './typing.ts';
 import { builder } from '../api/builder.ts';
 import { requireAsker } from '../api/context.ts';
 import { decodeId } from '../core/id.ts';
+import { defineFeature } from '../api/feature.ts';
+
+defineFeature('TYPING');
 
 builder.mutationField('startTyping', (t) =>
   t.boolean({

@@ -16,7 +16,7 @@ type ActivityRule = {
   activity: string;
 };
 
-/** The limits on sign-ins, sign-ups and the refreshing of sessions. */
+/** The limits on sign-ins, sign-ups, emails and the refreshing of sessions. */
 const accountRules = {
   guesses: {
     setting: 'RATE_LIMIT_GUESSES',
@@ -24,7 +24,7 @@ const accountRules = {
     isShared: true,
     message: 'Too many wrong passwords for this account.',
     meaning:
-      'Wrong passwords for one account from one network address; for `changePassword` and `deleteAccount`, in one session.',
+      'Wrong passwords for one account from one network address; for `changePassword`, `changeEmail` and `deleteAccount`, in one session.',
   },
   strangersGuesses: {
     setting: 'RATE_LIMIT_STRANGERS_GUESSES',
@@ -75,6 +75,35 @@ const accountRules = {
     isShared: false,
     message: 'This session is being refreshed too often.',
     meaning: 'refreshSession, per session.',
+  },
+  mails: {
+    setting: 'RATE_LIMIT_MAILS',
+    quota: '6/1h',
+    isShared: true,
+    message: 'Too many emails to this address.',
+    meaning: 'Emails to one email address. Past the limit they are not sent, and no request is refused.',
+  },
+  mailRequests: {
+    setting: 'RATE_LIMIT_MAIL_REQUESTS',
+    quota: '3/1h',
+    isShared: true,
+    message: 'Too many emails to this address were requested from this network.',
+    meaning:
+      'Emails to one email address that `signUp` and `requestPasswordReset` from one network address cause. Past the limit the requests are answered as usual, and nothing is sent.',
+  },
+  ownMails: {
+    setting: 'RATE_LIMIT_OWN_MAILS',
+    quota: '5/1h',
+    isShared: true,
+    message: 'You are requesting too many emails.',
+    meaning: '`requestEmailVerification` and `changeEmail`, per account.',
+  },
+  mailCodes: {
+    setting: 'RATE_LIMIT_MAIL_CODES',
+    quota: '60/15m',
+    isShared: true,
+    message: 'Too many requests of this kind from this network.',
+    meaning: '`requestPasswordReset`, `resetPassword` and `verifyEmail`, per network address.',
   },
 } as const satisfies Record<string, LimitRule>;
 

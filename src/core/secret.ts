@@ -2,7 +2,13 @@ import { createHash, createHmac, randomBytes, type KeyObject } from 'node:crypto
 import { decodeBase64url } from './base64url.ts';
 
 /** The prefix of each kind of secret: it shows what a leaked one gives access to, and lets scanners find it. */
-const prefixes = { refreshToken: 'prt_', streamReservation: 'psr_', invite: 'piv_' } as const;
+const prefixes = {
+  refreshToken: 'prt_',
+  streamReservation: 'psr_',
+  invite: 'piv_',
+  emailVerification: 'pev_',
+  passwordReset: 'ppr_',
+} as const;
 const secretBytes = 32;
 
 /** What a secret is for. One kind is never accepted in place of another. */

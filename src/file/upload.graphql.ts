@@ -3,6 +3,9 @@ import { requireAsker } from '../api/context.ts';
 import { InvalidInput } from '../errors.ts';
 import { saveFile } from './file.ts';
 import { FileRef } from './file.ref.ts';
+import { defineFeature } from '../api/feature.ts';
+
+defineFeature('FILES');
 
 builder.mutationField('uploadFile', (t) =>
   t.field({

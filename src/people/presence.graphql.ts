@@ -8,6 +8,9 @@ import { maxLeaseSeconds, minLeaseSeconds, presenceOf, setPresence, type Presenc
 import { InvalidInput } from '../errors.ts';
 import { builder } from '../api/builder.ts';
 import { requireAsker } from '../api/context.ts';
+import { defineFeature } from '../api/feature.ts';
+
+defineFeature('PRESENCE');
 
 const PresenceStatusRef = builder.enumType('PresenceStatus', {
   values: {

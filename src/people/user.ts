@@ -65,6 +65,7 @@ export function erasedUser(id: bigint): User {
     deletedAt: at,
     avatarFileId: null,
     serverRole: 'USER',
+    emailVerifiedAt: null,
   };
 }
 

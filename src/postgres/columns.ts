@@ -15,6 +15,7 @@ const userColumns: ColumnsOf<User> = {
   deletedAt: 'deleted_at',
   avatarFileId: 'avatar_file_id',
   serverRole: 'server_role',
+  emailVerifiedAt: 'email_verified_at',
 };
 
 const chatColumns: ColumnsOf<Chat> = {

@@ -7,6 +7,9 @@ import { builder } from '../api/builder.ts';
 import { pageComplexity, toConnection } from '../api/connection.ts';
 import { requireAsker } from '../api/context.ts';
 import { decodeId } from '../core/id.ts';
+import { defineFeature } from '../api/feature.ts';
+
+defineFeature('SEARCH');
 
 const MessagePartRef = builder.enumType('MessagePart', {
   values: { FILE: { description: 'At least one file.' } },

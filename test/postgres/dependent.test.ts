@@ -160,6 +160,13 @@ const samples: [table: string, columns: string, values: string][] = [
   ['slow_mode_turns', 'chat_id, user_id', ':chat, :ada'],
   ['restrictions', 'user_id, kind', `:ada, 'SUSPENSION'`],
   ['known_networks', 'user_id, network_hash', `:ada, sha256('x')`],
+  ['known_devices', 'user_id, device_hash', `:ada, sha256('x')`],
+  ['mails', 'kind, user_id', `'VERIFICATION', :ada`],
+  [
+    'mail_codes',
+    'code_hash, kind, email, user_id',
+    `sha256(convert_to(:ada::text, 'UTF8')), 'VERIFICATION', 'a@b', :ada`,
+  ],
 ];
 
 /** How many rows of a table refer to this one. */

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import pg from 'pg';
 import { Housekeeping } from '../../src/core/housekeeping.ts';
+import { LeasedLoop } from '../../src/postgres/leased-loop.ts';
 import { NodeLease } from '../../src/postgres/node-lease.ts';
 import type { TestServer } from './server.ts';
 
@@ -37,7 +38,7 @@ function record({ application_name, database }: Connection, statement: unknown):
 
 /** Set in everything that the server's own timers start, directly or indirectly. */
 const timers = new AsyncLocalStorage<true>();
-for (const { prototype } of [Housekeeping, NodeLease] as { prototype: { open: () => unknown } }[]) {
+for (const { prototype } of [Housekeeping, LeasedLoop, NodeLease] as { prototype: { open: () => unknown } }[]) {
   const open = prototype.open;
   prototype.open = function openInBackground() {
     return timers.run(true, () => Reflect.apply(open, this, []));

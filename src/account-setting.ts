@@ -1,0 +1,57 @@
+import { z } from 'zod';
+import { parseAppUrl, parseSender, parseSmtpUrl } from './mail/smtp-server.ts';
+import { anyText, onOrOff, parsedBy, type Setting } from './setting.ts';
+
+const smtpUrl = parsedBy(parseSmtpUrl).describe(
+  'smtp://user:password@host:587 or smtps://…:465, with ?starttls=required or off where needed',
+);
+const mailFrom = parsedBy(parseSender).describe('chat@example.com, or a name with it: Example Chat <chat@example.com>');
+const appUrl = parsedBy(parseAppUrl).describe('a URL such as https://chat.example.com');
+
+/** The settings of sign-up and email, a part of those in config.ts. */
+export const accountSettings = {
+  signUp: {
+    name: 'SIGN_UP',
+    default: 'open',
+    wants: z.enum(['open', 'closed']).describe('open or closed'),
+    meaning: 'Who can create an account: everyone, or no one.',
+  },
+  signUpConfirm: {
+    name: 'SIGN_UP_CONFIRM',
+    default: null,
+    wants: onOrOff,
+    meaning:
+      'Whether an account begins only when its address is confirmed by email. Sign-up then reveals no address that has an account. Default: on with SMTP_URL, otherwise off.',
+  },
+  smtpUrl: {
+    name: 'SMTP_URL',
+    default: null,
+    wants: smtpUrl,
+    meaning: 'The mail server. Without it, the server sends no mail. Requires MAIL_FROM and APP_URL.',
+    isSecret: true,
+  },
+  mailFrom: {
+    name: 'MAIL_FROM',
+    default: null,
+    wants: mailFrom,
+    meaning: 'The sender of all emails.',
+  },
+  appUrl: {
+    name: 'APP_URL',
+    default: null,
+    wants: appUrl,
+    meaning: 'The address of your web application, which the links in emails lead to.',
+  },
+  mailTemplates: {
+    name: 'MAIL_TEMPLATES',
+    default: null,
+    wants: anyText,
+    meaning: 'A folder with your own texts of emails; see docs/mail.md.',
+  },
+  mailNewSignIn: {
+    name: 'MAIL_NEW_SIGN_IN',
+    default: 'on',
+    wants: onOrOff,
+    meaning: 'Whether users receive an email about a sign-in from a device or a network that is new to their account.',
+  },
+} satisfies Record<string, Setting>;

@@ -1,0 +1,76 @@
+import { createHmac } from 'node:crypto';
+import type { Queryable } from '../postgres/client.ts';
+import { deriveKey, type AccessTokenKeys } from './token-key.ts';
+
+/** How many of an account's latest devices are remembered. */
+const maxDevices = 50;
+const memory = '90 days';
+
+/** An account, and the user agent of a sign-in. */
+export type SeenDevice = { userId: bigint; userAgent: string | null };
+
+/** Whether the account has signed in from the device before. FIRST: it has not signed in from any device yet. */
+export type Familiarity = 'FIRST' | 'KNOWN' | 'NEW';
+
+/**
+ * Remembers the device, forgets the account's oldest past the limit, and returns how familiar the device was. The
+ * caller has locked the user's row.
+ */
+export async function rememberDevice(client: Queryable, keys: AccessTokenKeys, seen: SeenDevice): Promise<Familiarity> {
+  const hash = hashOf(keys, seen);
+  // Reads whether the device, and any device, was seen. Raw SQL, like the next ones: the database's clock decides.
+  const { rows } = await client.query<{ isKnown: boolean | null }>(
+    `select bool_or(device_hash = $2 and used_at > now() - $3::interval) as "isKnown"
+    from known_devices where user_id = $1`,
+    [seen.userId, hash, memory],
+  );
+  // Notes the device, or that it was used again.
+  await client.query(
+    `insert into known_devices (user_id, device_hash) values ($1, $2)
+    on conflict (user_id, device_hash) do update set used_at = clock_timestamp()`,
+    [seen.userId, hash],
+  );
+  // Forgets the devices past the limit.
+  await client.query(
+    `delete from known_devices where user_id = $1 and device_hash in (
+      select device_hash from known_devices where user_id = $1 order by used_at desc offset $2)`,
+    [seen.userId, maxDevices],
+  );
+  const isKnown = rows[0]?.isKnown ?? null;
+  if (isKnown === null) return 'FIRST';
+  return isKnown ? 'KNOWN' : 'NEW';
+}
+
+/** Without digits, so that an update of the browser does not make another device of it. */
+function hashOf(keys: AccessTokenKeys, { userId, userAgent }: SeenDevice): Buffer {
+  const kind = (userAgent ?? '').slice(0, 1_000).replace(/\d+/g, '');
+  return createHmac('sha256', deriveKey(keys, 'parley known devices')).update(`${userId}\n${kind}`).digest();
+}
+
+const browsers: [name: string, sign: RegExp][] = [
+  ['Edge', /\bEdgA?\//],
+  ['Opera', /\bOPR\//],
+  ['Samsung Internet', /\bSamsungBrowser\//],
+  ['Firefox', /\b(Firefox|FxiOS)\//],
+  ['Chrome', /\b(Chrome|CriOS)\//],
+  ['Safari', /\bSafari\//],
+];
+const systems: [name: string, sign: RegExp][] = [
+  ['iPhone', /\biPhone\b/],
+  ['iPad', /\biPad\b/],
+  ['Android', /\bAndroid\b/],
+  ['Windows', /\bWindows\b/],
+  ['macOS', /\bMac OS X\b/],
+  ['Linux', /\bLinux\b/],
+];
+
+/**
+ * What an email calls a device, for example `Firefox on Linux`. Null if the user agent is none of those known here: an
+ * email never quotes it, because the user who signs in chooses it.
+ */
+export function describeDevice(userAgent: string | null): string | null {
+  const find = (list: typeof browsers) => list.find(([, sign]) => sign.test(userAgent ?? ''))?.[0];
+  const [browser, system] = [find(browsers), find(systems)];
+  if (browser === undefined) return system ?? null;
+  return system === undefined ? browser : `${browser} on ${system}`;
+}

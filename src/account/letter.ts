@@ -1,0 +1,110 @@
+import type { Letter } from '../mail/delivery.ts';
+import type { CodeKind } from '../mail/mail-code.ts';
+import type { QueuedMail } from '../mail/outbox.ts';
+import type { TemplateName } from '../mail/template.ts';
+import type { Queryable } from '../postgres/client.ts';
+
+/**
+ * Decides who receives a queued email and what it says, when it is about to be sent: by then its user may have erased
+ * the account, verified the address or changed it. Null: no one receives it. The caller's transaction then holds a lock
+ * on the user, so that a code is not created while their password is being changed.
+ */
+export function addressLetter(client: Queryable, mail: QueuedMail): Promise<Letter | null> {
+  switch (mail.kind) {
+    case 'SIGN_UP':
+      return addressSignUp(client, mail);
+    case 'PASSWORD_RESET':
+      return addressPasswordReset(client, mail);
+    case 'VERIFICATION':
+      return addressVerification(client, mail);
+    case 'EMAIL_CHANGE':
+      return addressEmailChange(client, mail);
+    case 'EMAIL_CHANGE_NOTICE':
+      return addressEmailChangeNotice(client, mail);
+    case 'NEW_SIGN_IN':
+      return addressNewSignIn(client, mail);
+    default:
+      return mail.kind satisfies never;
+  }
+}
+
+/** To the address that signs up or, if it has an account, to the owner of the account. */
+async function addressSignUp(client: Queryable, { signUpId }: QueuedMail): Promise<Letter | null> {
+  // Raw SQL, like the next ones: Prisma cannot express fold(), nor a lock.
+  const { rows } = await client.query<{ email: string; taken: string | null }>(
+    `select s.email, u.email as taken
+    from pending_sign_ups s left join users u on fold(u.email) = fold(s.email) where s.id = $1`,
+    [signUpId],
+  );
+  const [signUp] = rows;
+  if (signUp === undefined || signUpId === null) return null;
+  if (signUp.taken !== null) return notice(signUp.taken, 'address-in-use');
+  const code = { kind: 'SIGN_UP', email: signUp.email, userId: null, signUpId } as const;
+  return { to: signUp.email, template: 'sign-up', code };
+}
+
+/**
+ * To the address as the account has it: the one that was entered may only look the same. An account without a password
+ * does not get one this way.
+ */
+async function addressPasswordReset(client: Queryable, { email }: QueuedMail): Promise<Letter | null> {
+  const { rows } = await client.query<Owner>(
+    `select u.id, u.email from users u join credentials c on c.user_id = u.id
+    where fold(u.email) = fold($1) and u.deleted_at is null for no key update of u`,
+    [email],
+  );
+  return withCode(rows[0], 'PASSWORD_RESET', 'password-reset');
+}
+
+async function addressVerification(client: Queryable, { userId }: QueuedMail): Promise<Letter | null> {
+  const owner = await lockOwner(client, userId);
+  return owner?.isVerified === true ? null : withCode(owner, 'VERIFICATION', 'verification');
+}
+
+/** To the new address or, if another account has it, to the owner of that account. */
+async function addressEmailChange(client: Queryable, { userId, email }: QueuedMail): Promise<Letter | null> {
+  const owner = await lockOwner(client, userId);
+  if (owner === null || email === null) return null;
+  const { rows } = await client.query<{ email: string }>(
+    'select email from users where fold(email) = fold($1) and id <> $2',
+    [email, owner.id],
+  );
+  if (rows[0] !== undefined) return notice(rows[0].email, 'address-in-use');
+  return withCode({ id: owner.id, email }, 'EMAIL_CHANGE', 'email-change');
+}
+
+async function addressEmailChangeNotice(client: Queryable, { userId, email }: QueuedMail): Promise<Letter | null> {
+  const owner = await lockOwner(client, userId);
+  return owner === null || email === null ? null : notice(email, 'email-change-notice');
+}
+
+/** Only to a verified address: another one may belong to someone else, who must not learn of the sign-in. */
+async function addressNewSignIn(client: Queryable, { userId }: QueuedMail): Promise<Letter | null> {
+  const owner = await lockOwner(client, userId);
+  return owner === null || owner.email === null || !owner.isVerified ? null : notice(owner.email, 'new-sign-in');
+}
+
+type Owner = { id: bigint; email: string | null };
+
+/** The user, unless they have erased their account. */
+async function lockOwner(client: Queryable, userId: bigint | null): Promise<(Owner & { isVerified: boolean }) | null> {
+  const { rows } = await client.query<Owner & { isVerified: boolean }>(
+    `select id, email, email_verified_at is not null as "isVerified"
+    from users where id = $1 and deleted_at is null for no key update`,
+    [userId],
+  );
+  return rows[0] ?? null;
+}
+
+function notice(to: string, template: TemplateName): Letter {
+  return { to, template, code: null };
+}
+
+function withCode(
+  owner: Owner | null | undefined,
+  kind: Exclude<CodeKind, 'SIGN_UP'>,
+  template: TemplateName,
+): Letter | null {
+  if (owner == null || owner.email === null) return null;
+  return { to: owner.email, template, code: { kind, email: owner.email, userId: owner.id, signUpId: null } };
+}

@@ -1,0 +1,28 @@
+import { Forbidden, InvalidCredentials, type ExpectedError } from '../errors.ts';
+
+/**
+ * What accounts need of mail. Call `ring` after the commit of a transaction that queued an email. `reportsNewSignIns`:
+ * users receive an email about sign-ins from devices that are new to their account.
+ */
+export type AccountMail = { ring: () => void; reportsNewSignIns: boolean };
+
+/** What an operation that needs mail receives. */
+type MayHaveMail = { mail: AccountMail | null };
+
+/** Throws Forbidden where the server sends no mail. */
+export function requireMail({ mail }: MayHaveMail): AccountMail {
+  if (mail === null) throw sendsNoMail();
+  return mail;
+}
+
+/**
+ * The refusal of a code that is not valid. Where the server sends no mail, it is Forbidden: only an operator can have
+ * made a code there.
+ */
+export function invalidCode({ mail }: MayHaveMail): ExpectedError {
+  return mail === null ? sendsNoMail() : new InvalidCredentials('The code is not valid: request a new one.');
+}
+
+function sendsNoMail(): Forbidden {
+  return new Forbidden('This server sends no mail.');
+}

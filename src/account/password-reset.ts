@@ -1,0 +1,86 @@
+import { InvalidInput, type FieldError } from '../errors.ts';
+import { findResetCode, useCode, type CodeOwner } from '../mail/mail-code.ts';
+import { queueMail, withdrawMails } from '../mail/outbox.ts';
+import { inTransaction, type Transaction } from '../postgres/client.ts';
+import { requirePasswords, type Accounts, type Device } from './account.ts';
+import { readEmail } from './email.ts';
+import { rememberDevice } from './known-device.ts';
+import { rememberNetwork } from './known-network.ts';
+import { invalidCode, requireMail } from './mail.ts';
+import { checkNewPassword, namesOf } from './password.ts';
+import { endSessions, handOver, openSession, type SignedIn } from './session.ts';
+
+/**
+ * Queues an email with a code for the account of that address. An address without an account takes the same path and
+ * the same time: whether it has one is decided when the email is to be sent. Throws Forbidden where the server sends no
+ * mail or has no passwords, and RateLimited for a network that asks often.
+ */
+export async function requestPasswordReset(
+  accounts: Accounts,
+  { email: given, address }: { email: string; address: string },
+): Promise<void> {
+  requirePasswords(accounts);
+  const mail = requireMail(accounts);
+  const { limits, db } = accounts;
+  await limits.take('mailCodes', { address });
+  const errors: FieldError[] = [];
+  const email = readEmail(given, errors);
+  // What is not an address has no account.
+  if (errors.length > 0 || !(await limits.tries('mailRequests', { email, address }))) return;
+  await queueMail(db.pool, { kind: 'PASSWORD_RESET', email });
+  mail.ring();
+}
+
+/**
+ * Sets a new password with the code of an email, and verifies the address that the email went to. Ends every session
+ * of the account, starts a new one, and withdraws the account's other codes. Throws InvalidCredentials for a code that
+ * is not or no longer valid, InvalidInput for an invalid password (the code then stays valid), RateLimited, and Forbidden
+ * where there are no passwords.
+ */
+export async function resetPassword(
+  accounts: Accounts,
+  input: Device & { code: string; newPassword: string },
+): Promise<SignedIn> {
+  requirePasswords(accounts);
+  const { db, limits, passwords } = accounts;
+  const { code, newPassword, address } = input;
+  await limits.take('mailCodes', { address });
+  const owner = await findResetCode(db.pool, code);
+  const user = owner === null ? null : await db.prisma.user.findUnique({ where: { id: owner.userId ?? 0n } });
+  if (owner === null || user === null) throw invalidCode(accounts);
+  const errors: FieldError[] = [];
+  checkNewPassword(newPassword, ['newPassword'], namesOf({ username: user.username, email: owner.email }), errors);
+  if (errors.length > 0) throw new InvalidInput(errors);
+
+  const newHash = await passwords.hash(newPassword, { person: address, isKnown: false });
+  const opened = await inTransaction(db, async (transaction) => {
+    if (!(await replacePassword(transaction, { owner, code, newHash }))) throw invalidCode(accounts);
+    const endedIds = await endSessions(transaction, { userId: user.id });
+    await rememberNetwork(transaction, accounts.keys, { userId: user.id, address });
+    await rememberDevice(transaction, accounts.keys, { userId: user.id, userAgent: input.userAgent });
+    const session = await openSession(transaction, { userId: user.id, userAgent: input.userAgent });
+    return { ...session, endedIds: [...endedIds, ...session.endedIds] };
+  });
+  return handOver(accounts, opened);
+}
+
+/** Uses the code up. Returns false if it is no longer valid, or the account has another address by now. */
+async function replacePassword(
+  transaction: Transaction,
+  { owner, code, newHash }: { owner: CodeOwner; code: string; newHash: string },
+): Promise<boolean> {
+  const { userId, email } = owner;
+  // Locks the user, as everything does that opens and ends sessions, and verifies the address. Raw SQL, for fold().
+  const { rowCount } = await transaction.query(
+    `update users set email_verified_at = coalesce(email_verified_at, clock_timestamp())
+    where id = $1 and deleted_at is null and fold(email) = fold($2)`,
+    [userId, email],
+  );
+  if (userId === null || rowCount !== 1 || !(await useCode(transaction, owner, code))) return false;
+  const { count } = await transaction.prisma.credentials.updateMany({
+    where: { userId },
+    data: { passwordHash: newHash },
+  });
+  await withdrawMails(transaction, userId, ['PASSWORD_RESET', 'VERIFICATION', 'EMAIL_CHANGE']);
+  return count === 1;
+}

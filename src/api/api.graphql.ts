@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { builder } from './builder.ts';
+import { apiLevel, listFeatures, maxFeatureLength, maxFeatures } from './feature.ts';
+import { asciiSize } from './field-size.ts';
+
+const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as {
+  version: string;
+};
+
+const Api = builder.objectRef<object>('Api').implement({
+  description: 'What this server is and offers. Needs no access token.',
+  fields: (t) => ({
+    version: t.string({ extensions: asciiSize(64), resolve: () => version }),
+    level: t.int({
+      description: 'Grows with each addition to the API: check it before you use something new.',
+      resolve: () => apiLevel,
+    }),
+    features: t.stringList({
+      extensions: asciiSize(maxFeatureLength),
+      complexity: { field: 1, multiplier: maxFeatures },
+      description: `What this server offers with its settings: \`MAIL\` (it sends email), \`SIGN_UP\` (users can create accounts),
+\`SIGN_UP_CONFIRM\` (signUp answers SignUpStarted), \`FILES\`, \`SEARCH\`, \`TYPING\`, \`PRESENCE\`. Ignore those that you do not
+know.`,
+      resolve: (_, __, context) => listFeatures(context),
+    }),
+  }),
+});
+
+builder.queryField('api', (t) => t.field({ type: Api, resolve: () => ({}) }));

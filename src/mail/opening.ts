@@ -1,0 +1,48 @@
+import type { Report } from '../core/report.ts';
+import { MailDelivery, type DeliveryOptions } from './delivery.ts';
+import type { Sender, SmtpServer } from './smtp-server.ts';
+import { readTemplates } from './template.ts';
+import { openSmtp, openTerminal, type MailTransport } from './transport.ts';
+
+/** The settings of mail. The configuration ensures that a mail server comes with a sender and an address of links. */
+export type MailSettings = {
+  smtpUrl: SmtpServer | null;
+  mailFrom: Sender | null;
+  appUrl: string | null;
+  mailTemplates: string | null;
+};
+
+/**
+ * Prepares the delivery of emails: to the mail server or, without one, to the terminal. Returns null without either,
+ * and reports once that this server sends no mail. Throws CannotStart for templates that cannot be used.
+ */
+export async function openMail(
+  { smtpUrl, mailFrom, appUrl, mailTemplates }: MailSettings,
+  terminal: { output: NodeJS.WritableStream; appUrl: string } | null,
+  options: Omit<DeliveryOptions, 'transport' | 'templates' | 'appUrl'>,
+): Promise<MailDelivery | null> {
+  const transport = chooseTransport(smtpUrl, mailFrom, terminal?.output ?? null);
+  if (transport === null) {
+    warn(options.report);
+    return null;
+  }
+  return new MailDelivery({
+    ...options,
+    transport,
+    templates: await readTemplates(mailTemplates),
+    appUrl: appUrl ?? terminal?.appUrl ?? '',
+  });
+}
+
+function chooseTransport(
+  server: SmtpServer | null,
+  from: Sender | null,
+  terminal: NodeJS.WritableStream | null,
+): MailTransport | null {
+  if (server !== null && from !== null) return openSmtp(server, from);
+  return terminal === null ? null : openTerminal(terminal);
+}
+
+function warn(report: Report): void {
+  report('warn', 'SMTP_URL is not set, so this server sends no mail: passwords cannot be reset');
+}

@@ -1,0 +1,92 @@
+import type { Queryable } from '../postgres/client.ts';
+import type { MailKind } from '../postgres/generated/prisma/client.ts';
+
+/**
+ * An email to be queued. `email` is an address that is not, or not yet, that of `userId`; see the column in
+ * prisma/migrations. `device` is what a device calls itself.
+ */
+export type NewMail = { kind: MailKind; email?: string; userId?: bigint; signUpId?: bigint; device?: string | null };
+
+/** An email in the outbox. `attempts` is how often sending it has failed. */
+export type QueuedMail = {
+  id: bigint;
+  messageKey: string;
+  kind: MailKind;
+  email: string | null;
+  userId: bigint | null;
+  signUpId: bigint | null;
+  device: string | null;
+  createdAt: Date;
+  attempts: number;
+};
+
+/** For how long the server tries to send an email, as a PostgreSQL interval. */
+const patience = '3 days';
+
+/**
+ * Puts an email into the outbox; it is sent if the transaction commits. Who receives it, and whether anyone does, is
+ * decided when it is sent, so this takes the same time for an address with an account and for one without.
+ */
+export async function queueMail(client: Queryable, mail: NewMail): Promise<void> {
+  // Raw SQL, like all statements of the outbox: the layers below the API know no Prisma transaction.
+  await client.query('insert into mails (kind, email, user_id, sign_up_id, device) values ($1, $2, $3, $4, $5)', [
+    mail.kind,
+    mail.email ?? null,
+    mail.userId ?? null,
+    mail.signUpId ?? null,
+    mail.device ?? null,
+  ]);
+}
+
+/** The emails that are due, those that have waited longest first. */
+export async function findDueMails(client: Queryable, limit: number): Promise<QueuedMail[]> {
+  const { rows } = await client.query<QueuedMail>({
+    name: 'due_mails',
+    text: `select id, message_key as "messageKey", kind, email, user_id as "userId", sign_up_id as "signUpId", device,
+      created_at as "createdAt", attempts
+    from mails where next_attempt_at <= clock_timestamp() order by next_attempt_at, id limit $1`,
+    values: [limit],
+  });
+  return rows;
+}
+
+/** Whether the email is still queued; if so, it stays until the transaction ends. */
+export async function holdMail(client: Queryable, { id }: Pick<QueuedMail, 'id'>): Promise<boolean> {
+  const { rowCount } = await client.query('select from mails where id = $1 for no key update', [id]);
+  return rowCount === 1;
+}
+
+/** Takes the email out of the outbox. */
+export async function removeMail(client: Queryable, { id }: Pick<QueuedMail, 'id'>): Promise<void> {
+  await client.query('delete from mails where id = $1', [id]);
+}
+
+/** Counts a failed attempt. The next one is made in `delayMs` at the earliest. */
+export async function postponeMail(client: Queryable, { id }: Pick<QueuedMail, 'id'>, delayMs: number): Promise<void> {
+  await client.query(
+    `update mails set attempts = attempts + 1, next_attempt_at = clock_timestamp() + $2 * interval '1 ms' where id = $1`,
+    [id, delayMs],
+  );
+}
+
+/**
+ * Withdraws the emails and the codes of those kinds that a user has been sent or is about to be sent. The caller has
+ * locked the user's row: the outbox makes a code only with the same lock.
+ */
+export async function withdrawMails(client: Queryable, userId: bigint, kinds: readonly MailKind[]): Promise<void> {
+  await client.query(
+    `with withdrawn as (delete from mails where user_id = $1 and kind = any ($2::mail_kind[]))
+    delete from mail_codes where user_id = $1 and kind = any ($2::mail_kind[])`,
+    [userId, kinds],
+  );
+}
+
+/** Deletes up to `limit` emails that could not be sent for three days, and returns how many. */
+export async function pruneMails(client: Queryable, limit: number): Promise<number> {
+  const { rowCount } = await client.query(
+    `delete from mails where id = any (array(
+      select id from mails where created_at < now() - $1::interval limit $2 for update skip locked))`,
+    [patience, limit],
+  );
+  return rowCount ?? 0;
+}

@@ -1,0 +1,99 @@
+import { createTransport } from 'nodemailer';
+import type { Sender, SmtpServer } from './smtp-server.ts';
+
+/** An email that is ready to go out. `messageKey`: the same for each attempt to send the same email. */
+export type Mail = { messageKey: string; to: string; subject: string; text: string; html: string };
+
+/** Sends emails. Resolves when the mail server has taken responsibility for the email; throws MailFailure. */
+export type MailTransport = { send: (mail: Mail) => Promise<void> };
+
+/**
+ * What has failed. SERVER: no email can be sent at the moment. LATER: this email may be accepted later. REFUSED: this
+ * email will never be accepted.
+ */
+export type FailureKind = 'SERVER' | 'LATER' | 'REFUSED';
+
+/**
+ * An email was not sent. Has only what may be logged: the answer of a mail server quotes addresses, so it is left out.
+ */
+export class MailFailure extends Error {
+  readonly kind: FailureKind;
+  /** nodemailer's code, the SMTP command, and the status of the answer. */
+  readonly detail: { code: string; command: string | null; status: number | null };
+
+  constructor(kind: FailureKind, detail: MailFailure['detail']) {
+    super('the email was not sent');
+    this.kind = kind;
+    this.detail = detail;
+  }
+}
+
+/** In ms. A mail server that is silent for longer counts as down. */
+const timeouts = { connectionTimeout: 10_000, greetingTimeout: 10_000, socketTimeout: 30_000, dnsTimeout: 10_000 };
+
+/** Sends through a mail server, on a connection for each email. */
+export function openSmtp(server: SmtpServer, from: Sender): MailTransport {
+  const { host, port, isSecure, startTls, auth } = server;
+  const transporter = createTransport({
+    host,
+    port,
+    secure: isSecure,
+    requireTLS: startTls === 'REQUIRED',
+    ignoreTLS: startTls === 'NEVER',
+    ...(auth !== null && { auth }),
+    ...timeouts,
+    disableFileAccess: true,
+    disableUrlAccess: true,
+  });
+  const domain = from.address.replace(/.*@/s, '');
+  return {
+    send: async ({ messageKey, to, subject, text, html }) => {
+      try {
+        await transporter.sendMail({
+          // As an object, because a text would be parsed as a list of addresses.
+          to: { name: '', address: to },
+          envelope: { from: from.address, to: [to] },
+          from,
+          subject,
+          text,
+          html,
+          messageId: `<${messageKey}@${domain}>`,
+          // RFC 3834: no vacation notice answers it.
+          headers: { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' },
+        });
+      } catch (error) {
+        throw toFailure(error);
+      }
+    },
+  };
+}
+
+/** Prints the emails to a terminal instead of sending them. */
+export function openTerminal(terminal: NodeJS.WritableStream): MailTransport {
+  return {
+    send: async ({ to, subject, text }) => {
+      const indented = text.trim().replace(/^/gm, '  ');
+      terminal.write(`\nEmail to ${to}, printed because SMTP_URL is not set:\n  ${subject}\n\n${indented}\n\n`);
+    },
+  };
+}
+
+/** Of nodemailer's error, only codes and numbers are kept. */
+function toFailure(error: unknown): MailFailure {
+  const { code, command, responseCode } = Object(error) as Record<string, unknown>;
+  const detail = {
+    code: typeof code === 'string' ? code : 'UNKNOWN',
+    command: typeof command === 'string' ? command : null,
+    status: typeof responseCode === 'number' ? responseCode : null,
+  };
+  return new MailFailure(kindOf(detail), detail);
+}
+
+function kindOf({ code, command, status }: MailFailure['detail']): FailureKind {
+  // nodemailer itself refuses an address that cannot be written in SMTP.
+  if (code === 'EENVELOPE' && command === 'API') return 'REFUSED';
+  const concernsMail = (code === 'EENVELOPE' && command === 'RCPT TO') || (code === 'EMESSAGE' && command === 'DATA');
+  // 421: the server is closing the connection (RFC 5321, section 3.8).
+  if (!concernsMail || status === null || status === 421) return 'SERVER';
+  return status >= 500 ? 'REFUSED' : 'LATER';
+}
