@@ -15,6 +15,7 @@ import { NodeLease } from './postgres/node-lease.ts';
 import { openDatabase } from './postgres/opening.ts';
 import { createPing } from './postgres/ping.ts';
 import { pruneRestrictions } from './postgres/restriction.ts';
+import { purgeReports } from './admin/report.ts';
 import { continueDeletions } from './account/account-deletion.ts';
 import { mailChores, openAccounts } from './account/opening.ts';
 import { pruneSessions } from './account/session.ts';
@@ -211,6 +212,7 @@ function startHousekeeping(
       { name: 'ended restrictions', clear: (limit) => pruneRestrictions(db.pool, limit) },
       { name: 'old turns of slow mode', clear: (limit) => pruneSlowModeTurns(db.pool, limit) },
       { name: 'used-up and expired invites', clear: (limit) => pruneInvites(db, limit) },
+      { name: 'old reports', clear: (limit) => purgeReports(db, limit) },
       { name: 'used-up limits', clear: (limit) => pruneLimits(db.pool, limit) },
       { name: 'expired leases', clear: (limit) => (node.isSettled ? pruneLeases(db, limit) : Promise.resolve(0)) },
       { name: 'unopened streams', clear: (limit) => pruneReservations(db.pool, limit) },

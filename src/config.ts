@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { parseKeySet } from './account/token-key.ts';
 import { accountSettings } from './account-setting.ts';
-import { CannotStart } from './errors.ts';
 import { identitySettings } from './identity-setting.ts';
 import {
   anyText,
@@ -10,8 +9,10 @@ import {
   parsedBy,
   postgresUrl,
   quotaSettings,
+  readSettings,
   wholeNumber,
   type Setting,
+  type ValuesOf,
 } from './setting.ts';
 import { streamSettings } from './stream-setting.ts';
 import { minAuditRetentionMs } from './log/audit-log.ts';
@@ -154,31 +155,27 @@ export const settings = {
   ...quotaSettings(),
 } satisfies Record<string, Setting>;
 
-type ValueOf<S extends Setting> = S['default'] extends null ? z.output<S['wants']> | null : z.output<S['wants']>;
-
 /** The parsed settings: numbers as numbers, durations in milliseconds, null for optional settings that are not set. */
-export type Config = { [Name in keyof typeof settings]: ValueOf<(typeof settings)[Name]> };
+export type Config = ValuesOf<typeof settings>;
 
 /**
  * Reads every setting. Throws one CannotStart that names all invalid settings, with what each expects and what it got
  * (secrets are not shown). An empty value counts as not set.
  */
 export function readConfig(env: Record<string, string | undefined>): Config {
-  const problems = findMissing(env);
-  const values = Object.entries<Setting>(settings).map(([key, setting]) => {
-    const given = env[setting.name] || setting.default;
-    if (given === null) return [key, null];
-    const parsed = setting.wants.safeParse(given);
-    if (!parsed.success) problems.push(describeProblem(setting, given, parsed.error));
-    return [key, parsed.data];
-  });
-  if (problems.length > 0) throw new CannotStart(`The configuration is not valid:\n  ${problems.join('\n  ')}`);
-  // Each value has just been parsed by its own setting, so the object has the types that the table declares.
-  return Object.fromEntries(values) as Config;
+  return readSettings(env, settings, findMissing(env));
 }
 
-function describeProblem({ name, wants, isSecret }: Setting, given: string, error: z.ZodError): string {
-  return `${name}: ${wants.description} (${isSecret ? `got a value that is not shown: ${error.issues[0]?.message}` : `got "${given}"`})`;
+const { databaseUrl, databaseDirectUrl, databasePoolSize, dataDir } = settings;
+
+/**
+ * Reads only the settings that say where the database is, for commands that run beside the server. Throws CannotStart
+ * like `readConfig`.
+ */
+export function readDatabaseConfig(
+  env: Record<string, string | undefined>,
+): Pick<Config, 'databaseUrl' | 'databaseDirectUrl' | 'databasePoolSize' | 'dataDir'> {
+  return readSettings(env, { databaseUrl, databaseDirectUrl, databasePoolSize, dataDir });
 }
 
 function findMissing(env: Record<string, string | undefined>): string[] {

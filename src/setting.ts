@@ -1,9 +1,42 @@
 import { z } from 'zod';
+import { CannotStart } from './errors.ts';
 import { parseDatabaseUrl } from './postgres/database-url.ts';
 import { limitRules, type LimitName } from './core/limit.ts';
 
 /** An environment variable. If it has no default, it is optional, and its value is null while it is not set. */
 export type Setting = { name: string; default: string | null; wants: z.ZodType; meaning: string; isSecret?: true };
+
+/** The parsed value of a setting: null if it is optional and not set. */
+type ValueOf<S extends Setting> = S['default'] extends null ? z.output<S['wants']> | null : z.output<S['wants']>;
+
+/** The parsed values of a table of settings, by their names in the table. */
+export type ValuesOf<Table extends Record<string, Setting>> = { [Name in keyof Table]: ValueOf<Table[Name]> };
+
+/**
+ * Reads the settings of a table. Throws one CannotStart that names all invalid ones, with what each expects and what it
+ * got (secrets are not shown), and the `problems` that the caller has found. An empty value counts as not set.
+ */
+export function readSettings<Table extends Record<string, Setting>>(
+  env: Record<string, string | undefined>,
+  table: Table,
+  problems: readonly string[] = [],
+): ValuesOf<Table> {
+  const found = [...problems];
+  const values = Object.entries<Setting>(table).map(([key, setting]) => {
+    const given = env[setting.name] || setting.default;
+    if (given === null) return [key, null];
+    const parsed = setting.wants.safeParse(given);
+    if (!parsed.success) found.push(describeProblem(setting, given, parsed.error));
+    return [key, parsed.data];
+  });
+  if (found.length > 0) throw new CannotStart(`The configuration is not valid:\n  ${found.join('\n  ')}`);
+  // Each value has just been parsed by its own setting, so the object has the types that the table declares.
+  return Object.fromEntries(values) as ValuesOf<Table>;
+}
+
+function describeProblem({ name, wants, isSecret }: Setting, given: string, error: z.ZodError): string {
+  return `${name}: ${wants.description} (${isSecret ? `got a value that is not shown: ${error.issues[0]?.message}` : `got "${given}"`})`;
+}
 
 /** Anything. */
 export const anyText = z.string().describe('any text');

@@ -23,9 +23,10 @@ import { maxEdits } from '../src/message/message-edit.ts';
 import { maxPins } from '../src/message/pin.ts';
 import { maxEmoji } from '../src/message/reaction.ts';
 import { maxSearchLength, maxSearchWords } from '../src/search/search.ts';
-import { createGroup, say } from './support/chat.ts';
+import { createGroup, keyOf, say } from './support/chat.ts';
 import { signUp } from './support/client.ts';
 import { startServer } from './support/server.ts';
+import { reportMessage, setRoleWithSql } from './support/staff.ts';
 
 const root = join(import.meta.dirname, '..');
 const read = (path: string) => readFile(join(root, path), 'utf8');
@@ -129,6 +130,18 @@ describe('examples run as they are:', () => {
     expect((await linus.ask(use, { code })).joinByInvite).toEqual({ __typename: 'Chat', id: chatId });
   });
 
+  test('the query that opens a report, and a suspension with SQL', async () => {
+    await using server = await startServer();
+    const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
+    await setRoleWithSql(server, ada, 'MODERATOR');
+    const { id } = await reportMessage(ada, await say(grace, await createGroup(grace, [ada]), 'hello'));
+    const [, , document = ''] = blocksIn('docs/moderation.md', 'graphql');
+    expect((await ada.ask(document, { id })).node).toMatchObject({ content: 'hello', files: [] });
+    const [statement = ''] = blocksIn('docs/moderation.md', 'sql');
+    await server.sql.query(statement.replace('12', keyOf(grace.userId)));
+    expect((await server.sql.query('select from sessions where user_id = $1', [keyOf(grace.userId)])).rowCount).toBe(0);
+  });
+
   test('resumable uploads', async () => {
     await using server = await startServer();
     const ada = await signUp(server, 'ada');
@@ -218,7 +231,8 @@ describe('examples run as they are:', () => {
       ...['docs/clients.md graphql', 'docs/clients.md ts', ...stockClients.map(() => 'docs/clients.md js')],
       ...['docs/files.md bash', 'docs/files.md json', 'docs/files.md js'],
       ...['docs/invites.md graphql', 'docs/invites.md graphql', 'docs/invites.md graphql'],
-      ...['docs/moderation.md graphql', 'docs/moderation.md graphql'],
+      ...['docs/moderation.md graphql', 'docs/moderation.md graphql', 'docs/moderation.md graphql'],
+      'docs/moderation.md sql',
       ...['docs/operating.md sql', 'docs/operating.md bash'],
       ...['docs/identity.md js', 'docs/identity.md bash', 'docs/identity.md json'],
       ...['docs/identity.md json', 'docs/identity.md json', 'docs/identity.md json'],

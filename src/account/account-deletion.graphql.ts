@@ -3,23 +3,11 @@ import { InvalidCredentials, InvalidInput } from '../errors.ts';
 import { builder } from '../api/builder.ts';
 import { requireAsker } from '../api/context.ts';
 import { proofDescription } from './proof.ts';
-import { encodeId } from '../core/id.ts';
-
-const ErasedMessagesRef = builder.enumType('ErasedMessages', {
-  values: {
-    KEEP: { description: 'The messages stay, and their `sender` is null.' },
-    DELETE: { description: 'The messages are deleted, as if by deleteMessage.' },
-  },
-});
-
-const AccountGone = builder.objectRef<{ userId: bigint }>('AccountGone').implement({
-  description: 'An account that has been erased.',
-  fields: (t) => ({ userId: t.id({ resolve: ({ userId }) => encodeId('User', userId) }) }),
-});
+import { AccountGoneRef, ErasedMessagesRef } from './account-deletion.ref.ts';
 
 builder.mutationField('deleteAccount', (t) =>
   t.field({
-    type: AccountGone,
+    type: AccountGoneRef,
     description: `Erases the viewer's account permanently. All its sessions end, and its username and email address become available
 again. Memberships, reactions, files and messages are removed in the background, which takes moments, or longer if
 there are many. A chat that only the viewer owned passes to the longest-standing admin, or to the longest-standing

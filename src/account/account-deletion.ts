@@ -27,13 +27,29 @@ export async function deleteAccount(
   if (errors.length > 0) throw new InvalidInput(errors);
   await requireProof(accounts, asker, proof);
 
-  const endedIds = await inTransaction(accounts.db, async (transaction) => {
-    await lockCredentials(transaction, user);
-    await eraseProfile(transaction, user.id);
-    await transaction.prisma.accountDeletion.create({ data: { userId: user.id, messages } });
-    return endSessions(transaction, { userId: user.id });
-  });
+  const endedIds = await inTransaction(
+    accounts.db,
+    async (transaction) => {
+      await lockCredentials(transaction, user);
+      return beginErasure(transaction, user.id, messages);
+    },
+    asker,
+  );
   for (const id of endedIds) accounts.sessions.forget(id);
+}
+
+/**
+ * Erases the profile, the credentials and the sessions of a user, inside a transaction that has locked the user's row;
+ * `continueDeletions` removes the rest. Returns the ids of the sessions that it ended.
+ */
+export async function beginErasure(
+  transaction: Transaction,
+  userId: bigint,
+  messages: ErasedMessages,
+): Promise<bigint[]> {
+  await eraseProfile(transaction, userId);
+  await transaction.prisma.accountDeletion.create({ data: { userId, messages } });
+  return endSessions(transaction, { userId });
 }
 
 /** The user's row stays for as long as something refers to it, without personal data. */

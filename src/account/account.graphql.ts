@@ -96,6 +96,7 @@ if the username is taken when verifyEmail completes the sign-up, a number is add
   }),
   signIn: t.field({
     type: SignedInRef,
+    description: 'Forbidden, after the right password, for a user who is suspended: it says until when and why.',
     errors: { types: [InvalidInput, InvalidCredentials, Forbidden] },
     args: { input: t.arg({ type: SignInInput, required: true }) },
     resolve: async (_, { input }, context) =>

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { Asker } from '../core/asker.ts';
 import { inTransaction, type Queryable } from '../postgres/client.ts';
 import { sqlStateOf } from '../postgres/sql-state.ts';
-import { Unauthenticated } from '../errors.ts';
+import { Forbidden, Unauthenticated } from '../errors.ts';
 import { subjectKey, type ForeignToken, type ForeignTokens } from './foreign-token.ts';
 import { enter } from './foreign-user.ts';
 import { insertSession, type SessionOrigin, type Sessions } from './session.ts';
@@ -61,7 +61,7 @@ async function visit({ db, sessions }: Sessions, token: ForeignToken, userAgent:
       // The session may have been ended while `extendSession` waited for it.
       if (await isRefused(client, token)) throw refused();
       const origin = originOf(token, { isKept: true });
-      return { userId, ...(await insertSession(client, { userId, userAgent, origin }, null)) };
+      return { userId, ...(await insertSession(client, { userId, userAgent, origin }, null).catch(refuseSuspended)) };
     }),
   );
   for (const id of [opened.sessionId, ...opened.endedIds]) sessions.forget(id);
@@ -124,6 +124,11 @@ export async function repeatConflicts<T>(work: () => Promise<T>): Promise<T> {
       if (sqlStateOf(error) !== '23505' || repeats >= maxRepeats) throw error;
     }
   }
+}
+
+/** A request with the token of a suspended user is not authenticated; signInWithToken says until when, and why. */
+function refuseSuspended(error: unknown): never {
+  throw error instanceof Forbidden ? new Unauthenticated(error.message, { cause: error }) : error;
 }
 
 function refused(): Unauthenticated {

@@ -4,6 +4,7 @@ import { InvalidCredentials, NotFound } from '../errors.ts';
 import { sessionLifetime, sessionLifetimeMs, type LiveSessions } from './live-session.ts';
 import type { RateLimits } from '../core/rate-limit.ts';
 import { createSecret, hashSecret } from '../core/secret.ts';
+import { refuseSuspended } from './suspension.ts';
 import { judgeRefreshToken, rotateRefreshToken } from './refresh-token.ts';
 import type { AccessTokens } from './token.ts';
 import type { AccessTokenKeys } from './token-key.ts';
@@ -51,13 +52,14 @@ export async function openSession(client: Queryable, person: NewSession): Promis
 /**
  * Inserts a session, inside a transaction that has locked the user's row, and ends the user's sessions past the limit.
  * `tokenHash` is that of its first refresh token; null for a session that foreign tokens keep. After the commit, call
- * `forget` for all of the sessions.
+ * `forget` for all of the sessions. Throws Forbidden for a suspended user, with the end and the reason of the suspension.
  */
 export async function insertSession(
   client: Queryable,
   { userId, userAgent, origin = null }: NewSession,
   tokenHash: Buffer | null,
 ): Promise<{ sessionId: bigint; endedIds: bigint[] }> {
+  await refuseSuspended(client, userId);
   // Ends the sessions past the limit. Raw SQL: one statement finds, deletes and returns them.
   const ended = await client.query<{ id: bigint }>(
     `delete from sessions where id in (

@@ -28,14 +28,6 @@ export async function refuseTokens(
 }
 
 /**
- * Refuses all tokens of the user that other systems have issued until now. Call it in the transaction that suspends the
- * user, which has locked the user's row, before it deletes the user's sessions.
- */
-export async function refuseForeignTokens(client: Queryable, userId: bigint): Promise<void> {
-  await client.query('select refuse_foreign_tokens($1)', [userId]);
-}
-
-/**
  * Keeps a refusal for as long as its tokens keep arriving: a device whose session was ended may go on refreshing its
  * tokens at the issuer.
  */

@@ -9,6 +9,7 @@ import { getDatamodel } from '../postgres/generated/pothos.ts';
 import { InvalidInput } from '../errors.ts';
 import type { Context } from './context.ts';
 import { encodeId, parseId } from '../core/id.ts';
+import { isRecord } from '../core/json.ts';
 import { Upload } from '../file/upload-value.ts';
 import { asciiSize } from './field-size.ts';
 import { maxCursorLength } from '../postgres/name-page.ts';
@@ -25,6 +26,7 @@ export const builder = new SchemaBuilder<{
   Scalars: {
     ID: { Input: string; Output: string };
     DateTime: { Input: Date; Output: Date };
+    JSON: { Input: Record<string, unknown>; Output: unknown };
     Upload: { Input: Upload; Output: never };
   };
 }>({
@@ -78,6 +80,20 @@ builder.scalarType('DateTime', {
       throw new GraphQLError('A DateTime must be an ISO 8601 instant, e.g. 2026-11-22T10:29:00.000Z.');
     }
     return instant;
+  },
+});
+
+/** The length of the longest JSON that a client may send, in bytes. */
+const maxJsonBytes = 4_096;
+
+builder.scalarType('JSON', {
+  description: 'Plain JSON. As an input: an object of at most 4 KiB.',
+  serialize: (value) => value,
+  parseValue: (value) => {
+    if (!isRecord(value) || Buffer.byteLength(JSON.stringify(value)) > maxJsonBytes) {
+      throw new GraphQLError(`A JSON input must be an object of at most ${maxJsonBytes} bytes.`);
+    }
+    return value;
   },
 });
 

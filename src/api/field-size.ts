@@ -14,7 +14,7 @@ import { isRecord } from '../core/json.ts';
 export type FieldSize = { cost: number; items: number };
 
 /**
- * The length in bytes of the longest JSON of a value, by type. A String field declares its own: `extensions:
+ * The length in bytes of the longest JSON of a value, by type. A String or JSON field declares its own: `extensions:
  * textSize(maxLength)`.
  */
 const scalarBytes: Readonly<Record<string, number>> = {
@@ -52,7 +52,7 @@ export function leafBytes(field: Field): number {
 
 function readLeafBytes(field: Field, type: GraphQLNamedType): number | null {
   if (isEnumType(type)) return Math.max(...type.getValues().map(({ name }) => name.length)) + '""'.length;
-  if (type.name !== 'String') return scalarBytes[type.name] ?? null;
+  if (type.name !== 'String' && type.name !== 'JSON') return scalarBytes[type.name] ?? null;
   const maxBytes = field.extensions['maxBytes'];
   return typeof maxBytes === 'number' ? maxBytes + '""'.length : null;
 }

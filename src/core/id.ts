@@ -1,7 +1,7 @@
 import { InvalidInput } from '../errors.ts';
 
 /** The types that `node(id:)` resolves. */
-export type NodeType = 'User' | 'Session' | 'Chat' | 'Member' | 'Message' | 'File' | 'Ban' | 'Invite';
+export type NodeType = 'User' | 'Session' | 'Chat' | 'Member' | 'Message' | 'File' | 'Ban' | 'Invite' | 'Report';
 
 const maxBigint = 2n ** 63n - 1n;
 

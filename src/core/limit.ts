@@ -171,7 +171,7 @@ export const activityRules = {
     setting: 'RATE_LIMIT_SEARCHES',
     quotas: { account: '30/10s', session: '25/10s', address: '1000/10s' },
     complaint: 'You are searching too often',
-    activity: 'Searches for messages, people and channels',
+    activity: 'Searches for messages, people and channels, and uses of `admin`',
   },
   uploads: {
     setting: 'RATE_LIMIT_UPLOADS',

@@ -1,6 +1,8 @@
 import type { FileStorage } from './file.ts';
-import type { FileLinks } from './file-link.ts';
+import type { Db } from '../postgres/client.ts';
+import type { FileLinks, LinkedKind } from './file-link.ts';
 import { FileLookup, readInline, type FoundFile } from './file-lookup.ts';
+import { findReportedFile } from './reported-file.ts';
 import { parseId } from '../core/id.ts';
 
 export { FileLookup };
@@ -14,16 +16,24 @@ export type Followed = { file: FoundFile } | { refusal: 'bad' | 'expired' | 'gon
  * include the bytes if they are inline.
  */
 export async function followLink(
-  { fileLinks, lookup }: { fileLinks: FileLinks; lookup: FileLookup },
+  { db, fileLinks, lookup }: { db: Db; fileLinks: FileLinks; lookup: FileLookup },
   { id, query, withBytes }: { id: string; query: URLSearchParams; withBytes: boolean },
 ): Promise<Followed> {
-  const parsed = parseId(id);
-  const isFile = parsed?.type === 'File' && !parsed.key.includes('_');
-  const link = isFile ? fileLinks.read(BigInt(parsed.key), query) : null;
+  const file = readSubject(id);
+  const link = file && fileLinks.read(file, query);
   if (link === null) return { refusal: 'bad' };
   if (link.expiresAt.getTime() <= Date.now()) return { refusal: 'expired' };
-  const file = await lookup.find({ ...link, withBytes });
-  return file === null ? { refusal: 'gone' } : { file };
+  const question = { ...link, withBytes };
+  const found = await (link.kind === 'File' ? lookup.find(question) : findReportedFile(db, question));
+  return found === null ? { refusal: 'gone' } : { file: found };
+}
+
+/** The file that the global id in a link names; null for anything else. */
+function readSubject(id: string): { kind: LinkedKind; fileId: bigint } | null {
+  const parsed = parseId(id);
+  if (parsed === null || parsed.key.includes('_')) return null;
+  const { type, key } = parsed;
+  return type === 'File' || type === 'ReportedFile' ? { kind: type, fileId: BigInt(key) } : null;
 }
 
 /** Both ends are zero-based and inclusive. */

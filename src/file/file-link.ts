@@ -11,11 +11,15 @@ const purpose = 'parley file links';
 /** Links made within the same hour are equal, so that a browser's cache finds the file. */
 const stepMs = 60 * 60_000;
 
+/** What a link leads to: a file, or one that is kept with a report, for the staff of the server. */
+export type LinkedKind = 'File' | 'ReportedFile';
+
 /**
  * The file a link gives access to, the asker it was made for (a session of a user), and when it expires. A link works
  * while that session lives and that user may see the file: `FileLookup` checks both on each request.
  */
 export type FileLink = {
+  kind: LinkedKind;
   fileId: bigint;
   viewerId: bigint;
   sessionId: bigint;
@@ -36,7 +40,7 @@ export class FileLinks {
   }
 
   /** The query string of a link that is valid for 23 to 24 hours. */
-  sign({ fileId, viewerId, sessionId, thumbnail }: Omit<FileLink, 'expiresAt'>, now = Date.now()): string {
+  sign({ viewerId, sessionId, thumbnail, ...file }: Omit<FileLink, 'expiresAt'>, now = Date.now()): string {
     const expires = Math.floor((now + lifetimeMs) / stepMs) * (stepMs / 1000);
     const terms = {
       expires: String(expires),
@@ -44,12 +48,12 @@ export class FileLinks {
       session: String(sessionId),
       ...(thumbnail !== null && { size: thumbnail }),
     };
-    const signature = signatureOf(this.#signing, fileId, terms).toString('base64url');
+    const signature = signatureOf(this.#signing, file, terms).toString('base64url');
     return String(new URLSearchParams({ ...terms, signature }));
   }
 
   /** The link to that file, with its terms; null unless we signed it. The caller checks whether it has expired. */
-  read(fileId: bigint, query: URLSearchParams): FileLink | null {
+  read(file: Pick<FileLink, 'kind' | 'fileId'>, query: URLSearchParams): FileLink | null {
     const [expires = '', viewer = '', session = '', signature = ''] = ['expires', 'viewer', 'session', 'signature'].map(
       (name) => query.get(name) ?? '',
     );
@@ -59,12 +63,12 @@ export class FileLinks {
     const given = decodeBase64url(signature);
     const terms = { expires, viewer, session, ...(size !== null && { size }) };
     const isOurs = this.#verifying.some((key) => {
-      const expected = signatureOf(key, fileId, terms);
+      const expected = signatureOf(key, file, terms);
       return given?.length === expected.length && timingSafeEqual(given, expected);
     });
     if (!isOurs) return null;
     return {
-      fileId,
+      ...file,
       viewerId: BigInt(viewer),
       sessionId: BigInt(session),
       thumbnail: size,
@@ -76,8 +80,13 @@ export class FileLinks {
 /** The terms of a link, as stated in its query string. */
 type Terms = { expires: string; viewer: string; session: string; size?: string };
 
-function signatureOf(key: KeyObject, fileId: bigint, { expires, viewer, session, size = '' }: Terms): Buffer {
-  return createHmac('sha256', key).update([fileId, viewer, session, expires, size].join('\n')).digest();
+function signatureOf(
+  key: KeyObject,
+  { kind, fileId }: Pick<FileLink, 'kind' | 'fileId'>,
+  { expires, viewer, session, size = '' }: Terms,
+): Buffer {
+  const subject = kind === 'File' ? String(fileId) : `${kind} ${fileId}`;
+  return createHmac('sha256', key).update([subject, viewer, session, expires, size].join('\n')).digest();
 }
 
 function isThumbnailSize(size: string): size is ThumbnailSize {
@@ -97,8 +106,12 @@ export const maxFileUrlBytes = 12 * maxNameInUrl + 300;
 export function fileUrl(
   links: FileLinks,
   asker: Asker,
-  { file, thumbnail }: { file: SharedFile; thumbnail: ThumbnailSize | null },
+  {
+    kind = 'File',
+    file,
+    thumbnail,
+  }: { kind?: LinkedKind; file: Pick<SharedFile, 'id' | 'name'>; thumbnail: ThumbnailSize | null },
 ): string {
-  const query = links.sign({ fileId: file.id, viewerId: asker.userId, sessionId: asker.sessionId, thumbnail });
-  return `/files/${encodeId('File', file.id)}/${encodeURIComponent([...file.name].slice(-maxNameInUrl).join(''))}?${query}`;
+  const query = links.sign({ kind, fileId: file.id, viewerId: asker.userId, sessionId: asker.sessionId, thumbnail });
+  return `/files/${encodeId(kind, file.id)}/${encodeURIComponent([...file.name].slice(-maxNameInUrl).join(''))}?${query}`;
 }

@@ -44,7 +44,7 @@ export async function sweepUnattached({ db }: Sweeping, limit: number): Promise<
   return rowCount ?? 0;
 }
 
-/** Removes the bytes of deleted files, unless another file refers to them. Returns how many it examined. */
+/** Removes the bytes of deleted files, unless another file or a report refers to them. Returns how many it examined. */
 export async function sweepLoose({ db, store }: Sweeping, limit: number): Promise<number> {
   const loose = await db.prisma.looseBlob.findMany({ orderBy: { since: 'asc' }, take: limit });
   for (const { hash } of loose) {
@@ -75,6 +75,7 @@ async function deleteUnusedBlob(client: Queryable, hash: string): Promise<'inlin
     `delete from blobs b where b.hash = decode($1, 'hex')
       and not exists (select from files f where f.blob_hash = b.hash)
       and not exists (select from thumbnails t where t.thumbnail_hash = b.hash)
+      and not exists (select from report_files f where f.blob_hash = b.hash)
     returning case when bytes is null then 'stored' else 'inline' end as place`,
     [hash],
   );
@@ -134,7 +135,7 @@ async function noteMissing(
   await client.query('update blobs set missing_since = null where hash = any ($1)', [hashesOf(found)]);
 }
 
-/** Deletes the files and thumbnails of lost bytes, unless the same bytes have just been added again. */
+/** Deletes the files and thumbnails of lost bytes, those of reports included, unless the same bytes have just been added again. */
 async function forgetLost(db: Db, hash: string): Promise<void> {
   await inTransaction(db, async (transaction) => {
     await lockHash(transaction, hash);
@@ -148,4 +149,5 @@ async function deleteReferences({ prisma }: Transaction, hash: Uint8Array<ArrayB
   if (missing === 0) return;
   await prisma.file.deleteMany({ where: { blobHash: hash } });
   await prisma.thumbnail.deleteMany({ where: { thumbnailHash: hash } });
+  await prisma.reportFile.deleteMany({ where: { blobHash: hash } });
 }

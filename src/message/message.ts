@@ -7,7 +7,8 @@ import { InvalidInput, NotFound, type FieldError } from '../errors.ts';
 import { maxFiles } from '../file/file.ts';
 import { messageWrites } from './message-write.ts';
 import { maxContentLength, maxNameLength, readLine, readText } from '../core/text.ts';
-import type { Asker } from '../core/asker.ts';
+import { askerKey, type Asker } from '../core/asker.ts';
+import { defineLoader } from '../postgres/loader.ts';
 
 /**
  * A message to send. `clientMessageId` is the sender's own id: sending again with the same id creates no second
@@ -35,6 +36,27 @@ export async function findVisibleMessages(db: Db, asker: Asker, messageIds: read
     values: [messageIds, asker.userId],
   });
   return rows;
+}
+
+/** A message by its id, and the asker who reads it. */
+export type MessageReader = { messageId: bigint; asker: Asker };
+
+/** Messages by id; null for one that the asker cannot see. */
+export const visibleMessageById = defineLoader({
+  load: async (db, readers: readonly MessageReader[]): Promise<(Message | null)[]> => {
+    const found = new Map<string, Message>();
+    for (const [key, [first, ...others]] of Map.groupBy(readers, ({ asker }) => askerKey(asker))) {
+      if (first === undefined) continue;
+      const ids = [first, ...others].map(({ messageId }) => messageId);
+      for (const message of await findVisibleMessages(db, first.asker, ids)) found.set(`${message.id} ${key}`, message);
+    }
+    return readers.map((reader) => found.get(readerKey(reader)) ?? null);
+  },
+  keyOf: readerKey,
+});
+
+function readerKey({ messageId, asker }: MessageReader): string {
+  return `${messageId} ${askerKey(asker)}`;
 }
 
 /** The message. Throws NotFound if the asker cannot see it or it does not exist. */

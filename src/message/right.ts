@@ -3,6 +3,7 @@ import { refuseDeletion } from './message-deletion.ts';
 import { refuseEdit } from './message-edit.ts';
 import { refusePin } from './pin.ts';
 import { refuseReaction } from './reaction.ts';
+import { refuseReport } from '../admin/report.ts';
 
 /** What may be done to a message, with the rule that the mutation applies. */
 const refusals = {
@@ -10,6 +11,7 @@ const refusals = {
   DELETE: refuseDeletion,
   PIN: refusePin,
   REACT: refuseReaction,
+  REPORT: refuseReport,
 } as const satisfies Record<string, (about: MessageCase) => Error | null>;
 
 /** A name of what may be done to a message. */

@@ -29,7 +29,10 @@ const maxBigint = 2n ** 63n - 1n;
 const maxTimeMs = 8_640_000_000_000_000n;
 
 export const lists = {
-  /** Ordered by id, newest first. */
+  /** Ordered by id, newest first, like the next three. */
+  adminChats: { name: 'adminChats', maxKey: [maxBigint] },
+  adminUsers: { name: 'adminUsers', maxKey: [maxBigint] },
+  auditEntries: { name: 'auditEntries', maxKey: [maxBigint] },
   bans: { name: 'bans', maxKey: [maxBigint] },
   /** Ordered by the time of the block (in ms) and the user's id. */
   blockedUsers: { name: 'blockedUsers', maxKey: [maxTimeMs, maxBigint] },
@@ -45,6 +48,8 @@ export const lists = {
   foundMessages: { name: 'foundMessages', maxKey: [maxBigint] },
   /** Ordered by seq. */
   messages: { name: 'messages', maxKey: [maxBigint] },
+  /** Ordered by id, newest first. */
+  reports: { name: 'reports', maxKey: [maxBigint] },
 } satisfies Record<string, List>;
 
 /** The rows of a page in the list's order, and whether there are more on either side. */
@@ -61,6 +66,14 @@ export function readPage(args: ConnectionArgs, list: List): PageRequest {
     isBackward: last != null,
     after: readKey(args.after, list, 'after'),
     before: readKey(args.before, list, 'before'),
+  };
+}
+
+/** What Prisma reads for a page of a list that is ordered by id, newest first, and what it must match. */
+export function newestFirst({ limit, isBackward, after, before }: PageRequest) {
+  return {
+    id: { ...(after?.[0] !== undefined && { lt: after[0] }), ...(before?.[0] !== undefined && { gt: before[0] }) },
+    rest: { orderBy: { id: isBackward ? ('asc' as const) : ('desc' as const) }, take: limit + 1 },
   };
 }
 

@@ -14,6 +14,7 @@ import { addReaction, deleteMessage, editMessage, pinMessage } from '../support/
 import { createInvite } from '../support/invite.ts';
 import { ban, inMinutes, mute } from '../support/moderation.ts';
 import { startServer, type TestServer } from '../support/server.ts';
+import { reportMessage } from '../support/staff.ts';
 
 // viewerCan tells clients what they may do. Here every mutation is tried, and the two must agree.
 
@@ -27,7 +28,8 @@ beforeAll(async () => {
   [ada, grace, linus, hedy] = await signUpAll(server, 'ada', 'grace', 'linus', 'hedy');
 });
 
-const isDone = (outcome: Data): boolean => !['Forbidden', 'NotFound', 'LastOwner'].includes(outcome.__typename);
+const isDone = (outcome: Data): boolean =>
+  !['Forbidden', 'NotFound', 'LastOwner', 'InvalidInput'].includes(outcome.__typename);
 
 /** Makes people members with that role, or not (null), directly in the database. */
 async function place(chatId: string, person: Person, role: string | null): Promise<void> {
@@ -124,7 +126,7 @@ test('viewerCan offers a muted admin what the mutations allow', async () => {
   for (const action of ['SEND_MESSAGE', 'PIN_MESSAGE', 'MENTION_EVERYONE']) expect(offered).not.toContain(action);
 });
 
-test('viewerCan offers nothing in a single chat with someone who has blocked the viewer', async () => {
+test('viewerCan offers only to report messages in a single chat with someone who has blocked the viewer', async () => {
   const { id: chat } = await createChat(ada, { type: 'SINGLE', memberIds: [hedy.userId] });
   const message = await say(ada, chat, 'hello');
   const document = `query ($chat: ID!, $message: ID!) {
@@ -137,10 +139,10 @@ test('viewerCan offers nothing in a single chat with someone who has blocked the
   };
   expect(await read()).toEqual([
     ['SEND_MESSAGE', 'PIN_MESSAGE'],
-    ['PIN', 'REACT'],
+    ['PIN', 'REACT', 'REPORT'],
   ]);
   await ada.ask('mutation ($id: ID!) { blockUser(userId: $id) { __typename } }', { id: hedy.userId });
-  expect(await read()).toEqual([[], []]);
+  expect(await read()).toEqual([[], ['REPORT']]);
 });
 
 test.each([
@@ -160,6 +162,7 @@ test.each([
     EDIT: (id) => editMessage(grace, id, 'changed'),
     REACT: (id) => addReaction(grace, id, '👍'),
     PIN: (id) => pinMessage(grace, id),
+    REPORT: (id) => reportMessage(grace, id),
     DELETE: (id) => deleteMessage(grace, id),
   };
   const check = async (message: string) => {

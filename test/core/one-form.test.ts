@@ -62,13 +62,15 @@ test('an access token with any character altered is refused', async () => {
 
 test('a file link with any character of its signature altered is refused', () => {
   const links = new FileLinks(keys);
-  const query = new URLSearchParams(links.sign({ fileId: 7n, viewerId: 1n, sessionId: 2n, thumbnail: 'SMALL' }));
-  expect(links.read(7n, query)).toMatchObject({ fileId: 7n, viewerId: 1n, sessionId: 2n });
+  const file = { kind: 'File', fileId: 7n } as const;
+  const query = new URLSearchParams(links.sign({ ...file, viewerId: 1n, sessionId: 2n, thumbnail: 'SMALL' }));
+  expect(links.read({ kind: 'ReportedFile', fileId: 7n }, query)).toBeNull();
+  expect(links.read(file, query)).toMatchObject({ fileId: 7n, viewerId: 1n, sessionId: 2n });
   for (const name of ['signature', 'expires', 'viewer', 'session', 'size']) {
     for (const altered of listAlterations(query.get(name) ?? '')) {
       const alteredQuery = new URLSearchParams(query);
       alteredQuery.set(name, altered);
-      expect(links.read(7n, alteredQuery)).toBeNull();
+      expect(links.read(file, alteredQuery)).toBeNull();
     }
   }
 });

@@ -13,6 +13,7 @@ import { atFileEnd } from '../support/file-end.ts';
 const otherKeys: Record<string, string> = {
   'messages.messages_chat_id_reply_to_seq_fkey':
     'A reply outlives what it replies to, which stays as a tombstone; both are deleted with their chat.',
+  'reports.reports_message_id_fkey': 'A report keeps what a message said, past its deletion. It is deleted by age.',
 };
 const idsWithoutKey: Record<string, string> = {
   'events.chat_id': 'The log has ids only, and is pruned.',
@@ -158,7 +159,13 @@ const samples: [table: string, columns: string, values: string][] = [
     `replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), :chat, :ada`,
   ],
   ['slow_mode_turns', 'chat_id, user_id', ':chat, :ada'],
-  ['restrictions', 'user_id, kind', `:ada, 'SUSPENSION'`],
+  // It has ended, because a suspended user has no sessions.
+  ['restrictions', 'user_id, kind, until', `:ada, 'SUSPENSION', now() - interval '1 day'`],
+  [
+    'reports',
+    'message_id, reporter_id, reason, resolution, resolved_at, resolved_by_id',
+    `:message, :ada, 'SPAM', 'NO_ACTION', now(), :ada`,
+  ],
   ['known_networks', 'user_id, network_hash', `:ada, sha256('x')`],
   ['known_devices', 'user_id, device_hash', `:ada, sha256('x')`],
   ['mails', 'kind, user_id', `'VERIFICATION', :ada`],
@@ -180,8 +187,13 @@ async function countReferring({ table, columns, owner }: Key, id: string): Promi
   return row?.count ?? 0;
 }
 
+/** The keys whose rows are deleted, or lose their reference, with what they refer to. */
+async function dependentKeysTo(owner: string): Promise<Key[]> {
+  return (await keysTo(owner)).filter(({ table, name }) => otherKeys[`${table}.${name}`] === undefined);
+}
+
 async function tablesReferring(owner: string, id: string): Promise<string[]> {
-  const keys = (await keysTo(owner)).filter(({ action }) => action !== 'other');
+  const keys = await dependentKeysTo(owner);
   const counts = await Promise.all(keys.map((key) => countReferring(key, id)));
   return keys
     .filter((_, index) => (counts[index] ?? 0) > 0)
@@ -189,7 +201,7 @@ async function tablesReferring(owner: string, id: string): Promise<string[]> {
 }
 
 async function allReferring(owner: string): Promise<string[]> {
-  const keys = (await keysTo(owner)).filter(({ action }) => action !== 'other');
+  const keys = await dependentKeysTo(owner);
   return keys.map(({ table, columns }) => `${table} (${columns.join()})`);
 }
 

@@ -1,0 +1,16 @@
+import { builder } from '../api/builder.ts';
+import { encodeId } from '../core/id.ts';
+
+/** What happens to the messages of an account that is erased. */
+export const ErasedMessagesRef = builder.enumType('ErasedMessages', {
+  values: {
+    KEEP: { description: 'The messages stay, and their `sender` is null.' },
+    DELETE: { description: 'The messages are deleted, as if by deleteMessage.' },
+  },
+});
+
+/** An account that has been erased. */
+export const AccountGoneRef = builder.objectRef<{ userId: bigint }>('AccountGone').implement({
+  description: 'An account that has been erased.',
+  fields: (t) => ({ userId: t.id({ resolve: ({ userId }) => encodeId('User', userId) }) }),
+});

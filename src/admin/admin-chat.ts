@@ -1,0 +1,45 @@
+import type { Asker } from '../core/asker.ts';
+import { maxNameLength, readLine } from '../core/text.ts';
+import { InvalidInput, type FieldError } from '../errors.ts';
+import type { Queryable } from '../postgres/client.ts';
+import { columns } from '../postgres/columns.ts';
+import type { Chat } from '../postgres/generated/prisma/client.ts';
+import { toPage, type Page, type PageRequest } from '../postgres/page.ts';
+import type { SearchTurns } from '../search/search-turn.ts';
+
+/**
+ * All chats of the server, newest first; a cursor's key is the chat's id. `search` finds those whose name starts with
+ * the text, ignoring case. The caller has checked that the asker may list chats. Queued like a search. Throws
+ * InvalidInput for a search that cannot be the beginning of a name or that takes too long.
+ */
+export async function listAllChats(
+  turns: SearchTurns,
+  asker: Asker,
+  { search, page }: { search: string | null; page: PageRequest },
+): Promise<Page<Chat>> {
+  const prefix = search === null ? null : readPrefix(search);
+  const rows = await turns.run(asker, 'search', (pool) => readChats(pool, { prefix, page }));
+  return toPage(rows, page);
+}
+
+/** Raw SQL: Prisma cannot express the indexed expression. Not a prepared statement, as in `listUsers`. */
+async function readChats(
+  client: Queryable,
+  { prefix, page }: { prefix: string | null; page: PageRequest },
+): Promise<Chat[]> {
+  const { rows } = await client.query<Chat>(
+    `select ${columns.chat('c')} from chats c
+    where c.id < $1::bigint and c.id > $2::bigint
+      ${prefix === null ? '' : 'and starts_with(fold(c.name) collate "C", fold($4))'}
+    order by c.id ${page.isBackward ? 'asc' : 'desc'} limit $3`,
+    [page.after?.[0] ?? 2n ** 63n - 1n, page.before?.[0] ?? -1n, page.limit + 1, ...(prefix === null ? [] : [prefix])],
+  );
+  return rows;
+}
+
+function readPrefix(search: string): string {
+  const errors: FieldError[] = [];
+  const prefix = readLine(search, ['search'], maxNameLength, errors);
+  if (errors.length > 0) throw new InvalidInput(errors);
+  return prefix;
+}

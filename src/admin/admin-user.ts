@@ -1,0 +1,64 @@
+import { maxEmailLength } from '../account/email.ts';
+import { isSuspended } from '../account/suspension.ts';
+import { isVisiblePerson } from '../chat/visibility.ts';
+import type { Asker } from '../core/asker.ts';
+import { readLine } from '../core/text.ts';
+import { InvalidInput, type FieldError } from '../errors.ts';
+import type { Queryable } from '../postgres/client.ts';
+import { columns } from '../postgres/columns.ts';
+import type { User } from '../postgres/generated/prisma/client.ts';
+import { toPage, type Page, type PageRequest } from '../postgres/page.ts';
+import type { SearchTurns } from '../search/search-turn.ts';
+
+/** Which users to list. Null means no restriction. */
+export type UserFilter = { search: string | null; isSuspended: boolean | null };
+
+/**
+ * The users of the server, newest first; a cursor's key is the user's id. `search` finds those whose username or display
+ * name starts with the text, ignoring case, and, `withAddress`, the one whose whole e-mail address it is. The caller has
+ * checked that the asker may list users, and search for addresses. Queued like a search. Throws InvalidInput for a
+ * search that nothing could match or that takes too long.
+ */
+export async function listUsers(
+  turns: SearchTurns,
+  asker: Asker,
+  { filter, withAddress, page }: { filter: UserFilter; withAddress: boolean; page: PageRequest },
+): Promise<Page<User>> {
+  const text = filter.search === null ? null : readSearchText(filter.search);
+  const rows = await turns.run(asker, 'search', (pool) =>
+    readUsers(pool, { text, withAddress, isSuspended: filter.isSuspended, page }),
+  );
+  return toPage(rows, page);
+}
+
+/**
+ * Raw SQL: Prisma cannot express the indexed expressions. Not a prepared statement: the planner must know the text to
+ * choose between its range of the index and the newest users.
+ */
+async function readUsers(
+  client: Queryable,
+  wanted: { text: string | null; withAddress: boolean; isSuspended: boolean | null; page: PageRequest },
+): Promise<User[]> {
+  const { text, page } = wanted;
+  const startsWith = (column: string) => `starts_with(fold(u.${column}) collate "C", fold($4))`;
+  const matches = [startsWith('username'), startsWith('display_name')];
+  if (wanted.withAddress) matches.push('fold(u.email) = fold($4)');
+  const conditions = [isVisiblePerson('u'), 'u.id < $1::bigint', 'u.id > $2::bigint'];
+  if (text !== null) conditions.push(`(${matches.join(' or ')})`);
+  if (wanted.isSuspended !== null) conditions.push(`${wanted.isSuspended ? '' : 'not '}${isSuspended('u.id')}`);
+  const { rows } = await client.query<User>(
+    `select ${columns.user('u')} from users u
+    where ${conditions.join(' and ')}
+    order by u.id ${page.isBackward ? 'asc' : 'desc'} limit $3`,
+    [page.after?.[0] ?? 2n ** 63n - 1n, page.before?.[0] ?? -1n, page.limit + 1, ...(text === null ? [] : [text])],
+  );
+  return rows;
+}
+
+/** Reads the text of a search for users. Throws InvalidInput for one that neither a name nor an address could match. */
+function readSearchText(search: string): string {
+  const errors: FieldError[] = [];
+  const text = readLine(search, ['search'], maxEmailLength, errors);
+  if (errors.length > 0) throw new InvalidInput(errors);
+  return text;
+}

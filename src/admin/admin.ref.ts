@@ -1,0 +1,28 @@
+import type { Asker } from '../core/asker.ts';
+import { builder } from '../api/builder.ts';
+import type { Chat, User } from '../postgres/generated/prisma/client.ts';
+
+/** The server as an asker sees it who is one of its staff. */
+export const AdminRef = builder.objectRef<{ asker: Asker }>('Admin');
+
+/** A user as staff see them. An object of its own, because the same row is also a User. */
+export type AdminUser = { user: User };
+
+/** A user as staff see them. */
+export const AdminUserRef = builder.objectRef<AdminUser>('AdminUser');
+
+/** A user's role on the server. */
+export const ServerRoleRef = builder.enumType('ServerRole', {
+  description: 'A role on the whole server. It is independent of the roles in chats, and opens no chat.',
+  values: {
+    USER: {},
+    MODERATOR: { description: 'Sees reports and users, and suspends users who have no role.' },
+    ADMIN: { description: 'Sees and does everything that staff can.' },
+  },
+});
+
+/** A chat as admins see it. An object of its own, because the same row is also a Chat. */
+export type AdminChat = { chat: Chat };
+
+/** A chat as admins see it. */
+export const AdminChatRef = builder.objectRef<AdminChat>('AdminChat');

@@ -1,0 +1,87 @@
+import { builder } from '../api/builder.ts';
+import { pageComplexity, toConnection } from '../api/connection.ts';
+import { asciiSize } from '../api/field-size.ts';
+import { registerNode } from '../api/node.ts';
+import { decodeId, encodeId, parseId } from '../core/id.ts';
+import { InvalidInput } from '../errors.ts';
+import { userById } from '../people/user.ts';
+import { UserRef } from '../people/user.ref.ts';
+import { lists, readPage } from '../postgres/page.ts';
+import { AdminRef } from './admin.ref.ts';
+import { detailOf, findAuditEntries, listAuditEntries } from './audit-entry.ts';
+import { isAllowed } from './staff.ts';
+
+/** The database limits the length of a detail, before its ids become global ids. */
+const detailSize = asciiSize(2 * 4_096);
+
+const AuditEntryRef = builder.prismaNode('AuditEntry', {
+  id: { field: 'id' },
+  description: 'Something that was done to a user of the server. Entries are deleted after AUDIT_RETENTION.',
+  fields: (t) => ({
+    createdAt: t.expose('createdAt', { type: 'DateTime' }),
+    actor: t.field({
+      type: UserRef,
+      nullable: true,
+      description: `Who did it. Null if the server did it by itself, if someone with access to the database did it, and once the user's account is
+erased.`,
+      resolve: ({ actorId }, _, { loaders }) => (actorId === null ? null : loaders.of(userById).load(actorId)),
+    }),
+    action: t.exposeString('action', {
+      extensions: asciiSize(64),
+      description: 'Named after the mutation, e.g. SUSPEND_USER or UNSUSPEND_USER. More will be added.',
+    }),
+    targetId: t.id({
+      nullable: true,
+      description: 'The id of the object that it was done to, which may be gone by now.',
+      resolve: ({ targetType, targetKey }) =>
+        targetType === null || targetKey === null ? null : encodeId(targetType, targetKey),
+    }),
+  }),
+});
+
+builder.prismaObjectField(AuditEntryRef, 'detail', (t) =>
+  t.field({
+    type: 'JSON',
+    extensions: detailSize,
+    description: 'An object of ids and enum values: it contains no names, addresses or texts.',
+    resolve: (entry) => detailOf(entry),
+  }),
+);
+
+registerNode('AuditEntry', async ({ db, loaders, asker }, keys) => {
+  const reader = asker();
+  if (reader === null || !(await isAllowed(loaders, reader, 'readAuditLog'))) return new Map();
+  const entries = await findAuditEntries(db, keys.map(BigInt));
+  return new Map(entries.map((entry) => [String(entry.id), entry]));
+});
+
+const AuditEntryConnectionRef = builder.connectionObject(
+  { type: AuditEntryRef, name: 'AuditEntryConnection' },
+  { name: 'AuditEntryEdge' },
+);
+
+builder.objectField(AdminRef, 'auditLog', (t) =>
+  t.field({
+    type: AuditEntryConnectionRef,
+    nullable: true,
+    description:
+      'For admins. What was done and by which user, newest first. `actorId` is the id of a User, and `targetId` that of any object.',
+    args: { actorId: t.arg.id(), targetId: t.arg.id(), ...t.arg.connectionArgs() },
+    complexity: pageComplexity,
+    resolve: async ({ asker }, { actorId, targetId, ...args }, { db, loaders }) => {
+      if (!(await isAllowed(loaders, asker, 'readAuditLog'))) return null;
+      const filter = {
+        actorId: actorId == null ? null : decodeId('User', actorId, ['actorId']),
+        target: targetId == null ? null : readTarget(targetId),
+      };
+      const page = await listAuditEntries(db, { filter, page: readPage(args, lists.auditEntries) });
+      return toConnection(lists.auditEntries, page, ({ id }) => [id]);
+    },
+  }),
+);
+
+function readTarget(id: string): { type: string; key: string } {
+  const target = parseId(id);
+  if (target !== null) return target;
+  throw new InvalidInput([{ path: ['targetId'], code: 'MALFORMED', message: 'is not an id' }]);
+}

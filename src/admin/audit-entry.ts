@@ -1,0 +1,45 @@
+import type { Db } from '../postgres/client.ts';
+import type { AuditEntry } from '../postgres/generated/prisma/client.ts';
+import { newestFirst, toPage, type Page, type PageRequest } from '../postgres/page.ts';
+import { isRecord } from '../core/json.ts';
+import { encodeId } from '../core/id.ts';
+
+/** Which entries to list; null means no restriction. `target`: the parts of a global id. */
+export type AuditFilter = { actorId: bigint | null; target: { type: string; key: string } | null };
+
+/**
+ * A page of the audit log, newest first; a cursor's key is the entry's id. The caller has checked that the asker may
+ * read it.
+ */
+export async function listAuditEntries(
+  { prisma }: Db,
+  { filter, page }: { filter: AuditFilter; page: PageRequest },
+): Promise<Page<AuditEntry>> {
+  const { actorId, target } = filter;
+  const { id, rest } = newestFirst(page);
+  const rows = await prisma.auditEntry.findMany({
+    where: {
+      id,
+      ...(actorId !== null && { actorId }),
+      ...(target !== null && { targetType: target.type, targetKey: target.key }),
+    },
+    ...rest,
+  });
+  return toPage(rows, page);
+}
+
+/** The entries with these ids, in no particular order. The caller has checked that the asker may read them. */
+export function findAuditEntries({ prisma }: Db, entryIds: readonly bigint[]): Promise<AuditEntry[]> {
+  return prisma.auditEntry.findMany({ where: { id: { in: [...entryIds] } } });
+}
+
+/** An entry's detail for clients: its ids, which are stored as `Chat:12`, become global ids. */
+export function detailOf({ detail }: AuditEntry): Record<string, unknown> {
+  const entries = isRecord(detail) ? Object.entries(detail) : [];
+  return Object.fromEntries(entries.map(([name, value]) => [name, toGlobalId(value)]));
+}
+
+function toGlobalId(value: unknown): unknown {
+  const [, type, key] = (typeof value === 'string' ? /^([A-Z][A-Za-z]*):([0-9_]+)$/.exec(value) : null) ?? [];
+  return type === undefined || key === undefined ? value : encodeId(type, key);
+}

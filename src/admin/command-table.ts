@@ -1,0 +1,21 @@
+import type { Db } from '../postgres/client.ts';
+import { Misuse, type Command } from './command.ts';
+import { erase } from './erase-command.ts';
+import { grant } from './grant-command.ts';
+import { suspend, unsuspend } from './suspend-command.ts';
+
+/** The commands of `npm run -s admin`, by name. */
+const commands: Record<string, Command> = { grant, suspend, unsuspend, erase };
+
+/** Lists the commands. */
+export function describeCommands(): string {
+  const lines = Object.values(commands).flatMap(({ usage, meaning }) => [`  ${usage}`, `      ${meaning}`]);
+  return ['Usage: npm run -s admin -- COMMAND', ...lines].join('\n');
+}
+
+/** Finds the command that `args` begin with. Returns a function that runs it. Throws Misuse if there is none. */
+export function findCommand([name = '', ...args]: string[]): (db: Db) => Promise<string> {
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command === undefined) throw new Misuse(name === '' ? 'Name a command.' : `There is no command ${name}.`);
+  return (db) => command.run(db, args);
+}

@@ -1,0 +1,52 @@
+import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
+import type { Db } from '../postgres/client.ts';
+import { isVisiblePerson } from '../chat/visibility.ts';
+
+/**
+ * A command of `npm run -s admin`. `usage` names its arguments, and `meaning` says what it does. `run` returns what the
+ * operator reads. It acts with the rights of someone who has access to the database: no actor is named in the audit log.
+ */
+export type Command = {
+  usage: string;
+  meaning: string;
+  run: (db: Db, args: string[]) => Promise<string>;
+};
+
+/** The operator's mistake: the message says what is wrong. */
+export class Misuse extends Error {}
+
+/** Splits a command's arguments into texts in their order and options with a value. Throws Misuse for others. */
+export function readArguments<const Name extends string>(
+  args: string[],
+  { texts, options = [] }: { texts: { min: number; max: number }; options?: readonly Name[] },
+): { texts: string[]; options: Partial<Record<Name, string>> } {
+  const known: ParseArgsOptionsConfig = Object.fromEntries(options.map((name) => [name, { type: 'string' }]));
+  const { positionals, values } = parse(args, known);
+  if (positionals.length < texts.min) throw new Misuse('An argument is missing.');
+  if (positionals.length > texts.max) throw new Misuse('There are too many arguments.');
+  // Each known option is a string.
+  return { texts: positionals, options: values as Partial<Record<Name, string>> };
+}
+
+function parse(args: string[], options: ParseArgsOptionsConfig) {
+  try {
+    return parseArgs({ args, options, allowPositionals: true });
+  } catch (error) {
+    throw new Misuse((error as Error).message, { cause: error });
+  }
+}
+
+/** An account that an operator named. */
+export type Account = { id: bigint; username: string };
+
+/** Finds an account by its username or its e-mail address, ignoring case. Throws Misuse if there is none. */
+export async function findAccount({ pool }: Db, name: string): Promise<Account> {
+  // A username has no @. Raw SQL: Prisma cannot express fold(), the function that the indexes use.
+  const { rows } = await pool.query<Account>(
+    `select u.id, u.username from users u
+    where ${name.includes('@') ? 'fold(u.email)' : 'fold(u.username)'} = fold($1) and ${isVisiblePerson('u')}`,
+    [name],
+  );
+  if (rows[0] === undefined) throw new Misuse(`There is no account ${name}.`);
+  return rows[0];
+}

@@ -1,0 +1,100 @@
+import { askerKey, type Asker } from '../core/asker.ts';
+import type { Db } from '../postgres/client.ts';
+import { defineLoader } from '../postgres/loader.ts';
+import { pairMany, pairOne } from '../postgres/pairing.ts';
+
+// What staff read of messages that they may not be able to see. Each statement also writes an entry to the audit log,
+// so nothing can be read without one. Reading is a query, not a mutation: it changes nothing that a client keeps, and a
+// client reads it where it shows it, in a list or by `node`.
+
+/** How many messages before a reported message, and how many after it, staff can read. */
+export const maxSurroundingsPerSide = 5;
+
+/** A report that an asker reads. The caller has checked that they may read reports. */
+export type ReportReader = { reportId: bigint; asker: Asker };
+
+/** A file that a reported message had. `size` is in bytes. */
+export type ReportedFile = {
+  id: bigint;
+  name: string;
+  contentType: string;
+  size: number;
+  width: number | null;
+  height: number | null;
+};
+
+/** JSON has no bigint. */
+type StoredFile = Omit<ReportedFile, 'id'> & { id: string };
+
+/** What a message was when it was reported. */
+export type ReportedMessage = { content: string; files: ReportedFile[] };
+
+/** A message near a reported one, or that message itself, as it is now. `content` is null once it is deleted. */
+export type NearbyMessage = {
+  seq: number;
+  senderId: bigint | null;
+  content: string | null;
+  fileCount: number;
+  createdAt: Date;
+  isReported: boolean;
+};
+
+const readerKey = ({ reportId, asker }: ReportReader) => `${reportId} ${askerKey(asker)}`;
+
+/** What was reported, as it was then; null for a report that is gone. Writes READ_REPORT for each report. */
+export const reportedIn = defineLoader({ load: readReported, keyOf: readerKey });
+
+/**
+ * Up to five messages before and after a reported one, with that message, as they are now; empty once the message's
+ * chat is gone. Writes READ_REPORT_CONTEXT for each report.
+ */
+export const surroundingsOf = defineLoader({ load: readSurroundings, keyOf: readerKey });
+
+/** Numbers the reports that are read, and writes the entries: the beginning of a statement with the parameters $1, $2. */
+const look = (action: string) => `with reader as (
+      select * from unnest($1::bigint[], $2::bigint[]) with ordinality as reader (report_id, actor_id, index)
+    ), look as (
+      insert into audit_entries (actor_id, action, target_type, target_key, detail)
+      select reader.actor_id, '${action}', 'Report', r.id::text,
+        jsonb_strip_nulls(jsonb_build_object('user', 'User:' || r.author_id))
+      from reader join reports r on r.id = reader.report_id
+    )`;
+
+/** Raw SQL: one statement reads what was reported and writes the entries. */
+async function readReported({ pool }: Db, readers: readonly ReportReader[]): Promise<(ReportedMessage | null)[]> {
+  const { rows } = await pool.query<{ index: number; content: string; files: StoredFile[] }>(
+    `${look('READ_REPORT')}
+    select reader.index::int as index, r.content, coalesce((
+      select jsonb_agg(jsonb_build_object('id', f.id::text, 'name', f.name, 'contentType', b.content_type,
+        'size', b.size, 'width', b.width, 'height', b.height) order by f.place)
+      from report_files f join blobs b on b.hash = f.blob_hash where f.report_id = r.id), '[]') as files
+    from reader join reports r on r.id = reader.report_id`,
+    valuesOf(readers),
+  );
+  return pairOne(rows, readers, {
+    value: ({ content, files }) => ({ content, files: files.map((file) => ({ ...file, id: BigInt(file.id) })) }),
+    missing: null,
+  });
+}
+
+/** Raw SQL: a page for each report in one statement, which also writes the entries. */
+async function readSurroundings({ pool }: Db, readers: readonly ReportReader[]): Promise<NearbyMessage[][]> {
+  const { rows } = await pool.query<NearbyMessage & { index: number }>(
+    `${look('READ_REPORT_CONTEXT')}
+    select reader.index::int as index, near.*
+    from reader join reports r on r.id = reader.report_id join messages reported on reported.id = r.message_id
+    cross join lateral (
+      select m.seq, m.sender_id as "senderId", m.content, m.file_count as "fileCount", m.created_at as "createdAt",
+        m.id = reported.id as "isReported"
+      from messages m
+      where m.chat_id = reported.chat_id and m.seq between reported.seq - $3 and reported.seq + $3
+    ) near
+    order by reader.index, near.seq`,
+    [...valuesOf(readers), maxSurroundingsPerSide],
+  );
+  return pairMany(rows, readers, (row): NearbyMessage => row);
+}
+
+function valuesOf(readers: readonly ReportReader[]): [bigint[], bigint[]] {
+  return [readers.map(({ reportId }) => reportId), readers.map(({ asker }) => asker.userId)];
+}

@@ -1,0 +1,135 @@
+import type { Asker } from '../core/asker.ts';
+import { maxDescriptionLength, readText } from '../core/text.ts';
+import { InvalidInput, NotFound, type FieldError } from '../errors.ts';
+import { requireVisibleMessage } from '../message/message.ts';
+import { inTransaction, type Db, type Transaction } from '../postgres/client.ts';
+import type { Message, Report, ReportReason, ReportResolution } from '../postgres/generated/prisma/client.ts';
+import { newestFirst, toPage, type Page, type PageRequest } from '../postgres/page.ts';
+import { constraintOf } from '../postgres/sql-state.ts';
+import { lockStaff } from './staff.ts';
+
+/** How long a report is kept after its resolution, as a PostgreSQL interval. */
+const retention = '90 days';
+
+/** A message that the asker reports to the staff of the server, and why. */
+export type NewReport = { messageId: bigint; reason: ReportReason; comment: string | null };
+
+/**
+ * Reports another user's message that the asker can see. Triggers keep its content and its files as they are now. A
+ * user reports a message once: reporting it again returns the first report. Throws NotFound for a message that is
+ * hidden or deleted, and InvalidInput for a bad comment, the asker's own message, or one of the server's.
+ */
+export async function reportMessage(db: Db, asker: Asker, input: NewReport): Promise<Report> {
+  const errors: FieldError[] = [];
+  const comment = input.comment === null ? null : readText(input.comment, ['comment'], maxDescriptionLength, errors);
+  if (errors.length > 0) throw new InvalidInput(errors);
+  const message = await requireVisibleMessage(db, asker, input.messageId);
+  if (message.senderId === asker.userId || message.kind === 'SYSTEM') {
+    throw new InvalidInput([
+      { path: ['messageId'], code: 'NOT_ALLOWED', message: 'must be a message of another user' },
+    ]);
+  }
+  if (message.deletedAt === null) await insertReport(db, asker, { ...input, comment });
+  const report = await db.prisma.report.findFirst({ where: { reporterId: asker.userId, messageId: message.id } });
+  if (report === null) throw deleted();
+  return report;
+}
+
+/** Why the asker may not report a message that they can see; null if they may. */
+export function refuseReport({ asker, message }: { asker: Asker; message: Message }): InvalidInput | null {
+  if (message.senderId !== asker.userId && message.kind === 'USER') return null;
+  return new InvalidInput([{ path: ['messageId'], code: 'NOT_ALLOWED', message: 'must be a message of another user' }]);
+}
+
+/** Raw SQL, for `on conflict`: of two requests at once, one inserts the report. */
+async function insertReport({ pool }: Db, asker: Asker, { messageId, reason, comment }: NewReport): Promise<void> {
+  try {
+    await pool.query(
+      `insert into reports (reporter_id, message_id, reason, comment) values ($1, $2, $3, $4)
+      on conflict (reporter_id, message_id) do nothing`,
+      [asker.userId, messageId, reason, comment],
+    );
+  } catch (error) {
+    throw constraintOf(error) === 'a_report_has_a_message' ? deleted() : error;
+  }
+}
+
+function deleted(): NotFound {
+  return new NotFound('There is no such message.');
+}
+
+/**
+ * A page of the reports, newest first; a cursor's key is the report's id. `isOpen`: only those that are not resolved
+ * yet, or only those that are; null for all. The caller has checked that the asker may read reports.
+ */
+export async function listReports(
+  { prisma }: Db,
+  { isOpen, page }: { isOpen: boolean | null; page: PageRequest },
+): Promise<Page<Report>> {
+  const { id, rest } = newestFirst(page);
+  const resolvedAt = isOpen ? null : { not: null };
+  const rows = await prisma.report.findMany({ where: { id, ...(isOpen !== null && { resolvedAt }) }, ...rest });
+  return toPage(rows, page);
+}
+
+/** The reports with these ids that the asker can see, in no particular order: all of them for staff, or their own. */
+export function findReports(
+  { prisma }: Db,
+  { userId }: Asker,
+  { reportIds, isStaff }: { reportIds: readonly bigint[]; isStaff: boolean },
+): Promise<Report[]> {
+  return prisma.report.findMany({
+    where: { id: { in: [...reportIds] }, ...(isStaff ? {} : { reporterId: userId }) },
+  });
+}
+
+/** What staff decided about a report. `note`: for other staff to read. */
+export type Verdict = { reportId: bigint; resolution: ReportResolution; note: string | null };
+
+/**
+ * Resolves a report. MESSAGE_DELETED also deletes the message, whether or not the asker can see its chat; the other
+ * resolutions only record what was decided. Resolving a report again replaces the resolution and the note. For
+ * moderators and admins. Throws InvalidInput for a bad note, Forbidden, NotFound.
+ */
+export async function resolveReport(db: Db, asker: Asker, verdict: Verdict): Promise<Report> {
+  const errors: FieldError[] = [];
+  const note = verdict.note === null ? null : readText(verdict.note, ['note'], maxDescriptionLength, errors);
+  if (errors.length > 0) throw new InvalidInput(errors);
+  return inTransaction(
+    db,
+    async (transaction) => {
+      await lockStaff(transaction, asker, 'resolveReport');
+      return settle(transaction, { ...verdict, note }, asker);
+    },
+    asker,
+  );
+}
+
+async function settle(transaction: Transaction, verdict: Verdict, asker: Asker): Promise<Report> {
+  // Resolves it. Raw SQL, for the database's clock. The time of the first resolution stays, because the report is kept
+  // for 90 days from then on.
+  const { rows } = await transaction.query<{ messageId: bigint | null }>(
+    `update reports set resolution = $2, note = $3, resolved_by_id = $4,
+      resolved_at = coalesce(resolved_at, clock_timestamp())
+    where id = $1 returning message_id as "messageId"`,
+    [verdict.reportId, verdict.resolution, verdict.note, asker.userId],
+  );
+  const [resolved] = rows;
+  if (resolved === undefined) throw new NotFound('There is no such report.');
+  // A trigger turns the deletion into a tombstone, like any other.
+  if (verdict.resolution === 'MESSAGE_DELETED' && resolved.messageId !== null) {
+    await transaction.prisma.message.deleteMany({ where: { id: resolved.messageId, deletedAt: null } });
+  }
+  return transaction.prisma.report.findUniqueOrThrow({ where: { id: verdict.reportId } });
+}
+
+/** Deletes up to `limit` reports that were resolved 90 days ago or earlier, with their files. Returns how many. */
+export async function purgeReports({ pool }: Pick<Db, 'pool'>, limit: number): Promise<number> {
+  // Raw SQL: with `skip locked`, nodes that purge at the same time do not wait for each other.
+  const { rowCount } = await pool.query(
+    `delete from reports where id = any (array(
+      select id from reports where resolved_at < now() - $1::interval limit $2 for update skip locked))`,
+    [retention, limit],
+  );
+  return rowCount ?? 0;
+}

@@ -1,0 +1,55 @@
+import type { Asker } from '../core/asker.ts';
+import { Forbidden, NotFound } from '../errors.ts';
+import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
+import { columns } from '../postgres/columns.ts';
+import { constraintOf } from '../postgres/sql-state.ts';
+import type { ServerRole, User } from '../postgres/generated/prisma/client.ts';
+import { lockTarget } from './staff.ts';
+
+/**
+ * Gives a user a role on the server, or takes it away (USER). For admins, so no one can raise themselves; the last
+ * admin keeps the role. Throws Forbidden and NotFound.
+ */
+export async function setServerRole(
+  db: Db,
+  asker: Asker,
+  { userId, role }: { userId: bigint; role: ServerRole },
+): Promise<User> {
+  return inTransaction(
+    db,
+    async (transaction) => {
+      await lockAdmins(transaction);
+      await lockTarget(transaction, asker, { action: 'setServerRole', userId });
+      return grantServerRole(transaction, { userId, role });
+    },
+    asker,
+  );
+}
+
+/**
+ * Changes the role of a user who exists, without asking for a right. Throws Forbidden for the last admin. Raw SQL: the
+ * error of a trigger names its rule only here.
+ */
+export async function grantServerRole(
+  client: Queryable,
+  { userId, role }: { userId: bigint; role: ServerRole },
+): Promise<User> {
+  try {
+    const { rows } = await client.query<User>(
+      `update users u set server_role = $2 where u.id = $1 and u.deleted_at is null returning ${columns.user('u')}`,
+      [userId, role],
+    );
+    if (rows[0] === undefined) throw new NotFound('There is no such user.');
+    return rows[0];
+  } catch (error) {
+    if (constraintOf(error) !== 'the_server_keeps_an_admin') throw error;
+    throw new Forbidden('The server needs an admin: make another user an admin first.');
+  }
+}
+
+/** In the order of the ids, so that admins who demote each other take turns. Raw SQL, for the lock. */
+async function lockAdmins(client: Queryable): Promise<void> {
+  await client.query(
+    `select from users where server_role = 'ADMIN' and deleted_at is null order by id for no key update`,
+  );
+}

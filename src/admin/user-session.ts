@@ -1,0 +1,47 @@
+import { sessionLifetimeMs, type LiveSessions } from '../account/live-session.ts';
+import type { Asker } from '../core/asker.ts';
+import { NotFound } from '../errors.ts';
+import { inTransaction, type Db } from '../postgres/client.ts';
+import type { Session } from '../postgres/generated/prisma/client.ts';
+import { defineLoader } from '../postgres/loader.ts';
+import { lockStaff } from './staff.ts';
+
+/**
+ * The sessions of each user, by the user's id, most recently used first. The caller has checked that the asker may see
+ * them.
+ */
+export const sessionsOf = defineLoader({
+  load: async ({ prisma }: Db, userIds: readonly bigint[]): Promise<Session[][]> => {
+    const sessions = await prisma.session.findMany({
+      where: { userId: { in: [...userIds] }, lastUsedAt: { gt: new Date(Date.now() - sessionLifetimeMs) } },
+      orderBy: [{ lastUsedAt: 'desc' }, { id: 'desc' }],
+    });
+    const byUser = Map.groupBy(sessions, ({ userId }) => userId);
+    return userIds.map((userId) => byUser.get(userId) ?? []);
+  },
+});
+
+/**
+ * Ends any user's session with its streams, and returns it. For admins. Throws Forbidden, and NotFound for a session
+ * that has ended.
+ */
+export async function endSession(
+  { db, sessions }: { db: Db; sessions: LiveSessions },
+  asker: Asker,
+  sessionId: bigint,
+): Promise<Session> {
+  const ended = await inTransaction(
+    db,
+    async (transaction) => {
+      await lockStaff(transaction, asker, 'endSession');
+      const session = await transaction.prisma.session.findUnique({ where: { id: sessionId } });
+      // Of two concurrent requests, only one ends the session.
+      const { count } = await transaction.prisma.session.deleteMany({ where: { id: sessionId } });
+      if (session === null || count === 0) throw new NotFound('There is no such session.');
+      return session;
+    },
+    asker,
+  );
+  sessions.forget(sessionId);
+  return ended;
+}

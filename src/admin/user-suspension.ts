@@ -1,0 +1,85 @@
+import type { LiveSessions } from '../account/live-session.ts';
+import type { Asker } from '../core/asker.ts';
+import { maxDescriptionLength, readText } from '../core/text.ts';
+import { InvalidInput, type FieldError } from '../errors.ts';
+import { inTransaction, type Db, type Transaction } from '../postgres/client.ts';
+import { lockTarget } from './staff.ts';
+
+/** A suspension to impose. `until`: when it ends by itself; null if it does not. `reason`: shown to the user. */
+export type NewSuspension = { userId: bigint; until: Date | null; reason: string | null };
+
+/** What suspending a user needs. */
+export type Suspending = { db: Db; sessions: LiveSessions };
+
+/**
+ * Suspends a user, or replaces their suspension: their sessions end with their streams, at that point in the log on
+ * every node, and no new one can be opened until the suspension ends. For moderators, who can suspend users without a
+ * role, and for admins. Throws InvalidInput for an end in the past, a bad reason and the asker's own id; Forbidden;
+ * NotFound.
+ */
+export async function suspendUser({ db, sessions }: Suspending, asker: Asker, input: NewSuspension): Promise<void> {
+  const suspension = readSuspension(input, asker.userId);
+  const endedIds = await inTransaction(
+    db,
+    async (transaction) => {
+      await lockTarget(transaction, asker, { action: 'suspendUser', userId: input.userId });
+      return imposeSuspension(transaction, suspension, asker.userId);
+    },
+    asker,
+  );
+  for (const id of endedIds) sessions.forget(id);
+}
+
+/** Ends a suspension early; nothing changes if there is none. For those who can suspend the user. */
+export async function unsuspendUser({ db }: { db: Db }, asker: Asker, userId: bigint): Promise<void> {
+  await inTransaction(
+    db,
+    async (transaction) => {
+      await lockTarget(transaction, asker, { action: 'suspendUser', userId });
+      await liftSuspension(transaction, userId);
+    },
+    asker,
+  );
+}
+
+/**
+ * Reads the input of a suspension. `ownId`: the asker, who cannot suspend themselves; null for an operator. Throws
+ * InvalidInput.
+ */
+export function readSuspension(input: NewSuspension, ownId: bigint | null): NewSuspension {
+  const errors: FieldError[] = [];
+  if (input.userId === ownId) errors.push({ path: ['userId'], code: 'NOT_ALLOWED', message: 'must not be your own' });
+  if (input.until !== null && input.until.getTime() <= Date.now()) {
+    errors.push({ path: ['until'], code: 'NOT_ALLOWED', message: 'must be in the future' });
+  }
+  const reason = input.reason === null ? null : readText(input.reason, ['reason'], maxDescriptionLength, errors);
+  if (errors.length > 0) throw new InvalidInput(errors);
+  return { ...input, reason };
+}
+
+/**
+ * Writes the suspension inside a transaction that has locked the user's row, and returns the ids of the sessions that
+ * it ended: a trigger ends them, so that a suspension that is written with psql does the same.
+ */
+export async function imposeSuspension(
+  transaction: Transaction,
+  { userId, until, reason }: NewSuspension,
+  by: bigint | null,
+): Promise<bigint[]> {
+  const sessions = await transaction.prisma.session.findMany({ where: { userId }, select: { id: true } });
+  // Writes or replaces it. Raw SQL: Prisma cannot express a conflict on a key with a null.
+  await transaction.query(
+    `insert into restrictions as r (chat_id, user_id, kind, until, reason, created_by_id)
+    values (null, $1, 'SUSPENSION', $2, $3, $4)
+    on conflict (chat_id, user_id, kind) do update
+    set until = excluded.until, reason = excluded.reason, created_by_id = excluded.created_by_id, created_at = clock_timestamp()`,
+    [userId, until, reason, by],
+  );
+  return sessions.map(({ id }) => id);
+}
+
+/** Removes the user's suspension, inside a transaction. Returns whether there was one. */
+export async function liftSuspension({ prisma }: Transaction, userId: bigint): Promise<boolean> {
+  const { count } = await prisma.restriction.deleteMany({ where: { userId, kind: 'SUSPENSION' } });
+  return count > 0;
+}

@@ -1,0 +1,83 @@
+import { beforeAll, expect, test } from 'vitest';
+import { findCommand } from '../../src/admin/command-table.ts';
+import { Misuse } from '../../src/admin/command.ts';
+import { connectDatabase, disconnectDatabase, type Db } from '../../src/postgres/client.ts';
+import { runAdmin } from '../support/admin-command.ts';
+import { createGroup, say } from '../support/chat.ts';
+import { signUpAll, type Person } from '../support/client.ts';
+import { atFileEnd } from '../support/file-end.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+import { readAuditLog } from '../support/staff.ts';
+import { followEvents } from '../support/stream.ts';
+
+let server: TestServer;
+let ada: Person;
+let grace: Person;
+let linus: Person;
+let db: Db;
+beforeAll(async () => {
+  server = await startServer();
+  [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
+  const { url } = server.database;
+  db = connectDatabase({ url, maxConnections: 2, statementTimeoutMs: 10_000, onError: () => {} });
+});
+atFileEnd(() => disconnectDatabase(db));
+
+/** Runs a command as scripts/admin.ts does, but in this process. */
+const run = async (...args: string[]) => findCommand(args)(db);
+
+test('an operator grants the first admin beside a running server, and mistakes are explained', async () => {
+  const beside = (...args: string[]) => runAdmin({ DATABASE_URL: server.database.url }, args);
+  expect(await beside('grant', 'ADA@example.com')).toEqual({ status: 0, stdout: 'ada is now ADMIN.\n', stderr: '' });
+  expect((await ada.ask('{ viewer { serverRole } }')).viewer.serverRole).toBe('ADMIN');
+  const { status, stdout, stderr } = await beside();
+  expect([status, stdout]).toEqual([1, '']);
+  expect(stderr).toContain('Name a command.');
+  expect(stderr).toContain('grant EMAIL|USERNAME [USER|MODERATOR|ADMIN]');
+  // The second process takes a while on a busy machine.
+}, 60_000);
+
+test('roles are granted by username too, ignoring case, except that the last admin stays', async () => {
+  expect(await run('grant', 'Grace', 'moderator')).toBe('grace is now MODERATOR.');
+  expect((await grace.ask('{ admin { reports { edges { cursor } } } }')).admin.reports.edges).toEqual([]);
+  await expect(run('grant', 'ada', 'USER')).rejects.toThrow('The server needs an admin');
+  const [entry] = await readAuditLog(ada, { targetId: grace.userId });
+  expect(entry).toMatchObject({ action: 'SET_SERVER_ROLE', actor: null, detail: { role: 'MODERATOR' } });
+});
+
+test('a suspension by an operator ends the streams of a running server', async () => {
+  const stream = await followEvents(server, linus);
+  expect(await run('suspend', 'linus', '--until', '7d', '--reason', 'spam')).toMatch(
+    /^linus is suspended until \d{4}-.*Z\.$/,
+  );
+  await stream.ended();
+  const document = 'query ($id: ID!) { admin { user(id: $id) { suspension { reason } } } }';
+  expect((await ada.ask(document, { id: linus.userId })).admin.user.suspension).toEqual({ reason: 'spam' });
+  expect(await run('unsuspend', 'linus')).toBe('linus is no longer suspended.');
+  expect(await run('unsuspend', 'linus')).toBe('linus was not suspended.');
+});
+
+test('an erasure by an operator is complete when the command ends', async () => {
+  const [peggy] = await signUpAll(server, 'peggy');
+  const id = await say(peggy, await createGroup(peggy, [grace]), 'to be deleted');
+  expect(await run('erase', 'peggy', '--messages', 'delete')).toBe('peggy is erased.');
+  const document = 'query ($id: ID!) { node(id: $id) { ... on Message { content deletedAt } } }';
+  expect((await grace.ask(document, { id })).node).toMatchObject({ content: null });
+  expect((await ada.ask('query ($id: ID!) { node(id: $id) { id } }', { id: peggy.userId })).node).toBeNull();
+});
+
+test.each([
+  [[], 'Name a command.'],
+  [['promote', 'ada'], 'There is no command promote.'],
+  [['grant'], 'An argument is missing.'],
+  [['grant', 'nonesuch'], 'There is no account nonesuch.'],
+  [['grant', 'ada', 'OWNER'], 'There is no role OWNER.'],
+  [['grant', 'ada', 'ADMIN', 'now'], 'There are too many arguments.'],
+  [['suspend', 'ada', '--until', 'later'], '--until must be a duration'],
+  [['suspend', 'ada', '--for', '7d'], "Unknown option '--for'"],
+  [['erase', 'ada'], '--messages must be keep or delete.'],
+])('a mistake in %j is refused', async (args, message) => {
+  const mistake = await run(...args).catch((error: unknown) => error);
+  expect(mistake).toBeInstanceOf(Misuse);
+  expect((mistake as Misuse).message).toContain(message);
+});

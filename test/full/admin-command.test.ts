@@ -1,0 +1,29 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { runAdmin } from '../support/admin-command.ts';
+import { post } from '../support/client.ts';
+import { createDataDir, readPostmaster, runServer } from '../support/server-process.ts';
+
+test('an operator’s commands use the embedded database beside its server, without it, and after it was killed', async () => {
+  const dataDir = await createDataDir();
+  const admin = (...args: string[]) => runAdmin({ DATA_DIR: dataDir }, args);
+  expect(await admin('grant', 'ada')).toMatchObject({
+    status: 1,
+    stderr: `There is no database in ${dataDir}: set DATA_DIR or DATABASE_URL as for the server.\n`,
+  });
+  const running = runServer({ DATA_DIR: dataDir });
+  const input = { username: 'ada', email: 'ada@example.com', password: 'correct horse battery' };
+  const document = 'mutation ($input: SignUpInput!) { signUp(input: $input) { __typename } }';
+  expect((await post(await running.url, document, { input })).data.signUp.__typename).toBe('SignedIn');
+  expect(await admin('grant', 'ada', 'MODERATOR')).toMatchObject({ status: 0, stdout: 'ada is now MODERATOR.\n' });
+
+  running.kill('SIGKILL');
+  await running.ended;
+  // The server leaves its PostgreSQL running, and the file with its URL.
+  expect(await admin('grant', 'ada')).toEqual({ status: 0, stdout: 'ada is now ADMIN.\n', stderr: '' });
+  process.kill(await readPostmaster(dataDir), 'SIGKILL');
+  expect(await admin('unsuspend', 'ada')).toMatchObject({ status: 0, stdout: 'ada was not suspended.\n' });
+  await rm(join(dataDir, 'database-url'), { force: true });
+  expect(await admin('unsuspend', 'ada')).toEqual({ status: 0, stdout: 'ada was not suspended.\n', stderr: '' });
+});
