@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { createGroup, removeMember, say } from '../support/chat.ts';
+import { createGroup, createPublicChannel, removeMember, say } from '../support/chat.ts';
 import { signIn, signUp } from '../support/client.ts';
+import { ban } from '../support/moderation.ts';
 import { openProxy } from '../support/proxy.ts';
 import { startServer } from '../support/server.ts';
 import { chatEventsDocument, eventOf, followChat, followEvents, openStream } from '../support/stream.ts';
@@ -34,6 +35,28 @@ test('a user who is removed while their stream of one chat opens receives nothin
   expect(['CaughtUp', 'RemoveFromChat']).toEqual(
     expect.arrayContaining(frames.slice(0, -2).map((frame) => eventOf(frame).__typename)),
   );
+});
+
+test('a reader who is banned while their stream of a public channel opens receives nothing after the ban', async () => {
+  const proxy = await openProxy(server.database.url);
+  const env = { DATABASE_URL: proxy.through(server.database.url), DATABASE_DIRECT_URL: server.database.url };
+  await using node = await startServer({ database: server.database, env });
+  const channel = await createPublicChannel(ada);
+  await using witness = await followChat(node, linus, channel);
+
+  const access = proxy.hold('events_missed_in_chat');
+  await using stream = await openStream(node, grace, chatEventsDocument, { variables: { chatId: channel } });
+  await access.caught;
+  await ban(ada, channel, grace.userId);
+  await say(ada, channel, 'without grace');
+  await witness.next('NewMessage');
+  access.release();
+  const frames = await stream.ended();
+  expect(frames.slice(-2)).toMatchObject([
+    { event: 'next', data: { errors: [{ extensions: { code: 'NOT_FOUND' } }] } },
+    { event: 'complete' },
+  ]);
+  expect(frames.slice(0, -2).map((frame) => eventOf(frame).__typename)).not.toContain('NewMessage');
 });
 
 test('the streams of a session that ends are closed on every node, and the server tells the client not to reconnect', async () => {

@@ -4,6 +4,7 @@ import { createGroup, createPublicChannel, keyOf, say } from '../support/chat.ts
 import { signUp, signUpAll, type Person } from '../support/client.ts';
 import { joinChat, leaveChat, removePerson, setMemberRole } from '../support/membership.ts';
 import { deleteMessage } from '../support/message.ts';
+import { ban, inMinutes, mute, unban } from '../support/moderation.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 let server: TestServer;
@@ -42,6 +43,26 @@ test('when a user removes another member or changes their role, an entry names b
   ).toEqual([
     [keyOf(ada.userId), 'SET_MEMBER_ROLE', target(grace), { ...inChat(chat), role: 'ADMIN' }],
     [keyOf(grace.userId), 'REMOVE_MEMBER', target(linus), inChat(chat)],
+  ]);
+});
+
+test('a ban or a mute, and its end, has one entry that names who imposed or lifted it', async () => {
+  const chat = await createGroup(ada, [grace, linus]);
+  await setMemberRole(ada, chat, grace.userId, 'ADMIN');
+  expect(
+    await audited(async () => {
+      await mute(grace, chat, linus.userId, inMinutes(5));
+      await mute(ada, chat, linus.userId, null);
+      // Also ends the membership.
+      await ban(grace, chat, linus.userId);
+      await unban(ada, chat, linus.userId);
+      await unban(ada, chat, linus.userId);
+    }),
+  ).toEqual([
+    [keyOf(grace.userId), 'MUTE_MEMBER', target(linus), inChat(chat)],
+    [keyOf(ada.userId), 'UNMUTE_MEMBER', target(linus), inChat(chat)],
+    [keyOf(grace.userId), 'BAN_MEMBER', target(linus), inChat(chat)],
+    [keyOf(ada.userId), 'UNBAN_MEMBER', target(linus), inChat(chat)],
   ]);
 });
 
