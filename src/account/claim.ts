@@ -1,20 +1,23 @@
 import { isRecord } from '../core/json.ts';
 import { maxNameLength } from '../core/text.ts';
 import { maxEmailLength, readEmail } from './email.ts';
-import { maxIdentifierLength, type ClaimNames } from './issuer.ts';
+import type { ServerRole } from '../postgres/generated/prisma/client.ts';
+import { maxIdentifierLength, type Issuer, type RoleClaim } from './issuer.ts';
 
 /** The longest URL of a picture that is read, in characters. */
 const maxPictureUrlLength = 2_048;
 
 /**
  * What a token says about its user. A claim that is missing, or that no profile could hold, is undefined: it changes
- * nothing. `email` is null when the issuer has not verified the address.
+ * nothing. `email` is null when the issuer has not verified the email address.
  */
 export type ClaimedProfile = {
   username?: string;
   displayName?: string;
   email?: string | null;
   picture?: string;
+  /** What the issuer grants; undefined if it grants no roles to anyone. */
+  serverRole?: ServerRole;
 };
 
 /**
@@ -42,7 +45,10 @@ export function readIdentifier(value: unknown): string | null {
 }
 
 /** What the claims say about the user, made to fit the rules for profiles. */
-export function readProfile(claims: Readonly<Record<string, unknown>>, names: ClaimNames): ClaimedProfile {
+export function readProfile(
+  claims: Readonly<Record<string, unknown>>,
+  { claims: names, serverRoles }: Pick<Issuer, 'claims' | 'serverRoles'>,
+): ClaimedProfile {
   const at = (path: string | null) => (path === null ? undefined : claimAt(claims, path));
   const username = readLabel(at(names.username), maxIdentifierLength);
   const displayName = readLabel(at(names.displayName), maxNameLength);
@@ -53,6 +59,7 @@ export function readProfile(claims: Readonly<Record<string, unknown>>, names: Cl
     ...(displayName !== null && { displayName }),
     ...(email !== undefined && { email }),
     ...(picture !== null && { picture }),
+    ...(serverRoles !== null && { serverRole: readServerRole(claimAt(claims, serverRoles.claim), serverRoles) }),
   };
 }
 
@@ -66,6 +73,13 @@ function readLabel(value: unknown, maxLength: number): string | null {
     .replace(/[\s\u0000-\u001f\u007f-\u009f]+/g, ' ')
     .trim();
   return [...line].slice(0, maxLength).join('').trim() || null;
+}
+
+/** A claim is one value, or a list of them. Without the claim, the user has no role. */
+function readServerRole(claim: unknown, { ADMIN, MODERATOR }: RoleClaim): ServerRole {
+  const values: unknown[] = Array.isArray(claim) ? claim : [claim];
+  if (ADMIN !== null && values.includes(ADMIN)) return 'ADMIN';
+  return MODERATOR !== null && values.includes(MODERATOR) ? 'MODERATOR' : 'USER';
 }
 
 /** Some providers send `email_verified` as the text "true". */

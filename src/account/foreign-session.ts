@@ -9,7 +9,7 @@ import { insertSession, type SessionOrigin, type Sessions } from './session.ts';
 import { isRefused, keepRefusal } from './token-refusal.ts';
 
 const maxVerifiedTokens = 10_000;
-/** A username or an address can be taken between the check and the change; then all of it is done again. */
+/** A username or an email address can be taken between the check and the change; then all of it is done again. */
 const maxRepeats = 3;
 /** For how long after its issue a token of another system stands in for a password, in ms. */
 export const proofMs = 5 * 60_000;

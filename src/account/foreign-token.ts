@@ -81,7 +81,7 @@ export class ForeignTokens {
       sessionKey: sessionKeyOf(payload, { issuer, subject }),
       issuedAt: new Date(iat * 1000),
       expiresAt: new Date(exp * 1000),
-      profile: readProfile(payload, issuer.claims),
+      profile: readProfile(payload, issuer),
     };
   }
 

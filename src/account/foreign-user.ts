@@ -1,6 +1,7 @@
 import type { Queryable } from '../postgres/client.ts';
 import { advisoryLocks } from '../postgres/advisory-lock.ts';
 import { Unauthenticated } from '../errors.ts';
+import type { ServerRole } from '../postgres/generated/prisma/client.ts';
 import type { ClaimedProfile } from './claim.ts';
 import { subjectKey, type ForeignToken } from './foreign-token.ts';
 import { isRefused } from './token-refusal.ts';
@@ -15,11 +16,12 @@ type Identity = {
   displayName: string | null;
   email: string | null;
   picture: string | null;
+  serverRole: ServerRole;
 };
 
 /** A new user's name when the token says nothing that could be one. */
 const namelessUser = 'user';
-/** Each attempt fails only when another user takes the chosen name or address at the same moment. */
+/** Each attempt fails only when another user takes the chosen name or email address at the same moment. */
 const maxAttempts = 10;
 
 /**
@@ -57,7 +59,7 @@ async function findIdentity(client: Queryable, { issuer, subject }: ForeignToken
   const { rows } = await client.query<Identity>(
     `select i.user_id as "userId", u.deleted_at is not null as "isErased", i.claims_issued_at as "claimsIssuedAt",
       i.claimed_username as username, i.claimed_display_name as "displayName", i.claimed_email as email,
-      i.claimed_picture as picture
+      i.claimed_picture as picture, i.claimed_server_role as "serverRole"
     from identities i join users u on u.id = i.user_id
     where i.issuer = $1 and i.subject = $2 for no key update of u, i`,
     [issuer, subject],
@@ -66,32 +68,32 @@ async function findIdentity(client: Queryable, { issuer, subject }: ForeignToken
 }
 
 async function createUser(client: Queryable, { issuer, subject, issuedAt, profile }: ForeignToken): Promise<bigint> {
-  const { username, displayName = null, email = null, picture = null } = profile;
+  const { username, displayName = null, email = null, picture = null, serverRole = 'USER' } = profile;
   const wished = fitUsername(username ?? '') ?? fitUsername(displayName ?? '') ?? namelessUser;
-  const userId = await insertUser(client, { wished, displayName, email });
+  const userId = await insertUser(client, { wished, displayName, email, serverRole });
   // Raw SQL, like all statements of this transaction: it runs without Prisma, at half the cost.
   await client.query(
     `insert into identities (issuer, subject, user_id, claims_issued_at,
-      claimed_username, claimed_display_name, claimed_email, claimed_picture)
-    values ($1, $2, $3, $4, $5, $6, $7, $8)`,
-    [issuer, subject, userId, issuedAt, username ?? null, displayName, email, picture],
+      claimed_username, claimed_display_name, claimed_email, claimed_picture, claimed_server_role)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+    [issuer, subject, userId, issuedAt, username ?? null, displayName, email, picture, serverRole],
   );
   return userId;
 }
 
-async function insertUser(
-  client: Queryable,
-  { wished, displayName, email }: { wished: string; displayName: string | null; email: string | null },
-): Promise<bigint> {
+/** A user to be created under the wished name, or one that begins with it. */
+type NewUser = { wished: string; displayName: string | null; email: string | null; serverRole: ServerRole };
+
+async function insertUser(client: Queryable, { wished, displayName, email, serverRole }: NewUser): Promise<bigint> {
   for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
     const username = await findFreeUsername(client, wished);
     // Raw SQL, for `on conflict` and for fold(), which the unique indexes use. The issuer has verified the address.
     const { rows } = await client.query<{ id: bigint }>(
-      `insert into users (username, email, display_name, email_verified_at)
+      `insert into users (username, email, display_name, email_verified_at, server_role)
       select $1, case when ${isFree('email', '$2')} then $2 end, $3,
-        case when $2 is not null and ${isFree('email', '$2')} then clock_timestamp() end
+        case when $2 is not null and ${isFree('email', '$2')} then clock_timestamp() end, $4::server_role
       on conflict do nothing returning id`,
-      [username, email, displayName],
+      [username, email, displayName, serverRole],
     );
     if (rows[0] !== undefined) return rows[0].id;
   }
@@ -127,7 +129,7 @@ async function updateProfile(
   // Notes which claims were read. Raw SQL, like all statements of this transaction.
   await client.query(
     `update identities set claims_issued_at = $3, claimed_username = $4, claimed_display_name = $5, claimed_email = $6,
-      claimed_picture = $7
+      claimed_picture = $7, claimed_server_role = $8
     where issuer = $1 and subject = $2`,
     [
       issuer,
@@ -137,19 +139,28 @@ async function updateProfile(
       profile.displayName ?? identity.displayName,
       profile.email === undefined ? identity.email : profile.email,
       profile.picture ?? identity.picture,
+      profile.serverRole ?? identity.serverRole,
     ],
   );
   const wished = changed.username === undefined ? null : fitUsername(changed.username);
   const username = wished === null ? null : await findFreeUsername(client, wished, identity.userId);
-  if (username === null && changed.displayName === undefined && changed.email === undefined) return;
+  if (Object.keys(changed).length === 0) return;
   // Raw SQL, for fold(), which the unique indexes use. UserUpdated follows from a trigger.
   await client.query(
     `update users set username = coalesce($2, username), display_name = coalesce($3, display_name),
       email = case when not $4 then email when ${isFree('email', '$5', '$1')} then $5 end,
       email_verified_at = case when not $4 then email_verified_at
-        when $5 is not null and ${isFree('email', '$5', '$1')} then clock_timestamp() end
+        when $5 is not null and ${isFree('email', '$5', '$1')} then clock_timestamp() end,
+      server_role = coalesce($6::server_role, server_role)
     where id = $1`,
-    [identity.userId, username, changed.displayName ?? null, changed.email !== undefined, changed.email ?? null],
+    [
+      identity.userId,
+      username,
+      changed.displayName ?? null,
+      changed.email !== undefined,
+      changed.email ?? null,
+      changed.serverRole ?? null,
+    ],
   );
 }
 

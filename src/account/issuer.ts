@@ -18,6 +18,12 @@ export type ClaimNames = {
   session: string | null;
 };
 
+/**
+ * The claim whose values grant roles on the server, and the value for each role; null for a role that the issuer does
+ * not grant.
+ */
+export type RoleClaim = { claim: string; ADMIN: string | null; MODERATOR: string | null };
+
 /** Where an issuer's keys come from: a URL with a JWK set, a fixed set of public keys, or shared secrets. */
 export type IssuerKeys =
   | { kind: 'URL'; url: URL }
@@ -33,6 +39,8 @@ export type Issuer = {
   keys: IssuerKeys;
   algorithms: string[];
   claims: ClaimNames;
+  /** Null for an issuer that grants no roles. */
+  serverRoles: RoleClaim | null;
 };
 
 /** An issuer, a subject or a session's key may be this long, in characters. */
@@ -65,6 +73,12 @@ const claimSettings = z
   })
   .prefault({});
 
+const roleSettings = z
+  .strictObject({ claim: name, ADMIN: name.nullable().default(null), MODERATOR: name.nullable().default(null) })
+  .refine(({ ADMIN, MODERATOR }) => ADMIN !== null || MODERATOR !== null, {
+    error: 'names no value for ADMIN or MODERATOR',
+  });
+
 const issuerSettings = z
   .strictObject({
     issuer: name.refine((value) => value !== jwtIssuer, { error: `"${jwtIssuer}" is this server's own name` }),
@@ -74,6 +88,7 @@ const issuerSettings = z
     keys: z.strictObject({ keys: z.array(z.record(z.string(), z.unknown())).min(1).max(maxKeys) }).optional(),
     algorithms: z.array(z.string()).min(1).max(20).optional(),
     claims: claimSettings,
+    serverRoles: roleSettings.nullable().default(null),
   })
   .transform((given, context): Issuer => {
     const problems: string[] = [];
@@ -87,6 +102,7 @@ const issuerSettings = z
       keys,
       algorithms,
       claims: given.claims,
+      serverRoles: given.serverRoles,
     };
   });
 

@@ -20,7 +20,7 @@ ViewerRef.implement({
     user: t.field({ type: UserRef, resolve: ({ asker }, _, context) => loadSelf(context, asker) }),
     email: t.string({
       nullable: true,
-      description: 'Null for a user who came from another system without a verified address.',
+      description: 'Null for a user who came from another system without a verified email address.',
       extensions: textSize(maxEmailLength),
       resolve: async ({ asker }, _, context) => (await loadSelf(context, asker)).email,
     }),

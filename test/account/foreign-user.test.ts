@@ -137,6 +137,40 @@ function describeChanges() {
   });
 }
 
+test('an issuer grants roles on the server by a claim, and a role that was granted here stays', async () => {
+  const roles = { claim: 'realm_access.roles', ADMIN: 'chat-admin', MODERATOR: 'chat-moderator' };
+  await using staffed = await startServer({
+    database: server.database,
+    env: issuersEnv({ ...issuer.settings, serverRoles: roles }),
+  });
+  const roleOf = async (sub: string, age: number, granted?: unknown) => {
+    const claims = granted === undefined ? {} : { realm_access: { roles: granted } };
+    await viewerOf(staffed, await issuer.issue({ sub, iat: secondsFromNow(-age), ...claims }));
+    const { rows } = await server.sql.query(
+      'select server_role as role from users u join identities i on i.user_id = u.id where i.subject = $1',
+      [sub],
+    );
+    return rows[0].role;
+  };
+  expect(await roleOf('staff', 90, ['customer', 'chat-moderator'])).toBe('MODERATOR');
+  expect(await roleOf('staff', 80, ['chat-moderator', 'chat-admin'])).toBe('ADMIN');
+  expect(await roleOf('staff', 85, ['chat-moderator'])).toBe('ADMIN');
+  expect(await roleOf('staff', 70)).toBe('USER');
+  expect(await roleOf('staff', 60, 'chat-admin')).toBe('ADMIN');
+  expect(await roleOf('customer', 60, ['admin', 'ADMIN', 'chat-admin '])).toBe('USER');
+  await server.sql.query(
+    `update users set server_role = 'MODERATOR' where id = (select user_id from identities where subject = 'customer')`,
+  );
+  expect(await roleOf('customer', 50, ['customer'])).toBe('MODERATOR');
+
+  const token = await issuer.issue({ sub: 'elsewhere', realm_access: { roles: ['chat-admin'] } });
+  await viewerOf(server, token);
+  const { rows } = await server.sql.query(
+    `select server_role as role from users u join identities i on i.user_id = u.id where i.subject = 'elsewhere'`,
+  );
+  expect(rows).toEqual([{ role: 'USER' }]);
+});
+
 test('an erased user comes back as a new one, and only with a token that was issued afterwards', async () => {
   const old = await issuer.issue({ sub: 'leaver', sid: 'l1', preferred_username: 'leaver' });
   const unseen = await issuer.issue({ sub: 'leaver', sid: 'l2' });

@@ -31,6 +31,7 @@ test('an issuer needs a name, an audience and keys; the rest has defaults', () =
         picture: 'picture',
         session: null,
       },
+      serverRoles: null,
     },
   ]);
   expect(read(withKeys(publicKey))?.[0]?.keys.kind).toBe('PUBLIC');
@@ -86,6 +87,8 @@ test.each<[string, unknown, string]>([
   ['no key in the set', withKeys(), '[0].keys.keys: '],
   ['a name that does not exist', { ...good, sesame: 1 }, 'sesame'],
   ['a claim that does not exist', { ...good, claims: { nickname: 'n' } }, 'nickname'],
+  ['roles without a value', { ...good, serverRoles: { claim: 'roles' } }, 'names no value for ADMIN or MODERATOR'],
+  ['a role that does not exist', { ...good, serverRoles: { claim: 'roles', OWNER: 'o' } }, 'OWNER'],
   ['a claim that is no name', { ...good, claims: { username: 7 } }, '[0].claims.username: '],
 ])('AUTH_ISSUERS with %s is refused, and the error says so', (_, issuer, reason) => {
   expect(() => read(issuer)).toThrow('\n  AUTH_ISSUERS: ');

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { decodeJwt, decodeProtectedHeader, exportJWK, generateKeyPair } from 'jose';
-import Provider, { type Configuration } from 'oidc-provider';
+import { Provider, type Configuration } from 'oidc-provider';
 import { beforeAll, expect, test, vi } from 'vitest';
 import { createGroup, say } from '../support/chat.ts';
 import { signUp } from '../support/client.ts';
@@ -33,7 +33,8 @@ beforeAll(async () => {
   const env = { AUTH_ISSUERS: JSON.stringify([issuer]), EGRESS_ALLOW: '127.0.0.1' };
   server = await startServer({ env });
   other = await startServer({ env, database: server.database });
-  answer = new Provider(provider, await configure(`${server.url}/auth/logout`)).callback();
+  const handle = new Provider(provider, await configure(`${server.url}/auth/logout`)).callback();
+  answer = (request, response) => void handle(request, response);
 });
 
 async function configure(logoutUri: string): Promise<Configuration> {
