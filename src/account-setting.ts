@@ -13,8 +13,8 @@ export const accountSettings = {
   signUp: {
     name: 'SIGN_UP',
     default: 'open',
-    wants: z.enum(['open', 'closed']).describe('open or closed'),
-    meaning: 'Who can create an account: everyone, or no one.',
+    wants: z.enum(['open', 'invite', 'closed']).describe('open, invite or closed'),
+    meaning: 'Who can create an account: everyone, those who have an invite, or no one.',
   },
   signUpConfirm: {
     name: 'SIGN_UP_CONFIRM',

@@ -17,6 +17,7 @@ import { asciiSize, textSize } from '../api/field-size.ts';
 const takesSignUps = ({ accounts }: Pick<Context, 'accounts'>) =>
   accounts.hasPasswords && accounts.signUps.mode !== 'closed';
 defineFeature('SIGN_UP', takesSignUps);
+defineFeature('SIGN_UP_BY_INVITE', (services) => takesSignUps(services) && services.accounts.signUps.mode === 'invite');
 defineFeature('SIGN_UP_CONFIRM', (services) => takesSignUps(services) && services.accounts.signUps.isConfirmed);
 
 SignedInRef.implement({
@@ -63,6 +64,10 @@ const SignUpInput = builder.inputType('SignUpInput', {
       description: `${minPasswordLength} to ${maxPasswordLength} characters, and not easy to guess.`,
     }),
     displayName: t.string({ description: `One line of up to ${maxNameLength} characters.` }),
+    inviteCode: t.string({
+      description:
+        'The code of an invite, which the sign-up uses. Required where `api.features` lists `SIGN_UP_BY_INVITE`.',
+    }),
   }),
 });
 
@@ -83,14 +88,14 @@ const ChangePasswordInput = builder.inputType('ChangePasswordInput', {
 builder.mutationFields((t) => ({
   signUp: t.field({
     type: SignUpResult,
-    description: `Forbidden where the server is closed to new users. Where it confirms sign-ups by email (\`SIGN_UP_CONFIRM\` in
-api.features), every valid sign-up answers SignUpStarted, whether or not the address has an account, and never Conflict:
+    description: `Forbidden where the server is closed to new users, or takes them by invite only, and for an invite that lets no one in.
+Where it confirms sign-ups by email (\`SIGN_UP_CONFIRM\` in api.features), every valid sign-up answers SignUpStarted, whether or not the address has an account, and never Conflict:
 if the username is taken when verifyEmail completes the sign-up, a number is added to it.`,
     args: { input: t.arg({ type: SignUpInput, required: true }) },
     resolve: async (_, { input }, context) => {
       const { userAgent, address } = context;
-      const displayName = input.displayName ?? null;
-      const result = await signUp(context.accounts, { ...input, displayName, userAgent, address });
+      const { displayName = null, inviteCode = null } = input;
+      const result = await signUp(context.accounts, { ...input, displayName, inviteCode, userAgent, address });
       return isSignedIn(result) ? continueAs(context, result) : result;
     },
   }),

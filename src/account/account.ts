@@ -45,7 +45,7 @@ export type Accounts = Sessions & {
 };
 
 /** Who can sign up, and whether a sign-up becomes an account only when its address is confirmed by email. */
-export type SignUpRules = { mode: 'open' | 'closed'; isConfirmed: boolean };
+export type SignUpRules = { mode: 'open' | 'invite' | 'closed'; isConfirmed: boolean };
 
 /** How long a sign-in from an unknown network is delayed if the account is under attack. */
 const slowMs = 3_000;

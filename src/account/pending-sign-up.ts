@@ -1,11 +1,18 @@
 import { maxNameLength } from '../core/text.ts';
-import { InvalidCredentials } from '../errors.ts';
+import { Forbidden, InvalidCredentials } from '../errors.ts';
 import type { CodeOwner } from '../mail/mail-code.ts';
 import type { Queryable } from '../postgres/client.ts';
+import { applyInvite } from './sign-up-invite.ts';
 import { listUsernames, maxSuffixLength } from './username.ts';
 
 /** A sign-up whose fields are valid, with the hash of its password. */
-export type CheckedSignUp = { username: string; email: string; displayName: string | null; passwordHash: string };
+export type CheckedSignUp = {
+  username: string;
+  email: string;
+  displayName: string | null;
+  inviteCode: string | null;
+  passwordHash: string;
+};
 
 /**
  * Keeps the sign-up until its address is confirmed, and queues the email about it. It reserves neither the name nor
@@ -15,21 +22,24 @@ export async function keepSignUp(client: Queryable, signUp: CheckedSignUp): Prom
   // One statement, so that there is never a sign-up without its email, which housekeeping would delete. Raw SQL.
   await client.query(
     `with kept as (
-      insert into pending_sign_ups (username, email, display_name, password_hash) values ($1, $2, $3, $4) returning id
+      insert into pending_sign_ups (username, email, display_name, password_hash, invite_code)
+      values ($1, $2, $3, $4, $5) returning id
     )
     insert into mails (kind, sign_up_id) select 'SIGN_UP', id from kept`,
-    [signUp.username, signUp.email, signUp.displayName, signUp.passwordHash],
+    [signUp.username, signUp.email, signUp.displayName, signUp.passwordHash, signUp.inviteCode],
   );
 }
 
 /**
  * Creates the account of a sign-up whose code has just been used. A name that was taken in the meantime gets a number.
- * Returns false if the sign-up has gone. Throws InvalidCredentials if the address has an account by now.
+ * Uses its invite, if it has one. Returns false if the sign-up has gone. Throws InvalidCredentials if the address has an
+ * account by now, or the invite lets no one in any more.
  */
 export async function completeSignUp(client: Queryable, { signUpId }: CodeOwner): Promise<boolean> {
   const { rows } = await client.query<CheckedSignUp>(
     `delete from pending_sign_ups where id = $1
-    returning username, email, display_name as "displayName", password_hash as "passwordHash"`,
+    returning username, email, display_name as "displayName", password_hash as "passwordHash",
+      invite_code as "inviteCode"`,
     [signUpId],
   );
   const [signUp] = rows;
@@ -37,7 +47,11 @@ export async function completeSignUp(client: Queryable, { signUpId }: CodeOwner)
   const shortened = signUp.username.slice(0, maxNameLength - maxSuffixLength);
   const numbered = listUsernames(shortened).filter((each) => each !== shortened);
   for (const username of [signUp.username, ...numbered]) {
-    if (await createUser(client, { ...signUp, username })) return true;
+    const userId = await createUser(client, { ...signUp, username });
+    if (userId !== null) {
+      await enterByInvite(client, signUp.inviteCode, userId);
+      return true;
+    }
     if (await isTaken(client, signUp.email)) throw hasAccount();
   }
   throw new Error('no free username was found');
@@ -48,18 +62,28 @@ export function hasAccount(): InvalidCredentials {
   return new InvalidCredentials('The address has an account by now.');
 }
 
-/** Returns false if the name or the address is taken. */
-async function createUser(client: Queryable, signUp: CheckedSignUp): Promise<boolean> {
+async function enterByInvite(client: Queryable, code: string | null, userId: bigint): Promise<void> {
+  try {
+    await applyInvite(client, code, userId);
+  } catch (error) {
+    // verifyEmail has no other refusal.
+    if (error instanceof Forbidden) throw new InvalidCredentials(error.message);
+    throw error;
+  }
+}
+
+/** Returns the user's id; null if the name or the address is taken. */
+async function createUser(client: Queryable, signUp: CheckedSignUp): Promise<bigint | null> {
   // Raw SQL: Prisma cannot express `on conflict`, without which a taken name would fail the transaction.
-  const { rowCount } = await client.query(
+  const { rows } = await client.query<{ id: bigint }>(
     `with person as (
       insert into users (username, email, display_name, email_verified_at) values ($1, $2, $3, clock_timestamp())
       on conflict do nothing returning id
     )
-    insert into credentials (user_id, password_hash) select id, $4 from person`,
+    insert into credentials (user_id, password_hash) select id, $4 from person returning user_id as id`,
     [signUp.username, signUp.email, signUp.displayName, signUp.passwordHash],
   );
-  return rowCount === 1;
+  return rows[0]?.id ?? null;
 }
 
 async function isTaken(client: Queryable, email: string): Promise<boolean> {

@@ -9,6 +9,7 @@ import { rememberNetwork } from './known-network.ts';
 import { checkNewPassword, namesOf } from './password.ts';
 import { keepSignUp, type CheckedSignUp } from './pending-sign-up.ts';
 import { handOver, openSession, type SignedIn } from './session.ts';
+import { applyInvite, checkInvite } from './sign-up-invite.ts';
 import { checkNewUsername } from './username.ts';
 
 /** What a new user sends to create an account. */
@@ -17,6 +18,7 @@ export type SignUp = Device & {
   email: string;
   password: string;
   displayName: string | null;
+  inviteCode: string | null;
 };
 
 /** The answer to a sign-up that must be confirmed by email: nothing is said about the address. */
@@ -26,8 +28,9 @@ export type SignUpStarted = { email: string };
  * Creates an account and signs its user in or, where email confirms sign-ups, keeps the sign-up until `verifyEmail`.
  * Usernames and email addresses are unique without regard to case: of two concurrent requests for one, the second gets
  * Conflict. A sign-up that must be confirmed never does, so it reveals no one's address. Throws Forbidden where sign-up
- * is closed or there are no passwords, InvalidInput with every invalid field, and RateLimited for a network that creates many accounts, or that
- * has tried many names that were taken.
+ * is closed, where it takes an invite that is not given, for an invite that lets no one in, and where there are no
+ * passwords; InvalidInput with every invalid field; and RateLimited for a network that creates many accounts, or that has
+ * tried many names that were taken.
  */
 export async function signUp(accounts: Accounts, input: SignUp): Promise<SignedIn | SignUpStarted> {
   requirePasswords(accounts);
@@ -36,6 +39,7 @@ export async function signUp(accounts: Accounts, input: SignUp): Promise<SignedI
   if (signUps.mode === 'closed') throw new Forbidden('Sign-up is closed on this server.');
   const person = readSignUp(input);
   await limits.take('signUps', { address });
+  await checkInvite(accounts.db.pool, signUps, input.inviteCode);
   // Checked just before the hash, so that concurrent requests past the limit learn nothing.
   const onTurn = () => limits.refuseExhausted('takenNames', { address });
   const passwordHash = await accounts.passwords.hash(input.password, { person: address, isKnown: false, onTurn });
@@ -74,6 +78,7 @@ async function createAccount(accounts: Accounts, person: CheckedSignUp, device: 
     );
     const userId = rows[0]?.id;
     if (userId === undefined) throw await nameConflict(client, person);
+    await applyInvite(client, person.inviteCode, userId);
     await rememberNetwork(client, keys, { userId, address });
     if (mail !== null) {
       await rememberDevice(client, keys, { userId, userAgent });
@@ -85,7 +90,7 @@ async function createAccount(accounts: Accounts, person: CheckedSignUp, device: 
   return handOver(accounts, opened);
 }
 
-function readSignUp(input: SignUp): { username: string; email: string; displayName: string | null } {
+function readSignUp(input: SignUp): Omit<CheckedSignUp, 'passwordHash'> {
   const errors: FieldError[] = [];
   checkNewUsername(input.username, errors);
   const email = readEmail(input.email, errors);
@@ -93,7 +98,7 @@ function readSignUp(input: SignUp): { username: string; email: string; displayNa
   const displayName =
     input.displayName === null ? null : readLine(input.displayName, ['displayName'], maxNameLength, errors);
   if (errors.length > 0) throw new InvalidInput(errors);
-  return { username: input.username, email, displayName };
+  return { username: input.username, email, displayName, inviteCode: input.inviteCode };
 }
 
 async function nameConflict(client: Queryable, person: { username: string; email: string }): Promise<Conflict> {

@@ -2,6 +2,7 @@ import { ViewerRef } from '../account/viewer.ref.ts';
 import { builder } from '../api/builder.ts';
 import { pageComplexity, toConnection } from '../api/connection.ts';
 import { requireAsker, type Context } from '../api/context.ts';
+import { defineFeature } from '../api/feature.ts';
 import { asciiSize, textSize } from '../api/field-size.ts';
 import { registerNode } from '../api/node.ts';
 import { decodeId } from '../core/id.ts';
@@ -27,6 +28,8 @@ import {
 import { joinByInvite } from './invite-use.ts';
 import { may } from './permission.ts';
 import { visibleFromOf } from './visibility.ts';
+
+defineFeature('INVITES');
 
 builder.node(InviteRef, {
   description:
