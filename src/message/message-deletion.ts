@@ -51,7 +51,9 @@ export function refuseDeletion({ asker, message, access }: MessageCase): Error |
 /** Returns the tombstones of the messages that were not deleted before. Triggers delete what belonged to them. */
 async function bury(client: Queryable, targets: readonly Target<MessageVerb>[]): Promise<Map<bigint, Message>> {
   const undeleted = targets.filter(({ message }) => message.deletedAt === null);
-  const byActor = Map.groupBy(undeleted, ({ verb: { asker }, message }) =>
+  // Of several users who delete one message, the first does: a deleted message cannot be deleted again.
+  const firsts = new Map(undeleted.toReversed().map((target) => [target.message.id, target]));
+  const byActor = Map.groupBy(firsts.values(), ({ verb: { asker }, message }) =>
     message.senderId === asker.userId ? 'self' : String(asker.userId),
   );
   const tombstones: Message[] = [];

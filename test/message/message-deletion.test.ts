@@ -1,5 +1,8 @@
-import { beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test, vi } from 'vitest';
+import { GroupCommit } from '../../src/chat/group-commit.ts';
 import { encodeId } from '../../src/core/id.ts';
+import { deleteMessage as deleteByRule } from '../../src/message/message-deletion.ts';
+import { connectDatabase, disconnectDatabase } from '../../src/postgres/client.ts';
 import {
   addMembers,
   createChat,
@@ -328,4 +331,45 @@ test('when a whole chat is deleted, everything attached to its messages is delet
   }
   expect(await heardBy(grace, graces)).toEqual([{ __typename: 'ChatDeleted', chatId: group }]);
   expect(await tablesWith('in passing')).toEqual([]);
+});
+
+test('when a sender and an admin delete one message in the same transaction, the first one counts and the batch succeeds', async () => {
+  const group = await createGroup(ada, [linus]);
+  const [first, second] = [await say(linus, group, 'one'), await say(linus, group, 'two')];
+  const db = connectDatabase({
+    url: server.database.url,
+    maxConnections: 5,
+    statementTimeoutMs: null,
+    onError: () => {},
+  });
+  const writes = new GroupCommit(db.pool);
+  const submit = vi.spyOn(writes, 'submit');
+  const remove = (by: Person, id: string) => {
+    const asker = { kind: 'SESSION', userId: BigInt(keyOf(by.userId)), sessionId: 0n, expiresAt: new Date() } as const;
+    return deleteByRule({ db, writes }, asker, { messageId: BigInt(keyOf(id)) });
+  };
+  const lastEntry = async () => {
+    const read = `select coalesce(pg_sequence_last_value('audit_entries_id_seq'), 0)::int as id`;
+    return (await server.sql.query<{ id: number }>(read)).rows[0]?.id ?? 0;
+  };
+  const submitted = async (count: number) => {
+    await expect.poll(() => submit.mock.calls.length).toBe(count);
+  };
+  const holder = await server.sql.connect();
+  await holder.query('begin');
+  await holder.query('select from chats where id = $1 for update', [keyOf(group)]);
+  // The first deletion waits for the lock, and the next two share the transaction after it.
+  const deletions = [remove(ada, first)];
+  await submitted(1);
+  deletions.push(remove(ada, second));
+  await submitted(2);
+  deletions.push(remove(linus, second));
+  await submitted(3);
+  const before = await lastEntry();
+  await holder.query('rollback');
+  holder.release();
+  for (const message of await Promise.all(deletions)) expect(message).toMatchObject({ content: null });
+  // A transaction that had failed and been repeated would have left a gap.
+  expect((await lastEntry()) - before).toBe(2);
+  await disconnectDatabase(db);
 });
