@@ -310,6 +310,24 @@ test('of a ban and an addition at the same time on two nodes, the ban wins, also
   }
 });
 
+test('a user who is added by a transaction whose snapshot is older than the ban stays out', async () => {
+  const chat = await create('PRIVATE_CHANNEL');
+  const client = await server.sql.connect();
+  try {
+    await client.query('begin isolation level repeatable read; select count(*) from chats');
+    expect(kindOf(await ban(ada, chat, hedy.userId))).toBe('Ban');
+    const adding = client.query('insert into members (chat_id, user_id) values ($1, $2)', [
+      keyOf(chat),
+      keyOf(hedy.userId),
+    ]);
+    await expect(adding).rejects.toMatchObject({ code: '40001' });
+  } finally {
+    await client.query('rollback');
+    client.release();
+  }
+  expect(await chatSeenBy(hedy, chat)).toBeNull();
+});
+
 test('two bans of one user at the same time are one ban', async () => {
   const chat = await create('GROUP');
   const outcomes = await Promise.all([

@@ -315,6 +315,32 @@ test('an invite lets no one in while its creator is suspended', async () => {
   expect(kindOf(await joinByInvite(hedy, code))).toBe('Chat');
 });
 
+test('an invite lets no one in once its creator has erased their account, even before their memberships have ended', async () => {
+  const creator = await signUp(server, 'mallory');
+  const chat = await createChat(ada, { type: 'GROUP', memberIds: [creator.userId], name: 'a group' });
+  const code = await codeFor(creator, chat.id);
+  await server.sql.query('update users set deleted_at = now() where id = $1', [keyOf(creator.userId)]);
+  expect(await previewInvite(hedy, code)).toBeNull();
+  expect(kindOf(await joinByInvite(hedy, code))).toBe('NotFound');
+});
+
+test('a demotion whose snapshot is older than an invite does not leave the invite behind', async () => {
+  const chat = await create('PRIVATE_CHANNEL');
+  const client = await server.sql.connect();
+  try {
+    await client.query('begin isolation level repeatable read; select count(*) from chats');
+    await codeFor(grace, chat);
+    const demoting = client.query(`update members set role = 'MEMBER' where chat_id = $1 and user_id = $2`, [
+      keyOf(chat),
+      keyOf(grace.userId),
+    ]);
+    await expect(demoting).rejects.toMatchObject({ code: '40001' });
+  } finally {
+    await client.query('rollback');
+    client.release();
+  }
+});
+
 test('the database refuses an invite by a user who may not add members', async () => {
   const chat = await create('PRIVATE_CHANNEL');
   const insert = (person: Person, chatId: string | null) =>
