@@ -121,6 +121,10 @@ test('its creator, owners and admins can revoke an invite', async () => {
 });
 
 test('only admins of the server can invite to the server alone', async () => {
+  // The last admin of a server cannot step down.
+  await server.sql.query(
+    `insert into users (username, email, server_role) values ('another', 'another@example.com', 'ADMIN')`,
+  );
   expect(kindOf(await createInvite(ada, {}))).toBe('Forbidden');
   await makeServerAdmin(ada, 'MODERATOR');
   expect(kindOf(await createInvite(ada, {}))).toBe('Forbidden');
@@ -306,12 +310,15 @@ test('the invite of an admin of a channel ends for good when they are demoted, a
 });
 
 test('an invite lets no one in while its creator is suspended', async () => {
+  // A user of this test alone, because a suspension ends all sessions.
+  const radia = await signUp(server, 'radia');
   const chat = await create('GROUP');
-  const code = await codeFor(linus, chat);
-  await server.sql.query(`insert into restrictions (user_id, kind) values ($1, 'SUSPENSION')`, [keyOf(linus.userId)]);
+  await addPeople(ada, chat, [radia.userId]);
+  const code = await codeFor(radia, chat);
+  await server.sql.query(`insert into restrictions (user_id, kind) values ($1, 'SUSPENSION')`, [keyOf(radia.userId)]);
   expect(kindOf(await joinByInvite(hedy, code))).toBe('NotFound');
   expect(await invitesOf(ada, chat)).toEqual([]);
-  await server.sql.query(`delete from restrictions where user_id = $1`, [keyOf(linus.userId)]);
+  await server.sql.query(`delete from restrictions where user_id = $1`, [keyOf(radia.userId)]);
   expect(kindOf(await joinByInvite(hedy, code))).toBe('Chat');
 });
 
