@@ -83,6 +83,8 @@ function connect(
   return new Promise((resolve, reject) => {
     const request = (url.protocol === 'https:' ? https : http).request(url, options, resolve);
     request.on('error', reject);
+    // Node closes the connection without an error when the response switches to another protocol (status 101).
+    request.on('close', () => reject(new EgressFailed('the connection was closed without a response')));
     request.end(body);
   });
 }

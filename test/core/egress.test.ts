@@ -98,6 +98,11 @@ test('a response that is too large or too slow is a failure', async () => {
   await expect(local.send(lost, { ...limits, maxMs: 50 })).rejects.toThrow('no response within 50 ms');
 });
 
+test('a response that switches to another protocol is a failure', async () => {
+  const url = await serve((_, response) => response.writeHead(101, { connection: 'upgrade', upgrade: 'other' }).end());
+  await expect(local.send(url, limits)).rejects.toThrow(EgressFailed);
+});
+
 test('a host that refuses connections is a failure', async () => {
   await expect(local.send(new URL('http://127.0.0.1:1/'), limits)).rejects.toThrow(EgressFailed);
 });
