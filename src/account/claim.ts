@@ -94,5 +94,7 @@ function readClaimedEmail(value: unknown, verified: unknown): string | null | un
 function readPicture(value: unknown): string | null {
   if (typeof value !== 'string' || value.length > maxPictureUrlLength) return null;
   const url = URL.parse(value);
-  return url !== null && (url.protocol === 'https:' || url.protocol === 'http:') ? url.href : null;
+  // A URL becomes longer when its characters are encoded.
+  if (url === null || url.href.length > maxPictureUrlLength) return null;
+  return url.protocol === 'https:' || url.protocol === 'http:' ? url.href : null;
 }

@@ -65,6 +65,9 @@ test('claims that fit nothing are left out', async () => {
     email: null,
     user: { displayName: 'x'.repeat(64) },
   });
+  // Longer than a stored one when its characters are encoded.
+  const picture = `https://pictures.example/${'é'.repeat(1_500)}`;
+  expect(await viewerOf(server, await issuer.issue({ sub: 'picture', picture }))).toHaveProperty('user');
   const broken = { name: 'A\nda\u0007 \ud800', email: 'no address', email_verified: true };
   expect(await viewerOf(server, await issuer.issue({ sub: 'broken', ...broken }))).toMatchObject({
     email: null,
