@@ -115,7 +115,7 @@ export class ForeignTokens {
   }
 }
 
-/** The key under which all tokens of a subject are refused, and the session of tokens that say nothing about theirs. */
+/** The key under which all tokens of a subject are refused. */
 export function subjectKey(subject: string): string {
   return `subject:${subject}`;
 }
@@ -129,7 +129,7 @@ function sessionKeyOf(payload: JWTPayload, { issuer, subject }: { issuer: Issuer
   const id = readIdentifier(payload['sid']) ?? (session === null ? null : readIdentifier(claimAt(payload, session)));
   if (id !== null) return `sid:${id}`;
   const signedInAt = payload['auth_time'];
-  return Number.isSafeInteger(signedInAt) ? `auth_time:${String(signedInAt)}:${subject}` : subjectKey(subject);
+  return Number.isSafeInteger(signedInAt) ? `auth_time:${String(signedInAt)}:${subject}` : `unnamed:${subject}`;
 }
 
 async function verifyJwt(

@@ -18,7 +18,7 @@ export async function endForeignSessions(accounts: Accounts, logoutToken: string
   const refused = sessionKey ?? subjectKey(subject ?? '');
   const endedIds = await inTransaction({ pool: accounts.db.pool }, async (client) => {
     await useOnce(client, logout);
-    await lockToken(client, issuer, [refused]);
+    await lockToken(client, issuer, [refused, ...(subject === null ? [] : [subjectKey(subject)])]);
     const ended = await deleteSessions(client, logout);
     await refuseTokens(client, { issuer, refused, isForever: sessionKey !== null });
     return ended;
@@ -52,13 +52,17 @@ async function deleteSessions(client: Queryable, { issuer, subject, sessionKey }
     for no key update`,
     [issuer, subject],
   );
-  // Deletes the sessions, by the index on one of the two. Raw SQL: it returns them.
+  // Deletes the session that is named, by its key, and sessions of the subject, by their user: all of them, or, beside
+  // the one that is named, those whose tokens do not name theirs, because any of these may be it. Raw SQL: it returns
+  // them.
   const { rows } = await client.query<{ id: bigint }>(
-    sessionKey === null
-      ? `delete from sessions s using identities i
-        where i.issuer = $1 and i.subject = $2 and s.user_id = i.user_id and s.issuer = i.issuer returning s.id`
-      : `delete from sessions where issuer = $1 and foreign_key = $2 returning id`,
-    [issuer, sessionKey ?? subject],
+    `delete from sessions where id in (
+      select id from sessions where issuer = $1 and foreign_key = $3
+      union all
+      select s.id from identities i join sessions s on s.user_id = i.user_id and s.issuer = i.issuer
+      where i.issuer = $1 and i.subject = $2 and ($3::text is null or not starts_with(s.foreign_key, 'sid:'))
+    ) returning id`,
+    [issuer, subject, sessionKey],
   );
   return rows.map(({ id }) => id);
 }

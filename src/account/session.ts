@@ -61,12 +61,10 @@ export async function insertSession(
 ): Promise<{ sessionId: bigint; endedIds: bigint[] }> {
   await refuseSuspended(client, userId);
   // Ends the sessions past the limit. Raw SQL: one statement finds, deletes and returns them.
-  const ended = await client.query<{ id: bigint }>(
-    `delete from sessions where id in (
-      select id from sessions where user_id = $1 order by last_used_at desc, id desc offset $2)
-    returning id`,
-    [userId, maxSessionsPerPerson - 1],
-  );
+  const ended = await client.query<{ id: bigint }>('select id from end_idle_sessions($1, $2) as id', [
+    userId,
+    maxSessionsPerPerson - 1,
+  ]);
   // Inserts the session and its first refresh token. Raw SQL: one statement instead of two while the user's row is
   // locked.
   const { rows } = await client.query<{ id: bigint }>(
@@ -126,8 +124,17 @@ export async function refreshSession(sessions: Sessions, refreshToken: string): 
 
 /** Ends the asker's session: its tokens become invalid, and its streams end. */
 export async function signOut({ db, sessions }: Sessions, asker: Asker): Promise<void> {
-  await db.prisma.session.deleteMany({ where: { id: asker.sessionId, userId: asker.userId } });
+  await endSession(db, { id: asker.sessionId, userId: asker.userId });
   sessions.forget(asker.sessionId);
+}
+
+/**
+ * Ends one session. Returns false if it had ended before. In a transaction, which is repeated after a deadlock: a
+ * trigger may end another session of the user with it.
+ */
+async function endSession(db: Db, own: { id: bigint; userId: bigint }): Promise<boolean> {
+  const { count } = await inTransaction(db, ({ prisma }) => prisma.session.deleteMany({ where: own }));
+  return count > 0;
 }
 
 /** The asker's sessions, most recently used first. `query` is what a field selects of each session. */
@@ -172,8 +179,7 @@ export async function revokeSession({ db, sessions }: Sessions, asker: Asker, se
   const own = { id: sessionId, userId: asker.userId };
   const session = await db.prisma.session.findFirst({ where: own });
   // Of two concurrent requests, only one ends the session.
-  const { count } = session === null ? { count: 0 } : await db.prisma.session.deleteMany({ where: own });
-  if (session === null || count === 0) throw new NotFound('You have no such session.');
+  if (session === null || !(await endSession(db, own))) throw new NotFound('You have no such session.');
   sessions.forget(session.id);
   return session;
 }

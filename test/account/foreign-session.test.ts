@@ -137,6 +137,55 @@ test('a session that was exchanged outlives its token, and signing out refuses t
   expect(await viewerOf(other, token)).toBe('UNAUTHENTICATED');
 });
 
+test('signing out of an exchanged session also ends the one that the same tokens keep, on every node', async () => {
+  const claims = { sub: 'both', sid: 'both' };
+  const token = await issuer.issue(claims);
+  await sessionOf(token);
+  await sessionOf(token, other);
+  const { accessToken } = await exchange(server, token);
+  await using stream = await followEvents(other, { token });
+  await server.ask('mutation { signOut }', {}, accessToken);
+  await stream.ended();
+  for (const node of [server, other]) {
+    await vi.waitFor(async () => expect(await viewerOf(node, token)).toBe('UNAUTHENTICATED'), 2_000);
+  }
+  const { rows } = await server.sql.query(`select from sessions where foreign_key = 'sid:both'`);
+  expect(rows).toEqual([]);
+});
+
+test('two sessions of the same tokens can be ended at the same time', async () => {
+  for (let round = 0; round < 5; round += 1) {
+    const token = await issuer.issue({ sub: 'twice', sid: `twice ${round}` });
+    await sessionOf(token);
+    const { accessToken } = await exchange(other, token);
+    const answers = await Promise.all(
+      [server, other].map((node, index) =>
+        node.post('mutation { signOut }', {}, { token: index === 0 ? token : accessToken }),
+      ),
+    );
+    // The second finds its session ended, or ends it.
+    for (const { errors } of answers)
+      expect(errors?.[0]?.extensions?.['code'] ?? 'UNAUTHENTICATED').toBe('UNAUTHENTICATED');
+  }
+});
+
+test('a session that ends to make room for others of its user may begin again with its next token', async () => {
+  const token = await issuer.issue({ sub: 'many', sid: 'many' });
+  await sessionOf(token);
+  // As if the token had been exchanged 99 times.
+  await server.sql.query(
+    `insert into sessions (user_id, issuer, foreign_key, token_issued_at)
+    select user_id, issuer, foreign_key, token_issued_at from sessions, generate_series(1, 99)
+    where foreign_key = 'sid:many'`,
+  );
+  expect(await exchange(server, token)).toMatchObject({ __typename: 'SignedIn' });
+  const { rows } = await server.sql.query(`select count(*)::int from sessions where foreign_key = 'sid:many'`);
+  expect(rows).toEqual([{ count: 100 }]);
+  expect(await exchange(server, token)).toMatchObject({ __typename: 'SignedIn' });
+  const next = await issuer.issue({ sub: 'many', sid: 'many', iat: secondsFromNow(1) });
+  expect(await viewerOf(other, next)).toHaveProperty('user');
+});
+
 test('a refusal is kept while its tokens keep arriving, and deleted when it is no longer needed', async () => {
   const token = await issuer.issue({ sub: 'kept', sid: 'kept' });
   await sessionOf(token);

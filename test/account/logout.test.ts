@@ -80,6 +80,18 @@ test('a logout of a subject ends all their sessions of that issuer, and tokens t
   );
 });
 
+test('a logout of a subject’s session also ends their sessions whose tokens do not say which they are', async () => {
+  const tokens = await Promise.all([{}, { auth_time: 1 }].map((claims) => issuer.issue({ sub: 'barbara', ...claims })));
+  const laptop = await issuer.issue({ sub: 'barbara', sid: 'laptop' });
+  const others = await issuer.issue({ sub: 'frances' });
+  for (const token of [...tokens, laptop, others]) expect(await viewerOf(server, token)).toHaveProperty('user');
+  expect((await logOut(await issueLogout({ sub: 'barbara', sid: 'phone' }), other)).status).toBe(200);
+  for (const token of tokens) {
+    await vi.waitFor(async () => expect(await viewerOf(server, token)).toBe('UNAUTHENTICATED'), 2_000);
+  }
+  for (const token of [laptop, others]) expect(await viewerOf(server, token)).toHaveProperty('user');
+});
+
 test('a first visit and a logout at the same time leave no session behind', async () => {
   for (let round = 0; round < 5; round += 1) {
     const sid = `race ${round}`;

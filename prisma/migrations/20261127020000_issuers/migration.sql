@@ -70,7 +70,7 @@ create table token_refusals (
 comment on table token_refusals is
   'Tokens of other systems that are refused although they are still valid: those of sessions that have ended, and those of users who were suspended or erased.';
 comment on column token_refusals.refused is
-  'A session''s foreign_key, or subject: followed by a subject. It names no user here, so it outlives an erased account.';
+  'A session''s foreign_key, or subject: followed by a subject, which stands for all its sessions. It names no user here, so it outlives an erased account.';
 comment on column token_refusals.issued_until is 'Tokens that were issued later are accepted; infinity refuses them all.';
 -- Serves housekeeping.
 create index token_refusals_expires_at_idx on token_refusals (expires_at);
@@ -109,22 +109,38 @@ create function refuse_ended_sessions() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin
   if tg_relid <> 'sessions'::regclass then perform refuse_foreign_rows(); end if;
+  if current_setting('parley.makes_room', true) = 'on' then return null; end if;
+  -- Most sessions have nothing to refuse; the deletion below would also run this trigger again and again.
+  if not exists (select from deleted where issuer is not null) then return null; end if;
   -- A session that no token has extended for 30 days has ended by itself, and its next token may begin it again.
   perform refuse_tokens(issuer, foreign_key,
-    -- The key of a subject has no end of its own: the user's next sign-in there has the same one.
-    case when starts_with(foreign_key, 'subject:') then greatest(clock_timestamp(), newest) else 'infinity' end)
+    -- Tokens that do not say which session they belong to have the same key after the user's next sign-in there.
+    case when starts_with(foreign_key, 'unnamed:') then greatest(clock_timestamp(), newest) else 'infinity' end)
   from (
     select issuer, foreign_key, max(token_issued_at) as newest from deleted
     where issuer is not null and last_used_at > now() - interval '30 days'
     group by issuer, foreign_key order by issuer, foreign_key
   ) ended;
+  -- Its tokens may keep another session, beside one that they were exchanged for.
+  delete from sessions s using deleted d
+  where s.issuer = d.issuer and s.foreign_key = d.foreign_key and s.user_id = d.user_id and s.expires_at is not null
+    and d.last_used_at > now() - interval '30 days';
   return null;
 end $$;
 comment on function refuse_ended_sessions is
-  'A session that was ended stays ended: its foreign tokens, which are still valid, bring nothing back.';
+  'A session that was ended stays ended: its foreign tokens, which are still valid, bring nothing back, and keep nothing.';
 
 create trigger refuse_ended_sessions after delete on sessions
   referencing old table as deleted for each statement execute function refuse_ended_sessions();
+
+create function end_idle_sessions(person bigint, kept int) returns setof bigint
+language sql set search_path = public, pg_temp set parley.makes_room = 'on' as $$
+  delete from sessions where id in (
+    select id from sessions where user_id = person order by last_used_at desc, id desc offset kept)
+  returning id
+$$;
+comment on function end_idle_sessions is
+  'Ends all but the user''s most recently used sessions, and returns their ids. No one has ended them, so their foreign tokens are not refused.';
 
 create function refuse_lost_identities() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
