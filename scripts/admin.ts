@@ -1,12 +1,12 @@
 /**
  * `npm run -s admin -- COMMAND`: what an operator does on the machine, through the database, whether a server is running
- * or not. Reads the same settings as the server, as far as they say where the database is.
+ * or not. Reads the settings of the server that it needs.
  */
 import { join } from 'node:path';
 import process from 'node:process';
 import { Misuse } from '../src/admin/command.ts';
 import { describeCommands, findCommand } from '../src/admin/command-table.ts';
-import { readDatabaseConfig } from '../src/config.ts';
+import { readCommandConfig } from '../src/config.ts';
 import { CannotStart, ExpectedError } from '../src/errors.ts';
 import { createLog } from '../src/logger.ts';
 import { findRunningPostgres } from '../src/postgres/embedded/running.ts';
@@ -14,13 +14,13 @@ import { openDatabase } from '../src/postgres/opening.ts';
 
 try {
   const run = findCommand(process.argv.slice(2));
-  const config = readDatabaseConfig(process.env);
+  const config = readCommandConfig(process.env);
   const databaseUrl = config.databaseUrl ?? (await findRunningPostgres(config.dataDir));
   await using opened = new AsyncDisposableStack();
   const migrationsFolder = join(import.meta.dirname, '../prisma/migrations');
   // Starts the embedded PostgreSQL if no server is running it.
   const { db } = await openDatabase({ ...config, databaseUrl, migrationsFolder }, createLog('warn'), opened);
-  process.stdout.write(`${await run(db)}\n`);
+  process.stdout.write(`${await run({ db, appUrl: config.appUrl })}\n`);
 } catch (error) {
   const isExplained = error instanceof Misuse || error instanceof CannotStart || error instanceof ExpectedError;
   if (!isExplained) throw error;

@@ -166,16 +166,16 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   return readSettings(env, settings, findMissing(env));
 }
 
-const { databaseUrl, databaseDirectUrl, databasePoolSize, dataDir } = settings;
+const { databaseUrl, databaseDirectUrl, databasePoolSize, dataDir, appUrl } = settings;
 
 /**
- * Reads only the settings that say where the database is, for commands that run beside the server. Throws CannotStart
- * like `readConfig`.
+ * Reads only the settings that commands need which run beside the server: where the database is, and where links lead.
+ * Throws CannotStart like `readConfig`.
  */
-export function readDatabaseConfig(
+export function readCommandConfig(
   env: Record<string, string | undefined>,
-): Pick<Config, 'databaseUrl' | 'databaseDirectUrl' | 'databasePoolSize' | 'dataDir'> {
-  return readSettings(env, { databaseUrl, databaseDirectUrl, databasePoolSize, dataDir });
+): Pick<Config, 'databaseUrl' | 'databaseDirectUrl' | 'databasePoolSize' | 'dataDir' | 'appUrl'> {
+  return readSettings(env, { databaseUrl, databaseDirectUrl, databasePoolSize, dataDir, appUrl });
 }
 
 function findMissing(env: Record<string, string | undefined>): string[] {

@@ -85,7 +85,7 @@ builder.objectFields(AdminRef, (t) => ({
     type: AdminUserConnectionRef,
     nullable: true,
     description: `Newest first. \`search\` finds users whose username or display name starts with the text; for admins, also the user with
-that e-mail address.`,
+that email address.`,
     args: { search: t.arg.string(), isSuspended: t.arg.boolean(), ...t.arg.connectionArgs() },
     complexity: (args) => ({ ...pageComplexity(args), field: searchCost }),
     resolve: async ({ asker }, { search, isSuspended, ...args }, context) => {

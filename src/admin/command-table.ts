@@ -1,11 +1,17 @@
-import type { Db } from '../postgres/client.ts';
-import { Misuse, type Command } from './command.ts';
+import { Misuse, type Command, type Operator } from './command.ts';
 import { erase } from './erase-command.ts';
 import { grant } from './grant-command.ts';
+import { resetLink } from './reset-link-command.ts';
 import { suspend, unsuspend } from './suspend-command.ts';
 
 /** The commands of `npm run -s admin`, by name. */
-const commands: Record<string, Command> = { grant, suspend, unsuspend, erase };
+const commands: Record<string, Command> = {
+  grant,
+  suspend,
+  unsuspend,
+  erase,
+  'reset-link': resetLink,
+};
 
 /** Lists the commands. */
 export function describeCommands(): string {
@@ -14,8 +20,8 @@ export function describeCommands(): string {
 }
 
 /** Finds the command that `args` begin with. Returns a function that runs it. Throws Misuse if there is none. */
-export function findCommand([name = '', ...args]: string[]): (db: Db) => Promise<string> {
+export function findCommand([name = '', ...args]: string[]): (operator: Operator) => Promise<string> {
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (command === undefined) throw new Misuse(name === '' ? 'Name a command.' : `There is no command ${name}.`);
-  return (db) => command.run(db, args);
+  return (operator) => command.run(operator, args);
 }

@@ -2,6 +2,9 @@ import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
 import type { Db } from '../postgres/client.ts';
 import { isVisiblePerson } from '../chat/visibility.ts';
 
+/** What commands work with. `appUrl`: where links lead; null if APP_URL is not set. */
+export type Operator = { db: Db; appUrl: string | null };
+
 /**
  * A command of `npm run -s admin`. `usage` names its arguments, and `meaning` says what it does. `run` returns what the
  * operator reads. It acts with the rights of someone who has access to the database: no actor is named in the audit log.
@@ -9,7 +12,7 @@ import { isVisiblePerson } from '../chat/visibility.ts';
 export type Command = {
   usage: string;
   meaning: string;
-  run: (db: Db, args: string[]) => Promise<string>;
+  run: (operator: Operator, args: string[]) => Promise<string>;
 };
 
 /** The operator's mistake: the message says what is wrong. */
@@ -37,13 +40,13 @@ function parse(args: string[], options: ParseArgsOptionsConfig) {
 }
 
 /** An account that an operator named. */
-export type Account = { id: bigint; username: string };
+export type Account = { id: bigint; username: string; email: string | null };
 
-/** Finds an account by its username or its e-mail address, ignoring case. Throws Misuse if there is none. */
+/** Finds an account by its username or its email address, ignoring case. Throws Misuse if there is none. */
 export async function findAccount({ pool }: Db, name: string): Promise<Account> {
   // A username has no @. Raw SQL: Prisma cannot express fold(), the function that the indexes use.
   const { rows } = await pool.query<Account>(
-    `select u.id, u.username from users u
+    `select u.id, u.username, u.email from users u
     where ${name.includes('@') ? 'fold(u.email)' : 'fold(u.username)'} = fold($1) and ${isVisiblePerson('u')}`,
     [name],
   );

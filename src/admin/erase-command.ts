@@ -14,7 +14,7 @@ const pauseMs = 100;
 export const erase: Command = {
   usage: 'erase EMAIL|USERNAME --messages keep|delete',
   meaning: 'erases an account for good; its messages stay without a sender, or are deleted',
-  run: async (db, args) => {
+  run: async ({ db }, args) => {
     const { texts, options } = readArguments(args, { texts: { min: 1, max: 1 }, options: ['messages'] });
     const messages = Object.values(ErasedMessages).find((each) => each === options.messages?.toUpperCase());
     if (messages === undefined) throw new Misuse('--messages must be keep or delete.');

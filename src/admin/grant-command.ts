@@ -7,7 +7,7 @@ import { grantServerRole } from './server-role.ts';
 export const grant: Command = {
   usage: `grant EMAIL|USERNAME [${Object.values(ServerRole).join('|')}]`,
   meaning: 'gives an account a role on the server; ADMIN if you name none',
-  run: async (db, args) => {
+  run: async ({ db }, args) => {
     const [name = '', wanted = ServerRole.ADMIN] = readArguments(args, { texts: { min: 1, max: 2 } }).texts;
     const role = Object.values(ServerRole).find((each) => each === wanted.toUpperCase());
     if (role === undefined) throw new Misuse(`There is no role ${wanted}.`);

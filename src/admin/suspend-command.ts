@@ -9,7 +9,7 @@ const unitsMs: Record<string, number> = { m: 60_000, h: 3_600_000, d: 86_400_000
 export const suspend: Command = {
   usage: 'suspend EMAIL|USERNAME [--until 7d|2026-12-31T00:00:00Z] [--reason TEXT]',
   meaning: 'ends all sessions of an account and keeps it from signing in; without --until, until `unsuspend`',
-  run: async (db, args) => {
+  run: async ({ db }, args) => {
     const { texts, options } = readArguments(args, { texts: { min: 1, max: 1 }, options: ['until', 'reason'] });
     const account = await findAccount(db, texts[0] ?? '');
     const until = options.until === undefined ? null : readTime(options.until);
@@ -26,7 +26,7 @@ export const suspend: Command = {
 export const unsuspend: Command = {
   usage: 'unsuspend EMAIL|USERNAME',
   meaning: 'ends a suspension early',
-  run: async (db, args) => {
+  run: async ({ db }, args) => {
     const [name = ''] = readArguments(args, { texts: { min: 1, max: 1 } }).texts;
     const { id, username } = await findAccount(db, name);
     const wasSuspended = await inTransaction(db, (transaction) => liftSuspension(transaction, id));

@@ -49,7 +49,7 @@ const pages: Record<CodeOwner['kind'], string> = {
  * The link that takes a code to the web application. The code is in the fragment, which browsers send to no server, so
  * it reaches no access log and no `referer`.
  */
-function linkTo(appUrl: string, { kind }: Pick<CodeOwner, 'kind'>, code: string): string {
+export function linkTo(appUrl: string, { kind }: Pick<CodeOwner, 'kind'>, code: string): string {
   return `${appUrl}/${pages[kind]}#token=${code}`;
 }
 

@@ -19,12 +19,13 @@ beforeAll(async () => {
   server = await startServer();
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
   const { url } = server.database;
+  await server.sql.query(`insert into users (username, email) values ('newcomer', 'newcomer@example.com')`);
   db = connectDatabase({ url, maxConnections: 2, statementTimeoutMs: 10_000, onError: () => {} });
 });
 atFileEnd(() => disconnectDatabase(db));
 
 /** Runs a command as scripts/admin.ts does, but in this process. */
-const run = async (...args: string[]) => findCommand(args)(db);
+const run = async (...args: string[]) => findCommand(args)({ db, appUrl: 'https://chat.example.com' });
 
 test('an operator grants the first admin beside a running server, and mistakes are explained', async () => {
   const beside = (...args: string[]) => runAdmin({ DATABASE_URL: server.database.url }, args);
@@ -66,6 +67,23 @@ test('an erasure by an operator is complete when the command ends', async () => 
   expect((await ada.ask('query ($id: ID!) { node(id: $id) { id } }', { id: peggy.userId })).node).toBeNull();
 });
 
+test('an operator’s link resets a password once, and is in the audit log', async () => {
+  const link = await run('reset-link', 'linus');
+  const [, token] = /^https:\/\/chat\.example\.com\/reset-password#token=(\S+)$/.exec(link) ?? [];
+  const document = `mutation ($token: String!, $newPassword: String!) {
+    resetPassword(token: $token, newPassword: $newPassword) { __typename }
+  }`;
+  const reset = async () => (await server.ask(document, { token, newPassword: 'correct horse battery' })).resetPassword;
+  expect(await reset()).toEqual({ __typename: 'SignedIn' });
+  // This server sends no mail, so only an operator makes codes.
+  expect(await reset()).toEqual({ __typename: 'Forbidden' });
+  const signIn = 'mutation ($input: SignInInput!) { signIn(input: $input) { __typename } }';
+  const input = { email: linus.email, password: 'correct horse battery' };
+  expect((await server.ask(signIn, { input })).signIn.__typename).toBe('SignedIn');
+  const entries = await readAuditLog(ada, { targetId: linus.userId });
+  expect(entries).toContainEqual(expect.objectContaining({ action: 'CREATE_RESET_LINK', actor: null }));
+});
+
 test.each([
   [[], 'Name a command.'],
   [['promote', 'ada'], 'There is no command promote.'],
@@ -75,6 +93,7 @@ test.each([
   [['grant', 'ada', 'ADMIN', 'now'], 'There are too many arguments.'],
   [['suspend', 'ada', '--until', 'later'], '--until must be a duration'],
   [['suspend', 'ada', '--for', '7d'], "Unknown option '--for'"],
+  [['reset-link', 'newcomer'], 'newcomer has no password to reset.'],
   [['erase', 'ada'], '--messages must be keep or delete.'],
 ])('a mistake in %j is refused', async (args, message) => {
   const mistake = await run(...args).catch((error: unknown) => error);
