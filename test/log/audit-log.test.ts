@@ -2,6 +2,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { pruneAuditEntries } from '../../src/log/audit-log.ts';
 import { createGroup, createPublicChannel, keyOf, say } from '../support/chat.ts';
 import { signUp, signUpAll, type Person } from '../support/client.ts';
+import { createDatabase } from '../support/database.ts';
 import { joinChat, leaveChat, removePerson, setMemberRole } from '../support/membership.ts';
 import { deleteMessage } from '../support/message.ts';
 import { ban, inMinutes, mute, unban } from '../support/moderation.ts';
@@ -204,4 +205,19 @@ test('entries are pruned by age, the oldest first, up to the first one that is n
   const [one, another] = await Promise.all([prune(), prune()]);
   expect(one + another).toBe(2);
   expect(await left()).toEqual([10]);
+});
+
+test('deleting the oldest entries reads none of the others', async () => {
+  await using database = await createDatabase();
+  await database.sql.query(`insert into audit_entries (created_at, action)
+    select now() - interval '400 days', 'BAN_MEMBER' from generate_series(1, 5000)`);
+  await database.sql.query('analyze audit_entries');
+  const client = await database.sql.connect();
+  await client.query('begin; delete from audit_entries where id = (select min(id) from audit_entries)');
+  const { rows } = await client.query(
+    `select seq_tup_read::int as read from pg_stat_xact_user_tables where relname = 'audit_entries'`,
+  );
+  await client.query('rollback');
+  client.release();
+  expect(rows).toEqual([{ read: 0 }]);
 });
