@@ -207,6 +207,19 @@ describe('at the same time:', () => {
   });
 });
 
+test('a transaction that does not see the suspension opens no session', async () => {
+  const client = await server.sql.connect();
+  await client.query('begin isolation level repeatable read');
+  await client.query('select from users');
+  await suspendUser(ada, grace.userId);
+  const opening = client.query('insert into sessions (user_id) values ($1)', [keyOf(grace.userId)]);
+  await expect(opening).rejects.toMatchObject({ code: '40001' });
+  await client.query('rollback');
+  client.release();
+  expect(await countSessions(grace)).toBe(0);
+  await unsuspendUser(ada, grace.userId);
+});
+
 test('a suspended user’s messages stay, and a moderator who is suspended can do nothing more', async () => {
   grace = await signIn(server, grace);
   const chatId = await createGroup(linus, [grace]);
