@@ -215,9 +215,9 @@ export async function changePassword(
 
 async function endOtherSessions(transaction: Transaction, { userId, sessionId }: Asker): Promise<OpenedSession> {
   const { prisma } = transaction;
-  const endedIds = await endSessions(transaction, { userId, id: { not: sessionId } });
   // Locks the session, so that a concurrent refresh waits and then finds its token deleted. Its stream tokens become
-  // invalid, and it no longer ends with a foreign token. Raw SQL, to use the database's clock.
+  // invalid. First of all, it no longer ends with a foreign token: ending the others may refuse its tokens. Raw SQL, to
+  // use the database's clock.
   const kept = await transaction.query(
     `update sessions set last_used_at = clock_timestamp(), stream_token_generation = stream_token_generation + 1,
       expires_at = null
@@ -225,6 +225,7 @@ async function endOtherSessions(transaction: Transaction, { userId, sessionId }:
     [sessionId],
   );
   if (kept.rowCount === 0) throw new Unauthenticated('The session has ended: sign in again.');
+  const endedIds = await endSessions(transaction, { userId, id: { not: sessionId } });
   const refreshToken = createSecret('refreshToken');
   await prisma.refreshToken.deleteMany({ where: { sessionId } });
   await prisma.refreshToken.create({ data: { sessionId, tokenHash: Uint8Array.from(refreshToken.hash) } });

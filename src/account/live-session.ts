@@ -20,6 +20,15 @@ export const sessionLifetimeMs = 30 * 24 * 60 * 60_000;
 /** The same duration as a PostgreSQL interval. */
 export const sessionLifetime = `${sessionLifetimeMs} milliseconds`;
 
+/**
+ * SQL: whether the row of `sessions` with that alias is a live session. `lifetime`: the statement's parameter with
+ * `sessionLifetime`.
+ */
+export function isLiveSession(session: string, lifetime: string): string {
+  return `(${session}.last_used_at > now() - ${lifetime}::interval
+    and (${session}.expires_at is null or ${session}.expires_at > now()))`;
+}
+
 /** How long after its session's last refresh a stream token stays valid. */
 const streamTokenLifetime = '1 day';
 
@@ -46,8 +55,7 @@ export class LiveSessions {
         const { rows } = await pool.query<LiveSession>(
           `select id, user_id as "userId",
             case when last_used_at > now() - $3::interval then stream_token_generation end as "streamTokenGeneration"
-          from sessions where id = any ($1) and last_used_at > now() - $2::interval
-            and (expires_at is null or expires_at > now())`,
+          from sessions s where id = any ($1) and ${isLiveSession('s', '$2')}`,
           [ids, sessionLifetime, streamTokenLifetime],
         );
         const found = new Map(rows.map((row) => [row.id, row]));

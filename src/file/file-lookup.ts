@@ -1,4 +1,4 @@
-import { sessionLifetime } from '../account/live-session.ts';
+import { isLiveSession, sessionLifetime } from '../account/live-session.ts';
 import type { Db, Queryable } from '../postgres/client.ts';
 import type { ThumbnailSize } from './picture.ts';
 import { fileChat, fileColumns, fileVisibleTo, type SharedFile } from './shared-file.ts';
@@ -79,8 +79,8 @@ async function findAll(client: Queryable, questions: readonly FileQuestion[]): P
       offset 0
     ) b
     ${fileChat}
-    where s.user_id = asked.viewer_id and s.last_used_at > now() - $6::interval
-      and (s.expires_at is null or s.expires_at > now()) and ${fileVisibleTo('asked.viewer_id')}`,
+    where s.user_id = asked.viewer_id and ${isLiveSession('s', '$6')}
+      and ${fileVisibleTo('asked.viewer_id')}`,
     values: [
       questions.map(({ viewerId }) => viewerId),
       questions.map(({ sessionId }) => sessionId),

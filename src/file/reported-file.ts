@@ -1,4 +1,4 @@
-import { sessionLifetime } from '../account/live-session.ts';
+import { isLiveSession, sessionLifetime } from '../account/live-session.ts';
 import type { Db } from '../postgres/client.ts';
 import type { FileQuestion, FoundFile } from './file-lookup.ts';
 import { fileColumns } from './shared-file.ts';
@@ -15,7 +15,7 @@ export async function findReportedFile(
     `select ${fileColumns}, b.bytes is not null as "isInline", case when $4::boolean then b.bytes end as bytes
     from report_files f join blobs b on b.hash = f.blob_hash
     where f.id = $3
-      and exists (select from sessions where id = $2 and user_id = $1 and last_used_at > now() - $5::interval)
+      and exists (select from sessions s where s.id = $2 and s.user_id = $1 and ${isLiveSession('s', '$5')})
       and exists (select from users where id = $1 and server_role in ('MODERATOR', 'ADMIN') and deleted_at is null)`,
     [viewerId, sessionId, fileId, withBytes, sessionLifetime],
   );

@@ -242,9 +242,12 @@ test('an account without a password gets its first one by a recent token, and th
     changePassword: { __typename: 'InvalidCredentials' },
   });
   const recent = await issuer.issue(claims);
+  // Another session of the same tokens ends, as all others do; the current one stays.
+  const { accessToken } = await exchange(server, recent);
   const { changePassword } = await server.ask(change, { input: { newPassword } }, recent);
   expect(changePassword).toMatchObject({ __typename: 'SignedIn', viewer: { hasPassword: true } });
   expect(await viewerOf(server, changePassword.accessToken)).toMatchObject({ email: claims.email });
+  expect(await viewerOf(server, accessToken)).toBe('UNAUTHENTICATED');
   expect(await server.ask(change, { input: { newPassword } }, recent)).toMatchObject({
     changePassword: { __typename: 'InvalidInput' },
   });
