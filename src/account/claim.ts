@@ -4,9 +4,6 @@ import { maxEmailLength, readEmail } from './email.ts';
 import type { ServerRole } from '../postgres/generated/prisma/client.ts';
 import { maxIdentifierLength, type Issuer, type RoleClaim } from './issuer.ts';
 
-/** The longest URL of a picture that is read, in characters. */
-const maxPictureUrlLength = 2_048;
-
 /**
  * What a token says about its user. A claim that is missing, or that no profile could hold, is undefined: it changes
  * nothing. `email` is null when the issuer has not verified the email address.
@@ -15,7 +12,6 @@ export type ClaimedProfile = {
   username?: string;
   displayName?: string;
   email?: string | null;
-  picture?: string;
   /** What the issuer grants; undefined if it grants no roles to anyone. */
   serverRole?: ServerRole;
 };
@@ -53,12 +49,10 @@ export function readProfile(
   const username = readLabel(at(names.username), maxIdentifierLength);
   const displayName = readLabel(at(names.displayName), maxNameLength);
   const email = readClaimedEmail(at(names.email), at(names.emailVerified));
-  const picture = readPicture(at(names.picture));
   return {
     ...(username !== null && { username }),
     ...(displayName !== null && { displayName }),
     ...(email !== undefined && { email }),
-    ...(picture !== null && { picture }),
     ...(serverRoles !== null && { serverRole: readServerRole(claimAt(claims, serverRoles.claim), serverRoles) }),
   };
 }
@@ -89,12 +83,4 @@ function readClaimedEmail(value: unknown, verified: unknown): string | null | un
   const errors: Parameters<typeof readEmail>[1] = [];
   const email = readEmail(value, errors);
   return errors.length === 0 ? email : null;
-}
-
-function readPicture(value: unknown): string | null {
-  if (typeof value !== 'string' || value.length > maxPictureUrlLength) return null;
-  const url = URL.parse(value);
-  // A URL becomes longer when its characters are encoded.
-  if (url === null || url.href.length > maxPictureUrlLength) return null;
-  return url.protocol === 'https:' || url.protocol === 'http:' ? url.href : null;
 }

@@ -4,6 +4,7 @@ import { Unauthenticated } from '../errors.ts';
 import type { ServerRole } from '../postgres/generated/prisma/client.ts';
 import type { ClaimedProfile } from './claim.ts';
 import { subjectKey, type ForeignToken } from './foreign-token.ts';
+import { constraintOf } from '../postgres/sql-state.ts';
 import { isRefused } from './token-refusal.ts';
 import { fitUsername, listUsernames } from './username.ts';
 
@@ -15,7 +16,6 @@ type Identity = {
   username: string | null;
   displayName: string | null;
   email: string | null;
-  picture: string | null;
   serverRole: ServerRole;
 };
 
@@ -59,7 +59,7 @@ async function findIdentity(client: Queryable, { issuer, subject }: ForeignToken
   const { rows } = await client.query<Identity>(
     `select i.user_id as "userId", u.deleted_at is not null as "isErased", i.claims_issued_at as "claimsIssuedAt",
       i.claimed_username as username, i.claimed_display_name as "displayName", i.claimed_email as email,
-      i.claimed_picture as picture, i.claimed_server_role as "serverRole"
+      i.claimed_server_role as "serverRole"
     from identities i join users u on u.id = i.user_id
     where i.issuer = $1 and i.subject = $2 for no key update of u, i`,
     [issuer, subject],
@@ -68,15 +68,15 @@ async function findIdentity(client: Queryable, { issuer, subject }: ForeignToken
 }
 
 async function createUser(client: Queryable, { issuer, subject, issuedAt, profile }: ForeignToken): Promise<bigint> {
-  const { username, displayName = null, email = null, picture = null, serverRole = 'USER' } = profile;
+  const { username, displayName = null, email = null, serverRole = 'USER' } = profile;
   const wished = fitUsername(username ?? '') ?? fitUsername(displayName ?? '') ?? namelessUser;
   const userId = await insertUser(client, { wished, displayName, email, serverRole });
   // Raw SQL, like all statements of this transaction: it runs without Prisma, at half the cost.
   await client.query(
     `insert into identities (issuer, subject, user_id, claims_issued_at,
-      claimed_username, claimed_display_name, claimed_email, claimed_picture, claimed_server_role)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-    [issuer, subject, userId, issuedAt, username ?? null, displayName, email, picture, serverRole],
+      claimed_username, claimed_display_name, claimed_email, claimed_server_role)
+    values ($1, $2, $3, $4, $5, $6, $7, $8)`,
+    [issuer, subject, userId, issuedAt, username ?? null, displayName, email, serverRole],
   );
   return userId;
 }
@@ -126,10 +126,12 @@ async function updateProfile(
   { issuer, subject, issuedAt, profile }: ForeignToken,
 ): Promise<void> {
   const changed = changesIn(identity, profile);
+  const { serverRole: claimedRole } = changed;
+  const hasRole = claimedRole === undefined || (await setRole(client, identity.userId, claimedRole));
   // Notes which claims were read. Raw SQL, like all statements of this transaction.
   await client.query(
     `update identities set claims_issued_at = $3, claimed_username = $4, claimed_display_name = $5, claimed_email = $6,
-      claimed_picture = $7, claimed_server_role = $8
+      claimed_server_role = $7
     where issuer = $1 and subject = $2`,
     [
       issuer,
@@ -138,8 +140,8 @@ async function updateProfile(
       profile.username ?? identity.username,
       profile.displayName ?? identity.displayName,
       profile.email === undefined ? identity.email : profile.email,
-      profile.picture ?? identity.picture,
-      profile.serverRole ?? identity.serverRole,
+      // What could not be applied counts as unread, so the next token tries again.
+      hasRole ? (profile.serverRole ?? identity.serverRole) : identity.serverRole,
     ],
   );
   const wished = changed.username === undefined ? null : fitUsername(changed.username);
@@ -150,18 +152,24 @@ async function updateProfile(
     `update users set username = coalesce($2, username), display_name = coalesce($3, display_name),
       email = case when not $4 then email when ${isFree('email', '$5', '$1')} then $5 end,
       email_verified_at = case when not $4 then email_verified_at
-        when $5 is not null and ${isFree('email', '$5', '$1')} then clock_timestamp() end,
-      server_role = coalesce($6::server_role, server_role)
+        when $5 is not null and ${isFree('email', '$5', '$1')} then clock_timestamp() end
     where id = $1`,
-    [
-      identity.userId,
-      username,
-      changed.displayName ?? null,
-      changed.email !== undefined,
-      changed.email ?? null,
-      changed.serverRole ?? null,
-    ],
+    [identity.userId, username, changed.displayName ?? null, changed.email !== undefined, changed.email ?? null],
   );
+}
+
+/** Sets the role, and returns whether it could: the last admin of the server keeps theirs. */
+async function setRole(client: Queryable, userId: bigint, role: ServerRole): Promise<boolean> {
+  // Raw SQL, for the savepoint: the transaction goes on after the refusal.
+  await client.query('savepoint before_role');
+  try {
+    await client.query('update users set server_role = $2 where id = $1', [userId, role]);
+    return true;
+  } catch (error) {
+    if (constraintOf(error) !== 'the_server_keeps_an_admin') throw error;
+    await client.query('rollback to savepoint before_role');
+    return false;
+  }
 }
 
 function changesIn(identity: Identity, profile: ClaimedProfile): ClaimedProfile {

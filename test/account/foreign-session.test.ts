@@ -228,6 +228,25 @@ test('a suspension refuses all tokens issued until now for good, and later ones 
   await vi.waitFor(async () => expect(await viewerOf(server, tokens[0] ?? '')).toBe('UNAUTHENTICATED'), 2_000);
 });
 
+test('a suspension ends foreign sessions and streams, and later tokens say until when it lasts', async () => {
+  const claims = { sub: 'suspended', sid: 'u1' };
+  const token = await issuer.issue(claims);
+  const { user } = await viewerOf(server, token);
+  await using stream = await followEvents(other, { token });
+  await server.sql.query(
+    `insert into restrictions (user_id, kind, until, reason) values ($1, 'SUSPENSION', now() + interval '1 hour', 'spam')`,
+    [parseId(user.id)?.key],
+  );
+  expect((await stream.ended()).at(-2)?.data).toMatchObject({ errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] });
+  await vi.waitFor(async () => expect(await viewerOf(server, token)).toBe('UNAUTHENTICATED'), 2_000);
+  const later = await issuer.issue({ ...claims, sid: 'u2', iat: secondsFromNow(2) });
+  expect(await viewerOf(other, later)).toBe('UNAUTHENTICATED');
+  expect(await exchange(server, later)).toMatchObject({ __typename: 'Forbidden' });
+  await server.sql.query('delete from restrictions where user_id = $1', [parseId(user.id)?.key]);
+  expect(await viewerOf(server, later)).toMatchObject({ user: { id: user.id } });
+  expect(await viewerOf(other, token)).toBe('UNAUTHENTICATED');
+});
+
 test('the same sid of another subject is another session', async () => {
   const mine = await sessionOf(await issuer.issue({ sub: 'mine', sid: 'shared browser' }));
   expect(await sessionOf(await issuer.issue({ sub: 'yours', sid: 'shared browser' }))).not.toBe(mine);

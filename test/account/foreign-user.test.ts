@@ -158,6 +158,9 @@ test('an issuer grants roles on the server by a claim, and a role that was grant
   expect(await roleOf('staff', 90, ['customer', 'chat-moderator'])).toBe('MODERATOR');
   expect(await roleOf('staff', 80, ['chat-moderator', 'chat-admin'])).toBe('ADMIN');
   expect(await roleOf('staff', 85, ['chat-moderator'])).toBe('ADMIN');
+  // The last admin keeps the role until there is another one.
+  expect(await roleOf('staff', 75)).toBe('ADMIN');
+  await server.sql.query(`update users set server_role = 'ADMIN' where username = 'grace'`);
   expect(await roleOf('staff', 70)).toBe('USER');
   expect(await roleOf('staff', 60, 'chat-admin')).toBe('ADMIN');
   expect(await roleOf('customer', 60, ['admin', 'ADMIN', 'chat-admin '])).toBe('USER');
