@@ -159,6 +159,16 @@ test('a code becomes invalid when the password is changed, the address changes, 
   expect(await reset(third)).toMatchObject({ __typename: 'InvalidCredentials' });
 });
 
+test('the code of a suspended user changes nothing, and the answer says why', async () => {
+  const jean = await join('jean');
+  const code = await requestCode(jean);
+  const restriction = `insert into restrictions (user_id, kind, reason) values ($1, 'SUSPENSION', 'spam')`;
+  await server.sql.query(restriction, [keyOf(jean.userId)]);
+  expect(await reset(code)).toMatchObject({ __typename: 'Forbidden', message: 'This account is suspended.' });
+  await server.sql.query('delete from restrictions where user_id = $1', [keyOf(jean.userId)]);
+  expect(await trySignIn(jean.email, jean.password)).toBe('SignedIn');
+});
+
 test('an address without an account, or whose account has no password, gets the same answer and no email', async () => {
   const mileva = await join('mileva');
   await server.sql.query('delete from credentials where user_id = $1', [keyOf(mileva.userId)]);
