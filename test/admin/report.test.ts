@@ -183,6 +183,17 @@ test('files as reported stay readable for staff alone, past the deletion of the 
   expect((await download(server, files[0].url)).status).toBe(404);
   await setRoleWithSql(server, marge, 'MODERATOR');
   expect((await download(server, files[0].url)).status).toBe(200);
+  // It also ends with a session that the tokens of another system keep.
+  const keepSession = (issuer: string | null) =>
+    server.sql.query(
+      `update sessions set issuer = $2::text, foreign_key = $2::text, token_issued_at = case when $2::text is not null then now() end,
+        expires_at = case when $2::text is not null then now() end
+      where user_id = $1`,
+      [keyOf(marge.userId), issuer],
+    );
+  await keepSession('https://id.example');
+  expect((await download(server, files[0].url)).status).toBe(404);
+  await keepSession(null);
 
   await resolveReport(marge, report.id, 'NO_ACTION');
   await server.sql.query(`update reports set resolved_at = now() - interval '89 days' where id = $1`, [
