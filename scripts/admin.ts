@@ -20,7 +20,7 @@ try {
   const migrationsFolder = join(import.meta.dirname, '../prisma/migrations');
   // Starts the embedded PostgreSQL if no server is running it.
   const { db } = await openDatabase({ ...config, databaseUrl, migrationsFolder }, createLog('warn'), opened);
-  process.stdout.write(`${await run({ db, appUrl: config.appUrl })}\n`);
+  process.stdout.write(`${await run({ db, appUrl: config.appUrl, storage: config })}\n`);
 } catch (error) {
   const isExplained = error instanceof Misuse || error instanceof CannotStart || error instanceof ExpectedError;
   if (!isExplained) throw error;

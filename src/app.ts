@@ -17,6 +17,7 @@ import { createPing } from './postgres/ping.ts';
 import { pruneRestrictions } from './postgres/restriction.ts';
 import { purgeReports } from './admin/report.ts';
 import { continueDeletions } from './account/account-deletion.ts';
+import { ExportTurns } from './account/export-turn.ts';
 import { mailChores, openAccounts } from './account/opening.ts';
 import { pruneSessions } from './account/session.ts';
 import { pruneRefusals } from './account/token-refusal.ts';
@@ -113,7 +114,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
     readCursor: () => realtime?.readCursor() ?? readCursor(db.pool),
     files,
     ...uploads,
-    partialLeases: new PartialUploadLeases(leases),
+    ...createLeasedTurns(leases),
     fileLinks: new FileLinks(keys),
     uploadIdleMs: overrides.uploadIdleMs ?? uploadIdleMs,
     typing: new TypingGate(),
@@ -174,7 +175,10 @@ function createRoles(
       ...(streamTimes === undefined ? {} : { times: streamTimes }),
     });
   const yoga = createGraphqlServer(common);
-  const handlers: Pick<HttpOptions, 'graphql' | 'graphiql' | 'streams' | 'upload' | 'tus' | 'download' | 'logout'> = {
+  const handlers: Pick<
+    HttpOptions,
+    'graphql' | 'graphiql' | 'streams' | 'upload' | 'tus' | 'download' | 'logout' | 'personalExport'
+  > = {
     ...(serves(config, 'api') && {
       graphql: serveGraphql({ ...common, yoga, upload: httpEdges.serveGraphqlUpload(common) }),
       graphiql: serveGraphiql(firstConversation, fillPlaceholders),
@@ -182,6 +186,7 @@ function createRoles(
       tus: httpEdges.serveTus(services),
       download: httpEdges.serveDownload(services),
       logout: httpEdges.serveLogout(services),
+      personalExport: httpEdges.serveExport(services),
     }),
     ...(streams && { streams: (request, response) => streams.handle(request, response) }),
   };
@@ -195,6 +200,11 @@ function createRoles(
 /** Creates the queues in which work takes turns. */
 function createQueues(db: Db): Pick<Services, 'searches' | 'largeOperations' | 'writes'> {
   return { searches: new SearchTurns(db), largeOperations: new LargeOperations(), writes: new GroupCommit(db.pool) };
+}
+
+/** Creates what one request at a time may do, among all nodes. */
+function createLeasedTurns(leases: Leases): Pick<Services, 'partialLeases' | 'exports'> {
+  return { partialLeases: new PartialUploadLeases(leases), exports: new ExportTurns(leases) };
 }
 
 /** Starts the periodic removal of old data. */

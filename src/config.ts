@@ -166,16 +166,27 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   return readSettings(env, settings, findMissing(env));
 }
 
-const { databaseUrl, databaseDirectUrl, databasePoolSize, dataDir, appUrl } = settings;
+const { databaseUrl, databaseDirectUrl, databasePoolSize, dataDir, fileStore, fileServing, appUrl } = settings;
 
 /**
- * Reads only the settings that commands need which run beside the server: where the database is, and where links lead.
+ * Reads only the settings that commands need which run beside the server: where the database and the files are, and where links lead.
  * Throws CannotStart like `readConfig`.
  */
 export function readCommandConfig(
   env: Record<string, string | undefined>,
-): Pick<Config, 'databaseUrl' | 'databaseDirectUrl' | 'databasePoolSize' | 'dataDir' | 'appUrl'> {
-  return readSettings(env, { databaseUrl, databaseDirectUrl, databasePoolSize, dataDir, appUrl });
+): Pick<
+  Config,
+  'databaseUrl' | 'databaseDirectUrl' | 'databasePoolSize' | 'dataDir' | 'fileStore' | 'fileServing' | 'appUrl'
+> {
+  return readSettings(env, {
+    databaseUrl,
+    databaseDirectUrl,
+    databasePoolSize,
+    dataDir,
+    fileStore,
+    fileServing,
+    appUrl,
+  });
 }
 
 function findMissing(env: Record<string, string | undefined>): string[] {

@@ -45,6 +45,7 @@ import './people/presence.graphql.ts';
 import './people/user.graphql.ts';
 import './search/search.graphql.ts';
 import { buildSchema } from './api/schema.ts';
+import { serveExport } from './account/export.http.ts';
 import { serveLogout } from './account/logout.http.ts';
 import { serveDownload } from './file/download.http.ts';
 import { serveGraphqlUpload } from './file/graphql-upload.http.ts';
@@ -54,4 +55,4 @@ import { serveUpload } from './file/upload.http.ts';
 /** The whole API: by now, the GraphQL edges have registered their types on the builder. */
 export const schema = buildSchema();
 
-export const httpEdges = { serveDownload, serveGraphqlUpload, serveLogout, serveTus, serveUpload };
+export const httpEdges = { serveDownload, serveExport, serveGraphqlUpload, serveLogout, serveTus, serveUpload };

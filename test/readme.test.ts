@@ -26,6 +26,7 @@ import { maxSearchLength, maxSearchWords } from '../src/search/search.ts';
 import { createGroup, keyOf, say } from './support/chat.ts';
 import { signUp } from './support/client.ts';
 import { startServer } from './support/server.ts';
+import { jsonIn, readZip } from './support/zip.ts';
 import { reportMessage, setRoleWithSql } from './support/staff.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -191,6 +192,19 @@ describe('examples run as they are:', () => {
     expect(JSON.parse(bash.lines.join(''))).toEqual(JSON.parse(answer));
   });
 
+  test.skipIf(!isCurlInstalled)('an export with curl (skipped without curl)', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'parley-export-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    await using server = await startServer();
+    const ada = await signUp(server, 'ada');
+    const [, command = ''] = blocksIn('docs/identity.md', 'bash');
+    const values = `token=${ada.token}; password=${ada.password}; cd ${folder}`;
+    const bash = run('bash', ['-c', `${values}; ${pointAt(server.url, command)}`]);
+    expect(await bash.exitCode).toBe(0);
+    const files = await readZip(await readFile(join(folder, 'export.zip')));
+    expect(jsonIn(files, 'profile.json')).toMatchObject({ username: 'ada' });
+  });
+
   test('the recipes for OpenID Connect and Supabase are valid settings', () => {
     const [, ...recipes] = blocksIn('docs/identity.md', 'json');
     for (const recipe of recipes) expect(readConfig({ AUTH_ISSUERS: recipe }).authIssuers).toHaveLength(1);
@@ -234,7 +248,7 @@ describe('examples run as they are:', () => {
       ...['docs/moderation.md graphql', 'docs/moderation.md graphql', 'docs/moderation.md graphql'],
       'docs/moderation.md sql',
       ...['docs/operating.md sql', 'docs/operating.md bash'],
-      ...['docs/identity.md js', 'docs/identity.md bash', 'docs/identity.md json'],
+      ...['docs/identity.md js', 'docs/identity.md bash', 'docs/identity.md bash', 'docs/identity.md json'],
       ...['docs/identity.md json', 'docs/identity.md json', 'docs/identity.md json'],
       // Tested by test/full/contributing.test.ts.
       ...['sql', 'prisma', 'ts', 'ts', 'ts', 'ts', 'ts', 'md'].map((language) => `CONTRIBUTING.md ${language}`),

@@ -22,7 +22,9 @@ export function addressLetter(client: Queryable, mail: QueuedMail): Promise<Lett
     case 'EMAIL_CHANGE_NOTICE':
       return addressEmailChangeNotice(client, mail);
     case 'NEW_SIGN_IN':
-      return addressNewSignIn(client, mail);
+      return addressVerified(client, mail, 'new-sign-in');
+    case 'DATA_EXPORT':
+      return addressVerified(client, mail, 'data-export');
     default:
       return mail.kind satisfies never;
   }
@@ -78,10 +80,14 @@ async function addressEmailChangeNotice(client: Queryable, { userId, email }: Qu
   return owner === null || email === null ? null : notice(email, 'email-change-notice');
 }
 
-/** Only to a verified address: another one may belong to someone else, who must not learn of the sign-in. */
-async function addressNewSignIn(client: Queryable, { userId }: QueuedMail): Promise<Letter | null> {
+/** Only to a verified address: another one may belong to someone else, who must not learn of what the user does. */
+async function addressVerified(
+  client: Queryable,
+  { userId }: QueuedMail,
+  template: 'new-sign-in' | 'data-export',
+): Promise<Letter | null> {
   const owner = await lockOwner(client, userId);
-  return owner === null || owner.email === null || !owner.isVerified ? null : notice(owner.email, 'new-sign-in');
+  return owner === null || owner.email === null || !owner.isVerified ? null : notice(owner.email, template);
 }
 
 type Owner = { id: bigint; email: string | null };

@@ -1,5 +1,6 @@
 import { Misuse, type Command, type Operator } from './command.ts';
 import { erase } from './erase-command.ts';
+import { exportData } from './export-command.ts';
 import { grant } from './grant-command.ts';
 import { resetLink } from './reset-link-command.ts';
 import { suspend, unsuspend } from './suspend-command.ts';
@@ -10,6 +11,7 @@ const commands: Record<string, Command> = {
   suspend,
   unsuspend,
   erase,
+  export: exportData,
   'reset-link': resetLink,
 };
 

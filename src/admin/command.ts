@@ -1,9 +1,13 @@
 import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
 import type { Db } from '../postgres/client.ts';
 import { isVisiblePerson } from '../chat/visibility.ts';
+import type { StoreSettings } from '../file/store/open.ts';
 
-/** What commands work with. `appUrl`: where links lead; null if APP_URL is not set. */
-export type Operator = { db: Db; appUrl: string | null };
+/**
+ * What commands work with. `appUrl`: where links lead; null if APP_URL is not set. `storage`: where the bytes of files
+ * are.
+ */
+export type Operator = { db: Db; appUrl: string | null; storage: StoreSettings };
 
 /**
  * A command of `npm run -s admin`. `usage` names its arguments, and `meaning` says what it does. `run` returns what the

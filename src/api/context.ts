@@ -1,6 +1,7 @@
 import type { Db } from '../postgres/client.ts';
 import type { GroupCommit } from '../chat/group-commit.ts';
 import { authenticate, type Accounts } from '../account/account.ts';
+import type { ExportTurns } from '../account/export-turn.ts';
 import type { Arrivals } from '../file/arrival.ts';
 import type { FileStorage } from '../file/file.ts';
 import type { FileLinks } from '../file/file-link.ts';
@@ -35,6 +36,8 @@ export type Services = {
   /** Resumable uploads, which arrive in pieces. */
   partials: PartialUploads;
   partialLeases: PartialUploadLeases;
+  /** The exports of users' data that are under way. */
+  exports: ExportTurns;
   fileLinks: FileLinks;
   /** How long an upload may be nearly idle, in ms. */
   uploadIdleMs: number;

@@ -24,7 +24,7 @@ const accountRules = {
     isShared: true,
     message: 'Too many wrong passwords for this account.',
     meaning:
-      'Wrong passwords for one account from one network address; for `changePassword`, `changeEmail` and `deleteAccount`, in one session.',
+      'Wrong passwords for one account from one network address; for `changePassword`, `changeEmail`, `deleteAccount` and `/api/export`, in one session.',
   },
   strangersGuesses: {
     setting: 'RATE_LIMIT_STRANGERS_GUESSES',
@@ -68,6 +68,13 @@ const accountRules = {
     isShared: false,
     message: 'Too many invites are being looked up from this network.',
     meaning: 'Previews of invites, per network address.',
+  },
+  exports: {
+    setting: 'RATE_LIMIT_EXPORTS',
+    quota: '1/1d',
+    isShared: true,
+    message: 'You have exported your data already.',
+    meaning: 'Complete exports of the data of one account (`/api/export`).',
   },
   refreshes: {
     setting: 'RATE_LIMIT_REFRESHES',

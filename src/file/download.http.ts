@@ -6,7 +6,7 @@ import { StoreUnavailable } from '../errors.ts';
 import { describeDisposition, describeUnguarded } from './content-disposition.ts';
 import { readRange } from './range.ts';
 import { sendJson, type Handler } from '../http/respond.ts';
-import { unreadLimits } from '../http/unread.ts';
+import { HungUp, sendChunk } from '../http/send-chunk.ts';
 
 const refusals = {
   bad: { status: 403, error: 'This link is not valid: fetch `File.url` again.' },
@@ -83,29 +83,10 @@ async function sendFile(
 /** Sends one chunk while the next is read. */
 async function send(bytes: NodeJS.ReadableStream, response: ServerResponse): Promise<void> {
   for await (const chunk of bytes) {
-    await write(response, chunk);
+    await sendChunk(response, chunk);
     if (typeof chunk !== 'string') releaseBytes(chunk);
   }
   response.end();
-}
-
-/**
- * Resolves when the operating system has the chunk; rejects when the client has disconnected. Disconnects a client that has
- * not taken it in time: a paused player asks for the rest by range.
- */
-function write(response: ServerResponse, chunk: Buffer | string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const hangUp = () => reject(new HungUp());
-    if (response.destroyed) return hangUp();
-    const timer = setTimeout(() => response.destroy(), unreadLimits.ms).unref();
-    response.once('close', hangUp);
-    response.write(chunk, (error) => {
-      clearTimeout(timer);
-      response.off('close', hangUp);
-      if (error == null) resolve();
-      else hangUp();
-    });
-  });
 }
 
 /** Redirects to the store. Not cached: the next request checks again that the user may see the file. */
@@ -136,9 +117,6 @@ function wantsRange({ headers }: IncomingMessage, etag: string): boolean {
   const condition = headers['if-range'];
   return headers.range !== undefined && (condition === undefined || condition === etag);
 }
-
-/** The client disconnected, which is not an error. */
-class HungUp extends Error {}
 
 function passOver(error: unknown): void {
   if (!(error instanceof HungUp)) throw error;

@@ -39,16 +39,29 @@ function readSubject(id: string): { kind: LinkedKind; fileId: bigint } | null {
 /** Both ends are zero-based and inclusive. */
 export type ByteRange = { start: number; end: number };
 
+/** What is known of the bytes to be opened. `bytes`: the inline bytes, if they have been read already. */
+type StoredBytes = Pick<FoundFile, 'hash' | 'isInline' | 'bytes'>;
+
 /** Opens the bytes of a file. Rejects when they are lost, which is an internal error. */
 export async function openFile(
-  { files }: { files: FileStorage },
-  { hash, bytes, isInline }: FoundFile,
+  services: { files: FileStorage },
+  file: StoredBytes,
   range: ByteRange,
 ): Promise<Buffer | NodeJS.ReadableStream> {
+  const found = await findBytes(services, file, range);
+  if (found === null) throw new Error(`the file store has lost ${file.hash}`);
+  return found;
+}
+
+/** Opens the bytes of a file; null when they do not exist, for example because the file has just been deleted. */
+export async function findBytes(
+  { files }: { files: Pick<FileStorage, 'db' | 'store'> },
+  { hash, bytes, isInline }: StoredBytes,
+  range: ByteRange,
+): Promise<Buffer | NodeJS.ReadableStream | null> {
   const stored = isInline ? null : await files.store.open(hash, range);
   // Bytes that were in the store a moment ago may have become inline.
   const found = stored ?? bytes ?? (await readInline(files.db, hash));
-  if (found === null) throw new Error(`the file store has lost ${hash}`);
   return Buffer.isBuffer(found) ? found.subarray(range.start, range.end + 1) : found;
 }
 

@@ -27,6 +27,8 @@ export type HttpOptions = {
   download?: Handler;
   /** Serves `/auth/logout`. */
   logout?: Handler;
+  /** Serves `/api/export`. */
+  personalExport?: Handler;
   /** All other pages: each by its exact path, for GET and HEAD. */
   pages: Record<string, Handler>;
   /** `*`, or the origins of the front ends, separated by commas. */
@@ -166,6 +168,7 @@ function findHandler(request: IncomingMessage, options: HttpOptions): Handler {
   if (/^\/api\/upload\/tus(\/[^/]*)?$/.test(path)) return options.tus ?? notServed;
   if (/^\/files\/[^/]+\/[^/]+$/.test(path)) return readOnly(request, options.download ?? notServed);
   if (path === '/auth/logout') return options.logout ?? notServed;
+  if (path === '/api/export') return options.personalExport ?? notServed;
   const page = Object.hasOwn(options.pages, path) ? options.pages[path] : undefined;
   if (page === undefined) return notFound;
   return readOnly(request, page);

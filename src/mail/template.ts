@@ -14,6 +14,7 @@ const placeholders = {
   'email-change': codePlaceholders,
   'email-change-notice': [],
   'new-sign-in': ['device', 'time'],
+  'data-export': ['time'],
 } satisfies Record<string, string[]>;
 
 export type TemplateName = keyof typeof placeholders;

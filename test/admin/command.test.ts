@@ -1,3 +1,5 @@
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { findCommand } from '../../src/admin/command-table.ts';
 import { Misuse } from '../../src/admin/command.ts';
@@ -6,9 +8,11 @@ import { runAdmin } from '../support/admin-command.ts';
 import { createGroup, say } from '../support/chat.ts';
 import { signUpAll, type Person } from '../support/client.ts';
 import { atFileEnd } from '../support/file-end.ts';
+import { upload } from '../support/file.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { readAuditLog } from '../support/staff.ts';
 import { followEvents } from '../support/stream.ts';
+import { jsonIn, readZip } from '../support/zip.ts';
 
 let server: TestServer;
 let ada: Person;
@@ -25,7 +29,10 @@ beforeAll(async () => {
 atFileEnd(() => disconnectDatabase(db));
 
 /** Runs a command as scripts/admin.ts does, but in this process. */
-const run = async (...args: string[]) => findCommand(args)({ db, appUrl: 'https://chat.example.com' });
+const run = async (...args: string[]) => {
+  const storage = { dataDir: server.dataDir, fileStore: null, fileServing: 'stream' } as const;
+  return findCommand(args)({ db, appUrl: 'https://chat.example.com', storage });
+};
 
 test('an operator grants the first admin beside a running server, and mistakes are explained', async () => {
   const beside = (...args: string[]) => runAdmin({ DATABASE_URL: server.database.url }, args);
@@ -44,6 +51,21 @@ test('roles are granted by username too, ignoring case, except that the last adm
   await expect(run('grant', 'ada', 'USER')).rejects.toThrow('The server needs an admin');
   const [entry] = await readAuditLog(ada, { targetId: grace.userId });
   expect(entry).toMatchObject({ action: 'SET_SERVER_ROLE', actor: null, detail: { role: 'MODERATOR' } });
+});
+
+test('an operator exports the data of an account to a new file, and the audit log says so', async () => {
+  const notes = await upload(server, linus, 'notes of Linus '.repeat(2_000), 'notes.txt');
+  const path = join(server.dataDir, 'linus.zip');
+  expect(await run('export', 'linus', path)).toBe(`The data of linus is in ${path}.`);
+  const files = await readZip(await readFile(path));
+  expect(jsonIn(files, 'profile.json')).toMatchObject({ username: 'linus', email: linus.email });
+  expect(jsonIn(files, 'files.json')).toMatchObject([{ id: notes.id }]);
+  expect(files.get(jsonIn(files, 'files.json')[0].path)?.toString()).toContain('notes of Linus');
+  expect((await stat(path)).mode & 0o777).toBe(0o600);
+  const [entry] = await readAuditLog(ada, { targetId: linus.userId });
+  expect(entry).toMatchObject({ action: 'EXPORT_USER', actor: null });
+  await expect(run('export', 'linus', path)).rejects.toThrow('The file cannot be created: EEXIST');
+  await expect(run('export', 'stranger', `${path}.2`)).rejects.toThrow('There is no account stranger.');
 });
 
 test('a suspension by an operator ends the streams of a running server', async () => {

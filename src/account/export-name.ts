@@ -1,0 +1,32 @@
+import { cleanFileName } from '../file/file-name.ts';
+
+/** A file system keeps up to 255 bytes of a name; this leaves room for the id, and for what a program may add. */
+const maxNameBytes = 200;
+/** When a name is shortened, an extension of up to this many bytes is kept. */
+const maxExtensionBytes = 20;
+
+/**
+ * The path of a file in an export: `files/12-notes.txt`. Every system can write it, and it leads nowhere else: it has no
+ * path of its own, no control characters and nothing that Windows forbids. The id keeps names apart, also where case
+ * does not count, and means that no name is that of a device, such as `NUL`.
+ */
+export function pathInExport({ id, name }: { id: bigint; name: string }): string {
+  const allowed = cleanFileName(name)
+    .replace(/[<>:"|?*]/g, '_')
+    .replace(/[. ]+$/, '');
+  return `files/${id}-${shorten(allowed === '' ? 'file' : allowed)}`;
+}
+
+function shorten(name: string): string {
+  if (Buffer.byteLength(name) <= maxNameBytes) return name;
+  const dot = name.lastIndexOf('.');
+  const extension = dot > 0 && Buffer.byteLength(name.slice(dot)) <= maxExtensionBytes ? name.slice(dot) : '';
+  let kept = '';
+  let left = maxNameBytes - Buffer.byteLength(extension);
+  for (const character of name) {
+    left -= Buffer.byteLength(character);
+    if (left < 0) break;
+    kept += character;
+  }
+  return kept.trimEnd() + extension;
+}

@@ -1,0 +1,38 @@
+import { Conflict, RateLimited } from '../errors.ts';
+import type { Leases } from '../postgres/lease.ts';
+
+/** How many exports a node sends at a time. Each holds a few megabytes in memory, for as long as its client reads. */
+const maxExports = 8;
+/** How long a refused client waits. */
+const retryAfterSeconds = 30;
+/** An export outlasts a restart of the database. */
+const times = { expiry: 20_000, renewal: 5_000 };
+
+/** Lets each user have one export at a time, across all nodes, and each node a bounded number. */
+export class ExportTurns {
+  readonly #leases: Leases;
+  #running = 0;
+
+  constructor(leases: Leases) {
+    this.#leases = leases;
+  }
+
+  /** Runs `work`. Throws Conflict if an export of this user is under way, and RateLimited if the node has too many. */
+  async during<Result>(userId: bigint, work: () => Promise<Result>): Promise<Result> {
+    if (this.#running >= maxExports) {
+      throw new RateLimited('The server is sending too many exports: try again later.', retryAfterSeconds);
+    }
+    this.#running += 1;
+    try {
+      const lease = await this.#leases.take({ name: `export:${userId}`, times });
+      if (lease === null) throw new Conflict('An export of your data is under way.', []);
+      try {
+        return await work();
+      } finally {
+        await lease.release();
+      }
+    } finally {
+      this.#running -= 1;
+    }
+  }
+}

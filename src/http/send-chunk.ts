@@ -1,0 +1,28 @@
+import type { ServerResponse } from 'node:http';
+import { unreadLimits } from './unread.ts';
+
+/** The client disconnected, which is not an error. */
+export class HungUp extends Error {}
+
+/**
+ * Resolves when the operating system has the chunk; rejects with HungUp when the client has disconnected. Disconnects a
+ * client that has not taken the chunk within `patienceMs`.
+ */
+export function sendChunk(
+  response: ServerResponse,
+  chunk: Uint8Array | string,
+  patienceMs: number = unreadLimits.ms,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const hangUp = () => reject(new HungUp());
+    if (response.destroyed) return hangUp();
+    const timer = setTimeout(() => response.destroy(), patienceMs).unref();
+    response.once('close', hangUp);
+    response.write(chunk, (error) => {
+      clearTimeout(timer);
+      response.off('close', hangUp);
+      if (error == null) resolve();
+      else hangUp();
+    });
+  });
+}
