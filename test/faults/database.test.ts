@@ -5,7 +5,7 @@ import { signUp, type Person } from '../support/client.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { startFaultyPostgres, type FaultyPostgres } from '../support/fault-postgres.ts';
 import { atFileEnd } from '../support/file-end.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { complaintsOf, startServer, type TestServer } from '../support/server.ts';
 import { followEvents, matching } from '../support/stream.ts';
 
 // A busy machine takes a while to stop and start databases.
@@ -138,7 +138,7 @@ test('everything works as usual, whatever the defaults of the database are', asy
     },
   );
   expect(read.chat.messages.edges).toEqual([{ node: { content: said } }]);
-  expect(server.log.filter(({ level }) => level === 'warn' || level === 'error')).toEqual([]);
+  expect(complaintsOf(server)).toEqual([]);
 });
 
 test('with fewer connections than the size of the pool, requests wait for a free one', async () => {

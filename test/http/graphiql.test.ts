@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { expect, test } from 'vitest';
-import { startServer } from '../support/server.ts';
+import { complaintsOf, startServer } from '../support/server.ts';
 
 const server = await startServer();
 const asBrowser = { accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' };
@@ -64,6 +64,6 @@ test.each(['identity', 'gzip'])(
     }
     // Resolves when all requests are over.
     await node.close();
-    expect(node.log.filter(({ level }) => level === 'warn' || level === 'error')).toEqual([]);
+    expect(complaintsOf(node)).toEqual([]);
   },
 );

@@ -86,6 +86,13 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
   };
 }
 
+/** The warnings and errors in the server's log, except that it sends no mail. */
+export function complaintsOf({ log }: TestServer): TestServer['log'] {
+  return log.filter(
+    ({ level, msg }) => (level === 'warn' || level === 'error') && !String(msg).startsWith('SMTP_URL is not set'),
+  );
+}
+
 function captureLog() {
   const lines: Record<string, unknown>[] = [];
   const stream = new PassThrough();

@@ -71,7 +71,7 @@ create index audit_entries_target_type_target_key_id_idx on audit_entries (targe
 
 create function audit_actor() returns bigint
 language sql stable
-return nullif(current_setting('parley.actor', true), '')::bigint;
+return nullif(nullif(current_setting('parley.actor', true), ''), 'self')::bigint;
 comment on function audit_actor is 'The id of the user on whose behalf this transaction runs. Set by inTransaction (src/postgres/client.ts); null for any other client.';
 
 create function write_audit_entry(action text, target_type text, target_key text, detail jsonb) returns void
@@ -95,7 +95,8 @@ create function keep_audit_log() returns trigger
 language plpgsql set search_path = public, pg_temp as $$
 begin
   if exists (select from deleted where created_at > clock_timestamp() - interval '30 days')
-    or exists (select from audit_entries where id < (select max(id) from deleted))
+    -- Not `exists (… where id < …)`: the planner scans the whole table for that, hoping for an early match.
+    or (select min(id) from audit_entries) < (select max(id) from deleted)
   then
     raise exception 'only the oldest audit entries can be deleted, once they are 30 days old'
       using errcode = 'check_violation';
@@ -112,13 +113,18 @@ create trigger keep_audit_log after delete on audit_entries
 create function lock_restricted_chat() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
-  chat_type chat_type;
+  restricted_type chat_type;
 begin
   if tg_relid <> 'restrictions'::regclass then perform refuse_foreign_rows(); end if;
   -- A transaction that adds a member or writes a message holds the same lock: either it sees the restriction, or this
-  -- trigger sees what it wrote.
-  select type into chat_type from chats where id = new.chat_id for no key update;
-  if chat_type = 'SINGLE' then
+  -- trigger sees what it wrote. For a ban it is an update, not just a lock: under repeatable read, a transaction that
+  -- adds the user afterwards then fails, whereas after a mere lock it would not see the ban.
+  if new.kind = 'BAN' then
+    update chats set member_count = member_count where id = new.chat_id returning type into restricted_type;
+  else
+    select type into restricted_type from chats where id = new.chat_id for no key update;
+  end if;
+  if restricted_type = 'SINGLE' then
     raise exception 'no one can be banned or muted in a single chat' using errcode = 'check_violation';
   end if;
   return new;
@@ -261,7 +267,7 @@ comment on function audit_member_role is 'Records changes of a member''s role in
 
 create trigger audit_member_role after update of role on members for each row
   when (old.role is distinct from new.role
-    and new.user_id is distinct from nullif(current_setting('parley.actor', true), '')::bigint)
+    and coalesce(current_setting('parley.actor', true), '') <> new.user_id::text)
   execute function audit_member_role();
 
 create function audit_server_role() returns trigger
@@ -278,5 +284,25 @@ create trigger audit_new_server_role after insert on users for each row
 
 create trigger audit_server_role after update of server_role on users for each row
   when (old.server_role is distinct from new.server_role) execute function audit_server_role();
+
+create function audit_message_deletion() returns trigger
+language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+  if tg_relid <> 'messages'::regclass then perform refuse_foreign_rows(); end if;
+  -- The messages of an account that is being erased are deleted because its user asked for that.
+  if exists (select from users where id = new.sender_id and deleted_at is null) then
+    perform write_audit_entry('DELETE_MESSAGE', 'User', new.sender_id::text,
+      jsonb_build_object('chat', 'Chat:' || new.chat_id, 'message', 'Message:' || new.id));
+  end if;
+  return null;
+end $$;
+comment on function audit_message_deletion is 'Records the deletion of a message by someone other than its sender.';
+
+-- The group commit deletes the messages of many senders in one statement: `parley.actor` is then self, which says that
+-- each sender deletes their own.
+create trigger audit_message_deletion after update of deleted_at on messages for each row
+  when (old.deleted_at is null and new.deleted_at is not null and new.sender_id is not null
+    and coalesce(current_setting('parley.actor', true), '') not in ('self', new.sender_id::text))
+  execute function audit_message_deletion();
 
 select seal_schema();

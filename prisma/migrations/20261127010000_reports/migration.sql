@@ -10,7 +10,9 @@ create function lock_suspended_user() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin
   if tg_relid <> 'restrictions'::regclass then perform refuse_foreign_rows(); end if;
-  perform from users where id = new.user_id for no key update;
+  -- An update, not just a lock: under repeatable read, a transaction that opens a session afterwards then fails, whereas
+  -- after a mere lock it would not see the suspension.
+  update users set server_role = server_role where id = new.user_id;
   return new;
 end $$;
 comment on function lock_suspended_user is 'Suspensions take turns with sessions that are being opened.';

@@ -28,7 +28,7 @@ create table identities (
   claimed_username text check (char_length(claimed_username) <= 255),
   claimed_display_name text check (char_length(claimed_display_name) <= 64),
   claimed_email text check (char_length(claimed_email) <= 254),
-  claimed_picture text check (char_length(claimed_picture) <= 2048),
+  claimed_server_role server_role not null default 'USER',
   claims_issued_at timestamptz(3) not null,
   created_at timestamptz(3) not null default now(),
   primary key (issuer, subject)
@@ -36,6 +36,8 @@ create table identities (
 comment on table identities is
   'Who a user is in another system. The issuer''s tokens name the subject; an address never identifies a user.';
 comment on column identities.claimed_email is 'Null when the issuer has not verified the address.';
+comment on column identities.claimed_server_role is
+  'The role that the newest token granted. While it stays the same, a role that was granted here stays too.';
 comment on column identities.claims_issued_at is
   'When the newest token whose claims were read was issued: an older one changes nothing.';
 -- Serves the refusal of all tokens of a user, and the deletion of a user.
@@ -134,11 +136,15 @@ create trigger refuse_ended_sessions after delete on sessions
   referencing old table as deleted for each statement execute function refuse_ended_sessions();
 
 create function end_idle_sessions(person bigint, kept int) returns setof bigint
-language sql set search_path = public, pg_temp set parley.makes_room = 'on' as $$
-  delete from sessions where id in (
+language plpgsql set search_path = public, pg_temp as $$
+begin
+  -- Not as a setting of this function: only a superuser may give it one that PostgreSQL does not know.
+  perform set_config('parley.makes_room', 'on', true);
+  return query delete from sessions where id in (
     select id from sessions where user_id = person order by last_used_at desc, id desc offset kept)
-  returning id
-$$;
+  returning id;
+  perform set_config('parley.makes_room', '', true);
+end $$;
 comment on function end_idle_sessions is
   'Ends all but the user''s most recently used sessions, and returns their ids. No one has ended them, so their foreign tokens are not refused.';
 

@@ -42,7 +42,8 @@ comment on table pending_sign_ups is
 comment on column pending_sign_ups.password_hash is 'Argon2id, encoded with its parameters and salt.';
 
 create type mail_kind as enum (
-  'SIGN_UP', 'VERIFICATION', 'PASSWORD_RESET', 'EMAIL_CHANGE', 'EMAIL_CHANGE_NOTICE', 'NEW_SIGN_IN'
+  'SIGN_UP', 'VERIFICATION', 'PASSWORD_RESET', 'EMAIL_CHANGE', 'EMAIL_CHANGE_NOTICE', 'NEW_SIGN_IN',
+  'DATA_EXPORT'
 );
 
 create table mails (

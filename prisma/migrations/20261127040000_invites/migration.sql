@@ -29,8 +29,10 @@ declare
   is_allowed boolean;
 begin
   if tg_relid <> 'invites'::regclass then perform refuse_foreign_rows(); end if;
-  -- The creator's rights cannot change until the commit.
-  perform from chats where id = new.chat_id for no key update;
+  -- The creator's rights cannot change until the commit. An update, not just a lock: under repeatable read, a
+  -- transaction that takes the rights away afterwards then fails, whereas after a mere lock it would not see the invite
+  -- that it has to end.
+  update chats set member_count = member_count where id = new.chat_id;
   is_allowed := case
     when new.chat_id is null then
       exists (select from users where id = new.created_by_id and server_role = 'ADMIN' and deleted_at is null for share)
@@ -71,8 +73,8 @@ create function end_invites_of_plain_member() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin
   if tg_relid <> 'members'::regclass then perform refuse_foreign_rows(); end if;
-  -- Whoever is creating an invite holds this lock.
-  perform from chats where id = new.chat_id for no key update;
+  -- A transaction that creates an invite holds this lock. An update, as in check_invite.
+  update chats set member_count = member_count where id = new.chat_id;
   delete from invites where created_by_id = new.user_id and chat_id = new.chat_id
     and not exists (select from chats where id = new.chat_id and type = 'GROUP');
   return null;
@@ -95,18 +97,19 @@ comment on function end_invites_of_plain_members is 'In a group every member may
 create trigger end_invites_of_plain_members after update of type on chats for each row
   when (old.type = 'GROUP' and new.type <> 'GROUP') execute function end_invites_of_plain_members();
 
+-- The invites of a user whose account is erased end at once: their memberships may end only minutes later.
 create function end_invites_to_server() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin
   if tg_relid <> 'users'::regclass then perform refuse_foreign_rows(); end if;
-  delete from invites where created_by_id = new.id and chat_id is null;
+  delete from invites where created_by_id = new.id and (chat_id is null or new.deleted_at is not null);
   return null;
 end $$;
-comment on function end_invites_to_server is 'The invites to the server alone end when their creator is no longer its admin, or is erased.';
+comment on function end_invites_to_server is 'All invites of a user end when the account is erased; those to the server alone also end when the user is no longer its admin.';
 
 create trigger end_invites_to_server after update of server_role, deleted_at on users for each row
-  when ((old.server_role = 'ADMIN' and old.deleted_at is null)
-    and (new.server_role <> 'ADMIN' or new.deleted_at is not null))
+  when ((old.server_role = 'ADMIN' and new.server_role <> 'ADMIN')
+    or (old.deleted_at is null and new.deleted_at is not null))
   execute function end_invites_to_server();
 
 select seal_schema();
