@@ -98,15 +98,24 @@ async function readPart(headers: string): Promise<unknown> {
   return parts.next().catch((error: Error) => error.message);
 }
 
+/** The CPU time of `work` in ms: the least of up to ten tries, because the other threads of the process count too. */
+async function leastCpuMs(work: () => Promise<unknown>): Promise<number> {
+  let least = Infinity;
+  for (let tries = 0; tries < 10 && least >= 100; tries += 1) {
+    const before = process.cpuUsage();
+    await work();
+    const { user, system } = process.cpuUsage(before);
+    least = Math.min(least, (user + system) / 1_000);
+  }
+  return least;
+}
+
 test('reading the headers of a form’s part takes time linear in their length', async () => {
   expect(await readPart('content-disposition: form-data; name="a"')).toMatchObject({ value: { name: 'a' } });
   for (const piece of pieces) {
     for (const start of ['', 'content-disposition: form-data; name="a"', 'content-disposition: form-data; name="']) {
       const text = (start + piece.repeat(32_000)).slice(0, 32_000);
-      const before = process.cpuUsage();
-      await readPart(text);
-      const { user, system } = process.cpuUsage(before);
-      expect((user + system) / 1_000, `${start}${piece}…`).toBeLessThan(400);
+      expect(await leastCpuMs(() => readPart(text)), `${start}${piece}…`).toBeLessThan(400);
     }
   }
 });

@@ -10,7 +10,7 @@ import {
   removeMember,
 } from '../../support/chat.ts';
 import { type Person, signUpAll } from '../../support/client.ts';
-import { startServer, type TestServer } from '../../support/server.ts';
+import { complaintsOf, startServer, type TestServer } from '../../support/server.ts';
 import { completed, give, happened, openReserved, reserve } from '../../support/single.ts';
 import {
   chatEventsDocument,
@@ -264,6 +264,6 @@ describe('when their clients should reconnect, without `complete`:', () => {
     expect(ends.at(-1)).toBeLessThan(3_000);
     // Nothing is left behind, in the database or in the log.
     expect((await server.sql.query('select from stream_reservations')).rowCount).toBe(0);
-    expect(going.log.filter(({ level }) => level !== 'info')).toEqual([]);
+    expect(complaintsOf(going)).toEqual([]);
   });
 });
