@@ -66,7 +66,7 @@ export type App = { url: string; close: () => Promise<void> };
 
 /**
  * What tests may override: the cost of a password hash, the intervals of streams, presence, mail and uploads, and what
- * clients may leave unread. `terminal`: where e-mails are printed if there is no mail server.
+ * clients may leave unread. `terminal`: where emails are printed if there is no mail server.
  */
 export type Overrides = {
   terminal?: NodeJS.WritableStream | undefined;

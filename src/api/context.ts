@@ -93,7 +93,8 @@ export function createContext(
 
 /**
  * Identifies the asker by a request's `Authorization` header. A bad token is not an error until the asker is needed:
- * only then is Unauthenticated thrown (or IssuerUnavailable, for a token that cannot be verified now). So a client that refreshes a session may send the expired token.
+ * only then is Unauthenticated thrown, or IssuerUnavailable for a token that cannot be verified now. So a client that
+ * refreshes a session may send the expired token.
  */
 export function identifyAsker(accounts: Accounts, headers: IncomingHttpHeaders): Promise<() => Asker | null> {
   const { authorization, 'user-agent': userAgent = null } = headers;

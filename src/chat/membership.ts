@@ -107,7 +107,7 @@ export async function leaveChat(db: Db, asker: Asker, { chatId }: { chatId: bigi
   });
 }
 
-/** An action, and the user whom it affects. */
+/** An action, and the user affected by it. */
 export type Targeting = { action: 'removeMember' | 'setMemberRole' | 'banMember' | 'muteMember'; userId: bigint };
 
 /** Like `requireMayTo`; throws NotFound afterwards if the user is not a member. */

@@ -60,7 +60,7 @@ create table audit_entries (
       || !(@ like_regex "^([A-Z][A-Z_]*|[A-Z][A-Za-z]*:[0-9]+(_[0-9]+)*)$"))'
   )
 );
-comment on table audit_entries is 'Who did what to whom. Written by triggers, append-only, pruned by age. It has no foreign keys, because an entry remains true when what it names is deleted.';
+comment on table audit_entries is 'What users did to other users, and who did it. Written by triggers, append-only, pruned by age. It has no foreign keys, because an entry remains true when what it names is deleted.';
 comment on column audit_entries.actor_id is 'The user who did it; null if the server did, or someone with access to the database.';
 comment on column audit_entries.action is 'Named after the mutation: BAN_MEMBER for banMember.';
 comment on column audit_entries.target_type is 'This and target_key are the parts of a global id, e.g. User and 12.';
