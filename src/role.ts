@@ -1,0 +1,74 @@
+import type { Logger } from 'pino';
+import { DocumentCache } from './api/document.ts';
+import type { Services } from './api/context.ts';
+import { createMask } from './api/fault.ts';
+import { createGraphqlServer } from './api/yoga.ts';
+import type { Config } from './config.ts';
+import { httpEdges, schema } from './edges.ts';
+import { serveGraphiql } from './http/graphiql.ts';
+import { fillPlaceholders } from './http/graphiql-script.ts';
+import { firstConversation } from './http/graphiql-tabs.ts';
+import { serveGraphql } from './http/graphql.ts';
+import type { HttpOptions } from './http/server.ts';
+import type { StreamTimes } from './http/stream/open-stream.ts';
+import { Streams, type StreamLimits } from './http/stream/streams.ts';
+import type { Realtime } from './live/realtime.ts';
+
+/** Whether this node has the role, by SERVE. */
+export function serves({ serve }: Config, role: Config['serve'][number]): boolean {
+  return serve.includes(role);
+}
+
+/** The handlers that a node serves, depending on its roles. */
+type Handlers = Pick<
+  HttpOptions,
+  'graphql' | 'graphiql' | 'streams' | 'upload' | 'tus' | 'download' | 'logout' | 'personalExport'
+>;
+
+/** Creates the HTTP handlers for this node's roles, and the function that drains its streams. */
+export function createRoles(
+  config: Config,
+  log: Logger,
+  parts: { services: Services; realtime: Realtime | null; streamTimes: Partial<StreamTimes> | undefined },
+): { handlers: Handlers; drain: () => Promise<void> } {
+  const { services, realtime, streamTimes } = parts;
+  const common = { schema, documents: new DocumentCache(schema), services, mask: createMask(log) };
+  const streams =
+    realtime &&
+    new Streams({
+      ...common,
+      realtime,
+      limits: streamLimits(config),
+      trustedProxies: config.trustedProxies,
+      ...(streamTimes === undefined ? {} : { times: streamTimes }),
+    });
+  const yoga = createGraphqlServer(common);
+  const handlers: Handlers = {
+    ...(serves(config, 'api') && {
+      graphql: serveGraphql({ ...common, yoga, upload: httpEdges.serveGraphqlUpload(common) }),
+      graphiql: serveGraphiql(firstConversation, fillPlaceholders),
+      upload: httpEdges.serveUpload(services),
+      tus: httpEdges.serveTus(services),
+      download: httpEdges.serveDownload(services),
+      logout: httpEdges.serveLogout(services),
+      personalExport: httpEdges.serveExport(services),
+    }),
+    ...(streams && { streams: (request, response) => streams.handle(request, response) }),
+  };
+  const drain = async () => {
+    services.partialLeases.letGo();
+    await streams?.drain();
+  };
+  return { handlers, drain };
+}
+
+function streamLimits(config: Config): StreamLimits {
+  return {
+    perSession: config.maxStreamsPerSession,
+    perAddress: config.maxStreamsPerAddress,
+    operationsPerStream: config.maxOperationsPerStream,
+    complexityPerPerson: config.maxSubscriptionComplexity,
+    bufferBytes: config.maxStreamBufferBytes,
+    replay: { maxEvents: config.maxReplayEvents, maxBytes: config.maxReplayBytes },
+  };
+}
