@@ -65,7 +65,12 @@ export function refuseWriting(asker: Asker, access: ChatAccess): Forbidden | nul
  */
 export function refusePerson({ isBlocked, mutedUntil: until }: ChatAccess): Forbidden | null {
   if (isBlocked) return blocked();
-  return until === null ? null : new Forbidden('You are muted in this chat.', { until });
+  return until === null ? null : muted(until);
+}
+
+/** The error for a muted member. */
+export function muted(until: Date): Forbidden {
+  return new Forbidden('You are muted in this chat.', { until });
 }
 
 /** The error for an asker blocked by the other person of a single chat. Its message does not mention the block. */

@@ -6,7 +6,7 @@ import { columns } from '../postgres/columns.ts';
 import type { Invite } from '../postgres/generated/prisma/client.ts';
 import { definePageLoader } from '../postgres/loader.ts';
 import { toPages, type Page, type PageRequest } from '../postgres/page.ts';
-import { isCurrent } from '../postgres/restriction.ts';
+import { isCurrent, isRestricted } from '../postgres/restriction.ts';
 import { readChatAccesses } from './chat-access.ts';
 import { inChat, requireMay } from './locked-chat.ts';
 import { may } from './permission.ts';
@@ -20,14 +20,15 @@ export const maxInvites = 100;
 export type NewInvite = { chatId: bigint | null; maxUses: number | null; expiresAt: Date | null };
 
 /**
- * Whether `invite` (an alias of invites) lets anyone in: it is neither used up nor expired, and its creator is not
- * suspended. An SQL condition. An invite whose creator may no longer add members does not exist any more.
+ * Whether `invite` (an alias of invites) lets anyone in: it is neither used up nor expired, and its creator is neither
+ * suspended nor muted in the chat. An SQL condition. An invite whose creator may no longer add members does not exist any more.
  */
 export function isUsable(invite: string): string {
   return `(${invite}.uses_left is null or ${invite}.uses_left > 0)
     and (${invite}.expires_at is null or ${invite}.expires_at > statement_timestamp())
     and not exists (select from restrictions r where r.chat_id is null and r.user_id = ${invite}.created_by_id
-      and r.kind = 'SUSPENSION' and ${isCurrent('r')})`;
+      and r.kind = 'SUSPENSION' and ${isCurrent('r')})
+    and not ${isRestricted('MUTE', `${invite}.chat_id`, `${invite}.created_by_id`)}`;
 }
 
 /**

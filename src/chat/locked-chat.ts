@@ -6,6 +6,7 @@ import { mutedUntil } from '../postgres/restriction.ts';
 import { visibleFrom } from './visibility.ts';
 import { Forbidden, LastOwner, NotFound, RateLimited } from '../errors.ts';
 import { isBlockedIn } from '../people/block.ts';
+import { muted } from './chat-access.ts';
 import { may, type Action, type ChatAccess } from './permission.ts';
 import type { Asker } from '../core/asker.ts';
 
@@ -38,12 +39,14 @@ export async function inChat<T>(
 }
 
 /**
- * Throws Forbidden, with the reason, unless the asker may perform the action in this chat. `targetRole` is the role of
+ * Throws Forbidden, with the reason, unless the asker may perform the action in this chat; with `until` if it is only a
+ * mute that keeps them from it. `targetRole` is the role of
  * the member that the action affects.
  */
 export function requireMay(action: Action, { asker, access }: LockedChat, targetRole: MemberRole | null = null): void {
   if (may(asker, action, { ...access, targetRole })) return;
-  const { type, role } = access;
+  const { type, role, mutedUntil: until } = access;
+  if (until !== null && may(asker, action, { ...access, targetRole, mutedUntil: null })) throw muted(until);
   if (type === 'SINGLE') throw new Forbidden('The members, roles and settings of a single chat cannot be changed.');
   if (role === null) throw new Forbidden('You are not a member of this chat.');
   if (action === 'joinChat') throw new Forbidden('Only public channels can be joined.');

@@ -11,8 +11,8 @@ import { requireTarget } from './membership.ts';
 
 /**
  * Mutes a member until that time, in place of an earlier mute, or ends the mute (`until` null). All members receive
- * MemberUpdated. Until then, the member can read but not write: neither send, edit, react, pin nor show that they are
- * typing. A mute stays when the member leaves and comes back.
+ * MemberUpdated. Until then, the member can read and leave, whatever their role: neither send, edit, react, pin nor show
+ * that they are typing, and neither change nor moderate the chat. A mute stays when the member leaves and comes back.
  * Throws NotFound if the user is not a member, Forbidden if the asker's role or the member's does not allow it,
  * InvalidInput for the asker's own id and for a time that is not in the future.
  */

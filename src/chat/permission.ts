@@ -53,7 +53,9 @@ export function may(asker: Asker, action: Action, access: Case): boolean {
 function mayPerson(action: Action, access: Case): boolean {
   const { type, role, visibleFrom, isBlocked, mutedUntil, targetRole = null } = access;
   if (action === 'joinChat') return type === 'PUBLIC_CHANNEL' && role === null;
-  if (role === null || (mutedUntil !== null && isWriting(action))) return false;
+  if (role === null) return false;
+  // Whatever their role, as on Discord: a muted admin does not moderate either.
+  if (mutedUntil !== null) return action === 'leaveChat' && type !== 'SINGLE';
   // A single chat has no roles: both people may write and pin, and neither can delete the other's messages.
   if (type === 'SINGLE') return !isBlocked && (action === 'sendMessage' || action === 'pinMessage');
   if (role === 'OWNER') return true;
@@ -83,9 +85,4 @@ function mayPerson(action: Action, access: Case): boolean {
     default:
       return action satisfies never;
   }
-}
-
-/** What a muted member may not do, whatever their role. */
-function isWriting(action: Action): boolean {
-  return action === 'sendMessage' || action === 'pinMessage' || action === 'mentionEveryone';
 }

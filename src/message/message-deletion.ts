@@ -7,6 +7,7 @@ import { requireVisibleMessage } from './message.ts';
 import { may } from '../chat/permission.ts';
 import {
   allowed,
+  muted,
   readTargets,
   submitVerb,
   type MessageCase,
@@ -43,8 +44,10 @@ const messageDeletions: WriteKind<MessageVerb, Message> = {
 /** Why the asker may not delete the message; null if they may. */
 export function refuseDeletion({ asker, message, access }: MessageCase): Error | null {
   if (message.senderId === asker.userId && message.kind === 'USER') return null;
-  return may(asker, 'deleteAnyMessage', access)
-    ? null
+  if (may(asker, 'deleteAnyMessage', access)) return null;
+  const { mutedUntil: until } = access;
+  return until !== null && may(asker, 'deleteAnyMessage', { ...access, mutedUntil: null })
+    ? muted(until)
     : new Forbidden('Only the sender, owners and admins can delete this message.');
 }
 

@@ -17,7 +17,7 @@ import {
   updateChat,
 } from '../support/membership.ts';
 import { onNode } from '../support/message.ts';
-import { ban, inMinutes, unban } from '../support/moderation.ts';
+import { ban, inMinutes, mute, unban } from '../support/moderation.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { followEvents } from '../support/stream.ts';
 
@@ -319,6 +319,23 @@ test('an invite lets no one in while its creator is suspended', async () => {
   expect(kindOf(await joinByInvite(hedy, code))).toBe('NotFound');
   expect(await invitesOf(ada, chat)).toEqual([]);
   await server.sql.query(`delete from restrictions where user_id = $1`, [keyOf(radia.userId)]);
+  expect(kindOf(await joinByInvite(hedy, code))).toBe('Chat');
+});
+
+test('an invite lets no one in while its creator is muted, who cannot create another', async () => {
+  const chat = await create('GROUP');
+  const code = await codeFor(linus, chat);
+  await mute(ada, chat, linus.userId, inMinutes(5));
+  expect(kindOf(await createInvite(linus, { chatId: chat }))).toBe('Forbidden');
+  await expect(
+    server.sql.query(`insert into invites (code, chat_id, created_by_id) values (repeat('x', 40), $1, $2)`, [
+      keyOf(chat),
+      keyOf(linus.userId),
+    ]),
+  ).rejects.toThrow('only a user who may add members can create an invite');
+  expect(await previewInvite(hedy, code)).toBeNull();
+  expect(kindOf(await joinByInvite(hedy, code))).toBe('NotFound');
+  await mute(ada, chat, linus.userId, null);
   expect(kindOf(await joinByInvite(hedy, code))).toBe('Chat');
 });
 

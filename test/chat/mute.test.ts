@@ -59,8 +59,7 @@ test.each(types)('owners can mute anyone in a %s, and admins plain members', asy
   expect(await mute(ada, chat, grace.userId, until)).toEqual(muted('grace'));
   expect(await mutedUntil(linus, chat, 'grace')).toBe(until.toISOString());
   expect(kindOf(await mute(ada, chat, hedy.userId, until))).toBe('NotFound');
-  // A muted admin can still moderate.
-  expect(await mute(grace, chat, linus.userId, null)).toMatchObject({ __typename: 'Member', mutedUntil: null });
+  expect(await mute(ada, chat, linus.userId, null)).toMatchObject({ __typename: 'Member', mutedUntil: null });
 });
 
 test('a mute needs another member and a time in the future', async () => {
@@ -104,6 +103,29 @@ test.each(types)('a member who is muted in a %s can read but not write, and lear
     ]);
   }
   expect(await typing()).toEqual({ startTyping: false });
+
+  // Nor can a muted admin change or moderate the chat.
+  const changes = {
+    updateChat: `updateChat(input: { chatId: $chat, name: "mine now" })`,
+    setAvatar: `setAvatar(chatId: $chat)`,
+    addMembers: `addMembers(chatId: $chat, userIds: [$stranger])`,
+    createInvite: `createInvite(input: { chatId: $chat })`,
+    removeMember: `removeMember(chatId: $chat, userId: $stranger)`,
+    banMember: `banMember(chatId: $chat, userId: $stranger)`,
+    muteMember: `muteMember(chatId: $chat, userId: $stranger, until: "2100-01-01T00:00:00Z")`,
+    deleteMessage: `deleteMessage(messageId: $other)`,
+  };
+  for (const [name, call] of Object.entries(changes)) {
+    const used = [...new Set(call.match(/\$\w+/g))].map((variable) => `${variable}: ID!`).join(', ');
+    const { outcome } = await linus.ask(
+      `mutation (${used}) { outcome: ${call} { __typename ... on Forbidden { until message } } }`,
+      { chat, other, stranger: hedy.userId },
+    );
+    expect([name, outcome]).toEqual([
+      name,
+      { __typename: 'Forbidden', until: until.toISOString(), message: 'You are muted in this chat.' },
+    ]);
+  }
 
   // Reading and taking back still work.
   const document = 'query ($id: ID!) { chat(id: $id) { messages { edges { node { content } } } } }';
@@ -177,6 +199,6 @@ test('a message that is sent on one node while a mute is committed on another co
     );
     const kinds = rows.map(({ kind }) => kind).slice(1);
     expect(kinds).toEqual(kindOf(sent) === 'Message' ? ['NewMessage', 'MemberUpdated'] : ['MemberUpdated']);
-    expect(kindOf(await addPeople(onNode(otherNode, linus), chat, [hedy.userId]))).toBe('Chat');
+    expect(kindOf(await addPeople(onNode(otherNode, linus), chat, [hedy.userId]))).toBe('Forbidden');
   }
 });
