@@ -58,7 +58,7 @@ async function eraseProfile(transaction: Transaction, userId: bigint): Promise<v
   // Overwrites the profile. Raw SQL: `deleted_at` is the database's time, like the other times in the row.
   await transaction.query(
     `update users set deleted_at = clock_timestamp(), username = 'erased_' || $2, email = $2 || '@erased.invalid',
-      display_name = null, avatar_file_id = null
+      display_name = null, avatar_file_id = null, key = null, custom = '{}'
     where id = $1`,
     [userId, pseudonym],
   );
@@ -160,14 +160,14 @@ async function deleteFiles({ prisma }: Transaction, userId: bigint, limit: numbe
   return count;
 }
 
-/** The messages stay, without their sender and their clientMessageId. */
+/** The messages stay, without their sender and what only the sender's client knew: clientMessageId and custom data. */
 async function disownMessages(transaction: Transaction, userId: bigint, limit: number): Promise<number> {
   // Locks the messages in the order of their ids, as all code does. Raw SQL, for the lock.
   const { rowCount } = await transaction.query(
     `with few as materialized (
       select id from messages where sender_id = $1 order by id limit $2 for no key update
     )
-    update messages m set sender_id = null, client_message_id = null, request_hash = null
+    update messages m set sender_id = null, client_message_id = null, request_hash = null, custom = '{}'
     from few where m.id = few.id`,
     [userId, limit],
   );

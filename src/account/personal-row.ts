@@ -29,6 +29,8 @@ export type ProfileRow = {
   username: string;
   email: string | null;
   displayName: string | null;
+  key: string | null;
+  custom: unknown;
   createdAt: Date;
   serverRole: string;
   avatarFileId: bigint | null;
@@ -40,7 +42,7 @@ export type ProfileRow = {
 /** The user's profile; null once the account is erased. */
 export async function readProfile(pool: pg.Pool, userId: bigint): Promise<ProfileRow | null> {
   const { rows } = await pool.query<ProfileRow>(
-    `select u.username, u.email, u.display_name as "displayName", u.created_at as "createdAt",
+    `select u.username, u.email, u.display_name as "displayName", u.key, u.custom, u.created_at as "createdAt",
       u.server_role as "serverRole", u.avatar_file_id as "avatarFileId",
       exists (select from credentials c where c.user_id = u.id) as "hasPassword", p.last_seen_at as "lastSeenAt",
       coalesce((select json_agg(json_build_object('issuer', i.issuer, 'subject', i.subject) order by i.issuer, i.subject)
@@ -141,6 +143,7 @@ export type MessageRow = {
   chatId: bigint;
   kind: string;
   content: string | null;
+  custom: unknown;
   replyToId: bigint | null;
   mentionsEveryone: boolean;
   createdAt: Date;
@@ -155,7 +158,7 @@ export type MessageRow = {
 export async function* readMessages(pool: pg.Pool, userId: bigint): AsyncGenerator<MessageRow[]> {
   for await (const ids of readMessageIds(pool, userId, { onlyEdited: false })) {
     const { rows } = await pool.query<MessageRow>(
-      `select m.id, m.chat_id as "chatId", m.kind, m.content, parent.id as "replyToId",
+      `select m.id, m.chat_id as "chatId", m.kind, m.content, m.custom, parent.id as "replyToId",
         m.mentions_everyone as "mentionsEveryone", m.created_at as "createdAt", m.edited_at as "editedAt",
         m.deleted_at as "deletedAt",
         array(select n.user_id::text from mentions n where n.chat_id = m.chat_id and n.seq = m.seq order by n.user_id)

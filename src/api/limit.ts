@@ -77,11 +77,13 @@ async function take(context: Context, asker: Asker, { charge, args }: { charge: 
 }
 
 /**
- * A text counts as one use, plus one for every 1,000 characters, because a longer text costs more to store and deliver.
+ * A text counts as one use, plus one for every 1,000 characters, custom data included, because a longer one costs more
+ * to store and deliver.
  */
 function weighContent(args: Args): number {
-  const content = Reflect.get(isRecord(args['input']) ? args['input'] : args, 'content');
-  return 1 + (typeof content === 'string' ? Math.floor(content.length / 1_000) : 0);
+  const { content, custom } = isRecord(args['input']) ? args['input'] : args;
+  const customLength = isRecord(custom) ? JSON.stringify(custom).length : 0;
+  return 1 + Math.floor(((typeof content === 'string' ? content.length : 0) + customLength) / 1_000);
 }
 
 function countOf(args: unknown, name: string): number {

@@ -5,10 +5,12 @@ import type { Chat } from '../postgres/generated/prisma/client.ts';
 import { activityKey, createChat, findVisibleChats, listChats, maxMembersPerCall } from './chat.ts';
 import { memberByKey, membersOf } from './member.ts';
 import { lists, readPage } from '../postgres/page.ts';
+import { maxCustomBytes } from '../core/custom.ts';
+import { maxExternalKeyLength } from '../core/external-key.ts';
 import { maxDescriptionLength, maxNameLength } from '../core/text.ts';
 import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
 import { builder } from '../api/builder.ts';
-import { textSize } from '../api/field-size.ts';
+import { asciiSize, textSize } from '../api/field-size.ts';
 import { pageComplexity, toConnection } from '../api/connection.ts';
 import { requireAsker } from '../api/context.ts';
 import { decodeId } from '../core/id.ts';
@@ -28,6 +30,16 @@ builder.prismaObjectFields(ChatRef, (t) => ({
   slowModeSeconds: t.exposeInt('slowModeSeconds', {
     description:
       'How long a member waits between two messages; 0 if slow mode is off. Owners and admins are exempt. A message sent too early is refused with RATE_LIMITED and `retryAfterSeconds`.',
+  }),
+  key: t.exposeString('key', {
+    nullable: true,
+    extensions: asciiSize(maxExternalKeyLength),
+    description: "The embedding product's own key for the chat, e.g. `order:42`; unique on the server.",
+  }),
+  custom: t.expose('custom', {
+    type: 'JSON',
+    extensions: asciiSize(maxCustomBytes),
+    description: 'An object that only API keys write.',
   }),
   members: t.field({
     type: MemberConnectionRef,

@@ -35,11 +35,11 @@ export async function listPublicChannels(
   asker: Asker,
   { part, page }: { part: string; page: NamePageRequest },
 ): Promise<Page<ListedChannel>> {
-  const { rows } = await pool.query<Chat & { key: string }>({
+  const { rows } = await pool.query<Chat & { foldedName: string }>({
     // A search has no statement name, so that PostgreSQL plans it each time: it finds a rare text by trigrams, and a
     // text that most names contain by reading the list from its start.
     ...(part === '' && { name: 'public_channels' }),
-    text: `select ${columns.chat('c')}, fold(c.name) as key
+    text: `select ${columns.chat('c')}, fold(c.name) as "foldedName"
     from chats c
     where c.type = 'PUBLIC_CHANNEL'
       and (fold(c.name) collate "C", c.id) > ($1, $2::bigint)
@@ -54,7 +54,7 @@ export async function listPublicChannels(
       ...(part === '' ? [] : [part.replace(/[\\%_]/g, '\\$&')]),
     ],
   });
-  const listed = rows.map(({ key, ...chat }) => ({ chat, key: { name: key, id: chat.id } }));
+  const listed = rows.map(({ foldedName, ...chat }) => ({ chat, key: { name: foldedName, id: chat.id } }));
   return toPage(listed, forwardPage(page));
 }
 

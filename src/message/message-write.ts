@@ -5,6 +5,7 @@ import type { LockedChat, WriteKind } from '../chat/group-commit.ts';
 import type { Outcome } from '../postgres/batch-commit.ts';
 import { columns } from '../postgres/columns.ts';
 import { visibleFrom } from '../chat/visibility.ts';
+import { isEmpty, type Custom } from '../core/custom.ts';
 import { Conflict, InvalidInput, NotFound } from '../errors.ts';
 import { Attachments, attachFiles } from './attachment.ts';
 import { callsEveryone, insertMentions } from './mention.ts';
@@ -22,6 +23,7 @@ export type MessageWrite = {
   fileIds: readonly bigint[];
   replyToId: bigint | null;
   clientMessageId: string | null;
+  custom: Custom;
 };
 
 type Placed = MessageWrite & {
@@ -153,9 +155,9 @@ async function insert(client: Queryable, messages: Placed[]): Promise<Map<string
     name: 'insert_messages',
     text: `insert into messages as m
       (chat_id, seq, sender_id, content, reply_to_seq, client_message_id, request_hash, mentions_everyone,
-      file_count)
+      file_count, custom)
     select * from unnest($1::bigint[], $2::int[], $3::bigint[], $4::text[], $5::int[], $6::text[], $7::bytea[],
-      $8::bool[], $9::int[])
+      $8::bool[], $9::int[], $10::jsonb[])
     returning ${columns.message('m')}`,
     values: [
       messages.map(({ chatId }) => chatId),
@@ -167,6 +169,7 @@ async function insert(client: Queryable, messages: Placed[]): Promise<Map<string
       messages.map(({ requestHash }) => requestHash),
       messages.map(({ mentionsEveryone }) => mentionsEveryone),
       messages.map(({ fileIds }) => fileIds.length),
+      messages.map(({ custom }) => (isEmpty(custom) ? '{}' : JSON.stringify(custom))),
     ],
   });
   return new Map(rows.map((row) => [messageKeyOf(row), row]));
@@ -186,10 +189,12 @@ function repeat(first: Message, input: MessageWrite): Outcome<Message> {
  * Hash of the original request. It distinguishes a repeated request from a reused id even after the message has been
  * edited.
  */
-function hashRequest({ chatId, content, replyToId, fileIds }: MessageWrite): Buffer {
+function hashRequest({ chatId, content, replyToId, fileIds, custom }: MessageWrite): Buffer {
   const request = [String(chatId), content, replyToId === null ? null : String(replyToId)];
-  // Without files, the hash is the same as before files existed, because hashes stored then are still compared.
-  const asked = fileIds.length === 0 ? request : [...request, fileIds.map(String)];
+  // Without files or custom data, the hash is the same as before these existed, because hashes stored then are still
+  // compared.
+  const withFiles = fileIds.length === 0 && isEmpty(custom) ? request : [...request, fileIds.map(String)];
+  const asked = isEmpty(custom) ? withFiles : [...withFiles, custom];
   return createHash('sha256').update(JSON.stringify(asked)).digest();
 }
 

@@ -3,10 +3,11 @@ import { ChatRef } from '../chat/chat.ref.ts';
 import { UserRef } from '../people/user.ref.ts';
 import { maxFiles } from '../file/file.ts';
 import { findVisibleMessages, sendMessage } from './message.ts';
+import { maxCustomBytes, maxCustomDepth } from '../core/custom.ts';
 import { maxContentLength, maxNameLength } from '../core/text.ts';
 import { Conflict, Forbidden, InvalidInput, NotFound } from '../errors.ts';
 import { builder } from '../api/builder.ts';
-import { textSize } from '../api/field-size.ts';
+import { asciiSize, textSize } from '../api/field-size.ts';
 import { requireAsker } from '../api/context.ts';
 import { decodeId } from '../core/id.ts';
 import { chatById } from '../chat/chat.ts';
@@ -36,6 +37,11 @@ builder.prismaObjectFields(MessageRef, (t) => ({
   createdAt: t.expose('createdAt', { type: 'DateTime' }),
   editedAt: t.expose('editedAt', { type: 'DateTime', nullable: true }),
   deletedAt: t.expose('deletedAt', { type: 'DateTime', nullable: true }),
+  custom: t.expose('custom', {
+    type: 'JSON',
+    extensions: asciiSize(maxCustomBytes),
+    description: 'An object supplied by the sender: do not trust it. Edits do not change it; a deletion empties it.',
+  }),
   chat: t.field({
     type: ChatRef,
     resolve: ({ chatId }, _, { loaders }) => present(loaders.of(chatById).load(chatId)),
@@ -85,6 +91,10 @@ const SendMessageInput = builder.inputType('SendMessageInput', {
     clientMessageId: t.string({
       description: `Your own id for the message, one line of 1 to ${maxNameLength} characters. Sending again with the same id returns the first message.`,
     }),
+    custom: t.field({
+      type: 'JSON',
+      description: `An object for clients, at most ${maxCustomBytes} bytes and ${maxCustomDepth} levels deep. Everyone who sees the message sees it.`,
+    }),
   }),
 });
 
@@ -102,6 +112,7 @@ builder.mutationField('sendMessage', (t) =>
         fileIds: (input.fileIds ?? []).map((id, index) => decodeId('File', id, ['fileIds', String(index)])),
         replyToId: input.replyToId == null ? null : decodeId('Message', input.replyToId, ['replyToId']),
         clientMessageId: input.clientMessageId ?? null,
+        custom: input.custom ?? {},
       }),
   }),
 );

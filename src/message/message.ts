@@ -6,6 +6,7 @@ import { visibleFrom } from '../chat/visibility.ts';
 import { InvalidInput, NotFound, type FieldError } from '../errors.ts';
 import { maxFiles } from '../file/file.ts';
 import { messageWrites } from './message-write.ts';
+import { readCustom, type Custom } from '../core/custom.ts';
 import { maxContentLength, maxNameLength, readLine, readText } from '../core/text.ts';
 import { askerKey, type Asker } from '../core/asker.ts';
 import { defineLoader } from '../postgres/loader.ts';
@@ -21,6 +22,7 @@ export type NewMessage = {
   fileIds: readonly bigint[];
   replyToId: bigint | null;
   clientMessageId: string | null;
+  custom: Custom;
 };
 
 /**
@@ -69,7 +71,7 @@ export async function requireVisibleMessage(db: Db, asker: Asker, messageId: big
 /**
  * Sends a message to a chat that the asker is a member of; the members receive NewMessage after the commit. Sending the
  * same request again with the same clientMessageId returns the first message.
- * Throws InvalidInput for bad content, files or replyToId; NotFound to hide a chat that the asker cannot see; Forbidden
+ * Throws InvalidInput for bad content, files, custom data or replyToId; NotFound to hide a chat that the asker cannot see; Forbidden
  * for one that they can only read, and for a muted member; RateLimited while slow mode makes them wait; Conflict if a
  * different request reuses the clientMessageId.
  */
@@ -84,8 +86,9 @@ function checkNewMessage(input: NewMessage): NewMessage {
   checkFileIds(input.fileIds, errors);
   const clientMessageId =
     input.clientMessageId === null ? null : readLine(input.clientMessageId, ['clientMessageId'], maxNameLength, errors);
+  const custom = readCustom(input.custom, ['custom'], errors);
   if (errors.length > 0) throw new InvalidInput(errors);
-  return { ...input, content, clientMessageId };
+  return { ...input, content, clientMessageId, custom };
 }
 
 function checkFileIds(fileIds: readonly bigint[], errors: FieldError[]): void {

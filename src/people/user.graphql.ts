@@ -1,6 +1,8 @@
 import { UserConnectionRef, UserRef } from './user.ref.ts';
 import { defineEvent } from '../api/event.ts';
 import { encodeNameCursor, readNamePage } from '../postgres/name-page.ts';
+import { maxCustomBytes } from '../core/custom.ts';
+import { maxExternalKeyLength } from '../core/external-key.ts';
 import { maxNameLength } from '../core/text.ts';
 import { searchUsers, updateProfile, userById } from './user.ts';
 import { InvalidInput } from '../errors.ts';
@@ -16,6 +18,16 @@ builder.prismaObjectFields(UserRef, (t) => ({
   username: t.exposeString('username', { extensions: asciiSize(maxNameLength) }),
   displayName: t.exposeString('displayName', { nullable: true, extensions: textSize(maxNameLength) }),
   createdAt: t.expose('createdAt', { type: 'DateTime' }),
+  key: t.exposeString('key', {
+    nullable: true,
+    extensions: asciiSize(maxExternalKeyLength),
+    description: "The embedding product's own key for the user, visible to everyone who can see the user.",
+  }),
+  custom: t.expose('custom', {
+    type: 'JSON',
+    extensions: asciiSize(maxCustomBytes),
+    description: 'An object that only API keys write, visible to everyone who can see the user.',
+  }),
 }));
 
 registerNode('User', async ({ loaders }, keys) => {

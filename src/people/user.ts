@@ -66,6 +66,8 @@ export function erasedUser(id: bigint): User {
     avatarFileId: null,
     serverRole: 'USER',
     emailVerifiedAt: null,
+    key: null,
+    custom: {},
   };
 }
 
@@ -106,22 +108,22 @@ export async function searchUsers(
   const startsWith = (column: string) => `starts_with(fold(u.${column}) collate "C", fold($1))`;
   // Each half reads only a page from the index on its name, however many users there are.
   const half = (column: string, others: string) => `(
-    select u.id, fold(u.${column}) collate "C" as key from users u
+    select u.id, fold(u.${column}) collate "C" as folded_name from users u
     where ${startsWith(column)} ${others} and ${isVisiblePerson('u')}
       and (fold(u.${column}) collate "C", u.id) > ($2, $3::bigint)
     order by fold(u.${column}) collate "C", u.id limit $4)`;
   // Not a prepared statement: the planner must know the prefix to choose the range of the index.
-  const { rows } = await db.pool.query<User & { key: string }>(
-    `select ${columns.user('u')}, found.key
+  const { rows } = await db.pool.query<User & { foldedName: string }>(
+    `select ${columns.user('u')}, found.folded_name as "foldedName"
     from (
       ${half('username', '')}
       union all
       ${half('display_name', `and not ${startsWith('username')}`)}
     ) found join users u on u.id = found.id
-    order by found.key, found.id limit $4`,
+    order by found.folded_name, found.id limit $4`,
     [prefix, page.after?.name ?? '', page.after?.id ?? -1n, page.limit + 1],
   );
-  const found = rows.map(({ key, ...user }) => ({ user, key: { name: key, id: user.id } }));
+  const found = rows.map(({ foldedName, ...user }) => ({ user, key: { name: foldedName, id: user.id } }));
   return toPage(found, forwardPage(page));
 }
 

@@ -16,6 +16,8 @@ const userColumns: ColumnsOf<User> = {
   avatarFileId: 'avatar_file_id',
   serverRole: 'server_role',
   emailVerifiedAt: 'email_verified_at',
+  key: 'key',
+  custom: 'custom',
 };
 
 const chatColumns: ColumnsOf<Chat> = {
@@ -29,6 +31,8 @@ const chatColumns: ColumnsOf<Chat> = {
   memberCount: 'member_count',
   avatarFileId: 'avatar_file_id',
   slowModeSeconds: 'slow_mode_seconds',
+  key: 'key',
+  custom: 'custom',
 };
 
 const memberColumns: ColumnsOf<Member> = {
@@ -58,6 +62,7 @@ const messageColumns: ColumnsOf<Message> = {
   createdAt: 'created_at',
   editedAt: 'edited_at',
   deletedAt: 'deleted_at',
+  custom: 'custom',
 };
 
 const restrictionColumns: ColumnsOf<Restriction> = {

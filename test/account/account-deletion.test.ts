@@ -46,7 +46,7 @@ async function isErased({ userId }: Person): Promise<void> {
 
 async function messagesOf(chatId: string): Promise<Data[]> {
   const document = `query ($id: ID!) { chat(id: $id) { messages { edges { node {
-    id seq content deletedAt clientMessageId sender { username } reactions { emoji count } mentions { user { username } }
+    id seq content custom deletedAt clientMessageId sender { username } reactions { emoji count } mentions { user { username } }
   } } } } }`;
   const { chat } = await ada.ask(document, { id: chatId });
   const messages: Data[] = chat.messages.edges.map(({ node }: Data) => node);
@@ -127,7 +127,8 @@ test('its name and email address become free, and no one can sign in with them',
 test('messages stay without a sender, and nothing else of the sender is left', async () => {
   const linus = await newcomer();
   const chat = await createGroup(ada, [linus]);
-  await say(linus, chat, 'I was here', { clientMessageId: 'mine' });
+  await say(linus, chat, 'I was here', { clientMessageId: 'mine', custom: { card: 'mine' } });
+  await server.sql.query(`update users set key = 'his', custom = '{"tier": "gold"}' where username = $1`, [linus.name]);
   const adas = await say(ada, chat, `hello @${linus.name}`);
   await linus.ask('mutation ($id: ID!) { addReaction(messageId: $id, emoji: "👍") { __typename } }', { id: adas });
   await ada.ask('mutation ($id: ID!) { addReaction(messageId: $id, emoji: "👍") { __typename } }', { id: adas });
@@ -137,7 +138,7 @@ test('messages stay without a sender, and nothing else of the sender is left', a
   ]);
   await erase(linus);
   expect(await messagesOf(chat)).toMatchObject([
-    { content: 'I was here', deletedAt: null, sender: null, clientMessageId: null },
+    { content: 'I was here', deletedAt: null, sender: null, clientMessageId: null, custom: {} },
     {
       content: `hello @${linus.name}`,
       sender: { username: 'ada' },

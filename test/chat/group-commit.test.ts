@@ -41,6 +41,7 @@ const send = (writes: GroupCommit, by: Person, chat: string, content: string, cl
     fileIds: [],
     replyToId: null,
     clientMessageId,
+    custom: {},
   });
 
 test('all requests that arrive during a write share one transaction, however many they are', async () => {
