@@ -38,7 +38,7 @@ import type { LoopTimes } from './postgres/leased-loop.ts';
 import { TypingGate } from './live/typing-pace.ts';
 import { SearchTurns } from './search/search-turn.ts';
 import { listChores } from './chore.ts';
-import { createRoles, serves } from './role.ts';
+import { createRoles, openDocuments, serves } from './role.ts';
 
 const migrationsFolder = join(import.meta.dirname, '../prisma/migrations');
 
@@ -76,6 +76,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   await using started = new AsyncDisposableStack();
 
   const report = reportTo(log);
+  const documents = await openDocuments(config);
   const { db, directUrl } = await openDatabase({ ...config, migrationsFolder }, log, started);
   const keys = config.jwtKeys ?? (await loadOrCreateKeys(config.dataDir));
   const limits = new RateLimits({ quotas: readQuotas(config), store: db.pool, report });
@@ -102,7 +103,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
     ...createQueues(db),
     continueDeletions: () => housekeeping.hurry(),
   };
-  const roles = createRoles(config, log, { services, realtime, streamTimes: overrides.streamTimes });
+  const roles = createRoles(config, log, { services, documents, realtime, streamTimes: overrides.streamTimes });
 
   const status = { isDraining: false };
   let drained: Promise<void> | undefined;

@@ -15,6 +15,7 @@ import {
   type ValuesOf,
 } from './setting.ts';
 import { streamSettings } from './stream-setting.ts';
+import { documentSettings } from './document-setting.ts';
 import { minAuditRetentionMs } from './log/audit-log.ts';
 import { fileSettings } from './file-setting.ts';
 
@@ -146,6 +147,7 @@ export const settings = {
       'The maximum number of open connections per network address; ignored if TRUST_PROXY is set. 0 means no limit.',
   },
   ...streamSettings,
+  ...documentSettings,
   rateLimits: {
     name: 'RATE_LIMITS',
     default: 'on',
@@ -204,6 +206,9 @@ function findMissing(env: Record<string, string | undefined>): string[] {
   }
   for (const name of ['MAIL_FROM', 'APP_URL']) {
     if (env['SMTP_URL'] && !env[name]) problems.push(`${name}: required with SMTP_URL (got nothing)`);
+  }
+  if (env['TRUSTED_DOCUMENTS_ONLY'] === 'true' && !env['TRUSTED_DOCUMENTS']) {
+    problems.push('TRUSTED_DOCUMENTS_ONLY: false, unless TRUSTED_DOCUMENTS is set (got "true")');
   }
   if (env['FILE_SERVING'] === 'redirect' && !env['FILE_STORE']) {
     problems.push('FILE_SERVING: stream, unless FILE_STORE is set (got "redirect")');

@@ -1,18 +1,12 @@
-import { z } from 'zod';
 import { parseIssuers } from './account/issuer.ts';
 import { parseRanges } from './core/address-range.ts';
-import { parsedBy, type Setting } from './setting.ts';
+import { parsedBy, trueOrFalse, type Setting } from './setting.ts';
 
 const issuers = parsedBy(parseIssuers).describe(
   'a JSON list of issuers as docs/identity.md describes them, or the path of a file with one',
 );
 
 const ranges = parsedBy(parseRanges).describe('IP addresses and ranges separated by commas, e.g. 10.0.0.0/8');
-
-const trueOrFalse = z
-  .enum(['true', 'false'])
-  .transform((value) => value === 'true')
-  .describe('true or false');
 
 /** The settings that say who the users are, and where the server's own requests may go. */
 export const identitySettings = {

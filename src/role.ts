@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { DocumentCache } from './api/document.ts';
+import { readTrustedDocuments } from './api/trusted-document.ts';
 import type { Services } from './api/context.ts';
 import { createMask } from './api/fault.ts';
 import { createGraphqlServer } from './api/yoga.ts';
@@ -19,6 +20,14 @@ export function serves({ serve }: Config, role: Config['serve'][number]): boolea
   return serve.includes(role);
 }
 
+/** Creates the cache of documents, with those of the operator's manifest. Throws CannotStart if it cannot be used. */
+export async function openDocuments({
+  trustedDocuments: path,
+  trustedDocumentsOnly: isOnly,
+}: Config): Promise<DocumentCache> {
+  return new DocumentCache(schema, path === null ? null : await readTrustedDocuments(schema, { path, isOnly }));
+}
+
 /** The handlers that a node serves, depending on its roles. */
 type Handlers = Pick<
   HttpOptions,
@@ -29,10 +38,15 @@ type Handlers = Pick<
 export function createRoles(
   config: Config,
   log: Logger,
-  parts: { services: Services; realtime: Realtime | null; streamTimes: Partial<StreamTimes> | undefined },
+  parts: {
+    services: Services;
+    documents: DocumentCache;
+    realtime: Realtime | null;
+    streamTimes: Partial<StreamTimes> | undefined;
+  },
 ): { handlers: Handlers; drain: () => Promise<void> } {
-  const { services, realtime, streamTimes } = parts;
-  const common = { schema, documents: new DocumentCache(schema), services, mask: createMask(log) };
+  const { services, documents, realtime, streamTimes } = parts;
+  const common = { schema, documents, services, mask: createMask(log) };
   const streams =
     realtime &&
     new Streams({

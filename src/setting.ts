@@ -44,6 +44,12 @@ export const anyText = z.string().describe('any text');
 /** A switch. */
 export const onOrOff = z.enum(['on', 'off']).describe('on or off');
 
+/** A claim that holds or not. */
+export const trueOrFalse = z
+  .enum(['true', 'false'])
+  .transform((value) => value === 'true')
+  .describe('true or false');
+
 /** A whole number within bounds. */
 export const wholeNumber = (min: number, max: number) =>
   z

@@ -218,6 +218,19 @@ describe('examples run as they are:', () => {
     expect(bash.lines).toEqual(['{"status":"ok"} 200']);
   });
 
+  test.skipIf(!isCurlInstalled)('a stored document, with curl alone (skipped without curl)', async () => {
+    await using server = await startServer();
+    const ada = await signUp(server, 'ada');
+    const [commands = ''] = blocksIn('docs/stored-documents.md', 'bash');
+    const bash = run('bash', [
+      '-c',
+      `token=${ada.token}\n${pointAt(server.url, commands).replaceAll('curl -s', "curl -sw '\\n'")}`,
+    ]);
+    expect(await bash.exitCode).toBe(0);
+    const answer = { data: { viewer: { user: { username: 'ada' } } } };
+    expect(bash.lines.map((line) => JSON.parse(line))).toEqual([answer, answer]);
+  });
+
   test('SQL for an operator', async () => {
     await using server = await startServer();
     const [statement = ''] = blocksIn('docs/operating.md', 'sql');
@@ -247,7 +260,7 @@ describe('examples run as they are:', () => {
       ...['docs/invites.md graphql', 'docs/invites.md graphql', 'docs/invites.md graphql'],
       ...['docs/moderation.md graphql', 'docs/moderation.md graphql', 'docs/moderation.md graphql'],
       'docs/moderation.md sql',
-      ...['docs/operating.md sql', 'docs/operating.md bash'],
+      ...['docs/operating.md sql', 'docs/operating.md bash', 'docs/stored-documents.md bash'],
       ...['docs/identity.md js', 'docs/identity.md bash', 'docs/identity.md bash', 'docs/identity.md json'],
       ...['docs/identity.md json', 'docs/identity.md json', 'docs/identity.md json'],
       // Tested by test/full/contributing.test.ts.
@@ -396,7 +409,10 @@ describe('what the documents say is true:', () => {
 const addedByExample = /[/_]polls?[./]/;
 
 /** Names from the proposal, from clients and from AWS, which no code here contains. */
-const foreignNames = new Set(['DashMap', 'HttpLink', 'retryAttempts', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY']);
+const foreignNames = new Set([
+  ...['DashMap', 'HttpLink', 'retryAttempts', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'],
+  ...['PersistedQueryLink', 'persistedExchange', 'persistedDocuments', 'persistConfig'],
+]);
 
 /** What Relay's compiler generates from a `graphql` tag. */
 const subscribeWithRelay = `

@@ -28,6 +28,9 @@ const bytesPerDocument = 1_000;
 const bytesPerNode = 210;
 const bytesPerCharacter = 2;
 
+/** The hash under which a document is registered, as a key and as a value. */
+const bytesPerHash = 300;
+
 /** One operation of a valid document. */
 export type PreparedOperation = { document: DocumentNode; operation: OperationDefinitionNode };
 
@@ -37,21 +40,40 @@ export type Preparation = PreparedOperation | { errors: readonly GraphQLError[] 
 /** Whether the document comes from a signed-in user. */
 export type Sender = { isKnown: boolean };
 
-type Cached = { document: DocumentNode; bytes: number };
+/** The documents of the operator's manifest. */
+export type TrustedDocuments = {
+  /** Whether clients may run no other documents. */
+  isOnly: boolean;
+  /** The text of each document, by its id in the manifest and by its SHA-256 hash in lower-case hex. */
+  texts: ReadonlyMap<string, string>;
+  /** The document of each text. */
+  documents: ReadonlyMap<string, DocumentNode>;
+};
+
+/** `hash`: the hash by which clients may name the document, if one has registered it. */
+type Cached = { document: DocumentNode; bytes: number; hash?: string };
 
 /**
  * Parses and validates each text once, no matter how many requests send it, or in what form. Invalid documents are not
  * cached. Documents from clients that are not signed in have a small share of the memory, and evict no other documents.
+ * A document that is registered under its hash can be named by it for as long as it stays in the cache.
  */
 export class DocumentCache {
+  /** The documents of the operator's manifest, which are never evicted; null without one. */
+  readonly trusted: TrustedDocuments | null;
   readonly #schema: GraphQLSchema;
-  readonly #known = createCache(cacheLimits.known);
+  /** The texts of the registered documents, by their hashes. */
+  readonly #registered = new Map<string, string>();
+  readonly #known = createCache(cacheLimits.known, ({ hash }) => {
+    if (hash !== undefined) this.#registered.delete(hash);
+  });
   readonly #strangers = createCache(cacheLimits.strangers);
   /** The errors of each invalid document, kept only while a request is using the document. */
   readonly #errors = new WeakMap<DocumentNode, readonly GraphQLError[]>();
 
-  constructor(schema: GraphQLSchema) {
+  constructor(schema: GraphQLSchema, trusted: TrustedDocuments | null = null) {
     this.#schema = schema;
+    this.trusted = trusted;
   }
 
   /** The estimated size of the cached documents, in bytes. */
@@ -84,18 +106,18 @@ export class DocumentCache {
 
   /** Parses a document, valid or not. Throws a GraphQLError when it cannot be parsed. */
   parse(source: string, sender: Sender): DocumentNode {
+    const trusted = this.trusted?.documents.get(source);
+    if (trusted !== undefined) return trusted;
     const known = this.#known.get(source) ?? this.#strangers.get(source);
     if (known !== undefined) {
       if (sender.isKnown && !this.#known.has(source)) this.#known.set(source, known);
       return known.document;
     }
-    const document = parse(source, { maxLexicalTokens: requestLimits.maxTokens });
-    const errors = findErrors(this.#schema, document);
+    const { document, errors, bytes } = readDocument(this.#schema, source);
     if (errors.length > 0) {
       this.#errors.set(document, errors);
       return document;
     }
-    const bytes = bytesPerDocument + slim(document) + source.length * bytesPerCharacter;
     (sender.isKnown ? this.#known : this.#strangers).set(source, { document, bytes });
     return document;
   }
@@ -104,10 +126,44 @@ export class DocumentCache {
   validate(document: DocumentNode): readonly GraphQLError[] {
     return this.#errors.get(document) ?? [];
   }
+
+  /**
+   * Registers a text under its SHA-256 hash (in lower-case hex, which the caller has verified), if a signed-in user's
+   * document with that text is in the cache.
+   */
+  register(hash: string, source: string): void {
+    const cached = this.#known.get(source);
+    if (cached === undefined || cached.hash !== undefined) return;
+    this.#known.set(source, { ...cached, hash, bytes: cached.bytes + bytesPerHash });
+    if (this.#known.has(source)) this.#registered.set(hash, source);
+  }
+
+  /** The text that is registered under a hash; null if there is none. */
+  findRegistered(hash: string): string | null {
+    return this.#registered.get(hash) ?? null;
+  }
 }
 
-function createCache(maxBytes: number) {
-  return new LRUCache<string, Cached>({ maxSize: maxBytes, sizeCalculation: ({ bytes }) => bytes });
+function createCache(maxBytes: number, onEviction?: (evicted: Cached) => void) {
+  return new LRUCache<string, Cached>({
+    maxSize: maxBytes,
+    sizeCalculation: ({ bytes }) => bytes,
+    ...(onEviction && { dispose: onEviction }),
+  });
+}
+
+/**
+ * Parses and validates a text, and estimates the memory of its document, in bytes. Throws a GraphQLError when it cannot
+ * be parsed.
+ */
+export function readDocument(
+  schema: GraphQLSchema,
+  source: string,
+): { document: DocumentNode; errors: readonly GraphQLError[]; bytes: number } {
+  const document = parse(source, { maxLexicalTokens: requestLimits.maxTokens });
+  const errors = findErrors(schema, document);
+  const bytes = errors.length > 0 ? 0 : bytesPerDocument + slim(document) + source.length * bytesPerCharacter;
+  return { document, errors, bytes };
 }
 
 /** Checks for fragment cycles first: they overflow the stack of another rule. */

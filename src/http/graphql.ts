@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { OperationTypeNode } from 'graphql';
 import { identifyAsker } from '../api/context.ts';
 import { requestLimits } from '../api/request.ts';
 import type { Yoga } from '../api/yoga.ts';
@@ -7,7 +8,7 @@ import { readJson } from './body.ts';
 import { executePrepared, isKnown, sendResult, type GraphqlOptions } from './graphql-operation.ts';
 import { HttpError } from './http-error.ts';
 import { readMediaType } from './media-type.ts';
-import { prepareParams, readParams, readQueryString } from './params.ts';
+import { namesDocument, prepareParams, readParams, readQueryString } from './params.ts';
 import { refuseWith } from './refusal.ts';
 import type { Handler } from './respond.ts';
 
@@ -58,7 +59,7 @@ async function answerPost(options: GraphqlOptions, request: IncomingMessage, res
   sendResult(response, await executePrepared(options, { preparation, variables }, sender), mediaType);
 }
 
-/** Answers GET, and refuses other methods. */
+/** Answers GET, and refuses other methods. Yoga knows texts only, so a document's id is resolved here. */
 async function answerByYoga(
   options: GraphqlOptions & { yoga: Yoga },
   request: IncomingMessage,
@@ -70,9 +71,13 @@ async function answerByYoga(
   const url = new URL(request.url ?? '/graphql', 'http://localhost');
   if (request.method === 'GET') {
     const params = readQueryString(url.searchParams);
-    if (params.query === null) {
+    if (namesDocument(params) || options.documents.trusted?.isOnly) {
       const preparation = prepareParams(options.documents, params, sender);
-      sendResult(response, await executePrepared(options, { preparation, variables: null }, sender), mediaType);
+      if ('operation' in preparation && preparation.operation.operation === OperationTypeNode.MUTATION) {
+        throw new HttpError(405, 'Send mutations by POST.', { headers: { allow: 'POST' } });
+      }
+      const { variables } = params;
+      sendResult(response, await executePrepared(options, { preparation, variables }, sender), mediaType);
       return;
     }
   }

@@ -1,17 +1,22 @@
-import { GraphQLError } from 'graphql';
 import { isRecord, parseJson } from '../core/json.ts';
 import type { DocumentCache, Preparation, Sender } from '../api/document.ts';
+import { prepareDocument, selectDocument, type DocumentChoice } from '../api/stored-document.ts';
+import { isDocumentId } from '../api/trusted-document.ts';
 import { HttpError } from './http-error.ts';
 
-/** One operation as a client requests it. `query` is null where the client only names a document: a persisted query. */
+/**
+ * One operation as a client requests it. `query` is null where the client only names a document, by its id or by the
+ * hash in `extensions.persistedQuery`.
+ */
 export type GraphqlParams = {
   query: string | null;
+  documentId: string | null;
   variables: Record<string, unknown> | null;
   operationName: string | null;
   extensions: Record<string, unknown> | null;
 };
 
-const knownParams = new Set(['query', 'operationName', 'variables', 'extensions']);
+const knownParams = new Set(['query', 'documentId', 'operationName', 'variables', 'extensions']);
 
 /** Reads the parameters of one operation from a JSON body. Throws HttpError 400 for anything else. */
 export function readParams(raw: unknown): GraphqlParams {
@@ -20,8 +25,10 @@ export function readParams(raw: unknown): GraphqlParams {
   if (unknown !== undefined)
     throw new HttpError(400, 'The request has parameters that GraphQL over HTTP does not define.');
   const extensions = readRecord(raw['extensions'], 'extensions');
+  const documentId = readDocumentId(raw['documentId']);
   return {
-    query: readQuery(raw['query'], extensions),
+    query: readQuery(raw['query'], documentId !== null || isRecord(extensions?.['persistedQuery'])),
+    documentId,
     variables: readRecord(raw['variables'], 'variables'),
     operationName: readOperationName(raw['operationName']),
     extensions,
@@ -32,6 +39,7 @@ export function readParams(raw: unknown): GraphqlParams {
 export function readQueryString(search: URLSearchParams): GraphqlParams {
   return readParams({
     query: search.get('query'),
+    documentId: search.get('documentId'),
     operationName: search.get('operationName'),
     variables: readJsonParam(search, 'variables'),
     extensions: readJsonParam(search, 'extensions'),
@@ -39,27 +47,51 @@ export function readQueryString(search: URLSearchParams): GraphqlParams {
 }
 
 /** Prepares the operation that the parameters select; returns its errors when the document is not valid. */
-export function prepareParams(
-  documents: DocumentCache,
-  { query, operationName }: GraphqlParams,
-  sender: Sender,
-): Preparation {
-  return query === null ? { errors: [persistedQueryNotSupported()] } : documents.prepare(query, operationName, sender);
+export function prepareParams(documents: DocumentCache, params: GraphqlParams, sender: Sender): Preparation {
+  return prepareDocument(documents, { ...choiceOf(params), operationName: params.operationName }, sender);
 }
 
 /**
- * This error makes the persisted-query links of Apollo and urql send the whole document, now and in all later requests.
+ * The same parameters with the text of the document instead of its id, for another node, which may not know the id.
+ * Returns the parameters unchanged if this node does not know the id either.
  */
-function persistedQueryNotSupported(): GraphQLError {
-  return new GraphQLError('PersistedQueryNotSupported', {
-    extensions: { code: 'PERSISTED_QUERY_NOT_SUPPORTED', http: { status: 200 } },
-  });
+export function expandParams(documents: DocumentCache, params: GraphqlParams): GraphqlParams {
+  const selection = selectDocument(documents, choiceOf(params));
+  return 'errors' in selection ? params : { ...params, query: selection.source, documentId: null };
 }
 
-function readQuery(query: unknown, extensions: Record<string, unknown> | null): string | null {
+/** Whether the parameters name a document by its id or its hash. */
+export function namesDocument({ query, documentId, extensions }: GraphqlParams): boolean {
+  return query === null || documentId !== null || extensions?.['persistedQuery'] !== undefined;
+}
+
+function choiceOf({ query, documentId, extensions }: GraphqlParams): DocumentChoice {
+  const given = documentId?.startsWith('sha256:') ? documentId.slice('sha256:'.length) : null;
+  return { query, documentId, hash: given ?? readAutomaticHash(extensions) };
+}
+
+/** The hash of Apollo's automatic persisted queries; null if there is none in the first version of that protocol. */
+function readAutomaticHash(extensions: Record<string, unknown> | null): string | null {
+  const persistedQuery = extensions?.['persistedQuery'];
+  if (!isRecord(persistedQuery) || persistedQuery['version'] !== 1) return null;
+  const hash = persistedQuery['sha256Hash'];
+  return typeof hash === 'string' && /^[0-9a-f]{64}$/i.test(hash) ? hash.toLowerCase() : null;
+}
+
+function readQuery(query: unknown, isNamed: boolean): string | null {
   if (typeof query === 'string' && query !== '') return query;
-  if ((query == null || query === '') && isRecord(extensions?.['persistedQuery'])) return null;
+  if ((query == null || query === '') && isNamed) return null;
   throw new HttpError(400, 'The parameter `query` is missing.');
+}
+
+/** An empty id counts as absent. */
+function readDocumentId(value: unknown): string | null {
+  if (value == null || value === '') return null;
+  if (typeof value === 'string' && isDocumentId(value)) return value;
+  throw new HttpError(
+    400,
+    '`documentId` must be `sha256:` with the hash of the document in hex, or an id of the manifest.',
+  );
 }
 
 /** A GraphQL Name; an empty one counts as absent. */

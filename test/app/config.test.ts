@@ -30,6 +30,8 @@ test('no setting is required', () => {
     fileInlineBytes: 16_384,
     maxUploadBytes: 100 * 1024 * 1024,
     userQuotaBytes: 10 * 1024 ** 3,
+    trustedDocuments: null,
+    trustedDocumentsOnly: false,
     rateLimits: 'on',
     ...quotas,
   });

@@ -10,7 +10,7 @@ import type { OperationServices } from './operation.ts';
 import type { Opening, StreamRegistry } from './registry.ts';
 import { accepts } from '../accept.ts';
 import { HttpError } from '../http-error.ts';
-import { prepareParams, type GraphqlParams } from '../params.ts';
+import { expandParams, prepareParams, type GraphqlParams } from '../params.ts';
 import { readStreamParams } from './request.ts';
 import { seal } from './seal.ts';
 
@@ -159,7 +159,7 @@ export class SingleConnections {
       const params = await readStreamParams(request, url);
       const operationId = readOperationId(params.extensions?.['operationId']);
       this.#check(request, params);
-      return { params, operationId };
+      return { params: expandParams(this.#server.documents, params), operationId };
     } catch (error) {
       // Without a stream, nothing else about the request matters.
       if (error instanceof HttpError && (await this.find(token, asker)) === null) throw refuse('UNKNOWN_STREAM');

@@ -1,0 +1,17 @@
+import { anyText, trueOrFalse, type Setting } from './setting.ts';
+
+/** The settings that say which documents clients may run. */
+export const documentSettings = {
+  trustedDocuments: {
+    name: 'TRUSTED_DOCUMENTS',
+    default: null,
+    wants: anyText,
+    meaning: 'A file with the documents that clients may name by their ids; see docs/stored-documents.md.',
+  },
+  trustedDocumentsOnly: {
+    name: 'TRUSTED_DOCUMENTS_ONLY',
+    default: 'false',
+    wants: trueOrFalse,
+    meaning: 'Whether clients may run nothing but those documents.',
+  },
+} satisfies Record<string, Setting>;
