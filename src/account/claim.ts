@@ -1,3 +1,4 @@
+import { readCustom, type Custom } from '../core/custom.ts';
 import { isRecord } from '../core/json.ts';
 import { maxNameLength } from '../core/text.ts';
 import { maxEmailLength, readEmail } from './email.ts';
@@ -12,6 +13,7 @@ export type ClaimedProfile = {
   username?: string;
   displayName?: string;
   email?: string | null;
+  custom?: Custom;
   /** What the issuer grants; undefined if it grants no roles to anyone. */
   serverRole?: ServerRole;
 };
@@ -53,6 +55,7 @@ export function readProfile(
     ...(username !== null && { username }),
     ...(displayName !== null && { displayName }),
     ...(email !== undefined && { email }),
+    ...readClaimedCustom(at(names.custom)),
     ...(serverRoles !== null && { serverRole: readServerRole(claimAt(claims, serverRoles.claim), serverRoles) }),
   };
 }
@@ -74,6 +77,14 @@ function readServerRole(claim: unknown, { ADMIN, MODERATOR }: RoleClaim): Server
   const values: unknown[] = Array.isArray(claim) ? claim : [claim];
   if (ADMIN !== null && values.includes(ADMIN)) return 'ADMIN';
   return MODERATOR !== null && values.includes(MODERATOR) ? 'MODERATOR' : 'USER';
+}
+
+/** An object that a profile can hold; anything else, a larger one too, counts as missing. */
+function readClaimedCustom(value: unknown): Pick<ClaimedProfile, 'custom'> {
+  if (!isRecord(value)) return {};
+  const errors: Parameters<typeof readCustom>[2] = [];
+  const custom = readCustom(value, [], errors);
+  return errors.length === 0 ? { custom } : {};
 }
 
 /** Some providers send `email_verified` as the text "true". */

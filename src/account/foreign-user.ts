@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Custom } from '../core/custom.ts';
 import type { Queryable } from '../postgres/client.ts';
 import { advisoryLocks } from '../postgres/advisory-lock.ts';
 import { Unauthenticated } from '../errors.ts';
@@ -17,6 +19,7 @@ type Identity = {
   displayName: string | null;
   email: string | null;
   serverRole: ServerRole;
+  custom: Custom | null;
 };
 
 /** A new user's name when the token says nothing that could be one. */
@@ -59,7 +62,7 @@ async function findIdentity(client: Queryable, { issuer, subject }: ForeignToken
   const { rows } = await client.query<Identity>(
     `select i.user_id as "userId", u.deleted_at is not null as "isErased", i.claims_issued_at as "claimsIssuedAt",
       i.claimed_username as username, i.claimed_display_name as "displayName", i.claimed_email as email,
-      i.claimed_server_role as "serverRole"
+      i.claimed_server_role as "serverRole", i.claimed_custom as custom
     from identities i join users u on u.id = i.user_id
     where i.issuer = $1 and i.subject = $2 for no key update of u, i`,
     [issuer, subject],
@@ -68,32 +71,40 @@ async function findIdentity(client: Queryable, { issuer, subject }: ForeignToken
 }
 
 async function createUser(client: Queryable, { issuer, subject, issuedAt, profile }: ForeignToken): Promise<bigint> {
-  const { username, displayName = null, email = null, serverRole = 'USER' } = profile;
+  const { username, displayName = null, email = null, serverRole = 'USER', custom = null } = profile;
   const wished = fitUsername(username ?? '') ?? fitUsername(displayName ?? '') ?? namelessUser;
-  const userId = await insertUser(client, { wished, displayName, email, serverRole });
+  const userId = await insertUser(client, { wished, displayName, email, serverRole, custom: custom ?? {} });
   // Raw SQL, like all statements of this transaction: it runs without Prisma, at half the cost.
   await client.query(
     `insert into identities (issuer, subject, user_id, claims_issued_at,
-      claimed_username, claimed_display_name, claimed_email, claimed_server_role)
-    values ($1, $2, $3, $4, $5, $6, $7, $8)`,
-    [issuer, subject, userId, issuedAt, username ?? null, displayName, email, serverRole],
+      claimed_username, claimed_display_name, claimed_email, claimed_server_role, claimed_custom)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+    [issuer, subject, userId, issuedAt, username ?? null, displayName, email, serverRole, custom],
   );
   return userId;
 }
 
 /** A user to be created under the wished name, or one that begins with it. */
-type NewUser = { wished: string; displayName: string | null; email: string | null; serverRole: ServerRole };
+type NewUser = {
+  wished: string;
+  displayName: string | null;
+  email: string | null;
+  serverRole: ServerRole;
+  custom: Custom;
+};
 
-async function insertUser(client: Queryable, { wished, displayName, email, serverRole }: NewUser): Promise<bigint> {
+async function insertUser(client: Queryable, { wished, ...profile }: NewUser): Promise<bigint> {
+  const { displayName, email, serverRole, custom } = profile;
   for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
     const username = await findFreeUsername(client, wished);
     // Raw SQL, for `on conflict` and for fold(), which the unique indexes use. The issuer has verified the address.
     const { rows } = await client.query<{ id: bigint }>(
-      `insert into users (username, email, display_name, email_verified_at, server_role)
+      `insert into users (username, email, display_name, email_verified_at, server_role, custom)
       select $1, case when ${isFree('email', '$2')} then $2 end, $3,
-        case when $2 is not null and ${isFree('email', '$2')} then clock_timestamp() end, $4::server_role
+        case when $2 is not null and ${isFree('email', '$2')} then clock_timestamp() end, $4::server_role,
+        $5::jsonb
       on conflict do nothing returning id`,
-      [username, email, displayName, serverRole],
+      [username, email, displayName, serverRole, custom],
     );
     if (rows[0] !== undefined) return rows[0].id;
   }
@@ -131,7 +142,7 @@ async function updateProfile(
   // Notes which claims were read. Raw SQL, like all statements of this transaction.
   await client.query(
     `update identities set claims_issued_at = $3, claimed_username = $4, claimed_display_name = $5, claimed_email = $6,
-      claimed_server_role = $7
+      claimed_server_role = $7, claimed_custom = $8
     where issuer = $1 and subject = $2`,
     [
       issuer,
@@ -142,6 +153,7 @@ async function updateProfile(
       profile.email === undefined ? identity.email : profile.email,
       // What could not be applied counts as unread, so the next token tries again.
       hasRole ? (profile.serverRole ?? identity.serverRole) : identity.serverRole,
+      profile.custom ?? identity.custom,
     ],
   );
   const wished = changed.username === undefined ? null : fitUsername(changed.username);
@@ -150,11 +162,15 @@ async function updateProfile(
   // Raw SQL, for fold(), which the unique indexes use. UserUpdated follows from a trigger.
   await client.query(
     `update users set username = coalesce($2, username), display_name = coalesce($3, display_name),
+      custom = coalesce($6::jsonb, custom),
       email = case when not $4 then email when ${isFree('email', '$5', '$1')} then $5 end,
       email_verified_at = case when not $4 then email_verified_at
         when $5 is not null and ${isFree('email', '$5', '$1')} then clock_timestamp() end
     where id = $1`,
-    [identity.userId, username, changed.displayName ?? null, changed.email !== undefined, changed.email ?? null],
+    [
+      ...[identity.userId, username, changed.displayName ?? null],
+      ...[changed.email !== undefined, changed.email ?? null, changed.custom ?? null],
+    ],
   );
 }
 
@@ -174,6 +190,8 @@ async function setRole(client: Queryable, userId: bigint, role: ServerRole): Pro
 
 function changesIn(identity: Identity, profile: ClaimedProfile): ClaimedProfile {
   return Object.fromEntries(
-    Object.entries(profile).filter(([name, value]) => value !== identity[name as keyof ClaimedProfile]),
+    Object.entries(profile).filter(
+      ([name, value]) => !isDeepStrictEqual(value, identity[name as keyof ClaimedProfile]),
+    ),
   );
 }

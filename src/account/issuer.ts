@@ -15,6 +15,7 @@ export type ClaimNames = {
   emailVerified: string | null;
   /** Read by no rule yet: a picture in another system is not fetched. */
   picture: string | null;
+  custom: string | null;
   /** The session's key, for tokens without `sid`. */
   session: string | null;
 };
@@ -70,6 +71,7 @@ const claimSettings = z
     email: claim.default('email'),
     emailVerified: claim.default('email_verified'),
     picture: claim.default('picture'),
+    custom: claim.default(null),
     session: claim.default(null),
   })
   .prefault({});

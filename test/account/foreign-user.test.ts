@@ -123,6 +123,32 @@ function describeChanges() {
     });
   });
 
+  test('the claim that the issuer names becomes the custom data of the user', async () => {
+    const shop = await TestIssuer.start('https://shop.example');
+    const custom = 'app_metadata.chat';
+    await using shopServer = await startServer({
+      env: issuersEnv({ ...shop.settings, claims: { custom } }),
+      database: server.database,
+    });
+    const customAfter = async (age: number, claims: Record<string, unknown>): Promise<unknown> => {
+      const token = await shop.issue({ sub: 'buyer', iat: secondsFromNow(-age), ...claims });
+      return (await shopServer.ask('{ viewer { user { custom } } }', {}, token)).viewer.user.custom;
+    };
+    const claimed = (chat: unknown) => ({ app_metadata: { chat } });
+    expect(await customAfter(90, {})).toEqual({});
+    expect(await customAfter(80, claimed({ tier: 'gold', since: [2026, 11] }))).toEqual({
+      tier: 'gold',
+      since: [2026, 11],
+    });
+    for (const [age, unusable] of ['gold', ['gold'], null, { a: 'x'.repeat(4_096) }, { a: '\0' }].entries()) {
+      expect(await customAfter(70 - age, claimed(unusable))).toEqual({ tier: 'gold', since: [2026, 11] });
+    }
+    // What has been changed here stays until the claim changes.
+    await shopServer.sql.query(`update users set custom = '{"tier": "silver"}' where custom ->> 'tier' = 'gold'`);
+    expect(await customAfter(30, claimed({ since: [2026, 11], tier: 'gold' }))).toEqual({ tier: 'silver' });
+    expect(await customAfter(20, claimed({}))).toEqual({});
+  });
+
   test('an older token, and one that says nothing, change nothing', async () => {
     await visit('steady', 60, { name: 'New', preferred_username: 'steady' });
     expect(await visit('steady', 120, { name: 'Old' })).toMatchObject({ user: { displayName: 'New' } });

@@ -29,6 +29,7 @@ test('an issuer needs a name, an audience and keys; the rest has defaults', () =
         email: 'email',
         emailVerified: 'email_verified',
         picture: 'picture',
+        custom: null,
         session: null,
       },
       serverRoles: null,

@@ -27,6 +27,11 @@ alter table messages
   add constraint a_tombstone_has_no_custom check (deleted_at is null or custom = '{}');
 comment on column messages.custom is 'An object from the sender, which no one has checked.';
 
+alter table identities
+  add column claimed_custom jsonb
+    check (jsonb_typeof(claimed_custom) = 'object' and octet_length(claimed_custom::text) <= 4096);
+comment on column identities.claimed_custom is 'The custom data that the newest token named; null if none ever did.';
+
 drop trigger draft_profile_update on users;
 create trigger draft_profile_update
   after update of username, display_name, avatar_file_id, key, custom on users for each row
