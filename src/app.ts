@@ -8,11 +8,13 @@ import { GroupCommit } from './chat/group-commit.ts';
 import { RateLimits } from './core/rate-limit.ts';
 import { addressOf } from './http/address.ts';
 import { type Chore, Housekeeping } from './core/housekeeping.ts';
+import { Egress } from './core/egress.ts';
 import { Leases } from './postgres/lease.ts';
 import { NodeLease } from './postgres/node-lease.ts';
 import { openDatabase } from './postgres/opening.ts';
 import { createPing } from './postgres/ping.ts';
 import { ExportTurns } from './account/export-turn.ts';
+import { PictureFetch } from './account/picture-fetch.ts';
 import { openAccounts } from './account/opening.ts';
 import type { FileStorage } from './file/file.ts';
 import { openFiles } from './file/opening.ts';
@@ -46,13 +48,14 @@ const migrationsFolder = join(import.meta.dirname, '../prisma/migrations');
 export type App = { url: string; close: () => Promise<void> };
 
 /**
- * What tests may override: the cost of a password hash, the intervals of streams, presence, mail and uploads, and what
+ * What tests may override: the cost of a password hash, the intervals of streams, presence, mail, pictures and uploads, and what
  * clients may leave unread. `terminal`: where emails are printed if there is no mail server.
  */
 export type Overrides = {
   terminal?: NodeJS.WritableStream | undefined;
   argon2?: Argon2Cost;
   mailTimes?: Partial<LoopTimes>;
+  pictureTimes?: Partial<LoopTimes>;
   streamTimes?: Partial<StreamTimes>;
   attendanceTimes?: Partial<AttendanceTimes>;
   uploadIdleMs?: number;
@@ -87,6 +90,13 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   const { files, ...uploads } = await openFiles(db, { ...config, isReceiving: serves(config, 'api') }, report);
   const chores = listChores({ ...files, ...uploads, node }, config, report);
   const housekeeping = startHousekeeping(chores, files, { report, started });
+
+  if (serves(config, 'api') && config.authIssuers !== null) {
+    const egress = new Egress(config.egressAllow ?? []);
+    const fetch = new PictureFetch({ files, egress, leases, report, times: overrides.pictureTimes });
+    fetch.open();
+    started.defer(() => fetch.close());
+  }
 
   const services = {
     db,

@@ -65,6 +65,7 @@ async function eraseProfile(transaction: Transaction, userId: bigint): Promise<v
   await transaction.prisma.credentials.deleteMany({ where: { userId } });
   // A trigger refuses the tokens that other systems have issued for the user until now.
   await transaction.prisma.identity.deleteMany({ where: { userId } });
+  await transaction.prisma.claimedPicture.deleteMany({ where: { userId } });
   await transaction.prisma.block.deleteMany({ where: { blockerId: userId } });
   await transaction.prisma.mail.deleteMany({ where: { userId } });
   await transaction.prisma.mailCode.deleteMany({ where: { userId } });

@@ -1,4 +1,5 @@
 import { readCustom, type Custom } from '../core/custom.ts';
+import { readPictureUrl } from './claimed-picture.ts';
 import { isRecord } from '../core/json.ts';
 import { maxNameLength } from '../core/text.ts';
 import { maxEmailLength, readEmail } from './email.ts';
@@ -14,6 +15,8 @@ export type ClaimedProfile = {
   displayName?: string;
   email?: string | null;
   custom?: Custom;
+  /** The URL of a picture. */
+  picture?: string;
   /** What the issuer grants; undefined if it grants no roles to anyone. */
   serverRole?: ServerRole;
 };
@@ -50,12 +53,14 @@ export function readProfile(
   const at = (path: string | null) => (path === null ? undefined : claimAt(claims, path));
   const username = readLabel(at(names.username), maxIdentifierLength);
   const displayName = readLabel(at(names.displayName), maxNameLength);
+  const picture = readPictureUrl(at(names.picture));
   const email = readClaimedEmail(at(names.email), at(names.emailVerified));
   return {
     ...(username !== null && { username }),
     ...(displayName !== null && { displayName }),
     ...(email !== undefined && { email }),
     ...readClaimedCustom(at(names.custom)),
+    ...(picture !== null && { picture }),
     ...(serverRoles !== null && { serverRole: readServerRole(claimAt(claims, serverRoles.claim), serverRoles) }),
   };
 }

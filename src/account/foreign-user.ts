@@ -5,6 +5,7 @@ import { advisoryLocks } from '../postgres/advisory-lock.ts';
 import { Unauthenticated } from '../errors.ts';
 import type { ServerRole } from '../postgres/generated/prisma/client.ts';
 import type { ClaimedProfile } from './claim.ts';
+import { noteClaimedPicture } from './claimed-picture.ts';
 import { subjectKey, type ForeignToken } from './foreign-token.ts';
 import { constraintOf } from '../postgres/sql-state.ts';
 import { isRefused } from './token-refusal.ts';
@@ -21,6 +22,9 @@ type Identity = {
   serverRole: ServerRole;
   custom: Custom | null;
 };
+
+/** The claims that an identity notes; the picture has a table of its own. */
+type StoredClaims = Omit<ClaimedProfile, 'picture'>;
 
 /** A new user's name when the token says nothing that could be one. */
 const namelessUser = 'user';
@@ -81,6 +85,7 @@ async function createUser(client: Queryable, { issuer, subject, issuedAt, profil
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
     [issuer, subject, userId, issuedAt, username ?? null, displayName, email, serverRole, custom],
   );
+  if (profile.picture !== undefined) await noteClaimedPicture(client, userId, profile.picture);
   return userId;
 }
 
@@ -136,7 +141,9 @@ async function updateProfile(
   identity: Identity,
   { issuer, subject, issuedAt, profile }: ForeignToken,
 ): Promise<void> {
-  const changed = changesIn(identity, profile);
+  const { picture, ...rest } = profile;
+  if (picture !== undefined) await noteClaimedPicture(client, identity.userId, picture);
+  const changed = changesIn(identity, rest);
   const { serverRole: claimedRole } = changed;
   const hasRole = claimedRole === undefined || (await setRole(client, identity.userId, claimedRole));
   // Notes which claims were read. Raw SQL, like all statements of this transaction.
@@ -188,10 +195,8 @@ async function setRole(client: Queryable, userId: bigint, role: ServerRole): Pro
   }
 }
 
-function changesIn(identity: Identity, profile: ClaimedProfile): ClaimedProfile {
+function changesIn(identity: Identity, profile: StoredClaims): StoredClaims {
   return Object.fromEntries(
-    Object.entries(profile).filter(
-      ([name, value]) => !isDeepStrictEqual(value, identity[name as keyof ClaimedProfile]),
-    ),
+    Object.entries(profile).filter(([name, value]) => !isDeepStrictEqual(value, identity[name as keyof StoredClaims])),
   );
 }

@@ -13,7 +13,6 @@ export type ClaimNames = {
   displayName: string | null;
   email: string | null;
   emailVerified: string | null;
-  /** Read by no rule yet: a picture in another system is not fetched. */
   picture: string | null;
   custom: string | null;
   /** The session's key, for tokens without `sid`. */

@@ -11,6 +11,8 @@ export type EgressRequest = {
   body?: Buffer | string;
   maxMs: number;
   maxBytes: number;
+  /** Cancels the request. */
+  signal?: AbortSignal;
 };
 
 /** What another server answered. Its status may be any but a redirect. */
@@ -36,8 +38,10 @@ export class Egress {
 
   /** Throws EgressFailed unless the response arrives whole, within its limits. */
   async send(url: URL, request: EgressRequest): Promise<EgressResponse> {
-    const signal = AbortSignal.timeout(request.maxMs);
+    const timeout = AbortSignal.timeout(request.maxMs);
+    const signal = request.signal === undefined ? timeout : AbortSignal.any([timeout, request.signal]);
     try {
+      signal.throwIfAborted();
       const addresses = await abortable(this.#check(url), signal);
       const response = await connect(url, request, { addresses, signal });
       const status = response.statusCode ?? 0;
@@ -48,7 +52,7 @@ export class Egress {
       return { status, headers: response.headers, body: await readBody(response, request.maxBytes) };
     } catch (error) {
       if (error instanceof EgressFailed) throw error;
-      const reason = signal.aborted ? `no response within ${request.maxMs} ms` : 'the request failed';
+      const reason = timeout.aborted ? `no response within ${request.maxMs} ms` : 'the request failed';
       throw new EgressFailed(reason, { cause: error });
     }
   }

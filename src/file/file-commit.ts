@@ -51,7 +51,7 @@ export class FileCommit {
    * Resolves once the files are durable. Rejects with RateLimited when too many units wait. `partialId`: see
    * `saveFiles`.
    */
-  submit({ userId }: Asker, files: PreparedFile[], partialId: string | null): Promise<SharedFile[]> {
+  submit({ userId }: Pick<Asker, 'userId'>, files: PreparedFile[], partialId: string | null): Promise<SharedFile[]> {
     return this.#batches.submit({ uploaderId: userId, files, partialId });
   }
 

@@ -48,7 +48,7 @@ export type NewFile = { name: string; staged: StagedBytes };
 /** `saveFiles` for one. */
 export async function saveFile(
   keeping: FileStorage,
-  asker: Asker,
+  asker: Pick<Asker, 'userId'>,
   { name, staged, partialId = null }: NewFile & { partialId?: string | null },
 ): Promise<SharedFile> {
   const [file] = await saveFiles(keeping, asker, { files: [{ name, staged }], partialId });
@@ -64,7 +64,7 @@ export async function saveFile(
  */
 export async function saveFiles(
   keeping: FileStorage,
-  asker: Asker,
+  asker: Pick<Asker, 'userId'>,
   { files, partialId }: { files: readonly NewFile[]; partialId: string | null },
 ): Promise<SharedFile[]> {
   const made = files.map(({ staged }) => staged);
@@ -84,7 +84,7 @@ export async function saveFiles(
 
 async function prepare(
   { store, pictures }: FileStorage,
-  asker: Asker,
+  asker: Pick<Asker, 'userId'>,
   { name, staged }: NewFile,
 ): Promise<PreparedFile> {
   const file = { name: cleanFileName(name), contentType: await tellContentType(staged) };

@@ -60,7 +60,7 @@ export class Pictures {
    */
   async develop(
     store: FileStore,
-    asker: Asker,
+    asker: Pick<Asker, 'userId'>,
     { staged, contentType }: { staged: StagedBytes; contentType: string },
   ): Promise<DevelopedPicture> {
     const person = String(asker.userId);

@@ -133,6 +133,7 @@ const samples: [table: string, columns: string, values: string][] = [
   ],
   ['credentials', 'user_id, password_hash', `:ada, 'none'`],
   ['identities', 'issuer, subject, user_id, claims_issued_at', `'shop', ':ada', :ada, now()`],
+  ['claimed_pictures', 'user_id, url', `:ada, 'https://pictures.example/ada'`],
   ['blocks', 'blocker_id, blocked_id', ':ada, :grace'],
   ['blocks', 'blocker_id, blocked_id', ':grace, :ada'],
   ['sessions', 'user_id', ':ada'],
