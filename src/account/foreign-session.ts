@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache';
+import { createLru } from '../core/lru.ts';
 import type { Asker } from '../core/asker.ts';
 import { inTransaction, type Queryable } from '../postgres/client.ts';
 import { sqlStateOf } from '../postgres/sql-state.ts';
@@ -18,7 +18,7 @@ export const proofMs = 5 * 60_000;
 export class ForeignSessions {
   readonly tokens: ForeignTokens;
   /** Each token is verified, and its session extended, once. The session is checked each time. */
-  readonly #verified = new LRUCache<string, Asker>({ max: maxVerifiedTokens });
+  readonly #verified = createLru<string, Asker>(maxVerifiedTokens);
 
   constructor(tokens: ForeignTokens) {
     this.tokens = tokens;

@@ -1,5 +1,5 @@
+import { createLru } from '../core/lru.ts';
 import DataLoader from 'dataloader';
-import { LRUCache } from 'lru-cache';
 import type { Db } from '../postgres/client.ts';
 import type { Asker } from '../core/asker.ts';
 
@@ -43,7 +43,7 @@ type Belief = { session: Promise<LiveSession | null>; askedAt: number };
  * sessions in one statement: for 64 busy senders that is 4 statements a second instead of 128.
  */
 export class LiveSessions {
-  readonly #beliefs = new LRUCache<bigint, Belief>({ max: maxSessions });
+  readonly #beliefs = createLru<bigint, Belief>(maxSessions);
   readonly #sessions: DataLoader<bigint, LiveSession | null>;
   /** The sessions whose cached answer has been used since it was read. */
   #inUse = new Set<bigint>();

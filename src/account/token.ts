@@ -1,5 +1,5 @@
+import { createLru } from '../core/lru.ts';
 import { errors, SignJWT } from 'jose';
-import { LRUCache } from 'lru-cache';
 import { Unauthenticated } from '../errors.ts';
 import { jwtIssuer, verifyJwt } from './jwt.ts';
 import type { AccessTokenKeys } from './token-key.ts';
@@ -17,7 +17,7 @@ const maxVerifiedTokens = 10_000;
 export class AccessTokens {
   readonly #keys: AccessTokenKeys;
   /** Verifying a signature takes 0.2 ms, so it happens once per token. The session is checked each time. */
-  readonly #verified = new LRUCache<string, Asker>({ max: maxVerifiedTokens });
+  readonly #verified = createLru<string, Asker>(maxVerifiedTokens);
 
   constructor(keys: AccessTokenKeys) {
     this.#keys = keys;

@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache';
+import { createLru } from './lru.ts';
 import { RateLimited } from '../errors.ts';
 import { Heap } from './heap.ts';
 
@@ -53,7 +53,7 @@ export class FairQueue {
     one.time === other.time ? one.number < other.number : one.time < other.time,
   );
   /** The virtual times of users without a place who are ahead of the queue's time. */
-  readonly #ahead = new LRUCache<string, number>({ max: maxRemembered });
+  readonly #ahead = createLru<string, number>(maxRemembered);
   /** The queue's virtual time: that of the latest turn to start. */
   #time = 0;
   #tickets = 0;

@@ -1,5 +1,5 @@
+import { createLru } from './lru.ts';
 import { createHash } from 'node:crypto';
-import { LRUCache } from 'lru-cache';
 import {
   RateLimiterMemory,
   RateLimiterPostgres,
@@ -47,7 +47,7 @@ export class RateLimits {
   readonly #quotas: Quotas;
   readonly #report: Report;
   readonly #limiters = new Map<LimitName, RateLimiterAbstract>();
-  readonly #reported = new LRUCache<string, true>({ max: maxReported });
+  readonly #reported = createLru<string, true>(maxReported);
 
   /** With `quotas` null, nothing is refused. */
   constructor({ quotas, store, report }: { quotas: Quotas; store: LimitStore; report: Report }) {

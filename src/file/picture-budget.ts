@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache';
+import { createLru } from '../core/lru.ts';
 import { RateLimited } from '../errors.ts';
 
 /** The processing time that about a hundred phone photos take. A user regains used time at the rate below. */
@@ -8,7 +8,7 @@ const maxPeople = 100_000;
 
 /** The processing time that each user's pictures have recently taken on this node. */
 export class PictureBudget {
-  readonly #used = new LRUCache<string, { ms: number; at: number }>({ max: maxPeople });
+  readonly #used = createLru<string, { ms: number; at: number }>(maxPeople);
   readonly #now: () => number;
 
   /** `now`: a monotonic clock in milliseconds. */

@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache';
+import { createLru } from '../core/lru.ts';
 import type { Typing } from './notice.ts';
 
 /** At most one notice in this time per person and chat. */
@@ -12,7 +12,7 @@ const maxRemembered = 100_000;
 
 /** Spares the database most of the typing notices that clients send. Each node that takes requests has its own gate. */
 export class TypingGate {
-  readonly #recent = new LRUCache<string, true>({ max: maxRemembered, ttl: intervalMs - maxEarlyMs });
+  readonly #recent = createLru<string, true>(maxRemembered, { ttlMs: intervalMs - maxEarlyMs });
 
   /**
    * Whether to pass this notice on to the nodes. If so, further ones of the same person and chat are held back for a
@@ -36,7 +36,7 @@ export class TypingGate {
  * keep the same pace.
  */
 export class TypingPace {
-  readonly #dueAt = new LRUCache<string, number>({ max: maxRemembered, ttl: 2 * intervalMs });
+  readonly #dueAt = createLru<string, number>(maxRemembered, { ttlMs: 2 * intervalMs });
 
   /** How many ms to wait before showing this notice; null if it would come too soon after another one. */
   wait(typing: Typing): number | null {
