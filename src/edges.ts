@@ -4,6 +4,7 @@ import './account/account-deletion.graphql.ts';
 import './account/account.graphql.ts';
 import './account/email.graphql.ts';
 import './account/password-reset.graphql.ts';
+import './account/program.graphql.ts';
 import './account/session.graphql.ts';
 import './account/viewer.graphql.ts';
 import './admin/admin-chat.graphql.ts';

@@ -21,11 +21,12 @@ import { checkGivenPassword, checkNewPassword, namesOf, PasswordHasher, type Arg
 import { checkGivenProof, requireProof } from './proof.ts';
 import { FairQueue } from '../core/fair-queue.ts';
 import type { Counted, RateLimits } from '../core/rate-limit.ts';
-import { createSecret } from '../core/secret.ts';
+import { claimsKind, createSecret } from '../core/secret.ts';
+import { actAsHeader, Programs } from './program.ts';
 import { endSessions, handOver, openSession, type OpenedSession, type Sessions, type SignedIn } from './session.ts';
 import { AccessTokens } from './token.ts';
 import type { AccessTokenKeys } from './token-key.ts';
-import type { Asker } from '../core/asker.ts';
+import type { Asker, Caller } from '../core/asker.ts';
 
 /** What the functions on accounts and sessions need. */
 export type Accounts = Sessions & {
@@ -34,6 +35,8 @@ export type Accounts = Sessions & {
   hasPasswords: boolean;
   /** The tokens of other systems. */
   foreign: ForeignSessions;
+  /** Programs with an API key. */
+  programs: Programs;
   /**
    * Queues the reads of a sign-in before its password is compared, so that a flood from one network uses one
    * connection.
@@ -70,11 +73,13 @@ export function createAccounts(options: {
   hasPasswords: boolean;
   foreign: ForeignTokens;
 }): Accounts {
+  const sessions = new LiveSessions(options.db);
   return {
     db: options.db,
     keys: options.keys,
     tokens: new AccessTokens(options.keys),
-    sessions: new LiveSessions(options.db),
+    sessions,
+    programs: new Programs(options.db, sessions),
     passwords: new PasswordHasher(options.argon2),
     hasPasswords: options.hasPasswords,
     foreign: new ForeignSessions(options.foreign),
@@ -91,18 +96,27 @@ export function createAccounts(options: {
   };
 }
 
+/** What identifies the sender of a request: three of its headers, null or undefined where it has none. */
+export type Credential = { authorization: string | undefined; userAgent: string | null; actAs: string | null };
+
 /**
- * The asker whose token is in the `Authorization` header; null when there is no header. The token is one of our access
- * tokens, or one of an issuer in AUTH_ISSUERS, for which a session is opened that `userAgent` describes.
- * Throws Unauthenticated for a token that is invalid or expired, or whose session has ended, and IssuerUnavailable.
+ * The caller whose token is in the `Authorization` header; null when there is no header. The token is one of our access
+ * tokens, one of an issuer in AUTH_ISSUERS, for which a session is opened that `userAgent` describes, or an API key, with
+ * which a program can act as a user (`actAs`; see `Programs.identify`). Throws Unauthenticated for a token that is
+ * invalid or expired, or whose session has ended, Forbidden for an `actAs` that is not allowed, and IssuerUnavailable.
  */
 export async function authenticate(
   accounts: Accounts,
-  { authorization, userAgent }: { authorization: string | undefined; userAgent: string | null },
-): Promise<Asker | null> {
-  if (authorization === undefined) return null;
+  { authorization, userAgent, actAs }: Credential,
+): Promise<Caller | null> {
+  if (authorization === undefined) {
+    if (actAs !== null) throw new Unauthenticated(`${actAsHeader} needs an API key: send \`Authorization: Bearer …\`.`);
+    return null;
+  }
   const token = /^Bearer +([A-Za-z0-9._~+/=-]+) *$/i.exec(authorization)?.[1];
   if (token === undefined) throw new Unauthenticated('The Authorization header must be `Bearer …`.');
+  if (claimsKind('apiKey', token)) return accounts.programs.identify(token, actAs);
+  if (actAs !== null) throw new Forbidden(`Only a program with an API key can use ${actAsHeader}.`);
   const asker = accounts.foreign.takes(token)
     ? await accounts.foreign.verify(accounts, token, userAgent)
     : await accounts.tokens.verify(token);

@@ -1,5 +1,5 @@
 import { createLru } from '../core/lru.ts';
-import type { Asker } from '../core/asker.ts';
+import type { SessionAsker } from '../core/asker.ts';
 import { inTransaction, type Queryable } from '../postgres/client.ts';
 import { sqlStateOf } from '../postgres/sql-state.ts';
 import { Forbidden, Unauthenticated } from '../errors.ts';
@@ -18,7 +18,7 @@ export const proofMs = 5 * 60_000;
 export class ForeignSessions {
   readonly tokens: ForeignTokens;
   /** Each token is verified, and its session extended, once. The session is checked each time. */
-  readonly #verified = createLru<string, Asker>(maxVerifiedTokens);
+  readonly #verified = createLru<string, SessionAsker>(maxVerifiedTokens);
 
   constructor(tokens: ForeignTokens) {
     this.tokens = tokens;
@@ -34,7 +34,7 @@ export class ForeignSessions {
    * Throws Unauthenticated for a token that is invalid, expired or refused, and IssuerUnavailable. Does not check that
    * the session is live.
    */
-  async verify(sessions: Sessions, token: string, userAgent: string | null): Promise<Asker> {
+  async verify(sessions: Sessions, token: string, userAgent: string | null): Promise<SessionAsker> {
     const asker = this.#verified.get(token) ?? (await visit(sessions, await this.tokens.verify(token), userAgent));
     if (asker.expiresAt.getTime() <= Date.now()) {
       this.#verified.delete(token);
@@ -46,7 +46,7 @@ export class ForeignSessions {
 }
 
 /** Finds or creates the user and the session of a token that this node sees for the first time. */
-async function visit({ db, sessions }: Sessions, token: ForeignToken, userAgent: string | null): Promise<Asker> {
+async function visit({ db, sessions }: Sessions, token: ForeignToken, userAgent: string | null): Promise<SessionAsker> {
   const known = await findSession(db.pool, token);
   if (known === 'REFUSED') {
     await keepRefusal(db.pool, token);
@@ -111,7 +111,7 @@ export function originOf(token: ForeignToken, { isKept }: { isKept: boolean }): 
   return { issuer, sessionKey, issuedAt, expiresAt: isKept ? expiresAt : null };
 }
 
-function askerOf({ issuedAt, expiresAt }: ForeignToken, { userId, sessionId }: Found): Asker {
+function askerOf({ issuedAt, expiresAt }: ForeignToken, { userId, sessionId }: Found): SessionAsker {
   return { kind: 'SESSION', userId, sessionId, expiresAt, provenUntil: new Date(issuedAt.getTime() + proofMs) };
 }
 

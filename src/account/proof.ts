@@ -34,7 +34,10 @@ export async function requireProof(verifier: Verifier, asker: Asker, { user, sec
     if (!isRight) throw new InvalidCredentials('The password is wrong.');
     return;
   }
-  const isProven = secret === null ? isRecent(asker.provenUntil) : await provesUser(verifier, asker, secret);
+  const isProven =
+    secret === null
+      ? isRecent(asker.kind === 'SESSION' ? asker.provenUntil : undefined)
+      : await provesUser(verifier, asker, secret);
   if (isProven) return;
   throw new InvalidCredentials(
     'The account has no password: send a token that was issued within the last five minutes.',

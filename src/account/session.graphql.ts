@@ -4,7 +4,7 @@ import { findSessions, maxUserAgentLength, revokeSession, signOut } from './sess
 import { NotFound } from '../errors.ts';
 import { builder } from '../api/builder.ts';
 import { asciiSize, textSize } from '../api/field-size.ts';
-import { requireAsker } from '../api/context.ts';
+import { findViewer, requireAsker } from '../api/context.ts';
 import { decodeId } from '../core/id.ts';
 import { registerNode } from '../api/node.ts';
 
@@ -12,7 +12,7 @@ builder.prismaObjectFields(SessionRef, (t) => ({
   createdAt: t.expose('createdAt', { type: 'DateTime' }),
   lastUsedAt: t.expose('lastUsedAt', { type: 'DateTime', description: 'When its tokens were last refreshed.' }),
   userAgent: t.exposeString('userAgent', { nullable: true, extensions: textSize(maxUserAgentLength) }),
-  isCurrent: t.boolean({ resolve: ({ id }, _, context) => context.asker()?.sessionId === id }),
+  isCurrent: t.boolean({ resolve: ({ id }, _, context) => findViewer(context)?.sessionId === id }),
 }));
 
 // A session is a node for its own user only.

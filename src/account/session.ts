@@ -8,7 +8,7 @@ import { refuseSuspended } from './suspension.ts';
 import { judgeRefreshToken, rotateRefreshToken } from './refresh-token.ts';
 import type { AccessTokens } from './token.ts';
 import type { AccessTokenKeys } from './token-key.ts';
-import type { Asker } from '../core/asker.ts';
+import type { Asker, SessionAsker } from '../core/asker.ts';
 
 /** What the functions on sessions need. */
 export type Sessions = {
@@ -20,7 +20,7 @@ export type Sessions = {
 };
 
 /** What a device receives when it signs in: both tokens, and the asker that they authenticate. */
-export type SignedIn = { accessToken: string; accessTokenExpiresAt: Date; refreshToken: string; asker: Asker };
+export type SignedIn = { accessToken: string; accessTokenExpiresAt: Date; refreshToken: string; asker: SessionAsker };
 
 /** What a transaction did to sessions: the session of the refresh token, and the sessions that it ended. */
 export type OpenedSession = { userId: bigint; sessionId: bigint; refreshToken: string; endedIds: bigint[] };
@@ -161,12 +161,13 @@ export function findSessions(
 
 /**
  * A session that has not been used for 30 days is over, even if `pruneSessions` has not deleted it yet, and so is one
- * whose foreign tokens have expired.
+ * whose foreign tokens have expired. Sessions of API keys are not the user's.
  */
 function liveSessionsOf({ userId }: Asker): Prisma.SessionWhereInput {
   const now = Date.now();
   return {
     userId,
+    apiKeyId: null,
     lastUsedAt: { gt: new Date(now - sessionLifetimeMs) },
     OR: [{ expiresAt: null }, { expiresAt: { gt: new Date(now) } }],
   };

@@ -2,16 +2,15 @@ import { errors, SignJWT } from 'jose';
 import { Unauthenticated } from '../errors.ts';
 import type { Accounts } from './account.ts';
 import { jwtIssuer, verifyJwt } from './jwt.ts';
-import type { Asker } from '../core/asker.ts';
+import { never, type Asker, type SessionAsker } from '../core/asker.ts';
 
 /** Differs from the audience of access tokens, so that neither token is valid in place of the other. */
 const audience = 'parley/stream';
-const never = new Date(8.64e15);
 
 /**
  * An asker who is identified by a stream token. A token of an earlier generation than the session's is no longer valid.
  */
-export type StreamAsker = Asker & { streamTokenGeneration: number };
+export type StreamAsker = SessionAsker & { streamTokenGeneration: number };
 
 /**
  * A token for the query string of an EventSource, which sends no headers and reconnects to the same URL. It is valid

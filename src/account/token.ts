@@ -3,7 +3,7 @@ import { errors, SignJWT } from 'jose';
 import { Unauthenticated } from '../errors.ts';
 import { jwtIssuer, verifyJwt } from './jwt.ts';
 import type { AccessTokenKeys } from './token-key.ts';
-import type { Asker } from '../core/asker.ts';
+import type { SessionAsker } from '../core/asker.ts';
 
 const accessTokenLifetimeMs = 15 * 60_000;
 
@@ -17,14 +17,14 @@ const maxVerifiedTokens = 10_000;
 export class AccessTokens {
   readonly #keys: AccessTokenKeys;
   /** Verifying a signature takes 0.2 ms, so it happens once per token. The session is checked each time. */
-  readonly #verified = createLru<string, Asker>(maxVerifiedTokens);
+  readonly #verified = createLru<string, SessionAsker>(maxVerifiedTokens);
 
   constructor(keys: AccessTokenKeys) {
     this.#keys = keys;
   }
 
   /** Issues a token that is valid for 15 minutes, and returns it with its asker. */
-  async issue(userId: bigint, sessionId: bigint): Promise<{ accessToken: string; asker: Asker }> {
+  async issue(userId: bigint, sessionId: bigint): Promise<{ accessToken: string; asker: SessionAsker }> {
     const issuedAt = Math.floor(Date.now() / 1000);
     const expiresAt = issuedAt + accessTokenLifetimeMs / 1000;
     const accessToken = await new SignJWT({ sid: String(sessionId) })
@@ -42,7 +42,7 @@ export class AccessTokens {
    * The asker of the token. Throws Unauthenticated when it has expired, was not signed with one of our keys, or is for
    * another audience. Does not check that its session is live.
    */
-  async verify(token: string): Promise<Asker> {
+  async verify(token: string): Promise<SessionAsker> {
     const asker = this.#verified.get(token) ?? (await this.#verifySignature(token));
     if (asker.expiresAt.getTime() <= Date.now()) {
       this.#verified.delete(token);
@@ -52,7 +52,7 @@ export class AccessTokens {
     return asker;
   }
 
-  async #verifySignature(token: string): Promise<Asker> {
+  async #verifySignature(token: string): Promise<SessionAsker> {
     try {
       const payload = await verifyJwt(this.#keys, token, { audience, requiredClaims: ['exp', 'sub', 'sid'] });
       return {

@@ -5,7 +5,7 @@ import type { User } from '../postgres/generated/prisma/client.ts';
 import { listSessions, maxSessionsPerPerson } from './session.ts';
 import { hasPassword } from './credentials.ts';
 import { maxEmailLength } from './email.ts';
-import type { Asker } from '../core/asker.ts';
+import { hasUser, type Asker } from '../core/asker.ts';
 import { userById } from '../people/user.ts';
 import { Unauthenticated } from '../errors.ts';
 import { builder } from '../api/builder.ts';
@@ -54,8 +54,8 @@ builder.queryField('viewer', (t) =>
     nullable: true,
     description: 'Null without an access token. An invalid or expired one causes the top-level error UNAUTHENTICATED.',
     resolve: (_, __, context) => {
-      const asker = context.asker();
-      return asker === null ? null : { asker };
+      const caller = context.asker();
+      return caller === null || !hasUser(caller) ? null : { asker: caller };
     },
   }),
 );

@@ -1,4 +1,4 @@
-import type { Asker } from '../core/asker.ts';
+import type { Caller } from '../core/asker.ts';
 import { maxNameLength, readLine } from '../core/text.ts';
 import { InvalidInput, type FieldError } from '../errors.ts';
 import type { Queryable } from '../postgres/client.ts';
@@ -9,16 +9,16 @@ import type { SearchTurns } from '../search/search-turn.ts';
 
 /**
  * All chats of the server, newest first; a cursor's key is the chat's id. `search` finds those whose name starts with
- * the text, ignoring case. The caller has checked that the asker may list chats. Queued like a search. Throws
+ * the text, ignoring case. The caller has checked that the caller may list chats. Queued like a search. Throws
  * InvalidInput for a search that cannot be the beginning of a name or that takes too long.
  */
 export async function listAllChats(
   turns: SearchTurns,
-  asker: Asker,
+  caller: Caller,
   { search, page }: { search: string | null; page: PageRequest },
 ): Promise<Page<Chat>> {
   const prefix = search === null ? null : readPrefix(search);
-  const rows = await turns.run(asker, 'search', (pool) => readChats(pool, { prefix, page }));
+  const rows = await turns.run(caller, 'search', (pool) => readChats(pool, { prefix, page }));
   return toPage(rows, page);
 }
 

@@ -1,5 +1,5 @@
 import { pageComplexity, toConnection } from '../api/connection.ts';
-import { requireAsker, type Context } from '../api/context.ts';
+import { requireCaller, type Context } from '../api/context.ts';
 import { builder } from '../api/builder.ts';
 import { textSize } from '../api/field-size.ts';
 import { registerNode } from '../api/node.ts';
@@ -46,7 +46,7 @@ builder.node(AdminUserRef, {
       extensions: textSize(maxEmailLength),
       description: 'For admins.',
       resolve: async ({ user }, _, context) =>
-        (await isAllowed(context.loaders, requireAsker(context), 'readAddress')) ? user.email : null,
+        (await isAllowed(context.loaders, requireCaller(context), 'readAddress')) ? user.email : null,
     }),
     serverRole: t.field({ type: ServerRoleRef, resolve: ({ user }) => user.serverRole }),
     suspension: t.field({
@@ -61,7 +61,7 @@ builder.node(AdminUserRef, {
       description: 'For admins. Most recently used first.',
       complexity: { field: 1, multiplier: maxSessionsPerPerson },
       resolve: async ({ user }, _, context) =>
-        (await isAllowed(context.loaders, requireAsker(context), 'readSessions'))
+        (await isAllowed(context.loaders, requireCaller(context), 'readSessions'))
           ? context.loaders.of(sessionsOf).load(user.id)
           : null,
     }),
@@ -144,7 +144,7 @@ and they cannot sign in. Suspending a suspended user replaces the end and the re
     resolve: async (_, { userId: id, until, reason }, context) => {
       const userId = decodeId('User', id, ['userId']);
       const suspension = { userId, until: until ?? null, reason: reason ?? null };
-      await suspendUser(context.accounts, requireAsker(context), suspension);
+      await suspendUser(context.accounts, requireCaller(context), suspension);
       return requireUser(context, userId);
     },
   }),
@@ -155,7 +155,7 @@ and they cannot sign in. Suspending a suspended user replaces the end and the re
     args: { userId: t.arg.id({ required: true }) },
     resolve: async (_, { userId: id }, context) => {
       const userId = decodeId('User', id, ['userId']);
-      await unsuspendUser(context.accounts, requireAsker(context), userId);
+      await unsuspendUser(context.accounts, requireCaller(context), userId);
       return requireUser(context, userId);
     },
   }),
@@ -165,7 +165,7 @@ and they cannot sign in. Suspending a suspended user replaces the end and the re
     errors: { types: [NotFound, Forbidden] },
     args: { userId: t.arg.id({ required: true }), role: t.arg({ type: ServerRoleRef, required: true }) },
     resolve: async (_, { userId: id, role }, context) => ({
-      user: await setServerRole(context.db, requireAsker(context), { userId: decodeId('User', id, ['userId']), role }),
+      user: await setServerRole(context.db, requireCaller(context), { userId: decodeId('User', id, ['userId']), role }),
     }),
   }),
   endSession: t.field({
@@ -174,7 +174,7 @@ and they cannot sign in. Suspending a suspended user replaces the end and the re
     errors: { types: [NotFound, Forbidden] },
     args: { sessionId: t.arg.id({ required: true }) },
     resolve: (_, { sessionId }, context) =>
-      endSession(context.accounts, requireAsker(context), decodeId('Session', sessionId, ['sessionId'])),
+      endSession(context.accounts, requireCaller(context), decodeId('Session', sessionId, ['sessionId'])),
   }),
   eraseUser: t.field({
     type: AccountGoneRef,
@@ -183,7 +183,7 @@ and they cannot sign in. Suspending a suspended user replaces the end and the re
     args: { userId: t.arg.id({ required: true }), messages: t.arg({ type: ErasedMessagesRef, required: true }) },
     resolve: async (_, { userId: id, messages }, context) => {
       const userId = decodeId('User', id, ['userId']);
-      await eraseUser(context.accounts, requireAsker(context), { userId, messages });
+      await eraseUser(context.accounts, requireCaller(context), { userId, messages });
       context.continueDeletions();
       return { userId };
     },

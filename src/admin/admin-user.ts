@@ -1,7 +1,7 @@
 import { maxEmailLength } from '../account/email.ts';
 import { isSuspended } from '../account/suspension.ts';
 import { isVisiblePerson } from '../chat/visibility.ts';
-import type { Asker } from '../core/asker.ts';
+import type { Caller } from '../core/asker.ts';
 import { readLine } from '../core/text.ts';
 import { InvalidInput, type FieldError } from '../errors.ts';
 import type { Queryable } from '../postgres/client.ts';
@@ -16,16 +16,16 @@ export type UserFilter = { search: string | null; isSuspended: boolean | null };
 /**
  * The users of the server, newest first; a cursor's key is the user's id. `search` finds those whose username or display
  * name starts with the text, ignoring case, and, `withAddress`, the one whose whole email address it is. The caller has
- * checked that the asker may list users, and search for addresses. Queued like a search. Throws InvalidInput for a
+ * checked that the caller may list users, and search for addresses. Queued like a search. Throws InvalidInput for a
  * search that nothing could match or that takes too long.
  */
 export async function listUsers(
   turns: SearchTurns,
-  asker: Asker,
+  caller: Caller,
   { filter, withAddress, page }: { filter: UserFilter; withAddress: boolean; page: PageRequest },
 ): Promise<Page<User>> {
   const text = filter.search === null ? null : readSearchText(filter.search);
-  const rows = await turns.run(asker, 'search', (pool) =>
+  const rows = await turns.run(caller, 'search', (pool) =>
     readUsers(pool, { text, withAddress, isSuspended: filter.isSuspended, page }),
   );
   return toPage(rows, page);

@@ -1,9 +1,9 @@
-import type { Asker } from '../core/asker.ts';
+import type { Caller } from '../core/asker.ts';
 import { builder } from '../api/builder.ts';
 import type { Chat, User } from '../postgres/generated/prisma/client.ts';
 
 /** The server as an asker sees it who is one of its staff. */
-export const AdminRef = builder.objectRef<{ asker: Asker }>('Admin');
+export const AdminRef = builder.objectRef<{ asker: Caller }>('Admin');
 
 /** A user as staff see them. An object of its own, because the same row is also a User. */
 export type AdminUser = { user: User };

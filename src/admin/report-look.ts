@@ -1,4 +1,4 @@
-import { askerKey, type Asker } from '../core/asker.ts';
+import { callerKey, type Caller } from '../core/asker.ts';
 import type { Db } from '../postgres/client.ts';
 import { defineLoader } from '../postgres/loader.ts';
 import { pairMany, pairOne } from '../postgres/pairing.ts';
@@ -10,8 +10,8 @@ import { pairMany, pairOne } from '../postgres/pairing.ts';
 /** How many messages before a reported message, and how many after it, staff can read. */
 export const maxSurroundingsPerSide = 5;
 
-/** A report that an asker reads. The caller has checked that they may read reports. */
-export type ReportReader = { reportId: bigint; asker: Asker };
+/** A report that staff read. The edge has checked that they may. */
+export type ReportReader = { reportId: bigint; caller: Caller };
 
 /** A file that a reported message had. `size` is in bytes. */
 export type ReportedFile = {
@@ -39,7 +39,7 @@ export type NearbyMessage = {
   isReported: boolean;
 };
 
-const readerKey = ({ reportId, asker }: ReportReader) => `${reportId} ${askerKey(asker)}`;
+const readerKey = ({ reportId, caller }: ReportReader) => `${reportId} ${callerKey(caller)}`;
 
 /** What was reported, as it was then; null for a report that is gone. Writes READ_REPORT for each report. */
 export const reportedIn = defineLoader({ load: readReported, keyOf: readerKey });
@@ -50,14 +50,20 @@ export const reportedIn = defineLoader({ load: readReported, keyOf: readerKey })
  */
 export const surroundingsOf = defineLoader({ load: readSurroundings, keyOf: readerKey });
 
-/** Numbers the reports that are read, and writes the entries: the beginning of a statement with the parameters $1, $2. */
+/**
+ * Numbers the reports that are read, and writes the entries, as write_audit_entry does: the beginning of a statement with
+ * the parameters $1 to $3.
+ */
 const look = (action: string) => `with reader as (
-      select * from unnest($1::bigint[], $2::bigint[]) with ordinality as reader (report_id, actor_id, index)
+      select * from unnest($1::bigint[], $2::bigint[], $3::bigint[]) with ordinality
+        as reader (report_id, user_id, key_id, index)
     ), look as (
-      insert into audit_entries (actor_id, action, target_type, target_key, detail)
-      select reader.actor_id, '${action}', 'Report', r.id::text,
-        jsonb_strip_nulls(jsonb_build_object('user', 'User:' || r.author_id))
-      from reader join reports r on r.id = reader.report_id
+      insert into audit_entries (actor_id, action, target_type, target_key, detail, api_key_id)
+      select case when k.id is null then reader.user_id else coalesce(k.bot_id, k.creator_id) end,
+        '${action}', 'Report', r.id::text, jsonb_strip_nulls(jsonb_build_object('user', 'User:' || r.author_id,
+          'actedAs', case when k.id is not null and reader.user_id is distinct from k.bot_id
+            then 'User:' || reader.user_id end)), reader.key_id
+      from reader join reports r on r.id = reader.report_id left join api_keys k on k.id = reader.key_id
     )`;
 
 /** Raw SQL: one statement reads what was reported and writes the entries. */
@@ -87,7 +93,7 @@ async function readSurroundings({ pool }: Db, readers: readonly ReportReader[]):
       select m.seq, m.sender_id as "senderId", m.content, m.file_count as "fileCount", m.created_at as "createdAt",
         m.id = reported.id as "isReported"
       from messages m
-      where m.chat_id = reported.chat_id and m.seq between reported.seq - $3 and reported.seq + $3
+      where m.chat_id = reported.chat_id and m.seq between reported.seq - $4 and reported.seq + $4
     ) near
     order by reader.index, near.seq`,
     [...valuesOf(readers), maxSurroundingsPerSide],
@@ -95,6 +101,10 @@ async function readSurroundings({ pool }: Db, readers: readonly ReportReader[]):
   return pairMany(rows, readers, (row): NearbyMessage => row);
 }
 
-function valuesOf(readers: readonly ReportReader[]): [bigint[], bigint[]] {
-  return [readers.map(({ reportId }) => reportId), readers.map(({ asker }) => asker.userId)];
+function valuesOf(readers: readonly ReportReader[]): (bigint | null)[][] {
+  return [
+    readers.map(({ reportId }) => reportId),
+    readers.map(({ caller }) => caller.userId),
+    readers.map(({ caller }) => (caller.kind === 'KEY' ? caller.keyId : null)),
+  ];
 }

@@ -1,6 +1,6 @@
 import { builder } from '../api/builder.ts';
 import { pageComplexity, toConnection } from '../api/connection.ts';
-import { requireAsker, type Context } from '../api/context.ts';
+import { findViewer, requireAsker, requireCaller, type Context } from '../api/context.ts';
 import { asciiSize, textSize } from '../api/field-size.ts';
 import { registerNode } from '../api/node.ts';
 import { decodeId } from '../core/id.ts';
@@ -93,8 +93,9 @@ builder.prismaObjectFields(ReportRef, (t) => ({
     description:
       'Null if the viewer cannot see the message, and once it is deleted. If you also select `Error.message`, use an alias.',
     resolve: async ({ messageId }, _, context) => {
-      if (messageId === null || !(await isStaff(context))) return null;
-      const message = await context.loaders.of(visibleMessageById).load({ messageId, asker: requireAsker(context) });
+      const asker = findViewer(context);
+      if (messageId === null || asker === null || !(await isStaff(context))) return null;
+      const message = await context.loaders.of(visibleMessageById).load({ messageId, asker });
       return message?.deletedAt === null ? message : null;
     },
   }),
@@ -125,7 +126,7 @@ builder.prismaObjectFields(ReportRef, (t) => ({
 the chat. Empty once the chat is deleted. Reading them writes an entry to the audit log.`,
     resolve: async ({ id: reportId }, _, context) =>
       (await isStaff(context))
-        ? context.loaders.of(surroundingsOf).load({ reportId, asker: requireAsker(context) })
+        ? context.loaders.of(surroundingsOf).load({ reportId, caller: requireCaller(context) })
         : null,
   }),
   reporter: t.field({
@@ -153,7 +154,7 @@ the chat. Empty once the chat is deleted. Reading them writes an entry to the au
 }));
 
 function isStaff(context: Context): Promise<boolean> {
-  return isAllowed(context.loaders, requireAsker(context), 'readReports');
+  return isAllowed(context.loaders, requireCaller(context), 'readReports');
 }
 
 async function readUser(context: Context, userId: bigint | null) {
@@ -162,11 +163,11 @@ async function readUser(context: Context, userId: bigint | null) {
 
 async function readReported(context: Context, reportId: bigint) {
   if (!(await isStaff(context))) return null;
-  return context.loaders.of(reportedIn).load({ reportId, asker: requireAsker(context) });
+  return context.loaders.of(reportedIn).load({ reportId, caller: requireCaller(context) });
 }
 
 registerNode('Report', async (context, keys) => {
-  const reports = await findReports(context.db, requireAsker(context), {
+  const reports = await findReports(context.db, requireCaller(context), {
     reportIds: keys.map(BigInt),
     isStaff: await isStaff(context),
   });
@@ -227,7 +228,7 @@ Resolving a report again replaces the resolution and the note.`,
       }),
     },
     resolve: (_, { reportId, resolution, note }, context) =>
-      resolveReport(context.db, requireAsker(context), {
+      resolveReport(context.db, requireCaller(context), {
         reportId: decodeId('Report', reportId, ['reportId']),
         resolution,
         note: note ?? null,

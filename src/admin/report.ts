@@ -1,4 +1,4 @@
-import type { Asker } from '../core/asker.ts';
+import type { Asker, Caller } from '../core/asker.ts';
 import { maxDescriptionLength, readText } from '../core/text.ts';
 import { InvalidInput, NotFound, type FieldError } from '../errors.ts';
 import { requireVisibleMessage } from '../message/message.ts';
@@ -72,10 +72,10 @@ export async function listReports(
   return toPage(rows, page);
 }
 
-/** The reports with these ids that the asker can see, in no particular order: all of them for staff, or their own. */
+/** The reports with these ids that the caller can see, in no particular order: all of them for staff, or their own. */
 export function findReports(
   { prisma }: Db,
-  { userId }: Asker,
+  { userId }: Caller,
   { reportIds, isStaff }: { reportIds: readonly bigint[]; isStaff: boolean },
 ): Promise<Report[]> {
   return prisma.report.findMany({
@@ -87,32 +87,32 @@ export function findReports(
 export type Verdict = { reportId: bigint; resolution: ReportResolution; note: string | null };
 
 /**
- * Resolves a report. MESSAGE_DELETED also deletes the message, whether or not the asker can see its chat; the other
+ * Resolves a report. MESSAGE_DELETED also deletes the message, whether or not the caller can see its chat; the other
  * resolutions only record what was decided. Resolving a report again replaces the resolution and the note. For
  * moderators and admins. Throws InvalidInput for a bad note, Forbidden, NotFound.
  */
-export async function resolveReport(db: Db, asker: Asker, verdict: Verdict): Promise<Report> {
+export async function resolveReport(db: Db, caller: Caller, verdict: Verdict): Promise<Report> {
   const errors: FieldError[] = [];
   const note = verdict.note === null ? null : readText(verdict.note, ['note'], maxDescriptionLength, errors);
   if (errors.length > 0) throw new InvalidInput(errors);
   return inTransaction(
     db,
     async (transaction) => {
-      await lockStaff(transaction, asker, 'resolveReport');
-      return settle(transaction, { ...verdict, note }, asker);
+      await lockStaff(transaction, caller, 'resolveReport');
+      return settle(transaction, { ...verdict, note }, caller);
     },
-    asker,
+    caller,
   );
 }
 
-async function settle(transaction: Transaction, verdict: Verdict, asker: Asker): Promise<Report> {
+async function settle(transaction: Transaction, verdict: Verdict, caller: Caller): Promise<Report> {
   // Resolves it. Raw SQL, for the database's clock. The time of the first resolution stays, because the report is kept
   // for 90 days from then on.
   const { rows } = await transaction.query<{ messageId: bigint | null }>(
     `update reports set resolution = $2, note = $3, resolved_by_id = $4,
       resolved_at = coalesce(resolved_at, clock_timestamp())
     where id = $1 returning message_id as "messageId"`,
-    [verdict.reportId, verdict.resolution, verdict.note, asker.userId],
+    [verdict.reportId, verdict.resolution, verdict.note, caller.userId],
   );
   const [resolved] = rows;
   if (resolved === undefined) throw new NotFound('There is no such report.');

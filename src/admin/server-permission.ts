@@ -1,4 +1,5 @@
-import type { Asker } from '../core/asker.ts';
+import type { Caller } from '../core/asker.ts';
+import { effectiveRole } from '../core/server-role.ts';
 import type { ServerRole } from '../postgres/generated/prisma/client.ts';
 
 /** What staff may do on the server. A server role adds rights, never visibility: it opens no chat. */
@@ -15,20 +16,20 @@ export type ServerAction =
   | 'listChats'
   | 'readAuditLog';
 
-/** The asker's role on the server, and the role of the user that `suspendUser` targets. */
+/** The role of the caller's user on the server, and the role of the user that `suspendUser` targets. */
 export type ServerCase = { role: ServerRole; targetRole?: ServerRole };
 
 /**
- * Whether the asker may do this on the server; all rights of staff are decided here. A session may do everything that
- * its user may do; further kinds of asker will be limited here.
+ * Whether the caller may do this on the server; all rights of staff are decided here. `role` is that of the caller's
+ * user; USER for a key of the server.
  */
-export function mayOnServer(asker: Asker, action: ServerAction, access: ServerCase): boolean {
-  switch (asker.kind) {
-    case 'SESSION':
-      return mayStaff(action, access);
-    default:
-      return asker.kind satisfies never;
-  }
+export function mayOnServer(caller: Caller, action: ServerAction, { role, targetRole }: ServerCase): boolean {
+  return mayStaff(action, { role: effectiveRole(caller, role), ...(targetRole !== undefined && { targetRole }) });
+}
+
+/** The lowest role that may do this to a user without a role. */
+export function staffFor(action: ServerAction): 'MODERATOR' | 'ADMIN' {
+  return mayStaff(action, { role: 'MODERATOR' }) ? 'MODERATOR' : 'ADMIN';
 }
 
 /** The complete table of rights by action and role. */

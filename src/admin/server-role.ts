@@ -1,4 +1,4 @@
-import type { Asker } from '../core/asker.ts';
+import type { Caller } from '../core/asker.ts';
 import { Forbidden, NotFound } from '../errors.ts';
 import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
 import { columns } from '../postgres/columns.ts';
@@ -12,17 +12,17 @@ import { lockTarget } from './staff.ts';
  */
 export async function setServerRole(
   db: Db,
-  asker: Asker,
+  caller: Caller,
   { userId, role }: { userId: bigint; role: ServerRole },
 ): Promise<User> {
   return inTransaction(
     db,
     async (transaction) => {
       await lockAdmins(transaction);
-      await lockTarget(transaction, asker, { action: 'setServerRole', userId });
+      await lockTarget(transaction, caller, { action: 'setServerRole', userId });
       return grantServerRole(transaction, { userId, role });
     },
-    asker,
+    caller,
   );
 }
 

@@ -1,6 +1,6 @@
 import { beginErasure } from '../account/account-deletion.ts';
 import type { LiveSessions } from '../account/live-session.ts';
-import type { Asker } from '../core/asker.ts';
+import type { Caller } from '../core/asker.ts';
 import { Forbidden } from '../errors.ts';
 import { inTransaction, type Db } from '../postgres/client.ts';
 import type { ErasedMessages } from '../postgres/generated/prisma/client.ts';
@@ -12,17 +12,17 @@ import { lockTarget } from './staff.ts';
  */
 export async function eraseUser(
   { db, sessions }: { db: Db; sessions: LiveSessions },
-  asker: Asker,
+  caller: Caller,
   { userId, messages }: { userId: bigint; messages: ErasedMessages },
 ): Promise<void> {
   const endedIds = await inTransaction(
     db,
     async (transaction) => {
-      await lockTarget(transaction, asker, { action: 'eraseUser', userId });
-      if (userId === asker.userId) throw new Forbidden('To erase your own account, use deleteAccount.');
+      await lockTarget(transaction, caller, { action: 'eraseUser', userId });
+      if (userId === caller.userId) throw new Forbidden('To erase your own account, use deleteAccount.');
       return beginErasure(transaction, userId, messages);
     },
-    asker,
+    caller,
   );
   for (const id of endedIds) sessions.forget(id);
 }

@@ -1,5 +1,5 @@
 import { sessionLifetimeMs, type LiveSessions } from '../account/live-session.ts';
-import type { Asker } from '../core/asker.ts';
+import type { Caller } from '../core/asker.ts';
 import { NotFound } from '../errors.ts';
 import { inTransaction, type Db } from '../postgres/client.ts';
 import type { Session } from '../postgres/generated/prisma/client.ts';
@@ -7,7 +7,7 @@ import { defineLoader } from '../postgres/loader.ts';
 import { lockStaff } from './staff.ts';
 
 /**
- * The sessions of each user, by the user's id, most recently used first. The caller has checked that the asker may see
+ * The sessions of each user, by the user's id, most recently used first. The caller has checked that the caller may see
  * them.
  */
 export const sessionsOf = defineLoader({
@@ -27,20 +27,20 @@ export const sessionsOf = defineLoader({
  */
 export async function endSession(
   { db, sessions }: { db: Db; sessions: LiveSessions },
-  asker: Asker,
+  caller: Caller,
   sessionId: bigint,
 ): Promise<Session> {
   const ended = await inTransaction(
     db,
     async (transaction) => {
-      await lockStaff(transaction, asker, 'endSession');
+      await lockStaff(transaction, caller, 'endSession');
       const session = await transaction.prisma.session.findUnique({ where: { id: sessionId } });
       // Of two concurrent requests, only one ends the session.
       const { count } = await transaction.prisma.session.deleteMany({ where: { id: sessionId } });
       if (session === null || count === 0) throw new NotFound('There is no such session.');
       return session;
     },
-    asker,
+    caller,
   );
   sessions.forget(sessionId);
   return ended;

@@ -1,5 +1,5 @@
 import type { LiveSessions } from '../account/live-session.ts';
-import type { Asker } from '../core/asker.ts';
+import type { Caller } from '../core/asker.ts';
 import { maxDescriptionLength, readText } from '../core/text.ts';
 import { InvalidInput, type FieldError } from '../errors.ts';
 import { inTransaction, type Db, type Transaction } from '../postgres/client.ts';
@@ -17,33 +17,33 @@ export type Suspending = { db: Db; sessions: LiveSessions };
  * role, and for admins. Throws InvalidInput for an end in the past, a bad reason and the asker's own id; Forbidden;
  * NotFound.
  */
-export async function suspendUser({ db, sessions }: Suspending, asker: Asker, input: NewSuspension): Promise<void> {
-  const suspension = readSuspension(input, asker.userId);
+export async function suspendUser({ db, sessions }: Suspending, caller: Caller, input: NewSuspension): Promise<void> {
+  const suspension = readSuspension(input, caller.userId);
   const endedIds = await inTransaction(
     db,
     async (transaction) => {
-      await lockTarget(transaction, asker, { action: 'suspendUser', userId: input.userId });
-      return imposeSuspension(transaction, suspension, asker.userId);
+      await lockTarget(transaction, caller, { action: 'suspendUser', userId: input.userId });
+      return imposeSuspension(transaction, suspension, caller.userId);
     },
-    asker,
+    caller,
   );
   for (const id of endedIds) sessions.forget(id);
 }
 
 /** Ends a suspension early; nothing changes if there is none. For those who can suspend the user. */
-export async function unsuspendUser({ db }: { db: Db }, asker: Asker, userId: bigint): Promise<void> {
+export async function unsuspendUser({ db }: { db: Db }, caller: Caller, userId: bigint): Promise<void> {
   await inTransaction(
     db,
     async (transaction) => {
-      await lockTarget(transaction, asker, { action: 'suspendUser', userId });
+      await lockTarget(transaction, caller, { action: 'suspendUser', userId });
       await liftSuspension(transaction, userId);
     },
-    asker,
+    caller,
   );
 }
 
 /**
- * Reads the input of a suspension. `ownId`: the asker, who cannot suspend themselves; null for an operator. Throws
+ * Reads the input of a suspension. `ownId`: the caller, who cannot suspend themselves; null for an operator. Throws
  * InvalidInput.
  */
 export function readSuspension(input: NewSuspension, ownId: bigint | null): NewSuspension {

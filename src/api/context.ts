@@ -1,6 +1,7 @@
 import type { Db } from '../postgres/client.ts';
 import type { GroupCommit } from '../chat/group-commit.ts';
 import { authenticate, type Accounts } from '../account/account.ts';
+import { actAsHeader } from '../account/program.ts';
 import type { ExportTurns } from '../account/export-turn.ts';
 import type { Arrivals } from '../file/arrival.ts';
 import type { FileStorage } from '../file/file.ts';
@@ -10,9 +11,10 @@ import type { PartialUploadLeases } from '../file/partial-upload-lease.ts';
 import { authenticateStream, isStreamTokenLive } from '../account/stream-token.ts';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { LargeOperations, RenderTurns } from './large-operation.ts';
-import type { Asker } from '../core/asker.ts';
+import { hasUser, type Asker, type Caller, type Program, type SessionAsker } from '../core/asker.ts';
+import type { Scope } from '../core/scope.ts';
 import type { RateLimits } from '../core/rate-limit.ts';
-import { IssuerUnavailable, Unauthenticated } from '../errors.ts';
+import { Forbidden, IssuerUnavailable, Unauthenticated } from '../errors.ts';
 import { type TypingGate } from '../live/typing-pace.ts';
 import { Loaders } from '../postgres/loader.ts';
 import type { SearchTurns } from '../search/search-turn.ts';
@@ -55,7 +57,7 @@ export type Services = {
  * getter, because Yoga and object spread copy the context, which would trigger a getter.
  */
 export type Context = Services & {
-  asker: () => Asker | null;
+  asker: () => Caller | null;
   loaders: Loaders;
   userAgent: string | null;
   /** The network that the request comes from. */
@@ -72,7 +74,7 @@ export type Context = Services & {
 
 export function createContext(
   services: Services,
-  request: { asker: () => Asker | null } & Partial<
+  request: { asker: () => Caller | null } & Partial<
     Pick<Context, 'userAgent' | 'lastEventId' | 'askedAt' | 'loaders'>
   > & {
       from?: IncomingMessage | null;
@@ -92,13 +94,17 @@ export function createContext(
 }
 
 /**
- * Identifies the asker by a request's `Authorization` header. A bad token is not an error until the asker is needed:
- * only then is Unauthenticated thrown, or IssuerUnavailable for a token that cannot be verified now. So a client that
- * refreshes a session may send the expired token.
+ * Identifies the caller by a request's headers `Authorization` and `parley-act-as`. A bad token is not an error until the
+ * caller is needed: only then is Unauthenticated thrown, Forbidden for a user that the program may not act as, or
+ * IssuerUnavailable for a token that cannot be verified now. So a client that refreshes a session may send the expired
+ * token.
  */
-export function identifyAsker(accounts: Accounts, headers: IncomingHttpHeaders): Promise<() => Asker | null> {
-  const { authorization, 'user-agent': userAgent = null } = headers;
-  return lateRefusal(authenticate(accounts, { authorization, userAgent }));
+export function identifyAsker(accounts: Accounts, headers: IncomingHttpHeaders): Promise<() => Caller | null> {
+  const { authorization, 'user-agent': userAgent = null, [actAsHeader]: actAs } = headers;
+  // Node joins the values of a header that is sent twice: together they name no user.
+  return lateRefusal(
+    authenticate(accounts, { authorization, userAgent, actAs: actAs === undefined ? null : String(actAs) }),
+  );
 }
 
 /**
@@ -108,26 +114,62 @@ export function identifyAsker(accounts: Accounts, headers: IncomingHttpHeaders):
 export async function identifyStreamAsker(
   accounts: Accounts,
   token: string,
-): Promise<{ asker: () => Asker; isTokenLive: () => Promise<boolean> }> {
+): Promise<{ asker: () => SessionAsker; isTokenLive: () => Promise<boolean> }> {
   const asker = await lateRefusal(authenticateStream(accounts, token));
   return { asker, isTokenLive: async () => isStreamTokenLive(accounts, asker()) };
 }
 
-async function lateRefusal<Found extends Asker | null>(identifying: Promise<Found>): Promise<() => Found> {
+async function lateRefusal<Found extends Caller | null>(identifying: Promise<Found>): Promise<() => Found> {
   try {
     const asker = await identifying;
     return () => asker;
   } catch (error) {
-    if (!(error instanceof Unauthenticated || error instanceof IssuerUnavailable)) throw error;
+    if (!isRefusal(error)) throw error;
     return () => {
       throw error;
     };
   }
 }
 
-/** The asker of an operation that needs one. Throws Unauthenticated when no one is signed in. */
+/**
+ * Who makes an operation that needs no user: an asker or a key of the server. Throws Unauthenticated when no one is
+ * signed in.
+ */
+export function requireCaller(context: Context): Caller {
+  return demandCaller(context.asker);
+}
+
+/** Whether `identifyAsker` may answer with this error when the caller is needed. */
+export function isRefusal(error: unknown): error is Unauthenticated | IssuerUnavailable | Forbidden {
+  return error instanceof Unauthenticated || error instanceof IssuerUnavailable || error instanceof Forbidden;
+}
+
+/**
+ * The asker of an operation that needs one. Throws Unauthenticated when no one is signed in, and Forbidden for a key of
+ * the server that names no user.
+ */
 export function requireAsker(context: Context): Asker {
   return demandAsker(context.asker);
+}
+
+/**
+ * The program that makes a request which concerns the whole server, whether it speaks for a user or not. Throws Forbidden
+ * for a key without the scope and for users, who need none: call it where only programs may do something.
+ */
+export function requireProgram(context: Context, scope: Scope): Program {
+  const caller = demandCaller(context.asker);
+  if (caller.kind !== 'KEY') throw new Forbidden(`Only a program with an API key and the scope ${scope} can do this.`);
+  if (!caller.scopes.has(scope)) throw new Forbidden(`This API key lacks the scope ${scope}.`);
+  return caller;
+}
+
+/**
+ * The asker in a field that depends on the viewer, such as `viewerMembership`; null for a key of the server that names no
+ * user, to which such a field shows nothing. Throws Unauthenticated when no one is signed in.
+ */
+export function findViewer(context: Context): Asker | null {
+  const caller = demandCaller(context.asker);
+  return hasUser(caller) ? caller : null;
 }
 
 /**
@@ -139,9 +181,16 @@ export function continueAs<SignedIn extends { asker: Asker }>(context: Context, 
   return signedIn;
 }
 
-/** The asker of a request outside an operation. Throws Unauthenticated when no one is signed in. */
-export function demandAsker(identify: () => Asker | null): Asker {
-  const asker = identify();
-  if (asker === null) throw new Unauthenticated('An access token is required: send `Authorization: Bearer …`.');
-  return asker;
+/** The asker of a request outside an operation. Throws like `requireAsker`. */
+export function demandAsker(identify: () => Caller | null): Asker {
+  const caller = demandCaller(identify);
+  if (hasUser(caller)) return caller;
+  throw new Forbidden(`A key of the server can do this only as a user: name one in the header ${actAsHeader}.`);
+}
+
+/** Throws Unauthenticated when a request names no one. */
+function demandCaller(identify: () => Caller | null): Caller {
+  const caller = identify();
+  if (caller === null) throw new Unauthenticated('An access token is required: send `Authorization: Bearer …`.');
+  return caller;
 }

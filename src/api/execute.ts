@@ -1,4 +1,5 @@
 import { execute, GraphQLError, OperationTypeNode, type ExecutionResult, type GraphQLSchema } from 'graphql';
+import { callerKey } from '../core/asker.ts';
 import { RateLimited } from '../errors.ts';
 import type { Context } from './context.ts';
 import { mentionsField, type PreparedOperation } from './document.ts';
@@ -59,7 +60,8 @@ export async function executeUnmasked({ schema, operation, variables, context }:
 /** The person who sends an operation, or their network if they are not signed in. */
 function senderOf({ asker, address }: Context): string {
   try {
-    return String(asker()?.userId ?? address);
+    const caller = asker();
+    return caller === null ? address : callerKey(caller);
   } catch {
     return address;
   }

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { GraphQLError, GraphQLFieldResolver, GraphQLObjectType } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
-import type { Asker } from '../core/asker.ts';
+import type { Caller } from '../core/asker.ts';
 import { isRecord } from '../core/json.ts';
 import type { Activity } from '../core/limit.ts';
 import type { Context } from './context.ts';
@@ -71,7 +71,7 @@ function limited(charges: Charge[], resolve: Resolver): Resolver {
   };
 }
 
-async function take(context: Context, asker: Asker, { charge, args }: { charge: Charge; args: Args }): Promise<void> {
+async function take(context: Context, asker: Caller, { charge, args }: { charge: Charge; args: Args }): Promise<void> {
   const use = charge.weight === undefined ? { count: charge.count?.(args) ?? 1 } : { weight: charge.weight(args) };
   if (use.count !== 0) await context.limits.count(charge.as, { asker, address: context.address }, use);
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { getOperationAST, type GraphQLError, type GraphQLSchema, type Source } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
-import type { Asker } from '../core/asker.ts';
+import type { Caller } from '../core/asker.ts';
 import { createContext, type Context, type Services } from './context.ts';
 import type { DocumentCache } from './document.ts';
 import { badRequest } from './error.ts';
@@ -11,7 +11,7 @@ import { requestLimits, settleCodes } from './request.ts';
 
 /** The sender of a request, as http/ has identified it. `isKnown`: whether they are signed in. */
 export type YogaSender = {
-  asker: () => Asker | null;
+  asker: () => Caller | null;
   isKnown: boolean;
   from: IncomingMessage;
   response: ServerResponse;

@@ -5,6 +5,8 @@ import { requireAsker, type Context } from '../api/context.ts';
 import { defineFeature } from '../api/feature.ts';
 import { asciiSize, textSize } from '../api/field-size.ts';
 import { registerNode } from '../api/node.ts';
+import { hasUser } from '../core/asker.ts';
+import { effectiveRole } from '../core/server-role.ts';
 import { decodeId } from '../core/id.ts';
 import { maxNameLength } from '../core/text.ts';
 import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
@@ -47,7 +49,7 @@ builder.node(InviteRef, {
       description: 'Null for an invite to the server alone, and for a viewer who cannot see the chat.',
       resolve: async ({ chatId }, _, context) => {
         const asker = context.asker();
-        if (chatId === null || asker === null) return null;
+        if (chatId === null || asker === null || !hasUser(asker)) return null;
         const visibleFrom = await context.loaders.of(visibleFromOf).load({ chatId, asker });
         return visibleFrom === null ? null : context.loaders.of(chatById).load(chatId);
       },
@@ -83,8 +85,11 @@ builder.node(InviteRef, {
 /** Whether the asker may invite people to the same place; if so, they see who else does, and how. */
 async function mayInvite(context: Context, { chatId }: Invite): Promise<boolean> {
   const asker = context.asker();
-  if (asker === null) return false;
-  if (chatId === null) return (await context.loaders.of(userById).load(asker.userId))?.serverRole === 'ADMIN';
+  if (asker === null || !hasUser(asker)) return false;
+  if (chatId === null) {
+    const role = (await context.loaders.of(userById).load(asker.userId))?.serverRole ?? 'USER';
+    return effectiveRole(asker, role) === 'ADMIN';
+  }
   const access = await context.loaders.of(chatAccessOf).load({ chatId, asker });
   return access !== null && may(asker, 'createInvite', access);
 }

@@ -1,4 +1,5 @@
 import type { Asker } from '../core/asker.ts';
+import { effectiveRole } from '../core/server-role.ts';
 import { createSecret, hashSecret } from '../core/secret.ts';
 import { Forbidden, InvalidInput, NotFound, type FieldError } from '../errors.ts';
 import { inTransaction, type Db, type Queryable, type Transaction } from '../postgres/client.ts';
@@ -144,9 +145,11 @@ function checkUses(maxUses: number | null): void {
   throw new InvalidInput([{ path: ['maxUses'], code: 'NOT_ALLOWED', message: `must be from 1 to ${maxInviteUses}` }]);
 }
 
-async function requireServerAdmin({ prisma }: Transaction, { userId }: Asker): Promise<void> {
-  const user = await prisma.user.findUnique({ where: { id: userId }, select: { serverRole: true } });
-  if (user?.serverRole !== 'ADMIN') throw new Forbidden('Only admins of this server can invite people to it.');
+async function requireServerAdmin({ prisma }: Transaction, asker: Asker): Promise<void> {
+  const user = await prisma.user.findUnique({ where: { id: asker.userId }, select: { serverRole: true } });
+  // The invite lasts for as long as its creator has the role, which a bot never has.
+  if (user?.serverRole !== 'ADMIN' || effectiveRole(asker, user.serverRole) !== 'ADMIN')
+    throw new Forbidden('Only admins of this server can invite people to it.');
 }
 
 /** Inserts the invite if there is room for it. Invites to one chat are created in turn, because the chat is locked. */

@@ -1,4 +1,5 @@
-import type { Asker } from '../core/asker.ts';
+import { opens, type Asker } from '../core/asker.ts';
+import type { Scope } from '../core/scope.ts';
 import type { ChatType, MemberRole } from '../postgres/generated/prisma/client.ts';
 
 /** What an asker may want to do in a chat that they can see. Their own messages and read marker need no permission. */
@@ -35,17 +36,38 @@ export type ChatAccess = {
 /** The access, plus the role of the member that the action targets. A user who is not a member counts as a MEMBER. */
 export type Case = ChatAccess & { targetRole?: MemberRole | null };
 
+/** The scope that a program needs for each action, besides its user's rights. */
+const neededScopes: Record<Action, Scope> = {
+  addMembers: 'CHATS_WRITE',
+  createInvite: 'CHATS_WRITE',
+  removeMember: 'CHATS_WRITE',
+  banMember: 'CHATS_WRITE',
+  muteMember: 'CHATS_WRITE',
+  setMemberRole: 'CHATS_WRITE',
+  joinChat: 'CHATS_WRITE',
+  leaveChat: 'CHATS_WRITE',
+  updateChat: 'CHATS_WRITE',
+  publishHistory: 'CHATS_WRITE',
+  deleteChat: 'CHATS_WRITE',
+  sendMessage: 'MESSAGES_WRITE',
+  deleteAnyMessage: 'MESSAGES_WRITE',
+  pinMessage: 'MESSAGES_WRITE',
+  mentionEveryone: 'MESSAGES_WRITE',
+};
+
 /**
  * Whether the asker may perform the action; all permissions are decided here. Callers first check that the asker can
- * see the chat; the database checks afterwards that an owner remains. A session may do everything that its user may do;
- * further kinds of asker will be limited here, not in the rules that call this.
+ * see the chat; the database checks afterwards that an owner remains. A session may do everything that its user may do,
+ * and a program what its key's scopes leave of that.
  */
 export function may(asker: Asker, action: Action, access: Case): boolean {
   switch (asker.kind) {
     case 'SESSION':
       return mayPerson(action, access);
+    case 'KEY':
+      return opens(asker, neededScopes[action]) && mayPerson(action, access);
     default:
-      return asker.kind satisfies never;
+      return asker satisfies never;
   }
 }
 

@@ -22,8 +22,7 @@ export function watchAsker(asker: Asker): WatchedAsker {
     return asker;
   };
   const watched: Asker = {
-    kind: asker.kind,
-    userId: asker.userId,
+    ...asker,
     get sessionId() {
       return learnSession().sessionId;
     },

@@ -1,9 +1,14 @@
+import { memberScopes, type Scope } from './scope.ts';
+
 /**
- * Who makes a request: a user signed in on one device (`sessionId`) with an access token that is valid until
- * `expiresAt`. Every rule takes an asker and decides by `userId`, the user on whose behalf the request is made.
- * Programs with a key, and programs acting for a user, will be further kinds.
+ * Who makes a request in the name of a user, from the edge to the last rule: the user on one of their devices, or a
+ * program with an API key that speaks for its bot or acts as a user. Every rule takes an asker and decides by `userId`,
+ * the user on whose behalf the request is made, and by what a key's scopes leave of that user's rights.
  */
-export type Asker = {
+export type Asker = SessionAsker | KeyAsker;
+
+/** A user signed in on one device (`sessionId`) with an access token that is valid until `expiresAt`. */
+export type SessionAsker = {
   kind: 'SESSION';
   userId: bigint;
   sessionId: bigint;
@@ -15,12 +20,58 @@ export type Asker = {
   provenUntil?: Date;
 };
 
-/** Returns the same string for askers who see the same data: a cache key for what was read for one of them. */
-export function askerKey({ userId }: Asker): string {
-  return String(userId);
+/** An API key: what it may do, the bot that it speaks for (null for a key of the server), and when it expires. */
+export type KeyGrant = { keyId: bigint; scopes: ReadonlySet<Scope>; botId: bigint | null; expiresAt: Date };
+
+/**
+ * A program that makes requests as a user: as its bot, or (`isActing`) as one that it names with `parley-act-as`. The
+ * key has a session of its own with each user, which ends with the key, and whenever the user's sessions end.
+ */
+export type KeyAsker = KeyGrant & { kind: 'KEY'; userId: bigint; sessionId: bigint; isActing: boolean };
+
+/** A program with a key of the server that names no user: it can do only what needs none. */
+export type ServerKey = KeyGrant & { kind: 'KEY'; userId: null };
+
+/** A program with an API key. */
+export type Program = KeyAsker | ServerKey;
+
+/** Everyone who is known by what they send: an asker, or a key of the server that speaks for no user. */
+export type Caller = Asker | ServerKey;
+
+/** When a key without an expiry expires. */
+export const never = new Date(8.64e15);
+
+/** Whether the caller makes requests in the name of a user. */
+export function hasUser(caller: Caller): caller is Asker {
+  return caller.userId !== null;
+}
+
+/**
+ * Whether a program may do what the scope stands for, to what its user sees: its key has the scope, or it is a bot,
+ * which is a member of chats like anyone else. What concerns the whole server needs `program.scopes` itself.
+ */
+export function opens(program: Program, scope: Scope): boolean {
+  return program.scopes.has(scope) || (isBot(program) && memberScopes.has(scope));
+}
+
+function isBot(program: Program): boolean {
+  return program.userId !== null && !program.isActing;
+}
+
+/**
+ * Returns the same string for askers who see the same data: a cache key for what was read for one of them. A program
+ * sees less than its user.
+ */
+export function askerKey(asker: Asker): string {
+  return asker.kind === 'KEY' ? `${asker.userId} by ${asker.keyId}` : String(asker.userId);
 }
 
 /** Returns the same string for requests of one session: a key for what the user's other sessions must not get. */
 export function sessionKey(asker: Asker): string {
   return `${askerKey(asker)} ${asker.sessionId}`;
+}
+
+/** Returns the same string for requests that take turns and share quotas: those of one user, or of one key of the server. */
+export function callerKey(caller: Caller): string {
+  return caller.userId === null ? `key ${caller.keyId}` : String(caller.userId);
 }

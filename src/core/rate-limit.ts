@@ -7,7 +7,7 @@ import {
   type RateLimiterAbstract,
 } from 'rate-limiter-flexible';
 import { RateLimited } from '../errors.ts';
-import type { Asker } from './asker.ts';
+import { hasUser, type Caller } from './asker.ts';
 import { limitRules, type Activity, type LimitName, type Quota, type Quotas } from './limit.ts';
 import type { Report } from './report.ts';
 
@@ -18,10 +18,10 @@ const maxReported = 10_000;
  * Whose quota is used. A network or email address is hashed before it is stored in the database. `email` stands for an
  * account that may not exist; it is never logged.
  */
-export type Counted = { userId?: bigint; sessionId?: bigint; address?: string; email?: string };
+export type Counted = { userId?: bigint; sessionId?: bigint; keyId?: bigint; address?: string; email?: string };
 
 /** Who does something, and the network address that the request comes from. */
-export type Actor = { asker: Asker; address: string };
+export type Actor = { asker: Caller; address: string };
 
 /** Where the shared limits run their statements: a pool of PostgreSQL connections. */
 export type LimitStore = { query: (statement: { text: string; values?: unknown[]; name?: string }) => Promise<Result> };
@@ -60,13 +60,16 @@ export class RateLimits {
 
   /**
    * Counts an activity against the quotas of the session, the account and the address, in this order: a use that the
-   * session's quota refuses takes nothing from the account's. Throws RateLimited like `take`.
+   * session's quota refuses takes nothing from the account's. What programs do counts per key or per user that they act
+   * as, and never per address; a key of the server that names no user has the quota of an address, because it works for
+   * many users. Throws RateLimited like `take`.
    */
   async count(activity: Activity, { asker, address }: Actor, use: Use = {}): Promise<void> {
     if (this.#quotas === null) return;
+    if (!hasUser(asker)) return this.take(`${activity}PerAddress`, { keyId: asker.keyId }, use);
     await this.take(`${activity}PerSession`, { sessionId: asker.sessionId }, use);
     await this.take(activity, { userId: asker.userId }, use);
-    await this.take(`${activity}PerAddress`, { address }, use);
+    if (asker.kind !== 'KEY') await this.take(`${activity}PerAddress`, { address }, use);
   }
 
   /**
@@ -163,8 +166,8 @@ async function queryWithNumbers(store: LimitStore, statement: Parameters<LimitSt
  * A short key. In PostgreSQL, email and network addresses are stored only as hashes; in memory, a hash would cost more
  * than the counting.
  */
-function keyOf(name: LimitName, { userId, sessionId, address, email }: Counted): string {
-  const text = [userId, sessionId, address, email?.toLowerCase()].map((part) => String(part ?? '')).join('\n');
+function keyOf(name: LimitName, { userId, sessionId, keyId, address, email }: Counted): string {
+  const text = [userId, sessionId, keyId, address, email?.toLowerCase()].map((part) => String(part ?? '')).join('\n');
   if (!limitRules[name].isShared || (address === undefined && email === undefined)) return text;
   return createHash('sha256').update(text).digest('base64url');
 }

@@ -3,6 +3,7 @@ import { decodeBase64url } from './base64url.ts';
 
 /** The prefix of each kind of secret: it shows what a leaked one gives access to, and lets scanners find it. */
 const prefixes = {
+  apiKey: 'parley_',
   refreshToken: 'prt_',
   streamReservation: 'psr_',
   invite: 'piv_',
@@ -36,6 +37,11 @@ export function hashSecret(kind: SecretKind, text: string): Buffer | null {
   const prefix = prefixes[kind];
   if (text.length > prefix.length + 2 * secretBytes || !text.startsWith(prefix)) return null;
   return decodeBase64url(text.slice(prefix.length))?.length === secretBytes ? hash(text) : null;
+}
+
+/** Whether the text looks like a secret of this kind; it may still not be one. */
+export function claimsKind(kind: SecretKind, text: string): boolean {
+  return text.startsWith(prefixes[kind]);
 }
 
 function form(kind: SecretKind, bytes: Buffer): NewSecret {

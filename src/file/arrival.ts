@@ -1,5 +1,4 @@
 import type { Asker } from '../core/asker.ts';
-import type { Actor } from '../core/rate-limit.ts';
 import { RateLimited } from '../errors.ts';
 import type { Queryable } from '../postgres/client.ts';
 import { countStoredBytes, overQuota } from './file-quota.ts';
@@ -22,7 +21,7 @@ const retryAfterSeconds = 5;
 type Share = { count: number; bytes: number };
 
 /** The user who sends files, their network address, and the declared size of the request; null if it declares none. */
-export type Sender = Actor & { declaredBytes: number | null };
+export type Sender = { asker: Asker; address: string; declaredBytes: number | null };
 
 /**
  * The requests that are uploading files right now. Each counts toward the limits of its user, its address and this node
@@ -47,37 +46,39 @@ export class Arrivals {
    */
   async during<Result>(sender: Sender, work: (arrival: Arrival) => Promise<Result>): Promise<Result> {
     const { asker, address, declaredBytes } = sender;
-    const share = this.#enter(asker.userId, address);
+    const share = this.#enter(asker, address);
     const arrival = new Arrival({ asker, address }, share, { quotaBytes: this.#quotaBytes, client: this.#client });
     try {
       if (declaredBytes !== null) await arrival.reserve(declaredBytes);
       return await work(arrival);
     } finally {
       arrival.end();
-      this.#leave(asker.userId, address);
+      this.#leave(asker, address);
     }
   }
 
-  #enter(userId: bigint, address: string): Share {
+  #enter({ kind, userId }: Asker, address: string): Share {
     const share = this.#people.get(userId) ?? { count: 0, bytes: 0 };
     const ofAddress = this.#addresses.get(address) ?? 0;
     refuseFrom(share.count, maxArriving.perPerson, 'You are');
-    refuseFrom(ofAddress, maxArriving.perAddress, 'Your network is');
+    // What programs do counts per user, never per address.
+    if (kind !== 'KEY') refuseFrom(ofAddress, maxArriving.perAddress, 'Your network is');
     refuseFrom(this.#count, maxArriving.inAll, 'Other users are');
     share.count += 1;
     this.#people.set(userId, share);
-    this.#addresses.set(address, ofAddress + 1);
+    if (kind !== 'KEY') this.#addresses.set(address, ofAddress + 1);
     this.#count += 1;
     return share;
   }
 
-  #leave(userId: bigint, address: string): void {
+  #leave({ kind, userId }: Asker, address: string): void {
     const share = this.#people.get(userId);
     if (share !== undefined && (share.count -= 1) === 0) this.#people.delete(userId);
+    this.#count -= 1;
+    if (kind === 'KEY') return;
     const ofAddress = (this.#addresses.get(address) ?? 0) - 1;
     if (ofAddress > 0) this.#addresses.set(address, ofAddress);
     else this.#addresses.delete(address);
-    this.#count -= 1;
   }
 }
 
@@ -99,7 +100,11 @@ export class Arrival {
   #held = 0;
   #left: number | null = null;
 
-  constructor({ asker, address }: Actor, share: Share, quota: { quotaBytes: number; client: Queryable }) {
+  constructor(
+    { asker, address }: Pick<Sender, 'asker' | 'address'>,
+    share: Share,
+    quota: { quotaBytes: number; client: Queryable },
+  ) {
     this.asker = asker;
     this.address = address;
     this.#share = share;

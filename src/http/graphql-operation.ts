@@ -12,7 +12,7 @@ import { badRequest } from '../api/error.ts';
 import { describeLimits } from '../api/limit.ts';
 import { executeOperation } from '../api/execute.ts';
 import { isRecord } from '../core/json.ts';
-import type { Asker } from '../core/asker.ts';
+import type { Caller } from '../core/asker.ts';
 
 /** What operations need from the server. */
 export type GraphqlOptions = {
@@ -24,7 +24,7 @@ export type GraphqlOptions = {
 };
 
 /** The sender of an operation. `asker` throws Unauthenticated for an invalid token. */
-export type OperationSender = { asker: () => Asker | null; from: IncomingMessage };
+export type OperationSender = { asker: () => Caller | null; from: IncomingMessage };
 
 /** Executes one query or mutation. Returns its result, or the errors of its document. Refuses subscriptions. */
 export async function executePrepared(
@@ -73,7 +73,7 @@ export function withoutStatus(error: GraphQLError): GraphQLFormattedError {
 }
 
 /** Whether the asker is signed in with a valid token. */
-export function isKnown(asker: () => Asker | null): boolean {
+export function isKnown(asker: () => Caller | null): boolean {
   try {
     return asker() !== null;
   } catch {

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { limitHeaders } from '../api/limit.ts';
 import {
   ExpectedError,
+  Forbidden,
   IssuerUnavailable,
   NotFound,
   RateLimited,
@@ -31,6 +32,7 @@ export function refusalFor(error: unknown, request: IncomingMessage): UploadRefu
   if (error instanceof StoreUnavailable || error instanceof IssuerUnavailable) {
     return { status: 503, message: error.message };
   }
+  if (error instanceof Forbidden) return { status: 403, message: error.message };
   if (error instanceof NotFound) return { status: 404, message: error.message };
   if (error instanceof BadMultipart || error instanceof ExpectedError) return { status: 400, message: error.message };
   return null;

@@ -1,8 +1,8 @@
 /**
- * Who receives an event: the members of its chat, the person it is addressed to, both, or everyone who shares a chat
- * with that person.
+ * Who receives an event: the members of its chat, the person it is addressed to, both, everyone who shares a chat with
+ * that person, or (INTERNAL) no client, because only the nodes act on it.
  */
-export type Audience = 'CHAT' | 'PERSON' | 'CHAT_AND_PERSON' | 'ACQUAINTANCES';
+export type Audience = 'CHAT' | 'PERSON' | 'CHAT_AND_PERSON' | 'ACQUAINTANCES' | 'INTERNAL';
 
 /**
  * A row of the log: what happened, by ids. `kind` is open-ended: readers skip kinds they do not know. `seq` and

@@ -14,7 +14,7 @@ import {
   type MessageVerb,
   type Target,
 } from '../chat/chat-access.ts';
-import type { Asker } from '../core/asker.ts';
+import { askerKey, type Asker } from '../core/asker.ts';
 
 /**
  * Replaces a message with a tombstone: its content, files, revisions, reactions, mentions and pin are permanently
@@ -57,26 +57,37 @@ async function bury(client: Queryable, targets: readonly Target<MessageVerb>[]):
   // Of several users who delete one message, the first does: a deleted message cannot be deleted again.
   const firsts = new Map(undeleted.toReversed().map((target) => [target.message.id, target]));
   const byActor = Map.groupBy(firsts.values(), ({ verb: { asker }, message }) =>
-    message.senderId === asker.userId ? 'self' : String(asker.userId),
+    message.senderId === asker.userId ? 'self' : askerKey(asker),
   );
   const tombstones: Message[] = [];
-  for (const [actor, buried] of byActor) tombstones.push(...(await buryAs(client, actor, buried)));
+  for (const [actor, buried] of byActor) {
+    const asker = actor === 'self' ? null : (buried[0]?.verb.asker ?? null);
+    tombstones.push(...(await buryAs(client, asker, buried)));
+  }
   return new Map(tombstones.map((message) => [message.id, message]));
 }
 
 /**
- * Deletes messages on behalf of one user, or (`self`) of their senders, and names them to the trigger that writes the
- * audit log. The name stays set until the transaction ends, which does not matter: no other write of the group commit
+ * Deletes messages on behalf of one asker, or (null) of their senders, and names them to the trigger that writes the audit
+ * log. The name stays set until the transaction ends, which does not matter: no other write of the group commit
  * has an audit entry.
  */
-async function buryAs(client: Queryable, actor: string, targets: readonly Target<MessageVerb>[]): Promise<Message[]> {
+async function buryAs(
+  client: Queryable,
+  actor: Asker | null,
+  targets: readonly Target<MessageVerb>[],
+): Promise<Message[]> {
   const { rows } = await client.query<Message>({
     name: 'delete_messages',
     text: `update messages m set content = null, deleted_at = clock_timestamp()
-    from (select set_config('parley.actor', $2, true)) named
+    from (select set_config('parley.actor', $2, true), set_config('parley.api_key', $3, true)) named
     where m.id = any ($1)
     returning ${columns.message('m')}`,
-    values: [targets.map(({ message }) => message.id), actor],
+    values: [
+      targets.map(({ message }) => message.id),
+      actor === null ? 'self' : String(actor.userId),
+      actor?.kind === 'KEY' ? String(actor.keyId) : '',
+    ],
   });
   return rows;
 }

@@ -68,6 +68,7 @@ export function erasedUser(id: bigint): User {
     emailVerifiedAt: null,
     key: null,
     custom: {},
+    kind: 'HUMAN',
   };
 }
 

@@ -5,7 +5,7 @@ import { PrismaClient, type Prisma } from './generated/prisma/client.ts';
 import { ConnectionPool } from './pool.ts';
 import { idleInTransactionMs } from './session-setting.ts';
 import { isConflict, maxConflicts } from './transient.ts';
-import type { Asker } from '../core/asker.ts';
+import type { Caller } from '../core/asker.ts';
 
 /**
  * Access to the database: Prisma for the API's object graph, the pool for hot hand-written statements. Both share the
@@ -107,23 +107,23 @@ const prismaTransaction = { maxWait: 15_000, timeout: 60 * 60_000 };
  * transaction they would lose their names, row counts and pg's types. Given only the pool, the transaction runs without
  * Prisma at about half the cost: for hot code, and for layers that have nothing else.
  *
- * Pass the `actor` if `work` may do something to another user: the audit log then names them. Without one, the log says
+ * Pass the `actor` if `work` may do something to another user: the audit log then names them, and the API key of a program. Without one, the log says
  * that the server itself did it.
  */
 export async function inTransaction<T>(
   db: Db,
   work: (transaction: Transaction) => Promise<T>,
-  actor?: Asker,
+  actor?: Caller,
 ): Promise<T>;
 export async function inTransaction<T>(
   db: Pick<Db, 'pool'>,
   work: (transaction: Queryable) => Promise<T>,
-  actor?: Asker,
+  actor?: Caller,
 ): Promise<T>;
 export async function inTransaction<T>(
   db: Pick<Db, 'pool'> & Partial<Db>,
   act: (transaction: Transaction) => Promise<T>,
-  actor?: Asker,
+  actor?: Caller,
 ): Promise<T> {
   const { prisma } = db;
   const work = async (transaction: Transaction) => {
@@ -142,11 +142,12 @@ export async function inTransaction<T>(
 }
 
 /** Tells the triggers that write the audit log who acts, until the transaction ends. */
-async function nameActor(client: Queryable, { userId }: Asker): Promise<void> {
+async function nameActor(client: Queryable, caller: Caller): Promise<void> {
+  const { userId } = caller;
   await client.query({
     name: 'name_actor',
-    text: `select set_config('parley.actor', $1, true)`,
-    values: [String(userId)],
+    text: `select set_config('parley.actor', $1, true), set_config('parley.api_key', $2, true)`,
+    values: [userId === null ? '' : String(userId), caller.kind === 'KEY' ? String(caller.keyId) : ''],
   });
 }
 

@@ -18,6 +18,7 @@ const userColumns: ColumnsOf<User> = {
   emailVerifiedAt: 'email_verified_at',
   key: 'key',
   custom: 'custom',
+  kind: 'kind',
 };
 
 const chatColumns: ColumnsOf<Chat> = {

@@ -1,5 +1,5 @@
 import { FairQueue } from '../core/fair-queue.ts';
-import type { Asker } from '../core/asker.ts';
+import { callerKey, type Caller } from '../core/asker.ts';
 import { InvalidInput } from '../errors.ts';
 import { searchTimeoutMs, type Db, type Queryable } from '../postgres/client.ts';
 import { isEndedByTimeout } from '../postgres/sql-state.ts';
@@ -35,12 +35,12 @@ export class SearchTurns {
   }
 
   /**
-   * Runs the statements of one search when it is the asker's turn. Throws RateLimited when too many wait, and
+   * Runs the statements of one search when it is the caller's turn. Throws RateLimited when too many wait, and
    * InvalidInput, which names `argument`, when a statement takes longer than its limit.
    */
-  async run<Result>(asker: Asker, argument: string, work: (pool: Queryable) => Promise<Result>): Promise<Result> {
+  async run<Result>(caller: Caller, argument: string, work: (pool: Queryable) => Promise<Result>): Promise<Result> {
     try {
-      return await this.#queue.run({ person: String(asker.userId) }, () => work(this.#pool));
+      return await this.#queue.run({ person: callerKey(caller) }, () => work(this.#pool));
     } catch (error) {
       if (!isEndedByTimeout(error)) throw error;
       const message = `takes longer than the limit of ${searchTimeoutMs / 1_000} s: search for fewer or rarer words`;

@@ -23,6 +23,7 @@ const idsWithoutKey: Record<string, string> = {
   'event_recipients.user_id': 'The log has ids only, and is pruned.',
   'event_recipients.event_id': 'Goes with its event when the log is pruned.',
   'audit_entries.actor_id': 'The audit log has ids only, and is pruned.',
+  'audit_entries.api_key_id': 'The audit log has ids only, and is pruned.',
   'messages.client_message_id': 'A name that the sender gave; account deletion removes it.',
   'stream_operations.operation_id': 'A name that a client gave.',
 };
@@ -136,6 +137,11 @@ const samples: [table: string, columns: string, values: string][] = [
   ['claimed_pictures', 'user_id, url', `:ada, 'https://pictures.example/ada'`],
   ['blocks', 'blocker_id, blocked_id', ':ada, :grace'],
   ['blocks', 'blocker_id, blocked_id', ':grace, :ada'],
+  [
+    'api_keys',
+    'name, secret_hash, hint, scopes, creator_id',
+    `'Shop', sha256(convert_to(:ada::text, 'UTF8')), 'parley_abcd', '{ADMIN}', :ada`,
+  ],
   ['sessions', 'user_id', ':ada'],
   ['presences', 'user_id', ':ada'],
   ['presence_nodes', 'node', `'a node'`],
@@ -242,14 +248,37 @@ test('when a chat is deleted, no table refers to it any more', async () => {
   expect(await tablesReferring('chats', chat)).toEqual([]);
 });
 
+/** What only a bot has. */
+const keysOfBots = ['api_keys (bot_id)'];
+
 test('when an account is erased, no table refers to its user any more', async () => {
   const { ada } = await createEverything();
   // A table that is missing here needs a row in `samples`.
-  expect(await tablesReferring('users', ada)).toEqual(await allReferring('users'));
-  const db = connectDatabase({ url: database.url, maxConnections: 2, statementTimeoutMs: 10_000, onError: () => {} });
-  await query('update users set deleted_at = now() where id = $1', [ada]);
-  while ((await continueDeletions({ db }, 100)) > 0);
-  await disconnectDatabase(db);
+  const expected = (await allReferring('users')).filter((key) => !keysOfBots.includes(key));
+  expect(await tablesReferring('users', ada)).toEqual(expected);
+  await eraseUser(ada);
   expect(await tablesReferring('users', ada)).toEqual([]);
   expect(await query('select from users where id = $1', [ada])).toEqual([]);
 });
+
+test('when a bot is erased, its keys are deleted with it', async () => {
+  const [made] = await query<{ bot: string }>(`
+    with made as (insert into users (username, kind) values ('robot', 'BOT') returning id) select id::text as bot from made`);
+  const { bot = '' } = made ?? {};
+  await query(
+    `insert into api_keys (name, secret_hash, hint, scopes, bot_id) values ('Robot', sha256('y'), 'parley_abcd', '{}', $1)`,
+    [bot],
+  );
+  expect(await tablesReferring('users', bot)).toEqual(keysOfBots);
+  await eraseUser(bot);
+  expect(await tablesReferring('users', bot)).toEqual([]);
+  expect(await query('select from users where id = $1', [bot])).toEqual([]);
+});
+
+async function eraseUser(id: string): Promise<void> {
+  const db = connectDatabase({ url: database.url, maxConnections: 2, statementTimeoutMs: 10_000, onError: () => {} });
+  await query('update users set deleted_at = now() where id = $1', [id]);
+  await query(`insert into account_deletions (user_id, messages) values ($1, 'KEEP') on conflict do nothing`, [id]);
+  while ((await continueDeletions({ db }, 100)) > 0);
+  await disconnectDatabase(db);
+}

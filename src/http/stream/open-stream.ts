@@ -1,4 +1,3 @@
-import type { Asker } from '../../core/asker.ts';
 import type { Connection } from './connection.ts';
 import type { RunningOperation } from './operation.ts';
 import type { EventSubscription } from './subscription.ts';
@@ -23,7 +22,6 @@ const heartbeatSpread = 0.2;
  * mode.
  */
 export class OpenStream {
-  readonly asker: Asker | null;
   readonly connection: Connection;
   readonly operations = new Map<string, RunningOperation>();
   readonly #maxBufferBytes: number;
@@ -38,13 +36,11 @@ export class OpenStream {
   /** `expiresAt`: when the stream treats the access token as expired, in ms; null for a stream that does not expire. */
   constructor(options: {
     connection: Connection;
-    asker: Asker | null;
     maxBufferBytes: number;
     expiresAt: number | null;
     isTokenLive: (() => Promise<boolean>) | null;
   }) {
     this.connection = options.connection;
-    this.asker = options.asker;
     this.#maxBufferBytes = options.maxBufferBytes;
     this.#expiresAt = options.expiresAt;
     this.#isTokenLive = options.isTokenLive;

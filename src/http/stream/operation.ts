@@ -17,7 +17,7 @@ import { EventRequest } from '../../api/event-request.ts';
 import type { FanOut } from '../../live/fan-out.ts';
 import type { SharedSubscription } from '../../live/shared-subscription.ts';
 import { RateLimited } from '../../errors.ts';
-import type { Asker } from '../../core/asker.ts';
+import type { Caller } from '../../core/asker.ts';
 import type { Realtime } from '../../live/realtime.ts';
 import { withoutStatus } from '../graphql-operation.ts';
 import type { GraphqlParams } from '../params.ts';
@@ -41,7 +41,7 @@ export type OperationServices = {
 export type OperationRequest = {
   params: GraphqlParams;
   preparation: Preparation;
-  asker: () => Asker | null;
+  asker: () => Caller | null;
   userAgent: string | null;
   /** The request whose network address the operation is counted against. */
   from: IncomingMessage;

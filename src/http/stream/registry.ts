@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Asker } from '../../core/asker.ts';
+import { callerKey, hasUser, type Caller } from '../../core/asker.ts';
 import type { Receiver } from '../../live/delivery.ts';
 import type { SharedSubscription } from '../../live/shared-subscription.ts';
 import { addressOf } from '../address.ts';
@@ -39,7 +39,7 @@ export type Opening = {
   request: IncomingMessage;
   response: ServerResponse;
   framing: Framing;
-  asker: Asker | null;
+  asker: Caller | null;
   isTokenLive: (() => Promise<boolean>) | null;
   onClose?: () => void;
 };
@@ -81,7 +81,6 @@ export class StreamRegistry {
     this.admit();
     const release = this.#take(asker, addressOf(request, this.#options.trustedProxies));
     const stream = new OpenStream({
-      asker,
       maxBufferBytes: this.#options.maxBufferBytes,
       expiresAt: asker !== null && isTokenLive === null ? expiryOf(asker) : null,
       isTokenLive,
@@ -121,11 +120,14 @@ export class StreamRegistry {
     }
   }
 
-  /** Takes a slot for one more stream of this session and address; call the returned function to give it back. */
-  #take(asker: Asker | null, address: string): () => void {
-    const releaseAddress = this.#perAddress.take(address);
+  /**
+   * Takes a slot for one more stream of this session and address; call the returned function to give it back. The
+   * streams of programs count per key or per user that they act as, never per address.
+   */
+  #take(asker: Caller | null, address: string): () => void {
+    const releaseAddress = asker?.kind === 'KEY' ? () => undefined : this.#perAddress.take(address);
     try {
-      const releaseSession = asker === null ? () => undefined : this.#perSession.take(String(asker.sessionId));
+      const releaseSession = asker === null ? () => undefined : this.#perSession.take(sessionOf(asker));
       return () => {
         releaseAddress();
         releaseSession();
@@ -160,7 +162,11 @@ export class StreamRegistry {
   }
 }
 
-function expiryOf(asker: Asker): number {
+function sessionOf(caller: Caller): string {
+  return hasUser(caller) ? String(caller.sessionId) : callerKey(caller);
+}
+
+function expiryOf(asker: Caller): number {
   const expiresAt = asker.expiresAt.getTime();
   return expiresAt - Math.random() * Math.min(maxExpirySpreadMs, Math.max(0, expiresAt - Date.now()) / 2);
 }

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { OperationTypeNode, type GraphQLError, type GraphQLSchema } from 'graphql';
-import type { Asker } from '../../core/asker.ts';
-import { IssuerUnavailable, Unauthenticated } from '../../errors.ts';
-import { identifyStreamAsker, identifyAsker, type Services } from '../../api/context.ts';
+import type { Asker, Caller } from '../../core/asker.ts';
+import { Forbidden, IssuerUnavailable, Unauthenticated } from '../../errors.ts';
+import { demandAsker, identifyStreamAsker, identifyAsker, isRefusal, type Services } from '../../api/context.ts';
 import type { DocumentCache } from '../../api/document.ts';
 import { FanOut } from '../../live/fan-out.ts';
 import type { Realtime } from '../../live/realtime.ts';
@@ -55,7 +55,7 @@ export type StreamsOptions = {
 };
 
 /** Who sent a request; `isTokenLive` as in `Opening`. */
-type Identified = { asker: () => Asker | null } & Pick<Opening, 'isTokenLive'>;
+type Identified = { asker: () => Caller | null } & Pick<Opening, 'isTokenLive'>;
 
 /**
  * Serves the graphql-sse protocol: distinct connections on `/graphql` and `/graphql/stream`, single connections on
@@ -216,36 +216,44 @@ function refuseStreamToken(): HttpError {
   return new HttpError(401, 'A stream token is valid for subscriptions only.', { code: 'UNAUTHENTICATED' });
 }
 
-/** The asker; throws HttpError 401 for an invalid token, and 503 for one that cannot be verified now. */
-function refuseBad(asker: () => Asker | null): Asker | null {
+/**
+ * The caller; throws HttpError 401 for an invalid token, 403 for a user that a program may not act as, and 503 for a
+ * token that cannot be verified now.
+ */
+function refuseBad(asker: () => Caller | null): Caller | null {
   try {
     return asker();
   } catch (error) {
     if (error instanceof Unauthenticated) throw new HttpError(401, error.message, { code: 'UNAUTHENTICATED' });
+    if (error instanceof Forbidden) throw new HttpError(403, error.message, { code: 'FORBIDDEN' });
     if (!(error instanceof IssuerUnavailable)) throw error;
     throw new HttpError(503, error.message, { code: 'INTERNAL', headers: { 'retry-after': '5' } });
   }
 }
 
 /** The asker; null for an invalid token, which the operation itself may refuse. */
-function ifGood(asker: () => Asker | null): Asker | null {
+function ifGood(asker: () => Caller | null): Caller | null {
   try {
     return asker();
   } catch (error) {
-    if (!(error instanceof Unauthenticated || error instanceof IssuerUnavailable)) throw error;
+    if (!isRefusal(error)) throw error;
     return null;
   }
 }
 
-/** The asker, who must be signed in. Throws HttpError 401 otherwise. */
-function demand(asker: () => Asker | null): Asker {
+/**
+ * The asker of single connection mode, who must be signed in. Throws HttpError 401 otherwise, and 403 for a key of the
+ * server that names no user.
+ */
+function demand(asker: () => Caller | null): Asker {
   const known = refuseBad(asker);
-  if (known === null) {
-    throw new HttpError(401, 'An access token is required: send `Authorization: Bearer …`.', {
-      code: 'UNAUTHENTICATED',
-    });
+  try {
+    return demandAsker(() => known);
+  } catch (error) {
+    if (error instanceof Unauthenticated) throw new HttpError(401, error.message, { code: 'UNAUTHENTICATED' });
+    if (error instanceof Forbidden) throw new HttpError(403, error.message, { code: 'FORBIDDEN' });
+    throw error;
   }
-  return known;
 }
 
 function readToken(request: IncomingMessage, url: URL): string | null {

@@ -1,0 +1,45 @@
+import type { Program } from '../core/asker.ts';
+import { coversRole } from '../core/server-role.ts';
+import { Forbidden, NotFound } from '../errors.ts';
+import { inTransaction, type Queryable } from '../postgres/client.ts';
+import type { ServerRole, UserKind } from '../postgres/generated/prisma/client.ts';
+import { handOver, openSession, type Sessions, type SignedIn } from './session.ts';
+
+/**
+ * Opens a session for a user whom a program has signed in, and returns its tokens for the program to hand on. The edge
+ * has checked that the key has ACT_AS. Throws NotFound for a user who does not exist, and Forbidden for a program that
+ * acts as a user, for a bot, for a suspended user (with the end and the reason) and for staff with a role that the key's
+ * scopes do not cover.
+ */
+export async function createUserSession(
+  sessions: Sessions,
+  program: Program,
+  { userId, userAgent }: { userId: bigint; userAgent: string | null },
+): Promise<SignedIn> {
+  if (program.userId !== null && program.isActing)
+    throw new Forbidden('A program that acts as a user opens no sessions.');
+  const opened = await inTransaction(
+    sessions.db,
+    async (client) => {
+      const { kind, role } = await lockUser(client, userId);
+      if (kind === 'BOT') throw new Forbidden('A bot never signs in: a program speaks for it with its API key.');
+      if (!coversRole(program, role))
+        throw new Forbidden("This API key lacks the scope for a session of the server's staff.");
+      // Recorded here: a trigger on sessions would record those that users open, too.
+      await client.query(`select write_audit_entry('CREATE_USER_SESSION', 'User', $1, '{}')`, [String(userId)]);
+      return openSession(client, { userId, userAgent });
+    },
+    program,
+  );
+  return handOver(sessions, opened);
+}
+
+/** Raw SQL, for the lock. */
+async function lockUser(client: Queryable, userId: bigint): Promise<{ kind: UserKind; role: ServerRole }> {
+  const { rows } = await client.query<{ kind: UserKind; role: ServerRole }>(
+    'select kind, server_role as role from users where id = $1 and deleted_at is null for no key update',
+    [userId],
+  );
+  if (rows[0] === undefined) throw new NotFound('There is no such user.');
+  return rows[0];
+}

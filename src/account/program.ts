@@ -1,0 +1,114 @@
+import { createLru } from '../core/lru.ts';
+import type { KeyAsker, KeyGrant, Program } from '../core/asker.ts';
+import { parseId } from '../core/id.ts';
+import { Forbidden, Unauthenticated } from '../errors.ts';
+import type { Db } from '../postgres/client.ts';
+import { constraintOf } from '../postgres/sql-state.ts';
+import { LiveKeys } from './live-key.ts';
+import type { LiveSessions } from './live-session.ts';
+import { refuseSuspended } from './suspension.ts';
+
+/** The header in which a program names the user that it acts as. */
+export const actAsHeader = 'parley-act-as';
+
+const maxSessions = 50_000;
+
+/** The user that a program makes requests as. `isActing`: false for its own bot. */
+type Subject = { userId: bigint; isActing: boolean };
+
+/** Identifies programs by their API keys. */
+export class Programs {
+  readonly keys: LiveKeys;
+  readonly #db: Db;
+  readonly #sessions: LiveSessions;
+  /** The session of each key with each user that it has made requests as. */
+  readonly #known = createLru<string, bigint>(maxSessions);
+
+  constructor(db: Db, sessions: LiveSessions) {
+    this.keys = new LiveKeys(db);
+    this.#db = db;
+    this.#sessions = sessions;
+  }
+
+  /**
+   * The program with that key. `actAs`: the user that it acts as, by id or as `key:` and the user's external key; null if
+   * it names none. Throws
+   * Unauthenticated for a key that is not valid, and Forbidden for a key without ACT_AS, for a user who does not exist
+   * and, with the end and the reason, for one who is suspended.
+   */
+  async identify(secret: string, actAs: string | null): Promise<Program> {
+    const key = await this.keys.find(secret);
+    if (actAs !== null) return this.#speakFor(key, await findSubject(this.#db, key, actAs));
+    return key.botId === null
+      ? { ...key, kind: 'KEY', userId: null }
+      : this.#speakFor(key, { userId: key.botId, isActing: false });
+  }
+
+  async #speakFor(key: KeyGrant, { userId, isActing }: Subject): Promise<KeyAsker> {
+    const name = `${key.keyId} ${userId}`;
+    const known = this.#known.get(name);
+    const isLive = known !== undefined && (await this.#sessions.isLive({ sessionId: known, userId }));
+    const sessionId = isLive ? known : await openKeySession(this.#db, key, userId);
+    if (!isLive) {
+      this.#sessions.forget(sessionId);
+      this.#known.set(name, sessionId);
+    }
+    return { ...key, kind: 'KEY', userId, sessionId, isActing };
+  }
+}
+
+/** What an external key begins with in the header. */
+const keyPrefix = 'key:';
+
+async function findSubject(db: Db, { scopes, botId }: KeyGrant, actAs: string): Promise<Subject> {
+  if (!scopes.has('ACT_AS')) throw new Forbidden(`This API key lacks the scope ACT_AS, which ${actAsHeader} needs.`);
+  const userId = actAs.startsWith(keyPrefix) ? await findByKey(db, actAs.slice(keyPrefix.length)) : readId(actAs);
+  if (userId === null) throw unknownUser();
+  return { userId, isActing: userId !== botId };
+}
+
+function readId(actAs: string): bigint | null {
+  const parsed = parseId(actAs);
+  return parsed?.type === 'User' && /^\d{1,19}$/.test(parsed.key) ? BigInt(parsed.key) : null;
+}
+
+/** Raw SQL: it runs for every request that names a user by key. */
+async function findByKey({ pool }: Db, key: string): Promise<bigint | null> {
+  const { rows } = await pool.query<{ id: bigint }>({
+    name: 'user_by_key',
+    text: 'select id from users where key = $1',
+    values: [key],
+  });
+  return rows[0]?.id ?? null;
+}
+
+/** Opens the session of a key with a user, or extends it. */
+async function openKeySession(
+  { pool }: Pick<Db, 'pool'>,
+  { keyId }: Pick<KeyGrant, 'keyId'>,
+  userId: bigint,
+): Promise<bigint> {
+  try {
+    // Raw SQL, for the upsert and the clock of the database. Triggers refuse a key that has ended, and a suspended user.
+    const { rows } = await pool.query<{ id: bigint }>(
+      `insert into sessions (user_id, api_key_id)
+      select id, $2 from users where id = $1 and deleted_at is null
+      on conflict (api_key_id, user_id) where api_key_id is not null do update set last_used_at = clock_timestamp()
+      returning id`,
+      [userId, keyId],
+    );
+    if (rows[0] === undefined) throw unknownUser();
+    return rows[0].id;
+  } catch (error) {
+    const rule = constraintOf(error);
+    if (rule === 'a_live_key_opens_sessions') throw new Unauthenticated('The API key is not valid.', { cause: error });
+    if (rule !== 'a_suspended_user_has_no_session') throw error;
+    await refuseSuspended(pool, userId);
+    // The suspension has just ended.
+    return openKeySession({ pool }, { keyId }, userId);
+  }
+}
+
+function unknownUser(): Forbidden {
+  return new Forbidden(`${actAsHeader} names no user of this server.`);
+}

@@ -1,0 +1,27 @@
+import type { Caller, Program } from './asker.ts';
+import type { Scope } from './scope.ts';
+
+/** A role on the whole server, as `server_role` in the database. */
+type ServerRole = 'USER' | 'MODERATOR' | 'ADMIN';
+
+/**
+ * The role that counts: a user's own on their devices. A program has the one that its scopes grant; while it acts as a
+ * user, it never has a higher one than that user, either.
+ */
+export function effectiveRole(caller: Caller, role: ServerRole): ServerRole {
+  if (caller.kind === 'SESSION') return role;
+  const granted = roleOf(caller.scopes);
+  return caller.userId !== null && caller.isActing && ranks[role] < ranks[granted] ? role : granted;
+}
+
+const ranks: Record<ServerRole, number> = { USER: 0, MODERATOR: 1, ADMIN: 2 };
+
+function roleOf(scopes: ReadonlySet<Scope>): ServerRole {
+  if (scopes.has('ADMIN')) return 'ADMIN';
+  return scopes.has('MODERATE') ? 'MODERATOR' : 'USER';
+}
+
+/** Whether a program's scopes cover all that a user with this role may do as staff. */
+export function coversRole({ scopes }: Pick<Program, 'scopes'>, role: ServerRole): boolean {
+  return ranks[roleOf(scopes)] >= ranks[role];
+}
