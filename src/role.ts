@@ -10,6 +10,7 @@ import { serveGraphiql } from './http/graphiql.ts';
 import { fillPlaceholders } from './http/graphiql-script.ts';
 import { firstConversation } from './http/graphiql-tabs.ts';
 import { serveGraphql } from './http/graphql.ts';
+import { serveRest } from './http/rest/rest.ts';
 import type { HttpOptions } from './http/server.ts';
 import type { StreamTimes } from './http/stream/open-stream.ts';
 import { Streams, type StreamLimits } from './http/stream/streams.ts';
@@ -31,7 +32,7 @@ export async function openDocuments({
 /** The handlers that a node serves, depending on its roles. */
 type Handlers = Pick<
   HttpOptions,
-  'graphql' | 'graphiql' | 'streams' | 'upload' | 'tus' | 'download' | 'logout' | 'personalExport'
+  'graphql' | 'graphiql' | 'streams' | 'upload' | 'tus' | 'download' | 'logout' | 'personalExport' | 'events' | 'rest'
 >;
 
 /** Creates the HTTP handlers for this node's roles, and the function that drains its streams. */
@@ -66,8 +67,12 @@ export function createRoles(
       download: httpEdges.serveDownload(services),
       logout: httpEdges.serveLogout(services),
       personalExport: httpEdges.serveExport(services),
+      rest: serveRest(common),
     }),
-    ...(streams && { streams: (request, response) => streams.handle(request, response) }),
+    ...(streams && {
+      streams: (request, response) => streams.handle(request, response),
+      events: (request, response) => streams.handleEvents(request, response),
+    }),
   };
   const drain = async () => {
     services.partialLeases.letGo();

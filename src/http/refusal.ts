@@ -16,13 +16,18 @@ const lingerMs = 2_000;
 export async function refuse(
   request: IncomingMessage,
   response: ServerResponse,
-  { status, body, headers = {} }: { status: number; body: unknown; headers?: Record<string, string> | undefined },
+  {
+    status,
+    body,
+    headers = {},
+    type = 'application/json',
+  }: { status: number; body: unknown; headers?: Record<string, string> | undefined; type?: string },
 ): Promise<void> {
   if (response.destroyed) return;
   const text = JSON.stringify(body);
   response.writeHead(status, {
     ...headers,
-    'content-type': 'application/json; charset=utf-8',
+    'content-type': `${type}; charset=utf-8`,
     'content-length': Buffer.byteLength(text),
     ...(!request.complete && { connection: 'close' }),
   });

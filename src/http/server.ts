@@ -9,6 +9,7 @@ import { limitDuration } from './body-deadline.ts';
 import { ConnectionDoor, type ConnectionLimits } from './connection-door.ts';
 import { applyCors } from './cors.ts';
 import { isForm } from './graphql.ts';
+import { problem, sendProblem } from './rest/problem.ts';
 import { type Handler, sendJson } from './respond.ts';
 import { UnreadAnswers, unreadLimits, type UnreadLimits } from './unread.ts';
 
@@ -29,6 +30,10 @@ export type HttpOptions = {
   logout?: Handler;
   /** Serves `/api/export`. */
   personalExport?: Handler;
+  /** Serves `/api/events`. */
+  events?: Handler;
+  /** Serves the rest of `/api/`. */
+  rest?: Handler;
   /** All other pages: each by its exact path, for GET and HEAD. */
   pages: Record<string, Handler>;
   /** `*`, or the origins of the front ends, separated by commas. */
@@ -130,6 +135,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
     if (error === request.errored || hasHungUp(response, error)) return;
     options.log.error({ err: error }, 'a request failed');
     if (response.headersSent) response.destroy();
+    else if (isRest(request)) await sendProblem(problem('INTERNAL', 'Internal server error.'), request, response);
     else sendJson(response, 500, internalError);
   }
 }
@@ -169,9 +175,14 @@ function findHandler(request: IncomingMessage, options: HttpOptions): Handler {
   if (/^\/files\/[^/]+\/[^/]+$/.test(path)) return readOnly(request, options.download ?? notServed);
   if (path === '/auth/logout') return options.logout ?? notServed;
   if (path === '/api/export') return options.personalExport ?? notServed;
+  if (path === '/api/events') return options.events ?? notServed;
   const page = Object.hasOwn(options.pages, path) ? options.pages[path] : undefined;
-  if (page === undefined) return notFound;
-  return readOnly(request, page);
+  if (page !== undefined) return readOnly(request, page);
+  return isRest(request) ? (options.rest ?? notServed) : notFound;
+}
+
+function isRest({ url = '/' }: IncomingMessage): boolean {
+  return url.startsWith('/api/');
 }
 
 function readOnly(request: IncomingMessage, handler: Handler): Handler {

@@ -99,16 +99,14 @@ export class Encoder {
   }
 }
 
-const encoders = new Map(
-  [eventStream, multipart].map((framing) => [
-    framing,
-    { chunked: new Encoder(framing, true), plain: new Encoder(framing, false) },
-  ]),
-);
+const encoders = new Map<Framing, { chunked: Encoder; plain: Encoder }>();
 
 /** The one encoder for this framing and transfer. */
 export function encoderFor(framing: Framing, isChunked: boolean): Encoder {
-  const pair = encoders.get(framing);
-  if (pair === undefined) throw new Error('unknown framing');
+  let pair = encoders.get(framing);
+  if (pair === undefined) {
+    pair = { chunked: new Encoder(framing, true), plain: new Encoder(framing, false) };
+    encoders.set(framing, pair);
+  }
   return isChunked ? pair.chunked : pair.plain;
 }

@@ -39,7 +39,7 @@ export type OperationServices = {
 
 /** An operation with its sender. `asker` throws Unauthenticated for an invalid token. */
 export type OperationRequest = {
-  params: GraphqlParams;
+  params: Pick<GraphqlParams, 'variables'>;
   preparation: Preparation;
   asker: () => Caller | null;
   userAgent: string | null;

@@ -11,6 +11,8 @@ import { executePrepared, isKnown, sendResult } from '../graphql-operation.ts';
 import { HttpError } from '../http-error.ts';
 import { prepareParams } from '../params.ts';
 import { refuseWith } from '../refusal.ts';
+import { refuseWithProblem } from '../rest/problem.ts';
+import { demandEventsRequested, openEvents } from './events.ts';
 import type { StreamTimes } from './open-stream.ts';
 import { startOperation, type OperationServices } from './operation.ts';
 import { StreamRegistry, type Opening } from './registry.ts';
@@ -117,6 +119,23 @@ export class Streams {
     } catch (error) {
       if (!(error instanceof HttpError) || response.headersSent) throw error;
       await refuseWith(error, request, response);
+    }
+  }
+
+  /** Answers one request for `/api/events`. A refusal is a problem (RFC 9457). */
+  async handleEvents(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      this.#registry.admit();
+      demandEventsRequested(request);
+      const { searchParams: query } = new URL(request.url ?? '/', 'http://localhost');
+      const identified = await this.#identify(request, query.get('streamToken'));
+      const asker = demand(identified.asker);
+      const { isTokenLive } = identified;
+      const opening = { request, response, query, asker, isTokenLive, lastEventId: readLastEventId(request) };
+      await openEvents({ server: this.#server, registry: this.#registry }, opening);
+    } catch (error) {
+      if (response.headersSent) throw error;
+      await refuseWithProblem(error, request, response);
     }
   }
 

@@ -1,0 +1,77 @@
+import type { ExecutionResult } from 'graphql';
+import { isRecord } from '../../core/json.ts';
+import { problem, problemOfError, problemOfMember, type Problem } from './problem.ts';
+import type { Route } from './route.ts';
+
+/** The answer to a request: its status and JSON body (undefined for none), or the problem that it met. */
+export type Answer = { status: number; body: unknown } | { problem: Problem };
+
+/**
+ * Turns the result of a route's document into the answer. `isKnown`: whether the client is signed in, which decides what
+ * the absence of an object means.
+ */
+export function answerOf(route: Route, { data, errors }: ExecutionResult, isKnown: boolean): Answer {
+  const [error] = errors ?? [];
+  // Part of an answer would look like all of it.
+  if (error !== undefined) return { problem: problemOfError(error) };
+  const found = find(data, route.result);
+  if ('missingAt' in found) return { problem: explainAbsence(found.missingAt, isKnown) };
+  const { value } = found;
+  if (value === false) return { problem: problem('FORBIDDEN', 'You may not do this here.') };
+  const told = isRecord(value) ? problemOfMember(value) : null;
+  if (told !== null) return { problem: route.isOpen === true ? asRefusedSignIn(told) : told };
+  const status = statusOf(route, value);
+  if (status === null) return { problem: problem('NOT_FOUND', 'There is no such object.') };
+  return { status, body: status === 204 ? undefined : bodyOf(route, value) };
+}
+
+/** Follows a path of names from the data to a value. `missingAt`: the place in the path at which there is null. */
+function find(data: unknown, path: string): { value: unknown } | { missingAt: number } {
+  let value = data;
+  for (const [index, name] of (path === '' ? [] : path.split('.')).entries()) {
+    value = isRecord(value) ? value[name] : null;
+    if (value === null || value === undefined) return { missingAt: index };
+  }
+  return { value };
+}
+
+/** An object that is null does not exist or is hidden; below one that exists, a null list is one the asker may not see. */
+function explainAbsence(missingAt: number, isKnown: boolean): Problem {
+  if (!isKnown) return problem('UNAUTHENTICATED', 'An access token is required: send `Authorization: Bearer …`.');
+  if (missingAt > 0) return problem('FORBIDDEN', 'You may not see this.');
+  return problem('NOT_FOUND', 'There is no such object, or it is hidden from you.');
+}
+
+/** Where no token is needed, wrong credentials do not mean that the one that was sent has expired. */
+function asRefusedSignIn(told: Problem): Problem {
+  return told.code === 'INVALID_CREDENTIALS' ? { ...told, status: 401 } : told;
+}
+
+function statusOf({ status = 200, statuses }: Route, value: unknown): number | null {
+  if (statuses === undefined) return status;
+  const type = isRecord(value) ? value['__typename'] : null;
+  return (typeof type === 'string' && Object.hasOwn(statuses, type) ? statuses[type] : undefined) ?? null;
+}
+
+function bodyOf(route: Route, value: unknown): unknown {
+  if (Array.isArray(value)) return { items: value, nextCursor: null };
+  if (!isRecord(value)) return value;
+  const { edges, pageInfo, __typename: _, ...object } = value;
+  if (Array.isArray(edges) && isRecord(pageInfo)) {
+    const items: unknown[] = edges.map((edge) => (isRecord(edge) ? edge['node'] : null));
+    if (route.isReversed === true) items.reverse();
+    return { items, nextCursor: pageInfo['hasMore'] === true ? pageInfo['nextCursor'] : null };
+  }
+  return lift(route.lift ?? {}, object);
+}
+
+function lift(moves: NonNullable<Route['lift']>, object: Record<string, unknown>): Record<string, unknown> {
+  const lifted = { ...object };
+  for (const [outer, inner] of Object.entries(moves)) {
+    const holder = lifted[outer];
+    if (!isRecord(holder)) continue;
+    delete lifted[outer];
+    lifted[inner] = holder[inner];
+  }
+  return lifted;
+}

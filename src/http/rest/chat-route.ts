@@ -1,0 +1,136 @@
+import { encodeId } from '../../core/id.ts';
+import { pageOf } from './page.ts';
+import type { Alias, Route } from './route.ts';
+
+/** The original API's form of a user's id: a number, besides the ids of this API. */
+function readUserId(value: unknown): unknown {
+  const isNumber = typeof value === 'number' && Number.isSafeInteger(value) && value > 0;
+  return isNumber ? encodeId('User', value) : value;
+}
+
+/** `user_id` in place of a list with one user. */
+export function userIdFor(variable: string): Alias {
+  return {
+    variable,
+    read: (value) => [readUserId(value)],
+    description: `One user, in place of \`${variable}\`: an id, or the number of a user.`,
+  };
+}
+
+const chat = '... on Chat { ...Chat } ...Problem';
+
+/** Chats, and what the asker does with them. */
+export const chatRoutes: readonly Route[] = [
+  {
+    method: 'POST',
+    path: '/api/chats',
+    id: 'createChat',
+    tag: 'Chats',
+    summary: 'Create a chat',
+    document: `mutation ($type: ChatType!, $name: String, $description: String, $memberIds: [ID!]) {
+      createChat(input: { type: $type, name: $name, description: $description, memberIds: $memberIds }) { ${chat} }
+    }`,
+    result: 'createChat',
+    status: 201,
+    aliases: { user_id: userIdFor('memberIds') },
+  },
+  {
+    method: 'GET',
+    path: '/api/chats',
+    id: 'listChats',
+    tag: 'Chats',
+    summary: "The asker's chats",
+    document: `query ($type: ChatType, $limit: Int, $cursor: String) {
+      viewer { chats(type: $type, first: $limit, after: $cursor) ${pageOf('...Chat')} }
+    }`,
+    result: 'viewer.chats',
+  },
+  {
+    method: 'GET',
+    path: '/api/channels',
+    id: 'listPublicChannels',
+    tag: 'Chats',
+    summary: 'The public channels',
+    document: `query ($search: String, $limit: Int, $cursor: String) {
+      publicChannels(search: $search, first: $limit, after: $cursor) ${pageOf('...Chat')}
+    }`,
+    result: 'publicChannels',
+  },
+  {
+    method: 'GET',
+    path: '/api/chats/{chatId}',
+    id: 'getChat',
+    tag: 'Chats',
+    summary: 'A chat',
+    document: 'query ($chatId: ID!) { chat(id: $chatId) { ...Chat } }',
+    result: 'chat',
+  },
+  {
+    method: 'PATCH',
+    path: '/api/chats/{chatId}',
+    id: 'updateChat',
+    tag: 'Chats',
+    summary: 'Change a chat',
+    document: `mutation (
+      $chatId: ID!, $name: String, $description: String, $type: ChatType, $slowModeSeconds: Int
+    ) {
+      updateChat(input: {
+        chatId: $chatId, name: $name, description: $description, type: $type, slowModeSeconds: $slowModeSeconds
+      }) { ${chat} }
+    }`,
+    result: 'updateChat',
+  },
+  {
+    method: 'DELETE',
+    path: '/api/chats/{chatId}',
+    id: 'deleteChat',
+    tag: 'Chats',
+    summary: 'Delete a chat',
+    document: 'mutation ($chatId: ID!) { deleteChat(chatId: $chatId) { ...Problem } }',
+    result: 'deleteChat',
+    status: 204,
+  },
+  {
+    method: 'PUT',
+    path: '/api/chats/{chatId}/avatar',
+    id: 'setChatAvatar',
+    tag: 'Chats',
+    summary: "Set or remove a chat's avatar",
+    document: `mutation ($chatId: ID!, $fileId: ID) {
+      setAvatar(chatId: $chatId, fileId: $fileId) { ${chat} }
+    }`,
+    result: 'setAvatar',
+  },
+  {
+    method: 'PUT',
+    path: '/api/chats/{chatId}/read',
+    id: 'markRead',
+    tag: 'Chats',
+    summary: 'Move the read marker',
+    document: `mutation ($chatId: ID!, $seq: Int!, $rewind: Boolean) {
+      markRead(chatId: $chatId, seq: $seq, rewind: $rewind) { ... on Member { ...Membership } ...Problem }
+    }`,
+    result: 'markRead',
+  },
+  {
+    method: 'POST',
+    path: '/api/chats/{chatId}/typing',
+    id: 'startTyping',
+    tag: 'Chats',
+    summary: 'Show that the asker is typing',
+    document: 'mutation ($chatId: ID!) { startTyping(chatId: $chatId) }',
+    result: 'startTyping',
+    status: 204,
+  },
+  {
+    method: 'PUT',
+    path: '/api/chats/{chatId}/notifications',
+    id: 'setNotificationLevel',
+    tag: 'Chats',
+    summary: 'Choose which unread messages count',
+    document: `mutation ($chatId: ID!, $level: NotificationLevel!) {
+      setNotificationLevel(chatId: $chatId, level: $level) { ... on Member { ...Membership } ...Problem }
+    }`,
+    result: 'setNotificationLevel',
+  },
+];

@@ -1,0 +1,33 @@
+/**
+ * What `/api/events` selects of each event. Presence is left out: a subscription that selects it receives the presence
+ * of everyone who shares a chat with the asker.
+ */
+const envelope = `{
+  at
+  event {
+    type: __typename
+    ... on CaughtUp { replayed }
+    ... on Reset { reason }
+    ... on NewChat { chat { ...EventChat } }
+    ... on ChatUpdated { chat { ...EventChat } }
+    ... on ChatDeleted { chatId }
+    ... on AddToChat { chat { ...EventChat } members { ...EventMember } addedCount }
+    ... on RemoveFromChat { chatId userId }
+    ... on MemberUpdated { member { ...EventMember } }
+    ... on NewMessage { message { ...EventMessage } }
+    ... on MessageEdited { message { ...EventMessage } }
+    ... on MessageDeleted { message { ...EventMessage } }
+    ... on PinsChanged { message { ...EventMessage } pinned }
+    ... on ReactionsChanged { message { ...EventMessage } emoji added count userId }
+    ... on ReadMarkerMoved { member { chat { id } lastReadSeq unreadCount unreadMentionCount } }
+    ... on NotificationLevelChanged { member { chat { id } notificationLevel } }
+    ... on Typing { chatId userId }
+    ... on UserUpdated { user { ...Author } }
+  }
+}`;
+
+export const eventsDocument = `subscription ($after: String) { events(after: $after) ${envelope} }`;
+
+export const chatEventsDocument = `subscription ($chatId: ID!, $after: String) {
+  chatEvents(chatId: $chatId, after: $after) ${envelope}
+}`;

@@ -1,0 +1,161 @@
+import { STATUS_CODES } from 'node:http';
+import { GraphQLError } from 'graphql';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { limitHeaders } from '../../api/limit.ts';
+import { isRecord } from '../../core/json.ts';
+import {
+  InvalidInput,
+  IssuerUnavailable,
+  StoreFull,
+  StoreUnavailable,
+  TooLarge,
+  type FieldError,
+} from '../../errors.ts';
+import { HttpError } from '../http-error.ts';
+import { refuse } from '../refusal.ts';
+
+/** Why a request failed: problem details (RFC 9457), with this API's own members. */
+export type Problem = {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  code: string;
+  /** INVALID_INPUT: what is wrong with which parameter. */
+  fields?: readonly FieldError[];
+  /** CONFLICT: the parameters whose values are taken. */
+  taken?: readonly string[];
+  /** FORBIDDEN: when a temporary refusal ends, and the reason that a moderator gave. */
+  until?: string | null;
+  reason?: string | null;
+  /** RATE_LIMITED. */
+  retryAfterSeconds?: number;
+  limit?: string;
+  count?: number;
+  windowSeconds?: number;
+};
+
+/** The code of each failure, with its status and title. */
+export const problemKinds = {
+  BAD_REQUEST: { status: 400, title: 'The request cannot be read.' },
+  INVALID_INPUT: { status: 400, title: 'A parameter is not valid.' },
+  UNAUTHENTICATED: { status: 401, title: 'An access token is required.' },
+  INVALID_CREDENTIALS: { status: 403, title: 'The credentials are wrong.' },
+  FORBIDDEN: { status: 403, title: 'You may not do this.' },
+  NOT_FOUND: { status: 404, title: 'There is no such object, or it is hidden from you.' },
+  CONFLICT: { status: 409, title: 'The value is already in use.' },
+  LAST_OWNER: { status: 409, title: 'A chat keeps its last owner.' },
+  RATE_LIMITED: { status: 429, title: 'Too many requests.' },
+  INTERNAL: { status: 500, title: 'The server failed.' },
+} as const satisfies Record<string, { status: number; title: string }>;
+
+type Code = keyof typeof problemKinds;
+
+/** An error of a GraphQL result, or what remains of one as JSON. */
+type Told = { message: string; extensions?: Record<string, unknown> | undefined };
+
+/** Makes a problem of this kind. `status`: where it differs from that of the kind. */
+export function problem(code: Code, detail: string, more: Partial<Problem> = {}): Problem {
+  const { status, title } = problemKinds[code];
+  return {
+    type: `urn:parley:problem:${code.toLowerCase().replaceAll('_', '-')}`,
+    title,
+    status,
+    detail,
+    code,
+    ...more,
+  };
+}
+
+/**
+ * The problem that a GraphQL error stands for. The error has been masked: an unknown code is a failure of the server.
+ */
+export function problemOfError({ message, extensions = {} }: Told): Problem {
+  const { code, http, fields, retryAfterSeconds, limit, count, windowSeconds } = extensions;
+  const status = isRecord(http) && typeof http['status'] === 'number' ? { status: http['status'] } : {};
+  return problem(isCode(code) ? code : 'INTERNAL', message, {
+    ...status,
+    // What follows comes from this server's own errors, whose extensions have these types.
+    ...(fields !== undefined && { fields: fields as FieldError[] }),
+    ...(typeof retryAfterSeconds === 'number' && { retryAfterSeconds }),
+    ...(typeof limit === 'string' && { limit, count: count as number, windowSeconds: windowSeconds as number }),
+  });
+}
+
+/** The problem that a member of a result union stands for, if `...Problem` (fragment.ts) has selected any of it. */
+export function problemOfMember(member: Record<string, unknown>): Problem | null {
+  const { problem: code, detail, fields, taken, until, reason } = member;
+  if (!isCode(code)) return null;
+  return problem(code, String(detail), {
+    // As problemOfError does: the types are those of the schema.
+    ...(fields !== undefined && { fields: fields as FieldError[] }),
+    ...(taken !== undefined && { taken: taken as string[] }),
+    ...(typeof until === 'string' && { until }),
+    ...(typeof reason === 'string' && { reason }),
+  });
+}
+
+/** The problem of a request that was refused before any of it was executed. Throws any other error. */
+function problemOfRefusal(error: unknown): Problem {
+  if (error instanceof InvalidInput) return problem('INVALID_INPUT', error.message, { fields: error.fields });
+  if (!(error instanceof HttpError)) throw error;
+  const { status, message, code, headers } = error;
+  const retryAfter = headers['retry-after'];
+  if (!isCode(code) || code === 'BAD_REQUEST') {
+    return problem('BAD_REQUEST', message, { status, title: `${STATUS_CODES[status] ?? 'Error'}.` });
+  }
+  return problem(code, message, { status, ...(retryAfter !== undefined && { retryAfterSeconds: Number(retryAfter) }) });
+}
+
+/** Answers a request that was refused before any of it was executed. Throws any other error. */
+export async function refuseWithProblem(
+  error: unknown,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const told = problemOfRefusal(error);
+  if (error instanceof HttpError) {
+    for (const [name, value] of Object.entries(error.headers)) response.setHeader(name, value);
+  }
+  await sendProblem(told, request, response);
+}
+
+/** Adds to a masked error what a problem says and the error of a GraphQL client does not. */
+export function detailed(masked: GraphQLError, error: unknown): GraphQLError {
+  return new GraphQLError(masked.message, { extensions: { ...masked.extensions, ...detailsOf(error) } });
+}
+
+function detailsOf(error: unknown): Record<string, unknown> {
+  const origin = originOf(error);
+  if (origin instanceof InvalidInput) return { code: 'INVALID_INPUT', fields: origin.fields };
+  if (origin instanceof TooLarge) return { http: { status: 413 } };
+  if (origin instanceof StoreFull) return { http: { status: 507 } };
+  if (origin instanceof StoreUnavailable || origin instanceof IssuerUnavailable) return { http: { status: 503 } };
+  return {};
+}
+
+/** Answers with a problem, without reading the rest of the request. */
+export async function sendProblem(told: Problem, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  await refuse(request, response, { status: told.status, body: told, headers: headersOf(told), type: problemType });
+}
+
+export const problemType = 'application/problem+json';
+
+function headersOf(told: Problem): Record<string, string> {
+  return {
+    'cache-control': 'no-store',
+    ...(told.status === 401 && { 'www-authenticate': 'Bearer' }),
+    ...(told.status === 503 && { 'retry-after': '5' }),
+    ...(told.retryAfterSeconds !== undefined && limitHeaders(told)),
+  };
+}
+
+function originOf(error: unknown): unknown {
+  return error instanceof Error && 'originalError' in error && error.originalError
+    ? originOf(error.originalError)
+    : error;
+}
+
+function isCode(code: unknown): code is Code {
+  return typeof code === 'string' && Object.hasOwn(problemKinds, code);
+}

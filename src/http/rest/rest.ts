@@ -1,0 +1,103 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { identifyAsker } from '../../api/context.ts';
+import { requestLimits } from '../../api/request.ts';
+import { accepts } from '../accept.ts';
+import { readJson } from '../body.ts';
+import { executePrepared, isKnown, type GraphqlOptions } from '../graphql-operation.ts';
+import { HttpError } from '../http-error.ts';
+import type { Handler } from '../respond.ts';
+import { answerOf, type Answer } from './answer.ts';
+import { compileRoute } from './compiled-route.ts';
+import { inClientTerms } from './client-term.ts';
+import { readVariables } from './input.ts';
+import { detailed, refuseWithProblem, sendProblem } from './problem.ts';
+import { Router, type Route } from './route.ts';
+import { routes } from './table.ts';
+
+/**
+ * Serves the REST API: finds the request's route in the table, runs its document by the same executor as every other
+ * operation, and answers with the object, or with a problem.
+ */
+export function serveRest(options: GraphqlOptions): Handler {
+  const router = new Router(routes);
+  // A problem says more than the error of a GraphQL client: which parameter, and whether to try again.
+  const mask = (error: unknown) => detailed(options.mask(error), error);
+  return async (request, response) => {
+    try {
+      const { route, parameters, query } = findRoute(router, request, response);
+      demandJsonAccepted(request);
+      const answer = await run({ ...options, mask }, route, { request, parameters, query });
+      if ('problem' in answer) await sendProblem(answer.problem, request, response);
+      else sendAnswer(response, answer);
+    } catch (error) {
+      await refuseWithProblem(error, request, response);
+    }
+  };
+}
+
+/** The route of a request. Throws HttpError 404 for an unknown path, and 405 for one without this method. */
+function findRoute(router: Router, { url = '/', method = 'GET' }: IncomingMessage, response: ServerResponse) {
+  const [path, search] = splitOnce(url, '?');
+  const match = router.find(path);
+  if (match === null) throw new HttpError(404, 'There is no such route: /api/openapi.json lists them.', notFound);
+  const route = match.routes.get(method === 'HEAD' ? 'GET' : method);
+  if (route !== undefined) return { route, parameters: match.parameters, query: new URLSearchParams(search) };
+  const allowed = [...match.routes.keys()].flatMap((each) => (each === 'GET' ? ['GET', 'HEAD'] : [each])).join(', ');
+  response.setHeader('allow', allowed);
+  throw new HttpError(405, `Use ${allowed}.`);
+}
+
+const notFound = { code: 'NOT_FOUND' };
+
+async function run(
+  options: GraphqlOptions,
+  route: Route,
+  { request, ...sent }: { request: IncomingMessage; parameters: ReadonlyMap<string, string>; query: URLSearchParams },
+): Promise<Answer> {
+  const compiled = compileRoute(options.schema, route);
+  const body = takesBody(route) ? await readBody(request) : undefined;
+  const asker = await identifyAsker(options.services.accounts, request.headers);
+  const variables = readVariables(compiled, { ...sent, body });
+  const sender = { asker, from: request };
+  const result = await executePrepared(options, { preparation: compiled.operation, variables }, sender);
+  const answer = answerOf(route, result, isKnown(asker));
+  return 'problem' in answer ? { problem: inClientTerms(answer.problem, compiled) } : answer;
+}
+
+function takesBody({ method }: Route): boolean {
+  return method === 'POST' || method === 'PUT' || method === 'PATCH';
+}
+
+/** The JSON of the body; undefined for a request without one. */
+async function readBody(request: IncomingMessage): Promise<unknown> {
+  const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
+  if (encoding === undefined && Number(length ?? 0) === 0) return undefined;
+  return readJson(request, requestLimits.maxBodyBytes);
+}
+
+/** Throws HttpError 406 for a client that accepts no JSON. */
+function demandJsonAccepted({ headers }: IncomingMessage): void {
+  if (accepts(headers.accept, ['application/json', 'application/*', '*/*'])) return;
+  throw new HttpError(406, 'Answers are sent as application/json.');
+}
+
+function sendAnswer(response: ServerResponse, { status, body }: { status: number; body: unknown }): void {
+  const headers = { 'cache-control': 'no-store' };
+  if (body === undefined) {
+    response.writeHead(status, headers).end();
+    return;
+  }
+  const text = JSON.stringify(body);
+  response
+    .writeHead(status, {
+      ...headers,
+      'content-type': 'application/json; charset=utf-8',
+      'content-length': Buffer.byteLength(text),
+    })
+    .end(text);
+}
+
+function splitOnce(text: string, separator: string): [string, string] {
+  const index = text.indexOf(separator);
+  return index === -1 ? [text, ''] : [text.slice(0, index), text.slice(index + 1)];
+}

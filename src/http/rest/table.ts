@@ -1,0 +1,15 @@
+import { accountRoutes } from './account-route.ts';
+import { chatRoutes } from './chat-route.ts';
+import { memberRoutes } from './member-route.ts';
+import { messageRoutes } from './message-route.ts';
+import type { Route } from './route.ts';
+import { userRoutes } from './user-route.ts';
+
+/** The REST API: one row for each route. Uploads, downloads, exports and events have their own handlers. */
+export const routes: readonly Route[] = [
+  ...accountRoutes,
+  ...userRoutes,
+  ...chatRoutes,
+  ...memberRoutes,
+  ...messageRoutes,
+];

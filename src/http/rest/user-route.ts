@@ -1,0 +1,58 @@
+import { pageOf } from './page.ts';
+import type { Route } from './route.ts';
+
+/** Other users. */
+export const userRoutes: readonly Route[] = [
+  {
+    method: 'GET',
+    path: '/api/users',
+    id: 'listUsers',
+    tag: 'Users',
+    summary: 'Find users by the start of their names',
+    document: `query ($search: String!, $limit: Int, $cursor: String) {
+      users(search: $search, first: $limit, after: $cursor) ${pageOf('...User')}
+    }`,
+    result: 'users',
+  },
+  {
+    method: 'GET',
+    path: '/api/users/{userId}',
+    id: 'getUser',
+    tag: 'Users',
+    summary: 'A user',
+    document: 'query ($userId: ID!) { node(id: $userId) { __typename ... on User { ...User } } }',
+    result: 'node',
+    statuses: { User: 200 },
+  },
+  {
+    method: 'PUT',
+    path: '/api/users/{userId}/block',
+    id: 'blockUser',
+    tag: 'Users',
+    summary: 'Block a user',
+    document: 'mutation ($userId: ID!) { blockUser(userId: $userId) { ...Problem } }',
+    result: 'blockUser',
+    status: 204,
+  },
+  {
+    method: 'DELETE',
+    path: '/api/users/{userId}/block',
+    id: 'unblockUser',
+    tag: 'Users',
+    summary: 'Lift a block',
+    document: 'mutation ($userId: ID!) { unblockUser(userId: $userId) { ...Problem } }',
+    result: 'unblockUser',
+    status: 204,
+  },
+  {
+    method: 'GET',
+    path: '/api/me/blocks',
+    id: 'listBlockedUsers',
+    tag: 'Users',
+    summary: 'The users that the asker has blocked',
+    document: `query ($limit: Int, $cursor: String) {
+      viewer { blockedUsers(first: $limit, after: $cursor) ${pageOf('...User')} }
+    }`,
+    result: 'viewer.blockedUsers',
+  },
+];

@@ -1,0 +1,61 @@
+import type { ServerResponse } from 'node:http';
+import type { Batch } from '../../live/delivery.ts';
+import type { Sink } from './sink.ts';
+
+/**
+ * Stands in for the sink of a stream that opens only once its operation has started, so that a refusal has a status of
+ * its own. Keeps what arrives in the meantime.
+ */
+export class PendingSink implements Sink {
+  readonly #response: ServerResponse;
+  #sink: Sink | null = null;
+  #kept: Batch[] = [];
+  /** The operation's last result, if it ended before the stream opened. */
+  refusal: string | null = null;
+
+  constructor(response: ServerResponse) {
+    this.#response = response;
+  }
+
+  get isOpen(): boolean {
+    return this.#sink?.isOpen ?? !this.#response.destroyed;
+  }
+
+  get isCongested(): boolean {
+    return this.#sink?.isCongested ?? false;
+  }
+
+  get isReadyForTyping(): boolean {
+    return this.#sink?.isReadyForTyping ?? false;
+  }
+
+  /** From now on, passes everything to the sink of the open stream, beginning with what was kept. */
+  open(sink: Sink): void {
+    this.#sink = sink;
+    for (const batch of this.#kept) sink.send(batch);
+    this.#kept = [];
+  }
+
+  send(batch: Batch): void {
+    if (this.#sink === null) this.#kept.push(batch);
+    else this.#sink.send(batch);
+  }
+
+  takesAll(): boolean {
+    return this.#sink?.takesAll() ?? true;
+  }
+
+  drained(): Promise<void> {
+    return this.#sink?.drained() ?? Promise.resolve();
+  }
+
+  finish(payload: string | null): void {
+    if (this.#sink === null) this.refusal = payload;
+    else this.#sink.finish(payload);
+  }
+
+  interrupt(): void {
+    if (this.#sink === null) this.#response.destroy();
+    else this.#sink.interrupt();
+  }
+}
