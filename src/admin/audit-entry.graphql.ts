@@ -8,7 +8,7 @@ import { userById } from '../people/user.ts';
 import { UserRef } from '../people/user.ref.ts';
 import { lists, readPage } from '../postgres/page.ts';
 import { AdminRef } from './admin.ref.ts';
-import { detailOf, findAuditEntries, listAuditEntries } from './audit-entry.ts';
+import { detailOf, findAuditEntries, listAuditEntries, ownRole } from './audit-entry.ts';
 import { isAllowed } from './staff.ts';
 
 /** The database limits the length of a detail, before its ids become global ids. */
@@ -43,8 +43,9 @@ builder.prismaObjectField(AuditEntryRef, 'detail', (t) =>
   t.field({
     type: 'JSON',
     extensions: detailSize,
-    description: 'An object of ids and enum values: it contains no names, addresses or texts.',
-    resolve: (entry) => detailOf(entry),
+    description: `An object of ids and enum values: it contains no names, addresses or texts. \`source: "DATABASE"\` says that it was done with
+psql or the like, by a database role other than the server's, even if \`actor\` names a user.`,
+    resolve: async (entry, _, { loaders }) => detailOf(entry, await loaders.of(ownRole).load('role')),
   }),
 );
 

@@ -1,6 +1,7 @@
 import type { Db } from '../postgres/client.ts';
 import type { AuditEntry } from '../postgres/generated/prisma/client.ts';
 import { newestFirst, toPage, type Page, type PageRequest } from '../postgres/page.ts';
+import { defineLoader } from '../postgres/loader.ts';
 import { isRecord } from '../core/json.ts';
 import { encodeId } from '../core/id.ts';
 
@@ -33,10 +34,23 @@ export function findAuditEntries({ prisma }: Db, entryIds: readonly bigint[]): P
   return prisma.auditEntry.findMany({ where: { id: { in: [...entryIds] } } });
 }
 
-/** An entry's detail for clients: its ids, which are stored as `Chat:12`, become global ids. */
-export function detailOf({ detail }: AuditEntry): Record<string, unknown> {
+/** The role of the database that the server connects as; its only key is `role`. */
+export const ownRole = defineLoader({
+  load: async ({ pool }: Db, keys: readonly 'role'[]) => {
+    const { rows } = await pool.query<{ role: string }>('select session_user::text as role');
+    return keys.map(() => rows[0]?.role ?? '');
+  },
+  keyOf: (key) => key,
+});
+
+/**
+ * An entry's detail for clients: its ids, which are stored as `Chat:12`, become global ids. `source` says that another
+ * role than the server's wrote it: the actor is then only what that role claimed.
+ */
+export function detailOf({ detail, role }: AuditEntry, serverRole: string): Record<string, unknown> {
   const entries = isRecord(detail) ? Object.entries(detail) : [];
-  return Object.fromEntries(entries.map(([name, value]) => [name, toGlobalId(value)]));
+  const shown = Object.fromEntries(entries.map(([name, value]) => [name, toGlobalId(value)]));
+  return role === serverRole ? shown : { ...shown, source: 'DATABASE' };
 }
 
 function toGlobalId(value: unknown): unknown {

@@ -227,6 +227,25 @@ describe('sessions', () => {
   });
 });
 
+test('an entry says that another role of the database wrote it, whoever it claims to be', async () => {
+  const role = `operator_${server.database.url.split('/').at(-1)}`;
+  await server.sql.query(`create role "${role}" superuser`);
+  try {
+    await server.sql.query(`begin; set local session authorization "${role}";
+      set local parley.actor = '${keyOf(ada.userId)}';
+      update users set server_role = 'MODERATOR' where id = ${keyOf(grace.userId)}; commit`);
+    await setRoleWithSql(server, grace, 'USER');
+  } finally {
+    await server.sql.query(`drop role "${role}"`);
+  }
+  const entries = await readAuditLog(ada, { targetId: grace.userId, first: 2 });
+  expect(entries).toMatchObject([
+    { action: 'SET_SERVER_ROLE', actor: null, detail: { role: 'USER' } },
+    { action: 'SET_SERVER_ROLE', actor: { username: 'ada' }, detail: { role: 'MODERATOR', source: 'DATABASE' } },
+  ]);
+  expect(entries[0].detail).not.toHaveProperty('source');
+});
+
 describe('erasure', () => {
   test('an admin erases a user, who is gone with their role, and the entry names no one else', async () => {
     const [peggy] = await signUpAll(server, 'peggy');

@@ -144,6 +144,20 @@ test('only admins of the server can invite to the server alone', async () => {
 
 // What others see ---------------------------------------------------------------------------------------------------
 
+test('two admins who create the last invites to the server at the same time do not exceed 100', async () => {
+  const admins = await Promise.all(['root', 'toor'].map((name) => signUp(server, name)));
+  for (const admin of admins) await makeServerAdmin(admin);
+  await server.sql.query(
+    `insert into invites (code, created_by_id) select lpad(n::text, 40, 'y'), $1 from generate_series(1, 99) n`,
+    [keyOf(admins[0]?.userId ?? '')],
+  );
+  const outcomes = await Promise.all(
+    admins.map((admin, index) => createInvite(index === 0 ? admin : onNode(otherNode, admin), {})),
+  );
+  expect(outcomes.map(kindOf).toSorted()).toEqual(['InvalidInput', 'Invite']);
+  await server.sql.query('delete from invites where chat_id is null');
+});
+
 test('a preview shows a stranger only the name, and those who may invite all of it', async () => {
   const chat = await create('PRIVATE_CHANNEL');
   const { code } = await createInvite(grace, { chatId: chat, maxUses: 5 });
