@@ -25,7 +25,10 @@ import { loadOrCreateKeys, publicKeySet } from './account/token-key.ts';
 import { CannotStart, describeFault } from './errors.ts';
 import type { Services } from './api/context.ts';
 import { LargeOperations } from './api/large-operation.ts';
+import { printApi } from './api/schema.ts';
+import { schema } from './edges.ts';
 import { serveHealth } from './http/health.ts';
+import { serveText } from './http/text-page.ts';
 import { sendJson } from './http/respond.ts';
 import { uploadIdleMs } from './http/idleness.ts';
 import type { UnreadLimits } from './http/unread.ts';
@@ -126,6 +129,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
         database: createPing(db, 1_000),
         ...(realtime && { 'event feed': () => realtime.isReady() }),
       }),
+      '/schema.graphql': serveText('text/plain', printApi(schema)),
       '/.well-known/jwks.json': (_, response) => sendJson(response, 200, publicKeySet(keys)),
     },
     corsOrigin: config.corsOrigin,

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { apiLevel } from '../src/api/feature.ts';
 import { eventLimits, operationLimits } from '../src/api/measure.ts';
 import { requestLimits } from '../src/api/request.ts';
 import { maxEmailLength } from '../src/account/email.ts';
@@ -231,6 +232,15 @@ describe('examples run as they are:', () => {
     expect(bash.lines.map((line) => JSON.parse(line))).toEqual([answer, answer]);
   });
 
+  test('the version and the level of the API', async () => {
+    await using server = await startServer();
+    const [query = ''] = blocksIn('docs/api-policy.md', 'graphql');
+    const { version } = JSON.parse(await read('package.json'));
+    expect(await server.ask(query)).toEqual({
+      api: { version, level: apiLevel, features: expect.arrayContaining(['SIGN_UP', 'FILES']) },
+    });
+  });
+
   test('SQL for an operator', async () => {
     await using server = await startServer();
     const [statement = ''] = blocksIn('docs/operating.md', 'sql');
@@ -261,6 +271,7 @@ describe('examples run as they are:', () => {
       ...['docs/moderation.md graphql', 'docs/moderation.md graphql', 'docs/moderation.md graphql'],
       'docs/moderation.md sql',
       ...['docs/operating.md sql', 'docs/operating.md bash', 'docs/stored-documents.md bash'],
+      'docs/api-policy.md graphql',
       ...['docs/identity.md js', 'docs/identity.md bash', 'docs/identity.md bash', 'docs/identity.md json'],
       ...['docs/identity.md json', 'docs/identity.md json', 'docs/identity.md json'],
       // Tested by test/full/contributing.test.ts.

@@ -58,7 +58,7 @@ export async function verifyGuess(
   { limits, passwords }: { limits: RateLimits; passwords: PasswordHasher },
   { hash, password, counted, guesser }: Guess,
 ): Promise<{ isRight: boolean; newHash: string | null }> {
-  const onTurn = () => limits.take('guesses', counted);
+  const onTurn = async () => void (await limits.take('guesses', counted));
   const verdict = await passwords.verify(hash, password, { ...guesser, onTurn });
   if (verdict.isRight) await limits.forgive('guesses', counted);
   return verdict;

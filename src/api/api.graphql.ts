@@ -1,17 +1,11 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { builder } from './builder.ts';
-import { apiLevel, listFeatures, maxFeatureLength, maxFeatures } from './feature.ts';
+import { apiLevel, apiVersion, listFeatures, maxFeatureLength, maxFeatures } from './feature.ts';
 import { asciiSize } from './field-size.ts';
-
-const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as {
-  version: string;
-};
 
 const Api = builder.objectRef<object>('Api').implement({
   description: 'What this server is and offers. Needs no access token.',
   fields: (t) => ({
-    version: t.string({ extensions: asciiSize(64), resolve: () => version }),
+    version: t.string({ extensions: asciiSize(64), resolve: () => apiVersion }),
     level: t.int({
       description: 'Grows with each addition to the API: check it before you use something new.',
       resolve: () => apiLevel,

@@ -71,13 +71,17 @@ builder.queryType({});
 builder.mutationType({});
 builder.subscriptionType({});
 
+/** A date-time of RFC 3339, 5.6. */
+const dateTimePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i;
+
 builder.scalarType('DateTime', {
-  description: 'ISO 8601 instant in UTC, e.g. 2026-11-22T10:29:00.000Z.',
+  description: 'An instant as in RFC 3339. Answers have it in UTC with milliseconds, e.g. 2026-11-22T10:29:00.000Z.',
+  specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc3339#section-5.6',
   serialize: (value) => value.toISOString(),
   parseValue: (value) => {
-    const instant = typeof value === 'string' && /^\d{4}-\d\d-\d\dT/.test(value) ? new Date(value) : null;
+    const instant = typeof value === 'string' && dateTimePattern.test(value) ? new Date(value) : null;
     if (instant === null || Number.isNaN(instant.getTime())) {
-      throw new GraphQLError('A DateTime must be an ISO 8601 instant, e.g. 2026-11-22T10:29:00.000Z.');
+      throw new GraphQLError('A DateTime must be an instant with its offset from UTC, e.g. 2026-11-22T10:29:00.000Z.');
     }
     return instant;
   },
@@ -87,6 +91,7 @@ builder.scalarType('DateTime', {
 const maxJsonBytes = 4_096;
 
 builder.scalarType('JSON', {
+  specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc8259',
   description: 'Plain JSON. As an input: an object of at most 4 KiB.',
   serialize: (value) => value,
   parseValue: (value) => {
@@ -98,6 +103,7 @@ builder.scalarType('JSON', {
 });
 
 builder.scalarType('Upload', {
+  specifiedByURL: 'https://github.com/jaydenseric/graphql-multipart-request-spec',
   description: 'A file in a multipart request (GraphQL multipart request specification).',
   serialize: () => {
     throw new GraphQLError('An Upload is input only.');

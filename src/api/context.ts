@@ -10,6 +10,7 @@ import type { PartialUploads } from '../file/partial-upload.ts';
 import type { PartialUploadLeases } from '../file/partial-upload-lease.ts';
 import { authenticateStream, isStreamTokenLive } from '../account/stream-token.ts';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import { noUsage, type Usage } from './usage.ts';
 import type { LargeOperations, RenderTurns } from './large-operation.ts';
 import { hasUser, type Asker, type Caller, type Program, type SessionAsker } from '../core/asker.ts';
 import type { Scope } from '../core/scope.ts';
@@ -68,6 +69,8 @@ export type Context = Services & {
   askedAt: string | null;
   /** Set before the execution when the operation selects `eventCursor`. */
   eventCursor: string | null;
+  /** What the operation has used so far. */
+  usage: Usage;
   /** Set before the execution of a mutation: it renders the results of its changes in these turns. */
   renderTurns: RenderTurns | null;
 };
@@ -89,6 +92,7 @@ export function createContext(
     lastEventId: request.lastEventId ?? null,
     askedAt: request.askedAt ?? null,
     eventCursor: null,
+    usage: noUsage(),
     renderTurns: null,
   };
 }

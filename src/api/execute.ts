@@ -33,6 +33,7 @@ export async function executeOperation(
 /** Executes a query or a mutation without masking errors, for Yoga, which masks them itself. */
 export async function executeUnmasked({ schema, operation, variables, context }: Execution): Promise<ExecutionResult> {
   const { refusal, measure } = judgeSize(schema, operation, variables);
+  context.usage.cost = measure?.complexity ?? null;
   if (refusal !== null) return { errors: [refusal] };
   try {
     const size = { person: senderOf(context), bytes: measure?.bytes ?? 0 };

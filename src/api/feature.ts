@@ -1,10 +1,18 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Services } from './context.ts';
+
+/** The version of parley, from package.json. */
+export const { version: apiVersion } = JSON.parse(
+  readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'),
+) as { version: string };
 
 /**
  * The level of the API. Increase it by one with each release that adds to the API, so that clients can check for the
- * addition. 1: the first release's core. 2: identity, mail, invites and moderation.
+ * addition; `npm run check` compares it with the last release. 1: the first release's core. 2: identity, mail, invites
+ * and moderation. 3: keys, bots, webhooks and stored documents.
  */
-export const apiLevel = 2;
+export const apiLevel = 3;
 
 /** How many bytes the name of a feature has at most. */
 export const maxFeatureLength = 32;

@@ -4,7 +4,9 @@ import type { Plugin } from 'graphql-yoga';
 import type { Caller } from '../core/asker.ts';
 import { isRecord } from '../core/json.ts';
 import type { Activity } from '../core/limit.ts';
+import { tightest } from '../core/rate-limit.ts';
 import type { Context } from './context.ts';
+import { rateHeaders } from './usage.ts';
 
 type Args = Record<string, unknown>;
 
@@ -73,7 +75,9 @@ function limited(charges: Charge[], resolve: Resolver): Resolver {
 
 async function take(context: Context, asker: Caller, { charge, args }: { charge: Charge; args: Args }): Promise<void> {
   const use = charge.weight === undefined ? { count: charge.count?.(args) ?? 1 } : { weight: charge.weight(args) };
-  if (use.count !== 0) await context.limits.count(charge.as, { asker, address: context.address }, use);
+  if (use.count === 0) return;
+  const state = await context.limits.count(charge.as, { asker, address: context.address }, use);
+  context.usage.limit = tightest([context.usage.limit, state]);
 }
 
 /**
@@ -105,11 +109,9 @@ export function limitHeaders(reached: Record<string, unknown>): Record<string, s
   const { retryAfterSeconds, limit, count, windowSeconds } = reached;
   const headers = { 'retry-after': String(retryAfterSeconds) };
   if (typeof limit !== 'string') return headers;
-  return {
-    ...headers,
-    'ratelimit-policy': `"${limit}";q=${String(count)};w=${String(windowSeconds)}`,
-    ratelimit: `"${limit}";r=0;t=${String(retryAfterSeconds)}`,
-  };
+  const quota = { count: Number(count), windowSeconds: Number(windowSeconds) };
+  const state = { setting: limit, quota, remaining: 0, resetSeconds: Number(retryAfterSeconds) };
+  return { ...headers, ...rateHeaders(state) };
 }
 
 /** Adds the headers about limits to Yoga's responses. */

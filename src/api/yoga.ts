@@ -8,6 +8,7 @@ import { badRequest } from './error.ts';
 import { executeUnmasked } from './execute.ts';
 import { tellLimits } from './limit.ts';
 import { requestLimits, settleCodes } from './request.ts';
+import { tellUsage } from './usage.ts';
 
 /** The sender of a request, as http/ has identified it. `isKnown`: whether they are signed in. */
 export type YogaSender = {
@@ -63,18 +64,21 @@ function readByCache(documents: DocumentCache): Plugin<YogaSender> {
   };
 }
 
-function executeByOurs(schema: GraphQLSchema): Plugin<Context> {
+function executeByOurs(schema: GraphQLSchema): Plugin<Context & YogaSender> {
   return {
     onExecute: ({ args, setExecuteFn }) => {
-      setExecuteFn(() => {
+      setExecuteFn(async () => {
         const operation = getOperationAST(args.document, args.operationName);
         if (operation == null) return { errors: [badRequest('The document has no such operation.', 400)] };
-        return executeUnmasked({
+        const context: Context & YogaSender = args.contextValue;
+        const result = await executeUnmasked({
           schema,
           operation: { document: args.document, operation },
           variables: args.variableValues ?? null,
-          context: args.contextValue,
+          context,
         });
+        tellUsage(context.response, context.usage);
+        return result;
       });
     },
     onSubscribe: () => {

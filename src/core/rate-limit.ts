@@ -42,6 +42,9 @@ export async function pruneLimits(store: LimitStore, limit: number): Promise<num
  */
 export type Use = { count?: number; weight?: number };
 
+/** How much of a quota is left, until its window ends in that many seconds. `setting`: the name of the limit's setting. */
+export type LimitState = { setting: string; quota: Quota; remaining: number; resetSeconds: number };
+
 /** Counts requests and refuses those beyond a quota. Each server has one. */
 export class RateLimits {
   readonly #quotas: Quotas;
@@ -62,26 +65,31 @@ export class RateLimits {
    * Counts an activity against the quotas of the session, the account and the address, in this order: a use that the
    * session's quota refuses takes nothing from the account's. What programs do counts per key or per user that they act
    * as, and never per address; a key of the server that names no user has the quota of an address, because it works for
-   * many users. Throws RateLimited like `take`.
+   * many users. Throws RateLimited like `take`. Returns the state of the limit with the smallest share left; null if
+   * limits are off.
    */
-  async count(activity: Activity, { asker, address }: Actor, use: Use = {}): Promise<void> {
-    if (this.#quotas === null) return;
+  async count(activity: Activity, { asker, address }: Actor, use: Use = {}): Promise<LimitState | null> {
+    if (this.#quotas === null) return null;
     if (!hasUser(asker)) return this.take(`${activity}PerAddress`, { keyId: asker.keyId }, use);
-    await this.take(`${activity}PerSession`, { sessionId: asker.sessionId }, use);
-    await this.take(activity, { userId: asker.userId }, use);
-    if (asker.kind !== 'KEY') await this.take(`${activity}PerAddress`, { address }, use);
+    const session = await this.take(`${activity}PerSession`, { sessionId: asker.sessionId }, use);
+    const account = await this.take(activity, { userId: asker.userId }, use);
+    const network = asker.kind === 'KEY' ? null : await this.take(`${activity}PerAddress`, { address }, use);
+    return tightest([session, account, network]);
   }
 
   /**
    * Takes a use from a quota. Throws RateLimited, with the time until the window ends, if the quota is used up. The
-   * first refusal in each window is reported to the operator.
+   * first refusal in each window is reported to the operator. Returns the state of the limit; null if limits are off.
    */
-  async take(name: LimitName, counted: Counted, { count = 1, weight }: Use = {}): Promise<void> {
+  async take(name: LimitName, counted: Counted, { count = 1, weight }: Use = {}): Promise<LimitState | null> {
     const [limiter, quota] = [this.#limiters.get(name), this.#quotas?.[name]];
-    if (limiter === undefined || quota === undefined) return;
+    if (limiter === undefined || quota === undefined) return null;
     const key = keyOf(name, counted);
     try {
-      await limiter.consume(key, weight === undefined ? count : Math.min(weight, quota.count));
+      const points = weight === undefined ? count : Math.min(weight, quota.count);
+      const { remainingPoints, msBeforeNext } = await limiter.consume(key, points);
+      const resetSeconds = Math.max(1, Math.ceil(msBeforeNext / 1000));
+      return { setting: limitRules[name].setting, quota, remaining: remainingPoints, resetSeconds };
     } catch (error) {
       if (!(error instanceof RateLimiterRes)) throw error;
       throw this.#refuse(name, { counted, quota, key, waitMs: error.msBeforeNext });
@@ -133,6 +141,17 @@ export class RateLimits {
     }
     return new RateLimited(limitRules[name].message, retryAfterSeconds, { limit: limitRules[name].setting, ...quota });
   }
+}
+
+/** The limit with the smallest share of its quota left. */
+export function tightest(states: readonly (LimitState | null)[]): LimitState | null {
+  let found: LimitState | null = null;
+  for (const each of states) if (each !== null && (found === null || shareOf(each) < shareOf(found))) found = each;
+  return found;
+}
+
+function shareOf({ remaining, quota }: LimitState): number {
+  return remaining / quota.count;
 }
 
 function createLimiter(name: LimitName, quota: Quota | undefined, store: LimitStore): RateLimiterAbstract {

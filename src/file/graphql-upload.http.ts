@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { OperationTypeNode } from 'graphql';
 import { createContext, identifyAsker, requireAsker, type Context } from '../api/context.ts';
 import { requestLimits } from '../api/request.ts';
@@ -33,7 +33,7 @@ export function serveGraphqlUpload(options: GraphqlOptions): Handler {
       const asker = await identifyAsker(services.accounts, request.headers);
       const context = createContext(services, { asker, from: request });
       const result = await services.arrivals.during(senderOf(services, requireAsker(context), request), (arrival) =>
-        execute(options, context, { request, arrival, uploads }),
+        execute(options, context, { request, response, arrival, uploads }),
       );
       sendResult(response, result, chooseJson(request.headers.accept) ?? 'application/json');
     } catch (error) {
@@ -52,7 +52,17 @@ export function serveGraphqlUpload(options: GraphqlOptions): Handler {
 async function execute(
   options: GraphqlOptions,
   context: Context,
-  { request, arrival, uploads }: { request: IncomingMessage; arrival: Arrival; uploads: Upload[] },
+  {
+    request,
+    response,
+    arrival,
+    uploads,
+  }: {
+    request: IncomingMessage;
+    response: ServerResponse;
+    arrival: Arrival;
+    uploads: Upload[];
+  },
 ) {
   const parts = readParts(request, readBoundary(request.headers['content-type']) ?? '');
   const params = readParams(readField(await nextField(parts, 'operations'), 'operations'));
@@ -76,7 +86,7 @@ async function execute(
     map.delete(name);
   }
   if (map.size > 0) throw new BadMultipart('The form lacks a file that "map" names.');
-  return executePrepared(options, execution, { asker: context.asker, from: request });
+  return executePrepared(options, execution, { asker: context.asker, from: request, response });
 }
 
 async function nextField(parts: AsyncGenerator<Part>, name: string): Promise<string> {

@@ -10,6 +10,9 @@ const allowed = {
   'access-control-max-age': '86400',
 };
 
+/** The headers of answers that scripts may read, beside those that browsers always show them. */
+const exposed = 'parley-cost, ratelimit, ratelimit-policy, retry-after, etag';
+
 /**
  * Admits front ends on other origins: any (`*`), or those in a list separated by commas. Never allows credentials:
  * only the authorization header identifies the asker, so a page can use no session but its own. Returns true if the
@@ -18,6 +21,7 @@ const allowed = {
 export function applyCors(request: IncomingMessage, response: ServerResponse, allowedOrigins: string): boolean {
   const origin = pickOrigin(request.headers.origin, allowedOrigins);
   if (origin !== null) response.setHeader('access-control-allow-origin', origin);
+  if (request.headers.origin !== undefined) response.setHeader('access-control-expose-headers', exposed);
   if (allowedOrigins !== '*') response.setHeader('vary', 'origin');
   if (request.method !== 'OPTIONS' || request.headers['access-control-request-method'] === undefined) return false;
   response.writeHead(204, origin === null ? {} : allowed).end();

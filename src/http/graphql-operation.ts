@@ -11,6 +11,7 @@ import type { DocumentCache, Preparation } from '../api/document.ts';
 import { badRequest } from '../api/error.ts';
 import { describeLimits } from '../api/limit.ts';
 import { executeOperation } from '../api/execute.ts';
+import { tellUsage } from '../api/usage.ts';
 import { isRecord } from '../core/json.ts';
 import type { Caller } from '../core/asker.ts';
 
@@ -23,10 +24,16 @@ export type GraphqlOptions = {
   mask: (error: unknown) => GraphQLError;
 };
 
-/** The sender of an operation. `asker` throws Unauthenticated for an invalid token. */
-export type OperationSender = { asker: () => Caller | null; from: IncomingMessage };
+/**
+ * The sender of an operation. `asker` throws Unauthenticated for an invalid token. `response`: where the headers about
+ * the operation's cost and limits are set (api/usage.ts).
+ */
+export type OperationSender = { asker: () => Caller | null; from: IncomingMessage; response?: ServerResponse };
 
-/** Executes one query or mutation. Returns its result, or the errors of its document. Refuses subscriptions. */
+/**
+ * Executes one query or mutation. Returns its result, or the errors of its document. Refuses subscriptions. Every edge
+ * that runs a client's operation does it here, so that all of them have the same rules, limits and headers.
+ */
 export async function executePrepared(
   { schema, services, mask }: GraphqlOptions,
   { preparation, variables }: { preparation: Preparation; variables: Record<string, unknown> | null },
@@ -37,7 +44,9 @@ export async function executePrepared(
     return { errors: [badRequest('Send subscriptions with accept: text/event-stream.', 406)] };
   }
   const context = createContext(services, { asker: sender.asker, from: sender.from });
-  return executeOperation({ schema, operation: preparation, variables, context, mask });
+  const result = await executeOperation({ schema, operation: preparation, variables, context, mask });
+  if (sender.response !== undefined) tellUsage(sender.response, context.usage);
+  return result;
 }
 
 /**

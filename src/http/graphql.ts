@@ -56,7 +56,7 @@ async function answerPost(options: GraphqlOptions, request: IncomingMessage, res
   const sender = await identifySender(options, request);
   const preparation = prepareParams(options.documents, params, sender);
   const { variables } = params;
-  sendResult(response, await executePrepared(options, { preparation, variables }, sender), mediaType);
+  sendResult(response, await executePrepared(options, { preparation, variables }, { ...sender, response }), mediaType);
 }
 
 /** Answers GET, and refuses other methods. Yoga knows texts only, so a document's id is resolved here. */
@@ -77,7 +77,11 @@ async function answerByYoga(
         throw new HttpError(405, 'Send mutations by POST.', { headers: { allow: 'POST' } });
       }
       const { variables } = params;
-      sendResult(response, await executePrepared(options, { preparation, variables }, sender), mediaType);
+      sendResult(
+        response,
+        await executePrepared(options, { preparation, variables }, { ...sender, response }),
+        mediaType,
+      );
       return;
     }
   }

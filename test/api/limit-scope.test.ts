@@ -51,9 +51,10 @@ async function act(node: TestServer, by: Person, { name, address }: { name: stri
           body: JSON.stringify(what),
         });
   const text = await response.text();
-  const limit = /^"(\w+)"/.exec(response.headers.get('ratelimit') ?? '')?.[1] ?? null;
-  expect(text.includes('RATE_LIMITED') || response.status === 429, text).toBe(limit !== null);
-  return limit;
+  const isRefused = text.includes('RATE_LIMITED') || response.status === 429;
+  expect(response.headers.has('retry-after'), text).toBe(isRefused);
+  const [, limit = null] = /^"(\w+)";r=0;/.exec(response.headers.get('ratelimit') ?? '') ?? [];
+  return isRefused ? limit : null;
 }
 
 /** A node on which each activity is allowed twice a minute by the limits whose names have this ending. */

@@ -26,7 +26,7 @@ export function serveRest(options: GraphqlOptions): Handler {
     try {
       const { route, parameters, query } = findRoute(router, request, response);
       demandJsonAccepted(request);
-      const answer = await run({ ...options, mask }, route, { request, parameters, query });
+      const answer = await run({ ...options, mask }, route, { request, response, parameters, query });
       if ('problem' in answer) await sendProblem(answer.problem, request, response);
       else sendAnswer(response, answer);
     } catch (error) {
@@ -52,13 +52,22 @@ const notFound = { code: 'NOT_FOUND' };
 async function run(
   options: GraphqlOptions,
   route: Route,
-  { request, ...sent }: { request: IncomingMessage; parameters: ReadonlyMap<string, string>; query: URLSearchParams },
+  {
+    request,
+    response,
+    ...sent
+  }: {
+    request: IncomingMessage;
+    response: ServerResponse;
+    parameters: ReadonlyMap<string, string>;
+    query: URLSearchParams;
+  },
 ): Promise<Answer> {
   const compiled = compileRoute(options.schema, route);
   const body = takesBody(route) ? await readBody(request) : undefined;
   const asker = await identifyAsker(options.services.accounts, request.headers);
   const variables = readVariables(compiled, { ...sent, body });
-  const sender = { asker, from: request };
+  const sender = { asker, from: request, response };
   const result = await executePrepared(options, { preparation: compiled.operation, variables }, sender);
   const answer = answerOf(route, result, isKnown(asker));
   return 'problem' in answer ? { problem: inClientTerms(answer.problem, compiled) } : answer;

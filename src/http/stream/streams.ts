@@ -189,7 +189,7 @@ export class Streams {
     if (isTokenLive !== null && kind !== null && kind !== OperationTypeNode.SUBSCRIPTION) throw refuseStreamToken();
     const jsonType = url.pathname === singlePath ? null : findJsonBeforeStream(request.headers.accept);
     if (jsonType !== null && kind !== OperationTypeNode.SUBSCRIPTION) {
-      const sender = { asker, from: request };
+      const sender = { asker, from: request, response };
       const result = await executePrepared(this.#server, { preparation, variables: params.variables }, sender);
       sendResult(response, result, jsonType);
       return;

@@ -1,0 +1,38 @@
+import { createHash } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
+import { acceptsGzip } from './accept.ts';
+import type { Handler } from './respond.ts';
+
+/** How long a cache may use a page without asking whether it has changed, in seconds. */
+const maxAgeSeconds = 300;
+
+/**
+ * Serves a text that does not change while the server runs, for everyone. It is compressed once. A client that names the
+ * version that it has gets a 304. `type`: the media type.
+ */
+export function serveText(type: string, text: string): Handler {
+  const plain = Buffer.from(text);
+  const gzipped = gzipSync(plain);
+  // Weak, because the same text has two encodings.
+  const etag = `W/"${createHash('sha256').update(plain).digest('base64url')}"`;
+  return (request, response) => {
+    response.setHeader('etag', etag);
+    response.setHeader('cache-control', `public, max-age=${maxAgeSeconds}`);
+    response.appendHeader('vary', 'accept-encoding');
+    if (matches(request.headers['if-none-match'], etag)) {
+      response.writeHead(304).end();
+      return;
+    }
+    const isGzipped = acceptsGzip(request.headers['accept-encoding']);
+    const body = isGzipped ? gzipped : plain;
+    if (isGzipped) response.setHeader('content-encoding', 'gzip');
+    response.writeHead(200, { 'content-type': `${type}; charset=utf-8`, 'content-length': body.length }).end(body);
+  };
+}
+
+/** RFC 9110, 13.1.2: compares tags weakly, because a proxy that compresses makes a strong tag weak. */
+function matches(header: string | undefined, etag: string): boolean {
+  if (header === undefined) return false;
+  const opaque = etag.replace(/^W\//, '');
+  return header.split(',').some((each) => each.trim() === '*' || each.trim().replace(/^W\//, '') === opaque);
+}
