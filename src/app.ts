@@ -21,7 +21,7 @@ import { openFiles } from './file/opening.ts';
 import { PartialUploadLeases } from './file/partial-upload-lease.ts';
 import { FileLinks } from './file/file-link.ts';
 import type { Argon2Cost } from './account/password.ts';
-import { loadOrCreateKeys, publicKeySet } from './account/token-key.ts';
+import { loadOrCreateKeys, publicKeySet, type AccessTokenKeys } from './account/token-key.ts';
 import { CannotStart, describeFault } from './errors.ts';
 import type { Services } from './api/context.ts';
 import { LargeOperations } from './api/large-operation.ts';
@@ -42,6 +42,8 @@ import { Realtime } from './live/realtime.ts';
 import type { LoopTimes } from './postgres/leased-loop.ts';
 import { TypingGate } from './live/typing-pace.ts';
 import { SearchTurns } from './search/search-turn.ts';
+import { SecretBox } from './webhook/signing-secret.ts';
+import type { WebhookTimes } from './webhook/webhook-keeper.ts';
 import { listChores } from './chore.ts';
 import { createRoles, openDocuments, serves } from './role.ts';
 
@@ -51,8 +53,8 @@ const migrationsFolder = join(import.meta.dirname, '../prisma/migrations');
 export type App = { url: string; close: () => Promise<void> };
 
 /**
- * What tests may override: the cost of a password hash, the intervals of streams, presence, mail, pictures and uploads, and what
- * clients may leave unread. `terminal`: where emails are printed if there is no mail server.
+ * What tests may override: the cost of a password hash, the intervals of streams, webhooks, presence, mail, pictures and
+ * uploads, and what clients may leave unread. `terminal`: where emails are printed if there is no mail server.
  */
 export type Overrides = {
   terminal?: NodeJS.WritableStream | undefined;
@@ -60,6 +62,7 @@ export type Overrides = {
   mailTimes?: Partial<LoopTimes>;
   pictureTimes?: Partial<LoopTimes>;
   streamTimes?: Partial<StreamTimes>;
+  webhookTimes?: Partial<WebhookTimes>;
   attendanceTimes?: Partial<AttendanceTimes>;
   uploadIdleMs?: number;
   unread?: UnreadLimits;
@@ -111,27 +114,23 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
     ...uploads,
     ...createLeasedTurns(leases),
     fileLinks: new FileLinks(keys),
+    webhooks: { secretBox: new SecretBox(keys), allowsPrivate: config.webhookAllowPrivate },
     uploadIdleMs: overrides.uploadIdleMs ?? uploadIdleMs,
     typing: new TypingGate(),
     ...createQueues(db),
     continueDeletions: () => housekeeping.hurry(),
   };
-  const roles = createRoles(config, log, { services, documents, realtime, streamTimes: overrides.streamTimes });
+  const { streamTimes, webhookTimes } = overrides;
+  const roles = createRoles(config, log, { services, documents, realtime, leases, streamTimes, webhookTimes });
+  roles.webhooks?.open();
+  started.defer(() => roles.webhooks?.close());
 
   const status = { isDraining: false };
   let drained: Promise<void> | undefined;
   started.defer(async () => drained);
   const http = await listen(config, {
     ...roles.handlers,
-    pages: {
-      ...serveHealth({
-        'not draining': () => !status.isDraining,
-        database: createPing(db, 1_000),
-        ...(realtime && { 'event feed': () => realtime.isReady() }),
-      }),
-      '/schema.graphql': serveText('text/plain', printApi(schema)),
-      '/.well-known/jwks.json': (_, response) => sendJson(response, 200, publicKeySet(keys)),
-    },
+    pages: createPages({ db, realtime, keys }, () => status.isDraining),
     corsOrigin: config.corsOrigin,
     connections: connectionLimits(config),
     addressOf: services.addressOf,
@@ -166,6 +165,22 @@ async function openLive(
   await background.open();
   started.defer(() => background.close());
   return { node, realtime };
+}
+
+/** The pages for programs that watch the server, and for those that verify its tokens. */
+function createPages(
+  { db, realtime, keys }: { db: Db; realtime: Realtime | null; keys: AccessTokenKeys },
+  isDraining: () => boolean,
+): HttpOptions['pages'] {
+  return {
+    ...serveHealth({
+      'not draining': () => !isDraining(),
+      database: createPing(db, 1_000),
+      ...(realtime && { 'event feed': () => realtime.isReady() }),
+    }),
+    '/schema.graphql': serveText('text/plain', printApi(schema)),
+    '/.well-known/jwks.json': (_, response) => sendJson(response, 200, publicKeySet(keys)),
+  };
 }
 
 /** Starts the periodic removal of old data. */

@@ -19,6 +19,7 @@ import { pruneLeases } from './postgres/lease.ts';
 import type { NodeLease } from './postgres/node-lease.ts';
 import { pruneRestrictions } from './postgres/restriction.ts';
 import { serves } from './role.ts';
+import { renewWebhookSessions } from './webhook/holding.ts';
 
 /** What the chores of a node work on. */
 export type ChoreParts = FileStorage & { partials: PartialUploads; node: NodeLease };
@@ -36,6 +37,7 @@ export function listChores({ db, store, partials, node }: ChoreParts, config: Co
     { name: 'used-up limits', clear: (limit) => pruneLimits(db.pool, limit) },
     { name: 'expired leases', clear: (limit) => (node.isSettled ? pruneLeases(db, limit) : Promise.resolve(0)) },
     { name: 'unopened streams', clear: (limit) => pruneReservations(db.pool, limit) },
+    { name: 'sessions of webhooks', clear: (limit) => renewWebhookSessions(db, limit) },
     { name: 'dead sessions', clear: (limit) => pruneSessions({ db }, limit) },
     { name: 'refused tokens', clear: (limit) => pruneRefusals({ db }, limit) },
     ...mailChores(db, report),

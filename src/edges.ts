@@ -45,6 +45,7 @@ import './people/block.graphql.ts';
 import './people/presence.graphql.ts';
 import './people/user.graphql.ts';
 import './search/search.graphql.ts';
+import './webhook/webhook.graphql.ts';
 import { buildSchema } from './api/schema.ts';
 import { serveExport } from './account/export.http.ts';
 import { serveLogout } from './account/logout.http.ts';
@@ -52,8 +53,17 @@ import { serveDownload } from './file/download.http.ts';
 import { serveGraphqlUpload } from './file/graphql-upload.http.ts';
 import { serveTus } from './file/tus.http.ts';
 import { serveUpload } from './file/upload.http.ts';
+import { createWebhookKeeper } from './webhook/webhook-delivery.http.ts';
 
 /** The whole API: by now, the GraphQL edges have registered their types on the builder. */
 export const schema = buildSchema();
 
-export const httpEdges = { serveDownload, serveExport, serveGraphqlUpload, serveLogout, serveTus, serveUpload };
+export const httpEdges = {
+  createWebhookKeeper,
+  serveDownload,
+  serveExport,
+  serveGraphqlUpload,
+  serveLogout,
+  serveTus,
+  serveUpload,
+};

@@ -30,4 +30,11 @@ export const identitySettings = {
     meaning:
       "Local addresses that the server's own requests may go to, such as those for an issuer's keys. Others must be public.",
   },
+  webhookAllowPrivate: {
+    name: 'WEBHOOK_ALLOW_PRIVATE',
+    default: 'false',
+    wants: trueOrFalse,
+    meaning:
+      '`true`: webhooks may send to private and link-local addresses and to this machine, and there also by http:. See [webhooks](webhooks.md).',
+  },
 } satisfies Record<string, Setting>;

@@ -15,6 +15,8 @@ import type { HttpOptions } from './http/server.ts';
 import type { StreamTimes } from './http/stream/open-stream.ts';
 import { Streams, type StreamLimits } from './http/stream/streams.ts';
 import type { Realtime } from './live/realtime.ts';
+import type { Leases } from './postgres/lease.ts';
+import type { WebhookKeeper, WebhookTimes } from './webhook/webhook-keeper.ts';
 
 /** Whether this node has the role, by SERVE. */
 export function serves({ serve }: Config, role: Config['serve'][number]): boolean {
@@ -35,18 +37,25 @@ type Handlers = Pick<
   'graphql' | 'graphiql' | 'streams' | 'upload' | 'tus' | 'download' | 'logout' | 'personalExport' | 'events' | 'rest'
 >;
 
-/** Creates the HTTP handlers for this node's roles, and the function that drains its streams. */
+/** What the roles of a node work with; tests override the times. */
+export type RoleParts = {
+  services: Services;
+  documents: DocumentCache;
+  realtime: Realtime | null;
+  leases: Leases;
+  streamTimes: Partial<StreamTimes> | undefined;
+  webhookTimes: Partial<WebhookTimes> | undefined;
+};
+
+/**
+ * Creates the HTTP handlers for this node's roles, the function that drains its streams, and what delivers webhooks,
+ * which a node with streams does.
+ */
 export function createRoles(
   config: Config,
   log: Logger,
-  parts: {
-    services: Services;
-    documents: DocumentCache;
-    realtime: Realtime | null;
-    streamTimes: Partial<StreamTimes> | undefined;
-  },
-): { handlers: Handlers; drain: () => Promise<void> } {
-  const { services, documents, realtime, streamTimes } = parts;
+  { services, documents, realtime, leases, streamTimes, webhookTimes }: RoleParts,
+): { handlers: Handlers; drain: () => Promise<void>; webhooks: WebhookKeeper | null } {
   const common = { schema, documents, services, mask: createMask(log) };
   const streams =
     realtime &&
@@ -57,6 +66,7 @@ export function createRoles(
       trustedProxies: config.trustedProxies,
       ...(streamTimes === undefined ? {} : { times: streamTimes }),
     });
+  const webhooks = streams && httpEdges.createWebhookKeeper(streams.operations, { leases, times: webhookTimes });
   const yoga = createGraphqlServer(common);
   const handlers: Handlers = {
     ...(serves(config, 'api') && {
@@ -78,7 +88,7 @@ export function createRoles(
     services.partialLeases.letGo();
     await streams?.drain();
   };
-  return { handlers, drain };
+  return { handlers, drain, webhooks };
 }
 
 function streamLimits(config: Config): StreamLimits {

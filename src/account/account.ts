@@ -239,7 +239,7 @@ async function endOtherSessions(transaction: Transaction, { userId, sessionId }:
     [sessionId],
   );
   if (kept.rowCount === 0) throw new Unauthenticated('The session has ended: sign in again.');
-  const endedIds = await endSessions(transaction, { userId, id: { not: sessionId } });
+  const endedIds = await endSessions(transaction, { userId, id: { not: sessionId }, webhookId: null });
   const refreshToken = createSecret('refreshToken');
   await prisma.refreshToken.deleteMany({ where: { sessionId } });
   await prisma.refreshToken.create({ data: { sessionId, tokenHash: Uint8Array.from(refreshToken.hash) } });

@@ -25,6 +25,8 @@ export function addressLetter(client: Queryable, mail: QueuedMail): Promise<Lett
       return addressVerified(client, mail, 'new-sign-in');
     case 'DATA_EXPORT':
       return addressVerified(client, mail, 'data-export');
+    case 'WEBHOOK_FAILING':
+      return addressAlarm(client, mail);
     default:
       return mail.kind satisfies never;
   }
@@ -88,6 +90,19 @@ async function addressVerified(
 ): Promise<Letter | null> {
   const owner = await lockOwner(client, userId);
   return owner === null || owner.email === null || !owner.isVerified ? null : notice(owner.email, template);
+}
+
+/** To an admin of the server, if the webhook still fails. */
+async function addressAlarm(client: Queryable, { userId, webhookId }: QueuedMail): Promise<Letter | null> {
+  // Raw SQL, for the lock.
+  const { rows } = await client.query<{ email: string; url: string }>(
+    `select u.email, w.url from users u join webhooks w on w.id = $2 and w.status = 'FAILING'
+    where u.id = $1 and u.server_role = 'ADMIN' and u.deleted_at is null and u.email_verified_at is not null
+    for no key update of u`,
+    [userId, webhookId],
+  );
+  const [alarm] = rows;
+  return alarm === undefined ? null : { ...notice(alarm.email, 'webhook-failing'), receiver: new URL(alarm.url).host };
 }
 
 type Owner = { id: bigint; email: string | null };

@@ -17,9 +17,11 @@ type KeyRow = { secretHash: Buffer; keyId: bigint; scopes: Scope[]; botId: bigin
 /** Finds API keys by their secrets. Asks the database at most twice a second for each key in use. */
 export class LiveKeys {
   readonly #beliefs = createLru<string, Belief>(maxKeys);
+  readonly #pool: Db['pool'];
   readonly #keys: DataLoader<Buffer, KeyGrant | null>;
 
   constructor({ pool }: Pick<Db, 'pool'>) {
+    this.#pool = pool;
     this.#keys = new DataLoader((hashes) => readKeys(pool, hashes), { cache: false, maxBatchSize: 1_000 });
   }
 
@@ -33,6 +35,17 @@ export class LiveKeys {
     if (grant === null) throw new Unauthenticated('The API key is not valid.');
     if (grant.expiresAt.getTime() <= Date.now()) throw new Unauthenticated('The API key has expired.');
     return grant;
+  }
+
+  /** The live key with that id, for a program that the server runs itself. Throws Unauthenticated if it has ended. */
+  async findById(keyId: bigint): Promise<KeyGrant> {
+    const { rows } = await this.#pool.query<Omit<KeyRow, 'secretHash'>>(
+      `select id as "keyId", scopes::text[] as scopes, bot_id as "botId", expires_at as "expiresAt" from api_keys
+      where id = $1 and revoked_at is null and (expires_at is null or expires_at > clock_timestamp())`,
+      [keyId],
+    );
+    if (rows[0] === undefined) throw new Unauthenticated('The API key has ended.');
+    return toGrant(rows[0]);
   }
 
   /** Call this when this node has revoked a key: the next check of each key asks the database. */

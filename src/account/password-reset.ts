@@ -55,7 +55,7 @@ export async function resetPassword(
   const newHash = await passwords.hash(newPassword, { person: address, isKnown: false });
   const opened = await inTransaction(db, async (transaction) => {
     if (!(await replacePassword(transaction, { owner, code, newHash }))) throw invalidCode(accounts);
-    const endedIds = await endSessions(transaction, { userId: user.id });
+    const endedIds = await endSessions(transaction, { userId: user.id, webhookId: null });
     await rememberNetwork(transaction, accounts.keys, { userId: user.id, address });
     await rememberDevice(transaction, accounts.keys, { userId: user.id, userAgent: input.userAgent });
     const session = await openSession(transaction, { userId: user.id, userAgent: input.userAgent });

@@ -38,7 +38,15 @@ export class Programs {
    */
   async identify(secret: string, actAs: string | null): Promise<Program> {
     const key = await this.keys.find(secret);
-    if (actAs !== null) return this.#speakFor(key, await findSubject(this.#db, key, actAs));
+    return actAs === null ? this.#asItself(key) : this.#speakFor(key, await findSubject(this.#db, key, actAs));
+  }
+
+  /** The program with the key of that id, which acts as no one. Throws Unauthenticated for a key that has ended. */
+  async identifyById(keyId: bigint): Promise<Program> {
+    return this.#asItself(await this.keys.findById(keyId));
+  }
+
+  async #asItself(key: KeyGrant): Promise<Program> {
     return key.botId === null
       ? { ...key, kind: 'KEY', userId: null }
       : this.#speakFor(key, { userId: key.botId, isActing: false });

@@ -161,13 +161,14 @@ export function findSessions(
 
 /**
  * A session that has not been used for 30 days is over, even if `pruneSessions` has not deleted it yet, and so is one
- * whose foreign tokens have expired. Sessions of API keys are not the user's.
+ * whose foreign tokens have expired. Sessions of API keys and webhooks are not the user's.
  */
 function liveSessionsOf({ userId }: Asker): Prisma.SessionWhereInput {
   const now = Date.now();
   return {
     userId,
     apiKeyId: null,
+    webhookId: null,
     lastUsedAt: { gt: new Date(now - sessionLifetimeMs) },
     OR: [{ expiresAt: null }, { expiresAt: { gt: new Date(now) } }],
   };
@@ -194,7 +195,7 @@ export async function pruneSessions({ db }: Pick<Sessions, 'db'>, batchSize = 50
   // for each other.
   const sessions = await db.pool.query(
     `delete from sessions where id = any (array(
-      select id from sessions where last_used_at < now() - $1::interval limit $2 for update skip locked))`,
+      select id from sessions where last_used_at < now() - $1::interval and webhook_id is null limit $2 for update skip locked))`,
     [sessionLifetime, batchSize],
   );
   // Deletes used refresh tokens that can no longer reveal a theft.

@@ -14,7 +14,8 @@ export type ServerAction =
   | 'eraseUser'
   | 'setServerRole'
   | 'listChats'
-  | 'readAuditLog';
+  | 'readAuditLog'
+  | 'manageWebhooks';
 
 /** The role of the caller's user on the server, and the role of the user that `suspendUser` targets. */
 export type ServerCase = { role: ServerRole; targetRole?: ServerRole };
@@ -50,6 +51,7 @@ function mayStaff(action: ServerAction, { role, targetRole = 'USER' }: ServerCas
     case 'setServerRole':
     case 'listChats':
     case 'readAuditLog':
+    case 'manageWebhooks':
       return false;
     default:
       return action satisfies never;

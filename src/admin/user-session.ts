@@ -13,7 +13,11 @@ import { lockStaff } from './staff.ts';
 export const sessionsOf = defineLoader({
   load: async ({ prisma }: Db, userIds: readonly bigint[]): Promise<Session[][]> => {
     const sessions = await prisma.session.findMany({
-      where: { userId: { in: [...userIds] }, lastUsedAt: { gt: new Date(Date.now() - sessionLifetimeMs) } },
+      where: {
+        userId: { in: [...userIds] },
+        webhookId: null,
+        lastUsedAt: { gt: new Date(Date.now() - sessionLifetimeMs) },
+      },
       orderBy: [{ lastUsedAt: 'desc' }, { id: 'desc' }],
     });
     const byUser = Map.groupBy(sessions, ({ userId }) => userId);

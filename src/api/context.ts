@@ -19,6 +19,7 @@ import { Forbidden, IssuerUnavailable, Unauthenticated } from '../errors.ts';
 import { type TypingGate } from '../live/typing-pace.ts';
 import { Loaders } from '../postgres/loader.ts';
 import type { SearchTurns } from '../search/search-turn.ts';
+import type { WebhookSettings } from '../webhook/webhook.ts';
 
 /** The services that all executions of a server share. */
 export type Services = {
@@ -42,6 +43,7 @@ export type Services = {
   /** The exports of users' data that are under way. */
   exports: ExportTurns;
   fileLinks: FileLinks;
+  webhooks: WebhookSettings;
   /** How long an upload may be nearly idle, in ms. */
   uploadIdleMs: number;
   /** Limits how often typing is passed on. */

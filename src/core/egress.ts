@@ -21,7 +21,8 @@ export type EgressResponse = { status: number; headers: http.IncomingHttpHeaders
 /** A request that was not sent, or that got no usable response. Its message never contains the URL. */
 export class EgressFailed extends Error {}
 
-type Checked = { address: string; family: number };
+/** An address that a host name leads to. */
+export type HostAddress = { address: string; family: number };
 
 /**
  * Sends the server's own requests, whose addresses come from settings or from other systems. The socket connects to the
@@ -58,11 +59,11 @@ export class Egress {
   }
 
   /** The addresses of the URL's host that the server may connect to. */
-  async #check({ protocol, hostname }: URL): Promise<Checked[]> {
+  async #check(url: URL): Promise<HostAddress[]> {
+    const { protocol } = url;
     if (protocol !== 'https:' && protocol !== 'http:') throw new EgressFailed('the URL is neither https: nor http:');
-    const host = hostname.replace(/^\[(.*)\]$/, '$1');
-    const family = isIP(host);
-    const found = family === 0 ? await dns.lookup(host, { all: true }) : [{ address: host, family }];
+    const literal = addressIn(url);
+    const found = literal === null ? await dns.lookup(url.hostname, { all: true }) : [literal];
     const open = found.filter(({ address }) => mayConnectTo(address, this.#allowed));
     if (open.length === 0) throw new EgressFailed('the host has no public address, and EGRESS_ALLOW does not list it');
     const usable = protocol === 'https:' ? open : open.filter(({ address }) => isLoopback(address));
@@ -71,10 +72,17 @@ export class Egress {
   }
 }
 
+/** The address that the URL has in place of a host name; null if it has a name. */
+export function addressIn({ hostname }: URL): HostAddress | null {
+  const address = hostname.replace(/^\[(.*)\]$/, '$1');
+  const family = isIP(address);
+  return family === 0 ? null : { address, family };
+}
+
 function connect(
   url: URL,
   { method = 'GET', headers = {}, body }: EgressRequest,
-  { addresses, signal }: { addresses: Checked[]; signal: AbortSignal },
+  { addresses, signal }: { addresses: HostAddress[]; signal: AbortSignal },
 ): Promise<IncomingMessage> {
   const options: RequestOptions = {
     method,
@@ -94,7 +102,7 @@ function connect(
 }
 
 /** Answers Node's question for the host's addresses with those that were checked. */
-function lookupIn(addresses: Checked[]): LookupFunction {
+export function lookupIn(addresses: HostAddress[]): LookupFunction {
   return (_, { all }, callback) => {
     const [first] = addresses;
     if (all === true || first === undefined) callback(null, addresses);

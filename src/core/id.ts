@@ -1,7 +1,17 @@
 import { InvalidInput } from '../errors.ts';
 
 /** The types that `node(id:)` resolves. */
-export type NodeType = 'User' | 'Session' | 'Chat' | 'Member' | 'Message' | 'File' | 'Ban' | 'Invite' | 'Report';
+export type NodeType =
+  | 'User'
+  | 'Session'
+  | 'Chat'
+  | 'Member'
+  | 'Message'
+  | 'File'
+  | 'Ban'
+  | 'Invite'
+  | 'Report'
+  | 'Webhook';
 
 const maxBigint = 2n ** 63n - 1n;
 

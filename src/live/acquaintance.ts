@@ -53,7 +53,8 @@ export function gatherWatchers(
   const listeners = new Set<Listener>();
   const add = (member: Person, chatId: bigint | null) => {
     for (const each of member.listeners) {
-      if (each.outlet.wantsPresence && (each.chatId === null || each.chatId === chatId)) listeners.add(each);
+      if (each.outlet.wantsPresence && each.isWebhook !== true && (each.chatId === null || each.chatId === chatId))
+        listeners.add(each);
     }
   };
   if (person !== undefined) add(person, null);

@@ -1,5 +1,6 @@
 import type { Asker } from '../core/asker.ts';
 import type { EndReason, Listener } from '../live/listener.ts';
+import type { StreamNotice } from './notice.ts';
 
 /** An event as a client receives it: the encoded ExecutionResult, and the cursor that identifies it. */
 export type Rendering = {
@@ -8,6 +9,8 @@ export type Rendering = {
   payload: string;
   /** See `byteLengthOf`. */
   byteLength?: number;
+  /** Set if it is no event, but a notice about the stream itself. */
+  notice?: StreamNotice['kind'];
 };
 
 /**

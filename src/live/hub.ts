@@ -17,6 +17,8 @@ export class Hub {
   readonly #attendance: HubAttendance;
   #position = 0n;
   readonly #people = new Map<bigint, Person>();
+  /** Called in the order of the log when a webhook was created, changed, paused or deleted. */
+  onWebhookChange: (webhookId: bigint) => void = () => undefined;
   readonly #rooms = new Map<bigint, Room>();
 
   constructor(log: HubLog, attendance: HubAttendance) {
@@ -49,7 +51,7 @@ export class Hub {
       this.#people.set(person.userId, person);
     }
     person.listeners.add(listener);
-    this.#attendance.arrive(listener);
+    if (listener.isWebhook !== true) this.#attendance.arrive(listener);
     if (listener.chatId !== null) this.#roomOf(listener.chatId).followers.add(listener);
     this.#changeRooms(person, listener);
     const snapshot = this.#log.readSnapshot(listener);
@@ -72,7 +74,7 @@ export class Hub {
   leave(listener: Listener): void {
     const person = this.#people.get(listener.userId);
     if (person === undefined || !person.listeners.delete(listener)) return;
-    this.#attendance.depart(listener);
+    if (listener.isWebhook !== true) this.#attendance.depart(listener);
     if (listener.chatId !== null) {
       const room = this.#rooms.get(listener.chatId);
       room?.followers.delete(listener);
@@ -94,7 +96,7 @@ export class Hub {
   /** Passes typing on to the others in the chat who are on this node. */
   publishTyping(typing: Typing): void {
     for (const [outlet, listeners] of this.#rooms.get(typing.chatId)?.everyone() ?? []) {
-      const others = listeners.filter(({ userId }) => userId !== typing.userId);
+      const others = listeners.filter(({ userId, isWebhook }) => userId !== typing.userId && isWebhook !== true);
       if (others.length > 0) outlet.publishTyping(typing, others);
     }
   }
@@ -102,7 +104,7 @@ export class Hub {
   /** All streams on this node that select presence changes. */
   watchers(): Listener[] {
     return [...this.#people.values()].flatMap(({ listeners }) =>
-      [...listeners].filter(({ outlet }) => outlet.wantsPresence),
+      [...listeners].filter(({ outlet, isWebhook }) => outlet.wantsPresence && isWebhook !== true),
     );
   }
 
@@ -125,7 +127,7 @@ export class Hub {
     this.#rooms.clear();
     for (const person of people) {
       for (const listener of person.listeners) {
-        this.#attendance.depart(listener);
+        if (listener.isWebhook !== true) this.#attendance.depart(listener);
         listener.outlet.interrupt(listener);
       }
     }
@@ -155,6 +157,7 @@ export class Hub {
         if (String(listener.sessionId) === sessionId) listener.outlet.end(listener, 'SESSION_ENDED', event.id);
       }
     }
+    if (event.kind === 'WebhookChanged') this.onWebhookChange(BigInt(String(event.detail?.['webhook_id'])));
     if (event.chatId === null) return;
     if (event.kind === 'RemoveFromChat' && event.userId !== null) {
       this.#change(event.userId, event, null);

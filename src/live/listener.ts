@@ -14,6 +14,8 @@ export interface Listener {
   readonly chatId: bigint | null;
   /** Follows its chat as a reader of a public channel, as far as the hub and the listener know. */
   isPublicReader: boolean;
+  /** A webhook: receives events of the log, but no typing and no presence, and does not make its user appear online. */
+  readonly isWebhook?: boolean;
   readonly outlet: Outlet;
 }
 

@@ -71,7 +71,7 @@ export class SharedRenderer {
     const head = { cursor: this.#cursorOf(id), at: new Date() };
     const loaders = this.#renderer.newLoaders();
     const { payload } = await this.#renderer.renderNotice(notice, head, { asker, loaders });
-    return this.#toRendering(id, payload);
+    return { ...this.#toRendering(id, payload), notice: notice.kind };
   }
 
   /**
@@ -159,7 +159,8 @@ export class SharedRenderer {
     if (asker === undefined) return null;
     const head = { cursor: this.#cursorOf(caughtUpTo), at: new Date() };
     const { payload } = await this.#renderer.renderNotice({ kind: 'CaughtUp', replayed: 0 }, head, { asker, loaders });
-    const batch: Batch = { ...this.#toBatch(caughtUpTo, payload), isNotice: true };
+    const rendering: Rendering = { ...this.#toRendering(caughtUpTo, payload), notice: 'CaughtUp' };
+    const batch: Batch = { renderings: [rendering], encodings: new Map(), isNotice: true };
     return () => {
       for (const receiver of receivers) receiver.receive(batch);
     };

@@ -8,8 +8,10 @@ import { findDueMails, holdMail, postponeMail, removeMail, type QueuedMail } fro
 import type { TemplateName, Templates } from './template.ts';
 import { MailFailure, type MailTransport } from './transport.ts';
 
-/** Who receives an email, what it says, and what its code is for. */
-export type Letter = { to: string; template: TemplateName; code: CodeOwner | null };
+/**
+ * Who receives an email, what it says, and what its code is for. `receiver`: the host of the webhook that it is about.
+ */
+export type Letter = { to: string; template: TemplateName; code: CodeOwner | null; receiver?: string };
 
 /**
  * Decides what becomes of a queued email, inside a transaction in which it locks the user that the email is about.
@@ -153,7 +155,7 @@ export class MailDelivery {
     });
   }
 
-  #fillIn(mail: QueuedMail, { to, template, code }: Omit<Letter, 'code'> & { code: Code | null }) {
+  #fillIn(mail: QueuedMail, { to, template, code, receiver }: Omit<Letter, 'code'> & { code: Code | null }) {
     const { templates, appUrl } = this.#options;
     return templates.render(template, {
       app: new URL(appUrl).host,
@@ -162,6 +164,7 @@ export class MailDelivery {
       link: code === null ? '' : linkTo(appUrl, code.owner, code.secret),
       code: code?.secret ?? '',
       device: mail.device ?? 'an unknown device',
+      receiver: receiver ?? '',
       time: `${mail.createdAt.toISOString().slice(0, 16).replace('T', ' ')} UTC`,
     });
   }

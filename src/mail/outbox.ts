@@ -16,6 +16,8 @@ export type QueuedMail = {
   userId: bigint | null;
   signUpId: bigint | null;
   device: string | null;
+  /** The webhook that the email is about. */
+  webhookId: bigint | null;
   createdAt: Date;
   attempts: number;
 };
@@ -43,6 +45,7 @@ export async function findDueMails(client: Queryable, limit: number): Promise<Qu
   const { rows } = await client.query<QueuedMail>({
     name: 'due_mails',
     text: `select id, message_key as "messageKey", kind, email, user_id as "userId", sign_up_id as "signUpId", device,
+      webhook_id as "webhookId",
       created_at as "createdAt", attempts
     from mails where next_attempt_at <= clock_timestamp() order by next_attempt_at, id limit $1`,
     values: [limit],

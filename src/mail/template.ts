@@ -15,6 +15,7 @@ const placeholders = {
   'email-change-notice': [],
   'new-sign-in': ['device', 'time'],
   'data-export': ['time'],
+  'webhook-failing': ['receiver', 'time'],
 } satisfies Record<string, string[]>;
 
 export type TemplateName = keyof typeof placeholders;

@@ -50,6 +50,8 @@ export const lists = {
   messages: { name: 'messages', maxKey: [maxBigint] },
   /** Ordered by id, newest first. */
   reports: { name: 'reports', maxKey: [maxBigint] },
+  /** Ordered by id, newest first. */
+  webhooks: { name: 'webhooks', maxKey: [maxBigint] },
 } satisfies Record<string, List>;
 
 /** The rows of a page in the list's order, and whether there are more on either side. */

@@ -143,6 +143,11 @@ const samples: [table: string, columns: string, values: string][] = [
     `'Shop', sha256(convert_to(:ada::text, 'UTF8')), 'parley_abcd', '{ADMIN}', :ada`,
   ],
   ['sessions', 'user_id', ':ada'],
+  [
+    'webhooks',
+    'owner_id, url, document, cursor, secret, status',
+    `:ada, 'https://shop.example/', 'subscription { events { cursor } }', '000000000000.0', sha256('x'), 'PAUSED'`,
+  ],
   ['presences', 'user_id', ':ada'],
   ['presence_nodes', 'node', `'a node'`],
   [

@@ -44,7 +44,7 @@ export type OperationRequest = {
   asker: () => Caller | null;
   userAgent: string | null;
   /** The request whose network address the operation is counted against. */
-  from: IncomingMessage;
+  from: IncomingMessage | null;
   /** Replaces `after`: the last event that a reconnecting EventSource says it saw. */
   lastEventId: string | null;
   /**
@@ -52,6 +52,8 @@ export type OperationRequest = {
    * when `after` is absent.
    */
   askedAt: string | null;
+  /** Set for a webhook. Each has a budget of subscriptions of its own, under a negative number. */
+  webhook?: { id: bigint; firstRead: number };
 };
 
 /** An operation that is running (or done); call `close` when its client is gone. */
@@ -78,7 +80,7 @@ export async function startOperation(
     contextValue: context,
   };
   if (preparation.operation.operation === OperationTypeNode.SUBSCRIPTION) {
-    return subscribe(server, preparation, { args, sink });
+    return subscribe(server, request, { preparation, args, sink });
   }
   const { schema, mask } = server;
   const { variables } = request.params;
@@ -87,8 +89,8 @@ export async function startOperation(
 
 async function subscribe(
   server: OperationServices,
-  preparation: PreparedOperation,
-  { args, sink }: { args: ExecutionArgs; sink: Sink },
+  { webhook }: Pick<OperationRequest, 'webhook'>,
+  { preparation, args, sink }: { preparation: PreparedOperation; args: ExecutionArgs; sink: Sink },
 ): Promise<RunningOperation> {
   const variables = args.variableValues ?? {};
   const { refusal, measure } = judgeSize(server.schema, preparation, variables);
@@ -98,7 +100,9 @@ async function subscribe(
   if (!(source instanceof EventRequest)) throw new Error('the subscription has no events');
   if (!sink.isOpen) return done;
   try {
-    return run(server, join(server, preparation, { variables, source, cost: measure }), { source, sink });
+    const payer = webhook === undefined ? source.asker.userId : -webhook.id;
+    const shared = join(server, preparation, { variables, payer, cost: measure });
+    return run(server, shared, { source, sink, payer, ...(webhook && { webhook }) });
   } catch (error) {
     if (error instanceof RateLimited) return finish(sink, { errors: [withoutStatus(server.mask(error))] });
     throw error;
@@ -111,14 +115,14 @@ async function subscribe(
 function join(
   { fanOut, schema, services, realtime: { report } }: OperationServices,
   preparation: PreparedOperation,
-  { variables, source, cost }: { variables: Record<string, unknown>; source: EventRequest; cost: Measure | null },
+  { variables, payer, cost }: { variables: Record<string, unknown>; payer: bigint; cost: Measure | null },
 ): SharedSubscription {
   // This cannot happen: graphql-js has already accepted the variables.
   if (cost === null) throw new Error('the variables do not fit');
   const options = { ...preparation, schema, services, variables, cost, report };
   return fanOut.join(
     subscriptionKey(preparation, variables),
-    source.asker.userId,
+    payer,
     (isWanted) => new DocumentRenderer({ ...options, isWanted }),
   );
 }
@@ -127,9 +131,9 @@ function join(
 function run(
   server: OperationServices,
   shared: SharedSubscription,
-  { source, sink }: { source: EventRequest; sink: Sink },
+  { source, payer, ...rest }: { source: EventRequest; sink: Sink; payer: bigint; webhook?: { firstRead: number } },
 ): RunningOperation {
-  const subscription = new EventSubscription({ ...server, request: source, shared, sink });
+  const subscription = new EventSubscription({ ...server, request: source, shared, ...rest });
   void subscription.open();
   let isOpen = true;
   return {
@@ -139,7 +143,7 @@ function run(
       if (!isOpen) return;
       isOpen = false;
       subscription.close();
-      server.fanOut.leave(shared, source.asker.userId);
+      server.fanOut.leave(shared, payer);
     },
   };
 }

@@ -14,7 +14,12 @@ const pieceBytes = 32 * 1024;
  * How much of the log one reader gets at a time. A reader whose socket had no room for that much gets less next time.
  */
 export class Pace {
-  #size = size.most;
+  #size: number;
+
+  /** `first`: how many events to read at first. */
+  constructor(first: number = size.most) {
+    this.#size = first;
+  }
 
   /** How many events to read next. */
   get size(): number {

@@ -65,14 +65,15 @@ type Identified = { asker: () => Caller | null } & Pick<Opening, 'isTokenLive'>;
  */
 export class Streams {
   readonly #services: Services;
-  readonly #server: OperationServices;
+  /** What operations on this node work with; webhooks share it. */
+  readonly operations: OperationServices;
   readonly #registry: StreamRegistry;
   readonly #single: SingleConnections;
 
   constructor(options: StreamsOptions) {
     const { schema, services, realtime, limits } = options;
     this.#services = services;
-    this.#server = {
+    this.operations = {
       schema,
       services,
       realtime,
@@ -94,7 +95,7 @@ export class Streams {
       position: () => realtime.position(),
     });
     this.#single = new SingleConnections({
-      server: this.#server,
+      server: this.operations,
       registry: this.#registry,
       reservations: realtime.reservations({
         streamsPerSession: limits.perSession,
@@ -132,7 +133,7 @@ export class Streams {
       const asker = demand(identified.asker);
       const { isTokenLive } = identified;
       const opening = { request, response, query, asker, isTokenLive, lastEventId: readLastEventId(request) };
-      await openEvents({ server: this.#server, registry: this.#registry }, opening);
+      await openEvents({ server: this.operations, registry: this.#registry }, opening);
     } catch (error) {
       if (response.headersSent) throw error;
       await refuseWithProblem(error, request, response);
@@ -181,7 +182,7 @@ export class Streams {
     const framing = chooseFraming(request.headers.accept);
     if (framing === null) throw new HttpError(406, 'A stream needs accept: text/event-stream.');
     const params = await readStreamParams(request, url);
-    const preparation = prepareParams(this.#server.documents, params, { isKnown: isKnown(asker) });
+    const preparation = prepareParams(this.operations.documents, params, { isKnown: isKnown(asker) });
     const kind = 'errors' in preparation ? null : preparation.operation.operation;
     if (request.method === 'GET' && kind === OperationTypeNode.MUTATION) {
       throw new HttpError(405, 'Send mutations by POST.', { headers: { allow: 'POST' } });
@@ -190,7 +191,7 @@ export class Streams {
     const jsonType = url.pathname === singlePath ? null : findJsonBeforeStream(request.headers.accept);
     if (jsonType !== null && kind !== OperationTypeNode.SUBSCRIPTION) {
       const sender = { asker, from: request, response };
-      const result = await executePrepared(this.#server, { preparation, variables: params.variables }, sender);
+      const result = await executePrepared(this.operations, { preparation, variables: params.variables }, sender);
       sendResult(response, result, jsonType);
       return;
     }
@@ -205,7 +206,7 @@ export class Streams {
       isTokenLive,
     });
     const operation = await startOperation(
-      this.#server,
+      this.operations,
       {
         params,
         preparation,

@@ -20,6 +20,8 @@ export type SubscriptionOptions = {
   sink: Sink;
   realtime: Realtime;
   replayLimits: ReplayLimits;
+  /** Set for a webhook. `firstRead`: how many events it reads at first. */
+  webhook?: { firstRead: number };
 };
 
 const otherHistory = 'The cursor belongs to a different history of this database.';
@@ -37,6 +39,7 @@ export class EventSubscription implements Receiver {
   readonly sessionId: bigint;
   readonly chatId: bigint | null;
   readonly outlet: SharedSubscription;
+  readonly isWebhook: boolean;
   isPublicReader: boolean;
   readonly #options: SubscriptionOptions;
   #state: State = 'CATCHING_UP';
@@ -48,7 +51,7 @@ export class EventSubscription implements Receiver {
   /** The position at which it went live: events from the hub at or below it are old. */
   #floor = 0n;
   readonly #replayed: ReplayBudget;
-  readonly #pace = new Pace();
+  readonly #pace: Pace;
   readonly #held = new PendingBatches();
 
   constructor(options: SubscriptionOptions) {
@@ -60,6 +63,8 @@ export class EventSubscription implements Receiver {
     this.isPublicReader = options.request.isPublic;
     this.outlet = options.shared;
     this.#replayed = new ReplayBudget(options.replayLimits);
+    this.isWebhook = options.webhook !== undefined;
+    this.#pace = new Pace(options.webhook?.firstRead);
   }
 
   get isReceiving(): boolean {

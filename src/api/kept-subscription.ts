@@ -1,0 +1,56 @@
+import { createSourceEventStream, GraphQLError, Kind, OperationTypeNode, type GraphQLSchema } from 'graphql';
+import { ExpectedError, InvalidInput, type FieldError } from '../errors.ts';
+import { createContext, type Context } from './context.ts';
+import { DocumentCache, type PreparedOperation } from './document.ts';
+import { judgeSize } from './measure.ts';
+
+/** A subscription that the server is asked to keep. */
+export type KeptSubscriptionInput = { document: string; variables: Record<string, unknown> | null };
+
+/**
+ * Checks a subscription that the server is asked to keep: it must be one valid subscription, within the limits of
+ * streams, that the caller may open. Throws InvalidInput at `document` or `variables`, and what opening it throws, such
+ * as NotFound for a chat that the caller cannot see.
+ */
+export async function checkKeptSubscription(
+  context: Context,
+  schema: GraphQLSchema,
+  { document, variables }: KeptSubscriptionInput,
+): Promise<void> {
+  const operation = prepare(schema, document);
+  const { refusal, measure } = judgeSize(schema, operation, variables);
+  if (refusal !== null) throw refuse('document', 'NOT_ALLOWED', refusal.message);
+  if (measure === null) throw refuse('variables', 'MALFORMED', 'do not fit the document');
+  const source = await createSourceEventStream({
+    schema,
+    document: operation.document,
+    variableValues: variables ?? {},
+    contextValue: createContext(context, { asker: context.asker }),
+  });
+  if (Symbol.asyncIterator in source) return;
+  const [error] = source.errors ?? [];
+  if (error?.originalError instanceof ExpectedError) throw error.originalError;
+  if (error?.originalError != null) throw error.originalError;
+  throw refuse('variables', 'MALFORMED', error?.message ?? 'do not fit the document');
+}
+
+function prepare(schema: GraphQLSchema, document: string): PreparedOperation {
+  // Not the server's cache: a refused document would push out others.
+  const preparation = new DocumentCache(schema).prepare(document, null, { isKnown: true });
+  if ('errors' in preparation) {
+    const [error] = preparation.errors;
+    throw refuse('document', 'MALFORMED', (error ?? new GraphQLError('is not valid')).message);
+  }
+  const operations = preparation.document.definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION);
+  if (operations.length !== 1 || preparation.operation.operation !== OperationTypeNode.SUBSCRIPTION) {
+    throw refuse('document', 'NOT_ALLOWED', 'must be one subscription');
+  }
+  return preparation;
+}
+
+function refuse(field: 'document' | 'variables', code: FieldError['code'], message: string): InvalidInput {
+  return new InvalidInput([{ path: [field], code, message: message.slice(0, maxMessageLength) }]);
+}
+
+/** A message of graphql-js may quote the document. */
+const maxMessageLength = 300;

@@ -1,0 +1,140 @@
+import dns from 'node:dns';
+import http, { type IncomingHttpHeaders, type IncomingMessage, type RequestOptions } from 'node:http';
+import https from 'node:https';
+import type { LookupFunction } from 'node:net';
+import { mayConnectTo, type AddressRange } from './address-range.ts';
+import { addressIn, EgressFailed, lookupIn, type HostAddress } from './egress.ts';
+
+/** A message, and how long to wait for its answer, in ms. */
+export type EgressMessage = { headers: Record<string, string>; body: string; maxMs: number; signal: AbortSignal };
+
+/** What matters of the answer to a message. The status may be any, a redirect's too: none is followed. */
+export type EgressAnswer = { status: number; headers: IncomingHttpHeaders };
+
+export type KeptEgressOptions = {
+  /** Local addresses that messages may go to, unencrypted too. Public ones always may, by https. */
+  allowed: readonly AddressRange[];
+  /** Completes the error message about a local address: why it is not allowed. */
+  because: string;
+  /** How many connections may be open: to one host and port, and to all of them. */
+  connections: { perHost: number; total: number };
+};
+
+/** How long a connection is kept without a message, in ms. */
+const idleMs = 30_000;
+/** A longer body of an answer, in bytes, or one that takes longer, in ms, costs the connection. */
+const bodyLimits = { bytes: 64 * 1024, ms: 2_000 };
+
+/** The other side closed a kept connection just before a message was sent on it. */
+class StaleConnection extends Error {}
+
+/**
+ * Sends many messages to the same hosts, on connections that are kept open. Each connection leads to an address that was
+ * checked when it was opened, so a host name that resolves differently later gains nothing.
+ */
+export class KeptEgress {
+  readonly #options: KeptEgressOptions;
+  readonly #agents: { 'http:': http.Agent; 'https:': https.Agent };
+
+  constructor(options: KeptEgressOptions) {
+    this.#options = options;
+    const { perHost, total } = options.connections;
+    const kept = {
+      keepAlive: true,
+      maxSockets: perHost,
+      maxTotalSockets: total,
+      maxFreeSockets: perHost,
+      timeout: idleMs,
+    };
+    this.#agents = { 'http:': new http.Agent(kept), 'https:': new https.Agent(kept) };
+  }
+
+  /** Posts the message. Throws EgressFailed unless an answer begins in time; the body of the answer is dropped. */
+  async post(url: URL, message: EgressMessage): Promise<EgressAnswer> {
+    const timeout = AbortSignal.timeout(message.maxMs);
+    const signal = AbortSignal.any([timeout, message.signal]);
+    try {
+      const response = await this.#post(url, { ...message, signal });
+      dropBody(response);
+      return { status: response.statusCode ?? 0, headers: response.headers };
+    } catch (error) {
+      if (error instanceof EgressFailed) throw error;
+      const reason = timeout.aborted ? `no response within ${message.maxMs} ms` : 'the request failed';
+      throw new EgressFailed(reason, { cause: error });
+    }
+  }
+
+  /** Closes the connections that carry no message now. */
+  close(): void {
+    for (const agent of Object.values(this.#agents)) agent.destroy();
+  }
+
+  async #post(url: URL, message: EgressMessage): Promise<IncomingMessage> {
+    const { protocol } = url;
+    if (protocol !== 'https:' && protocol !== 'http:') throw new EgressFailed('the URL is neither https: nor http:');
+    // Node looks up names only.
+    const literal = addressIn(url);
+    if (literal !== null) this.#choose(protocol, [literal]);
+    const options: RequestOptions = {
+      method: 'POST',
+      headers: { ...message.headers, 'content-length': Buffer.byteLength(message.body) },
+      signal: message.signal,
+      agent: this.#agents[protocol],
+      lookup: this.#lookupFor(protocol),
+    };
+    const attempt = () => send(url, options, message.body);
+    try {
+      return await attempt();
+    } catch (error) {
+      if (error instanceof StaleConnection) return attempt();
+      throw error;
+    }
+  }
+
+  #lookupFor(protocol: string): LookupFunction {
+    return (hostname, options, callback) => {
+      dns.lookup(hostname, { all: true }, (error, found) => {
+        if (error !== null) return callback(error, []);
+        try {
+          lookupIn(this.#choose(protocol, found))(hostname, options, callback);
+        } catch (refusal) {
+          callback(refusal as NodeJS.ErrnoException, []);
+        }
+      });
+    };
+  }
+
+  /** Those of the addresses that a connection may lead to. Throws EgressFailed if there are none. */
+  #choose(protocol: string, found: readonly HostAddress[]): HostAddress[] {
+    const { allowed, because } = this.#options;
+    const open = found.filter(({ address }) => mayConnectTo(address, allowed));
+    if (open.length === 0) throw new EgressFailed(`the host has no public address, and ${because}`);
+    const usable = protocol === 'https:' ? open : open.filter(({ address }) => !mayConnectTo(address, []));
+    if (usable.length === 0) throw new EgressFailed('a public address is reached by https: only');
+    return usable;
+  }
+}
+
+function send(url: URL, options: RequestOptions, body: string): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const request = (url.protocol === 'https:' ? https : http).request(url, options, resolve);
+    request.on('error', (error: NodeJS.ErrnoException) =>
+      reject(request.reusedSocket && error.code === 'ECONNRESET' ? new StaleConnection() : error),
+    );
+    // Node closes the connection without an error when the response switches to another protocol (status 101).
+    request.on('close', () => reject(new EgressFailed('the connection was closed without a response')));
+    request.end(body);
+  });
+}
+
+/** Reads a short body, so that its connection can be used again; cuts off any other. */
+function dropBody(response: IncomingMessage): void {
+  let left = bodyLimits.bytes;
+  const timeout = setTimeout(() => response.destroy(), bodyLimits.ms).unref();
+  response.on('data', (chunk: Buffer) => {
+    left -= chunk.length;
+    if (left < 0) response.destroy();
+  });
+  response.on('error', () => undefined);
+  response.on('close', () => clearTimeout(timeout));
+}

@@ -1,0 +1,243 @@
+import { randomUUID } from 'node:crypto';
+import type { Report } from '../core/report.ts';
+import type { Db } from '../postgres/client.ts';
+import { LeaseLost, type Lease, type Leases } from '../postgres/lease.ts';
+import {
+  pauseExpired,
+  readHeldVersions,
+  resealSecret,
+  saveProgress,
+  takeDueWebhooks,
+  type HeldWebhook,
+  type Progress,
+} from './holding.ts';
+import type { SecretBox } from './signing-secret.ts';
+import { WebhookClient } from './webhook-post.ts';
+import { defaultRetryTimes, WebhookRun, type RetryTimes, type RunOptions, type RunSecrets } from './webhook-run.ts';
+
+/**
+ * In ms. `tick`: how often cursors are saved and due webhooks are taken. `cursorRefresh`: how often the cursors of
+ * webhooks without events move to the end of the log. `answer`: how long a receiver may take. Tests shorten them.
+ */
+export type WebhookTimes = { tick: number; cursorRefresh: number; answer: number; retry: RetryTimes };
+
+const defaultTimes: WebhookTimes = { tick: 1_000, cursorRefresh: 60_000, answer: 10_000, retry: defaultRetryTimes };
+
+/** How many webhooks a node takes at a time, so that nodes that start together share them. */
+const maxTaken = 50;
+/** How soon after the last tick the next one comes if something happens, in ms. */
+const minGapMs = 50;
+/** How long `close` waits for requests that are under way, in ms. */
+const closeMs = 3_000;
+
+export type WebhookKeeperOptions = {
+  db: Pick<Db, 'pool'>;
+  leases: Leases;
+  report: Report;
+  secretBox: SecretBox;
+  allowsPrivate: boolean;
+  /** Opens the subscription of a webhook. */
+  subscribe: RunOptions['subscribe'];
+  /** Rings the outbox; null where the server sends no mail. */
+  ringMail: (() => void) | null;
+  times?: Partial<WebhookTimes> | undefined;
+};
+
+/**
+ * Delivers webhooks on this node. Every second, it takes the webhooks that are due and that no other living node
+ * delivers, and saves how far its own have come, all of them in one statement. What it holds counts while its lease is
+ * valid; when a node dies, the others take its webhooks within seconds, at their last saved cursors.
+ */
+export class WebhookKeeper {
+  readonly #options: WebhookKeeperOptions;
+  readonly #times: WebhookTimes;
+  readonly #client: WebhookClient;
+  readonly #runs = new Map<bigint, WebhookRun>();
+  #unsaved: Progress[] = [];
+  #lease: Lease | null = null;
+  #refreshedAt = performance.now();
+  #hasFailed = false;
+  #isRung = false;
+  #isClosed = false;
+  #wake: (() => void) | null = null;
+  #done: Promise<void> = Promise.resolve();
+
+  constructor(options: WebhookKeeperOptions) {
+    this.#options = options;
+    this.#times = { ...defaultTimes, ...options.times };
+    this.#client = new WebhookClient({ allowsPrivate: options.allowsPrivate, maxMs: this.#times.answer });
+  }
+
+  open(): void {
+    this.#done = this.#work();
+  }
+
+  /** Call this in the order of the log when a webhook has changed: nothing more is delivered as it was before. */
+  change(webhookId: bigint): void {
+    void this.#runs.get(webhookId)?.stop();
+    this.#ring();
+  }
+
+  /** Lets the requests that are under way finish, and gives the webhooks to the other nodes. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#ring();
+    await this.#done;
+    const stopped = Promise.all([...this.#runs.values()].map((run) => run.stop()));
+    let timeout: NodeJS.Timeout | undefined;
+    const isInTime = await Promise.race([
+      stopped.then(() => true),
+      new Promise<boolean>((resolve) => (timeout = setTimeout(() => resolve(false), closeMs))),
+    ]);
+    clearTimeout(timeout);
+    if (!isInTime) for (const run of this.#runs.values()) run.abandon();
+    else if (this.#lease !== null) await this.#save(this.#lease).catch(() => undefined);
+    this.#client.close();
+    await this.#lease?.release();
+  }
+
+  readonly #ring = (): void => {
+    this.#isRung = true;
+    this.#wake?.();
+  };
+
+  async #work(): Promise<void> {
+    while (!this.#isClosed) {
+      this.#isRung = false;
+      try {
+        await this.#tick();
+        this.#hasFailed = false;
+      } catch (error) {
+        if (!this.#hasFailed && !(error instanceof LeaseLost)) {
+          this.#options.report('warn', 'webhooks cannot be saved; the server keeps trying', { error });
+        }
+        this.#hasFailed = true;
+      }
+      await this.#sleep();
+    }
+  }
+
+  async #tick(): Promise<void> {
+    const { db } = this.#options;
+    const lease = await this.#holdLease();
+    await this.#save(lease);
+    await pauseExpired(db);
+    await this.#dropChanged(lease);
+    for (const webhook of await takeDueWebhooks(db, lease.name, maxTaken)) this.#start(webhook);
+    if (performance.now() - this.#refreshedAt < this.#times.cursorRefresh) return;
+    this.#refreshedAt = performance.now();
+    for (const run of this.#runs.values()) run.refresh();
+  }
+
+  /** A lease with a new name each time, so that what was held under a lost one is taken anew. */
+  async #holdLease(): Promise<Lease> {
+    if (this.#lease?.signal.aborted === false) return this.#lease;
+    const lease = await this.#options.leases.take({ name: `webhooks:${randomUUID()}` });
+    if (lease === null) throw new LeaseLost('another process has the lease of a new name');
+    lease.signal.addEventListener('abort', () => this.#abandonAll(), { once: true });
+    this.#lease = lease;
+    return lease;
+  }
+
+  /** Other nodes may deliver them now. */
+  #abandonAll(): void {
+    for (const run of this.#runs.values()) run.abandon();
+    this.#runs.clear();
+    this.#unsaved = [];
+    this.#ring();
+  }
+
+  async #save(lease: Lease): Promise<void> {
+    const { db, report, ringMail } = this.#options;
+    for (const run of this.#runs.values()) {
+      // A run that has ended but whose last request is still under way is saved when that is done.
+      const progress = run.takeProgress();
+      if (progress !== null) this.#unsaved.push(progress);
+    }
+    if (this.#unsaved.length === 0) return;
+    const all = [...mergeProgress(this.#unsaved).values()];
+    const saved = await saveProgress(db, lease, { all, sendsMail: ringMail !== null });
+    this.#unsaved = [];
+    for (const progress of all) {
+      if (progress.isReleased) this.#runs.delete(progress.id);
+      else if (!saved.has(progress.id)) void this.#runs.get(progress.id)?.stop();
+      if (!progress.isAlarming || !saved.has(progress.id)) continue;
+      const { id, failures, lastError } = progress;
+      report('warn', 'a webhook is failing; the server keeps trying', {
+        webhookId: String(id),
+        failures,
+        reason: lastError,
+      });
+      ringMail?.();
+    }
+  }
+
+  /** Stops what has been changed, paused or deleted, in case the log has not said so yet. */
+  async #dropChanged(lease: Lease): Promise<void> {
+    if (this.#runs.size === 0) return;
+    const versions = await readHeldVersions(this.#options.db, lease.name);
+    for (const [id, run] of this.#runs) if (versions.get(id) !== run.webhook.version) void run.stop();
+  }
+
+  #start(webhook: HeldWebhook): void {
+    const { subscribe, report } = this.#options;
+    const run = new WebhookRun({
+      webhook,
+      secrets: this.#openSecrets(webhook),
+      client: this.#client,
+      subscribe,
+      retryTimes: this.#times.retry,
+      onChange: this.#ring,
+      onFault: (error) => report('error', 'a webhook failed', { webhookId: String(webhook.id), error }),
+    });
+    this.#runs.set(webhook.id, run);
+    run.open();
+  }
+
+  /** Null if the keys that sealed its secret are gone. */
+  #openSecrets({ id, secret, formerSecret, formerSecretUntil }: HeldWebhook): RunSecrets | null {
+    const { secretBox, db, report } = this.#options;
+    const current = secretBox.open(secret);
+    if (current === null) return null;
+    if (current.isOld) {
+      resealSecret(db, { id, before: secret, after: secretBox.seal(current.secret) }).catch((error: unknown) =>
+        report('warn', 'the secret of a webhook could not be encrypted anew', { webhookId: String(id), error }),
+      );
+    }
+    const former = formerSecret === null ? null : secretBox.open(formerSecret);
+    return {
+      current: current.secret,
+      former: former === null ? null : { secret: former.secret, until: formerSecretUntil ?? new Date(0) },
+    };
+  }
+
+  #sleep(): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = () => {
+        this.#wake = null;
+        clearTimeout(timeout);
+        // Not at once, so that what ends together is saved together.
+        if (this.#isClosed) resolve();
+        else setTimeout(resolve, minGapMs);
+      };
+      const timeout = setTimeout(wake, this.#times.tick);
+      this.#wake = wake;
+      if (this.#isClosed || this.#isRung) wake();
+    });
+  }
+}
+
+/** One report for each webhook: what could not be saved before, together with what has happened since. */
+function mergeProgress(all: readonly Progress[]): Map<bigint, Progress> {
+  const merged = new Map<bigint, Progress>();
+  for (const next of all) {
+    const before = merged.get(next.id);
+    merged.set(next.id, {
+      ...next,
+      deliveredAt: next.deliveredAt ?? before?.deliveredAt ?? null,
+      lastError: next.lastError ?? before?.lastError ?? null,
+      attempts: [...(before?.attempts ?? []), ...next.attempts].slice(-100),
+    });
+  }
+  return merged;
+}

@@ -1,0 +1,274 @@
+import { encodeId } from '../core/id.ts';
+import { isRecord, parseJson } from '../core/json.ts';
+import type { Rendering } from '../live/delivery.ts';
+import type { Attempt, HeldWebhook, Progress } from './holding.ts';
+import { signDelivery } from './signing-secret.ts';
+import type { PostOutcome, WebhookClient } from './webhook-post.ts';
+import { WebhookSink } from './webhook-sink.ts';
+
+/** From this failure in a row on, the webhook is FAILING. */
+const failuresToAlarm = 5;
+
+/** The pauses before the next attempt, in ms: the first one, and the longest. Each failure doubles it. */
+export type RetryTimes = { first: number; most: number };
+export const defaultRetryTimes: RetryTimes = { first: 1_000, most: 5 * 60_000 };
+
+/** A running subscription of a webhook. */
+export type KeptSubscription = { close: () => void; refresh: () => void };
+
+/** The secret that signs, and the one before it, which also signs until a certain time. */
+export type RunSecrets = { current: Buffer; former: { secret: Buffer; until: Date } | null };
+
+export type RunOptions = {
+  webhook: HeldWebhook;
+  /** What signs its deliveries; null if that cannot be read. */
+  secrets: RunSecrets | null;
+  client: WebhookClient;
+  /** Opens the webhook's subscription at its cursor; its results go to the sink. Rejects only for a fault of ours. */
+  subscribe: (webhook: HeldWebhook, sink: WebhookSink) => Promise<KeptSubscription>;
+  retryTimes: RetryTimes;
+  /** There is something to save soon. */
+  onChange: () => void;
+  onFault: (error: unknown) => void;
+};
+
+/** Why a run is over. */
+type Ending = { status?: 'PAUSED' | 'FAILING'; error?: string; retryMs?: number };
+
+/** An event's rendering that is delivered, or the first message of a new webhook. */
+type Delivery = { id: string; cursor: string; body: string };
+
+/**
+ * Delivers one webhook on this node, until a delivery fails, the webhook changes, or the node gives it up. Has one
+ * request under way at most, so the events arrive in order.
+ */
+export class WebhookRun {
+  readonly #options: RunOptions;
+  readonly #sink: WebhookSink;
+  readonly #abort = new AbortController();
+  #subscription: KeptSubscription | null = null;
+  #ending: Ending | null = null;
+  #wake: (() => void) | null = null;
+  #wantsBatches = false;
+  #isIdle = false;
+  #isDone = false;
+  #done: Promise<void> = Promise.resolve();
+  // What has not been saved yet.
+  #cursor: string;
+  #isPinged: boolean;
+  #deliveryCount: bigint;
+  #failures: number;
+  #deliveredAt: Date | null = null;
+  #attempts: Attempt[] = [];
+  #hasNews = false;
+  #isSaved = false;
+
+  constructor(options: RunOptions) {
+    this.#options = options;
+    const { cursor, isPinged, deliveryCount, failures } = options.webhook;
+    this.#cursor = cursor;
+    this.#isPinged = isPinged;
+    this.#deliveryCount = deliveryCount;
+    this.#failures = failures;
+    const owner = {
+      wake: () => this.#wake?.(),
+      finish: (payload: string | null) => this.#end(endingOf(payload, this.#nextRetryMs())),
+      interrupt: () => this.#end({}),
+    };
+    this.#sink = new WebhookSink(owner, { isTrusted: failures === 0 });
+  }
+
+  get webhook(): HeldWebhook {
+    return this.#options.webhook;
+  }
+
+  get isOver(): boolean {
+    return this.#ending !== null;
+  }
+
+  open(): void {
+    this.#done = this.#work()
+      .catch((error: unknown) => {
+        this.#options.onFault(error);
+        this.#end({ error: 'The server failed.', retryMs: this.#nextRetryMs() });
+      })
+      .finally(() => {
+        this.#isDone = true;
+        this.#options.onChange();
+      });
+  }
+
+  /** Stops; resolves once no request is under way. The webhook is to be taken up again, as it is then. */
+  stop(): Promise<void> {
+    this.#end({});
+    return this.#done;
+  }
+
+  /** Stops at once, and cuts off the request that is under way: another node may deliver the webhook now. */
+  abandon(): void {
+    this.#isSaved = true;
+    this.#end({});
+    this.#abort.abort();
+  }
+
+  /** Moves an idle webhook's cursor to the log's current end, so that it is not pruned. */
+  refresh(): void {
+    if (this.#isIdle) this.#subscription?.refresh();
+  }
+
+  /** What is to be saved; null if there is nothing new. The end comes once no request is under way. */
+  takeProgress(): Progress | null {
+    const ending = this.#isDone ? this.#ending : null;
+    if (this.#isSaved || (!this.#hasNews && ending === null)) return null;
+    const { id, version, status: before } = this.webhook;
+    const progress: Progress = {
+      id,
+      version,
+      cursor: this.#cursor,
+      isPinged: this.#isPinged,
+      deliveryCount: this.#deliveryCount,
+      failures: this.#failures,
+      status: ending?.status ?? (this.#failures === 0 ? 'ACTIVE' : before),
+      deliveredAt: this.#deliveredAt,
+      lastError: ending?.error ?? null,
+      retryMs: ending?.retryMs ?? null,
+      attempts: this.#attempts,
+      isReleased: ending !== null,
+      isAlarming: ending?.status === 'FAILING' && this.#failures === failuresToAlarm,
+    };
+    this.#attempts = [];
+    this.#hasNews = false;
+    this.#isSaved = ending !== null;
+    return progress;
+  }
+
+  async #work(): Promise<void> {
+    if (!this.#isPinged) {
+      if (!(await this.#deliver(pingOf(this.webhook)))) return;
+      this.#isPinged = true;
+    }
+    const subscription = await this.#options.subscribe(this.webhook, this.#sink);
+    if (this.isOver) return subscription.close();
+    this.#subscription = subscription;
+    while (!this.isOver) {
+      const renderings = this.#sink.take({ isBatch: this.#wantsBatches });
+      if (renderings.length === 0) await this.#nextWork();
+      else if (await this.#deliverAll(renderings)) this.#sink.accept();
+    }
+  }
+
+  async #nextWork(): Promise<void> {
+    this.#isIdle = true;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    await promise;
+    this.#wake = null;
+    this.#isIdle = false;
+  }
+
+  async #deliverAll(renderings: readonly Rendering[]): Promise<boolean> {
+    const last = renderings.at(-1);
+    if (last === undefined) return true;
+    const { cursor, notice } = last;
+    if (notice === 'CaughtUp') {
+      this.#note(cursor);
+      return true;
+    }
+    const payloads = renderings.map(({ payload }) => payload);
+    // A receiver that asked for batches gets a list, even of one event.
+    const body = this.#wantsBatches ? `[${payloads.join(',')}]` : payloads.join('');
+    return this.#deliver({ id: notice === 'Reset' ? `reset_${cursor}` : cursor, cursor, body });
+  }
+
+  /** Sends one request; returns whether it was accepted. If it was not, the run is over. */
+  async #deliver({ id, cursor, body }: Delivery): Promise<boolean> {
+    const { client, secrets: known, webhook } = this.#options;
+    const at = new Date();
+    const secrets = secretsAt(known, at);
+    if (secrets.length === 0) {
+      this.#end({ status: 'PAUSED', error: 'The signing secret cannot be read with JWT_KEYS: rotate it.' });
+      return false;
+    }
+    const headers = {
+      'content-type': 'application/json',
+      'user-agent': 'parley',
+      ...signDelivery(secrets, { id, body, at }),
+    };
+    const outcome = await client.post(webhook.url, { headers, body, signal: this.#abort.signal });
+    if (this.#abort.signal.aborted) return false;
+    this.#deliveryCount += 1n;
+    const { status, durationMs } = outcome;
+    this.#attempts.push({
+      ...{ number: this.#deliveryCount, cursor, at, attempt: this.#failures + 1, status, durationMs },
+    });
+    if (this.#attempts.length > keptAttempts) this.#attempts.shift();
+    if (!outcome.isAccepted) {
+      this.#fail(outcome);
+      return false;
+    }
+    this.#wantsBatches = outcome.wantsBatches;
+    this.#failures = 0;
+    this.#deliveredAt = at;
+    this.#note(cursor);
+    return true;
+  }
+
+  #note(cursor: string): void {
+    this.#cursor = cursor;
+    this.#hasNews = true;
+  }
+
+  #fail({ status, reason }: PostOutcome): void {
+    this.#failures += 1;
+    const error = status === null ? reason : `The receiver answered ${reason}.`;
+    if (status === 410) this.#end({ status: 'PAUSED', error });
+    else {
+      const retryMs = this.#nextRetryMs();
+      this.#end({ ...(this.#failures >= failuresToAlarm && { status: 'FAILING' }), error, retryMs });
+    }
+  }
+
+  /** Grows with each failure, and varies, so that webhooks that failed together do not come back together. */
+  #nextRetryMs(): number {
+    const { first, most } = this.#options.retryTimes;
+    const pause = Math.min(most, first * 2 ** Math.max(0, this.#failures - 1));
+    return Math.round(pause * (0.5 + Math.random() / 2));
+  }
+
+  #end(ending: Ending): void {
+    if (this.#ending !== null) return;
+    this.#ending = ending;
+    this.#sink.close();
+    this.#subscription?.close();
+    this.#wake?.();
+  }
+}
+
+/** More attempts than this between two reports are not kept. */
+const keptAttempts = 100;
+
+function secretsAt(secrets: RunSecrets | null, at: Date): Buffer[] {
+  if (secrets === null) return [];
+  const { current, former } = secrets;
+  return former !== null && former.until > at ? [current, former.secret] : [current];
+}
+
+function pingOf({ id, version, cursor }: HeldWebhook): Delivery {
+  const webhookId = encodeId('Webhook', id);
+  return { id: `ping_${webhookId}_${version}`, cursor, body: JSON.stringify({ ping: { webhookId } }) };
+}
+
+/**
+ * What the end of a subscription means. The database has already paused a webhook whose owner has lost the right to it.
+ * A subscription that the server had no room for is tried again.
+ */
+function endingOf(payload: string | null, retryMs: number): Ending {
+  const result = payload === null ? null : parseJson(payload);
+  const errors = isRecord(result) && Array.isArray(result['errors']) ? result['errors'] : [];
+  const error: unknown = errors[0];
+  if (!isRecord(error)) return {};
+  const { message, extensions } = error;
+  const code = isRecord(extensions) ? extensions['code'] : undefined;
+  if (code === 'RATE_LIMITED' || code === 'INTERNAL') return { error: String(message), retryMs };
+  return { status: 'PAUSED', error: `The subscription has ended: ${String(message)}` };
+}

@@ -1,0 +1,118 @@
+import { byteLengthOf, type Batch, type Rendering } from '../live/delivery.ts';
+
+/** How much may wait for a receiver. Beyond that, the webhook reads the log at the receiver's pace. */
+const most = { events: 100, bytes: 1024 * 1024 };
+/** The webhook goes on to read the log when no more than this waits. */
+const few = { events: 20, bytes: 256 * 1024 };
+/** The most that goes into one request, for receivers that ask for batches. One event may be larger. */
+const batch = { events: 100, bytes: 256 * 1024 };
+
+/** What the owner of a sink does when its subscription is over. */
+export type SinkOwner = {
+  /** There is something to deliver. */
+  wake: () => void;
+  /** The subscription has ended; `payload` is its last result, the errors. */
+  finish: (payload: string | null) => void;
+  /** The subscription is to be opened again. */
+  interrupt: () => void;
+};
+
+/** Where a webhook's subscription sends its events: they wait here until the receiver has accepted those before. */
+export class WebhookSink {
+  readonly #owner: SinkOwner;
+  /** Whether the receiver has accepted something lately. Until then, it gets one event to try. */
+  #isTrusted: boolean;
+  #isSending = false;
+  #waiting: Rendering[] = [];
+  #bytes = 0;
+  #isOpen = true;
+  #onRoom: (() => void)[] = [];
+
+  constructor(owner: SinkOwner, { isTrusted }: { isTrusted: boolean }) {
+    this.#owner = owner;
+    this.#isTrusted = isTrusted;
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  get isCongested(): boolean {
+    return this.#waiting.length >= most.events || this.#bytes >= most.bytes;
+  }
+
+  /** What is not kept is not delivered. */
+  get isReadyForTyping(): boolean {
+    return false;
+  }
+
+  /** Whether nothing waits. */
+  get isIdle(): boolean {
+    return this.#waiting.length === 0;
+  }
+
+  send({ renderings }: Batch): void {
+    if (!this.#isOpen) return;
+    for (const rendering of renderings) {
+      this.#waiting.push(rendering);
+      this.#bytes += byteLengthOf(rendering);
+    }
+    this.#owner.wake();
+  }
+
+  takesAll(): boolean {
+    if (!this.#isTrusted) return this.isIdle && !this.#isSending;
+    return this.#waiting.length <= few.events && this.#bytes <= few.bytes;
+  }
+
+  drained(): Promise<void> {
+    if (!this.#isOpen || this.takesAll()) return Promise.resolve();
+    return new Promise((resolve) => void this.#onRoom.push(resolve));
+  }
+
+  finish(payload: string | null): void {
+    if (this.#isOpen) this.#owner.finish(payload);
+  }
+
+  interrupt(): void {
+    if (this.#isOpen) this.#owner.interrupt();
+  }
+
+  /** Removes the next events to deliver together: one, or several if the receiver asks for that. Empty if none wait. */
+  take({ isBatch }: { isBatch: boolean }): Rendering[] {
+    const limit = isBatch ? batch : { events: 1, bytes: 0 };
+    let bytes = 0;
+    let count = 0;
+    for (const rendering of this.#waiting) {
+      // A notice stands alone: CaughtUp is not sent, and Reset is to be seen.
+      if (count > 0 && (rendering.notice !== undefined || this.#waiting[0]?.notice !== undefined)) break;
+      bytes += byteLengthOf(rendering);
+      if (count > 0 && (count === limit.events || bytes > limit.bytes)) break;
+      count += 1;
+    }
+    const taken = this.#waiting.splice(0, count);
+    for (const rendering of taken) this.#bytes -= byteLengthOf(rendering);
+    this.#isSending = count > 0;
+    this.#makeRoom();
+    return taken;
+  }
+
+  /** The receiver has accepted what was taken last. */
+  accept(): void {
+    this.#isSending = false;
+    this.#isTrusted = true;
+    this.#makeRoom();
+  }
+
+  /** Drops what waits, and takes nothing more. */
+  close(): void {
+    this.#isOpen = false;
+    this.#waiting = [];
+    this.#bytes = 0;
+    for (const resolve of this.#onRoom.splice(0)) resolve();
+  }
+
+  #makeRoom(): void {
+    if (this.takesAll()) for (const resolve of this.#onRoom.splice(0)) resolve();
+  }
+}

@@ -1,0 +1,253 @@
+import type { GraphQLSchema } from 'graphql';
+import { AdminRef } from '../admin/admin.ref.ts';
+import { isAllowed } from '../admin/staff.ts';
+import { pageComplexity, toConnection } from '../api/connection.ts';
+import { requireCaller, type Context } from '../api/context.ts';
+import { builder } from '../api/builder.ts';
+import { asciiSize, textSize } from '../api/field-size.ts';
+import { checkKeptSubscription } from '../api/kept-subscription.ts';
+import { registerNode } from '../api/node.ts';
+import { decodeId } from '../core/id.ts';
+import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
+import { parseCursor } from '../log/cursor.ts';
+import { userById } from '../people/user.ts';
+import { UserRef } from '../people/user.ref.ts';
+import { lists, readPage } from '../postgres/page.ts';
+import { recentDeliveriesOf } from './delivery-record.ts';
+import { keptDeliveries, type Attempt } from './holding.ts';
+import {
+  createWebhook,
+  deleteWebhook,
+  findWebhooks,
+  listWebhooks,
+  maxDocumentBytes,
+  maxUrlLength,
+  rotateWebhookSecret,
+  updateWebhook,
+  type CreatedWebhook,
+} from './webhook.ts';
+
+const cursorSize = asciiSize(32);
+
+const WebhookStatusRef = builder.enumType('WebhookStatus', {
+  values: {
+    ACTIVE: {},
+    PAUSED: {
+      description:
+        'By updateWebhook, by a receiver that answers 410, or because the owner has lost the rights that it runs with.',
+    },
+    FAILING: {
+      description:
+        'The receiver has failed five times in a row. The server keeps trying, at most five minutes apart, and loses nothing while the cursor is in the log.',
+    },
+  },
+});
+
+const WebhookDeliveryRef = builder.objectRef<Attempt>('WebhookDelivery').implement({
+  description: 'An attempt to deliver.',
+  fields: (t) => ({
+    cursor: t.exposeString('cursor', { extensions: cursorSize, description: 'Of the last event that was sent.' }),
+    at: t.expose('at', { type: 'DateTime' }),
+    attempt: t.exposeInt('attempt', {
+      description: '1 for the first attempt, 2 for the first that follows a failure.',
+    }),
+    status: t.exposeInt('status', { nullable: true, description: 'The HTTP status; null if there was no answer.' }),
+    durationMs: t.exposeInt('durationMs'),
+  }),
+});
+
+const WebhookRef = builder.prismaNode('Webhook', {
+  id: { field: 'id' },
+  description:
+    'A subscription that the server keeps: it sends each event to the URL, in order, as the document selects it.',
+  fields: (t) => ({
+    url: t.exposeString('url', { extensions: asciiSize(maxUrlLength) }),
+    document: t.exposeString('document', { extensions: asciiSize(maxDocumentBytes) }),
+    variables: t.expose('variables', { type: 'JSON', nullable: true, extensions: asciiSize(16_384) }),
+    owner: t.field({
+      type: UserRef,
+      nullable: true,
+      description: 'The admin with whose rights it runs. Null for one that belongs to an API key.',
+      resolve: ({ ownerId }, _, { loaders }) => (ownerId === null ? null : loaders.of(userById).load(ownerId)),
+    }),
+    status: t.expose('status', { type: WebhookStatusRef }),
+    cursor: t.exposeString('cursor', {
+      extensions: cursorSize,
+      description:
+        'The last event that the receiver accepted, up to a second ago. Events that are not for it are skipped.',
+    }),
+    lastDeliveredAt: t.expose('lastDeliveredAt', { type: 'DateTime', nullable: true }),
+    lastError: t.exposeString('lastError', {
+      nullable: true,
+      extensions: textSize(1_000),
+      description: 'Why the last attempt failed, or why the webhook paused. Never what the receiver sent.',
+    }),
+    createdAt: t.expose('createdAt', { type: 'DateTime' }),
+  }),
+});
+
+builder.prismaObjectField(WebhookRef, 'recentDeliveries', (t) =>
+  t.field({
+    type: [WebhookDeliveryRef],
+    description: `Newest first, ${keptDeliveries} at most.`,
+    complexity: { field: 1, multiplier: keptDeliveries },
+    resolve: ({ id }, _, { loaders }) => loaders.of(recentDeliveriesOf).load(id),
+  }),
+);
+
+registerNode('Webhook', async ({ db, loaders, asker }, keys) => {
+  const caller = asker();
+  if (caller === null) return new Map();
+  const isAdmin = await isAllowed(loaders, caller, 'manageWebhooks');
+  const webhooks = await findWebhooks(db, caller, { webhookIds: keys.map(BigInt), isAdmin });
+  return new Map(webhooks.map((webhook) => [String(webhook.id), webhook]));
+});
+
+const WebhookConnectionRef = builder.connectionObject(
+  { type: WebhookRef, name: 'WebhookConnection' },
+  { name: 'WebhookEdge' },
+);
+
+builder.objectField(AdminRef, 'webhooks', (t) =>
+  t.field({
+    type: WebhookConnectionRef,
+    nullable: true,
+    description: 'For admins. Newest first.',
+    args: { ...t.arg.connectionArgs() },
+    complexity: pageComplexity,
+    resolve: async ({ asker }, args, { db, loaders }) => {
+      if (!(await isAllowed(loaders, asker, 'manageWebhooks'))) return null;
+      const page = await listWebhooks(db, readPage(args, lists.webhooks));
+      return toConnection(lists.webhooks, page, ({ id }) => [id]);
+    },
+  }),
+);
+
+const CreatedWebhookRef = builder.objectRef<CreatedWebhook>('CreatedWebhook').implement({
+  fields: (t) => ({
+    webhook: t.field({ type: WebhookRef, resolve: ({ webhook }) => webhook }),
+    secret: t.exposeString('secret', {
+      extensions: asciiSize(64),
+      description: 'Shown only this once. It signs each delivery as Standard Webhooks specifies.',
+    }),
+  }),
+});
+
+const urlDescription = `An https: URL of at most ${maxUrlLength} characters, at a public address unless the server allows private ones.`;
+const documentDescription = `One subscription to \`events\`, \`chatEvents\` or, for a key with MESSAGES_READ, \`allEvents\`; at most ${maxDocumentBytes / 1_024} KiB.
+Each delivery has its result for one event as the body.`;
+
+const CreateWebhookInput = builder.inputType('CreateWebhookInput', {
+  fields: (t) => ({
+    url: t.string({ required: true, description: urlDescription }),
+    document: t.string({ required: true, description: documentDescription }),
+    variables: t.field({ type: 'JSON' }),
+    after: t.string({ description: 'Starts after this cursor, instead of now.' }),
+  }),
+});
+
+const UpdateWebhookInput = builder.inputType('UpdateWebhookInput', {
+  fields: (t) => ({
+    webhookId: t.id({ required: true }),
+    url: t.string({ description: urlDescription }),
+    document: t.string({ description: documentDescription }),
+    variables: t.field({ type: 'JSON' }),
+    isPaused: t.boolean(),
+    after: t.string({ description: 'Goes on after this cursor: what follows it is delivered again, or left out.' }),
+  }),
+});
+
+/** The result of both mutations that return a secret. */
+const CreateWebhookResultRef = builder.errorUnion('CreateWebhookResult', {
+  types: [CreatedWebhookRef, InvalidInput, NotFound, Forbidden],
+  resolveType: () => 'CreatedWebhook',
+});
+
+/** Checks the document of a new webhook, and creates it. */
+async function create(
+  context: Context,
+  schema: GraphQLSchema,
+  {
+    url,
+    after,
+    ...rest
+  }: { url: string; document: string; variables: Record<string, unknown> | null; after: string | null },
+): Promise<CreatedWebhook> {
+  const caller = requireCaller(context);
+  const kept = { ...rest, document: readDocument(rest.document) };
+  // First of all, so that nothing is missed while the document is checked.
+  const cursor = after === null ? await context.readCursor() : readCursor(after);
+  await checkKeptSubscription(context, schema, kept);
+  return createWebhook(context, caller, { ...kept, url, cursor });
+}
+
+builder.mutationFields((t) => ({
+  createWebhook: t.field({
+    type: CreateWebhookResultRef,
+    description: `For admins, and for programs whose key has WEBHOOKS. The webhook runs with the rights of its creator, and pauses when they lose
+them. The first message is a ping.`,
+    args: { input: t.arg({ type: CreateWebhookInput, required: true }) },
+    resolve: (_, { input: { url, document, variables, after } }, context, { schema }) =>
+      create(context, schema, { url, document, variables: variables ?? null, after: after ?? null }),
+  }),
+  updateWebhook: t.field({
+    type: WebhookRef,
+    description:
+      'For the owner; other admins can only pause and resume it. Resumes where it stopped, unless `after` is given.',
+    errors: { types: [InvalidInput, NotFound, Forbidden] },
+    args: { input: t.arg({ type: UpdateWebhookInput, required: true }) },
+    resolve: async (_, { input }, context, { schema }) => {
+      const caller = requireCaller(context);
+      const webhookId = decodeId('Webhook', input.webhookId, ['webhookId']);
+      const document = input.document == null ? undefined : readDocument(input.document);
+      const variables = input.variables;
+      if (document !== undefined || variables !== undefined) {
+        const isAdmin = await isAllowed(context.loaders, caller, 'manageWebhooks');
+        const [known] = await findWebhooks(context.db, caller, { webhookIds: [webhookId], isAdmin });
+        if (known === undefined) throw new NotFound('There is no such webhook.');
+        await checkKeptSubscription(context, schema, {
+          document: document ?? known.document,
+          variables: variables === undefined ? readVariables(known.variables) : variables,
+        });
+      }
+      return updateWebhook(context, caller, {
+        ...{ webhookId, document, variables },
+        url: input.url ?? undefined,
+        isPaused: input.isPaused ?? undefined,
+        cursor: input.after == null ? undefined : readCursor(input.after),
+      });
+    },
+  }),
+  rotateWebhookSecret: t.field({
+    type: CreateWebhookResultRef,
+    description: 'For the owner. For a day, deliveries are also signed with the secret that was valid before.',
+    args: { webhookId: t.arg.id({ required: true }) },
+    resolve: (_, { webhookId }, context) =>
+      rotateWebhookSecret(context, requireCaller(context), decodeId('Webhook', webhookId, ['webhookId'])),
+  }),
+  deleteWebhook: t.field({
+    type: WebhookRef,
+    description: 'For the owner and for admins.',
+    errors: { types: [NotFound, Forbidden] },
+    args: { webhookId: t.arg.id({ required: true }) },
+    resolve: (_, { webhookId }, context) =>
+      deleteWebhook(context.db, requireCaller(context), decodeId('Webhook', webhookId, ['webhookId'])),
+  }),
+}));
+
+function readDocument(document: string): string {
+  if (Buffer.byteLength(document) <= maxDocumentBytes) return document;
+  throw new InvalidInput([
+    { path: ['document'], code: 'TOO_LONG', message: `must be at most ${maxDocumentBytes} bytes long` },
+  ]);
+}
+
+function readCursor(after: string): string {
+  if (parseCursor(after) !== null) return after;
+  throw new InvalidInput([{ path: ['after'], code: 'MALFORMED', message: 'must be a cursor from this server' }]);
+}
+
+function readVariables(stored: unknown): Record<string, unknown> | null {
+  // The database holds an object or null.
+  return stored as Record<string, unknown> | null;
+}

@@ -1,0 +1,244 @@
+import { lockStaff } from '../admin/staff.ts';
+import { addressIn } from '../core/egress.ts';
+import { mayConnectTo } from '../core/address-range.ts';
+import type { Caller } from '../core/asker.ts';
+import { Forbidden, InvalidInput, NotFound, type FieldError } from '../errors.ts';
+import { inTransaction, type Db, type Transaction } from '../postgres/client.ts';
+import { Prisma, type Webhook } from '../postgres/generated/prisma/client.ts';
+import { newestFirst, toPage, type Page, type PageRequest } from '../postgres/page.ts';
+import { constraintOf } from '../postgres/sql-state.ts';
+import { createSigningSecret, type SecretBox } from './signing-secret.ts';
+import { maxConnections } from './webhook-post.ts';
+
+export const maxUrlLength = 2_048;
+export const maxDocumentBytes = 65_536;
+/** How many webhooks a server can have: each has a connection, so that none waits for another. */
+const maxWebhooks = maxConnections;
+/** For how long the secret before a rotation also signs, as a PostgreSQL interval. */
+const formerSecretLife = '1 day';
+
+/** What webhooks need of the server. `allowsPrivate`: whether receivers may be on private networks. */
+export type WebhookSettings = { secretBox: SecretBox; allowsPrivate: boolean };
+
+type Changing = { db: Db; webhooks: WebhookSettings };
+
+/** A subscription, as the API has checked it. */
+export type KeptDocument = { document: string; variables: Record<string, unknown> | null };
+
+/** A webhook to be created; it starts after `cursor`. */
+export type NewWebhook = KeptDocument & { url: string; cursor: string };
+
+/** A webhook, and its secret in the form that its receiver is configured with. */
+export type CreatedWebhook = { webhook: Webhook; secret: string };
+
+/**
+ * Creates a webhook, which runs with the caller's rights. For admins of the server, and for programs with WEBHOOKS.
+ * Throws InvalidInput for a bad URL and past the limit; Forbidden.
+ */
+export async function createWebhook(
+  { db, webhooks }: Changing,
+  caller: Caller,
+  { url: given, document, variables, cursor }: NewWebhook,
+): Promise<CreatedWebhook> {
+  const url = readUrl(given, webhooks);
+  const { bytes, text } = createSigningSecret();
+  const webhook = await asOwner(() =>
+    inTransaction(
+      db,
+      async (transaction) => {
+        const { ownerId = null, apiKeyId = null } = await lockOwner(transaction, caller);
+        if ((await transaction.prisma.webhook.count()) >= maxWebhooks) throw tooMany();
+        // Raw SQL, because Prisma does not say which rule of a trigger has refused a row.
+        const { rows } = await transaction.query<{ id: bigint }>(
+          `insert into webhooks (owner_id, api_key_id, url, document, variables, cursor, secret)
+          values ($1, $2, $3, $4, $5, $6, $7) returning id`,
+          [ownerId, apiKeyId, url, document, variables, cursor, webhooks.secretBox.seal(bytes)],
+        );
+        return transaction.prisma.webhook.findUniqueOrThrow({ where: { id: rows[0]?.id ?? 0n } });
+      },
+      caller,
+    ),
+  );
+  return { webhook, secret: text };
+}
+
+/** What to change about a webhook; undefined leaves it as it is. `cursor`: where to go on. */
+export type WebhookChange = {
+  webhookId: bigint;
+  url?: string | undefined;
+  document?: string | undefined;
+  variables?: Record<string, unknown> | null | undefined;
+  isPaused?: boolean | undefined;
+  cursor?: string | undefined;
+};
+
+/**
+ * Changes a webhook. What it delivers, where and from when is for its owner alone, because it runs with the owner's
+ * rights; any admin may pause and resume it. A change starts a failing webhook's attempts anew. Throws InvalidInput,
+ * NotFound, Forbidden.
+ */
+export async function updateWebhook(
+  { db, webhooks }: Changing,
+  caller: Caller,
+  { webhookId, isPaused, ...change }: WebhookChange,
+): Promise<Webhook> {
+  const { url: given, document, variables, cursor } = change;
+  const url = given === undefined ? undefined : readUrl(given, webhooks);
+  return asOwner(() =>
+    inTransaction(
+      db,
+      async (transaction) => {
+        const webhook = await lockWebhook(transaction, caller, webhookId);
+        const isOwnChange = [url, document, variables, cursor].some((each) => each !== undefined);
+        if (isOwnChange && !isOwn(caller, webhook)) throw ownersOnly();
+        const isResumed = isPaused === false && webhook.status === 'PAUSED';
+        // Raw SQL, as above.
+        if (isResumed) await transaction.query(`update webhooks set status = 'ACTIVE' where id = $1`, [webhookId]);
+        return transaction.prisma.webhook.update({
+          where: { id: webhookId },
+          data: {
+            ...(url !== undefined && { url, ...(url !== webhook.url && { isPinged: false }) }),
+            ...(document !== undefined && { document }),
+            ...(variables !== undefined && { variables: toJson(variables) }),
+            ...(cursor !== undefined && { cursor }),
+            ...(isPaused === true && { status: 'PAUSED' }),
+            // The node that delivers it goes on with the change, and not before: the version tells it.
+            version: { increment: 1 },
+            ...((isOwnChange || isResumed) && { failures: 0, nextAttemptAt: new Date(0) }),
+          },
+        });
+      },
+      caller,
+    ),
+  );
+}
+
+/** Gives a webhook a new secret; the old one also signs for a day. For its owner. Throws NotFound, Forbidden. */
+export async function rotateWebhookSecret(
+  { db, webhooks }: Changing,
+  caller: Caller,
+  webhookId: bigint,
+): Promise<CreatedWebhook> {
+  const { bytes, text } = createSigningSecret();
+  const webhook = await inTransaction(
+    db,
+    async (transaction) => {
+      const known = await lockWebhook(transaction, caller, webhookId);
+      if (!isOwn(caller, known)) throw ownersOnly();
+      // Raw SQL, for the clock of the database.
+      await transaction.query(
+        `update webhooks set former_secret = secret, secret = $2,
+          former_secret_until = clock_timestamp() + $3::interval
+        where id = $1`,
+        [webhookId, webhooks.secretBox.seal(bytes), formerSecretLife],
+      );
+      return transaction.prisma.webhook.findUniqueOrThrow({ where: { id: webhookId } });
+    },
+    caller,
+  );
+  return { webhook, secret: text };
+}
+
+/** Deletes a webhook. For its owner and for admins. Throws NotFound, Forbidden. */
+export function deleteWebhook(db: Db, caller: Caller, webhookId: bigint): Promise<Webhook> {
+  return inTransaction(
+    db,
+    async (transaction) => {
+      await lockWebhook(transaction, caller, webhookId);
+      return transaction.prisma.webhook.delete({ where: { id: webhookId } });
+    },
+    caller,
+  );
+}
+
+/** A page of all webhooks, newest first; a cursor's key is the webhook's id. The caller may list them. */
+export async function listWebhooks({ prisma }: Db, page: PageRequest): Promise<Page<Webhook>> {
+  const { id, rest } = newestFirst(page);
+  return toPage(await prisma.webhook.findMany({ where: { id }, ...rest }), page);
+}
+
+/** The webhooks with these ids that the caller may see: their own, or all of them for an admin. */
+export async function findWebhooks(
+  { prisma }: Db,
+  caller: Caller,
+  { webhookIds, isAdmin }: { webhookIds: readonly bigint[]; isAdmin: boolean },
+): Promise<Webhook[]> {
+  const found = await prisma.webhook.findMany({ where: { id: { in: [...webhookIds] } } });
+  return isAdmin ? found : found.filter((webhook) => caller.kind === 'KEY' && isOwn(caller, webhook));
+}
+
+/** Whether the webhook runs with the caller's rights. */
+function isOwn(caller: Caller, { ownerId, apiKeyId }: Webhook): boolean {
+  return isOwnProgram(caller) ? apiKeyId === caller.keyId : ownerId !== null && ownerId === caller.userId;
+}
+
+/** Whether the caller is a program that speaks for itself or its bot, with a key that may have webhooks. */
+function isOwnProgram(caller: Caller): caller is Extract<Caller, { kind: 'KEY' }> {
+  return caller.kind === 'KEY' && !('isActing' in caller && caller.isActing) && caller.scopes.has('WEBHOOKS');
+}
+
+/** The owner of a webhook that the caller creates. Throws Forbidden. */
+async function lockOwner(
+  transaction: Pick<Transaction, 'query'>,
+  caller: Caller,
+): Promise<{ ownerId?: bigint; apiKeyId?: bigint }> {
+  if (isOwnProgram(caller)) return { apiKeyId: caller.keyId };
+  await lockStaff(transaction, caller, 'manageWebhooks');
+  if (caller.userId === null) throw new Forbidden('This API key lacks the scope WEBHOOKS.');
+  return { ownerId: caller.userId };
+}
+
+/** A webhook that the caller may at least pause. Keeps it as it is until the transaction ends. Throws NotFound, Forbidden. */
+async function lockWebhook(transaction: Transaction, caller: Caller, webhookId: bigint): Promise<Webhook> {
+  const isProgram = isOwnProgram(caller);
+  if (!isProgram) await lockStaff(transaction, caller, 'manageWebhooks');
+  const found = await transaction.prisma.webhook.findUnique({ where: { id: webhookId } });
+  // Whoever takes rights from the owner locks the owner first.
+  if (found?.ownerId != null) await transaction.query('select from users where id = $1 for share', [found.ownerId]);
+  await transaction.query('select from webhooks where id = $1 for no key update', [webhookId]);
+  const webhook = await transaction.prisma.webhook.findUnique({ where: { id: webhookId } });
+  if (webhook === null || (isProgram && !isOwn(caller, webhook))) throw new NotFound('There is no such webhook.');
+  return webhook;
+}
+
+/** Translates the refusal of the database, whose owner may have lost their rights a moment ago. */
+async function asOwner<Result>(work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    if (constraintOf(error) !== 'a_webhook_has_rights') throw error;
+    throw new Forbidden('The owner of the webhook no longer has the rights that it runs with.');
+  }
+}
+
+function ownersOnly(): Forbidden {
+  return new Forbidden('The webhook runs with the rights of its owner: others can only pause, resume and delete it.');
+}
+
+function tooMany(): InvalidInput {
+  return new InvalidInput([
+    { path: ['url'], code: 'TOO_MANY', message: `would be one of more than ${maxWebhooks} webhooks of this server` },
+  ]);
+}
+
+/** Reads the address of a receiver. Throws InvalidInput. */
+function readUrl(text: string, { allowsPrivate }: Pick<WebhookSettings, 'allowsPrivate'>): string {
+  const refuse = (code: FieldError['code'], message: string) => new InvalidInput([{ path: ['url'], code, message }]);
+  const url = URL.parse(text);
+  if (text.length > maxUrlLength || (url?.href.length ?? 0) > maxUrlLength)
+    throw refuse('TOO_LONG', `must be at most ${maxUrlLength} characters long`);
+  if (url === null || !['https:', 'http:'].includes(url.protocol) || url.hostname === '')
+    throw refuse('MALFORMED', 'must be an https: URL');
+  if (url.username !== '' || url.password !== '')
+    throw refuse('NOT_ALLOWED', 'must not contain a user name or a password');
+  url.hash = '';
+  if (allowsPrivate) return url.href;
+  if (url.protocol !== 'https:') throw refuse('NOT_ALLOWED', 'must be an https: URL');
+  const address = addressIn(url);
+  if (address !== null && !mayConnectTo(address.address, [])) throw refuse('NOT_ALLOWED', 'must be a public address');
+  return url.href;
+}
+
+function toJson(variables: Record<string, unknown> | null): Prisma.InputJsonValue | typeof Prisma.DbNull {
+  return variables === null ? Prisma.DbNull : (variables as Prisma.InputJsonObject);
+}
