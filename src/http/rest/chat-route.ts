@@ -14,6 +14,7 @@ export function userIdFor(variable: string): Alias {
     variable,
     read: (value) => [readUserId(value)],
     description: `One user, in place of \`${variable}\`: an id, or the number of a user.`,
+    schema: { type: ['string', 'integer'] },
   };
 }
 

@@ -27,7 +27,12 @@ export const messageRoutes: readonly Route[] = [
     result: 'sendMessage',
     status: 201,
     aliases: {
-      files: { variable: 'fileIds', read: (value) => value, description: 'Another name for `fileIds`.' },
+      files: {
+        variable: 'fileIds',
+        read: (value) => value,
+        description: 'Another name for `fileIds`.',
+        schema: { type: ['array', 'null'], items: { type: 'string' } },
+      },
     },
   },
   {

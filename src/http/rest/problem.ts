@@ -139,7 +139,7 @@ export async function sendProblem(told: Problem, request: IncomingMessage, respo
   await refuse(request, response, { status: told.status, body: told, headers: headersOf(told), type: problemType });
 }
 
-export const problemType = 'application/problem+json';
+const problemType = 'application/problem+json';
 
 function headersOf(told: Problem): Record<string, string> {
   return {

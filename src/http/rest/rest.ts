@@ -11,6 +11,7 @@ import { compileRoute } from './compiled-route.ts';
 import { inClientTerms } from './client-term.ts';
 import { readVariables } from './input.ts';
 import { detailed, refuseWithProblem, sendProblem } from './problem.ts';
+import { describeApi } from './reference.ts';
 import { Router, type Route } from './route.ts';
 import { routes } from './table.ts';
 
@@ -20,10 +21,13 @@ import { routes } from './table.ts';
  */
 export function serveRest(options: GraphqlOptions): Handler {
   const router = new Router(routes);
+  const reference = describeApi(options.schema);
   // A problem says more than the error of a GraphQL client: which parameter, and whether to try again.
   const mask = (error: unknown) => detailed(options.mask(error), error);
   return async (request, response) => {
     try {
+      const page = findPage(reference, request);
+      if (page !== null) return await page(request, response);
       const { route, parameters, query } = findRoute(router, request, response);
       demandJsonAccepted(request);
       const answer = await run({ ...options, mask }, route, { request, response, parameters, query });
@@ -33,6 +37,13 @@ export function serveRest(options: GraphqlOptions): Handler {
       await refuseWithProblem(error, request, response);
     }
   };
+}
+
+/** The page of the reference that a request asks for; null if it asks for something else. Throws HttpError 405. */
+function findPage(reference: ReadonlyMap<string, Handler>, { url = '/', method }: IncomingMessage): Handler | null {
+  const page = reference.get(splitOnce(url, '?')[0]);
+  if (page === undefined || method === 'GET' || method === 'HEAD') return page ?? null;
+  throw new HttpError(405, 'Use GET.', { headers: { allow: 'GET, HEAD' } });
 }
 
 /** The route of a request. Throws HttpError 404 for an unknown path, and 405 for one without this method. */

@@ -3,8 +3,13 @@ export const tags = ['Account', 'Users', 'Chats', 'Members', 'Messages', 'Files'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
-/** Another name for a variable in the body, and how its value becomes the variable's. */
-export type Alias = { variable: string; read: (value: unknown) => unknown; description: string };
+/** Another name for a variable in the body: how its value becomes the variable's, and its JSON schema. */
+export type Alias = {
+  variable: string;
+  read: (value: unknown) => unknown;
+  description: string;
+  schema: Readonly<Record<string, unknown>>;
+};
 
 /**
  * One route of the REST API: a GraphQL document that is run for it. A variable of the document is a parameter of the
