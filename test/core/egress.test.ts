@@ -1,10 +1,13 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import tls from 'node:tls';
 import dns from 'node:dns/promises';
-import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { mayConnectTo, parseRanges } from '../../src/core/address-range.ts';
 import { Egress, EgressFailed } from '../../src/core/egress.ts';
+import { authority, certificate, otherAuthority } from '../support/certificate.ts';
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -137,3 +140,45 @@ test.each(['', 'localhost', '10.0.0.0/33', '10.0.0', '0x7f.1', '1.2.3.4,', '::1/
   'EGRESS_ALLOW=%j is refused',
   (text) => expect(() => parseRanges(text)).toThrow('is neither an IP address nor a range'),
 );
+
+describe('over TLS,', () => {
+  const trusted = tls.getCACertificates('default');
+  afterEach(() => tls.setDefaultCACertificates(trusted));
+
+  /** A server for `chat.example`, which the name server finds on this machine, as it does all names. */
+  async function serveTls(): Promise<{ url: URL; countReached: () => number }> {
+    let count = 0;
+    const server = createTlsServer(certificate, ({ headers, socket }, response) => {
+      count += 1;
+      response.end(`${headers.host} ${String((socket as tls.TLSSocket).servername)}`);
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    vi.spyOn(dns, 'lookup').mockResolvedValue([{ address: '127.0.0.1', family: 4 }] as never);
+    const url = new URL(`https://chat.example:${(server.address() as AddressInfo).port}/`);
+    return { url, countReached: () => count };
+  }
+
+  test('the certificate must name the host of the URL, although the socket goes to the address that was checked', async () => {
+    const { url, countReached } = await serveTls();
+    tls.setDefaultCACertificates([...trusted, authority]);
+    const { status, body } = await local.send(url, limits);
+    expect([status, body.toString()]).toEqual([200, `${url.host} chat.example`]);
+    for (const host of ['other.example', 'sub.chat.example', '127.0.0.1']) {
+      url.hostname = host;
+      await expect(local.send(url, limits)).rejects.toMatchObject({ cause: { code: 'ERR_TLS_CERT_ALTNAME_INVALID' } });
+    }
+    expect(countReached()).toBe(1);
+  });
+
+  test('a certificate of an authority that is not trusted is refused, also on this machine', async () => {
+    const { url, countReached } = await serveTls();
+    await expect(local.send(url, limits)).rejects.toThrow(EgressFailed);
+    tls.setDefaultCACertificates([...trusted, otherAuthority]);
+    await expect(local.send(url, limits)).rejects.toThrow(EgressFailed);
+    expect(countReached()).toBe(0);
+  });
+});

@@ -1,0 +1,49 @@
+// Made with openssl, valid for a hundred years, and used by tests alone:
+// openssl req -x509 -new -key ca.key -days 36500 -subj "/CN=Test authority" -out ca.pem
+// openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -days 36500 -extfile names -out server.pem
+
+/** A certificate for the DNS name `chat.example`, with its private key. */
+export const certificate = {
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBmTCCAUCgAwIBAgIUIUz45aXONR4MpvMNJT8KKnErtIEwCgYIKoZIzj0EAwIw
+GTEXMBUGA1UEAwwOVGVzdCBhdXRob3JpdHkwIBcNMjYxMTI2MjI1NDE3WhgPMjEy
+NjExMDIyMjU0MTdaMBcxFTATBgNVBAMMDGNoYXQuZXhhbXBsZTBZMBMGByqGSM49
+AgEGCCqGSM49AwEHA0IABORjO3H+2WuQxZWsBissOkN19ei6nT/iqro8aDVg7DOD
+Mf/EIzaf1H3frDOf9Z8AZrCZYbIEmzBM6tODsZMn59yjZjBkMBcGA1UdEQQQMA6C
+DGNoYXQuZXhhbXBsZTAJBgNVHRMEAjAAMB0GA1UdDgQWBBSKEcwNalKTU5RVj8jD
+Iqp5f+kFnDAfBgNVHSMEGDAWgBQM+5CJlO30FBbB+iq1C6g4Hs6YxjAKBggqhkjO
+PQQDAgNHADBEAiBZXaN6wC0ynltcIBfk7+Q5A7b70XxU8wQiIVEu0ZQGeQIgEbxl
+QUjV6XOTrg6TDSGaKv1dbupjyyBoiTHCAUt4GdI=
+-----END CERTIFICATE-----`,
+  key: `-----BEGIN EC PRIVATE KEY-----
+MHcCAQEEIPPpgV6R5dhBa4SOln1OuMkg6NuPNXkx5hnC2Wy0di/soAoGCCqGSM49
+AwEHoUQDQgAE5GM7cf7Za5DFlawGKyw6Q3X16LqdP+KqujxoNWDsM4Mx/8QjNp/U
+fd+sM5/1nwBmsJlhsgSbMEzq04Oxkyfn3A==
+-----END EC PRIVATE KEY-----`,
+};
+
+/** The authority that issued the certificate. */
+export const authority = `-----BEGIN CERTIFICATE-----
+MIIBiTCCAS+gAwIBAgIUCXb187ye12CJmM2r63i9Ti/qeq4wCgYIKoZIzj0EAwIw
+GTEXMBUGA1UEAwwOVGVzdCBhdXRob3JpdHkwIBcNMjYxMTI2MjI1NDE3WhgPMjEy
+NjExMDIyMjU0MTdaMBkxFzAVBgNVBAMMDlRlc3QgYXV0aG9yaXR5MFkwEwYHKoZI
+zj0CAQYIKoZIzj0DAQcDQgAEeSEPSKBgIFzpsSdXc9BTfH8vqrVK8GWNljokM781
+qarER01cAF4KMtARbqnvrjYH2Nxi0CQQFgezGGrd2MzfbKNTMFEwHQYDVR0OBBYE
+FAz7kImU7fQUFsH6KrULqDgezpjGMB8GA1UdIwQYMBaAFAz7kImU7fQUFsH6KrUL
+qDgezpjGMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIgDt8whTwQ
+ZKPacQk7/GcGfjY70wws4kyKL9KQ/kLXTDoCIQDEe7HZxXRXDtoWTIImgJg/nIY3
+Rl/rbg3KOw2pcsSnRw==
+-----END CERTIFICATE-----`;
+
+/** An authority of the same name that issued nothing. */
+export const otherAuthority = `-----BEGIN CERTIFICATE-----
+MIIBijCCAS+gAwIBAgIUXsmgy9Fw1hNHz603J5+q49y9qZcwCgYIKoZIzj0EAwIw
+GTEXMBUGA1UEAwwOVGVzdCBhdXRob3JpdHkwIBcNMjYxMTI2MjI1NDE3WhgPMjEy
+NjExMDIyMjU0MTdaMBkxFzAVBgNVBAMMDlRlc3QgYXV0aG9yaXR5MFkwEwYHKoZI
+zj0CAQYIKoZIzj0DAQcDQgAEFQ0WnGr/iUnmHv3/UtQ66stcsXksu/NVPaYSMbqI
+S+IWF7UeffCeMye22FYn20XEG0tNCxtJ8KNoSt3r4BhD0KNTMFEwHQYDVR0OBBYE
+FLLl4TQiNVJJUm1mY87ZCypu2RKiMB8GA1UdIwQYMBaAFLLl4TQiNVJJUm1mY87Z
+Cypu2RKiMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSQAwRgIhAIyX6B+L
+Tn8MYO8nMIyzibVkIkDbycnVfA9zFEA24r7aAiEA1+AhUi7Z3KvKc8h6ZpoemZoH
+uZVZCVXWyELwLQaUI20=
+-----END CERTIFICATE-----`;
