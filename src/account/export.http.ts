@@ -43,6 +43,8 @@ export function serveExport(services: Services): Handler {
       const asker = demandAsker(await identifyAsker(services.accounts, request.headers));
       const { username } = await requireExporter(services.accounts, asker, await readSecret(request));
       await services.exports.during(asker.userId, () => countAndSend(services, asker, { response, username }));
+      // After the turn: a client that has the whole zip no longer has an export under way.
+      response.end();
     } catch (error) {
       if (error instanceof HungUp) return;
       if (response.headersSent) giveUp(error, response);
@@ -88,7 +90,7 @@ async function countAndSend(
 }
 
 /**
- * Sends one chunk while the next is read. A client must read as fast as one of any other answer, so that it does not
+ * Sends one chunk while the next is read; the caller ends the response. A client must read as fast as one of any other answer, so that it does not
  * occupy a place among the exports for days.
  */
 async function send(services: Services, asker: Asker, response: ServerResponse): Promise<void> {
@@ -104,7 +106,6 @@ async function send(services: Services, asker: Asker, response: ServerResponse):
     allowedMs += chunk.length / unreadLimits.charactersPerMs - (performance.now() - startedAt);
   }
   await requireStanding(services.db, asker);
-  response.end();
 }
 
 /** Breaks off, so that no client takes what it has for the whole. The user knows why their session or account ended. */

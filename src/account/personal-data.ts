@@ -2,22 +2,29 @@ import type pg from 'pg';
 import { encodeId } from '../core/id.ts';
 import { pathInExport } from './export-name.ts';
 import {
-  readBlocks,
   readEdits,
-  readFiles,
-  readInvites,
   readMemberships,
   readMessages,
-  readProfile,
   readReactions,
-  readSessions,
-  type BlockRow,
   type EditRow,
-  type FileRow,
-  type InviteRow,
   type MembershipRow,
   type MessageRow,
   type ReactionRow,
+} from './personal-message-row.ts';
+import {
+  readBlocks,
+  readFiles,
+  readInvites,
+  readProfile,
+  readReports,
+  readRestrictions,
+  readSessions,
+  readSignInPlaces,
+  type BlockRow,
+  type FileRow,
+  type InviteRow,
+  type ReportRow,
+  type RestrictionRow,
   type SessionRow,
 } from './personal-row.ts';
 
@@ -26,15 +33,18 @@ export type ExportedText = { name: string; content: AsyncIterable<string> };
 
 const about = `This is what the chat server has stored about you and what you have written.
 
-profile.json    your account
-sessions.json   the devices that are signed in to it
-chats.json      the chats that you are a member of, with the names of other members
-messages.json   your messages, also those in chats that you have left
-edits.json      what your messages said before you edited them
-reactions.json  your reactions to messages
-files.json      the files that you have uploaded; the files themselves are in the folder "files"
-blocks.json     the users that you have blocked
-invites.json    the invites that you have created, without their codes
+profile.json       your account
+sessions.json      the devices that are signed in to it
+sign-ins.json      the networks and devices that you have signed in from, as hashes, and when last
+chats.json         the chats that you are a member of, with the names of other members
+messages.json      your messages, also those in chats that you have left
+edits.json         what your messages said before you edited them
+reactions.json     your reactions to messages
+files.json         the files that you have uploaded; the files themselves are in the folder "files"
+blocks.json        the users that you have blocked
+invites.json       the invites that you have created, without their codes
+restrictions.json  suspensions of your account, and your bans and mutes in chats
+reports.json       the messages that you have reported, without what they said
 
 Ids are those of the server's API. Times are in UTC.
 `;
@@ -48,6 +58,7 @@ export function personalTexts(pool: pg.Pool, userId: bigint): ExportedText[] {
     { name: 'README.txt', content: textOf(about) },
     { name: 'profile.json', content: describeProfile(pool, userId) },
     { name: 'sessions.json', content: listOf(readSessions(pool, userId), describeSession) },
+    { name: 'sign-ins.json', content: listOf(readSignInPlaces(pool, userId), (place) => place) },
     { name: 'chats.json', content: listOf(readMemberships(pool, userId), describeMembership) },
     { name: 'messages.json', content: listOf(readMessages(pool, userId), describeMessage) },
     { name: 'edits.json', content: listOf(readEdits(pool, userId), describeEdit) },
@@ -55,6 +66,8 @@ export function personalTexts(pool: pg.Pool, userId: bigint): ExportedText[] {
     { name: 'files.json', content: listOf(readFiles(pool, userId), describeFile) },
     { name: 'blocks.json', content: listOf(readBlocks(pool, userId), describeBlock) },
     { name: 'invites.json', content: listOf(readInvites(pool, userId), describeInvite) },
+    { name: 'restrictions.json', content: listOf(readRestrictions(pool, userId), describeRestriction) },
+    { name: 'reports.json', content: listOf(readReports(pool, userId), describeReport) },
   ];
 }
 
@@ -138,4 +151,18 @@ const describeInvite = ({ id, chatId, ...invite }: InviteRow) => ({
   id: encodeId('Invite', id),
   chatId: idOf('Chat', chatId),
   ...invite,
+});
+
+const describeRestriction = ({ kind, chatId, until, reason, createdAt }: RestrictionRow) => ({
+  kind,
+  chatId: idOf('Chat', chatId),
+  until,
+  reason,
+  createdAt,
+});
+
+const describeReport = ({ id, messageId, ...report }: ReportRow) => ({
+  id: encodeId('Report', id),
+  messageId: idOf('Message', messageId),
+  ...report,
 });

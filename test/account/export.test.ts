@@ -9,6 +9,8 @@ import { createInvite } from '../support/invite.ts';
 import { issuersEnv, secondsFromNow, TestIssuer, viewerOf } from '../support/issuer.ts';
 import { expectSent, mailSettings, startMailServer } from '../support/mail.ts';
 import { addReaction, deleteMessage, editMessage } from '../support/message.ts';
+import { reportMessage } from '../support/staff.ts';
+import { ban, mute } from '../support/moderation.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { jsonIn, readZip } from '../support/zip.ts';
 
@@ -72,6 +74,7 @@ async function arrives(response: IncomingMessage): Promise<boolean> {
 test('an export holds what its user did, and of others only the names in their chats', async () => {
   const ada = await signUp(server, 'ada');
   const chatId = await createGroup(ada, [grace], 'engines');
+  const elsewhere = await createGroup(grace, [ada], 'elsewhere');
   const theirs = await say(grace, chatId, 'a secret of Grace');
   const first = await say(ada, chatId, 'hello @grace', { replyToId: theirs });
   await editMessage(ada, first, 'good morning @grace');
@@ -85,6 +88,10 @@ test('an export holds what its user did, and of others only the names in their c
   await upload(server, grace, 'a file of Grace', 'grace.txt');
   await ada.ask('mutation ($id: ID!) { blockUser(userId: $id) { __typename } }', { id: grace.userId });
   const { id: inviteId, code } = await createInvite(ada, { chatId, maxUses: 3 });
+  const { id: reportId } = await reportMessage(ada, theirs, { comment: 'rude' });
+  await mute(grace, elsewhere, ada.userId, new Date('2100-01-01'));
+  await ban(grace, elsewhere, ada.userId, { reason: 'noise' });
+  await signIn(server, ada);
 
   const response = await exportOf(ada);
   expect(Object.fromEntries(response.headers)).toMatchObject({
@@ -100,14 +107,10 @@ test('an export holds what its user did, and of others only the names in their c
     hasPassword: true,
     serverRole: 'USER',
   });
+  const session = { userAgent: 'node', issuer: null, createdAt: expect.any(String), lastUsedAt: expect.any(String) };
   expect(jsonIn(files, 'sessions.json')).toEqual([
-    {
-      id: expect.any(String),
-      userAgent: 'node',
-      issuer: null,
-      createdAt: expect.any(String),
-      lastUsedAt: expect.any(String),
-    },
+    { id: expect.any(String), ...session },
+    { id: expect.any(String), ...session },
   ]);
   expect(jsonIn(files, 'chats.json')).toMatchObject([
     { chatId, name: 'engines', type: 'GROUP', role: 'OWNER', otherMembers: [{ username: 'grace', displayName: null }] },
@@ -121,6 +124,19 @@ test('an export holds what its user did, and of others only the names in their c
   expect(jsonIn(files, 'reactions.json')).toMatchObject([{ messageId: theirs, emoji: '🎉' }]);
   expect(jsonIn(files, 'blocks.json')).toMatchObject([{ userId: grace.userId }]);
   expect(jsonIn(files, 'invites.json')).toMatchObject([{ id: inviteId, chatId, usesLeft: 3 }]);
+  expect(jsonIn(files, 'restrictions.json')).toEqual([
+    { kind: 'MUTE', chatId: elsewhere, until: '2100-01-01T00:00:00.000Z', reason: null, createdAt: expect.any(String) },
+    { kind: 'BAN', chatId: elsewhere, until: null, reason: 'noise', createdAt: expect.any(String) },
+  ]);
+  expect(jsonIn(files, 'reports.json')).toEqual([
+    {
+      ...{ id: reportId, messageId: theirs, reason: 'HARASSMENT', comment: 'rude' },
+      ...{ createdAt: expect.any(String), resolvedAt: null },
+    },
+  ]);
+  expect(jsonIn(files, 'sign-ins.json')).toEqual([
+    { kind: 'NETWORK', hash: expect.stringMatching(/^[0-9a-f]{64}$/), usedAt: expect.any(String) },
+  ]);
   const listed: Data[] = jsonIn(files, 'files.json');
   expect(listed.map(({ id, name }) => [id, name])).toEqual([
     [notes.id, 'notes.txt'],

@@ -1,0 +1,20 @@
+/** How many rows one statement reads: with texts of 10,000 characters, these are a few megabytes. */
+export const pageSize = 100;
+/** How many ids, or rows that are as small, one statement reads. */
+export const largePageSize = 5_000;
+
+/** What one statement reads: the rows of a user after a position, in its order. `null`: from the beginning. */
+type Reading<Row> = { size: number; read: (after: Row | null) => Promise<Row[]> };
+
+/**
+ * Reads rows page by page, each with a statement of its own, so that no connection is held while the reader of an export
+ * is slow.
+ */
+export async function* inPages<Row>({ size, read }: Reading<Row>): AsyncGenerator<Row[]> {
+  for (let after: Row | null = null; ;) {
+    const rows: Row[] = await read(after);
+    if (rows.length > 0) yield rows;
+    after = rows.at(-1) ?? null;
+    if (rows.length < size) return;
+  }
+}
