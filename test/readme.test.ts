@@ -19,6 +19,7 @@ import { maxContentLength, maxDescriptionLength, maxNameLength } from '../src/co
 import { maxArriving } from '../src/file/arrival.ts';
 import { maxFileNameLength } from '../src/file/file-name.ts';
 import { maxFiles } from '../src/file/file.ts';
+import { routes } from '../src/http/rest/table.ts';
 import { maxMentions } from '../src/message/mention.ts';
 import { maxEdits } from '../src/message/message-edit.ts';
 import { maxPins } from '../src/message/pin.ts';
@@ -39,6 +40,7 @@ for (const path of ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...(await li
 }
 
 const isCurlInstalled = spawnSync('curl', ['--version']).error === undefined;
+const isPythonInstalled = spawnSync('python3', ['--version']).error === undefined;
 const stockClients = ['graphql-sse', 'urql', 'Apollo Client', 'Relay', 'EventSource'];
 
 describe('examples run as they are:', () => {
@@ -88,6 +90,54 @@ describe('examples run as they are:', () => {
     await client.says('CaughtUp');
     const { rows } = await server.sql.query('select state from stream_operations');
     expect(rows).toEqual([{ state: 'RUNNING' }]);
+  });
+
+  test.skipIf(!isCurlInstalled)('a conversation by REST, with curl alone (skipped without curl)', async () => {
+    await using server = await startServer();
+    const bash = run('bash', []);
+    for (const block of blocksIn('docs/rest.md', 'bash')) {
+      bash.write(pointAt(server.url, block));
+      if (block.startsWith('curl')) await bash.says('event: CaughtUp');
+    }
+    await bash.says('event: ReactionsChanged');
+    bash.write('kill %1\nexit\n');
+    expect(await bash.exitCode).toBe(0);
+    const [page = ''] = bash.lines.filter((line) => line.startsWith('{"items"'));
+    expect(JSON.parse(page)).toMatchObject({
+      items: [{ seq: 1, content: 'Hello, Grace', sender: { username: 'ada' } }],
+    });
+    const events = bash.lines.filter((line) => line.startsWith('event: '));
+    expect(events).toEqual(['event: CaughtUp', 'event: NewMessage', 'event: ReactionsChanged']);
+  });
+
+  test('REST with Node', async () => {
+    await using server = await startServer();
+    const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
+    const names = ['one', 'two', 'three'];
+    for (const name of names) await createGroup(ada, [grace], name);
+    const [example = ''] = blocksIn('docs/rest.md', 'js');
+    const code = `const token = '${ada.token}';\n${pointAt(server.url, example)}`;
+    const client = run(process.execPath, ['--input-type=module', '-e', code]);
+    expect(await client.exitCode).toBe(0);
+    expect(client.lines.toSorted()).toEqual(names.map((name) => `greeted ${name}`).toSorted());
+  });
+
+  test.skipIf(!isPythonInstalled)('REST with Python (skipped without Python)', async () => {
+    await using server = await startServer();
+    const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
+    await createGroup(ada, [grace]);
+    const [example = ''] = blocksIn('docs/rest.md', 'python');
+    const client = run('python3', ['-c', `token = "${ada.token}"\n${pointAt(server.url, example)}`]);
+    expect(await client.exitCode).toBe(0);
+    expect(client.lines).toEqual(['Hello from Python']);
+  });
+
+  test('a problem of REST', async () => {
+    await using server = await startServer();
+    const ada = await signUp(server, 'ada');
+    const headers = { authorization: `Bearer ${ada.token}` };
+    const response = await fetch(`${server.url}/api/search?q=x&limit=51`, { headers });
+    expect(await response.json()).toEqual(JSON.parse(blocksIn('docs/rest.md', 'json')[0] ?? ''));
   });
 
   test('the query that fetches the chats', async () => {
@@ -272,6 +322,8 @@ describe('examples run as they are:', () => {
       'docs/moderation.md sql',
       ...['docs/operating.md sql', 'docs/operating.md bash', 'docs/stored-documents.md bash'],
       'docs/api-policy.md graphql',
+      ...['docs/rest.md bash', 'docs/rest.md bash', 'docs/rest.md bash', 'docs/rest.md js', 'docs/rest.md python'],
+      'docs/rest.md json',
       ...['docs/identity.md js', 'docs/identity.md bash', 'docs/identity.md bash', 'docs/identity.md json'],
       ...['docs/identity.md json', 'docs/identity.md json', 'docs/identity.md json'],
       // Tested by test/full/contributing.test.ts.
@@ -315,6 +367,16 @@ describe('what the documents say is true:', () => {
         return ['', activity, session, account, address, ''];
       }),
     );
+  });
+
+  test('rest.md lists every route, with its summary', () => {
+    const listed = sectionOf('docs/rest.md', 'Routes').match(/^\| `.*$/gm) ?? [];
+    const cells = listed.map((row) => row.split('|').map((cell) => cell.trim()));
+    for (const { method, path, summary } of routes) {
+      expect(cells).toContainEqual(['', `\`${method} ${path}\``, summary, '']);
+    }
+    // Those that have handlers of their own.
+    expect(listed).toHaveLength(routes.length + 3);
   });
 
   test('the data model lists every table', async () => {
