@@ -47,7 +47,7 @@ export async function findDuePictures(client: Queryable, limit: number): Promise
     `select p.user_id as "userId", p.url, p.attempts,
       u.deleted_at is null and u.avatar_file_id is not distinct from p.file_id as "isWanted"
     from claimed_pictures p join users u on u.id = p.user_id
-    where p.next_attempt_at <= clock_timestamp() order by p.next_attempt_at limit $1`,
+    where p.next_attempt_at <= statement_timestamp() order by p.next_attempt_at limit $1`,
     [limit],
   );
   return rows;

@@ -135,7 +135,7 @@ export async function findInvites(db: Db, asker: Asker, inviteIds: readonly bigi
 export async function pruneInvites({ pool }: Pick<Db, 'pool'>, limit: number): Promise<number> {
   const { rowCount } = await pool.query(
     `delete from invites where id = any (array(
-      select id from invites where expires_at < clock_timestamp() or uses_left = 0
+      select id from invites where expires_at < statement_timestamp() or uses_left = 0
       limit $1 for update skip locked))`,
     [limit],
   );

@@ -86,7 +86,7 @@ export async function pruneSlowModeTurns(pool: pg.Pool, limit: number): Promise<
   const { rowCount } = await pool.query(
     `with past as materialized (
       select chat_id, user_id from slow_mode_turns
-      where sent_at < clock_timestamp() - $1::int * interval '1 second' limit $2 for update skip locked
+      where sent_at < statement_timestamp() - $1::int * interval '1 second' limit $2 for update skip locked
     )
     delete from slow_mode_turns t using past where t.chat_id = past.chat_id and t.user_id = past.user_id`,
     [maxSlowModeSeconds, limit],

@@ -47,7 +47,7 @@ export async function findDueMails(client: Queryable, limit: number): Promise<Qu
     text: `select id, message_key as "messageKey", kind, email, user_id as "userId", sign_up_id as "signUpId", device,
       webhook_id as "webhookId",
       created_at as "createdAt", attempts
-    from mails where next_attempt_at <= clock_timestamp() order by next_attempt_at, id limit $1`,
+    from mails where next_attempt_at <= statement_timestamp() order by next_attempt_at, id limit $1`,
     values: [limit],
   });
   return rows;

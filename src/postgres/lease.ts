@@ -95,7 +95,7 @@ export class Leases {
 export async function pruneLeases({ pool }: Pick<Db, 'pool'>, limit: number): Promise<number> {
   const { rowCount } = await pool.query(
     `delete from leases where name in (
-      select name from leases where until < clock_timestamp() - interval '10 minutes' limit $1 for update skip locked
+      select name from leases where until < statement_timestamp() - interval '10 minutes' limit $1 for update skip locked
     )`,
     [limit],
   );

@@ -1,4 +1,4 @@
-import type pg from 'pg';
+import type { Queryable } from './client.ts';
 import type { RestrictionKind } from './generated/prisma/client.ts';
 
 /**
@@ -30,12 +30,12 @@ export function mutedUntil(chat: string, person: string): string {
 /**
  * Deletes up to `limit` restrictions that have ended, and returns how many. They have no effect any more, so this makes
  * neither an event nor an audit entry. Raw SQL: with `skip locked`, nodes that prune at the same time do not wait for
- * each other.
+ * each other. The time of the statement, because PostgreSQL uses no index for a clock that moves on.
  */
-export async function pruneRestrictions(pool: pg.Pool, limit: number): Promise<number> {
-  const { rowCount } = await pool.query(
+export async function pruneRestrictions(client: Queryable, limit: number): Promise<number> {
+  const { rowCount } = await client.query(
     `delete from restrictions where id = any (array(
-      select id from restrictions where until < clock_timestamp() limit $1 for update skip locked))`,
+      select id from restrictions where until < statement_timestamp() limit $1 for update skip locked))`,
     [limit],
   );
   return rowCount ?? 0;
