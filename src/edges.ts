@@ -6,6 +6,7 @@ import './account/email.graphql.ts';
 import './account/password-reset.graphql.ts';
 import './account/program.graphql.ts';
 import './account/session.graphql.ts';
+import './account/user-upsert.graphql.ts';
 import './account/viewer.graphql.ts';
 import './admin/admin-chat.graphql.ts';
 import './admin/admin-user.graphql.ts';
@@ -20,6 +21,7 @@ import './api/subscription.graphql.ts';
 import './chat/ban.graphql.ts';
 import './chat/chat-change.graphql.ts';
 import './chat/chat-event.graphql.ts';
+import './chat/chat-upsert.graphql.ts';
 import './chat/chat.graphql.ts';
 import './chat/invite.graphql.ts';
 import './chat/member.graphql.ts';
@@ -53,6 +55,7 @@ import { serveDownload } from './file/download.http.ts';
 import { serveGraphqlUpload } from './file/graphql-upload.http.ts';
 import { serveTus } from './file/tus.http.ts';
 import { serveUpload } from './file/upload.http.ts';
+import { serveImport } from './import/import.http.ts';
 import { createWebhookKeeper } from './webhook/webhook-delivery.http.ts';
 
 /** The whole API: by now, the GraphQL edges have registered their types on the builder. */
@@ -63,6 +66,7 @@ export const httpEdges = {
   serveDownload,
   serveExport,
   serveGraphqlUpload,
+  serveImport,
   serveLogout,
   serveTus,
   serveUpload,

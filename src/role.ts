@@ -34,7 +34,17 @@ export async function openDocuments({
 /** The handlers that a node serves, depending on its roles. */
 type Handlers = Pick<
   HttpOptions,
-  'graphql' | 'graphiql' | 'streams' | 'upload' | 'tus' | 'download' | 'logout' | 'personalExport' | 'events' | 'rest'
+  | 'graphql'
+  | 'graphiql'
+  | 'streams'
+  | 'upload'
+  | 'tus'
+  | 'download'
+  | 'logout'
+  | 'personalExport'
+  | 'import'
+  | 'events'
+  | 'rest'
 >;
 
 /** What the roles of a node work with; tests override the times. */
@@ -77,6 +87,7 @@ export function createRoles(
       download: httpEdges.serveDownload(services),
       logout: httpEdges.serveLogout(services),
       personalExport: httpEdges.serveExport(services),
+      import: httpEdges.serveImport(services),
       rest: serveRest(common),
     }),
     ...(streams && {

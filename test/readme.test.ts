@@ -493,7 +493,7 @@ const text = 'subscription { events { cursor event { __typename ... on NewMessag
 environment.getNetwork().execute({ name: 'Events', operationKind: 'subscription', text }, {}, {})
   .subscribe({ next: ({ data }) => console.log(data.events) });`;
 
-const slices = ['account', 'people', 'chat', 'message', 'file', 'search', 'mail'];
+const slices = ['account', 'people', 'chat', 'message', 'file', 'search', 'mail', 'import'];
 const folders = ['core', 'postgres', 'log', 'live', 'slices', 'api', 'http'];
 
 type ImportRule = { files: string[]; mayImport: string[]; refused: string[] };

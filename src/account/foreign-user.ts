@@ -27,9 +27,9 @@ type Identity = {
 type StoredClaims = Omit<ClaimedProfile, 'picture'>;
 
 /** A new user's name when the token says nothing that could be one. */
-const namelessUser = 'user';
+export const namelessUser = 'user';
 /** Each attempt fails only when another user takes the chosen name or email address at the same moment. */
-const maxAttempts = 10;
+export const maxAttempts = 10;
 
 /**
  * Finds the user of a verified token, inside a transaction. Creates the user on the first visit, and updates the profile
@@ -116,7 +116,8 @@ async function insertUser(client: Queryable, { wished, ...profile }: NewUser): P
   throw new Error('no username is free for a new user of another system');
 }
 
-async function findFreeUsername(client: Queryable, wished: string, ownId = 0n): Promise<string> {
+/** The wished username, or one that begins with it, that no user but `ownId` has. Another request may take it meanwhile. */
+export async function findFreeUsername(client: Queryable, wished: string, ownId = 0n): Promise<string> {
   const { rows } = await client.query<{ name: string }>(
     `select name from unnest($1::text[]) with ordinality as candidates (name, place)
     where not exists (select from users where fold(username) = fold(name) and id <> $2) order by place limit 1`,

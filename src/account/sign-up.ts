@@ -101,7 +101,8 @@ function readSignUp(input: SignUp): Omit<CheckedSignUp, 'passwordHash'> {
   return { username: input.username, email, displayName, inviteCode: input.inviteCode };
 }
 
-async function nameConflict(client: Queryable, person: { username: string; email: string }): Promise<Conflict> {
+/** The Conflict for an insert that a taken username or email address has just refused; it says which of them is taken. */
+export async function nameConflict(client: Queryable, person: { username: string; email: string }): Promise<Conflict> {
   // Which of the two is taken. Raw SQL: Prisma cannot express fold(), the function that the indexes use.
   const { rows } = await client.query<{ username: boolean; email: boolean }>(
     `select exists (select from users where fold(username) = fold($1)) as username,

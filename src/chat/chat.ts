@@ -7,6 +7,7 @@ import { visibleChats, visibleFrom } from './visibility.ts';
 import { InvalidInput, NotFound, type FieldError } from '../errors.ts';
 import { refuseBlockers } from '../people/block.ts';
 import { toPage, type Page, type PageRequest } from '../postgres/page.ts';
+import { isExternalKey } from '../core/external-key.ts';
 import { maxDescriptionLength, maxNameLength, readLine, readText } from '../core/text.ts';
 import type { Asker } from '../core/asker.ts';
 
@@ -45,6 +46,15 @@ export async function findVisibleChats(db: Db, asker: Asker, chatIds: readonly b
     values: [chatIds, asker.userId],
   });
   return rows;
+}
+
+/**
+ * The chat that the embedding product calls by this key; null if there is none, or the asker cannot see it. Without an
+ * asker, every chat is found.
+ */
+export async function findChatByKey({ prisma }: Db, asker: Asker | null, key: string): Promise<Chat | null> {
+  if (!isExternalKey(key)) return null;
+  return prisma.chat.findFirst({ where: { key, ...(asker !== null && visibleChats(asker)) } });
 }
 
 /** The chat. Throws NotFound if the asker cannot see it or it does not exist. */

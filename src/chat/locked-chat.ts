@@ -34,7 +34,7 @@ export async function inChat<T>(
       asker,
     );
   } catch (error) {
-    throw explain(error);
+    throw explainChatLock(error);
   }
 }
 
@@ -79,7 +79,7 @@ export async function holdChat(client: Queryable, chatId: bigint): Promise<void>
   try {
     await client.query('select from chats where id = $1 for no key update', [chatId]);
   } catch (error) {
-    throw explain(error);
+    throw explainChatLock(error);
   }
 }
 
@@ -105,7 +105,8 @@ function hidden(): NotFound {
   return new NotFound('There is no such chat.');
 }
 
-function explain(error: unknown): unknown {
+/** The error for the client, of a statement that could not lock a chat or would have left it without an owner. */
+export function explainChatLock(error: unknown): unknown {
   // lock_not_available
   if (sqlStateOf(error) === '55P03')
     return new RateLimited('Another change to this chat is in progress: try again.', 1);

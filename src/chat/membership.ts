@@ -95,14 +95,15 @@ export async function joinChat(db: Db, asker: Asker, { chatId }: { chatId: bigin
 }
 
 /**
- * Ends the asker's membership; they and the remaining members receive RemoveFromChat. When the last member leaves, the
- * chat is deleted, and they receive ChatDeleted instead. Throws Forbidden for a single chat and for one that the asker
+ * Ends the asker's membership; they and the remaining members receive RemoveFromChat. When the last member leaves a chat
+ * without a key, the chat is deleted, and they receive ChatDeleted instead. Throws Forbidden for a single chat and for one that the asker
  * only reads; LastOwner for the last owner while other members remain.
  */
 export async function leaveChat(db: Db, asker: Asker, { chatId }: { chatId: bigint }): Promise<void> {
   return inChat(db, { asker, chatId }, async (transaction, locked) => {
     requireMay('leaveChat', locked);
-    if (locked.chat.memberCount === 1) await deleteLockedChat(transaction, locked);
+    // A chat with a key belongs to the embedding product, which may give it members again.
+    if (locked.chat.memberCount === 1 && locked.chat.key === null) await deleteLockedChat(transaction, locked);
     else await deleteMember(transaction, chatId, asker.userId);
   });
 }
@@ -150,10 +151,11 @@ async function findMembers(
 }
 
 /**
+ * Adds members to a chat whose row this transaction has locked; existing ones are left as they are.
  * Raw SQL: a single statement adds all members, so there is a single event, at a thirtieth of the cost of Prisma's
  * createMany.
  */
-async function insertMembers(
+export async function insertMembers(
   client: Queryable,
   userIds: readonly bigint[],
   { chatId, visibleFromSeq }: { chatId: bigint; visibleFromSeq: number },

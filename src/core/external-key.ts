@@ -1,2 +1,29 @@
-/** How long an embedding product's key of a user or a chat may be, in characters. */
+import type { FieldError } from '../errors.ts';
+
 export const maxExternalKeyLength = 255;
+
+/**
+ * Reads an embedding product's key of a user or a chat: visible ASCII, so that it fits into a header and a URL. Case
+ * matters. Twin of the checks in the database.
+ */
+export function readExternalKey(value: string, path: string[], errors: FieldError[]): string {
+  const problem = problemWith(value);
+  if (problem !== null) errors.push({ path, ...problem });
+  return value;
+}
+
+/** Whether the text could be a key of a user or a chat: the database cannot even compare some other texts. */
+export function isExternalKey(value: string): boolean {
+  return problemWith(value) === null;
+}
+
+function problemWith(value: string): Omit<FieldError, 'path'> | null {
+  if (value === '') return { code: 'REQUIRED', message: 'must not be empty' };
+  if (value.length > maxExternalKeyLength) {
+    return { code: 'TOO_LONG', message: `must be at most ${maxExternalKeyLength} characters long` };
+  }
+  if (!/^[!-~]+$/.test(value)) {
+    return { code: 'MALFORMED', message: 'must consist of visible ASCII characters, without spaces' };
+  }
+  return null;
+}

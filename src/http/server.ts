@@ -34,6 +34,8 @@ export type HttpOptions = {
   events?: Handler;
   /** Serves the rest of `/api/`. */
   rest?: Handler;
+  /** Serves `/api/import`. */
+  import?: Handler;
   /** All other pages: each by its exact path, for GET and HEAD. */
   pages: Record<string, Handler>;
   /** `*`, or the origins of the front ends, separated by commas. */
@@ -175,6 +177,7 @@ function findHandler(request: IncomingMessage, options: HttpOptions): Handler {
   if (/^\/files\/[^/]+\/[^/]+$/.test(path)) return readOnly(request, options.download ?? notServed);
   if (path === '/auth/logout') return options.logout ?? notServed;
   if (path === '/api/export') return options.personalExport ?? notServed;
+  if (path === '/api/import') return options.import ?? notServed;
   if (path === '/api/events') return options.events ?? notServed;
   const page = Object.hasOwn(options.pages, path) ? options.pages[path] : undefined;
   if (page !== undefined) return readOnly(request, page);

@@ -5,6 +5,7 @@ import { defineLoader, loadTogether } from '../postgres/loader.ts';
 import { InvalidInput, NotFound, Unauthenticated, type FieldError } from '../errors.ts';
 import { forwardPage, type NameKey, type NamePageRequest } from '../postgres/name-page.ts';
 import { toPage, type Page } from '../postgres/page.ts';
+import { isExternalKey } from '../core/external-key.ts';
 import { maxNameLength, readLine } from '../core/text.ts';
 import type { Asker } from '../core/asker.ts';
 import { isVisiblePerson, visiblePeople } from '../chat/visibility.ts';
@@ -41,6 +42,11 @@ export const memberUserById = defineLoader({
 async function readUsers({ pool }: Db, ids: bigint[], statement: { name: string; text: string }) {
   const { rows } = await pool.query<User>({ ...statement, values: [ids] });
   return new Map(rows.map((user) => [user.id, user]));
+}
+
+/** The user whom the embedding product calls by this key; null if there is none, or their account is being erased. */
+export async function findUserByKey({ prisma }: Db, key: string): Promise<User | null> {
+  return isExternalKey(key) ? prisma.user.findFirst({ where: { key, ...visiblePeople } }) : null;
 }
 
 /** The user. Throws NotFound if they do not exist or their account is erased or being erased. */

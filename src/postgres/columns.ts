@@ -34,6 +34,7 @@ const chatColumns: ColumnsOf<Chat> = {
   slowModeSeconds: 'slow_mode_seconds',
   key: 'key',
   custom: 'custom',
+  isImporting: 'is_importing',
 };
 
 const memberColumns: ColumnsOf<Member> = {

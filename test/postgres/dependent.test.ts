@@ -171,6 +171,8 @@ const samples: [table: string, columns: string, values: string][] = [
     `replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), :chat, :ada`,
   ],
   ['slow_mode_turns', 'chat_id, user_id', ':chat, :ada'],
+  ['chat_imports', 'chat_id, type', `:chat, 'GROUP'`],
+  ['import_members', 'chat_id, user_id, role, joined_at', `:chat, :ada, 'MEMBER', now()`],
   // It has ended, because a suspended user has no sessions.
   ['restrictions', 'user_id, kind, until', `:ada, 'SUSPENSION', now() - interval '1 day'`],
   [

@@ -20,6 +20,11 @@ alter table chats
 comment on column chats.key is 'What the embedding product calls the chat, such as order:42.';
 comment on column chats.custom is 'An object that only API keys write.';
 create unique index chats_key_key on chats (key) where key is not null;
+alter table chats
+  add column is_importing boolean not null default false,
+  add constraint an_imported_chat_has_a_key check (key is not null or not is_importing);
+comment on column chats.is_importing is
+  'Whether an import is writing the chat. Until it ends, the chat has no members and makes no events.';
 
 alter table messages
   add column custom jsonb not null default '{}'
@@ -43,10 +48,91 @@ create trigger draft_profile_update
 drop trigger draft_chat_update on chats;
 create trigger draft_chat_update
   after update of type, name, description, avatar_file_id, slow_mode_seconds, key, custom on chats for each row
-  when ((old.type, old.name, old.description, old.avatar_file_id, old.slow_mode_seconds, old.key, old.custom)
+  when (not old.is_importing and (old.type, old.name, old.description, old.avatar_file_id, old.slow_mode_seconds, old.key, old.custom)
     is distinct from
     (new.type, new.name, new.description, new.avatar_file_id, new.slow_mode_seconds, new.key, new.custom))
   execute function draft_chat_update();
+
+drop trigger draft_chat_deletion on chats;
+create trigger draft_chat_deletion before delete on chats for each row
+  when (not old.is_importing) execute function draft_chat_deletion();
+
+create or replace function draft_new_chats() returns trigger
+language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+  if tg_relid <> 'chats'::regclass then perform refuse_foreign_rows(); end if;
+  insert into event_drafts (events)
+  select jsonb_agg(jsonb_build_object('kind', 'NewChat', 'chat_id', id) order by id)
+  from inserted where not is_importing having count(*) > 0;
+  return null;
+end $$;
+comment on function draft_new_chats is
+  'Drafts NewChat, for all who are members when the transaction commits. The end of an import drafts it for its chat.';
+
+create or replace function draft_new_messages() returns trigger
+language plpgsql security definer set search_path = public, pg_temp as $$
+declare
+  misplaced_count int;
+  quiet bigint[];
+begin
+  if tg_relid <> 'messages'::regclass then perform refuse_foreign_rows(); end if;
+  with placed as (
+    select chat_id, min(seq) as first, max(seq) as last, count(*) as many, max(created_at) as at
+    from inserted group by chat_id
+  ), counted as (
+    update chats c set last_seq = p.last,
+      last_activity_at = case when c.is_importing then greatest(c.last_activity_at, p.at) else clock_timestamp() end
+    from placed p
+    where c.id = p.chat_id and p.first = c.last_seq + 1 and p.last - p.first + 1 = p.many
+    returning c.id, c.is_importing
+  )
+  select (select count(*) from placed) - count(*), array_agg(id) filter (where is_importing)
+  into misplaced_count, quiet from counted;
+  if misplaced_count <> 0 then
+    raise exception 'the messages leave a gap in the seqs of their chat' using errcode = 'check_violation';
+  end if;
+
+  -- Senders have read their own messages.
+  update members m set last_read_seq = n.last
+  from (select chat_id, sender_id, max(seq) as last from inserted where sender_id is not null group by 1, 2) n
+  where m.chat_id = n.chat_id and m.user_id = n.sender_id and m.last_read_seq < n.last;
+
+  insert into event_drafts (events)
+  select jsonb_agg(jsonb_build_object('kind', 'NewMessage', 'audience', 'CHAT', 'chat_id', chat_id,
+    'actor_id', sender_id, 'message_id', id, 'seq', seq, 'version', version) order by chat_id, seq)
+  from inserted where quiet is null or chat_id <> all (quiet) having count(*) > 0;
+  return null;
+end $$;
+comment on function draft_new_messages is
+  'Drafts NewMessage, unless an import is writing the chat, and ensures that each chat''s seqs are 1, 2, 3, … without a gap.';
+
+create or replace function settle_removal() returns trigger
+language plpgsql security definer set search_path = public, pg_temp as $$
+declare
+  gone record;
+begin
+  if tg_relid <> 'members'::regclass then perform refuse_foreign_rows(); end if;
+  -- count_members has locked these chats' rows, so nothing read here can change.
+  for gone in select chat_id, user_id from deleted where role = 'OWNER' order by chat_id, user_id loop
+    continue when has_owner(gone.chat_id)
+      or not exists (select from chats where id = gone.chat_id and type <> 'SINGLE' and member_count > 0);
+    if exists (select from users where id = gone.user_id and deleted_at is null) then
+      raise exception 'the last owner of a chat cannot leave while others are in it'
+        using errcode = 'restrict_violation', constraint = 'a_chat_keeps_an_owner', table = 'members';
+    end if;
+    -- An erased user (one whose row is deleted or has deleted_at set) can always leave: ownership passes to the admin,
+    -- or else the member, who joined first.
+    update members set role = 'OWNER'
+    where chat_id = gone.chat_id and user_id = coalesce(
+      (select user_id from members where chat_id = gone.chat_id and role = 'ADMIN' order by joined_at, user_id limit 1),
+      (select user_id from members where chat_id = gone.chat_id order by joined_at, user_id limit 1));
+  end loop;
+  -- A chat with a key belongs to the embedding product, which may give it members again.
+  delete from chats where id = any (array(select distinct chat_id from deleted)) and member_count = 0 and key is null;
+  return null;
+end $$;
+comment on function settle_removal is
+  'Ensures that a chat that had an owner keeps one, and deletes a chat without a key whose last member has left.';
 
 create or replace function count_version() returns trigger
 language plpgsql as $$
@@ -63,5 +149,108 @@ begin
   end if;
   return new;
 end $$;
+
+-- Imports ------------------------------------------------------------------------------------------------------------
+
+-- An import writes a chat that it has created itself. Until the import ends, the chat has no members (they wait in
+-- import_members) and is not public, so no one sees it and there is no one to tell about it.
+
+create table chat_imports (
+  chat_id bigint primary key references chats on delete cascade on update cascade,
+  type chat_type not null,
+  ended_at timestamptz(3)
+);
+comment on table chat_imports is 'A chat that an import has created. The row stays, so that running the import again changes nothing.';
+comment on column chat_imports.type is 'What the chat will be: a public channel is a private one until the import ends.';
+
+create table import_members (
+  chat_id bigint not null references chat_imports on delete cascade on update cascade,
+  user_id bigint not null references users on delete cascade on update cascade,
+  role member_role not null,
+  joined_at timestamptz(3) not null,
+  primary key (chat_id, user_id)
+);
+comment on table import_members is 'Who will be a member of a chat when its import ends.';
+-- Serves the deletion of users.
+create index import_members_user_id_idx on import_members (user_id);
+
+create table import_messages (
+  chat_id bigint not null references chat_imports on delete cascade on update cascade,
+  key text not null check (key ~ '^[!-~]{1,255}$'),
+  seq int not null,
+  primary key (chat_id, key)
+);
+comment on table import_messages is 'Which message of an imported chat a key stands for. A key stays when its message is deleted, so that no later run of the import brings the message back.';
+
+create function guard_import() returns trigger
+language plpgsql set search_path = public, pg_temp as $$
+begin
+  -- Inside the two functions below, the current user is their owner.
+  if current_user <> (select pg_get_userbyid(relowner) from pg_class where oid = 'chats'::regclass) then
+    raise exception 'only begin_chat_import and end_chat_import begin and end imports'
+      using errcode = 'insufficient_privilege';
+  end if;
+  if tg_op = 'UPDATE' and new.is_importing then
+    raise exception 'an import writes only chats that it has created' using errcode = 'check_violation';
+  end if;
+  return new;
+end $$;
+comment on function guard_import is 'No one can silence an existing chat, or one that they create without an import.';
+
+create trigger guard_new_import before insert on chats for each row when (new.is_importing) execute function guard_import();
+create trigger guard_import before update of is_importing on chats for each row
+  when (old.is_importing is distinct from new.is_importing) execute function guard_import();
+
+create function begin_chat_import(chat_key text, final_type chat_type, chat_name text, about text, data jsonb,
+  began_at timestamptz) returns bigint
+language plpgsql security definer set search_path = public, pg_temp as $$
+declare
+  new_id bigint;
+begin
+  insert into chats (key, type, name, description, custom, created_at, last_activity_at, is_importing)
+  values (chat_key, case final_type when 'PUBLIC_CHANNEL' then 'PRIVATE_CHANNEL' else final_type end, chat_name, about,
+    data, began_at, began_at, true)
+  on conflict (key) where key is not null do nothing returning id into new_id;
+  if new_id is not null then insert into chat_imports (chat_id, type) values (new_id, final_type); end if;
+  return new_id;
+end $$;
+comment on function begin_chat_import is
+  'Creates a chat that makes no events until end_chat_import. Returns its id; null if the key is taken.';
+
+create function end_chat_import(ended bigint) returns boolean
+language plpgsql security definer set search_path = public, pg_temp as $$
+declare
+  final_type chat_type;
+  people bigint[];
+begin
+  -- The chat before what depends on it, like all code.
+  perform from chats where id = ended and is_importing for no key update;
+  if not found then return false; end if;
+  select type into final_type from chat_imports where chat_id = ended;
+  people := array(
+    select m.user_id from import_members m join users u on u.id = m.user_id
+    where m.chat_id = ended and u.deleted_at is null order by m.user_id for key share of u);
+  if final_type = 'SINGLE' then
+    if cardinality(people) not in (1, 2) then
+      raise exception 'a single chat has one or two members, not %', cardinality(people)
+        using errcode = 'check_violation', constraint = 'a_single_chat_is_a_pair', table = 'import_members';
+    end if;
+    insert into single_chats (chat_id, low_user_id, high_user_id)
+    values (ended, people[1], people[cardinality(people)]);
+  end if;
+  update chats set is_importing = false, type = final_type where id = ended;
+  -- NewChat is stamped before the members' AddToChat, which then has no one left to tell.
+  insert into event_drafts (events) values (jsonb_build_array(jsonb_build_object('kind', 'NewChat', 'chat_id', ended)));
+  insert into members (chat_id, user_id, role, joined_at, last_read_seq)
+  select m.chat_id, m.user_id, case final_type when 'SINGLE' then 'MEMBER' else m.role end, m.joined_at, c.last_seq
+  from import_members m join chats c on c.id = m.chat_id
+  where m.chat_id = ended and m.user_id = any (people);
+  delete from import_members where chat_id = ended;
+  update chat_imports set ended_at = clock_timestamp() where chat_id = ended;
+  perform write_audit_entry('IMPORT_CHAT', 'Chat', ended::text, '{}');
+  return true;
+end $$;
+comment on function end_chat_import is
+  'Gives an imported chat its members, who have read everything, and drafts the one NewChat that they receive. Returns whether the chat was being imported.';
 
 select seal_schema();

@@ -1,0 +1,59 @@
+import { builder } from '../api/builder.ts';
+import { requireCaller, requireProgram } from '../api/context.ts';
+import { maxCustomBytes, maxCustomDepth } from '../core/custom.ts';
+import { maxExternalKeyLength } from '../core/external-key.ts';
+import { maxNameLength } from '../core/text.ts';
+import { Conflict, Forbidden, InvalidInput } from '../errors.ts';
+import { findUserByKey } from '../people/user.ts';
+import { UserRef } from '../people/user.ref.ts';
+import { upsertUser } from './user-upsert.ts';
+
+builder.queryField('userByKey', (t) =>
+  t.field({
+    type: UserRef,
+    nullable: true,
+    description: 'The user whom the embedding product calls by this key. An API key needs the scope USERS_READ.',
+    args: { key: t.arg.string({ required: true }) },
+    resolve: (_, { key }, context) => {
+      requireCaller(context);
+      return findUserByKey(context.db, key);
+    },
+  }),
+);
+
+const UpsertUserInput = builder.inputType('UpsertUserInput', {
+  description: 'Omitted fields are not changed; null removes a display name, an email address or custom data.',
+  fields: (t) => ({
+    key: t.string({
+      required: true,
+      description: `Your own key for the user: 1 to ${maxExternalKeyLength} visible ASCII characters. Case matters.`,
+    }),
+    username: t.string({
+      description: 'A new user without one gets a username made of the display name.',
+    }),
+    displayName: t.string({ description: `One line of up to ${maxNameLength} characters.` }),
+    email: t.string({ description: 'Counts as verified: you vouch for it.' }),
+    custom: t.field({
+      type: 'JSON',
+      description: `Replaces the whole object: at most ${maxCustomBytes} bytes and ${maxCustomDepth} levels deep.`,
+    }),
+  }),
+});
+
+builder.mutationField('upsertUser', (t) =>
+  t.field({
+    type: UserRef,
+    description:
+      'For API keys with the scope USERS_WRITE. Creates the user with this key, or updates them: the same call twice gives one user. Conflict if another user has the username or the email address; Forbidden for moderators and admins of the server.',
+    errors: { types: [InvalidInput, Conflict, Forbidden] },
+    args: { input: t.arg({ type: UpsertUserInput, required: true }) },
+    resolve: (_, { input }, context) =>
+      upsertUser(context.db, requireProgram(context, 'USERS_WRITE'), {
+        key: input.key,
+        username: input.username,
+        displayName: input.displayName,
+        email: input.email,
+        custom: input.custom,
+      }),
+  }),
+);

@@ -1,0 +1,130 @@
+import type { Program } from '../core/asker.ts';
+import type { Custom } from '../core/custom.ts';
+import { InvalidInput, NotFound } from '../errors.ts';
+import type { Queryable, Transaction } from '../postgres/client.ts';
+import { columns } from '../postgres/columns.ts';
+import { orGone } from '../postgres/foreign-key.ts';
+import type { Chat, ChatType } from '../postgres/generated/prisma/client.ts';
+import { lockPeople, refuseUnknownPeople } from './chat.ts';
+
+/**
+ * A chat as the embedding product describes it. Undefined leaves a property, or the members, as they are; null removes a
+ * property.
+ */
+export type ChatUpsert = {
+  key: string;
+  type: ChatType;
+  name: string | null | undefined;
+  description: string | null | undefined;
+  memberIds: readonly bigint[] | undefined;
+  custom: Custom | null | undefined;
+};
+
+/**
+ * Creates the chat with its members. Returns null when another request has just created one with this key. Throws
+ * InvalidInput.
+ */
+export async function createKeyedChat(
+  transaction: Transaction,
+  { userId }: Program,
+  wanted: ChatUpsert,
+): Promise<Chat | null> {
+  const memberIds = [...new Set(wanted.memberIds)];
+  if (wanted.type !== 'GROUP' && wanted.name == null) {
+    throw new InvalidInput([{ path: ['name'], code: 'REQUIRED', message: 'a channel must have a name' }]);
+  }
+  await lockMembers(transaction, wanted);
+  const chat = await insertChat(transaction, wanted);
+  if (chat === null) return null;
+  // Inserts the members in one statement, so that there is one event. Raw SQL, for that.
+  await transaction.query(
+    `insert into members (chat_id, user_id, role)
+    select $1, user_id, case when user_id = $2 then 'OWNER' else 'MEMBER' end::member_role
+    from unnest($3::bigint[]) as user_id`,
+    [chat.id, userId, memberIds],
+  );
+  return { ...chat, memberCount: memberIds.length };
+}
+
+/**
+ * Creates a single chat. If the two already have one without a key, it gets this key, because a pair has one single chat.
+ * Returns null when another request has just created a chat with this key, or one of the pair. Throws InvalidInput.
+ */
+export async function createKeyedSingle(
+  transaction: Transaction,
+  _: Program,
+  wanted: ChatUpsert,
+): Promise<Chat | null> {
+  const [low, high] = readPair(wanted.memberIds ?? []);
+  await lockMembers(transaction, wanted);
+  const existing = await lockSingle(transaction, [low, high]);
+  if (existing !== null) return adopt(transaction, existing, wanted);
+  // The point to roll back to if the pair already has a chat. Raw SQL: Prisma has no savepoints.
+  await transaction.query('savepoint before_chat');
+  const chat = await insertChat(transaction, wanted);
+  if (chat === null) return null;
+  const claiming = transaction.query(
+    `insert into single_chats (chat_id, low_user_id, high_user_id) values ($1, $2, $3)
+    on conflict (low_user_id, high_user_id) do nothing`,
+    [chat.id, low, high],
+  );
+  const { rowCount } = await orGone(claiming, ['single_chats_low_user_id_fkey', 'single_chats_high_user_id_fkey']);
+  if (rowCount === 0) {
+    // Undoes the creation, so that no one receives an event for it.
+    await transaction.query('rollback to savepoint before_chat');
+    return null;
+  }
+  await transaction.query('insert into members (chat_id, user_id) values ($1, $2), ($1, $3)', [chat.id, low, high]);
+  return { ...chat, memberCount: 2 };
+}
+
+/** The two people of a single chat, the one with the lower id first. Throws InvalidInput for any other number. */
+export function readPair(memberIds: readonly bigint[]): [bigint, bigint] {
+  const [one, other, ...more] = new Set(memberIds);
+  if (one === undefined || other === undefined || more.length > 0) {
+    const message = 'a single chat has exactly two people';
+    throw new InvalidInput([{ path: ['memberIds'], code: 'NOT_ALLOWED', message }]);
+  }
+  return one < other ? [one, other] : [other, one];
+}
+
+async function lockMembers(client: Queryable, { memberIds = [] }: ChatUpsert): Promise<void> {
+  refuseUnknownPeople(memberIds, await lockPeople(client, memberIds), 'memberIds');
+}
+
+/** Raw SQL, for `on conflict`. */
+async function insertChat(client: Queryable, wanted: ChatUpsert): Promise<Chat | null> {
+  const { key, type, name = null, description = null, custom } = wanted;
+  const { rows } = await client.query<Chat>(
+    `insert into chats as c (key, type, name, description, custom) values ($1, $2, $3, $4, $5)
+    on conflict (key) where key is not null do nothing returning ${columns.chat('c')}`,
+    [key, type, name, description, custom ?? ({} satisfies Custom)],
+  );
+  return rows[0] ?? null;
+}
+
+/** The pair's chat, with its row locked. Raw SQL, for the lock. */
+async function lockSingle(client: Queryable, pair: [bigint, bigint]): Promise<Chat | null> {
+  const { rows } = await client.query<Chat>(
+    `select ${columns.chat('c')} from single_chats s join chats c on c.id = s.chat_id
+    where s.low_user_id = $1 and s.high_user_id = $2 for no key update of c`,
+    pair,
+  );
+  return rows[0] ?? null;
+}
+
+/** Returns null for a chat that another request has just created with this key. */
+async function adopt({ query }: Transaction, chat: Chat, { key, custom }: ChatUpsert): Promise<Chat | null> {
+  if (chat.key === key) return null;
+  if (chat.key !== null) {
+    const message = 'the two already have a single chat, with another key';
+    throw new InvalidInput([{ path: ['memberIds'], code: 'DUPLICATE', message }]);
+  }
+  const { rows } = await query<Chat>(
+    `update chats c set key = $2, custom = coalesce($3::jsonb, custom) where id = $1 returning ${columns.chat('c')}`,
+    [chat.id, key, custom ?? null],
+  );
+  const [adopted] = rows;
+  if (adopted === undefined) throw new NotFound('One of the two accounts has been deleted.');
+  return adopted;
+}

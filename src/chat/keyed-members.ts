@@ -1,0 +1,66 @@
+import { InvalidInput } from '../errors.ts';
+import type { Queryable, Transaction } from '../postgres/client.ts';
+import type { Chat, MemberRole } from '../postgres/generated/prisma/client.ts';
+import { refuseBannedPeople } from './ban-refusal.ts';
+import { lockPeople, refuseUnknownPeople } from './chat.ts';
+import { readPair } from './keyed-chat.ts';
+import { insertMembers } from './membership.ts';
+
+/**
+ * Makes these users the only members of a chat whose row this transaction has locked. New members see the history as
+ * by default: all of a channel, and only new messages of a group. If no owner is left, ownership passes as it does when
+ * an account is erased. Throws InvalidInput for unknown users, and for a change to a single chat; Forbidden if a new
+ * member is banned.
+ */
+export async function setMembers(
+  transaction: Transaction,
+  chat: Pick<Chat, 'id' | 'type' | 'lastSeq'>,
+  memberIds: readonly bigint[],
+): Promise<void> {
+  const roles = await readRoles(transaction, chat.id);
+  const wanted = new Set(memberIds);
+  const added = [...wanted].filter((userId) => !roles.has(userId));
+  const removed = [...roles.keys()].filter((userId) => !wanted.has(userId));
+  if (chat.type === 'SINGLE') return refuseOtherPair(memberIds, added);
+  // Existing members are not locked: an erasure locks the user's row first and then waits for the chat.
+  const known = await lockPeople(transaction, added);
+  refuseUnknownPeople(memberIds, new Set([...roles.keys(), ...known]), 'memberIds');
+  await refuseBannedPeople(transaction, chat.id, added);
+  const visibleFromSeq = chat.type === 'GROUP' ? chat.lastSeq + 1 : 1;
+  if (added.length > 0) await insertMembers(transaction, added, { chatId: chat.id, visibleFromSeq });
+  if (removed.length > 0) await removeMembers(transaction, chat.id, { roles, removed });
+}
+
+function refuseOtherPair(memberIds: readonly bigint[], added: readonly bigint[]): void {
+  readPair(memberIds);
+  if (added.length === 0) return;
+  const message = 'the two people of a single chat cannot be changed';
+  throw new InvalidInput([{ path: ['memberIds'], code: 'NOT_ALLOWED', message }]);
+}
+
+/** Raw SQL, like the next statements: one for all members. */
+async function readRoles(client: Queryable, chatId: bigint): Promise<Map<bigint, MemberRole>> {
+  const { rows } = await client.query<{ userId: bigint; role: MemberRole }>(
+    'select user_id as "userId", role from members where chat_id = $1',
+    [chatId],
+  );
+  return new Map(rows.map(({ userId, role }) => [userId, role]));
+}
+
+async function removeMembers(
+  client: Queryable,
+  chatId: bigint,
+  { roles, removed }: { roles: ReadonlyMap<bigint, MemberRole>; removed: readonly bigint[] },
+): Promise<void> {
+  const owners = [...roles].flatMap(([userId, role]) => (role === 'OWNER' ? [userId] : []));
+  if (owners.length > 0 && owners.every((userId) => removed.includes(userId))) {
+    // Passes the ownership on before the last owner goes, as the database demands; not if no one is left.
+    await client.query(
+      `update members set role = 'OWNER' where chat_id = $1 and user_id = (
+        select user_id from members where chat_id = $1 and not user_id = any ($2)
+        order by role = 'ADMIN' desc, joined_at, user_id limit 1)`,
+      [chatId, removed],
+    );
+  }
+  await client.query('delete from members where chat_id = $1 and user_id = any ($2)', [chatId, removed]);
+}

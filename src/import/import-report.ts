@@ -1,0 +1,70 @@
+/** How many refused lines, and how many notes, a report describes; it counts all of them. */
+const maxDescribed = 1_000;
+/** How many chats with refused lines are remembered. */
+const maxFaulty = 10_000;
+
+/** A remark on a line, by its number from 1. `path`: what in the line it is about, e.g. `message.sender`. */
+export type Remark = { line: number; path: string; message: string };
+
+/** How many lines of a kind created something, and how many found it there already. */
+export type Count = { created: number; skipped: number };
+
+/** What an import did. */
+export type ImportReport = {
+  lines: number;
+  users: Count;
+  chats: Count;
+  members: Count;
+  messages: Count;
+  /** Chats that this import ended: their members have them now. */
+  ended: number;
+  /** Chats that were deleted before their import ended. */
+  discarded: number;
+  /** How many lines were refused; `errors` describes the first of them. */
+  refused: number;
+  errors: Remark[];
+  /** Lines that were not taken exactly as they are, such as a user whose username was taken. */
+  notes: Remark[];
+};
+
+/** Which of the counts a line adds to. */
+export type Outcome = 'created' | 'skipped';
+
+/** Builds the report, in an amount of memory that does not grow with the import. */
+export class ReportBuilder {
+  readonly report: ImportReport = {
+    lines: 0,
+    users: { created: 0, skipped: 0 },
+    chats: { created: 0, skipped: 0 },
+    members: { created: 0, skipped: 0 },
+    messages: { created: 0, skipped: 0 },
+    ended: 0,
+    discarded: 0,
+    refused: 0,
+    errors: [],
+    notes: [],
+  };
+  /** The chats that lines were refused for. */
+  readonly #faulty = new Set<string>();
+
+  refuse(remark: Remark, chat: string | null): void {
+    this.report.refused += 1;
+    if (this.report.errors.length < maxDescribed) this.report.errors.push(remark);
+    if (chat !== null && this.#faulty.size < maxFaulty) this.#faulty.add(chat);
+  }
+
+  note(remark: Remark): void {
+    if (this.report.notes.length < maxDescribed) this.report.notes.push(remark);
+  }
+
+  /** The report, with its remarks in the order of the lines. */
+  finish(): ImportReport {
+    this.report.errors.sort((one, other) => one.line - other.line);
+    return this.report;
+  }
+
+  /** Whether a line was refused that belongs to this chat; true for every chat once there are too many to remember. */
+  isFaulty(chat: string): boolean {
+    return this.#faulty.size >= maxFaulty || this.#faulty.has(chat);
+  }
+}

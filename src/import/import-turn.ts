@@ -1,0 +1,24 @@
+import { RateLimited } from '../errors.ts';
+
+/** How many imports a node receives at a time: each may keep a connection to the database busy. */
+const maxImports = 4;
+/** How long a refused client waits. */
+const retryAfterSeconds = 30;
+
+/** Bounds how many imports a node receives at a time. */
+export class ImportTurns {
+  #running = 0;
+
+  /** Runs `work`. Throws RateLimited if the node has too many imports. */
+  async during<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (this.#running >= maxImports) {
+      throw new RateLimited('The server is receiving too many imports: try again later.', retryAfterSeconds);
+    }
+    this.#running += 1;
+    try {
+      return await work();
+    } finally {
+      this.#running -= 1;
+    }
+  }
+}

@@ -1,0 +1,38 @@
+import type { Queryable } from '../postgres/client.ts';
+import { refused, type Result } from './batch.ts';
+
+/** A chat that lines name. `isImported`: an import created it. `isOpen`: that import has not ended. */
+export type NamedChat = { id: bigint; key: string; lastSeq: number; isImported: boolean; isOpen: boolean };
+
+/**
+ * The chats with these keys, by key, with their rows locked, so that no import ends meanwhile. Raw SQL, for the lock, in
+ * the order of the ids, like all code.
+ */
+export async function lockNamedChats(
+  client: Queryable,
+  keys: readonly string[],
+): Promise<ReadonlyMap<string, NamedChat>> {
+  const { rows } = await client.query<NamedChat>(
+    `select c.id, c.key, c.last_seq as "lastSeq", c.is_importing as "isOpen",
+      exists (select from chat_imports i where i.chat_id = c.id) as "isImported"
+    from chats c where c.key = any ($1) order by c.id for no key update`,
+    [[...new Set(keys)]],
+  );
+  return new Map(rows.map((chat) => [chat.key, chat]));
+}
+
+/** Why a line may not write to the chat; null if it may. */
+export function refuseChat(chat: NamedChat | undefined, path: string[]): Result | null {
+  if (chat === undefined) return refused(path, 'there is no chat with this key');
+  if (!chat.isImported) return refused(path, 'this chat was not created by an import');
+  return chat.isOpen ? null : refused(path, 'the import of this chat has ended');
+}
+
+/** The ids of the users with these keys. Raw SQL, like all statements of an import. */
+export async function readUserIds(client: Queryable, keys: readonly string[]): Promise<ReadonlyMap<string, bigint>> {
+  const { rows } = await client.query<{ id: bigint; key: string }>(
+    'select id, key from users where key = any ($1) and deleted_at is null',
+    [[...new Set(keys)]],
+  );
+  return new Map(rows.map(({ id, key }) => [key, id]));
+}

@@ -1,0 +1,62 @@
+import { findFreeUsername, maxAttempts, namelessUser } from '../account/foreign-user.ts';
+import { fitUsername } from '../account/username.ts';
+import type { Queryable } from '../postgres/client.ts';
+import { refused, type Numbered, type Result } from './batch.ts';
+import { readUserIds } from './imported-chat.ts';
+import type { Said } from './import-line.ts';
+
+/**
+ * Creates the users that do not exist yet, and leaves those that do as they are. A username that is taken gets a suffix;
+ * an email address that is taken is left out.
+ */
+export async function importUsers(client: Queryable, lines: readonly Numbered<'user'>[]): Promise<Result[]> {
+  const known = new Set(
+    (
+      await readUserIds(
+        client,
+        lines.map(({ said }) => said.key),
+      )
+    ).keys(),
+  );
+  const results: Result[] = [];
+  for (const { said } of lines) {
+    results.push(known.has(said.key) ? { outcome: 'skipped' } : await createUser(client, said));
+    known.add(said.key);
+  }
+  return results;
+}
+
+type Created = { id: bigint; username: string; email: string | null };
+
+async function createUser(client: Queryable, said: Said['user']): Promise<Result> {
+  const wished = said.username ?? fitUsername(said.displayName ?? '') ?? namelessUser;
+  // Each attempt fails only when another request takes the username or the email address at the same moment.
+  for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
+    const username = await findFreeUsername(client, wished);
+    const { rows } = await client.query<Created>(
+      `insert into users (key, username, display_name, email, email_verified_at, kind, custom, created_at)
+      select $1, $2, $3, free.email, case when free.email is not null then clock_timestamp() end, $5, $6,
+        coalesce($7, now())
+      from (select case when not exists (select from users where fold(email) = fold($4)) then $4::text end as email) free
+      on conflict do nothing returning id, username, email`,
+      [said.key, username, said.displayName, said.email, said.kind, said.custom, said.createdAt ?? null],
+    );
+    const [created] = rows;
+    if (created !== undefined) {
+      await client.query(`select write_audit_entry('IMPORT_USER', 'User', $1, '{}')`, [String(created.id)]);
+      return describe(said, created);
+    }
+    if ((await readUserIds(client, [said.key])).has(said.key)) return { outcome: 'skipped' };
+  }
+  return refused(['user', 'username'], 'no username like this one is free');
+}
+
+function describe(said: Said['user'], { username, email }: Created): Result {
+  if (said.username != null && username !== said.username) {
+    return { outcome: 'created', note: { path: ['user', 'username'], message: `is taken: the user is ${username}` } };
+  }
+  if (said.email != null && email === null) {
+    return { outcome: 'created', note: { path: ['user', 'email'], message: 'is taken: the user has none' } };
+  }
+  return { outcome: 'created' };
+}
