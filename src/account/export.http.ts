@@ -15,7 +15,8 @@ import {
 import { describeDisposition } from '../file/content-disposition.ts';
 import { readJson } from '../http/body.ts';
 import { HttpError } from '../http/http-error.ts';
-import { refuse, refuseWith } from '../http/refusal.ts';
+import { refuse } from '../http/refusal.ts';
+import { problemOfStatus, problemType, refuseWithProblem } from '../http/rest/problem.ts';
 import type { Handler } from '../http/respond.ts';
 import { HungUp, sendChunk } from '../http/send-chunk.ts';
 import { unreadLimits } from '../http/unread.ts';
@@ -36,7 +37,7 @@ export function serveExport(services: Services): Handler {
     response.setHeader('cache-control', 'no-store');
     if (request.method !== 'GET' && request.method !== 'POST') {
       response.setHeader('allow', 'GET, POST');
-      await refuse(request, response, { status: 405, body: { error: 'Use GET or POST.' } });
+      await refuse(request, response, { status: 405, ...asProblem(405, 'Use GET or POST.') });
       return;
     }
     try {
@@ -115,7 +116,7 @@ function giveUp(error: unknown, response: ServerResponse): void {
 }
 
 async function explain(error: unknown, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  if (error instanceof HttpError) return refuseWith(error, request, response);
+  if (error instanceof HttpError) return refuseWithProblem(error, request, response);
   const status = statusOf(error);
   if (status === null || !(error instanceof Error)) throw error;
   if (status === 401) response.setHeader('www-authenticate', 'Bearer');
@@ -123,7 +124,11 @@ async function explain(error: unknown, request: IncomingMessage, response: Serve
     error instanceof RateLimited
       ? limitHeaders({ retryAfterSeconds: error.retryAfterSeconds, ...error.reached })
       : undefined;
-  await refuse(request, response, { status, body: { error: error.message }, headers });
+  await refuse(request, response, { status, ...asProblem(status, error.message), headers });
+}
+
+function asProblem(status: number, detail: string) {
+  return { body: problemOfStatus(status, detail), type: problemType };
 }
 
 function statusOf(error: unknown): number | null {

@@ -7,6 +7,7 @@ import { saveUploads, stageUpload, type FileAnswer } from './upload.ts';
 import type { Upload } from './upload-value.ts';
 import { BadMultipart, readBoundary, readParts } from '../http/multipart.ts';
 import { refuse } from '../http/refusal.ts';
+import { problemOfStatus, problemType } from '../http/rest/problem.ts';
 import { refusalFor } from '../http/upload-refusal.ts';
 import { sendJson, type Handler } from '../http/respond.ts';
 
@@ -14,14 +15,13 @@ const maxFilesPerRequest = 10;
 
 /**
  * `POST /api/upload`: accepts multipart/form-data with 1 to 10 files, in fields of any name, with a bearer token.
- * Responds with 201 and `{ files }` in their order, or with an error status and `{ error }`; then none of the files was
- * saved.
+ * Responds with 201 and `{ files }` in their order, or with a problem (RFC 9457); then none of the files was saved.
  */
 export function serveUpload(services: Services): Handler {
   return async (request, response) => {
     if (request.method !== 'POST') {
       response.setHeader('allow', 'POST');
-      await refuse(request, response, { status: 405, body: { error: 'Send files by POST.' } });
+      await refuse(request, response, { status: 405, ...asProblem(405, 'Send files by POST.') });
       return;
     }
     limitIdleness(request, services.uploadIdleMs);
@@ -37,9 +37,13 @@ export function serveUpload(services: Services): Handler {
       const refusal = refusalFor(error, request);
       if (refusal === null) throw error;
       if (refusal.status === 401) response.setHeader('www-authenticate', 'Bearer');
-      await refuse(request, response, { ...refusal, body: { error: refusal.message } });
+      await refuse(request, response, { ...refusal, ...asProblem(refusal.status, refusal.message) });
     }
   };
+}
+
+function asProblem(status: number, detail: string) {
+  return { body: problemOfStatus(status, detail), type: problemType };
 }
 
 async function takeFiles(services: Services, arrival: Arrival, request: IncomingMessage): Promise<FileAnswer[]> {

@@ -32,7 +32,14 @@ const stateOf = async (of: TestServer) => ({
 async function refusalOf(body: string | Uint8Array, headers: Record<string, string> = {}) {
   const before = await stateOf(server);
   const refusal = await postPieces(server.url, ada.token, [Buffer.from(body)], headers);
-  expect(refusal.body).toEqual({ error: expect.any(String) });
+  expect(refusal.body).toEqual({
+    type: expect.stringMatching(/^urn:parley:problem:/),
+    title: expect.any(String),
+    status: refusal.status,
+    code: expect.any(String),
+    detail: expect.any(String),
+    error: refusal.body.detail,
+  });
   expect(await stateOf(server)).toEqual(before);
   return { status: refusal.status, error: String(refusal.body.error) };
 }

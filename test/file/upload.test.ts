@@ -71,7 +71,9 @@ test('uploading requires a signed-in user', async () => {
   const before = await countRows();
   const nobody = await postFiles(server, null, [{ name: 'a.txt', content: 'hello' }]);
   expect(nobody.status).toBe(401);
-  expect(nobody.body).toEqual({ error: expect.stringContaining('access token') });
+  expect(nobody.body).toMatchObject({ status: 401, code: 'UNAUTHENTICATED', error: nobody.body.detail });
+  expect(nobody.body.detail).toContain('access token');
+  expect(nobody.headers.get('content-type')).toBe('application/problem+json; charset=utf-8');
   expect(nobody.headers.get('access-control-allow-origin')).toBe('*');
   const forged = await postFiles(server, { ...ada, token: `${ada.token}x` }, [{ name: 'a.txt', content: 'hello' }]);
   expect(forged.status).toBe(401);

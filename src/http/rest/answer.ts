@@ -15,7 +15,7 @@ export function answerOf(route: Route, { data, errors }: ExecutionResult, isKnow
   // Part of an answer would look like all of it.
   if (error !== undefined) return { problem: problemOfError(error) };
   const found = find(data, route.result);
-  if ('missingAt' in found) return { problem: explainAbsence(found.missingAt, isKnown) };
+  if ('missingAt' in found) return { problem: explainAbsence(route, found.missingAt, isKnown) };
   const { value } = found;
   if (value === false) return { problem: problem('FORBIDDEN', 'You may not do this here.') };
   const told = isRecord(value) ? problemOfMember(value) : null;
@@ -36,8 +36,12 @@ function find(data: unknown, path: string): { value: unknown } | { missingAt: nu
 }
 
 /** An object that is null does not exist or is hidden; below one that exists, a null list is one the asker may not see. */
-function explainAbsence(missingAt: number, isKnown: boolean): Problem {
+function explainAbsence({ result }: Route, missingAt: number, isKnown: boolean): Problem {
   if (!isKnown) return problem('UNAUTHENTICATED', 'An access token is required: send `Authorization: Bearer …`.');
+  // A caller who is known and has no account is a program with a key of the server.
+  if (missingAt === 0 && result.startsWith('viewer')) {
+    return problem('FORBIDDEN', 'A key of the server has no account: name a user in the header `parley-act-as`.');
+  }
   if (missingAt > 0) return problem('FORBIDDEN', 'You may not see this.');
   return problem('NOT_FOUND', 'There is no such object, or it is hidden from you.');
 }

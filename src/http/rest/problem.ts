@@ -95,6 +95,25 @@ export function problemOfMember(member: Record<string, unknown>): Problem | null
   });
 }
 
+/**
+ * The problem of a status, for a route that runs no document. It repeats the detail as `error`, which these routes sent
+ * before there were problems.
+ */
+export function problemOfStatus(status: number, detail: string): Problem & { error: string } {
+  const code = codesByStatus.get(status) ?? (status < 500 ? 'BAD_REQUEST' : 'INTERNAL');
+  const own = problem(code, detail, { status });
+  const title = problemKinds[code].status === status ? own.title : `${STATUS_CODES[status] ?? 'Error'}.`;
+  return { ...own, title, error: detail };
+}
+
+const codesByStatus = new Map<number, Code>([
+  [401, 'UNAUTHENTICATED'],
+  [403, 'FORBIDDEN'],
+  [404, 'NOT_FOUND'],
+  [409, 'CONFLICT'],
+  [429, 'RATE_LIMITED'],
+]);
+
 /** The problem of a request that was refused before any of it was executed. Throws any other error. */
 function problemOfRefusal(error: unknown): Problem {
   if (error instanceof InvalidInput) return problem('INVALID_INPUT', error.message, { fields: error.fields });
@@ -139,7 +158,7 @@ export async function sendProblem(told: Problem, request: IncomingMessage, respo
   await refuse(request, response, { status: told.status, body: told, headers: headersOf(told), type: problemType });
 }
 
-const problemType = 'application/problem+json';
+export const problemType = 'application/problem+json';
 
 function headersOf(told: Problem): Record<string, string> {
   return {

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
+import { createSecret } from '../../../src/core/secret.ts';
 import { createGroup, createPublicChannel, say } from '../../support/chat.ts';
 import { signUpAll, type Person } from '../../support/client.ts';
 import { call, type RestAnswer, type RestOptions } from '../../support/rest.ts';
@@ -211,4 +212,26 @@ test('a fault of the server is a problem without its details', async () => {
   expectProblem(answer, 500, 'INTERNAL');
   expect(answer.body.detail).toBe('Internal server error.');
   expect(complaintsOf(broken)).toMatchObject([{ msg: 'an operation failed' }]);
+});
+
+test('a program with a key acts as a user, within the scopes of its key', async () => {
+  const { secret, hash } = createSecret('apiKey');
+  await server.sql.query(
+    `insert into api_keys (name, secret_hash, hint, scopes) values ('Shop', $1, $2, '{ACT_AS,CHATS_READ,MESSAGES_WRITE}')`,
+    [hash, secret.slice(0, 11)],
+  );
+  const by = { token: secret };
+  const headers = { 'parley-act-as': grace.userId };
+  expect(await send(`GET ${path('')}`, { by, headers })).toMatchObject({ status: 200, body: { id: chatId } });
+  expect(await send(`POST ${path('/messages')}`, { by, headers, body: { content: 'It is on its way' } })).toMatchObject(
+    {
+      status: 201,
+      body: { sender: { username: 'grace' } },
+    },
+  );
+  expectProblem(await send('GET /api/me', { by }), 403, 'FORBIDDEN');
+  expectProblem(await send('GET /api/chats', { by }), 403, 'FORBIDDEN');
+  const unknown = await send(`GET ${path('')}`, { by, headers: { 'parley-act-as': 'key:nobody' } });
+  expectProblem(unknown, 403, 'FORBIDDEN');
+  expectProblem(await send('GET /api/events', { by }), 403, 'FORBIDDEN');
 });
