@@ -11,6 +11,7 @@ import './account/viewer.graphql.ts';
 import './admin/admin-chat.graphql.ts';
 import './admin/admin-user.graphql.ts';
 import './admin/admin.graphql.ts';
+import './admin/api-key.graphql.ts';
 import './admin/audit-entry.graphql.ts';
 import './admin/report.graphql.ts';
 import './api/api.graphql.ts';

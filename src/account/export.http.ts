@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { demandAsker, identifyAsker, type Services } from '../api/context.ts';
+import { identifyAsker, type Services } from '../api/context.ts';
+import { demandAllowed } from '../api/scope.ts';
 import { limitHeaders } from '../api/limit.ts';
 import type { Asker } from '../core/asker.ts';
 import { isRecord } from '../core/json.ts';
@@ -41,7 +42,7 @@ export function serveExport(services: Services): Handler {
       return;
     }
     try {
-      const asker = demandAsker(await identifyAsker(services.accounts, request.headers));
+      const asker = demandAllowed(await identifyAsker(services.accounts, request.headers), 'DEVICE');
       const { username } = await requireExporter(services.accounts, asker, await readSecret(request));
       await services.exports.during(asker.userId, () => countAndSend(services, asker, { response, username }));
       // After the turn: a client that has the whole zip no longer has an export under way.

@@ -17,7 +17,10 @@ builder.prismaObjectFields(SessionRef, (t) => ({
 
 // A session is a node for its own user only.
 registerNode('Session', async (context, keys) => {
-  const sessions = await findSessions(context.accounts, requireAsker(context), keys.map(BigInt));
+  const asker = requireAsker(context);
+  // A program never sees the sessions of the user that it acts as.
+  if (asker.kind === 'KEY') return new Map();
+  const sessions = await findSessions(context.accounts, asker, keys.map(BigInt));
   return new Map(sessions.map((session) => [String(session.id), session]));
 });
 

@@ -9,6 +9,8 @@ import { UserRef } from '../people/user.ref.ts';
 import { lists, readPage } from '../postgres/page.ts';
 import { AdminRef } from './admin.ref.ts';
 import { detailOf, findAuditEntries, listAuditEntries, ownRole } from './audit-entry.ts';
+import { apiKeyById } from './api-key.ts';
+import { ApiKeyRef } from './api-key.ref.ts';
 import { isAllowed } from './staff.ts';
 
 /** The database limits the length of a detail, before its ids become global ids. */
@@ -38,6 +40,16 @@ erased.`,
     }),
   }),
 });
+
+builder.prismaObjectField(AuditEntryRef, 'apiKey', (t) =>
+  t.field({
+    type: ApiKeyRef,
+    nullable: true,
+    description: `The API key of the program that did it; null if no program did. \`actor\` is then the key's bot, or the user who created the
+key, and \`detail.actedAs\` the user that the program acted as.`,
+    resolve: ({ apiKeyId }, _, { loaders }) => (apiKeyId === null ? null : loaders.of(apiKeyById).load(apiKeyId)),
+  }),
+);
 
 builder.prismaObjectField(AuditEntryRef, 'detail', (t) =>
   t.field({

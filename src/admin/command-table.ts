@@ -1,3 +1,4 @@
+import { apiKey } from './api-key-command.ts';
 import { Misuse, type Command, type Operator } from './command.ts';
 import { erase } from './erase-command.ts';
 import { exportData } from './export-command.ts';
@@ -13,6 +14,7 @@ const commands: Record<string, Command> = {
   erase,
   export: exportData,
   'reset-link': resetLink,
+  'api-key': apiKey,
 };
 
 /** Lists the commands. */

@@ -15,6 +15,7 @@ export type ServerAction =
   | 'setServerRole'
   | 'listChats'
   | 'readAuditLog'
+  | 'manageApiKeys'
   | 'manageWebhooks';
 
 /** The role of the caller's user on the server, and the role of the user that `suspendUser` targets. */
@@ -51,6 +52,7 @@ function mayStaff(action: ServerAction, { role, targetRole = 'USER' }: ServerCas
     case 'setServerRole':
     case 'listChats':
     case 'readAuditLog':
+    case 'manageApiKeys':
     case 'manageWebhooks':
       return false;
     default:

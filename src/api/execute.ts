@@ -3,6 +3,7 @@ import { callerKey } from '../core/asker.ts';
 import { RateLimited } from '../errors.ts';
 import type { Context } from './context.ts';
 import { mentionsField, type PreparedOperation } from './document.ts';
+import { judgeScopes } from './scope.ts';
 import { judgeSize } from './measure.ts';
 import { maxVariableErrors } from './variable-size.ts';
 
@@ -34,7 +35,8 @@ export async function executeOperation(
 export async function executeUnmasked({ schema, operation, variables, context }: Execution): Promise<ExecutionResult> {
   const { refusal, measure } = judgeSize(schema, operation, variables);
   context.usage.cost = measure?.complexity ?? null;
-  if (refusal !== null) return { errors: [refusal] };
+  const unscoped = refusal ?? judgeScopes(schema, operation, context);
+  if (unscoped !== null) return { errors: [unscoped] };
   try {
     const size = { person: senderOf(context), bytes: measure?.bytes ?? 0 };
     return await context.largeOperations.run(size, async (turns) => {

@@ -1,15 +1,17 @@
-import { isInterfaceType, printSchema, type GraphQLSchema } from 'graphql';
+import { wrapOrThrow } from '@pothos/plugin-errors';
+import { isInterfaceType, printSchema, type GraphQLField, type GraphQLSchema } from 'graphql';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
 import { limitMutation, limitQueries } from './limit.ts';
+import { findUngoverned, refuseRootField } from './scope.ts';
 import { introspectionOf } from './introspection.ts';
 import { findUnsizedFields } from './measure.ts';
 import { findNodeLoader } from './node.ts';
 
 /**
  * Builds the schema of all types registered on the builder. Throws when a type implements Node without a rule about
- * who may load it (`node` would not find it), or when a field does not declare its size (operations with it could not
- * be measured).
+ * who may load it (`node` would not find it), when a field does not declare its size (operations with it could not be
+ * measured), or when nothing says which scope a program needs for it.
  */
 export function buildSchema(): GraphQLSchema {
   const schema = builder.toSchema();
@@ -20,8 +22,12 @@ export function buildSchema(): GraphQLSchema {
   const unsized = findUnsizedFields(schema);
   if (unsized.length > 0)
     throw new Error(`Declare the sizes of these fields, as api/field-size.ts describes: ${unsized.join(', ')}`);
+  const ungoverned = findUngoverned(schema);
+  if (ungoverned.length > 0)
+    throw new Error(`Say in api/scope-table.ts which scope a program needs for ${ungoverned.join(', ')}`);
   wrapMutations(schema);
   limitQueries(schema.getQueryType());
+  checkScopes(schema);
   // Reads the schema now, so that no request has to wait for it.
   introspectionOf(schema);
   return schema;
@@ -50,4 +56,32 @@ function wrapMutations(schema: GraphQLSchema): void {
       }
     };
   }
+}
+
+/**
+ * Refuses a program without the scope of a query or a mutation, before it counts against any limit: with the Forbidden of
+ * its result union, or else with a top-level error. For subscriptions see http/stream/operation.ts.
+ */
+function checkScopes(schema: GraphQLSchema): void {
+  for (const root of ['Query', 'Mutation'] as const) {
+    const type = root === 'Query' ? schema.getQueryType() : schema.getMutationType();
+    for (const [name, field] of Object.entries(type?.getFields() ?? {})) {
+      const { resolve } = field;
+      if (resolve === undefined) continue;
+      field.resolve = (source, args, context: Context, info) => {
+        try {
+          refuseRootField(context, root, name);
+        } catch (error) {
+          return wrapOrThrow(error, errorTypesOf(field), undefined);
+        }
+        return resolve(source, args, context, info);
+      };
+    }
+  }
+}
+
+/** The errors that are members of a field's result union. */
+function errorTypesOf({ extensions }: GraphQLField<unknown, Context>): (typeof Error)[] {
+  const types = extensions['pothosErrors'];
+  return Array.isArray(types) ? types : [];
 }

@@ -54,7 +54,8 @@ export function opens(program: Program, scope: Scope): boolean {
   return program.scopes.has(scope) || (isBot(program) && memberScopes.has(scope));
 }
 
-function isBot(program: Program): boolean {
+/** Whether a program speaks for its bot. */
+export function isBot(program: Program): boolean {
   return program.userId !== null && !program.isActing;
 }
 

@@ -11,6 +11,7 @@ export type NodeType =
   | 'Ban'
   | 'Invite'
   | 'Report'
+  | 'ApiKey'
   | 'Webhook';
 
 const maxBigint = 2n ** 63n - 1n;

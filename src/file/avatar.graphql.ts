@@ -7,6 +7,8 @@ import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
 import { fileById } from './file-loader.ts';
 import { builder } from '../api/builder.ts';
 import { requireAsker, type Context } from '../api/context.ts';
+import { demandAllowed } from '../api/scope.ts';
+import { rootAccess } from '../api/scope-table.ts';
 import { decodeId } from '../core/id.ts';
 
 builder.prismaObjectField(UserRef, 'avatar', (t) =>
@@ -61,6 +63,7 @@ async function setAvatar(
     });
     return chat;
   }
+  demandAllowed(() => asker, rootAccess.Mutation['updateProfile'] ?? 'DEVICE');
   const user = await setOwnAvatar(context.accounts, asker, fileId);
   return user;
 }

@@ -1,12 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { OperationTypeNode } from 'graphql';
-import { createContext, identifyAsker, requireAsker, type Context } from '../api/context.ts';
+import { createContext, identifyAsker, type Context } from '../api/context.ts';
 import { requestLimits } from '../api/request.ts';
 import { stageUpload } from './upload.ts';
 import type { Upload } from './upload-value.ts';
 import { isRecord, parseJson } from '../core/json.ts';
 import { chooseJson } from '../http/accept.ts';
 import { executePrepared, isKnown, sendResult, type GraphqlOptions } from '../http/graphql-operation.ts';
+import { demandAllowed } from '../api/scope.ts';
+import { uploadAccess } from '../api/scope-table.ts';
 import { prepareParams, readParams } from '../http/params.ts';
 import { BadMultipart, readBoundary, readParts, readText, type Part } from '../http/multipart.ts';
 import { refuse } from '../http/refusal.ts';
@@ -32,7 +34,8 @@ export function serveGraphqlUpload(options: GraphqlOptions): Handler {
     try {
       const asker = await identifyAsker(services.accounts, request.headers);
       const context = createContext(services, { asker, from: request });
-      const result = await services.arrivals.during(senderOf(services, requireAsker(context), request), (arrival) =>
+      const sender = senderOf(services, demandAllowed(asker, uploadAccess), request);
+      const result = await services.arrivals.during(sender, (arrival) =>
         execute(options, context, { request, response, arrival, uploads }),
       );
       sendResult(response, result, chooseJson(request.headers.accept) ?? 'application/json');

@@ -2,7 +2,9 @@ import { Server } from '@tus/server';
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Conflict, NotFound } from '../errors.ts';
-import { demandAsker, identifyAsker, type Services } from '../api/context.ts';
+import { identifyAsker, type Services } from '../api/context.ts';
+import { demandAllowed } from '../api/scope.ts';
+import { uploadAccess } from '../api/scope-table.ts';
 import type { Asker } from '../core/asker.ts';
 import { completeUpload } from './upload.ts';
 import { refuse } from '../http/refusal.ts';
@@ -41,7 +43,7 @@ export function serveTus(services: Services): Handler {
     limitIdleness(request, services.uploadIdleMs);
     try {
       requireProtocol(request);
-      const asker = demandAsker(await identifyAsker(services.accounts, request.headers));
+      const asker = demandAllowed(await identifyAsker(services.accounts, request.headers), uploadAccess);
       const exchange = { asker, request, response };
       if (request.method === 'GET') await sendFile(services, exchange);
       else

@@ -1,5 +1,7 @@
 import type { IncomingMessage } from 'node:http';
-import { demandAsker, identifyAsker, type Services } from '../api/context.ts';
+import { identifyAsker, type Services } from '../api/context.ts';
+import { demandAllowed } from '../api/scope.ts';
+import { uploadAccess } from '../api/scope-table.ts';
 import type { Arrival } from './arrival.ts';
 import { senderOf } from '../http/arriving.ts';
 import { limitIdleness } from '../http/idleness.ts';
@@ -26,7 +28,7 @@ export function serveUpload(services: Services): Handler {
     }
     limitIdleness(request, services.uploadIdleMs);
     try {
-      const asker = demandAsker(await identifyAsker(services.accounts, request.headers));
+      const asker = demandAllowed(await identifyAsker(services.accounts, request.headers), uploadAccess);
       const files = await services.arrivals.during(senderOf(services, asker, request), (arrival) =>
         takeFiles(services, arrival, request),
       );

@@ -14,7 +14,12 @@ import { registerNode } from '../api/node.ts';
 
 const foundUsers = 'users';
 
+const UserKindRef = builder.enumType('UserKind', {
+  values: { HUMAN: {}, BOT: { description: "A program with the bot's API key speaks for it." } },
+});
+
 builder.prismaObjectFields(UserRef, (t) => ({
+  kind: t.expose('kind', { type: UserKindRef }),
   username: t.exposeString('username', { extensions: asciiSize(maxNameLength) }),
   displayName: t.exposeString('displayName', { nullable: true, extensions: textSize(maxNameLength) }),
   createdAt: t.expose('createdAt', { type: 'DateTime' }),

@@ -29,9 +29,10 @@ const maxBigint = 2n ** 63n - 1n;
 const maxTimeMs = 8_640_000_000_000_000n;
 
 export const lists = {
-  /** Ordered by id, newest first, like the next three. */
+  /** Ordered by id, newest first, like the next four. */
   adminChats: { name: 'adminChats', maxKey: [maxBigint] },
   adminUsers: { name: 'adminUsers', maxKey: [maxBigint] },
+  apiKeys: { name: 'apiKeys', maxKey: [maxBigint] },
   auditEntries: { name: 'auditEntries', maxKey: [maxBigint] },
   bans: { name: 'bans', maxKey: [maxBigint] },
   /** Ordered by the time of the block (in ms) and the user's id. */

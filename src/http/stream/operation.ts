@@ -8,7 +8,8 @@ import {
   type GraphQLError,
   type GraphQLSchema,
 } from 'graphql';
-import { createContext, type Services } from '../../api/context.ts';
+import { createContext, type Context, type Services } from '../../api/context.ts';
+import { judgeScopes } from '../../api/scope.ts';
 import { judgeSize, type Measure } from '../../api/measure.ts';
 import { executeOperation } from '../../api/execute.ts';
 import type { DocumentCache, Preparation, PreparedOperation } from '../../api/document.ts';
@@ -80,7 +81,7 @@ export async function startOperation(
     contextValue: context,
   };
   if (preparation.operation.operation === OperationTypeNode.SUBSCRIPTION) {
-    return subscribe(server, request, { preparation, args, sink });
+    return subscribe(server, request, { preparation, args, context, sink });
   }
   const { schema, mask } = server;
   const { variables } = request.params;
@@ -90,11 +91,18 @@ export async function startOperation(
 async function subscribe(
   server: OperationServices,
   { webhook }: Pick<OperationRequest, 'webhook'>,
-  { preparation, args, sink }: { preparation: PreparedOperation; args: ExecutionArgs; sink: Sink },
+  {
+    preparation,
+    args,
+    context,
+    sink,
+  }: { preparation: PreparedOperation; args: ExecutionArgs; context: Context; sink: Sink },
 ): Promise<RunningOperation> {
   const variables = args.variableValues ?? {};
   const { refusal, measure } = judgeSize(server.schema, preparation, variables);
   if (refusal !== null) return finish(sink, maskAll(server, { errors: [refusal] }));
+  const unscoped = judgeScopes(server.schema, preparation, context);
+  if (unscoped !== null) return finish(sink, maskAll(server, { errors: [unscoped] }));
   const source = await createSource(server, { args, sink });
   if (!(Symbol.asyncIterator in source)) return finish(sink, maskAll(server, source));
   if (!(source instanceof EventRequest)) throw new Error('the subscription has no events');

@@ -1,0 +1,7 @@
+import { builder } from '../api/builder.ts';
+
+/** An API key, as admins see it: never with its secret. */
+export const ApiKeyRef = builder.prismaNode('ApiKey', {
+  id: { field: 'id' },
+  description: 'What a program authenticates with: `Authorization: Bearer <secret>`.',
+});

@@ -1,0 +1,207 @@
+import {
+  getNamedType,
+  GraphQLError,
+  isCompositeType,
+  isObjectType,
+  Kind,
+  OperationTypeNode,
+  type DocumentNode,
+  type FieldNode,
+  type FragmentDefinitionNode,
+  type FragmentSpreadNode,
+  type GraphQLCompositeType,
+  type GraphQLSchema,
+  type InlineFragmentNode,
+  type OperationDefinitionNode,
+  type SelectionSetNode,
+} from 'graphql';
+import { isBot, opens, type Asker, type Caller, type Program } from '../core/asker.ts';
+import { Forbidden } from '../errors.ts';
+import { demandAsker, type Context } from './context.ts';
+import type { PreparedOperation } from './document.ts';
+import { fieldAccess, rootAccess, typeAccess, type Access } from './scope-table.ts';
+
+/**
+ * Throws Forbidden, and names the scope, unless a program may use this query or mutation. Asks nothing of users on a
+ * device.
+ */
+export function refuseRootField(context: Pick<Context, 'asker'>, root: 'Query' | 'Mutation', name: string): void {
+  const program = programOf(context.asker);
+  if (program === null) return;
+  const refusal = refusalOf(program, rootAccess[root][name] ?? 'DEVICE');
+  if (refusal !== null) throw new Forbidden(refusal);
+}
+
+/**
+ * The asker of a request outside an operation that a program needs these scopes for. Throws Forbidden, and like
+ * `demandAsker`.
+ */
+export function demandAllowed(identify: () => Caller | null, access: Access): Asker {
+  const asker = demandAsker(identify);
+  const refusal = asker.kind === 'KEY' ? refusalOf(asker, access) : null;
+  if (refusal !== null) throw new Forbidden(refusal);
+  return asker;
+}
+
+/**
+ * The error of an operation that selects something for which its program has no scope, however deep; null if there is
+ * none. Call this before you execute any of the operation. Leaves queries and mutations that the program may not use to
+ * `refuseRootField`, which answers with the members of their result unions.
+ */
+export function judgeScopes(
+  schema: GraphQLSchema,
+  operation: PreparedOperation,
+  context: Pick<Context, 'asker'>,
+): GraphQLError | null {
+  const program = programOf(context.asker);
+  if (program === null) return null;
+  const root = rootAccess[rootNames[operation.operation.operation]];
+  const isSubscription = operation.operation.operation === OperationTypeNode.SUBSCRIPTION;
+  for (const [name, needs] of needsOf(schema, operation)) {
+    const refusal = refusalOf(program, root[name] ?? 'DEVICE');
+    if (refusal !== null && isSubscription) return forbid(name, refusal);
+    if (refusal !== null) continue;
+    for (const [place, access] of needs) {
+      const lacking = refusalOf(program, access);
+      if (lacking !== null) return forbid(place, lacking);
+    }
+  }
+  return null;
+}
+
+const rootNames = {
+  [OperationTypeNode.QUERY]: 'Query',
+  [OperationTypeNode.MUTATION]: 'Mutation',
+  [OperationTypeNode.SUBSCRIPTION]: 'Subscription',
+} as const;
+
+function forbid(place: string, refusal: string): GraphQLError {
+  return new GraphQLError(`${place}: ${refusal}`, { extensions: { code: 'FORBIDDEN' } });
+}
+
+/** The program that makes a request; null for a user on a device, for no one, and for a bad token, which others refuse. */
+function programOf(identify: () => Caller | null): Program | null {
+  try {
+    const caller = identify();
+    return caller?.kind === 'KEY' ? caller : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Why the program may not use what needs this; null if it may. */
+function refusalOf(program: Program, access: Access): string | null {
+  if (access === 'ANYONE') return null;
+  if (access === 'DEVICE') return 'Only a user who is signed in can do this, not a program with an API key.';
+  const isActing = program.userId !== null && program.isActing;
+  if (access.isNeverActing === true && isActing) return 'A program cannot do this while it acts as a user.';
+  if (access.isOwn === true && isBot(program)) return null;
+  const needed = 'any' in access ? access.any : access.all;
+  const lacking = needed.filter((scope) => !opens(program, scope));
+  if (lacking.length === 0 || ('any' in access && lacking.length < needed.length)) return null;
+  const isOne = lacking.length === 1;
+  return `This API key lacks the scope${isOne ? '' : 's'} ${lacking.join('any' in access ? ' or ' : ' and ')}.`;
+}
+
+/** What each field at the root of an operation selects that needs a scope: places in the schema, each once. */
+type Needs = ReadonlyMap<string, ReadonlyMap<string, Access>>;
+
+const known = new WeakMap<OperationDefinitionNode, Needs>();
+
+function needsOf(schema: GraphQLSchema, operation: PreparedOperation): Needs {
+  const found = known.get(operation.operation);
+  if (found !== undefined) return found;
+  const root = schema.getRootType(operation.operation.operation);
+  const look = new Look(schema, operation.document);
+  if (root != null) look.atRoot(operation.operation.selectionSet, root);
+  known.set(operation.operation, look.needs);
+  return look.needs;
+}
+
+/** Collects what a valid document selects, in time linear in its length for each field at its root. */
+class Look {
+  readonly needs = new Map<string, Map<string, Access>>();
+  readonly #schema: GraphQLSchema;
+  readonly #fragments = new Map<string, FragmentDefinitionNode>();
+
+  constructor(schema: GraphQLSchema, document: DocumentNode) {
+    this.#schema = schema;
+    for (const each of document.definitions) {
+      if (each.kind === Kind.FRAGMENT_DEFINITION) this.#fragments.set(each.name.value, each);
+    }
+  }
+
+  atRoot(set: SelectionSetNode, root: GraphQLCompositeType): void {
+    for (const selection of set.selections) {
+      if (selection.kind !== Kind.FIELD) {
+        const fragment = this.#fragmentOf(selection);
+        if (fragment !== undefined) this.atRoot(fragment.selectionSet, root);
+        continue;
+      }
+      const name = selection.name.value;
+      if (name.startsWith('__')) continue;
+      const needs = this.needs.get(name) ?? new Map<string, Access>();
+      this.needs.set(name, needs);
+      this.#below(selection, root, { needs, seen: new Set() });
+    }
+  }
+
+  #below(field: FieldNode, type: GraphQLCompositeType, found: Found): void {
+    const definition = 'getFields' in type ? type.getFields()[field.name.value] : undefined;
+    const below = definition === undefined ? undefined : getNamedType(definition.type);
+    if (field.selectionSet !== undefined && isCompositeType(below)) this.#selected(field.selectionSet, below, found);
+  }
+
+  #selected(set: SelectionSetNode, type: GraphQLCompositeType, found: Found): void {
+    for (const selection of set.selections) {
+      if (selection.kind === Kind.FIELD) {
+        const name = selection.name.value;
+        const access = accessTo(type, name);
+        if (access !== 'ANYONE') found.needs.set(`${type.name}.${name}`, access);
+        this.#below(selection, type, found);
+        continue;
+      }
+      const fragment = this.#fragmentOf(selection);
+      if (fragment === undefined || found.seen.has(fragment)) continue;
+      // A fragment applies to the type that it names, so it needs the same wherever it is spread.
+      if (fragment.kind === Kind.FRAGMENT_DEFINITION) found.seen.add(fragment);
+      const condition = fragment.typeCondition?.name.value;
+      const named = condition === undefined ? type : this.#schema.getType(condition);
+      if (isCompositeType(named)) this.#selected(fragment.selectionSet, named, found);
+    }
+  }
+
+  #fragmentOf(
+    selection: InlineFragmentNode | FragmentSpreadNode,
+  ): InlineFragmentNode | FragmentDefinitionNode | undefined {
+    return selection.kind === Kind.INLINE_FRAGMENT ? selection : this.#fragments.get(selection.name.value);
+  }
+}
+
+/** What was found below one field at the root, and the fragments that were looked at. */
+type Found = { needs: Map<string, Access>; seen: Set<InlineFragmentNode | FragmentDefinitionNode> };
+
+/** What a field below the root needs. Interfaces have only fields that need nothing. */
+function accessTo(type: GraphQLCompositeType, field: string): Access {
+  if (!isObjectType(type) || field === 'id' || field.startsWith('__') || type.name.startsWith('__')) return 'ANYONE';
+  return fieldAccess[`${type.name}.${field}`] ?? typeAccess[nodeTypeOf(type.name)] ?? 'DEVICE';
+}
+
+function nodeTypeOf(name: string): string {
+  return name.replace(/(Connection|Edge)$/, '');
+}
+
+/** The root fields and the types of the schema that the tables do not name. */
+export function findUngoverned(schema: GraphQLSchema): string[] {
+  const roots = Object.entries(rootAccess).flatMap(([root, access]) => {
+    const type = schema.getType(root);
+    const names = isObjectType(type) ? Object.keys(type.getFields()) : [];
+    return names.filter((name) => access[name] === undefined).map((name) => `${root}.${name}`);
+  });
+  const types = Object.values(schema.getTypeMap())
+    .filter(isObjectType)
+    .map(({ name }) => name)
+    .filter((name) => !name.startsWith('__') && !Object.hasOwn(rootAccess, name))
+    .filter((name) => typeAccess[nodeTypeOf(name)] === undefined);
+  return [...roots, ...types];
+}
