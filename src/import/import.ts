@@ -29,16 +29,28 @@ const writers: { [Each in Kind]: Writer<Each> } = {
 export async function importLines(db: Db, program: Program, body: AsyncIterable<Buffer>): Promise<ImportReport> {
   const builder = new ReportBuilder();
   let batch = new Batch();
-  for await (const line of readLines(body)) {
-    builder.report.lines += 1;
-    const parsed = parse(line);
-    if (!batch.takes(parsed)) {
-      await batch.write(db, program, builder);
-      batch = new Batch();
+  // One batch is written while the next is read, which keeps both the server and the database busy.
+  let writing = Promise.resolve();
+  const write = async (full: Batch) => {
+    await writing;
+    writing = full.write(db, program, builder);
+    // Awaited later; until then, a failure is not unhandled.
+    writing.catch(() => undefined);
+  };
+  try {
+    for await (const line of readLines(body)) {
+      builder.report.lines += 1;
+      const parsed = parse(line);
+      if (!batch.takes(parsed)) {
+        await write(batch);
+        batch = new Batch();
+      }
+      batch.add(line, parsed);
     }
-    batch.add(line, parsed);
+    await write(batch);
+  } finally {
+    await writing;
   }
-  await batch.write(db, program, builder);
   return builder.finish();
 }
 

@@ -1,0 +1,75 @@
+import { createHash } from 'node:crypto';
+import { fitUsername } from '../account/username.ts';
+import { maxContentLength, maxDescriptionLength, maxNameLength } from '../core/text.ts';
+import type { Kind } from './import-line.ts';
+
+/** What a converter says of each kind, before the format's defaults. */
+export type Saying = { [Each in Kind]: Record<string, unknown> };
+
+/** One line of an import. */
+export function writeLine<Each extends Kind>(kind: Each, said: Saying[Each]): string {
+  return `${JSON.stringify({ [kind]: said })}\n`;
+}
+
+/** One line without control characters, cut off at the length of names; undefined if nothing is left. */
+export function toName(value: unknown): string | undefined {
+  if (typeof value !== 'string') return undefined;
+  const line = value
+    .toWellFormed()
+    .replace(/[\s\u0000-\u001f\u007f-\u009f]+/g, ' ')
+    .trim();
+  return [...line].slice(0, maxNameLength).join('').trim() || undefined;
+}
+
+/** Text without control characters but newline and tab, cut off at the length of descriptions; undefined if empty. */
+export function toDescription(value: unknown): string | undefined {
+  return typeof value === 'string' ? cut(clean(value), maxDescriptionLength)[0] : undefined;
+}
+
+/** The contents of the messages that a text becomes: usually one, more if it is longer than a message may be. */
+export function toContents(text: string): string[] {
+  return cut(clean(text), maxContentLength);
+}
+
+/** A username made of one in another system; undefined if nothing usable is left. */
+export function toUsername(value: unknown): string | undefined {
+  return typeof value === 'string' ? (fitUsername(value) ?? undefined) : undefined;
+}
+
+/** A time as the format has it, from milliseconds since 1970; undefined if it is none. */
+export function toTime(ms: unknown): string | undefined {
+  return typeof ms === 'number' && ms > 0 && ms < 8.64e15 ? new Date(ms).toISOString() : undefined;
+}
+
+/** A key made of a prefix and anything: the text itself if it may be part of a key, else its hash. */
+export function toKey(prefix: string, text: string): string {
+  const key = `${prefix}${text}`;
+  return /^[!-~]{1,200}$/.test(key) ? key : `${prefix}${hash(text)}`;
+}
+
+/** A short hash, for what has no id of its own. */
+export function hash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 32);
+}
+
+function clean(text: string): string {
+  return text
+    .toWellFormed()
+    .replace(/\r\n?/g, '\n')
+    .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]+/g, ' ')
+    .trim();
+}
+
+/** Cuts a text into pieces, at the end of a line where there is one in the second half of a piece. */
+function cut(text: string, maxLength: number): string[] {
+  const pieces: string[] = [];
+  let rest = [...text];
+  while (rest.length > maxLength) {
+    const lineEnd = rest.lastIndexOf('\n', maxLength);
+    const end = lineEnd > maxLength / 2 ? lineEnd : maxLength;
+    pieces.push(rest.slice(0, end).join('').trim());
+    rest = rest.slice(end);
+  }
+  pieces.push(rest.join('').trim());
+  return pieces.filter((piece) => piece !== '');
+}
