@@ -25,6 +25,7 @@ import { maxEdits } from '../src/message/message-edit.ts';
 import { maxPins } from '../src/message/pin.ts';
 import { maxEmoji } from '../src/message/reaction.ts';
 import { maxSearchLength, maxSearchWords } from '../src/search/search.ts';
+import { createBot, createProgram } from './support/api-key.ts';
 import { createGroup, keyOf, say } from './support/chat.ts';
 import { signUp } from './support/client.ts';
 import { startServer } from './support/server.ts';
@@ -282,6 +283,36 @@ describe('examples run as they are:', () => {
     expect(bash.lines.map((line) => JSON.parse(line))).toEqual([answer, answer]);
   });
 
+  test('a back end with an API key: curl, Node and Python (each skipped where it is missing)', async () => {
+    await using server = await startServer();
+    const admin = await signUp(server, 'ada');
+    await setRoleWithSql(server, admin, 'ADMIN');
+    const scopes = ['USERS_READ', 'USERS_WRITE', 'CHATS_READ', 'CHATS_WRITE', 'ACT_AS'];
+    const [{ token }, bot] = [
+      await createProgram(server, admin, scopes),
+      await createBot(server, admin, { username: 'courier' }),
+    ];
+    const examples = (language: string) => pointAt(server.url, blocksIn('docs/integration.md', language)[0] ?? '');
+    const answers: unknown[] = [];
+    if (isCurlInstalled) {
+      const bash = run('bash', ['-c', `KEY=${token}\n${examples('bash').replaceAll('curl -s', "curl -sw '\\n'")}`]);
+      expect(await bash.exitCode).toBe(0);
+      answers.push(...bash.lines.map((line) => JSON.parse(line).data));
+    } else answers.push({ upsertUser: { key: 'customer:7' } }, { updateProfile: { displayName: 'Maria' } });
+    expect(answers).toEqual([{ upsertUser: { key: 'customer:7' } }, { updateProfile: { displayName: 'Maria' } }]);
+    const { userId } = await signUp(server, 'grace');
+    const values = `process.env.KEY = '${token}'; process.env.USER_ID = '${userId}';`;
+    const node = run(process.execPath, ['--input-type=module', '-e', `${values}\n${examples('js')}`]);
+    expect(await node.exitCode).toBe(0);
+    expect(node.lines.join(' ')).toContain('accessToken');
+    const chatId = await createGroup(admin, [bot]);
+    const setting = `import os; os.environ.update(KEY='${bot.token}', CHAT_ID='${chatId}')`;
+    const python = isPythonInstalled ? run('python3', ['-c', `${setting}\n${examples('python')}`]) : null;
+    expect((await python?.exitCode) ?? 0).toBe(0);
+    const sent = { content: 'Your order is on its way.', sender: { kind: 'BOT' } };
+    expect(JSON.parse(python?.lines.join('') ?? JSON.stringify(sent))).toEqual(sent);
+  });
+
   test('the version and the level of the API', async () => {
     await using server = await startServer();
     const [query = ''] = blocksIn('docs/api-policy.md', 'graphql');
@@ -324,6 +355,7 @@ describe('examples run as they are:', () => {
       'docs/api-policy.md graphql',
       ...['docs/rest.md bash', 'docs/rest.md bash', 'docs/rest.md bash', 'docs/rest.md js', 'docs/rest.md python'],
       'docs/rest.md json',
+      ...['docs/integration.md bash', 'docs/integration.md js', 'docs/integration.md python'],
       ...['docs/identity.md js', 'docs/identity.md bash', 'docs/identity.md bash', 'docs/identity.md json'],
       ...['docs/identity.md json', 'docs/identity.md json', 'docs/identity.md json'],
       // Tested by test/full/contributing.test.ts.

@@ -4,7 +4,7 @@ const allowed = {
   'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS',
   // A wildcard covers every header except authorization, and older browsers do not know it.
   'access-control-allow-headers': [
-    'authorization, content-type, last-event-id, x-graphql-event-stream-token, cache-control',
+    'authorization, parley-act-as, content-type, last-event-id, x-graphql-event-stream-token, cache-control',
     'tus-resumable, x-http-method-override, upload-length, upload-defer-length, upload-metadata, upload-offset, x-requested-with, x-request-id, *',
   ].join(', '),
   'access-control-max-age': '86400',
