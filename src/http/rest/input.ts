@@ -1,6 +1,6 @@
 import { coerceInputValue, getNullableType, isEnumType, isListType, type GraphQLInputType } from 'graphql';
 import { isRecord } from '../../core/json.ts';
-import { InvalidInput, type FieldError } from '../../errors.ts';
+import { InvalidInput, maxFieldErrors, type FieldError } from '../../errors.ts';
 import type { CompiledRoute, Input } from './compiled-route.ts';
 
 /** What a request carries: the parameters of its path (percent-encoded), its query string and its body. */
@@ -88,11 +88,19 @@ function parseText(text: string, type: GraphQLInputType): unknown {
 
 function readValue({ name, type }: Input, given: unknown, errors: FieldError[]): unknown {
   const value = inUpperCase(given, type);
-  coerceInputValue(value, type, (path, _, { message }) => {
-    errors.push({ path: [name, ...path.map(String)], code: 'MALFORMED', message });
-  });
+  try {
+    coerceInputValue(value, type, (path, _, { message }) => {
+      errors.push({ path: [name, ...path.map(String)], code: 'MALFORMED', message });
+      // A long list may have an error in each entry, and making all of them would take seconds.
+      if (errors.length >= maxFieldErrors) throw new EnoughErrors();
+    });
+  } catch (error) {
+    if (!(error instanceof EnoughErrors)) throw error;
+  }
   return value;
 }
+
+class EnoughErrors extends Error {}
 
 /** Values of enums may be written in lower case, as the original API wrote the types of chats. */
 function inUpperCase(value: unknown, type: GraphQLInputType): unknown {

@@ -83,6 +83,14 @@ describe('what is refused before anything is executed', () => {
     expect(answer.headers.get('content-type')).toBe('application/problem+json; charset=utf-8');
   });
 
+  test('a list with an error in each of its entries costs no more than the errors that are told', async () => {
+    const memberIds = Array.from({ length: 80_000 }, () => ({}));
+    const { status, body } = await send('POST /api/chats', { by: ada, body: { type: 'GROUP', memberIds } });
+    expect(status).toBe(400);
+    expect(body.fields).toHaveLength(50);
+    expect(body.fields[49]).toMatchObject({ path: ['memberIds', '49'], code: 'MALFORMED' });
+  });
+
   test('each parameter that is wrong is named as the client knows it', async () => {
     const body = { name: 'x'.repeat(65), type: 'group', memberIds: [chatId, 'nonsense'] };
     const { body: told } = await send('POST /api/chats', { by: ada, body });
