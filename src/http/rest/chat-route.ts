@@ -59,6 +59,30 @@ export const chatRoutes: readonly Route[] = [
   },
   {
     method: 'GET',
+    path: '/api/by-key/chats/{key}',
+    id: 'getChatByKey',
+    tag: 'Chats',
+    summary: 'The chat with a key of your own',
+    document: 'query ($key: String!) { chatByKey(key: $key) { ...PlainChat } }',
+    result: 'chatByKey',
+  },
+  {
+    method: 'PUT',
+    path: '/api/by-key/chats/{key}',
+    id: 'putChatByKey',
+    tag: 'Chats',
+    summary: 'Create or update the chat with a key of your own',
+    document: `mutation (
+      $key: String!, $type: ChatType!, $name: String, $description: String, $memberIds: [ID!], $custom: JSON
+    ) {
+      upsertChat(input: {
+        key: $key, type: $type, name: $name, description: $description, memberIds: $memberIds, custom: $custom
+      }) { ... on Chat { ...PlainChat } ...Problem }
+    }`,
+    result: 'upsertChat',
+  },
+  {
+    method: 'GET',
     path: '/api/chats/{chatId}',
     id: 'getChat',
     tag: 'Chats',

@@ -8,10 +8,10 @@ const envelope = `{
     type: __typename
     ... on CaughtUp { replayed }
     ... on Reset { reason }
-    ... on NewChat { chat { ...EventChat } }
-    ... on ChatUpdated { chat { ...EventChat } }
+    ... on NewChat { chat { ...PlainChat } }
+    ... on ChatUpdated { chat { ...PlainChat } }
     ... on ChatDeleted { chatId }
-    ... on AddToChat { chat { ...EventChat } members { ...EventMember } addedCount }
+    ... on AddToChat { chat { ...PlainChat } members { ...EventMember } addedCount }
     ... on RemoveFromChat { chatId userId }
     ... on MemberUpdated { member { ...EventMember } }
     ... on NewMessage { message { ...EventMessage } }

@@ -8,6 +8,8 @@ import type { PreparedOperation } from '../../api/document.ts';
 const fragments: Readonly<Record<string, string>> = {
   Author: 'on User { id key username displayName }',
   User: 'on User { id key username displayName avatar { ...Picture } custom createdAt }',
+  // Without what depends on who asks: links, and a membership. A key of the server has neither.
+  PlainUser: 'on User { id key username displayName custom createdAt }',
   Me: `on Viewer {
     id email isEmailVerified hasPassword serverRole unreadChatCount eventCursor user { ...User }
   }`,
@@ -26,7 +28,7 @@ const fragments: Readonly<Record<string, string>> = {
     id chat { id } seq kind content sender { ...Author } files { ...File } reactions { emoji count viewerReacted }
     mentions { isEveryone user { ...Author } } replyTo { id seq } custom clientMessageId createdAt editedAt deletedAt
   }`,
-  EventChat: 'on Chat { id key type name description memberCount lastSeq slowModeSeconds custom createdAt }',
+  PlainChat: 'on Chat { id key type name description memberCount lastSeq slowModeSeconds custom createdAt }',
   EventMember: 'on Member { chat { id } user { ...Author } role joinedAt mutedUntil }',
   EventFile: 'on File { id name contentType size width height blurhash }',
   EventMessage: `on Message {

@@ -16,6 +16,28 @@ export const userRoutes: readonly Route[] = [
   },
   {
     method: 'GET',
+    path: '/api/by-key/users/{key}',
+    id: 'getUserByKey',
+    tag: 'Users',
+    summary: 'The user with a key of your own',
+    document: 'query ($key: String!) { userByKey(key: $key) { ...PlainUser } }',
+    result: 'userByKey',
+  },
+  {
+    method: 'PUT',
+    path: '/api/by-key/users/{key}',
+    id: 'putUserByKey',
+    tag: 'Users',
+    summary: 'Create or update the user with a key of your own',
+    document: `mutation ($key: String!, $username: String, $displayName: String, $email: String, $custom: JSON) {
+      upsertUser(input: {
+        key: $key, username: $username, displayName: $displayName, email: $email, custom: $custom
+      }) { ... on User { ...PlainUser } ...Problem }
+    }`,
+    result: 'upsertUser',
+  },
+  {
+    method: 'GET',
     path: '/api/users/{userId}',
     id: 'getUser',
     tag: 'Users',

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createSecret } from '../../../src/core/secret.ts';
 import { Router } from '../../../src/http/rest/route.ts';
 import { routes } from '../../../src/http/rest/table.ts';
 import { keyOf } from '../../support/chat.ts';
@@ -175,6 +176,37 @@ test('a chat is read, changed, marked and deleted', async () => {
   const { id } = (await as(ada, 'POST /api/chats', { type: 'PRIVATE_CHANNEL', name: 'Brief' })).body;
   expect((await as(ada, `DELETE /api/chats/${id}`)).status).toBe(204);
   expect((await as(ada, `GET /api/chats/${id}`)).status).toBe(404);
+});
+
+test('a back end keeps its own keys for users and chats', async () => {
+  const { secret, hash } = createSecret('apiKey');
+  await server.sql.query(
+    `insert into api_keys (name, secret_hash, hint, scopes)
+    values ('Shop', $1, $2, '{USERS_READ,USERS_WRITE,CHATS_READ,CHATS_WRITE}')`,
+    [hash, secret.slice(0, 11)],
+  );
+  const shop = { by: { token: secret } };
+  const user = await send('PUT /api/by-key/users/customer:7', {
+    ...shop,
+    body: { username: 'barbara', custom: { vip: true } },
+  });
+  expect(user).toMatchObject({ status: 200, body: { key: 'customer:7', username: 'barbara', custom: { vip: true } } });
+  expect(await send('GET /api/by-key/users/customer%3A7', shop)).toEqual(expect.objectContaining({ body: user.body }));
+  const body = { type: 'group', name: 'Order 42', memberIds: [user.body.id, ada.userId] };
+  const chat = await send('PUT /api/by-key/chats/order:42', { ...shop, body });
+  expect(chat).toMatchObject({
+    status: 200,
+    body: { key: 'order:42', type: 'GROUP', name: 'Order 42', memberCount: 2 },
+  });
+  const same = await send('PUT /api/by-key/chats/order:42', {
+    ...shop,
+    body: { type: 'GROUP', name: 'Order 42 (sent)' },
+  });
+  expect(same.body).toEqual({ ...chat.body, name: 'Order 42 (sent)' });
+  expect((await send('GET /api/by-key/chats/order:42', shop)).body).toEqual(same.body);
+  expect((await as(ada, 'GET /api/by-key/chats/order:42')).body).toEqual(same.body);
+  expect((await as(linus, 'GET /api/by-key/chats/order:42')).status).toBe(404);
+  expect((await as(ada, 'PUT /api/by-key/chats/order:42', { type: 'GROUP' })).status).toBe(403);
 });
 
 test('members are added, listed, promoted and removed', async () => {
