@@ -12,7 +12,7 @@ import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
 import { builder } from '../api/builder.ts';
 import { asciiSize, textSize } from '../api/field-size.ts';
 import { pageComplexity, toConnection } from '../api/connection.ts';
-import { requireAsker } from '../api/context.ts';
+import { findViewer, requireAsker } from '../api/context.ts';
 import { decodeId } from '../core/id.ts';
 import { registerNode } from '../api/node.ts';
 
@@ -53,9 +53,12 @@ builder.prismaObjectFields(ChatRef, (t) => ({
   viewerMembership: t.field({
     type: MemberRef,
     nullable: true,
-    description: 'Null if the viewer is not a member, as in a public channel that they only read.',
-    resolve: (chat, _, context) =>
-      context.loaders.of(memberByKey).load({ chatId: chat.id, userId: requireAsker(context).userId }),
+    description:
+      'Null if the viewer is not a member, as in a public channel that they only read, and for an API key without a user.',
+    resolve: (chat, _, context) => {
+      const viewer = findViewer(context);
+      return viewer && context.loaders.of(memberByKey).load({ chatId: chat.id, userId: viewer.userId });
+    },
   }),
 }));
 

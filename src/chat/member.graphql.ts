@@ -3,7 +3,7 @@ import { ChatRef } from './chat.ref.ts';
 import { UserRef } from '../people/user.ref.ts';
 import { readMemberKey } from './member.ref.ts';
 import { builder } from '../api/builder.ts';
-import { requireAsker } from '../api/context.ts';
+import { findViewer, requireAsker } from '../api/context.ts';
 import { present } from '../postgres/loader.ts';
 import { chatById } from './chat.ts';
 import { memberByKey } from './member.ts';
@@ -35,8 +35,8 @@ builder.prismaObjectFields(MemberRef, (t) => ({
       const blocked = await context.loaders.of(blockedMembersOf).load({ chatId, userId });
       // If this member has blocked no one here, the answer is the same for every asker: there is no need to check who
       // asks.
-      const isHidden = blocked.size > 0 && blocked.has(requireAsker(context).userId);
-      return isHidden ? null : lastReadSeq;
+      const viewer = blocked.size === 0 ? null : findViewer(context);
+      return viewer !== null && blocked.has(viewer.userId) ? null : lastReadSeq;
     },
   }),
   unreadCount: t.int({

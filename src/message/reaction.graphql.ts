@@ -6,7 +6,7 @@ import { addReaction, maxEmoji, ownReactionsOf, reactionsOf, removeReaction, typ
 import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
 import { builder } from '../api/builder.ts';
 import { textSize } from '../api/field-size.ts';
-import { requireAsker } from '../api/context.ts';
+import { findViewer, requireAsker } from '../api/context.ts';
 import { decodeId } from '../core/id.ts';
 
 /** The longest emoji that Unicode recommends (a family, a region's flag) have 10 code points. */
@@ -18,8 +18,8 @@ const ReactionRef = builder.objectRef<EmojiCount & { chatId: bigint; seq: number
     count: t.exposeInt('count'),
     viewerReacted: t.boolean({
       resolve: async ({ chatId, seq, emoji }, _, context) => {
-        const asker = requireAsker(context);
-        return (await context.loaders.of(ownReactionsOf).load({ chatId, seq, asker })).has(emoji);
+        const asker = findViewer(context);
+        return asker !== null && (await context.loaders.of(ownReactionsOf).load({ chatId, seq, asker })).has(emoji);
       },
     }),
   }),

@@ -1,5 +1,5 @@
 import { builder } from '../api/builder.ts';
-import { requireAsker } from '../api/context.ts';
+import { findViewer } from '../api/context.ts';
 import { chatAccessOf } from '../chat/chat-access.ts';
 import { MessageRef } from './message.ref.ts';
 import { actionsOn, messageActions, type MessageAction } from './right.ts';
@@ -15,7 +15,8 @@ builder.prismaObjectField(MessageRef, 'viewerCan', (t) =>
     description: 'What the viewer may do to this message now, by the rules that the mutations apply.',
     complexity: { field: 1, multiplier: messageActions.length },
     resolve: async (message, _, context): Promise<MessageAction[]> => {
-      const asker = requireAsker(context);
+      const asker = findViewer(context);
+      if (asker === null) return [];
       const access = await context.loaders.of(chatAccessOf).load({ chatId: message.chatId, asker });
       return access === null ? [] : actionsOn({ asker, message, access });
     },

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import type { Asker } from '../../src/core/asker.ts';
+import { never, type Asker, type KeyAsker } from '../../src/core/asker.ts';
+import { scopes, type Scope } from '../../src/core/scope.ts';
 import { may, type Action } from '../../src/chat/permission.ts';
 
 const asker: Asker = { kind: 'SESSION', userId: 1n, sessionId: 1n, expiresAt: new Date() };
@@ -152,3 +153,30 @@ test('a muted member may only leave, whatever their role, and a mute gives no on
     }
   }
 });
+
+/** A program that acts as a user, with a key of these scopes. */
+const program = (...granted: Scope[]): KeyAsker => ({
+  kind: 'KEY',
+  keyId: 1n,
+  botId: null,
+  scopes: new Set(granted),
+  expiresAt: never,
+  userId: 1n,
+  sessionId: 1n,
+  isActing: true,
+});
+
+const writing = new Set<Action>(['sendMessage', 'deleteAnyMessage', 'pinMessage', 'mentionEveryone']);
+
+test.each(Object.keys(table))(
+  '%s needs one scope of a program that acts as a user, besides that user’s rights',
+  (row) => {
+    const [action, target] = row.trim().split(' ') as [Action, (typeof targets)[number] | undefined];
+    const needed = writing.has(action) ? 'MESSAGES_WRITE' : 'CHATS_WRITE';
+    const cases = types.flatMap((type) => roles.map((role) => ({ ...open, type, role, targetRole: target ?? null })));
+    const allowed = (by: Asker) => cases.map((each) => may(by, action, each));
+    expect(allowed(program(needed))).toEqual(allowed(asker));
+    expect(allowed({ ...program(), botId: 1n, isActing: false })).toEqual(allowed(asker));
+    expect(allowed(program(...scopes.filter((scope) => scope !== needed)))).not.toContain(true);
+  },
+);
