@@ -152,9 +152,18 @@ async function verifyJwt(
     return payload;
   } catch (error) {
     if (error instanceof errors.JWTExpired) throw bad('has expired: request a new one from its issuer', error);
+    if (error instanceof errors.JWTClaimValidationFailed) throw bad(claimProblem(error), error);
     if (error instanceof errors.JOSEError) throw bad('is not valid', error);
     throw error;
   }
+}
+
+/** What is wrong with a claim. The signature is verified by then, so only holders of the issuer's tokens can see it. */
+function claimProblem({ claim, reason }: errors.JWTClaimValidationFailed): string {
+  if (reason === 'missing') return `has no claim ${claim}`;
+  return claim === 'aud'
+    ? 'is for another audience: the server expects another `aud`'
+    : `has an invalid claim ${claim}`;
 }
 
 const nowS = () => Math.floor(Date.now() / 1000);

@@ -132,6 +132,16 @@ test.each(forgeries)('a token with %s is refused, and creates no one', async (_,
   expect((await server.sql.query('select count(*) from users')).rows).toEqual(before.rows);
 });
 
+test('a refused token of an issuer says which claim is wrong, but only if its signature is valid', async () => {
+  const wrong = { sub: 'ada', aud: 'elsewhere' };
+  const messageOf = async (token: string) => (await exchange(server, token)).message;
+  expect(await messageOf(await home.issue(wrong))).toContain('for another audience');
+  expect(await messageOf(await home.issue({ sub: 'ada', iat: undefined }))).toBe('The token has no claim iat.');
+  const early = { sub: 'ada', nbf: secondsFromNow(600) };
+  expect(await messageOf(await home.issue(early))).toBe('The token has an invalid claim nbf.');
+  expect(await messageOf(await home.issue(wrong, { key: await createKey() }))).toBe('The token is not valid.');
+});
+
 test('a token without a signature, or signed with a public key as a secret, is refused', async () => {
   const [key] = home.keys;
   const [, payload, signature] = (await home.issue({ sub: 'forged' })).split('.');
