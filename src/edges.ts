@@ -37,6 +37,7 @@ import './file/avatar.graphql.ts';
 import './file/file.graphql.ts';
 import './file/upload.graphql.ts';
 import './message/history.graphql.ts';
+import './message/incoming-webhook.graphql.ts';
 import './message/mention.graphql.ts';
 import './message/message-edit.graphql.ts';
 import './message/message-event.graphql.ts';
@@ -58,6 +59,7 @@ import { serveTus } from './file/tus.http.ts';
 import { serveUpload } from './file/upload.http.ts';
 import { serveImport } from './import/import.http.ts';
 import { createWebhookKeeper } from './webhook/webhook-delivery.http.ts';
+import { serveIncomingWebhooks } from './message/incoming-webhook.http.ts';
 
 /** The whole API: by now, the GraphQL edges have registered their types on the builder. */
 export const schema = buildSchema();
@@ -71,4 +73,5 @@ export const httpEdges = {
   serveLogout,
   serveTus,
   serveUpload,
+  serveIncomingWebhooks,
 };

@@ -45,6 +45,7 @@ type Handlers = Pick<
   | 'import'
   | 'events'
   | 'rest'
+  | 'hooks'
 >;
 
 /** What the roles of a node work with; tests override the times. */
@@ -89,6 +90,7 @@ export function createRoles(
       personalExport: httpEdges.serveExport(services),
       import: httpEdges.serveImport(services),
       rest: serveRest(common),
+      hooks: httpEdges.serveIncomingWebhooks(common),
     }),
     ...(streams && {
       streams: (request, response) => streams.handle(request, response),

@@ -27,7 +27,7 @@ import { maxEmoji } from '../src/message/reaction.ts';
 import { maxSearchLength, maxSearchWords } from '../src/search/search.ts';
 import { createBot, createProgram } from './support/api-key.ts';
 import { createGroup, keyOf, say } from './support/chat.ts';
-import { signUp } from './support/client.ts';
+import { signUp, type Data } from './support/client.ts';
 import { startServer } from './support/server.ts';
 import { jsonIn, readZip } from './support/zip.ts';
 import { reportMessage, setRoleWithSql } from './support/staff.ts';
@@ -313,6 +313,26 @@ describe('examples run as they are:', () => {
     expect(JSON.parse(python?.lines.join('') ?? JSON.stringify(sent))).toEqual(sent);
   });
 
+  test.skipIf(!isCurlInstalled)('an incoming webhook, with curl alone (skipped without curl)', async () => {
+    await using server = await startServer();
+    const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
+    const chatId = await createGroup(ada, [grace]);
+    const [mutation = ''] = blocksIn('docs/incoming-webhooks.md', 'graphql');
+    const { url } = (await ada.ask(mutation, { chatId })).createIncomingWebhook;
+    const commands = blocksIn('docs/incoming-webhooks.md', 'bash');
+    const bash = run('bash', ['-c', `url=${url}\n${pointAt(server.url, commands.join('\n'))}`]);
+    expect(await bash.exitCode).toBe(0);
+    expect(bash.lines).toEqual(['ok']);
+    const { chat } = await grace.ask(
+      'query ($id: ID!) { chat: node(id: $id) { ... on Chat { messages(last: 2) { edges { node { content } } } } } }',
+      { id: chatId },
+    );
+    expect(chat.messages.edges.map(({ node }: Data) => node.content)).toEqual([
+      'Build 42 passed',
+      'Build [42](https://ci.example.com/42) passed',
+    ]);
+  });
+
   test('the version and the level of the API', async () => {
     await using server = await startServer();
     const [query = ''] = blocksIn('docs/api-policy.md', 'graphql');
@@ -356,6 +376,7 @@ describe('examples run as they are:', () => {
       ...['docs/rest.md bash', 'docs/rest.md bash', 'docs/rest.md bash', 'docs/rest.md js', 'docs/rest.md python'],
       'docs/rest.md json',
       ...['docs/integration.md bash', 'docs/integration.md js', 'docs/integration.md python'],
+      ...['docs/incoming-webhooks.md graphql', 'docs/incoming-webhooks.md bash', 'docs/incoming-webhooks.md bash'],
       ...['docs/identity.md js', 'docs/identity.md bash', 'docs/identity.md bash', 'docs/identity.md json'],
       ...['docs/identity.md json', 'docs/identity.md json', 'docs/identity.md json'],
       // Tested by test/full/contributing.test.ts.

@@ -52,6 +52,14 @@ export class Programs {
       : this.#speakFor(key, { userId: key.botId, isActing: false });
   }
 
+  /**
+   * The bot of a key that is known by something else than its secret: an incoming webhook. Throws Unauthenticated for a
+   * key that has ended, and Forbidden for a suspended bot.
+   */
+  speakForBot(key: KeyGrant & { botId: bigint }): Promise<KeyAsker> {
+    return this.#speakFor(key, { userId: key.botId, isActing: false });
+  }
+
   async #speakFor(key: KeyGrant, { userId, isActing }: Subject): Promise<KeyAsker> {
     const name = `${key.keyId} ${userId}`;
     const known = this.#known.get(name);

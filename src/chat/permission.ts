@@ -58,13 +58,14 @@ const neededScopes: Record<Action, Scope> = {
 /**
  * Whether the asker may perform the action; all permissions are decided here. Callers first check that the asker can
  * see the chat; the database checks afterwards that an owner remains. A session may do everything that its user may do,
- * and a program what its key's scopes leave of that.
+ * and a program what its key's scopes leave of that. An incoming webhook only writes, whatever the role of its bot.
  */
 export function may(asker: Asker, action: Action, access: Case): boolean {
   switch (asker.kind) {
     case 'SESSION':
       return mayPerson(action, access);
     case 'KEY':
+      if (asker.onlyWrites && action !== 'sendMessage') return false;
       return opens(asker, neededScopes[action]) && mayPerson(action, access);
     default:
       return asker satisfies never;

@@ -20,8 +20,17 @@ export type SessionAsker = {
   provenUntil?: Date;
 };
 
-/** An API key: what it may do, the bot that it speaks for (null for a key of the server), and when it expires. */
-export type KeyGrant = { keyId: bigint; scopes: ReadonlySet<Scope>; botId: bigint | null; expiresAt: Date };
+/**
+ * An API key: what it may do, the bot that it speaks for (null for a key of the server), and when it expires.
+ * `onlyWrites`: the key of an incoming webhook, which does nothing but write messages that notify no one as `@everyone`.
+ */
+export type KeyGrant = {
+  keyId: bigint;
+  scopes: ReadonlySet<Scope>;
+  botId: bigint | null;
+  expiresAt: Date;
+  onlyWrites?: true;
+};
 
 /**
  * A program that makes requests as a user: as its bot, or (`isActing`) as one that it names with `parley-act-as`. The

@@ -12,7 +12,8 @@ export type NodeType =
   | 'Invite'
   | 'Report'
   | 'ApiKey'
-  | 'Webhook';
+  | 'Webhook'
+  | 'IncomingWebhook';
 
 const maxBigint = 2n ** 63n - 1n;
 

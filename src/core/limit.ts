@@ -62,6 +62,13 @@ const accountRules = {
     message: 'Too many logout tokens from this network were not accepted.',
     meaning: 'Logout tokens from one network address that were not accepted (`POST /auth/logout`).',
   },
+  unknownHooks: {
+    setting: 'RATE_LIMIT_UNKNOWN_HOOKS',
+    quota: '60/15m',
+    isShared: false,
+    message: 'Too many requests from this network named an incoming webhook that does not exist.',
+    meaning: 'Requests from one network address to incoming webhooks that do not exist (`POST /api/hooks/…`).',
+  },
   invitePreviews: {
     setting: 'RATE_LIMIT_INVITE_PREVIEWS',
     quota: '120/1m',

@@ -7,6 +7,7 @@ const prefixes = {
   refreshToken: 'prt_',
   streamReservation: 'psr_',
   invite: 'piv_',
+  incomingWebhook: 'pwh_',
   emailVerification: 'pev_',
   passwordReset: 'ppr_',
 } as const;

@@ -42,8 +42,11 @@ export async function readForm(request: IncomingMessage, maxBytes: number): Prom
   return new URLSearchParams(await readText(request, maxBytes));
 }
 
-/** Uses events, because iterating would leave its listeners on the request: 1 KB for as long as a stream is open. */
-function readText(request: IncomingMessage, maxBytes: number): Promise<string> {
+/**
+ * Reads a request's body as text in UTF-8. Throws HttpError: 413 for a body over `maxBytes`, 400 for one that ends early.
+ * Uses events, because iterating would leave its listeners on the request: 1 KB for as long as a stream is open.
+ */
+export function readText(request: IncomingMessage, maxBytes: number): Promise<string> {
   const tooLarge = () => new HttpError(413, `The body is larger than ${maxBytes} bytes.`);
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) return Promise.reject(tooLarge());
   return new Promise((resolve, reject) => {

@@ -24,7 +24,7 @@ export async function refuse(
   }: { status: number; body: unknown; headers?: Record<string, string> | undefined; type?: string },
 ): Promise<void> {
   if (response.destroyed) return;
-  const text = JSON.stringify(body);
+  const text = typeof body === 'string' ? body : JSON.stringify(body);
   response.writeHead(status, {
     ...headers,
     'content-type': `${type}; charset=utf-8`,

@@ -30,6 +30,8 @@ export type HttpOptions = {
   logout?: Handler;
   /** Serves `/api/export`. */
   personalExport?: Handler;
+  /** Serves the incoming webhooks, below `/api/hooks/`. */
+  hooks?: Handler;
   /** Serves `/api/events`. */
   events?: Handler;
   /** Serves the rest of `/api/`. */
@@ -178,6 +180,7 @@ function findHandler(request: IncomingMessage, options: HttpOptions): Handler {
   if (path === '/auth/logout') return options.logout ?? notServed;
   if (path === '/api/export') return options.personalExport ?? notServed;
   if (path === '/api/import') return options.import ?? notServed;
+  if (/^\/api\/hooks\/[^/]+(\/slack)?$/.test(path)) return options.hooks ?? notServed;
   if (path === '/api/events') return options.events ?? notServed;
   const page = Object.hasOwn(options.pages, path) ? options.pages[path] : undefined;
   if (page !== undefined) return readOnly(request, page);

@@ -29,7 +29,7 @@ test.each([
   ['an index is gone', 'drop index sessions_user_id_idx'],
   [
     'a primary key is different',
-    'alter table members drop constraint members_pkey, add primary key (user_id, chat_id)',
+    'alter table mentions drop constraint mentions_pkey, add primary key (user_id, chat_id, seq)',
   ],
   ['a foreign key is gone', 'alter table sessions drop constraint sessions_user_id_fkey'],
   [

@@ -1,0 +1,85 @@
+import { builder } from '../api/builder.ts';
+import { requireAsker } from '../api/context.ts';
+import { asciiSize } from '../api/field-size.ts';
+import { registerNode } from '../api/node.ts';
+import { ChatRef } from '../chat/chat.ref.ts';
+import { chatById } from '../chat/chat.ts';
+import { decodeId } from '../core/id.ts';
+import { maxNameLength } from '../core/text.ts';
+import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
+import { UserRef } from '../people/user.ref.ts';
+import { erasedUser, userById } from '../people/user.ts';
+import type { IncomingWebhook } from '../postgres/generated/prisma/client.ts';
+import {
+  createIncomingWebhook,
+  findIncomingWebhooks,
+  maxIncomingWebhooks,
+  revokeIncomingWebhook,
+  type CreatedIncomingWebhook,
+} from './incoming-webhook.ts';
+
+const IncomingWebhookRef = builder.objectRef<IncomingWebhook>('IncomingWebhook');
+
+builder.node(IncomingWebhookRef, {
+  description: 'A URL with which programs post into one chat. Visible to those who may change the chat.',
+  id: { resolve: ({ id }) => String(id) },
+  fields: (t) => ({
+    chat: t.field({
+      type: ChatRef,
+      resolve: async ({ chatId }, _, { loaders }) => {
+        const chat = await loaders.of(chatById).load(chatId);
+        if (chat === null) throw new NotFound('The chat has been deleted.');
+        return chat;
+      },
+    }),
+    bot: t.field({
+      type: UserRef,
+      description: 'The sender of the messages, a member of the chat. Removing it from the chat ends the webhook.',
+      resolve: async ({ botId }, _, { loaders }) => (await loaders.of(userById).load(botId)) ?? erasedUser(botId),
+    }),
+    createdAt: t.expose('createdAt', { type: 'DateTime' }),
+  }),
+});
+
+registerNode('IncomingWebhook', async (context, keys) => {
+  const webhooks = await findIncomingWebhooks(context.db, requireAsker(context), keys.map(BigInt));
+  return new Map(webhooks.map((webhook) => [String(webhook.id), webhook]));
+});
+
+const path = '/api/hooks/';
+
+const CreatedIncomingWebhookRef = builder.objectRef<CreatedIncomingWebhook>('CreatedIncomingWebhook').implement({
+  fields: (t) => ({
+    incomingWebhook: t.field({ type: IncomingWebhookRef, resolve: ({ incomingWebhook }) => incomingWebhook }),
+    url: t.string({
+      extensions: asciiSize(path.length + 64),
+      description:
+        "Where to post, relative to the server's address. Shown only this once; everyone who knows it can post into the chat.",
+      resolve: ({ token }) => path + token,
+    }),
+  }),
+});
+
+builder.mutationFields((t) => ({
+  createIncomingWebhook: t.field({
+    type: CreatedIncomingWebhookRef,
+    description: `For the owners and admins of a group or a channel. Adds a bot with this name, of 1 to ${maxNameLength} characters, to the chat. A chat
+can have ${maxIncomingWebhooks} incoming webhooks.`,
+    errors: { types: [InvalidInput, NotFound, Forbidden] },
+    args: { chatId: t.arg.id({ required: true }), name: t.arg.string({ required: true }) },
+    resolve: (_, { chatId, name }, context) =>
+      createIncomingWebhook(context.db, requireAsker(context), { chatId: decodeId('Chat', chatId, ['chatId']), name }),
+  }),
+  revokeIncomingWebhook: t.field({
+    type: IncomingWebhookRef,
+    description: "For the owners and admins of the chat. The webhook's bot leaves the chat; its messages stay.",
+    errors: { types: [NotFound, Forbidden] },
+    args: { incomingWebhookId: t.arg.id({ required: true }) },
+    resolve: (_, { incomingWebhookId }, context) =>
+      revokeIncomingWebhook(
+        context.db,
+        requireAsker(context),
+        decodeId('IncomingWebhook', incomingWebhookId, ['incomingWebhookId']),
+      ),
+  }),
+}));
