@@ -11,6 +11,7 @@ import { fillPlaceholders } from './http/graphiql-script.ts';
 import { firstConversation } from './http/graphiql-tabs.ts';
 import { serveGraphql } from './http/graphql.ts';
 import { serveRest } from './http/rest/rest.ts';
+import { serveMcp } from './http/mcp/mcp.ts';
 import type { HttpOptions } from './http/server.ts';
 import type { StreamTimes } from './http/stream/open-stream.ts';
 import { Streams, type StreamLimits } from './http/stream/streams.ts';
@@ -46,6 +47,7 @@ type Handlers = Pick<
   | 'events'
   | 'rest'
   | 'hooks'
+  | 'mcp'
 >;
 
 /** What the roles of a node work with; tests override the times. */
@@ -91,6 +93,7 @@ export function createRoles(
       import: httpEdges.serveImport(services),
       rest: serveRest(common),
       hooks: httpEdges.serveIncomingWebhooks(common),
+      mcp: serveMcp({ ...common, corsOrigin: config.corsOrigin }),
     }),
     ...(streams && {
       streams: (request, response) => streams.handle(request, response),

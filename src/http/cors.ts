@@ -28,7 +28,8 @@ export function applyCors(request: IncomingMessage, response: ServerResponse, al
   return true;
 }
 
-function pickOrigin(origin: string | undefined, allowedOrigins: string): string | null {
+/** The value of `access-control-allow-origin` for that origin; null if the origin is not allowed. */
+export function pickOrigin(origin: string | undefined, allowedOrigins: string): string | null {
   if (allowedOrigins === '*') return '*';
   const isListed = allowedOrigins.split(',').some((each) => each.trim() === origin);
   return isListed && origin !== undefined ? origin : null;

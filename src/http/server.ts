@@ -30,6 +30,8 @@ export type HttpOptions = {
   logout?: Handler;
   /** Serves `/api/export`. */
   personalExport?: Handler;
+  /** Serves the Model Context Protocol at `/mcp`. */
+  mcp?: Handler;
   /** Serves the incoming webhooks, below `/api/hooks/`. */
   hooks?: Handler;
   /** Serves `/api/events`. */
@@ -178,6 +180,7 @@ function findHandler(request: IncomingMessage, options: HttpOptions): Handler {
   if (/^\/api\/upload\/tus(\/[^/]*)?$/.test(path)) return options.tus ?? notServed;
   if (/^\/files\/[^/]+\/[^/]+$/.test(path)) return readOnly(request, options.download ?? notServed);
   if (path === '/auth/logout') return options.logout ?? notServed;
+  if (path === '/mcp') return options.mcp ?? notServed;
   if (path === '/api/export') return options.personalExport ?? notServed;
   if (path === '/api/import') return options.import ?? notServed;
   if (/^\/api\/hooks\/[^/]+(\/slack)?$/.test(path)) return options.hooks ?? notServed;
