@@ -27,7 +27,7 @@ async function connect(
   const call = async (name: string, args: Record<string, unknown> = {}) => {
     const { content, isError = false } = await client.callTool({ name, arguments: args });
     const text = (content as Data)[0].text as string;
-    return { isError, text, data: text.startsWith('{') ? (JSON.parse(text) as Data) : null };
+    return { isError, text, data: text.startsWith('{') ? JSON.parse(text) : null };
   };
   return { client, call };
 }

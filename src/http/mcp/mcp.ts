@@ -1,4 +1,4 @@
-import { Server } from '@modelcontextprotocol/sdk/server/index.js';
+import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
 import { CallToolRequestSchema, ErrorCode, ListToolsRequestSchema, McpError } from '@modelcontextprotocol/sdk/types.js';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -67,7 +67,8 @@ async function answer(
   options: GraphqlOptions & { tools: ReadonlyMap<string, CompiledTool> },
   { request, response, asker, body }: Exchange,
 ): Promise<void> {
-  const server = new Server({ name: 'parley', version: apiVersion }, { capabilities: { tools: {} } });
+  // The inner server, because the outer one takes schemas of zod for tools, and these have their own.
+  const { server } = new McpServer({ name: 'parley', version: apiVersion }, { capabilities: { tools: {} } });
   server.setRequestHandler(ListToolsRequestSchema, () => ({
     tools: [...options.tools.values()].map(({ listed }) => listed),
   }));
