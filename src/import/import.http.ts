@@ -32,7 +32,8 @@ export function serveImport(services: Services): Handler {
     }
     limitIdleness(request, services.uploadIdleMs);
     try {
-      const program = requireImporter((await identifyAsker(services.accounts, request.headers))());
+      const identify = async () => requireImporter((await identifyAsker(services.accounts, request.headers))());
+      const program = await identify();
       const problem = findProblem(request);
       if (problem !== null) {
         await refuse(request, response, {
@@ -43,7 +44,7 @@ export function serveImport(services: Services): Handler {
         return;
       }
       await services.limits.count('changes', { asker: program, address: services.addressOf(request) });
-      sendJson(response, 200, await turns.during(() => importLines(services.db, program, request)));
+      sendJson(response, 200, await turns.during(() => importLines(services.db, identify, bodyOf(request))));
     } catch (error) {
       const refusal = refusalFor(error, request);
       if (refusal === null) throw error;
@@ -51,6 +52,11 @@ export function serveImport(services: Services): Handler {
       await refuse(request, response, { ...refusal, body: { error: refusal.message } });
     }
   };
+}
+
+/** The body, whose request stays open after an error, so that the answer to it arrives. */
+function bodyOf(request: IncomingMessage): AsyncIterable<Buffer> {
+  return request.iterator({ destroyOnReturn: false });
 }
 
 function requireImporter(caller: Caller | null): Program {

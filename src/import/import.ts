@@ -24,16 +24,21 @@ const writers: { [Each in Kind]: Writer<Each> } = {
 /**
  * Imports JSON lines (docs/import.md) while they arrive. Lines that are not JSON, break a rule or name something unknown
  * are refused, and the others go on. What has been written stays if the body is cut off; the same lines again change
- * nothing. The caller has checked that the program may import.
+ * nothing. `identify` returns the program, and throws if it may not import, or no longer: an import may go on for hours,
+ * and ends with its key.
  */
-export async function importLines(db: Db, program: Program, body: AsyncIterable<Buffer>): Promise<ImportReport> {
+export async function importLines(
+  db: Db,
+  identify: () => Promise<Program>,
+  body: AsyncIterable<Buffer>,
+): Promise<ImportReport> {
   const builder = new ReportBuilder();
   let batch = new Batch();
   // One batch is written while the next is read, which keeps both the server and the database busy.
   let writing = Promise.resolve();
   const write = async (full: Batch) => {
     await writing;
-    writing = full.write(db, program, builder);
+    writing = full.write(db, await identify(), builder);
     // Awaited later; until then, a failure is not unhandled.
     writing.catch(() => undefined);
   };

@@ -180,6 +180,27 @@ test('an import that is cut off goes on where it was when it is sent again', asy
   expect(await readChat(ada, 'cut')).toMatchObject({ lastSeq: 3_000 });
 });
 
+test('an import ends with its key, and its client reads why', async () => {
+  const brief = await createKey(server, ['ADMIN']);
+  const chunks = [conversation('revoked', 1_500), conversation('revoked', 3_000).slice(1_503)];
+  let supply: (lines: unknown[] | undefined) => void = () => {};
+  const body = new ReadableStream<Uint8Array>({
+    start: (controller) => {
+      supply = (lines = []) => controller.enqueue(new TextEncoder().encode(toLines(lines)));
+    },
+  });
+  const answer = importLines(server, brief.secret, body);
+  supply(chunks[0]);
+  await expect.poll(() => countMessages('revoked')).toBe(1_000);
+  await server.sql.query('update api_keys set revoked_at = now() where secret_hash = sha256(convert_to($1, $2))', [
+    ...[brief.secret, 'UTF8'],
+  ]);
+  await expect.poll(async () => (await brief.post('{ api { version } viewer { id } }')).errors).toBeDefined();
+  supply(chunks[1]);
+  expect(await answer).toEqual({ status: 401, report: { error: 'The API key is not valid.' } });
+  expect(await countMessages('revoked')).toBe(1_000);
+});
+
 test('lines that break rules are refused by their number, and the others go on', async () => {
   const message = { chat: 'rules', key: 'x', sender: 'shop:ada', content: 'x', at: '2020-01-01T00:00:00Z' };
   const cases: [unknown, string, string][] = [
