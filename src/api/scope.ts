@@ -113,7 +113,7 @@ function needsOf(schema: GraphQLSchema, operation: PreparedOperation): Needs {
   if (found !== undefined) return found;
   const root = schema.getRootType(operation.operation.operation);
   const look = new Look(schema, operation.document);
-  if (root != null) look.atRoot(operation.operation.selectionSet, root);
+  if (root != null) look.atRoot(operation.operation.selectionSet, root, new Set());
   known.set(operation.operation, look.needs);
   return look.needs;
 }
@@ -131,11 +131,14 @@ class Look {
     }
   }
 
-  atRoot(set: SelectionSetNode, root: GraphQLCompositeType): void {
+  atRoot(set: SelectionSetNode, root: GraphQLCompositeType, seen: Seen): void {
     for (const selection of set.selections) {
       if (selection.kind !== Kind.FIELD) {
         const fragment = this.#fragmentOf(selection);
-        if (fragment !== undefined) this.atRoot(fragment.selectionSet, root);
+        // Fragments that spread each other twice would double the time with each of them.
+        if (fragment === undefined || seen.has(fragment)) continue;
+        seen.add(fragment);
+        this.atRoot(fragment.selectionSet, root, seen);
         continue;
       }
       const name = selection.name.value;
@@ -178,8 +181,11 @@ class Look {
   }
 }
 
-/** What was found below one field at the root, and the fragments that were looked at. */
-type Found = { needs: Map<string, Access>; seen: Set<InlineFragmentNode | FragmentDefinitionNode> };
+/** The fragments that were looked at. */
+type Seen = Set<InlineFragmentNode | FragmentDefinitionNode>;
+
+/** What was found below one field at the root. */
+type Found = { needs: Map<string, Access>; seen: Seen };
 
 /** What a field below the root needs. Interfaces have only fields that need nothing. */
 function accessTo(type: GraphQLCompositeType, field: string): Access {

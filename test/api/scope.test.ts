@@ -146,6 +146,16 @@ test('what a program selects needs scopes too, however deep it is', async () => 
   expect(node?.errors?.[0]?.message).toContain('MESSAGES_READ');
 });
 
+test('fragments that spread each other twice are looked at once', async () => {
+  // Without its variable the operation cannot be measured, so its size does not refuse it.
+  const doublings = Array.from({ length: 40 }, (_, at) => `fragment F${at + 1} on Query { ...F${at} ...F${at} }`);
+  const answer = await without.get('MODERATE')?.post(
+    `query ($first: Int!) { ...F40 } ${doublings.join(' ')}
+    fragment F0 on Query { users(search: "a", first: $first) { edges { cursor } } }`,
+  );
+  expect(answer?.errors?.[0]?.message).toContain('$first');
+});
+
 test('a program without MESSAGES_READ learns the id of what it writes, and nothing else', async () => {
   const chat = await createGroup(grace, [ada]);
   const writer = withOnly.get('MESSAGES_WRITE')?.as(grace.userId);
