@@ -32,13 +32,13 @@ export class Programs {
 
   /**
    * The program with that key. `actAs`: the user that it acts as, by id or as `key:` and the user's external key; null if
-   * it names none. Throws
-   * Unauthenticated for a key that is not valid, and Forbidden for a key without ACT_AS, for a user who does not exist
-   * and, with the end and the reason, for one who is suspended.
+   * it names none. Throws Unauthenticated for a key that is not valid, and Forbidden for a key without ACT_AS, for a user
+   * who does not exist and, with the end and the reason, for one who is suspended, as the key's own bot may be.
    */
   async identify(secret: string, actAs: string | null): Promise<Program> {
     const key = await this.keys.find(secret);
-    return actAs === null ? this.#asItself(key) : this.#speakFor(key, await findSubject(this.#db, key, actAs));
+    const itself = await this.#asItself(key);
+    return actAs === null ? itself : this.#speakFor(key, await findSubject(this.#db, key, actAs));
   }
 
   /** The program with the key of that id, which acts as no one. Throws Unauthenticated for a key that has ended. */
@@ -107,8 +107,9 @@ async function openKeySession(
   try {
     // Raw SQL, for the upsert and the clock of the database. Triggers refuse a key that has ended, and a suspended user.
     const { rows } = await pool.query<{ id: bigint }>(
+      // The lock makes it wait for an erasure that is being written, and then find no user.
       `insert into sessions (user_id, api_key_id)
-      select id, $2 from users where id = $1 and deleted_at is null
+      select id, $2 from users where id = $1 and deleted_at is null for no key update
       on conflict (api_key_id, user_id) where api_key_id is not null do update set last_used_at = clock_timestamp()
       returning id`,
       [userId, keyId],

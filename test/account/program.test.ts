@@ -114,6 +114,35 @@ test('a suspended user cannot be acted as, and the streams of programs end with 
   expect((await acting.ask('{ viewer { user { username } } }')).viewer.user.username).toBe('linus');
 });
 
+test('a suspended bot does nothing with its key, not even as another user', async () => {
+  const bot = await createBot(server, ada, { username: 'suspended', scopes: ['ACT_AS', 'USERS_READ'] });
+  const acting = bot.as(grace.userId);
+  const ask = '{ viewer { user { username } } }';
+  expect((await acting.ask(ask)).viewer.user.username).toBe('grace');
+  await suspendUser(ada, bot.userId, { reason: 'leaked' });
+  for (const refused of [bot, acting]) {
+    await expect.poll(async () => codeOf(await refused.post(ask))).toBe('FORBIDDEN');
+  }
+});
+
+test('a program does not become a user whose account is being erased at that moment', async () => {
+  const [gone] = await signUpAll(server, 'gone');
+  const client = await server.sql.connect();
+  try {
+    await client.query('begin');
+    await client.query(`update users set deleted_at = now(), username = 'erased_1', email = '1@erased.invalid'
+      where id = ${keyOf(gone.userId)}`);
+    const asking = everything.as(gone.userId).post('{ viewer { id } }');
+    const blocked = `select from pg_stat_activity where wait_event_type = 'Lock' and query like 'insert into sessions%'
+      and datname = current_database()`;
+    await expect.poll(async () => (await server.sql.query(blocked)).rowCount).toBe(1);
+    await client.query('commit');
+    expect(messageOf(await asking)).toBe('parley-act-as names no user of this server.');
+  } finally {
+    client.release();
+  }
+});
+
 test('the audit log names the key and who created it, and the user that the program acted as', async () => {
   const chat = await createGroup(grace, [linus]);
   await everything
