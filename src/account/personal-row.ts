@@ -49,7 +49,7 @@ export type SessionRow = {
 export async function* readSessions(pool: pg.Pool, userId: bigint): AsyncGenerator<SessionRow[]> {
   const { rows } = await pool.query<SessionRow>(
     `select id, user_agent as "userAgent", issuer, created_at as "createdAt", last_used_at as "lastUsedAt"
-    from sessions where user_id = $1 and webhook_id is null order by id`,
+    from sessions where user_id = $1 and api_key_id is null and webhook_id is null order by id`,
     [userId],
   );
   yield rows;

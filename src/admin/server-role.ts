@@ -27,7 +27,7 @@ export async function setServerRole(
 }
 
 /**
- * Changes the role of a user who exists, without asking for a right. Throws Forbidden for the last admin. Raw SQL: the
+ * Changes the role of a user who exists, without asking for a right. Throws Forbidden for the last admin and for a bot. Raw SQL: the
  * error of a trigger names its rule only here.
  */
 export async function grantServerRole(
@@ -42,7 +42,10 @@ export async function grantServerRole(
     if (rows[0] === undefined) throw new NotFound('There is no such user.');
     return rows[0];
   } catch (error) {
-    if (constraintOf(error) !== 'the_server_keeps_an_admin') throw error;
+    const rule = constraintOf(error);
+    if (rule === 'a_bot_has_no_address_and_no_role')
+      throw new Forbidden('A bot has no role on the server: the scopes of its API key say what it may do.');
+    if (rule !== 'the_server_keeps_an_admin') throw error;
     throw new Forbidden('The server needs an admin: make another user an admin first.');
   }
 }

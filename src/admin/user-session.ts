@@ -7,7 +7,7 @@ import { defineLoader } from '../postgres/loader.ts';
 import { lockStaff } from './staff.ts';
 
 /**
- * The sessions of each user, by the user's id, most recently used first. The caller has checked that the caller may see
+ * The sessions of each user on their devices, by the user's id, most recently used first. The caller has checked that the caller may see
  * them.
  */
 export const sessionsOf = defineLoader({
@@ -15,6 +15,7 @@ export const sessionsOf = defineLoader({
     const sessions = await prisma.session.findMany({
       where: {
         userId: { in: [...userIds] },
+        apiKeyId: null,
         webhookId: null,
         lastUsedAt: { gt: new Date(Date.now() - sessionLifetimeMs) },
       },

@@ -1,6 +1,7 @@
 import { beforeAll, expect, test } from 'vitest';
 import { findCommand } from '../../src/admin/command-table.ts';
 import { connectDatabase, disconnectDatabase, type Db } from '../../src/postgres/client.ts';
+import { keyOf } from '../support/chat.ts';
 import { signUpAll, type Data, type Person } from '../support/client.ts';
 import { atFileEnd } from '../support/file-end.ts';
 import {
@@ -12,7 +13,7 @@ import {
   tryCreateBot,
 } from '../support/api-key.ts';
 import { startServer, type TestServer } from '../support/server.ts';
-import { eraseUser, readAuditLog, setRoleWithSql, suspendUser } from '../support/staff.ts';
+import { eraseUser, readAuditLog, setRoleWithSql, setServerRole, suspendUser } from '../support/staff.ts';
 
 let server: TestServer;
 let ada: Person;
@@ -168,4 +169,14 @@ test('an operator creates a key by command, which prints the secret alone', asyn
   await expect(run('api-key', 'Orders')).rejects.toThrow('An argument is missing.');
   await expect(run('api-key', 'Orders', 'EVERYTHING')).rejects.toThrow('There is no scope EVERYTHING.');
   await expect(run('api-key', 'Orders', 'ADMIN', '--expires', 'soon')).rejects.toThrow('soon is not a time.');
+});
+
+test('a key never speaks for a person, and a bot never has a role on the server', async () => {
+  const bot = await createBot(server, ada, { username: 'mere' });
+  const moving = server.sql.query('update api_keys set bot_id = $2 where id = $1', [
+    keyOf(bot.keyId),
+    keyOf(ada.userId),
+  ]);
+  await expect(moving).rejects.toThrow('an API key belongs to a bot or to the server');
+  expect(await setServerRole(ada, bot.userId, 'MODERATOR')).toMatchObject({ __typename: 'Forbidden' });
 });

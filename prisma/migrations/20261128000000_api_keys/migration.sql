@@ -77,7 +77,7 @@ begin
 end $$;
 comment on function refuse_keys_of_people is 'No key speaks for a person: programs act as people with ACT_AS.';
 
-create trigger refuse_keys_of_people before insert on api_keys for each row
+create trigger refuse_keys_of_people before insert or update of bot_id on api_keys for each row
   when (new.bot_id is not null) execute function refuse_keys_of_people();
 
 -- Sessions of keys ---------------------------------------------------------------------------------------------------
