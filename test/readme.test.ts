@@ -28,6 +28,7 @@ import { maxSearchLength, maxSearchWords } from '../src/search/search.ts';
 import { createBot, createProgram } from './support/api-key.ts';
 import { createGroup, keyOf, say } from './support/chat.ts';
 import { signUp, type Data } from './support/client.ts';
+import { issuersEnv, TestIssuer } from './support/issuer.ts';
 import { startServer } from './support/server.ts';
 import { jsonIn, readZip } from './support/zip.ts';
 import { reportMessage, setRoleWithSql } from './support/staff.ts';
@@ -105,7 +106,7 @@ describe('examples run as they are:', () => {
     expect(await bash.exitCode).toBe(0);
     const [page = ''] = bash.lines.filter((line) => line.startsWith('{"items"'));
     expect(JSON.parse(page)).toMatchObject({
-      items: [{ seq: 1, content: 'Hello, Grace', sender: { username: 'ada' } }],
+      items: [{ seq: 1, content: 'Hello, Dorothy', sender: { username: 'mary' } }],
     });
     const events = bash.lines.filter((line) => line.startsWith('event: '));
     expect(events).toEqual(['event: CaughtUp', 'event: NewMessage', 'event: ReactionsChanged']);
@@ -244,12 +245,22 @@ describe('examples run as they are:', () => {
     expect(JSON.parse(bash.lines.join(''))).toEqual(JSON.parse(answer));
   });
 
+  test.skipIf(!isCurlInstalled)('the recipe for OpenID Connect, with curl (skipped without curl)', async () => {
+    const provider = await TestIssuer.start();
+    await using server = await startServer({ env: issuersEnv(provider) });
+    const [, command = ''] = blocksIn('docs/identity.md', 'bash');
+    const token = await provider.issue({ sub: '42', preferred_username: 'ada' });
+    const bash = run('bash', ['-c', `token=${token}; ${pointAt(server.url, command)}`]);
+    expect(await bash.exitCode).toBe(0);
+    expect(JSON.parse(bash.lines.join(''))).toMatchObject({ hasPassword: false, user: { username: 'ada' } });
+  });
+
   test.skipIf(!isCurlInstalled)('an export with curl (skipped without curl)', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'parley-export-'));
     onTestFinished(() => rm(folder, { recursive: true }));
     await using server = await startServer();
     const ada = await signUp(server, 'ada');
-    const [, command = ''] = blocksIn('docs/identity.md', 'bash');
+    const [, , command = ''] = blocksIn('docs/identity.md', 'bash');
     const values = `token=${ada.token}; password=${ada.password}; cd ${folder}`;
     const bash = run('bash', ['-c', `${values}; ${pointAt(server.url, command)}`]);
     expect(await bash.exitCode).toBe(0);
@@ -377,7 +388,7 @@ describe('examples run as they are:', () => {
       'docs/rest.md json',
       ...['docs/integration.md bash', 'docs/integration.md js', 'docs/integration.md python'],
       ...['docs/incoming-webhooks.md graphql', 'docs/incoming-webhooks.md bash', 'docs/incoming-webhooks.md bash'],
-      ...['docs/identity.md js', 'docs/identity.md bash', 'docs/identity.md bash', 'docs/identity.md json'],
+      ...['docs/identity.md js', ...['bash', 'bash', 'bash', 'json'].map((language) => `docs/identity.md ${language}`)],
       ...['docs/identity.md json', 'docs/identity.md json', 'docs/identity.md json'],
       // Tested by test/full/contributing.test.ts.
       ...['sql', 'prisma', 'ts', 'ts', 'ts', 'ts', 'ts', 'md'].map((language) => `CONTRIBUTING.md ${language}`),

@@ -107,7 +107,7 @@ export const accountRoutes: readonly Route[] = [
     path: '/api/me',
     id: 'updateMe',
     tag: 'Account',
-    summary: 'Change the own profile',
+    summary: 'Change your profile',
     document: `mutation ($displayName: String) {
       updateProfile(input: { displayName: $displayName }) { ... on User { ...User } ...Problem }
     }`,
@@ -118,7 +118,7 @@ export const accountRoutes: readonly Route[] = [
     path: '/api/me/avatar',
     id: 'setMyAvatar',
     tag: 'Account',
-    summary: 'Set or remove the own avatar',
+    summary: 'Set or remove your avatar',
     document: 'mutation ($fileId: ID) { setAvatar(fileId: $fileId) { ... on User { ...User } ...Problem } }',
     result: 'setAvatar',
   },
