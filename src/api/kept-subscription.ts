@@ -1,8 +1,9 @@
 import { createSourceEventStream, GraphQLError, Kind, OperationTypeNode, type GraphQLSchema } from 'graphql';
-import { ExpectedError, InvalidInput, type FieldError } from '../errors.ts';
+import { ExpectedError, Forbidden, InvalidInput, type FieldError } from '../errors.ts';
 import { createContext, type Context } from './context.ts';
 import { DocumentCache, type PreparedOperation } from './document.ts';
 import { judgeSize } from './measure.ts';
+import { judgeScopes } from './scope.ts';
 
 /** A subscription that the server is asked to keep. */
 export type KeptSubscriptionInput = { document: string; variables: Record<string, unknown> | null };
@@ -21,6 +22,8 @@ export async function checkKeptSubscription(
   const { refusal, measure } = judgeSize(schema, operation, variables);
   if (refusal !== null) throw refuse('document', 'NOT_ALLOWED', refusal.message);
   if (measure === null) throw refuse('variables', 'MALFORMED', 'do not fit the document');
+  const unscoped = judgeScopes(schema, operation, context);
+  if (unscoped !== null) throw new Forbidden(unscoped.message);
   const source = await createSourceEventStream({
     schema,
     document: operation.document,

@@ -20,6 +20,9 @@ const writeChats = any('CHATS_WRITE');
 const readMessages = any('MESSAGES_READ');
 const writeMessages = any('MESSAGES_WRITE');
 const webhooks = any('WEBHOOKS', 'ADMIN');
+// A webhook has the rights of its owner for longer than a program may act as that user.
+const ownWebhooks = { any: ['WEBHOOKS'], isNeverActing: true } as const;
+const anyWebhooks = { ...webhooks, isNeverActing: true } as const;
 
 /** What each query, mutation and subscription needs. The schema cannot be built while a field is missing here. */
 export const rootAccess: Record<'Query' | 'Mutation' | 'Subscription', Record<string, Access>> = {
@@ -51,11 +54,11 @@ export const rootAccess: Record<'Query' | 'Mutation' | 'Subscription', Record<st
     createIncomingWebhook: webhooks,
     createInvite: writeChats,
     createUserSession: { any: ['ACT_AS'], isNeverActing: true },
-    createWebhook: webhooks,
+    createWebhook: ownWebhooks,
     deleteAccount: 'DEVICE',
     deleteChat: writeChats,
     deleteMessage: writeMessages,
-    deleteWebhook: webhooks,
+    deleteWebhook: anyWebhooks,
     editMessage: writeMessages,
     endSession: adminItself,
     eraseUser: admin,
@@ -77,7 +80,7 @@ export const rootAccess: Record<'Query' | 'Mutation' | 'Subscription', Record<st
     revokeIncomingWebhook: webhooks,
     revokeInvite: writeChats,
     revokeSession: 'DEVICE',
-    rotateWebhookSecret: webhooks,
+    rotateWebhookSecret: ownWebhooks,
     sendMessage: writeMessages,
     setAvatar: { any: ['USERS_WRITE', 'CHATS_WRITE'], isOwn: true },
     setMemberRole: writeChats,
@@ -98,7 +101,7 @@ export const rootAccess: Record<'Query' | 'Mutation' | 'Subscription', Record<st
     unsuspendUser: staff,
     updateChat: writeChats,
     updateProfile: own,
-    updateWebhook: webhooks,
+    updateWebhook: anyWebhooks,
     uploadFile: writeMessages,
     upsertChat: writeChats,
     upsertUser: writeUsers,

@@ -49,14 +49,23 @@ export class KeptEgress {
     this.#agents = { 'http:': new http.Agent(kept), 'https:': new https.Agent(kept) };
   }
 
-  /** Posts the message. Throws EgressFailed unless an answer begins in time; the body of the answer is dropped. */
+  /**
+   * Posts the message. Throws EgressFailed unless an answer begins in time. Drops the body of the answer, and resolves once
+   * the connection is free again or closed: senders with one message at a time have one connection at a time.
+   */
   async post(url: URL, message: EgressMessage): Promise<EgressAnswer> {
     const timeout = AbortSignal.timeout(message.maxMs);
     const signal = AbortSignal.any([timeout, message.signal]);
     try {
       const response = await this.#post(url, { ...message, signal });
-      dropBody(response);
-      return { status: response.statusCode ?? 0, headers: response.headers };
+      const { statusCode: status = 0, headers } = response;
+      // Node also accepts 000 to 099.
+      if (status < 100) {
+        response.destroy();
+        throw new EgressFailed('the response has no valid status');
+      }
+      await dropBody(response);
+      return { status, headers };
     } catch (error) {
       if (error instanceof EgressFailed) throw error;
       const reason = timeout.aborted ? `no response within ${message.maxMs} ms` : 'the request failed';
@@ -127,8 +136,8 @@ function send(url: URL, options: RequestOptions, body: string): Promise<Incoming
   });
 }
 
-/** Reads a short body, so that its connection can be used again; cuts off any other. */
-function dropBody(response: IncomingMessage): void {
+/** Reads a short body, so that its connection can be used again; cuts off any other. Resolves when either is done. */
+function dropBody(response: IncomingMessage): Promise<void> {
   let left = bodyLimits.bytes;
   const timeout = setTimeout(() => response.destroy(), bodyLimits.ms).unref();
   response.on('data', (chunk: Buffer) => {
@@ -136,5 +145,10 @@ function dropBody(response: IncomingMessage): void {
     if (left < 0) response.destroy();
   });
   response.on('error', () => undefined);
-  response.on('close', () => clearTimeout(timeout));
+  return new Promise((resolve) => {
+    response.on('close', () => {
+      clearTimeout(timeout);
+      resolve();
+    });
+  });
 }

@@ -130,7 +130,7 @@ export class WebhookRun {
       failures: this.#failures,
       status: ending?.status ?? (this.#failures === 0 ? 'ACTIVE' : before),
       deliveredAt: this.#deliveredAt,
-      lastError: ending?.error ?? null,
+      lastError: ending?.error === undefined ? null : shorten(ending.error),
       retryMs: ending?.retryMs ?? null,
       attempts: this.#attempts,
       isReleased: ending !== null,
@@ -242,6 +242,11 @@ export class WebhookRun {
     this.#subscription?.close();
     this.#wake?.();
   }
+}
+
+/** A message may quote the document or its variables: the database keeps 1,000 bytes of it. */
+function shorten(message: string): string {
+  return [...message.toWellFormed().replaceAll('\0', '')].slice(0, 250).join('');
 }
 
 /** More attempts than this between two reports are not kept. */

@@ -169,11 +169,13 @@ export async function findWebhooks(
 
 /** Whether the webhook runs with the caller's rights. */
 function isOwn(caller: Caller, { ownerId, apiKeyId }: Webhook): boolean {
-  return isOwnProgram(caller) ? apiKeyId === caller.keyId : ownerId !== null && ownerId === caller.userId;
+  return caller.kind === 'KEY'
+    ? isOwnProgram(caller) && apiKeyId === caller.keyId
+    : ownerId !== null && ownerId === caller.userId;
 }
 
 /** Whether the caller is a program that speaks for itself or its bot, with a key that may have webhooks. */
-function isOwnProgram(caller: Caller): caller is Extract<Caller, { kind: 'KEY' }> {
+function isOwnProgram(caller: Caller): boolean {
   return caller.kind === 'KEY' && !('isActing' in caller && caller.isActing) && caller.scopes.has('WEBHOOKS');
 }
 
@@ -182,9 +184,12 @@ async function lockOwner(
   transaction: Pick<Transaction, 'query'>,
   caller: Caller,
 ): Promise<{ ownerId?: bigint; apiKeyId?: bigint }> {
-  if (isOwnProgram(caller)) return { apiKeyId: caller.keyId };
+  if (caller.kind === 'KEY') {
+    if (isOwnProgram(caller)) return { apiKeyId: caller.keyId };
+    // A webhook of the program's user would outlive the key, with more rights than its scopes.
+    throw new Forbidden('This API key lacks the scope WEBHOOKS, or acts as a user.');
+  }
   await lockStaff(transaction, caller, 'manageWebhooks');
-  if (caller.userId === null) throw new Forbidden('This API key lacks the scope WEBHOOKS.');
   return { ownerId: caller.userId };
 }
 
