@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { inTransaction, type Db, type Transaction } from '../postgres/client.ts';
+import { allowMinutes, inTransaction, type Db, type Transaction } from '../postgres/client.ts';
 import type { ErasedMessages } from '../postgres/generated/prisma/client.ts';
 import { InvalidInput, type FieldError } from '../errors.ts';
 import type { Accounts } from './account.ts';
@@ -94,8 +94,9 @@ export async function continueDeletions({ db }: { db: Db }, limit: number): Prom
     );
     const [deletion] = rows;
     if (deletion === undefined) return 0;
-    // Deleting a chat of millions of messages with its last member takes minutes.
-    await transaction.query(`set local lock_timeout = '5s'; set local statement_timeout = '15min'`);
+    await transaction.query(`set local lock_timeout = '5s'`);
+    // The last member of a chat takes all of its messages along.
+    await allowMinutes(transaction);
     for (const step of steps[deletion.messages]) {
       if ((await step(transaction, deletion.userId, limit)) > 0) return limit;
     }

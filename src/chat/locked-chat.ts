@@ -1,4 +1,4 @@
-import { inTransaction, type Db, type Queryable, type Transaction } from '../postgres/client.ts';
+import { allowMinutes, inTransaction, type Db, type Queryable, type Transaction } from '../postgres/client.ts';
 import type { Chat, MemberRole } from '../postgres/generated/prisma/client.ts';
 import { columns } from '../postgres/columns.ts';
 import { constraintOf, sqlStateOf } from '../postgres/sql-state.ts';
@@ -64,10 +64,9 @@ export async function readLockedChat({ prisma }: Transaction, { chat }: LockedCh
 }
 
 /** Deletes the chat; its members receive ChatDeleted and nothing else. A chat of millions of messages takes minutes. */
-export async function deleteLockedChat({ query, prisma }: Transaction, { chat }: LockedChat): Promise<void> {
-  // Deleting millions of messages takes minutes.
-  await query(`set local statement_timeout = '15min'`);
-  await prisma.chat.deleteMany({ where: { id: chat.id } });
+export async function deleteLockedChat(transaction: Transaction, { chat }: LockedChat): Promise<void> {
+  await allowMinutes(transaction);
+  await transaction.prisma.chat.deleteMany({ where: { id: chat.id } });
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { Queryable } from '../postgres/client.ts';
+import { allowMinutes, type Queryable } from '../postgres/client.ts';
 import { constraintOf } from '../postgres/sql-state.ts';
 import { refused, type Numbered, type Result } from './batch.ts';
 import { lockNamedChats, refuseChat, type NamedChat } from './imported-chat.ts';
@@ -121,8 +121,7 @@ const problems: Record<string, string> = {
 
 /** Deletes chats whose import has not ended, so that it can start over. */
 export async function discardChats(client: Queryable, lines: readonly Numbered<'discard'>[]): Promise<Result[]> {
-  // Deleting millions of messages takes minutes.
-  await client.query(`set local statement_timeout = '15min'`);
+  await allowMinutes(client);
   const chats = await lockNamedChats(
     client,
     lines.map(({ said }) => said.chat),

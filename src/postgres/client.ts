@@ -2,6 +2,7 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import pg from 'pg';
 import { PrismaClient, type Prisma } from './generated/prisma/client.ts';
+import type { RaisingQuery } from './connection.ts';
 import { ConnectionPool } from './pool.ts';
 import { idleInTransactionMs } from './session-setting.ts';
 import { isConflict, maxConflicts } from './transient.ts';
@@ -139,6 +140,18 @@ export async function inTransaction<T>(
       if (!isConflict(error) || conflicts >= maxConflicts) throw error;
     }
   }
+}
+
+/**
+ * Lets each statement of the transaction take up to 15 minutes from now on: deleting a chat of millions of messages takes
+ * minutes.
+ */
+export async function allowMinutes(client: Queryable): Promise<void> {
+  const raising: RaisingQuery = {
+    text: `set local statement_timeout = '15min'`,
+    raisedLimitMs: 15 * 60_000 + answerMs,
+  };
+  await client.query(raising);
 }
 
 /** Tells the triggers that write the audit log who acts, until the transaction ends. */

@@ -11,6 +11,9 @@ const goodbyeMs = 2_000;
  */
 export type LimitedQuery = pg.QueryConfig & { limitMs: number };
 
+/** A statement that raises the limit of those after it, in ms, until the transaction ends. */
+export type RaisingQuery = pg.QueryConfig & { raisedLimitMs: number };
+
 type Callback = (error: Error | null | undefined, result?: unknown) => void;
 
 /** PostgreSQL did not answer in time. The code counts as transient, both here and in Prisma's adapter. */
@@ -35,6 +38,8 @@ export class Connection extends pg.Client {
   askedAt = 0;
   heardAt = performance.now();
   readonly #limitMs: number;
+  /** The limit of the statements of the current transaction, if it raised that. */
+  #raisedLimitMs: number | null = null;
 
   /** `query_timeout` is the limit for each statement, in ms; without it there is no limit. */
   constructor(config: pg.ClientConfig = {}) {
@@ -44,6 +49,10 @@ export class Connection extends pg.Client {
     // If a connection breaks while in use, its statement rejects; an `error` event without a listener would end the
     // process.
     this.on('error', () => undefined);
+    // `I` is PostgreSQL's status outside a transaction.
+    this.connection.on('readyForQuery', ({ status }: { status: string }) => {
+      if (status === 'I') this.#raisedLimitMs = null;
+    });
     // Assigned, because one override can't cover the driver's many overloads of this method.
     const ask = this.query.bind(this) as (...args: unknown[]) => unknown;
     this.query = ((...args: unknown[]) => this.#ask(ask, args)) as typeof this.query;
@@ -71,7 +80,8 @@ export class Connection extends pg.Client {
   }
 
   #ask(ask: (...args: unknown[]) => unknown, args: unknown[]): unknown {
-    const settle = this.#watch(limitOf(args[0]) ?? this.#limitMs);
+    this.#raisedLimitMs = readNumber(args[0], 'raisedLimitMs') ?? this.#raisedLimitMs;
+    const settle = this.#watch(readNumber(args[0], 'limitMs') ?? this.#raisedLimitMs ?? this.#limitMs);
     const at = args.findLastIndex((arg) => typeof arg === 'function');
     const callback = args[at] as Callback | undefined;
     if (callback !== undefined) {
@@ -108,8 +118,9 @@ export class Connection extends pg.Client {
   }
 }
 
-function limitOf(query: unknown): number | undefined {
-  return typeof query === 'object' && query !== null && 'limitMs' in query ? Number(query.limitMs) : undefined;
+function readNumber(query: unknown, name: 'limitMs' | 'raisedLimitMs'): number | undefined {
+  const value: unknown = typeof query === 'object' && query !== null ? Reflect.get(query, name) : undefined;
+  return typeof value === 'number' ? value : undefined;
 }
 
 /** 25006: a write on a standby, or where read-only is the default. */
