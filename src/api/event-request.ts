@@ -1,21 +1,21 @@
-import type { Asker } from '../core/asker.ts';
+import type { Caller } from '../core/asker.ts';
 import type { Cursor } from '../log/cursor.ts';
 import type { Chat } from '../postgres/generated/prisma/client.ts';
 import type { Envelope } from './event.ts';
 
 /**
- * What an authorised subscription asks for: all of the asker's events or those of one chat, starting at a cursor or
- * now. It is an AsyncIterable only in name, because graphql-js requires one: events are pushed through shared
+ * What an authorised subscription asks for: all of the asker's events, those of one chat, or (for a key of the server)
+ * those of all chats; starting at a cursor or now. It is an AsyncIterable only in name, because graphql-js requires one: events are pushed through shared
  * executions (`live/fan-out.ts`), which would not work with an iterator for each subscriber.
  */
 export class EventRequest implements AsyncIterable<Envelope> {
-  readonly asker: Asker;
+  readonly asker: Caller;
   readonly chatId: bigint | null;
   /** Whether every user could follow that chat when the request was made. */
   readonly isPublic: boolean;
   readonly after: Cursor | null;
 
-  constructor(asker: Asker, chat: Chat | null, after: Cursor | null) {
+  constructor(asker: Caller, chat: Chat | null, after: Cursor | null) {
     this.asker = asker;
     this.chatId = chat?.id ?? null;
     this.isPublic = chat?.type === 'PUBLIC_CHANNEL';

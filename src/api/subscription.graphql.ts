@@ -1,9 +1,10 @@
 import { requireVisibleChat } from '../chat/chat.ts';
+import type { ServerKey } from '../core/asker.ts';
 import { decodeId } from '../core/id.ts';
-import { InvalidInput } from '../errors.ts';
+import { Forbidden, InvalidInput } from '../errors.ts';
 import { parseCursor, type Cursor } from '../log/cursor.ts';
 import { builder } from './builder.ts';
-import { requireAsker } from './context.ts';
+import { requireAsker, requireProgram } from './context.ts';
 import { EnvelopeRef } from './event.ref.ts';
 import { EventRequest } from './event-request.ts';
 
@@ -31,6 +32,25 @@ builder.subscriptionField('chatEvents', (t) =>
       const asker = requireAsker(context);
       const chat = await requireVisibleChat(context.db, asker, decodeId('Chat', chatId, ['chatId']));
       return new EventRequest(asker, chat, readCursor(context.lastEventId ?? after ?? context.askedAt));
+    },
+    resolve: (envelope) => envelope,
+  }),
+);
+
+builder.subscriptionField('allEvents', (t) =>
+  t.field({
+    type: EnvelopeRef,
+    description: `For a program whose key has MESSAGES_READ, and that acts as no user: every event of all chats, and UserUpdated of all
+users, under the same rules as \`events\`, but with the whole history. What depends on a viewer is null, false or empty. Lists
+of messages and files, and the URLs of files, need a user.`,
+    args: { after: t.arg.string() },
+    subscribe: (_, { after }, context) => {
+      const { keyId, scopes, botId, expiresAt, ...program } = requireProgram(context, 'MESSAGES_READ');
+      if ('isActing' in program && program.isActing) {
+        throw new Forbidden('A program reads the whole server as itself: leave out the header parley-act-as.');
+      }
+      const key: ServerKey = { kind: 'KEY', keyId, scopes, botId, expiresAt, userId: null };
+      return new EventRequest(key, null, readCursor(context.lastEventId ?? after ?? context.askedAt));
     },
     resolve: (envelope) => envelope,
   }),

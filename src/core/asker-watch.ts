@@ -1,9 +1,9 @@
-import { askerKey, sessionKey, type Asker } from './asker.ts';
+import { askerKey, sessionKey, type Asker, type Caller, type ServerKey } from './asker.ts';
 
 /** The asker of one execution, and a record of who may share its result. */
-export type WatchedAsker = {
+export type WatchedAsker<Watched extends Caller = Caller> = {
   /** The asker. Call it only where a result depends on who asks. */
-  ask: () => Asker;
+  ask: () => Watched;
   /**
    * Who may get the result: null for everyone if the execution never asked, `askerKey` if it asked for the user, and
    * `sessionKey` if it read anything of the session, as file links do.
@@ -15,7 +15,23 @@ export type WatchedAsker = {
  * Records what an execution learns about its asker. The properties of the session are getters, so copying the asker
  * counts as reading the session: the result is then shared with fewer sessions, never with too many.
  */
-export function watchAsker(asker: Asker): WatchedAsker {
+export function watchAsker(asker: Asker): WatchedAsker<Asker>;
+export function watchAsker(asker: Caller): WatchedAsker;
+export function watchAsker(asker: Caller): WatchedAsker {
+  return asker.userId === null ? watchServerKey(asker) : watchUser(asker);
+}
+
+/** A key of the server has no session, so there is only one thing to learn. */
+function watchServerKey(key: ServerKey): WatchedAsker {
+  let personalTo: string | null = null;
+  const ask = () => {
+    personalTo = askerKey(key);
+    return key;
+  };
+  return { ask, personalTo: () => personalTo };
+}
+
+function watchUser(asker: Asker): WatchedAsker<Asker> {
   let personalTo: string | null = null;
   const learnSession = () => {
     personalTo = sessionKey(asker);

@@ -72,13 +72,22 @@ export function isBot(program: Program): boolean {
  * Returns the same string for askers who see the same data: a cache key for what was read for one of them. A program
  * sees less than its user.
  */
-export function askerKey(asker: Asker): string {
+export function askerKey(asker: Caller): string {
+  if (asker.userId === null) return `key ${asker.keyId}`;
   return asker.kind === 'KEY' ? `${asker.userId} by ${asker.keyId}` : String(asker.userId);
 }
 
 /** Returns the same string for requests of one session: a key for what the user's other sessions must not get. */
-export function sessionKey(asker: Asker): string {
-  return `${askerKey(asker)} ${asker.sessionId}`;
+export function sessionKey(asker: Caller): string {
+  return asker.userId === null ? askerKey(asker) : `${askerKey(asker)} ${asker.sessionId}`;
+}
+
+/**
+ * Whose share of the processor rendering events for the caller takes: that of the user, or that of a key of the server,
+ * under a negative number. Webhooks have the other negative ones.
+ */
+export function payerOf({ userId, ...caller }: Caller): bigint {
+  return userId ?? ('keyId' in caller ? -(2n * caller.keyId + 1n) : 0n);
 }
 
 /** Returns the same string for requests that take turns and share quotas: those of one user, or of one key of the server. */

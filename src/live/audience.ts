@@ -1,7 +1,7 @@
-import { askerKey, sessionKey, type Asker } from '../core/asker.ts';
+import { askerKey, sessionKey, type Caller } from '../core/asker.ts';
 
 /** Whether the asker may get a result with this `personalTo` (see `RenderedEvent`). */
-export function mayReceive(asker: Asker, personalTo: string | null): boolean {
+export function mayReceive(asker: Caller, personalTo: string | null): boolean {
   return personalTo === null || personalTo === askerKey(asker) || personalTo === sessionKey(asker);
 }
 
@@ -19,12 +19,12 @@ export class ResultsByAudience<Result> {
   }
 
   /** The most specific result that the asker may get: for their session, for their user or for everyone. */
-  find(asker: Asker): Result | undefined {
+  find(asker: Caller): Result | undefined {
     return this.#results.get(sessionKey(asker)) ?? this.#results.get(askerKey(asker)) ?? this.#results.get(null);
   }
 
   /** One asker for each key, out of those that have no result yet. */
-  lacking(askers: readonly Asker[], keyOf: (asker: Asker) => string): Asker[] {
+  lacking(askers: readonly Caller[], keyOf: (asker: Caller) => string): Caller[] {
     const withoutResult = askers.filter((asker) => this.find(asker) === undefined);
     return [...new Map(withoutResult.map((asker) => [keyOf(asker), asker])).values()];
   }

@@ -1,4 +1,4 @@
-import type { Asker } from '../core/asker.ts';
+import type { Caller } from '../core/asker.ts';
 import type { EndReason, Listener } from '../live/listener.ts';
 import type { StreamNotice } from './notice.ts';
 
@@ -31,7 +31,7 @@ export type Batch = {
 
 /** A listener that receives rendered events. */
 export interface Receiver extends Listener {
-  readonly asker: Asker;
+  readonly asker: Caller;
   /** False while the receiver would drop every event: nothing is executed for it then. */
   readonly isReceiving: boolean;
   receive(batch: Batch): void;

@@ -1,4 +1,4 @@
-import type { Asker } from '../core/asker.ts';
+import type { Caller } from '../core/asker.ts';
 import type { LoggedEvent } from '../log/event.ts';
 import type { Loaders } from '../postgres/loader.ts';
 import type { Notice } from './notice.ts';
@@ -13,7 +13,7 @@ export type RenderedEvent = { payload: string; personalTo: string | null };
 export type EnvelopeHead = { cursor: string; at: Date };
 
 /** The asker to render for, and loaders that may share their rows with other renderings at the same time. */
-export type RenderFor = { asker: Asker; loaders: Loaders };
+export type RenderFor = { asker: Caller; loaders: Loaders };
 
 /** The most that a document's result for one event contains: fields, and bytes of JSON. */
 export type EventCost = { complexity: number; bytes: number };

@@ -6,6 +6,8 @@ import type { LogReader, Membership, Snapshot } from '../log/log-reader.ts';
 /** What the hub reads from the log. */
 export type HubLog = {
   readSnapshot: (reader: LogReader) => Promise<Snapshot>;
+  /** Where the log ends, and whether that key of the server is live. */
+  readServerSnapshot: (keyId: bigint) => Promise<Pick<Snapshot, 'head' | 'isSessionLive'>>;
   readAddedMembers: (
     events: readonly LoggedEvent[],
     userIds: readonly bigint[],

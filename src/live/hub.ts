@@ -6,6 +6,7 @@ import type { Typing } from './notice.ts';
 import type { Snapshot } from '../log/log-reader.ts';
 import { Person, type MembershipChange } from './person.ts';
 import { Room, withPerson, type Audience } from './room.ts';
+import { ServerRoom } from './server-room.ts';
 
 /**
  * The streams open on this node: chat → listeners, person → listeners. Events of the log pass through the hub in order.
@@ -17,6 +18,8 @@ export class Hub {
   readonly #attendance: HubAttendance;
   #position = 0n;
   readonly #people = new Map<bigint, Person>();
+  /** The listeners of the whole server. */
+  readonly #server = new ServerRoom();
   /** Called in the order of the log when a webhook was created, changed, paused or deleted. */
   onWebhookChange: (webhookId: bigint) => void = () => undefined;
   readonly #rooms = new Map<bigint, Room>();
@@ -33,7 +36,7 @@ export class Hub {
 
   /** How many subscriptions are open. */
   get listenerCount(): number {
-    let count = 0;
+    let count = this.#server.listeners.length;
     for (const person of this.#people.values()) count += person.listeners.size;
     return count;
   }
@@ -44,6 +47,7 @@ export class Hub {
    * through the outlet. If the session has already ended by then, no further end event will come.
    */
   async join(listener: Listener): Promise<{ head: bigint; isSessionLive: boolean }> {
+    if (listener.serverKeyId !== undefined) return this.#joinServer(listener, listener.serverKeyId);
     let person = this.#people.get(listener.userId);
     const isNew = person === undefined;
     if (person === undefined) {
@@ -70,8 +74,20 @@ export class Hub {
     }
   }
 
+  async #joinServer(listener: Listener, keyId: bigint): Promise<{ head: bigint; isSessionLive: boolean }> {
+    this.#server.add(listener);
+    try {
+      const { head, isSessionLive } = await this.#log.readServerSnapshot(keyId);
+      return { head: head > this.#position ? head : this.#position, isSessionLive };
+    } catch (error) {
+      this.leave(listener);
+      throw error;
+    }
+  }
+
   /** Removes the listener. If it was the person's last one, removes the person too. */
   leave(listener: Listener): void {
+    if (listener.serverKeyId !== undefined) return this.#server.remove(listener);
     const person = this.#people.get(listener.userId);
     if (person === undefined || !person.listeners.delete(listener)) return;
     if (listener.isWebhook !== true) this.#attendance.depart(listener);
@@ -122,6 +138,8 @@ export class Hub {
    */
   restart(): void {
     const people = [...this.#people.values()];
+    for (const listener of this.#server.listeners) listener.outlet.interrupt(listener);
+    this.#server.clear();
     this.#position = 0n;
     this.#people.clear();
     this.#rooms.clear();
@@ -146,6 +164,7 @@ export class Hub {
       if (eventId === event.id) audience = this.#withMissed(audience, userId, event);
     }
     for (const [outlet, listeners] of audience) outlet.publish(event, listeners);
+    for (const [outlet, listeners] of this.#server.audienceOf(event)) outlet.publish(event, listeners);
     this.#takeAccess(event);
   }
 
@@ -155,6 +174,12 @@ export class Hub {
       const sessionId = String(event.detail?.['session_id']);
       for (const listener of this.#people.get(event.userId)?.listeners ?? []) {
         if (String(listener.sessionId) === sessionId) listener.outlet.end(listener, 'SESSION_ENDED', event.id);
+      }
+    }
+    if (event.kind === 'ApiKeyEnded') {
+      const keyId = String(event.detail?.['api_key_id']);
+      for (const listener of this.#server.listeners) {
+        if (String(listener.serverKeyId) === keyId) listener.outlet.end(listener, 'SESSION_ENDED', event.id);
       }
     }
     if (event.kind === 'WebhookChanged') this.onWebhookChange(BigInt(String(event.detail?.['webhook_id'])));

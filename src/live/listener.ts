@@ -6,10 +6,13 @@ export type EndReason = 'SESSION_ENDED' | 'ACCESS_LOST';
 
 /**
  * One open subscription as the hub sees it: it belongs to a person, and covers everything of theirs or (with
- * `chatId`) one chat.
+ * `chatId`) one chat; or it belongs to a key of the server, and covers all chats.
  */
 export interface Listener {
+  /** 0, like the session, for a listener of the whole server. */
   readonly userId: bigint;
+  /** Set for a listener of the whole server: the key of the server that it belongs to. */
+  readonly serverKeyId?: bigint;
   readonly sessionId: bigint;
   readonly chatId: bigint | null;
   /** Follows its chat as a reader of a public channel, as far as the hub and the listener know. */

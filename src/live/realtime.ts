@@ -15,6 +15,8 @@ import {
   readRecipients,
   readMissed,
   readMissedInChat,
+  readMissedOnServer,
+  readServerSnapshot,
   readSnapshot,
   type LogReader,
   type MissedChatStretch,
@@ -54,6 +56,7 @@ export class Realtime {
     this.#attendance = new Attendance(options);
     const hubLog: HubLog = {
       readSnapshot: (reader) => readSnapshot(pool, reader),
+      readServerSnapshot: (keyId) => readServerSnapshot(pool, keyId),
       readAddedMembers: (events, userIds) => readAddedMembers(pool, events, userIds),
       readCircles: (userIds) => readCircles(pool, userIds),
       readRecipients: (eventIds, userIds) => readRecipients(pool, eventIds, userIds),
@@ -168,6 +171,10 @@ export class Realtime {
 
   readMissed(reader: LogReader, range: Range): Promise<MissedStretch> {
     return readMissed(this.#pool, reader, range);
+  }
+
+  readMissedOnServer(keyId: bigint, range: Range): Promise<MissedStretch> {
+    return readMissedOnServer(this.#pool, keyId, range);
   }
 
   readMissedInChat(reader: LogReader & { chatId: bigint }, range: Range): Promise<MissedChatStretch> {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { askerKey, type Asker } from '../core/asker.ts';
+import { askerKey, type Caller } from '../core/asker.ts';
 import type { Report } from '../core/report.ts';
 import { formatCursor } from '../log/cursor.ts';
 import type { LoggedEvent } from '../log/event.ts';
@@ -18,8 +18,8 @@ export type Renderable =
 
 /** The results of one item that are still missing, because they differ from asker to asker. `render` never rejects. */
 export type Rest = {
-  lacking: (keyOf: (asker: Asker) => string) => Asker[];
-  render: (asker: Asker) => Promise<void>;
+  lacking: (keyOf: (asker: Caller) => string) => Caller[];
+  render: (asker: Caller) => Promise<void>;
 };
 
 /** The loaders for the items of one slice, and a list of what is left to do afterwards. */
@@ -58,7 +58,7 @@ export class SharedRenderer {
   }
 
   /** Renders an event for one asker; null when there is nothing to show. */
-  async renderFor(event: LoggedEvent, asker: Asker, loaders: Loaders): Promise<Rendering | null> {
+  async renderFor(event: LoggedEvent, asker: Caller, loaders: Loaders): Promise<Rendering | null> {
     const outcome = await this.#share(event, asker, loaders);
     return outcome && this.#toRendering(event.id, outcome.payload);
   }
@@ -67,7 +67,7 @@ export class SharedRenderer {
    * Renders a notice for this stream alone (CaughtUp, Reset), at the position of event `id`. Rejects when the database
    * is unavailable.
    */
-  async renderNotice(notice: StreamNotice, id: bigint, asker: Asker): Promise<Rendering> {
+  async renderNotice(notice: StreamNotice, id: bigint, asker: Caller): Promise<Rendering> {
     const head = { cursor: this.#cursorOf(id), at: new Date() };
     const loaders = this.#renderer.newLoaders();
     const { payload } = await this.#renderer.renderNotice(notice, head, { asker, loaders });
@@ -106,7 +106,7 @@ export class SharedRenderer {
     const batches = new ResultsByAudience<Batch>();
     batches.add(probe.personalTo, this.#toBatch(event.id, probe.payload));
     const lacking: Rest['lacking'] = (keyOf) => batches.lacking(askers, keyOf);
-    const render = async (asker: Asker) => {
+    const render = async (asker: Caller) => {
       const outcome = await this.#render(event, asker, loaders);
       if (outcome === null) return;
       // The first rendering was personal. If a later one is not personal, it failed or came after a change, so it must
@@ -129,7 +129,7 @@ export class SharedRenderer {
   ): Promise<Delivery> {
     const head = { cursor: cursorPlaceholder, at: new Date() };
     const results = new ResultsByAudience<string[]>();
-    const render = async (asker: Asker) => {
+    const render = async (asker: Caller) => {
       const { payload, personalTo } = await this.#renderer.renderNotice(transient, head, { asker, loaders });
       results.add(personalTo, payload.split(cursorPlaceholder));
     };
@@ -167,7 +167,7 @@ export class SharedRenderer {
   }
 
   /** Returns the cached rendering, unless it is personal to another user or session. */
-  async #share(event: LoggedEvent, asker: Asker, loaders: Loaders): Promise<RenderedEvent | null> {
+  async #share(event: LoggedEvent, asker: Caller, loaders: Loaders): Promise<RenderedEvent | null> {
     const known = this.#recent.get(event.id);
     const outcome = known ?? this.#render(event, asker, loaders);
     if (known === undefined) this.#recent.add(event.id, outcome);
@@ -176,7 +176,7 @@ export class SharedRenderer {
     return isOthers ? this.#render(event, asker, loaders) : shared;
   }
 
-  #render(event: LoggedEvent, asker: Asker, loaders: Loaders): Promise<RenderedEvent | null> {
+  #render(event: LoggedEvent, asker: Caller, loaders: Loaders): Promise<RenderedEvent | null> {
     const head = { cursor: this.#cursorOf(event.id), at: event.at };
     return this.#renderer.render(event, head, { asker, loaders });
   }

@@ -1,4 +1,4 @@
-import { askerKey, sessionKey, type Asker } from '../core/asker.ts';
+import { askerKey, payerOf, sessionKey, type Caller } from '../core/asker.ts';
 import type { Report } from '../core/report.ts';
 import type { LoggedEvent } from '../log/event.ts';
 import type { Loaders } from '../postgres/loader.ts';
@@ -91,15 +91,15 @@ export class SharedSubscription implements Outlet {
    * Renders a slice of events as this asker may see them, in a turn of the asker; leaves out those with nothing to
    * show. For replays: it bypasses the queue.
    */
-  async render(slice: readonly LoggedEvent[], asker: Asker, loaders: Loaders): Promise<Rendering[]> {
-    const outcomes = await this.#options.turns.run([asker.userId], () =>
+  async render(slice: readonly LoggedEvent[], asker: Caller, loaders: Loaders): Promise<Rendering[]> {
+    const outcomes = await this.#options.turns.run([payerOf(asker)], () =>
       Promise.all(slice.map((event) => this.#renderer.renderFor(event, asker, loaders))),
     );
     return outcomes.filter((rendering) => rendering !== null);
   }
 
   /** As in SharedRenderer. */
-  renderNotice(notice: StreamNotice, id: bigint, asker: Asker): Promise<Rendering> {
+  renderNotice(notice: StreamNotice, id: bigint, asker: Caller): Promise<Rendering> {
     return this.#renderer.renderNotice(notice, id, asker);
   }
 

@@ -4,6 +4,9 @@
  */
 export type Audience = 'CHAT' | 'PERSON' | 'CHAT_AND_PERSON' | 'ACQUAINTANCES' | 'INTERNAL';
 
+/** The audiences whose events also reach a program that reads the whole server: none that concern one person alone. */
+export const serverAudiences: readonly Audience[] = ['CHAT', 'CHAT_AND_PERSON', 'ACQUAINTANCES'];
+
 /**
  * A row of the log: what happened, by ids. `kind` is open-ended: readers skip kinds they do not know. `seq` and
  * `messageId` are set when the event is about a message; `detail` holds small facts specific to the kind (never

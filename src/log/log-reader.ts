@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { isRestricted } from '../postgres/restriction.ts';
-import { eventColumns, type LoggedEvent } from './event.ts';
+import { eventColumns, serverAudiences, type LoggedEvent } from './event.ts';
 import { head, isKnown, toStretch, type Extent, type Stretch, type StretchRow } from './event-log.ts';
 
 /** The user and session that the log is read for. */
@@ -32,6 +32,10 @@ export type Range = { after: bigint; through: bigint; limit: number };
 
 const isSessionLive = (userId: string, sessionId: string) =>
   `exists (select from sessions s where s.id = ${sessionId} and s.user_id = ${userId}) as "isSessionLive"`;
+
+const isKeyLive = (keyId: string) =>
+  `exists (select from api_keys k where k.id = ${keyId} and k.revoked_at is null
+    and (k.expires_at is null or k.expires_at > clock_timestamp())) as "isSessionLive"`;
 
 /** A person's memberships, and the id of the latest event that they include. */
 export async function readSnapshot(pool: pg.Pool, { userId, sessionId }: LogReader): Promise<Snapshot> {
@@ -179,6 +183,37 @@ export async function readMissedInChat(
     values: [reader.userId, range.after, range.through, range.limit, reader.chatId, reader.sessionId],
   });
   return { ...toMissedStretch(rows), hasAccess: rows[0]?.hasAccess ?? false, isPublic: rows[0]?.isPublic ?? false };
+}
+
+/** Where the log ends, and whether that API key is live. */
+export async function readServerSnapshot(
+  pool: pg.Pool,
+  keyId: bigint,
+): Promise<Pick<Snapshot, 'head' | 'isSessionLive'>> {
+  const { rows } = await pool.query<Pick<Snapshot, 'head' | 'isSessionLive'>>({
+    name: 'server_snapshot',
+    text: `select ${head} as head, ${isKeyLive('$1')} from event_log l`,
+    values: [keyId],
+  });
+  if (rows[0] === undefined) throw new Error('the table event_log has no row');
+  return rows[0];
+}
+
+/** The events of all chats, and those about users, for a program that reads the whole server with that API key. */
+export async function readMissedOnServer(pool: pg.Pool, keyId: bigint, range: Range): Promise<MissedStretch> {
+  const { rows } = await pool.query<MissedRow>({
+    name: 'events_missed_on_server',
+    text: `select l.pruned_through as "prunedThrough", ${isKnown('$2')}, ${isKeyLive('$1')}, e.*
+    from event_log l
+    left join lateral (
+      select ${eventColumns} from events e
+      where e.id > $2 and e.id <= $3 and e.audience in (${serverAudiences.map((each) => `'${each}'`).join(', ')})
+      order by e.id limit $4
+    ) e on true
+    order by e.id`,
+    values: [keyId, range.after, range.through, range.limit],
+  });
+  return toMissedStretch(rows);
 }
 
 type MissedRow = StretchRow & { isKnown: boolean; isSessionLive: boolean };

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { beforeAll, expect, test } from 'vitest';
-import { askerKey, sessionKey, type Asker } from '../../src/core/asker.ts';
+import { askerKey, sessionKey, type Asker, type Caller } from '../../src/core/asker.ts';
 import { ResultsByAudience } from '../../src/live/audience.ts';
 import { setAvatar, uploadPicture } from '../support/avatar.ts';
 import { addMembers, createGroup, say } from '../support/chat.ts';
@@ -118,7 +118,7 @@ test('whatever results depend on, each device gets its own, and none is built tw
         sessionId,
         expiresAt: new Date(),
       }));
-      const audienceOf = (asker: Asker) => dependsOn[Number(asker.userId)]?.(asker) ?? '';
+      const audienceOf = (asker: Caller) => dependsOn[Number(asker.userId)]?.(asker) ?? '';
       const results = new ResultsByAudience<string>();
       const made: string[] = [];
       for (const keyOf of [askerKey, sessionKey]) {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Asker } from '../../src/core/asker.ts';
+import type { Asker, Caller } from '../../src/core/asker.ts';
 import { askerKey } from '../../src/core/asker.ts';
 import type { Batch, Receiver } from '../../src/live/delivery.ts';
 import type { EventCost, EventRenderer } from '../../src/live/event-renderer.ts';
@@ -31,7 +31,7 @@ class Documents {
   }
 
   #rendererOf(document: string, { cost, isPersonal }: { cost: EventCost; isPersonal: boolean }): EventRenderer {
-    const execute = async (asker: Asker) => {
+    const execute = async (asker: Caller) => {
       this.#running.push(document);
       this.#note(document, 'execution');
       for (let wait = 0; wait < 2; wait += 1) await new Promise((resolve) => void setImmediate(resolve));

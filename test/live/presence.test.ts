@@ -47,6 +47,7 @@ function createHub(chatsOf: (userId: bigint) => bigint[]) {
           isSessionLive: true,
           memberships: chatsOf(userId).map((chatId) => ({ chatId, since: 0n, visibleFrom: 1, isWhole: false })),
         }),
+      readServerSnapshot: () => Promise.resolve({ head: 0n, isSessionLive: true }),
       readAddedMembers: () => Promise.resolve([]),
       readCircles: () => Promise.resolve(new Map()),
       readRecipients: () => Promise.resolve([]),

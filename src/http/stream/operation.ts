@@ -18,7 +18,7 @@ import { EventRequest } from '../../api/event-request.ts';
 import type { FanOut } from '../../live/fan-out.ts';
 import type { SharedSubscription } from '../../live/shared-subscription.ts';
 import { RateLimited } from '../../errors.ts';
-import type { Caller } from '../../core/asker.ts';
+import { payerOf, type Caller } from '../../core/asker.ts';
 import type { Realtime } from '../../live/realtime.ts';
 import { withoutStatus } from '../graphql-operation.ts';
 import type { GraphqlParams } from '../params.ts';
@@ -108,7 +108,7 @@ async function subscribe(
   if (!(source instanceof EventRequest)) throw new Error('the subscription has no events');
   if (!sink.isOpen) return done;
   try {
-    const payer = webhook === undefined ? source.asker.userId : -webhook.id;
+    const payer = webhook === undefined ? payerOf(source.asker) : -(2n * webhook.id);
     const shared = join(server, preparation, { variables, payer, cost: measure });
     return run(server, shared, { source, sink, payer, ...(webhook && { webhook }) });
   } catch (error) {

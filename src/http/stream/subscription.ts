@@ -1,4 +1,4 @@
-import type { Asker } from '../../core/asker.ts';
+import type { Caller } from '../../core/asker.ts';
 import type { EventRequest } from '../../api/event-request.ts';
 import type { Batch, Receiver, Rendering } from '../../live/delivery.ts';
 import type { StreamNotice } from '../../live/notice.ts';
@@ -34,12 +34,13 @@ type State = 'CATCHING_UP' | 'LIVE' | 'OVER';
  * live. A subscriber that falls behind returns to the log in the same way, at the pace at which its socket drains.
  */
 export class EventSubscription implements Receiver {
-  readonly asker: Asker;
+  readonly asker: Caller;
   readonly userId: bigint;
   readonly sessionId: bigint;
   readonly chatId: bigint | null;
   readonly outlet: SharedSubscription;
   readonly isWebhook: boolean;
+  readonly serverKeyId?: bigint;
   isPublicReader: boolean;
   readonly #options: SubscriptionOptions;
   #state: State = 'CATCHING_UP';
@@ -57,8 +58,10 @@ export class EventSubscription implements Receiver {
   constructor(options: SubscriptionOptions) {
     this.#options = options;
     this.asker = options.request.asker;
-    this.userId = this.asker.userId;
-    this.sessionId = this.asker.sessionId;
+    const { asker } = this;
+    this.userId = asker.userId ?? 0n;
+    this.sessionId = asker.userId === null ? 0n : asker.sessionId;
+    if (asker.userId === null) this.serverKeyId = asker.keyId;
     this.chatId = options.request.chatId;
     this.isPublicReader = options.request.isPublic;
     this.outlet = options.shared;
@@ -249,7 +252,9 @@ export class EventSubscription implements Receiver {
     const { realtime } = this.#options;
     const { userId, sessionId, chatId } = this;
     if (chatId === null) {
-      const stretch = await realtime.readMissed({ userId, sessionId }, range);
+      const stretch = await (this.serverKeyId === undefined
+        ? realtime.readMissed({ userId, sessionId }, range)
+        : realtime.readMissedOnServer(this.serverKeyId, range));
       if (!stretch.isSessionLive) this.#end('SESSION_ENDED');
       return stretch;
     }

@@ -1,0 +1,40 @@
+import { serverAudiences, type LoggedEvent } from '../log/event.ts';
+import type { Listener, Outlet } from './listener.ts';
+import { addTo, type Audience } from './room.ts';
+
+const audiences: ReadonlySet<string> = new Set(serverAudiences);
+const noOne: Audience = new Map();
+
+/** The listeners of the whole server. Who receives an event takes no time to find out, however many chats there are. */
+export class ServerRoom {
+  #listeners: readonly Listener[] = [];
+  #audience: Audience = noOne;
+
+  get listeners(): readonly Listener[] {
+    return this.#listeners;
+  }
+
+  add(listener: Listener): void {
+    this.#change([...this.#listeners, listener]);
+  }
+
+  remove(listener: Listener): void {
+    if (this.#listeners.includes(listener)) this.#change(this.#listeners.filter((each) => each !== listener));
+  }
+
+  clear(): void {
+    this.#change([]);
+  }
+
+  /** Who receives the event: the same map each time, so that neighbouring events can go out together. */
+  audienceOf(event: LoggedEvent): Audience {
+    return audiences.has(event.audience) ? this.#audience : noOne;
+  }
+
+  #change(listeners: readonly Listener[]): void {
+    this.#listeners = listeners;
+    const audience = new Map<Outlet, Listener[]>();
+    for (const listener of listeners) addTo(audience, listener);
+    this.#audience = audience;
+  }
+}

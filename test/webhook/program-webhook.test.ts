@@ -1,0 +1,196 @@
+import { beforeAll, expect, test } from 'vitest';
+import { encodeId } from '../../src/core/id.ts';
+import { createSecret } from '../../src/core/secret.ts';
+import { createGroup, keyOf, say } from '../support/chat.ts';
+import { signUpAll, type Data, type Person, type Variables } from '../support/client.ts';
+import { updateChat } from '../support/membership.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+import { setRoleWithSql } from '../support/staff.ts';
+import { eventOf, followEvents, openStream } from '../support/stream.ts';
+import {
+  askForWebhook,
+  createWebhook,
+  eventIn,
+  updateWebhook,
+  webhookDocument,
+  webhookEnv,
+  webhookOf,
+  WebhookReceiver,
+  webhookTimes,
+} from '../support/webhook.ts';
+
+let server: TestServer;
+let root: Person;
+let ada: Person;
+let grace: Person;
+beforeAll(async () => {
+  server = await startServer({ env: webhookEnv, overrides: { webhookTimes } });
+  [root, ada, grace] = await signUpAll(server, 'root', 'ada', 'grace');
+  await setRoleWithSql(server, root, 'ADMIN');
+});
+
+/** A program with a key. */
+type Program = { key: string; token: string; ask: (document: string, variables?: Variables) => Promise<Data> };
+
+/** Gives a program a key, directly in the database. */
+async function createKey(scopes: string[], { botId = null, seconds = null }: KeyOptions = {}): Promise<Program> {
+  const { secret, hash } = createSecret('apiKey');
+  const { rows } = await server.sql.query(
+    `insert into api_keys (name, secret_hash, hint, scopes, bot_id, expires_at)
+    values ('shop', $1, $2, $3::scope[], $4, clock_timestamp() + $5 * interval '1 s') returning id`,
+    [hash, secret.slice(0, 11), scopes, botId, seconds],
+  );
+  const ask: Program['ask'] = (document, variables) => server.ask(document, variables, secret);
+  return { key: String(rows[0].id), token: secret, ask };
+}
+
+type KeyOptions = { botId?: string | null; seconds?: number | null };
+
+async function createBot(username: string, scopes: string[]): Promise<Program & { userId: string }> {
+  const { rows } = await server.sql.query(`insert into users (username, kind) values ($1, 'BOT') returning id`, [
+    username,
+  ]);
+  const botId = String(rows[0].id);
+  return { ...(await createKey(scopes, { botId })), userId: encodeId('User', botId) };
+}
+
+const revoke = ({ key }: Program) =>
+  server.sql.query('update api_keys set revoked_at = clock_timestamp() where id = $1', [key]);
+
+const allEvents = `subscription ($after: String) { allEvents(after: $after) { cursor event {
+  __typename
+  ... on NewChat { chat { id viewerMembership { role } viewerCan members { edges { node { user { username } unreadCount } } } } }
+  ... on NewMessage { message { content sender { username } reactions { viewerReacted } viewerCan replyTo { content } } }
+  ... on UserUpdated { user { displayName presence { status } } }
+} } }`;
+
+test('a program with MESSAGES_READ receives the events of every chat, without what depends on a viewer', async () => {
+  const program = await createKey(['MESSAGES_READ', 'CHATS_READ', 'USERS_READ', 'WEBHOOKS']);
+  const receiver = await WebhookReceiver.start();
+  const { id } = await createWebhook(program, receiver.url, { document: allEvents });
+  await using stream = await followEvents(server, program, { document: allEvents });
+  const chat = await createGroup(ada, [grace]);
+  const first = await say(ada, chat, 'to grace alone');
+  await say(grace, chat, 'a reply', { replyToId: first });
+  await ada.ask('mutation { updateProfile(input: { displayName: "Ada L." }) { __typename } }');
+  const created = await stream.next('NewChat');
+  expect(eventOf(created).chat).toMatchObject({ id: chat, viewerMembership: null, viewerCan: [] });
+  const message = eventOf(await stream.next('NewMessage')).message;
+  expect(message).toMatchObject({ content: 'to grace alone', viewerCan: [], sender: { username: 'ada' } });
+  expect(eventOf(await stream.next('NewMessage')).message.replyTo).toEqual({ content: 'to grace alone' });
+  expect(eventOf(await stream.next('UserUpdated')).user).toEqual({ displayName: 'Ada L.', presence: null });
+  await receiver.until(({ events }) => events.some(({ json }) => eventIn(json)?.__typename === 'UserUpdated'));
+  expect(receiver.events.map(({ json }) => eventIn(json).__typename)).toEqual([
+    'NewChat',
+    'NewMessage',
+    'NewMessage',
+    'UserUpdated',
+  ]);
+  expect(receiver.events.every(({ json }) => json.errors === undefined)).toBe(true);
+  // A replay has the same events.
+  await using replay = await openStream(server, program, allEvents, { variables: { after: created.id } });
+  const missed = await replay.until('CaughtUp');
+  expect(missed.map((frame) => eventOf(frame).__typename)).toEqual([
+    'NewMessage',
+    'NewMessage',
+    'UserUpdated',
+    'CaughtUp',
+  ]);
+  expect(await webhookOf(program, id)).toMatchObject({ id, owner: null });
+});
+
+test('what concerns one user alone is not among all events', async () => {
+  const program = await createKey(['MESSAGES_READ', 'CHATS_READ', 'USERS_READ']);
+  await using stream = await followEvents(server, program, { document: allEvents });
+  const chat = await createGroup(ada, [grace]);
+  const message = await say(ada, chat, 'read me');
+  await grace
+    .ask('mutation ($input: MarkReadInput!) { markRead(input: $input) { __typename } }', {
+      input: { chatId: chat, messageId: message },
+    })
+    .catch(() => undefined);
+  await updateChat(ada, chat, { name: 'renamed' });
+  const frames = await stream.until('ChatUpdated');
+  expect(new Set(frames.map((frame) => eventOf(frame).__typename))).toEqual(
+    new Set(['NewChat', 'NewMessage', 'ChatUpdated']),
+  );
+});
+
+test('allEvents is refused to users, to keys without MESSAGES_READ, and to a program that acts as a user', async () => {
+  const lacking = await createKey(['CHATS_READ', 'WEBHOOKS']);
+  const acting = await createKey(['MESSAGES_READ', 'CHATS_READ', 'ACT_AS']);
+  for (const [by, headers] of [
+    [ada, {}],
+    [root, {}],
+    [lacking, {}],
+    [acting, { 'parley-act-as': ada.userId }],
+  ] as const) {
+    await using stream = await openStream(server, by, allEvents, { headers });
+    const [frame] = await stream.ended();
+    expect(frame?.data.errors[0].extensions.code).toBe('FORBIDDEN');
+  }
+  const url = 'http://127.0.0.1:9/';
+  expect(await askForWebhook(lacking, { url, document: allEvents })).toMatchObject({ __typename: 'Forbidden' });
+  expect(await askForWebhook(root, { url, document: allEvents })).toMatchObject({ __typename: 'Forbidden' });
+  // A key of the server has no events of its own.
+  expect(await askForWebhook(lacking, { url })).toMatchObject({ __typename: 'Forbidden' });
+});
+
+test('a bot has webhooks with its own events, which end with its key', async () => {
+  const bot = await createBot('shop_bot', ['WEBHOOKS']);
+  const receiver = await WebhookReceiver.start();
+  const chat = await createGroup(ada, [{ userId: bot.userId }]);
+  const { id } = await createWebhook(bot, receiver.url);
+  await say(ada, chat, 'hello bot');
+  await say(ada, await createGroup(ada, [grace]), 'not for the bot');
+  await receiver.until(({ contents }) => contents.includes('hello bot'));
+  expect(receiver.contents).toEqual(['hello bot']);
+  await revoke(bot);
+  await say(ada, chat, 'after the end');
+  expect(await webhookOf(root, id)).toMatchObject({ status: 'PAUSED', lastError: 'The API key was revoked.' });
+  expect(await updateWebhook(root, id, { isPaused: false })).toMatchObject({ __typename: 'Forbidden' });
+  expect(receiver.contents).toEqual(['hello bot']);
+});
+
+test('the stream and the webhook of a server key end when it is revoked, in the order of the log', async () => {
+  const program = await createKey(['MESSAGES_READ', 'CHATS_READ', 'USERS_READ', 'WEBHOOKS']);
+  const receiver = await WebhookReceiver.start();
+  const { id } = await createWebhook(program, receiver.url, { document: allEvents });
+  await using stream = await followEvents(server, program, { document: allEvents });
+  const chat = await createGroup(ada, [grace]);
+  await say(ada, chat, 'before');
+  await receiver.until(({ contents }) => contents.includes('before'));
+  await revoke(program);
+  await say(ada, chat, 'after');
+  const frames = await stream.ended();
+  expect(frames.flatMap((frame) => eventOf(frame)?.message?.content ?? [])).toEqual(['before']);
+  expect((await webhookOf(root, id)).status).toBe('PAUSED');
+  expect(receiver.contents).toEqual(['before']);
+});
+
+test('a webhook pauses when its key expires', async () => {
+  const program = await createKey(['MESSAGES_READ', 'WEBHOOKS'], { seconds: 2 });
+  const receiver = await WebhookReceiver.start();
+  const { id } = await createWebhook(program, receiver.url, { document: 'subscription { allEvents { cursor } }' });
+  await receiver.until(({ received }) => received.length === 1);
+  await expect
+    .poll(() => webhookOf(root, id), { timeout: 10_000 })
+    .toMatchObject({ status: 'PAUSED', lastError: 'The API key has expired.' });
+});
+
+test('a program sees and changes only its own webhooks', async () => {
+  const [one, other] = [await createBot('one_bot', ['WEBHOOKS']), await createBot('other_bot', ['WEBHOOKS'])];
+  const receiver = await WebhookReceiver.start();
+  const { id } = await createWebhook(one, receiver.url);
+  expect(await webhookOf(other, id)).toBeNull();
+  expect(await updateWebhook(other, id, { isPaused: true })).toMatchObject({ __typename: 'NotFound' });
+  expect(await updateWebhook(one, id, { document: webhookDocument })).toMatchObject({ __typename: 'Webhook' });
+  const { rows } = await server.sql.query(
+    `select action, api_key_id::text as key from audit_entries where target_type = 'Webhook' and target_key = $1 order by id`,
+    [keyOf(id)],
+  );
+  expect(rows).toEqual([
+    { action: 'CREATE_WEBHOOK', key: one.key },
+    { action: 'UPDATE_WEBHOOK', key: one.key },
+  ]);
+});
