@@ -47,7 +47,7 @@ export class Hub {
    * through the outlet. If the session has already ended by then, no further end event will come.
    */
   async join(listener: Listener): Promise<{ head: bigint; isSessionLive: boolean }> {
-    if (listener.serverKeyId !== undefined) return this.#joinServer(listener, listener.serverKeyId);
+    if (listener.serverKeyId != null) return this.#joinServer(listener, listener.serverKeyId);
     let person = this.#people.get(listener.userId);
     const isNew = person === undefined;
     if (person === undefined) {
@@ -87,7 +87,7 @@ export class Hub {
 
   /** Removes the listener. If it was the person's last one, removes the person too. */
   leave(listener: Listener): void {
-    if (listener.serverKeyId !== undefined) return this.#server.remove(listener);
+    if (listener.serverKeyId != null) return this.#server.remove(listener);
     const person = this.#people.get(listener.userId);
     if (person === undefined || !person.listeners.delete(listener)) return;
     if (listener.isWebhook !== true) this.#attendance.depart(listener);

@@ -12,7 +12,7 @@ export interface Listener {
   /** 0, like the session, for a listener of the whole server. */
   readonly userId: bigint;
   /** Set for a listener of the whole server: the key of the server that it belongs to. */
-  readonly serverKeyId?: bigint;
+  readonly serverKeyId?: bigint | null;
   readonly sessionId: bigint;
   readonly chatId: bigint | null;
   /** Follows its chat as a reader of a public channel, as far as the hub and the listener know. */

@@ -9,6 +9,7 @@ import { Doorbell } from '../log/doorbell.ts';
 import { Feed } from '../log/feed.ts';
 import { Hub } from './hub.ts';
 import type { HubLog } from './hub-log.ts';
+import type { Listener } from './listener.ts';
 import { readExtent, type Extent } from '../log/event-log.ts';
 import {
   readAddedMembers,
@@ -169,15 +170,14 @@ export class Realtime {
     else setTimeout(() => void show(), waitMs).unref();
   }
 
-  readMissed(reader: LogReader, range: Range): Promise<MissedStretch> {
-    return readMissed(this.#pool, reader, range);
+  /** What that listener missed: everything of its person or, for a listener of the whole server, of all chats. */
+  readMissed({ userId, sessionId, serverKeyId }: Listener, range: Range): Promise<MissedStretch> {
+    return serverKeyId == null
+      ? readMissed(this.#pool, { userId, sessionId }, range)
+      : readMissedOnServer(this.#pool, serverKeyId, range);
   }
 
-  readMissedOnServer(keyId: bigint, range: Range): Promise<MissedStretch> {
-    return readMissedOnServer(this.#pool, keyId, range);
-  }
-
-  readMissedInChat(reader: LogReader & { chatId: bigint }, range: Range): Promise<MissedChatStretch> {
-    return readMissedInChat(this.#pool, reader, range);
+  readMissedInChat({ userId, sessionId }: LogReader, chatId: bigint, range: Range): Promise<MissedChatStretch> {
+    return readMissedInChat(this.#pool, { userId, sessionId, chatId }, range);
   }
 }

@@ -3,12 +3,14 @@ import pg from 'pg';
 import { Housekeeping } from '../../src/core/housekeeping.ts';
 import { LeasedLoop } from '../../src/postgres/leased-loop.ts';
 import { NodeLease } from '../../src/postgres/node-lease.ts';
+import { WebhookKeeper } from '../../src/webhook/webhook-keeper.ts';
 import type { TestServer } from './server.ts';
 
 /**
  * Runs `work` and returns the SQL statements that the server sent to its database for it. Leaves out background work:
  * following the log, checking at most twice a second whether a session is still valid, housekeeping, renewing the
- * lease, and preparing new connections. Run one at a time, because statements of concurrent requests count too.
+ * lease, looking for webhooks that are due, and preparing new connections. Run one at a time, because statements of
+ * concurrent requests count too.
  */
 export async function recordStatements(server: TestServer, work: () => Promise<unknown>): Promise<string[]> {
   const recorded: string[] = [];
@@ -38,7 +40,9 @@ function record({ application_name, database }: Connection, statement: unknown):
 
 /** Set in everything that the server's own timers start, directly or indirectly. */
 const timers = new AsyncLocalStorage<true>();
-for (const { prototype } of [Housekeeping, LeasedLoop, NodeLease] as { prototype: { open: () => unknown } }[]) {
+for (const { prototype } of [Housekeeping, LeasedLoop, NodeLease, WebhookKeeper] as {
+  prototype: { open: () => unknown };
+}[]) {
   const open = prototype.open;
   prototype.open = function openInBackground() {
     return timers.run(true, () => Reflect.apply(open, this, []));

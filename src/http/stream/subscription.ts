@@ -40,7 +40,7 @@ export class EventSubscription implements Receiver {
   readonly chatId: bigint | null;
   readonly outlet: SharedSubscription;
   readonly isWebhook: boolean;
-  readonly serverKeyId?: bigint;
+  readonly serverKeyId: bigint | null;
   isPublicReader: boolean;
   readonly #options: SubscriptionOptions;
   #state: State = 'CATCHING_UP';
@@ -57,13 +57,10 @@ export class EventSubscription implements Receiver {
 
   constructor(options: SubscriptionOptions) {
     this.#options = options;
-    this.asker = options.request.asker;
-    const { asker } = this;
-    this.userId = asker.userId ?? 0n;
-    this.sessionId = asker.userId === null ? 0n : asker.sessionId;
-    if (asker.userId === null) this.serverKeyId = asker.keyId;
-    this.chatId = options.request.chatId;
-    this.isPublicReader = options.request.isPublic;
+    const { asker, chatId, isPublic } = options.request;
+    [this.userId, this.sessionId] = asker.userId === null ? [0n, 0n] : [asker.userId, asker.sessionId];
+    this.serverKeyId = asker.userId === null ? asker.keyId : null;
+    [this.asker, this.chatId, this.isPublicReader] = [asker, chatId, isPublic];
     this.outlet = options.shared;
     this.#replayed = new ReplayBudget(options.replayLimits);
     this.isWebhook = options.webhook !== undefined;
@@ -81,10 +78,10 @@ export class EventSubscription implements Receiver {
   /** Catches up until the subscription is live; from then on events are pushed. Never rejects. */
   async open(): Promise<void> {
     const { realtime, request } = this.#options;
+    const { after } = request;
     try {
       const { head, isSessionLive } = await this.#repeat(() => realtime.hub.join(this));
       if (!isSessionLive) return this.#end('SESSION_ENDED');
-      const { after } = request;
       this.#position = after?.id ?? head;
       if (after !== null && (after.epoch !== realtime.epoch() || after.id > head)) {
         await this.#reset(otherHistory, head);
@@ -250,15 +247,12 @@ export class EventSubscription implements Receiver {
    */
   async #readStretch(range: Range): Promise<MissedStretch> {
     const { realtime } = this.#options;
-    const { userId, sessionId, chatId } = this;
-    if (chatId === null) {
-      const stretch = await (this.serverKeyId === undefined
-        ? realtime.readMissed({ userId, sessionId }, range)
-        : realtime.readMissedOnServer(this.serverKeyId, range));
+    if (this.chatId === null) {
+      const stretch = await realtime.readMissed(this, range);
       if (!stretch.isSessionLive) this.#end('SESSION_ENDED');
       return stretch;
     }
-    const stretch = await realtime.readMissedInChat({ userId, sessionId, chatId }, range);
+    const stretch = await realtime.readMissedInChat(this, this.chatId, range);
     if (!stretch.isSessionLive) this.#end('SESSION_ENDED');
     else if (!stretch.hasAccess) this.#end('ACCESS_LOST');
     if (stretch.isPublic !== this.isPublicReader) {
