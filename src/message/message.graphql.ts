@@ -8,7 +8,7 @@ import { maxContentLength, maxNameLength } from '../core/text.ts';
 import { Conflict, Forbidden, InvalidInput, NotFound } from '../errors.ts';
 import { builder } from '../api/builder.ts';
 import { asciiSize, textSize } from '../api/field-size.ts';
-import { requireAsker } from '../api/context.ts';
+import { findViewer, requireAsker } from '../api/context.ts';
 import { decodeId } from '../core/id.ts';
 import { chatById } from '../chat/chat.ts';
 import { hiddenBelowOf, visibleFromOf } from '../chat/visibility.ts';
@@ -64,7 +64,8 @@ builder.prismaObjectField(MessageRef, 'replyTo', (t) =>
       const { loaders } = context;
       // If no member's history starts after the original, everyone can see it: there is no need to check who asks.
       if (replyToSeq < (await loaders.of(hiddenBelowOf).load(chatId))) {
-        const visibleFrom = await loaders.of(visibleFromOf).load({ chatId, asker: requireAsker(context) });
+        const asker = findViewer(context);
+        const visibleFrom = asker === null ? 1 : await loaders.of(visibleFromOf).load({ chatId, asker });
         if (visibleFrom === null || replyToSeq < visibleFrom) return null;
       }
       return loaders.of(messageByKey).load({ chatId, seq: replyToSeq });

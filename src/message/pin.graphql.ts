@@ -7,7 +7,7 @@ import { hiddenBelowOf, visibleFromOf } from '../chat/visibility.ts';
 import { maxPins, pinMessage, pinnedIn, unpinMessage } from './pin.ts';
 import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
 import { builder } from '../api/builder.ts';
-import { requireAsker } from '../api/context.ts';
+import { findViewer, requireAsker } from '../api/context.ts';
 import { decodeId } from '../core/id.ts';
 
 builder.prismaObjectField(ChatRef, 'pinnedMessages', (t) =>
@@ -24,7 +24,8 @@ builder.prismaObjectField(ChatRef, 'pinnedMessages', (t) =>
       // If no member's history hides any of them, the answer is the same for everyone: there is no need to check who
       // asks.
       if (pinned.every(({ seq }) => seq >= hiddenBelow)) return pinned;
-      const visibleFrom = await loaders.of(visibleFromOf).load({ chatId, asker: requireAsker(context) });
+      const asker = findViewer(context);
+      const visibleFrom = asker === null ? 1 : await loaders.of(visibleFromOf).load({ chatId, asker });
       return pinned.filter(({ seq }) => visibleFrom !== null && seq >= visibleFrom);
     },
   }),

@@ -7,7 +7,7 @@ import { defineNotice } from '../api/event.ts';
 import { maxLeaseSeconds, minLeaseSeconds, presenceOf, setPresence, type Presence } from './presence.ts';
 import { InvalidInput } from '../errors.ts';
 import { builder } from '../api/builder.ts';
-import { requireAsker } from '../api/context.ts';
+import { findViewer, requireAsker } from '../api/context.ts';
 import { defineFeature } from '../api/feature.ts';
 
 defineFeature('PRESENCE');
@@ -37,8 +37,10 @@ builder.prismaObjectField(UserRef, 'presence', (t) =>
     nullable: true,
     description:
       'For the viewer and users who share a chat with the viewer; null for others. To someone you have blocked, you appear offline, and never to have been online.',
-    resolve: (user, _, context) =>
-      context.loaders.of(presenceOf).load({ asker: requireAsker(context), userId: user.id }),
+    resolve: (user, _, context) => {
+      const asker = findViewer(context);
+      return asker === null ? null : context.loaders.of(presenceOf).load({ asker, userId: user.id });
+    },
   }),
 );
 
