@@ -137,6 +137,13 @@ test('refuses requests without a user', async () => {
   expect([refused.status, await refused.text()]).toEqual([403, expect.stringContaining('parley-act-as')]);
 });
 
+test('runs one tool in each request', async () => {
+  const call = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'list_chats', arguments: {} } };
+  expect((await request({ body: JSON.stringify(call) })).status).toBe(200);
+  const refused = await request({ body: JSON.stringify([call, { ...call, id: 2 }]) });
+  expect([refused.status, await refused.text()]).toEqual([400, expect.stringContaining('one message')]);
+});
+
 test('refuses pages of other origins, other methods, and bodies that it cannot read', async () => {
   expect((await request({ headers: { origin: 'https://chat.example.com' } })).status).toBe(200);
   expect((await request({ headers: { origin: 'https://evil.example.com' } })).status).toBe(403);

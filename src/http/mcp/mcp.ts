@@ -32,6 +32,8 @@ export function serveMcp(options: GraphqlOptions & { corsOrigin: string }): Hand
       }
       const asker = await identify(options, request);
       const body = await readJson(request, requestLimits.maxBodyBytes);
+      // The SDK would run a hundred tools at once, and hold all of their results. The protocol has no batches any more.
+      if (Array.isArray(body)) throw new HttpError(400, 'Send one message in each request.');
       await answer({ ...options, tools }, { request, response, asker, body });
     } catch (error) {
       if (!(error instanceof HttpError)) throw error;
