@@ -74,7 +74,7 @@ builder.objectField(AdminRef, 'apiKeys', (t) =>
   t.field({
     type: ApiKeyConnectionRef,
     nullable: true,
-    description: 'For admins. Newest first, without those that were revoked.',
+    description: 'For admins. Newest first, without those that were revoked and those behind incoming webhooks.',
     args: { ...t.arg.connectionArgs() },
     complexity: pageComplexity,
     resolve: async ({ asker }, args, { db, loaders }) =>

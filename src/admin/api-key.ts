@@ -12,6 +12,8 @@ import { lockStaff } from './staff.ts';
 
 /** How many keys a server can have that are not revoked. */
 const maxKeys = 1_000;
+/** Keys that are not revoked, without those of incoming webhooks, which are not for admins only to create. */
+const listed = { revokedAt: null, incomingWebhook: null };
 /** How many characters of a secret tell keys apart: the prefix, and 24 of the 256 bits. */
 const hintLength = 'parley_'.length + 4;
 
@@ -77,7 +79,7 @@ export async function insertApiKey(
   { prisma }: Transaction,
   key: NewApiKey & { botId: bigint | null; creatorId: bigint | null },
 ): Promise<CreatedApiKey> {
-  if ((await prisma.apiKey.count({ where: { revokedAt: null } })) >= maxKeys) {
+  if ((await prisma.apiKey.count({ where: listed })) >= maxKeys) {
     const message = `there are ${maxKeys} API keys already`;
     throw new InvalidInput([{ path: ['name'], code: 'TOO_MANY', message }]);
   }
@@ -121,10 +123,10 @@ export async function revokeApiKey(
   return revoked;
 }
 
-/** A page of the keys that are not revoked, newest first. The edge has checked that the caller may see them. */
+/** A page of the keys that are not revoked nor behind an incoming webhook, newest first. The edge has checked that the caller may see them. */
 export async function listApiKeys({ prisma }: Db, page: PageRequest): Promise<Page<ApiKey>> {
   const { id, rest } = newestFirst(page);
-  return toPage(await prisma.apiKey.findMany({ where: { id, revokedAt: null }, ...rest }), page);
+  return toPage(await prisma.apiKey.findMany({ where: { id, ...listed }, ...rest }), page);
 }
 
 /** Keys by id, revoked ones included; null if there is none. The edge has checked that the caller may see them. */

@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'vitest';
 import { findCommand } from '../../src/admin/command-table.ts';
 import { connectDatabase, disconnectDatabase, type Db } from '../../src/postgres/client.ts';
-import { keyOf } from '../support/chat.ts';
+import { createGroup, keyOf } from '../support/chat.ts';
 import { signUpAll, type Data, type Person } from '../support/client.ts';
 import { atFileEnd } from '../support/file-end.ts';
 import {
@@ -179,4 +179,29 @@ test('a key never speaks for a person, and a bot never has a role on the server'
   ]);
   await expect(moving).rejects.toThrow('an API key belongs to a bot or to the server');
   expect(await setServerRole(ada, bot.userId, 'MODERATOR')).toMatchObject({ __typename: 'Forbidden' });
+});
+
+test('the incoming webhooks of users take no place among the keys of admins', async () => {
+  const chatId = keyOf(await createGroup(grace, [ada]));
+  const { rowCount } = await server.sql.query(
+    `with bots as (
+      insert into users (username, kind) select 'hook_' || n, 'BOT' from generate_series(1, 1000) n returning id
+    ), joined as (
+      insert into members (chat_id, user_id) select $1, id from bots returning user_id
+    ), keys as (
+      insert into api_keys (name, secret_hash, hint, scopes, bot_id)
+      select 'hook', sha256(int8send(n)), 'parley_hook', array['USERS_READ']::scope[], null
+      from generate_series(1, 1000) n returning id
+    )
+    insert into incoming_webhooks (chat_id, bot_id, api_key_id, token_hash)
+    select $1, j.user_id, k.id, sha256(int8send(k.id))
+    from (select user_id, row_number() over () as n from joined) j
+    join (select id, row_number() over () as n from keys) k using (n)`,
+    [chatId],
+  );
+  expect(rowCount).toBe(1_000);
+  expect(await tryCreateApiKey(ada, { name: 'one more', scopes: ['ADMIN'] })).toMatchObject({
+    __typename: 'CreatedApiKey',
+  });
+  expect((await listKeys(ada)).map(({ name }) => name)).not.toContain('hook');
 });
