@@ -32,6 +32,7 @@ import { issuersEnv, TestIssuer } from './support/issuer.ts';
 import { startServer } from './support/server.ts';
 import { jsonIn, readZip } from './support/zip.ts';
 import { reportMessage, setRoleWithSql } from './support/staff.ts';
+import { webhookEnv, WebhookReceiver, webhookTimes } from './support/webhook.ts';
 
 const root = join(import.meta.dirname, '..');
 const read = (path: string) => readFile(join(root, path), 'utf8');
@@ -324,6 +325,42 @@ describe('examples run as they are:', () => {
     expect(JSON.parse(python?.lines.join('') ?? JSON.stringify(sent))).toEqual(sent);
   });
 
+  test.skipIf(!isCurlInstalled)('an import with curl (skipped without curl)', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'parley-import-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    await using server = await startServer();
+    const admin = await signUp(server, 'root');
+    await setRoleWithSql(server, admin, 'ADMIN');
+    const { token } = await createProgram(server, admin, ['USERS_WRITE', 'CHATS_WRITE', 'MESSAGES_WRITE']);
+    const [history = '', report = ''] = blocksIn('docs/import.md', 'json');
+    await writeFile(join(folder, 'history.jsonl'), history);
+    const [command = ''] = blocksIn('docs/import.md', 'bash');
+    const bash = run('bash', ['-c', `KEY=${token}; cd ${folder}; ${pointAt(server.url, command)}`]);
+    expect(await bash.exitCode).toBe(0);
+    expect(JSON.parse(bash.lines.join(''))).toEqual(JSON.parse(report));
+  });
+
+  test('a webhook: its creation, its body, and the verification of its signature', async () => {
+    const receiver = await WebhookReceiver.start();
+    await using server = await startServer({ env: webhookEnv, overrides: { webhookTimes } });
+    const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
+    await setRoleWithSql(server, ada, 'ADMIN');
+    const [mutation = ''] = blocksIn('docs/webhooks.md', 'graphql');
+    const { createWebhook } = await ada.ask(mutation.replace(/https:[^"]*/, receiver.url));
+    await say(grace, await createGroup(grace, [ada]), 'hello');
+    await receiver.until(({ contents }) => contents.length > 0);
+    const { body, headers } = receiver.received.at(-1) ?? { body: '', headers: {} };
+    const [example = ''] = blocksIn('docs/webhooks.md', 'json');
+    const shapeOf = ({ data: { events } }: Data) => [Object.keys(events), events.event.__typename];
+    expect(shapeOf(JSON.parse(body))).toEqual(shapeOf(JSON.parse(example)));
+    const [code = ''] = blocksIn('docs/webhooks.md', 'ts');
+    const given = `const body = ${JSON.stringify(body)}, request = { headers: ${JSON.stringify(headers)} };`;
+    const script = `${given}\n${code.replace('whsec_…', createWebhook.secret)}\nconsole.log(JSON.stringify(event));`;
+    const node = run(process.execPath, ['--input-type=module', '-e', script]);
+    expect(await node.exitCode).toBe(0);
+    expect(node.lines).toEqual([body]);
+  });
+
   test.skipIf(!isCurlInstalled)('an incoming webhook, with curl alone (skipped without curl)', async () => {
     await using server = await startServer();
     const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
@@ -387,6 +424,8 @@ describe('examples run as they are:', () => {
       ...['docs/rest.md bash', 'docs/rest.md bash', 'docs/rest.md bash', 'docs/rest.md js', 'docs/rest.md python'],
       'docs/rest.md json',
       ...['docs/integration.md bash', 'docs/integration.md js', 'docs/integration.md python'],
+      ...['docs/import.md bash', 'docs/import.md json', 'docs/import.md json'],
+      ...['docs/webhooks.md graphql', 'docs/webhooks.md json', 'docs/webhooks.md ts'],
       ...['docs/incoming-webhooks.md graphql', 'docs/incoming-webhooks.md bash', 'docs/incoming-webhooks.md bash'],
       ...['docs/identity.md js', ...['bash', 'bash', 'bash', 'json'].map((language) => `docs/identity.md ${language}`)],
       ...['docs/identity.md json', 'docs/identity.md json', 'docs/identity.md json'],
