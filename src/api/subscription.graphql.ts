@@ -49,7 +49,8 @@ of messages and files, and the URLs of files, need a user.`,
       if ('isActing' in program && program.isActing) {
         throw new Forbidden('A program reads the whole server as itself: leave out the header parley-act-as.');
       }
-      const key: ServerKey = { kind: 'KEY', keyId, scopes, botId, expiresAt, userId: null };
+      const own = 'sessionId' in program ? { botSessionId: program.sessionId } : {};
+      const key: ServerKey = { kind: 'KEY', keyId, scopes, botId, expiresAt, userId: null, ...own };
       return new EventRequest(key, null, readCursor(context.lastEventId ?? after ?? context.askedAt));
     },
     resolve: (envelope) => envelope,

@@ -38,8 +38,11 @@ export type KeyGrant = {
  */
 export type KeyAsker = KeyGrant & { kind: 'KEY'; userId: bigint; sessionId: bigint; isActing: boolean };
 
-/** A program with a key of the server that names no user: it can do only what needs none. */
-export type ServerKey = KeyGrant & { kind: 'KEY'; userId: null };
+/**
+ * A program with a key of the server that names no user: it can do only what needs none. `botSessionId`: set for the key
+ * of a bot that reads the whole server. It ends with that session: when the bot is suspended, for example.
+ */
+export type ServerKey = KeyGrant & { kind: 'KEY'; userId: null; botSessionId?: bigint };
 
 /** A program with an API key. */
 export type Program = KeyAsker | ServerKey;

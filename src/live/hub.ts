@@ -172,7 +172,8 @@ export class Hub {
   #takeAccess(event: LoggedEvent): void {
     if (event.kind === 'SessionEnded' && event.userId !== null) {
       const sessionId = String(event.detail?.['session_id']);
-      for (const listener of this.#people.get(event.userId)?.listeners ?? []) {
+      const own = this.#people.get(event.userId)?.listeners ?? [];
+      for (const listener of [...own, ...this.#server.listeners]) {
         if (String(listener.sessionId) === sessionId) listener.outlet.end(listener, 'SESSION_ENDED', event.id);
       }
     }

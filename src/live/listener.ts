@@ -9,7 +9,7 @@ export type EndReason = 'SESSION_ENDED' | 'ACCESS_LOST';
  * `chatId`) one chat; or it belongs to a key of the server, and covers all chats.
  */
 export interface Listener {
-  /** 0, like the session, for a listener of the whole server. */
+  /** 0 for a listener of the whole server, like its session unless it is a bot's. */
   readonly userId: bigint;
   /** Set for a listener of the whole server: the key of the server that it belongs to. */
   readonly serverKeyId?: bigint | null;

@@ -33,9 +33,12 @@ export type Range = { after: bigint; through: bigint; limit: number };
 const isSessionLive = (userId: string, sessionId: string) =>
   `exists (select from sessions s where s.id = ${sessionId} and s.user_id = ${userId}) as "isSessionLive"`;
 
+/** The key of a bot is live for as long as it has a session with the bot, which a suspension ends. */
 const isKeyLive = (keyId: string) =>
   `exists (select from api_keys k where k.id = ${keyId} and k.revoked_at is null
-    and (k.expires_at is null or k.expires_at > clock_timestamp())) as "isSessionLive"`;
+    and (k.expires_at is null or k.expires_at > clock_timestamp())
+    and (k.bot_id is null or exists (
+      select from sessions s where s.api_key_id = k.id and s.user_id = k.bot_id))) as "isSessionLive"`;
 
 /** A person's memberships, and the id of the latest event that they include. */
 export async function readSnapshot(pool: pg.Pool, { userId, sessionId }: LogReader): Promise<Snapshot> {

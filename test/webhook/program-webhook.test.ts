@@ -5,7 +5,7 @@ import { createGroup, keyOf, say } from '../support/chat.ts';
 import { signUpAll, type Data, type Person, type Variables } from '../support/client.ts';
 import { updateChat } from '../support/membership.ts';
 import { startServer, type TestServer } from '../support/server.ts';
-import { setRoleWithSql } from '../support/staff.ts';
+import { setRoleWithSql, suspendUser } from '../support/staff.ts';
 import { eventOf, followEvents, openStream } from '../support/stream.ts';
 import {
   askForWebhook,
@@ -165,6 +165,22 @@ test('the stream and the webhook of a server key end when it is revoked, in the 
   const frames = await stream.ended();
   expect(frames.flatMap((frame) => eventOf(frame)?.message?.content ?? [])).toEqual(['before']);
   expect((await webhookOf(root, id)).status).toBe('PAUSED');
+  expect(receiver.contents).toEqual(['before']);
+});
+
+test('the stream and the webhook of a bot that reads the whole server end when the bot is suspended', async () => {
+  const bot = await createBot('archivist', ['MESSAGES_READ', 'CHATS_READ', 'USERS_READ', 'WEBHOOKS']);
+  const receiver = await WebhookReceiver.start();
+  const { id } = await createWebhook(bot, receiver.url, { document: allEvents });
+  await using stream = await followEvents(server, bot, { document: allEvents });
+  const chat = await createGroup(ada, [grace]);
+  await say(ada, chat, 'before');
+  await receiver.until(({ contents }) => contents.includes('before'));
+  await suspendUser(root, bot.userId);
+  await say(ada, chat, 'after');
+  const frames = await stream.ended();
+  expect(frames.flatMap((frame) => eventOf(frame)?.message?.content ?? [])).toEqual(['before']);
+  await expect.poll(async () => (await webhookOf(root, id)).status).toBe('PAUSED');
   expect(receiver.contents).toEqual(['before']);
 });
 

@@ -58,7 +58,8 @@ export class EventSubscription implements Receiver {
   constructor(options: SubscriptionOptions) {
     this.#options = options;
     const { asker, chatId, isPublic } = options.request;
-    [this.userId, this.sessionId] = asker.userId === null ? [0n, 0n] : [asker.userId, asker.sessionId];
+    [this.userId, this.sessionId] =
+      asker.userId === null ? [0n, asker.botSessionId ?? 0n] : [asker.userId, asker.sessionId];
     this.serverKeyId = asker.userId === null ? asker.keyId : null;
     [this.asker, this.chatId, this.isPublicReader] = [asker, chatId, isPublic];
     this.outlet = options.shared;
