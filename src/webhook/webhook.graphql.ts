@@ -1,5 +1,7 @@
 import type { GraphQLSchema } from 'graphql';
 import { AdminRef } from '../admin/admin.ref.ts';
+import { apiKeyById } from '../admin/api-key.ts';
+import { ApiKeyRef } from '../admin/api-key.ref.ts';
 import { isAllowed } from '../admin/staff.ts';
 import { pageComplexity, toConnection } from '../api/connection.ts';
 import { requireCaller, type Context } from '../api/context.ts';
@@ -69,6 +71,12 @@ const WebhookRef = builder.prismaNode('Webhook', {
       nullable: true,
       description: 'The admin with whose rights it runs. Null for one that belongs to an API key.',
       resolve: ({ ownerId }, _, { loaders }) => (ownerId === null ? null : loaders.of(userById).load(ownerId)),
+    }),
+    apiKey: t.field({
+      type: ApiKeyRef,
+      nullable: true,
+      description: 'The API key with whose scopes it runs. Null for one that belongs to an admin.',
+      resolve: ({ apiKeyId }, _, { loaders }) => (apiKeyId === null ? null : loaders.of(apiKeyById).load(apiKeyId)),
     }),
     status: t.expose('status', { type: WebhookStatusRef }),
     cursor: t.exposeString('cursor', {

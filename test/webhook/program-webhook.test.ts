@@ -201,6 +201,18 @@ test('a program sees and changes only its own webhooks', async () => {
   expect(await webhookOf(other, id)).toBeNull();
   expect(await updateWebhook(other, id, { isPaused: true })).toMatchObject({ __typename: 'NotFound' });
   expect(await updateWebhook(one, id, { document: webhookDocument })).toMatchObject({ __typename: 'Webhook' });
+  const apiKey = { id: encodeId('ApiKey', one.key) };
+  const read = 'query ($id: ID!) { node(id: $id) { ... on Webhook { owner { id } apiKey { id } } } }';
+  for (const by of [one, root]) expect((await by.ask(read, { id })).node).toEqual({ owner: null, apiKey });
+  // The name of a key is for admins.
+  const name = '{ admin { webhooks(first: 1) { edges { node { apiKey { name } } } } } }';
+  expect((await root.ask(name)).admin.webhooks.edges).toEqual([{ node: { apiKey: { name: 'shop' } } }]);
+  const { errors } = await server.post(
+    'query ($id: ID!) { node(id: $id) { ... on Webhook { apiKey { name } } } }',
+    { id },
+    { token: one.token },
+  );
+  expect(errors?.[0]?.extensions?.['code']).toBe('FORBIDDEN');
   const { rows } = await server.sql.query(
     `select action, api_key_id::text as key from audit_entries where target_type = 'Webhook' and target_key = $1 order by id`,
     [keyOf(id)],
