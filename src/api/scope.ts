@@ -152,7 +152,16 @@ class Look {
   #below(field: FieldNode, type: GraphQLCompositeType, found: Found): void {
     const definition = 'getFields' in type ? type.getFields()[field.name.value] : undefined;
     const below = definition === undefined ? undefined : getNamedType(definition.type);
-    if (field.selectionSet !== undefined && isCompositeType(below)) this.#selected(field.selectionSet, below, found);
+    if (field.selectionSet === undefined || !isCompositeType(below)) return;
+    if (field.name.value !== 'avatar') this.#selected(field.selectionSet, below, found);
+    else this.#inAvatar(field.selectionSet, below, found);
+  }
+
+  /** The picture of a user or a chat needs what its user or chat does, not what the files of messages do. */
+  #inAvatar(set: SelectionSetNode, type: GraphQLCompositeType, found: Found): void {
+    const needs = new Map<string, Access>();
+    this.#selected(set, type, { needs, seen: new Set() });
+    for (const [place, access] of needs) if (!place.startsWith('File.')) found.needs.set(place, access);
   }
 
   #selected(set: SelectionSetNode, type: GraphQLCompositeType, found: Found): void {

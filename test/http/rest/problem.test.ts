@@ -222,21 +222,29 @@ test('a fault of the server is a problem without its details', async () => {
   expect(complaintsOf(broken)).toMatchObject([{ msg: 'an operation failed' }]);
 });
 
-test('a program with a key acts as a user, within the scopes of its key', async () => {
+async function createKey(scopes: string[]): Promise<string> {
   const { secret, hash } = createSecret('apiKey');
-  await server.sql.query(
-    `insert into api_keys (name, secret_hash, hint, scopes) values ('Shop', $1, $2, '{ACT_AS,CHATS_READ,MESSAGES_WRITE}')`,
-    [hash, secret.slice(0, 11)],
-  );
-  const by = { token: secret };
+  await server.sql.query('insert into api_keys (name, secret_hash, hint, scopes) values ($1, $2, $3, $4)', [
+    'Shop',
+    hash,
+    secret.slice(0, 11),
+    scopes,
+  ]);
+  return secret;
+}
+
+test('a program with a key acts as a user, within the scopes of its key', async () => {
+  const by = { token: await createKey(['ACT_AS', 'CHATS_READ']) };
   const headers = { 'parley-act-as': grace.userId };
+  const body = { content: 'It is on its way' };
+  // A chat's picture needs no scope of its own.
   expect(await send(`GET ${path('')}`, { by, headers })).toMatchObject({ status: 200, body: { id: chatId } });
-  expect(await send(`POST ${path('/messages')}`, { by, headers, body: { content: 'It is on its way' } })).toMatchObject(
-    {
-      status: 201,
-      body: { sender: { username: 'grace' } },
-    },
-  );
+  expectProblem(await send(`POST ${path('/messages')}`, { by, headers, body }), 403, 'FORBIDDEN');
+  const writer = { token: await createKey(['ACT_AS', 'USERS_READ', 'CHATS_READ', 'MESSAGES_READ', 'MESSAGES_WRITE']) };
+  expect(await send(`POST ${path('/messages')}`, { by: writer, headers, body })).toMatchObject({
+    status: 201,
+    body: { sender: { username: 'grace' } },
+  });
   expectProblem(await send('GET /api/me', { by }), 403, 'FORBIDDEN');
   expectProblem(await send('GET /api/chats', { by }), 403, 'FORBIDDEN');
   const unknown = await send(`GET ${path('')}`, { by, headers: { 'parley-act-as': 'key:nobody' } });
