@@ -107,4 +107,13 @@ test('a document for which the key lacks scopes is refused', async () => {
     __typename: 'Forbidden',
     message: 'events: This API key lacks the scopes CHATS_READ and MESSAGES_READ.',
   });
+  const allEvents = 'subscription { allEvents { cursor event { ... on NewMessage { message { content } } } } }';
+  const reader = await createProgram(server, ada, ['WEBHOOKS', 'MESSAGES_READ', 'USERS_READ']);
+  const { id } = await createWebhook(reader, receiver.url, { document: allEvents });
+  const withChat = 'subscription { allEvents { cursor event { ... on NewMessage { message { chat { name } } } } } }';
+  expect(await updateWebhook(reader, id, { document: withChat })).toMatchObject({
+    __typename: 'Forbidden',
+    message: 'Chat.name: This API key lacks the scope CHATS_READ.',
+  });
+  expect(await webhookOf(reader, id)).toMatchObject({ status: 'ACTIVE', document: allEvents });
 });
