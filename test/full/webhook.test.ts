@@ -1,0 +1,131 @@
+import { expect, onTestFinished, test } from 'vitest';
+import { generateKeySet } from '../../src/account/token-key.ts';
+import { createGroup, keyOf, say } from '../support/chat.ts';
+import { signUpAll, type Person } from '../support/client.ts';
+import { createDatabase } from '../support/database.ts';
+import { runServer } from '../support/server-process.ts';
+import { complaintsOf, startServer } from '../support/server.ts';
+import { setRoleWithSql } from '../support/staff.ts';
+import { createWebhook, passTime, refuseWith, webhookEnv, webhookOf, WebhookReceiver } from '../support/webhook.ts';
+
+/** The messages that a receiver got, each once, in the order in which they first arrived. */
+const firstArrivals = ({ contents }: WebhookReceiver) => [...new Set(contents)];
+
+/** Whether every request carries the event that follows, or one that was sent before and may not have been accepted. */
+function expectOrdered({ contents }: WebhookReceiver, sent: readonly string[]): void {
+  let reached = -1;
+  for (const place of contents.map((content) => sent.indexOf(content))) {
+    expect(place).toBeLessThanOrEqual(reached + 1);
+    reached = Math.max(reached, place);
+  }
+}
+
+async function sayMany(by: Person, chat: string, contents: readonly string[]): Promise<void> {
+  for (const content of contents) await say(by, chat, content);
+}
+
+const numbered = (name: string, count: number) => Array.from({ length: count }, (_, index) => `${name} ${index}`);
+
+const hourMs = 60 * 60_000;
+
+test('a receiver that is down for an hour gets every event once it is back, in order', async () => {
+  // The pauses between attempts are those of production, up to five minutes.
+  const times = { tick: 100, answer: 1_000 };
+  await using server = await startServer({ env: webhookEnv, overrides: { webhookTimes: times } });
+  const [ada, grace] = await signUpAll(server, 'ada', 'grace');
+  await setRoleWithSql(server, ada, 'ADMIN');
+  const chat = await createGroup(grace, [ada]);
+  const receiver = await WebhookReceiver.start();
+  const { id } = await createWebhook(ada, receiver.url);
+  await say(grace, chat, 'before');
+  await receiver.until(({ contents }) => contents.includes('before'));
+  receiver.answer = refuseWith(503);
+
+  /** Moves the clock by which the next attempt is due to that moment. Returns by how many ms. */
+  const moveClock = async () => {
+    const left = `select extract(epoch from next_attempt_at - clock_timestamp())::float8 * 1000 as ms
+      from webhooks where id = $1 and node is null and failures = $2`;
+    const failures = () => receiver.received.length - accepted;
+    const due = async () => (await server.sql.query(left, [keyOf(id), failures()])).rows[0]?.ms ?? null;
+    await expect.poll(due).not.toBeNull();
+    const ms = Math.max(0, (await due()) ?? 0);
+    await passTime(server, id);
+    return ms;
+  };
+
+  const accepted = receiver.received.length;
+  const contents = ['before'];
+  let passedMs = 0;
+  for (let attempt = 1; passedMs < hourMs; attempt += 1) {
+    const some = numbered(`in pause ${attempt}`, 10);
+    contents.push(...some);
+    await sayMany(grace, chat, some);
+    await receiver.until(({ received }) => received.length >= accepted + attempt);
+    passedMs += await moveClock();
+  }
+  const attempts = receiver.received.length - accepted;
+  // Five minutes apart at most, half of that at least.
+  expect(attempts).toBeGreaterThan(12);
+  expect(attempts).toBeLessThan(40);
+  // Each attempt has tried the first event alone.
+  expect(firstArrivals(receiver)).toEqual(contents.slice(0, 2));
+  receiver.answer = (response) => response.writeHead(204).end();
+  expect((await webhookOf(ada, id)).status).toBe('FAILING');
+  await passTime(server, id);
+  await receiver.until((each) => each.contents.at(-1) === contents.at(-1));
+  expect(firstArrivals(receiver)).toEqual(contents);
+  expectOrdered(receiver, contents);
+  await expect.poll(async () => (await webhookOf(ada, id)).status).toBe('ACTIVE');
+  expect(complaintsOf(server)).toMatchObject([{ msg: 'a webhook is failing; the server keeps trying' }]);
+});
+
+test('a node is killed in mid-delivery: another takes over, and every event arrives once or more, in order', async () => {
+  const database = await createDatabase();
+  onTestFinished(database.drop);
+  const jwtKeys = generateKeySet();
+  const settings = { ...webhookEnv, JWT_KEYS: jwtKeys };
+  // Takes the messages, and delivers nothing itself.
+  const api = await startServer({ database, env: { ...settings, SERVE: 'api' } });
+  onTestFinished(api.close);
+  const run = () => runServer({ ...settings, DATABASE_URL: database.url, SERVE: 'streams' });
+  const doomed = run();
+  const [ada, grace] = await signUpAll(api, 'ada', 'grace');
+  await setRoleWithSql(api, ada, 'ADMIN');
+  const chat = await createGroup(grace, [ada]);
+  const receiver = await WebhookReceiver.start();
+  const { id } = await createWebhook(ada, receiver.url);
+  // No other node could have sent this.
+  await receiver.until(({ received }) => received.length > 0);
+  const holder = async () =>
+    (await database.sql.query('select node from webhooks where id = $1', [keyOf(id)])).rows[0].node;
+  const held = await holder();
+  expect(held).toMatch(/^webhooks:/);
+  const survivor = run();
+  await survivor.said('streams are at ');
+
+  const contents = numbered('message', 400);
+  const killed = Promise.withResolvers<string>();
+  const accept: WebhookReceiver['answer'] = (response) => response.writeHead(204).end();
+  receiver.answer = (response, received) => {
+    if (receiver.contents.length < 100) {
+      accept(response, received);
+      return;
+    }
+    // The request that is under way gets no answer.
+    doomed.kill('SIGKILL');
+    killed.resolve(receiver.contents.at(-1) ?? '');
+    receiver.answer = accept;
+  };
+  const sending = sayMany(grace, chat, contents);
+  const pending = await killed.promise;
+  expect(await holder()).toBe(held);
+  expect((await doomed.ended).status).toBeNull();
+  await sending;
+  await receiver.until((each) => each.contents.at(-1) === contents.at(-1));
+  expect(await holder()).not.toBe(held);
+  expect(firstArrivals(receiver)).toEqual(contents);
+  expectOrdered(receiver, contents);
+  // What was under way is sent again.
+  expect(receiver.contents.filter((content) => content === pending)).toHaveLength(2);
+  await expect.poll(async () => (await webhookOf(ada, id)).cursor).toBe(receiver.events.at(-1)?.id);
+});
