@@ -4,7 +4,7 @@ import { defineLoader } from '../postgres/loader.ts';
 import { pairMany, pairOne } from '../postgres/pairing.ts';
 
 // What staff read of messages that they may not be able to see. Each statement also writes an entry to the audit log,
-// so nothing can be read without one. Reading the same again within ten minutes is the same look. Reading is a query, not a mutation: it changes nothing that a client keeps, and a
+// so nothing can be read without one. Reading is a query, not a mutation: it changes nothing that a client keeps, and a
 // client reads it where it shows it, in a list or by `node`.
 
 /** How many messages before a reported message, and how many after it, staff can read. */
@@ -50,9 +50,6 @@ export const reportedIn = defineLoader({ load: readReported, keyOf: readerKey })
  */
 export const surroundingsOf = defineLoader({ load: readSurroundings, keyOf: readerKey });
 
-/** For how long reading a report again is part of the same look, so that a page that polls does not fill the log. */
-const lookLength = '10 minutes';
-
 /**
  * Numbers the reports that are read, and writes the entries, as write_audit_entry does: the beginning of a statement with
  * the parameters $1 to $3.
@@ -62,19 +59,11 @@ const look = (action: string) => `with reader as (
         as reader (report_id, user_id, key_id, index)
     ), look as (
       insert into audit_entries (actor_id, action, target_type, target_key, detail, api_key_id)
-      select seen.actor_id, '${action}', 'Report', seen.report_id, seen.detail, seen.key_id
-      from (
-        select case when k.id is null then reader.user_id else coalesce(k.bot_id, k.creator_id) end as actor_id,
-          r.id::text as report_id, jsonb_strip_nulls(jsonb_build_object('user', 'User:' || r.author_id,
-            'actedAs', case when k.id is not null and reader.user_id is distinct from k.bot_id
-              then 'User:' || reader.user_id end)) as detail, reader.key_id
-        from reader join reports r on r.id = reader.report_id left join api_keys k on k.id = reader.key_id
-      ) seen
-      where not exists (
-        select from audit_entries e
-        where e.target_type = 'Report' and e.target_key = seen.report_id and e.action = '${action}'
-          and (e.actor_id, e.detail, e.api_key_id) is not distinct from (seen.actor_id, seen.detail, seen.key_id)
-          and e.created_at > statement_timestamp() - interval '${lookLength}')
+      select case when k.id is null then reader.user_id else coalesce(k.bot_id, k.creator_id) end,
+        '${action}', 'Report', r.id::text, jsonb_strip_nulls(jsonb_build_object('user', 'User:' || r.author_id,
+          'actedAs', case when k.id is not null and reader.user_id is distinct from k.bot_id
+            then 'User:' || reader.user_id end)), reader.key_id
+      from reader join reports r on r.id = reader.report_id left join api_keys k on k.id = reader.key_id
     )`;
 
 /** Raw SQL: one statement reads what was reported and writes the entries. */
