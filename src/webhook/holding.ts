@@ -202,12 +202,17 @@ export async function resealSecret(
   await pool.query('update webhooks set secret = $3 where id = $1 and secret = $2', [id, before, after]);
 }
 
-/** Keeps the sessions of webhooks from growing old. Returns how many were renewed. */
+/**
+ * Keeps the sessions that programs have with themselves from growing old: those of webhooks, and those of live keys with
+ * their bots, whose webhooks would pause. Returns how many were renewed.
+ */
 export async function renewWebhookSessions({ pool }: Pick<Db, 'pool'>, limit: number): Promise<number> {
   const { rowCount } = await pool.query(
     `update sessions set last_used_at = now() where id = any (array(
-      select id from sessions where webhook_id is not null and last_used_at < now() - interval '1 day'
-      limit $1 for update skip locked))`,
+      select s.id from sessions s left join api_keys k on k.id = s.api_key_id
+      where (s.webhook_id is not null or (s.user_id = k.bot_id and k.revoked_at is null))
+        and s.last_used_at < now() - interval '1 day'
+      limit $1 for update of s skip locked))`,
     [limit],
   );
   return rowCount ?? 0;

@@ -1,6 +1,9 @@
 import { beforeAll, expect, test } from 'vitest';
 import { encodeId } from '../../src/core/id.ts';
+import { pruneSessions } from '../../src/account/session.ts';
 import { createSecret } from '../../src/core/secret.ts';
+import { connectDatabase, disconnectDatabase } from '../../src/postgres/client.ts';
+import { renewWebhookSessions } from '../../src/webhook/holding.ts';
 import { createGroup, keyOf, say } from '../support/chat.ts';
 import { signUpAll, type Data, type Person, type Variables } from '../support/client.ts';
 import { updateChat } from '../support/membership.ts';
@@ -182,6 +185,29 @@ test('the stream and the webhook of a bot that reads the whole server end when t
   expect(frames.flatMap((frame) => eventOf(frame)?.message?.content ?? [])).toEqual(['before']);
   await expect.poll(async () => (await webhookOf(root, id)).status).toBe('PAUSED');
   expect(receiver.contents).toEqual(['before']);
+});
+
+test('the webhook of a bot is still there after a month', async () => {
+  const bot = await createBot('watchman', ['WEBHOOKS']);
+  const chat = await createGroup(ada, [grace]);
+  await server.sql.query('insert into members (chat_id, user_id) values ($1, $2)', [keyOf(chat), keyOf(bot.userId)]);
+  const receiver = await WebhookReceiver.start();
+  const { id } = await createWebhook(bot, receiver.url);
+  await receiver.until(({ received }) => received.length === 1);
+  const letPass = (days: number) =>
+    server.sql.query(`update sessions set last_used_at = last_used_at - $2 * interval '1 day' where user_id = $1`, [
+      ...[keyOf(bot.userId), days],
+    ]);
+  const { url } = server.database;
+  const db = connectDatabase({ url, maxConnections: 1, statementTimeoutMs: 10_000, onError: () => {} });
+  await letPass(29);
+  await renewWebhookSessions(db, 100);
+  await letPass(2);
+  await pruneSessions({ db });
+  await disconnectDatabase(db);
+  await say(ada, chat, 'a month later');
+  await receiver.until(({ contents }) => contents.includes('a month later'));
+  expect((await webhookOf(bot, id)).status).toBe('ACTIVE');
 });
 
 test('a webhook pauses when its key expires', async () => {
