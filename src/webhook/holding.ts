@@ -209,8 +209,12 @@ export async function resealSecret(
 export async function renewWebhookSessions({ pool }: Pick<Db, 'pool'>, limit: number): Promise<number> {
   const { rowCount } = await pool.query(
     `update sessions set last_used_at = now() where id = any (array(
-      select s.id from sessions s left join api_keys k on k.id = s.api_key_id
-      where (s.webhook_id is not null or (s.user_id = k.bot_id and k.revoked_at is null))
+      select s.id from sessions s
+      where s.id in (
+          select id from sessions where webhook_id is not null
+          union all
+          select own.id from api_keys k join sessions own on own.api_key_id = k.id and own.user_id = k.bot_id
+          where k.revoked_at is null)
         and s.last_used_at < now() - interval '1 day'
       limit $1 for update of s skip locked))`,
     [limit],

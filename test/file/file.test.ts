@@ -6,7 +6,7 @@ import { countStored, download, fileFields, postGraphqlForm, readFileNode, uploa
 import { deleteMessage, editMessage } from '../support/message.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { recordStatements } from '../support/statements.ts';
-import { eventOf, matching, openStream } from '../support/stream.ts';
+import { eventOf, followEvents, matching } from '../support/stream.ts';
 
 let server: TestServer;
 let otherNode: TestServer;
@@ -173,7 +173,7 @@ test('each viewer gets their own link in NewMessage', async () => {
   const document = `subscription {
     events { cursor event { __typename ... on NewMessage { message { content files { name url } } } } }
   }`;
-  const streams = await Promise.all([ada, grace].map((person) => openStream(server, person, document)));
+  const streams = await Promise.all([ada, grace].map((person) => followEvents(server, person, { document })));
   const { id } = await upload(server, ada, 'for both', 'both.txt');
   await say(ada, chatId, 'see this', { fileIds: [id] });
   const urls: string[] = [];

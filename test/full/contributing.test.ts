@@ -27,6 +27,9 @@ test('the steps of CONTRIBUTING.md, followed to the letter, add a feature', asyn
     await appendFile(join(copy, path), code);
   }
   await change(join(copy, 'prisma/schema.prisma'), /^model Message \{\n/m, 'model Message {\n  poll Poll?\n');
+  const scopes = join(copy, 'src/api/scope-table.ts');
+  await change(scopes, /^ {2}Mutation: \{\n/m, '  Mutation: {\n    addPoll: writeMessages,\n');
+  await change(scopes, /^ {2}PageInfo: /m, '  Poll: readMessages,\n  PollAdded: readMessages,\n  PageInfo: ');
   await change(join(copy, 'src/edges.ts'), /^import /m, "import './message/poll.graphql.ts';\nimport ");
 
   await change(join(copy, 'test/postgres/dependent.test.ts'), /^const samples: .*\n/m, (found) => `${found}${sample}`);
