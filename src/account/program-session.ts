@@ -6,7 +6,7 @@ import type { ServerRole, UserKind } from '../postgres/generated/prisma/client.t
 import { handOver, openSession, type Sessions, type SignedIn } from './session.ts';
 
 /**
- * Opens a session for a user whom a program has signed in, and returns its tokens for the program to hand on. The edge
+ * Opens a session for a user that a program has signed in, and returns the tokens for the program to pass on. The edge
  * has checked that the key has ACT_AS. Throws NotFound for a user who does not exist, and Forbidden for a program that
  * acts as a user, for a bot, for a suspended user (with the end and the reason) and for staff with a role that the key's
  * scopes do not cover.

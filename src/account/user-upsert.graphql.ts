@@ -12,7 +12,7 @@ builder.queryField('userByKey', (t) =>
   t.field({
     type: UserRef,
     nullable: true,
-    description: 'The user whom the embedding product calls by this key. An API key needs the scope USERS_READ.',
+    description: 'The user with this key of the embedding product. An API key needs the scope USERS_READ.',
     args: { key: t.arg.string({ required: true }) },
     resolve: (_, { key }, context) => {
       requireCaller(context);

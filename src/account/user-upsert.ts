@@ -31,7 +31,7 @@ export type UserUpsert = {
  * vouches for it. If the public profile changed, everyone who shares a chat with the user receives UserUpdated. The
  * caller has checked that the program may write users.
  * Throws InvalidInput; Conflict for a username or an email address that another user has; Forbidden for a moderator or
- * an admin of the server, whom no program changes.
+ * an admin of the server: no program changes them.
  */
 export async function upsertUser(db: Db, program: Program, input: UserUpsert): Promise<User> {
   const wanted = readUpsert(input);
@@ -93,7 +93,7 @@ async function create(client: Queryable, wanted: UserUpsert): Promise<User | nul
 
 async function update(client: Queryable, user: User, wanted: UserUpsert): Promise<User> {
   if (user.serverRole !== 'USER') {
-    throw new Forbidden('This user is a moderator or an admin of the server, whom no API key can change.');
+    throw new Forbidden('This user is a moderator or an admin of the server: no API key can change them.');
   }
   if (wanted.email != null && user.kind === 'BOT') {
     throw new InvalidInput([{ path: ['email'], code: 'NOT_ALLOWED', message: 'a bot has no email address' }]);

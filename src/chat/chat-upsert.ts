@@ -21,7 +21,7 @@ const maxAttempts = 5;
  * removed RemoveFromChat. If a property changed, the members receive ChatUpdated. The caller has checked that the
  * program may write chats.
  *
- * A chat with a key belongs to the product: it has no owner, unless the program speaks for a user whom it lists as a
+ * A chat with a key belongs to the product: it has no owner, unless the program acts for a user and lists them as a
  * member when it creates the chat. It stays when its last member leaves.
  * Throws InvalidInput for input that breaks the rules of the type or names unknown users, which it lists; Forbidden if
  * one of the new members is banned from the chat; NotFound if an account is deleted meanwhile; RateLimited while another

@@ -44,7 +44,7 @@ async function readUsers({ pool }: Db, ids: bigint[], statement: { name: string;
   return new Map(rows.map((user) => [user.id, user]));
 }
 
-/** The user whom the embedding product calls by this key; null if there is none, or their account is being erased. */
+/** The user with this key of the embedding product; null if there is none, or their account is being erased. */
 export async function findUserByKey({ prisma }: Db, key: string): Promise<User | null> {
   return isExternalKey(key) ? prisma.user.findFirst({ where: { key, ...visiblePeople } }) : null;
 }

@@ -47,8 +47,8 @@ export function printOpenApi(schema: GraphQLSchema, version: string): JsonSchema
         token: {
           type: 'http',
           scheme: 'bearer',
-          description: `The \`token\` of signUp, signIn or refresh, or the secret of an API key. A key of the server names the user whom it
-acts as in the header \`parley-act-as\`.`,
+          description: `The \`token\` of signUp, signIn or refresh, or the secret of an API key. A key of the server names the user
+that it acts as in the header \`parley-act-as\`.`,
         },
         streamToken: {
           type: 'apiKey',
