@@ -14,7 +14,7 @@ import { NodeLease } from './postgres/node-lease.ts';
 import { openDatabase } from './postgres/opening.ts';
 import { createPing } from './postgres/ping.ts';
 import { ExportTurns } from './account/export-turn.ts';
-import { PictureFetch } from './account/picture-fetch.ts';
+import { PictureFetch, type PictureFetchOptions } from './account/picture-fetch.ts';
 import { openAccounts } from './account/opening.ts';
 import type { FileStorage } from './file/file.ts';
 import { openFiles } from './file/opening.ts';
@@ -35,6 +35,7 @@ import type { UnreadLimits } from './http/unread.ts';
 import type { ConnectionLimits } from './http/connection-door.ts';
 import { type HttpOptions, type HttpServer, openHttpServer } from './http/server.ts';
 import type { StreamTimes } from './http/stream/open-stream.ts';
+import { noMetrics, type Metrics } from './core/metric.ts';
 import type { Report } from './core/report.ts';
 import { readCursor } from './log/event-log.ts';
 import { Attendance, defaultAttendanceTimes, type AttendanceTimes } from './live/attendance.ts';
@@ -45,12 +46,16 @@ import { SearchTurns } from './search/search-turn.ts';
 import { SecretBox } from './webhook/signing-secret.ts';
 import type { WebhookTimes } from './webhook/webhook-keeper.ts';
 import { listChores } from './chore.ts';
+import { createPrometheusMetrics, serveMetrics } from './prometheus.ts';
 import { createRoles, openDocuments, serves } from './role.ts';
+import { surveyDatabase } from './survey.ts';
 
 const migrationsFolder = join(import.meta.dirname, '../prisma/migrations');
 
-/** A running server. `close` takes it off the network, lets requests finish, and then stops everything else. */
-export type App = { url: string; close: () => Promise<void> };
+/**
+ * A running server. `metricsUrl`: where its metrics are, if it has any. `close` takes it off the network, lets requests finish, and then stops everything else.
+ */
+export type App = { url: string; metricsUrl: string | null; close: () => Promise<void> };
 
 /**
  * What tests may override: the cost of a password hash, the intervals of streams, webhooks, presence, mail, pictures and
@@ -85,29 +90,31 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   await using started = new AsyncDisposableStack();
 
   const report = reportTo(log);
+  const { metrics, url: metricsUrl } = await openMetrics(config, { report, started });
   const documents = await openDocuments(config);
   const { db, directUrl } = await openDatabase({ ...config, migrationsFolder }, log, started);
   const keys = config.jwtKeys ?? (await loadOrCreateKeys(config.dataDir));
-  const limits = new RateLimits({ quotas: readQuotas(config), store: db.pool, report });
+  const limits = new RateLimits({ quotas: readQuotas(config), store: db.pool, report, metrics });
   const leases = new Leases(db);
-  const parts = { db, keys, limits, leases, report, started };
+  const parts = { db, keys, limits, leases, report, metrics, started };
   const accounts = await openAccounts({ ...config, ...overrides }, parts);
   const { node, realtime } = await openLive(config, { ...parts, directUrl, times: overrides.attendanceTimes });
-  const { files, ...uploads } = await openFiles(db, { ...config, isReceiving: serves(config, 'api') }, report);
+  surveyDatabase(metrics, db, realtime);
+  const { files, ...uploads } = await openFiles(
+    db,
+    { ...config, isReceiving: serves(config, 'api') },
+    { report, metrics },
+  );
   const chores = listChores({ ...files, ...uploads, node }, config, report);
-  const housekeeping = startHousekeeping(chores, files, { report, started });
+  const housekeeping = startHousekeeping(chores, files, { report, metrics, started });
 
-  if (serves(config, 'api') && config.authIssuers !== null) {
-    const egress = new Egress(config.egressAllow ?? []);
-    const fetch = new PictureFetch({ files, egress, leases, report, times: overrides.pictureTimes });
-    fetch.open();
-    started.defer(() => fetch.close());
-  }
+  openPictureFetch(config, { ...parts, files, times: overrides.pictureTimes });
 
   const services = {
     db,
     accounts,
     limits,
+    metrics,
     addressOf: (request: IncomingMessage | null) => addressOf(request, config.trustedProxies),
     readCursor: () => realtime?.readCursor() ?? readCursor(db.pool),
     files,
@@ -117,7 +124,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
     webhooks: { secretBox: new SecretBox(keys), allowsPrivate: config.webhookAllowPrivate },
     uploadIdleMs: overrides.uploadIdleMs ?? uploadIdleMs,
     typing: new TypingGate(),
-    ...createQueues(db),
+    ...createQueues(db, metrics),
     continueDeletions: () => housekeeping.hurry(),
   };
   const { streamTimes, webhookTimes } = overrides;
@@ -136,6 +143,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
     addressOf: services.addressOf,
     keepAliveMs: config.keepAliveMs,
     unread: overrides.unread,
+    metrics,
     endStreams: () => void (drained = roles.drain()),
     log,
   });
@@ -145,7 +153,32 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   const address = `http://${reachableHost(config.host)}:${http.port}`;
   log.info(serves(config, 'api') ? `GraphiQL is at ${address}/graphql` : `streams are at ${address}/graphql/stream`);
   const running = started.move();
-  return { url: address, close: () => running.disposeAsync() };
+  return { url: address, metricsUrl, close: () => running.disposeAsync() };
+}
+
+/** Fetches the pictures of other systems' users, on a node that serves the API. */
+function openPictureFetch(
+  config: Config,
+  { started, ...parts }: Omit<PictureFetchOptions, 'egress'> & { started: AsyncDisposableStack },
+): void {
+  if (!serves(config, 'api') || config.authIssuers === null) return;
+  const fetch = new PictureFetch({ ...parts, egress: new Egress(config.egressAllow ?? []) });
+  fetch.open();
+  started.defer(() => fetch.close());
+}
+
+/** Serves metrics if METRICS_PORT is set. Otherwise nothing is measured, and the library is not even loaded. */
+async function openMetrics(
+  { metricsPort, metricsHost }: Config,
+  { report, started }: { report: Report; started: AsyncDisposableStack },
+): Promise<{ metrics: Metrics; url: string | null }> {
+  if (metricsPort === null) return { metrics: noMetrics, url: null };
+  const metrics = await createPrometheusMetrics(report);
+  const server = await serveMetrics({ host: metricsHost, port: metricsPort }, metrics);
+  started.defer(server.close);
+  const url = `http://${reachableHost(metricsHost)}:${server.port}/metrics`;
+  report('info', `metrics are at ${url}`);
+  return { metrics, url };
 }
 
 /** Opens what knows who is connected. `realtime` is null on a node without streams. */
@@ -187,9 +220,9 @@ function createPages(
 function startHousekeeping(
   chores: Chore[],
   { store, pictures }: FileStorage,
-  { report, started }: { report: Report; started: AsyncDisposableStack },
+  { report, metrics, started }: { report: Report; metrics: Metrics; started: AsyncDisposableStack },
 ): Housekeeping {
-  const housekeeping = new Housekeeping({ report, chores });
+  const housekeeping = new Housekeeping({ report, metrics, chores });
   housekeeping.open();
   started.defer(() => housekeeping.close());
   // Closed before housekeeping, which may wait for it.
@@ -199,8 +232,12 @@ function startHousekeeping(
 }
 
 /** Creates the queues in which work takes turns. */
-function createQueues(db: Db): Pick<Services, 'searches' | 'largeOperations' | 'writes'> {
-  return { searches: new SearchTurns(db), largeOperations: new LargeOperations(), writes: new GroupCommit(db.pool) };
+function createQueues(db: Db, metrics: Metrics): Pick<Services, 'searches' | 'largeOperations' | 'writes'> {
+  return {
+    searches: new SearchTurns(db),
+    largeOperations: new LargeOperations(),
+    writes: new GroupCommit(db.pool, metrics),
+  };
 }
 
 /** Creates what one request at a time may do, among all nodes. */

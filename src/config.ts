@@ -18,6 +18,7 @@ import { streamSettings } from './stream-setting.ts';
 import { documentSettings } from './document-setting.ts';
 import { minAuditRetentionMs } from './log/audit-log.ts';
 import { fileSettings } from './file-setting.ts';
+import { monitoringSettings } from './monitoring-setting.ts';
 
 const jwtKeys = parsedBy(parseKeySet).describe('a JWK set of Ed25519 keys, as `npm run -s keys` prints one');
 
@@ -92,6 +93,7 @@ export const settings = {
       .describe('trace, debug, info, warn, error, fatal or silent'),
     meaning: 'The lowest level that is logged.',
   },
+  ...monitoringSettings,
   serve: {
     name: 'SERVE',
     default: 'api,streams',

@@ -10,6 +10,7 @@ import {
   type Credentials,
 } from './credentials.ts';
 import { readEmail } from './email.ts';
+import { noteFailedSignIn, type Noting } from './failed-sign-in.ts';
 import { describeDevice, rememberDevice } from './known-device.ts';
 import { knowsNetwork, rememberNetwork } from './known-network.ts';
 import { ForeignSessions } from './foreign-session.ts';
@@ -45,6 +46,8 @@ export type Accounts = Sessions & {
   /** Null where the server sends no mail. */
   mail: AccountMail | null;
   signUps: SignUpRules;
+  /** What failed sign-ins are noted with. */
+  noting: Noting;
 };
 
 /** Who can sign up, and whether a sign-up becomes an account only when its address is confirmed by email. */
@@ -63,16 +66,18 @@ export type SignIn = Device & { email: string; password: string };
  * Sets up what the functions on accounts and sessions share. `argon2` is the cost of a password hash: OWASP's figures
  * unless a test needs less.
  */
-export function createAccounts(options: {
-  db: Db;
-  keys: AccessTokenKeys;
-  limits: RateLimits;
-  mail: AccountMail | null;
-  signUps: SignUpRules;
-  argon2?: Argon2Cost | undefined;
-  hasPasswords: boolean;
-  foreign: ForeignTokens;
-}): Accounts {
+export function createAccounts(
+  options: {
+    db: Db;
+    keys: AccessTokenKeys;
+    limits: RateLimits;
+    mail: AccountMail | null;
+    signUps: SignUpRules;
+    argon2?: Argon2Cost | undefined;
+    hasPasswords: boolean;
+    foreign: ForeignTokens;
+  } & Noting,
+): Accounts {
   const sessions = new LiveSessions(options.db);
   return {
     db: options.db,
@@ -86,6 +91,7 @@ export function createAccounts(options: {
     limits: options.limits,
     mail: options.mail,
     signUps: options.signUps,
+    noting: { report: options.report, metrics: options.metrics },
     doorway: new FairQueue({
       work: 'sign-ins',
       concurrency: 4,
@@ -130,7 +136,12 @@ export async function authenticate(
  * too many wrong passwords from this network. Wrong passwords from other networks never cause a refusal: they only slow
  * down sign-ins from networks that the account does not know. Throws Forbidden where there are no passwords.
  */
-export async function signIn(accounts: Accounts, input: SignIn): Promise<SignedIn> {
+export function signIn(accounts: Accounts, input: SignIn): Promise<SignedIn> {
+  const { address } = input;
+  return noteFailedSignIn(accounts.noting, { method: 'password', address }, () => enterByPassword(accounts, input));
+}
+
+async function enterByPassword(accounts: Accounts, input: SignIn): Promise<SignedIn> {
   requirePasswords(accounts);
   const { limits, keys } = accounts;
   const { address } = input;

@@ -2,6 +2,7 @@ import type { AddressRange } from '../core/address-range.ts';
 import { Egress } from '../core/egress.ts';
 import type { Chore } from '../core/housekeeping.ts';
 import type { RateLimits } from '../core/rate-limit.ts';
+import type { Metrics } from '../core/metric.ts';
 import type { Report } from '../core/report.ts';
 import { CannotStart } from '../errors.ts';
 import { pruneCodes } from '../mail/mail-code.ts';
@@ -47,6 +48,7 @@ export async function openAccounts(
     limits: RateLimits;
     leases: Leases;
     report: Report;
+    metrics: Metrics;
     started: AsyncDisposableStack;
   },
 ): Promise<Accounts> {

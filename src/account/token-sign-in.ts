@@ -1,6 +1,7 @@
 import { Forbidden, InvalidCredentials, Unauthenticated } from '../errors.ts';
 import { inTransaction } from '../postgres/client.ts';
 import type { Accounts, Device } from './account.ts';
+import { noteFailedSignIn } from './failed-sign-in.ts';
 import { originOf, repeatConflicts } from './foreign-session.ts';
 import { enter } from './foreign-user.ts';
 import { handOver, openSession, type SignedIn } from './session.ts';
@@ -11,7 +12,12 @@ import { handOver, openSession, type SignedIn } from './session.ts';
  * that is invalid, expired or refused, Forbidden where no other system's tokens are accepted, and RateLimited for a
  * network with too many failures.
  */
-export async function signInWithToken(
+export function signInWithToken(accounts: Accounts, input: Device & { token: string }): Promise<SignedIn> {
+  const { address } = input;
+  return noteFailedSignIn(accounts.noting, { method: 'token', address }, () => enterByToken(accounts, input));
+}
+
+async function enterByToken(
   accounts: Accounts,
   { token, userAgent, address }: Device & { token: string },
 ): Promise<SignedIn> {

@@ -13,6 +13,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { noUsage, type Usage } from './usage.ts';
 import type { LargeOperations, RenderTurns } from './large-operation.ts';
 import { hasUser, type Asker, type Caller, type Program, type SessionAsker } from '../core/asker.ts';
+import type { Metrics } from '../core/metric.ts';
 import type { Scope } from '../core/scope.ts';
 import type { RateLimits } from '../core/rate-limit.ts';
 import { Forbidden, IssuerUnavailable, Unauthenticated } from '../errors.ts';
@@ -26,6 +27,7 @@ export type Services = {
   db: Db;
   accounts: Accounts;
   limits: RateLimits;
+  metrics: Metrics;
   /** The network that a request comes from, as limits count it; pass null outside a request. */
   addressOf: (request: IncomingMessage | null) => string;
   /** The log's newest cursor. */

@@ -5,6 +5,7 @@ import type { Context } from './context.ts';
 import { mentionsField, type PreparedOperation } from './document.ts';
 import { judgeScopes } from './scope.ts';
 import { judgeSize } from './measure.ts';
+import { operationNameOf } from './operation-name.ts';
 import { maxVariableErrors } from './variable-size.ts';
 
 /** The inputs for executing a query or mutation. */
@@ -32,7 +33,16 @@ export async function executeOperation(
 }
 
 /** Executes a query or a mutation without masking errors, for Yoga, which masks them itself. */
-export async function executeUnmasked({ schema, operation, variables, context }: Execution): Promise<ExecutionResult> {
+export async function executeUnmasked(execution: Execution): Promise<ExecutionResult> {
+  const startedAt = performance.now();
+  const result = await executeMeasured(execution);
+  const seconds = (performance.now() - startedAt) / 1000;
+  const { context, operation } = execution;
+  context.metrics.observe('operationSeconds', seconds, { operation: operationNameOf(operation) });
+  return result;
+}
+
+async function executeMeasured({ schema, operation, variables, context }: Execution): Promise<ExecutionResult> {
   const { refusal, measure } = judgeSize(schema, operation, variables);
   context.usage.cost = measure?.complexity ?? null;
   const unscoped = refusal ?? judgeScopes(schema, operation, context);

@@ -1,5 +1,6 @@
 import type { GraphQLError } from 'graphql';
 import type { Logger } from 'pino';
+import { noMetrics, type Metrics } from '../core/metric.ts';
 import { describeFault, StoreFull } from '../errors.ts';
 import { internalError, toClientError } from './error.ts';
 
@@ -10,13 +11,14 @@ export const diskIsFull = 'a disk is full: an upload was refused';
  * Creates the function that turns an error of an execution into the one that the client receives: expected errors by
  * their code, a fault of the server as INTERNAL after logging it.
  */
-export function createMask(log: Logger): (error: unknown) => GraphQLError {
+export function createMask(log: Logger, metrics: Metrics = noMetrics): (error: unknown) => GraphQLError {
   return (error) => {
     const told = toClientError(error);
     // The client receives this error, but only an operator can act on it.
     if (originOf(error) instanceof StoreFull) log.error(diskIsFull);
     if (told !== null) return told;
     const masked = internalError(error);
+    metrics.count('internalErrors', {});
     log.error({ fault: describeFault(originOf(error)), path: masked.path }, 'an operation failed');
     return masked;
   };

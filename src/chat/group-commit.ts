@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { ChatType } from '../postgres/generated/prisma/client.ts';
 import { RateLimited } from '../errors.ts';
+import { noMetrics, type Metrics } from '../core/metric.ts';
 import { BatchCommit, type Outcome, type Remedy } from '../postgres/batch-commit.ts';
 import type { Queryable } from '../postgres/client.ts';
 import { sqlStateOf } from '../postgres/sql-state.ts';
@@ -43,10 +44,12 @@ class CommitLost extends Error {}
  */
 export class GroupCommit {
   readonly #pool: pg.Pool;
+  readonly #metrics: Metrics;
   readonly #batches: BatchCommit<Write, unknown>;
 
-  constructor(pool: pg.Pool) {
+  constructor(pool: pg.Pool, metrics: Metrics = noMetrics) {
     this.#pool = pool;
+    this.#metrics = metrics;
     this.#batches = new BatchCommit({
       maxWaiting,
       refusal: 'The server has too many writes waiting: try again.',
@@ -65,6 +68,7 @@ export class GroupCommit {
   }
 
   async #commit(writes: Write[], { isLane }: { isLane: boolean }): Promise<(Outcome<unknown> | null)[]> {
+    const startedAt = performance.now();
     let outcomes: (Outcome<unknown> | null)[] = [];
     // Raw SQL, like all statements of these writes: a Prisma transaction costs about twice as much.
     await withConnection(this.#pool, async (client) => {
@@ -78,6 +82,8 @@ export class GroupCommit {
       });
       outcomes = writes.map((write) => written.get(write) ?? null);
     });
+    this.#metrics.observe('commitBatch', writes.length, {});
+    this.#metrics.observe('commitSeconds', (performance.now() - startedAt) / 1000, {});
     return outcomes;
   }
 }

@@ -1,3 +1,4 @@
+import { noMetrics, type Metrics } from './metric.ts';
 import type { Report } from './report.ts';
 
 const batchSize = 1_000;
@@ -12,14 +13,19 @@ export type Chore = { name: string; clear: (limit: number) => Promise<number> };
 export class Housekeeping {
   readonly #chores: Chore[];
   readonly #report: Report;
+  readonly #metrics: Metrics;
+  /** When the last round ended, in seconds of Unix time; null before the first one. */
+  #lastRoundAt: number | null = null;
   #timer: NodeJS.Timeout | null = null;
   #isClosed = false;
   #isHurried = false;
   #work: Promise<void> = Promise.resolve();
 
-  constructor(options: { chores: Chore[]; report: Report }) {
+  constructor(options: { chores: Chore[]; report: Report; metrics?: Metrics }) {
     this.#chores = options.chores;
     this.#report = options.report;
+    this.#metrics = options.metrics ?? noMetrics;
+    this.#metrics.watch('housekeepingRound', () => this.#lastRoundAt);
   }
 
   /** Starts after 30 to 90 seconds, so that nodes that start at the same time don't work at the same time. */
@@ -55,11 +61,16 @@ export class Housekeeping {
     for (const { name, clear } of this.#chores) {
       try {
         let count = batchSize;
-        while (!this.#isClosed && count === batchSize) count = await clear(batchSize);
+        while (!this.#isClosed && count === batchSize) {
+          count = await clear(batchSize);
+          this.#metrics.count('housekeepingRemoved', { chore: name }, count);
+        }
       } catch (error) {
+        this.#metrics.count('housekeepingFailures', { chore: name });
         this.#report('warn', 'a housekeeping task failed; it will be retried', { chore: name, error });
       }
     }
+    this.#lastRoundAt = Date.now() / 1000;
   }
 }
 

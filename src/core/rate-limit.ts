@@ -9,6 +9,7 @@ import {
 import { RateLimited } from '../errors.ts';
 import { hasUser, type Caller } from './asker.ts';
 import { limitRules, type Activity, type LimitName, type Quota, type Quotas } from './limit.ts';
+import { noMetrics, type Metrics } from './metric.ts';
 import type { Report } from './report.ts';
 
 /** How many keys are remembered, so that a key that keeps trying is reported only once per window. */
@@ -49,11 +50,23 @@ export type LimitState = { setting: string; quota: Quota; remaining: number; res
 export class RateLimits {
   readonly #quotas: Quotas;
   readonly #report: Report;
+  readonly #metrics: Metrics;
   readonly #limiters = new Map<LimitName, RateLimiterAbstract>();
   readonly #reported = createLru<string, true>(maxReported);
 
   /** With `quotas` null, nothing is refused. */
-  constructor({ quotas, store, report }: { quotas: Quotas; store: LimitStore; report: Report }) {
+  constructor({
+    quotas,
+    store,
+    report,
+    metrics = noMetrics,
+  }: {
+    quotas: Quotas;
+    store: LimitStore;
+    report: Report;
+    metrics?: Metrics;
+  }) {
+    this.#metrics = metrics;
     this.#quotas = quotas;
     this.#report = report;
     for (const name of quotas === null ? [] : (Object.keys(limitRules) as LimitName[])) {
@@ -132,6 +145,7 @@ export class RateLimits {
     { counted, quota, key, waitMs }: { counted: Counted; quota: Quota; key: string; waitMs: number },
   ): RateLimited {
     const retryAfterSeconds = Math.max(1, Math.ceil(waitMs / 1000));
+    this.#metrics.count('rateLimitRefusals', { setting: limitRules[name].setting });
     const reported = `${name} ${key}`;
     if (!this.#reported.has(reported)) {
       this.#reported.set(reported, true, { ttl: quota.windowSeconds * 1000 });

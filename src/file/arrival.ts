@@ -1,4 +1,5 @@
 import type { Asker } from '../core/asker.ts';
+import { noMetrics, type Metrics } from '../core/metric.ts';
 import { RateLimited } from '../errors.ts';
 import type { Queryable } from '../postgres/client.ts';
 import { countStoredBytes, overQuota } from './file-quota.ts';
@@ -31,11 +32,13 @@ export type Sender = { asker: Asker; address: string; declaredBytes: number | nu
 export class Arrivals {
   readonly #client: Queryable;
   readonly #quotaBytes: number;
+  readonly #metrics: Metrics;
   readonly #people = new Map<bigint, Share>();
   readonly #addresses = new Map<string, number>();
   #count = 0;
 
-  constructor(client: Queryable, quotaBytes: number) {
+  constructor(client: Queryable, quotaBytes: number, metrics: Metrics = noMetrics) {
+    this.#metrics = metrics;
     this.#client = client;
     this.#quotaBytes = quotaBytes;
   }
@@ -50,8 +53,14 @@ export class Arrivals {
     const arrival = new Arrival({ asker, address }, share, { quotaBytes: this.#quotaBytes, client: this.#client });
     try {
       if (declaredBytes !== null) await arrival.reserve(declaredBytes);
-      return await work(arrival);
+      const result = await work(arrival);
+      this.#metrics.count('uploads', { outcome: 'completed' });
+      return result;
+    } catch (error) {
+      this.#metrics.count('uploads', { outcome: 'failed' });
+      throw error;
     } finally {
+      this.#metrics.count('uploadBytes', {}, arrival.received);
       arrival.end();
       this.#leave(asker, address);
     }
@@ -109,6 +118,11 @@ export class Arrival {
     this.address = address;
     this.#share = share;
     this.#quota = quota;
+  }
+
+  /** How many bytes have been received. */
+  get received(): number {
+    return this.#received;
   }
 
   /**

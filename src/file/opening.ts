@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { Metrics } from '../core/metric.ts';
 import type { Report } from '../core/report.ts';
 import type { Db } from '../postgres/client.ts';
 import { Arrivals } from './arrival.ts';
@@ -22,7 +23,7 @@ export type FileSettings = StoreSettings & {
 export async function openFiles(
   db: Db,
   settings: FileSettings,
-  report: Report,
+  { report, metrics }: { report: Report; metrics: Metrics },
 ): Promise<{ files: FileStorage; partials: PartialUploads; arrivals: Arrivals }> {
   const { maxUploadBytes, userQuotaBytes } = settings;
   const commit = new FileCommit(db, userQuotaBytes);
@@ -31,5 +32,5 @@ export async function openFiles(
   const files = { db, store, link, maxUploadBytes, userQuotaBytes, pictures: new Pictures(), commit };
   const partials = new PartialUploads(files, new PartialFiles(join(settings.dataDir, 'partial-uploads')));
   if (settings.isReceiving) await Promise.all([store.prepare(), partials.prepare()]);
-  return { files, partials, arrivals: new Arrivals(db.pool, userQuotaBytes) };
+  return { files, partials, arrivals: new Arrivals(db.pool, userQuotaBytes, metrics) };
 }

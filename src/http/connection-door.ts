@@ -29,6 +29,11 @@ export class ConnectionDoor {
     this.#log = log;
   }
 
+  /** How many connections are open. */
+  get openCount(): number {
+    return this.#open;
+  }
+
   /** Whether the connection may stay; otherwise closes it. */
   admit(socket: Socket): boolean {
     const { total, perAddress } = this.#limits;

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { diskIsFull } from '../api/fault.ts';
+import { noMetrics, type Metrics } from '../core/metric.ts';
 import { acceptsPage, acceptsStream } from './accept.ts';
 import { limitDuration } from './body-deadline.ts';
 import { ConnectionDoor, type ConnectionLimits } from './connection-door.ts';
@@ -56,6 +57,7 @@ export type HttpOptions = {
   addressOf: (request: IncomingMessage) => string;
   /** What clients may leave unread; `unreadLimits` by default. */
   unread?: UnreadLimits | undefined;
+  metrics?: Metrics;
   log: Logger;
 };
 
@@ -96,6 +98,7 @@ export async function openHttpServer(
     void answer(request, response, options);
   });
   const door = new ConnectionDoor(options.connections, options.log);
+  options.metrics?.watch('httpConnections', () => door.openCount);
   server.on('connection', (socket) => {
     if (!door.admit(socket)) return;
     unused.add(socket);
@@ -132,8 +135,10 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
   limitDuration(request, response);
   if (applyCors(request, response, options.corsOrigin)) return;
   request.url = originForm(request.url);
+  const route = findRoute(request, options.pages);
+  response.once('close', () => countAnswer(route, response, options.metrics ?? noMetrics));
   try {
-    await findHandler(request, options)(request, response);
+    await findHandler(route, request, options)(request, response);
     // Only an operator can fix a full disk, so it is logged here as well.
     if (response.statusCode === 507) options.log.error(diskIsFull);
   } catch (error) {
@@ -144,6 +149,12 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
     else if (isRest(request)) await sendProblem(problem('INTERNAL', 'Internal server error.'), request, response);
     else sendJson(response, 500, internalError);
   }
+}
+
+/** `aborted`: the connection closed before the answer was complete, as that of a stream does when its client leaves. */
+function countAnswer(route: Route, response: ServerResponse, metrics: Metrics): void {
+  const status = response.headersSent ? `${Math.floor(response.statusCode / 100)}xx` : 'aborted';
+  metrics.count('httpRequests', { route, status });
 }
 
 /** The error codes of writing to a connection that the other side has closed. */
@@ -172,22 +183,46 @@ function pathOf(url = '/'): string {
 
 const internalError = { errors: [{ message: 'Internal server error.', extensions: { code: 'INTERNAL' } }] };
 
-function findHandler(request: IncomingMessage, options: HttpOptions): Handler {
+/** What a request is for, as metrics and the access log name it: its handler, a page, or nothing. */
+type Route =
+  | 'graphql'
+  | 'graphiql'
+  | 'streams'
+  | 'events'
+  | 'rest'
+  | 'mcp'
+  | 'hooks'
+  | 'upload'
+  | 'tus'
+  | 'download'
+  | 'personalExport'
+  | 'import'
+  | 'logout'
+  | 'page'
+  | 'none';
+
+function findRoute(request: IncomingMessage, pages: HttpOptions['pages']): Route {
   const path = pathOf(request.url);
-  if (path === '/graphql') return findGraphqlHandler(request, options) ?? notServed;
-  if (path === '/graphql/stream') return options.streams ?? notServed;
-  if (path === '/api/upload') return options.upload ?? notServed;
-  if (/^\/api\/upload\/tus(\/[^/]*)?$/.test(path)) return options.tus ?? notServed;
-  if (/^\/files\/[^/]+\/[^/]+$/.test(path)) return readOnly(request, options.download ?? notServed);
-  if (path === '/auth/logout') return options.logout ?? notServed;
-  if (path === '/mcp') return options.mcp ?? notServed;
-  if (path === '/api/export') return options.personalExport ?? notServed;
-  if (path === '/api/import') return options.import ?? notServed;
-  if (/^\/api\/hooks\/[^/]+(\/slack)?$/.test(path)) return options.hooks ?? notServed;
-  if (path === '/api/events') return options.events ?? notServed;
-  const page = Object.hasOwn(options.pages, path) ? options.pages[path] : undefined;
-  if (page !== undefined) return readOnly(request, page);
-  return isRest(request) ? (options.rest ?? notServed) : notFound;
+  if (path === '/graphql') return findGraphqlRoute(request);
+  if (path === '/graphql/stream') return 'streams';
+  if (path === '/api/upload') return 'upload';
+  if (/^\/api\/upload\/tus(\/[^/]*)?$/.test(path)) return 'tus';
+  if (/^\/files\/[^/]+\/[^/]+$/.test(path)) return 'download';
+  if (path === '/auth/logout') return 'logout';
+  if (path === '/mcp') return 'mcp';
+  if (path === '/api/export') return 'personalExport';
+  if (path === '/api/import') return 'import';
+  if (/^\/api\/hooks\/[^/]+(\/slack)?$/.test(path)) return 'hooks';
+  if (path === '/api/events') return 'events';
+  if (Object.hasOwn(pages, path)) return 'page';
+  return isRest(request) ? 'rest' : 'none';
+}
+
+function findHandler(route: Route, request: IncomingMessage, options: HttpOptions): Handler {
+  if (route === 'none') return notFound;
+  if (route === 'page') return readOnly(request, options.pages[pathOf(request.url)] ?? notFound);
+  const handler = options[route] ?? notServed;
+  return route === 'download' ? readOnly(request, handler) : handler;
 }
 
 function isRest({ url = '/' }: IncomingMessage): boolean {
@@ -198,14 +233,11 @@ function readOnly(request: IncomingMessage, handler: Handler): Handler {
   return isRead(request) ? handler : methodNotAllowed;
 }
 
-function findGraphqlHandler(
-  request: IncomingMessage,
-  { graphql, graphiql, streams }: HttpOptions,
-): Handler | undefined {
+function findGraphqlRoute(request: IncomingMessage): Route {
   const { accept } = request.headers;
-  if (isForm(request)) return graphql;
-  if (acceptsStream(accept)) return streams;
-  return isRead(request) && acceptsPage(accept) ? graphiql : graphql;
+  if (isForm(request)) return 'graphql';
+  if (acceptsStream(accept)) return 'streams';
+  return isRead(request) && acceptsPage(accept) ? 'graphiql' : 'graphql';
 }
 
 /**

@@ -1,7 +1,8 @@
+import { noMetrics, type Metrics } from '../core/metric.ts';
 import type { Report } from '../core/report.ts';
 import type { EventRenderer } from './event-renderer.ts';
 import { RenderTurns } from './render-turn.ts';
-import { SharedSubscription } from './shared-subscription.ts';
+import { SharedSubscription, type SharedSubscriptionOptions } from './shared-subscription.ts';
 import { SubscriptionBudget } from './subscription-budget.ts';
 
 export type FanOutOptions = {
@@ -9,6 +10,7 @@ export type FanOutOptions = {
   report: Report;
   /** The highest sum of the complexities of one user's subscriptions; 0 means no limit. */
   maxComplexityPerPerson: number;
+  metrics?: Metrics;
 };
 
 /**
@@ -17,13 +19,18 @@ export type FanOutOptions = {
  * their own.
  */
 export class FanOut {
-  readonly #options: { epoch: () => string; report: Report; turns: RenderTurns };
+  readonly #options: SharedSubscriptionOptions;
   readonly #budget: SubscriptionBudget;
   readonly #subscriptions = new Map<string, SharedSubscription>();
 
-  constructor({ epoch, report, maxComplexityPerPerson }: FanOutOptions) {
-    this.#options = { epoch, report, turns: new RenderTurns() };
+  constructor({ epoch, report, maxComplexityPerPerson, metrics = noMetrics }: FanOutOptions) {
+    this.#options = { epoch, report, metrics, turns: new RenderTurns() };
     this.#budget = new SubscriptionBudget(maxComplexityPerPerson);
+  }
+
+  /** How many different subscriptions there are. */
+  get size(): number {
+    return this.#subscriptions.size;
   }
 
   /**

@@ -17,6 +17,7 @@ export class Hub {
   readonly #log: HubLog;
   readonly #attendance: HubAttendance;
   #position = 0n;
+  #passedCount = 0;
   readonly #people = new Map<bigint, Person>();
   /** The listeners of the whole server. */
   readonly #server = new ServerRoom();
@@ -32,6 +33,11 @@ export class Hub {
   /** The last event that has passed: every event up to it has been handed to its outlets. 0 until the first one. */
   get position(): bigint {
     return this.#position;
+  }
+
+  /** How many events have passed since the start. */
+  get passedCount(): number {
+    return this.#passedCount;
   }
 
   /** How many subscriptions are open. */
@@ -106,6 +112,7 @@ export class Hub {
   /** Passes on the next events of the log, in order. */
   async publish(events: readonly LoggedEvent[]): Promise<void> {
     const known = await readKnown(this.#log, events, this.#people);
+    this.#passedCount += events.length;
     for (const event of events) this.#pass(event, known);
   }
 

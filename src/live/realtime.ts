@@ -128,6 +128,11 @@ export class Realtime {
     return this.#feed.isCurrent ? this.#feed.position : null;
   }
 
+  /** The last event that has gone through the hub, even if later ones are known to exist. */
+  get readThrough(): bigint {
+    return this.#feed.position;
+  }
+
   /** Resolves once all events up to this position have gone through the hub and later ones are being read. */
   whenAt(place: bigint): Promise<void> {
     return this.#feed.whenAt(place);

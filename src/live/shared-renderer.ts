@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { askerKey, type Caller } from '../core/asker.ts';
+import type { Metrics } from '../core/metric.ts';
 import type { Report } from '../core/report.ts';
 import { formatCursor } from '../log/cursor.ts';
 import type { LoggedEvent } from '../log/event.ts';
@@ -25,6 +26,8 @@ export type Rest = {
 /** The loaders for the items of one slice, and a list of what is left to do afterwards. */
 export type SliceParts = { loaders: Loaders; rest: Rest[] };
 
+type RendererOptions = { epoch: () => string; report: Report; metrics: Metrics };
+
 /** In the payload of a notice that is not kept, marks where each stream inserts its own cursor. */
 const cursorPlaceholder = randomUUID();
 
@@ -36,11 +39,11 @@ export class SharedRenderer {
   readonly wantsPresence: boolean;
   readonly cost: EventCost;
   readonly #renderer: EventRenderer;
-  readonly #options: { epoch: () => string; report: Report };
+  readonly #options: RendererOptions;
   readonly #recent = new RecentRenderings();
 
   /** `epoch` returns the epoch of the log's current history. */
-  constructor(renderer: EventRenderer, options: { epoch: () => string; report: Report }) {
+  constructor(renderer: EventRenderer, options: RendererOptions) {
     this.#renderer = renderer;
     this.#options = options;
     this.wantsPresence = renderer.wantsPresence;
@@ -178,6 +181,7 @@ export class SharedRenderer {
 
   #render(event: LoggedEvent, asker: Caller, loaders: Loaders): Promise<RenderedEvent | null> {
     const head = { cursor: this.#cursorOf(event.id), at: event.at };
+    this.#options.metrics.count('eventExecutions', {});
     return this.#renderer.render(event, head, { asker, loaders });
   }
 

@@ -1,4 +1,5 @@
 import { askerKey, payerOf, sessionKey, type Caller } from '../core/asker.ts';
+import type { Metrics } from '../core/metric.ts';
 import type { Report } from '../core/report.ts';
 import type { LoggedEvent } from '../log/event.ts';
 import type { Loaders } from '../postgres/loader.ts';
@@ -18,7 +19,10 @@ const maxWaiting = 2_000;
 /** The items that wait to go out, in the order in which they came from the hub. */
 type Item = Renderable | { tell: () => void };
 
-export type SharedSubscriptionOptions = { epoch: () => string; report: Report; turns: RenderTurns };
+/** Items that are rendered together, and what is to be sent for each. */
+type Slice = { items: readonly Item[]; deliveries: Delivery[] };
+
+export type SharedSubscriptionOptions = { epoch: () => string; report: Report; metrics: Metrics; turns: RenderTurns };
 
 /**
  * All subscriptions with the same results: the outlet through which the hub reaches them in order. Different shared
@@ -130,14 +134,14 @@ export class SharedSubscription implements Outlet {
     await Promise.resolve();
     while (this.#queue.length > 0) {
       const rest: Rest[] = [];
-      const deliveries = await this.#inTurn(async () => {
+      const slice = await this.#inTurn(async () => {
         const prepared = await this.#prepareSlice(rest);
         if (rest.length === 0) this.#send(prepared);
         return prepared;
       });
       if (rest.length === 0) continue;
       await this.#renderRest(rest);
-      this.#send(deliveries);
+      this.#send(slice);
     }
     this.#isPumping = false;
   }
@@ -149,11 +153,14 @@ export class SharedSubscription implements Outlet {
     return this.#options.turns.run(this.holders.userIds(), work);
   }
 
-  #prepareSlice(rest: Rest[]): Promise<Delivery[]> {
+  async #prepareSlice(rest: Rest[]): Promise<Slice> {
     const items = this.#queue.splice(0, sliceSize(this.#renderer.cost, maxConcurrentExecutions));
     // Rows do not depend on the asker: one set of loaders fetches the rows of all these events together.
     const parts = { loaders: this.#renderer.newLoaders(), rest };
-    return Promise.all(items.map(async (item) => ('tell' in item ? item.tell : this.#renderer.prepare(item, parts))));
+    const deliveries = await Promise.all(
+      items.map(async (item) => ('tell' in item ? item.tell : this.#renderer.prepare(item, parts))),
+    );
+    return { items, deliveries };
   }
 
   /** Renders for each user who lacks a result, and then for each session that does. */
@@ -166,11 +173,25 @@ export class SharedSubscription implements Outlet {
     }
   }
 
-  #send(deliveries: readonly Delivery[]): void {
+  #send({ items, deliveries }: Slice): void {
     try {
       send(deliveries);
+      this.#measure({ items, deliveries });
     } catch (error) {
       this.#options.report('error', 'events could not be sent', { error });
     }
+  }
+
+  #measure({ items, deliveries }: Slice): void {
+    const { metrics } = this.#options;
+    const now = Date.now();
+    let count = 0;
+    for (const [index, item] of items.entries()) {
+      if (!('event' in item) || deliveries[index] === null) continue;
+      count += 1;
+      // The clocks of this machine and of PostgreSQL may differ.
+      metrics.observe('deliveryDelay', Math.max(0, now - item.event.at.getTime()) / 1000, {});
+    }
+    if (count > 0) metrics.observe('deliveryBatch', count, {});
   }
 }

@@ -63,6 +63,23 @@ export async function readLogPlace(pool: Queryable, id: bigint): Promise<LogPlac
   return rows[0] ?? { head: 0n, prunedThrough: 0n, isKnown: false };
 }
 
+/** A lag is counted up to this many events. */
+const maxCountedLag = 100_000;
+
+/**
+ * How many events come after a position, counted up to 100,001, and the age of the oldest of them in seconds (0 if there
+ * is none). For monitoring.
+ */
+export async function readFeedLag(pool: Queryable, position: bigint): Promise<{ events: number; seconds: number }> {
+  const { rows } = await pool.query<{ events: number; seconds: number }>(
+    `select count(*)::int as events,
+      coalesce(greatest(extract(epoch from clock_timestamp() - min(at)), 0), 0)::float8 as seconds
+    from (select at from events where id > $1 order by id limit $2) missing`,
+    [position, maxCountedLag + 1],
+  );
+  return rows[0] ?? { events: 0, seconds: 0 };
+}
+
 /** The log's newest cursor, for a process that does not follow the log. */
 export async function readCursor(pool: pg.Pool): Promise<string> {
   const [epoch, { head: id }] = await Promise.all([readEpoch(pool), readExtent(pool)]);

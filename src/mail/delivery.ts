@@ -1,4 +1,5 @@
 import type { RateLimits } from '../core/rate-limit.ts';
+import { noMetrics, type Metrics } from '../core/metric.ts';
 import type { Report } from '../core/report.ts';
 import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
 import type { Lease, Leases } from '../postgres/lease.ts';
@@ -24,6 +25,7 @@ export type DeliveryOptions = {
   leases: Leases;
   limits: RateLimits;
   report: Report;
+  metrics?: Metrics | undefined;
   transport: MailTransport;
   templates: Templates;
   address: AddressMail;
@@ -116,12 +118,13 @@ export class MailDelivery {
   }
 
   async #send(lease: Lease, mail: QueuedMail): Promise<void> {
-    const { limits, transport } = this.#options;
+    const { limits, transport, metrics = noMetrics } = this.#options;
     const letter = await this.#address(lease, mail);
     if (letter === null) return;
     const { to, code } = letter;
     // Counted here, and not when the email was requested, so that the answer to the request reveals nothing.
     if (mail.attempts === 0 && !(await limits.tries('mails', { email: to }))) {
+      metrics.count('mails', { outcome: 'limited' });
       await this.#write(lease, async (client) => {
         await removeMail(client, mail);
         if (code !== null) await discardCode(client, code.owner, code.secret);
@@ -132,9 +135,11 @@ export class MailDelivery {
       await transport.send({ messageKey: mail.messageKey, to, ...this.#fillIn(mail, letter) });
     } catch (error) {
       if (!(error instanceof MailFailure)) throw error;
+      metrics.count('mails', { outcome: error.kind === 'REFUSED' ? 'refused' : 'postponed' });
       await this.#settle(lease, mail, error);
       return;
     }
+    metrics.count('mails', { outcome: 'sent' });
     await this.#write(lease, (client) => removeMail(client, mail));
   }
 

@@ -93,3 +93,13 @@ export async function pruneMails(client: Queryable, limit: number): Promise<numb
   );
   return rowCount ?? 0;
 }
+
+/** How many emails are in the outbox, and how long the oldest has been there, in seconds (0 if there is none). */
+export async function measureOutbox(client: Queryable): Promise<{ count: number; oldestSeconds: number }> {
+  const { rows } = await client.query<{ count: number; oldestSeconds: number }>(
+    `select count(*)::int as count,
+      coalesce(greatest(extract(epoch from clock_timestamp() - min(created_at)), 0), 0)::float8 as "oldestSeconds"
+    from mails`,
+  );
+  return rows[0] ?? { count: 0, oldestSeconds: 0 };
+}

@@ -221,3 +221,13 @@ export async function renewWebhookSessions({ pool }: Pick<Db, 'pool'>, limit: nu
   );
   return rowCount ?? 0;
 }
+
+/** How many webhooks have each status, 0 included. For monitoring. */
+export async function countWebhooks({ pool }: Pick<Db, 'pool'>): Promise<{ status: WebhookStatus; count: number }[]> {
+  const { rows } = await pool.query<{ status: WebhookStatus; count: number }>(
+    `select status, count(w.id)::int as count
+    from unnest(enum_range(null::webhook_status)) status left join webhooks w using (status)
+    group by status order by status`,
+  );
+  return rows;
+}

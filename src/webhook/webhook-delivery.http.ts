@@ -27,6 +27,7 @@ export function createWebhookKeeper(
     ...webhooks,
     db,
     report: realtime.report,
+    metrics: services.metrics,
     ringMail: accounts.mail && (() => accounts.mail?.ring()),
     subscribe: (webhook, sink) => subscribe(server, webhook, sink),
   });

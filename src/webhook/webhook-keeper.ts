@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { noMetrics, type Metrics } from '../core/metric.ts';
 import type { Report } from '../core/report.ts';
 import type { Db } from '../postgres/client.ts';
 import { LeaseLost, type Lease, type Leases } from '../postgres/lease.ts';
@@ -34,6 +35,7 @@ export type WebhookKeeperOptions = {
   db: Pick<Db, 'pool'>;
   leases: Leases;
   report: Report;
+  metrics?: Metrics;
   secretBox: SecretBox;
   allowsPrivate: boolean;
   /** Opens the subscription of a webhook. */
@@ -65,7 +67,11 @@ export class WebhookKeeper {
   constructor(options: WebhookKeeperOptions) {
     this.#options = options;
     this.#times = { ...defaultTimes, ...options.times };
-    this.#client = new WebhookClient({ allowsPrivate: options.allowsPrivate, maxMs: this.#times.answer });
+    this.#client = new WebhookClient({
+      allowsPrivate: options.allowsPrivate,
+      maxMs: this.#times.answer,
+      metrics: options.metrics ?? noMetrics,
+    });
   }
 
   open(): void {

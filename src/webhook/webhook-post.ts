@@ -1,6 +1,7 @@
 import { parseRanges } from '../core/address-range.ts';
 import { EgressFailed } from '../core/egress.ts';
 import { KeptEgress } from '../core/kept-egress.ts';
+import { noMetrics, type Metrics } from '../core/metric.ts';
 
 /** How long a receiver may take to answer, in ms. */
 const answerMs = 10_000;
@@ -31,13 +32,23 @@ export type WebhookRequest = { headers: Record<string, string>; body: string; si
 export class WebhookClient {
   readonly #egress: KeptEgress;
   readonly #maxMs: number;
+  readonly #metrics: Metrics;
 
   /**
    * With `allowsPrivate`, receivers may be on private networks and on this machine, and there they need no https.
    * `maxMs`: how long to wait for an answer.
    */
-  constructor({ allowsPrivate, maxMs = answerMs }: { allowsPrivate: boolean; maxMs?: number | undefined }) {
+  constructor({
+    allowsPrivate,
+    maxMs = answerMs,
+    metrics = noMetrics,
+  }: {
+    allowsPrivate: boolean;
+    maxMs?: number | undefined;
+    metrics?: Metrics;
+  }) {
     this.#maxMs = maxMs;
+    this.#metrics = metrics;
     this.#egress = new KeptEgress({
       allowed: allowsPrivate ? privateRanges : [],
       because: 'WEBHOOK_ALLOW_PRIVATE is not true',
@@ -47,6 +58,14 @@ export class WebhookClient {
 
   /** Sends a request. Rejects only for a fault of ours. */
   async post(url: string, request: WebhookRequest): Promise<PostOutcome> {
+    const posted = await this.#post(url, request);
+    const { status, isAccepted, durationMs } = posted;
+    const outcome = isAccepted ? 'accepted' : status === null ? 'unanswered' : 'refused';
+    this.#metrics.observe('webhookSeconds', durationMs / 1000, { outcome });
+    return posted;
+  }
+
+  async #post(url: string, request: WebhookRequest): Promise<PostOutcome> {
     const startedAt = performance.now();
     const durationMs = () => Math.round(performance.now() - startedAt);
     try {

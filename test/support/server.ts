@@ -14,6 +14,8 @@ import { atFileEnd } from './file-end.ts';
 export type TestServer = AsyncDisposable &
   TestClient & {
     url: string;
+    /** Where its metrics are, if METRICS_PORT is set. */
+    metricsUrl: string | null;
     database: TestDatabase;
     /** Where it keeps its files; the nodes of one system share it. */
     dataDir: string;
@@ -74,6 +76,7 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
   atFileEnd(close);
   return {
     url: app.url,
+    metricsUrl: app.metricsUrl,
     database,
     dataDir,
     jwtKeys: accessTokenKeys,

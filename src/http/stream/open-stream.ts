@@ -24,6 +24,8 @@ const heartbeatSpread = 0.2;
 export class OpenStream {
   readonly connection: Connection;
   readonly operations = new Map<string, RunningOperation>();
+  /** What the streams of this node have sent together. */
+  readonly tally: { results: number };
   readonly #maxBufferBytes: number;
   readonly #expiresAt: number | null;
   readonly #isTokenLive: (() => Promise<boolean>) | null;
@@ -36,11 +38,13 @@ export class OpenStream {
   /** `expiresAt`: when the stream treats the access token as expired, in ms; null for a stream that does not expire. */
   constructor(options: {
     connection: Connection;
+    tally: { results: number };
     maxBufferBytes: number;
     expiresAt: number | null;
     isTokenLive: (() => Promise<boolean>) | null;
   }) {
     this.connection = options.connection;
+    this.tally = options.tally;
     this.#maxBufferBytes = options.maxBufferBytes;
     this.#expiresAt = options.expiresAt;
     this.#isTokenLive = options.isTokenLive;

@@ -53,6 +53,7 @@ export class StreamRegistry {
   readonly #perAddress: Quota;
   readonly #silentPeers = new SilentPeers();
   readonly #sweeper: NodeJS.Timeout;
+  readonly #tally = { results: 0 };
   #isDraining = false;
 
   constructor(options: RegistryOptions) {
@@ -65,6 +66,11 @@ export class StreamRegistry {
   /** How many streams are open. */
   get size(): number {
     return this.#streams.size;
+  }
+
+  /** How many results have been sent on streams since the start. */
+  get resultCount(): number {
+    return this.#tally.results;
   }
 
   /** Throws HttpError 503 once the server drains: the client should reconnect elsewhere. */
@@ -81,6 +87,7 @@ export class StreamRegistry {
     this.admit();
     const release = this.#take(asker, addressOf(request, this.#options.trustedProxies));
     const stream = new OpenStream({
+      tally: this.#tally,
       maxBufferBytes: this.#options.maxBufferBytes,
       expiresAt: asker !== null && isTokenLive === null ? expiryOf(asker) : null,
       isTokenLive,

@@ -38,6 +38,7 @@ abstract class StreamSink {
 /** Distinct connections mode: the response belongs to the operation, and ends with it. */
 export class DistinctSink extends StreamSink implements Sink {
   send(batch: Batch): void {
+    this.stream.tally.results += batch.renderings.length;
     this.stream.write(this.stream.connection.encoder.encodeBatch(batch));
   }
 
@@ -73,6 +74,7 @@ export class OperationSink extends StreamSink implements Sink {
 
   send({ renderings }: Batch): void {
     if (this.#isOver) return;
+    this.stream.tally.results += renderings.length;
     this.#write(renderings.map(({ payload, cursor }) => printNext(this.#operationId, payload, cursor)).join(''));
   }
 

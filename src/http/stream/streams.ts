@@ -83,6 +83,7 @@ export class Streams {
         epoch: () => realtime.epoch(),
         report: realtime.report,
         maxComplexityPerPerson: limits.complexityPerPerson,
+        metrics: services.metrics,
       }),
       replayLimits: limits.replay,
     };
@@ -104,6 +105,12 @@ export class Streams {
       }),
       report: realtime.report,
     });
+    const { fanOut } = this.operations;
+    services.metrics.watch('streams', () => this.#registry.size);
+    services.metrics.watch('streamResults', () => this.#registry.resultCount);
+    services.metrics.watch('subscriptions', () => realtime.hub.listenerCount);
+    services.metrics.watch('subscriptionGroups', () => fanOut.size);
+    services.metrics.watch('events', () => realtime.hub.passedCount);
     realtime.onStreamRing = (tokenHash) => this.#single.ring(tokenHash);
   }
 

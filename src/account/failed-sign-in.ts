@@ -1,0 +1,33 @@
+import { noMetrics, type Metrics } from '../core/metric.ts';
+import type { Report } from '../core/report.ts';
+import { InvalidCredentials, RateLimited } from '../errors.ts';
+
+/** What failed sign-ins are noted with. */
+export type Noting = { report?: Report | undefined; metrics?: Metrics | undefined };
+
+/**
+ * Runs a sign-in, and counts and reports it if the credentials are refused or there were too many attempts. The report
+ * contains neither the email address nor anything of the credentials.
+ */
+export async function noteFailedSignIn<Result>(
+  { report, metrics = noMetrics }: Noting,
+  { method, address }: { method: 'password' | 'token'; address: string },
+  signIn: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await signIn();
+  } catch (error) {
+    const code = codeOf(error);
+    if (code !== null) {
+      metrics.count('signInFailures', { method, code });
+      report?.('info', 'a sign-in failed', { method, code, address });
+    }
+    throw error;
+  }
+}
+
+/** Null for what is no attempt with wrong credentials. */
+function codeOf(error: unknown): string | null {
+  if (error instanceof InvalidCredentials) return error.code;
+  return error instanceof RateLimited ? 'RATE_LIMITED' : null;
+}

@@ -1,0 +1,254 @@
+/** What a metric measures. `labels` have few values each: none grows with users, chats or documents. */
+type Metric = {
+  name: string;
+  kind: 'counter' | 'gauge' | 'histogram';
+  help: string;
+  labels: readonly string[];
+  /** The upper bounds of a histogram's buckets. */
+  buckets?: readonly number[];
+};
+
+const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const sizes = [1, 2, 5, 10, 20, 50, 100, 200, 500];
+
+/**
+ * Every metric of the server, by its name in the code: its name, what it measures, and its labels. The names follow
+ * OpenMetrics: base units, `_total` for counters. docs/monitoring.md has the same table, and a test compares them.
+ */
+export const metricTable = {
+  httpRequests: {
+    name: 'parley_http_requests_total',
+    kind: 'counter',
+    help: 'HTTP requests answered, by route and status class. A stream counts when it ends.',
+    labels: ['route', 'status'],
+  },
+  httpConnections: {
+    name: 'parley_http_connections',
+    kind: 'gauge',
+    help: 'Open HTTP connections.',
+    labels: [],
+  },
+  operationSeconds: {
+    name: 'parley_operation_duration_seconds',
+    kind: 'histogram',
+    help: 'Time to execute a query or mutation, by root field; "several" for operations with more than one.',
+    labels: ['operation'],
+    buckets: seconds,
+  },
+  internalErrors: {
+    name: 'parley_internal_errors_total',
+    kind: 'counter',
+    help: 'Faults of the server that clients received as INTERNAL.',
+    labels: [],
+  },
+  rateLimitRefusals: {
+    name: 'parley_rate_limit_refusals_total',
+    kind: 'counter',
+    help: 'Uses that a rate limit refused, by setting.',
+    labels: ['setting'],
+  },
+  signInFailures: {
+    name: 'parley_sign_in_failures_total',
+    kind: 'counter',
+    help: 'Failed sign-ins, by method (password, token) and by the code of the error.',
+    labels: ['method', 'code'],
+  },
+  streams: { name: 'parley_streams', kind: 'gauge', help: 'Open streams.', labels: [] },
+  subscriptions: {
+    name: 'parley_subscriptions',
+    kind: 'gauge',
+    help: 'Running subscriptions, including those of webhooks.',
+    labels: [],
+  },
+  subscriptionGroups: {
+    name: 'parley_subscription_groups',
+    kind: 'gauge',
+    help: 'Groups of subscriptions with the same results. Each group executes an event once.',
+    labels: [],
+  },
+  streamResults: {
+    name: 'parley_stream_results_total',
+    kind: 'counter',
+    help: 'Results sent on streams, live and replayed.',
+    labels: [],
+  },
+  events: {
+    name: 'parley_events_total',
+    kind: 'counter',
+    help: 'Events of the log that this node has passed to its streams.',
+    labels: [],
+  },
+  eventExecutions: {
+    name: 'parley_event_executions_total',
+    kind: 'counter',
+    help: 'Executions of a subscription for an event, live and replayed.',
+    labels: [],
+  },
+  deliveryBatch: {
+    name: 'parley_delivery_batch_events',
+    kind: 'histogram',
+    help: 'Events that went out together to the streams of one group.',
+    labels: [],
+    buckets: sizes,
+  },
+  deliveryDelay: {
+    name: 'parley_delivery_delay_seconds',
+    kind: 'histogram',
+    help: 'Time from the commit of an event, by the clock of PostgreSQL, until its results were sent.',
+    labels: [],
+    buckets: seconds,
+  },
+  commitBatch: {
+    name: 'parley_commit_batch_writes',
+    kind: 'histogram',
+    help: 'Messages and other writes in one group commit.',
+    labels: [],
+    buckets: sizes,
+  },
+  commitSeconds: {
+    name: 'parley_commit_duration_seconds',
+    kind: 'histogram',
+    help: 'Time of one group commit.',
+    labels: [],
+    buckets: seconds,
+  },
+  feedLagEvents: {
+    name: 'parley_feed_lag_events',
+    kind: 'gauge',
+    help: 'Events in the log that this node has not passed to its streams.',
+    labels: [],
+  },
+  feedLagSeconds: {
+    name: 'parley_feed_lag_seconds',
+    kind: 'gauge',
+    help: 'Age of the oldest event that this node has not passed to its streams.',
+    labels: [],
+  },
+  consumerLagEvents: {
+    name: 'parley_consumer_lag_events',
+    kind: 'gauge',
+    help: 'Events that a consumer of the log has not consumed, among all nodes.',
+    labels: ['consumer'],
+  },
+  consumerLagSeconds: {
+    name: 'parley_consumer_lag_seconds',
+    kind: 'gauge',
+    help: 'Age of the oldest event that a consumer of the log has not consumed.',
+    labels: ['consumer'],
+  },
+  databaseUp: {
+    name: 'parley_database_up',
+    kind: 'gauge',
+    help: '1 if the last scrape could read the database, otherwise 0.',
+    labels: [],
+  },
+  databaseConnections: {
+    name: 'parley_database_connections',
+    kind: 'gauge',
+    help: 'Connections to the database, by pool (main, search) and state (idle, busy).',
+    labels: ['pool', 'state'],
+  },
+  databaseWaiting: {
+    name: 'parley_database_waiting_requests',
+    kind: 'gauge',
+    help: 'Requests that wait for a connection to the database, by pool.',
+    labels: ['pool'],
+  },
+  uploads: {
+    name: 'parley_uploads_total',
+    kind: 'counter',
+    help: 'Requests with files, by outcome (completed, failed).',
+    labels: ['outcome'],
+  },
+  uploadBytes: {
+    name: 'parley_upload_bytes_total',
+    kind: 'counter',
+    help: 'Bytes received in files.',
+    labels: [],
+  },
+  webhookSeconds: {
+    name: 'parley_webhook_request_duration_seconds',
+    kind: 'histogram',
+    help: 'Time of a request to the receiver of a webhook, by outcome (accepted, refused, unanswered).',
+    labels: ['outcome'],
+    buckets: seconds,
+  },
+  webhooks: {
+    name: 'parley_webhooks',
+    kind: 'gauge',
+    help: 'Webhooks by status, among all nodes.',
+    labels: ['status'],
+  },
+  mails: {
+    name: 'parley_mails_total',
+    kind: 'counter',
+    help: 'Attempts to send an email, by outcome (sent, refused, postponed, limited).',
+    labels: ['outcome'],
+  },
+  mailsQueued: {
+    name: 'parley_mail_queue_length',
+    kind: 'gauge',
+    help: 'Emails in the outbox, among all nodes.',
+    labels: [],
+  },
+  mailsQueuedSeconds: {
+    name: 'parley_mail_queue_oldest_seconds',
+    kind: 'gauge',
+    help: 'Age of the oldest email in the outbox.',
+    labels: [],
+  },
+  housekeepingRemoved: {
+    name: 'parley_housekeeping_removed_total',
+    kind: 'counter',
+    help: 'Rows and files that housekeeping removed, by chore.',
+    labels: ['chore'],
+  },
+  housekeepingFailures: {
+    name: 'parley_housekeeping_failures_total',
+    kind: 'counter',
+    help: 'Failed runs of a chore.',
+    labels: ['chore'],
+  },
+  housekeepingRound: {
+    name: 'parley_housekeeping_last_round_timestamp_seconds',
+    kind: 'gauge',
+    help: 'When housekeeping last went through all chores, as Unix time; absent before the first time.',
+    labels: [],
+  },
+} as const satisfies Record<string, Metric>;
+
+/** The name of a metric in the code. */
+export type MetricName = keyof typeof metricTable;
+
+type NamesOf<Kind extends Metric['kind']> = {
+  [Name in MetricName]: (typeof metricTable)[Name]['kind'] extends Kind ? Name : never;
+}[MetricName];
+
+/** The values of a metric's labels. */
+export type LabelsOf<Name extends MetricName> = Record<(typeof metricTable)[Name]['labels'][number], string>;
+
+/** One value of a metric when it is read. */
+export type Sample<Name extends MetricName> = { value: number; labels: LabelsOf<Name> };
+
+/** What the parts of the server measure with. Recording a value never fails and never waits. */
+export type Metrics = {
+  /** Adds `by` to a counter. */
+  count: <Name extends NamesOf<'counter'>>(name: Name, labels: LabelsOf<Name>, by?: number) => void;
+  /** Adds a value to a histogram. */
+  observe: <Name extends NamesOf<'histogram'>>(name: Name, value: number, labels: LabelsOf<Name>) => void;
+  /** Reads a gauge, or a counter that is kept elsewhere, each time the metrics are read. Null: it has no value now. */
+  watch: <Name extends NamesOf<'counter' | 'gauge'>>(name: Name, read: () => Sample<Name>[] | number | null) => void;
+  /**
+   * Calls `read` before the metrics are read, with a function that sets a gauge. If it rejects or takes too long, the
+   * gauges that it sets have no values, and `databaseUp` is 0.
+   */
+  survey: (read: (set: SetGauge) => Promise<void>) => void;
+};
+
+/** Sets a gauge to a value. */
+export type SetGauge = <Name extends NamesOf<'gauge'>>(name: Name, value: number, labels: LabelsOf<Name>) => void;
+
+/** For a server whose metrics no one reads. */
+export const noMetrics: Metrics = { count: ignore, observe: ignore, watch: ignore, survey: ignore };
+
+function ignore(): void {}

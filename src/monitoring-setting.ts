@@ -1,0 +1,17 @@
+import { anyText, wholeNumber, type Setting } from './setting.ts';
+
+/** The settings of what an operator watches. */
+export const monitoringSettings = {
+  metricsPort: {
+    name: 'METRICS_PORT',
+    default: null,
+    wants: wholeNumber(0, 65_535),
+    meaning: 'The port of `/metrics`, for Prometheus; 0 picks a free one. Without it, there are no metrics.',
+  },
+  metricsHost: {
+    name: 'METRICS_HOST',
+    default: '127.0.0.1',
+    wants: anyText,
+    meaning: 'The address that METRICS_PORT listens on. Everyone who can reach it can read the metrics.',
+  },
+} satisfies Record<string, Setting>;
