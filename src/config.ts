@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { parseKeySet } from './account/token-key.ts';
 import { accountSettings } from './account-setting.ts';
+import { readEnvironment } from './environment.ts';
 import { identitySettings } from './identity-setting.ts';
 import {
   anyText,
@@ -162,12 +163,15 @@ export const settings = {
 /** The parsed settings: numbers as numbers, durations in milliseconds, null for optional settings that are not set. */
 export type Config = ValuesOf<typeof settings>;
 
+const settingNames = Object.values(settings).map(({ name }) => name);
+
 /**
  * Reads every setting. Throws one CannotStart that names all invalid settings, with what each expects and what it got
- * (secrets are not shown). An empty value counts as not set.
+ * (secrets are not shown). An empty value counts as not set. See environment.ts for settings in files.
  */
 export function readConfig(env: Record<string, string | undefined>): Config {
-  return readSettings(env, settings, findMissing(env));
+  const { values, problems } = readEnvironment(env, settingNames);
+  return readSettings(values, settings, [...problems, ...findMissing(values)]);
 }
 
 const { databaseUrl, databaseDirectUrl, databasePoolSize, dataDir, fileStore, fileServing, appUrl } = settings;
@@ -182,7 +186,8 @@ export function readCommandConfig(
   Config,
   'databaseUrl' | 'databaseDirectUrl' | 'databasePoolSize' | 'dataDir' | 'fileStore' | 'fileServing' | 'appUrl'
 > {
-  return readSettings(env, {
+  const { values, problems } = readEnvironment(env, settingNames);
+  const table = {
     databaseUrl,
     databaseDirectUrl,
     databasePoolSize,
@@ -190,7 +195,8 @@ export function readCommandConfig(
     fileStore,
     fileServing,
     appUrl,
-  });
+  };
+  return readSettings(values, table, problems);
 }
 
 function findMissing(env: Record<string, string | undefined>): string[] {

@@ -556,7 +556,10 @@ describe('what the documents say is true:', () => {
   test('every name in code style exists in the code', async () => {
     const sources = [...(await listFiles('src')), ...(await listFiles('prisma')), 'schema.graphql', 'package.json'];
     const code = (await Promise.all(sources.map(read))).join('\n');
-    const known = new Set([...(code.match(/\w+/g) ?? []), ...Object.values(settings).map(({ name }) => name)]);
+    const known = new Set([
+      ...(code.match(/\w+/g) ?? []),
+      ...Object.values(settings).flatMap(({ name }) => [name, `${name}_FILE`]),
+    ]);
     const missing = [...documents].flatMap(([path, text]) => {
       const spans = withoutBlocks(text).match(/`(?!s3:)[^`\n]+`/g) ?? [];
       const names = spans.flatMap(

@@ -1,0 +1,57 @@
+import { readFileSync, statSync } from 'node:fs';
+import { parseEnv } from 'node:util';
+
+/** Where settings come from: their values by name, and what is wrong with the files that they are read from. */
+export type Environment = { values: Record<string, string | undefined>; problems: string[] };
+
+const maxFileBytes = 1024 * 1024;
+
+/**
+ * Reads the settings with these names: from the environment; from a file that `NAME_FILE` names, as container platforms
+ * provide secrets; and otherwise from the file that CONFIG_FILE names, in the syntax of .env files. A problem names the
+ * setting and the path, never what the file contains.
+ */
+export function readEnvironment(env: Record<string, string | undefined>, names: readonly string[]): Environment {
+  const problems: string[] = [];
+  const values = { ...readConfigFile(env['CONFIG_FILE'], names, problems), ...withoutEmpty(env) };
+  for (const name of names) {
+    const path = values[`${name}_FILE`];
+    if (path === undefined) continue;
+    // What the environment says replaces what the file says, however each of them says it.
+    const isReplaced = env[name] && !env[`${name}_FILE`];
+    if (isReplaced) continue;
+    const isGivenTwice = values[name] !== undefined && (env[name] || !env[`${name}_FILE`]);
+    if (isGivenTwice) problems.push(`${name}_FILE: not set, because ${name} is set as well`);
+    else values[name] = readText(`${name}_FILE`, path, problems)?.replace(/\r?\n$/, '');
+  }
+  return { values, problems };
+}
+
+function readConfigFile(
+  path: string | undefined,
+  names: readonly string[],
+  problems: string[],
+): Record<string, string | undefined> {
+  const text = path ? readText('CONFIG_FILE', path, problems) : undefined;
+  if (text === undefined) return {};
+  const values = withoutEmpty(parseEnv(text));
+  const known = new Set(names.flatMap((name) => [name, `${name}_FILE`]));
+  const unknown = Object.keys(values).filter((name) => !known.has(name));
+  for (const name of unknown) problems.push(`CONFIG_FILE: only settings (got ${name}, which is none)`);
+  return values;
+}
+
+function withoutEmpty(env: NodeJS.Dict<string>): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(env).filter(([, value]) => value));
+}
+
+function readText(setting: string, path: string, problems: string[]): string | undefined {
+  try {
+    if (statSync(path).size <= maxFileBytes) return readFileSync(path, 'utf8');
+    problems.push(`${setting}: a file of at most 1 MiB (got "${path}", which is larger)`);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    problems.push(`${setting}: a file that can be read (got "${path}": ${code})`);
+  }
+  return undefined;
+}
