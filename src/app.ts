@@ -36,6 +36,7 @@ import type { ConnectionLimits } from './http/connection-door.ts';
 import { type HttpOptions, type HttpServer, openHttpServer } from './http/server.ts';
 import type { StreamTimes } from './http/stream/open-stream.ts';
 import { noMetrics, type Metrics } from './core/metric.ts';
+import { paced } from './core/paced-report.ts';
 import type { Report } from './core/report.ts';
 import { readCursor } from './log/event-log.ts';
 import { Attendance, defaultAttendanceTimes, type AttendanceTimes } from './live/attendance.ts';
@@ -89,7 +90,7 @@ type LiveParts = {
 export async function start(config: Config, log: Logger, overrides: Overrides = {}): Promise<App> {
   await using started = new AsyncDisposableStack();
 
-  const report = reportTo(log);
+  const report = paced(reportTo(log));
   const { metrics, url: metricsUrl } = await openMetrics(config, { report, started });
   const documents = await openDocuments(config);
   const { db, directUrl } = await openDatabase({ ...config, migrationsFolder }, log, started);
@@ -115,6 +116,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
     accounts,
     limits,
     metrics,
+    report,
     addressOf: (request: IncomingMessage | null) => addressOf(request, config.trustedProxies),
     readCursor: () => realtime?.readCursor() ?? readCursor(db.pool),
     files,
@@ -138,12 +140,11 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   const http = await listen(config, {
     ...roles.handlers,
     pages: createPages({ db, realtime, keys }, () => status.isDraining),
-    corsOrigin: config.corsOrigin,
-    connections: connectionLimits(config),
+    ...httpSettings(config),
     addressOf: services.addressOf,
-    keepAliveMs: config.keepAliveMs,
     unread: overrides.unread,
     metrics,
+    report,
     endStreams: () => void (drained = roles.drain()),
     log,
   });
@@ -243,6 +244,11 @@ function createQueues(db: Db, metrics: Metrics): Pick<Services, 'searches' | 'la
 /** Creates what one request at a time may do, among all nodes. */
 function createLeasedTurns(leases: Leases): Pick<Services, 'partialLeases' | 'exports'> {
   return { partialLeases: new PartialUploadLeases(leases), exports: new ExportTurns(leases) };
+}
+
+function httpSettings(config: Config): Pick<HttpOptions, 'corsOrigin' | 'connections' | 'keepAliveMs' | 'accessLog'> {
+  const { corsOrigin, keepAliveMs, accessLog } = config;
+  return { corsOrigin, keepAliveMs, accessLog: accessLog === 'on', connections: connectionLimits(config) };
 }
 
 /** Behind proxies every connection comes from a proxy's address, so there is no limit per address. */

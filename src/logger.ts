@@ -1,5 +1,6 @@
 import { type Logger, pino } from 'pino';
 import { prettyFactory } from 'pino-pretty';
+import { requestScope } from './core/request-scope.ts';
 import { describeFault } from './errors.ts';
 
 /** Removed from the top three levels of every log entry: secrets, and what users write or are identified by. */
@@ -16,12 +17,23 @@ const hiddenNames = [
   'variables',
 ];
 
-/** The server's log: lines of JSON on standard output, or readable lines if that is a terminal. */
-export function createLog(level: string, output: NodeJS.WritableStream = process.stdout): Logger {
+/**
+ * The server's log: lines of JSON on standard output, or readable lines if that is a terminal. Each line that is written
+ * for a request has its id. The last part of an `address` is left out unless `hasFullAddresses`.
+ */
+export function createLog(
+  level: string,
+  output: NodeJS.WritableStream = process.stdout,
+  { hasFullAddresses = false } = {},
+): Logger {
   const options = {
     level,
     timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }) },
+    formatters: {
+      level: (label: string) => ({ level: label }),
+      ...(!hasFullAddresses && { log: maskAddress }),
+    },
+    mixin: describeRequest,
     serializers: { err: describeFault },
     redact: {
       paths: hiddenNames.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]),
@@ -32,4 +44,20 @@ export function createLog(level: string, output: NodeJS.WritableStream = process
   // Not pino-pretty's stream, which writes asynchronously and would lose the last line before an exit.
   const format = prettyFactory({ ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss', colorize: true });
   return pino(options, { write: (line) => void output.write(format(line)) });
+}
+
+function describeRequest(): Record<string, string> {
+  const scope = requestScope.getStore();
+  if (scope === undefined) return {};
+  const { requestId, traceId } = scope;
+  return traceId === null ? { requestId } : { requestId, traceId };
+}
+
+/** Of an IPv4 address, the first three bytes; of an IPv6 address, the first three groups. */
+function maskAddress(line: Record<string, unknown>): Record<string, unknown> {
+  const { address } = line;
+  if (typeof address !== 'string') return line;
+  const [, network] = /^(\d+\.\d+\.\d+)\.\d+$/.exec(address) ?? [];
+  const masked = network === undefined ? `${address.split(':').slice(0, 3).join(':')}::/48` : `${network}.0/24`;
+  return { ...line, address: address.includes(':') || network !== undefined ? masked : address };
 }

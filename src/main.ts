@@ -13,7 +13,7 @@ const echoMs = 500;
 
 try {
   const config = readConfig(process.env);
-  const log = createLog(config.logLevel);
+  const log = createLog(config.logLevel, process.stdout, { hasFullAddresses: config.logAddresses === 'full' });
   // Unhandled rejections arrive here too.
   process.on('uncaughtException', (error) => fail(log, error));
   // Loaded only now, so that a mistake in the settings is reported at once.

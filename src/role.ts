@@ -69,7 +69,7 @@ export function createRoles(
   log: Logger,
   { services, documents, realtime, leases, streamTimes, webhookTimes }: RoleParts,
 ): { handlers: Handlers; drain: () => Promise<void>; webhooks: WebhookKeeper | null } {
-  const common = { schema, documents, services, mask: createMask(log, services.metrics) };
+  const common = { schema, documents, services, mask: createMask(log, services) };
   const streams =
     realtime &&
     new Streams({

@@ -11,6 +11,8 @@ import type { PartialUploadLeases } from '../file/partial-upload-lease.ts';
 import { authenticateStream, isStreamTokenLive } from '../account/stream-token.ts';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { noUsage, type Usage } from './usage.ts';
+import type { Report } from '../core/report.ts';
+import { requestScope } from '../core/request-scope.ts';
 import type { LargeOperations, RenderTurns } from './large-operation.ts';
 import { hasUser, type Asker, type Caller, type Program, type SessionAsker } from '../core/asker.ts';
 import type { Metrics } from '../core/metric.ts';
@@ -28,6 +30,7 @@ export type Services = {
   accounts: Accounts;
   limits: RateLimits;
   metrics: Metrics;
+  report: Report;
   /** The network that a request comes from, as limits count it; pass null outside a request. */
   addressOf: (request: IncomingMessage | null) => string;
   /** The log's newest cursor. */
@@ -130,6 +133,8 @@ export async function identifyStreamAsker(
 async function lateRefusal<Found extends Caller | null>(identifying: Promise<Found>): Promise<() => Found> {
   try {
     const asker = await identifying;
+    const scope = requestScope.getStore();
+    if (scope !== undefined) scope.caller = asker;
     return () => asker;
   } catch (error) {
     if (!isRefusal(error)) throw error;

@@ -1,5 +1,6 @@
 import { execute, GraphQLError, OperationTypeNode, type ExecutionResult, type GraphQLSchema } from 'graphql';
 import { callerKey } from '../core/asker.ts';
+import { requestScope } from '../core/request-scope.ts';
 import { RateLimited } from '../errors.ts';
 import type { Context } from './context.ts';
 import { mentionsField, type PreparedOperation } from './document.ts';
@@ -35,10 +36,12 @@ export async function executeOperation(
 /** Executes a query or a mutation without masking errors, for Yoga, which masks them itself. */
 export async function executeUnmasked(execution: Execution): Promise<ExecutionResult> {
   const startedAt = performance.now();
+  const operation = operationNameOf(execution.operation);
+  const scope = requestScope.getStore();
+  if (scope !== undefined) scope.operation = operation;
   const result = await executeMeasured(execution);
   const seconds = (performance.now() - startedAt) / 1000;
-  const { context, operation } = execution;
-  context.metrics.observe('operationSeconds', seconds, { operation: operationNameOf(operation) });
+  execution.context.metrics.observe('operationSeconds', seconds, { operation });
   return result;
 }
 

@@ -1,7 +1,9 @@
 import type { GraphQLError } from 'graphql';
 import type { Logger } from 'pino';
 import { noMetrics, type Metrics } from '../core/metric.ts';
-import { describeFault, StoreFull } from '../errors.ts';
+import type { Report } from '../core/report.ts';
+import { requestScope } from '../core/request-scope.ts';
+import { describeFault, RateLimited, StoreFull, TooLarge } from '../errors.ts';
 import { internalError, toClientError } from './error.ts';
 
 /** Logged for each upload that is refused because a disk is full, however it was sent. */
@@ -11,11 +13,15 @@ export const diskIsFull = 'a disk is full: an upload was refused';
  * Creates the function that turns an error of an execution into the one that the client receives: expected errors by
  * their code, a fault of the server as INTERNAL after logging it.
  */
-export function createMask(log: Logger, metrics: Metrics = noMetrics): (error: unknown) => GraphQLError {
+export function createMask(
+  log: Logger,
+  { metrics = noMetrics, report }: { metrics?: Metrics; report?: Report } = {},
+): (error: unknown) => GraphQLError {
   return (error) => {
     const told = toClientError(error);
     // The client receives this error, but only an operator can act on it.
     if (originOf(error) instanceof StoreFull) log.error(diskIsFull);
+    noteRefusal(originOf(error), report);
     if (told !== null) return told;
     const masked = internalError(error);
     metrics.count('internalErrors', {});
@@ -23,6 +29,18 @@ export function createMask(log: Logger, metrics: Metrics = noMetrics): (error: u
     return masked;
   };
 }
+
+/** Reports that a limit has refused something, unless it was a rate limit, which reports that itself. */
+function noteRefusal(error: unknown, report: Report | undefined): void {
+  if (!(error instanceof RateLimited || error instanceof TooLarge)) return;
+  const scope = requestScope.getStore();
+  if (scope?.isRefusalLogged === true) return;
+  if (scope !== undefined) scope.isRefusalLogged = true;
+  report?.('info', refusedByLimit, { reason: error.message });
+}
+
+/** Reported for a request that a limit has refused. Its `reason` is the message that the client received. */
+export const refusedByLimit = 'a limit refused a request';
 
 /**
  * graphql-js wraps errors that resolvers throw, and its wrapper holds the document with all literals, which must not

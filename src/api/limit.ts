@@ -62,7 +62,8 @@ export function limitQueries(type: GraphQLObjectType | null | undefined): void {
   }
 }
 
-type Resolver = GraphQLFieldResolver<unknown, Context, Args>;
+/** Resolves a field of a root type. */
+export type Resolver = GraphQLFieldResolver<unknown, Context, Args>;
 
 function limited(charges: Charge[], resolve: Resolver): Resolver {
   return async (source, args, context, info) => {

@@ -2,6 +2,7 @@ import { wrapOrThrow } from '@pothos/plugin-errors';
 import { isInterfaceType, printSchema, type GraphQLField, type GraphQLSchema } from 'graphql';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
+import { noteAdminAction } from './admin-action.ts';
 import { limitMutation, limitQueries } from './limit.ts';
 import { findUngoverned, refuseRootField } from './scope.ts';
 import { introspectionOf } from './introspection.ts';
@@ -45,7 +46,7 @@ export function printApi(schema: GraphQLSchema): string {
 function wrapMutations(schema: GraphQLSchema): void {
   for (const [name, field] of Object.entries(schema.getMutationType()?.getFields() ?? {})) {
     if (field.resolve === undefined) continue;
-    const resolve = limitMutation(name, field.resolve);
+    const resolve = noteAdminAction(name, limitMutation(name, field.resolve));
     field.resolve = async (source, args, context: Context, info) => {
       context.renderTurns?.end();
       try {

@@ -97,3 +97,12 @@ export function payerOf({ userId, ...caller }: Caller): bigint {
 export function callerKey(caller: Caller): string {
   return caller.userId === null ? `key ${caller.keyId}` : String(caller.userId);
 }
+
+/** A caller as the log names it: by the ids of its user and, for a program, of its API key. */
+export function describeCaller(caller: Caller | null): { userId?: string; keyId?: string } {
+  if (caller === null) return {};
+  return {
+    ...(caller.userId !== null && { userId: String(caller.userId) }),
+    ...('keyId' in caller && { keyId: String(caller.keyId) }),
+  };
+}

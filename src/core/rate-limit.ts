@@ -11,6 +11,7 @@ import { hasUser, type Caller } from './asker.ts';
 import { limitRules, type Activity, type LimitName, type Quota, type Quotas } from './limit.ts';
 import { noMetrics, type Metrics } from './metric.ts';
 import type { Report } from './report.ts';
+import { requestScope } from './request-scope.ts';
 
 /** How many keys are remembered, so that a key that keeps trying is reported only once per window. */
 const maxReported = 10_000;
@@ -146,6 +147,8 @@ export class RateLimits {
   ): RateLimited {
     const retryAfterSeconds = Math.max(1, Math.ceil(waitMs / 1000));
     this.#metrics.count('rateLimitRefusals', { setting: limitRules[name].setting });
+    const scope = requestScope.getStore();
+    if (scope !== undefined) scope.isRefusalLogged = true;
     const reported = `${name} ${key}`;
     if (!this.#reported.has(reported)) {
       this.#reported.set(reported, true, { ttl: quota.windowSeconds * 1000 });

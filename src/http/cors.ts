@@ -11,7 +11,7 @@ const allowed = {
 };
 
 /** The headers of answers that scripts may read, beside those that browsers always show them. */
-const exposed = 'parley-cost, ratelimit, ratelimit-policy, retry-after, etag';
+const exposed = 'parley-cost, ratelimit, ratelimit-policy, retry-after, etag, x-request-id';
 
 /**
  * Admits front ends on other origins: any (`*`), or those in a list separated by commas. Never allows credentials:

@@ -3,13 +3,17 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
-import { diskIsFull } from '../api/fault.ts';
+import { diskIsFull, refusedByLimit } from '../api/fault.ts';
 import { noMetrics, type Metrics } from '../core/metric.ts';
+import type { Report } from '../core/report.ts';
+import { requestScope, type RequestScope } from '../core/request-scope.ts';
+import { AccessLog } from './access-log.ts';
 import { acceptsPage, acceptsStream } from './accept.ts';
 import { limitDuration } from './body-deadline.ts';
 import { ConnectionDoor, type ConnectionLimits } from './connection-door.ts';
 import { applyCors } from './cors.ts';
 import { isForm } from './graphql.ts';
+import { readTraceParent, requestIdOf } from './request-id.ts';
 import { problem, sendProblem } from './rest/problem.ts';
 import { type Handler, sendJson } from './respond.ts';
 import { UnreadAnswers, unreadLimits, type UnreadLimits } from './unread.ts';
@@ -58,6 +62,9 @@ export type HttpOptions = {
   /** What clients may leave unread; `unreadLimits` by default. */
   unread?: UnreadLimits | undefined;
   metrics?: Metrics;
+  report?: Report;
+  /** Whether each request is logged. */
+  accessLog?: boolean;
   log: Logger;
 };
 
@@ -82,6 +89,7 @@ export async function openHttpServer(
   options: HttpOptions,
 ): Promise<HttpServer> {
   const answers = new UnreadAnswers(options.unread ?? unreadLimits, options);
+  const access = options.accessLog === true ? new AccessLog(options.log, options.addressOf) : null;
   const underWay = new Set<ServerResponse>();
   const unused = new Set<Socket>();
   const server = createServer({ ...limits, keepAliveTimeout: options.keepAliveMs }, (request, response) => {
@@ -95,7 +103,8 @@ export async function openHttpServer(
     });
     if (!server.listening) endConnectionWith(response);
     answers.limit(request, response);
-    void answer(request, response, options);
+    const scope = openScope(request);
+    void requestScope.run(scope, () => answer(request, response, { ...options, scope, access }));
   });
   const door = new ConnectionDoor(options.connections, options.log);
   options.metrics?.watch('httpConnections', () => door.openCount);
@@ -130,13 +139,32 @@ function endConnectionWith(response: ServerResponse): void {
   if (!response.headersSent) response.setHeader('connection', 'close');
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, options: HttpOptions): Promise<void> {
+function openScope({ headers }: IncomingMessage): RequestScope {
+  const traceId = readTraceParent(headers)?.traceId ?? null;
+  return {
+    requestId: requestIdOf(headers, traceId),
+    traceId,
+    caller: null,
+    operation: null,
+    isRefusalLogged: false,
+  };
+}
+
+type Answering = HttpOptions & { scope: RequestScope; access: AccessLog | null };
+
+async function answer(request: IncomingMessage, response: ServerResponse, options: Answering): Promise<void> {
+  const { scope, access } = options;
   response.setHeader('x-content-type-options', 'nosniff');
+  response.setHeader('x-request-id', scope.requestId);
   limitDuration(request, response);
   if (applyCors(request, response, options.corsOrigin)) return;
   request.url = originForm(request.url);
   const route = findRoute(request, options.pages);
-  response.once('close', () => countAnswer(route, response, options.metrics ?? noMetrics));
+  response.once('close', () => {
+    countAnswer(route, response, options.metrics ?? noMetrics);
+    noteRefusal(route, response, options);
+  });
+  access?.follow(request, response, { route, scope });
   try {
     await findHandler(route, request, options)(request, response);
     // Only an operator can fix a full disk, so it is logged here as well.
@@ -149,6 +177,12 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
     else if (isRest(request)) await sendProblem(problem('INTERNAL', 'Internal server error.'), request, response);
     else sendJson(response, 500, internalError);
   }
+}
+
+/** Reports a request that was refused for its size or number, unless the log already says so. */
+function noteRefusal(route: Route, { statusCode: status }: ServerResponse, { scope, report }: Answering): void {
+  if (scope.isRefusalLogged || (status !== 413 && status !== 429)) return;
+  report?.('info', refusedByLimit, { route, status });
 }
 
 /** `aborted`: the connection closed before the answer was complete, as that of a stream does when its client leaves. */

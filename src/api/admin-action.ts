@@ -1,0 +1,55 @@
+import { errorTypeMap } from '@pothos/plugin-errors';
+import { describeCaller } from '../core/asker.ts';
+import { requestScope } from '../core/request-scope.ts';
+import { ExpectedError } from '../errors.ts';
+import type { Resolver } from './limit.ts';
+import { rootAccess } from './scope-table.ts';
+
+/** The scopes of those who administer the server; what needs nothing else is an admin action. */
+const staffScopes = new Set<string>(['MODERATE', 'ADMIN']);
+
+/** Reports each use of a mutation that only the staff of the server has, with its outcome. */
+export function noteAdminAction(name: string, resolve: Resolver): Resolver {
+  if (!isAdminAction(name)) return resolve;
+  return async (source, args, context, info) => {
+    let outcome = 'DONE';
+    try {
+      const result: unknown = await resolve(source, args, context, info);
+      if (isRefusal(result)) outcome = String(Reflect.get(result, 'code'));
+      return result;
+    } catch (error) {
+      outcome = error instanceof ExpectedError ? error.code : 'FAILED';
+      throw error;
+    } finally {
+      const caller = requestScope.getStore()?.caller ?? null;
+      context.report('info', 'an admin action', {
+        action: name,
+        outcome,
+        on: idsIn(args),
+        ...describeCaller(caller),
+      });
+    }
+  };
+}
+
+/** Whether a field's result is an error of its union, which the errors plugin hides from `instanceof`. */
+function isRefusal(result: unknown): result is object {
+  return typeof result === 'object' && result !== null && errorTypeMap.has(result);
+}
+
+/** The arguments that are ids. They name no one to those who read only the log. */
+function idsIn(args: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(args).filter(([name, value]) => name.endsWith('Id') && isShortText(value)));
+}
+
+function isShortText(value: unknown): boolean {
+  return typeof value === 'string' && value.length <= 100;
+}
+
+/** Whether the mutation is for the staff of the server only. */
+function isAdminAction(name: string): boolean {
+  const access = rootAccess.Mutation[name];
+  if (access === undefined || typeof access === 'string') return false;
+  const scopes = 'any' in access ? access.any : access.all;
+  return scopes.length > 0 && scopes.every((scope) => staffScopes.has(scope));
+}

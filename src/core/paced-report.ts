@@ -1,0 +1,28 @@
+import type { Report } from './report.ts';
+
+/** How many reports with the same message may be written in that time. */
+const pace = { most: 100, windowMs: 10_000 };
+
+type Window = { endsAt: number; count: number; omitted: number };
+
+/**
+ * Passes on at most 100 reports with the same message in 10 s, so that a flood of requests cannot fill a disk. At the
+ * end of the 10 s, one more report says how many were left out.
+ */
+export function paced(report: Report, { most, windowMs } = pace): Report {
+  const windows = new Map<string, Window>();
+  return (level, message, detail) => {
+    const now = performance.now();
+    let window = windows.get(message);
+    if (window === undefined || now >= window.endsAt) {
+      window = { endsAt: now + windowMs, count: 0, omitted: 0 };
+      windows.set(message, window);
+    }
+    window.count += 1;
+    if (window.count <= most) return report(level, message, detail);
+    window.omitted += 1;
+    if (window.omitted > 1) return;
+    const full = window;
+    setTimeout(() => report(level, message, { omitted: full.omitted }), full.endsAt - now).unref();
+  };
+}

@@ -1,0 +1,22 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Caller } from './asker.ts';
+
+/** What is known of a request while it is being answered. */
+export type RequestScope = {
+  /** Names the request in the log and in its answer. */
+  requestId: string;
+  /** The trace that the request belongs to, in 32 hexadecimal digits; null if there is none. */
+  traceId: string | null;
+  /** Who makes it; null until that is known, and for those who are not signed in. */
+  caller: Caller | null;
+  /** The root field of its operation; null until that is known. */
+  operation: string | null;
+  /** Whether the log already says that a limit has refused it. */
+  isRefusalLogged: boolean;
+};
+
+/**
+ * The request that the current code runs for. Passing it on would touch every function between a request and a line in
+ * the log, and Node 24 keeps it at a cost that is too small to measure in a request (docs/monitoring.md).
+ */
+export const requestScope = new AsyncLocalStorage<RequestScope>();

@@ -1,0 +1,70 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { performance } from 'node:perf_hooks';
+import type { Logger } from 'pino';
+import { describeCaller } from '../core/asker.ts';
+import type { RequestScope } from '../core/request-scope.ts';
+import { routes } from './rest/table.ts';
+
+/** The words of the paths that the server serves. */
+const words = new Set([
+  ...['graphql', 'stream', 'graphiql', 'api', 'upload', 'tus', 'files', 'auth', 'logout', 'mcp', 'export', 'import'],
+  ...['hooks', 'slack', 'events', 'livez', 'readyz', 'schema.graphql', '.well-known', 'jwks.json', 'openapi.json'],
+  ...routes.flatMap(({ path }) => path.split('/').filter((segment) => !segment.startsWith('{'))),
+]);
+
+const maxSegments = 10;
+
+/**
+ * A path as it may be logged: only the words that the server knows. Everything else, such as the token of an incoming
+ * webhook, the name of a file or an external key, becomes `*`; so does what follows the tenth segment. The query string,
+ * which may hold the token of a stream or the signature of a link, is left out.
+ */
+export function loggablePath(url = '/'): string {
+  const [path = '/'] = url.split('?', 1);
+  const segments = path.split('/', maxSegments + 1);
+  return segments.map((segment) => (segment === '' || words.has(segment) ? segment : '*')).join('/');
+}
+
+/** Writes a line for each answer, when it has ended. */
+export class AccessLog {
+  readonly #log: Logger;
+  readonly #addressOf: (request: IncomingMessage) => string;
+
+  constructor(log: Logger, addressOf: (request: IncomingMessage) => string) {
+    this.#log = log;
+    this.#addressOf = addressOf;
+  }
+
+  /** Call this when a request arrives; the line is written when its response has closed. */
+  follow(request: IncomingMessage, response: ServerResponse, { route, scope }: { route: string; scope: RequestScope }) {
+    const { method, url, socket } = request;
+    if (isProbe(url)) return;
+    const startedAt = performance.now();
+    const before = socket.bytesWritten;
+    const path = loggablePath(url);
+    const address = this.#addressOf(request);
+    response.once('close', () => {
+      const { caller, operation, requestId } = scope;
+      this.#log.info(
+        {
+          requestId,
+          method,
+          path,
+          route,
+          status: response.headersSent ? response.statusCode : null,
+          ms: Math.round(performance.now() - startedAt),
+          bytes: socket.bytesWritten - before,
+          address,
+          ...(operation !== null && { operation }),
+          ...describeCaller(caller),
+        },
+        'request',
+      );
+    });
+  }
+}
+
+/** Load balancers ask every few seconds. */
+function isProbe(url: string | undefined): boolean {
+  return url === '/livez' || url === '/readyz';
+}
