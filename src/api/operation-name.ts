@@ -11,7 +11,7 @@ export function operationNameOf(prepared: PreparedOperation): string {
   let name = names.get(prepared.operation);
   if (name === undefined) {
     const fields = new Set<string>();
-    collectFields(prepared, prepared.operation.selectionSet, fields);
+    collectFields(prepared, prepared.operation.selectionSet, { fields, seen: new Set() });
     const [only] = fields;
     name = fields.size === 1 && only !== undefined ? only : 'several';
     names.set(prepared.operation, name);
@@ -19,17 +19,25 @@ export function operationNameOf(prepared: PreparedOperation): string {
   return name;
 }
 
-/** The document is valid: its fragments exist and contain no circles. */
-function collectFields(prepared: PreparedOperation, { selections }: SelectionSetNode, fields: Set<string>): void {
+/** The root fields that were found, and the names of the fragments that were looked at. */
+type Found = { fields: Set<string>; seen: Set<string> };
+
+/**
+ * The document is valid: its fragments exist and contain no circles. Each is looked at once: fragments that spread each
+ * other twice would double the time with each of them.
+ */
+function collectFields(prepared: PreparedOperation, { selections }: SelectionSetNode, found: Found): void {
   for (const selection of selections) {
-    if (fields.size > 1) return;
-    if (selection.kind === Kind.FIELD) fields.add(selection.name.value);
-    else if (selection.kind === Kind.INLINE_FRAGMENT) collectFields(prepared, selection.selectionSet, fields);
+    if (found.fields.size > 1) return;
+    if (selection.kind === Kind.FIELD) found.fields.add(selection.name.value);
+    else if (selection.kind === Kind.INLINE_FRAGMENT) collectFields(prepared, selection.selectionSet, found);
     else {
       const { value } = selection.name;
+      if (found.seen.has(value)) continue;
+      found.seen.add(value);
       for (const definition of prepared.document.definitions) {
         if (definition.kind === Kind.FRAGMENT_DEFINITION && definition.name.value === value)
-          collectFields(prepared, definition.selectionSet, fields);
+          collectFields(prepared, definition.selectionSet, found);
       }
     }
   }
