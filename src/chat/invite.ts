@@ -4,7 +4,7 @@ import { createSecret, hashSecret } from '../core/secret.ts';
 import { Forbidden, InvalidInput, NotFound, type FieldError } from '../errors.ts';
 import { inTransaction, type Db, type Queryable, type Transaction } from '../postgres/client.ts';
 import { columns } from '../postgres/columns.ts';
-import type { Invite } from '../postgres/generated/prisma/client.ts';
+import type { Invite, ServerRole } from '../postgres/generated/prisma/client.ts';
 import { definePageLoader } from '../postgres/loader.ts';
 import { toPages, type Page, type PageRequest } from '../postgres/page.ts';
 import { isCurrent, isRestricted } from '../postgres/restriction.ts';
@@ -109,8 +109,8 @@ async function listInvites(db: Db, chatIds: readonly bigint[], page: PageRequest
  * The usable invites with these ids that the asker may see, because they may invite there; in no particular order.
  */
 export async function findInvites(db: Db, asker: Asker, inviteIds: readonly bigint[]): Promise<Invite[]> {
-  const { rows } = await db.pool.query<Invite & { isAdmin: boolean }>(
-    `select ${columns.invite('i')}, asker.server_role = 'ADMIN' as "isAdmin"
+  const { rows } = await db.pool.query<Invite & { role: ServerRole }>(
+    `select ${columns.invite('i')}, asker.server_role as role
     from invites i join users asker on asker.id = $2
     where i.id = any ($1) and ${isUsable('i')}`,
     [inviteIds, asker.userId],
@@ -123,8 +123,8 @@ export async function findInvites(db: Db, asker: Asker, inviteIds: readonly bigi
       return access !== undefined && may(asker, 'createInvite', access) ? [chatId] : [];
     }),
   );
-  return rows.flatMap(({ isAdmin, ...invite }) =>
-    (invite.chatId === null ? isAdmin : open.has(invite.chatId)) ? [invite] : [],
+  return rows.flatMap(({ role, ...invite }) =>
+    (invite.chatId === null ? effectiveRole(asker, role) === 'ADMIN' : open.has(invite.chatId)) ? [invite] : [],
   );
 }
 

@@ -2,6 +2,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { pruneInvites } from '../../src/chat/invite.ts';
 import { useInvite } from '../../src/chat/invite-use.ts';
 import { connectDatabase, disconnectDatabase, inTransaction, type Db } from '../../src/postgres/client.ts';
+import { createProgram } from '../support/api-key.ts';
 import { createChat, heardBy, keyOf, say } from '../support/chat.ts';
 import { signUp, signUpAll, type Data, type Person } from '../support/client.ts';
 import { atFileEnd } from '../support/file-end.ts';
@@ -139,6 +140,20 @@ test('only admins of the server can invite to the server alone', async () => {
   await makeServerAdmin(ada, 'USER');
   await makeServerAdmin(ada);
   expect(await previewInvite(ada, code)).toBeNull();
+  await makeServerAdmin(ada, 'USER');
+});
+
+test('a program that acts as an admin sees and revokes an invite to the server only with the scope ADMIN', async () => {
+  await makeServerAdmin(ada);
+  const { id } = await createInvite(ada, {});
+  const member = ['USERS_READ', 'CHATS_READ', 'CHATS_WRITE', 'ACT_AS'];
+  const actAsAda = async (scopes: string[]) => (await createProgram(server, ada, scopes)).as(ada.userId);
+  const [weak, strong] = [await actAsAda(member), await actAsAda([...member, 'ADMIN'])];
+  const read = 'query ($id: ID!) { node(id: $id) { id ... on Invite { createdBy { username } } } }';
+  expect((await weak.ask(read, { id })).node).toBeNull();
+  expect(kindOf(await revokeInvite({ ...ada, ...weak }, id))).toBe('NotFound');
+  expect((await strong.ask(read, { id })).node).toEqual({ id, createdBy: { username: 'ada' } });
+  expect(kindOf(await revokeInvite({ ...ada, ...strong }, id))).toBe('Invite');
   await makeServerAdmin(ada, 'USER');
 });
 
