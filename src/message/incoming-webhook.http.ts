@@ -94,17 +94,18 @@ async function post(
   }
 }
 
-/** The bot of the webhook with that token, and its chat. Throws HttpError 404 if there is none. */
+/**
+ * The bot of the webhook with that token, and its chat. Throws HttpError 404 if there is none, and RateLimited for a network
+ * that has named too many unknown ones. Valid URLs still work there: one that has ended is often one of many in a network.
+ */
 async function identify(
   { db, accounts, limits, addressOf }: Services,
   request: IncomingMessage,
   token: string,
 ): Promise<{ asker: KeyAsker; chatId: bigint }> {
-  const counted = { address: addressOf(request) };
-  await limits.refuseExhausted('unknownHooks', counted);
   const hook = await findHook(db, token);
   if (hook === null) {
-    await limits.tries('unknownHooks', counted);
+    await limits.take('unknownHooks', { address: addressOf(request) });
     throw unknownHook();
   }
   try {
