@@ -20,7 +20,7 @@ const writeChats = any('CHATS_WRITE');
 const readMessages = any('MESSAGES_READ');
 const writeMessages = any('MESSAGES_WRITE');
 const webhooks = any('WEBHOOKS', 'ADMIN');
-// A webhook has the rights of its owner for longer than a program may act as that user.
+// Not for a program that acts as a user: the webhook would keep that user's rights after the program lost them.
 const ownWebhooks = { any: ['WEBHOOKS'], isNeverActing: true } as const;
 const anyWebhooks = { ...webhooks, isNeverActing: true } as const;
 

@@ -87,7 +87,7 @@ export function sessionKey(asker: Caller): string {
 
 /**
  * Whose share of the processor rendering events for the caller takes: that of the user, or that of a key of the server,
- * under a negative number. Webhooks have the other negative ones.
+ * under an odd negative number. Even negative numbers stand for webhooks.
  */
 export function payerOf({ userId, ...caller }: Caller): bigint {
   return userId ?? ('keyId' in caller ? -(2n * caller.keyId + 1n) : 0n);

@@ -7,7 +7,7 @@ import { lockNamedChats, refuseChat, type NamedChat } from './imported-chat.ts';
 export async function importChats(client: Queryable, lines: readonly Numbered<'chat'>[]): Promise<Result[]> {
   const results: Result[] = [];
   for (const { said } of lines) {
-    // The function makes the chat quiet, and no other.
+    // Only this function can create a chat that sends no events.
     const { rows } = await client.query<{ id: bigint | null }>(
       'select begin_chat_import($1, $2, $3, $4, $5, coalesce($6, now())) as id',
       [said.key, said.type, said.name, said.description, said.custom, said.createdAt ?? null],

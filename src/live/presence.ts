@@ -18,7 +18,7 @@ const maxChats = 1_000;
 /** How many people's changes are sent in one batch. */
 const maxBatch = 200;
 
-/** A block: the blocker wants to receive nothing from the blocked person, and to send them nothing. */
+/** A block: to the blocked user, the blocker always appears offline. */
 export type Block = { blockerId: bigint; blockedId: bigint };
 
 /** Parses what `settle_presences` notifies the nodes of; skips what it does not recognise. */

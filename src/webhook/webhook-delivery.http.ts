@@ -65,7 +65,7 @@ async function subscribe(
   };
 }
 
-/** Whose rights the webhook has. A key that has ended is refused where the subscription needs it, like a stream's. */
+/** Whose rights the webhook has. As for a stream, a revoked key is refused only when the subscription needs its rights. */
 async function identifyLate(server: OperationServices, webhook: HeldWebhook): Promise<() => Caller> {
   try {
     const caller = await identify(server, webhook);

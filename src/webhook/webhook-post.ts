@@ -11,7 +11,7 @@ const privateRanges = parseRanges(
   '127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, 100.64.0.0/10, ::1, fc00::/7, fe80::/10',
 );
 
-/** No more webhooks than connections: a receiver that is slow to answer then delays no other. */
+/** There are at most as many webhooks as connections, so that a slow receiver delays no other. */
 export const maxConnections = 500;
 const maxConnectionsPerHost = 50;
 

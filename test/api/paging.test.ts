@@ -50,7 +50,7 @@ async function createConversation(length: number): Promise<string> {
   return chat;
 }
 
-/** All pages of that size in a row, in one direction, put together in the list's order. */
+/** Reads the whole list in pages of that size, forward or backward, and returns it in its order. */
 async function walk(document: string, variables: Variables, size: number, isBackward: boolean): Promise<Data[]> {
   const pages: Data[][] = [];
   let cursor: string | null = null;

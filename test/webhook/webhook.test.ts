@@ -127,7 +127,7 @@ test('an answer of 410 pauses the webhook; once it is resumed, nothing is missin
   expect(receiver.contents).toEqual(['gone', 'gone', 'meanwhile']);
 });
 
-test('a redirect is a failure that is not followed, and a receiver that never answers times out', async () => {
+test('a redirect counts as a failure and is not followed, and a receiver that never answers times out', async () => {
   const target = await WebhookReceiver.start();
   const receiver = await WebhookReceiver.start((response) => response.writeHead(307, { location: target.url }).end());
   const { id } = await createWebhook(ada, receiver.url);
