@@ -31,20 +31,39 @@ export class MailFailure extends Error {
 /** In ms. A mail server that is silent for longer counts as down. */
 const timeouts = { connectionTimeout: 10_000, greetingTimeout: 10_000, socketTimeout: 30_000, dnsTimeout: 10_000 };
 
-/** Sends through a mail server, on a connection for each email. */
-export function openSmtp(server: SmtpServer, from: Sender): MailTransport {
-  const { host, port, isSecure, startTls, auth } = server;
-  const transporter = createTransport({
+/**
+ * Connects to a mail server and signs in, without sending anything. Returns null if that works, and otherwise
+ * nodemailer's code for the failure. `answerMs`: how long each answer may take.
+ */
+export async function tryMailServer(server: SmtpServer, answerMs: number): Promise<{ code: string } | null> {
+  const patience = { connectionTimeout: answerMs, greetingTimeout: answerMs, socketTimeout: answerMs };
+  const transporter = createTransport({ ...optionsOf(server), ...patience, dnsTimeout: answerMs });
+  try {
+    await transporter.verify();
+    return null;
+  } catch (error) {
+    return { code: error instanceof Error && 'code' in error ? String(error.code) : 'an unknown error' };
+  } finally {
+    transporter.close();
+  }
+}
+
+function optionsOf({ host, port, isSecure, startTls, auth }: SmtpServer) {
+  return {
     host,
     port,
     secure: isSecure,
     requireTLS: startTls === 'REQUIRED',
     ignoreTLS: startTls === 'NEVER',
     ...(auth !== null && { auth }),
-    ...timeouts,
     disableFileAccess: true,
     disableUrlAccess: true,
-  });
+  };
+}
+
+/** Sends through a mail server, on a connection for each email. */
+export function openSmtp(server: SmtpServer, from: Sender): MailTransport {
+  const transporter = createTransport({ ...optionsOf(server), ...timeouts });
   const domain = from.address.replace(/.*@/s, '');
   return {
     send: async ({ messageKey, to, subject, text, html }) => {

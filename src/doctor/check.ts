@@ -1,0 +1,37 @@
+/** What a check has found: nothing to do, something to think about, or something without which the server fails. */
+export type Level = 'OK' | 'WARN' | 'FAIL';
+
+/** One thing that a check has found. `text` says what to do; it contains no secret. */
+export type Finding = { level: Level; text: string };
+
+/** A check by its name. It may reject: that is a failure too, with the message of the error. */
+export type Check = { name: string; run: () => Promise<Finding[]> };
+
+/** How long a check may take, in ms. */
+const checkMs = 5_000;
+
+export const ok = (text: string): Finding => ({ level: 'OK', text });
+export const warn = (text: string): Finding => ({ level: 'WARN', text });
+export const fail = (text: string): Finding => ({ level: 'FAIL', text });
+
+/** Runs a check. Resolves after `maxMs` at the latest. */
+export async function runCheck({ run }: Check, maxMs = checkMs): Promise<Finding[]> {
+  let timeout: NodeJS.Timeout | undefined;
+  const patience = new Promise<Finding[]>((resolve) => {
+    timeout = setTimeout(() => resolve([fail(`no answer within ${maxMs / 1_000} s`)]), maxMs);
+  });
+  const found = run().catch((error: unknown) => [fail(messageOf(error))]);
+  const findings = await Promise.race([found, patience]);
+  clearTimeout(timeout);
+  return findings;
+}
+
+/** One line for each finding. */
+export function printFindings({ name }: Check, findings: readonly Finding[]): string {
+  return findings.map(({ level, text }) => `${level.padEnd(4)}  ${name}: ${text}\n`).join('');
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'failed';
+  return error.message || error.name;
+}

@@ -1,0 +1,35 @@
+import type { SmtpServer } from '../mail/smtp-server.ts';
+import type { StoreSettings } from '../file/store/open.ts';
+import { ok, printFindings, runCheck, type Check } from './check.ts';
+import { databaseChecks, type DatabasePlace } from './database-check.ts';
+import { mailCheck } from './mail-check.ts';
+import { machineChecks } from './machine-check.ts';
+
+/** What is checked. `database`: null while the embedded PostgreSQL is not running. */
+export type Patient = StoreSettings & {
+  database: DatabasePlace | null;
+  maxConnections: number;
+  smtpUrl: SmtpServer | null;
+};
+
+/**
+ * Runs every check, one after the other, and prints one line for each finding. Resolves to whether the server could run.
+ * No line contains a secret.
+ */
+export async function examine(patient: Patient, print: (lines: string) => void): Promise<boolean> {
+  let isFit = true;
+  for (const check of listChecks(patient)) {
+    const findings = await runCheck(check);
+    print(printFindings(check, findings));
+    isFit &&= findings.every(({ level }) => level !== 'FAIL');
+  }
+  return isFit;
+}
+
+function listChecks({ database, smtpUrl, ...machine }: Patient): Check[] {
+  const asleep: Check = {
+    name: 'database',
+    run: async () => [ok('the embedded PostgreSQL is not running: `npm start` starts it')],
+  };
+  return [...(database === null ? [asleep] : databaseChecks(database)), ...machineChecks(machine), mailCheck(smtpUrl)];
+}

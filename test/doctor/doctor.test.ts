@@ -1,0 +1,171 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { SMTPServer } from 'smtp-server';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { generateKeySet } from '../../src/account/token-key.ts';
+import { runCheck } from '../../src/doctor/check.ts';
+import { examine, type Patient } from '../../src/doctor/doctor.ts';
+import { parseSmtpUrl } from '../../src/mail/smtp-server.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+
+let database: TestDatabase;
+let dataDir: string;
+const closing: (() => unknown)[] = [];
+beforeAll(async () => {
+  database = await createDatabase();
+  dataDir = await mkdtemp(join(tmpdir(), 'parley-doctor-'));
+});
+afterAll(async () => {
+  for (const close of closing) await close();
+  await rm(dataDir, { recursive: true });
+  await database.drop();
+});
+
+/** A server on a free port; returns the port. */
+async function listen(server: Server | SMTPServer): Promise<number> {
+  const inner = server instanceof SMTPServer ? server.server : server;
+  inner.listen(0, '127.0.0.1');
+  await once(inner, 'listening');
+  closing.push(() => new Promise<void>((resolve) => server.close(() => resolve())));
+  return (inner.address() as AddressInfo).port;
+}
+
+/** What the doctor prints, and whether the server could run. */
+async function see(changes: Partial<Patient>): Promise<{ isFit: boolean; text: string }> {
+  const { url } = database;
+  const healthy: Patient = {
+    database: { url, directUrl: url, poolSize: 10 },
+    dataDir,
+    fileStore: null,
+    fileServing: 'stream',
+    maxConnections: 10,
+    smtpUrl: null,
+  };
+  let text = '';
+  const isFit = await examine({ ...healthy, ...changes }, (lines) => void (text += lines));
+  return { isFit, text };
+}
+
+/** Runs the script with these settings. */
+function runScript(settings: Record<string, string>): Promise<{ code: number; stdout: string }> {
+  const env = { PATH: String(process.env['PATH']), DATA_DIR: dataDir, MAX_CONNECTIONS: '10', ...settings };
+  return promisify(execFile)(process.execPath, ['scripts/doctor.ts'], { env }).then(
+    ({ stdout }) => ({ code: 0, stdout }),
+    (error: { code: number; stdout: string }) => error,
+  );
+}
+
+test('the script prints one line for each check, and fails for the database of these tests, which a crash would destroy', async () => {
+  const keys = generateKeySet();
+  const { code, stdout } = await runScript({ DATABASE_URL: database.url, JWT_KEYS: keys });
+  const lines = stdout.trim().split('\n');
+  const failed = lines.filter((line) => line.startsWith('FAIL'));
+  expect(failed.map((line) => /: (\w+) is off/.exec(line)?.[1])).toContain('fsync');
+  expect(failed.filter((line) => !line.startsWith('FAIL  database settings: '))).toEqual([]);
+  expect(code).toBe(1);
+  const names = ['settings', 'database', 'connections', 'clock', 'LISTEN', 'file store', 'disk', 'file descriptors'];
+  const seen = names.filter((name) =>
+    lines.some((line) => /^(OK|WARN) /.test(line) && line.slice(6).startsWith(`${name}: `)),
+  );
+  expect(seen).toEqual(names);
+  expect(stdout).not.toContain(keys.slice(0, 40));
+});
+
+test('the script exits with 0 where nothing fails', async () => {
+  expect(await runScript({})).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('OK    database: the embedded PostgreSQL is not running'),
+  });
+});
+
+test('a setting that cannot be read is named, and the script exits with 1', async () => {
+  const { code, stdout } = await runScript({ PORT: 'many', SMTP_URL: 'smpt://ada:sesame@mail' });
+  expect(code).toBe(1);
+  expect(stdout).toContain('FAIL  settings: The configuration is not valid');
+  expect(stdout).toContain('PORT');
+  expect(stdout).not.toContain('sesame');
+});
+
+test('a database that cannot be reached, or has too few connections, is a failure', async () => {
+  const closed = 'postgres://ada:sesame@127.0.0.1:1/parley';
+  const unreachable = await see({ database: { url: closed, directUrl: closed, poolSize: 10 } });
+  expect(unreachable.isFit).toBe(false);
+  expect(unreachable.text).toMatch(/^FAIL {2}database: The database 127.0.0.1:1\/parley can't be reached/m);
+  expect(unreachable.text).not.toContain('sesame');
+
+  const { url } = database;
+  const crowded = await see({ database: { url, directUrl: url, poolSize: 1_000 } });
+  expect(crowded.isFit).toBe(false);
+  expect(crowded.text).toMatch(/^FAIL {2}connections: .*raise max_connections, or lower DATABASE_POOL_SIZE/m);
+});
+
+test('a transaction pooler without DATABASE_DIRECT_URL is a failure, and with it is none', async () => {
+  const { hostname, port, username, password, pathname } = new URL(database.url);
+  const free = createServer();
+  const bouncerPort = await listen(free);
+  await new Promise((resolve) => free.close(resolve));
+  closing.pop();
+  const settings = [
+    '[databases]',
+    `* = host=${hostname} port=${port} user=${username}${password === '' ? '' : ` password=${password}`}`,
+    '[pgbouncer]',
+    ...['listen_addr = 127.0.0.1', `listen_port = ${bouncerPort}`, 'auth_type = any', 'pool_mode = transaction'],
+    ...['ignore_startup_parameters = extra_float_digits,options', 'unix_socket_dir =', `user = nobody`],
+  ];
+  const path = join(dataDir, 'pgbouncer.ini');
+  await writeFile(path, `${settings.join('\n')}\n`);
+  const bouncer = spawn('/usr/sbin/pgbouncer', ['-q', path], { stdio: 'ignore' });
+  closing.push(() => bouncer.kill());
+  const url = `postgres://${username}@127.0.0.1:${bouncerPort}${pathname}`;
+  // It has no answer until it listens.
+  await vi.waitFor(
+    async () => expect((await see({ database: { url, directUrl: url, poolSize: 10 } })).text).toContain('OK    clock'),
+    {
+      timeout: 10_000,
+    },
+  );
+  const without = await see({ database: { url, directUrl: url, poolSize: 10 } });
+  expect(without.text).toMatch(/^FAIL {2}LISTEN: .*set DATABASE_DIRECT_URL/m);
+  const withDirect = await see({ database: { url, directUrl: database.url, poolSize: 10 } });
+  expect(withDirect.text).toMatch(/^OK {4}LISTEN: /m);
+});
+
+test('a folder that cannot be written is a failure', async () => {
+  // Root may write to a folder that is read-only.
+  const file = join(dataDir, 'a-file');
+  await writeFile(file, '');
+  const { isFit, text } = await see({ dataDir: join(file, 'data'), database: null });
+  expect(isFit).toBe(false);
+  expect(text).toMatch(/^FAIL {2}file store: (?!no answer)/m);
+  expect(text).toMatch(/^OK {4}database: the embedded PostgreSQL is not running/m);
+});
+
+test('the mail server is greeted and signed in to, and what fails is explained without the password', async () => {
+  const server = new SMTPServer({
+    authOptional: true,
+    hideSTARTTLS: true,
+    allowInsecureAuth: true,
+    onAuth: ({ password }, _, done) => done(password === 'right' ? null : new Error('wrong'), { user: 'ada' }),
+  });
+  const port = await listen(server);
+  const mailOf = async (url: string) => (await see({ database: null, smtpUrl: parseSmtpUrl(url) })).text;
+  expect(await mailOf(`smtp://127.0.0.1:${port}`)).toMatch(/^OK {4}mail: .*is ready$/m);
+  expect(await mailOf(`smtp://ada:right@127.0.0.1:${port}`)).toMatch(/^OK {4}mail: .*accepts the login$/m);
+  const refused = await mailOf(`smtp://ada:sesame@127.0.0.1:${port}`);
+  expect(refused).toMatch(/^FAIL {2}mail: .*refuses the user or the password of SMTP_URL/m);
+  expect(refused).not.toContain('sesame');
+  expect(await mailOf(`smtp://127.0.0.1:${port}?starttls=required`)).toMatch(
+    /^FAIL {2}mail: .*certificate is not valid/m,
+  );
+  expect(await mailOf('smtp://127.0.0.1:1')).toMatch(/^FAIL {2}mail: .*[Nn]o connection/im);
+});
+
+test('a check that hangs is given up', async () => {
+  const findings = await runCheck({ name: 'a hanging one', run: () => new Promise(() => undefined) }, 50);
+  expect(findings).toEqual([{ level: 'FAIL', text: 'no answer within 0.05 s' }]);
+});
