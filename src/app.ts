@@ -22,7 +22,7 @@ import { PartialUploadLeases } from './file/partial-upload-lease.ts';
 import { FileLinks } from './file/file-link.ts';
 import type { Argon2Cost } from './account/password.ts';
 import { loadOrCreateKeys, publicKeySet, type AccessTokenKeys } from './account/token-key.ts';
-import { CannotStart, describeFault } from './errors.ts';
+import { CannotStart } from './errors.ts';
 import type { Services } from './api/context.ts';
 import { LargeOperations } from './api/large-operation.ts';
 import { printApi } from './api/schema.ts';
@@ -35,11 +35,12 @@ import type { UnreadLimits } from './http/unread.ts';
 import type { ConnectionLimits } from './http/connection-door.ts';
 import { type HttpOptions, type HttpServer, openHttpServer } from './http/server.ts';
 import type { StreamTimes } from './http/stream/open-stream.ts';
-import { noMetrics, type Metrics } from './core/metric.ts';
-import { paced } from './core/paced-report.ts';
+import type { Metrics } from './core/metric.ts';
+import type { Tracer } from './core/trace.ts';
 import type { Report } from './core/report.ts';
 import { readCursor } from './log/event-log.ts';
 import { Attendance, defaultAttendanceTimes, type AttendanceTimes } from './live/attendance.ts';
+import { EventTraces } from './live/event-trace.ts';
 import { Realtime } from './live/realtime.ts';
 import type { LoopTimes } from './postgres/leased-loop.ts';
 import { TypingGate } from './live/typing-pace.ts';
@@ -47,7 +48,7 @@ import { SearchTurns } from './search/search-turn.ts';
 import { SecretBox } from './webhook/signing-secret.ts';
 import type { WebhookTimes } from './webhook/webhook-keeper.ts';
 import { listChores } from './chore.ts';
-import { createPrometheusMetrics, serveMetrics } from './prometheus.ts';
+import { openObservation, reachableHost } from './observation.ts';
 import { createRoles, openDocuments, serves } from './role.ts';
 import { surveyDatabase } from './survey.ts';
 
@@ -75,6 +76,7 @@ export type Overrides = {
 };
 
 type LiveParts = {
+  tracer: Tracer | null;
   db: Db;
   leases: Leases;
   report: Report;
@@ -90,8 +92,7 @@ type LiveParts = {
 export async function start(config: Config, log: Logger, overrides: Overrides = {}): Promise<App> {
   await using started = new AsyncDisposableStack();
 
-  const report = paced(reportTo(log));
-  const { metrics, url: metricsUrl } = await openMetrics(config, { report, started });
+  const { report, metrics, metricsUrl, tracer } = await openObservation(config, log, started);
   const documents = await openDocuments(config);
   const { db, directUrl } = await openDatabase({ ...config, migrationsFolder }, log, started);
   const keys = config.jwtKeys ?? (await loadOrCreateKeys(config.dataDir));
@@ -99,7 +100,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   const leases = new Leases(db);
   const parts = { db, keys, limits, leases, report, metrics, started };
   const accounts = await openAccounts({ ...config, ...overrides }, parts);
-  const { node, realtime } = await openLive(config, { ...parts, directUrl, times: overrides.attendanceTimes });
+  const { node, realtime } = await openLive(config, { ...parts, tracer, directUrl, times: overrides.attendanceTimes });
   surveyDatabase(metrics, db, realtime);
   const { files, ...uploads } = await openFiles(
     db,
@@ -145,6 +146,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
     unread: overrides.unread,
     metrics,
     report,
+    tracer,
     endStreams: () => void (drained = roles.drain()),
     log,
   });
@@ -168,31 +170,19 @@ function openPictureFetch(
   started.defer(() => fetch.close());
 }
 
-/** Serves metrics if METRICS_PORT is set. Otherwise nothing is measured, and the library is not even loaded. */
-async function openMetrics(
-  { metricsPort, metricsHost }: Config,
-  { report, started }: { report: Report; started: AsyncDisposableStack },
-): Promise<{ metrics: Metrics; url: string | null }> {
-  if (metricsPort === null) return { metrics: noMetrics, url: null };
-  const metrics = await createPrometheusMetrics(report);
-  const server = await serveMetrics({ host: metricsHost, port: metricsPort }, metrics);
-  started.defer(server.close);
-  const url = `http://${reachableHost(metricsHost)}:${server.port}/metrics`;
-  report('info', `metrics are at ${url}`);
-  return { metrics, url };
-}
-
 /** Opens what knows who is connected. `realtime` is null on a node without streams. */
 async function openLive(
   config: Config,
-  { db, leases, report, started, directUrl, times }: LiveParts,
+  { tracer, db, leases, report, started, directUrl, times }: LiveParts,
 ): Promise<{ node: NodeLease; realtime: Realtime | null }> {
   const { expiry, beat } = { ...defaultAttendanceTimes, ...times };
   const node = new NodeLease(leases, { expiry, renewal: beat });
   await node.open();
   started.defer(() => node.close());
+  const traces = tracer && new EventTraces(tracer);
+  started.defer(() => traces?.close());
   const live = { pool: db.pool, node, report, attendanceTimes: times };
-  const realtime = serves(config, 'streams') ? new Realtime({ ...live, directUrl }) : null;
+  const realtime = serves(config, 'streams') ? new Realtime({ ...live, directUrl, traces }) : null;
   // Every node runs this, even one without streams: if the last node with streams dies, the others mark its users as
   // offline.
   const background = realtime ?? new Attendance(live);
@@ -264,16 +254,4 @@ async function listen({ host, port }: Config, options: HttpOptions): Promise<Htt
       cause: error,
     });
   }
-}
-
-/** Writes reports to the log. Errors are reduced to what may be logged. */
-function reportTo(log: Logger): Report {
-  return (level, message, { error, ...detail } = {}) =>
-    log[level]({ ...detail, ...(error === undefined ? {} : { fault: describeFault(error) }) }, message);
-}
-
-/** A host name for the links that are shown to the operator. */
-function reachableHost(host: string): string {
-  if (host === '0.0.0.0' || host === '::') return 'localhost';
-  return host.includes(':') ? `[${host}]` : host;
 }

@@ -1,6 +1,7 @@
 import { execute, GraphQLError, OperationTypeNode, type ExecutionResult, type GraphQLSchema } from 'graphql';
 import { callerKey } from '../core/asker.ts';
 import { requestScope } from '../core/request-scope.ts';
+import { inSpan } from '../core/trace.ts';
 import { RateLimited } from '../errors.ts';
 import type { Context } from './context.ts';
 import { mentionsField, type PreparedOperation } from './document.ts';
@@ -39,7 +40,7 @@ export async function executeUnmasked(execution: Execution): Promise<ExecutionRe
   const operation = operationNameOf(execution.operation);
   const scope = requestScope.getStore();
   if (scope !== undefined) scope.operation = operation;
-  const result = await executeMeasured(execution);
+  const result = await inSpan(operation, () => executeMeasured(execution));
   const seconds = (performance.now() - startedAt) / 1000;
   execution.context.metrics.observe('operationSeconds', seconds, { operation });
   return result;

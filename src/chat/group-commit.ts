@@ -1,7 +1,11 @@
 import type pg from 'pg';
 import type { ChatType } from '../postgres/generated/prisma/client.ts';
 import { RateLimited } from '../errors.ts';
+import type { Caller } from '../core/asker.ts';
 import { noMetrics, type Metrics } from '../core/metric.ts';
+import { requestScope } from '../core/request-scope.ts';
+import { spanNow, withSpan, type Span } from '../core/trace.ts';
+import { announceTraces, readTransactionId } from '../postgres/commit-trace.ts';
 import { BatchCommit, type Outcome, type Remedy } from '../postgres/batch-commit.ts';
 import type { Queryable } from '../postgres/client.ts';
 import { sqlStateOf } from '../postgres/sql-state.ts';
@@ -29,7 +33,13 @@ export type WriteKind<Input extends { chatId: bigint }, Output> = {
   write: (client: Queryable, chats: ReadonlyMap<bigint, LockedChat>, inputs: Input[]) => Promise<Outcome<Output>[]>;
 };
 
-type Write = { kind: WriteKind<{ chatId: bigint }, unknown>; input: { chatId: bigint } };
+/** `span` and `caller`: of the request that it is made for, if that is traced. */
+type Write = {
+  kind: WriteKind<{ chatId: bigint }, unknown>;
+  input: { chatId: bigint };
+  span: Span | undefined;
+  caller: Caller | null;
+};
 
 /** A commit failed or its answer was lost: the transaction may have been committed. */
 class CommitLost extends Error {}
@@ -64,10 +74,35 @@ export class GroupCommit {
   /** Resolves once the write is durable. Rejects with the write's own error, or RateLimited if too many writes wait. */
   submit<Input extends { chatId: bigint }, Output>(kind: WriteKind<Input, Output>, input: Input): Promise<Output> {
     // The casts hold because each kind receives only its own inputs, and its outputs go back to their submitters.
-    return this.#batches.submit({ kind: kind as unknown as Write['kind'], input }).catch(explain) as Promise<Output>;
+    const span = spanNow();
+    const caller = span === undefined ? null : (requestScope.getStore()?.caller ?? null);
+    const write = { kind: kind as unknown as Write['kind'], input, span, caller };
+    return this.#batches.submit(write).catch(explain) as Promise<Output>;
   }
 
-  async #commit(writes: Write[], { isLane }: { isLane: boolean }): Promise<(Outcome<unknown> | null)[]> {
+  /** Each traced request gets a span for the transaction that it shares with others. */
+  async #commit(writes: Write[], options: { isLane: boolean }): Promise<(Outcome<unknown> | null)[]> {
+    const attributes = { 'parley.batch.writes': writes.length };
+    const traces = writes.flatMap(({ span, caller }) =>
+      span === undefined ? [] : { span: span.child('group commit', { attributes }), actorId: caller?.userId ?? null },
+    );
+    let transactionId: string | null = null;
+    const beforeCommit = async (client: Queryable) => {
+      if (traces.length > 0) transactionId = await readTransactionId(client);
+    };
+    try {
+      return await withSpan(traces[0]?.span, () => this.#commitBatch(writes, { ...options, beforeCommit }));
+    } finally {
+      for (const { span } of traces) span.end();
+      const parents = traces.map(({ span, actorId }) => ({ actorId, parent: span.parent }));
+      if (transactionId !== null) announceTraces(this.#pool, transactionId, parents);
+    }
+  }
+
+  async #commitBatch(
+    writes: Write[],
+    { isLane, beforeCommit }: { isLane: boolean; beforeCommit: (client: Queryable) => Promise<void> },
+  ): Promise<(Outcome<unknown> | null)[]> {
     const startedAt = performance.now();
     let outcomes: (Outcome<unknown> | null)[] = [];
     // Raw SQL, like all statements of these writes: a Prisma transaction costs about twice as much.
@@ -77,6 +112,7 @@ export class GroupCommit {
       const busy = isLane ? new Set<bigint>() : await findBusyChats(client, writes, chats);
       const mine = writes.filter(({ input }) => !busy.has(input.chatId));
       const written = await writeAll(client, chats, mine);
+      await beforeCommit(client);
       await client.query('commit').catch((error: unknown) => {
         throw new CommitLost('the answer to a commit was lost', { cause: error });
       });

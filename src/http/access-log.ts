@@ -64,7 +64,7 @@ export class AccessLog {
   }
 }
 
-/** Load balancers ask every few seconds. */
-function isProbe(url: string | undefined): boolean {
+/** Whether a load balancer asks for the health of the node, as it does every few seconds. */
+export function isProbe(url: string | undefined): boolean {
   return url === '/livez' || url === '/readyz';
 }

@@ -7,7 +7,8 @@ import { diskIsFull, refusedByLimit } from '../api/fault.ts';
 import { noMetrics, type Metrics } from '../core/metric.ts';
 import type { Report } from '../core/report.ts';
 import { requestScope, type RequestScope } from '../core/request-scope.ts';
-import { AccessLog } from './access-log.ts';
+import { withSpan, type Span, type TraceParent, type Tracer } from '../core/trace.ts';
+import { AccessLog, isProbe } from './access-log.ts';
 import { acceptsPage, acceptsStream } from './accept.ts';
 import { limitDuration } from './body-deadline.ts';
 import { ConnectionDoor, type ConnectionLimits } from './connection-door.ts';
@@ -63,6 +64,8 @@ export type HttpOptions = {
   unread?: UnreadLimits | undefined;
   metrics?: Metrics;
   report?: Report;
+  /** What traces requests; null without tracing. */
+  tracer?: Tracer | null;
   /** Whether each request is logged. */
   accessLog?: boolean;
   log: Logger;
@@ -103,8 +106,9 @@ export async function openHttpServer(
     });
     if (!server.listening) endConnectionWith(response);
     answers.limit(request, response);
-    const scope = openScope(request);
-    void requestScope.run(scope, () => answer(request, response, { ...options, scope, access }));
+    const { scope, span } = openScope(request, options);
+    const serve = () => answer(request, response, { ...options, scope, access, span });
+    void requestScope.run(scope, () => withSpan(span, serve));
   });
   const door = new ConnectionDoor(options.connections, options.log);
   options.metrics?.watch('httpConnections', () => door.openCount);
@@ -139,21 +143,33 @@ function endConnectionWith(response: ServerResponse): void {
   if (!response.headersSent) response.setHeader('connection', 'close');
 }
 
-function openScope({ headers }: IncomingMessage): RequestScope {
-  const traceId = readTraceParent(headers)?.traceId ?? null;
-  return {
-    requestId: requestIdOf(headers, traceId),
-    traceId,
-    caller: null,
-    operation: null,
-    isRefusalLogged: false,
-  };
+/** What is to be known of a request while it is answered, and its span if it is traced. */
+function openScope(
+  request: IncomingMessage,
+  { tracer, pages }: HttpOptions,
+): { scope: RequestScope; span: Span | null } {
+  const { headers, method = 'GET' } = request;
+  const parent = readTraceParent(headers);
+  // Load balancers ask every few seconds.
+  const isTraced = tracer != null && !isProbe(request.url);
+  const span = isTraced ? startSpan(tracer, { method, parent, route: findRoute(request, pages) }) : null;
+  const traceId = parent?.traceId ?? span?.parent.traceId ?? null;
+  const requestId = requestIdOf(headers, parent?.traceId ?? null);
+  return { scope: { requestId, traceId, caller: null, operation: null, isRefusalLogged: false }, span };
 }
 
-type Answering = HttpOptions & { scope: RequestScope; access: AccessLog | null };
+function startSpan(
+  tracer: Tracer,
+  { method, parent, route }: { method: string; parent: TraceParent | null; route: Route },
+): Span | null {
+  const attributes = { 'http.request.method': method, 'http.route': route };
+  return tracer(`${method} ${route}`, { parent, kind: 'SERVER', attributes });
+}
+
+type Answering = HttpOptions & { scope: RequestScope; access: AccessLog | null; span: Span | null };
 
 async function answer(request: IncomingMessage, response: ServerResponse, options: Answering): Promise<void> {
-  const { scope, access } = options;
+  const { scope, access, span } = options;
   response.setHeader('x-content-type-options', 'nosniff');
   response.setHeader('x-request-id', scope.requestId);
   limitDuration(request, response);
@@ -176,6 +192,10 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
     if (response.headersSent) response.destroy();
     else if (isRest(request)) await sendProblem(problem('INTERNAL', 'Internal server error.'), request, response);
     else sendJson(response, 500, internalError);
+  } finally {
+    // Not when the response closes: a stream is open for hours.
+    if (response.statusCode >= 500) span?.fail(`status ${response.statusCode}`);
+    span?.end({ 'http.response.status_code': response.statusCode });
   }
 }
 

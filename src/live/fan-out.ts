@@ -1,6 +1,7 @@
 import { noMetrics, type Metrics } from '../core/metric.ts';
 import type { Report } from '../core/report.ts';
 import type { EventRenderer } from './event-renderer.ts';
+import type { EventTraces } from './event-trace.ts';
 import { RenderTurns } from './render-turn.ts';
 import { SharedSubscription, type SharedSubscriptionOptions } from './shared-subscription.ts';
 import { SubscriptionBudget } from './subscription-budget.ts';
@@ -11,6 +12,7 @@ export type FanOutOptions = {
   /** The highest sum of the complexities of one user's subscriptions; 0 means no limit. */
   maxComplexityPerPerson: number;
   metrics?: Metrics;
+  traces?: EventTraces | null;
 };
 
 /**
@@ -23,8 +25,8 @@ export class FanOut {
   readonly #budget: SubscriptionBudget;
   readonly #subscriptions = new Map<string, SharedSubscription>();
 
-  constructor({ epoch, report, maxComplexityPerPerson, metrics = noMetrics }: FanOutOptions) {
-    this.#options = { epoch, report, metrics, turns: new RenderTurns() };
+  constructor({ epoch, report, maxComplexityPerPerson, metrics = noMetrics, traces = null }: FanOutOptions) {
+    this.#options = { epoch, report, metrics, traces, turns: new RenderTurns() };
     this.#budget = new SubscriptionBudget(maxComplexityPerPerson);
   }
 

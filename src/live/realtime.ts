@@ -7,6 +7,7 @@ import { readCircles } from './acquaintance.ts';
 import { Attendance, type AttendanceTimes } from './attendance.ts';
 import { Doorbell } from '../log/doorbell.ts';
 import { Feed } from '../log/feed.ts';
+import type { EventTraces } from './event-trace.ts';
 import { Hub } from './hub.ts';
 import type { HubLog } from './hub-log.ts';
 import type { Listener } from './listener.ts';
@@ -27,12 +28,15 @@ import {
 import { formatCursor } from '../log/cursor.ts';
 import { PresenceNews, readBlocks, readPresenceChanges } from './presence.ts';
 import { Reservations, type ReservationLimits } from './reservation.ts';
+import { traceChannel } from '../postgres/commit-trace.ts';
 import { TypingPace } from './typing-pace.ts';
 
 /** The live side of a process: doorbell → feed → hub, and access to the log for subscribers that missed events. */
 export class Realtime {
   readonly hub: Hub;
   readonly report: Report;
+  /** What records the traces of events; null without tracing. */
+  readonly traces: EventTraces | null;
   /** Called with the hex hash of a stream's token when an operation waits for the stream or was cancelled. */
   onStreamRing: (tokenHash: string) => void = () => undefined;
   readonly #pool: pg.Pool;
@@ -48,12 +52,15 @@ export class Realtime {
     node: NodeLease;
     directUrl: string;
     report: Report;
+    traces?: EventTraces | null;
     attendanceTimes?: Partial<AttendanceTimes> | undefined;
   }) {
     const { pool, report } = options;
     this.#pool = pool;
     this.#node = options.node;
     this.report = report;
+    const traces = options.traces ?? null;
+    this.traces = traces;
     this.#attendance = new Attendance(options);
     const hubLog: HubLog = {
       readSnapshot: (reader) => readSnapshot(pool, reader),
@@ -67,7 +74,10 @@ export class Realtime {
       pool,
       report,
       reader: {
-        publish: (events) => this.hub.publish(events),
+        publish: (events) => {
+          traces?.pass(events);
+          return this.hub.publish(events);
+        },
         restart: () => this.hub.restart(),
         resume: () => presenceNews.refresh(),
       },
@@ -86,6 +96,7 @@ export class Realtime {
       handlers: {
         parley_events: () => this.#feed.ring(),
         parley_streams: (tokenHash) => this.onStreamRing(tokenHash),
+        ...(traces !== null && { [traceChannel]: (payload: string) => traces.hear(payload) }),
         parley_typing: (payload) => this.#hearTyping(payload),
         parley_presence: (payload) => presenceNews.hear(readPresenceChanges(payload)),
       },

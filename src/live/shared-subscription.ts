@@ -5,6 +5,7 @@ import type { LoggedEvent } from '../log/event.ts';
 import type { Loaders } from '../postgres/loader.ts';
 import { letLag, send, type Delivery, type Receiver, type Rendering } from './delivery.ts';
 import type { EventRenderer } from './event-renderer.ts';
+import type { EventTraces } from './event-trace.ts';
 import { Holders } from './holder.ts';
 import type { EndReason, Listener, Outlet } from './listener.ts';
 import type { PresenceChange, StreamNotice, Typing } from './notice.ts';
@@ -20,9 +21,15 @@ const maxWaiting = 2_000;
 type Item = Renderable | { tell: () => void };
 
 /** Items that are rendered together, and what is to be sent for each. */
-type Slice = { items: readonly Item[]; deliveries: Delivery[] };
+type Slice = { items: readonly Item[]; deliveries: Delivery[]; startedAt: number; renderedAt: number };
 
-export type SharedSubscriptionOptions = { epoch: () => string; report: Report; metrics: Metrics; turns: RenderTurns };
+export type SharedSubscriptionOptions = {
+  epoch: () => string;
+  report: Report;
+  metrics: Metrics;
+  traces: EventTraces | null;
+  turns: RenderTurns;
+};
 
 /**
  * All subscriptions with the same results: the outlet through which the hub reaches them in order. Different shared
@@ -157,10 +164,11 @@ export class SharedSubscription implements Outlet {
     const items = this.#queue.splice(0, sliceSize(this.#renderer.cost, maxConcurrentExecutions));
     // Rows do not depend on the asker: one set of loaders fetches the rows of all these events together.
     const parts = { loaders: this.#renderer.newLoaders(), rest };
+    const startedAt = Date.now();
     const deliveries = await Promise.all(
       items.map(async (item) => ('tell' in item ? item.tell : this.#renderer.prepare(item, parts))),
     );
-    return { items, deliveries };
+    return { items, deliveries, startedAt, renderedAt: Date.now() };
   }
 
   /** Renders for each user who lacks a result, and then for each session that does. */
@@ -173,23 +181,24 @@ export class SharedSubscription implements Outlet {
     }
   }
 
-  #send({ items, deliveries }: Slice): void {
+  #send(slice: Slice): void {
     try {
-      send(deliveries);
-      this.#measure({ items, deliveries });
+      send(slice.deliveries);
+      this.#measure(slice);
     } catch (error) {
       this.#options.report('error', 'events could not be sent', { error });
     }
   }
 
-  #measure({ items, deliveries }: Slice): void {
-    const { metrics } = this.#options;
+  #measure({ items, deliveries, startedAt, renderedAt }: Slice): void {
+    const { metrics, traces } = this.#options;
     const now = Date.now();
     let count = 0;
     for (const [index, item] of items.entries()) {
       if (!('event' in item) || deliveries[index] === null) continue;
       count += 1;
       // The clocks of this machine and of PostgreSQL may differ.
+      traces?.deliver(item.event.id, { startedAt, renderedAt, sentAt: now, receivers: item.receivers.length });
       metrics.observe('deliveryDelay', Math.max(0, now - item.event.at.getTime()) / 1000, {});
     }
     if (count > 0) metrics.observe('deliveryBatch', count, {});

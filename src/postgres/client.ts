@@ -7,6 +7,8 @@ import { ConnectionPool } from './pool.ts';
 import { idleInTransactionMs } from './session-setting.ts';
 import { isConflict, maxConflicts } from './transient.ts';
 import type { Caller } from '../core/asker.ts';
+import { spanNow } from '../core/trace.ts';
+import { announceTraces, readTransactionId } from './commit-trace.ts';
 
 /**
  * Access to the database: Prisma for the API's object graph, the pool for hot hand-written statements. Both share the
@@ -69,6 +71,7 @@ export function connectDatabase(options: {
   maxConnections: number;
   statementTimeoutMs: number | null;
   onError: (error: Error) => void;
+  isTraced?: boolean;
   /** Whether to write even though the database defaults to read-only; see SessionOptions. */
   overridesReadOnly?: boolean;
 }): Db {
@@ -79,6 +82,7 @@ export function connectDatabase(options: {
   const searchPool = new ConnectionPool({
     url: directUrl ?? rest.url,
     onError: rest.onError,
+    isTraced: rest.isTraced ?? false,
     maxConnections: maxSearchConnections,
     session: { statementMs: searchTimeoutMs, idleInTransactionMs, overridesReadOnly },
     limitMs: searchTimeoutMs + answerMs,
@@ -127,15 +131,25 @@ export async function inTransaction<T>(
   actor?: Caller,
 ): Promise<T> {
   const { prisma } = db;
+  const span = spanNow();
+  let transactionId: string | null = null;
   const work = async (transaction: Transaction) => {
     if (actor !== undefined) await nameActor(transaction, actor);
-    return act(transaction);
+    const result = await act(transaction);
+    if (span !== undefined) transactionId = await readTransactionId(transaction);
+    return result;
   };
   for (let conflicts = 1; ; conflicts += 1) {
     try {
       // Without `prisma` the second signature applies, so `work` only needs a Queryable.
-      if (prisma === undefined) return await inPlainTransaction(db, work as (transaction: Queryable) => Promise<T>);
-      return await inPrismaTransaction(prisma, work);
+      const result =
+        prisma === undefined
+          ? await inPlainTransaction(db, work as (transaction: Queryable) => Promise<T>)
+          : await inPrismaTransaction(prisma, work);
+      if (span !== undefined && transactionId !== null) {
+        announceTraces(db.pool, transactionId, [{ actorId: null, parent: span.parent }]);
+      }
+      return result;
     } catch (error) {
       if (!isConflict(error) || conflicts >= maxConflicts) throw error;
     }

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { spanNow, type SpanOptions } from '../core/trace.ts';
 import { startupSettings } from './session-setting.ts';
 
 /** Delay of the socket's first keep-alive probe, in ms. If packets are dropped, an idle connection fails 15 s later. */
@@ -81,7 +82,7 @@ export class Connection extends pg.Client {
 
   #ask(ask: (...args: unknown[]) => unknown, args: unknown[]): unknown {
     this.#raisedLimitMs = readNumber(args[0], 'raisedLimitMs') ?? this.#raisedLimitMs;
-    const settle = this.#watch(readNumber(args[0], 'limitMs') ?? this.#raisedLimitMs ?? this.#limitMs);
+    const settle = this.#watch(readNumber(args[0], 'limitMs') ?? this.#raisedLimitMs ?? this.#limitMs, args[0]);
     const at = args.findLastIndex((arg) => typeof arg === 'function');
     const callback = args[at] as Callback | undefined;
     if (callback !== undefined) {
@@ -97,9 +98,10 @@ export class Connection extends pg.Client {
     return answer;
   }
 
-  /** Starts a statement's timer and returns the function that stops it. */
-  #watch(limitMs: number): (error?: unknown) => void {
+  /** Starts a statement's timer and, in a traced request, its span; returns the function that stops both. */
+  #watch(limitMs: number, query: unknown): (error?: unknown) => void {
     this.askedAt = performance.now();
+    const span = spanNow()?.child(...describeStatement(query));
     let isOver = false;
     const expire = () => {
       // If this process was blocked, the answer may already be in the socket: read it before giving up.
@@ -111,6 +113,8 @@ export class Connection extends pg.Client {
     return (error) => {
       isOver = true;
       clearTimeout(timer);
+      if (error != null) span?.fail(error instanceof pg.DatabaseError ? (error.code ?? 'error') : 'error');
+      span?.end();
       if (error instanceof SilentConnection) this.emit('silent', error);
       else this.heardAt = performance.now();
       if (isReadOnlyRefusal(error)) this.destroy();
@@ -121,6 +125,20 @@ export class Connection extends pg.Client {
 function readNumber(query: unknown, name: 'limitMs' | 'raisedLimitMs'): number | undefined {
   const value: unknown = typeof query === 'object' && query !== null ? Reflect.get(query, name) : undefined;
   return typeof value === 'number' ? value : undefined;
+}
+
+const maxStatementLength = 2_000;
+
+/** The span of a statement. Values are parameters, so the text contains none. */
+function describeStatement(query: unknown): [string, SpanOptions] {
+  const { name, text } =
+    typeof query === 'object' && query !== null
+      ? (query as { name?: unknown; text?: unknown })
+      : { name: undefined, text: query };
+  const sql = typeof text === 'string' ? text.slice(0, maxStatementLength) : '';
+  const word = /\w+/.exec(sql)?.[0]?.toLowerCase() ?? 'statement';
+  const attributes = { 'db.system.name': 'postgresql', 'db.query.text': sql };
+  return [typeof name === 'string' && name !== '' ? name : word, { kind: 'CLIENT', attributes }];
 }
 
 /** 25006: a write on a standby, or where read-only is the default. */

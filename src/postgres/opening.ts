@@ -15,6 +15,8 @@ export type DatabaseSettings = {
   databasePoolSize: number;
   dataDir: string;
   migrationsFolder: string;
+  /** If it is set, statements are traced. */
+  otlpEndpoint?: string | null;
 };
 
 /**
@@ -35,6 +37,7 @@ export async function openDatabase(
     maxConnections: settings.databasePoolSize,
     statementTimeoutMs: settings.databaseDirectUrl === null ? statementTimeoutMs : null,
     overridesReadOnly: isReadOnlyByDefault,
+    isTraced: settings.otlpEndpoint != null,
     onError: (error) => log.warn({ fault: describeFault(error) }, 'a connection to the database broke'),
   });
   started.defer(() => disconnectDatabase(db));

@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import pg from 'pg';
 import { Connection, type SilentConnection } from './connection.ts';
 import { prepareSession, type SessionOptions } from './session-setting.ts';
@@ -24,6 +25,8 @@ export type PoolOptions = {
   session: SessionOptions | null;
   /** A connection whose statement has no answer after this time, in ms, is dropped. */
   limitMs: number;
+  /** Whether statements are traced: each then runs in the context of its request, even if it had to wait. */
+  isTraced?: boolean;
   /** Receives errors that belong to no particular statement. */
   onError: (error: Error) => void;
 };
@@ -36,6 +39,7 @@ export type PoolOptions = {
 export class ConnectionPool extends pg.Pool {
   readonly #onError: (error: Error) => void;
   readonly #maxConnections: number;
+  readonly #isTraced: boolean;
   /** Those on which PostgreSQL refused writes when they were opened. */
   readonly #readOnly = new Set<Connection>();
   readonly #idle = new Set<Connection>();
@@ -48,6 +52,7 @@ export class ConnectionPool extends pg.Pool {
     maxConnections,
     session,
     limitMs,
+    isTraced = false,
     onError,
     ...options
   }: PoolOptions & Pick<pg.PoolConfig, 'types'>) {
@@ -65,6 +70,7 @@ export class ConnectionPool extends pg.Pool {
     Object.assign(this.options, { onConnect: (client: Connection) => this.#prepare(client, session) });
     this.#onError = onError;
     this.#maxConnections = maxConnections;
+    this.#isTraced = isTraced;
     // The pool has already dropped the connection and opens another when it needs one.
     this.on('error', (error, client) => {
       if (!this.#retired.has(client) && !this.ending) onError(error);
@@ -81,7 +87,7 @@ export class ConnectionPool extends pg.Pool {
   override connect(callback?: Connected): Promise<pg.PoolClient> | undefined {
     const deadline = performance.now() + limits.connectMs;
     if (callback !== undefined) {
-      this.#connect(callback, deadline);
+      this.#connect(this.#isTraced ? AsyncResource.bind(callback) : callback, deadline);
       return undefined;
     }
     return new Promise((resolve, reject) => {

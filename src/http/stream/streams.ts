@@ -84,6 +84,7 @@ export class Streams {
         report: realtime.report,
         maxComplexityPerPerson: limits.complexityPerPerson,
         metrics: services.metrics,
+        traces: realtime.traces,
       }),
       replayLimits: limits.replay,
     };

@@ -1,0 +1,54 @@
+import type pg from 'pg';
+import { formatTraceParent, withSpan, type TraceParent } from '../core/trace.ts';
+/** As in client.ts, which imports this file. */
+type Queryable = Pick<pg.ClientBase, 'query'>;
+
+/** The channel on which nodes tell each other which events belong to which trace. */
+export const traceChannel = 'parley_traces';
+
+/** The place in a trace that the events of a user belong to; with `actorId` null, those of everyone else. */
+export type EventTrace = { actorId: bigint | null; parent: TraceParent };
+
+/** The id of the current transaction, as its rows have it in `xmin`; null if it has written nothing. */
+export async function readTransactionId(client: Queryable): Promise<string | null> {
+  const { rows } = await client.query<{ id: string | null }>({
+    name: 'transaction_id',
+    text: 'select pg_current_xact_id_if_assigned()::xid::text as id',
+  });
+  return rows[0]?.id ?? null;
+}
+
+/** How many of the newest events are searched for those of a transaction: it has just been committed. */
+const newest = 1_000;
+/** More events than this in one transaction do not fit into one notification. */
+const maxEvents = 80;
+
+/**
+ * Tells all nodes, after the commit of a transaction, which of its events belong to which trace. Not in the transaction
+ * itself, because the ids of events are drawn at its very end. Only traced transactions pay for it, and no one waits.
+ */
+export function announceTraces(pool: pg.Pool, transactionId: string, traces: readonly EventTrace[]): void {
+  const [first] = traces;
+  if (first === undefined) return;
+  const statement = {
+    name: 'announce_traces',
+    text: `select pg_notify($5, string_agg(e.id || ' ' || coalesce(t.parent, $4), ','))
+    from (
+      select id, actor_id from events
+      where id > (select max(id) - $6::bigint from events) and xmin::text = $1 order by id limit $7
+    ) e
+    left join unnest($2::bigint[], $3::text[]) t (actor_id, parent) on t.actor_id = e.actor_id
+    having count(*) > 0`,
+    values: [
+      transactionId,
+      traces.map(({ actorId }) => actorId),
+      traces.map(({ parent }) => formatTraceParent(parent)),
+      formatTraceParent(first.parent),
+      traceChannel,
+      newest,
+      maxEvents,
+    ],
+  };
+  // If it fails, the events start traces of their own.
+  withSpan(null, () => pool.query(statement)).catch(() => undefined);
+}
