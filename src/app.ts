@@ -131,7 +131,8 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
     continueDeletions: () => housekeeping.hurry(),
   };
   const { streamTimes, webhookTimes } = overrides;
-  const roles = createRoles(config, log, { services, documents, realtime, leases, streamTimes, webhookTimes });
+  const times = { streamTimes, webhookTimes };
+  const roles = createRoles(config, log, { services, documents, realtime, leases, report, ...times });
   roles.webhooks?.open();
   started.defer(() => roles.webhooks?.close());
 

@@ -1,3 +1,4 @@
+import type { Report } from './core/report.ts';
 import type { Logger } from 'pino';
 import { DocumentCache } from './api/document.ts';
 import { readTrustedDocuments } from './api/trusted-document.ts';
@@ -58,6 +59,7 @@ export type RoleParts = {
   leases: Leases;
   streamTimes: Partial<StreamTimes> | undefined;
   webhookTimes: Partial<WebhookTimes> | undefined;
+  report: Report;
 };
 
 /**
@@ -67,7 +69,7 @@ export type RoleParts = {
 export function createRoles(
   config: Config,
   log: Logger,
-  { services, documents, realtime, leases, streamTimes, webhookTimes }: RoleParts,
+  { services, documents, realtime, leases, streamTimes, webhookTimes, report }: RoleParts,
 ): { handlers: Handlers; drain: () => Promise<void>; webhooks: WebhookKeeper | null } {
   const common = { schema, documents, services, mask: createMask(log, services) };
   const streams =
@@ -88,7 +90,7 @@ export function createRoles(
       upload: httpEdges.serveUpload(services),
       tus: httpEdges.serveTus(services),
       download: httpEdges.serveDownload(services),
-      logout: httpEdges.serveLogout(services),
+      logout: httpEdges.serveLogout(services, report),
       personalExport: httpEdges.serveExport(services),
       import: httpEdges.serveImport(services),
       rest: serveRest(common),

@@ -1,5 +1,6 @@
 import type { Services } from '../api/context.ts';
 import { limitHeaders } from '../api/limit.ts';
+import type { Report } from '../core/report.ts';
 import { InvalidCredentials, IssuerUnavailable, RateLimited } from '../errors.ts';
 import { readForm } from '../http/body.ts';
 import { HttpError } from '../http/http-error.ts';
@@ -13,9 +14,9 @@ const maxBodyBytes = 16 * 1024;
 /**
  * `POST /auth/logout`: receives the logout tokens of the issuers in AUTH_ISSUERS (OpenID Connect Back-Channel Logout
  * 1.0, 2.5), as a form with the field `logout_token`. Responds with 200 when it has ended what the token names, and with
- * 400 for a token that is not accepted.
+ * 400 for a token that is not accepted; then the log has a line, because no one reads the issuer's.
  */
-export function serveLogout({ accounts, limits, addressOf }: Services): Handler {
+export function serveLogout({ accounts, limits, addressOf }: Services, report: Report): Handler {
   return async (request, response) => {
     response.setHeader('cache-control', 'no-store');
     if (request.method !== 'POST') {
@@ -34,6 +35,7 @@ export function serveLogout({ accounts, limits, addressOf }: Services): Handler 
       if (error instanceof HttpError) await refuseWith(error, request, response);
       else if (error instanceof InvalidCredentials) {
         await limits.tries('failedLogouts', counted);
+        report('warn', 'a logout token was refused: what it names stays signed in', { reason: error.message });
         const body = { error: 'invalid_request', error_description: error.message };
         await refuse(request, response, { status: 400, body });
       } else if (error instanceof IssuerUnavailable) {

@@ -175,10 +175,11 @@ function liveSessionsOf({ userId }: Asker): Prisma.SessionWhereInput {
 }
 
 /**
- * Ends one of the asker's sessions, the current one included, and returns it. Throws NotFound for any other session.
+ * Ends the session of one of the asker's devices, the current one included, and returns it. Throws NotFound for any
+ * other session, such as that of a webhook.
  */
 export async function revokeSession({ db, sessions }: Sessions, asker: Asker, sessionId: bigint): Promise<Session> {
-  const own = { id: sessionId, userId: asker.userId };
+  const own = { id: sessionId, userId: asker.userId, apiKeyId: null, webhookId: null };
   const session = await db.prisma.session.findFirst({ where: own });
   // Of two concurrent requests, only one ends the session.
   if (session === null || !(await endSession(db, own))) throw new NotFound('You have no such session.');

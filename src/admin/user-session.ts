@@ -27,7 +27,7 @@ export const sessionsOf = defineLoader({
 });
 
 /**
- * Ends any user's session with its streams, and returns it. For admins. Throws Forbidden, and NotFound for a session
+ * Ends the session of any user's device with its streams, and returns it. For admins. Throws Forbidden, and NotFound for a session
  * that has ended.
  */
 export async function endSession(
@@ -39,9 +39,11 @@ export async function endSession(
     db,
     async (transaction) => {
       await lockStaff(transaction, caller, 'endSession');
-      const session = await transaction.prisma.session.findUnique({ where: { id: sessionId } });
+      // Those of API keys and webhooks end with these.
+      const where = { id: sessionId, apiKeyId: null, webhookId: null };
+      const session = await transaction.prisma.session.findFirst({ where });
       // Of two concurrent requests, only one ends the session.
-      const { count } = await transaction.prisma.session.deleteMany({ where: { id: sessionId } });
+      const { count } = await transaction.prisma.session.deleteMany({ where });
       if (session === null || count === 0) throw new NotFound('There is no such session.');
       return session;
     },

@@ -1,6 +1,7 @@
 import { createSourceEventStream, GraphQLError, Kind, OperationTypeNode, type GraphQLSchema } from 'graphql';
 import { ExpectedError, Forbidden, InvalidInput, type FieldError } from '../errors.ts';
-import { createContext, type Context } from './context.ts';
+import { hasUser } from '../core/asker.ts';
+import { createContext, requireCaller, type Context } from './context.ts';
 import { DocumentCache, type PreparedOperation } from './document.ts';
 import { judgeSize } from './measure.ts';
 import { judgeScopes } from './scope.ts';
@@ -32,10 +33,15 @@ export async function checkKeptSubscription(
   });
   if (Symbol.asyncIterator in source) return;
   const [error] = source.errors ?? [];
+  if (error?.originalError instanceof Forbidden && !hasUser(requireCaller(context))) throw new Forbidden(userless);
   if (error?.originalError instanceof ExpectedError) throw error.originalError;
   if (error?.originalError != null) throw error.originalError;
   throw refuse('variables', 'MALFORMED', error?.message ?? 'do not fit the document');
 }
+
+/** The refusal of the subscription itself would name a header that is refused here, too. */
+const userless =
+  'A key of the server has no events of its own: subscribe to `allEvents` with the scope MESSAGES_READ, or use the key of a bot.';
 
 function prepare(schema: GraphQLSchema, document: string): PreparedOperation {
   // Not the server's cache: a refused document would push out others.

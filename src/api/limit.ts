@@ -37,6 +37,7 @@ const mutationCharges: Record<string, Charge[]> = {
   uploadFile: [],
   createChat: [{ as: 'newChats' }, { as: 'newMembers', count: ({ input }) => countOf(input, 'memberIds') }],
   addMembers: [{ as: 'changes' }, { as: 'newMembers', count: (args) => countOf(args, 'userIds') }],
+  upsertChat: [{ as: 'changes' }, { as: 'newMembers', count: ({ input }) => countOfUpsert(input) }],
 };
 
 const queryCharges: Record<string, Charge[]> = {
@@ -89,6 +90,14 @@ function weighContent(args: Args): number {
   const { content, custom } = isRecord(args['input']) ? args['input'] : args;
   const customLength = isRecord(custom) ? JSON.stringify(custom).length : 0;
   return 1 + Math.floor(((typeof content === 'string' ? content.length : 0) + customLength) / 1_000);
+}
+
+/**
+ * A call may name all members of a chat of 10,000, most of whom are members already: it counts as 1,000 new ones at most,
+ * as many as the other mutations take, so that no call exceeds a whole quota.
+ */
+function countOfUpsert(input: unknown): number {
+  return Math.min(1_000, countOf(input, 'memberIds'));
 }
 
 function countOf(args: unknown, name: string): number {

@@ -1,8 +1,8 @@
-import dns from 'node:dns/promises';
 import http, { type IncomingMessage, type RequestOptions } from 'node:http';
 import https from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import { isLoopback, mayConnectTo, type AddressRange } from './address-range.ts';
+import { resolveHost, type HostAddress } from './host-address.ts';
 
 /** What the server sends: always with a limit on the time in ms, and on the bytes of the response's body. */
 export type EgressRequest = {
@@ -20,9 +20,6 @@ export type EgressResponse = { status: number; headers: http.IncomingHttpHeaders
 
 /** A request that was not sent, or that got no usable response. Its message never contains the URL. */
 export class EgressFailed extends Error {}
-
-/** An address that a host name leads to. */
-export type HostAddress = { address: string; family: number };
 
 /**
  * Sends the server's own requests, whose addresses come from settings or from other systems. The socket connects to the
@@ -63,7 +60,7 @@ export class Egress {
     const { protocol } = url;
     if (protocol !== 'https:' && protocol !== 'http:') throw new EgressFailed('the URL is neither https: nor http:');
     const literal = addressIn(url);
-    const found = literal === null ? await dns.lookup(url.hostname, { all: true }) : [literal];
+    const found = literal === null ? await resolveHost(url.hostname) : [literal];
     const open = found.filter(({ address }) => mayConnectTo(address, this.#allowed));
     if (open.length === 0) throw new EgressFailed('the host has no public address, and EGRESS_ALLOW does not list it');
     const usable = protocol === 'https:' ? open : open.filter(({ address }) => isLoopback(address));

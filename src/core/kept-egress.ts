@@ -1,9 +1,9 @@
-import dns from 'node:dns';
 import http, { type IncomingHttpHeaders, type IncomingMessage, type RequestOptions } from 'node:http';
 import https from 'node:https';
 import type { LookupFunction } from 'node:net';
 import { mayConnectTo, type AddressRange } from './address-range.ts';
-import { addressIn, EgressFailed, lookupIn, type HostAddress } from './egress.ts';
+import { addressIn, EgressFailed, lookupIn } from './egress.ts';
+import { resolveHost, type HostAddress } from './host-address.ts';
 
 /** A message, and how long to wait for its answer, in ms. */
 export type EgressMessage = { headers: Record<string, string>; body: string; maxMs: number; signal: AbortSignal };
@@ -16,8 +16,11 @@ export type KeptEgressOptions = {
   allowed: readonly AddressRange[];
   /** Completes the error message about a local address: why it is not allowed. */
   because: string;
-  /** How many connections may be open: to one host and port, and to all of them. */
-  connections: { perHost: number; total: number };
+  /**
+   * How many connections may be open. Messages beyond that wait, and the wait counts: allow as many as there are senders,
+   * so that one that gets no answer delays no other.
+   */
+  maxConnections: number;
 };
 
 /** How long a connection is kept without a message, in ms. */
@@ -38,12 +41,11 @@ export class KeptEgress {
 
   constructor(options: KeptEgressOptions) {
     this.#options = options;
-    const { perHost, total } = options.connections;
+    const { maxConnections } = options;
     const kept = {
       keepAlive: true,
-      maxSockets: perHost,
-      maxTotalSockets: total,
-      maxFreeSockets: perHost,
+      maxTotalSockets: maxConnections,
+      maxFreeSockets: maxConnections,
       timeout: idleMs,
     };
     this.#agents = { 'http:': new http.Agent(kept), 'https:': new https.Agent(kept) };
@@ -102,14 +104,12 @@ export class KeptEgress {
 
   #lookupFor(protocol: string): LookupFunction {
     return (hostname, options, callback) => {
-      dns.lookup(hostname, { all: true }, (error, found) => {
-        if (error !== null) return callback(error, []);
-        try {
-          lookupIn(this.#choose(protocol, found))(hostname, options, callback);
-        } catch (refusal) {
-          callback(refusal as NodeJS.ErrnoException, []);
-        }
-      });
+      resolveHost(hostname)
+        .then((found) => this.#choose(protocol, found))
+        .then(
+          (chosen) => lookupIn(chosen)(hostname, options, callback),
+          (error: NodeJS.ErrnoException) => callback(error, []),
+        );
     };
   }
 

@@ -232,8 +232,8 @@ function rulesOf(name: string, { setting, quotas, complaint, activity }: Activit
         setting: `${setting}_PER_ADDRESS`,
         quota: address,
         isShared,
-        message: 'Your network is sending too many requests of this kind.',
-        meaning: `${activity}, per network address.`,
+        message: 'Your network or API key is sending too many requests of this kind.',
+        meaning: `${activity}, per network address, or per API key that acts for no user.`,
       },
     ],
   ];

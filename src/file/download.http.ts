@@ -5,7 +5,9 @@ import { FileLookup, followLink, linkFile, openFile, type FoundFile } from './fi
 import { StoreUnavailable } from '../errors.ts';
 import { describeDisposition, describeUnguarded } from './content-disposition.ts';
 import { readRange } from './range.ts';
-import { sendJson, type Handler } from '../http/respond.ts';
+import { refuse } from '../http/refusal.ts';
+import type { Handler } from '../http/respond.ts';
+import { problemOfStatus, problemType } from '../http/rest/problem.ts';
 import { HungUp, sendChunk } from '../http/send-chunk.ts';
 
 const refusals = {
@@ -26,24 +28,28 @@ export function serveDownload(services: Services): Handler {
     if ('refusal' in followed) {
       const { status, error } = refusals[followed.refusal];
       response.setHeader('cache-control', 'no-store');
-      sendJson(response, status, { error });
+      await refuse(request, response, { status, body: problemOfStatus(status, error), type: problemType });
       return;
     }
     try {
       await sendFile(services, followed.file, { request, response });
     } catch (error) {
       if (!(error instanceof StoreUnavailable) || response.headersSent) throw error;
-      tryLater(response, error);
+      await tryLater(request, response, error);
     }
   };
 }
 
 /** This response is not about the file, so the file's headers are removed. */
-function tryLater(response: ServerResponse, { message }: StoreUnavailable): void {
+async function tryLater(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { message }: StoreUnavailable,
+): Promise<void> {
   for (const name of ['etag', 'accept-ranges', 'content-disposition']) response.removeHeader(name);
   response.setHeader('cache-control', 'no-store');
   response.setHeader('retry-after', '10');
-  sendJson(response, 503, { error: message });
+  await refuse(request, response, { status: 503, body: problemOfStatus(503, message), type: problemType });
 }
 
 async function sendFile(

@@ -20,7 +20,12 @@ import { refusalFor } from '../http/upload-refusal.ts';
 
 const maxFilesPerRequest = 10;
 
-const codes: Record<number, string> = { 401: 'UNAUTHENTICATED', 429: 'RATE_LIMITED' };
+const codes: Record<number, string> = {
+  401: 'UNAUTHENTICATED',
+  403: 'FORBIDDEN',
+  404: 'NOT_FOUND',
+  429: 'RATE_LIMITED',
+};
 
 /**
  * The GraphQL multipart request specification: the operation, then a map of files to its variables, then the files,

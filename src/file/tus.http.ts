@@ -9,6 +9,7 @@ import type { Asker } from '../core/asker.ts';
 import { completeUpload } from './upload.ts';
 import { refuse } from '../http/refusal.ts';
 import { sendJson, type Handler } from '../http/respond.ts';
+import { problemOfStatus, problemType } from '../http/rest/problem.ts';
 import { FileExists } from './partial-upload.ts';
 import { TusStore, tusExtensions } from './tus-store.ts';
 import { BadMultipart } from '../http/multipart.ts';
@@ -31,7 +32,7 @@ const letGoMs = 1_000;
  * The tus protocol (https://tus.io/protocols/resumable-upload, 1.0.0): resumable uploads from clients with a bearer
  * token, each visible only to the user who created it. Once an upload is complete, GET on it returns its file as
  * `POST /api/upload` does: `{ files: [file] }`. A creation request that includes the whole file receives the same body
- * in its response. Refusals are `{ error }` with a matching status.
+ * in its response. Refusals are problems (RFC 9457): clients of tus look at the status alone, and show the body as it is.
  */
 export function serveTus(services: Services): Handler {
   return async (request, response) => {
@@ -56,7 +57,8 @@ export function serveTus(services: Services): Handler {
       if (refusal === null) throw error;
       if (refusal.status === 401) response.setHeader('www-authenticate', 'Bearer');
       if (refusal.status === 412) response.setHeader('tus-version', tusVersion);
-      await refuse(request, response, { ...refusal, body: { error: refusal.message } });
+      const body = problemOfStatus(refusal.status, refusal.message);
+      await refuse(request, response, { ...refusal, body, type: problemType });
     }
   };
 }
@@ -94,6 +96,8 @@ function requireProtocol({ method, headers }: IncomingMessage): void {
 /** The request uses another version of the protocol, or none. */
 class WrongProtocol extends Error {}
 
+const unfinished = 'This upload is not complete yet.';
+
 type Exchange = { asker: Asker; request: IncomingMessage; response: ServerResponse };
 
 async function sendFile(services: Services, { asker, request, response }: Exchange): Promise<void> {
@@ -101,7 +105,8 @@ async function sendFile(services: Services, { asker, request, response }: Exchan
   if (id === undefined) throw new NotFound('There is no such upload.');
   const file = await completeUpload(services, asker, id);
   response.setHeader('cache-control', 'no-store');
-  if (file === null) sendJson(response, 409, { error: 'This upload is not complete yet.' });
+  if (file === null)
+    await refuse(request, response, { status: 409, body: problemOfStatus(409, unfinished), type: problemType });
   else sendJson(response, 200, { files: [file] });
 }
 
@@ -109,7 +114,7 @@ async function sendFile(services: Services, { asker, request, response }: Exchan
 function createServer(services: Services, { asker, request, response }: Exchange): Server {
   const { partials, partialLeases, files, limits } = services;
   const origin = response.getHeader('access-control-allow-origin');
-  return new JsonServer({
+  return new ProblemServer({
     path: tusPath,
     relativeLocation: true,
     datastore: new TusStore(partials, asker, { declaresLength: declaresLength(request) }),
@@ -159,10 +164,10 @@ function declaresLength({ method, headers }: IncomingMessage): boolean {
 }
 
 /** Sends errors in the same format as all other refusals. */
-class JsonServer extends Server {
+class ProblemServer extends Server {
   override async write(...[context, headers, status, body = '']: Parameters<Server['write']>) {
-    headers.set('content-type', 'application/json; charset=utf-8');
-    return super.write(context, headers, status, JSON.stringify({ error: body.trim() }));
+    headers.set('content-type', `${problemType}; charset=utf-8`);
+    return super.write(context, headers, status, JSON.stringify(problemOfStatus(status, body.trim())));
   }
 }
 

@@ -1,12 +1,22 @@
 import { allowMinutes, type Queryable } from '../postgres/client.ts';
 import { constraintOf } from '../postgres/sql-state.ts';
 import { refused, type Numbered, type Result } from './batch.ts';
-import { lockNamedChats, refuseChat, type NamedChat } from './imported-chat.ts';
+import { lockNamedChats, readDeletedKeys, refuseChat, type NamedChat } from './imported-chat.ts';
 
 /** Creates the chats that do not exist yet; until their import ends, they have no members and no one sees them. */
 export async function importChats(client: Queryable, lines: readonly Numbered<'chat'>[]): Promise<Result[]> {
+  const deleted = await readDeletedKeys(
+    client,
+    'chat',
+    lines.map(({ said }) => said.key),
+  );
+  const known = await lockNamedChats(client, [...deleted]);
   const results: Result[] = [];
   for (const { said } of lines) {
+    if (deleted.has(said.key) && !known.has(said.key)) {
+      results.push(refused(['chat', 'key'], 'the chat with this key has been deleted'));
+      continue;
+    }
     // Only this function can create a chat that sends no events.
     const { rows } = await client.query<{ id: bigint | null }>(
       'select begin_chat_import($1, $2, $3, $4, $5, coalesce($6, now())) as id',
@@ -41,9 +51,9 @@ export async function importMembers(client: Queryable, lines: readonly Numbered<
   const results = lines.map(({ said }, index): Result => {
     const user = users.get(index);
     const refusal = refuseChat(chats.get(said.chat), ['member', 'chat']);
-    // The import has listed them before it ended.
-    if (refusal !== null && user?.isMember === true && chats.get(said.chat)?.isImported === true) {
-      return { outcome: 'skipped' };
+    // The import listed its members before it ended. Those who have left since do not come back.
+    if (refusal !== null && chats.get(said.chat)?.isImported === true) {
+      return user?.isMember === true ? { outcome: 'skipped' } : { outcome: 'skipped', note: notAdded };
     }
     if (refusal !== null) return refusal;
     return user === undefined ? refused(['member', 'user'], 'there is no user with this key') : { outcome: 'created' };
@@ -59,6 +69,8 @@ export async function importMembers(client: Queryable, lines: readonly Numbered<
     result.outcome === 'created' && !created.has(index) ? { outcome: 'skipped' } : result,
   );
 }
+
+const notAdded = { path: ['member', 'user'], message: 'is no member, and the import of this chat has ended' };
 
 type TakenMember = { index: number; chatId: bigint; userId: bigint; role: string; joinedAt: Date | null };
 

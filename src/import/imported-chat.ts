@@ -28,6 +28,22 @@ export function refuseChat(chat: NamedChat | undefined, path: string[]): Result 
   return chat.isOpen ? null : refused(path, 'the import of this chat has ended');
 }
 
+/**
+ * Which of these keys belonged to a chat or user that has been deleted. What deletes it first commits the deletion and
+ * this record together, so a check after a chat or user was created with the key cannot miss it.
+ */
+export async function readDeletedKeys(
+  client: Queryable,
+  kind: 'chat' | 'user',
+  keys: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const { rows } = await client.query<{ key: string }>(
+    'select key from unnest($2::text[]) as key join deleted_keys on key_hash = hash_key($1, key)',
+    [kind, [...new Set(keys)]],
+  );
+  return new Set(rows.map(({ key }) => key));
+}
+
 /** The ids of the users with these keys. Raw SQL, like all statements of an import. */
 export async function readUserIds(client: Queryable, keys: readonly string[]): Promise<ReadonlyMap<string, bigint>> {
   const { rows } = await client.query<{ id: bigint; key: string }>(

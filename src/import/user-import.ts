@@ -2,26 +2,25 @@ import { findFreeUsername, maxAttempts, namelessUser } from '../account/foreign-
 import { fitUsername } from '../account/username.ts';
 import type { Queryable } from '../postgres/client.ts';
 import { refused, type Numbered, type Result } from './batch.ts';
-import { readUserIds } from './imported-chat.ts';
+import { readDeletedKeys, readUserIds } from './imported-chat.ts';
 import type { Said } from './import-line.ts';
 
 /**
- * Creates the users that do not exist yet, and leaves those that do as they are. A username that is taken gets a suffix;
+ * Creates the users that do not exist yet, unless they have been erased, and leaves those that do as they are. A username that is taken gets a suffix;
  * an email address that is taken is left out.
  */
 export async function importUsers(client: Queryable, lines: readonly Numbered<'user'>[]): Promise<Result[]> {
-  const known = new Set(
-    (
-      await readUserIds(
-        client,
-        lines.map(({ said }) => said.key),
-      )
-    ).keys(),
-  );
+  const keys = lines.map(({ said }) => said.key);
+  const known = new Set((await readUserIds(client, keys)).keys());
+  const deleted = await readDeletedKeys(client, 'user', keys);
   const results: Result[] = [];
   for (const { said } of lines) {
-    results.push(known.has(said.key) ? { outcome: 'skipped' } : await createUser(client, said));
-    known.add(said.key);
+    if (known.has(said.key)) results.push({ outcome: 'skipped' });
+    else if (deleted.has(said.key)) results.push(refused(['user', 'key'], 'the user with this key has been erased'));
+    else {
+      results.push(await createUser(client, said));
+      known.add(said.key);
+    }
   }
   return results;
 }

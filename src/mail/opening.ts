@@ -10,6 +10,8 @@ export type MailSettings = {
   mailFrom: Sender | null;
   appUrl: string | null;
   mailTemplates: string | null;
+  /** Whether users sign in with passwords here, which they may forget. */
+  hasPasswords: boolean;
 };
 
 /**
@@ -17,13 +19,13 @@ export type MailSettings = {
  * and reports once that this server sends no mail. Throws CannotStart for templates that cannot be used.
  */
 export async function openMail(
-  { smtpUrl, mailFrom, appUrl, mailTemplates }: MailSettings,
+  { smtpUrl, mailFrom, appUrl, mailTemplates, hasPasswords }: MailSettings,
   terminal: { output: NodeJS.WritableStream; appUrl: string } | null,
   options: Omit<DeliveryOptions, 'transport' | 'templates' | 'appUrl'>,
 ): Promise<MailDelivery | null> {
   const transport = chooseTransport(smtpUrl, mailFrom, terminal?.output ?? null);
   if (transport === null) {
-    warn(options.report);
+    warn(options.report, hasPasswords);
     return null;
   }
   return new MailDelivery({
@@ -43,6 +45,8 @@ function chooseTransport(
   return terminal === null ? null : openTerminal(terminal);
 }
 
-function warn(report: Report): void {
+/** Without passwords, a server needs no mail. */
+function warn(report: Report, hasPasswords: boolean): void {
+  if (!hasPasswords) return;
   report('warn', 'SMTP_URL is not set, so this server sends no mail: passwords cannot be reset');
 }

@@ -55,15 +55,20 @@ export type Progress = {
 };
 
 /**
- * Takes up to `limit` webhooks that are due and that no living node delivers. `node` is the name of this node's lease.
+ * Takes up to `limit` webhooks that are due and that no living node delivers. `node` is the name of this node's lease;
+ * `aheadMs`: by how much the clock of due times is ahead of the database's, see `WebhookTimes`.
  * Raw SQL, like the rest of this file: the database's clock, `skip locked`, and one statement for many webhooks.
  */
-export async function takeDueWebhooks({ pool }: Pick<Db, 'pool'>, node: string, limit: number): Promise<HeldWebhook[]> {
+export async function takeDueWebhooks(
+  { pool }: Pick<Db, 'pool'>,
+  node: string,
+  { limit, aheadMs }: { limit: number; aheadMs: number },
+): Promise<HeldWebhook[]> {
   const { rows } = await pool.query<HeldWebhook>({
     name: 'take_webhooks',
     text: `with due as (
       select w.id from webhooks w left join leases l on l.name = w.node
-      where w.status <> 'PAUSED' and w.next_attempt_at <= clock_timestamp()
+      where w.status <> 'PAUSED' and w.next_attempt_at <= clock_timestamp() + $3 * interval '1 ms'
         and (w.node is null or l.until < clock_timestamp())
       order by w.next_attempt_at limit $2 for update of w skip locked
     ), taken as (
@@ -74,7 +79,7 @@ export async function takeDueWebhooks({ pool }: Pick<Db, 'pool'>, node: string, 
       w.former_secret_until as "formerSecretUntil", w.status, w.cursor, w.is_pinged as "isPinged",
       w.delivery_count as "deliveryCount", w.failures
     from taken w left join sessions s on s.webhook_id = w.id`,
-    values: [node, limit],
+    values: [node, limit, aheadMs],
   });
   return rows;
 }
@@ -105,7 +110,7 @@ export async function pauseExpired({ pool }: Pick<Db, 'pool'>): Promise<void> {
 export function saveProgress(
   { pool }: Pick<Db, 'pool'>,
   lease: Lease,
-  { all, sendsMail }: { all: readonly Progress[]; sendsMail: boolean },
+  { all, sendsMail, aheadMs }: { all: readonly Progress[]; sendsMail: boolean; aheadMs: number },
 ): Promise<Set<bigint>> {
   return inTransaction({ pool }, async (client) => {
     await lease.fence(client);
@@ -116,7 +121,7 @@ export function saveProgress(
         last_delivered_at = coalesce(u.delivered_at, w.last_delivered_at),
         last_error = coalesce(u.last_error, w.last_error),
         next_attempt_at = case when u.retry_ms is null then w.next_attempt_at
-          else clock_timestamp() + u.retry_ms * interval '1 ms' end
+          else clock_timestamp() + (u.retry_ms + $12::float8) * interval '1 ms' end
       from unnest($2::bigint[], $3::int[], $4::text[], $5::boolean[], $6::bigint[], $7::int[], $8::webhook_status[],
         $9::timestamptz[], $10::text[], $11::int[])
         as u (id, version, cursor, is_pinged, delivery_count, failures, status, delivered_at, last_error, retry_ms)
@@ -134,6 +139,7 @@ export function saveProgress(
         all.map(({ deliveredAt }) => deliveredAt),
         all.map(({ lastError }) => lastError),
         all.map(({ retryMs }) => retryMs),
+        aheadMs,
       ],
     });
     const written = new Set(rows.map(({ id }) => id));

@@ -19,10 +19,24 @@ import { defaultRetryTimes, WebhookRun, type RetryTimes, type RunOptions, type R
 /**
  * In ms. `tick`: how often cursors are saved and due webhooks are taken. `cursorRefresh`: how often the cursors of
  * webhooks without events move to the end of the log. `answer`: how long a receiver may take. Tests shorten them.
+ * `ahead`: by how much the clock that attempts wait for is ahead of the database's, which all nodes share; tests let
+ * hours pass by it.
  */
-export type WebhookTimes = { tick: number; cursorRefresh: number; answer: number; retry: RetryTimes };
+export type WebhookTimes = {
+  tick: number;
+  cursorRefresh: number;
+  answer: number;
+  retry: RetryTimes;
+  ahead: () => number;
+};
 
-const defaultTimes: WebhookTimes = { tick: 1_000, cursorRefresh: 60_000, answer: 10_000, retry: defaultRetryTimes };
+const defaultTimes: WebhookTimes = {
+  tick: 1_000,
+  cursorRefresh: 60_000,
+  answer: 10_000,
+  retry: defaultRetryTimes,
+  ahead: () => 0,
+};
 
 /** How many webhooks a node takes at a time, so that nodes that start together share them. */
 const maxTaken = 50;
@@ -129,7 +143,8 @@ export class WebhookKeeper {
     await this.#save(lease);
     await pauseExpired(db);
     await this.#dropChanged(lease);
-    for (const webhook of await takeDueWebhooks(db, lease.name, maxTaken)) this.#start(webhook);
+    const due = { limit: maxTaken, aheadMs: this.#times.ahead() };
+    for (const webhook of await takeDueWebhooks(db, lease.name, due)) this.#start(webhook);
     if (performance.now() - this.#refreshedAt < this.#times.cursorRefresh) return;
     this.#refreshedAt = performance.now();
     for (const run of this.#runs.values()) run.refresh();
@@ -162,7 +177,9 @@ export class WebhookKeeper {
     }
     if (this.#unsaved.length === 0) return;
     const all = [...mergeProgress(this.#unsaved).values()];
-    const saved = await saveProgress(db, lease, { all, sendsMail: ringMail !== null });
+    const saved = await saveProgress(db, lease, {
+      ...{ all, sendsMail: ringMail !== null, aheadMs: this.#times.ahead() },
+    });
     this.#unsaved = [];
     for (const progress of all) {
       if (progress.isReleased) this.#runs.delete(progress.id);

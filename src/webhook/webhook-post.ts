@@ -13,7 +13,6 @@ const privateRanges = parseRanges(
 
 /** There are at most as many webhooks as connections, so that a slow receiver delays no other. */
 export const maxConnections = 500;
-const maxConnectionsPerHost = 50;
 
 /** What became of a request. `status` is null if there was no answer; `reason` says so without its URL. */
 export type PostOutcome = {
@@ -52,7 +51,7 @@ export class WebhookClient {
     this.#egress = new KeptEgress({
       allowed: allowsPrivate ? privateRanges : [],
       because: 'WEBHOOK_ALLOW_PRIVATE is not true',
-      connections: { perHost: maxConnectionsPerHost, total: maxConnections },
+      maxConnections,
     });
   }
 

@@ -72,7 +72,7 @@ export class WebhookRun {
     this.#failures = failures;
     const owner = {
       wake: () => this.#wake?.(),
-      finish: (payload: string | null) => this.#end(endingOf(payload, this.#nextRetryMs())),
+      finish: (payload: string | null) => this.#finish(payload),
       interrupt: () => this.#end({}),
     };
     this.#sink = new WebhookSink(owner, { isTrusted: failures === 0 });
@@ -90,7 +90,7 @@ export class WebhookRun {
     this.#done = this.#work()
       .catch((error: unknown) => {
         this.#options.onFault(error);
-        this.#end({ error: 'The server failed.', retryMs: this.#nextRetryMs() });
+        this.#retryLater('The server failed.');
       })
       .finally(() => {
         this.#isDone = true;
@@ -219,13 +219,35 @@ export class WebhookRun {
   }
 
   #fail({ status, reason }: PostOutcome): void {
-    this.#failures += 1;
     const error = status === null ? reason : `The receiver answered ${reason}.`;
-    if (status === 410) this.#end({ status: 'PAUSED', error });
-    else {
-      const retryMs = this.#nextRetryMs();
-      this.#end({ ...(this.#failures >= failuresToAlarm && { status: 'FAILING' }), error, retryMs });
-    }
+    if (status === 410) {
+      this.#failures += 1;
+      this.#end({ status: 'PAUSED', error });
+    } else this.#retryLater(error);
+  }
+
+  /**
+   * What the end of a subscription means. The database has already paused a webhook whose owner has lost the right to it.
+   * A subscription that the server failed to keep, or had no room for, is tried again.
+   */
+  #finish(payload: string | null): void {
+    const result = payload === null ? null : parseJson(payload);
+    const errors = isRecord(result) && Array.isArray(result['errors']) ? result['errors'] : [];
+    const error: unknown = errors[0];
+    if (!isRecord(error)) return this.#end({});
+    const { message, extensions } = error;
+    const code = isRecord(extensions) ? extensions['code'] : undefined;
+    if (code === 'RATE_LIMITED' || code === 'INTERNAL') this.#retryLater(String(message));
+    else this.#end({ status: 'PAUSED', error: `The subscription has ended: ${String(message)}` });
+  }
+
+  /** One more failure in a row, of the receiver or of this server: the webhook rests until its next attempt. */
+  #retryLater(error: string): void {
+    // The run may already have ended for another reason.
+    if (this.isOver) return;
+    this.#failures += 1;
+    const retryMs = this.#nextRetryMs();
+    this.#end({ ...(this.#failures >= failuresToAlarm && { status: 'FAILING' }), error, retryMs });
   }
 
   /** Grows with each failure, and varies, so that webhooks that failed together do not come back together. */
@@ -261,19 +283,4 @@ function secretsAt(secrets: RunSecrets | null, at: Date): Buffer[] {
 function pingOf({ id, version, cursor }: HeldWebhook): Delivery {
   const webhookId = encodeId('Webhook', id);
   return { id: `ping_${webhookId}_${version}`, cursor, body: JSON.stringify({ ping: { webhookId } }) };
-}
-
-/**
- * What the end of a subscription means. The database has already paused a webhook whose owner has lost the right to it.
- * A subscription that the server had no room for is tried again.
- */
-function endingOf(payload: string | null, retryMs: number): Ending {
-  const result = payload === null ? null : parseJson(payload);
-  const errors = isRecord(result) && Array.isArray(result['errors']) ? result['errors'] : [];
-  const error: unknown = errors[0];
-  if (!isRecord(error)) return {};
-  const { message, extensions } = error;
-  const code = isRecord(extensions) ? extensions['code'] : undefined;
-  if (code === 'RATE_LIMITED' || code === 'INTERNAL') return { error: String(message), retryMs };
-  return { status: 'PAUSED', error: `The subscription has ended: ${String(message)}` };
 }

@@ -88,7 +88,8 @@ const WebhookRef = builder.prismaNode('Webhook', {
     lastError: t.exposeString('lastError', {
       nullable: true,
       extensions: textSize(1_000),
-      description: 'Why the last attempt failed, or why the webhook paused. Never what the receiver sent.',
+      description:
+        'Why the last attempt that failed did so, or why the webhook paused. Later successes do not clear it. Never what the receiver sent.',
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
   }),

@@ -1,8 +1,9 @@
 import { lockStaff } from '../admin/staff.ts';
-import { addressIn } from '../core/egress.ts';
 import { mayConnectTo } from '../core/address-range.ts';
+import { addressIn } from '../core/egress.ts';
 import type { Caller } from '../core/asker.ts';
 import { Forbidden, InvalidInput, NotFound, type FieldError } from '../errors.ts';
+import { advisoryLocks } from '../postgres/advisory-lock.ts';
 import { inTransaction, type Db, type Transaction } from '../postgres/client.ts';
 import { Prisma, type Webhook } from '../postgres/generated/prisma/client.ts';
 import { newestFirst, toPage, type Page, type PageRequest } from '../postgres/page.ts';
@@ -47,6 +48,8 @@ export async function createWebhook(
       db,
       async (transaction) => {
         const { ownerId = null, apiKeyId = null } = await lockOwner(transaction, caller);
+        // Webhooks are created in turn, so that no two take the last place. Raw SQL, for the lock.
+        await transaction.query('select pg_advisory_xact_lock($1)', [advisoryLocks['new webhook']]);
         if ((await transaction.prisma.webhook.count()) >= maxWebhooks) throw tooMany();
         // Raw SQL, because Prisma does not say which rule of a trigger has refused a row.
         const { rows } = await transaction.query<{ id: bigint }>(
@@ -193,16 +196,23 @@ async function lockOwner(
   return { ownerId: caller.userId };
 }
 
-/** A webhook that the caller may at least pause. Keeps it as it is until the transaction ends. Throws NotFound, Forbidden. */
+/**
+ * A webhook that the caller may at least pause: a program's own or, for admins and keys with ADMIN, any. Keeps it as it is
+ * until the transaction ends. Throws NotFound, Forbidden.
+ */
 async function lockWebhook(transaction: Transaction, caller: Caller, webhookId: bigint): Promise<Webhook> {
-  const isProgram = isOwnProgram(caller);
-  if (!isProgram) await lockStaff(transaction, caller, 'manageWebhooks');
   const found = await transaction.prisma.webhook.findUnique({ where: { id: webhookId } });
+  if (!isOwnProgram(caller)) await lockStaff(transaction, caller, 'manageWebhooks');
+  else if (found === null || !isOwn(caller, found)) {
+    // A key without ADMIN does not learn of the webhooks of others.
+    if (caller.kind !== 'KEY' || !caller.scopes.has('ADMIN')) throw noSuchWebhook();
+    await lockStaff(transaction, caller, 'manageWebhooks');
+  }
   // Whoever takes rights from the owner locks the owner first.
   if (found?.ownerId != null) await transaction.query('select from users where id = $1 for share', [found.ownerId]);
   await transaction.query('select from webhooks where id = $1 for no key update', [webhookId]);
   const webhook = await transaction.prisma.webhook.findUnique({ where: { id: webhookId } });
-  if (webhook === null || (isProgram && !isOwn(caller, webhook))) throw new NotFound('There is no such webhook.');
+  if (webhook === null) throw noSuchWebhook();
   return webhook;
 }
 
@@ -216,6 +226,10 @@ async function asOwner<Result>(work: () => Promise<Result>): Promise<Result> {
   }
 }
 
+function noSuchWebhook(): NotFound {
+  return new NotFound('There is no such webhook.');
+}
+
 function ownersOnly(): Forbidden {
   return new Forbidden('The webhook runs with the rights of its owner: others can only pause, resume and delete it.');
 }
@@ -225,6 +239,8 @@ function tooMany(): InvalidInput {
     { path: ['url'], code: 'TOO_MANY', message: `would be one of more than ${maxWebhooks} webhooks of this server` },
   ]);
 }
+
+const unlessAllowed = ', unless the server has WEBHOOK_ALLOW_PRIVATE=true';
 
 /** Reads the address of a receiver. Throws InvalidInput. */
 function readUrl(text: string, { allowsPrivate }: Pick<WebhookSettings, 'allowsPrivate'>): string {
@@ -238,9 +254,10 @@ function readUrl(text: string, { allowsPrivate }: Pick<WebhookSettings, 'allowsP
     throw refuse('NOT_ALLOWED', 'must not contain a user name or a password');
   url.hash = '';
   if (allowsPrivate) return url.href;
-  if (url.protocol !== 'https:') throw refuse('NOT_ALLOWED', 'must be an https: URL');
+  if (url.protocol !== 'https:') throw refuse('NOT_ALLOWED', `must be an https: URL${unlessAllowed}`);
   const address = addressIn(url);
-  if (address !== null && !mayConnectTo(address.address, [])) throw refuse('NOT_ALLOWED', 'must be a public address');
+  if (address !== null && !mayConnectTo(address.address, []))
+    throw refuse('NOT_ALLOWED', `must be a public address${unlessAllowed}`);
   return url.href;
 }
 

@@ -2,7 +2,7 @@ import { beforeAll, expect, test, vi } from 'vitest';
 import { createGroup, say } from '../support/chat.ts';
 import { signUp } from '../support/client.ts';
 import { createKey, exchange, issuersEnv, secondsFromNow, TestIssuer, viewerOf } from '../support/issuer.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { complaintsOf, startServer, type TestServer } from '../support/server.ts';
 import { eventOf, followEvents } from '../support/stream.ts';
 
 const event = 'http://schemas.openid.net/event/backchannel-logout';
@@ -173,4 +173,13 @@ test('a network that sends many bad tokens is refused for a while', async () => 
   const statuses: number[] = [];
   for (let count = 0; count < 3; count += 1) statuses.push((await logOut('x.y.z', limited)).status);
   expect(statuses).toEqual([400, 400, 429]);
+});
+
+test('a refused logout token leaves a line in the log, which says why', async () => {
+  expect((await logOut(await issuer.issueLogout({ aud: 'another', sid: 'phone' }))).status).toBe(400);
+  expect((await logOut('no token')).status).toBe(400);
+  const lines = complaintsOf(server).filter(({ msg }) => String(msg).startsWith('a logout token was refused'));
+  expect(lines.length).toBeGreaterThan(0);
+  expect(lines[0]).toMatchObject({ level: 'warn', reason: expect.any(String) });
+  expect(JSON.stringify(lines)).not.toContain('phone');
 });

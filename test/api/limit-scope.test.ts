@@ -1,7 +1,9 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createGroup, say } from '../support/chat.ts';
-import { type Person, signIn, signUp, signUpAll } from '../support/client.ts';
+import { createProgram } from '../support/api-key.ts';
+import { type Answer, type Person, signIn, signUp, signUpAll } from '../support/client.ts';
 import { startServer, type TestServer } from '../support/server.ts';
+import { setRoleWithSql } from '../support/staff.ts';
 
 /** A node without limits, where users sign up and prepare. */
 let unlimited: TestServer;
@@ -160,4 +162,55 @@ test('with the default limits, twenty people behind one address may each send te
     Array.from({ length: 10 }, () => act(node, by, { name: 'SENDS', address: here })),
   );
   expect(new Set(await Promise.all(bursts))).toEqual(new Set([null]));
+});
+
+describe('a program with an API key', () => {
+  const env = {
+    RATE_LIMITS: 'on',
+    ...{ RATE_LIMIT_SENDS: '5/1m', RATE_LIMIT_SENDS_PER_SESSION: '3/1m', RATE_LIMIT_SENDS_PER_ADDRESS: '4/1m' },
+    ...{ RATE_LIMIT_CHANGES_PER_ADDRESS: '2/1m', RATE_LIMIT_NEW_MEMBERS_PER_ADDRESS: '2/1m' },
+  };
+  const limitOf = ({ errors }: Answer) => errors?.[0]?.extensions?.['limit'] ?? null;
+  const send = 'mutation ($id: ID!) { sendMessage(input: { chatId: $id, content: "x" }) { __typename } }';
+  const upsert = `mutation ($key: String!, $memberIds: [ID!]) {
+    upsertChat(input: { key: $key, type: GROUP, memberIds: $memberIds }) { __typename }
+  }`;
+  let admin: Person;
+  beforeAll(async () => {
+    admin = await signUp(unlimited, 'root');
+    await setRoleWithSql(unlimited, admin, 'ADMIN');
+  });
+
+  test('counts for the user that it acts as, each key like a device, and never for its address', async () => {
+    await using node = await startServer({ database: unlimited.database, env });
+    const scopes = ['ACT_AS', 'CHATS_READ', 'MESSAGES_WRITE'];
+    const [one, other] = [await createProgram(node, admin, scopes), await createProgram(node, admin, scopes)];
+    const outcomes = [];
+    for (const by of [one, one, one, one, other, other, other].map((each) => each.as(grace.userId))) {
+      outcomes.push(limitOf(await by.post(send, { id: chatId })));
+    }
+    const [ofSession, ofAccount] = ['RATE_LIMIT_SENDS_PER_SESSION', 'RATE_LIMIT_SENDS'];
+    expect(outcomes).toEqual([null, null, null, ofSession, null, null, ofAccount]);
+    // The same key for another user, from an address that has sent more than the limit of addresses.
+    for (let count = 0; count < 3; count += 1) {
+      expect(limitOf(await one.as(linus.userId).post(send, { id: chatId }))).toBeNull();
+    }
+    const authorized = { token: ada.token };
+    for (let count = 0; count < 3; count += 1) {
+      expect(limitOf(await node.post(send, { id: chatId }, authorized))).toBeNull();
+    }
+  });
+
+  test('that speaks for no user has limits of its own, and the members of upsertChat count', async () => {
+    await using node = await startServer({ database: unlimited.database, env });
+    const [one, other] = [
+      await createProgram(node, admin, ['CHATS_WRITE']),
+      await createProgram(node, admin, ['CHATS_WRITE']),
+    ];
+    const outcomes = [];
+    for (const by of [one, one, one, other]) outcomes.push(limitOf(await by.post(upsert, { key: 'order:1' })));
+    expect(outcomes).toEqual([null, null, 'RATE_LIMIT_CHANGES_PER_ADDRESS', null]);
+    const memberIds = [ada, grace, linus].map(({ userId }) => userId);
+    expect(limitOf(await other.post(upsert, { key: 'order:2', memberIds }))).toBe('RATE_LIMIT_NEW_MEMBERS_PER_ADDRESS');
+  });
 });

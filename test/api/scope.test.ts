@@ -6,6 +6,7 @@ import { schema } from '../../src/edges.ts';
 import { createGroup, say } from '../support/chat.ts';
 import { signUpAll, type Answer, type Data, type Person } from '../support/client.ts';
 import { createBot, createProgram, type Program } from '../support/api-key.ts';
+import { postGraphqlForm } from '../support/file.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { setRoleWithSql } from '../support/staff.ts';
 import { eventsDocument, followEvents, openStream } from '../support/stream.ts';
@@ -117,8 +118,11 @@ test.each(fields.filter(([, name]) => name !== 'uploadFile'))(
         refusalIn((await (isActing ? program?.as(grace.userId) : program)?.post(document)) as Answer),
       ),
     );
-    expect(refusals.map((refusal) => refusal !== null)).toEqual(cases.map(({ refusal }) => refusal !== null));
-    expect(refusals.join('\n')).toMatch(new RegExp(cases.map(({ refusal }) => refusal ?? '').join('[^]*')));
+    const named = refusals.map((refusal, index) => {
+      const expected = cases[index]?.refusal ?? null;
+      return expected !== null && refusal?.includes(expected) === true ? expected : refusal;
+    });
+    expect(named).toEqual(cases.map(({ refusal }) => refusal));
   },
 );
 
@@ -197,6 +201,14 @@ test('files need MESSAGES_WRITE, whichever way they arrive', async () => {
     expect((await send(without.get('MESSAGES_WRITE'), path)).status, path).toBe(403);
     expect((await send(withOnly.get('MESSAGES_WRITE'), path)).status, path).toBe(201);
   }
+  const byGraphql = (scope: 'without' | 'with') => {
+    const program = (scope === 'with' ? withOnly : without).get('MESSAGES_WRITE') as Program;
+    return postGraphqlForm(server, program, {
+      headers: { 'graphql-require-preflight': '1', 'parley-act-as': grace.userId },
+    });
+  };
+  expect((await byGraphql('without')).body).toMatchObject({ errors: [{ extensions: { code: 'FORBIDDEN' } }] });
+  expect((await byGraphql('with')).body.data).toMatchObject({ uploadFile: { __typename: 'File' } });
 });
 
 test('a bot is a member without any scope, and needs them for what concerns the server', async () => {

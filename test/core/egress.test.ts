@@ -11,6 +11,13 @@ import { authority, certificate, otherAuthority } from '../support/certificate.t
 
 afterEach(() => vi.restoreAllMocks());
 
+/** The name servers know no name, so the system is asked. */
+function forgetNames(): void {
+  const unknown = Object.assign(new Error('unknown'), { code: 'ENOTFOUND' });
+  vi.spyOn(dns.Resolver.prototype, 'resolve4').mockRejectedValue(unknown);
+  vi.spyOn(dns.Resolver.prototype, 'resolve6').mockRejectedValue(unknown);
+}
+
 const limits = { maxMs: 2_000, maxBytes: 1_000 };
 
 async function serve(listener: RequestListener, host = '127.0.0.1'): Promise<URL> {
@@ -51,6 +58,7 @@ test('the socket connects to the address that was checked, even when the name le
     reached.push(String(request.headers.host));
     response.end('hello');
   });
+  forgetNames();
   // The name resolves to an allowed address once, and to a forbidden one from then on.
   const lookup = vi
     .spyOn(dns, 'lookup')
@@ -96,6 +104,7 @@ test('a response that is too large or too slow is a failure', async () => {
   await expect(local.send(silent, { ...limits, maxMs: 50 })).rejects.toThrow('no response within 50 ms');
   const stuck = await serve((_, response) => void response.write('x'));
   await expect(local.send(stuck, { ...limits, maxMs: 50 })).rejects.toThrow('no response within 50 ms');
+  forgetNames();
   vi.spyOn(dns, 'lookup').mockReturnValue(new Promise(() => undefined) as never);
   const lost = new URL('https://nowhere.example/');
   await expect(local.send(lost, { ...limits, maxMs: 50 })).rejects.toThrow('no response within 50 ms');

@@ -4,6 +4,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { createGroup, keyOf } from '../support/chat.ts';
 import { ask, signUpAll, type Data, type Person } from '../support/client.ts';
 import { importLines, toLines } from '../support/import.ts';
+import { removePerson } from '../support/membership.ts';
 import { createKey, type Program } from '../support/program.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { eventOf, followEvents } from '../support/stream.ts';
@@ -414,4 +415,39 @@ test('an erased account is gone from an import that is under way', async () => {
   expect((await ask(server.url, '{ chatByKey(key: "erasure") { memberCount } }', {}, ada.token)).chatByKey).toEqual({
     memberCount: 2,
   });
+});
+
+test('the same lines again bring back neither a chat nor a user that was deleted since', async () => {
+  const lines = [{ user: { key: 'shop:leaver' } }, ...conversation('deleted', 1), end('deleted')];
+  await send(lines);
+  await server.sql.query(`delete from chats where key = 'deleted'`);
+  await server.sql.query(
+    `update users set deleted_at = now(), key = null, username = 'erased_2', email = null where key = 'shop:leaver'`,
+  );
+  const { report } = await send(lines, other);
+  expect(report).toMatchObject({ refused: 6, ended: 0, users: { created: 0 }, chats: { created: 0 } });
+  expect(report.errors.slice(0, 2)).toEqual([
+    { line: 1, path: 'user.key', message: 'the user with this key has been erased' },
+    { line: 2, path: 'chat.key', message: 'the chat with this key has been deleted' },
+  ]);
+  const { rows } = await server.sql.query(
+    `select (select count(*)::int from chats where key = 'deleted') as chats,
+      (select count(*)::int from users where key = 'shop:leaver') as users`,
+  );
+  expect(rows).toEqual([{ chats: 0, users: 0 }]);
+  // An erased user leaves no key that can be read.
+  const kept = `select from deleted_keys where key_hash = sha256('user:shop:leaver')`;
+  expect((await server.sql.query(kept)).rowCount).toBe(1);
+});
+
+test('the same lines again do not bring back a member who has left, and say so', async () => {
+  const lines = [...conversation('left', 1), end('left')];
+  await send(lines);
+  const id = (await ada.ask('{ chatByKey(key: "left") { id } }')).chatByKey.id;
+  await removePerson(ada, id, grace.userId);
+  expect((await send(lines)).report).toMatchObject({
+    ...{ refused: 0, members: { created: 0, skipped: 2 } },
+    notes: [{ line: 3, path: 'member.user', message: 'is no member, and the import of this chat has ended' }],
+  });
+  expect(await readChat(grace, 'left')).toBeNull();
 });

@@ -5,8 +5,10 @@ import { createGroup, insertMessage, say } from '../support/chat.ts';
 import { signIn, signUp, type Person } from '../support/client.ts';
 import { upload } from '../support/file.ts';
 import { startServer, type TestServer } from '../support/server.ts';
-import { envelopeOf, eventOf, followEvents, matching, openStream, type EventStream } from '../support/stream.ts';
+import { envelopeOf, eventOf, EventStream, followEvents, matching, openStream } from '../support/stream.ts';
 import { atFileEnd } from '../support/file-end.ts';
+import { setRoleWithSql } from '../support/staff.ts';
+import { createWebhook, webhookEnv, WebhookReceiver, webhookTimes } from '../support/webhook.ts';
 
 let server: TestServer;
 let people: Person[];
@@ -15,7 +17,8 @@ let grace: Person;
 let linus: Person;
 let chatId: string;
 beforeAll(async () => {
-  server = await startServer({ env: { MAX_STREAMS_PER_SESSION: '0' } });
+  const env = { MAX_STREAMS_PER_SESSION: '0', ...webhookEnv };
+  server = await startServer({ env, overrides: { webhookTimes } });
   people = await Promise.all(['ada', 'grace', 'linus', 'margaret', 'alan'].map((name) => signUp(server, name)));
   [ada, grace, linus] = people as [Person, Person, Person];
   chatId = await createGroup(ada, people.slice(1));
@@ -200,5 +203,35 @@ test('when everyone reconnects to a new server, each with another cursor, an eve
       person.name,
     ]);
   }
+  await closeAll(streams);
+});
+
+test('a webhook shares the execution of the streams with the same document', async () => {
+  await setRoleWithSql(server, ada, 'ADMIN');
+  const receiver = await WebhookReceiver.start();
+  await createWebhook(ada, receiver.url, { document: plain });
+  const streams = await follow([grace, linus], plain);
+  await hear(streams, 'first');
+  // From now on it receives events as they happen.
+  await receiver.until(({ contents }) => contents.includes('first'));
+  const [frame] = await hear(streams, 'for both');
+  await receiver.until(({ contents }) => contents.includes('for both'));
+  expect(receiver.events.at(-1)?.id).toBe(frame?.id);
+  expect(executions.get(frame?.id ?? '')).toBe(1);
+  await closeAll(streams);
+});
+
+test('all clients of /api/events share an execution', async () => {
+  const open = async ({ token }: Person) => {
+    const abort = new AbortController();
+    const headers = { authorization: `Bearer ${token}` };
+    return new EventStream(await fetch(`${server.url}/api/events`, { headers, signal: abort.signal }), abort);
+  };
+  const streams = await Promise.all([ada, grace, linus, grace].map(open));
+  await Promise.all(streams.map((stream) => stream.next(({ event }) => event === 'CaughtUp')));
+  await insertMessage(server, chatId, ada, 'by REST');
+  const frames = await Promise.all(streams.map((stream) => stream.next(({ event }) => event === 'NewMessage')));
+  for (const { data } of frames) expect(data).toMatchObject({ type: 'NewMessage', message: { content: 'by REST' } });
+  expect(executions.get(frames[0]?.id ?? '')).toBe(1);
   await closeAll(streams);
 });

@@ -86,6 +86,17 @@ describe('an incoming webhook', () => {
     expect(errors?.[0]?.extensions).toMatchObject({ code: 'UNAUTHENTICATED' });
   });
 
+  test('whose key is revoked in the database ends, and its bot leaves the chat', async () => {
+    const { url, incomingWebhook } = await create(ada, 'Leaver');
+    await using stream = await followEvents(server, grace);
+    const { rowCount } = await server.sql.query('update api_keys set revoked_at = now() where bot_id = $1', [
+      keyOf(incomingWebhook.bot.id),
+    ]);
+    expect(rowCount).toBe(1);
+    expect(eventOf(await stream.next('RemoveFromChat'))).toMatchObject({ userId: incomingWebhook.bot.id });
+    expect((await post(url, { content: 'too late' })).status).toBe(404);
+  });
+
   test('posts as its bot, on every node, and counts as unread', async () => {
     const { url, incomingWebhook } = await create(ada, 'Deploys');
     const { unreadCount } = await newest();

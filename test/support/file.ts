@@ -113,7 +113,7 @@ export function formOf(content: Uint8Array, name = 'file.bin'): Buffer<ArrayBuff
 /** Runs `uploadFile` as a GraphQL multipart request; `changes` replace parts of what it sends. */
 export async function postGraphqlForm(
   server: TestServer,
-  by: Person | null,
+  by: Pick<Person, 'token'> | null,
   changes: {
     operations?: unknown;
     map?: unknown;

@@ -13,6 +13,7 @@ import { eventOf, followEvents, openStream } from '../support/stream.ts';
 import {
   askForWebhook,
   createWebhook,
+  deleteWebhook,
   eventIn,
   updateWebhook,
   webhookDocument,
@@ -136,7 +137,9 @@ test('allEvents is refused to users, to keys without MESSAGES_READ, and to a pro
   expect(await askForWebhook(lacking, { url, document: allEvents })).toMatchObject({ __typename: 'Forbidden' });
   expect(await askForWebhook(root, { url, document: allEvents })).toMatchObject({ __typename: 'Forbidden' });
   // A key of the server has no events of its own.
-  expect(await askForWebhook(lacking, { url })).toMatchObject({ __typename: 'Forbidden' });
+  const ownless = expect.stringMatching(/has no events of its own.*allEvents.*bot/);
+  const reader = await createKey(['MESSAGES_READ', 'CHATS_READ', 'USERS_READ', 'WEBHOOKS']);
+  expect(await askForWebhook(reader, { url })).toMatchObject({ __typename: 'Forbidden', message: ownless });
 });
 
 test('a bot has webhooks with its own events, which end with its key', async () => {
@@ -218,6 +221,36 @@ test('a webhook pauses when its key expires', async () => {
   await expect
     .poll(() => webhookOf(root, id), { timeout: 10_000 })
     .toMatchObject({ status: 'PAUSED', lastError: 'The API key has expired.' });
+});
+
+test('a key with ADMIN pauses and deletes the webhooks of others, as admins do, but does not change what they send', async () => {
+  const program = await createKey(['WEBHOOKS', 'ADMIN', 'USERS_READ', 'CHATS_READ', 'MESSAGES_READ']);
+  const receiver = await WebhookReceiver.start();
+  const { id } = await createWebhook(root, receiver.url);
+  expect(await updateWebhook(program, id, { document: 'subscription { allEvents { cursor } }' })).toMatchObject({
+    __typename: 'Forbidden',
+    message: expect.stringContaining('rights of its owner'),
+  });
+  expect(await updateWebhook(program, id, { isPaused: true })).toMatchObject({ status: 'PAUSED' });
+  expect(await deleteWebhook(program, id)).toMatchObject({ __typename: 'Webhook' });
+});
+
+test('two requests at once cannot both create the last webhook that a server may have', async () => {
+  const program = await createKey(['MESSAGES_READ', 'WEBHOOKS']);
+  await server.sql.query('delete from webhooks');
+  await server.sql.query(
+    `insert into webhooks (api_key_id, url, document, cursor, secret, status)
+    select $1, 'https://example.com/', 'subscription { allEvents { cursor } }', '000000000000.0', sha256('x'), 'PAUSED'
+    from generate_series(1, 499)`,
+    [program.key],
+  );
+  const input = { url: 'http://127.0.0.1:9/', document: 'subscription { allEvents { cursor } }' };
+  const created = await Promise.all(
+    [program, root, program].map((by) => askForWebhook(by, by === root ? { url: input.url } : input)),
+  );
+  expect(created.filter(({ __typename }) => __typename === 'CreatedWebhook')).toHaveLength(1);
+  expect(created.filter(({ __typename }) => __typename === 'InvalidInput')).toHaveLength(2);
+  await server.sql.query('delete from webhooks');
 });
 
 test('a program sees and changes only its own webhooks', async () => {

@@ -1,11 +1,12 @@
 import { Webhook } from 'standardwebhooks';
 import { afterEach, beforeAll, expect, test } from 'vitest';
+import { encodeId } from '../../src/core/id.ts';
 import { createGroup, keyOf, say } from '../support/chat.ts';
 import { signUpAll, type Person } from '../support/client.ts';
 import { removePerson } from '../support/membership.ts';
 import { deleteMessage, editMessage } from '../support/message.ts';
 import { complaintsOf, startServer, type TestServer } from '../support/server.ts';
-import { setRoleWithSql, setServerRole, suspendUser, unsuspendUser } from '../support/staff.ts';
+import { endSession, setRoleWithSql, setServerRole, suspendUser, unsuspendUser } from '../support/staff.ts';
 import {
   askForWebhook,
   createWebhook,
@@ -110,6 +111,20 @@ test('from the fifth failure in a row on it is FAILING, and one line in the log 
   expect(warnings).toMatchObject([
     { msg: 'a webhook is failing; the server keeps trying', failures: 5, reason: 'The receiver answered status 500.' },
   ]);
+});
+
+test('a subscription that the server has no room for rests longer and longer, and makes the webhook FAILING', async () => {
+  const crowded = await startServer({
+    env: { ...webhookEnv, MAX_SUBSCRIPTION_COMPLEXITY: '1' },
+    overrides: { webhookTimes },
+  });
+  const [owner] = await signUpAll(crowded, 'crowded_owner');
+  await setRoleWithSql(crowded, owner, 'ADMIN');
+  const receiver = await WebhookReceiver.start();
+  const { id } = await createWebhook(owner, receiver.url);
+  await expectStatus(owner, id, 'FAILING');
+  expect((await webhookOf(owner, id)).lastError).toContain('MAX_SUBSCRIPTION_COMPLEXITY');
+  expect(receiver.received).toHaveLength(1);
 });
 
 test('an answer of 410 pauses the webhook; once it is resumed, nothing is missing', async () => {
@@ -411,6 +426,11 @@ test('a webhook does not make its owner appear online, nor in the list of device
   });
   expect(seen.node.presence.status).toBe('OFFLINE');
   expect((await owner.ask('{ viewer { sessions { id } } }')).viewer.sessions).toHaveLength(1);
+  const { rows } = await server.sql.query<{ id: bigint }>('select id from sessions where webhook_id = $1', [keyOf(id)]);
+  const sessionId = encodeId('Session', rows[0]?.id ?? 0n);
+  const revoke = 'mutation ($id: ID!) { revokeSession(sessionId: $id) { __typename } }';
+  expect((await owner.ask(revoke, { id: sessionId })).revokeSession.__typename).toBe('NotFound');
+  expect((await endSession(ada, sessionId)).__typename).toBe('NotFound');
   const { changePassword } = await owner.ask(
     'mutation ($input: ChangePasswordInput!) { changePassword(input: $input) { __typename } }',
     { input: { currentPassword: owner.password, newPassword: 'correct horse battery staple 7' } },

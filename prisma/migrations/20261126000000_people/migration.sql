@@ -10,6 +10,8 @@ declare
     when 'event id leap' then 7237125
     when 'stored bytes' then 7237126
     when 'personal storage' then 7237127
+    when 'foreign token' then 7237128
+    when 'new webhook' then 7237129
   end;
 begin
   -- With a null as the key, the lock functions would lock nothing.

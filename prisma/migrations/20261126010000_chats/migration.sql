@@ -79,10 +79,12 @@ language plpgsql security definer set search_path = public, pg_temp as $$
 begin
   if tg_relid <> 'chats'::regclass then perform refuse_foreign_rows(); end if;
   insert into event_drafts (events)
-  select jsonb_agg(jsonb_build_object('kind', 'NewChat', 'chat_id', id) order by id) from inserted having count(*) > 0;
+  select jsonb_agg(jsonb_build_object('kind', 'NewChat', 'chat_id', id) order by id)
+  from inserted where not is_importing having count(*) > 0;
   return null;
 end $$;
-comment on function draft_new_chats is 'Drafts NewChat, for all who are members when the transaction commits.';
+comment on function draft_new_chats is
+  'Drafts NewChat, for all who are members when the transaction commits. The end of an import drafts it for its chat.';
 
 create trigger draft_new_chats after insert on chats
   referencing new table as inserted for each statement execute function draft_new_chats();
@@ -321,11 +323,12 @@ begin
       (select user_id from members where chat_id = gone.chat_id and role = 'ADMIN' order by joined_at, user_id limit 1),
       (select user_id from members where chat_id = gone.chat_id order by joined_at, user_id limit 1));
   end loop;
-  delete from chats where id = any (array(select distinct chat_id from deleted)) and member_count = 0;
+  -- A chat with a key belongs to the embedding product, which may give it members again.
+  delete from chats where id = any (array(select distinct chat_id from deleted)) and member_count = 0 and key is null;
   return null;
 end $$;
 comment on function settle_removal is
-  'Ensures that a chat with members has an owner, and deletes a chat whose last member has left.';
+  'Ensures that a chat that had an owner keeps one, and deletes a chat without a key whose last member has left.';
 
 -- The name makes it run after draft_removed_members, so that the removal is announced before its consequences.
 create trigger settle_removal after delete on members

@@ -141,17 +141,21 @@ create function draft_new_messages() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
   misplaced_count int;
+  quiet bigint[];
 begin
   if tg_relid <> 'messages'::regclass then perform refuse_foreign_rows(); end if;
   with placed as (
-    select chat_id, min(seq) as first, max(seq) as last, count(*) as many from inserted group by chat_id
+    select chat_id, min(seq) as first, max(seq) as last, count(*) as many, max(created_at) as at
+    from inserted group by chat_id
   ), counted as (
-    update chats c set last_seq = p.last, last_activity_at = clock_timestamp()
+    update chats c set last_seq = p.last,
+      last_activity_at = case when c.is_importing then greatest(c.last_activity_at, p.at) else clock_timestamp() end
     from placed p
     where c.id = p.chat_id and p.first = c.last_seq + 1 and p.last - p.first + 1 = p.many
-    returning c.id
+    returning c.id, c.is_importing
   )
-  select (select count(*) from placed) - (select count(*) from counted) into misplaced_count;
+  select (select count(*) from placed) - count(*), array_agg(id) filter (where is_importing)
+  into misplaced_count, quiet from counted;
   if misplaced_count <> 0 then
     raise exception 'the messages leave a gap in the seqs of their chat' using errcode = 'check_violation';
   end if;
@@ -164,10 +168,11 @@ begin
   insert into event_drafts (events)
   select jsonb_agg(jsonb_build_object('kind', 'NewMessage', 'audience', 'CHAT', 'chat_id', chat_id,
     'actor_id', sender_id, 'message_id', id, 'seq', seq, 'version', version) order by chat_id, seq)
-  from inserted having count(*) > 0;
+  from inserted where quiet is null or chat_id <> all (quiet) having count(*) > 0;
   return null;
 end $$;
-comment on function draft_new_messages is 'Drafts NewMessage, and ensures that each chat''s seqs are 1, 2, 3, … without a gap.';
+comment on function draft_new_messages is
+  'Drafts NewMessage, unless an import is writing the chat, and ensures that each chat''s seqs are 1, 2, 3, … without a gap.';
 
 create trigger draft_new_messages after insert on messages
   referencing new table as inserted for each statement execute function draft_new_messages();
@@ -193,6 +198,7 @@ begin
   new.version := old.version + 1;
   if new.deleted_at is not null then
     new.mentions_everyone := false;
+    new.custom := '{}';
   elsif new.edited_at is not distinct from old.edited_at then
     new.edited_at := clock_timestamp();
   end if;

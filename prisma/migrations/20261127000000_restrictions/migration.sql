@@ -31,6 +31,8 @@ create index restrictions_bans_idx on restrictions (chat_id, id) where kind = 'B
 -- Serve the deletion of users.
 create index restrictions_user_id_idx on restrictions (user_id);
 create index restrictions_created_by_id_idx on restrictions (created_by_id);
+-- Serves the admins' list of suspended users: without it, 368 ms among a million bans and mutes.
+create index restrictions_suspensions_idx on restrictions (user_id) where kind = 'SUSPENSION';
 -- Serves housekeeping, which deletes restrictions that have ended.
 create index restrictions_until_idx on restrictions (until);
 
@@ -53,6 +55,7 @@ create table audit_entries (
   target_type text check (target_type ~ '^[A-Z][A-Za-z]{0,63}$'),
   target_key text check (target_key ~ '^[0-9]{1,19}(_[0-9]{1,19})*$'),
   detail jsonb not null default '{}',
+  role text not null default session_user check (char_length(role) <= 63),
   constraint a_target_has_a_type_and_a_key check ((target_type is null) = (target_key is null)),
   constraint detail_holds_ids_and_enum_values check (
     jsonb_typeof(detail) = 'object' and octet_length(detail::text) <= 4096
@@ -64,6 +67,9 @@ comment on table audit_entries is 'What users did to other users, and who did it
 comment on column audit_entries.actor_id is 'The user who did it; null if the server did, or someone with access to the database.';
 comment on column audit_entries.action is 'Named after the mutation: BAN_MEMBER for banMember.';
 comment on column audit_entries.target_type is 'This and target_key are the parts of a global id, e.g. User and 12.';
+-- Anyone who may write to the database can claim to act for a user, with the setting parley.actor, but not to have
+-- connected as another role.
+comment on column audit_entries.role is 'The role of the database that made the connection: the server''s, or that of a person who used psql.';
 comment on column audit_entries.detail is 'Contains enum values, and ids as Type:key, but no text such as names, email addresses or reasons.';
 -- What a user did, and what was done to a user, newest first.
 create index audit_entries_actor_id_id_idx on audit_entries (actor_id, id);

@@ -1,23 +1,5 @@
 -- Users of another system: who they are there, which of their sessions are over, and which tokens are refused.
 
-create or replace function lock_key(lock text) returns int
-language plpgsql immutable strict parallel safe as $$
-declare
-  key int := case lock
-    when 'migration' then 72707369
-    when 'event log' then 7237123
-    when 'event pruning' then 7237124
-    when 'event id leap' then 7237125
-    when 'stored bytes' then 7237126
-    when 'personal storage' then 7237127
-    when 'foreign token' then 7237128
-  end;
-begin
-  -- A null would lock nothing.
-  if key is null then raise exception 'there is no advisory lock "%"', lock; end if;
-  return key;
-end $$;
-
 -- A user of another system may have no address that the system has verified.
 alter table users alter column email drop not null;
 
@@ -161,5 +143,23 @@ comment on function refuse_lost_identities is
 
 create trigger refuse_lost_identities after delete on identities
   referencing old table as deleted for each statement execute function refuse_lost_identities();
+
+-- Pictures, which the server fetches in the background -----------------------------------------------------------------
+
+create table claimed_pictures (
+  user_id bigint primary key references users on delete cascade on update cascade,
+  url text not null check (char_length(url) between 1 and 2048),
+  file_id bigint references files on delete set null on update cascade,
+  attempts int not null default 0 check (attempts >= 0),
+  attempted_at timestamptz(3),
+  next_attempt_at timestamptz(3) default clock_timestamp()
+);
+comment on table claimed_pictures is 'The picture that another system''s newest token named for a user, and the avatar that it became.';
+comment on column claimed_pictures.file_id is 'Null until it has been fetched, and once the user has another avatar or none.';
+comment on column claimed_pictures.next_attempt_at is 'When to fetch it next; null when that is done, or was given up.';
+-- Finds the next pictures to fetch.
+create index claimed_pictures_next_attempt_at_idx on claimed_pictures (next_attempt_at) where next_attempt_at is not null;
+-- Serves the deletion of files. Partial: most pictures that are not fetched have no file.
+create index claimed_pictures_file_id_idx on claimed_pictures (file_id) where file_id is not null;
 
 select seal_schema();

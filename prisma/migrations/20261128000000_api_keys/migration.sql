@@ -115,18 +115,6 @@ create trigger check_key_session before insert or update of user_id, api_key_id 
   for each row execute function check_key_session();
 
 -- A user's limit of sessions is one of devices.
-create or replace function end_idle_sessions(person bigint, kept int) returns setof bigint
-language plpgsql set search_path = public, pg_temp as $$
-begin
-  -- Not as a setting of this function: only a superuser may give it one that PostgreSQL does not know.
-  perform set_config('parley.makes_room', 'on', true);
-  return query delete from sessions where id in (
-    select id from sessions where user_id = person and api_key_id is null
-    order by last_used_at desc, id desc offset kept)
-  returning id;
-  perform set_config('parley.makes_room', '', true);
-end $$;
-
 -- A program that acts as a user does not make the user appear online; a bot is online while its program listens.
 create or replace function attend(this_node text, arrived bigint[], departed bigint[], people bigint[]) returns boolean
 language plpgsql set search_path = public, pg_temp as $$
@@ -238,23 +226,5 @@ create trigger audit_ended_api_key after update of revoked_at on api_keys for ea
   when (old.revoked_at is null and new.revoked_at is not null) execute function audit_ended_api_key();
 create trigger audit_deleted_api_key after delete on api_keys for each row
   when (old.revoked_at is null) execute function audit_ended_api_key();
-
-create or replace function audit_ended_sessions() returns trigger
-language plpgsql security definer set search_path = public, pg_temp as $$
-declare
-  actor bigint := audit_actor();
-begin
-  if tg_relid <> 'sessions'::regclass then perform refuse_foreign_rows(); end if;
-  -- Without an actor, this server ends sessions for their own users: when they sign out, for example.
-  if actor is null and audit_api_key() is null and current_setting('application_name') = 'parley' then return null; end if;
-  perform write_audit_entry('END_SESSION', 'User', d.user_id::text, jsonb_build_object('session', 'Session:' || d.id))
-  from deleted d
-  -- A suspension or an erasure, which has an entry of its own, ends all sessions; so does the end of an API key.
-  where d.user_id is distinct from actor and d.api_key_id is null
-    and exists (select from users u where u.id = d.user_id and u.deleted_at is null)
-    and not exists (
-      select from restrictions r where r.user_id = d.user_id and r.kind = 'SUSPENSION' and is_current(r.until));
-  return null;
-end $$;
 
 select seal_schema();

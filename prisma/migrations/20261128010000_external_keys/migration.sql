@@ -57,98 +57,36 @@ drop trigger draft_chat_deletion on chats;
 create trigger draft_chat_deletion before delete on chats for each row
   when (not old.is_importing) execute function draft_chat_deletion();
 
-create or replace function draft_new_chats() returns trigger
+-- Keys that are gone ---------------------------------------------------------------------------------------------------
+
+create table deleted_keys (
+  key_hash bytea primary key check (octet_length(key_hash) = 32)
+);
+comment on table deleted_keys is
+  'The key of a chat or user that has been deleted, as SHA-256 of chat: or user: and the key: an import that is sent again does not bring it back.';
+
+create function hash_key(kind text, key text) returns bytea
+language sql immutable parallel safe return sha256(convert_to(kind || ':' || key, 'UTF8'));
+comment on function hash_key is 'How deleted_keys stores the key of a chat or user: an erased user leaves no key that can be read.';
+
+create function keep_deleted_key() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin
-  if tg_relid <> 'chats'::regclass then perform refuse_foreign_rows(); end if;
-  insert into event_drafts (events)
-  select jsonb_agg(jsonb_build_object('kind', 'NewChat', 'chat_id', id) order by id)
-  from inserted where not is_importing having count(*) > 0;
+  if tg_relid not in ('chats'::regclass, 'users'::regclass) then perform refuse_foreign_rows(); end if;
+  insert into deleted_keys (key_hash)
+  values (hash_key(case tg_relid when 'chats'::regclass then 'chat' else 'user' end, old.key))
+  on conflict do nothing;
   return null;
 end $$;
-comment on function draft_new_chats is
-  'Drafts NewChat, for all who are members when the transaction commits. The end of an import drafts it for its chat.';
+comment on function keep_deleted_key is 'Remembers the key of a chat that is deleted, and of a user whose account is erased or deleted.';
 
-create or replace function draft_new_messages() returns trigger
-language plpgsql security definer set search_path = public, pg_temp as $$
-declare
-  misplaced_count int;
-  quiet bigint[];
-begin
-  if tg_relid <> 'messages'::regclass then perform refuse_foreign_rows(); end if;
-  with placed as (
-    select chat_id, min(seq) as first, max(seq) as last, count(*) as many, max(created_at) as at
-    from inserted group by chat_id
-  ), counted as (
-    update chats c set last_seq = p.last,
-      last_activity_at = case when c.is_importing then greatest(c.last_activity_at, p.at) else clock_timestamp() end
-    from placed p
-    where c.id = p.chat_id and p.first = c.last_seq + 1 and p.last - p.first + 1 = p.many
-    returning c.id, c.is_importing
-  )
-  select (select count(*) from placed) - count(*), array_agg(id) filter (where is_importing)
-  into misplaced_count, quiet from counted;
-  if misplaced_count <> 0 then
-    raise exception 'the messages leave a gap in the seqs of their chat' using errcode = 'check_violation';
-  end if;
-
-  -- Senders have read their own messages.
-  update members m set last_read_seq = n.last
-  from (select chat_id, sender_id, max(seq) as last from inserted where sender_id is not null group by 1, 2) n
-  where m.chat_id = n.chat_id and m.user_id = n.sender_id and m.last_read_seq < n.last;
-
-  insert into event_drafts (events)
-  select jsonb_agg(jsonb_build_object('kind', 'NewMessage', 'audience', 'CHAT', 'chat_id', chat_id,
-    'actor_id', sender_id, 'message_id', id, 'seq', seq, 'version', version) order by chat_id, seq)
-  from inserted where quiet is null or chat_id <> all (quiet) having count(*) > 0;
-  return null;
-end $$;
-comment on function draft_new_messages is
-  'Drafts NewMessage, unless an import is writing the chat, and ensures that each chat''s seqs are 1, 2, 3, … without a gap.';
-
-create or replace function settle_removal() returns trigger
-language plpgsql security definer set search_path = public, pg_temp as $$
-declare
-  gone record;
-begin
-  if tg_relid <> 'members'::regclass then perform refuse_foreign_rows(); end if;
-  -- count_members has locked these chats' rows, so nothing read here can change.
-  for gone in select chat_id, user_id from deleted where role = 'OWNER' order by chat_id, user_id loop
-    continue when has_owner(gone.chat_id)
-      or not exists (select from chats where id = gone.chat_id and type <> 'SINGLE' and member_count > 0);
-    if exists (select from users where id = gone.user_id and deleted_at is null) then
-      raise exception 'the last owner of a chat cannot leave while others are in it'
-        using errcode = 'restrict_violation', constraint = 'a_chat_keeps_an_owner', table = 'members';
-    end if;
-    -- An erased user (one whose row is deleted or has deleted_at set) can always leave: ownership passes to the admin,
-    -- or else the member, who joined first.
-    update members set role = 'OWNER'
-    where chat_id = gone.chat_id and user_id = coalesce(
-      (select user_id from members where chat_id = gone.chat_id and role = 'ADMIN' order by joined_at, user_id limit 1),
-      (select user_id from members where chat_id = gone.chat_id order by joined_at, user_id limit 1));
-  end loop;
-  -- A chat with a key belongs to the embedding product, which may give it members again.
-  delete from chats where id = any (array(select distinct chat_id from deleted)) and member_count = 0 and key is null;
-  return null;
-end $$;
-comment on function settle_removal is
-  'Ensures that a chat that had an owner keeps one, and deletes a chat without a key whose last member has left.';
-
-create or replace function count_version() returns trigger
-language plpgsql as $$
-begin
-  if old.deleted_at is not null then
-    raise exception 'a deleted message cannot be changed' using errcode = 'check_violation';
-  end if;
-  new.version := old.version + 1;
-  if new.deleted_at is not null then
-    new.mentions_everyone := false;
-    new.custom := '{}';
-  elsif new.edited_at is not distinct from old.edited_at then
-    new.edited_at := clock_timestamp();
-  end if;
-  return new;
-end $$;
+create trigger keep_key_of_deleted_chat after delete on chats for each row
+  when (old.key is not null and not old.is_importing) execute function keep_deleted_key();
+create trigger keep_key_of_erased_user after update of deleted_at on users for each row
+  when (old.key is not null and old.deleted_at is null and new.deleted_at is not null)
+  execute function keep_deleted_key();
+create trigger keep_key_of_deleted_user after delete on users for each row
+  when (old.key is not null) execute function keep_deleted_key();
 
 -- Imports ------------------------------------------------------------------------------------------------------------
 
@@ -211,6 +149,10 @@ begin
   values (chat_key, case final_type when 'PUBLIC_CHANNEL' then 'PRIVATE_CHANNEL' else final_type end, chat_name, about,
     data, began_at, began_at, true)
   on conflict (key) where key is not null do nothing returning id into new_id;
+  if new_id is not null and exists (select from deleted_keys where key_hash = hash_key('chat', chat_key)) then
+    raise exception 'the chat has been deleted since it was imported'
+      using errcode = 'integrity_constraint_violation', constraint = 'a_deleted_chat_stays_deleted', table = 'chats';
+  end if;
   if new_id is not null then insert into chat_imports (chat_id, type) values (new_id, final_type); end if;
   return new_id;
 end $$;

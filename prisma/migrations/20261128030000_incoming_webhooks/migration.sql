@@ -35,10 +35,13 @@ create function end_incoming_webhook() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin
   if tg_relid <> 'api_keys'::regclass then perform refuse_foreign_rows(); end if;
+  delete from members m using incoming_webhooks w
+  where w.api_key_id = new.id and m.chat_id = w.chat_id and m.user_id = w.bot_id and m.role <> 'OWNER';
   delete from incoming_webhooks where api_key_id = new.id;
   return null;
 end $$;
-comment on function end_incoming_webhook is 'An incoming webhook ends with its key.';
+comment on function end_incoming_webhook is
+  'An incoming webhook ends with its key, and its bot leaves the chat, unless it owns it: a chat keeps its owner.';
 
 create trigger end_incoming_webhook after update of revoked_at on api_keys for each row
   when (old.revoked_at is null and new.revoked_at is not null) execute function end_incoming_webhook();

@@ -25,6 +25,51 @@ const uploaded: JsonSchema = {
   },
 };
 
+/** What an operation for users takes: a token, and for API keys the user that they act as. */
+export const signedIn: readonly JsonSchema[] = [{ token: [] }, { token: [], actAs: [] }];
+
+const counted: JsonSchema = {
+  type: 'object',
+  required: ['created', 'skipped'],
+  properties: { created: { type: 'integer' }, skipped: { type: 'integer', description: 'Were there already.' } },
+};
+
+const remarks: JsonSchema = {
+  type: 'array',
+  description: 'The first 1,000.',
+  items: {
+    type: 'object',
+    required: ['line', 'path', 'message'],
+    properties: { line: { type: 'integer', description: 'From 1.' }, path: text, message: text },
+  },
+};
+
+const importReport: JsonSchema = {
+  type: 'object',
+  required: ['lines', 'users', 'chats', 'members', 'messages', 'ended', 'discarded', 'refused', 'errors', 'notes'],
+  properties: {
+    lines: { type: 'integer' },
+    ...{ users: counted, chats: counted, members: counted, messages: counted },
+    ended: { type: 'integer', description: 'Chats that their members have now.' },
+    discarded: { type: 'integer' },
+    refused: { type: 'integer', description: 'Lines that were refused: `errors` says why.' },
+    errors: remarks,
+    notes: { ...remarks, description: 'Lines that were not taken exactly as they are.' },
+  },
+};
+
+/** What incoming webhooks take; other properties of Discord's and Slack's are ignored. */
+const hookPayload: JsonSchema = {
+  type: 'object',
+  properties: {
+    content: { ...text, description: "The text, in Discord's form." },
+    text: { ...text, description: "The text, in Slack's form." },
+    username: { ...text, description: "A label beside the bot's name." },
+    embeds: { type: 'array', items: { type: 'object' }, description: 'Their text is added (Discord).' },
+    attachments: { type: 'array', items: { type: 'object' }, description: 'Their text is added (Slack).' },
+  },
+};
+
 /** The operations under `/api` that run no document of the table. */
 export const fixedPaths: Readonly<Record<string, JsonSchema>> = {
   '/api/events': {
@@ -45,7 +90,7 @@ start. On Reset, fetch everything again. An event named \`problem\` says why the
         200: { description: 'The stream.', content: { 'text/event-stream': { schema: referTo('Event') } } },
         ...printFailures([400, 401, 403, 404, 406, 429]),
       },
-      security: [{ token: [] }, { streamToken: [] }],
+      security: [...signedIn, { streamToken: [] }],
     },
   },
   '/api/upload': {
@@ -85,6 +130,57 @@ message nor used as an avatar is deleted after 24 hours. \`/api/upload/tus\` tak
       },
     },
   },
+  '/api/import': {
+    post: {
+      operationId: 'importHistory',
+      tags: ['Chats'],
+      summary: 'Import users, chats and messages',
+      description: `JSON lines, for an API key with USERS_WRITE, CHATS_WRITE and MESSAGES_WRITE, or with ADMIN. The answer comes after the last
+line, and says which lines were refused. Lines that are sent again change nothing.`,
+      requestBody: {
+        required: true,
+        content: { 'application/x-ndjson': { schema: { ...text, description: 'One object per line.' } } },
+      },
+      responses: {
+        200: { description: 'The report.', content: { 'application/json': { schema: importReport } } },
+        ...printFailures([400, 401, 403, 415, 429]),
+      },
+      security: [{ token: [] }],
+    },
+  },
+  '/api/hooks/{token}': {
+    post: {
+      operationId: 'postToIncomingWebhook',
+      tags: ['Messages'],
+      summary: 'Post into a chat by an incoming webhook',
+      description: `Takes what incoming webhooks of Discord and Slack take, and answers as they do, also when it refuses. The token in the URL
+is the only credential: createIncomingWebhook returns the URL.`,
+      parameters: [
+        parameter('token', 'path', 'As in the URL.'),
+        parameter('wait', 'query', "`true`: the answer is the message, in Discord's form."),
+      ],
+      requestBody: { required: true, content: { 'application/json': { schema: hookPayload } } },
+      responses: {
+        200: {
+          description: 'The message, or `ok` for the form of Slack.',
+          content: {
+            'application/json': { schema: { type: 'object', additionalProperties: true } },
+            'text/plain': { schema: text },
+          },
+        },
+        204: { description: 'Posted.' },
+        ...Object.fromEntries(
+          Object.entries({
+            400: 'The payload has no text, or is not valid.',
+            403: 'The bot may not write here.',
+            404: 'There is no such incoming webhook.',
+            429: 'Too many messages: see `retry-after`.',
+          }).map(([status, description]) => [status, { description }]),
+        ),
+      },
+      security: [],
+    },
+  },
   '/files/{fileId}/{name}': {
     get: {
       operationId: 'downloadFile',
@@ -101,8 +197,7 @@ message nor used as an avatar is deleted after 24 hours. \`/api/upload/tus\` tak
         200: bytes('The bytes.'),
         206: bytes('A range of them.'),
         302: { description: 'They are at `location`.' },
-        403: { description: 'The link is not valid, or has expired: fetch it again.' },
-        404: { description: 'There is no such file.' },
+        ...printFailures([403, 404]),
       },
       security: [],
     },

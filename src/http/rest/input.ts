@@ -1,4 +1,12 @@
-import { coerceInputValue, getNullableType, isEnumType, isListType, type GraphQLInputType } from 'graphql';
+import {
+  coerceInputValue,
+  getNamedType,
+  getNullableType,
+  isEnumType,
+  isListType,
+  type GraphQLInputType,
+  type GraphQLNamedType,
+} from 'graphql';
 import { isRecord } from '../../core/json.ts';
 import { InvalidInput, maxFieldErrors, type FieldError } from '../../errors.ts';
 import type { CompiledRoute, Input } from './compiled-route.ts';
@@ -90,7 +98,8 @@ function readValue({ name, type }: Input, given: unknown, errors: FieldError[]):
   const value = inUpperCase(given, type);
   try {
     coerceInputValue(value, type, (path, _, { message }) => {
-      errors.push({ path: [name, ...path.map(String)], code: 'MALFORMED', message });
+      const complaint = describeValues(getNamedType(type)) ?? message;
+      errors.push({ path: [name, ...path.map(String)], code: 'MALFORMED', message: complaint });
       // A long list may have an error in each entry, and making all of them would take seconds.
       if (errors.length >= maxFieldErrors) throw new EnoughErrors();
     });
@@ -98,6 +107,13 @@ function readValue({ name, type }: Input, given: unknown, errors: FieldError[]):
     if (!(error instanceof EnoughErrors)) throw error;
   }
   return value;
+}
+
+/** Which values an enum has, in the words of the other errors; null for other types. */
+function describeValues(type: GraphQLNamedType): string | null {
+  if (!isEnumType(type)) return null;
+  const values = type.getValues().map(({ name }) => name);
+  return `must be ${values.length > 1 ? 'one of ' : ''}${values.join(', ')}`;
 }
 
 class EnoughErrors extends Error {}

@@ -7,7 +7,7 @@ import {
   type SelectionNode,
 } from 'graphql';
 import { eventsDocument } from './event-document.ts';
-import { fixedPaths } from './fixed-operation.ts';
+import { fixedPaths, signedIn } from './fixed-operation.ts';
 import { prepareStored } from './fragment.ts';
 import { OperationPrinter, problemSchema } from './operation-printer.ts';
 import { tags } from './route.ts';
@@ -47,8 +47,14 @@ export function printOpenApi(schema: GraphQLSchema, version: string): JsonSchema
         token: {
           type: 'http',
           scheme: 'bearer',
-          description: `The \`token\` of signUp, signIn or refresh, or the secret of an API key. A key of the server names the user
-that it acts as in the header \`parley-act-as\`.`,
+          description: 'The `token` of signUp, signIn or refresh, or the secret of an API key.',
+        },
+        actAs: {
+          type: 'apiKey',
+          in: 'header',
+          name: 'parley-act-as',
+          description: `With an API key that has the scope ACT_AS: the user that it acts as, by id or as \`key:\` and the external key. A key
+of the server needs it wherever a user is needed.`,
         },
         streamToken: {
           type: 'apiKey',
@@ -58,7 +64,7 @@ that it acts as in the header \`parley-act-as\`.`,
         },
       },
     },
-    security: [{ token: [] }],
+    security: [...signedIn],
   };
 }
 

@@ -68,7 +68,10 @@ function serve(type: string, make: () => string | Promise<string>): Handler {
   let made: Promise<Handler> | undefined;
   const prepare = async () => serveText(type, await make());
   return async (request, response) => {
-    const answer = await (made ??= prepare());
+    made ??= prepare();
+    // What could not be read is read again by the next request.
+    made.catch(() => (made = undefined));
+    const answer = await made;
     response.setHeader('content-security-policy', contentSecurityPolicy);
     await answer(request, response);
   };

@@ -1,0 +1,48 @@
+import dns from 'node:dns/promises';
+import { Semaphore } from './semaphore.ts';
+
+/** An address that a host name leads to. */
+export type HostAddress = { address: string; family: number };
+
+/**
+ * How long one name server has to answer, in ms, and how often it is asked. Together less than the time that any request
+ * of the server may take.
+ */
+const patience = { timeout: 2_000, tries: 2 };
+
+/** The system's own look-ups that may run at once: of the four threads that Node has for them, for files and for hashes. */
+const systemLookups = new Semaphore(2);
+
+/** The answers of a name server that knows no such name, and what happens if there is no name server. */
+const unknownCodes = new Set(['ENOTFOUND', 'ENODATA', 'ECONNREFUSED']);
+
+/**
+ * The addresses of a host. Asks the name servers without a thread, because others choose the host: the system's look-up
+ * holds one of Node's four threads for as long as a dead name server does not answer, and passwords and files wait for
+ * those threads. It is used for names without a dot and for those that the name servers do not know, which may be in
+ * /etc/hosts. Rejects with the error of DNS.
+ */
+export async function resolveHost(hostname: string): Promise<HostAddress[]> {
+  if (!hostname.includes('.')) return lookUp(hostname);
+  const resolver = new dns.Resolver(patience);
+  const answers = await Promise.all([find(4, resolver.resolve4(hostname)), find(6, resolver.resolve6(hostname))]);
+  const found = answers.flatMap(({ addresses }) => addresses);
+  if (found.length > 0) return found;
+  const fault = answers.find(({ error }) => error !== null && !unknownCodes.has(String(error.code)))?.error;
+  if (fault != null) throw fault;
+  return lookUp(hostname);
+}
+
+type Answer = { addresses: HostAddress[]; error: NodeJS.ErrnoException | null };
+
+async function find(family: number, answer: Promise<string[]>): Promise<Answer> {
+  try {
+    return { addresses: (await answer).map((address) => ({ address, family })), error: null };
+  } catch (error) {
+    return { addresses: [], error: error as NodeJS.ErrnoException };
+  }
+}
+
+function lookUp(hostname: string): Promise<HostAddress[]> {
+  return systemLookups.hold(1, () => dns.lookup(hostname, { all: true }));
+}
