@@ -15,6 +15,7 @@ import { openDatabase } from './postgres/opening.ts';
 import { createPing } from './postgres/ping.ts';
 import { ExportTurns } from './account/export-turn.ts';
 import { PictureFetch, type PictureFetchOptions } from './account/picture-fetch.ts';
+import { RedisLink } from './redis/redis-link.ts';
 import { openAccounts } from './account/opening.ts';
 import type { FileStorage } from './file/file.ts';
 import { openFiles } from './file/opening.ts';
@@ -95,6 +96,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   const { report, metrics, metricsUrl, tracer } = await openObservation(config, log, started);
   const documents = await openDocuments(config);
   const { db, directUrl } = await openDatabase({ ...config, migrationsFolder }, log, started);
+  await openRedis(config, { report, started });
   const keys = config.jwtKeys ?? (await loadOrCreateKeys(config.dataDir));
   const limits = new RateLimits({ quotas: readQuotas(config), store: db.pool, report, metrics });
   const leases = new Leases(db);
@@ -169,6 +171,17 @@ function openPictureFetch(
   const fetch = new PictureFetch({ ...parts, egress: new Egress(config.egressAllow ?? []) });
   fetch.open();
   started.defer(() => fetch.close());
+}
+
+/** Connects to Redis, if there is one. */
+async function openRedis(
+  { redis }: Config,
+  { report, started }: { report: Report; started: AsyncDisposableStack },
+): Promise<RedisLink | null> {
+  if (redis === null) return null;
+  const link = await RedisLink.open(redis, report);
+  started.defer(() => link.close());
+  return link;
 }
 
 /** Opens what knows who is connected. `realtime` is null on a node without streams. */

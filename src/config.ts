@@ -9,6 +9,7 @@ import {
   onOrOff,
   parsedBy,
   postgresUrl,
+  redisUrl,
   quotaSettings,
   readSettings,
   wholeNumber,
@@ -69,6 +70,13 @@ export const settings = {
     default: '10',
     wants: wholeNumber(1, 1_000),
     meaning: 'The maximum number of connections to the database.',
+  },
+  redis: {
+    name: 'REDIS_URL',
+    default: null,
+    wants: redisUrl,
+    meaning: 'A Redis or Valkey that the nodes share. See [operating](operating.md#redis).',
+    isSecret: true,
   },
   dataDir: {
     name: 'DATA_DIR',

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { CannotStart } from './errors.ts';
 import { parseDatabaseUrl } from './postgres/database-url.ts';
+import { parseRedisUrl } from './redis/redis-url.ts';
 import { limitRules, type LimitName } from './core/limit.ts';
 
 /** An environment variable. If it has no default, it is optional, and its value is null while it is not set. */
@@ -91,6 +92,11 @@ export const parsedBy = <Value>(parse: (text: string) => Value) =>
 
 /** A URL of a PostgreSQL database. */
 export const postgresUrl = parsedBy(parseDatabaseUrl).describe('a URL such as postgres://user:password@host:5432/name');
+
+/** Where Redis is. */
+export const redisUrl = parsedBy(parseRedisUrl).describe(
+  'a URL such as redis://user:password@host:6379, redis+cluster://host:7000,host:7001 or redis+sentinel://host:26379/service',
+);
 
 /** A setting for each limit. */
 export function quotaSettings(): Record<

@@ -1,0 +1,77 @@
+import type { Cluster, Redis, RedisOptions } from 'ioredis';
+import type { RedisHost, RedisTarget } from './redis-url.ts';
+
+/** In ms. `connect`: for a connection; `command`: for the answer to a command; `retry`: between two attempts, at most. */
+export const redisTimes = { connect: 2_000, command: 1_000, retry: 1_000 };
+
+/** Creates connections to Redis. None of them connects by itself, queues commands while it is away, or sends one twice. */
+export type RedisClients = {
+  /** Where the hosts are that a subscriber may ask first. Null: there is only one server to ask. */
+  readonly seeds: readonly RedisHost[] | null;
+  /** For commands, to the server or the whole cluster. */
+  createCommander: () => Redis | Cluster;
+  /** For subscriptions, to one server; `host` only for a cluster. */
+  createSubscriber: (host: RedisHost | null) => Redis;
+};
+
+/** Loads the library, which servers without Redis never do. */
+export async function loadRedisClients(target: RedisTarget): Promise<RedisClients> {
+  const { Redis, Cluster } = await import('ioredis');
+  const { kind, hosts, username, password, tls } = target;
+  const shared = {
+    ...(username !== null && { username }),
+    ...(password !== null && { password }),
+    ...(tls !== null && { tls }),
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    autoResubscribe: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    connectTimeout: redisTimes.connect,
+    commandTimeout: redisTimes.command,
+    retryStrategy: retryDelay,
+    connectionName: 'parley',
+    disableClientInfo: true,
+  } satisfies RedisOptions;
+  if (kind === 'CLUSTER') {
+    return {
+      seeds: hosts,
+      createCommander: () =>
+        new Cluster(hosts, {
+          lazyConnect: true,
+          enableOfflineQueue: false,
+          clusterRetryStrategy: retryDelay,
+          slotsRefreshTimeout: redisTimes.command,
+          maxRedirections: 4,
+          redisOptions: shared,
+          // Certificates name hosts; without TLS, addresses are as good.
+          ...(tls !== null && { dnsLookup: (address, callback) => callback(null, address) }),
+        }),
+      createSubscriber: (host) => new Redis({ ...shared, ...(host ?? hosts[0]) }),
+    };
+  }
+  const place = kind === 'SERVER' ? { ...hosts[0], db: target.database } : sentinelOptions(target);
+  const options = { ...shared, ...place };
+  const create = () => new Redis(options);
+  return { seeds: null, createCommander: create, createSubscriber: create };
+}
+
+function sentinelOptions({ hosts, service, database, sentinel, tls }: RedisTarget & { kind: 'SENTINEL' }) {
+  return {
+    sentinels: hosts,
+    name: service,
+    db: database,
+    sentinelRetryStrategy: retryDelay,
+    sentinelCommandTimeout: redisTimes.command,
+    // Follows a failover at once, even if the old server still answers.
+    failoverDetector: true,
+    ...(sentinel.username !== undefined && { sentinelUsername: sentinel.username }),
+    ...(sentinel.password !== undefined && { sentinelPassword: sentinel.password }),
+    ...(tls !== null && { enableTLSForSentinelMode: true, sentinelTLS: tls }),
+  } satisfies RedisOptions;
+}
+
+/** Longer each time, up to a second, and at random: a thousand nodes must not come back at the same moment. */
+function retryDelay(times: number): number {
+  return Math.min(50 * 2 ** Math.min(times, 10), redisTimes.retry) * (0.5 + Math.random() / 2);
+}
