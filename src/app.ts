@@ -15,7 +15,9 @@ import { openDatabase } from './postgres/opening.ts';
 import { createPing } from './postgres/ping.ts';
 import { ExportTurns } from './account/export-turn.ts';
 import { PictureFetch, type PictureFetchOptions } from './account/picture-fetch.ts';
+import { createCounters } from './redis/counters.ts';
 import { RedisLink } from './redis/redis-link.ts';
+import { readInstallation } from './postgres/installation.ts';
 import { openAccounts } from './account/opening.ts';
 import type { FileStorage } from './file/file.ts';
 import { openFiles } from './file/opening.ts';
@@ -96,9 +98,13 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   const { report, metrics, metricsUrl, tracer } = await openObservation(config, log, started);
   const documents = await openDocuments(config);
   const { db, directUrl } = await openDatabase({ ...config, migrationsFolder }, log, started);
-  await openRedis(config, { report, started });
+  const redis = await openRedis(config, { report, started });
   const keys = config.jwtKeys ?? (await loadOrCreateKeys(config.dataDir));
-  const limits = new RateLimits({ quotas: readQuotas(config), store: db.pool, report, metrics });
+  const counters = redis && {
+    client: createCounters(redis),
+    prefix: `parley:${await readInstallation(db.pool)}:limit:`,
+  };
+  const limits = new RateLimits({ quotas: readQuotas(config), store: db.pool, counters, report, metrics });
   const leases = new Leases(db);
   const parts = { db, keys, limits, leases, report, metrics, started };
   const accounts = await openAccounts({ ...config, ...overrides }, parts);

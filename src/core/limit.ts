@@ -2,12 +2,12 @@
 export type Quota = { count: number; windowSeconds: number };
 
 /**
- * One limit: its setting and default quota, whether all nodes count together (in PostgreSQL) or each on its own (in
- * memory), the error message for the client, and what the limit counts.
+ * One limit: its setting and default quota, whether without Redis all nodes count together (in PostgreSQL) or each on
+ * its own (in memory), the error message for the client, and what the limit counts.
  */
 type LimitRule = { setting: string; quota: string; isShared: boolean; message: string; meaning: string };
 
-/** One activity, which has three limits. Each node counts separately, in memory. */
+/** One activity, which has three limits. Without Redis, each node counts separately, in memory. */
 type ActivityRule = {
   setting: string;
   quotas: { account: string; session: string; address: string };

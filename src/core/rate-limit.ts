@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import {
   RateLimiterMemory,
   RateLimiterPostgres,
+  RateLimiterRedis,
   RateLimiterRes,
   type RateLimiterAbstract,
 } from 'rate-limiter-flexible';
@@ -29,6 +30,12 @@ export type Actor = { asker: Caller; address: string };
 export type LimitStore = { query: (statement: { text: string; values?: unknown[]; name?: string }) => Promise<Result> };
 type Result = { rows: Record<string, unknown>[]; rowCount: number | null };
 
+/**
+ * Counters that all nodes share, in Redis: `client` has the methods of ioredis that rate-limiter-flexible calls, and
+ * `prefix` begins each key. While it fails, each limit counts where it would count without it.
+ */
+export type SharedCounters = { client: object; prefix: string };
+
 /** Deletes up to `limit` counters whose window is over, and returns how many. */
 export async function pruneLimits(store: LimitStore, limit: number): Promise<number> {
   const { rowCount } = await store.query({
@@ -51,6 +58,7 @@ export type LimitState = { setting: string; quota: Quota; remaining: number; res
 export class RateLimits {
   readonly #quotas: Quotas;
   readonly #report: Report;
+  readonly #isHashed: (name: LimitName) => boolean;
   readonly #metrics: Metrics;
   readonly #limiters = new Map<LimitName, RateLimiterAbstract>();
   readonly #reported = createLru<string, true>(maxReported);
@@ -59,19 +67,22 @@ export class RateLimits {
   constructor({
     quotas,
     store,
+    counters = null,
     report,
     metrics = noMetrics,
   }: {
     quotas: Quotas;
     store: LimitStore;
+    counters?: SharedCounters | null;
     report: Report;
     metrics?: Metrics;
   }) {
     this.#metrics = metrics;
     this.#quotas = quotas;
     this.#report = report;
+    this.#isHashed = (name) => counters !== null || limitRules[name].isShared;
     for (const name of quotas === null ? [] : (Object.keys(limitRules) as LimitName[])) {
-      this.#limiters.set(name, createLimiter(name, quotas?.[name], store));
+      this.#limiters.set(name, createLimiter(name, quotas?.[name], { store, counters }));
     }
   }
 
@@ -98,7 +109,7 @@ export class RateLimits {
   async take(name: LimitName, counted: Counted, { count = 1, weight }: Use = {}): Promise<LimitState | null> {
     const [limiter, quota] = [this.#limiters.get(name), this.#quotas?.[name]];
     if (limiter === undefined || quota === undefined) return null;
-    const key = keyOf(name, counted);
+    const key = keyOf(counted, this.#isHashed(name));
     try {
       const points = weight === undefined ? count : Math.min(weight, quota.count);
       const { remainingPoints, msBeforeNext } = await limiter.consume(key, points);
@@ -125,7 +136,7 @@ export class RateLimits {
   async refuseExhausted(name: LimitName, counted: Counted): Promise<void> {
     const [limiter, quota] = [this.#limiters.get(name), this.#quotas?.[name]];
     if (limiter === undefined || quota === undefined) return;
-    const key = keyOf(name, counted);
+    const key = keyOf(counted, this.#isHashed(name));
     const state = await limiter.get(key);
     if (state === null || state.consumedPoints < quota.count) return;
     throw this.#refuse(name, { counted, quota, key, waitMs: state.msBeforeNext });
@@ -133,12 +144,12 @@ export class RateLimits {
 
   /** Gives one use back, for something that should not have counted. */
   async giveBack(name: LimitName, counted: Counted): Promise<void> {
-    await this.#limiters.get(name)?.reward(keyOf(name, counted), 1);
+    await this.#limiters.get(name)?.reward(keyOf(counted, this.#isHashed(name)), 1);
   }
 
   /** Restores the full quota. */
   async forgive(name: LimitName, counted: Counted): Promise<void> {
-    await this.#limiters.get(name)?.delete(keyOf(name, counted));
+    await this.#limiters.get(name)?.delete(keyOf(counted, this.#isHashed(name)));
   }
 
   #refuse(
@@ -171,19 +182,33 @@ function shareOf({ remaining, quota }: LimitState): number {
   return remaining / quota.count;
 }
 
-function createLimiter(name: LimitName, quota: Quota | undefined, store: LimitStore): RateLimiterAbstract {
+function createLimiter(
+  name: LimitName,
+  quota: Quota | undefined,
+  { store, counters }: { store: LimitStore; counters: SharedCounters | null },
+): RateLimiterAbstract {
   if (quota === undefined) throw new Error(`there is no quota for ${name}`);
   const options = { keyPrefix: name, points: quota.count, duration: quota.windowSeconds };
-  if (!limitRules[name].isShared) return new RateLimiterMemory(options);
-  return new RateLimiterPostgres({
+  // Refusing a flood of requests then costs the database, or Redis, nothing.
+  const inMemoryBlockOnConsumed = quota.count + 1;
+  const usual = limitRules[name].isShared
+    ? new RateLimiterPostgres({
+        ...options,
+        storeClient: { query: (statement: Parameters<LimitStore['query']>[0]) => queryWithNumbers(store, statement) },
+        storeType: 'client',
+        tableName: 'rate_limits',
+        tableCreated: true,
+        clearExpiredByTimeout: false,
+        inMemoryBlockOnConsumed,
+      })
+    : new RateLimiterMemory(options);
+  if (counters === null) return usual;
+  return new RateLimiterRedis({
     ...options,
-    storeClient: { query: (statement: Parameters<LimitStore['query']>[0]) => queryWithNumbers(store, statement) },
-    storeType: 'client',
-    tableName: 'rate_limits',
-    tableCreated: true,
-    clearExpiredByTimeout: false,
-    // Refusing a flood of requests then costs the database nothing.
-    inMemoryBlockOnConsumed: quota.count + 1,
+    keyPrefix: `${counters.prefix}${name}`,
+    storeClient: counters.client,
+    inMemoryBlockOnConsumed,
+    insuranceLimiter: usual,
   });
 }
 
@@ -199,11 +224,11 @@ async function queryWithNumbers(store: LimitStore, statement: Parameters<LimitSt
 }
 
 /**
- * A short key. In PostgreSQL, email and network addresses are stored only as hashes; in memory, a hash would cost more
- * than the counting.
+ * A short key. In PostgreSQL and Redis, email and network addresses are stored only as hashes; in memory, a hash would
+ * cost more than the counting.
  */
-function keyOf(name: LimitName, { userId, sessionId, keyId, address, email }: Counted): string {
+function keyOf({ userId, sessionId, keyId, address, email }: Counted, isHashed: boolean): string {
   const text = [userId, sessionId, keyId, address, email?.toLowerCase()].map((part) => String(part ?? '')).join('\n');
-  if (!limitRules[name].isShared || (address === undefined && email === undefined)) return text;
+  if (!isHashed || (address === undefined && email === undefined)) return text;
   return createHash('sha256').update(text).digest('base64url');
 }

@@ -25,6 +25,7 @@ export class RedisLink implements Channels {
   /** Set when a command got no answer, until a check gets one. */
   #isStuck = false;
   #waiting = 0;
+  #refusal = '';
   #isReported: 'UP' | 'AWAY' | null = null;
   #problem: unknown = null;
   #timer: NodeJS.Timeout | null = null;
@@ -72,7 +73,10 @@ export class RedisLink implements Channels {
       return await work(this.#commander);
     } catch (error) {
       this.#problem = error;
-      if (isReply(error)) throw error;
+      if (isReply(error)) {
+        this.#tellOfRefusal(error);
+        throw error;
+      }
       if (isTimeout(error)) this.#isStuck = true;
       this.#tell();
       throw new RedisAway('Redis did not answer', { cause: error });
@@ -126,6 +130,14 @@ export class RedisLink implements Channels {
     if (now - this.#pendingSince < 2 * redisTimes.connect) return;
     this.#pendingSince = null;
     if (['connecting', 'connect'].includes(this.#commander.status)) this.#commander.disconnect(true);
+  }
+
+  /** Tells the operator once of each kind of refusal, for example that a right is missing. */
+  #tellOfRefusal(error: unknown): void {
+    const refusal = reasonOf(error);
+    if (refusal === this.#refusal) return;
+    this.#refusal = refusal;
+    this.#report('warn', 'Redis refuses commands', { reason: refusal });
   }
 
   #tell(): void {

@@ -1,0 +1,32 @@
+import type { RedisLink } from './redis-link.ts';
+
+/** Adds to a counter, which ends a given number of seconds after its first use. Returns its value, and its rest in ms. */
+const countScript = `redis.call('set', KEYS[1], 0, 'EX', ARGV[2], 'NX')
+local count = redis.call('incrby', KEYS[1], ARGV[1])
+return {count, redis.call('pttl', KEYS[1])}`;
+
+/**
+ * The counters of rate limits in Redis, in the form in which rate-limiter-flexible uses ioredis, but with the deadlines
+ * of RedisLink. What fails there, rejects here.
+ */
+export function createCounters(link: RedisLink) {
+  return {
+    /** `points` and `seconds` as text, because Redis takes all arguments as text. */
+    rlflxIncr: ([key = '', points = '', seconds = '']: string[]) =>
+      link.run((commander) => commander.eval(countScript, 1, key, points, seconds)),
+    /** Reads one counter: `multi().get(key).pttl(key).exec()`. */
+    multi: () => {
+      let key = '';
+      const reading = {
+        get: (counter: string) => {
+          key = counter;
+          return reading;
+        },
+        pttl: () => reading,
+        exec: () => link.run((commander) => commander.multi().get(key).pttl(key).exec()),
+      };
+      return reading;
+    },
+    del: (key: string) => link.run((commander) => commander.del(key)),
+  };
+}
