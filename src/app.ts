@@ -100,11 +100,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   const { db, directUrl } = await openDatabase({ ...config, migrationsFolder }, log, started);
   const redis = await openRedis(config, { report, started });
   const keys = config.jwtKeys ?? (await loadOrCreateKeys(config.dataDir));
-  const counters = redis && {
-    client: createCounters(redis),
-    prefix: `parley:${await readInstallation(db.pool)}:limit:`,
-  };
-  const limits = new RateLimits({ quotas: readQuotas(config), store: db.pool, counters, report, metrics });
+  const limits = await createLimits(config, { db, redis, report, metrics });
   const leases = new Leases(db);
   const parts = { db, keys, limits, leases, report, metrics, started };
   const accounts = await openAccounts({ ...config, ...overrides }, parts);
@@ -138,8 +134,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
     ...createQueues(db, metrics),
     continueDeletions: () => housekeeping.hurry(),
   };
-  const { streamTimes, webhookTimes } = overrides;
-  const times = { streamTimes, webhookTimes };
+  const times = { streamTimes: overrides.streamTimes, webhookTimes: overrides.webhookTimes };
   const roles = createRoles(config, log, { services, documents, realtime, leases, report, ...times });
   roles.webhooks?.open();
   started.defer(() => roles.webhooks?.close());
@@ -166,6 +161,22 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   log.info(serves(config, 'api') ? `GraphiQL is at ${address}/graphql` : `streams are at ${address}/graphql/stream`);
   const running = started.move();
   return { url: address, metricsUrl, close: () => running.disposeAsync() };
+}
+
+/** Creates the rate limits. They count in Redis if there is one, under keys of this installation. */
+async function createLimits(
+  config: Config,
+  {
+    db,
+    redis,
+    ...observers
+  }: { db: Db; redis: Awaited<ReturnType<typeof openRedis>>; report: Report; metrics: Metrics },
+): Promise<RateLimits> {
+  const counters = redis && {
+    client: createCounters(redis),
+    prefix: `parley:${await readInstallation(db.pool)}:limit:`,
+  };
+  return new RateLimits({ quotas: readQuotas(config), store: db.pool, counters, ...observers });
 }
 
 /** Fetches the pictures of other systems' users, on a node that serves the API. */

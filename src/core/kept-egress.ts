@@ -103,14 +103,18 @@ export class KeptEgress {
   }
 
   #lookupFor(protocol: string): LookupFunction {
-    return (hostname, options, callback) => {
-      resolveHost(hostname)
-        .then((found) => this.#choose(protocol, found))
-        .then(
-          (chosen) => lookupIn(chosen)(hostname, options, callback),
-          (error: NodeJS.ErrnoException) => callback(error, []),
-        );
-    };
+    return (...lookup) => void this.#lookUp(protocol, lookup);
+  }
+
+  async #lookUp(protocol: string, [hostname, options, callback]: Parameters<LookupFunction>): Promise<void> {
+    let chosen: HostAddress[];
+    try {
+      chosen = this.#choose(protocol, await resolveHost(hostname));
+    } catch (error) {
+      callback(error as NodeJS.ErrnoException, []);
+      return;
+    }
+    lookupIn(chosen)(hostname, options, callback);
   }
 
   /** Those of the addresses that a connection may lead to. Throws EgressFailed if there are none. */

@@ -43,8 +43,8 @@ test('a receiver that is down for an hour gets every event once it is back, in o
   receiver.answer = refuseWith(503);
 
   /** Waits until the last attempt has been saved as a failure, and the next one is not due by the moved clock. */
-  const untilIdle = () =>
-    expect
+  const untilIdle = async () => {
+    await expect
       .poll(async () => {
         const { rows } = await server.sql.query(
           `select failures, node is null and next_attempt_at > clock_timestamp() + $2 * interval '1 ms' as "isIdle"
@@ -54,6 +54,7 @@ test('a receiver that is down for an hour gets every event once it is back, in o
         return rows[0].isIdle && rows[0].failures === receiver.received.length - accepted;
       })
       .toBe(true);
+  };
 
   const accepted = receiver.received.length;
   const contents = ['before', 'as it goes down'];

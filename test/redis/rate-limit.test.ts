@@ -14,7 +14,7 @@ const redis = await startRedis();
 async function createNode({ url }: TestRedis, env: Record<string, string>) {
   const { link } = await connect(url);
   const store: LimitStore = {
-    query: vi.fn(() => Promise.resolve({ rows: [{ points: 1, expire: null }], rowCount: 1 })),
+    query: vi.fn<LimitStore['query']>(() => Promise.resolve({ rows: [{ points: 1, expire: null }], rowCount: 1 })),
   };
   const counters = { client: createCounters(link), prefix: `parley:${env['RATE_LIMIT_SENDS']}:limit:` };
   const limits = new RateLimits({ quotas: readQuotas(readConfig(env)), store, counters, report: () => undefined });
