@@ -323,6 +323,24 @@ describe('examples run as they are:', () => {
     expect(JSON.parse(python?.lines.join('') ?? JSON.stringify(sent))).toEqual(sent);
   });
 
+  test.skipIf(!isCurlInstalled)('the chat of an order, with curl (skipped without curl)', async () => {
+    const receiver = await WebhookReceiver.start();
+    await using server = await startServer({ env: webhookEnv, overrides: { webhookTimes } });
+    const admin = await signUp(server, 'ada');
+    await setRoleWithSql(server, admin, 'ADMIN');
+    const resources = ['USERS', 'CHATS', 'MESSAGES'].flatMap((name) => [`${name}_READ`, `${name}_WRITE`]);
+    const { token } = await createProgram(server, admin, [...resources, 'WEBHOOKS', 'ADMIN', 'ACT_AS']);
+    const walk = (blocksIn('docs/integration.md', 'bash')[1] ?? '').replace(/https:[^"\\]*/, receiver.url);
+    const bash = run('bash', ['-c', `KEY=${token}; set -e\n${pointAt(server.url, walk)}`]);
+    expect(await bash.exitCode).toBe(0);
+    await receiver.until(({ received }) => received.some(({ body }) => body.includes('Thank you!')));
+    const events = receiver.received.flatMap(({ json }) => json.data?.allEvents.event.message ?? []);
+    expect(events).toEqual([
+      { content: 'Your order is on its way.', sender: { key: null }, chat: { key: 'order:42' } },
+      { content: 'Thank you!', sender: { key: 'customer:7' }, chat: { key: 'order:42' } },
+    ]);
+  });
+
   test.skipIf(!isCurlInstalled)('an import with curl (skipped without curl)', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'parley-import-'));
     onTestFinished(() => rm(folder, { recursive: true }));
@@ -417,11 +435,16 @@ describe('examples run as they are:', () => {
       ...['docs/invites.md graphql', 'docs/invites.md graphql', 'docs/invites.md graphql'],
       ...['docs/moderation.md graphql', 'docs/moderation.md graphql', 'docs/moderation.md graphql'],
       'docs/moderation.md sql',
-      ...['docs/operating.md sql', 'docs/operating.md bash', 'docs/stored-documents.md bash'],
+      ...['docs/operating.md sql', 'docs/operating.md bash', 'docs/operating.md text', 'docs/stored-documents.md bash'],
       'docs/api-policy.md graphql',
       ...['docs/rest.md bash', 'docs/rest.md bash', 'docs/rest.md bash', 'docs/rest.md js', 'docs/rest.md python'],
       'docs/rest.md json',
-      ...['docs/integration.md bash', 'docs/integration.md js', 'docs/integration.md python'],
+      ...[
+        'docs/integration.md bash',
+        'docs/integration.md bash',
+        'docs/integration.md js',
+        'docs/integration.md python',
+      ],
       ...['docs/import.md bash', 'docs/import.md json', 'docs/import.md json'],
       ...['docs/webhooks.md graphql', 'docs/webhooks.md json', 'docs/webhooks.md ts'],
       ...['docs/incoming-webhooks.md graphql', 'docs/incoming-webhooks.md bash', 'docs/incoming-webhooks.md bash'],
@@ -598,7 +621,7 @@ environment.getNetwork().execute({ name: 'Events', operationKind: 'subscription'
   .subscribe({ next: ({ data }) => console.log(data.events) });`;
 
 const slices = ['account', 'people', 'chat', 'message', 'file', 'search', 'mail', 'import'];
-const folders = ['core', 'postgres', 'log', 'live', 'slices', 'api', 'http'];
+const folders = ['core', 'redis', 'postgres', 'log', 'live', 'slices', 'api', 'http'];
 
 type ImportRule = { files: string[]; mayImport: string[]; refused: string[] };
 

@@ -41,6 +41,10 @@ const UpsertChatInput = builder.inputType('UpsertChatInput', {
     memberIds: t.idList({
       description: `If given, the members become exactly these: ${maxUpsertMembers} people at most. An empty list leaves the chat without members.`,
     }),
+    ownerIds: t.idList({
+      description:
+        'If given, exactly these members own the chat: at least one. Acting as an owner, you can moderate and delete it. Not for single chats.',
+    }),
     custom: t.field({
       type: 'JSON',
       description: `Replaces the whole object: at most ${maxCustomBytes} bytes and ${maxCustomDepth} levels deep.`,
@@ -52,7 +56,7 @@ builder.mutationField('upsertChat', (t) =>
   t.field({
     type: ChatRef,
     description:
-      'For API keys with the scope CHATS_WRITE. Creates the chat with this key, or updates it: the same call twice gives one chat. It has no owner, unless the key speaks for a user who is among the first members. It stays when its last member leaves.',
+      'For API keys with the scope CHATS_WRITE. Creates the chat with this key, or updates it: the same call twice gives one chat. It has no owner, unless you name some, or the key speaks for a user who is among the first members. It stays when its last member leaves.',
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: { input: t.arg({ type: UpsertChatInput, required: true }) },
     resolve: (_, { input }, context) =>
@@ -62,6 +66,7 @@ builder.mutationField('upsertChat', (t) =>
         name: input.name,
         description: input.description,
         memberIds: input.memberIds?.map((id, index) => decodeId('User', id, ['memberIds', String(index)])),
+        ownerIds: input.ownerIds?.map((id, index) => decodeId('User', id, ['ownerIds', String(index)])),
         custom: input.custom,
       }),
   }),

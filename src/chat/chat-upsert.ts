@@ -21,8 +21,8 @@ const maxAttempts = 5;
  * removed RemoveFromChat. If a property changed, the members receive ChatUpdated. The caller has checked that the
  * program may write chats.
  *
- * A chat with a key belongs to the product: it has no owner, unless the program acts for a user and lists them as a
- * member when it creates the chat. It stays when its last member leaves.
+ * A chat with a key belongs to the product: it has no owner, unless the program names some, or acts for a user and lists
+ * them as a member when it creates the chat. It stays when its last member leaves.
  * Throws InvalidInput for input that breaks the rules of the type or names unknown users, which it lists; Forbidden if
  * one of the new members is banned from the chat; NotFound if an account is deleted meanwhile; RateLimited while another
  * transaction keeps the chat locked.
@@ -62,6 +62,9 @@ function readUpsert(input: ChatUpsert): ChatUpsert {
   if ((input.memberIds?.length ?? 0) > maxUpsertMembers) {
     errors.push({ path: ['memberIds'], code: 'TOO_MANY', message: `must name at most ${maxUpsertMembers} people` });
   }
+  if (input.type === 'SINGLE' && input.ownerIds !== undefined) {
+    errors.push({ path: ['ownerIds'], code: 'NOT_ALLOWED', message: 'a single chat has no owner' });
+  }
   if (input.type === 'SINGLE' && name != null) {
     errors.push({ path: ['name'], code: 'NOT_ALLOWED', message: 'a single chat has no name' });
   }
@@ -91,9 +94,7 @@ async function update(transaction: Transaction, chat: Chat, wanted: ChatUpsert):
   refuseType(chat, wanted);
   // ChatUpdated follows from a trigger, if anything changed.
   await transaction.prisma.chat.update({ where: { id: chat.id }, data });
-  if (wanted.memberIds !== undefined) {
-    await setMembers(transaction, { ...chat, type: wanted.type }, wanted.memberIds);
-  }
+  await setMembers(transaction, { ...chat, type: wanted.type }, wanted);
   return transaction.prisma.chat.findUniqueOrThrow({ where: { id: chat.id } });
 }
 

@@ -17,6 +17,7 @@ export type ChatUpsert = {
   name: string | null | undefined;
   description: string | null | undefined;
   memberIds: readonly bigint[] | undefined;
+  ownerIds: readonly bigint[] | undefined;
   custom: Custom | null | undefined;
 };
 
@@ -30,6 +31,7 @@ export async function createKeyedChat(
   wanted: ChatUpsert,
 ): Promise<Chat | null> {
   const memberIds = [...new Set(wanted.memberIds)];
+  refuseOwners(wanted.ownerIds, new Set(memberIds));
   if (wanted.type !== 'GROUP' && wanted.name == null) {
     throw new InvalidInput([{ path: ['name'], code: 'REQUIRED', message: 'a channel must have a name' }]);
   }
@@ -39,9 +41,9 @@ export async function createKeyedChat(
   // Inserts the members in one statement, so that there is one event. Raw SQL, for that.
   await transaction.query(
     `insert into members (chat_id, user_id, role)
-    select $1, user_id, case when user_id = $2 then 'OWNER' else 'MEMBER' end::member_role
+    select $1, user_id, case when user_id = any ($2) then 'OWNER' else 'MEMBER' end::member_role
     from unnest($3::bigint[]) as user_id`,
-    [chat.id, userId, memberIds],
+    [chat.id, wanted.ownerIds ?? (userId === null ? [] : [userId]), memberIds],
   );
   return { ...chat, memberCount: memberIds.length };
 }
@@ -86,6 +88,20 @@ export function readPair(memberIds: readonly bigint[]): [bigint, bigint] {
     throw new InvalidInput([{ path: ['memberIds'], code: 'NOT_ALLOWED', message }]);
   }
   return one < other ? [one, other] : [other, one];
+}
+
+/** Throws InvalidInput unless there is an owner and all owners are members. */
+export function refuseOwners(ownerIds: readonly bigint[] | undefined, memberIds: ReadonlySet<bigint>): void {
+  if (ownerIds === undefined) return;
+  if (ownerIds.length === 0) {
+    throw new InvalidInput([{ path: ['ownerIds'], code: 'REQUIRED', message: 'must name at least one member' }]);
+  }
+  const errors = ownerIds.flatMap((userId, index) =>
+    memberIds.has(userId)
+      ? []
+      : [{ path: ['ownerIds', String(index)], code: 'NOT_ALLOWED' as const, message: 'is not one of the members' }],
+  );
+  if (errors.length > 0) throw new InvalidInput(errors);
 }
 
 async function lockMembers(client: Queryable, { memberIds = [] }: ChatUpsert): Promise<void> {

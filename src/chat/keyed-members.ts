@@ -3,32 +3,62 @@ import type { Queryable, Transaction } from '../postgres/client.ts';
 import type { Chat, MemberRole } from '../postgres/generated/prisma/client.ts';
 import { refuseBannedPeople } from './ban-refusal.ts';
 import { lockPeople, refuseUnknownPeople } from './chat.ts';
-import { readPair } from './keyed-chat.ts';
+import { readPair, refuseOwners } from './keyed-chat.ts';
 import { insertMembers } from './membership.ts';
+
+/** Who a chat's members become: undefined leaves the members, or the owners, as they are. */
+export type WantedMembers = {
+  memberIds: readonly bigint[] | undefined;
+  ownerIds: readonly bigint[] | undefined;
+};
 
 /**
  * Makes these users the only members of a chat whose row this transaction has locked. New members see the history as
- * by default: all of a channel, and only new messages of a group. If no owner is left, ownership passes as it does when
- * an account is erased. Throws InvalidInput for unknown users, and for a change to a single chat; Forbidden if a new
- * member is banned.
+ * by default: all of a channel, and only new messages of a group. With `ownerIds`, these become its only owners;
+ * otherwise, if no owner is left, ownership passes as it does when an account is erased. Throws InvalidInput for unknown
+ * users, for owners who are not members, and for a change to a single chat; Forbidden if a new member is banned.
  */
 export async function setMembers(
   transaction: Transaction,
   chat: Pick<Chat, 'id' | 'type' | 'lastSeq'>,
-  memberIds: readonly bigint[],
+  { memberIds, ownerIds }: WantedMembers,
 ): Promise<void> {
+  if (memberIds === undefined && ownerIds === undefined) return;
   const roles = await readRoles(transaction, chat.id);
-  const wanted = new Set(memberIds);
+  const wanted = new Set(memberIds ?? roles.keys());
+  refuseOwners(ownerIds, wanted);
   const added = [...wanted].filter((userId) => !roles.has(userId));
   const removed = [...roles.keys()].filter((userId) => !wanted.has(userId));
-  if (chat.type === 'SINGLE') return refuseOtherPair(memberIds, added);
+  if (chat.type === 'SINGLE') return refuseOtherPair([...wanted], added);
   // Existing members are not locked: an erasure locks the user's row first and then waits for the chat.
   const known = await lockPeople(transaction, added);
-  refuseUnknownPeople(memberIds, new Set([...roles.keys(), ...known]), 'memberIds');
+  refuseUnknownPeople(memberIds ?? [], new Set([...roles.keys(), ...known]), 'memberIds');
   await refuseBannedPeople(transaction, chat.id, added);
   const visibleFromSeq = chat.type === 'GROUP' ? chat.lastSeq + 1 : 1;
   if (added.length > 0) await insertMembers(transaction, added, { chatId: chat.id, visibleFromSeq });
+  // The new owners before the former ones go, so that the ownership passes to no one else.
+  if (ownerIds !== undefined) await promote(transaction, chat.id, { roles, ownerIds });
   if (removed.length > 0) await removeMembers(transaction, chat.id, { roles, removed });
+  if (ownerIds !== undefined) await demoteOthers(transaction, chat.id, ownerIds);
+}
+
+async function promote(
+  client: Queryable,
+  chatId: bigint,
+  { roles, ownerIds }: { roles: Map<bigint, MemberRole>; ownerIds: readonly bigint[] },
+): Promise<void> {
+  await client.query(
+    `update members set role = 'OWNER' where chat_id = $1 and user_id = any ($2) and role <> 'OWNER'`,
+    [chatId, ownerIds],
+  );
+  for (const userId of ownerIds) roles.set(userId, 'OWNER');
+}
+
+async function demoteOthers(client: Queryable, chatId: bigint, ownerIds: readonly bigint[]): Promise<void> {
+  await client.query(
+    `update members set role = 'MEMBER' where chat_id = $1 and role = 'OWNER' and not user_id = any ($2)`,
+    [chatId, ownerIds],
+  );
 }
 
 function refuseOtherPair(memberIds: readonly bigint[], added: readonly bigint[]): void {

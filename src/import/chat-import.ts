@@ -100,6 +100,7 @@ async function insertMembers(client: Queryable, members: readonly TakenMember[])
 
 /** Ends the import of a chat: its members receive one NewChat, and have read everything. */
 export async function endChats(client: Queryable, lines: readonly Numbered<'end'>[]): Promise<Result[]> {
+  await allowMinutes(client);
   const chats = await lockNamedChats(
     client,
     lines.map(({ said }) => said.chat),
@@ -128,6 +129,7 @@ async function endChat(client: Queryable, chat: NamedChat | undefined): Promise<
 
 const problems: Record<string, string> = {
   a_single_chat_is_a_pair: 'a single chat has one or two members',
+  a_single_chat_keeps_its_pair: 'one of the two people has been erased since the import began: discard the chat',
   single_chats_low_user_id_high_user_id_key: 'the two people already have a single chat',
 };
 

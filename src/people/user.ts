@@ -102,7 +102,7 @@ export async function updateProfile(
 }
 
 /**
- * The users whose username or display name starts with `search`, ignoring case, in the order of that name; none for an
+ * The users, but for the bots of incoming webhooks, whose username or display name starts with `search`, ignoring case, in the order of that name; none for an
  * empty search. Throws InvalidInput for a search that no name could start with.
  * Raw SQL: its order and its cursor keys are indexed expressions, which Prisma cannot express.
  */
@@ -116,7 +116,7 @@ export async function searchUsers(
   // Each half reads only a page from the index on its name, however many users there are.
   const half = (column: string, others: string) => `(
     select u.id, fold(u.${column}) collate "C" as folded_name from users u
-    where ${startsWith(column)} ${others} and ${isVisiblePerson('u')}
+    where ${startsWith(column)} ${others} and ${isVisiblePerson('u')} and ${isNoHook('u')}
       and (fold(u.${column}) collate "C", u.id) > ($2, $3::bigint)
     order by fold(u.${column}) collate "C", u.id limit $4)`;
   // Not a prepared statement: the planner must know the prefix to choose the range of the index.
@@ -133,6 +133,13 @@ export async function searchUsers(
   const found = rows.map(({ foldedName, ...user }) => ({ user, key: { name: foldedName, id: user.id } }));
   return toPage(found, forwardPage(page));
 }
+
+/**
+ * An SQL condition: the user is not the bot of an incoming webhook, past or present. Its name was chosen for one chat, which
+ * may be hidden.
+ */
+const isNoHook = (user: string) =>
+  `(${user}.kind <> 'BOT' or not exists (select from api_keys k where k.bot_id = ${user}.id and k.hint = 'parley_hook'))`;
 
 function readPrefix(search: string): string {
   if (search.trim() === '') return '';

@@ -227,7 +227,7 @@ test('an export is announced by email to a verified address, and to no other', a
   await expectSent(mailed);
   const announcements = mail.mails.filter(({ subject }) => subject.includes('Your data'));
   expect(announcements.map(({ to }) => to)).toEqual([hedy.email]);
-  expect(announcements[0]?.text).toContain('change your password');
+  expect(announcements[0]?.text).toContain('change the password');
 });
 
 test('a suspended user gets no export', async () => {

@@ -2,6 +2,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { encodeId } from '../../src/core/id.ts';
 import { createChat, createGroup, keyOf, say } from '../support/chat.ts';
 import { signUpAll, type Data, type Person, type Variables } from '../support/client.ts';
+import { programWith } from '../support/api-key.ts';
 import { createKey, type Program } from '../support/program.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { eventOf, followEvents } from '../support/stream.ts';
@@ -63,6 +64,30 @@ test('the chat of an order is created with its members, who own nothing, and is 
   // A user sees only the chats that they may see.
   expect(await linus.ask(find, { key: 'order:42' })).toEqual({ chatByKey: null });
   for (const key of ['order:43', '', 'a\0b']) expect(await program.ask(find, { key })).toEqual({ chatByKey: null });
+});
+
+test('with ownerIds, exactly these members own the chat, who can then be acted as to delete it', async () => {
+  const input = { key: 'order:owned', type: 'GROUP' };
+  const everyone = ids(ada, grace, linus);
+  const chat = await upsert({ ...input, memberIds: everyone, ownerIds: ids(ada) });
+  expect(await membersOf(chat.id)).toEqual({ ada: 'OWNER', grace: 'MEMBER', linus: 'MEMBER' });
+  await upsert({ ...input, ownerIds: ids(grace, linus) });
+  expect(await membersOf(chat.id)).toEqual({ ada: 'MEMBER', grace: 'OWNER', linus: 'OWNER' });
+  // The last owner leaves and another member takes over in one call, and no one else is an owner in between.
+  await upsert({ ...input, memberIds: ids(ada, grace), ownerIds: ids(ada) });
+  expect(await membersOf(chat.id)).toEqual({ ada: 'OWNER', grace: 'MEMBER' });
+  const refuse = async (change: Variables) => (await upsert({ ...input, ...change })).fields;
+  expect(await refuse({ ownerIds: [] })).toEqual([{ path: ['ownerIds'], code: 'REQUIRED' }]);
+  expect(await refuse({ ownerIds: ids(ada, linus) })).toEqual([{ path: ['ownerIds', '1'], code: 'NOT_ALLOWED' }]);
+  expect(await refuse({ key: 'order:pair', type: 'SINGLE', memberIds: ids(ada, grace), ownerIds: ids(ada) })).toEqual([
+    { path: ['ownerIds'], code: 'NOT_ALLOWED' },
+  ]);
+  expect(await membersOf(chat.id)).toEqual({ ada: 'OWNER', grace: 'MEMBER' });
+  const { secret } = await createKey(server, ['CHATS_WRITE', 'CHATS_READ', 'ACT_AS']);
+  const asOwner = programWith(server, { keyId: '', secret, actAs: ada.userId });
+  const deleted = await asOwner.ask('mutation ($id: ID!) { deleteChat(chatId: $id) { __typename } }', { id: chat.id });
+  expect(deleted.deleteChat.__typename).not.toBe('Forbidden');
+  expect(await membersOf(chat.id)).toEqual({});
 });
 
 test('the same call twice gives one chat, and makes no events; another changes only what it names', async () => {

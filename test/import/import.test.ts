@@ -417,6 +417,23 @@ test('an erased account is gone from an import that is under way', async () => {
   });
 });
 
+test('a conversation of two is not turned into notes to self when one of them is erased during the import', async () => {
+  const [chat, user] = ['half', 'shop:half'];
+  await send([
+    { user: { key: user } },
+    { chat: { key: chat, type: 'SINGLE' } },
+    ...['shop:grace', user].map((each) => ({ member: { chat, user: each } })),
+  ]);
+  await server.sql.query(
+    `update users set deleted_at = now(), key = null, username = 'erased_half', email = null where key = $1`,
+    [user],
+  );
+  expect((await send([end(chat)])).report.errors).toMatchObject([
+    { message: 'one of the two people has been erased since the import began: discard the chat' },
+  ]);
+  expect((await send([{ discard: { chat } }])).report).toMatchObject({ refused: 0 });
+});
+
 test('the same lines again bring back neither a chat nor a user that was deleted since', async () => {
   const lines = [{ user: { key: 'shop:leaver' } }, ...conversation('deleted', 1), end('deleted')];
   await send(lines);

@@ -278,6 +278,16 @@ describe('an incoming webhook ends', () => {
   });
 });
 
+test('no one finds the bot of a webhook by its name, which may tell of a hidden chat', async () => {
+  const { incomingWebhook } = await create(ada, 'Acquisition of Initech');
+  const search = 'query ($search: String!) { users(search: $search) { edges { node { username } } } }';
+  for (const name of ['Acquisition', incomingWebhook.bot.username]) {
+    expect((await linus.ask(search, { search: name })).users.edges).toEqual([]);
+  }
+  await revoke(ada, incomingWebhook.id);
+  expect((await linus.ask(search, { search: 'Acquisition' })).users.edges).toEqual([]);
+});
+
 test('a webhook is a node for those who may change the chat', async () => {
   const { incomingWebhook } = await create(ada);
   const look = async (by: Person) =>

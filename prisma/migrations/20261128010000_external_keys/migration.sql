@@ -177,6 +177,10 @@ begin
       raise exception 'a single chat has one or two members, not %', cardinality(people)
         using errcode = 'check_violation', constraint = 'a_single_chat_is_a_pair', table = 'import_members';
     end if;
+    if cardinality(people) <> (select count(*) from import_members where chat_id = ended) then
+      raise exception 'one of the two people has been erased since the import began'
+        using errcode = 'check_violation', constraint = 'a_single_chat_keeps_its_pair', table = 'import_members';
+    end if;
     insert into single_chats (chat_id, low_user_id, high_user_id)
     values (ended, people[1], people[cardinality(people)]);
   end if;

@@ -73,10 +73,12 @@ export const chatRoutes: readonly Route[] = [
     tag: 'Chats',
     summary: 'Create or update the chat with a key of your own',
     document: `mutation (
-      $key: String!, $type: ChatType!, $name: String, $description: String, $memberIds: [ID!], $custom: JSON
+      $key: String!, $type: ChatType!, $name: String, $description: String, $memberIds: [ID!], $ownerIds: [ID!],
+      $custom: JSON
     ) {
       upsertChat(input: {
-        key: $key, type: $type, name: $name, description: $description, memberIds: $memberIds, custom: $custom
+        key: $key, type: $type, name: $name, description: $description, memberIds: $memberIds, ownerIds: $ownerIds,
+        custom: $custom
       }) { ... on Chat { ...PlainChat } ...Problem }
     }`,
     result: 'upsertChat',
