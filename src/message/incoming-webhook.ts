@@ -3,6 +3,7 @@ import { inChat, requireMay, type LockedChat } from '../chat/locked-chat.ts';
 import { readChatAccesses } from '../chat/chat-access.ts';
 import { may } from '../chat/permission.ts';
 import { never, type Asker, type KeyGrant } from '../core/asker.ts';
+import { createHookUsername } from '../people/hook-bot.ts';
 import { createSecret, hashSecret } from '../core/secret.ts';
 import { maxNameLength, readLine } from '../core/text.ts';
 import { InvalidInput, NotFound, type FieldError } from '../errors.ts';
@@ -95,7 +96,7 @@ export async function findHook(
 async function createBot(client: Queryable, { chat }: LockedChat, displayName: string): Promise<bigint> {
   const { rows } = await client.query<{ id: bigint }>(
     `insert into users (username, display_name, kind) values ($1, $2, 'BOT') returning id`,
-    [`webhook_${randomBytes(8).toString('hex')}`, displayName],
+    [createHookUsername(), displayName],
   );
   const id = rows[0]?.id;
   if (id === undefined) throw new Error('the bot was not created');

@@ -8,6 +8,7 @@ import { toPage, type Page } from '../postgres/page.ts';
 import { isExternalKey } from '../core/external-key.ts';
 import { maxNameLength, readLine } from '../core/text.ts';
 import type { Asker } from '../core/asker.ts';
+import { isHookBot } from './hook-bot.ts';
 import { isVisiblePerson, visiblePeople } from '../chat/visibility.ts';
 
 /** A user with their cursor key in the search results. */
@@ -116,7 +117,7 @@ export async function searchUsers(
   // Each half reads only a page from the index on its name, however many users there are.
   const half = (column: string, others: string) => `(
     select u.id, fold(u.${column}) collate "C" as folded_name from users u
-    where ${startsWith(column)} ${others} and ${isVisiblePerson('u')} and ${isNoHook('u')}
+    where ${startsWith(column)} ${others} and ${isVisiblePerson('u')} and not ${isHookBot('u')}
       and (fold(u.${column}) collate "C", u.id) > ($2, $3::bigint)
     order by fold(u.${column}) collate "C", u.id limit $4)`;
   // Not a prepared statement: the planner must know the prefix to choose the range of the index.
@@ -133,13 +134,6 @@ export async function searchUsers(
   const found = rows.map(({ foldedName, ...user }) => ({ user, key: { name: foldedName, id: user.id } }));
   return toPage(found, forwardPage(page));
 }
-
-/**
- * An SQL condition: the user is not the bot of an incoming webhook, past or present. Its name was chosen for one chat, which
- * may be hidden.
- */
-const isNoHook = (user: string) =>
-  `(${user}.kind <> 'BOT' or not exists (select from api_keys k where k.bot_id = ${user}.id and k.hint = 'parley_hook'))`;
 
 function readPrefix(search: string): string {
   if (search.trim() === '') return '';
