@@ -93,8 +93,8 @@ function weighContent(args: Args): number {
 }
 
 /**
- * A call may name all members of a chat of 10,000, most of whom are members already: it counts as 1,000 new ones at most,
- * as many as the other mutations take, so that no call exceeds a whole quota.
+ * A call may name up to 10,000 members, and most of them are usually in the chat already. It counts as at most 1,000 new
+ * members, the maximum of the other mutations, so that no single call exceeds a whole quota.
  */
 function countOfUpsert(input: unknown): number {
   return Math.min(1_000, countOf(input, 'memberIds'));

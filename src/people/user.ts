@@ -103,8 +103,8 @@ export async function updateProfile(
 }
 
 /**
- * The users, but for the bots of incoming webhooks, whose username or display name starts with `search`, ignoring case, in the order of that name; none for an
- * empty search. Throws InvalidInput for a search that no name could start with.
+ * The users whose username or display name starts with `search`, ignoring case, in the order of that name, without the
+ * bots of incoming webhooks; none for an empty search. Throws InvalidInput for a search that no name could start with.
  * Raw SQL: its order and its cursor keys are indexed expressions, which Prisma cannot express.
  */
 export async function searchUsers(

@@ -15,8 +15,7 @@ export class RedisAway extends Error {}
 
 /**
  * This node's connections to Redis. While Redis is away, every command fails at once; a command that gets no answer
- * fails after a second, and those after it at once. The operator is told once that Redis went away, and once that it
- * is back.
+ * fails after a second, and those after it at once. The log has one line when Redis goes away, and one when it is back.
  */
 export class RedisLink implements Channels {
   readonly #commander: Redis | Cluster;

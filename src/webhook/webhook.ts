@@ -208,7 +208,7 @@ async function lockWebhook(transaction: Transaction, caller: Caller, webhookId: 
     if (caller.kind !== 'KEY' || !caller.scopes.has('ADMIN')) throw noSuchWebhook();
     await lockStaff(transaction, caller, 'manageWebhooks');
   }
-  // Whoever takes rights from the owner locks the owner first.
+  // Code that takes rights from an owner locks the owner's row first, so this does too.
   if (found?.ownerId != null) await transaction.query('select from users where id = $1 for share', [found.ownerId]);
   await transaction.query('select from webhooks where id = $1 for no key update', [webhookId]);
   const webhook = await transaction.prisma.webhook.findUnique({ where: { id: webhookId } });
