@@ -62,6 +62,9 @@ function readUpsert(input: ChatUpsert): ChatUpsert {
   if ((input.memberIds?.length ?? 0) > maxUpsertMembers) {
     errors.push({ path: ['memberIds'], code: 'TOO_MANY', message: `must name at most ${maxUpsertMembers} people` });
   }
+  if ((input.ownerIds?.length ?? 0) > maxUpsertMembers) {
+    errors.push({ path: ['ownerIds'], code: 'TOO_MANY', message: `must name at most ${maxUpsertMembers} people` });
+  }
   if (input.type === 'SINGLE' && input.ownerIds !== undefined) {
     errors.push({ path: ['ownerIds'], code: 'NOT_ALLOWED', message: 'a single chat has no owner' });
   }

@@ -78,6 +78,8 @@ test('with ownerIds, exactly these members own the chat, who can then be acted a
   expect(await membersOf(chat.id)).toEqual({ ada: 'OWNER', grace: 'MEMBER' });
   const refuse = async (change: Variables) => (await upsert({ ...input, ...change })).fields;
   expect(await refuse({ ownerIds: [] })).toEqual([{ path: ['ownerIds'], code: 'REQUIRED' }]);
+  const many = Array.from({ length: 10_001 }, () => ada.userId);
+  expect(await refuse({ ownerIds: many })).toEqual([{ path: ['ownerIds'], code: 'TOO_MANY' }]);
   expect(await refuse({ ownerIds: ids(ada, linus) })).toEqual([{ path: ['ownerIds', '1'], code: 'NOT_ALLOWED' }]);
   expect(await refuse({ key: 'order:pair', type: 'SINGLE', memberIds: ids(ada, grace), ownerIds: ids(ada) })).toEqual([
     { path: ['ownerIds'], code: 'NOT_ALLOWED' },
