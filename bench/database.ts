@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { appendFile, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -21,10 +21,13 @@ export type Database = { url: string; sql: pg.Pool };
 /** A user with a session. */
 export type Person = { userId: string; sessionId: string };
 
-export async function startPostgres(): Promise<Postgres> {
+/** Starts it with the product's settings, and with those that a benchmark adds. */
+export async function startPostgres(settings: Record<string, string> = {}): Promise<Postgres> {
   const log = pino({ level: 'silent' });
   const folder = await mkdtemp(join(tmpdir(), 'parley-bench-'));
   const cluster = await prepareCluster(join(folder, 'postgres'), log);
+  const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value}'\n`);
+  await appendFile(join(cluster.folder, 'postgresql.conf'), lines.join(''));
   const port = await findFreePort();
   const server = await startServer(cluster, port, log);
   const pools: pg.Pool[] = [];
