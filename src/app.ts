@@ -85,7 +85,8 @@ type LiveParts = {
   report: Report;
   started: AsyncDisposableStack;
   directUrl: string;
-  times: Partial<AttendanceTimes> | undefined;
+  release: string;
+  attendanceTimes?: Partial<AttendanceTimes>;
 };
 
 /**
@@ -97,14 +98,14 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
 
   const { report, metrics, metricsUrl, tracer } = await openObservation(config, log, started);
   const documents = await openDocuments(config);
-  const { db, directUrl } = await openDatabase({ ...config, migrationsFolder }, log, started);
+  const { db, ...database } = await openDatabase({ ...config, migrationsFolder }, log, started);
   const redis = await openRedis(config, { report, started });
   const keys = config.jwtKeys ?? (await loadOrCreateKeys(config.dataDir));
   const limits = await createLimits(config, { db, redis, report, metrics });
   const leases = new Leases(db);
   const parts = { db, keys, limits, leases, report, metrics, started };
   const accounts = await openAccounts({ ...config, ...overrides }, parts);
-  const { node, realtime } = await openLive(config, { ...parts, tracer, directUrl, times: overrides.attendanceTimes });
+  const { node, realtime } = await openLive(config, { ...parts, ...database, tracer, ...overrides });
   surveyDatabase(metrics, db, realtime);
   const { files, ...uploads } = await openFiles(
     db,
@@ -204,15 +205,15 @@ async function openRedis(
 /** Opens what knows who is connected. `realtime` is null on a node without streams. */
 async function openLive(
   config: Config,
-  { tracer, db, leases, report, started, directUrl, times }: LiveParts,
+  { tracer, db, leases, report, started, directUrl, release, attendanceTimes }: LiveParts,
 ): Promise<{ node: NodeLease; realtime: Realtime | null }> {
-  const { expiry, beat } = { ...defaultAttendanceTimes, ...times };
-  const node = new NodeLease(leases, { expiry, renewal: beat });
+  const { expiry, beat } = { ...defaultAttendanceTimes, ...attendanceTimes };
+  const node = new NodeLease(leases, { expiry, renewal: beat }, release);
   await node.open();
   started.defer(() => node.close());
   const traces = tracer && new EventTraces(tracer);
   started.defer(() => traces?.close());
-  const live = { pool: db.pool, node, report, attendanceTimes: times };
+  const live = { pool: db.pool, node, report, attendanceTimes };
   const realtime = serves(config, 'streams') ? new Realtime({ ...live, directUrl, traces }) : null;
   // Every node runs this, even one without streams: if the last node with streams dies, the others mark its users as
   // offline.
@@ -267,9 +268,11 @@ function createLeasedTurns(leases: Leases): Pick<Services, 'partialLeases' | 'ex
   return { partialLeases: new PartialUploadLeases(leases), exports: new ExportTurns(leases) };
 }
 
-function httpSettings(config: Config): Pick<HttpOptions, 'corsOrigin' | 'connections' | 'keepAliveMs' | 'accessLog'> {
-  const { corsOrigin, keepAliveMs, accessLog } = config;
-  return { corsOrigin, keepAliveMs, accessLog: accessLog === 'on', connections: connectionLimits(config) };
+function httpSettings(
+  config: Config,
+): Pick<HttpOptions, 'corsOrigin' | 'connections' | 'keepAliveMs' | 'stopDelayMs' | 'accessLog'> {
+  const { corsOrigin, keepAliveMs, stopDelayMs, accessLog } = config;
+  return { corsOrigin, keepAliveMs, stopDelayMs, accessLog: accessLog === 'on', connections: connectionLimits(config) };
 }
 
 /** Behind proxies every connection comes from a proxy's address, so there is no limit per address. */

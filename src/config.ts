@@ -35,6 +35,9 @@ const origins = z
   .refine((value) => value === '*' || value.split(',').every((each) => URL.parse(each)?.origin === each.trim()))
   .describe('*, or origins separated by commas, e.g. https://chat.example.com');
 
+/** The longest STOP_DELAY: longer than any load balancer takes to notice. */
+const maxStopDelayMs = 600_000;
+
 /** Every setting, by its name in Config. A test compares docs/configuration.md with this table. */
 export const settings = {
   port: {
@@ -143,6 +146,13 @@ export const settings = {
     wants: durationMs,
     meaning:
       'How long an idle connection is kept open. Set it longer than the load balancer in front does (Google: 600s).',
+  },
+  stopDelayMs: {
+    name: 'STOP_DELAY',
+    default: null,
+    wants: durationMs.refine((ms) => ms <= maxStopDelayMs).describe('a number with a unit, e.g. 5s, and at most 10m'),
+    meaning:
+      'How long a node that was asked to stop still accepts and answers requests, not ready according to /readyz and without keeping connections. Set it longer than the load balancer in front keeps idle connections and takes to notice. Default: not at all.',
   },
   maxConnections: {
     name: 'MAX_CONNECTIONS',

@@ -5,7 +5,10 @@ import { readConfig } from './config.ts';
 import { CannotStart } from './errors.ts';
 import { createLog } from './logger.ts';
 
-/** Docker kills a container ten seconds after asking it to stop: whatever has not finished by this time is cut off. */
+/**
+ * Docker kills a container ten seconds after asking it to stop: whatever has not finished by this time, after STOP_DELAY,
+ * is cut off.
+ */
 const maxStopMs = 9_000;
 
 /** npm forwards the Ctrl-C that the terminal has already sent to us: a second one this soon is the same signal. */
@@ -19,7 +22,7 @@ try {
   // Loaded only now, so that a mistake in the settings is reported at once.
   const { start } = await import('./app.ts');
   const starting = start(config, log, { terminal: process.stdout.isTTY ? process.stdout : undefined });
-  stopOnSignals(starting, log);
+  stopOnSignals(starting, log, maxStopMs + (config.stopDelayMs ?? 0));
   await starting;
 } catch (error) {
   fail(createLog('info'), error);
@@ -35,7 +38,7 @@ function fail(log: Logger, error: unknown): never {
 }
 
 /** The first signal stops the server gracefully, even while it is starting; a second one ends it immediately. */
-function stopOnSignals(starting: Promise<App>, log: Logger): void {
+function stopOnSignals(starting: Promise<App>, log: Logger, limitMs: number): void {
   let askedAt: number | null = null;
   const stop = async (signal: string) => {
     if (askedAt !== null) {
@@ -44,7 +47,7 @@ function stopOnSignals(starting: Promise<App>, log: Logger): void {
     }
     askedAt = performance.now();
     log.info(`stopping (${signal})`);
-    setTimeout(() => fail(log, new Error(`The server could not stop within ${maxStopMs} ms.`)), maxStopMs).unref();
+    setTimeout(() => fail(log, new Error(`The server could not stop within ${limitMs} ms.`)), limitMs).unref();
     const app = await starting;
     await app.close();
     log.info('stopped');

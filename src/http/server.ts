@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -58,6 +59,8 @@ export type HttpOptions = {
   connections: ConnectionLimits;
   /** How long an idle connection is kept: longer than the load balancers in front keep theirs. */
   keepAliveMs: number;
+  /** How long requests are still accepted after `close` is called; by default not at all. */
+  stopDelayMs?: number | null;
   /** The network address that a request comes from, behind the trusted proxies. */
   addressOf: (request: IncomingMessage) => string;
   /** What clients may leave unread; `unreadLimits` by default. */
@@ -71,7 +74,10 @@ export type HttpOptions = {
   log: Logger;
 };
 
-/** A listening server. `close` resolves when the last request has been answered or cut off. */
+/**
+ * A listening server. `close` still accepts requests for `stopDelayMs`, but closes each connection after its answer, and
+ * resolves when the last request has been answered or cut off.
+ */
 export type HttpServer = { port: number; close: () => Promise<void> };
 
 const limits = {
@@ -95,6 +101,7 @@ export async function openHttpServer(
   const access = options.accessLog === true ? new AccessLog(options.log, options.addressOf) : null;
   const underWay = new Set<ServerResponse>();
   const unused = new Set<Socket>();
+  let isClosing = false;
   const server = createServer({ ...limits, keepAliveTimeout: options.keepAliveMs }, (request, response) => {
     unused.delete(request.socket);
     underWay.add(response);
@@ -104,7 +111,7 @@ export async function openHttpServer(
       // closes.
       if (!server.listening) setImmediate(() => server.closeIdleConnections());
     });
-    if (!server.listening) endConnectionWith(response);
+    if (isClosing) endConnectionWith(response);
     answers.limit(request, response);
     const { scope, span } = openScope(request, options);
     const serve = () => answer(request, response, { ...options, scope, access, span });
@@ -125,6 +132,11 @@ export async function openHttpServer(
   return {
     port: bound.port,
     close: async () => {
+      isClosing = true;
+      for (const response of underWay) endConnectionWith(response);
+      // A proxy may be sending a request on an idle connection, and would answer its client with an error if that were
+      // closed now. During the delay, all connections are used once more or closed by the proxy.
+      if (options.stopDelayMs) await sleep(options.stopDelayMs);
       const closed = once(server, 'close');
       server.close();
       // Browsers open connections in advance; Node counts a connection that has sent nothing yet as busy.

@@ -11,19 +11,22 @@ import { prepareSession } from './session-setting.ts';
 /** The first of the migrations that were squashed before the first release. */
 const firstSquashed = '20261122000000_init';
 
-type Migration = { name: string; sql: string; checksum: string };
+/** `note`: what the migration says about other releases (see `readHeader`). */
+type Migration = { name: string; sql: string; checksum: string; note: string | null };
 
-/** A row of Prisma's ledger that has not been rolled back. */
-type LedgerRow = { name: string; checksum: string; is_finished: boolean };
+/** A row of Prisma's ledger that has not been rolled back. `note` tells a release that lacks the file if it can run. */
+type LedgerRow = { name: string; checksum: string; is_finished: boolean; note: string | null };
 
 /**
  * Applies the migrations in `folder` (prisma/migrations) that the database lacks. Any number of nodes may call this at
  * the same time: one migrates while the others wait. Each migration is committed together with its row in Prisma's
- * ledger, or not at all. `url` must bypass any transaction pooler. Throws CannotStart if the database can't be reached,
- * or if its ledger contradicts the folder, in which case nothing was changed; or if a migration fails, which is then
- * rolled back.
+ * ledger, or not at all. A database that a newer release has migrated is accepted if this release can run with all that
+ * was added; so is one whose nodes still run an older release, unless a migration removes what that one needs. `url`
+ * must bypass any transaction pooler. Returns the newest migration in the folder, which names this release. Throws
+ * CannotStart if the database can't be reached, or if its ledger contradicts the folder, in which case nothing was
+ * changed; or if a migration must wait or fails, which is then rolled back.
  */
-export async function applyMigrations(url: string, folder: string, log: Logger): Promise<void> {
+export async function applyMigrations(url: string, folder: string, log: Logger): Promise<string> {
   const migrations = await readMigrations(folder);
   const client = await openConnection(url, { limitMs: null });
   try {
@@ -31,12 +34,16 @@ export async function applyMigrations(url: string, folder: string, log: Logger):
     // A session lock, so that it is released however this ends.
     await client.query('select pg_advisory_lock($1)', [advisoryLocks.migration]);
     const ledger = await readLedger(client);
-    compare(migrations, ledger);
+    const newer = compare(migrations, ledger);
+    if (newer.length > 0)
+      log.warn({ migrations: newer }, 'a newer version has migrated the database; this one still runs');
     const applied = new Set(ledger.map(({ name }) => name));
     for (const migration of migrations.filter(({ name }) => !applied.has(name))) {
+      await requireRelease(client, migration);
       await apply(client, migration);
       log.info(`applied migration ${migration.name}`);
     }
+    return migrations.at(-1)?.name ?? '';
   } finally {
     await client.end();
   }
@@ -48,9 +55,27 @@ async function readMigrations(folder: string): Promise<Migration[]> {
   return Promise.all(
     names.toSorted().map(async (name) => {
       const sql = await readFile(join(folder, name, 'migration.sql'), 'utf8');
-      return { name, sql, checksum: createHash('sha256').update(sql).digest('hex') };
+      return { name, sql, checksum: createHash('sha256').update(sql).digest('hex'), note: readHeader(name, sql) };
     }),
   );
+}
+
+/**
+ * Reads the line of a migration that says which other releases can run with it. `-- parley: expand`: all, because it only
+ * adds. `-- parley: contract after NAME`: those that know the migration NAME, because it removes what only older ones
+ * use. Without such a line, null: no release that lacks the file.
+ */
+function readHeader(name: string, sql: string): string | null {
+  const note = /^-- parley:\s*(.*)$/m.exec(sql)?.[1] ?? null;
+  if (note !== null && note !== 'expand' && neededBy(note) === null) {
+    throw new Error(`The header of ${name} is neither "expand" nor "contract after" a migration.`);
+  }
+  return note;
+}
+
+/** The migration that a release has to know, by the note of one that removes something. */
+function neededBy(note: string | null): string | null {
+  return /^contract after (\d{14}_\w+)$/.exec(note ?? '')?.[1] ?? null;
 }
 
 /** The same definition as Prisma's. */
@@ -71,42 +96,66 @@ async function readLedger(client: pg.Client): Promise<LedgerRow[]> {
   const { rowCount } = await client.query(`select where to_regclass('_prisma_migrations') is not null`);
   if (rowCount === 0) await client.query(createLedger);
   const { rows } = await client.query<LedgerRow>(`
-    select migration_name as name, checksum, finished_at is not null as is_finished
+    select migration_name as name, checksum, finished_at is not null as is_finished, logs as note
     from _prisma_migrations
     where rolled_back_at is null
     order by started_at`);
   return rows;
 }
 
-function compare(migrations: Migration[], ledger: LedgerRow[]): void {
+/** Returns the migrations of newer releases that this one can run with; throws if it can't, or if the ledger is wrong. */
+function compare(migrations: Migration[], ledger: LedgerRow[]): string[] {
   if (ledger.some(({ name }) => name === firstSquashed)) {
     throw new CannotStart(
       'This database was made by a version from before the first release, whose migrations are no longer supported: start with an empty database.',
     );
   }
   const known = new Map(migrations.map((migration) => [migration.name, migration]));
-  const problems = ledger.flatMap(({ name, checksum, is_finished: isFinished }) => {
+  const newer: string[] = [];
+  const problems = ledger.flatMap(({ name, checksum, is_finished: isFinished, note }) => {
     const migration = known.get(name);
     if (!isFinished) {
       return `${name} was started but never finished. Repair the database by hand, then set finished_at in its row of _prisma_migrations (or rolled_back_at, to apply it again).`;
     }
-    if (migration === undefined)
-      return `${name} is not in this version: a newer version has used the database. Start that one.`;
+    if (migration === undefined) {
+      const canRun = note === 'expand' || known.has(neededBy(note) ?? '');
+      if (!canRun)
+        return `${name} is not in this version, which cannot run with it. Start the newer version, or restore a backup.`;
+      newer.push(name);
+      return [];
+    }
     if (migration.checksum !== checksum) return `${name} was changed after it was applied. Restore its file.`;
     return [];
   });
   if (problems.length > 0) {
     throw new CannotStart(`The database does not match prisma/migrations:\n  ${problems.join('\n  ')}`);
   }
+  return newer;
 }
 
-async function apply(client: pg.Client, { name, sql, checksum }: Migration): Promise<void> {
+/** Throws CannotStart while nodes run that could not work after the migration, by their leases. */
+async function requireRelease(client: pg.Client, { name, note }: Migration): Promise<void> {
+  const after = neededBy(note);
+  if (after === null) return;
+  const { rows } = await client.query<{ count: number }>(
+    `select count(*)::int as count from leases
+    where name like 'node:%' and until > clock_timestamp() and coalesce(release, '') collate "C" < $1`,
+    [after],
+  );
+  const count = rows[0]?.count ?? 0;
+  if (count === 0) return;
+  throw new CannotStart(
+    `The migration ${name} removes what ${count === 1 ? 'a running node of an older version needs' : `${count} running nodes of an older version need`}. Update all nodes to the version before this one first.`,
+  );
+}
+
+async function apply(client: pg.Client, { name, sql, checksum, note }: Migration): Promise<void> {
   await client.query('begin');
   try {
-    const row = [randomUUID(), checksum, name];
+    const row = [randomUUID(), checksum, name, note];
     await client.query(
-      `insert into _prisma_migrations (id, checksum, migration_name, started_at)
-      values ($1, $2, $3, clock_timestamp())`,
+      `insert into _prisma_migrations (id, checksum, migration_name, logs, started_at)
+      values ($1, $2, $3, $4, clock_timestamp())`,
       row,
     );
     // Sent as one message: splitting it at semicolons would cut functions apart.

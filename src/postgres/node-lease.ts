@@ -16,13 +16,16 @@ export class NodeLease {
   readonly name = `node:${this.#holder}`;
   readonly #leases: Leases;
   readonly #times: LeaseTimes;
+  readonly #release: string;
   #lease: Lease | null = null;
   #heldSince = Number.POSITIVE_INFINITY;
   #retry: NodeJS.Timeout | null = null;
   #isClosed = false;
 
-  constructor(leases: Leases, times: LeaseTimes) {
+  /** `release`: the newest migration that this node knows. */
+  constructor(leases: Leases, times: LeaseTimes, release: string) {
     this.#leases = leases;
+    this.#release = release;
     this.#times = times;
   }
 
@@ -32,6 +35,7 @@ export class NodeLease {
     const lease = await this.#leases.take({ name, times: this.#times, holder: this.#holder });
     if (lease === null) throw new Error(`another process has the lease ${name}`);
     if (this.#isClosed) return lease.release();
+    await lease.nameRelease(this.#release);
     this.#lease = lease;
     this.#heldSince = performance.now();
     lease.signal.addEventListener('abort', () => this.#takeAnew(), { once: true });

@@ -20,17 +20,18 @@ export type DatabaseSettings = {
 };
 
 /**
- * Opens and migrates the database; `started` closes it. Also returns the URL that bypasses any pooler. Throws
+ * Opens and migrates the database; `started` closes it. Also returns the URL that bypasses any pooler, and the newest
+ * migration that this release knows. Throws
  * CannotStart for what an operator can fix.
  */
 export async function openDatabase(
   settings: DatabaseSettings,
   log: Logger,
   started: AsyncDisposableStack,
-): Promise<{ db: Db; directUrl: string }> {
+): Promise<{ db: Db; directUrl: string; release: string }> {
   const { url, directUrl } = await findDatabase(settings, log, started);
   const { isReadOnlyByDefault } = await inspectDatabase(directUrl);
-  await applyMigrations(directUrl, settings.migrationsFolder, log);
+  const release = await applyMigrations(directUrl, settings.migrationsFolder, log);
   const db = connectDatabase({
     url,
     directUrl,
@@ -41,7 +42,7 @@ export async function openDatabase(
     onError: (error) => log.warn({ fault: describeFault(error) }, 'a connection to the database broke'),
   });
   started.defer(() => disconnectDatabase(db));
-  return { db, directUrl };
+  return { db, directUrl, release };
 }
 
 /** Returns the operator's database, or starts the embedded one. */

@@ -62,7 +62,7 @@ async function openNode(pool: pg.Pool) {
     },
   });
   const faults: unknown[] = [];
-  const node = new NodeLease(new Leases({ pool }), { expiry: times.expiry, renewal: times.beat });
+  const node = new NodeLease(new Leases({ pool }), { expiry: times.expiry, renewal: times.beat }, 'a release');
   await node.open();
   onTestFinished(() => node.close());
   const attendance = new Attendance({

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -43,6 +43,8 @@ async function writeMigrations(migrations: Record<string, string>): Promise<stri
 
 const one = { '20260101000000_one': 'create table one (id int);\n' };
 const two = { '20260102000000_two': 'create table two (id int);\n' };
+/** What a migration that removes something looks at. */
+const leaseTable = 'create table leases (name text, until timestamptz, release text)';
 const ledger = 'select migration_name as name from _prisma_migrations order by started_at';
 
 test('the ledger matches Prisma’s, column by column and value by value', async () => {
@@ -131,6 +133,58 @@ test('a database that a newer version has used is refused with the name of the u
   await expect(applyMigrations(database.url, await writeMigrations(one), log)).rejects.toThrow(
     '20260102000000_two is not in this version',
   );
+});
+
+test('a version accepts what a newer one has added, or removed after all that this version uses', async () => {
+  const database = await createEmptyDatabase();
+  const newer = await writeMigrations({
+    ...one,
+    '20260103000000_three': '-- parley: expand\ncreate table three (id int);\n',
+    '20260104000000_four': '-- parley: contract after 20260101000000_one\nselect 1;\n',
+  });
+  await database.sql(leaseTable);
+  expect(await applyMigrations(database.url, newer, log)).toBe('20260104000000_four');
+  expect(await applyMigrations(database.url, await writeMigrations(one), log)).toBe('20260101000000_one');
+});
+
+test('a version refuses a database from which a newer one has removed what this version uses', async () => {
+  const database = await createEmptyDatabase();
+  await database.sql(leaseTable);
+  const newer = { ...one, ...two, '20260104000000_four': '-- parley: contract after 20260102000000_two\nselect 1;\n' };
+  await applyMigrations(database.url, await writeMigrations({ ...one, ...two }), log);
+  await applyMigrations(database.url, await writeMigrations(newer), log);
+  await expect(applyMigrations(database.url, await writeMigrations(one), log)).rejects.toThrow(
+    '20260104000000_four is not in this version, which cannot run with it. Start the newer version',
+  );
+});
+
+test('a migration that removes something waits until no node runs a version that uses it', async () => {
+  const database = await createEmptyDatabase();
+  await database.sql(leaseTable);
+  const folder = await writeMigrations({
+    ...one,
+    '20260104000000_four': '-- parley: contract after 20260101000000_one\nselect 1;\n',
+  });
+  await database.sql(`insert into leases values ('node:a', clock_timestamp() + interval '1 minute', '20251231000000_zero'),
+    ('node:b', clock_timestamp() + interval '1 minute', null),
+    ('node:c', clock_timestamp() + interval '1 minute', '20260101000000_one')`);
+  await expect(applyMigrations(database.url, folder, log)).rejects.toThrow(
+    'The migration 20260104000000_four removes what 2 running nodes of an older version need.',
+  );
+  expect((await database.sql(ledger)).rows).toEqual([{ name: '20260101000000_one' }]);
+  await database.sql(`delete from leases where name = 'node:a'`);
+  await database.sql(`update leases set until = clock_timestamp() where name = 'node:b'`);
+  await applyMigrations(database.url, folder, log);
+});
+
+test('each migration since the first release says what other versions can run with it', async () => {
+  const names = (await readdir('prisma/migrations')).filter(
+    (name) => name >= '20261129' && name !== 'migration_lock.toml',
+  );
+  for (const name of names) {
+    const sql = await readFile(join('prisma/migrations', name, 'migration.sql'), 'utf8');
+    expect(sql, name).toMatch(/^-- parley: (expand|contract after \d{14}_\w+)$/m);
+  }
 });
 
 test('a database from before the migrations were squashed is refused in one sentence', async () => {

@@ -1,0 +1,37 @@
+# parley, for a PostgreSQL of your own: set DATABASE_URL and JWT_KEYS (docs/operating.md). The image runs as user 10001
+# on a read-only root file system; it writes only to the volume /data (uploads in progress and, without a bucket, the
+# files). The embedded PostgreSQL is left out, because a container's database should be a service of its own.
+
+FROM node:24-bookworm-slim AS build
+WORKDIR /app
+# What `npm ci` needs comes first, so that a change to the code alone does not install everything again.
+COPY package.json package-lock.json .npmrc prisma.config.ts ./
+COPY prisma ./prisma
+COPY scripts/postinstall.ts ./scripts/
+RUN npm ci && npm prune --omit=dev
+COPY deploy/container/trim.sh ./
+RUN sh trim.sh && rm trim.sh
+COPY . ./
+RUN rm -r deploy package-lock.json .npmrc prisma.config.ts scripts/postinstall.ts
+
+FROM debian:bookworm-slim
+LABEL org.opencontainers.image.title="parley" \
+      org.opencontainers.image.description="A chat backend: GraphQL, live events over SSE, PostgreSQL." \
+      org.opencontainers.image.licenses="MIT"
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin parley \
+    && install -d -o parley -g parley -m 0700 /data
+COPY --from=build /app /app
+WORKDIR /app
+# The Node that parley is tested with, from its own lock file; Debian has none.
+ENV PATH=/app/node_modules/node/bin:$PATH \
+    NODE_ENV=production \
+    HOST=0.0.0.0 \
+    PORT=4000 \
+    DATA_DIR=/data
+USER 10001:10001
+VOLUME /data
+EXPOSE 4000
+# The image has no curl. `docker stop` and orchestrators send SIGTERM, which Node receives as process 1.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/readyz`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
+CMD ["node", "--max-semi-space-size=32", "src/main.ts"]
