@@ -1,10 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { apiLevel, apiVersion } from '../src/api/feature.ts';
 import { judgeChange, printRelease, readRelease } from '../src/api/schema-change.ts';
-import { printApi } from '../src/api/schema.ts';
+import { printApi, printPossibleTypes } from '../src/api/schema.ts';
 import { schema } from '../src/edges.ts';
 
-// `npm run schema` writes schema.graphql; with `-- --check` it fails if the file does not match the code, or if the API
+// `npm run schema` writes schema.graphql, and prints what Apollo Client needs as `possibleTypes`; with `-- --check` it fails if the file does not match the code, or if the API
 // has changed in a way that docs/api-policy.md rules out. With `-- --release` it writes docs/schema-released.graphql.
 const file = new URL('../schema.graphql', import.meta.url);
 const releasedFile = new URL('../docs/schema-released.graphql', import.meta.url);
@@ -28,4 +28,5 @@ if (process.argv.includes('--check')) {
   }
 } else {
   await writeFile(file, printApi(schema));
+  process.stdout.write(printPossibleTypes(schema));
 }

@@ -28,7 +28,7 @@ import { loadOrCreateKeys, publicKeySet, type AccessTokenKeys } from './account/
 import { CannotStart } from './errors.ts';
 import type { Services } from './api/context.ts';
 import { LargeOperations } from './api/large-operation.ts';
-import { printApi } from './api/schema.ts';
+import { printApi, printPossibleTypes } from './api/schema.ts';
 import { schema } from './edges.ts';
 import { serveHealth } from './http/health.ts';
 import { serveText } from './http/text-page.ts';
@@ -235,6 +235,7 @@ function createPages(
       ...(realtime && { 'event feed': () => realtime.isReady() }),
     }),
     '/schema.graphql': serveText('text/plain', printApi(schema)),
+    '/possible-types.json': serveText('application/json', printPossibleTypes(schema)),
     '/.well-known/jwks.json': (_, response) => sendJson(response, 200, publicKeySet(keys)),
   };
 }

@@ -74,6 +74,8 @@ export type Context = Services & {
   lastEventId: string | null;
   /** The cursor at which a subscription without `after` starts, if it was requested some time ago. */
   askedAt: string | null;
+  /** The id of the log's event that this execution renders; null outside of one. */
+  eventId: bigint | null;
   /** Set before the execution when the operation selects `eventCursor`. */
   eventCursor: string | null;
   /** What the operation has used so far. */
@@ -85,7 +87,7 @@ export type Context = Services & {
 export function createContext(
   services: Services,
   request: { asker: () => Caller | null } & Partial<
-    Pick<Context, 'userAgent' | 'lastEventId' | 'askedAt' | 'loaders'>
+    Pick<Context, 'userAgent' | 'lastEventId' | 'askedAt' | 'loaders' | 'eventId'>
   > & {
       from?: IncomingMessage | null;
     },
@@ -98,6 +100,7 @@ export function createContext(
     address: services.addressOf(request.from ?? null),
     lastEventId: request.lastEventId ?? null,
     askedAt: request.askedAt ?? null,
+    eventId: request.eventId ?? null,
     eventCursor: null,
     usage: noUsage(),
     renderTurns: null,

@@ -15,7 +15,7 @@ import { isTransient, retryWhileAway } from '../postgres/transient.ts';
 import { createContext, type Services } from './context.ts';
 import { asksForType, shapeOf, type PreparedOperation } from './document.ts';
 import { internalError, toClientError } from './error.ts';
-import { loadEvent, type Envelope, type EventValue } from './event.ts';
+import { loadEvent, type Envelope } from './event.ts';
 
 export type RendererOptions = {
   schema: GraphQLSchema;
@@ -84,23 +84,27 @@ export class DocumentRenderer implements EventRenderer {
 
   async #renderAsItIs(event: LoggedEvent, head: EnvelopeHead, options: RenderFor): Promise<RenderedEvent | null> {
     const value = await loadEvent(event, options.loaders);
-    return value && this.#renderValue(value, head, options);
+    return value && this.#renderValue({ ...head, event: value }, event.id, options);
   }
 
   renderNotice(notice: Notice, head: EnvelopeHead, options: RenderFor): Promise<RenderedEvent> {
-    return this.#renderValue(notice, head, options);
+    return this.#renderValue({ ...head, event: notice }, null, options);
   }
 
-  async #renderValue(value: EventValue, head: EnvelopeHead, { asker, loaders }: RenderFor): Promise<RenderedEvent> {
+  /** `eventId`: null for a notice, which is not in the log. */
+  async #renderValue(
+    envelope: Envelope,
+    eventId: bigint | null,
+    { asker, loaders }: RenderFor,
+  ): Promise<RenderedEvent> {
     const { schema, services, document, operation, variables } = this.#options;
     const { ask, personalTo } = watchAsker(asker);
-    const envelope: Envelope = { ...head, event: value };
     const result = await execute({
       schema,
       document,
       operationName: operation.name?.value,
       rootValue: envelope,
-      contextValue: createContext(services, { asker: ask, loaders }),
+      contextValue: createContext(services, { asker: ask, loaders, eventId }),
       variableValues: variables,
     });
     return { payload: this.#encode(result), personalTo: personalTo() };

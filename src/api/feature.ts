@@ -10,9 +10,10 @@ export const { version: apiVersion } = JSON.parse(
 /**
  * The level of the API. Increase it by one with each release that adds to the API, so that clients can check for the
  * addition; `npm run check` compares it with the last release. 1: the first release's core. 2: identity, mail, invites
- * and moderation. 3: keys, bots, webhooks and stored documents.
+ * and moderation. 3: keys, bots, webhooks and stored documents. 4: `Chat.lastMessage`, `lastActivityAt` and `peer`,
+ * `NewMessage.edge`, `Query.user`.
  */
-export const apiLevel = 3;
+export const apiLevel = 4;
 
 /** How many bytes the name of a feature has at most. */
 export const maxFeatureLength = 32;

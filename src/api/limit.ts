@@ -43,6 +43,7 @@ const mutationCharges: Record<string, Charge[]> = {
 const queryCharges: Record<string, Charge[]> = {
   searchMessages: [{ as: 'searches' }],
   admin: [{ as: 'searches' }],
+  user: [{ as: 'searches' }],
   users: [{ as: 'searches' }],
   publicChannels: [{ as: 'searches', count: ({ search }) => (typeof search === 'string' ? 1 : 0) }],
 };

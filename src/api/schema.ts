@@ -1,5 +1,5 @@
 import { wrapOrThrow } from '@pothos/plugin-errors';
-import { isInterfaceType, printSchema, type GraphQLField, type GraphQLSchema } from 'graphql';
+import { isAbstractType, isInterfaceType, printSchema, type GraphQLField, type GraphQLSchema } from 'graphql';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
 import { noteAdminAction } from './admin-action.ts';
@@ -37,6 +37,22 @@ export function buildSchema(): GraphQLSchema {
 /** Prints the API in the schema definition language, as schema.graphql stores it. */
 export function printApi(schema: GraphQLSchema): string {
   return `${printSchema(schema)}\n`;
+}
+
+/**
+ * Prints the members of each interface and union as JSON, `{"Event": ["AddToChat", …]}`: what Apollo Client's
+ * InMemoryCache takes as `possibleTypes`. Without it, a fragment on an interface finds nothing in that cache.
+ */
+export function printPossibleTypes(schema: GraphQLSchema): string {
+  const abstract = Object.values(schema.getTypeMap()).filter(isAbstractType);
+  const types = abstract.map((type) => [
+    type.name,
+    schema
+      .getPossibleTypes(type)
+      .map(({ name }) => name)
+      .toSorted(),
+  ]);
+  return `${JSON.stringify(Object.fromEntries(types), null, 2)}\n`;
 }
 
 /**

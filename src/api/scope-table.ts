@@ -37,6 +37,7 @@ export const rootAccess: Record<'Query' | 'Mutation' | 'Subscription', Record<st
     nodes: 'ANYONE',
     publicChannels: readChats,
     searchMessages: readMessages,
+    user: readUsers,
     userByKey: readUsers,
     users: readUsers,
     viewer: 'ANYONE',

@@ -26,6 +26,7 @@ builder.prismaObjectFields(ChatRef, (t) => ({
   description: t.exposeString('description', { nullable: true, extensions: textSize(maxDescriptionLength) }),
   createdAt: t.expose('createdAt', { type: 'DateTime' }),
   lastSeq: t.exposeInt('lastSeq', { description: 'The seq of the newest message; 0 in an empty chat.' }),
+  lastActivityAt: t.expose('lastActivityAt', { type: 'DateTime', description: 'The sort key of `Viewer.chats`.' }),
   memberCount: t.exposeInt('memberCount'),
   slowModeSeconds: t.exposeInt('slowModeSeconds', {
     description:

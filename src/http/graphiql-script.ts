@@ -7,8 +7,9 @@ type Answer = {
 
 /**
  * Runs in the browser, in GraphiQL's page: remembers the tokens and ids in the answers, shared by all windows of the
- * browser, and inserts them where a later request says `<access token of ada>`. The page gets this function as its
- * source text, so it must not use anything outside itself.
+ * browser, and inserts them where a later request says `<access token of ada>`. When the tab `Listen` has opened its
+ * stream, it sends a message as Ada, so that a user with a single window sees one arrive. The page gets this function as
+ * its source text, so it must not use anything outside itself.
  */
 export function fillPlaceholders(): void {
   const send = globalThis.fetch;
@@ -31,6 +32,21 @@ export function fillPlaceholders(): void {
     return text.replace(/<([^<>]+)>/g, (whole, name: string) => known.get(name) ?? whole);
   };
 
+  /** Sends a message as Ada, if an earlier tab has signed her in and created the chat. */
+  const writeAsAda = async () => {
+    const known = recall();
+    const [token, chatId] = [known.get('access token of ada'), known.get('id of the chat')];
+    if (token === undefined || chatId === undefined) return;
+    const query = `mutation ($chatId: ID!) {
+      sendMessage(input: { chatId: $chatId, content: "Hello, Grace! I arrive live." }) { __typename }
+    }`;
+    await send('/graphql', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+      body: JSON.stringify({ query, variables: { chatId } }),
+    });
+  };
+
   globalThis.fetch = async (input, init) => {
     const filled = { ...init };
     if (typeof init?.body === 'string') filled.body = fill(init.body);
@@ -39,6 +55,10 @@ export function fillPlaceholders(): void {
     if (response.headers.get('content-type')?.includes('json')) {
       const { data } = (await response.clone().json()) as { data?: Record<string, Answer | null> | null };
       for (const answer of Object.values(data ?? {})) remember(answer);
+    }
+    const isListening = response.headers.get('content-type')?.includes('text/event-stream') === true;
+    if (isListening && typeof filled.body === 'string' && filled.body.includes('"operationName":"Listen"')) {
+      setTimeout(() => void writeAsAda(), 1_500);
     }
     return response;
   };

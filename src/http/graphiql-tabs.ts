@@ -4,41 +4,21 @@ const passwords = { ada: 'wrote the first program', grace: 'found the first real
 
 type Name = keyof typeof passwords;
 
-const signUp = (name: Name, comment: string) => ({
-  query: `${comment}
-mutation SignUp_${name} {
-  signUp(
+/** Signs the user up, or in if they have signed up before: in either case, one of the answers has a token. */
+const enter = (name: Name) => `
+  ${name}SignsUp: signUp(
     input: {
       username: "${name}"
       email: "${name}@example.com"
       password: "${passwords[name]}"
     }
-  ) {
-    __typename
-    ... on SignedIn {
-      accessToken
-      viewer { user { id username } }
-    }
-    ... on Error { message }
-  }
-}
-`,
-});
-
-const signIn = (name: Name) => `
-  ${name}: signIn(
+  ) { __typename ...Token ... on Error { message } }
+  ${name}SignsIn: signIn(
     input: {
       email: "${name}@example.com"
       password: "${passwords[name]}"
     }
-  ) {
-    __typename
-    ... on SignedIn {
-      accessToken
-      viewer { user { id username } }
-    }
-    ... on Error { message }
-  }`;
+  ) { __typename ...Token ... on Error { message } }`;
 
 const as = (name: Name) => JSON.stringify({ authorization: `Bearer <access token of ${name}>` }, null, 2);
 
@@ -53,16 +33,25 @@ export const firstConversation: GraphiQLOptions = {
   shouldPersistHeaders: true,
   defaultEditorToolsVisibility: 'headers',
   defaultTabs: [
-    signUp(
-      'ada',
-      `# A first conversation: run the tabs from left to
+    {
+      query: `# A first conversation: run the tabs from left to
 # right. Later tabs fill their <angle brackets> with
 # the tokens and ids from earlier answers.
-# 1. Ada signs up.`,
-    ),
-    signUp('grace', '# 2. Grace signs up.'),
+# 1. Ada and Grace sign up, and sign in. If they have
+# signed up before, signUp answers Conflict: that is
+# fine. An access token is valid for 15 minutes: when a
+# later tab answers UNAUTHENTICATED, run this one again.
+mutation Enter {${enter('ada')}${enter('grace')}
+}
+
+fragment Token on SignedIn {
+  accessToken
+  viewer { user { id username } }
+}
+`,
+    },
     {
-      query: `# 3. Ada starts a chat with Grace. The headers
+      query: `# 2. Ada starts a chat with Grace. The headers
 # below identify the user.
 mutation CreateChat($memberIds: [ID!]!) {
   createChat(
@@ -85,8 +74,10 @@ mutation CreateChat($memberIds: [ID!]!) {
       variables: JSON.stringify({ memberIds: ['<user id of grace>'] }, null, 2),
     },
     {
-      query: `# 4. Grace subscribes. This stream stays open: continue
-# in a second window, and watch the events here.
+      query: `# 3. Grace subscribes. A moment later, this page sends
+# her a message as Ada: watch it arrive. The stream
+# stays open. To write more, run the next tab in a
+# second window.
 subscription Listen {
   events {
     cursor
@@ -108,7 +99,8 @@ subscription Listen {
       headers: as('grace'),
     },
     {
-      query: `# 5. Ada writes. Grace sees it immediately.
+      query: `# 4. Ada writes. Grace sees it immediately, if tab 3
+# runs in another window.
 mutation Send($chatId: ID!) {
   sendMessage(
     input: {
@@ -129,7 +121,7 @@ mutation Send($chatId: ID!) {
       variables: JSON.stringify({ chatId: '<id of the chat>' }, null, 2),
     },
     {
-      query: `# 6. Messages are stored: this reads the newest page
+      query: `# 5. Messages are stored: this reads the newest page
 # of each of Grace's chats. A client that returns
 # later subscribes to events(after: eventCursor) and
 # misses nothing.
@@ -157,13 +149,6 @@ query Read {
 }
 `,
       headers: as('grace'),
-    },
-    {
-      query: `# An access token is valid for 15 minutes. This
-# signs both users in again.
-mutation SignIn {${signIn('ada')}${signIn('grace')}
-}
-`,
     },
   ],
 };

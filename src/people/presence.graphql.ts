@@ -31,6 +31,9 @@ const PresenceRef = builder.objectRef<Presence>('Presence').implement({
   }),
 });
 
+/** The users in `PresenceChanged`, with the presence that the event announces to everyone who receives it. */
+const announced = new WeakMap<User, Presence>();
+
 builder.prismaObjectField(UserRef, 'presence', (t) =>
   t.field({
     type: PresenceRef,
@@ -38,6 +41,8 @@ builder.prismaObjectField(UserRef, 'presence', (t) =>
     description:
       'For the viewer and users who share a chat with the viewer; null for others. To someone you have blocked, you appear offline, and never to have been online.',
     resolve: (user, _, context) => {
+      const known = announced.get(user);
+      if (known !== undefined) return known;
       const asker = findViewer(context);
       return asker === null ? null : context.loaders.of(presenceOf).load({ asker, userId: user.id });
     },
@@ -71,7 +76,16 @@ CaughtUp, fetch the presences that you show: you may have missed earlier changes
     user: t.field({
       type: UserRef,
       nullable: true,
-      resolve: ({ userId }, _, { loaders }): Promise<User | null> => loaders.of(userById).load(userId),
+      description:
+        'Its `presence` is that of this event, and is not personal here: select it, and a normalized cache updates the user.',
+      resolve: async ({ userId, presence }, _, { loaders }): Promise<User | null> => {
+        const user = await loaders.of(userById).load(userId);
+        if (user === null) return null;
+        // A copy, because others may have loaded the same row.
+        const shown = { ...user };
+        announced.set(shown, presence);
+        return shown;
+      },
     }),
     presence: t.field({ type: PresenceRef, resolve: ({ presence }) => presence }),
   }),

@@ -4,7 +4,7 @@ import { encodeNameCursor, readNamePage } from '../postgres/name-page.ts';
 import { maxCustomBytes } from '../core/custom.ts';
 import { maxExternalKeyLength } from '../core/external-key.ts';
 import { maxNameLength } from '../core/text.ts';
-import { searchUsers, updateProfile, userById } from './user.ts';
+import { findUserByName, searchUsers, updateProfile, userById } from './user.ts';
 import { InvalidInput } from '../errors.ts';
 import { builder } from '../api/builder.ts';
 import { asciiSize, textSize } from '../api/field-size.ts';
@@ -39,6 +39,19 @@ registerNode('User', async ({ loaders }, keys) => {
   const users = await Promise.all(keys.map((key) => loaders.of(userById).load(BigInt(key))));
   return new Map(users.flatMap((user) => (user === null ? [] : [[String(user.id), user]])));
 });
+
+builder.queryField('user', (t) =>
+  t.field({
+    type: UserRef,
+    nullable: true,
+    description: 'By exact name, ignoring case; null if there is no such user.',
+    args: { username: t.arg.string({ required: true }) },
+    resolve: (_, { username }, context) => {
+      requireAsker(context);
+      return findUserByName(context.db, username);
+    },
+  }),
+);
 
 builder.queryField('users', (t) =>
   t.field({
@@ -82,5 +95,13 @@ defineEvent('UserUpdated', {
     const user = userId === null ? null : await loaders.of(userById).load(userId);
     return user && { user };
   },
-  fields: (t) => ({ user: t.field({ type: UserRef, resolve: ({ user }) => user }) }),
+  fields: (t) => ({
+    user: t.field({
+      type: UserRef,
+      nullable: true,
+      description:
+        'Has the same type as `user` in every other event, so that one selection covers them all. Never null here.',
+      resolve: ({ user }) => user,
+    }),
+  }),
 });

@@ -50,6 +50,20 @@ export async function findUserByKey({ prisma }: Db, key: string): Promise<User |
   return isExternalKey(key) ? prisma.user.findFirst({ where: { key, ...visiblePeople } }) : null;
 }
 
+/**
+ * The user with this username, ignoring case as the uniqueness of usernames does; null if there is none, or their account
+ * is being erased. Raw SQL, for the index on `fold()`.
+ */
+export async function findUserByName({ pool }: Db, username: string): Promise<User | null> {
+  if (username.length > maxNameLength || username.includes('\0')) return null;
+  const { rows } = await pool.query<User>({
+    name: 'user_by_name',
+    text: `select ${columns.user('u')} from users u where fold(u.username) = fold($1) and ${isVisiblePerson('u')}`,
+    values: [username],
+  });
+  return rows[0] ?? null;
+}
+
 /** The user. Throws NotFound if they do not exist or their account is erased or being erased. */
 export async function requireUser(db: Db, userId: bigint): Promise<User> {
   const user = await db.prisma.user.findFirst({ where: { id: userId, ...visiblePeople } });

@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
 import { encodeId } from '../../src/core/id.ts';
-import { addMembers, createGroup, createPublicChannel, keyOf, say } from '../support/chat.ts';
+import { addMembers, createChat, createGroup, createPublicChannel, keyOf, say } from '../support/chat.ts';
 import { signUp, type Person, type Variables } from '../support/client.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { recordStatements } from '../support/statements.ts';
@@ -71,16 +71,19 @@ test('a user’s chats, with everything that is shown of them, cost the same for
     await say(ada, chat, 'a reply', { replyToId: await say(person, chat, 'hello') });
     await addMembers(server, chat, latecomers, 3);
   };
+  // Each of them has single chats too.
+  for (const person of [few, many]) await createChat(person, { type: 'SINGLE', memberIds: [ada.userId] });
   await make(few);
   await Promise.all(Array.from({ length: 50 }, () => make(many)));
   const document = `{
     viewer {
       eventCursor
       user { username }
-      chats(first: 50) {
+      chats(first: 60) {
         edges {
           node {
-            id type name lastSeq memberCount viewerCan
+            id type name lastSeq memberCount viewerCan lastActivityAt
+            lastMessage { ${message} } peer { id username }
             members(first: 10) { edges { node { ${member} } } }
             messages(last: 2) { edges { node { ${message} } } }
             messagesAround(seq: 1, countBefore: 1, countAfter: 1) { edges { node { id sender { id } } } }
@@ -91,7 +94,8 @@ test('a user’s chats, with everything that is shown of them, cost the same for
     }
   }`;
   const { viewer } = await many.ask(document);
-  expect(viewer.chats.edges).toHaveLength(50);
+  expect(viewer.chats.edges).toHaveLength(51);
+  expect(viewer.chats.edges[50].node.peer).toMatchObject({ username: 'ada' });
   expect(viewer.chats.edges[49].node.messages.edges[1].node.replyTo).toMatchObject({ content: 'hello' });
   const once = await costOf(few, document);
   expect(await costOf(many, document)).toEqual(once);

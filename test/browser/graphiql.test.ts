@@ -14,16 +14,17 @@ describe.skipIf(!isChromiumInstalled)('GraphiQL in Chromium (skipped where /usr/
       const graces = await context.newPage();
       const { complaints, elsewhere } = watch(graces, server);
       const grace = await openGraphiql(graces, server);
-      await runTab(grace, 'SignUp_ada', '"SignedIn"');
-      await runTab(grace, 'SignUp_grace', '"SignedIn"');
+      await runTab(grace, 'Enter', '"adaSignsIn"');
       await runTab(grace, 'CreateChat', '"Compilers"');
+      // A single window is enough to see a message arrive.
       await runTab(grace, 'Listen', '"CaughtUp"');
+      await expect.poll(resultIn(grace), patience).toContain('"Hello, Grace! I arrive live."');
 
       const ada = await openGraphiql(await context.newPage(), server);
-      await runTab(ada, 'Send', '"seq": 1');
-      await expect.poll(resultIn(grace), patience).toContain('"Hello, Grace!"');
       await runTab(ada, 'Send', '"seq": 2');
-      await expect.poll(resultIn(grace), patience).toContain('"seq": 2');
+      await expect.poll(resultIn(grace), patience).toContain('"Hello, Grace!"');
+      await runTab(ada, 'Send', '"seq": 3');
+      await expect.poll(resultIn(grace), patience).toContain('"seq": 3');
       await runTab(ada, 'Read', '"Hello, Grace!"');
 
       // The page is complete, and loads nothing from other hosts.
@@ -34,13 +35,15 @@ describe.skipIf(!isChromiumInstalled)('GraphiQL in Chromium (skipped where /usr/
       expect(complaints).toEqual([]);
       await context.close();
 
-      // Another browser has no tokens, and the names are taken: the user signs in.
+      // Another browser has no tokens, and the names are taken, as after the conversation with curl in the README.
       const other = await openGraphiql(await browser.newPage(), server);
-      await runTab(other, 'SignUp_ada', '"Conflict"');
       await runTab(other, 'CreateChat', '"UNAUTHENTICATED"');
-      await runTab(other, 'SignIn', '"SignedIn"');
-      await runTab(other, 'CreateChat', '"Compilers"');
-      expect(await resultIn(other)()).toContain('"Chat"');
+      await runTab(other, 'Enter', '"adaSignsIn"');
+      expect(await resultIn(other)()).toContain('"Conflict"');
+      await runTab(other, 'CreateChat', '"Chat"');
+      await runTab(other, 'Listen', '"CaughtUp"');
+      await expect.poll(resultIn(other), patience).toContain('"Hello, Grace! I arrive live."');
+      await runTab(other, 'Read', '"Compilers"');
     },
   );
 });

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { operationLimits } from '../../src/api/measure.ts';
+import { printPossibleTypes } from '../../src/api/schema.ts';
+import { schema } from '../../src/edges.ts';
 import { createGroup } from '../support/chat.ts';
 import { signUpAll } from '../support/client.ts';
 import { startServer } from '../support/server.ts';
@@ -96,6 +98,16 @@ describe('/schema.graphql', () => {
     }
     expect((await get({ 'if-none-match': '"other"' })).status).toBe(200);
   });
+});
+
+test('/possible-types.json serves the members of interfaces and unions, as Apollo Client takes them', async () => {
+  const answer = await fetch(`${server.url}/possible-types.json`);
+  expect(answer.headers.get('content-type')).toBe('application/json; charset=utf-8');
+  const text = await answer.text();
+  expect(text).toBe(printPossibleTypes(schema));
+  const types = JSON.parse(text);
+  expect(types.Error).toContain('InvalidInput');
+  expect(types.SendMessageResult).toEqual(['Conflict', 'Forbidden', 'InvalidInput', 'Message', 'NotFound']);
 });
 
 test.each(['2030-01-01', '2030-01-01T10:00:00', '2030-01-01T10:00Z', '2030-13-01T10:00:00Z', 'tomorrow'])(

@@ -1,10 +1,11 @@
 import { defaultFieldResolver, GraphQLObjectType, type GraphQLFieldResolver } from 'graphql';
 import { beforeAll, beforeEach, expect, test } from 'vitest';
 import { schema } from '../../src/edges.ts';
-import { createGroup, insertMessage, say } from '../support/chat.ts';
+import { addMembers, createChat, createGroup, insertMessage, keyOf, say } from '../support/chat.ts';
 import { signIn, signUp, type Person } from '../support/client.ts';
 import { upload } from '../support/file.ts';
 import { startServer, type TestServer } from '../support/server.ts';
+import { updateChat } from '../support/membership.ts';
 import { envelopeOf, eventOf, EventStream, followEvents, matching, openStream } from '../support/stream.ts';
 import { atFileEnd } from '../support/file-end.ts';
 import { setRoleWithSql } from '../support/staff.ts';
@@ -105,6 +106,45 @@ test('a field that depends on the viewer is executed once for each viewer', asyn
     expect(eventOf(frame).message.chat.viewerMembership.user.username).toBe(['ada', 'grace', 'linus'][index % 3]);
   }
   expect(executions.get(frames[0]?.id ?? '')).toBe(3);
+  await closeAll(streams);
+});
+
+test('the peer and the newest message of a chat are executed once, except where they depend on the viewer', async () => {
+  const document = asking(
+    'content chat { lastMessage { content } lastActivityAt peer { username } } sender { username }',
+  );
+  const streams = await follow(people, document);
+  const frames = await hear(streams, 'the same for all');
+  for (const frame of frames) {
+    expect(eventOf(frame).message.chat).toMatchObject({ lastMessage: { content: 'the same for all' }, peer: null });
+  }
+  expect(executions.get(frames[0]?.id ?? '')).toBe(1);
+
+  // A member who sees no more than the newest message hides nothing that it shows.
+  const { rows } = await server.sql.query('select last_seq from chats where id = $1', [keyOf(chatId)]);
+  const latecomer = await signUp(server, 'latecomer');
+  await addMembers(server, chatId, [latecomer], rows[0].last_seq + 1);
+  const shared = await hear(streams, 'the latecomer sees this');
+  expect(executions.get(shared[0]?.id ?? '')).toBe(1);
+
+  // While someone sees nothing yet, each viewer is asked; and in a single chat, each of the two.
+  await addMembers(server, chatId, [await signUp(server, 'newest')], rows[0].last_seq + 3);
+  await updateChat(ada, chatId, { name: 'renamed' });
+  const chatEvent =
+    'subscription { events { cursor event { __typename ... on ChatUpdated { chat { id lastMessage { content } } } } } }';
+  const renames = await follow(people.slice(0, 3), chatEvent);
+  await updateChat(ada, chatId, { name: 'renamed again' });
+  const updates = await Promise.all(renames.map((stream) => stream.next('ChatUpdated')));
+  // The other document is the same for everyone.
+  expect(executions.get(updates[0]?.id ?? '')).toBe(3 + 1);
+  await closeAll(renames);
+  const { id: single } = await createChat(ada, { type: 'SINGLE', memberIds: [grace.userId] });
+  await say(ada, single, 'between us');
+  const inSingle = await Promise.all(
+    streams.slice(0, 2).map((stream) => stream.next(matching({ message: { content: 'between us' } }))),
+  );
+  expect(inSingle.map((frame) => eventOf(frame).message.chat.peer.username)).toEqual(['grace', 'ada']);
+  expect(executions.get(inSingle[0]?.id ?? '')).toBe(2);
   await closeAll(streams);
 });
 

@@ -14,7 +14,7 @@ import {
   untilHere,
 } from '../support/presence.ts';
 import { startServer, type TestServer } from '../support/server.ts';
-import { envelopeOf, eventOf, followChat, followEvents, openStream } from '../support/stream.ts';
+import { envelopeOf, eventOf, followChat, followEvents, matching, openStream } from '../support/stream.ts';
 
 let server: TestServer;
 let otherNode: TestServer;
@@ -43,6 +43,21 @@ test('a user who has a stream is online, and has a last-seen time once it closes
   const went = eventOf(await adas.next(changed(grace, 'OFFLINE')));
   expect(Math.abs(Date.now() - Date.parse(went.presence.lastSeenAt))).toBeLessThan(5_000);
   expect(await presenceOf(grace, ada)).toEqual(went.presence);
+});
+
+test('the user in PresenceChanged has the announced presence, which is the same for everyone who receives it', async () => {
+  const [ada, grace, linus] = await Promise.all([newcomer(), newcomer(), newcomer()]);
+  await createGroup(ada, [grace, linus]);
+  const document = `subscription {
+    events { event { __typename ... on PresenceChanged { user { id presence { status } } presence { status } } } }
+  }`;
+  await using adas = await followEvents(server, ada, { document });
+  await using linuses = await followEvents(server, linus, { document });
+  await using _ = await attend(server, grace);
+  const came = matching({ user: { id: grace.userId } });
+  const expected = { __typename: 'PresenceChanged', user: { id: grace.userId, presence: { status: 'ONLINE' } } };
+  expect(eventOf(await adas.next(came))).toMatchObject(expected);
+  expect(eventOf(await linuses.next(came))).toMatchObject(expected);
 });
 
 test('strangers neither see nor receive presence, nor do users who once shared a chat', async () => {

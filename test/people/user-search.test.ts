@@ -124,3 +124,17 @@ test('searching requires a signed-in user', async () => {
   const { errors } = await server.post('{ users(search: "ada") { edges { cursor } } }');
   expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
 });
+
+test('a user is found by their exact name, whatever its case, and not by a part of it', async () => {
+  await insertPeople([['Exact.Name', 'Someone']]);
+  const userOf = async (username: string) =>
+    (await ada.ask('query ($username: String!) { user(username: $username) { username } }', { username })).user;
+  expect(await userOf('Exact.Name')).toEqual({ username: 'Exact.Name' });
+  expect(await userOf('exact.name')).toEqual({ username: 'Exact.Name' });
+  for (const other of ['Exact.Nam', 'Exact', 'Someone', '', 'x'.repeat(10_000), '\0'])
+    expect(await userOf(other)).toBeNull();
+  await server.sql.query(`update users set deleted_at = now() where username = 'Exact.Name'`);
+  expect(await userOf('Exact.Name')).toBeNull();
+  const { errors } = await server.post('{ user(username: "ada") { id } }');
+  expect(errors?.[0]?.extensions).toEqual({ code: 'UNAUTHENTICATED' });
+});

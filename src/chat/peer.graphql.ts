@@ -1,0 +1,24 @@
+import { ChatRef } from './chat.ref.ts';
+import { otherOf, pairOf } from './peer.ts';
+import { builder } from '../api/builder.ts';
+import { findViewer } from '../api/context.ts';
+import { UserRef } from '../people/user.ref.ts';
+import { userById } from '../people/user.ts';
+
+builder.prismaObjectField(ChatRef, 'peer', (t) =>
+  t.field({
+    type: UserRef,
+    nullable: true,
+    description:
+      "The other person in a single chat; null in every other chat, and once that person's account is erased. In an event, it is personal only in a single chat.",
+    resolve: async ({ id, type }, _, context) => {
+      // The answer is the same for everyone: there is no need to check who asks.
+      if (type !== 'SINGLE') return null;
+      const viewer = findViewer(context);
+      if (viewer === null) return null;
+      const pair = await context.loaders.of(pairOf).load(id);
+      const other = pair && otherOf(pair, viewer);
+      return other === null ? null : context.loaders.of(userById).load(other);
+    },
+  }),
+);

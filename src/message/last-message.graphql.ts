@@ -1,0 +1,34 @@
+import { sharedFromOf } from './last-message.ts';
+import { messageByKey } from './message-loader.ts';
+import { MessageRef } from './message.ref.ts';
+import { builder } from '../api/builder.ts';
+import { findViewer, type Context } from '../api/context.ts';
+import { ChatRef } from '../chat/chat.ref.ts';
+import { visibleFromOf } from '../chat/visibility.ts';
+
+builder.prismaObjectField(ChatRef, 'lastMessage', (t) =>
+  t.field({
+    type: MessageRef,
+    nullable: true,
+    description:
+      'The newest message that the viewer can see, which may be deleted; null if there is none. In an event, it is personal only where history is hidden from some members.',
+    resolve: async ({ id: chatId, lastSeq: seq }, _, context) => {
+      if (seq === 0) return null;
+      const message = await context.loaders.of(messageByKey).load({ chatId, seq });
+      return (await maySee(context, { chatId, seq })) ? message : null;
+    },
+  }),
+);
+
+/** Call this after the message is read, so that it covers whoever lost the chat before the message was written. */
+async function maySee(context: Context, { chatId, seq }: { chatId: bigint; seq: number }): Promise<boolean> {
+  const { loaders, eventId } = context;
+  if (eventId !== null) {
+    const sharedFrom = await loaders.of(sharedFromOf).load({ chatId, eventId });
+    // Everyone who receives the event can see the message: there is no need to check who asks.
+    if (sharedFrom !== null && seq >= sharedFrom) return true;
+  }
+  const viewer = findViewer(context);
+  const visibleFrom = viewer === null ? 1 : await loaders.of(visibleFromOf).load({ chatId, asker: viewer });
+  return visibleFrom !== null && seq >= visibleFrom;
+}

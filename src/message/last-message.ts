@@ -1,0 +1,44 @@
+import type { Db } from '../postgres/client.ts';
+import { defineLoader } from '../postgres/loader.ts';
+import { pairOne } from '../postgres/pairing.ts';
+
+/** A chat, as an event of the log shows it. */
+type ChatInEvent = { chatId: bigint; eventId: bigint };
+
+/** So many later events of a chat are looked through; with more, the chat counts as one that someone lost. */
+const maxLaterEvents = 100;
+
+/**
+ * The seq from which everyone who receives an event of a chat may see its messages, the newest ones included; null if
+ * someone may have lost the chat since the event. They receive the event, but must not see what was written after their
+ * removal, although objects show their state at delivery.
+ */
+export const sharedFromOf = defineLoader({
+  load: readSharedFrom,
+  keyOf: ({ chatId, eventId }: ChatInEvent) => `${chatId} ${eventId}`,
+});
+
+/**
+ * Raw SQL: this runs when events are rendered, for many chats in one statement. The later events are a range of the
+ * index on (chat_id, id), which is empty or short while an event is delivered live.
+ */
+async function readSharedFrom({ pool }: Db, chats: readonly ChatInEvent[]): Promise<(number | null)[]> {
+  const { rows } = await pool.query<{ index: number; seq: number | null }>({
+    name: 'shared_from',
+    text: `select place.index::int as index, case
+      when later.count = ${maxLaterEvents} or later.has_loss then null
+      when c.type = 'PUBLIC_CHANNEL' then 1
+      else coalesce((
+        select max(m.visible_from_seq) from members m where m.chat_id = c.id and m.visible_from_seq > 1), 1) end as seq
+    from unnest($1::bigint[], $2::bigint[]) with ordinality as place (chat_id, event_id, index)
+    join chats c on c.id = place.chat_id
+    cross join lateral (
+      select count(*) as count, bool_or(kind in ('RemoveFromChat', 'BanStarted', 'ChatUpdated')) as has_loss
+      from (
+        select kind from events where chat_id = place.chat_id and id > place.event_id order by id limit ${maxLaterEvents}
+      ) few
+    ) later`,
+    values: [chats.map(({ chatId }) => chatId), chats.map(({ eventId }) => eventId)],
+  });
+  return pairOne(rows, chats, { value: ({ seq }) => seq, missing: null });
+}
