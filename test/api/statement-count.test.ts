@@ -79,11 +79,11 @@ test('a user’s chats, with everything that is shown of them, cost the same for
     viewer {
       eventCursor
       user { username }
-      chats(first: 60) {
+      chats(first: 51) {
         edges {
           node {
             id type name lastSeq memberCount viewerCan lastActivityAt
-            lastMessage { ${message} } peer { id username }
+            lastMessage { id viewerCan sender { id username } } peer { id username }
             members(first: 10) { edges { node { ${member} } } }
             messages(last: 2) { edges { node { ${message} } } }
             messagesAround(seq: 1, countBefore: 1, countAfter: 1) { edges { node { id sender { id } } } }
