@@ -26,6 +26,7 @@ import { maxPins } from '../src/message/pin.ts';
 import { maxEmoji } from '../src/message/reaction.ts';
 import { maxSearchLength, maxSearchWords } from '../src/search/search.ts';
 import { createBot, createProgram } from './support/api-key.ts';
+import { asSuperuser } from './support/database.ts';
 import { createGroup, keyOf, say } from './support/chat.ts';
 import { signUp, type Data } from './support/client.ts';
 import { issuersEnv, TestIssuer } from './support/issuer.ts';
@@ -409,7 +410,9 @@ describe('examples run as they are:', () => {
   test('SQL for an operator', async () => {
     await using server = await startServer();
     const [statement = ''] = blocksIn('docs/operating.md', 'sql');
-    await expect(server.sql.query(`begin; create role parley; ${statement}; rollback`)).resolves.toBeTruthy();
+    await asSuperuser(server.database, (client) =>
+      expect(client.query(`begin; create role parley; ${statement}; rollback`)).resolves.toBeTruthy(),
+    );
   });
 
   test('npm scripts', async () => {

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { encodeId } from '../../src/core/id.ts';
 import { createChat, createGroup, keyOf, say } from '../support/chat.ts';
+import { asSuperuser } from '../support/database.ts';
 import { signIn, signUpAll, type Data, type Person, type Variables } from '../support/client.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { endSession, eraseUser, readAuditLog, setRoleWithSql, suspendUser, unsuspendUser } from '../support/staff.ts';
@@ -229,14 +230,15 @@ describe('sessions', () => {
 
 test('an entry says that another role of the database wrote it, whoever it claims to be', async () => {
   const role = `operator_${server.database.url.split('/').at(-1)}`;
-  await server.sql.query(`create role "${role}" superuser`);
+  await asSuperuser(server.database, (client) => client.query(`create role "${role}" superuser`));
   try {
-    await server.sql.query(`begin; set local session authorization "${role}";
+    const change = `begin; set local session authorization "${role}";
       set local parley.actor = '${keyOf(ada.userId)}';
-      update users set server_role = 'MODERATOR' where id = ${keyOf(grace.userId)}; commit`);
+      update users set server_role = 'MODERATOR' where id = ${keyOf(grace.userId)}; commit`;
+    await asSuperuser(server.database, (client) => client.query(change));
     await setRoleWithSql(server, grace, 'USER');
   } finally {
-    await server.sql.query(`drop role "${role}"`);
+    await asSuperuser(server.database, (client) => client.query(`drop role "${role}"`));
   }
   const entries = await readAuditLog(ada, { targetId: grace.userId, first: 2 });
   expect(entries).toMatchObject([

@@ -2,17 +2,18 @@ import type pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
 import { createGroup, keyOf, say } from '../support/chat.ts';
 import { signUpAll } from '../support/client.ts';
-import { createDatabase } from '../support/database.ts';
+import { asSuperuser, createDatabase } from '../support/database.ts';
 import { download, upload } from '../support/file.ts';
 import { atFileEnd } from '../support/file-end.ts';
 import { setMemberRole } from '../support/membership.ts';
 import { addReaction, removeReaction } from '../support/message.ts';
+import { setForNewConnections } from '../support/plans.ts';
 import { startServer } from '../support/server.ts';
 
 const database = await createDatabase();
 atFileEnd(database.drop);
 // The server's connections look for a deadlock after this time: on a busy machine, it takes a while to make one.
-await database.sql.query(`alter database ${new URL(database.url).pathname.slice(1)} set deadlock_timeout = '3s'`);
+await setForNewConnections(database, { deadlock_timeout: '3s' });
 const server = await startServer({ database });
 const [ada, grace] = await signUpAll(server, 'ada', 'grace');
 
@@ -25,18 +26,19 @@ async function deadlockWith<Result>(
   { first, second }: Record<'first' | 'second', [statement: string, ...values: string[]]>,
   request: () => Promise<Result>,
 ): Promise<Result> {
-  const client = await server.sql.connect();
-  onTestFinished(() => client.release(true));
   const before = await countDeadlocks();
-  await client.query('begin');
-  await lock(client, first);
-  const requested = request();
-  await expect.poll(countWaiting).toBe(1);
-  // Only the server's connection looks for a deadlock, so it is the server's transaction that is rolled back.
-  await client.query(`set local deadlock_timeout = '1min'`);
-  await lock(client, second);
-  await client.query('commit');
-  const result = await requested;
+  // Only a superuser may change deadlock_timeout.
+  const result = await asSuperuser(database, async (client) => {
+    await client.query('begin');
+    await lock(client, first);
+    const requested = request();
+    await expect.poll(countWaiting).toBe(1);
+    // Only the server's connection looks for a deadlock, so it is the server's transaction that is rolled back.
+    await client.query(`set local deadlock_timeout = '1min'`);
+    await lock(client, second);
+    await client.query('commit');
+    return requested;
+  });
   await expect.poll(countDeadlocks).toBe(before + 1);
   return result;
 }

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { beforeAll, expect, test } from 'vitest';
 import { createGroup, keyOf } from '../support/chat.ts';
+import { asSuperuser } from '../support/database.ts';
 import { ask, signUpAll, type Data, type Person } from '../support/client.ts';
 import { importLines, toLines } from '../support/import.ts';
 import { removePerson } from '../support/membership.ts';
@@ -342,18 +343,17 @@ test('only the functions of an import can silence a chat, and only one that they
   await expect(
     server.sql.query(`update chats set key = 'silent', is_importing = true where id = $1`, [id]),
   ).rejects.toMatchObject({ code: '23514' });
-  await server.sql.query('create role shop_writer; grant insert, update, select on chats to shop_writer');
-  const client = await server.sql.connect();
-  try {
-    await client.query('set role shop_writer');
-    await expect(
-      client.query(`insert into chats (type, key, is_importing) values ('GROUP', 'mine', true)`),
-    ).rejects.toMatchObject({ code: '42501' });
-  } finally {
-    await client.query('reset role');
-    client.release();
-    await server.sql.query('drop owned by shop_writer; drop role shop_writer');
-  }
+  await asSuperuser(server.database, async (client) => {
+    await client.query('create role shop_writer; grant insert, update, select on chats to shop_writer');
+    try {
+      await client.query('set role shop_writer');
+      await expect(
+        client.query(`insert into chats (type, key, is_importing) values ('GROUP', 'mine', true)`),
+      ).rejects.toMatchObject({ code: '42501' });
+    } finally {
+      await client.query('reset role; drop owned by shop_writer; drop role shop_writer');
+    }
+  });
 });
 
 test('a body of 100 MB without a newline is one refused line, and takes no more memory than any other', async () => {

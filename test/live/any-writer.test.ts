@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { createGroup, heardBy, keyOf, say } from '../support/chat.ts';
+import { asSuperuser } from '../support/database.ts';
 import { signUp, type Person } from '../support/client.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { eventOf, followEvents } from '../support/stream.ts';
@@ -21,7 +22,7 @@ const insert = 'insert into messages (chat_id, sender_id, content) values ($1, $
 /** Opens a connection of a role that has only the given grants, and closes it when the test is over. */
 async function connectAs(grants: string[]): Promise<pg.Client> {
   const role = `writer_${randomBytes(4).toString('hex')}`;
-  await server.sql.query(`create role ${role} login password '${role}'`);
+  await asSuperuser(server.database, (superuser) => superuser.query(`create role ${role} login password '${role}'`));
   for (const grant of grants) await server.sql.query(`grant ${grant} to ${role}`);
   const url = new URL(server.database.url);
   url.username = role;
@@ -30,7 +31,7 @@ async function connectAs(grants: string[]): Promise<pg.Client> {
   await client.connect();
   onTestFinished(async () => {
     await client.end();
-    await server.sql.query(`drop owned by ${role}; drop role ${role}`);
+    await asSuperuser(server.database, (superuser) => superuser.query(`drop owned by ${role}; drop role ${role}`));
   });
   return client;
 }
@@ -70,11 +71,10 @@ test('the same rules apply to a role that may only insert', async () => {
 
 test('an insert under session_replication_role = replica is delivered, too', async () => {
   await using stream = await followEvents(server, grace);
-  const client = await server.sql.connect();
-  await client.query('set session_replication_role = replica');
-  await client.query(insert, [keyOf(chat), keyOf(ada.userId), 'replicated']);
-  await client.query('reset session_replication_role');
-  client.release();
+  await asSuperuser(server.database, async (client) => {
+    await client.query('set session_replication_role = replica');
+    await client.query(insert, [keyOf(chat), keyOf(ada.userId), 'replicated']);
+  });
   expect(eventOf(await stream.next())).toMatchObject({ message: { content: 'replicated' } });
 });
 

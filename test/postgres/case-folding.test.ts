@@ -3,28 +3,24 @@ import fc from 'fast-check';
 import pg from 'pg';
 import { expect, inject, test } from 'vitest';
 import { signUp } from '../support/client.ts';
-import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { createDatabase, openDatabase, type TestDatabase } from '../support/database.ts';
 import { createGroup, say } from '../support/chat.ts';
 import { atFileEnd } from '../support/file-end.ts';
 import { startServer } from '../support/server.ts';
+import { owner } from '../support/template.ts';
 
 /** An empty database in which `i` becomes `İ` in upper case, and `I` becomes `ı` in lower case. */
 async function createTurkishDatabase(): Promise<TestDatabase> {
   const name = `turkish_${randomBytes(6).toString('hex')}`;
   await run(
     `create database ${name} encoding 'UTF8' locale_provider icu icu_locale 'tr-TR'
-    lc_collate 'C' lc_ctype 'C' template template0`,
+    lc_collate 'C' lc_ctype 'C' template template0 owner ${owner.name}`,
   );
   const url = new URL(inject('postgresUrl'));
   url.pathname = name;
-  const sql = new pg.Pool({ connectionString: url.href, max: 2 });
-  sql.on('error', () => {});
-  const drop = async () => {
-    await sql.end();
-    await run(`drop database ${name} with (force)`);
-  };
-  atFileEnd(drop);
-  return { url: url.href, sql, drop, [Symbol.asyncDispose]: drop };
+  const database = openDatabase(url.href, () => run(`drop database ${name} with (force)`));
+  atFileEnd(database.drop);
+  return database;
 }
 
 async function run(statement: string): Promise<void> {

@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from 'vitest';
-import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { asSuperuser, createDatabase, type TestDatabase } from '../support/database.ts';
 import { atFileEnd } from '../support/file-end.ts';
 
 let database: TestDatabase;
@@ -34,15 +34,12 @@ test.each(['origin', 'replica'])(
   async (role) => {
     const tables = await list(`select relname as name from (${ownTables}) c`);
     expect(tables.length).toBeGreaterThan(25);
-    const client = await database.sql.connect();
-    try {
+    await asSuperuser(database, async (client) => {
       await client.query(`set session_replication_role = ${role}`);
       for (const table of tables) {
         await expect(client.query(`truncate ${table} cascade`), table).rejects.toMatchObject({ code: '0A000' });
       }
-    } finally {
-      client.release(true);
-    }
+    });
   },
 );
 

@@ -6,17 +6,23 @@ import pg from 'pg';
 import { pino } from 'pino';
 import { expect, inject, onTestFinished, test } from 'vitest';
 import { applyMigrations } from '../../src/postgres/migration.ts';
+import { asOwner, owner } from '../support/template.ts';
 
 const log = pino({ level: 'silent' });
 
-/** An empty database, dropped after the test. */
+/** An empty database, as its owner, which is an ordinary role, and as the superuser. It is dropped after the test. */
 async function createEmptyDatabase() {
   const name = `empty_${randomBytes(6).toString('hex')}`;
-  await run(inject('postgresUrl'), `create database ${name}`);
+  await run(inject('postgresUrl'), `create database ${name} owner ${owner.name}`);
   const url = new URL(inject('postgresUrl'));
   url.pathname = name;
   onTestFinished(() => run(inject('postgresUrl'), `drop database ${name} with (force)`).then(() => {}));
-  return { url: url.href, sql: (statement: string) => run(url.href, statement) };
+  const ownUrl = asOwner(url.href);
+  return {
+    url: ownUrl,
+    sql: (statement: string) => run(ownUrl, statement),
+    superuserSql: (statement: string) => run(url.href, statement),
+  };
 }
 
 async function run(connectionString: string, statement: string): Promise<pg.QueryResult> {
@@ -214,14 +220,33 @@ test('a migration that fails leaves nothing behind, and the error names it and t
   await applyMigrations(database.url, await writeMigrations({ ...one, ...two }), log);
 });
 
+test('the role that migrates needs no right but to own the database', async () => {
+  const database = await createEmptyDatabase();
+  await applyMigrations(database.url, 'prisma/migrations', log);
+  const { rows } = await database.sql(
+    `select rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls
+    from pg_roles where rolname = current_user`,
+  );
+  const rights = ['rolsuper', 'rolcreatedb', 'rolcreaterole', 'rolreplication', 'rolbypassrls'];
+  expect(rows).toEqual([expect.objectContaining(Object.fromEntries(rights.map((right) => [right, false])))]);
+});
+
+test('a migration that needs the rights of a superuser is refused', async () => {
+  const database = await createEmptyDatabase();
+  const folder = await writeMigrations({ '20260101000000_one': `set session_replication_role = replica;` });
+  await expect(applyMigrations(database.url, folder, log)).rejects.toThrow('permission denied to set parameter');
+});
+
 test('a server whose role may create nothing can start when there is nothing to apply', async () => {
   const database = await createEmptyDatabase();
   const folder = await writeMigrations(one);
   await applyMigrations(database.url, folder, log);
   const role = `reader_${randomBytes(6).toString('hex')}`;
-  await database.sql(`create role ${role} login password 'sesame'; grant select on _prisma_migrations to ${role}`);
+  await database.superuserSql(
+    `create role ${role} login password 'sesame'; grant select on _prisma_migrations to ${role}`,
+  );
   onTestFinished(() => run(inject('postgresUrl'), `drop role ${role}`).then(() => {}));
-  onTestFinished(() => database.sql(`drop owned by ${role}`).then(() => {}));
+  onTestFinished(() => database.superuserSql(`drop owned by ${role}`).then(() => {}));
   const url = new URL(database.url);
   url.username = role;
   url.password = 'sesame';

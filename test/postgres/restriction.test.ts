@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
 import { isSuspended } from '../../src/account/suspension.ts';
 import { pruneRestrictions } from '../../src/postgres/restriction.ts';
-import { createDatabase } from '../support/database.ts';
+import { asSuperuser, createDatabase } from '../support/database.ts';
 
 test('among thousands of bans and mutes, housekeeping finds those that have ended by an index, and admins the suspensions', async () => {
   await using database = await createDatabase();
+  await asSuperuser(database, (superuser) => superuser.query('alter table restrictions disable trigger all'));
   const client = await database.sql.connect();
-  await client.query('alter table restrictions disable trigger all');
   await client.query(`insert into restrictions (chat_id, user_id, kind, until)
     select number % 100, number, 'MUTE', now() + interval '1 day' from generate_series(1, 20000) number`);
   await client.query(`insert into restrictions (user_id, kind) values (7, 'SUSPENSION')`);

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { inject } from 'vitest';
+import { asOwner, cloneStatement } from './template.ts';
 
 /** A separate database. `sql` is a connection to it in addition to the server's, as psql would open one. */
 export type TestDatabase = AsyncDisposable & { url: string; sql: pg.Pool; drop: () => Promise<void> };
@@ -9,17 +10,38 @@ export type TestDatabase = AsyncDisposable & { url: string; sql: pg.Pool; drop: 
 export async function createDatabase(): Promise<TestDatabase> {
   const postgresUrl = inject('postgresUrl');
   const name = `parley_${randomBytes(6).toString('hex')}`;
-  await runMaintenance(postgresUrl, `create database ${name} template parley_template strategy file_copy`);
+  await runMaintenance(postgresUrl, cloneStatement(name, 'parley_template'));
   const url = new URL(postgresUrl);
   url.pathname = name;
-  const sql = new pg.Pool({ connectionString: url.href, max: 4 });
+  return openDatabase(url.href, () => runMaintenance(postgresUrl, `drop database ${name} with (force)`));
+}
+
+/** The database at that URL, for the role that owns the template. `remove` drops it. */
+export function openDatabase(anyRolesUrl: string, remove: () => Promise<void>): TestDatabase {
+  const url = asOwner(anyRolesUrl);
+  const sql = new pg.Pool({ connectionString: url, max: 4 });
   // A test may end all of the server's connections, and with them the idle ones of this pool.
   sql.on('error', () => {});
   const drop = async () => {
     await sql.end();
-    await runMaintenance(postgresUrl, `drop database ${name} with (force)`);
+    await remove();
   };
-  return { url: url.href, sql, drop, [Symbol.asyncDispose]: drop };
+  return { url, sql, drop, [Symbol.asyncDispose]: drop };
+}
+
+/** Runs `work` on a connection to the database as a superuser, for what its owner may not do. */
+export async function asSuperuser<Result>(
+  { url }: TestDatabase,
+  work: (client: pg.Client) => Promise<Result>,
+): Promise<Result> {
+  const { pathname } = new URL(url);
+  const client = new pg.Client({ connectionString: Object.assign(new URL(inject('postgresUrl')), { pathname }).href });
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
 }
 
 /** This worker's pool, kept open because opening a connection costs PostgreSQL more than cloning a small database. */

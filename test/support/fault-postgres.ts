@@ -1,7 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { appendFile, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { appendFile, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
@@ -9,9 +8,10 @@ import { pino } from 'pino';
 import { prepareCluster } from '../../src/postgres/embedded/cluster.ts';
 import { endLeftover } from '../../src/postgres/embedded/leftover.ts';
 import { databaseUrl, findFreePort, startServer } from '../../src/postgres/embedded/server.ts';
-import { applyMigrations } from '../../src/postgres/migration.ts';
-import type { TestDatabase } from './database.ts';
+import { openDatabase, type TestDatabase } from './database.ts';
+import { createPostgresFolder } from './postgres-folder.ts';
 import { startStandby, type Standby } from './standby.ts';
+import { cloneStatement, createTemplate } from './template.ts';
 
 /** A PostgreSQL that a test may break. All its databases are dropped with it. */
 export type FaultyPostgres = {
@@ -41,15 +41,14 @@ const settings = 'fsync = off\nsynchronous_commit = off\nmax_connections = 100\n
 
 /** Starts a PostgreSQL with additional lines of settings, `more`. The caller removes it. */
 export async function startFaultyPostgres(more = ''): Promise<FaultyPostgres> {
-  const directory = await mkdtemp(join(tmpdir(), 'parley-fault-'));
+  const directory = await createPostgresFolder('parley-fault-');
   const cluster = await prepareCluster(join(directory, 'postgres'), log);
   await appendFile(join(cluster.folder, 'postgresql.conf'), settings + more);
   const port = await findFreePort();
   let server = await startServer(cluster, port, log);
   const urlOf = (name: string) => databaseUrl(cluster, port, name);
   const run = (statement: string) => runIn(urlOf('postgres'), statement);
-  await run('create database template');
-  await applyMigrations(urlOf('template'), 'prisma/migrations', log);
+  await createTemplate(urlOf, 'template');
   const replace = async (folder: string, by: string) => {
     await rm(folder, { recursive: true, force: true });
     await promisify(execFile)('cp', ['-a', by, folder]);
@@ -59,7 +58,7 @@ export async function startFaultyPostgres(more = ''): Promise<FaultyPostgres> {
     urlOf,
     createDatabase: async () => {
       const name = `parley_${randomBytes(6).toString('hex')}`;
-      await run(`create database ${name} template template`);
+      await run(cloneStatement(name, 'template'));
       return openDatabase(urlOf(name), () => run(`drop database ${name} with (force)`));
     },
     end: async (signal) => {
@@ -78,16 +77,6 @@ export async function startFaultyPostgres(more = ''): Promise<FaultyPostgres> {
       await rm(directory, { recursive: true });
     },
   };
-}
-
-function openDatabase(url: string, remove: () => Promise<void>): TestDatabase {
-  const sql = new pg.Pool({ connectionString: url, max: 4 });
-  sql.on('error', () => {});
-  const drop = async () => {
-    await sql.end();
-    await remove();
-  };
-  return { url, sql, drop, [Symbol.asyncDispose]: drop };
 }
 
 async function runIn(connectionString: string, statement: string): Promise<void> {

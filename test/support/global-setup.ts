@@ -1,12 +1,10 @@
-import pg from 'pg';
-import { pino } from 'pino';
 import type { TestProject } from 'vitest/node';
-import { applyMigrations } from '../../src/postgres/migration.ts';
 import { startPostgres } from './postgres.ts';
+import { createTemplate } from './template.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
-    /** The maintenance database of this run's PostgreSQL, which also holds the template. */
+    /** The maintenance database of this run's PostgreSQL, as the superuser. */
     postgresUrl: string;
   }
 }
@@ -17,26 +15,8 @@ export const templateName = 'parley_template';
 /** One PostgreSQL for the run, with a migrated template in it; both are removed when the run ends. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const postgres = await startPostgres();
-  await createTemplate(postgres.url);
+  const urlOf = (name: string) => Object.assign(new URL(postgres.url), { pathname: name }).href;
+  await createTemplate(urlOf, templateName);
   project.provide('postgresUrl', postgres.url);
   return postgres.stop;
-}
-
-async function createTemplate(postgresUrl: string): Promise<void> {
-  await runSql(postgresUrl, `create database ${templateName}`);
-  const url = new URL(postgresUrl);
-  url.pathname = templateName;
-  await applyMigrations(url.href, 'prisma/migrations', pino({ level: 'silent' }));
-  // Forbid connections to the template, so that it can always be cloned.
-  await runSql(postgresUrl, `alter database ${templateName} with is_template true allow_connections false`);
-}
-
-async function runSql(connectionString: string, sql: string): Promise<void> {
-  const client = new pg.Client({ connectionString });
-  await client.connect();
-  try {
-    await client.query(sql);
-  } finally {
-    await client.end();
-  }
 }

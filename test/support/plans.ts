@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { createDatabase, type TestDatabase } from './database.ts';
+import { asSuperuser, createDatabase, type TestDatabase } from './database.ts';
 import { startServer, type TestServer } from './server.ts';
 import { atFileEnd } from './file-end.ts';
 
@@ -40,12 +40,11 @@ export async function startExplainedServer(): Promise<TestServer> {
   return startServer({ database, overrides: quiet });
 }
 
-/** The settings of the database for new connections, e.g. those of another node. */
+/** The settings of the database for new connections, e.g. those of another node. Only superusers may change some. */
 export async function setForNewConnections(database: TestDatabase, settings: Record<string, string>): Promise<void> {
   const name = new URL(database.url).pathname.slice(1);
-  for (const [setting, value] of Object.entries(settings)) {
-    await database.sql.query(`alter database ${name} set ${setting} = '${value}'`);
-  }
+  const statements = Object.entries(settings).map(([key, value]) => `alter database ${name} set ${key} = '${value}'`);
+  await asSuperuser(database, (client) => client.query(statements.join(';')));
 }
 
 /** Measures what `work` costs the database of such a server. Run one at a time, because concurrent work counts too. */

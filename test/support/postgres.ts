@@ -1,9 +1,9 @@
-import { appendFile, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { appendFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { prepareCluster } from '../../src/postgres/embedded/cluster.ts';
 import { databaseUrl, findFreePort, startServer } from '../../src/postgres/embedded/server.ts';
+import { createPostgresFolder } from './postgres-folder.ts';
 
 /** A PostgreSQL server of this run: `url` is its maintenance database, as the superuser. */
 export type TestPostgres = {
@@ -29,7 +29,7 @@ const settings = {
 /** Starts the bundled PostgreSQL, as the server does, but in its own directory. */
 export async function startPostgres(): Promise<TestPostgres> {
   const log = pino({ level: 'silent' });
-  const directory = await mkdtemp(join(tmpdir(), 'parley-test-'));
+  const directory = await createPostgresFolder('parley-test-');
   const cluster = await prepareCluster(join(directory, 'postgres'), log);
   const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value}\n`);
   await appendFile(join(cluster.folder, 'postgresql.conf'), lines.join(''));

@@ -1,0 +1,42 @@
+import pg from 'pg';
+import { pino } from 'pino';
+import { applyMigrations } from '../../src/postgres/migration.ts';
+
+/**
+ * The role that owns the tests' databases, migrates them and runs the servers, with its password. As in a managed
+ * database, it has no rights beyond owning them: a migration that needs more fails, and with it every test.
+ */
+export const owner = { name: 'parley_owner', password: 'parley' };
+
+/** The URL of the database for its owner; `url` is a URL of any role there. */
+export function asOwner(url: string): string {
+  const result = new URL(url);
+  result.username = owner.name;
+  result.password = owner.password;
+  return result.href;
+}
+
+/**
+ * Creates a migrated database that others can be cloned from, with the role that owns it and its clones. `urlOf`: the URL of a database in that
+ * PostgreSQL, as the superuser.
+ */
+export async function createTemplate(urlOf: (name: string) => string, name: string): Promise<void> {
+  const client = new pg.Client({ connectionString: urlOf('postgres') });
+  await client.connect();
+  try {
+    await client.query(
+      `create role ${owner.name} login nosuperuser nocreatedb nocreaterole password '${owner.password}'`,
+    );
+    await client.query(`create database ${name} owner ${owner.name}`);
+    await applyMigrations(asOwner(urlOf(name)), 'prisma/migrations', pino({ level: 'silent' }));
+    // Forbid connections to the template, so that it can always be cloned.
+    await client.query(`alter database ${name} with is_template true allow_connections false`);
+  } finally {
+    await client.end();
+  }
+}
+
+/** The statement that clones the template for its owner. Copying the files costs less than logging their contents. */
+export function cloneStatement(name: string, template: string): string {
+  return `create database ${name} template ${template} strategy file_copy owner ${owner.name}`;
+}
