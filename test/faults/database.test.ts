@@ -63,10 +63,13 @@ test('a full notification queue loses no message, and drains without help', asyn
   await stuck.connect();
   await stuck.query('listen jobs');
   await stuck.query('begin; select 1');
+  const writer = new pg.Client({ connectionString: postgres.urlOf('postgres') });
+  await writer.connect();
   const fill = async () => {
-    for (let n = 0; n < 500; n += 1) await postgres.run(`select pg_notify('jobs', repeat('x', 7900) || ${n})`);
+    for (let n = 0; n < 500; n += 1) await writer.query(`select pg_notify('jobs', repeat('x', 7900) || ${n})`);
   };
   await expect(fill()).rejects.toThrow('too many notifications');
+  await writer.end();
 
   expect(await send(server, ada, chatId, 'without a ring')).toMatchObject({ data: { sendMessage: { seq: 1 } } });
   await stream.next(matching({ message: { content: 'without a ring' } }));

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { createGroup, keyOf, say } from '../support/chat.ts';
 import { signUpAll } from '../support/client.ts';
 import { asSuperuser, createDatabase } from '../support/database.ts';

@@ -17,8 +17,8 @@ export function asOwner(url: string): string {
 }
 
 /**
- * Creates a migrated database that others can be cloned from, with the role that owns it and its clones. `urlOf`: the URL of a database in that
- * PostgreSQL, as the superuser.
+ * Creates a migrated database that others can be cloned from, and the role that owns it and its clones. `urlOf` returns
+ * the superuser's URL of a database in that PostgreSQL.
  */
 export async function createTemplate(urlOf: (name: string) => string, name: string): Promise<void> {
   const client = new pg.Client({ connectionString: urlOf('postgres') });
