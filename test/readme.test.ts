@@ -28,7 +28,8 @@ import { maxSearchLength, maxSearchWords } from '../src/search/search.ts';
 import { createBot, createProgram } from './support/api-key.ts';
 import { asSuperuser } from './support/database.ts';
 import { createGroup, keyOf, say } from './support/chat.ts';
-import { signUp, type Data } from './support/client.ts';
+import { signIn, signUp, type Data, type Person } from './support/client.ts';
+import { upload } from './support/file.ts';
 import { issuersEnv, TestIssuer } from './support/issuer.ts';
 import { startServer } from './support/server.ts';
 import { jsonIn, readZip } from './support/zip.ts';
@@ -153,6 +154,20 @@ describe('examples run as they are:', () => {
     const { viewer } = await ada.ask(document);
     expect(viewer.eventCursor).toMatch(/^[0-9a-f]+\.\d+$/);
     expect(viewer.chats.edges[0].node.messages.edges[0].node).toEqual({ seq: 1, content: 'hello' });
+  });
+
+  test('the query that renews the links of a cached page', async () => {
+    await using server = await startServer();
+    const ada = await signUp(server, 'ada');
+    const { id } = await upload(server, ada, 'a file');
+    const [, document = ''] = blocksIn('docs/clients.md', 'graphql');
+    const linkFor = async (by: Person) => (await by.ask(document, { ids: [id] })).nodes[0].url;
+    const elsewhere = await signIn(server, ada);
+    const old = await linkFor(elsewhere);
+    expect((await fetch(server.url + old)).status).toBe(200);
+    await elsewhere.ask('mutation { signOut }');
+    expect((await fetch(server.url + old)).status).not.toBe(200);
+    expect((await fetch(server.url + (await linkFor(ada)))).status).toBe(200);
   });
 
   test('what an owner may do, and a ban', async () => {
