@@ -8,7 +8,7 @@ const pause = '10 minutes';
 /** The pauses after attempts that failed, as PostgreSQL intervals. After the last one, the picture is given up. */
 const pauses = ['1 minute', '10 minutes', '1 hour', '6 hours'];
 
-/** A picture that is due, whose it is, and whether it may become the user's avatar. */
+/** A picture that is due, its user, and whether it may become that user's avatar. */
 export type DuePicture = { userId: bigint; url: string; attempts: number; isWanted: boolean };
 
 /**

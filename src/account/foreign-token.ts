@@ -6,7 +6,7 @@ import { claimAt, readIdentifier, readProfile, type ClaimedProfile } from './cla
 import type { Issuer } from './issuer.ts';
 import { findKeysOf, type KeySource } from './issuer-keys.ts';
 
-/** A token of an issuer that has been verified: whose it is, which session it belongs to, and what it says. */
+/** A verified token of an issuer: its user, its session, and its claims. */
 export type ForeignToken = {
   issuer: string;
   subject: string;
@@ -122,7 +122,7 @@ export function subjectKey(subject: string): string {
 
 /**
  * The session of a token: its `sid`, else the claim in the issuer's settings, else when the user signed in, else the
- * user alone. Never `jti`, which each token has anew.
+ * user alone. Never `jti`, which differs in each token.
  */
 function sessionKeyOf(payload: JWTPayload, { issuer, subject }: { issuer: Issuer; subject: string }): string {
   const { session } = issuer.claims;

@@ -33,7 +33,7 @@ export function fitUsername(text: string): string | null {
   return fitted === '' || fitted.toLowerCase().startsWith(erasedPrefix) ? null : fitted;
 }
 
-/** Usernames to try in this order: the one that is wished for, then others that begin with it. */
+/** Usernames to try in this order: the preferred one, then others that begin with it. */
 export function listUsernames(wished: string): string[] {
   const small = Array.from({ length: 8 }, (_, index) => String(index + 2));
   const random = [4, 4, 6, 6, maxSuffixLength, maxSuffixLength].map((digits) =>

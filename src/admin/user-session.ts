@@ -39,7 +39,7 @@ export async function endSession(
     db,
     async (transaction) => {
       await lockStaff(transaction, caller, 'endSession');
-      // Those of API keys and webhooks end with these.
+      // A session of an API key or a webhook ends with that key or webhook.
       const where = { id: sessionId, apiKeyId: null, webhookId: null };
       const session = await transaction.prisma.session.findFirst({ where });
       // Of two concurrent requests, only one ends the session.

@@ -29,7 +29,7 @@ const names = Object.keys(chatActions) as [ChatAction, ...ChatAction[]];
 
 const ChatActionRef = builder.enumType('ChatAction', {
   description:
-    'More will be added. REMOVE_MEMBER, BAN_MEMBER, MUTE_MEMBER and SET_MEMBER_ROLE are about plain members: only owners can do the same to owners and admins.',
+    'More will be added. REMOVE_MEMBER, BAN_MEMBER, MUTE_MEMBER and SET_MEMBER_ROLE apply to plain members: only owners can do the same to owners and admins.',
   values: names,
 });
 

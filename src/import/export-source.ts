@@ -14,7 +14,7 @@ export type ExportSource = AsyncDisposable & {
 /** The largest file that is read, in bytes: a compressed one can be far larger than the zip. */
 const maxFileBytes = 512 * 1024 * 1024;
 
-/** Opens an export. Its files may be in a folder of their own within it: `root` is a file that is not. */
+/** Opens an export. Its files may be inside one folder: `root` is a file that shows where that folder is. */
 export async function openExport(path: string, root: RegExp): Promise<ExportSource> {
   const source = (await stat(path)).isDirectory() ? await openFolder(path) : await openZipFile(path);
   const base = source.paths.find((each) => root.test(each))?.replace(/[^/]*$/, '') ?? '';

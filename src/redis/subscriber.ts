@@ -137,7 +137,7 @@ export class Subscriber {
     return seeds?.[Math.floor(Math.random() * seeds.length)] ?? null;
   }
 
-  /** Connects to a server, unless that has been done, and returns its name here. */
+  /** Connects to a server, unless it is connected already, and returns the name that identifies it in this class. */
   #connect(host: RedisHost | null): string {
     const place = host === null ? '' : `${host.host}:${host.port}`;
     if (this.#connections.has(place)) return place;

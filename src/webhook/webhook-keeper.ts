@@ -150,7 +150,7 @@ export class WebhookKeeper {
     for (const run of this.#runs.values()) run.refresh();
   }
 
-  /** A lease with a new name each time, so that what was held under a lost one is taken anew. */
+  /** A lease with a new name each time, so that what was held under a lost one is taken again. */
   async #holdLease(): Promise<Lease> {
     if (this.#lease?.signal.aborted === false) return this.#lease;
     const lease = await this.#options.leases.take({ name: `webhooks:${randomUUID()}` });
@@ -224,7 +224,7 @@ export class WebhookKeeper {
     if (current === null) return null;
     if (current.isOld) {
       resealSecret(db, { id, before: secret, after: secretBox.seal(current.secret) }).catch((error: unknown) =>
-        report('warn', 'the secret of a webhook could not be encrypted anew', { webhookId: String(id), error }),
+        report('warn', 'the secret of a webhook could not be encrypted again', { webhookId: String(id), error }),
       );
     }
     const former = formerSecret === null ? null : secretBox.open(formerSecret);

@@ -77,7 +77,7 @@ export type WebhookChange = {
 
 /**
  * Changes a webhook. What it delivers, where and from when is for its owner alone, because it runs with the owner's
- * rights; any admin may pause and resume it. A change starts a failing webhook's attempts anew. Throws InvalidInput,
+ * rights; any admin may pause and resume it. After a change, a failing webhook's attempts start again from the first. Throws InvalidInput,
  * NotFound, Forbidden.
  */
 export async function updateWebhook(

@@ -42,7 +42,7 @@ test('a program acts as a user that it names by id or by external key', async ()
   expect(node).toEqual({ content: 'From the shop', sender: { username: 'grace' } });
 });
 
-test('who cannot be acted as, and who cannot act, is refused with a reason', async () => {
+test('acting as a user who can’t be acted as, or by a program that can’t act, is refused with a reason', async () => {
   const ask = '{ viewer { id } }';
   for (const name of ['VXNlcjo5OTk5', 'key:nobody', 'key:', 'grace', '', Buffer.from('Chat:1').toString('base64url')]) {
     const answer = await everything.as(name).post(ask);
@@ -161,7 +161,7 @@ test('the audit log names the key and who created it, and the user that the prog
   });
 });
 
-test('a back end opens a session for a user whom it has signed in', async () => {
+test('a back end opens a session for a user that it has signed in', async () => {
   const open = (by: Program, userId: string) =>
     by.ask(
       `mutation ($userId: ID!) { createUserSession(userId: $userId) {

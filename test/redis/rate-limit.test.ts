@@ -57,7 +57,7 @@ test('limits on sign-ins count in Redis, under hashes, and not in PostgreSQL', a
   expect(keys).not.toMatch(/ada|192/);
 });
 
-test('while Redis is away, each limit counts where it would without it; restarted empty, quotas begin anew', async () => {
+test('while Redis is away, each limit counts where it would without it; restarted empty, quotas start again', async () => {
   const own = await startRedis();
   const { limits, link, store } = await createNode(own, { RATE_LIMIT_SENDS: '2/1h' });
   await limits.take('sends', ada, { count: 2 });

@@ -5,7 +5,7 @@ const signedIn = `... on SignedIn {
 }`;
 const lift = { viewer: 'user' };
 
-/** Signing up, in and out, and the account of the one who asks. */
+/** Signing up, in and out, and the asker's own account. */
 export const accountRoutes: readonly Route[] = [
   {
     method: 'POST',

@@ -83,7 +83,7 @@ describe('what is refused before anything is executed', () => {
     expect(answer.headers.get('content-type')).toBe('application/problem+json; charset=utf-8');
   });
 
-  test('a list with an error in each of its entries costs no more than the errors that are told', async () => {
+  test('a list with an error in each of its entries costs no more than the errors that are reported', async () => {
     const memberIds = Array.from({ length: 80_000 }, () => ({}));
     const { status, body } = await send('POST /api/chats', { by: ada, body: { type: 'GROUP', memberIds } });
     expect(status).toBe(400);
