@@ -50,7 +50,7 @@ export async function startTraffic(url: string, ada: Person, grace: Person): Pro
     const { status, body } = await call({ url }, what, { by: ada, ...options });
     if (status >= 300) throw new Error(`${status} ${JSON.stringify(body)}`);
   };
-  const file = (await upload(100_000)).answer.url;
+  const file = (await upload(100_000)).answer.files[0].url;
   const files: string[] = [file];
   const work = [
     repeat('send by GraphQL', async (turn) => {
@@ -68,7 +68,7 @@ export async function startTraffic(url: string, ada: Person, grace: Person): Pro
       if (response.status !== 200) throw new Error(`${response.status} ${await response.text()}`);
       await response.arrayBuffer();
     }),
-    repeat('upload by tus', async () => void files.push((await upload(300_000)).answer.url)),
+    repeat('upload by tus', async () => void files.push((await upload(300_000)).answer.files[0].url)),
   ];
   return {
     files,

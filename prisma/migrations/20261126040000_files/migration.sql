@@ -14,14 +14,15 @@ create table blobs (
   -- Small files: the commit that creates the file also makes its bytes durable, and the query that checks access also
   -- reads them. For 1,000 files of 4 KiB that saves 1,000 files, renames and fsyncs (bench/results/files.md). Objects
   -- of a few KiB are better kept in the database: Sears, van Ingen and Gray, "To BLOB or Not To BLOB" (MSR-TR-2006-45).
-  -- Uncompressed storage, because most files are compressed already.
-  bytes bytea storage external,
+  bytes bytea,
   note text check (char_length(note) between 1 and 120),
   constraint a_picture_is_described_whole check (num_nulls(width, height, blurhash) in (0, 3)),
   constraint inline_bytes_are_few_and_their_own
     check (octet_length(bytes) <= 65536 and octet_length(bytes) = size and sha256(bytes) = hash),
   constraint what_is_here_is_not_missing check (bytes is null or missing_since is null)
 );
+-- Uncompressed, because most files are compressed already. PostgreSQL 15 cannot say this in `create table`.
+alter table blobs alter column bytes set storage external;
 comment on table blobs is 'Bytes by their SHA-256, here or in the file store. Housekeeping deletes blobs that no file refers to, and their bytes.';
 comment on column blobs.content_type is 'Detected from the bytes, never taken from the uploader.';
 comment on column blobs.missing_since is 'When the bytes were found to be missing from the store.';
