@@ -1,13 +1,16 @@
 import type { SmtpServer } from '../mail/smtp-server.ts';
 import type { StoreSettings } from '../file/store/open.ts';
+import type { RedisTarget } from '../redis/redis-url.ts';
 import { ok, printFindings, runCheck, type Check } from './check.ts';
 import { databaseChecks, type DatabasePlace } from './database-check.ts';
 import { mailCheck } from './mail-check.ts';
 import { machineChecks } from './machine-check.ts';
+import { redisCheck } from './redis-check.ts';
 
 /** What is checked. `database`: null while the embedded PostgreSQL is not running. */
 export type Patient = StoreSettings & {
   database: DatabasePlace | null;
+  redis: RedisTarget | null;
   maxConnections: number;
   smtpUrl: SmtpServer | null;
 };
@@ -26,10 +29,11 @@ export async function examine(patient: Patient, print: (lines: string) => void):
   return isFit;
 }
 
-function listChecks({ database, smtpUrl, ...machine }: Patient): Check[] {
+function listChecks({ database, redis, smtpUrl, ...machine }: Patient): Check[] {
   const asleep: Check = {
     name: 'database',
     run: async () => [ok('the embedded PostgreSQL is not running: `npm start` starts it')],
   };
-  return [...(database === null ? [asleep] : databaseChecks(database)), ...machineChecks(machine), mailCheck(smtpUrl)];
+  const ofDatabase = database === null ? [asleep] : databaseChecks(database);
+  return [...ofDatabase, redisCheck(redis), ...machineChecks(machine), mailCheck(smtpUrl)];
 }

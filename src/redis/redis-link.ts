@@ -99,7 +99,8 @@ export class RedisLink implements Channels {
   async #connect(): Promise<void> {
     const { promise: late, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, redisTimes.connect);
-    await Promise.race([late, this.#commander.connect().catch((error: unknown) => void (this.#problem = error))]);
+    // What the connection itself has reported says more than "Connection is closed".
+    await Promise.race([late, this.#commander.connect().catch((error: unknown) => void (this.#problem ??= error))]);
     clearTimeout(timer);
   }
 

@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,9 @@ import { generateKeySet } from '../../src/account/token-key.ts';
 import { runCheck } from '../../src/doctor/check.ts';
 import { examine, type Patient } from '../../src/doctor/doctor.ts';
 import { parseSmtpUrl } from '../../src/mail/smtp-server.ts';
+import { parseRedisUrl } from '../../src/redis/redis-url.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { startRedis, startRedisCluster } from '../support/redis.ts';
 
 let database: TestDatabase;
 let dataDir: string;
@@ -40,6 +42,7 @@ async function see(changes: Partial<Patient>): Promise<{ isFit: boolean; text: s
   const { url } = database;
   const healthy: Patient = {
     database: { url, directUrl: url, poolSize: 10 },
+    redis: null,
     dataDir,
     fileStore: null,
     fileServing: 'stream',
@@ -68,7 +71,17 @@ test('the script prints one line for each check, and fails for the database of t
   expect(failed.map((line) => /: (\w+) is off/.exec(line)?.[1])).toContain('fsync');
   expect(failed.filter((line) => !line.startsWith('FAIL  database settings: '))).toEqual([]);
   expect(code).toBe(1);
-  const names = ['settings', 'database', 'connections', 'clock', 'LISTEN', 'file store', 'disk', 'file descriptors'];
+  const names = [
+    'settings',
+    'database',
+    'connections',
+    'clock',
+    'LISTEN',
+    'Redis',
+    'file store',
+    'disk',
+    'file descriptors',
+  ];
   const seen = names.filter((name) =>
     lines.some((line) => /^(OK|WARN) /.test(line) && line.slice(6).startsWith(`${name}: `)),
   );
@@ -163,6 +176,54 @@ test('the mail server is greeted and signed in to, and what fails is explained w
     /^FAIL {2}mail: .*certificate is not valid/m,
   );
   expect(await mailOf('smtp://127.0.0.1:1')).toMatch(/^FAIL {2}mail: .*[Nn]o connection/im);
+});
+
+const redisOf = async (url: string) => (await see({ database: null, redis: parseRedisUrl(url) })).text;
+
+test('Redis counts and passes messages, as a server and as a cluster', async () => {
+  const [{ url }, cluster] = [await startRedis(), await startRedisCluster()];
+  expect(await redisOf(url)).toMatch(/^OK {4}Redis: Redis 7\.\S+ counts, and passes messages on sharded channels$/m);
+  expect(await redisOf(cluster.url)).toMatch(/^OK {4}Redis: /m);
+});
+
+test('a right that Redis does not give is named, and a wrong password is not shown', async () => {
+  const redis = await startRedis();
+  const [, rights = ''] =
+    /^ACL SETUSER parley on >password (.*)$/m.exec(await readFile('docs/operating.md', 'utf8')) ?? [];
+  const allow = (...further: string[]) =>
+    redis.cli('ACL', 'SETUSER', 'parley', 'reset', 'on', '>password', ...rights.split(' '), ...further);
+  const url = `redis://parley:password@127.0.0.1:${redis.port}`;
+  await allow();
+  expect(await redisOf(url)).toMatch(/^OK {4}Redis: /m);
+  for (const command of ['eval', 'spublish', 'info']) {
+    await allow(`-${command}`);
+    expect(await redisOf(url)).toMatch(
+      new RegExp(`^FAIL {2}Redis: a right is missing \\(.*'${command}'.*docs/operating`, 'm'),
+    );
+  }
+  await allow('-ssubscribe');
+  expect(await redisOf(url)).toMatch(/^FAIL {2}Redis: a message on a sharded channel did not arrive: give the user/m);
+  await allow('resetchannels');
+  expect(await redisOf(url)).toMatch(/^FAIL {2}Redis: a right is missing \(.*channel.*docs\/operating/m);
+  const refused = await redisOf(`redis://parley:sesame@127.0.0.1:${redis.port}`);
+  expect(refused).toMatch(/^FAIL {2}Redis: it refuses the user or the password of REDIS_URL/m);
+  expect(refused).not.toContain('sesame');
+});
+
+test('a Redis that is away, or too old for sharded channels, is a failure', async () => {
+  expect(await redisOf('redis://ada:sesame@127.0.0.1:1')).toMatch(
+    /^FAIL {2}Redis: cannot be reached \(ECONNREFUSED\)/m,
+  );
+  const info = 'redis_version:6.2.14\r\nloading:0\r\n';
+  const old = createServer((socket) => {
+    socket.on('data', (commands) => {
+      for (const command of String(commands).split(/(?=^\*\d)/m)) {
+        socket.write(/\binfo\b/i.test(command) ? `$${info.length}\r\n${info}\r\n` : '+OK\r\n');
+      }
+    });
+    socket.on('error', () => undefined);
+  });
+  expect(await redisOf(`redis://127.0.0.1:${await listen(old)}`)).toMatch(/^FAIL {2}Redis: Redis 6\.2\.14 is too old/m);
 });
 
 test('a check that hangs is given up', async () => {

@@ -35,7 +35,7 @@ test('after Redis was killed and came back empty, channels work again, and the o
   await own.kill();
   await expect.poll(() => ada.link.isConnected).toBe(false);
   await expect(ada.link.publish('room', 'lost')).rejects.toThrow(RedisAway);
-  expect(subscription.since).toBeNull();
+  await expect.poll(() => subscription.since).toBeNull();
   await own.restart();
   await expect.poll(() => ada.link.isConnected && subscription.since, { timeout: 10_000 }).toBeTruthy();
   await ada.link.publish('room', 'again');
