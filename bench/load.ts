@@ -10,6 +10,8 @@ import { percentile } from './statistic.ts';
  */
 export type Crowd = {
   port: number;
+  /** The ports of several nodes, if the subscribers take turns among them. */
+  ports?: number[];
   path: string;
   count: number;
   tokens?: string[];
@@ -103,7 +105,7 @@ function openReader(group: Group, crowd: Crowd, index: number, after: string | n
     };
     group.readers[index] = new Reader({
       index,
-      port: crowd.port,
+      port: crowd.ports?.[index % crowd.ports.length] ?? crowd.port,
       isUnordered: crowd.isUnordered ?? false,
       request: toRequest(crowd, crowd.tokens?.[index], after),
       events: {

@@ -34,9 +34,15 @@ export const keys = parseKeySet(keySet);
 /** Settings as in production, except for limits that one machine with thousands of clients would reach. */
 export async function startParley(
   postgres: Postgres,
-  options: { profileFolder?: string | undefined; nodeFlags?: string[]; settings?: Record<string, string> } = {},
+  options: {
+    profileFolder?: string | undefined;
+    nodeFlags?: string[];
+    settings?: Record<string, string>;
+    /** That of another node, to be a second node beside it. */
+    database?: Database;
+  } = {},
 ): Promise<Parley> {
-  const database = await postgres.createDatabase();
+  const database = options.database ?? (await postgres.createDatabase());
   const { profileFolder, nodeFlags = [], settings = {} } = options;
   const program = await startServer<HeapMethods>('src/main.ts', {
     settings: {

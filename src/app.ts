@@ -42,10 +42,12 @@ import type { Metrics } from './core/metric.ts';
 import type { Tracer } from './core/trace.ts';
 import type { Report } from './core/report.ts';
 import { readCursor } from './log/event-log.ts';
+import type { Channels } from './redis/channels.ts';
 import { Attendance, defaultAttendanceTimes, type AttendanceTimes } from './live/attendance.ts';
 import { EventTraces } from './live/event-trace.ts';
 import { Realtime } from './live/realtime.ts';
 import type { LoopTimes } from './postgres/leased-loop.ts';
+import { createExchange, type Exchange } from './live/exchange.ts';
 import { TypingGate } from './live/typing-pace.ts';
 import { SearchTurns } from './search/search-turn.ts';
 import { SecretBox } from './webhook/signing-secret.ts';
@@ -74,11 +76,13 @@ export type Overrides = {
   streamTimes?: Partial<StreamTimes>;
   webhookTimes?: Partial<WebhookTimes>;
   attendanceTimes?: Partial<AttendanceTimes>;
+  /** Carries the log between nodes in place of Redis. */
+  channels?: Channels;
   uploadIdleMs?: number;
   unread?: UnreadLimits;
 };
 
-type LiveParts = {
+type LiveParts = Exchange & {
   tracer: Tracer | null;
   db: Db;
   leases: Leases;
@@ -99,13 +103,14 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   const { report, metrics, metricsUrl, tracer } = await openObservation(config, log, started);
   const documents = await openDocuments(config);
   const { db, ...database } = await openDatabase({ ...config, migrationsFolder }, log, started);
-  const redis = await openRedis(config, { report, started });
+  const redis = await openRedis(config, report, started);
   const keys = config.jwtKeys ?? (await loadOrCreateKeys(config.dataDir));
   const limits = await createLimits(config, { db, redis, report, metrics });
+  const exchange = await createExchange(db.pool, overrides.channels ?? redis);
   const leases = new Leases(db);
   const parts = { db, keys, limits, leases, report, metrics, started };
   const accounts = await openAccounts({ ...config, ...overrides }, parts);
-  const { node, realtime } = await openLive(config, { ...parts, ...database, tracer, ...overrides });
+  const { node, realtime } = await openLive(config, { ...parts, ...database, ...overrides, ...exchange, tracer });
   surveyDatabase(metrics, db, realtime);
   const { files, ...uploads } = await openFiles(
     db,
@@ -131,12 +136,11 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
     fileLinks: new FileLinks(keys),
     webhooks: { secretBox: new SecretBox(keys), allowsPrivate: config.webhookAllowPrivate },
     uploadIdleMs: overrides.uploadIdleMs ?? uploadIdleMs,
-    typing: new TypingGate(),
+    typing: new TypingGate(exchange.typing),
     ...createQueues(db, metrics),
     continueDeletions: () => housekeeping.hurry(),
   };
-  const times = { streamTimes: overrides.streamTimes, webhookTimes: overrides.webhookTimes };
-  const roles = createRoles(config, log, { services, documents, realtime, leases, report, ...times });
+  const roles = createRoles(config, log, { services, documents, realtime, leases, report, ...overrides });
   roles.webhooks?.open();
   started.defer(() => roles.webhooks?.close());
 
@@ -167,11 +171,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
 /** Creates the rate limits. They count in Redis if there is one, under keys of this installation. */
 async function createLimits(
   config: Config,
-  {
-    db,
-    redis,
-    ...observers
-  }: { db: Db; redis: Awaited<ReturnType<typeof openRedis>>; report: Report; metrics: Metrics },
+  { db, redis, ...observers }: { db: Db; redis: RedisLink | null; report: Report; metrics: Metrics },
 ): Promise<RateLimits> {
   const counters = redis && {
     client: createCounters(redis),
@@ -192,10 +192,7 @@ function openPictureFetch(
 }
 
 /** Connects to Redis, if there is one. */
-async function openRedis(
-  { redis }: Config,
-  { report, started }: { report: Report; started: AsyncDisposableStack },
-): Promise<RedisLink | null> {
+async function openRedis({ redis }: Config, report: Report, started: AsyncDisposableStack): Promise<RedisLink | null> {
   if (redis === null) return null;
   const link = await RedisLink.open(redis, report);
   started.defer(() => link.close());
@@ -205,7 +202,7 @@ async function openRedis(
 /** Opens what knows who is connected. `realtime` is null on a node without streams. */
 async function openLive(
   config: Config,
-  { tracer, db, leases, report, started, directUrl, release, attendanceTimes }: LiveParts,
+  { tracer, db, leases, report, started, directUrl, release, attendanceTimes, channels, typing }: LiveParts,
 ): Promise<{ node: NodeLease; realtime: Realtime | null }> {
   const { expiry, beat } = { ...defaultAttendanceTimes, ...attendanceTimes };
   const node = new NodeLease(leases, { expiry, renewal: beat }, release);
@@ -214,7 +211,8 @@ async function openLive(
   const traces = tracer && new EventTraces(tracer);
   started.defer(() => traces?.close());
   const live = { pool: db.pool, node, report, attendanceTimes };
-  const realtime = serves(config, 'streams') ? new Realtime({ ...live, directUrl, traces }) : null;
+  const parts = { ...live, directUrl, traces, broadcast: channels && { channels, leases }, typing };
+  const realtime = serves(config, 'streams') ? new Realtime(parts) : null;
   // Every node runs this, even one without streams: if the last node with streams dies, the others mark its users as
   // offline.
   const background = realtime ?? new Attendance(live);

@@ -57,8 +57,8 @@ export type RoleParts = {
   documents: DocumentCache;
   realtime: Realtime | null;
   leases: Leases;
-  streamTimes: Partial<StreamTimes> | undefined;
-  webhookTimes: Partial<WebhookTimes> | undefined;
+  streamTimes?: Partial<StreamTimes>;
+  webhookTimes?: Partial<WebhookTimes>;
   report: Report;
 };
 

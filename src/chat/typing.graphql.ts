@@ -21,7 +21,7 @@ builder.mutationField('startTyping', (t) =>
       const chatId = decodeId('Chat', id, ['chatId']);
       const typing = { chatId, userId: asker.userId };
       const isDue = context.typing.lets(typing);
-      const isMember = await startTyping(context.db, asker, { chatId, isDue });
+      const isMember = await startTyping(context.db, asker, { chatId, isDue, channel: context.typing.channel });
       if (!isMember) context.typing.forget(typing);
       return isMember;
     },

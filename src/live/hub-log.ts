@@ -1,22 +1,18 @@
 import { subjectsOf, type Circles } from './acquaintance.ts';
 import { idsIn, numberIn, type LoggedEvent } from '../log/event.ts';
 import type { Listener } from './listener.ts';
-import type { LogReader, Membership, Snapshot } from '../log/log-reader.ts';
+import type { AddedMember, AmongUsers, LogReader, Snapshot } from '../log/log-reader.ts';
 
 /** What the hub reads from the log. */
 export type HubLog = {
   readSnapshot: (reader: LogReader) => Promise<Snapshot>;
   /** Where the log ends, and whether that key of the server is live. */
   readServerSnapshot: (keyId: bigint) => Promise<Pick<Snapshot, 'head' | 'isSessionLive'>>;
-  readAddedMembers: (
-    events: readonly LoggedEvent[],
-    userIds: readonly bigint[],
-  ) => Promise<(Membership & { userId: bigint })[]>;
+  /** The memberships of these users that these events began. */
+  readAddedMembers: (events: readonly LoggedEvent[], userIds: readonly bigint[]) => Promise<AddedMember[]>;
   readCircles: (userIds: readonly bigint[]) => Promise<Circles>;
-  readRecipients: (
-    eventIds: readonly bigint[],
-    userIds: readonly bigint[],
-  ) => Promise<{ eventId: bigint; userId: bigint }[]>;
+  /** The recipients of these events; only those among `userIds`, or up to `limit` of all. */
+  readRecipients: (eventIds: readonly bigint[], of: AmongUsers) => Promise<{ eventId: bigint; userId: bigint }[]>;
 };
 
 /** Learns from the hub which streams come and go. */
@@ -27,9 +23,22 @@ export type HubAttendance = {
 
 /** What the hub must know about a batch of events before it can pass the batch on. */
 export type Known = {
-  added: (Membership & { userId: bigint })[];
+  /** By the event that began them (NewChat, AddToChat): the memberships that still exist. */
+  added: ReadonlyMap<bigint, readonly AddedMember[]>;
   circles: Circles;
-  recipients: { eventId: bigint; userId: bigint }[];
+  /** By the event (ChatDeleted): the users who receive it although their chat no longer exists. */
+  recipients: ReadonlyMap<bigint, readonly bigint[]>;
+};
+
+/** The next events of the log. */
+export type HubBatch = {
+  events: readonly LoggedEvent[];
+  /** All events up to this position are in the batch, or in shards that it lacks. */
+  through: bigint;
+  /** What the hub must know about the events, if it has been read already. */
+  known?: Known | null;
+  /** The shards whose events are not in the batch, although there are some. */
+  lacking?: readonly number[];
 };
 
 /** Reads the facts with at most one statement for each kind, and only for people with streams on this node. */
@@ -43,7 +52,7 @@ export async function readKnown(
     readCircles(log, events, people),
     readRecipients(log, events, people),
   ]);
-  return { added, circles, recipients };
+  return toKnown(added, circles, recipients);
 }
 
 /** The memberships that start in this batch. */
@@ -51,13 +60,12 @@ async function readAdded(
   log: HubLog,
   events: readonly LoggedEvent[],
   people: ReadonlyMap<bigint, unknown>,
-): Promise<Known['added']> {
+): Promise<AddedMember[]> {
   const here = new Set<bigint>();
-  const beginnings = events.filter(({ kind }) => kind === 'NewChat' || kind === 'AddToChat');
-  const about = beginnings.filter((event) => {
-    const listed = idsIn(event, 'user_ids');
-    const isWhole = numberIn(event, 'added_count') <= listed.length;
-    const present = (isWhole ? listed : [...people.keys()]).filter((userId) => people.has(userId));
+  const about = beginningsIn(events).filter((event) => {
+    const present = (listsAll(event) ? idsIn(event, 'user_ids') : [...people.keys()]).filter((userId) =>
+      people.has(userId),
+    );
     for (const userId of present) here.add(userId);
     return present.length > 0;
   });
@@ -85,7 +93,54 @@ async function readRecipients(
   log: HubLog,
   events: readonly LoggedEvent[],
   people: ReadonlyMap<bigint, unknown>,
-): Promise<Known['recipients']> {
-  const deletions = events.filter(({ kind }) => kind === 'ChatDeleted').map(({ id }) => id);
-  return deletions.length === 0 ? [] : log.readRecipients(deletions, [...people.keys()]);
+): Promise<{ eventId: bigint; userId: bigint }[]> {
+  const deletions = deletionsIn(events);
+  return deletions.length === 0 ? [] : log.readRecipients(deletions, { userIds: [...people.keys()] });
+}
+
+/** How many facts about one batch a node may read for all nodes. */
+const maxKnown = 2_000;
+
+/**
+ * Reads the facts for the users of all nodes. Returns null if there are too many of them, or if an event does not list
+ * all of its users, who could then only be found among all members: each node then reads only those about its own users.
+ */
+export async function readKnownToAll(log: HubLog, events: readonly LoggedEvent[]): Promise<Known | null> {
+  const [beginnings, deletions, subjects] = [beginningsIn(events), deletionsIn(events), subjectsOf(events)];
+  const userIds = new Set(beginnings.flatMap((event) => idsIn(event, 'user_ids')));
+  if (userIds.size > maxKnown || !beginnings.every(listsAll)) return null;
+  const [added, circles, recipients] = await Promise.all([
+    beginnings.length === 0 ? [] : log.readAddedMembers(beginnings, [...userIds]),
+    subjects.length === 0 ? new Map<bigint, bigint[]>() : log.readCircles(subjects),
+    deletions.length === 0 ? [] : log.readRecipients(deletions, { limit: maxKnown + 1 }),
+  ]);
+  const chats = [...circles.values()].reduce((sum, chatIds) => sum + chatIds.length, 0);
+  if (added.length + recipients.length + chats > maxKnown) return null;
+  return toKnown(added, circles, recipients);
+}
+
+/** Whether the event lists all users whose memberships it began; it lists no more than a hundred. */
+function listsAll(event: LoggedEvent): boolean {
+  return numberIn(event, 'added_count') <= idsIn(event, 'user_ids').length;
+}
+
+function beginningsIn(events: readonly LoggedEvent[]): LoggedEvent[] {
+  return events.filter(({ kind }) => kind === 'NewChat' || kind === 'AddToChat');
+}
+
+function deletionsIn(events: readonly LoggedEvent[]): bigint[] {
+  return events.filter(({ kind }) => kind === 'ChatDeleted').map(({ id }) => id);
+}
+
+function toKnown(
+  added: readonly AddedMember[],
+  circles: Circles,
+  recipients: readonly { eventId: bigint; userId: bigint }[],
+): Known {
+  const byEvent = Map.groupBy(recipients, ({ eventId }) => eventId);
+  return {
+    added: Map.groupBy(added, ({ since }) => since),
+    circles,
+    recipients: new Map([...byEvent].map(([eventId, rows]) => [eventId, rows.map(({ userId }) => userId)])),
+  };
 }

@@ -1,11 +1,14 @@
 import { gatherAcquaintances, gatherWatchers, type Circles, type WatcherLimits } from './acquaintance.ts';
 import type { LoggedEvent } from '../log/event.ts';
-import { readKnown, type HubAttendance, type HubLog, type Known } from './hub-log.ts';
+import { Interest } from './broadcast/interest.ts';
+import { shardOf } from './broadcast/shard.ts';
+import { readKnown, type HubAttendance, type HubBatch, type HubLog, type Known } from './hub-log.ts';
 import type { Listener, Outlet } from './listener.ts';
 import type { Typing } from './notice.ts';
 import type { Snapshot } from '../log/log-reader.ts';
 import { Person, type MembershipChange } from './person.ts';
-import { Room, withPerson, type Audience } from './room.ts';
+import { withPerson, type Audience } from './room.ts';
+import { Rooms } from './rooms.ts';
 import { ServerRoom } from './server-room.ts';
 
 /**
@@ -18,12 +21,14 @@ export class Hub {
   readonly #attendance: HubAttendance;
   #position = 0n;
   #passedCount = 0;
+  /** The parts of the log that concern this node. */
+  readonly interest = new Interest();
   readonly #people = new Map<bigint, Person>();
   /** The listeners of the whole server. */
-  readonly #server = new ServerRoom();
+  readonly #server = new ServerRoom(this.interest);
   /** Called in the order of the log when a webhook was created, changed, paused or deleted. */
   onWebhookChange: (webhookId: bigint) => void = () => undefined;
-  readonly #rooms = new Map<bigint, Room>();
+  readonly #rooms = new Rooms(this.interest);
 
   constructor(log: HubLog, attendance: HubAttendance) {
     this.#log = log;
@@ -59,10 +64,11 @@ export class Hub {
     if (person === undefined) {
       person = new Person(listener.userId);
       this.#people.set(person.userId, person);
+      this.interest.add(shardOf(person.userId));
     }
     person.listeners.add(listener);
     if (listener.isWebhook !== true) this.#attendance.arrive(listener);
-    if (listener.chatId !== null) this.#roomOf(listener.chatId).followers.add(listener);
+    if (listener.chatId !== null) this.#rooms.open(listener.chatId).followers.add(listener);
     this.#changeRooms(person, listener);
     const snapshot = this.#log.readSnapshot(listener);
     if (isNew) {
@@ -101,19 +107,37 @@ export class Hub {
       const room = this.#rooms.get(listener.chatId);
       room?.followers.delete(listener);
       room?.change();
-      this.#dropIfEmpty(room);
+      this.#rooms.dropIfEmpty(room);
     }
     this.#changeRooms(person, listener);
     if (person.listeners.size > 0) return;
     this.#people.delete(person.userId);
+    this.interest.remove(shardOf(person.userId));
     for (const chatId of person.memberships.keys()) this.#takeOut(person, chatId);
   }
 
-  /** Passes on the next events of the log, in order. */
-  async publish(events: readonly LoggedEvent[]): Promise<void> {
-    const known = await readKnown(this.#log, events, this.#people);
+  /**
+   * Passes on the next events of the log, in order. Returns false, and passes nothing, if the batch lacks a shard that
+   * concerns this node.
+   */
+  async publish({ events, through, known: given, lacking = [] }: HubBatch): Promise<boolean> {
+    const known = given ?? (await readKnown(this.#log, events, this.#people));
+    // Checked at the moment of passing: users may have come while the facts were read, and others come into chats by
+    // this very batch. From here on, everything happens at once.
+    if (lacking.some((shard) => this.#needs(shard, known))) return false;
     this.#passedCount += events.length;
     for (const event of events) this.#pass(event, known);
+    // A user who comes now must read from the log what this node has skipped.
+    this.#position = through;
+    return true;
+  }
+
+  #needs(shard: number, { added }: Known): boolean {
+    if (this.interest.has(shard)) return true;
+    for (const members of added.values()) {
+      if (members.some(({ chatId, userId }) => shardOf(chatId) === shard && this.#people.has(userId))) return true;
+    }
+    return false;
   }
 
   /** Passes typing on to the others in the chat who are on this node. */
@@ -136,7 +160,7 @@ export class Hub {
    * them.
    */
   watchersAround(userId: bigint, chatIds: readonly bigint[], limits: WatcherLimits): Audience {
-    return gatherWatchers(this.#roomsOf(chatIds), this.#people.get(userId), limits);
+    return gatherWatchers(this.#rooms.among(chatIds), this.#people.get(userId), limits);
   }
 
   /**
@@ -150,6 +174,7 @@ export class Hub {
     this.#position = 0n;
     this.#people.clear();
     this.#rooms.clear();
+    this.interest.clear();
     for (const person of people) {
       for (const listener of person.listeners) {
         if (listener.isWebhook !== true) this.#attendance.depart(listener);
@@ -160,16 +185,9 @@ export class Hub {
 
   #pass(event: LoggedEvent, { added, circles, recipients }: Known): void {
     this.#position = event.id;
-    if (event.kind === 'NewChat' || event.kind === 'AddToChat') {
-      for (const { userId, ...membership } of added) {
-        if (membership.chatId === event.chatId && membership.since === event.id)
-          this.#change(userId, event, membership);
-      }
-    }
+    for (const { userId, ...membership } of added.get(event.id) ?? []) this.#change(userId, event, membership);
     let audience = this.#audienceOf(event, circles);
-    for (const { eventId, userId } of recipients) {
-      if (eventId === event.id) audience = this.#withMissed(audience, userId, event);
-    }
+    for (const userId of recipients.get(event.id) ?? []) audience = this.#withMissed(audience, userId, event);
     for (const [outlet, listeners] of audience) outlet.publish(event, listeners);
     for (const [outlet, listeners] of this.#server.audienceOf(event)) outlet.publish(event, listeners);
     this.#takeAccess(event);
@@ -211,7 +229,7 @@ export class Hub {
    * may follow it.
    */
   #changeReaders(event: LoggedEvent): void {
-    const room = event.chatId === null ? undefined : this.#rooms.get(event.chatId);
+    const room = this.#rooms.get(event.chatId);
     const isTurnedPrivate = event.detail?.['turned_private'] === true;
     if (!isTurnedPrivate && event.detail?.['turned_public'] !== true) return;
     // This applies to all members: those in the room, and those whose memberships are still being read.
@@ -223,7 +241,7 @@ export class Hub {
   }
 
   #endFollowers(event: LoggedEvent, isOut: (follower: Listener) => boolean): void {
-    const room = event.chatId === null ? undefined : this.#rooms.get(event.chatId);
+    const room = this.#rooms.get(event.chatId);
     for (const follower of room?.followers ?? []) {
       if (isOut(follower)) follower.outlet.end(follower, 'ACCESS_LOST', event.id);
     }
@@ -231,24 +249,20 @@ export class Hub {
 
   #withMissed(audience: Audience, userId: bigint, event: LoggedEvent): Audience {
     const person = this.#people.get(userId);
-    const isInRoom = event.chatId !== null && this.#rooms.get(event.chatId)?.people.has(userId) === true;
+    const isInRoom = this.#rooms.get(event.chatId)?.people.has(userId) === true;
     return person === undefined || isInRoom ? audience : withPerson(audience, person, event);
   }
 
   #audienceOf(event: LoggedEvent, circles: Circles): Audience {
     if (event.audience === 'ACQUAINTANCES' && event.userId !== null) return this.#circleOf(event.userId, circles);
-    const room = event.chatId === null || event.audience === 'PERSON' ? undefined : this.#rooms.get(event.chatId);
+    const room = event.audience === 'PERSON' ? undefined : this.#rooms.get(event.chatId);
     const ofRoom = room?.audienceOf(event) ?? new Map<Outlet, readonly Listener[]>();
     const person = event.userId === null ? undefined : this.#people.get(event.userId);
     return person === undefined ? ofRoom : withPerson(ofRoom, person, event);
   }
 
   #circleOf(userId: bigint, circles: Circles): Audience {
-    return gatherAcquaintances(this.#roomsOf(circles.get(userId) ?? []), this.#people.get(userId));
-  }
-
-  #roomsOf(chatIds: readonly bigint[]): Room[] {
-    return chatIds.map((chatId) => this.#rooms.get(chatId)).filter((room) => room !== undefined);
+    return gatherAcquaintances(this.#rooms.among(circles.get(userId) ?? []), this.#people.get(userId));
   }
 
   /** The snapshot is as of `head`: changes up to `head` are already in it, and later ones are applied to it. */
@@ -284,7 +298,7 @@ export class Hub {
       return;
     }
     person.memberships.set(chatId, membership);
-    const room = this.#roomOf(chatId);
+    const room = this.#rooms.open(chatId);
     room.people.set(person.userId, person);
     room.change();
   }
@@ -293,24 +307,11 @@ export class Hub {
     const room = this.#rooms.get(chatId);
     room?.people.delete(person.userId);
     room?.change();
-    this.#dropIfEmpty(room);
+    this.#rooms.dropIfEmpty(room);
   }
 
   #changeRooms(person: Person, listener: Listener): void {
     if (listener.chatId !== null) this.#rooms.get(listener.chatId)?.change();
     else for (const chatId of person.memberships.keys()) this.#rooms.get(chatId)?.change();
-  }
-
-  #roomOf(chatId: bigint): Room {
-    let room = this.#rooms.get(chatId);
-    if (room === undefined) {
-      room = new Room(chatId);
-      this.#rooms.set(chatId, room);
-    }
-    return room;
-  }
-
-  #dropIfEmpty(room: Room | undefined): void {
-    if (room?.isEmpty === true) this.#rooms.delete(room.chatId);
   }
 }

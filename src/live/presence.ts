@@ -56,17 +56,18 @@ export type PresenceSource = {
  */
 export class PresenceNews {
   readonly #source: PresenceSource;
-  readonly #waiting = new Map<bigint, PresenceChange>();
+  readonly #waiting = new Map<bigint, PresenceChange & { isPassed: boolean }>();
   #isTelling = false;
 
   constructor(source: PresenceSource) {
     this.#source = source;
   }
 
-  hear(changes: readonly PresenceChange[]): void {
+  /** `isPassed`: whether the hub has passed every event up to the moment of these changes. */
+  hear(changes: readonly PresenceChange[], { isPassed = false } = {}): void {
     for (const change of changes) {
       this.#waiting.delete(change.userId);
-      this.#waiting.set(change.userId, change);
+      this.#waiting.set(change.userId, { ...change, isPassed });
     }
     if (!this.#isTelling) void this.#tellAll();
   }
@@ -101,10 +102,12 @@ export class PresenceNews {
     this.#isTelling = false;
   }
 
-  async #tell(changes: readonly PresenceChange[]): Promise<void> {
+  async #tell(waiting: readonly (PresenceChange & { isPassed: boolean })[]): Promise<void> {
     const { hub, ...source } = this.#source;
     if (hub.watchers().length === 0) return;
-    if (!(await source.whenRead())) throw new Error('the log could not be read');
+    const isPassed = waiting.every((change) => change.isPassed) || (await source.whenRead());
+    if (!isPassed) throw new Error('the log could not be read');
+    const changes = waiting.map(({ userId, presence }) => ({ userId, presence }));
     const watchers = hub.watchers().map(({ userId }) => userId);
     const about = changes.map(({ userId }) => userId);
     const [circles, blocks] = await Promise.all([

@@ -1,16 +1,20 @@
 import type pg from 'pg';
+import type { Leases } from '../postgres/lease.ts';
 import type { NodeLease } from '../postgres/node-lease.ts';
 import { ConnectionPool } from '../postgres/pool.ts';
 import { retryWhileAway } from '../postgres/transient.ts';
 import type { Report } from '../core/report.ts';
-import { readCircles } from './acquaintance.ts';
 import { Attendance, type AttendanceTimes } from './attendance.ts';
 import { Doorbell } from '../log/doorbell.ts';
 import { Feed } from '../log/feed.ts';
 import type { EventTraces } from './event-trace.ts';
+import type { Passage } from '../log/feed-part.ts';
+import { Broadcast } from './broadcast/broadcast.ts';
+import type { Channels } from '../redis/channels.ts';
 import { Hub } from './hub.ts';
-import type { HubLog } from './hub-log.ts';
+import { readKnownToAll, type HubBatch, type HubLog } from './hub-log.ts';
 import type { Listener } from './listener.ts';
+import { readCircles } from './acquaintance.ts';
 import { readExtent, type Extent } from '../log/event-log.ts';
 import {
   readAddedMembers,
@@ -26,10 +30,12 @@ import {
   type Range,
 } from '../log/log-reader.ts';
 import { formatCursor } from '../log/cursor.ts';
-import { PresenceNews, readBlocks, readPresenceChanges } from './presence.ts';
 import { Reservations, type ReservationLimits } from './reservation.ts';
-import { traceChannel } from '../postgres/commit-trace.ts';
-import { TypingPace } from './typing-pace.ts';
+import { Notices } from './notices.ts';
+import type { TypingChannel } from './typing-channel.ts';
+
+/** What nodes need to tell each other of events without each reading the log. */
+export type BroadcastParts = { channels: Channels; leases: Leases };
 
 /** The live side of a process: doorbell → feed → hub, and access to the log for subscribers that missed events. */
 export class Realtime {
@@ -43,16 +49,24 @@ export class Realtime {
   readonly #node: NodeLease;
   readonly #feed: Feed;
   readonly #doorbell: Doorbell;
-  readonly #typing = new TypingPace();
+  readonly #hubLog: HubLog;
+  readonly #broadcast: Broadcast | null;
+  readonly #notices: Notices;
   readonly #attendance: Attendance;
 
-  /** `directUrl` leads to the primary and bypasses any pooler; everything else uses the pool. */
+  /**
+   * `directUrl` leads to the primary and bypasses any pooler; everything else uses the pool. Without `broadcast`, each
+   * node reads the whole log.
+   */
   constructor(options: {
     pool: pg.Pool;
     node: NodeLease;
     directUrl: string;
     report: Report;
     traces?: EventTraces | null;
+    broadcast?: BroadcastParts | null;
+    /** Brings typing notices from other nodes while Redis is there. */
+    typing?: TypingChannel | null;
     attendanceTimes?: Partial<AttendanceTimes> | undefined;
   }) {
     const { pool, report } = options;
@@ -62,48 +76,36 @@ export class Realtime {
     const traces = options.traces ?? null;
     this.traces = traces;
     this.#attendance = new Attendance(options);
-    const hubLog: HubLog = {
-      readSnapshot: (reader) => readSnapshot(pool, reader),
-      readServerSnapshot: (keyId) => readServerSnapshot(pool, keyId),
-      readAddedMembers: (events, userIds) => readAddedMembers(pool, events, userIds),
-      readCircles: (userIds) => readCircles(pool, userIds),
-      readRecipients: (eventIds, userIds) => readRecipients(pool, eventIds, userIds),
-    };
-    this.hub = new Hub(hubLog, this.#attendance);
+    this.#hubLog = createHubLog(pool);
+    this.hub = new Hub(this.#hubLog, this.#attendance);
+    this.#broadcast = options.broadcast == null ? null : this.#createBroadcast(options.broadcast);
     this.#feed = new Feed({
       pool,
       report,
+      broadcast: this.#broadcast,
       reader: {
-        publish: (events) => {
-          traces?.pass(events);
-          return this.hub.publish(events);
-        },
+        publish: (passage) => this.#publish(passage),
         restart: () => this.hub.restart(),
-        resume: () => presenceNews.refresh(),
+        resume: () => this.#notices.refresh(),
       },
     });
-    const presenceNews = new PresenceNews({
+    this.#notices = new Notices({
+      pool,
       hub: this.hub,
-      readCircles: (userIds, maxChats) => readCircles(pool, userIds, maxChats),
-      readBlocks: (blockerIds, blockedIds) => readBlocks(pool, blockerIds, blockedIds),
-      whenRead: () => this.#feed.whenRead(),
-      position: () => this.position(),
+      feed: this.#feed,
       report,
+      traces,
+      typing: options.typing ?? null,
+      relay: this.#broadcast,
+      onStreamRing: (tokenHash) => this.onStreamRing(tokenHash),
     });
     this.#doorbell = new Doorbell({
       url: options.directUrl,
       report,
-      handlers: {
-        parley_events: () => this.#feed.ring(),
-        parley_streams: (tokenHash) => this.onStreamRing(tokenHash),
-        ...(traces !== null && { [traceChannel]: (payload: string) => traces.hear(payload) }),
-        parley_typing: (payload) => this.#hearTyping(payload),
-        parley_presence: (payload) => presenceNews.hear(readPresenceChanges(payload)),
-      },
+      handlers: { parley_events: () => this.#feed.ring(), ...this.#notices.createRings() },
       onChange: (isConnected) => {
         this.#feed.recheck();
-        // Presence changes were lost while the connection was down: clients must query presence again.
-        if (isConnected) void this.#feed.whenRead().then(() => presenceNews.refresh());
+        if (isConnected) this.#notices.noteGap();
       },
       onRefused: () => {
         if (pool instanceof ConnectionPool) pool.spareOne();
@@ -115,13 +117,53 @@ export class Realtime {
   async open(): Promise<void> {
     await this.#feed.open();
     await this.#doorbell.open();
+    this.#broadcast?.open();
+    this.#notices.open();
     this.#attendance.open();
   }
 
   async close(): Promise<void> {
+    await this.#broadcast?.close();
+    this.#notices.close();
     await this.#attendance.close();
     await this.#doorbell.close();
     await this.#feed.close();
+  }
+
+  /** Passes on what this node has read from the log: to the other nodes, if it is the publisher, and to its own hub. */
+  async #publish(passage: Passage): Promise<void> {
+    const { events, through } = passage;
+    const broadcast = this.#broadcast;
+    const known = broadcast?.isPublishing === true ? await readKnownToAll(this.#hubLog, events) : null;
+    broadcast?.publish(passage, known);
+    await this.#pass({ events, through, known });
+  }
+
+  #pass(batch: HubBatch): Promise<boolean> {
+    this.traces?.pass(batch.events);
+    return this.hub.publish(batch);
+  }
+
+  #createBroadcast(parts: BroadcastParts): Broadcast {
+    return new Broadcast({
+      ...parts,
+      interest: this.hub.interest,
+      pass: (batch) => this.#pass(batch),
+      report: this.report,
+      bell: {
+        pause: () => this.#doorbell.pause(() => this.#notices.noteGap()),
+        resume: () =>
+          this.#doorbell.resume(() => {
+            this.#feed.ring();
+            this.#notices.noteGap();
+          }),
+        isOn: () => this.#doorbell.isListening,
+      },
+      onNews: () => this.#feed.nudge(),
+      onDuty: () => this.#feed.ring(),
+      onNotice: (notice) => void this.#notices.hearRelayed(notice),
+      onGap: () => this.#notices.noteGap(),
+    });
   }
 
   /** True while events are being read; otherwise how long ago the log was last read. */
@@ -149,6 +191,14 @@ export class Realtime {
     return this.#feed.whenAt(place);
   }
 
+  /**
+   * Resolves to true once all events up to this position have gone through the hub, and to false if too many callers wait
+   * for that already. A notice between nodes that carries the position of its moment is shown then.
+   */
+  whenPassed(place: bigint): Promise<boolean> {
+    return this.#feed.whenPassed(place);
+  }
+
   /** The log's newest cursor. */
   async readCursor(): Promise<string> {
     const { head } = await readExtent(this.#pool);
@@ -169,23 +219,6 @@ export class Realtime {
     return new Reservations(this.#pool, this.#node.name, limits);
   }
 
-  /**
-   * Every node receives each typing notice. It is shown only once the hub has passed every event up to the moment of
-   * the notice: a member who was just added receives it, one who was just removed does not.
-   */
-  #hearTyping(payload: string): void {
-    const match = /^(\d{1,19})\.(\d{1,19})$/.exec(payload);
-    if (match?.[1] === undefined || match[2] === undefined) return;
-    const typing = { chatId: BigInt(match[1]), userId: BigInt(match[2]) };
-    const waitMs = this.#typing.wait(typing);
-    if (waitMs === null) return;
-    const show = async () => {
-      if (await this.#feed.whenRead()) this.hub.publishTyping(typing);
-    };
-    if (waitMs === 0) void show();
-    else setTimeout(() => void show(), waitMs).unref();
-  }
-
   /** What that listener missed: everything of its person or, for a listener of the whole server, of all chats. */
   readMissed({ userId, sessionId, serverKeyId }: Listener, range: Range): Promise<MissedStretch> {
     return serverKeyId == null
@@ -196,4 +229,14 @@ export class Realtime {
   readMissedInChat({ userId, sessionId }: LogReader, chatId: bigint, range: Range): Promise<MissedChatStretch> {
     return readMissedInChat(this.#pool, { userId, sessionId, chatId }, range);
   }
+}
+
+function createHubLog(pool: pg.Pool): HubLog {
+  return {
+    readSnapshot: (reader) => readSnapshot(pool, reader),
+    readServerSnapshot: (keyId) => readServerSnapshot(pool, keyId),
+    readAddedMembers: (events, userIds) => readAddedMembers(pool, events, userIds),
+    readCircles: (userIds) => readCircles(pool, userIds),
+    readRecipients: (eventIds, of) => readRecipients(pool, eventIds, of),
+  };
 }

@@ -1,4 +1,5 @@
 import { serverAudiences, type LoggedEvent } from '../log/event.ts';
+import type { Interest } from './broadcast/interest.ts';
 import type { Listener, Outlet } from './listener.ts';
 import { addTo, type Audience } from './room.ts';
 
@@ -9,6 +10,12 @@ const noOne: Audience = new Map();
 export class ServerRoom {
   #listeners: readonly Listener[] = [];
   #audience: Audience = noOne;
+  readonly #interest: Interest;
+
+  /** `interest` learns how many listeners there are. */
+  constructor(interest: Interest) {
+    this.#interest = interest;
+  }
 
   get listeners(): readonly Listener[] {
     return this.#listeners;
@@ -33,6 +40,7 @@ export class ServerRoom {
 
   #change(listeners: readonly Listener[]): void {
     this.#listeners = listeners;
+    this.#interest.needAll(listeners.length);
     const audience = new Map<Outlet, Listener[]>();
     for (const listener of listeners) addTo(audience, listener);
     this.#audience = audience;

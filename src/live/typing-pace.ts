@@ -1,5 +1,6 @@
 import { createLru } from '../core/lru.ts';
 import type { Typing } from './notice.ts';
+import type { TypingChannel } from './typing-channel.ts';
 
 /** At most one notice in this time per person and chat. */
 const intervalMs = 3_000;
@@ -10,9 +11,15 @@ const intervalMs = 3_000;
 const maxEarlyMs = 500;
 const maxRemembered = 100_000;
 
-/** Spares the database most of the typing notices that clients send. Each node that takes requests has its own gate. */
+/** Spares the nodes most of the typing notices that clients send. Each node that takes requests has its own gate. */
 export class TypingGate {
+  /** How notices reach the other nodes while Redis is there; null without Redis. */
+  readonly channel: TypingChannel | null;
   readonly #recent = createLru<string, true>(maxRemembered, { ttlMs: intervalMs - maxEarlyMs });
+
+  constructor(channel: TypingChannel | null) {
+    this.channel = channel;
+  }
 
   /**
    * Whether to pass this notice on to the nodes. If so, further ones of the same person and chat are held back for a

@@ -41,6 +41,9 @@ export class Doorbell {
   /** Problems that were reported and still hold: each is reported once. */
   #isMute = false;
   #isQueueFull = false;
+  #isPaused = false;
+  #pauseCount = 0;
+  #isListening = false;
   #isClosed = false;
 
   constructor(options: DoorbellOptions) {
@@ -70,6 +73,44 @@ export class Doorbell {
     }
   }
 
+  /** Whether it listens, as far as is known. */
+  get isListening(): boolean {
+    return this.#isListening;
+  }
+
+  /**
+   * Stops listening, so that PostgreSQL has one session less to notify of every commit. Calls `onPaused` once no more
+   * notifications arrive. Up to version 18, PostgreSQL wakes every session that listens on any channel.
+   */
+  pause(onPaused: () => void): void {
+    this.#isPaused = true;
+    this.#pauseCount += 1;
+    this.#isListening = false;
+    // If the connection is lost, the next one does not listen.
+    this.#client?.query('unlisten *').then(
+      () => {
+        if (this.#isPaused) onPaused();
+      },
+      () => undefined,
+    );
+  }
+
+  /** Listens again after `pause`. Calls `onListening` once it does: catch up then. */
+  resume(onListening: () => void): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    const client = this.#client;
+    // Without a connection, the next one listens; `onChange` reports it.
+    client?.query(this.#listenCommand()).then(
+      () => {
+        if (client !== this.#client || this.#isPaused) return;
+        this.#isListening = true;
+        onListening();
+      },
+      () => undefined,
+    );
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
@@ -81,12 +122,19 @@ export class Doorbell {
       if (channel === this.#ownChannel) this.#onOwnRing();
       else this.#options.handlers[channel]?.(payload ?? '');
     });
-    const channels = [...Object.keys(this.#options.handlers), this.#ownChannel];
-    await client.query(channels.map((channel) => `listen ${channel}`).join('; '));
+    if (this.#isPaused) return;
+    await client.query(this.#listenCommand());
+    // It may have been paused in the meantime.
+    this.#isListening = !this.#isPaused;
+  }
+
+  #listenCommand(): string {
+    return [...Object.keys(this.#options.handlers), this.#ownChannel].map((channel) => `listen ${channel}`).join('; ');
   }
 
   /** Rings itself, now and at intervals: a pooler also accepts LISTEN without complaint, and then delivers nothing. */
   async #ring(client: Connection): Promise<void> {
+    const pauseCount = this.#pauseCount;
     const { promise: isHeard, resolve } = Promise.withResolvers<boolean>();
     this.#onOwnRing = () => resolve(true);
     const timeout = setTimeout(() => resolve(false), times.answer).unref();
@@ -97,7 +145,8 @@ export class Doorbell {
       // An answer proves that the connection works; the statement has also removed what it could from the queue.
       const isRung = rows[0]?.isRung === true;
       this.#tellOfQueue(!isRung);
-      if (isRung && !(await isHeard)) {
+      const canHear = !this.#isPaused && pauseCount === this.#pauseCount;
+      if (isRung && canHear && !(await isHeard) && pauseCount === this.#pauseCount) {
         this.#tellOfSilence();
         this.#reconnect(client, new Error(`the doorbell's own ring did not arrive within ${times.answer} ms`));
         return;
@@ -142,6 +191,7 @@ export class Doorbell {
     if (this.#attempts === 0)
       this.#options.report('warn', 'LISTEN connection lost; falling back to polling', { error });
     this.#client = null;
+    this.#isListening = false;
     if (this.#timer !== null) clearTimeout(this.#timer);
     client.removeAllListeners('end');
     client.end().catch(() => undefined);

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { Report } from '../core/report.ts';
-import type { LoggedEvent } from './event.ts';
 import { readEpoch, readExtent, readNext, readLogPlace } from './event-log.ts';
+import type { Broadcasted, FeedBroadcast, FeedReader } from './feed-part.ts';
 
 const batchSize = 500;
 const pollMs = 1_000;
@@ -13,34 +13,36 @@ const staleMs = 5_000;
  * calls are refused.
  */
 const maxWaiting = 1_000;
-
-/** What the feed calls on the hub. */
-export type FeedReader = {
-  /** Receives the next events of the log, in order. The feed waits for it before it reads on. */
-  publish: (events: LoggedEvent[]) => Promise<void>;
-  /**
-   * The log has been replaced (restored, failed over, or pruned past the feed's position): nothing held can be
-   * trusted.
-   */
-  restart: () => void;
-  /** The log is readable again after an outage. */
-  resume: () => void;
-};
+/**
+ * In ms: once a broadcast has not said for this long where the log ends, the feed reads the log itself. A publisher says
+ * it every second.
+ */
+const broadcastSilenceMs = 2_000;
+/** How long a subscriber that waits for a position gives a broadcast to bring it, in ms, before the feed reads the log. */
+const broadcastPatienceMs = 100;
 
 /** A call that waits for the feed to reach a position in the log. */
-type Waiter = { place: bigint; resolve: () => void };
+type Waiter = {
+  place: bigint;
+  /** Whether the feed must also know that it is current. */
+  isStrict: boolean;
+  resolve: () => void;
+};
 
 /**
  * Reads the log past its position, once per process, in order, one batch per query. The doorbell wakes it; a slow
  * poll covers a silent doorbell. It never gives up: a failed query is retried with back-off until the feed is closed.
+ * If there is a broadcast, it takes from there what it can, and reads the log for the rest.
  */
 export class Feed {
   readonly #pool: pg.Pool;
   readonly #reader: FeedReader;
   readonly #report: Report;
+  readonly #broadcast: FeedBroadcast | null;
   #epoch = '';
   #position = 0n;
   #isRung = false;
+  #isNudged = false;
   #mustCheckHistory = false;
   #isReading = false;
   readonly #waiting: ((isRead: boolean) => void)[] = [];
@@ -49,11 +51,16 @@ export class Feed {
   #lastReadAt = -Infinity;
   /** When a read last reached the end of the log with every event passed to the reader. */
   #atEndAt = -Infinity;
+  /** When the feed last read the log itself, and when a broadcast last said that the log ends here. */
+  #polledAt = -Infinity;
+  #heardEndAt = -Infinity;
+  #isRelying = false;
   #isClosed = false;
   #done: Promise<void> = Promise.resolve();
 
-  constructor(options: { pool: pg.Pool; reader: FeedReader; report: Report }) {
+  constructor(options: { pool: pg.Pool; reader: FeedReader; report: Report; broadcast?: FeedBroadcast | null }) {
     this.#pool = options.pool;
+    this.#broadcast = options.broadcast ?? null;
     this.#reader = options.reader;
     this.#report = options.report;
   }
@@ -90,7 +97,8 @@ export class Feed {
   async open(): Promise<void> {
     this.#epoch = await readEpoch(this.#pool);
     this.#position = (await readExtent(this.#pool)).head;
-    this.#lastReadAt = this.#atEndAt = performance.now();
+    this.#lastReadAt = this.#atEndAt = this.#polledAt = performance.now();
+    this.#broadcast?.follow(this.#epoch);
     this.#done = this.#run();
   }
 
@@ -100,11 +108,19 @@ export class Feed {
     this.#wake?.();
   }
 
+  /** Call this when a broadcast has new messages. */
+  nudge(): void {
+    this.#isNudged = true;
+    this.#wake?.();
+  }
+
   /**
    * Resolves to true once the reader has received every event announced until now: immediately, or after the read in
-   * progress. Resolves to false when that read fails, or immediately when too many callers are already waiting.
+   * progress. Resolves to false when that read fails, or immediately when too many callers are already waiting. While
+   * the doorbell does not ring for events, the log is read.
    */
   whenRead(): Promise<boolean> {
+    if (this.#broadcast?.isBellOn() === false) this.ring();
     if (!this.#isReading && !this.#isRung) return Promise.resolve(true);
     if (this.#waiting.length >= maxWaiting) return Promise.resolve(false);
     return new Promise((resolve) => void this.#waiting.push(resolve));
@@ -117,8 +133,27 @@ export class Feed {
    */
   whenAt(place: bigint): Promise<void> {
     if (this.#isClosed || (this.isCurrent && this.#position >= place)) return Promise.resolve();
-    this.ring();
-    return new Promise((resolve) => void this.#toCatchUp.add({ place, resolve }));
+    return new Promise((resolve) => this.#await({ place, isStrict: true, resolve }));
+  }
+
+  /**
+   * Resolves to true once the reader has received every event up to this position: a notice about that moment may be
+   * shown then. Resolves to false when too many callers are already waiting.
+   */
+  whenPassed(place: bigint): Promise<boolean> {
+    if (this.#position >= place) return Promise.resolve(true);
+    if (this.#isClosed || this.#toCatchUp.size >= maxWaiting) return Promise.resolve(false);
+    return new Promise((resolve) =>
+      this.#await({ place, isStrict: false, resolve: () => resolve(this.#position >= place) }),
+    );
+  }
+
+  #await(waiter: Waiter): void {
+    this.#toCatchUp.add(waiter);
+    if (!this.#isRelying) return this.ring();
+    setTimeout(() => {
+      if (this.#toCatchUp.has(waiter)) this.ring();
+    }, broadcastPatienceMs).unref();
   }
 
   /**
@@ -134,6 +169,7 @@ export class Feed {
     this.#isClosed = true;
     this.#wake?.();
     await this.#done;
+    this.#settle(false);
     this.#release(() => true);
   }
 
@@ -142,47 +178,106 @@ export class Feed {
     while (!this.#isClosed) {
       try {
         this.#isReading = true;
-        if (failures > 0 || this.#mustCheckHistory) await this.#checkHistory();
-        await this.#readToEnd();
+        if (failures > 0) await this.#checkHistory();
+        const pauseMs = await this.#passAll();
         failures = 0;
         this.#isReading = false;
-        for (const resolve of this.#waiting.splice(0)) resolve(true);
-        await this.#sleep(pollMs);
+        await this.#sleep(pauseMs);
       } catch (error) {
         failures += 1;
-        for (const resolve of this.#waiting.splice(0)) resolve(false);
+        // What was announced has not been read.
+        this.#isRung = true;
+        this.#settle(false);
         if (failures === 1 && !this.#isClosed) this.#report('warn', 'the event feed cannot read the log', { error });
         await this.#sleep(Math.random() * Math.min(maxBackoffMs, 50 * 2 ** failures), { isDeaf: true });
       }
     }
   }
 
-  async #readToEnd(): Promise<void> {
-    for (;;) {
-      this.#isRung = false;
-      const { events, prunedThrough } = await readNext(this.#pool, this.#position, batchSize);
-      this.#lastReadAt = performance.now();
-      if (prunedThrough > this.#position) {
-        this.#restart((await readExtent(this.#pool)).head, 'the log was pruned past this node');
-        return;
+  /** Passes on everything there is. Returns after how many ms the feed must look again if nothing wakes it. */
+  async #passAll(): Promise<number> {
+    while (!this.#isClosed) {
+      if (this.#mustCheckHistory) await this.#checkHistory();
+      if (!this.#isRung) this.#settle(true);
+      this.#isNudged = false;
+      const heard = this.#isRung ? null : await this.#passBroadcast();
+      this.#noteReliance();
+      if (heard?.state === 'PASSED') continue;
+      if (heard !== null && heard.state !== 'INCOMPLETE') {
+        const pauseMs = heard.state === 'WAITING' ? heard.ms : this.#untilPoll();
+        if (this.#isRung || this.#isNudged) continue;
+        if (pauseMs > 0) return pauseMs;
       }
-      const last = events.at(-1);
-      if (last !== undefined) {
-        await this.#reader.publish(events);
-        this.#position = last.id;
-      }
-      if (events.length < batchSize) this.#noteEnd();
-      this.#release(({ place }) => this.#position >= place);
-      if (this.#isClosed || (events.length < batchSize && !this.#isRung)) return;
+      const count = await this.#readOn();
+      if (count > 0 || heard?.state !== 'INCOMPLETE') continue;
+      // The broadcast announces events that the log does not have.
+      this.#broadcast?.forget();
+      this.#mustCheckHistory = true;
     }
+    return 0;
   }
 
-  #noteEnd(): void {
+  async #passBroadcast(): Promise<Broadcasted> {
+    const heard = (await this.#broadcast?.pass(this.#position)) ?? { state: 'OFF' };
+    if (heard.state === 'OFF') this.#heardEndAt = -Infinity;
+    if (heard.state !== 'PASSED') return heard;
+    this.#position = heard.through;
+    if (heard.endedAt !== null) {
+      this.#heardEndAt = Math.max(this.#heardEndAt, heard.endedAt);
+      this.#lastReadAt = Math.max(this.#lastReadAt, heard.endedAt);
+      this.#noteEnd(heard.endedAt);
+    }
+    this.#release(({ place, isStrict }) => this.#position >= place && (this.isCurrent || !isStrict));
+    return heard;
+  }
+
+  /** In how many ms the feed must read the log, if nothing happens until then. */
+  #untilPoll(): number {
+    const now = performance.now();
+    const untilSilence = this.#heardEndAt + broadcastSilenceMs - now;
+    return untilSilence > 0 ? untilSilence : this.#polledAt + pollMs - now;
+  }
+
+  #noteReliance(): void {
+    const isRelying = performance.now() - this.#heardEndAt < broadcastSilenceMs;
+    if (isRelying === this.#isRelying) return;
+    this.#isRelying = isRelying;
+    this.#broadcast?.onReliance(isRelying);
+  }
+
+  /** Reads the next events from the log and passes them on. Returns how many there were. */
+  async #readOn(): Promise<number> {
+    this.#isRung = false;
+    const after = this.#position;
+    const readAt = performance.now();
+    const { events, prunedThrough } = await readNext(this.#pool, after, batchSize);
+    this.#lastReadAt = this.#polledAt = performance.now();
+    if (prunedThrough > after) {
+      this.#restart((await readExtent(this.#pool)).head, 'the log was pruned past this node');
+      return events.length;
+    }
+    const through = events.at(-1)?.id ?? after;
+    const isEnd = events.length < batchSize;
+    await this.#reader.publish({ events, after, through, isEnd, readAt });
+    this.#position = through;
+    if (isEnd) this.#noteEnd(performance.now());
+    // A full batch may have more after it.
+    else this.#isRung = true;
+    this.#release(({ place }) => this.#position >= place);
+    return events.length;
+  }
+
+  #noteEnd(at: number): void {
     const wasCurrent = this.isCurrent;
-    this.#atEndAt = performance.now();
-    if (wasCurrent) return;
+    this.#atEndAt = Math.max(this.#atEndAt, at);
+    if (wasCurrent || !this.isCurrent) return;
     this.#report('info', 'the event feed can read the log again');
     this.#reader.resume();
+  }
+
+  /** Answers those who wait for what was announced: it has been read, or could not be read. */
+  #settle(isRead: boolean): void {
+    for (const resolve of this.#waiting.splice(0)) resolve(isRead);
   }
 
   #release(isThere: (waiter: Waiter) => boolean): void {
@@ -200,6 +295,7 @@ export class Feed {
     const { head, isKnown } = await readLogPlace(this.#pool, this.#position);
     if (epoch !== this.#epoch || !isKnown) {
       this.#epoch = epoch;
+      this.#broadcast?.follow(epoch);
       this.#restart(head, 'the database has a different history than before');
     }
   }
@@ -207,13 +303,14 @@ export class Feed {
   #restart(head: bigint, reason: string): void {
     this.#report('warn', 'the event feed starts over', { reason });
     this.#position = head;
+    this.#broadcast?.forget();
     this.#reader.restart();
     this.#release(() => true);
   }
 
   /** Sleeps until the doorbell rings, for `ms` at most. A deaf sleep ignores the doorbell. */
   #sleep(ms: number, { isDeaf = false } = {}): Promise<void> {
-    if (this.#isClosed || (this.#isRung && !isDeaf)) return Promise.resolve();
+    if (this.#isClosed || ((this.#isRung || this.#isNudged) && !isDeaf)) return Promise.resolve();
     return new Promise((resolve) => {
       const done = () => {
         clearTimeout(timeout);

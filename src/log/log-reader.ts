@@ -64,13 +64,16 @@ export async function readSnapshot(pool: pg.Pool, { userId, sessionId }: LogRead
   return { ...row, memberships };
 }
 
+/** A membership, and whose it is. */
+export type AddedMember = Membership & { userId: bigint };
+
 /** The memberships of `userIds` that these events (NewChat, AddToChat) started and that still exist. */
 export async function readAddedMembers(
   pool: pg.Pool,
   events: readonly LoggedEvent[],
   userIds: readonly bigint[],
-): Promise<(Membership & { userId: bigint })[]> {
-  const { rows } = await pool.query<Membership & { userId: bigint }>({
+): Promise<AddedMember[]> {
+  const { rows } = await pool.query<AddedMember>({
     name: 'added_members',
     text: `select m.chat_id as "chatId", m.user_id as "userId", m.since_event as since, m.visible_from_seq as "visibleFrom",
       c.type = 'PUBLIC_CHANNEL' as "isWhole"
@@ -82,17 +85,21 @@ export async function readAddedMembers(
   return rows;
 }
 
-/** The recipients of these events (ChatDeleted) among `userIds`. */
+/** Whose rows to read: those of these users, or those of all users, but at most `limit` rows. */
+export type AmongUsers = { userIds: readonly bigint[] } | { limit: number };
+
+/** The recipients of these events (ChatDeleted). */
 export async function readRecipients(
   pool: pg.Pool,
   eventIds: readonly bigint[],
-  userIds: readonly bigint[],
+  of: AmongUsers,
 ): Promise<{ eventId: bigint; userId: bigint }[]> {
+  const isOfSome = 'userIds' in of;
   const { rows } = await pool.query<{ eventId: bigint; userId: bigint }>({
-    name: 'event_recipients',
+    name: isOfSome ? 'event_recipients' : 'all_event_recipients',
     text: `select event_id as "eventId", user_id as "userId" from event_recipients
-    where event_id = any ($1) and user_id = any ($2)`,
-    values: [eventIds, userIds],
+    where event_id = any ($1) ${isOfSome ? 'and user_id = any ($2)' : 'limit $2'}`,
+    values: [eventIds, isOfSome ? of.userIds : of.limit],
   });
   return rows;
 }

@@ -1,5 +1,7 @@
 import { test } from 'vitest';
-import { expectExactEvents } from '../support/any-order.ts';
+import { expectExactEvents, startAnyOrder } from '../support/any-order.ts';
+
+await startAnyOrder();
 
 test('whatever happens in whatever order, everyone receives exactly the events they should', { timeout: 60_000 }, () =>
   expectExactEvents(10),

@@ -3,13 +3,22 @@ import { expect } from 'vitest';
 import { createGroup, createPublicChannel, keyOf } from './chat.ts';
 import { signUp, type Person } from './client.ts';
 import { Reader } from './reader.ts';
-import { startServer } from './server.ts';
+import { startServer, type TestServer } from './server.ts';
 
-const server = await startServer();
-const otherNode = await startServer({ database: server.database });
-const nodes = [server, otherNode] as const;
-const [ada, grace, linus] = [await signUp(server, 'ada'), await signUp(server, 'grace'), await signUp(server, 'linus')];
-const people = [ada, grace, linus] as const;
+let server: TestServer;
+let nodes: readonly [TestServer, TestServer];
+let ada: Person;
+let grace: Person;
+let linus: Person;
+let people: readonly [Person, Person, Person];
+
+/** Starts two nodes with three users, which the file that calls this uses from then on. */
+export async function startAnyOrder(): Promise<void> {
+  server = await startServer();
+  nodes = [server, await startServer({ database: server.database })];
+  [ada, grace, linus] = [await signUp(server, 'ada'), await signUp(server, 'grace'), await signUp(server, 'linus')];
+  people = [ada, grace, linus];
+}
 
 const place = fc.nat({ max: 2 });
 const someReader = fc.nat({ max: 5 });

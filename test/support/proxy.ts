@@ -27,6 +27,8 @@ export type Proxy = {
   speak: () => void;
   /** Holds back the answer of `target` on the next connection that sends this text, until it is released. */
   hold: (text: string) => Hold;
+  /** Starts to count the pieces of data to `target` that contain this text. Returns a function with their number so far. */
+  count: (text: string) => () => number;
   /** Cuts every connection and accepts no more. */
   close: () => Promise<void>;
 };
@@ -42,6 +44,7 @@ export async function openProxy(url: string): Promise<Proxy> {
   const pairs = new Set<Pair>();
   const silent: Pair[] = [];
   const traps = new Set<Trap>();
+  const counters = new Set<{ text: string; count: number }>();
   let areSilent = false;
   const server = createServer((client) => {
     const target = connect(Number(port), hostname);
@@ -57,6 +60,7 @@ export async function openProxy(url: string): Promise<Proxy> {
     };
     for (const socket of [client, target]) socket.setNoDelay(true).on('error', end).on('close', end);
     client.on('data', (bytes) => {
+      for (const counter of counters) if (bytes.includes(counter.text)) counter.count += 1;
       for (const trap of traps) if (trap.isSet && bytes.includes(trap.text)) trap.spring(pair);
       if (!pair.isSilent && !target.write(bytes)) client.pause();
     });
@@ -113,6 +117,11 @@ export async function openProxy(url: string): Promise<Proxy> {
       areSilent = false;
     },
     hold: (text) => setTrap(traps, text),
+    count: (text) => {
+      const counter = { text, count: 0 };
+      counters.add(counter);
+      return () => counter.count;
+    },
     close,
   };
 }

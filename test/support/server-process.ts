@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { onTestFinished } from 'vitest';
+import { currentExchange } from './nodes.ts';
 
 /** The server as operators run it: a separate process, configured by its environment. */
 export type ServerProcess = {
@@ -34,6 +35,7 @@ export function runServer(env: Record<string, string>, command = [process.execPa
       HOME: homedir(),
       NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
       PORT: '0',
+      ...currentExchange().env,
       ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],

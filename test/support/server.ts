@@ -9,6 +9,7 @@ import { createLog } from '../../src/logger.ts';
 import { ask, post, type TestClient } from './client.ts';
 import { createDatabase, type TestDatabase } from './database.ts';
 import { atFileEnd } from './file-end.ts';
+import { currentExchange } from './nodes.ts';
 
 /** A whole server on its own port. Its database is dropped with it, unless another server lent it. */
 export type TestServer = AsyncDisposable &
@@ -63,12 +64,14 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
     PORT: '0',
     // Tests sign up many users from one address at the same time; tests of the rate limits turn those on.
     RATE_LIMITS: 'off',
+    ...currentExchange().env,
     // Each new connection of PostgreSQL spends about 100 ms of CPU time on loading its catalog and planning statements.
     DATABASE_POOL_SIZE: '4',
     ...options.env,
   });
   const cheapHashes = { memoryKiB: 1_024, iterations: 1, parallelism: 1 };
-  const app = await start(config, log, { argon2: cheapHashes, ...options.overrides });
+  const overrides = { ...currentExchange().overridesFor(database.url), ...options.overrides };
+  const app = await start(config, log, { argon2: cheapHashes, ...overrides });
   let closing: Promise<void> | undefined;
   const close = () =>
     (closing ??= (async () => {

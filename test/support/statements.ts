@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import pg from 'pg';
 import { Housekeeping } from '../../src/core/housekeeping.ts';
+import { Publisher } from '../../src/live/broadcast/publisher.ts';
 import { LeasedLoop } from '../../src/postgres/leased-loop.ts';
 import { NodeLease } from '../../src/postgres/node-lease.ts';
 import { WebhookKeeper } from '../../src/webhook/webhook-keeper.ts';
@@ -8,8 +9,8 @@ import type { TestServer } from './server.ts';
 
 /**
  * Runs `work` and returns the SQL statements that the server sent to its database for it. Leaves out background work:
- * following the log, checking at most twice a second whether a session is still valid, housekeeping, renewing the
- * lease, looking for webhooks that are due, and preparing new connections. Run one at a time, because statements of
+ * following the log, checking at most twice a second whether a session is still valid, housekeeping, renewing
+ * leases, looking for webhooks that are due, and preparing new connections. Run one at a time, because statements of
  * concurrent requests count too.
  */
 export async function recordStatements(server: TestServer, work: () => Promise<unknown>): Promise<string[]> {
@@ -40,7 +41,7 @@ function record({ application_name, database }: Connection, statement: unknown):
 
 /** Set in everything that the server's own timers start, directly or indirectly. */
 const timers = new AsyncLocalStorage<true>();
-for (const { prototype } of [Housekeeping, LeasedLoop, NodeLease, WebhookKeeper] as {
+for (const { prototype } of [Housekeeping, LeasedLoop, NodeLease, Publisher, WebhookKeeper] as {
   prototype: { open: () => unknown };
 }[]) {
   const open = prototype.open;

@@ -1,0 +1,121 @@
+import type { LoggedEvent } from '../../log/event.ts';
+import { Freshness } from './freshness.ts';
+import { decodeHeader, decodePiece, type Header } from './wire.ts';
+
+/**
+ * How much may wait, in characters of text and in messages. A node that is slower than the log loses what does not fit,
+ * and reads the log.
+ */
+const limits = { length: 16 * 1024 * 1024, headers: 1_000, pieces: 10_000 };
+/** After this time without a newer publisher, in ms, an older one is listened to: term numbers may begin anew. */
+const termSilenceMs = 10_000;
+
+/** A header, and how old it was when it arrived. */
+export type ReceivedHeader = Header & { receivedAt: number; excessMs: number; length: number };
+
+type WaitingPiece = { through: bigint; text: string };
+
+/** Holds the messages of publishers until it is their turn. */
+export class Inbox {
+  #headers: ReceivedHeader[] = [];
+  /** By term, position and shard. */
+  readonly #pieces = new Map<string, WaitingPiece>();
+  readonly #freshness = new Freshness();
+  #length = 0;
+  #term = -1n;
+  #heardAt = -Infinity;
+
+  /** When the last valid header arrived, in ms of `performance.now()`. */
+  get heardAt(): number {
+    return this.#heardAt;
+  }
+
+  /** Returns the header; null if it is none, or from an older publisher. */
+  addHeader(text: string): Header | null {
+    const header = decodeHeader(text);
+    const now = performance.now();
+    if (header === null || (header.term < this.#term && now - this.#heardAt < termSilenceMs)) return null;
+    if (header.term !== this.#term) this.#term = header.term;
+    this.#heardAt = now;
+    const excessMs = this.#freshness.excessOf({ ...header, receivedAt: now });
+    this.#makeRoom(text.length);
+    this.#headers.push({ ...header, receivedAt: now, excessMs, length: text.length });
+    this.#length += text.length;
+    return header;
+  }
+
+  addPiece(shard: number, text: string): void {
+    // Read in full only when its turn comes: this node may not need it.
+    const [, term, through] = /^\[\d+,"(\d+)","(\d+)"/.exec(text) ?? [];
+    if (term === undefined || through === undefined) return;
+    this.#makeRoom(text.length);
+    this.#pieces.set(keyOf(term, through, shard), { through: BigInt(through), text });
+    this.#length += text.length;
+  }
+
+  /** The next header that says something about the log after `position`, or that the log ended there. */
+  next(position: bigint): ReceivedHeader | null {
+    const count = this.#headers.findIndex(({ through }) => through >= position);
+    this.#dropHeaders(count === -1 ? this.#headers.length : count);
+    return this.#headers[0] ?? null;
+  }
+
+  /** Drops this header, if it is still the next one. */
+  drop(header: ReceivedHeader): void {
+    if (this.#headers[0] === header) this.#dropHeaders(1);
+  }
+
+  /** The shards with content that have not arrived. */
+  lacking({ term, through, shards }: Header): number[] {
+    return shards.filter((shard) => !this.#pieces.has(keyOf(term, through, shard)));
+  }
+
+  /** The events of a header after `position`, with those of these shards; null if a piece cannot be read. */
+  eventsOf(header: Header, position: bigint, shards: readonly number[]): LoggedEvent[] | null {
+    const events = [...header.events];
+    for (const shard of shards) {
+      const piece = this.#pieces.get(keyOf(header.term, header.through, shard));
+      const decoded = piece === undefined ? null : decodePiece(piece.text);
+      if (decoded === null) return null;
+      events.push(...decoded.events);
+    }
+    return events.filter(({ id }) => id > position).toSorted((one, other) => (one.id < other.id ? -1 : 1));
+  }
+
+  /** Drops the pieces of batches up to this position. */
+  settle(position: bigint): void {
+    // Pieces arrive almost in order.
+    for (const [key, { through, text }] of this.#pieces) {
+      if (through > position) break;
+      this.#pieces.delete(key);
+      this.#length -= text.length;
+    }
+  }
+
+  clear(): void {
+    this.#headers = [];
+    this.#pieces.clear();
+    this.#length = 0;
+    this.#term = -1n;
+  }
+
+  #dropHeaders(count: number): void {
+    for (const { length } of this.#headers.splice(0, count)) this.#length -= length;
+  }
+
+  /** Drops everything if there is no room left: what comes next will not join on, so the log is read. */
+  #makeRoom(length: number): void {
+    const isFull =
+      this.#length + length > limits.length ||
+      this.#headers.length >= limits.headers ||
+      this.#pieces.size >= limits.pieces;
+    if (!isFull) return;
+    this.#dropHeaders(this.#headers.length);
+    this.#pieces.clear();
+    this.#length = 0;
+  }
+}
+
+function keyOf(term: bigint | string, through: bigint | string, shard: number): string {
+  return `${term} ${through} ${shard}`;
+}

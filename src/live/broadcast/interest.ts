@@ -1,0 +1,47 @@
+import { shardCount } from './shard.ts';
+
+/**
+ * The shards in which something concerns this node: it has a room of one of the chats, or a user, or a listener of the
+ * whole server.
+ */
+export class Interest {
+  readonly #counts = new Uint32Array(shardCount);
+  #all = 0;
+  /** Called when this node's interest in a shard begins or ends. */
+  onChange: (shard: number) => void = () => undefined;
+
+  /** Call this for each room and each user that comes. */
+  add(shard: number): void {
+    const count = (this.#counts[shard] ?? 0) + 1;
+    this.#counts[shard] = count;
+    if (count === 1 && this.#all === 0) this.onChange(shard);
+  }
+
+  /** Call this for each room and each user that goes. */
+  remove(shard: number): void {
+    const count = (this.#counts[shard] ?? 0) - 1;
+    this.#counts[shard] = count;
+    if (count === 0 && this.#all === 0) this.onChange(shard);
+  }
+
+  /** Sets how many listeners need every shard. */
+  needAll(count: number): void {
+    const wasAll = this.#all > 0;
+    this.#all = count;
+    if (wasAll === count > 0) return;
+    for (const [shard, other] of this.#counts.entries()) if (other === 0) this.onChange(shard);
+  }
+
+  has(shard: number): boolean {
+    return this.#all > 0 || (this.#counts[shard] ?? 0) > 0;
+  }
+
+  clear(): void {
+    this.needAll(0);
+    for (const [shard, count] of this.#counts.entries()) {
+      if (count === 0) continue;
+      this.#counts[shard] = 0;
+      this.onChange(shard);
+    }
+  }
+}

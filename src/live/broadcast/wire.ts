@@ -1,0 +1,239 @@
+import type { Known } from '../hub-log.ts';
+import type { Audience, LoggedEvent } from '../../log/event.ts';
+
+/**
+ * The version of the messages between nodes. Nodes with different versions ignore each other's messages and read the
+ * log, as during a rolling upgrade.
+ */
+const protocol = 1;
+
+/**
+ * The header of a batch: the publisher's statement that the events in (after, through] are those in `events` and those
+ * in the pieces of `shards`. Every node receives it.
+ */
+export type Header = {
+  /** Increases with each publisher. */
+  term: bigint;
+  after: bigint;
+  through: bigint;
+  /** Whether the log ended at `through` at `readAt`. */
+  isEnd: boolean;
+  /** When the publisher asked PostgreSQL, by the publisher's monotonic clock, in ms. */
+  readAt: number;
+  /** The shards with content. */
+  shards: readonly number[];
+  /** The events that every node receives. */
+  events: readonly LoggedEvent[];
+  /** What the hub must know about the events; null if each node has to read that itself. */
+  known: Known | null;
+  /** How many notices there were in this term; more than arrived if some were lost. */
+  noticeCount: number;
+};
+
+/** A notification of PostgreSQL that the publisher passes on to the nodes that do not listen. */
+export type Notice = {
+  term: bigint;
+  /** Its number within the term, from 1. Numbers may be missing. */
+  number: number;
+  /** The log's position that a node must have reached before it acts on the notice. */
+  place: bigint;
+  channel: string;
+  payload: string;
+};
+
+/** The events of one shard in one batch, which is identified by its term and the position where it ends. */
+export type Piece = { term: bigint; through: bigint; events: readonly LoggedEvent[] };
+
+// Ids are strings in JSON, because they may exceed what a JSON number can hold.
+type EventRow = [
+  id: string,
+  at: number,
+  kind: string,
+  audience: Audience,
+  chatId: string | null,
+  userId: string | null,
+  actorId: string | null,
+  messageId: string | null,
+  seq: number | null,
+  version: number | null,
+  detail: Record<string, unknown> | null,
+];
+type KnownRows = {
+  added: [chatId: string, userId: string, since: string, visibleFrom: number, isWhole: boolean][];
+  circles: [userId: string, chatIds: string[]][];
+  recipients: [eventId: string, userIds: string[]][];
+};
+type HeaderRow = [
+  protocol: number,
+  term: string,
+  after: string,
+  through: string,
+  isEnd: boolean,
+  readAt: number,
+  shards: number[],
+  events: EventRow[],
+  known: KnownRows | null,
+  noticeCount: number,
+];
+type NoticeRow = [
+  protocol: number,
+  kind: 'NOTICE',
+  term: string,
+  number: number,
+  place: string,
+  channel: string,
+  payload: string,
+];
+type PieceRow = [protocol: number, term: string, through: string, events: EventRow[]];
+
+/** Encodes a header as the text of a message. */
+export function encodeHeader(header: Header): string {
+  const { term, after, through, isEnd, readAt, shards, events, known, noticeCount } = header;
+  const row: HeaderRow = [
+    protocol,
+    String(term),
+    String(after),
+    String(through),
+    isEnd,
+    readAt,
+    [...shards],
+    events.map(toRow),
+    known && toKnownRows(known),
+    noticeCount,
+  ];
+  return JSON.stringify(row);
+}
+
+/** Decodes a header; null for text that no publisher of this version wrote. */
+export function decodeHeader(text: string): Header | null {
+  return decode(
+    text,
+    ([, term, after, through, isEnd, readAt, shards, events, known, noticeCount]: HeaderRow): Header => ({
+      term: BigInt(term),
+      after: BigInt(after),
+      through: BigInt(through),
+      isEnd,
+      readAt,
+      shards,
+      events: events.map(toEvent),
+      known: known && toKnown(known),
+      noticeCount,
+    }),
+  );
+}
+
+/** Encodes a notice as the text of a message. */
+export function encodeNotice({ term, number, place, channel, payload }: Notice): string {
+  const row: NoticeRow = [protocol, 'NOTICE', String(term), number, String(place), channel, payload];
+  return JSON.stringify(row);
+}
+
+/** Decodes a notice; null for any other text. */
+export function decodeNotice(text: string): Notice | null {
+  if (!text.startsWith(`[${protocol},"NOTICE"`)) return null;
+  return decode(text, ([, , term, number, place, channel, payload]: NoticeRow): Notice => ({
+    term: BigInt(term),
+    number,
+    place: BigInt(place),
+    channel,
+    payload,
+  }));
+}
+
+/** Encodes a piece as the text of a message. */
+export function encodePiece({ term, through, events }: Piece): string {
+  const row: PieceRow = [protocol, String(term), String(through), events.map(toRow)];
+  return JSON.stringify(row);
+}
+
+/** Decodes a piece; null for text that no publisher of this version wrote. */
+export function decodePiece(text: string): Piece | null {
+  return decode(text, ([, term, through, events]: PieceRow): Piece => ({
+    term: BigInt(term),
+    through: BigInt(through),
+    events: events.map(toEvent),
+  }));
+}
+
+/** Reads the JSON of a row. Returns null for anything that a publisher of this version did not write. */
+function decode<Value>(text: string, read: (row: never) => Value): Value | null {
+  try {
+    const row: unknown = JSON.parse(text);
+    return Array.isArray(row) && row[0] === protocol ? read(row as never) : null;
+  } catch {
+    return null;
+  }
+}
+
+function toRow(event: LoggedEvent): EventRow {
+  const { id, at, kind, audience, chatId, userId, actorId, messageId, seq, version, detail } = event;
+  return [
+    String(id),
+    at.getTime(),
+    kind,
+    audience,
+    toText(chatId),
+    toText(userId),
+    toText(actorId),
+    toText(messageId),
+    seq,
+    version,
+    detail,
+  ];
+}
+
+function toEvent(row: EventRow): LoggedEvent {
+  const [id, at, kind, audience, chatId, userId, actorId, messageId, seq, version, detail] = row;
+  return {
+    id: BigInt(id),
+    at: new Date(at),
+    kind,
+    audience,
+    chatId: toId(chatId),
+    userId: toId(userId),
+    actorId: toId(actorId),
+    messageId: toId(messageId),
+    seq,
+    version,
+    detail,
+  };
+}
+
+function toText(id: bigint | null): string | null {
+  return id === null ? null : String(id);
+}
+
+function toId(text: string | null): bigint | null {
+  return text === null ? null : BigInt(text);
+}
+
+function toKnownRows({ added, circles, recipients }: Known): KnownRows {
+  return {
+    added: [...added.values()].flatMap((members) =>
+      members.map(({ chatId, userId, since, visibleFrom, isWhole }): KnownRows['added'][number] => [
+        String(chatId),
+        String(userId),
+        String(since),
+        visibleFrom,
+        isWhole,
+      ]),
+    ),
+    circles: [...circles].map(([userId, chatIds]) => [String(userId), chatIds.map(String)]),
+    recipients: [...recipients].map(([eventId, userIds]) => [String(eventId), userIds.map(String)]),
+  };
+}
+
+function toKnown({ added, circles, recipients }: KnownRows): Known {
+  const members = added.map(([chatId, userId, since, visibleFrom, isWhole]) => ({
+    chatId: BigInt(chatId),
+    userId: BigInt(userId),
+    since: BigInt(since),
+    visibleFrom,
+    isWhole,
+  }));
+  return {
+    added: Map.groupBy(members, ({ since }) => since),
+    circles: new Map(circles.map(([userId, chatIds]) => [BigInt(userId), chatIds.map(BigInt)])),
+    recipients: new Map(recipients.map(([eventId, userIds]) => [BigInt(eventId), userIds.map(BigInt)])),
+  };
+}

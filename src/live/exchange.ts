@@ -1,0 +1,12 @@
+import type pg from 'pg';
+import { readInstallation } from '../postgres/installation.ts';
+import type { Channels } from '../redis/channels.ts';
+import { TypingChannel } from './typing-channel.ts';
+
+/** What nodes tell each other of events and of typing; null without something that carries it. */
+export type Exchange = { channels: Channels | null; typing: TypingChannel | null };
+
+/** Creates the exchange over these channels, which several installations may share. */
+export async function createExchange(pool: pg.Pool, channels: Channels | null): Promise<Exchange> {
+  return { channels, typing: channels && new TypingChannel(channels, await readInstallation(pool)) };
+}

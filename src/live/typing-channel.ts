@@ -1,0 +1,37 @@
+import type { Channels } from '../redis/channels.ts';
+import type { Typing } from './notice.ts';
+
+/** A typing notice between the nodes, and the log's last position when it was allowed. */
+export type PlacedTyping = Typing & { place: bigint };
+
+/** Passes typing notices from node to node through Redis, at most once each. */
+export class TypingChannel {
+  readonly #channels: Channels;
+  readonly #name: string;
+
+  /** `installation`: the name of the database; see `readInstallation`. */
+  constructor(channels: Channels, installation: string) {
+    this.#channels = channels;
+    this.#name = `parley:${installation}:typing`;
+  }
+
+  /** Whether notices can be sent here. Otherwise send them through PostgreSQL, which all nodes listen to as well. */
+  get isOpen(): boolean {
+    return this.#channels.isConnected;
+  }
+
+  /** A notice that gets no answer may have arrived, so it is not sent in another way. */
+  send({ chatId, userId, place }: PlacedTyping): void {
+    this.#channels.publish(this.#name, `${chatId}.${userId}.${place}`).catch(() => undefined);
+  }
+
+  /** Calls `onTyping` with each notice, until the returned function is called. */
+  listen(onTyping: (typing: PlacedTyping) => void): () => void {
+    const subscription = this.#channels.subscribe(this.#name, (message) => {
+      const [, chatId, userId, place] = /^(\d{1,19})\.(\d{1,19})\.(\d{1,19})$/.exec(message) ?? [];
+      if (chatId === undefined || userId === undefined || place === undefined) return;
+      onTyping({ chatId: BigInt(chatId), userId: BigInt(userId), place: BigInt(place) });
+    });
+    return () => subscription.close();
+  }
+}

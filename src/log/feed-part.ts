@@ -1,0 +1,47 @@
+import type { LoggedEvent } from './event.ts';
+
+/**
+ * A stretch of the log as it was read: the events in (after, through], and whether the log ended at `through` when
+ * PostgreSQL was asked, at `readAt` of `performance.now()`.
+ */
+export type Passage = { events: LoggedEvent[]; after: bigint; through: bigint; isEnd: boolean; readAt: number };
+
+/** What the feed calls on the hub. */
+export type FeedReader = {
+  /**
+   * Receives the next events of the log, in order, or none if there are no new ones. The feed waits for it before it
+   * reads on.
+   */
+  publish: (passage: Passage) => Promise<void>;
+  /**
+   * The log has been replaced (restored, failed over, or pruned past the feed's position): nothing held can be
+   * trusted.
+   */
+  restart: () => void;
+  /** The log is readable again after an outage. */
+  resume: () => void;
+};
+
+/**
+ * What a broadcast did with the next events. PASSED: it has given everything up to `through` to the reader; the log
+ * ended there at `endedAt` (of `performance.now()`), if that is not null. WAITING: it expects the rest within `ms`.
+ * INCOMPLETE: the next events must be read from the log. SILENT: it knows of no later events. OFF: it is no source.
+ */
+export type Broadcasted =
+  | { state: 'PASSED'; through: bigint; endedAt: number | null }
+  | { state: 'WAITING'; ms: number }
+  | { state: 'INCOMPLETE' | 'SILENT' | 'OFF' };
+
+/** Another source of the log's events than PostgreSQL. It may lose messages; the feed then reads the log. */
+export type FeedBroadcast = {
+  /** Passes the next events after `position` on to the reader, if all are there that concern this node. */
+  pass: (position: bigint) => Promise<Broadcasted>;
+  /** Drops what it holds: the log does not know the events that it announces. */
+  forget: () => void;
+  /** Called with the epoch when the feed opens, and when the log's history has changed. */
+  follow: (epoch: string) => void;
+  /** Called when the feed begins to rely on it, or no longer does. */
+  onReliance: (isRelied: boolean) => void;
+  /** Whether the doorbell rings for new events on this node. */
+  isBellOn: () => boolean;
+};

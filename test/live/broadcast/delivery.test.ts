@@ -1,0 +1,137 @@
+import { expect, test, vi } from 'vitest';
+import { headerChannel } from '../../../src/live/broadcast/channel-name.ts';
+import { decodeHeader, decodeNotice, decodePiece, encodeHeader } from '../../../src/live/broadcast/wire.ts';
+import { createGroup, insertMessage, keyOf } from '../../support/chat.ts';
+import { TestNetwork } from '../../support/channels.ts';
+import { signUp } from '../../support/client.ts';
+import { expectWhole, hearMore } from '../../support/fault.ts';
+import { openProxy } from '../../support/proxy.ts';
+import { Reader } from '../../support/reader.ts';
+import { attend, changed, follow } from '../../support/presence.ts';
+import { startServer, type TestServer } from '../../support/server.ts';
+import { eventOf, followEvents } from '../../support/stream.ts';
+import { writeWithMutation, writeWithSql } from '../../support/writer.ts';
+
+// Changes of the publisher take seconds, and a busy machine takes longer.
+vi.setConfig({ testTimeout: 60_000 });
+
+/** Two nodes that tell each other of events; the first is the publisher. */
+async function startPair() {
+  const network = new TestNetwork();
+  const ends = [network.join(), network.join()] as const;
+  const first = await startServer({ overrides: { channels: ends[0] } });
+  await expect.poll(() => publishes(first), { timeout: 10_000 }).toBe(true);
+  const { database } = first;
+  const second = await startServer({ database, overrides: { channels: ends[1] } });
+  const [ada, grace] = [await signUp(first, 'ada'), await signUp(first, 'grace')];
+  const chatId = await createGroup(ada, [grace]);
+  const close = async () => {
+    await second.close();
+    await first.close();
+  };
+  return { network, ends, first, second, ada, grace, chatId, close };
+}
+
+function publishes({ log }: TestServer): boolean {
+  const said = log.map(({ msg }) => String(msg)).filter((msg) => msg.includes('publishes the event log'));
+  return said.at(-1)?.includes('now') === true;
+}
+
+/** How many nodes have just stopped listening to PostgreSQL. */
+async function countDeaf({ sql }: TestServer): Promise<number> {
+  const { rows } = await sql.query(
+    `select from pg_stat_activity where datname = current_database() and query = 'unlisten *'`,
+  );
+  return rows.length;
+}
+
+test('one node reads the log, and the other receives each event from it without reading it', async () => {
+  const network = new TestNetwork();
+  const first = await startServer({ overrides: { channels: network.join() } });
+  await expect.poll(() => publishes(first), { timeout: 10_000 }).toBe(true);
+  const proxy = await openProxy(first.database.url);
+  const env = { DATABASE_URL: proxy.through(first.database.url), DATABASE_DIRECT_URL: first.database.url };
+  const second = await startServer({ database: first.database, env, overrides: { channels: network.join() } });
+  const [ada, grace] = [await signUp(first, 'ada'), await signUp(first, 'grace')];
+  const chatId = await createGroup(ada, [grace]);
+  const readers = await Promise.all([first, second].map((node) => new Reader(node, grace).live()));
+  const otherId = await createGroup(ada, [grace]);
+  await Promise.all(readers.map((reader) => reader.until(() => reader.kinds.includes('NewChat'))));
+  await expect.poll(() => countDeaf(first), { timeout: 15_000 }).toBe(1);
+  const countReads = proxy.count('events_next');
+  for (let count = 0; count < 20; count += 1) await insertMessage(first, count % 2 ? chatId : otherId, ada, `${count}`);
+  await expectWhole(first.sql, [chatId, otherId], { readers, writers: [] });
+  // None, unless the machine is so busy that the publisher is silent for seconds; without the channels, 20.
+  expect(countReads()).toBeLessThan(5);
+  const pieces = network.published.map(({ message }) => decodePiece(message)).filter((piece) => piece !== null);
+  const chats = new Set(pieces.flatMap(({ events }) => events).map((event) => String(event.chatId)));
+  expect(chats).toEqual(new Set([keyOf(chatId), keyOf(otherId)]));
+  await second.close();
+  await first.close();
+});
+
+test('whichever node is cut off, and whether or not it notices, all streams go on without loss', async () => {
+  const { ends, first, second, ada, grace, chatId, close } = await startPair();
+  const readers = await Promise.all([first, second].map((node) => new Reader(node, grace).live()));
+  const writers = [writeWithMutation(second, [chatId], ada), writeWithSql(first.database.url, [chatId], grace)];
+  await hearMore(readers, 50);
+  ends[1].silence();
+  await hearMore(readers, 100);
+  ends[1].mend();
+  await hearMore(readers, 50);
+  ends[0].cut();
+  await expect.poll(() => publishes(second), { timeout: 15_000 }).toBe(true);
+  await hearMore(readers, 50);
+  ends[0].mend();
+  ends[1].silence();
+  await hearMore(readers, 100);
+  await expectWhole(first.sql, [chatId], { readers, writers });
+  await close();
+});
+
+test('a message that announces what the log does not have is dropped, and so are nonsense and older publishers', async () => {
+  const { network, first, second, ada, grace, chatId, close } = await startPair();
+  const readers = await Promise.all([first, second].map((node) => new Reader(node, grace).live()));
+  const { viewer } = await ada.ask('{ viewer { eventCursor } }');
+  const [epoch = '', id = ''] = viewer.eventCursor.split('.');
+  const stranger = network.join();
+  const genuine = network.published.map(({ message }) => decodeHeader(message)).findLast((header) => header !== null);
+  const forged = {
+    term: (genuine?.term ?? 0n) + 1_000n,
+    after: BigInt(id) + 1_000n,
+    through: BigInt(id) + 2_000n,
+    isEnd: true,
+    readAt: 0,
+    shards: [1],
+    events: [],
+    known: null,
+    noticeCount: 0,
+  };
+  for (const message of ['nonsense', encodeHeader({ ...forged, term: 0n }), encodeHeader(forged)]) {
+    await stranger.publish(headerChannel(epoch), message);
+    await insertMessage(first, chatId, ada, 'goes on');
+  }
+  await expectWhole(first.sql, [chatId], { readers, writers: [] });
+  await close();
+});
+
+test('presence and typing reach a node that does not listen to PostgreSQL, and lost changes make its clients query again', async () => {
+  const { network, ends, first, second, ada, grace, chatId, close } = await startPair();
+  const stream = await follow(second, ada);
+  const document = 'subscription { events { event { __typename ... on Typing { userId } } } }';
+  const typing = await followEvents(second, ada, { document });
+  await expect.poll(() => countDeaf(first), { timeout: 15_000 }).toBe(1);
+  const device = await attend(first, grace);
+  await stream.next(changed(grace, 'ONLINE'));
+  await first.sql.query(`select ring_bell('parley_typing', $1)`, [`${keyOf(chatId)}.${keyOf(grace.userId)}`]);
+  expect(eventOf(await typing.next('Typing'))).toMatchObject({ userId: grace.userId });
+  const countNotices = () => network.published.filter(({ message }) => decodeNotice(message) !== null).length;
+  const before = countNotices();
+  ends[1].trouble = { loss: 1 };
+  await device.close();
+  await expect.poll(countNotices).toBeGreaterThan(before);
+  ends[1].trouble = {};
+  await stream.next('CaughtUp');
+  for (const each of [stream, typing]) await each.close();
+  await close();
+});

@@ -1,0 +1,6 @@
+import { runHere, useRedis } from '../../support/nodes.ts';
+import { startRedis } from '../../support/redis.ts';
+
+// The tests that tell most about delivery once more, with nodes that use Redis. test/full runs all of them.
+useRedis((await startRedis()).url);
+await runHere(['faults/property', 'live/resume', 'live/access', 'live/history']);

@@ -1,0 +1,74 @@
+import type { Channels, Subscription } from '../../src/redis/channels.ts';
+
+/** What can go wrong between a node and the others. */
+export type Trouble = {
+  /** The longest time that a message takes to a node, in ms; each takes a random part of it, in order per channel. */
+  maxDelayMs?: number;
+  /** The share of the messages that get lost. */
+  loss?: number;
+};
+
+/** A node's end of the network, which a test can disturb. */
+export type TestChannels = Channels & {
+  /** What goes wrong with the messages to this node. */
+  trouble: Trouble;
+  /** Cut off: this node sends nothing and receives nothing, and knows it. */
+  cut: () => void;
+  /** Cut off, but the node's sends seem to succeed and it does not learn of the cut. */
+  silence: () => void;
+  mend: () => void;
+};
+
+/** A network in this process that carries messages between nodes as Redis does. `join` gives a node its end. */
+export class TestNetwork {
+  /** Every message that was published, in order. */
+  readonly published: { channel: string; message: string }[] = [];
+  readonly #subscribers = new Set<{ channel: string; take: (message: string) => void }>();
+
+  join(trouble: Trouble = {}): TestChannels {
+    let state: 'JOINED' | 'CUT' | 'SILENT' = 'JOINED';
+    let since = performance.now();
+    const channels: TestChannels = {
+      trouble,
+      get isConnected() {
+        return state !== 'CUT';
+      },
+      publish: async (channel, message) => {
+        if (state === 'CUT') throw new Error('cut off');
+        if (state === 'SILENT') return;
+        this.published.push({ channel, message });
+        for (const subscriber of this.#subscribers) if (subscriber.channel === channel) subscriber.take(message);
+      },
+      subscribe: (channel, onMessage): Subscription => {
+        const subscribedAt = performance.now();
+        let dueAt = 0;
+        const take = (message: string) => {
+          const { maxDelayMs = 0, loss = 0 } = channels.trouble;
+          if (state !== 'JOINED' || Math.random() < loss) return;
+          dueAt = Math.max(dueAt, performance.now() + Math.random() * maxDelayMs);
+          setTimeout(
+            () => {
+              if (this.#subscribers.has(subscriber)) onMessage(message);
+            },
+            Math.max(0, dueAt - performance.now()),
+          );
+        };
+        const subscriber = { channel, take };
+        this.#subscribers.add(subscriber);
+        return {
+          get since() {
+            return state === 'CUT' ? null : Math.max(since, subscribedAt);
+          },
+          close: () => void this.#subscribers.delete(subscriber),
+        };
+      },
+      cut: () => void (state = 'CUT'),
+      silence: () => void (state = 'SILENT'),
+      mend: () => {
+        state = 'JOINED';
+        since = performance.now();
+      },
+    };
+    return channels;
+  }
+}

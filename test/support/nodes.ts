@@ -1,0 +1,76 @@
+import type { Overrides } from '../../src/app.ts';
+import { TestNetwork, type Trouble } from './channels.ts';
+import { atFileEnd } from './file-end.ts';
+
+/** How the nodes of a test file exchange events: each reads the log, or they tell each other of them. */
+type Exchange = { env: Record<string, string>; overridesFor: (databaseUrl: string) => Overrides };
+
+const byLog: Exchange = { env: {}, overridesFor: () => ({}) };
+let exchange = byLog;
+
+/** What every server of the file gets in addition to what its test says. */
+export function currentExchange(): Exchange {
+  return exchange;
+}
+
+/** From now on, until the end of the file, nodes tell each other of events over a network with such trouble. */
+export function useNetwork(trouble: Trouble): void {
+  const networks = new Map<string, TestNetwork>();
+  use({
+    env: {},
+    overridesFor: (databaseUrl) => {
+      const { pathname } = new URL(databaseUrl);
+      const network = networks.get(pathname) ?? new TestNetwork();
+      networks.set(pathname, network);
+      return { channels: network.join(trouble) };
+    },
+  });
+}
+
+/** From now on, until the end of the file, nodes use this Redis. */
+export function useRedis(url: string): void {
+  use({ env: { REDIS_URL: url }, overridesFor: () => ({}) });
+}
+
+function use(other: Exchange): void {
+  exchange = other;
+  atFileEnd(() => void (exchange = byLog));
+}
+
+/** Runs the tests of these files (paths below test/) in the current file, with what it has chosen for its nodes. */
+export async function runHere(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    const url = new URL(`../${path}.test.ts`, import.meta.url);
+    // Evaluated again, although the worker may have run the file itself before.
+    url.searchParams.set('run', String((runCount += 1)));
+    await import(url.href);
+  }
+}
+
+let runCount = 0;
+
+/** The tests that what clients receive is whole, in order and permitted, for `runHere`. */
+export const deliveryTests = [
+  'faults/property',
+  'faults/race',
+  'faults/revocation',
+  'faults/back-pressure',
+  'faults/deletion',
+  'faults/process',
+  'faults/pruning',
+  'faults/slow-document',
+  'faults/socket',
+  'faults/transaction',
+  'live/access',
+  'live/any-writer',
+  'live/event',
+  'live/history',
+  'live/large-chat',
+  'live/outage',
+  'live/resume',
+  'live/sharing',
+  'live/typing',
+  'http/stream/nodes',
+  'people/presence',
+  'webhook/webhook',
+];
