@@ -468,7 +468,7 @@ describe('examples run as they are:', () => {
       ...['docs/incoming-webhooks.md graphql', 'docs/incoming-webhooks.md bash', 'docs/incoming-webhooks.md bash'],
       ...['docs/identity.md js', ...['bash', 'bash', 'bash', 'json'].map((language) => `docs/identity.md ${language}`)],
       ...['docs/identity.md json', 'docs/identity.md json', 'docs/identity.md json'],
-      // They change a machine: an operator's commands, which were run by hand.
+      // An operator's commands change the machine, so no test runs them.
       ...Array.from({ length: 8 }, () => 'docs/operating.md shell'),
       // Tested by test/full/contributing.test.ts.
       ...['sql', 'prisma', 'ts', 'ts', 'ts', 'ts', 'ts', 'md'].map((language) => `CONTRIBUTING.md ${language}`),
