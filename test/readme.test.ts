@@ -448,7 +448,12 @@ describe('examples run as they are:', () => {
     const found = blocks.filter(({ language }) => language !== 'sh').map(({ path, language }) => `${path} ${language}`);
     const tested = [
       ...['README.md mermaid', 'README.md bash', 'README.md bash', 'README.md bash', 'README.md bash'],
-      ...['docs/clients.md graphql', 'docs/clients.md ts', ...stockClients.map(() => 'docs/clients.md js')],
+      ...[
+        'docs/clients.md graphql',
+        'docs/clients.md graphql',
+        'docs/clients.md ts',
+        ...stockClients.map(() => 'docs/clients.md js'),
+      ],
       ...['docs/files.md bash', 'docs/files.md json', 'docs/files.md js'],
       ...['docs/invites.md graphql', 'docs/invites.md graphql', 'docs/invites.md graphql'],
       ...['docs/moderation.md graphql', 'docs/moderation.md graphql', 'docs/moderation.md graphql'],
