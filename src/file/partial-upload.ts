@@ -1,6 +1,6 @@
 import { inTransaction, type Db, type Transaction } from '../postgres/client.ts';
 import type { Chore } from '../core/housekeeping.ts';
-import { Conflict, InvalidInput, NotFound, RateLimited } from '../errors.ts';
+import { InvalidInput, NotFound, RateLimited } from '../errors.ts';
 import type { PartialFiles } from './store/partial.ts';
 import { findVisibleFiles, saveFile, type FileStorage, type SharedFile } from './file.ts';
 import { cleanFileName } from './file-name.ts';
@@ -92,6 +92,8 @@ export class PartialUploads {
   async offsetOf({ id, size, fileId }: PartialUpload): Promise<number> {
     if (fileId !== null && size !== null) return size;
     const offset = await this.#bytes.sizeOf(id);
+    // The bytes are also gone once another node has completed the upload.
+    if (offset === null && size !== null && (await this.#findCompleted(id)) !== null) return size;
     if (offset === null) throw new NotFound('The bytes of this upload are not on this node: start the upload again.');
     return offset;
   }
@@ -115,7 +117,13 @@ export class PartialUploads {
   /** Appends the bytes; see `PartialFiles.append`. Throws TooLarge as soon as more bytes arrive than are reserved. */
   async append(upload: PartialUpload, offset: number, source: AsyncIterable<Uint8Array>): Promise<number> {
     if (upload.fileId !== null) return offset;
-    return this.#bytes.append(upload.id, offset, bounded(source, offset, upload.reservedBytes));
+    try {
+      return await this.#bytes.append(upload.id, offset, bounded(source, offset, upload.reservedBytes));
+    } catch (error) {
+      // Another node may have completed it since it was looked up.
+      if ((await this.#findCompleted(upload.id).catch(() => null)) !== null) return offset;
+      throw error;
+    }
   }
 
   /**
@@ -194,13 +202,17 @@ export class PartialUploads {
     } catch (error) {
       // The bytes are invalid, and a repetition would not change that.
       if (error instanceof InvalidInput) await this.#remove(id);
-      // Another node completed it first.
-      if (error instanceof Conflict) {
-        const { fileId } = await this.find(asker, id);
-        if (fileId !== null) return this.#findFile(asker, fileId);
-      }
+      // Another node may have completed it first, and have removed the bytes while this one was reading them.
+      const fileId = await this.#findCompleted(id).catch(() => null);
+      if (fileId !== null) return this.#findFile(asker, fileId);
       throw error;
     }
+  }
+
+  /** The file that the upload has become by now. */
+  async #findCompleted(id: string): Promise<bigint | null> {
+    const upload = await this.#db.prisma.partialUpload.findUnique({ where: { id }, select: { fileId: true } });
+    return upload?.fileId ?? null;
   }
 
   async #findFile(asker: Asker, fileId: bigint): Promise<SharedFile> {
