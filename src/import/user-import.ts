@@ -7,8 +7,7 @@ import type { Said } from './import-line.ts';
 
 /**
  * Creates the users that do not exist yet, unless they have been erased, and leaves those that do as they are.
- * A username that is taken gets a suffix;
- * an email address that is taken is left out.
+ * A username that is taken gets a suffix; an email address that is taken is left out.
  */
 export async function importUsers(client: Queryable, lines: readonly Numbered<'user'>[]): Promise<Result[]> {
   const keys = lines.map(({ said }) => said.key);

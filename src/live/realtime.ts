@@ -191,14 +191,6 @@ export class Realtime {
     return this.#feed.whenAt(place);
   }
 
-  /**
-   * Resolves to true once all events up to this position have gone through the hub, and to false if too many callers wait
-   * for that already. A notice between nodes that carries the position of its moment is shown then.
-   */
-  whenPassed(place: bigint): Promise<boolean> {
-    return this.#feed.whenPassed(place);
-  }
-
   /** The log's newest cursor. */
   async readCursor(): Promise<string> {
     const { head } = await readExtent(this.#pool);
