@@ -27,6 +27,7 @@ import type { Argon2Cost } from './account/password.ts';
 import { loadOrCreateKeys, publicKeySet, type AccessTokenKeys } from './account/token-key.ts';
 import { CannotStart } from './errors.ts';
 import type { Services } from './api/context.ts';
+import { readEventRows } from './api/event-rows.ts';
 import { LargeOperations } from './api/large-operation.ts';
 import { printApi, printPossibleTypes } from './api/schema.ts';
 import { schema } from './edges.ts';
@@ -44,6 +45,7 @@ import type { Report } from './core/report.ts';
 import { readCursor } from './log/event-log.ts';
 import type { Channels } from './redis/channels.ts';
 import { Attendance, defaultAttendanceTimes, type AttendanceTimes } from './live/attendance.ts';
+import type { ReadRows } from './live/broadcast/read-for-all.ts';
 import { EventTraces } from './live/event-trace.ts';
 import { Realtime } from './live/realtime.ts';
 import type { LoopTimes } from './postgres/leased-loop.ts';
@@ -211,7 +213,8 @@ async function openLive(
   const traces = tracer && new EventTraces(tracer);
   started.defer(() => traces?.close());
   const live = { pool: db.pool, node, report, attendanceTimes };
-  const parts = { ...live, directUrl, traces, broadcast: channels && { channels, leases }, typing };
+  const readRows: ReadRows = (events) => readEventRows(db, events);
+  const parts = { ...live, directUrl, traces, broadcast: channels && { channels, leases, readRows }, typing };
   const realtime = serves(config, 'streams') ? new Realtime(parts) : null;
   // Every node runs this, even one without streams: if the last node with streams dies, the others mark its users as
   // offline.

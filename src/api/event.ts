@@ -4,6 +4,7 @@ import type { Notice } from '../live/notice.ts';
 import type { LoggedEvent } from '../log/event.ts';
 import type { Loaders } from '../postgres/loader.ts';
 import { builder } from './builder.ts';
+import { primeEventRows } from './event-rows.ts';
 
 /** An event, with the rows that it is about, as they are at delivery. `kind` names its GraphQL type. */
 export type EventValue = { kind: string };
@@ -54,6 +55,7 @@ export function listEventTypes(): readonly ObjectRef<SchemaTypes, EventValue>[] 
  * kind is internal or newer than this program. Rejects when the database does not answer.
  */
 export async function loadEvent(event: LoggedEvent, loaders: Loaders): Promise<EventValue | null> {
+  primeEventRows(event, loaders);
   const value = await loads.get(event.kind)?.(event, loaders);
   return value == null ? null : { ...value, kind: event.kind };
 }

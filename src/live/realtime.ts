@@ -10,9 +10,10 @@ import { Feed } from '../log/feed.ts';
 import type { EventTraces } from './event-trace.ts';
 import type { Passage } from '../log/feed-part.ts';
 import { Broadcast } from './broadcast/broadcast.ts';
+import { attachRows, readForAll, rowsLastMs, type ReadRows } from './broadcast/read-for-all.ts';
 import type { Channels } from '../redis/channels.ts';
 import { Hub } from './hub.ts';
-import { readKnownToAll, type HubBatch, type HubLog } from './hub-log.ts';
+import type { HubBatch, HubLog } from './hub-log.ts';
 import type { Listener } from './listener.ts';
 import { readCircles } from './acquaintance.ts';
 import { readExtent, type Extent } from '../log/event-log.ts';
@@ -35,7 +36,7 @@ import { Notices } from './notices.ts';
 import type { TypingChannel } from './typing-channel.ts';
 
 /** What nodes need to tell each other of events without each reading the log. */
-export type BroadcastParts = { channels: Channels; leases: Leases };
+export type BroadcastParts = { channels: Channels; leases: Leases; readRows: ReadRows };
 
 /** The live side of a process: doorbell → feed → hub, and access to the log for subscribers that missed events. */
 export class Realtime {
@@ -51,6 +52,7 @@ export class Realtime {
   readonly #doorbell: Doorbell;
   readonly #hubLog: HubLog;
   readonly #broadcast: Broadcast | null;
+  readonly #readRows: ReadRows;
   readonly #notices: Notices;
   readonly #attendance: Attendance;
 
@@ -78,6 +80,7 @@ export class Realtime {
     this.#attendance = new Attendance(options);
     this.#hubLog = createHubLog(pool);
     this.hub = new Hub(this.#hubLog, this.#attendance);
+    this.#readRows = options.broadcast?.readRows ?? (() => Promise.resolve(new Map()));
     this.#broadcast = options.broadcast == null ? null : this.#createBroadcast(options.broadcast);
     this.#feed = new Feed({
       pool,
@@ -133,10 +136,11 @@ export class Realtime {
   /** Passes on what this node has read from the log: to the other nodes, if it is the publisher, and to its own hub. */
   async #publish(passage: Passage): Promise<void> {
     const { events, through } = passage;
-    const broadcast = this.#broadcast;
-    const known = broadcast?.isPublishing === true ? await readKnownToAll(this.#hubLog, events) : null;
-    broadcast?.publish(passage, known);
-    await this.#pass({ events, through, known });
+    if (this.#broadcast?.isPublishing !== true) return void (await this.#pass({ events, through }));
+    const until = performance.now() + rowsLastMs;
+    const read = await readForAll({ log: this.#hubLog, readRows: this.#readRows }, events);
+    this.#broadcast.publish(passage, read);
+    await this.#pass({ events: attachRows(events, read.rows, until), through, known: read.known });
   }
 
   #pass(batch: HubBatch): Promise<boolean> {

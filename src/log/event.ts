@@ -24,7 +24,15 @@ export type LoggedEvent = {
   seq: number | null;
   version: number | null;
   detail: Record<string, unknown> | null;
+  /** What the publisher read for all nodes; absent in events that this node read from the log itself. */
+  shared?: SharedRows;
 };
+
+/**
+ * Rows that an event is about, read after it was committed. From `until` on (of `performance.now()`), they must be read
+ * from the database instead, because they may have changed or been deleted long ago.
+ */
+export type SharedRows = { rows: unknown; until: number };
 
 /** `select ${eventColumns} from events e`. */
 export const eventColumns = `e.id, e.at, e.kind, e.audience, e.chat_id as "chatId", e.user_id as "userId",

@@ -3,11 +3,11 @@ import { userById } from '../people/user.ts';
 import type { Db } from '../postgres/client.ts';
 import { columns, joined } from '../postgres/columns.ts';
 import type { Chat, Message, User } from '../postgres/generated/prisma/client.ts';
-import { defineLoader, loadTogether } from '../postgres/loader.ts';
+import { defineLoader, loadTogether, type Loaders } from '../postgres/loader.ts';
 import { pairOne } from '../postgres/pairing.ts';
 
 /** A message with its sender (null: erased, or a system message) and its chat. */
-type MessageRow = { message: Message; sender: User | null; chat: Chat };
+export type MessageRow = { message: Message; sender: User | null; chat: Chat };
 
 /**
  * Messages by id. The same statement reads their senders and chats, which nearly every subscription selects: otherwise
@@ -18,14 +18,24 @@ export const messageById = defineLoader({
     const found = await loadMessages(db, ids);
     return found.map((row) => {
       if (row === null || row instanceof Error) return row;
-      if (row.message.senderId !== null) loaders.of(userById).prime(row.message.senderId, row.sender);
-      loaders.of(chatById).prime(row.chat.id, row.chat);
+      primeCompanions(loaders, row);
       return row.message;
     });
   },
 });
 
 const loadMessages = loadTogether(readMessages);
+
+/** Gives the loaders a message that has been read already, with its sender and its chat. */
+export function primeMessage(loaders: Loaders, row: MessageRow): void {
+  loaders.of(messageById).prime(row.message.id, row.message);
+  primeCompanions(loaders, row);
+}
+
+function primeCompanions(loaders: Loaders, { message, sender, chat }: MessageRow): void {
+  if (message.senderId !== null) loaders.of(userById).prime(message.senderId, sender);
+  loaders.of(chatById).prime(chat.id, chat);
+}
 
 /** What identifies a message: its chat and its seq there. */
 export type MessageKey = { chatId: bigint; seq: number };
@@ -52,10 +62,10 @@ async function loadMessagesByKey({ pool }: Db, keys: readonly MessageKey[]): Pro
 const parts = { message: joined.message('m'), sender: joined.user('s'), chat: joined.chat('c') };
 
 /**
- * Raw SQL, at a third of Prisma's cost: this runs when events are rendered, and the join saves two statements for each
- * event.
+ * Messages by id; those that do not exist are missing. Raw SQL, at a third of Prisma's cost: this runs when events are
+ * rendered, and the join saves two statements for each event.
  */
-async function readMessages({ pool }: Db, ids: bigint[]): Promise<Map<bigint, MessageRow>> {
+export async function readMessages({ pool }: Db, ids: bigint[]): Promise<Map<bigint, MessageRow>> {
   const { rows } = await pool.query<Record<string, unknown>>({
     name: 'messages_by_id',
     text: `select ${parts.message.columns}, ${parts.sender.columns}, ${parts.chat.columns}

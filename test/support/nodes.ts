@@ -65,7 +65,7 @@ export const deliveryTests = [
   'live/any-writer',
   'live/event',
   'live/history',
-  'live/large-chat',
+  'full/large-chat',
   'live/outage',
   'live/resume',
   'live/sharing',

@@ -1,8 +1,8 @@
 import type { Report } from '../../core/report.ts';
 import type { Broadcasted, FeedBroadcast, Passage } from '../../log/feed-part.ts';
 import type { Leases } from '../../postgres/lease.ts';
-import type { Known } from '../hub-log.ts';
 import { Publisher } from './publisher.ts';
+import type { ReadForAll } from './read-for-all.ts';
 import { Reception, type ReceptionOptions } from './reception.ts';
 import type { Notice } from './wire.ts';
 
@@ -81,8 +81,8 @@ export class Broadcast implements FeedBroadcast {
   }
 
   /** Publishes what this node has read, if it is the publisher. */
-  publish(passage: Passage, known: Known | null): void {
-    this.#publisher.publish(passage, known);
+  publish(passage: Passage, read: ReadForAll): void {
+    this.#publisher.publish(passage, read);
   }
 
   /** Passes a notification of PostgreSQL on to the other nodes, if this one is the publisher. */

@@ -1,4 +1,5 @@
 import type { LoggedEvent } from '../../log/event.ts';
+import { attachRows, rowsLastMs } from './read-for-all.ts';
 import { Freshness } from './freshness.ts';
 import { decodeHeader, decodePiece, type Header } from './wire.ts';
 
@@ -71,13 +72,14 @@ export class Inbox {
   }
 
   /** The events of a header after `position`, with those of these shards; null if a piece cannot be read. */
-  eventsOf(header: Header, position: bigint, shards: readonly number[]): LoggedEvent[] | null {
+  eventsOf(header: ReceivedHeader, position: bigint, shards: readonly number[]): LoggedEvent[] | null {
     const events = [...header.events];
+    const until = header.receivedAt - header.excessMs + rowsLastMs;
     for (const shard of shards) {
       const piece = this.#pieces.get(keyOf(header.term, header.through, shard));
       const decoded = piece === undefined ? null : decodePiece(piece.text);
       if (decoded === null) return null;
-      events.push(...decoded.events);
+      events.push(...attachRows(decoded.events, decoded.rows, until));
     }
     return events.filter(({ id }) => id > position).toSorted((one, other) => (one.id < other.id ? -1 : 1));
   }

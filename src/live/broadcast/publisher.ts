@@ -2,9 +2,9 @@ import type { Report } from '../../core/report.ts';
 import type { LoggedEvent } from '../../log/event.ts';
 import type { Passage } from '../../log/feed-part.ts';
 import type { Lease, Leases, LeaseTimes } from '../../postgres/lease.ts';
-import type { Known } from '../hub-log.ts';
 import type { Channels } from '../../redis/channels.ts';
 import { headerChannel, shardChannel } from './channel-name.ts';
+import { rowsOf, type ReadForAll } from './read-for-all.ts';
 import { encodeHeader, encodeNotice, encodePiece, type Notice } from './wire.ts';
 import { shardOfEvent } from './shard.ts';
 
@@ -75,7 +75,7 @@ export class Publisher {
   }
 
   /** Publishes a stretch of the log. Never rejects: nodes that miss it read the log. */
-  publish({ events, after, through, isEnd, readAt }: Passage, known: Known | null): void {
+  publish({ events, after, through, isEnd, readAt }: Passage, { known, rows }: ReadForAll): void {
     const now = performance.now();
     if (this.#lease === null || this.#unsent > maxUnsent) return;
     if (events.length === 0 && now - this.#publishedAt < heartbeatMs) return;
@@ -87,8 +87,10 @@ export class Publisher {
     const forAll = shards.get(null) ?? [];
     shards.delete(null);
     const pieces = shards as Map<number, LoggedEvent[]>;
-    for (const [shard, part] of pieces)
-      this.#send(shardChannel(epoch, shard), encodePiece({ term, through, events: part }));
+    for (const [shard, part] of pieces) {
+      const piece = { term, through, events: part, rows: rowsOf(part, rows) };
+      this.#send(shardChannel(epoch, shard), encodePiece(piece));
+    }
     const header = {
       term,
       after,

@@ -1,3 +1,5 @@
+import { Buffer } from 'node:buffer';
+import { deserialize, serialize } from 'node:v8';
 import type { Known } from '../hub-log.ts';
 import type { Audience, LoggedEvent } from '../../log/event.ts';
 
@@ -5,7 +7,7 @@ import type { Audience, LoggedEvent } from '../../log/event.ts';
  * The version of the messages between nodes. Nodes with different versions ignore each other's messages and read the
  * log, as during a rolling upgrade.
  */
-const protocol = 1;
+const protocol = 2;
 
 /**
  * The header of a batch: the publisher's statement that the events in (after, through] are those in `events` and those
@@ -42,7 +44,16 @@ export type Notice = {
 };
 
 /** The events of one shard in one batch, which is identified by its term and the position where it ends. */
-export type Piece = { term: bigint; through: bigint; events: readonly LoggedEvent[] };
+export type Piece = {
+  term: bigint;
+  through: bigint;
+  events: readonly LoggedEvent[];
+  /** By the id of the event, for some of the events: the rows that they are about. */
+  rows: ReadonlyMap<bigint, unknown>;
+};
+
+/** How many characters of rows a piece may have. Without rows, each node reads those that it needs. */
+const maxRowsLength = 1024 * 1024;
 
 // Ids are strings in JSON, because they may exceed what a JSON number can hold.
 type EventRow = [
@@ -84,7 +95,7 @@ type NoticeRow = [
   channel: string,
   payload: string,
 ];
-type PieceRow = [protocol: number, term: string, through: string, events: EventRow[]];
+type PieceRow = [protocol: number, term: string, through: string, events: EventRow[], rows: string | null];
 
 /** Encodes a header as the text of a message. */
 export function encodeHeader(header: Header): string {
@@ -141,18 +152,32 @@ export function decodeNotice(text: string): Notice | null {
 }
 
 /** Encodes a piece as the text of a message. */
-export function encodePiece({ term, through, events }: Piece): string {
-  const row: PieceRow = [protocol, String(term), String(through), events.map(toRow)];
+export function encodePiece({ term, through, events, rows }: Piece): string {
+  const row: PieceRow = [protocol, String(term), String(through), events.map(toRow), encodeRows(rows)];
   return JSON.stringify(row);
 }
 
 /** Decodes a piece; null for text that no publisher of this version wrote. */
 export function decodePiece(text: string): Piece | null {
-  return decode(text, ([, term, through, events]: PieceRow): Piece => ({
+  return decode(text, ([, term, through, events, rows]: PieceRow): Piece => ({
     term: BigInt(term),
     through: BigInt(through),
     events: events.map(toEvent),
+    rows: rows === null ? new Map() : decodeRows(rows),
   }));
+}
+
+/** Not JSON: it keeps ids, times and bytes, and writes a sender or chat that several events share only once. */
+function encodeRows(rows: ReadonlyMap<bigint, unknown>): string | null {
+  if (rows.size === 0) return null;
+  const text = serialize(rows).toString('base64');
+  return text.length > maxRowsLength ? null : text;
+}
+
+function decodeRows(text: string): ReadonlyMap<bigint, unknown> {
+  const rows: unknown = deserialize(Buffer.from(text, 'base64'));
+  if (!(rows instanceof Map)) throw new TypeError('rows are not a map');
+  return rows;
 }
 
 /** Reads the JSON of a row. Returns null for anything that a publisher of this version did not write. */

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { Freshness } from '../../../src/live/broadcast/freshness.ts';
+import { Inbox } from '../../../src/live/broadcast/inbox.ts';
 import { Interest } from '../../../src/live/broadcast/interest.ts';
 import { NoticeCounter } from '../../../src/live/broadcast/notice-counter.ts';
 import { shardOf, shardOfEvent } from '../../../src/live/broadcast/shard.ts';
@@ -47,12 +48,40 @@ const header: Header = {
 test('headers and pieces arrive as they were sent, whatever the size of their ids', () => {
   expect(decodeHeader(encodeHeader(header))).toEqual(header);
   expect(decodeHeader(encodeHeader({ ...header, known: null }))).toEqual({ ...header, known: null });
-  const piece = { term: 3n, through: large, events: [event] };
+  const rows = new Map([[large, { id: large, at: new Date(5), bytes: Uint8Array.of(0, 255), custom: { n: '1n' } }]]);
+  const piece = { term: 3n, through: large, events: [event], rows };
   expect(decodePiece(encodePiece(piece))).toEqual(piece);
+  expect(decodePiece(encodePiece({ ...piece, rows: new Map() }))?.rows).toEqual(new Map());
   const notice = { term: 3n, number: 1, place: large, channel: 'parley_typing', payload: '1.2' };
   expect(decodeNotice(encodeNotice(notice))).toEqual(notice);
   expect(decodeHeader(encodeNotice(notice))).toBeNull();
   expect(decodeNotice(encodeHeader(header))).toBeNull();
+});
+
+test('a piece leaves rows out that are longer than a million characters', () => {
+  const rows = new Map([[large, 'x'.repeat(1_000_000)]]);
+  expect(decodePiece(encodePiece({ term: 3n, through: large, events: [event], rows }))).toMatchObject({
+    events: [event],
+    rows: new Map(),
+  });
+});
+
+test('rows that were read seconds before a node receives them are not shown', () => {
+  const inbox = new Inbox();
+  const receive = (through: bigint, readAt: number) => {
+    const piece = { term: 1n, through, events: [{ ...event, id: through }], rows: new Map([[through, 'a row']]) };
+    inbox.addPiece(5, encodePiece(piece));
+    const sent = { ...header, term: 1n, after: through - 1n, through, readAt, shards: [5], events: [], known: null };
+    inbox.addHeader(encodeHeader(sent));
+    const next = inbox.next(through - 1n);
+    if (next === null) throw new Error('the header did not arrive');
+    const [shared] = inbox.eventsOf(next, through - 1n, [5])?.map((each) => each.shared) ?? [];
+    inbox.drop(next);
+    return (shared?.until ?? 0) - performance.now();
+  };
+  expect(receive(10n, performance.now())).toBeGreaterThan(1_000);
+  expect(receive(11n, performance.now() - 1_500)).toBeLessThan(600);
+  expect(receive(12n, performance.now() - 20_000)).toBeLessThan(0);
 });
 
 test('a node learns from the numbers of notices, and from headers, that some were lost', () => {

@@ -1,0 +1,39 @@
+import type { LoggedEvent } from '../log/event.ts';
+import { primeMessage, readMessages, type MessageRow } from '../message/message-loader.ts';
+import type { Db } from '../postgres/client.ts';
+import type { Loaders } from '../postgres/loader.ts';
+
+/** How many messages the publisher reads for all nodes at once. Larger batches are rare: each node then reads its own. */
+const maxMessages = 500;
+
+/**
+ * Reads what nearly every document selects of these events: their messages, with senders and chats. Returns them by the
+ * event's id, for `primeEventRows`. One statement; none if no event is about a message, or if too many are.
+ */
+export async function readEventRows(db: Db, events: readonly LoggedEvent[]): Promise<ReadonlyMap<bigint, unknown>> {
+  const ids = [...new Set(events.flatMap(({ messageId }) => (messageId === null ? [] : [messageId])))];
+  const found = ids.length === 0 || ids.length > maxMessages ? null : await readMessages(db, ids);
+  const rows = new Map<bigint, MessageRow>();
+  if (found === null) return rows;
+  const shared = new Map([...found].map(([id, row]) => [id, withoutSecrets(row)]));
+  for (const { id, messageId } of events) {
+    const row = messageId === null ? undefined : shared.get(messageId);
+    if (row !== undefined) rows.set(id, row);
+  }
+  return rows;
+}
+
+/** Gives the loaders the rows that came with an event, if they are not too old. */
+export function primeEventRows({ shared }: LoggedEvent, loaders: Loaders): void {
+  // The publisher runs this version: the messages between nodes name theirs.
+  if (shared !== undefined && performance.now() < shared.until) primeMessage(loaders, shared.rows as MessageRow);
+}
+
+/** No event shows these, so they need not leave the database. */
+function withoutSecrets({ message, sender, chat }: MessageRow): MessageRow {
+  return {
+    message: { ...message, requestHash: null },
+    sender: sender && { ...sender, email: null },
+    chat,
+  };
+}
