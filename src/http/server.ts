@@ -1,7 +1,5 @@
 import { once } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { diskIsFull, refusedByLimit } from '../api/fault.ts';
@@ -12,6 +10,7 @@ import { withSpan, type Span, type TraceParent, type Tracer } from '../core/trac
 import { AccessLog, isProbe } from './access-log.ts';
 import { acceptsPage, acceptsStream } from './accept.ts';
 import { limitDuration } from './body-deadline.ts';
+import { Drain } from './drain.ts';
 import { ConnectionDoor, type ConnectionLimits } from './connection-door.ts';
 import { applyCors } from './cors.ts';
 import { isForm } from './graphql.ts';
@@ -89,9 +88,6 @@ const limits = {
   maxHeaderSize: 16 * 1024,
 };
 
-/** How long requests in progress have to finish when the server closes. */
-const drainMs = 5_000;
-
 /** Listens on `host` and `port` (0: any free port). Rejects when the address is not available. */
 export async function openHttpServer(
   address: { host: string; port: number },
@@ -99,30 +95,18 @@ export async function openHttpServer(
 ): Promise<HttpServer> {
   const answers = new UnreadAnswers(options.unread ?? unreadLimits, options);
   const access = options.accessLog === true ? new AccessLog(options.log, options.addressOf) : null;
-  const underWay = new Set<ServerResponse>();
-  const unused = new Set<Socket>();
-  let isClosing = false;
   const server = createServer({ ...limits, keepAliveTimeout: options.keepAliveMs }, (request, response) => {
-    unused.delete(request.socket);
-    underWay.add(response);
-    response.once('close', () => {
-      underWay.delete(response);
-      // A response that started before the server drained, such as a stream, could not announce that its connection
-      // closes.
-      if (!server.listening) setImmediate(() => server.closeIdleConnections());
-    });
-    if (isClosing) endConnectionWith(response);
+    drain.watchRequest(request, response);
     answers.limit(request, response);
     const { scope, span } = openScope(request, options);
     const serve = () => answer(request, response, { ...options, scope, access, span });
     void requestScope.run(scope, () => withSpan(span, serve));
   });
+  const drain = new Drain(server);
   const door = new ConnectionDoor(options.connections, options.log);
   options.metrics?.watch('httpConnections', () => door.openCount);
   server.on('connection', (socket) => {
-    if (!door.admit(socket)) return;
-    unused.add(socket);
-    socket.once('close', () => unused.delete(socket));
+    if (door.admit(socket)) drain.watchConnection(socket);
   });
   server.on('connect', refuseTunnel);
   server.listen(address.port, address.host);
@@ -131,28 +115,8 @@ export async function openHttpServer(
   if (bound === null || typeof bound === 'string') throw new Error('The server has no port.');
   return {
     port: bound.port,
-    close: async () => {
-      isClosing = true;
-      for (const response of underWay) endConnectionWith(response);
-      // A proxy may be sending a request on an idle connection, and would answer its client with an error if that were
-      // closed now. During the delay, all connections are used once more or closed by the proxy.
-      if (options.stopDelayMs) await sleep(options.stopDelayMs);
-      const closed = once(server, 'close');
-      server.close();
-      // Browsers open connections in advance; Node counts a connection that has sent nothing yet as busy.
-      for (const socket of unused) socket.destroy();
-      for (const response of underWay) endConnectionWith(response);
-      options.endStreams();
-      const cutOff = setTimeout(() => server.closeAllConnections(), drainMs);
-      await closed;
-      clearTimeout(cutOff);
-    },
+    close: () => drain.close({ delayMs: options.stopDelayMs ?? 0, endStreams: options.endStreams }),
   };
-}
-
-/** Once the server drains, its connections are of no further use to clients. */
-function endConnectionWith(response: ServerResponse): void {
-  if (!response.headersSent) response.setHeader('connection', 'close');
 }
 
 /** What is to be known of a request while it is answered, and its span if it is traced. */

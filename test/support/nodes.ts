@@ -65,7 +65,6 @@ export const deliveryTests = [
   'live/any-writer',
   'live/event',
   'live/history',
-  'full/large-chat',
   'live/outage',
   'live/resume',
   'live/sharing',

@@ -142,6 +142,13 @@ export class Connection {
     this.#response.end();
   }
 
+  /** Ends the response and the connection with it, so that no proxy sends another request on it. */
+  close(): void {
+    if (this.#isEnded) return;
+    this.end();
+    this.#socket.destroySoon();
+  }
+
   destroy(): void {
     this.#socket.destroy();
   }

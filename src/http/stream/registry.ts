@@ -7,7 +7,6 @@ import { Connection, WriteQueue } from './connection.ts';
 import type { Framing } from './framing.ts';
 import { OpenStream, type StreamTimes } from './open-stream.ts';
 import { Quota } from './quota.ts';
-import { HttpError } from '../http-error.ts';
 import { SilentPeers } from './silent-peer.ts';
 
 /**
@@ -73,18 +72,12 @@ export class StreamRegistry {
     return this.#tally.results;
   }
 
-  /** Throws HttpError 503 once the server drains: the client should reconnect elsewhere. */
-  admit(): void {
-    if (!this.#isDraining) return;
-    throw new HttpError(503, 'This server is shutting down: reconnect.', { headers: { 'retry-after': '1' } });
-  }
-
   /**
-   * Answers the request with an open stream. Throws HttpError when the session or the address has reached its limit,
-   * and when the server has started to drain since the request arrived.
+   * Answers the request with an open stream. Throws HttpError when the session or the address has reached its limit. A
+   * stream that is requested while the server drains ends at once, like those that were open: EventSource gives up after
+   * a refusal, but reconnects after an end.
    */
   open({ request, response, framing, asker, isTokenLive, onClose }: Opening): OpenStream {
-    this.admit();
     const release = this.#take(asker, addressOf(request, this.#options.trustedProxies));
     const stream = new OpenStream({
       tally: this.#tally,
@@ -105,6 +98,7 @@ export class StreamRegistry {
       }),
     });
     this.#streams.add(stream);
+    if (this.#isDraining) stream.interrupt();
     return stream;
   }
 

@@ -123,7 +123,6 @@ export class Streams {
   /** Answers one request. A refusal is a JSON body with `errors`. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
-      this.#registry.admit();
       await this.#route(request, response);
     } catch (error) {
       if (!(error instanceof HttpError) || response.headersSent) throw error;
@@ -134,7 +133,6 @@ export class Streams {
   /** Answers one request for `/api/events`. A refusal is a problem (RFC 9457). */
   async handleEvents(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
-      this.#registry.admit();
       demandEventsRequested(request);
       const { searchParams: query } = new URL(request.url ?? '/', 'http://localhost');
       const identified = await this.#identify(request, query.get('streamToken'));

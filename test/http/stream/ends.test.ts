@@ -256,8 +256,6 @@ describe('when their clients should reconnect, without `complete`:', () => {
     const streams = await openMany(going, ada, 100);
     const reading = readEnds(streams);
     const closed = going.close();
-    const refused = await fetch(`${going.url}/graphql/stream`, { method: 'PUT' }).catch(() => null);
-    expect(refused === null || refused.status === 503).toBe(true);
     const ends = await reading;
     await closed;
     expect((ends.at(-1) ?? 0) - (ends[0] ?? 0)).toBeGreaterThan(100);

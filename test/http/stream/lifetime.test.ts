@@ -212,18 +212,41 @@ test('a server that stops ends its streams without complete, within moments, and
   for (const stream of streams) expect(stream.text).not.toContain('event: complete');
 });
 
-test('a stream that is requested while the server stops is refused, so that its client reconnects elsewhere', async () => {
+test('a node that has announced its stop answers whatever reaches it on a connection from before', async () => {
+  const going = await startServer({ database: server.database, env: { JWT_KEYS: keys, STOP_DELAY: '1s' } });
+  const stream = await openSocket(going);
+  stream.write(requestText(ada, 'HTTP/1.1', JSON.stringify({ query: eventsDocument })));
+  await once(stream, 'data');
+  let streamed = '';
+  stream.on('data', (text: string) => void (streamed += text));
+  const [early, late] = [await openSocket(going), await openSocket(going)];
+  const closed = going.close();
+  const read = 'GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n';
+  early.write(read);
+  expect((await once(early, 'data'))[0]).toMatch(/^HTTP\/1\.1 200 [^]*\r\nconnection: close\r\n/i);
+  // Once the stream has ended, together with its connection, new connections are refused.
+  await once(stream, 'end');
+  expect(streamed).toMatch(/\r\n0\r\n\r\n$/);
+  await expect(fetch(going.url)).rejects.toThrow('fetch failed');
+  late.write(read);
+  expect((await once(late, 'data'))[0]).toMatch(/^HTTP\/1\.1 200 [^]*\r\nconnection: close\r\n/i);
+  await closed;
+});
+
+test('a stream that is requested while the server stops ends at once, so that its client reconnects elsewhere', async () => {
   const going = await startServer({ database: server.database, env: { JWT_KEYS: keys } });
   const grace = await newPerson();
   const holder = await server.sql.connect();
   await holder.query('begin; lock table sessions in access exclusive mode');
-  const asked = statusOf(grace, going);
+  const asked = openStream(going, grace, eventsDocument);
   await expect.poll(countWaiting, { timeout: 10_000 }).toBe(1);
   const startedAt = performance.now();
   const closed = going.close();
   await holder.query('commit');
   holder.release();
-  expect(await asked).toBe(503);
+  const stream = await asked;
+  await stream.ended();
+  expect(stream.text).not.toContain('event: complete');
   await closed;
   expect(performance.now() - startedAt).toBeLessThan(4_000);
 });

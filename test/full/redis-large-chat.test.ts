@@ -1,0 +1,6 @@
+import { runHere, useRedis } from '../support/nodes.ts';
+import { startRedis } from '../support/redis.ts';
+
+// Not in redis-delivery: vitest runs all hooks of a file before its first test, and this one's takes minutes.
+useRedis((await startRedis()).url);
+await runHere(['full/large-chat', 'full/property']);
