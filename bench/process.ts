@@ -11,7 +11,8 @@ const ticksPerSecond = 100;
 /** A child process, and what the operating system reports about it. */
 export type Program = { pid: number; stop: () => Promise<void> };
 
-type Options = { settings?: Record<string, string>; nodeFlags?: string[] };
+/** `hidesErrors`: the errors in the log of a server are expected, and not repeated on standard error. */
+type Options = { settings?: Record<string, string>; nodeFlags?: string[]; hidesErrors?: boolean };
 
 /** Starts a script that serves methods with `serve` of remote.ts. */
 export function startHelper<M extends Methods>(script: string, options: Options = {}): Program & { remote: Remote<M> } {
@@ -38,7 +39,7 @@ export async function startServer<M extends Methods>(
       said.push(line);
       const found = /http:\/\/[^/"]+/.exec(line)?.[0];
       if (found !== undefined) resolve(found);
-      if (/"level":"(error|fatal)"/.test(line)) process.stderr.write(`${line}\n`);
+      if (options.hidesErrors !== true && /"level":"(error|fatal)"/.test(line)) process.stderr.write(`${line}\n`);
     });
   });
   return { ...toProgram(child), url, remote: new Remote<M>(child) };

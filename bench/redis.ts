@@ -1,39 +1,62 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { connect } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
 import { findFreePort } from '../src/postgres/embedded/server.ts';
-import type { Program } from './process.ts';
 
-/** Starts Debian's redis-server on a free port, without files. */
-export async function startRedis(): Promise<Program & { url: string }> {
+/** Debian's redis-server on a port of the loopback address. It keeps nothing on disk, so it starts empty again. */
+export type Redis = {
+  readonly pid: number;
+  port: number;
+  url: string;
+  /** Ends it without warning. */
+  kill: () => Promise<void>;
+  start: () => Promise<void>;
+  stop: () => Promise<void>;
+};
+
+export async function startRedis(): Promise<Redis> {
+  const folder = await mkdtemp(join(tmpdir(), 'parley-redis-'));
   const port = await findFreePort();
-  const child = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', ''], {
-    stdio: 'ignore',
-  });
-  const ended = once(child, 'exit');
-  while (!(await accepts(port))) {
-    if (child.exitCode !== null) throw new Error('redis-server ended at once');
-    await sleep(20);
-  }
+  const settings = { port: String(port), bind: '127.0.0.1', dir: folder, save: '', appendonly: 'no' };
+  const options = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
+  let child = await launch(options);
+  const end = () => child.kill('SIGKILL');
+  process.once('exit', end);
+  const kill = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+  };
   return {
-    pid: child.pid ?? 0,
+    get pid() {
+      return child.pid ?? 0;
+    },
+    port,
     url: `redis://127.0.0.1:${port}`,
+    kill,
+    start: async () => {
+      child = await launch(options);
+    },
     stop: async () => {
-      child.kill();
-      await ended;
+      await kill();
+      process.removeListener('exit', end);
+      await rm(folder, { recursive: true, force: true });
     },
   };
 }
 
-async function accepts(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1');
-  try {
-    await once(socket, 'connect');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
+async function launch(options: string[]): Promise<ChildProcess> {
+  const child = spawn('redis-server', options, { stdio: ['ignore', 'pipe', 'inherit'] });
+  await new Promise<void>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', () => reject(new Error('redis-server did not start')));
+    child.stdout.on('data', (text: Buffer) => {
+      if (text.includes('Ready to accept connections')) resolve();
+    });
+  });
+  return child;
 }

@@ -27,7 +27,8 @@ export type Parley = Server & {
  */
 export type Peer = Server & { publish: (count: number) => Promise<void>; admit: (count: number) => Crowd };
 
-const keySet = generateKeySet();
+/** The same keys, as JWT_KEYS takes them. */
+export const keySet = generateKeySet();
 /** The key that signs every server's tokens. */
 export const keys = parseKeySet(keySet);
 
