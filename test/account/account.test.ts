@@ -4,6 +4,7 @@ import { owaspCost, PasswordHasher } from '../../src/account/password.ts';
 import { signUp, type Person } from '../support/client.ts';
 import { keyOf } from '../support/chat.ts';
 import { startServer, type TestServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 import { followEvents } from '../support/stream.ts';
 
 const signUpMutation = `mutation ($input: SignUpInput!) {
@@ -42,7 +43,7 @@ let server: TestServer;
 let ada: Person;
 
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   ada = await signUp(server, 'ada');
 });
 afterEach(() => vi.restoreAllMocks());

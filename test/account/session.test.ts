@@ -4,6 +4,7 @@ import { generateKeySet } from '../../src/account/token-key.ts';
 import { encodeId, parseId } from '../../src/core/id.ts';
 import { signUp, type Person } from '../support/client.ts';
 import { startServer, type TestServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 
 const refreshMutation = `mutation ($refreshToken: String!) {
   refreshSession(refreshToken: $refreshToken) {
@@ -29,7 +30,7 @@ type Device = { token: string; refreshToken: string; sessionId: string };
 
 let server: TestServer;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
 });
 
 async function refresh(refreshToken: string, on: TestServer = server) {

@@ -4,9 +4,9 @@ import { schema } from '../../src/edges.ts';
 import { fieldErrorCodes, Forbidden } from '../../src/errors.ts';
 import { createGroup } from '../support/chat.ts';
 import { signUp, type Data } from '../support/client.ts';
-import { startServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 
-const server = await startServer();
+const server = await sharedServer();
 const ada = await signUp(server, 'ada');
 const grace = await signUp(server, 'grace');
 const groupId = await createGroup(ada, [grace]);

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { createGroup, keyOf, say } from '../support/chat.ts';
 import { signUpAll } from '../support/client.ts';
-import { startServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 
-const server = await startServer();
+const server = await sharedServer();
 const [ada, grace] = await signUpAll(server, 'ada', 'grace');
 const chatId = await createGroup(ada, [grace]);
 await Promise.all(Array.from({ length: 50 }, () => say(ada, chatId, '🐙'.repeat(10_000))));

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { requestLimits } from '../../src/api/request.ts';
 import { signUp } from '../support/client.ts';
-import { startServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 
-const server = await startServer();
+const server = await sharedServer();
 const ada = await signUp(server, 'ada');
 const countRows = async () => {
   const { rows } = await server.sql.query(

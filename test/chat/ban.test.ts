@@ -4,7 +4,8 @@ import { signUpAll, type Data, type Person } from '../support/client.ts';
 import { addPeople, joinChat, removePerson, rolesIn, setMemberRole } from '../support/membership.ts';
 import { addReaction, onNode } from '../support/message.ts';
 import { ban, bansOf, inMinutes, tryToJoin, unban } from '../support/moderation.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { eventOf, followChat, followEvents, openStream, chatEventsDocument, readMissed } from '../support/stream.ts';
 
 let server: TestServer;
@@ -14,8 +15,8 @@ let grace: Person;
 let linus: Person;
 let hedy: Person;
 beforeAll(async () => {
-  server = await startServer();
-  otherNode = await startServer({ database: server.database });
+  server = await sharedServer();
+  otherNode = await sharedNode(server);
   [ada, grace, linus, hedy] = await signUpAll(server, 'ada', 'grace', 'linus', 'hedy');
 });
 

@@ -11,7 +11,8 @@ import {
   updateChat,
 } from '../support/membership.ts';
 import { editMessage } from '../support/message.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { eventOf, followChat, followEvents, readMissed } from '../support/stream.ts';
 
 let server: TestServer;
@@ -20,8 +21,8 @@ let ada: Person;
 let grace: Person;
 let linus: Person;
 beforeAll(async () => {
-  server = await startServer();
-  otherNode = await startServer({ database: server.database });
+  server = await sharedServer();
+  otherNode = await sharedNode(server);
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 

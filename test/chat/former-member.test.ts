@@ -14,7 +14,8 @@ import {
   updateChat,
 } from '../support/membership.ts';
 import { addReaction, deleteMessage, editMessage, pinMessage, removeReaction } from '../support/message.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 import { chatEventsDocument, eventOf, followChat, openStream } from '../support/stream.ts';
 
 let server: TestServer;
@@ -22,7 +23,7 @@ let ada: Person;
 let grace: Person;
 let hedy: Person;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace, hedy] = await signUpAll(server, 'ada', 'grace', 'hedy');
 });
 

@@ -10,7 +10,8 @@ import {
   setMemberRole,
   updateChat,
 } from '../support/membership.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedNode, sharedServer } from '../support/shared-server.ts';
 
 // A member can never give others, or open to everyone, more of a chat's history than they see themselves.
 
@@ -21,8 +22,8 @@ let grace: Person;
 let linus: Person;
 let hedy: Person;
 beforeAll(async () => {
-  server = await startServer();
-  otherNode = await startServer({ database: server.database });
+  server = await sharedServer();
+  otherNode = await sharedNode(server);
   [ada, grace, linus, hedy] = await signUpAll(server, 'ada', 'grace', 'linus', 'hedy');
 });
 

@@ -13,7 +13,8 @@ import {
   setMemberRole,
   updateChat,
 } from '../support/membership.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 import { eventOf, followEvents, readMissed } from '../support/stream.ts';
 
 let server: TestServer;
@@ -22,7 +23,7 @@ let grace: Person;
 let linus: Person;
 let hedy: Person;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace, linus, hedy] = await signUpAll(server, 'ada', 'grace', 'linus', 'hedy');
 });
 

@@ -13,6 +13,7 @@ import {
 } from '../support/message.ts';
 import { inMinutes, mute } from '../support/moderation.ts';
 import { startServer, type TestServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 import { followEvents } from '../support/stream.ts';
 
 let server: TestServer;
@@ -21,7 +22,7 @@ let grace: Person;
 let linus: Person;
 let hedy: Person;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace, linus, hedy] = await signUpAll(server, 'ada', 'grace', 'linus', 'hedy');
 });
 

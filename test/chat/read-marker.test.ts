@@ -11,7 +11,8 @@ import {
   say,
 } from '../support/chat.ts';
 import { signUp, type Data, type Person } from '../support/client.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { eventOf, followChat, followEvents, readMissed } from '../support/stream.ts';
 
 let server: TestServer;
@@ -20,8 +21,8 @@ let ada: Person;
 let grace: Person;
 let linus: Person;
 beforeAll(async () => {
-  server = await startServer();
-  otherNode = await startServer({ database: server.database });
+  server = await sharedServer();
+  otherNode = await sharedNode(server);
   // One after the other, because readers are listed by id.
   ada = await signUp(server, 'ada');
   grace = await signUp(server, 'grace');

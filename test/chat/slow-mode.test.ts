@@ -4,7 +4,8 @@ import { createChat, createGroup, createPublicChannel, keyOf, say, sendMessage }
 import { post, signUpAll, type Answer, type Person } from '../support/client.ts';
 import { joinChat, leaveChat, setMemberRole, updateChat } from '../support/membership.ts';
 import { deleteMessage, editMessage } from '../support/message.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { eventOf, followEvents } from '../support/stream.ts';
 
 let server: TestServer;
@@ -13,8 +14,8 @@ let ada: Person;
 let grace: Person;
 let linus: Person;
 beforeAll(async () => {
-  server = await startServer();
-  otherNode = await startServer({ database: server.database });
+  server = await sharedServer();
+  otherNode = await sharedNode(server);
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 

@@ -11,7 +11,8 @@ import {
   sendMessage,
 } from '../support/chat.ts';
 import { type Data, type Person, signUpAll } from '../support/client.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 import { chatEventsDocument, followChat, openStream } from '../support/stream.ts';
 
 let server: TestServer;
@@ -19,7 +20,7 @@ let ada: Person;
 let grace: Person;
 let linus: Person;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 

@@ -13,7 +13,7 @@ vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
 let postgres: FaultyPostgres;
 beforeAll(async () => {
-  postgres = await startFaultyPostgres('max_notify_queue_pages = 64\n');
+  postgres = await startFaultyPostgres({ max_notify_queue_pages: '64' });
 });
 atFileEnd(() => postgres.remove());
 

@@ -5,9 +5,10 @@ import { expectWhole } from '../support/fault.ts';
 import { openProxy } from '../support/proxy.ts';
 import { Reader } from '../support/reader.ts';
 import { startServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 import { eventOf, eventsDocument, followEvents, matching, openStream } from '../support/stream.ts';
 
-const server = await startServer();
+const server = await sharedServer();
 const ada = await signUp(server, 'ada');
 const grace = await signUp(server, 'grace');
 const linus = await signUp(server, 'linus');

@@ -11,11 +11,11 @@ import {
 import { signUp, type Person } from '../support/client.ts';
 import { hearMore } from '../support/fault.ts';
 import { Reader, type ReaderOptions } from '../support/reader.ts';
-import { startServer } from '../support/server.ts';
+import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { writeWithMutation, writeWithSql, type Writer } from '../support/writer.ts';
 
-const server = await startServer();
-const otherNode = await startServer({ database: server.database });
+const server = await sharedServer();
+const otherNode = await sharedNode(server);
 const ada = await signUp(server, 'ada');
 const grace = await signUp(server, 'grace');
 const linus = await signUp(server, 'linus');

@@ -4,11 +4,11 @@ import { signUp } from '../support/client.ts';
 import { expectWhole, hearMore } from '../support/fault.ts';
 import { openProxy } from '../support/proxy.ts';
 import { Reader } from '../support/reader.ts';
-import { startServer } from '../support/server.ts';
+import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { writeWithMutation, writeWithSql } from '../support/writer.ts';
 
-const server = await startServer();
-const otherNode = await startServer({ database: server.database });
+const server = await sharedServer();
+const otherNode = await sharedNode(server);
 const ada = await signUp(server, 'ada');
 const grace = await signUp(server, 'grace');
 const linus = await signUp(server, 'linus');

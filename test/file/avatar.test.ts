@@ -20,6 +20,7 @@ import { type Data, type Person, ask, signUp, signUpAll } from '../support/clien
 import { countStored, download, readFileNode, upload } from '../support/file.ts';
 import { deleteChat, setMemberRole, updateChat } from '../support/membership.ts';
 import { startServer, type TestServer } from '../support/server.ts';
+import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { recordStatements } from '../support/statements.ts';
 import { followEvents } from '../support/stream.ts';
 import { atFileEnd } from '../support/file-end.ts';
@@ -31,8 +32,8 @@ let grace: Person;
 let linus: Person;
 let db: Db;
 beforeAll(async () => {
-  server = await startServer();
-  otherNode = await startServer({ database: server.database });
+  server = await sharedServer();
+  otherNode = await sharedNode(server);
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
   db = connectDatabase({ url: server.database.url, maxConnections: 2, statementTimeoutMs: 10_000, onError: () => {} });
 });

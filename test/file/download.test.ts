@@ -6,14 +6,15 @@ import { addMembers, createGroup, keyOf, removeMember, sendMessage } from '../su
 import { signIn, signUp, type Person } from '../support/client.ts';
 import { download, readFileNode, upload } from '../support/file.ts';
 import { startServer, type TestServer } from '../support/server.ts';
+import { sharedNode, sharedServer } from '../support/shared-server.ts';
 
 let server: TestServer;
 let otherNode: TestServer;
 let ada: Person;
 let grace: Person;
 beforeAll(async () => {
-  server = await startServer();
-  otherNode = await startServer({ database: server.database });
+  server = await sharedServer();
+  otherNode = await sharedNode(server);
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
 });
 

@@ -4,7 +4,8 @@ import { addMembers, createGroup, keyOf, say, sendMessage } from '../support/cha
 import { ask, signUp, type Data, type Person } from '../support/client.ts';
 import { countStored, download, fileFields, postGraphqlForm, readFileNode, upload } from '../support/file.ts';
 import { deleteMessage, editMessage } from '../support/message.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { recordStatements } from '../support/statements.ts';
 import { eventOf, followEvents, matching } from '../support/stream.ts';
 
@@ -14,8 +15,8 @@ let ada: Person;
 let grace: Person;
 let chatId: string;
 beforeAll(async () => {
-  server = await startServer();
-  otherNode = await startServer({ database: server.database });
+  server = await sharedServer();
+  otherNode = await sharedNode(server);
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
   chatId = await createGroup(ada, [grace]);
 });

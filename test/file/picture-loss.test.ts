@@ -3,12 +3,13 @@ import sharp, { type Sharp, type SharpOptions } from 'sharp';
 import { beforeAll, expect, test } from 'vitest';
 import { signUp, type Data, type Person } from '../support/client.ts';
 import { download, upload } from '../support/file.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 
 let server: TestServer;
 let ada: Person;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   ada = await signUp(server, 'ada');
 });
 

@@ -9,7 +9,8 @@ import { createGroup, removeMember, say } from '../support/chat.ts';
 import { signUp, type Data, type Person } from '../support/client.ts';
 import { countStored, download, postFiles, upload } from '../support/file.ts';
 import { deleteMessage } from '../support/message.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 import { atFileEnd } from '../support/file-end.ts';
 
 let server: TestServer;
@@ -17,7 +18,7 @@ let ada: Person;
 let grace: Person;
 let db: Db;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
   db = connectDatabase({ url: server.database.url, maxConnections: 2, statementTimeoutMs: 10_000, onError: () => {} });
 });

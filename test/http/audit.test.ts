@@ -1,8 +1,8 @@
 import { serverAudits } from 'graphql-http';
 import { expect, test } from 'vitest';
-import { startServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 
-const server = await startServer();
+const server = await sharedServer();
 
 for (const audit of serverAudits({ url: `${server.url}/graphql`, fetchFn: fetch })) {
   test(`GraphQL over HTTP: ${audit.name}`, async () => {

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { startServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 
-const server = await startServer();
+const server = await sharedServer();
 const page = 'https://chat.example.com';
 
 test('a front end on any origin may send requests, with every header that the API knows', async () => {

@@ -3,8 +3,9 @@ import { connect, type Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { signUp } from '../support/client.ts';
 import { startServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 
-const server = await startServer();
+const server = await sharedServer();
 const ada = await signUp(server, 'ada');
 const { hostname, port } = new URL(server.url);
 

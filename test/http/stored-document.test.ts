@@ -10,6 +10,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { hashDocument } from '../../src/api/trusted-document.ts';
 import { signUp, type Data } from '../support/client.ts';
 import { startServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 import { happened, openReserved, request, reserve, tokenHeader } from '../support/single.ts';
 import { EventStream } from '../support/stream.ts';
 
@@ -22,7 +23,7 @@ const signOut = 'mutation SignOut { signOut }';
 const manifest = join(folder, 'manifest.json');
 await writeFile(manifest, JSON.stringify({ 'my-name': myName, [hashDocument(follow)]: follow, 'sign-out': signOut }));
 
-const server = await startServer();
+const server = await sharedServer();
 const ada = await signUp(server, 'ada');
 const trusting = await startServer({ database: server.database, env: { TRUSTED_DOCUMENTS: manifest } });
 const strict = await startServer({

@@ -8,12 +8,13 @@ import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { Data } from '../support/client.ts';
 import { importLines } from '../support/import.ts';
 import { createKey, type Program } from '../support/program.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 
 let server: TestServer;
 let key: Program;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   key = await createKey(server, ['ADMIN']);
 });
 

@@ -4,9 +4,10 @@ import { signIn, signUp } from '../support/client.ts';
 import { ban } from '../support/moderation.ts';
 import { openProxy } from '../support/proxy.ts';
 import { startServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 import { chatEventsDocument, eventOf, followChat, followEvents, openStream } from '../support/stream.ts';
 
-const server = await startServer();
+const server = await sharedServer();
 const ada = await signUp(server, 'ada');
 const grace = await signUp(server, 'grace');
 const linus = await signUp(server, 'linus');

@@ -6,7 +6,8 @@ import { setAvatar, uploadPicture } from '../support/avatar.ts';
 import { addMembers, createGroup, say } from '../support/chat.ts';
 import { signIn, signUp, type Person } from '../support/client.ts';
 import { download, upload } from '../support/file.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 import { eventOf, followEvents, matching, readMissed } from '../support/stream.ts';
 
 let server: TestServer;
@@ -14,7 +15,7 @@ let ada: Person;
 let grace: Person;
 let phone: Person;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
   phone = await signIn(server, grace);
 });

@@ -17,7 +17,8 @@ import { addMembers, createChat, createGroup, removeMember, say } from '../suppo
 import { signUp, type Person } from '../support/client.ts';
 import { deleteChat, setMemberRole, updateChat } from '../support/membership.ts';
 import { addReaction, deleteMessage, editMessage, pinMessage } from '../support/message.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 import { recordStatements } from '../support/statements.ts';
 import { eventOf, followEvents, readMissed } from '../support/stream.ts';
 
@@ -28,7 +29,7 @@ let server: TestServer;
 let ada: Person;
 let grace: Person;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
 });
 

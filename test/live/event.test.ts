@@ -11,7 +11,8 @@ import {
   say,
 } from '../support/chat.ts';
 import { type Data, type Person, signUp, signUpAll } from '../support/client.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { envelopeOf, eventOf, followChat, followEvents, type EventStream, type Frame } from '../support/stream.ts';
 
 let server: TestServer;
@@ -21,8 +22,8 @@ let grace: Person;
 let linus: Person;
 let alan: Person;
 beforeAll(async () => {
-  server = await startServer();
-  otherNode = await startServer({ database: server.database });
+  server = await sharedServer();
+  otherNode = await sharedNode(server);
   [ada, grace, linus, alan] = await signUpAll(server, 'ada', 'grace', 'linus', 'alan');
 });
 

@@ -1,7 +1,8 @@
 import { beforeAll, expect, test } from 'vitest';
 import { addMembers, createGroup, createPublicChannel, heardBy, keyOf, removeMember, say } from '../support/chat.ts';
 import { type Person, signUpAll } from '../support/client.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 import { chatEventsDocument, eventOf, followChat, followEvents, readMissed } from '../support/stream.ts';
 
 let server: TestServer;
@@ -9,7 +10,7 @@ let ada: Person;
 let grace: Person;
 let linus: Person;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 

@@ -1,41 +1,25 @@
-import pg from 'pg';
 import { beforeAll, expect, test } from 'vitest';
 import { createGroup, insertMessage } from '../support/chat.ts';
 import { signUp, type Person } from '../support/client.ts';
-import type { TestDatabase } from '../support/database.ts';
-import { startPostgres, type TestPostgres } from '../support/postgres.ts';
+import { type FaultyPostgres, startFaultyPostgres } from '../support/fault-postgres.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { eventOf, eventsDocument, followEvents, matching, openStream } from '../support/stream.ts';
 import { atFileEnd } from '../support/file-end.ts';
 
-let postgres: TestPostgres;
+let postgres: FaultyPostgres;
 let server: TestServer;
 let ada: Person;
 let grace: Person;
 beforeAll(async () => {
-  postgres = await startPostgres();
-  server = await startServer({ database: await createDatabase(postgres.url) });
+  postgres = await startFaultyPostgres();
+  server = await startServer({ database: await postgres.createDatabase() });
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
 });
 atFileEnd(async () => {
   await server.close();
   await server.database.drop();
-  await postgres.stop();
+  await postgres.remove();
 });
-
-/** Creates a database on a PostgreSQL that a test may stop. The server migrates it. */
-async function createDatabase(maintenanceUrl: string): Promise<TestDatabase> {
-  const client = new pg.Client({ connectionString: maintenanceUrl });
-  await client.connect();
-  await client.query('create database parley');
-  await client.end();
-  const url = new URL(maintenanceUrl);
-  url.pathname = 'parley';
-  const sql = new pg.Pool({ connectionString: url.href, max: 4 });
-  sql.on('error', () => {});
-  const drop = () => sql.end();
-  return { url: url.href, sql, drop, [Symbol.asyncDispose]: drop };
-}
 
 const isReady = async () => (await fetch(`${server.url}/readyz`)).status;
 
@@ -46,7 +30,7 @@ test('open streams survive a restart of PostgreSQL, and miss nothing that was wr
   await insertMessage(server, chat, ada, 'before');
   await Promise.all([everything.next('NewMessage'), anothers.next('NewMessage')]);
 
-  await postgres.halt();
+  await postgres.end('SIGINT');
   await expect.poll(isReady, { timeout: 10_000 }).toBe(503);
   await postgres.resume();
   await insertMessage(server, chat, ada, 'first thing after');
@@ -64,7 +48,7 @@ test('a stream that loses PostgreSQL while it catches up continues when PostgreS
   const { eventCursor } = (await grace.ask('{ viewer { eventCursor } }')).viewer;
   await insertMessage(server, chat, ada, 'before');
   await using late = await openStream(server, grace, eventsDocument, { variables: { after: eventCursor } });
-  await postgres.halt();
+  await postgres.end('SIGINT');
   await postgres.resume();
   await insertMessage(server, chat, ada, 'after');
   const frames = await late.until(matching({ message: { content: 'after' } }));

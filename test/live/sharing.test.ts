@@ -1,7 +1,8 @@
 import { beforeAll, expect, test } from 'vitest';
 import { addMembers, createGroup, createPublicChannel, keyOf, say } from '../support/chat.ts';
 import { type Person, signUp, signUpAll } from '../support/client.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 import { recordStatements } from '../support/statements.ts';
 import {
   envelopeOf,
@@ -19,7 +20,7 @@ let ada: Person;
 let grace: Person;
 let linus: Person;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 

@@ -2,7 +2,8 @@ import { beforeAll, expect, test } from 'vitest';
 import { encodeId } from '../../src/core/id.ts';
 import { addMembers, createGroup, createPublicChannel, insertMessage, keyOf, removeMember } from '../support/chat.ts';
 import { type Person, signUpAll } from '../support/client.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { recordStatements } from '../support/statements.ts';
 import { envelopeOf, eventOf, followChat, followEvents, matching, type EventStream } from '../support/stream.ts';
 
@@ -12,8 +13,8 @@ let ada: Person;
 let grace: Person;
 let linus: Person;
 beforeAll(async () => {
-  server = await startServer();
-  other = await startServer({ database: server.database });
+  server = await sharedServer();
+  other = await sharedNode(server);
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 

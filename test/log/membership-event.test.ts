@@ -3,7 +3,8 @@ import { createChat, createGroup, createPublicChannel, heardBy, keyOf, say } fro
 import { type Data, type Person, signUp, signUpAll } from '../support/client.ts';
 import { createDatabase } from '../support/database.ts';
 import { addPeople, rolesIn, setMemberRole } from '../support/membership.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 import { followChat, followEvents } from '../support/stream.ts';
 
 let server: TestServer;
@@ -11,7 +12,7 @@ let ada: Person;
 let grace: Person;
 let linus: Person;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 

@@ -1,14 +1,15 @@
 import { beforeAll, expect, test } from 'vitest';
 import { createChat, createGroup, keyOf, say, sendMessage } from '../support/chat.ts';
 import { signUp, type Person } from '../support/client.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 
 let server: TestServer;
 let ada: Person;
 let grace: Person;
 let chatId: string;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
   chatId = await createGroup(ada, [grace]);
 });

@@ -2,7 +2,8 @@ import { beforeAll, expect, test } from 'vitest';
 import { addMembers, createChat, createGroup, createPublicChannel, keyOf, say } from '../support/chat.ts';
 import { signUpAll, type Data, type Person } from '../support/client.ts';
 import { deleteMessage } from '../support/message.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 import { eventOf, followEvents, matching } from '../support/stream.ts';
 
 let server: TestServer;
@@ -10,7 +11,7 @@ let ada: Person;
 let grace: Person;
 let linus: Person;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 

@@ -12,7 +12,8 @@ import {
 } from '../support/chat.ts';
 import { signUp, type Data, type Person } from '../support/client.ts';
 import { deleteMessage, editMessage, onNode, readMessage, setRole } from '../support/message.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { recordStatements } from '../support/statements.ts';
 import { eventOf, followEvents } from '../support/stream.ts';
 
@@ -23,8 +24,8 @@ let grace: Person;
 let linus: Person;
 let chatId: string;
 beforeAll(async () => {
-  server = await startServer();
-  otherNode = await startServer({ database: server.database });
+  server = await sharedServer();
+  otherNode = await sharedNode(server);
   // One after the other, because mentions are ordered by the users' ids.
   ada = await signUp(server, 'ada');
   grace = await signUp(server, 'Grace');

@@ -25,7 +25,8 @@ import {
   readMessage,
   setRole,
 } from '../support/message.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { eventOf, followEvents, readMissed } from '../support/stream.ts';
 
 let server: TestServer;
@@ -36,8 +37,8 @@ let linus: Person;
 let alan: Person;
 let chatId: string;
 beforeAll(async () => {
-  server = await startServer();
-  otherNode = await startServer({ database: server.database });
+  server = await sharedServer();
+  otherNode = await sharedNode(server);
   [ada, grace, linus, alan] = await signUpAll(server, 'ada', 'grace', 'linus', 'alan');
   chatId = await createGroup(ada, [grace]);
 });

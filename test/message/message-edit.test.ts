@@ -13,7 +13,8 @@ import {
 } from '../support/chat.ts';
 import { type Data, type Person, signUpAll } from '../support/client.ts';
 import { deleteMessage, editMessage, messageEventsDocument, onNode, readMessage, setRole } from '../support/message.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { eventOf, followEvents, readMissed } from '../support/stream.ts';
 
 let server: TestServer;
@@ -23,8 +24,8 @@ let grace: Person;
 let linus: Person;
 let chatId: string;
 beforeAll(async () => {
-  server = await startServer();
-  otherNode = await startServer({ database: server.database });
+  server = await sharedServer();
+  otherNode = await sharedNode(server);
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
   chatId = await createGroup(ada, [grace]);
 });

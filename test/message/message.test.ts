@@ -2,7 +2,8 @@ import { beforeAll, expect, test } from 'vitest';
 import { encodeId } from '../../src/core/id.ts';
 import { createGroup, insertMessage, keyOf, say, sendMessage } from '../support/chat.ts';
 import { signUp, type Person, type Variables } from '../support/client.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedNode, sharedServer } from '../support/shared-server.ts';
 
 let server: TestServer;
 let otherNode: TestServer;
@@ -10,8 +11,8 @@ let ada: Person;
 let grace: Person;
 let chatId: string;
 beforeAll(async () => {
-  server = await startServer();
-  otherNode = await startServer({ database: server.database });
+  server = await sharedServer();
+  otherNode = await sharedNode(server);
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
   chatId = await createGroup(ada, [grace]);
 });

@@ -12,7 +12,8 @@ import {
   readMessage,
   removeReaction,
 } from '../support/message.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { recordStatements } from '../support/statements.ts';
 import { eventOf, followChat, followEvents, readMissed, type EventStream } from '../support/stream.ts';
 
@@ -24,8 +25,8 @@ let linus: Person;
 let alan: Person;
 let chatId: string;
 beforeAll(async () => {
-  server = await startServer();
-  otherNode = await startServer({ database: server.database });
+  server = await sharedServer();
+  otherNode = await sharedNode(server);
   [ada, grace, linus, alan] = await signUpAll(server, 'ada', 'grace', 'linus', 'alan');
   chatId = await createGroup(ada, [grace]);
 });

@@ -2,7 +2,8 @@ import { beforeAll, expect, test } from 'vitest';
 import { encodeId } from '../../src/core/id.ts';
 import { createChat, createGroup, createPublicChannel, heardBy, keyOf, say, sendMessage } from '../support/chat.ts';
 import { signUp, type Data, type Person } from '../support/client.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 import { addReaction, editMessage, pinMessage, unpinMessage } from '../support/message.ts';
 import { eventOf, followEvents, matching, openStream, type Frame } from '../support/stream.ts';
 
@@ -11,7 +12,7 @@ let ada: Person;
 let grace: Person;
 let linus: Person;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   ada = await signUp(server, 'ada');
 });
 

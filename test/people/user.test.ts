@@ -2,6 +2,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { createGroup, createPublicChannel, heardBy, keyOf, removeMember } from '../support/chat.ts';
 import { type Data, type Person, signUp, signUpAll } from '../support/client.ts';
 import { startServer, type TestServer } from '../support/server.ts';
+import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { eventOf, followChat, followEvents, matching, readMissed } from '../support/stream.ts';
 
 let server: TestServer;
@@ -10,8 +11,8 @@ let ada: Person;
 let grace: Person;
 let linus: Person;
 beforeAll(async () => {
-  server = await startServer();
-  otherNode = await startServer({ database: server.database });
+  server = await sharedServer();
+  otherNode = await sharedNode(server);
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 

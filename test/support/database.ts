@@ -10,7 +10,7 @@ export type TestDatabase = AsyncDisposable & { url: string; sql: pg.Pool; drop: 
 export async function createDatabase(): Promise<TestDatabase> {
   const postgresUrl = inject('postgresUrl');
   const name = `parley_${randomBytes(6).toString('hex')}`;
-  await runMaintenance(postgresUrl, cloneStatement(name, 'parley_template'));
+  await runMaintenance(postgresUrl, cloneStatement(name));
   const url = new URL(postgresUrl);
   url.pathname = name;
   return openDatabase(url.href, () => runMaintenance(postgresUrl, `drop database ${name} with (force)`));

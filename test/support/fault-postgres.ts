@@ -1,17 +1,17 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { appendFile, readFile, rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { pino } from 'pino';
-import { prepareCluster } from '../../src/postgres/embedded/cluster.ts';
+import { inject } from 'vitest';
 import { endLeftover } from '../../src/postgres/embedded/leftover.ts';
 import { databaseUrl, findFreePort, startServer } from '../../src/postgres/embedded/server.ts';
 import { openDatabase, type TestDatabase } from './database.ts';
-import { createPostgresFolder } from './postgres-folder.ts';
+import { configure, copyCluster } from './postgres.ts';
 import { startStandby, type Standby } from './standby.ts';
-import { cloneStatement, createTemplate } from './template.ts';
+import { cloneStatement } from './template.ts';
 
 /** A PostgreSQL that a test may break. All its databases are dropped with it. */
 export type FaultyPostgres = {
@@ -36,19 +36,17 @@ export type FaultyPostgres = {
 
 const log = pino({ level: 'silent' });
 
-/** With these, data survives a killed process, though not a power cut: it is in the operating system's cache. */
-const settings = 'fsync = off\nsynchronous_commit = off\nmax_connections = 100\n';
-
-/** Starts a PostgreSQL with additional lines of settings, `more`. The caller removes it. */
-export async function startFaultyPostgres(more = ''): Promise<FaultyPostgres> {
-  const directory = await createPostgresFolder('parley-fault-');
-  const cluster = await prepareCluster(join(directory, 'postgres'), log);
-  await appendFile(join(cluster.folder, 'postgresql.conf'), settings + more);
+/**
+ * Starts a PostgreSQL with these settings beside the usual ones. Data survives a killed process, though not a power cut:
+ * it is in the operating system's cache. The caller removes it.
+ */
+export async function startFaultyPostgres(settings: Record<string, string> = {}): Promise<FaultyPostgres> {
+  const { directory, cluster } = await copyCluster(inject('clusterFolder'), 'parley-fault-');
+  await configure(cluster, settings);
   const port = await findFreePort();
   let server = await startServer(cluster, port, log);
   const urlOf = (name: string) => databaseUrl(cluster, port, name);
   const run = (statement: string) => runIn(urlOf('postgres'), statement);
-  await createTemplate(urlOf, 'template');
   const replace = async (folder: string, by: string) => {
     await rm(folder, { recursive: true, force: true });
     await promisify(execFile)('cp', ['-a', by, folder]);
@@ -58,7 +56,7 @@ export async function startFaultyPostgres(more = ''): Promise<FaultyPostgres> {
     urlOf,
     createDatabase: async () => {
       const name = `parley_${randomBytes(6).toString('hex')}`;
-      await run(cloneStatement(name, 'template'));
+      await run(cloneStatement(name));
       return openDatabase(urlOf(name), () => run(`drop database ${name} with (force)`));
     },
     end: async (signal) => {

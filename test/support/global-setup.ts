@@ -1,22 +1,30 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { startPostgres } from './postgres.ts';
-import { createTemplate } from './template.ts';
+import { createCluster, startPostgres } from './postgres.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
     /** The maintenance database of this run's PostgreSQL, as the superuser. */
     postgresUrl: string;
+    /** Where a migrated cluster is that does not run, for tests that need a PostgreSQL of their own. */
+    clusterFolder: string;
+    /** Where the servers keep their files. */
+    dataFolder: string;
   }
 }
 
-/** The migrated database from which each test file's database is cloned. */
-export const templateName = 'parley_template';
-
-/** One PostgreSQL for the run, with a migrated template in it; both are removed when the run ends. */
+/** One PostgreSQL for the run, with a migrated template in it, and folders; all are removed when the run ends. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const postgres = await startPostgres();
-  const urlOf = (name: string) => Object.assign(new URL(postgres.url), { pathname: name }).href;
-  await createTemplate(urlOf, templateName);
+  const clusterFolder = await createCluster();
+  const postgres = await startPostgres(clusterFolder);
+  const dataFolder = await mkdtemp(join(tmpdir(), 'parley-files-'));
   project.provide('postgresUrl', postgres.url);
-  return postgres.stop;
+  project.provide('clusterFolder', clusterFolder);
+  project.provide('dataFolder', dataFolder);
+  return async () => {
+    await postgres.stop();
+    for (const folder of [clusterFolder, dataFolder]) await rm(folder, { recursive: true });
+  };
 }

@@ -13,6 +13,11 @@ export function currentExchange(): Exchange {
   return exchange;
 }
 
+/** Whether each node reads the log, without being told of events by others. */
+export function exchangesByLog(): boolean {
+  return exchange === byLog;
+}
+
 /** From now on, until the end of the file, nodes tell each other of events over a network with such trouble. */
 export function useNetwork(trouble: Trouble): void {
   const networks = new Map<string, TestNetwork>();

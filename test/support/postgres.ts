@@ -1,52 +1,73 @@
+import { execFile } from 'node:child_process';
 import { appendFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { pino } from 'pino';
-import { prepareCluster } from '../../src/postgres/embedded/cluster.ts';
+import { type Cluster, prepareCluster } from '../../src/postgres/embedded/cluster.ts';
 import { databaseUrl, findFreePort, startServer } from '../../src/postgres/embedded/server.ts';
 import { createPostgresFolder } from './postgres-folder.ts';
+import { createTemplate } from './template.ts';
 
 /** A PostgreSQL server of this run: `url` is its maintenance database, as the superuser. */
 export type TestPostgres = {
   url: string;
-  /** Shuts it down; its files stay. */
-  halt: () => Promise<void>;
-  /** Starts it again on the same files. */
-  resume: () => Promise<void>;
-  /** Shuts it down for good, and deletes its files. */
+  /** Shuts it down, and deletes its files. */
   stop: () => Promise<void>;
 };
 
 /**
- * Nothing needs to survive a crash, because nothing outlives the run; and several workers' servers need connections.
- * The last four take a seventh of the CPU time off a run: small databases need neither many buffers nor processes that
- * read ahead or vacuum, and connections need not load PL/pgSQL one by one.
+ * Nothing needs to survive a crash of the machine, because nothing outlives the run. The last four take a seventh of the
+ * CPU time off a run: small databases need neither many buffers nor processes that read ahead or vacuum, and connections
+ * need not load PL/pgSQL one by one.
  */
 const settings = {
   fsync: 'off',
   synchronous_commit: 'off',
-  full_page_writes: 'off',
-  max_connections: '400',
   shared_buffers: '32MB',
   io_method: 'sync',
   autovacuum: 'off',
   shared_preload_libraries: 'plpgsql',
 };
 
-/** Starts the bundled PostgreSQL, as the server does, but in its own directory. */
-export async function startPostgres(): Promise<TestPostgres> {
-  const log = pino({ level: 'silent' });
-  const directory = await createPostgresFolder('parley-test-');
+/** Several workers' servers need connections, and no server of this run's PostgreSQL is killed. */
+const runSettings = { max_connections: '400', full_page_writes: 'off' };
+
+const log = pino({ level: 'silent' });
+
+/** Creates a cluster with the migrated template in it, which is not running. The caller removes the folder. */
+export async function createCluster(): Promise<string> {
+  const directory = await createPostgresFolder('parley-cluster-');
   const cluster = await prepareCluster(join(directory, 'postgres'), log);
-  const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value}\n`);
-  await appendFile(join(cluster.folder, 'postgresql.conf'), lines.join(''));
+  await configure(cluster, settings);
   const port = await findFreePort();
-  let server = await startServer(cluster, port, log);
+  const server = await startServer(cluster, port, log);
+  await createTemplate((name) => databaseUrl(cluster, port, name));
+  await server.stop();
+  return directory;
+}
+
+/** Copies what `createCluster` made, which takes less time than making another. The caller removes the folder. */
+export async function copyCluster(source: string, prefix: string): Promise<{ directory: string; cluster: Cluster }> {
+  const directory = await createPostgresFolder(prefix);
+  const home = join(directory, 'postgres');
+  await promisify(execFile)('cp', ['-a', join(source, 'postgres'), home]);
+  return { directory, cluster: await prepareCluster(home, log) };
+}
+
+/** Adds settings to those of the cluster. */
+export async function configure({ folder }: Cluster, additional: Record<string, string>): Promise<void> {
+  const lines = Object.entries(additional).map(([name, value]) => `${name} = ${value}\n`);
+  await appendFile(join(folder, 'postgresql.conf'), lines.join(''));
+}
+
+/** Starts the bundled PostgreSQL, as the server does, on its own copy of the cluster. */
+export async function startPostgres(source: string): Promise<TestPostgres> {
+  const { directory, cluster } = await copyCluster(source, 'parley-test-');
+  await configure(cluster, runSettings);
+  const port = await findFreePort();
+  const server = await startServer(cluster, port, log);
   return {
     url: databaseUrl(cluster, port, 'postgres'),
-    halt: () => server.stop(),
-    resume: async () => {
-      server = await startServer(cluster, port, log);
-    },
     stop: async () => {
       await server.stop();
       await rm(directory, { recursive: true });

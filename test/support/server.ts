@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
+import { inject } from 'vitest';
 import { type Overrides, start } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';
 import { generateKeySet } from '../../src/account/token-key.ts';
@@ -42,18 +42,24 @@ const accessTokenKeys = generateKeySet();
 
 const dataDirs = new Map<string, string>();
 
-/** The data folder of a database's nodes, until the file's last test. */
+/** The data folder of a database's nodes. */
 async function dataDirOf({ url }: TestDatabase): Promise<string> {
   const known = dataDirs.get(url);
   if (known !== undefined) return known;
-  const folder = await mkdtemp(join(tmpdir(), 'parley-data-'));
+  const folder = await mkdtemp(join(inject('dataFolder'), 'data-'));
   dataDirs.set(url, folder);
-  atFileEnd(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
 /** Starts a server and closes it after the file's last test, or earlier by `close` or `await using`. */
 export async function startServer(options: TestServerOptions = {}): Promise<TestServer> {
+  const server = await openServer(options);
+  atFileEnd(server.close);
+  return server;
+}
+
+/** Starts a server, which the caller closes. Closing it again waits for the same end. */
+export async function openServer(options: TestServerOptions): Promise<TestServer> {
   const database = options.database ?? (await createDatabase());
   const dataDir = await dataDirOf(database);
   const { log, lines } = captureLog();
@@ -76,9 +82,10 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
   const close = () =>
     (closing ??= (async () => {
       await app.close();
-      if (options.database === undefined) await database.drop();
+      if (options.database !== undefined) return;
+      await database.drop();
+      await rm(dataDir, { recursive: true, force: true });
     })());
-  atFileEnd(close);
   return {
     url: app.url,
     metricsUrl: app.metricsUrl,

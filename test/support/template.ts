@@ -16,27 +16,30 @@ export function asOwner(url: string): string {
   return result.href;
 }
 
+/** The migrated database that the files' databases are cloned from. */
+const template = 'parley_template';
+
 /**
  * Creates a migrated database that others can be cloned from, and the role that owns it and its clones. `urlOf` returns
  * the superuser's URL of a database in that PostgreSQL.
  */
-export async function createTemplate(urlOf: (name: string) => string, name: string): Promise<void> {
+export async function createTemplate(urlOf: (name: string) => string): Promise<void> {
   const client = new pg.Client({ connectionString: urlOf('postgres') });
   await client.connect();
   try {
     await client.query(
       `create role ${owner.name} login nosuperuser nocreatedb nocreaterole password '${owner.password}'`,
     );
-    await client.query(`create database ${name} owner ${owner.name}`);
-    await applyMigrations(asOwner(urlOf(name)), 'prisma/migrations', pino({ level: 'silent' }));
+    await client.query(`create database ${template} owner ${owner.name}`);
+    await applyMigrations(asOwner(urlOf(template)), 'prisma/migrations', pino({ level: 'silent' }));
     // Forbid connections to the template, so that it can always be cloned.
-    await client.query(`alter database ${name} with is_template true allow_connections false`);
+    await client.query(`alter database ${template} with is_template true allow_connections false`);
   } finally {
     await client.end();
   }
 }
 
 /** The statement that clones the template for its owner. Copying the files costs less than logging their contents. */
-export function cloneStatement(name: string, template: string): string {
+export function cloneStatement(name: string): string {
   return `create database ${name} template ${template} strategy file_copy owner ${owner.name}`;
 }

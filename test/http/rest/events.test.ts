@@ -6,6 +6,7 @@ import { createGroup, createPublicChannel, say } from '../../support/chat.ts';
 import { signUpAll, type Person } from '../../support/client.ts';
 import { call } from '../../support/rest.ts';
 import { startServer, type TestServer } from '../../support/server.ts';
+import { sharedServer } from '../../support/shared-server.ts';
 import { EventStream, type Frame } from '../../support/stream.ts';
 
 let server: TestServer;
@@ -14,7 +15,7 @@ let grace: Person;
 let chatId: string;
 
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace] = await signUpAll(server, 'ada', 'grace');
   chatId = await createGroup(ada, [grace], 'Crew');
 });

@@ -7,14 +7,15 @@ import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { routes } from '../../../src/http/rest/table.ts';
 import type { Data } from '../../support/client.ts';
 import { call } from '../../support/rest.ts';
-import { startServer, type TestServer } from '../../support/server.ts';
+import type { TestServer } from '../../support/server.ts';
+import { sharedServer } from '../../support/shared-server.ts';
 
 const root = join(import.meta.dirname, '../../..');
 
 let server: TestServer;
 let description: Data;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   description = (await call(server, 'GET /api/openapi.json')).body;
 });
 

@@ -6,13 +6,14 @@ import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { createGroup, say } from '../../support/chat.ts';
 import { signUp, type Data, type Person, type Variables } from '../../support/client.ts';
 import { openProxy } from '../../support/proxy.ts';
-import { startServer, type TestServer } from '../../support/server.ts';
+import type { TestServer } from '../../support/server.ts';
+import { sharedServer } from '../../support/shared-server.ts';
 
 let server: TestServer;
 let ada: Person;
 let grace: Person;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
 });
 

@@ -1,7 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createGroup, say } from '../../support/chat.ts';
 import { signUp, type Person } from '../../support/client.ts';
-import { startServer, type TestServer } from '../../support/server.ts';
+import type { TestServer } from '../../support/server.ts';
+import { sharedServer } from '../../support/shared-server.ts';
 import { eventOf, eventsDocument, followEvents, openStream } from '../../support/stream.ts';
 
 // https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md#distinct-connections-mode
@@ -10,7 +11,7 @@ let server: TestServer;
 let ada: Person;
 let grace: Person;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
 });
 

@@ -6,7 +6,8 @@ import { beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { createGroup, keyOf } from '../../support/chat.ts';
 import { signUp, type Data, type Person } from '../../support/client.ts';
 import { openProxy } from '../../support/proxy.ts';
-import { startServer, type TestServer } from '../../support/server.ts';
+import type { TestServer } from '../../support/server.ts';
+import { sharedServer } from '../../support/shared-server.ts';
 import { writeWithSql } from '../../support/writer.ts';
 
 type Subscribe = (client: Client<boolean>, request: RequestParams, sink: Sink<Data>) => () => void;
@@ -16,7 +17,7 @@ let ada: Person;
 let grace: Person;
 let subscribeWithResume: Subscribe;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
   subscribeWithResume = await loadFromDocs();
 });

@@ -3,7 +3,8 @@ import { beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { createGroup, insertMessage } from '../../support/chat.ts';
 import { signUp, type Data, type Person } from '../../support/client.ts';
 import { openProxy } from '../../support/proxy.ts';
-import { startServer, type TestServer } from '../../support/server.ts';
+import type { TestServer } from '../../support/server.ts';
+import { sharedServer } from '../../support/shared-server.ts';
 import { eventsDocument } from '../../support/stream.ts';
 
 let server: TestServer;
@@ -11,7 +12,7 @@ let ada: Person;
 let grace: Person;
 let chatId: string;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
   chatId = await createGroup(ada, [grace]);
 });

@@ -1,7 +1,8 @@
 import { beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createGroup, insertMessage, say } from '../../support/chat.ts';
 import { type Person, signUpAll } from '../../support/client.ts';
-import { startServer, type TestServer } from '../../support/server.ts';
+import type { TestServer } from '../../support/server.ts';
+import { sharedServer } from '../../support/shared-server.ts';
 import {
   completed,
   give,
@@ -20,7 +21,7 @@ let ada: Person;
 let grace: Person;
 let linus: Person;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 
