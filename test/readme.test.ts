@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { apiLevel } from '../src/api/feature.ts';
 import { eventLimits, operationLimits } from '../src/api/measure.ts';
 import { requestLimits } from '../src/api/request.ts';
@@ -31,7 +31,8 @@ import { createGroup, keyOf, say } from './support/chat.ts';
 import { signIn, signUp, type Data, type Person } from './support/client.ts';
 import { upload } from './support/file.ts';
 import { issuersEnv, TestIssuer } from './support/issuer.ts';
-import { startServer } from './support/server.ts';
+import { startServer, type TestServer } from './support/server.ts';
+import { freeNames } from './support/shared-server.ts';
 import { jsonIn, readZip } from './support/zip.ts';
 import { reportMessage, setRoleWithSql } from './support/staff.ts';
 import { webhookEnv, WebhookReceiver, webhookTimes } from './support/webhook.ts';
@@ -49,8 +50,14 @@ const isPythonInstalled = spawnSync('python3', ['--version']).error === undefine
 const stockClients = ['graphql-sse', 'urql', 'Apollo Client', 'Relay', 'EventSource'];
 
 describe('examples run as they are:', () => {
+  let server: TestServer;
+  beforeAll(async () => {
+    server = await startServer();
+  });
+  // Each example begins with users of its own, who may have the same names.
+  afterEach(() => freeNames(server));
+
   test.skipIf(!isCurlInstalled)('the first conversation, with curl alone (skipped without curl)', async () => {
-    await using server = await startServer();
     const bash = run('bash', []);
     for (const block of blocksIn('README.md', 'bash')) {
       if (block.startsWith('kill')) await bash.says('"content":"Hello, Grace"');
@@ -67,7 +74,6 @@ describe('examples run as they are:', () => {
   });
 
   test.each(stockClients)('%s', async (heading) => {
-    await using server = await startServer();
     const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
     const chatId = await createGroup(ada, [grace]);
     const { streamToken } = await grace.ask('mutation { streamToken }');
@@ -85,7 +91,6 @@ describe('examples run as they are:', () => {
   });
 
   test('graphql-sse, with one connection for everything', async () => {
-    await using server = await startServer();
     const grace = await signUp(server, 'grace');
     const [example = ''] = blocksIn('docs/clients.md', 'js', 'graphql-sse');
     const code = `const accessToken = () => '${grace.token}';\n${pointAt(server.url, example)}`;
@@ -98,7 +103,6 @@ describe('examples run as they are:', () => {
   });
 
   test.skipIf(!isCurlInstalled)('a conversation by REST, with curl alone (skipped without curl)', async () => {
-    await using server = await startServer();
     const bash = run('bash', []);
     for (const block of blocksIn('docs/rest.md', 'bash')) {
       bash.write(pointAt(server.url, block));
@@ -116,7 +120,6 @@ describe('examples run as they are:', () => {
   });
 
   test('REST with Node', async () => {
-    await using server = await startServer();
     const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
     const names = ['one', 'two', 'three'];
     for (const name of names) await createGroup(ada, [grace], name);
@@ -128,7 +131,6 @@ describe('examples run as they are:', () => {
   });
 
   test.skipIf(!isPythonInstalled)('REST with Python (skipped without Python)', async () => {
-    await using server = await startServer();
     const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
     await createGroup(ada, [grace]);
     const [example = ''] = blocksIn('docs/rest.md', 'python');
@@ -138,7 +140,6 @@ describe('examples run as they are:', () => {
   });
 
   test('a problem of REST', async () => {
-    await using server = await startServer();
     const ada = await signUp(server, 'ada');
     const headers = { authorization: `Bearer ${ada.token}` };
     const response = await fetch(`${server.url}/api/search?q=x&limit=51`, { headers });
@@ -146,7 +147,6 @@ describe('examples run as they are:', () => {
   });
 
   test('the query that fetches the chats', async () => {
-    await using server = await startServer();
     const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
     const chatId = await createGroup(ada, [grace]);
     await say(ada, chatId, 'hello');
@@ -157,7 +157,6 @@ describe('examples run as they are:', () => {
   });
 
   test('the query that renews the links of a cached page', async () => {
-    await using server = await startServer();
     const ada = await signUp(server, 'ada');
     const { id } = await upload(server, ada, 'a file');
     const [, document = ''] = blocksIn('docs/clients.md', 'graphql');
@@ -171,7 +170,6 @@ describe('examples run as they are:', () => {
   });
 
   test('what an owner may do, and a ban', async () => {
-    await using server = await startServer();
     const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
     const chatId = await createGroup(ada, [grace]);
     await say(grace, chatId, 'hello');
@@ -187,7 +185,6 @@ describe('examples run as they are:', () => {
   });
 
   test('an invite, its preview and its use', async () => {
-    await using server = await startServer();
     const [ada, grace, linus] = [
       await signUp(server, 'ada'),
       await signUp(server, 'grace'),
@@ -202,7 +199,6 @@ describe('examples run as they are:', () => {
   });
 
   test('the query that opens a report, and a suspension with SQL', async () => {
-    await using server = await startServer();
     const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
     await setRoleWithSql(server, ada, 'MODERATOR');
     const { id } = await reportMessage(ada, await say(grace, await createGroup(grace, [ada]), 'hello'));
@@ -214,7 +210,6 @@ describe('examples run as they are:', () => {
   });
 
   test('resumable uploads', async () => {
-    await using server = await startServer();
     const ada = await signUp(server, 'ada');
     const [example = ''] = blocksIn('docs/files.md', 'js');
     const code = [
@@ -231,7 +226,6 @@ describe('examples run as they are:', () => {
   });
 
   test.skipIf(!isCurlInstalled)('an upload with curl, and the response to it (skipped without curl)', async () => {
-    await using server = await startServer();
     const ada = await signUp(server, 'ada');
     const folder = await mkdtemp(join(tmpdir(), 'parley-readme-'));
     onTestFinished(() => rm(folder, { recursive: true }));
@@ -254,9 +248,9 @@ describe('examples run as they are:', () => {
     const code = script.replace("'issuers.json'", JSON.stringify(file));
     const signer = run(process.execPath, ['--input-type=module', '-e', code]);
     expect(await signer.exitCode).toBe(0);
-    await using server = await startServer({ env: { AUTH_ISSUERS: file, PASSWORDS: 'false' } });
+    await using own = await startServer({ env: { AUTH_ISSUERS: file, PASSWORDS: 'false' } });
     const [command = ''] = blocksIn('docs/identity.md', 'bash');
-    const bash = run('bash', ['-c', `token=${signer.lines[0]}; ${pointAt(server.url, command)}`]);
+    const bash = run('bash', ['-c', `token=${signer.lines[0]}; ${pointAt(own.url, command)}`]);
     expect(await bash.exitCode).toBe(0);
     const [answer = ''] = blocksIn('docs/identity.md', 'json');
     expect(JSON.parse(bash.lines.join(''))).toEqual(JSON.parse(answer));
@@ -264,10 +258,10 @@ describe('examples run as they are:', () => {
 
   test.skipIf(!isCurlInstalled)('the recipe for OpenID Connect, with curl (skipped without curl)', async () => {
     const provider = await TestIssuer.start();
-    await using server = await startServer({ env: issuersEnv(provider) });
+    await using own = await startServer({ env: issuersEnv(provider) });
     const [, command = ''] = blocksIn('docs/identity.md', 'bash');
     const token = await provider.issue({ sub: '42', preferred_username: 'ada' });
-    const bash = run('bash', ['-c', `token=${token}; ${pointAt(server.url, command)}`]);
+    const bash = run('bash', ['-c', `token=${token}; ${pointAt(own.url, command)}`]);
     expect(await bash.exitCode).toBe(0);
     expect(JSON.parse(bash.lines.join(''))).toMatchObject({ hasPassword: false, user: { username: 'ada' } });
   });
@@ -275,7 +269,6 @@ describe('examples run as they are:', () => {
   test.skipIf(!isCurlInstalled)('an export with curl (skipped without curl)', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'parley-export-'));
     onTestFinished(() => rm(folder, { recursive: true }));
-    await using server = await startServer();
     const ada = await signUp(server, 'ada');
     const [, , command = ''] = blocksIn('docs/identity.md', 'bash');
     const values = `token=${ada.token}; password=${ada.password}; cd ${folder}`;
@@ -291,7 +284,6 @@ describe('examples run as they are:', () => {
   });
 
   test.skipIf(!isCurlInstalled)('the readiness check with curl (skipped without curl)', async () => {
-    await using server = await startServer();
     const [command = ''] = blocksIn('docs/operating.md', 'bash');
     const bash = run('bash', ['-c', pointAt(server.url, command)]);
     expect(await bash.exitCode).toBe(0);
@@ -299,7 +291,6 @@ describe('examples run as they are:', () => {
   });
 
   test.skipIf(!isCurlInstalled)('a stored document, with curl alone (skipped without curl)', async () => {
-    await using server = await startServer();
     const ada = await signUp(server, 'ada');
     const [commands = ''] = blocksIn('docs/stored-documents.md', 'bash');
     const bash = run('bash', [
@@ -312,7 +303,6 @@ describe('examples run as they are:', () => {
   });
 
   test('a back end with an API key: curl, Node and Python (each skipped where it is missing)', async () => {
-    await using server = await startServer();
     const admin = await signUp(server, 'ada');
     await setRoleWithSql(server, admin, 'ADMIN');
     const scopes = ['USERS_READ', 'USERS_WRITE', 'CHATS_READ', 'CHATS_WRITE', 'ACT_AS'];
@@ -341,13 +331,13 @@ describe('examples run as they are:', () => {
 
   test.skipIf(!isCurlInstalled)('the chat of an order, with curl (skipped without curl)', async () => {
     const receiver = await WebhookReceiver.start();
-    await using server = await startServer({ env: webhookEnv, overrides: { webhookTimes } });
-    const admin = await signUp(server, 'ada');
-    await setRoleWithSql(server, admin, 'ADMIN');
+    await using own = await startServer({ env: webhookEnv, overrides: { webhookTimes } });
+    const admin = await signUp(own, 'ada');
+    await setRoleWithSql(own, admin, 'ADMIN');
     const resources = ['USERS', 'CHATS', 'MESSAGES'].flatMap((name) => [`${name}_READ`, `${name}_WRITE`]);
-    const { token } = await createProgram(server, admin, [...resources, 'WEBHOOKS', 'ADMIN', 'ACT_AS']);
+    const { token } = await createProgram(own, admin, [...resources, 'WEBHOOKS', 'ADMIN', 'ACT_AS']);
     const walk = (blocksIn('docs/integration.md', 'bash')[1] ?? '').replace(/https:[^"\\]*/, receiver.url);
-    const bash = run('bash', ['-c', `KEY=${token}; set -e\n${pointAt(server.url, walk)}`]);
+    const bash = run('bash', ['-c', `KEY=${token}; set -e\n${pointAt(own.url, walk)}`]);
     expect(await bash.exitCode).toBe(0);
     await receiver.until(({ received }) => received.some(({ body }) => body.includes('Thank you!')));
     const events = receiver.received.flatMap(({ json }) => json.data?.allEvents.event.message ?? []);
@@ -360,7 +350,6 @@ describe('examples run as they are:', () => {
   test.skipIf(!isCurlInstalled)('an import with curl (skipped without curl)', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'parley-import-'));
     onTestFinished(() => rm(folder, { recursive: true }));
-    await using server = await startServer();
     const admin = await signUp(server, 'root');
     await setRoleWithSql(server, admin, 'ADMIN');
     const { token } = await createProgram(server, admin, ['USERS_WRITE', 'CHATS_WRITE', 'MESSAGES_WRITE']);
@@ -374,9 +363,9 @@ describe('examples run as they are:', () => {
 
   test('a webhook: its creation, its body, and the verification of its signature', async () => {
     const receiver = await WebhookReceiver.start();
-    await using server = await startServer({ env: webhookEnv, overrides: { webhookTimes } });
-    const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
-    await setRoleWithSql(server, ada, 'ADMIN');
+    await using own = await startServer({ env: webhookEnv, overrides: { webhookTimes } });
+    const [ada, grace] = [await signUp(own, 'ada'), await signUp(own, 'grace')];
+    await setRoleWithSql(own, ada, 'ADMIN');
     const [mutation = ''] = blocksIn('docs/webhooks.md', 'graphql');
     const { createWebhook } = await ada.ask(mutation.replace(/https:[^"]*/, receiver.url));
     await say(grace, await createGroup(grace, [ada]), 'hello');
@@ -394,7 +383,6 @@ describe('examples run as they are:', () => {
   });
 
   test.skipIf(!isCurlInstalled)('an incoming webhook, with curl alone (skipped without curl)', async () => {
-    await using server = await startServer();
     const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
     const chatId = await createGroup(ada, [grace]);
     const [mutation = ''] = blocksIn('docs/incoming-webhooks.md', 'graphql');
@@ -414,7 +402,6 @@ describe('examples run as they are:', () => {
   });
 
   test('the version and the level of the API', async () => {
-    await using server = await startServer();
     const [query = ''] = blocksIn('docs/api-policy.md', 'graphql');
     const { version } = JSON.parse(await read('package.json'));
     expect(await server.ask(query)).toEqual({
@@ -423,7 +410,6 @@ describe('examples run as they are:', () => {
   });
 
   test('SQL for an operator', async () => {
-    await using server = await startServer();
     const [statement = ''] = blocksIn('docs/operating.md', 'sql');
     await asSuperuser(server.database, (client) =>
       expect(client.query(`begin; create role parley; ${statement}; rollback`)).resolves.toBeTruthy(),

@@ -5,9 +5,12 @@ import pg from 'pg';
 import { describe, expect, inject, onTestFinished, test, vi } from 'vitest';
 import { generateKeySet } from '../../src/account/token-key.ts';
 import { createDatabase } from '../support/database.ts';
+import { atFileEnd } from '../support/file-end.ts';
 import { createDataDir, isPostgres, readPostmaster, runServer } from '../support/server-process.ts';
 
 const jwtKeys = generateKeySet();
+// The first server that starts here creates the database, which takes most of the time of a start.
+const dataDir = await createDataDir(atFileEnd);
 
 /** A node with its own migrated database, so that it starts no PostgreSQL. */
 async function runOnDatabase(command?: string[]) {
@@ -21,7 +24,6 @@ vi.setConfig({ testTimeout: 60_000 });
 
 describe('stopping', () => {
   test('SIGTERM stops the server and its PostgreSQL, with status 0', async () => {
-    const dataDir = await createDataDir();
     const server = runServer({ DATA_DIR: dataDir });
     await server.url;
     const postmaster = await readPostmaster(dataDir);
@@ -32,7 +34,6 @@ describe('stopping', () => {
   });
 
   test('Ctrl-C on `npm start`, which reaches npm, the shell and the server alike, stops it with status 0', async () => {
-    const dataDir = await createDataDir();
     const server = runServer({ DATA_DIR: dataDir }, ['npm', 'start']);
     await server.url;
     const postmaster = await readPostmaster(dataDir);
@@ -120,7 +121,6 @@ describe('refusing to start', () => {
     onTestFinished(() => void other.close());
     await once(other, 'listening');
     const { port } = other.address() as AddressInfo;
-    const dataDir = await createDataDir();
     const { status, output } = await runServer({ DATA_DIR: dataDir, PORT: String(port) }).ended;
     expect(status).toBe(1);
     expect(output.trim().split('\n').at(-1)).toContain(

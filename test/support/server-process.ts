@@ -70,11 +70,14 @@ export function runServer(env: Record<string, string>, command = [process.execPa
   return { pid, url, said, kill: (signal) => void child.kill(signal), ended };
 }
 
-/** An unused DATA_DIR in its own folder. After the test, its PostgreSQL is stopped and the folder removed. */
-export async function createDataDir(): Promise<string> {
+/**
+ * An unused DATA_DIR in its own folder. After the test, or when `afterwards` says, its PostgreSQL is stopped and the
+ * folder removed.
+ */
+export async function createDataDir(afterwards: (work: () => Promise<void>) => void = onTestFinished): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-data-'));
   const dataDir = join(folder, 'data');
-  onTestFinished(async () => {
+  afterwards(async () => {
     const postmaster = await readPostmaster(dataDir).catch(() => null);
     if (postmaster !== null && (await isPostgres(postmaster))) process.kill(postmaster, 'SIGKILL');
     await rm(folder, { recursive: true, maxRetries: 20 });
