@@ -1,6 +1,6 @@
-import { sharedFromOf } from './last-message.ts';
 import { messageByKey } from './message-loader.ts';
 import { MessageRef } from './message.ref.ts';
+import { sharedFromOf } from './shared-history.ts';
 import { builder } from '../api/builder.ts';
 import { findViewer, type Context } from '../api/context.ts';
 import { ChatRef } from '../chat/chat.ref.ts';

@@ -5,6 +5,7 @@ import { defineEvent } from '../api/event.ts';
 import { chatById } from '../chat/chat.ts';
 import { hiddenBelowOf, visibleFromOf } from '../chat/visibility.ts';
 import { maxPins, pinMessage, pinnedIn, unpinMessage } from './pin.ts';
+import { sharedFromOf } from './shared-history.ts';
 import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
 import { builder } from '../api/builder.ts';
 import { findViewer, requireAsker } from '../api/context.ts';
@@ -16,14 +17,18 @@ builder.prismaObjectField(ChatRef, 'pinnedMessages', (t) =>
     description: `Newest pin first, ${maxPins} at most; only those in the part of the history that the viewer can see.`,
     complexity: { field: 1, multiplier: maxPins },
     resolve: async (chat, _, context) => {
-      const { loaders } = context;
+      const { loaders, eventId } = context;
       const { id: chatId } = chat;
       loaders.of(chatById).prime(chatId, chat);
       const pinned = await loaders.of(pinnedIn).load(chatId);
-      const hiddenBelow = pinned.length === 0 ? 1 : await loaders.of(hiddenBelowOf).load(chatId);
-      // If no member's history hides any of them, the answer is the same for everyone: there is no need to check who
-      // asks.
-      if (pinned.every(({ seq }) => seq >= hiddenBelow)) return pinned;
+      if (pinned.length === 0) return pinned;
+      // An event also reaches members who have lost the chat since: this is read after the pins, so that it covers them.
+      const sharedFrom =
+        eventId === null
+          ? await loaders.of(hiddenBelowOf).load(chatId)
+          : await loaders.of(sharedFromOf).load({ chatId, eventId });
+      // If everyone can see all of them, the answer is the same for everyone: there is no need to check who asks.
+      if (sharedFrom !== null && pinned.every(({ seq }) => seq >= sharedFrom)) return pinned;
       const asker = findViewer(context);
       const visibleFrom = asker === null ? 1 : await loaders.of(visibleFromOf).load({ chatId, asker });
       return pinned.filter(({ seq }) => visibleFrom !== null && seq >= visibleFrom);

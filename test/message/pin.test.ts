@@ -21,9 +21,10 @@ import {
   setRole,
   unpinMessage,
 } from '../support/message.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { recordStatements } from '../support/statements.ts';
-import { eventOf, followEvents, readMissed } from '../support/stream.ts';
+import { eventOf, followEvents, matching, readMissed } from '../support/stream.ts';
 
 let server: TestServer;
 let otherNode: TestServer;
@@ -31,8 +32,8 @@ let ada: Person;
 let grace: Person;
 let linus: Person;
 beforeAll(async () => {
-  server = await startServer();
-  otherNode = await startServer({ database: server.database });
+  server = await sharedServer();
+  otherNode = await sharedNode(server);
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 
@@ -268,6 +269,31 @@ test('a newcomer can’t see pins of messages from before they joined, and recei
   expect(await pinnedIn(chat, grace)).toEqual([2, 1]);
   expect(await pinnedIn(chat, linus)).toEqual([2]);
   expect(await unpinMessage(linus, ids[0] ?? '')).toMatchObject({ __typename: 'NotFound' });
+});
+
+test('a member who is removed before a pin does not see it in an event from before their removal', async () => {
+  const chat = await createGroup(ada, [grace, linus]);
+  const document = `subscription { events { event {
+    __typename ... on NewMessage { message { content chat { pinnedMessages { content } } } }
+  } } }`;
+  await using removed = await followEvents(server, linus, { document });
+  await using remaining = await followEvents(server, grace, { document });
+  const writer = await server.sql.connect();
+  try {
+    await writer.query('begin');
+    await writer.query(`insert into messages (chat_id, sender_id, content) values ($1, $2, 'for all three')`, [
+      ...[keyOf(chat), keyOf(ada.userId)],
+    ]);
+    await writer.query('delete from members where chat_id = $1 and user_id = $2', [keyOf(chat), keyOf(linus.userId)]);
+    await writer.query('insert into pins (chat_id, seq) values ($1, 1)', [keyOf(chat)]);
+    await writer.query('commit');
+  } finally {
+    writer.release();
+  }
+  const first = matching({ message: { content: 'for all three' } });
+  expect(eventOf(await remaining.next(first)).message.chat.pinnedMessages).toEqual([{ content: 'for all three' }]);
+  expect(eventOf(await removed.next(first)).message.chat.pinnedMessages).toEqual([]);
+  await removed.next('RemoveFromChat');
 });
 
 test('the pins of twenty chats cost the same as those of one', async () => {
