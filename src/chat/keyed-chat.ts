@@ -4,6 +4,7 @@ import { InvalidInput, NotFound } from '../errors.ts';
 import type { Queryable, Transaction } from '../postgres/client.ts';
 import { columns } from '../postgres/columns.ts';
 import { orGone } from '../postgres/foreign-key.ts';
+import { constraintOf } from '../postgres/sql-state.ts';
 import type { Chat, ChatType } from '../postgres/generated/prisma/client.ts';
 import { lockPeople, refuseUnknownPeople } from './chat.ts';
 
@@ -136,10 +137,23 @@ async function adopt({ query }: Transaction, chat: Chat, { key, custom }: ChatUp
     const message = 'the two already have a single chat, with another key';
     throw new InvalidInput([{ path: ['memberIds'], code: 'DUPLICATE', message }]);
   }
-  const { rows } = await query<Chat>(
+  // The point to roll back to if another chat has just got the key: an update has no `on conflict`.
+  await query('savepoint before_key');
+  const update = query<Chat>(
     `update chats c set key = $2, custom = coalesce($3::jsonb, custom) where id = $1 returning ${columns.chat('c')}`,
     [chat.id, key, custom ?? null],
   );
+  const rows = await update.then(
+    (result) => result.rows,
+    (error: unknown) => {
+      if (constraintOf(error) === 'chats_key_key') return null;
+      throw error;
+    },
+  );
+  if (rows === null) {
+    await query('rollback to savepoint before_key');
+    return null;
+  }
   const [adopted] = rows;
   if (adopted === undefined) throw new NotFound('One of the two accounts has been deleted.');
   return adopted;

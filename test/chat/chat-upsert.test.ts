@@ -209,6 +209,22 @@ test('a pair has one single chat: it gets the key, and keeps its people', async 
   expect(await membersOf(chats[0].id)).toEqual({ ada: 'MEMBER', linus: 'MEMBER' });
 });
 
+test('a single chat does not get a key that another chat has just got', async () => {
+  await createChat(grace, { type: 'SINGLE', memberIds: ids(linus) });
+  const rival = await server.sql.connect();
+  try {
+    await rival.query(`begin; insert into chats (key, type) values ('dm:contested', 'GROUP')`);
+    const call = upsert({ key: 'dm:contested', type: 'SINGLE', memberIds: ids(grace, linus) });
+    const waiting = `select from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock' and query like 'update chats%'`;
+    await expect.poll(async () => (await server.sql.query(waiting)).rowCount).toBe(1);
+    await rival.query('commit');
+    expect(await call).toEqual({ __typename: 'InvalidInput', fields: [{ path: ['type'], code: 'NOT_ALLOWED' }] });
+  } finally {
+    rival.release(true);
+  }
+});
+
 test.each([
   [{ key: '', type: 'GROUP' }, ['key'], 'REQUIRED'],
   [{ key: 'a b', type: 'GROUP' }, ['key'], 'MALFORMED'],
