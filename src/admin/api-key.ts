@@ -4,6 +4,7 @@ import { scopes as allScopes, type Scope } from '../core/scope.ts';
 import { createSecret } from '../core/secret.ts';
 import { maxNameLength, readLine } from '../core/text.ts';
 import { Forbidden, InvalidInput, NotFound, type FieldError } from '../errors.ts';
+import { advisoryLocks } from '../postgres/advisory-lock.ts';
 import { inTransaction, type Db, type Transaction } from '../postgres/client.ts';
 import type { ApiKey } from '../postgres/generated/prisma/client.ts';
 import { defineLoader } from '../postgres/loader.ts';
@@ -76,9 +77,11 @@ export async function creatorOf({ prisma }: Transaction, caller: Caller): Promis
 
 /** Inserts a key, inside a transaction. Throws InvalidInput when the server has too many. */
 export async function insertApiKey(
-  { prisma }: Transaction,
+  { prisma, query }: Transaction,
   key: NewApiKey & { botId: bigint | null; creatorId: bigint | null },
 ): Promise<CreatedApiKey> {
+  // Keys are created in turn, so that no two take the last place. Raw SQL, for the lock.
+  await query('select pg_advisory_xact_lock($1)', [advisoryLocks['new webhook']]);
   if ((await prisma.apiKey.count({ where: listed })) >= maxKeys) {
     const message = `there are ${maxKeys} API keys already`;
     throw new InvalidInput([{ path: ['name'], code: 'TOO_MANY', message }]);

@@ -20,6 +20,6 @@ export const advisoryLocks = {
   'personal storage': 7_237_127,
   /** With 32 bits of a hash: tokens of one session or subject are accepted and refused one at a time. */
   'foreign token': 7_237_128,
-  /** Webhooks are created one at a time, so that no two take the last place. */
+  /** Webhooks, and API keys, are created one at a time, so that no two take the last place. */
   'new webhook': 7_237_129,
 } as const;

@@ -205,3 +205,22 @@ test('the incoming webhooks of users take no place among the keys of admins', as
   });
   expect((await listKeys(ada)).map(({ name }) => name)).not.toContain('hook');
 });
+
+test('of several keys that are created at the same time, only one takes the last place', async () => {
+  await server.sql.query(
+    `insert into api_keys (name, secret_hash, hint, scopes)
+    select 'many', sha256(('many ' || n)::bytea), 'parley_many', array['USERS_READ']::scope[]
+    from generate_series(1, 999 - (
+      select count(*) from api_keys k
+      where revoked_at is null and not exists (select from incoming_webhooks where api_key_id = k.id)
+    )) n`,
+  );
+  const calls = Array.from({ length: 4 }, (_, index) => {
+    return tryCreateApiKey(ada, { name: `last ${index}`, scopes: ['USERS_READ'] });
+  });
+  const outcomes = await Promise.all(calls);
+  await server.sql.query(`update api_keys set revoked_at = clock_timestamp() where name = 'many'`);
+  const refused = outcomes.filter(({ __typename }) => __typename === 'InvalidInput');
+  const created = outcomes.filter(({ __typename }) => __typename === 'CreatedApiKey');
+  expect([created.length, refused.length]).toEqual([1, 3]);
+});
