@@ -17,7 +17,7 @@ import { describeDisposition } from '../file/content-disposition.ts';
 import { readJson } from '../http/body.ts';
 import { HttpError } from '../http/http-error.ts';
 import { refuse } from '../http/refusal.ts';
-import { problemOfStatus, problemType, refuseWithProblem } from '../http/rest/problem.ts';
+import { asProblem, refuseWithProblem } from '../http/rest/problem.ts';
 import type { Handler } from '../http/respond.ts';
 import { HungUp, sendChunk } from '../http/send-chunk.ts';
 import { unreadLimits } from '../http/unread.ts';
@@ -38,7 +38,7 @@ export function serveExport(services: Services): Handler {
     response.setHeader('cache-control', 'no-store');
     if (request.method !== 'GET' && request.method !== 'POST') {
       response.setHeader('allow', 'GET, POST');
-      await refuse(request, response, { status: 405, ...asProblem(405, 'Use GET or POST.') });
+      await refuse(request, response, asProblem(405, 'Use GET or POST.'));
       return;
     }
     try {
@@ -125,11 +125,7 @@ async function explain(error: unknown, request: IncomingMessage, response: Serve
     error instanceof RateLimited
       ? limitHeaders({ retryAfterSeconds: error.retryAfterSeconds, ...error.reached })
       : undefined;
-  await refuse(request, response, { status, ...asProblem(status, error.message), headers });
-}
-
-function asProblem(status: number, detail: string) {
-  return { body: problemOfStatus(status, detail), type: problemType };
+  await refuse(request, response, { ...asProblem(status, error.message), headers });
 }
 
 function statusOf(error: unknown): number | null {

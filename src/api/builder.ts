@@ -88,7 +88,7 @@ builder.scalarType('DateTime', {
 });
 
 /** The length of the longest JSON that a client may send, in bytes. */
-const maxJsonBytes = 4_096;
+export const maxJsonBytes = 4_096;
 
 builder.scalarType('JSON', {
   specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc8259',

@@ -43,10 +43,10 @@ function noteRefusal(error: unknown, report: Report | undefined): void {
 export const refusedByLimit = 'a limit refused a request';
 
 /**
- * graphql-js wraps errors that resolvers throw, and its wrapper holds the document with all literals, which must not
- * reach the log.
+ * Returns what a resolver threw: graphql-js wraps it, and its wrapper holds the document with all literals, which must
+ * not reach the log.
  */
-function originOf(error: unknown): unknown {
+export function originOf(error: unknown): unknown {
   return error instanceof Error && 'originalError' in error && error.originalError
     ? originOf(error.originalError)
     : error;

@@ -1,6 +1,7 @@
 import type { Asker } from '../core/asker.ts';
 import type { Db } from '../postgres/client.ts';
 import { defineLoader } from '../postgres/loader.ts';
+import { pairOne } from '../postgres/pairing.ts';
 
 /** The two users of a single chat, in the order of their ids. */
 type Pair = { low: bigint; high: bigint };
@@ -16,12 +17,11 @@ export function otherOf({ low, high }: Pair, { userId }: Asker): bigint | null {
 
 /** Raw SQL, at half Prisma's cost: every chat list that is opened runs this. */
 async function loadPairs({ pool }: Db, chatIds: readonly bigint[]): Promise<(Pair | null)[]> {
-  const { rows } = await pool.query<Pair & { chatId: bigint }>({
+  const { rows } = await pool.query<Pair & { index: number }>({
     name: 'pairs',
-    text: `select chat_id as "chatId", low_user_id as low, high_user_id as high
-    from single_chats where chat_id = any ($1)`,
+    text: `select w.index::int as index, s.low_user_id as low, s.high_user_id as high
+    from unnest($1::bigint[]) with ordinality as w (chat_id, index) join single_chats s using (chat_id)`,
     values: [chatIds],
   });
-  const found = new Map(rows.map((row) => [row.chatId, row]));
-  return chatIds.map((chatId) => found.get(chatId) ?? null);
+  return pairOne(rows, chatIds, { value: (row): Pair => row, missing: null });
 }

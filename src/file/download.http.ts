@@ -7,7 +7,7 @@ import { describeDisposition, describeUnguarded } from './content-disposition.ts
 import { readRange } from './range.ts';
 import { refuse } from '../http/refusal.ts';
 import type { Handler } from '../http/respond.ts';
-import { problemOfStatus, problemType } from '../http/rest/problem.ts';
+import { asProblem } from '../http/rest/problem.ts';
 import { HungUp, sendChunk } from '../http/send-chunk.ts';
 
 const refusals = {
@@ -28,7 +28,7 @@ export function serveDownload(services: Services): Handler {
     if ('refusal' in followed) {
       const { status, error } = refusals[followed.refusal];
       response.setHeader('cache-control', 'no-store');
-      await refuse(request, response, { status, body: problemOfStatus(status, error), type: problemType });
+      await refuse(request, response, asProblem(status, error));
       return;
     }
     try {
@@ -49,7 +49,7 @@ async function tryLater(
   for (const name of ['etag', 'accept-ranges', 'content-disposition']) response.removeHeader(name);
   response.setHeader('cache-control', 'no-store');
   response.setHeader('retry-after', '10');
-  await refuse(request, response, { status: 503, body: problemOfStatus(503, message), type: problemType });
+  await refuse(request, response, asProblem(503, message));
 }
 
 async function sendFile(

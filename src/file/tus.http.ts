@@ -9,7 +9,7 @@ import type { Asker } from '../core/asker.ts';
 import { completeUpload } from './upload.ts';
 import { refuse } from '../http/refusal.ts';
 import { sendJson, type Handler } from '../http/respond.ts';
-import { problemOfStatus, problemType } from '../http/rest/problem.ts';
+import { asProblem, problemOfStatus, problemType } from '../http/rest/problem.ts';
 import { FileExists } from './partial-upload.ts';
 import { TusStore, tusExtensions } from './tus-store.ts';
 import { BadMultipart } from '../http/multipart.ts';
@@ -57,8 +57,7 @@ export function serveTus(services: Services): Handler {
       if (refusal === null) throw error;
       if (refusal.status === 401) response.setHeader('www-authenticate', 'Bearer');
       if (refusal.status === 412) response.setHeader('tus-version', tusVersion);
-      const body = problemOfStatus(refusal.status, refusal.message);
-      await refuse(request, response, { ...refusal, body, type: problemType });
+      await refuse(request, response, { ...refusal, ...asProblem(refusal.status, refusal.message) });
     }
   };
 }
@@ -105,8 +104,7 @@ async function sendFile(services: Services, { asker, request, response }: Exchan
   if (id === undefined) throw new NotFound('There is no such upload.');
   const file = await completeUpload(services, asker, id);
   response.setHeader('cache-control', 'no-store');
-  if (file === null)
-    await refuse(request, response, { status: 409, body: problemOfStatus(409, unfinished), type: problemType });
+  if (file === null) await refuse(request, response, asProblem(409, unfinished));
   else sendJson(response, 200, { files: [file] });
 }
 

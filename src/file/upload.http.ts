@@ -9,7 +9,7 @@ import { saveUploads, stageUpload, type FileAnswer } from './upload.ts';
 import type { Upload } from './upload-value.ts';
 import { BadMultipart, readBoundary, readParts } from '../http/multipart.ts';
 import { refuse } from '../http/refusal.ts';
-import { problemOfStatus, problemType } from '../http/rest/problem.ts';
+import { asProblem } from '../http/rest/problem.ts';
 import { refusalFor } from '../http/upload-refusal.ts';
 import { sendJson, type Handler } from '../http/respond.ts';
 
@@ -23,7 +23,7 @@ export function serveUpload(services: Services): Handler {
   return async (request, response) => {
     if (request.method !== 'POST') {
       response.setHeader('allow', 'POST');
-      await refuse(request, response, { status: 405, ...asProblem(405, 'Send files by POST.') });
+      await refuse(request, response, asProblem(405, 'Send files by POST.'));
       return;
     }
     limitIdleness(request, services.uploadIdleMs);
@@ -42,10 +42,6 @@ export function serveUpload(services: Services): Handler {
       await refuse(request, response, { ...refusal, ...asProblem(refusal.status, refusal.message) });
     }
   };
-}
-
-function asProblem(status: number, detail: string) {
-  return { body: problemOfStatus(status, detail), type: problemType };
 }
 
 async function takeFiles(services: Services, arrival: Arrival, request: IncomingMessage): Promise<FileAnswer[]> {

@@ -5,7 +5,7 @@ import { ApiKeyRef } from '../admin/api-key.ref.ts';
 import { isAllowed } from '../admin/staff.ts';
 import { pageComplexity, toConnection } from '../api/connection.ts';
 import { requireCaller, type Context } from '../api/context.ts';
-import { builder } from '../api/builder.ts';
+import { builder, maxJsonBytes } from '../api/builder.ts';
 import { asciiSize, textSize } from '../api/field-size.ts';
 import { checkKeptSubscription } from '../api/kept-subscription.ts';
 import { registerNode } from '../api/node.ts';
@@ -65,7 +65,7 @@ const WebhookRef = builder.prismaNode('Webhook', {
   fields: (t) => ({
     url: t.exposeString('url', { extensions: asciiSize(maxUrlLength) }),
     document: t.exposeString('document', { extensions: asciiSize(maxDocumentBytes) }),
-    variables: t.expose('variables', { type: 'JSON', nullable: true, extensions: asciiSize(16_384) }),
+    variables: t.expose('variables', { type: 'JSON', nullable: true, extensions: asciiSize(maxJsonBytes) }),
     owner: t.field({
       type: UserRef,
       nullable: true,

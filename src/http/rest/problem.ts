@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import { GraphQLError } from 'graphql';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { originOf } from '../../api/fault.ts';
 import { limitHeaders } from '../../api/limit.ts';
 import { isRecord } from '../../core/json.ts';
 import {
@@ -106,6 +107,14 @@ export function problemOfStatus(status: number, detail: string): Problem & { err
   return { ...own, title, error: detail };
 }
 
+/** `problemOfStatus` as the parts of an answer that `refuse` sends. */
+export function asProblem(
+  status: number,
+  detail: string,
+): { status: number; body: Problem & { error: string }; type: string } {
+  return { status, body: problemOfStatus(status, detail), type: problemType };
+}
+
 const codesByStatus = new Map<number, Code>([
   [401, 'UNAUTHENTICATED'],
   [403, 'FORBIDDEN'],
@@ -158,6 +167,7 @@ export async function sendProblem(told: Problem, request: IncomingMessage, respo
   await refuse(request, response, { status: told.status, body: told, headers: headersOf(told), type: problemType });
 }
 
+/** The content type of a problem. */
 export const problemType = 'application/problem+json';
 
 function headersOf(told: Problem): Record<string, string> {
@@ -167,12 +177,6 @@ function headersOf(told: Problem): Record<string, string> {
     ...(told.status === 503 && { 'retry-after': '5' }),
     ...(told.retryAfterSeconds !== undefined && limitHeaders(told)),
   };
-}
-
-function originOf(error: unknown): unknown {
-  return error instanceof Error && 'originalError' in error && error.originalError
-    ? originOf(error.originalError)
-    : error;
 }
 
 function isCode(code: unknown): code is Code {
