@@ -8,9 +8,10 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc prisma.config.ts ./
 COPY prisma ./prisma
 COPY scripts/postinstall.ts ./scripts/
-RUN npm ci && npm prune --omit=dev
-COPY deploy/container/trim.sh ./
-RUN sh trim.sh && rm trim.sh
+COPY deploy/container/install.sh deploy/container/trim.sh ./
+# `--build-arg S3=yes` adds the AWS SDK, for FILE_STORE=s3://….
+ARG S3=no
+RUN sh install.sh "$S3" && sh trim.sh && rm install.sh trim.sh
 COPY . ./
 RUN rm -r deploy package-lock.json .npmrc prisma.config.ts scripts/postinstall.ts
 

@@ -19,7 +19,7 @@ beforeAll(async () => {
 }, 3_600_000);
 afterAll(() => image?.remove());
 
-test.runIf(canBuild)('the image is small, and runs as a user without rights', () => {
+test.runIf(canBuild)('the image is small, even with the AWS SDK, and runs as a user without rights', () => {
   process.stdout.write(`image: ${image.megabytes} MB, of which Debian: ${image.baseMegabytes} MB\n`);
   expect(image.megabytes).toBeLessThan(350);
   expect(image.config).toMatchObject({ user: '10001:10001', volumes: ['/data'] });
@@ -47,6 +47,7 @@ test.runIf(canBuild)('a container on a read-only root sends a message, is health
   await stream.next('NewMessage');
   expect(await container.exec(image.config.healthcheck)).toBe(0);
   expect(await container.exec(['sh', '-c', '! touch /app/x 2>/dev/null && touch /data/x'])).toBe(0);
+  expect(await container.exec(['node', '--eval', "import('@aws-sdk/lib-storage')"])).toBe(0);
   const askedAt = performance.now();
   container.kill('SIGTERM');
   const { status, output } = await container.ended;

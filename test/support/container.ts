@@ -58,7 +58,19 @@ export async function buildImage(): Promise<Image> {
   // npm's cache, so that a second build downloads nothing.
   const cache = `${join(homedir(), '.npm')}:/root/.npm`;
   await mkdir(join(homedir(), '.npm'), { recursive: true });
-  await buildah('bud', '--isolation=chroot', '--pull-never', '--format=docker', '-v', cache, '-t', 'parley', '.');
+  await buildah(
+    'bud',
+    '--isolation=chroot',
+    '--pull-never',
+    '--format=docker',
+    '--build-arg',
+    'S3=yes',
+    '-v',
+    cache,
+    '-t',
+    'parley',
+    '.',
+  );
   const config = readConfig(JSON.parse(await buildah('inspect', '--type=image', 'parley')));
   const container = await buildah('from', '--pull-never', 'parley');
   const files = await buildah('mount', container);
