@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type pg from 'pg';
 import type { Report } from '../core/report.ts';
 import { Connection } from '../postgres/connection.ts';
 import { idleInTransactionMs, prepareSession } from '../postgres/session-setting.ts';
@@ -35,6 +36,8 @@ export class Doorbell {
   readonly #options: DoorbellOptions;
   readonly #ownChannel = `parley_ring_${randomBytes(8).toString('hex')}`;
   #client: Connection | null = null;
+  /** The end of the statements so far on the client: pg sends one at a time, and no longer queues them from version 9. */
+  #sent: Promise<unknown> = Promise.resolve();
   #timer: NodeJS.Timeout | null = null;
   #attempts = 0;
   #onOwnRing: () => void = () => undefined;
@@ -61,10 +64,10 @@ export class Doorbell {
     this.#client = client;
     client.on('error', (error) => this.#reconnect(client, error));
     client.on('end', () => this.#reconnect(client, new Error('the connection has ended')));
+    const prepared = this.#prepare(client);
+    this.#sent = prepared.catch(() => undefined);
     try {
-      await client.connect();
-      await prepareSession(client, { statementMs: times.answer, idleInTransactionMs, overridesReadOnly: false });
-      await this.#listen(client);
+      await prepared;
       this.#options.onChange(true);
       void this.#ring(client);
     } catch (error) {
@@ -87,7 +90,7 @@ export class Doorbell {
     this.#pauseCount += 1;
     this.#isListening = false;
     // If the connection is lost, the next one does not listen.
-    this.#client?.query('unlisten *').then(
+    this.#send('unlisten *').then(
       () => {
         if (this.#isPaused) onPaused();
       },
@@ -101,7 +104,7 @@ export class Doorbell {
     this.#isPaused = false;
     const client = this.#client;
     // Without a connection, the next one listens; `onChange` reports it.
-    client?.query(this.#listenCommand()).then(
+    this.#send(this.#listenCommand()).then(
       () => {
         if (client !== this.#client || this.#isPaused) return;
         this.#isListening = true;
@@ -117,7 +120,9 @@ export class Doorbell {
     await this.#client?.end().catch(() => undefined);
   }
 
-  async #listen(client: Connection): Promise<void> {
+  async #prepare(client: Connection): Promise<void> {
+    await client.connect();
+    await prepareSession(client, { statementMs: times.answer, idleInTransactionMs, overridesReadOnly: false });
     client.on('notification', ({ channel, payload }) => {
       if (channel === this.#ownChannel) this.#onOwnRing();
       else this.#options.handlers[channel]?.(payload ?? '');
@@ -126,6 +131,17 @@ export class Doorbell {
     await client.query(this.#listenCommand());
     // It may have been paused in the meantime.
     this.#isListening = !this.#isPaused;
+  }
+
+  /** Sends a statement after those before it, and returns its rows. Rejects if the connection is or gets lost. */
+  #send<Row extends pg.QueryResultRow>(text: string, values: string[] = []): Promise<Row[]> {
+    const client = this.#client;
+    const sent = this.#sent.then(async () => {
+      if (client === null || client !== this.#client) throw new Error('The connection was lost.');
+      return (await client.query<Row>(text, values)).rows;
+    });
+    this.#sent = sent.catch(() => undefined);
+    return sent;
   }
 
   #listenCommand(): string {
@@ -139,9 +155,7 @@ export class Doorbell {
     this.#onOwnRing = () => resolve(true);
     const timeout = setTimeout(() => resolve(false), times.answer).unref();
     try {
-      const { rows } = await client.query<{ isRung: boolean }>(`select ring_bell($1, '') as "isRung"`, [
-        this.#ownChannel,
-      ]);
+      const rows = await this.#send<{ isRung: boolean }>(`select ring_bell($1, '') as "isRung"`, [this.#ownChannel]);
       // An answer proves that the connection works; the statement has also removed what it could from the queue.
       const isRung = rows[0]?.isRung === true;
       this.#tellOfQueue(!isRung);

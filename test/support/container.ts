@@ -88,7 +88,7 @@ export async function buildImage(): Promise<Image> {
 
 /** A minimal Debian, without what Docker's slim images leave out too. */
 async function makeBase(folder: string): Promise<void> {
-  await run('debootstrap', ['--variant=minbase', 'bookworm', folder], { maxBuffer: 64e6 });
+  await run('/usr/sbin/debootstrap', ['--variant=minbase', 'bookworm', folder], { maxBuffer: 64e6 });
   const left = ['var/cache/apt', 'var/lib/apt/lists', 'usr/share/doc', 'usr/share/man', 'usr/share/locale', 'var/log'];
   for (const path of left) await rm(join(folder, path), { recursive: true });
 }
