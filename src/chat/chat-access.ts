@@ -5,6 +5,7 @@ import type { GroupCommit, WriteKind } from './group-commit.ts';
 import { columns } from '../postgres/columns.ts';
 import { defineLoader } from '../postgres/loader.ts';
 import { mutedUntil } from '../postgres/restriction.ts';
+import { isPeerErased } from './peer.ts';
 import { chatReaderKey, visibleFrom } from './visibility.ts';
 import { Forbidden, NotFound, RateLimited } from '../errors.ts';
 import { isBlockedIn } from '../people/block.ts';
@@ -37,7 +38,8 @@ export async function readChatAccesses(
   const { rows } = await client.query<ChatAccess & { index: number }>({
     name: 'accesses',
     text: `select w.index::int as index, c.type, ${visibleFrom('c', 'w.user_id')} as "visibleFrom", m.role,
-      ${isBlockedIn('c', 'w.user_id')} as "isBlocked", ${mutedUntil('c.id', 'w.user_id')} as "mutedUntil"
+      ${isBlockedIn('c', 'w.user_id')} as "isBlocked", ${mutedUntil('c.id', 'w.user_id')} as "mutedUntil",
+      ${isPeerErased('c')} as "isPeerErased"
     from unnest($1::bigint[], $2::bigint[]) with ordinality as w (chat_id, user_id, index)
     join chats c on c.id = w.chat_id
     left join members m on m.chat_id = c.id and m.user_id = w.user_id`,

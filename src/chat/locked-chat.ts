@@ -3,6 +3,7 @@ import type { Chat, MemberRole } from '../postgres/generated/prisma/client.ts';
 import { columns } from '../postgres/columns.ts';
 import { constraintOf, sqlStateOf } from '../postgres/sql-state.ts';
 import { mutedUntil } from '../postgres/restriction.ts';
+import { isPeerErased } from './peer.ts';
 import { visibleFrom } from './visibility.ts';
 import { Forbidden, LastOwner, NotFound, RateLimited } from '../errors.ts';
 import { isBlockedIn } from '../people/block.ts';
@@ -89,15 +90,17 @@ async function lockChat({ query }: Transaction, asker: Asker, chatId: bigint): P
   const { rows } = await query<Chat & Omit<ChatAccess, 'type'>>({
     name: 'hold_chat',
     text: `select ${columns.chat('c')}, m.role, ${visibleFrom('c', '$2')} as "visibleFrom",
-      ${isBlockedIn('c', '$2')} as "isBlocked", ${mutedUntil('c.id', '$2')} as "mutedUntil"
+      ${isBlockedIn('c', '$2')} as "isBlocked", ${mutedUntil('c.id', '$2')} as "mutedUntil",
+      ${isPeerErased('c')} as "isPeerErased"
     from chats c left join members m on m.chat_id = c.id and m.user_id = $2
     where c.id = $1`,
     values: [chatId, asker.userId],
   });
   if (rows[0] === undefined) throw hidden();
-  const { role, visibleFrom: firstSeen, isBlocked, mutedUntil: until, ...chat } = rows[0];
+  const { role, visibleFrom: firstSeen, isBlocked, mutedUntil: until, isPeerErased: isAlone, ...chat } = rows[0];
   if (firstSeen === null) throw hidden();
-  return { asker, chat, access: { type: chat.type, role, visibleFrom: firstSeen, isBlocked, mutedUntil: until } };
+  const access = { role, visibleFrom: firstSeen, isBlocked, mutedUntil: until, isPeerErased: isAlone === true };
+  return { asker, chat, access: { type: chat.type, ...access } };
 }
 
 function hidden(): NotFound {

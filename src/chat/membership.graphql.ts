@@ -64,7 +64,8 @@ share more of the history than they have. Everyone can read all of a public chan
   }),
   leaveChat: t.field({
     type: ChatGoneRef,
-    description: 'When the last member leaves, the chat is deleted.',
+    description:
+      'When the last member leaves, the chat is deleted. A single chat can be left once the other person is erased.',
     errors: { types: [NotFound, Forbidden, LastOwner] },
     args: { chatId: t.arg.id({ required: true }) },
     resolve: async (_, { chatId: id }, context) => {

@@ -96,8 +96,8 @@ export async function joinChat(db: Db, asker: Asker, { chatId }: { chatId: bigin
 
 /**
  * Ends the asker's membership; they and the remaining members receive RemoveFromChat. When the last member leaves a chat
- * without a key, the chat is deleted, and they receive ChatDeleted instead. Throws Forbidden for a single chat and for one that the asker
- * only reads; LastOwner for the last owner while other members remain.
+ * without a key, the chat is deleted, and they receive ChatDeleted instead. Throws Forbidden for a single chat, unless the other
+ * person's account is erased, and for one that the asker only reads; LastOwner for the last owner while other members remain.
  */
 export async function leaveChat(db: Db, asker: Asker, { chatId }: { chatId: bigint }): Promise<void> {
   return inChat(db, { asker, chatId }, async (transaction, locked) => {

@@ -25,3 +25,12 @@ async function loadPairs({ pool }: Db, chatIds: readonly bigint[]): Promise<(Pai
   });
   return pairOne(rows, chatIds, { value: (row): Pair => row, missing: null });
 }
+
+/**
+ * Whether the other person of single chat `chat` (an alias of chats) has been erased, and not a chat of one person with
+ * themselves. An SQL condition, which costs something only in chats of one member.
+ */
+export function isPeerErased(chat: string): string {
+  return `case when ${chat}.type = 'SINGLE' and ${chat}.member_count = 1 then not exists (
+    select from single_chats own where own.chat_id = ${chat}.id and own.low_user_id = own.high_user_id) else false end`;
+}

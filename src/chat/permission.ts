@@ -23,7 +23,7 @@ export type Action =
 /**
  * A user's access to a chat: the first seq that they see (null if they cannot see the chat), their role (null if they
  * are not a member, such as a reader of a public channel), whether the other person of a single chat has blocked them,
- * and until when they are muted (null if they are not).
+ * until when they are muted (null if they are not), and whether the other person of a single chat has been erased.
  */
 export type ChatAccess = {
   type: ChatType;
@@ -31,6 +31,7 @@ export type ChatAccess = {
   role: MemberRole | null;
   isBlocked: boolean;
   mutedUntil: Date | null;
+  isPeerErased?: boolean;
 };
 
 /** The access, plus the role of the member that the action targets. A user who is not a member counts as a MEMBER. */
@@ -74,13 +75,17 @@ export function may(asker: Asker, action: Action, access: Case): boolean {
 
 /** The complete table of permissions by action, chat type and role. */
 function mayPerson(action: Action, access: Case): boolean {
-  const { type, role, visibleFrom, isBlocked, mutedUntil, targetRole = null } = access;
+  const { type, role, visibleFrom, isBlocked, mutedUntil, isPeerErased = false, targetRole = null } = access;
   if (action === 'joinChat') return type === 'PUBLIC_CHANNEL' && role === null;
   if (role === null) return false;
   // Whatever their role, as on Discord: a muted admin does not moderate either.
   if (mutedUntil !== null) return action === 'leaveChat' && type !== 'SINGLE';
   // A single chat has no roles: both people may write and pin, and neither can delete the other's messages.
-  if (type === 'SINGLE') return !isBlocked && (action === 'sendMessage' || action === 'pinMessage');
+  // Nor can either leave, unless the other's account is erased.
+  if (type === 'SINGLE') {
+    if (action === 'leaveChat') return isPeerErased;
+    return !isBlocked && (action === 'sendMessage' || action === 'pinMessage');
+  }
   if (role === 'OWNER') return true;
   const isAdmin = role === 'ADMIN';
   switch (action) {

@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'vitest';
 import { encodeId } from '../../src/core/id.ts';
 import { createChat, createGroup, createPublicChannel, heardBy, keyOf, say, sendMessage } from '../support/chat.ts';
-import { type Person, signUpAll } from '../support/client.ts';
+import { type Person, signUp, signUpAll } from '../support/client.ts';
 import {
   addPeople,
   contentsIn,
@@ -252,6 +252,21 @@ test('a single chat has no roles, and no one can join or leave it', async () => 
     }
   }
   expect(await rolesIn(chat, ada)).toEqual({ ada: 'MEMBER', grace: 'MEMBER' });
+});
+
+test('after the other person of a single chat is erased, it can be left', async () => {
+  const mallory = await signUp(server, 'mallory');
+  const { id: chat } = await createChat(ada, { type: 'SINGLE', memberIds: [mallory.userId] });
+  await sendMessage(ada, chat, 'hello');
+  const own = (await createChat(ada, { type: 'SINGLE', memberIds: [ada.userId] })).id;
+  expect(await leaveChat(ada, chat)).toMatchObject({ __typename: 'Forbidden' });
+  const erased = [keyOf(mallory.userId)];
+  await server.sql.query('delete from members where user_id = $1', erased);
+  await server.sql.query('delete from users where id = $1', erased);
+  const { chat: seen } = await ada.ask('query ($id: ID!) { chat(id: $id) { viewerCan } }', { id: chat });
+  expect(seen.viewerCan).toContain('LEAVE_CHAT');
+  expect(await leaveChat(ada, chat)).toMatchObject({ __typename: 'ChatGone' });
+  expect(await leaveChat(ada, own)).toMatchObject({ __typename: 'Forbidden' });
 });
 
 test('an invalid id is refused, and so is a user who hasn’t signed in', async () => {
