@@ -4,6 +4,7 @@ import { pairMany, pairOne } from '../postgres/pairing.ts';
 import { memberKeyOf, type MemberKey } from '../chat/member.ts';
 import { messageKeyOf, type MessageKey } from './message-loader.ts';
 import { visibleFrom } from '../chat/visibility.ts';
+import { readProse } from './prose.ts';
 import type { Asker } from '../core/asker.ts';
 import { may, type ChatAccess } from '../chat/permission.ts';
 
@@ -15,21 +16,46 @@ const maxUsernameLength = 64;
 /** How many usernames one mention may stand for: @ada.Look is ada.look if that user exists, otherwise ada. */
 const maxReadings = 4;
 
-/** `@` and a name at the start of a word, so that an email address (ada@example.com) mentions no one. */
-const mention = /(?<![\p{L}\p{N}_.@-])@([A-Za-z0-9_][A-Za-z0-9_.-]*)(?![\p{L}\p{N}])/gu;
+/** Letters of scripts that a name is written next to without a space. */
+const neighbour = String.raw`[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Hang}\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}\u30fc]`;
+const letter = String.raw`(?:(?!${neighbour})[\p{L}\p{N}\p{M}])`;
+/**
+ * `@` and a name. An email address (ada@example.com) mentions no one: before the `@` there is no sign of an address, and
+ * no letter, unless it is one of a script without spaces. Underscores may be Markdown's emphasis.
+ */
+const mention = new RegExp(
+  String.raw`(?<!${letter}|[@._-])(?<emphasis>_*)@(?<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)(?!${letter})`,
+  'gu',
+);
+const endOfEmphasis = new RegExp(String.raw`[^\s_]_+(?!${letter}|_)`, 'gu');
 
 /** The usernames that a text may mention: for each mention its possible readings, longest first, in lower case. */
 export type Named = { names: string[][]; everyone: boolean };
 
 /**
- * Finds the names in a message, in time linear in its length. The chat's members decide which readings are usernames.
+ * Finds the names in a message, in time linear in its length, except in its code, quotes and addresses. The chat's
+ * members decide which readings are usernames.
  */
 export function findNames(content: string): Named {
-  if (!content.includes('@')) return { names: [], everyone: false };
-  const words = new Set([...content.matchAll(mention)].map(([, word = '']) => word.toLowerCase()));
+  const text = content.replace(/[\uff10-\uff19\uff20-\uff3a\uff3f\uff41-\uff5a]/g, toAscii).replaceAll('\ufe6b', '@');
+  if (!text.includes('@')) return { names: [], everyone: false };
+  const words = new Set(listWords(readProse(text)));
   const readings = [...words].slice(0, maxMentions).map(readingsOf);
   const everyone = readings.some((names) => names.includes('everyone'));
   return { names: readings.map((names) => names.filter((name) => name !== 'everyone')), everyone };
+}
+
+function listWords(prose: string): string[] {
+  const lastEnd = [...prose.matchAll(endOfEmphasis)].at(-1)?.index ?? -1;
+  return [...prose.matchAll(mention)].flatMap(({ index, groups }) => {
+    const isWord = groups?.['emphasis'] === '' || index < lastEnd;
+    return isWord ? [groups?.['name']?.toLowerCase() ?? ''] : [];
+  });
+}
+
+/** A letter, digit or sign of full width, as in an ASCII text. */
+function toAscii(character: string): string {
+  return String.fromCodePoint((character.codePointAt(0) ?? 0) - 0xfee0);
 }
 
 /** Whether the text mentions everyone: it contains `@everyone` and the asker, with this access, may use it. */
@@ -142,7 +168,12 @@ function readingsOf(word: string): string[] {
   const readings: string[] = [];
   // Cut to the length of the longest name first, so that a long word costs no more than a name.
   const first = word.length > maxUsernameLength ? cutOff(word.slice(0, maxUsernameLength + 1)) : trimEnd(word);
-  for (let name = first; name !== '' && readings.length < maxReadings; name = cutOff(name)) readings.push(name);
+  for (let name = first; name !== '' && readings.length < maxReadings; name = cutOff(name)) {
+    readings.push(name);
+    // The underscores at its end may be Markdown's emphasis.
+    const plain = trimEnd(name.replace(/_+$/, ''));
+    if (plain !== '' && plain !== name) readings.push(plain);
+  }
   return readings;
 }
 

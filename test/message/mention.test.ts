@@ -1,5 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
-import { maxMentions } from '../../src/message/mention.ts';
+import cases from './cases/mentions.json' with { type: 'json' };
+import { findNames, maxMentions } from '../../src/message/mention.ts';
 import {
   addMembers,
   createChat,
@@ -370,4 +371,34 @@ test('mentions of a user are gone as soon as the user erases their account', asy
   expect(await mentionedBy(ada, group, '@passing')).toEqual([]);
   await server.sql.query('delete from users where id = $1', [keyOf(passing.userId)]);
   expect(namesIn(await readMessage(ada, id))).toEqual(['Grace']);
+});
+
+/** Whom a text mentions in a chat of these users. */
+function mentionsIn(text: string, users = ['bob', 'ada', 'o.neil']): { mentions: string[]; everyone: boolean } {
+  const { names, everyone } = findNames(text);
+  const mentions = names.flatMap((readings) => readings.find((name) => users.includes(name)) ?? []);
+  return { mentions: [...new Set(mentions)].toSorted(), everyone };
+}
+
+test.each(cases)('$group: $text', ({ text, mentions, everyone }) => {
+  expect(mentionsIn(text)).toEqual({ mentions, everyone });
+});
+
+test.each([
+  ['.@bob', []],
+  ['_@bob', []],
+  ['x.@bob', []],
+  ['x_@bob', []],
+  ['social.example/@bob', []],
+  ['@ada/@bob', ['ada', 'bob']],
+  ['\uff20ｂｏｂ', ['bob']],
+  ['~~~\n@bob\n~~~\n@ada', ['ada']],
+  ['```\n@bob', []],
+  ['||@bob||', ['bob']],
+  ['https://a.example/@ada，@bob', ['bob']],
+  ['`@bob\n@ada`', []],
+  ['`@bob\n\n@ada`', ['ada', 'bob']],
+  ['@bob\u0301', []],
+])('%j mentions %j', (text, mentions) => {
+  expect(mentionsIn(text).mentions).toEqual(mentions);
 });
