@@ -51,6 +51,7 @@ import { Realtime } from './live/realtime.ts';
 import type { LoopTimes } from './postgres/leased-loop.ts';
 import { createExchange, type Exchange } from './live/exchange.ts';
 import { TypingGate } from './live/typing-pace.ts';
+import { openSearchIndex } from './search/search-index.ts';
 import { SearchTurns } from './search/search-turn.ts';
 import { SecretBox } from './webhook/signing-secret.ts';
 import type { WebhookTimes } from './webhook/webhook-keeper.ts';
@@ -122,7 +123,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   const chores = listChores({ ...files, ...uploads, node }, config, report);
   const housekeeping = startHousekeeping(chores, files, { report, metrics, started });
 
-  openPictureFetch(config, { ...parts, files, times: overrides.pictureTimes });
+  openBackground(config, { ...parts, files, times: overrides.pictureTimes });
 
   const services = {
     db,
@@ -182,11 +183,12 @@ async function createLimits(
   return new RateLimits({ quotas: readQuotas(config), store: db.pool, counters, ...observers });
 }
 
-/** Fetches the pictures of other systems' users, on a node that serves the API. */
-function openPictureFetch(
+/** Fills the search index, and fetches the pictures of other systems' users on a node that serves the API. */
+function openBackground(
   config: Config,
-  { started, ...parts }: Omit<PictureFetchOptions, 'egress'> & { started: AsyncDisposableStack },
+  { started, db, ...parts }: Omit<PictureFetchOptions, 'egress'> & Pick<LiveParts, 'db' | 'started'>,
 ): void {
+  openSearchIndex({ db, leases: parts.leases, report: parts.report, started });
   if (!serves(config, 'api') || config.authIssuers === null) return;
   const fetch = new PictureFetch({ ...parts, egress: new Egress(config.egressAllow ?? []) });
   fetch.open();

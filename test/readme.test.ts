@@ -448,6 +448,7 @@ describe('examples run as they are:', () => {
       'docs/api-policy.md graphql',
       ...['docs/rest.md bash', 'docs/rest.md bash', 'docs/rest.md bash', 'docs/rest.md js', 'docs/rest.md python'],
       'docs/rest.md json',
+      'docs/search.md graphql',
       ...[
         'docs/integration.md bash',
         'docs/integration.md bash',

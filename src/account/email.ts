@@ -5,13 +5,18 @@ import { readLine } from '../core/text.ts';
 export const maxEmailLength = 254;
 
 /**
- * Reads an email address, and adds an error if it cannot be one. Checks only the form (something, an @, something),
- * not whether mail arrives there.
+ * What a browser accepts in `<input type=email>`:
+ * https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address. A host in another script is written in
+ * punycode. The checks of `users` and `pending_sign_ups` are the same.
  */
+const address =
+  /^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$/;
+
+/** Reads an email address, and adds an error if it cannot be one. Checks its form, not whether mail arrives there. */
 export function readEmail(value: string, errors: FieldError[]): string {
   const refusedBefore = errors.length;
   const email = readLine(value, ['email'], maxEmailLength, errors);
-  if (errors.length === refusedBefore && !/^[^@\s]+@[^@\s]+$/.test(email)) {
+  if (errors.length === refusedBefore && !address.test(email)) {
     errors.push({ path: ['email'], code: 'MALFORMED', message: 'is not an email address' });
   }
   return email;

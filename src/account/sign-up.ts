@@ -1,5 +1,5 @@
 import { Conflict, Forbidden, InvalidInput, type FieldError } from '../errors.ts';
-import { maxNameLength, readLine } from '../core/text.ts';
+import { maxNameLength, readName } from '../core/text.ts';
 import { queueMail } from '../mail/outbox.ts';
 import { inTransaction, type Queryable } from '../postgres/client.ts';
 import { requirePasswords, type Accounts, type Device } from './account.ts';
@@ -96,7 +96,7 @@ function readSignUp(input: SignUp): Omit<CheckedSignUp, 'passwordHash'> {
   const email = readEmail(input.email, errors);
   checkNewPassword(input.password, ['password'], namesOf({ username: input.username, email }), errors);
   const displayName =
-    input.displayName === null ? null : readLine(input.displayName, ['displayName'], maxNameLength, errors);
+    input.displayName === null ? null : readName(input.displayName, ['displayName'], maxNameLength, errors);
   if (errors.length > 0) throw new InvalidInput(errors);
   return { username: input.username, email, displayName, inviteCode: input.inviteCode };
 }

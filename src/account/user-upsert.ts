@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Program } from '../core/asker.ts';
 import { readCustom, type Custom } from '../core/custom.ts';
 import { readExternalKey } from '../core/external-key.ts';
-import { maxNameLength, readLine } from '../core/text.ts';
+import { maxNameLength, readName } from '../core/text.ts';
 import { Conflict, Forbidden, InvalidInput, type FieldError } from '../errors.ts';
 import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
 import { columns } from '../postgres/columns.ts';
@@ -57,7 +57,7 @@ function readUpsert(input: UserUpsert): UserUpsert {
   const key = readExternalKey(input.key, ['key'], errors);
   if (input.username != null) checkNewUsername(input.username, errors);
   const displayName =
-    input.displayName == null ? input.displayName : readLine(input.displayName, ['displayName'], maxNameLength, errors);
+    input.displayName == null ? input.displayName : readName(input.displayName, ['displayName'], maxNameLength, errors);
   const email = input.email == null ? input.email : readEmail(input.email, errors);
   const custom = input.custom == null ? input.custom : readCustom(input.custom, ['custom'], errors);
   if (errors.length > 0) throw new InvalidInput(errors);

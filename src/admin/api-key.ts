@@ -2,7 +2,7 @@ import type { LiveKeys } from '../account/live-key.ts';
 import type { Caller } from '../core/asker.ts';
 import { scopes as allScopes, type Scope } from '../core/scope.ts';
 import { createSecret } from '../core/secret.ts';
-import { maxNameLength, readLine } from '../core/text.ts';
+import { maxNameLength, readName } from '../core/text.ts';
 import { Forbidden, InvalidInput, NotFound, type FieldError } from '../errors.ts';
 import { advisoryLocks } from '../postgres/advisory-lock.ts';
 import { inTransaction, type Db, type Transaction } from '../postgres/client.ts';
@@ -44,7 +44,7 @@ export async function createApiKey(db: Db, caller: Caller, input: NewApiKey): Pr
 /** Reads the input of a key of the server. Throws InvalidInput. */
 export function readNewKey({ name, scopes, expiresAt }: NewApiKey): NewApiKey {
   const errors: FieldError[] = [];
-  const line = readLine(name, ['name'], maxNameLength, errors);
+  const line = readName(name, ['name'], maxNameLength, errors);
   if (scopes.length === 0) errors.push({ path: ['scopes'], code: 'REQUIRED', message: 'must not be empty' });
   checkScopes(scopes, errors);
   if (expiresAt !== null && expiresAt.getTime() <= Date.now()) {

@@ -1,7 +1,7 @@
 import { checkNewUsername } from '../account/username.ts';
 import type { Caller } from '../core/asker.ts';
 import type { Scope } from '../core/scope.ts';
-import { maxNameLength, readLine } from '../core/text.ts';
+import { maxNameLength, readName } from '../core/text.ts';
 import { Conflict, InvalidInput, type FieldError } from '../errors.ts';
 import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
 import { checkScopes, creatorOf, insertApiKey, requireOwnScopes, type CreatedApiKey } from './api-key.ts';
@@ -33,7 +33,7 @@ export async function createBot(db: Db, caller: Caller, input: NewBot): Promise<
 function readNewBot({ username, displayName, scopes }: NewBot): NewBot {
   const errors: FieldError[] = [];
   checkNewUsername(username, errors);
-  const line = displayName === null ? null : readLine(displayName, ['displayName'], maxNameLength, errors);
+  const line = displayName === null ? null : readName(displayName, ['displayName'], maxNameLength, errors);
   checkScopes(scopes, errors);
   if (errors.length > 0) throw new InvalidInput(errors);
   return { username, displayName: line, scopes };

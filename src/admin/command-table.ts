@@ -3,6 +3,7 @@ import { Misuse, type Command, type Operator } from './command.ts';
 import { erase } from './erase-command.ts';
 import { exportData } from './export-command.ts';
 import { grant } from './grant-command.ts';
+import { reindex } from './reindex-command.ts';
 import { resetLink } from './reset-link-command.ts';
 import { suspend, unsuspend } from './suspend-command.ts';
 
@@ -13,6 +14,7 @@ const commands: Record<string, Command> = {
   unsuspend,
   erase,
   export: exportData,
+  reindex,
   'reset-link': resetLink,
   'api-key': apiKey,
 };

@@ -9,6 +9,7 @@ import { getDatamodel } from '../postgres/generated/pothos.ts';
 import { InvalidInput } from '../errors.ts';
 import type { Context } from './context.ts';
 import { encodeId, parseId } from '../core/id.ts';
+import { parseDateTime } from '../core/date-time.ts';
 import { isRecord } from '../core/json.ts';
 import { Upload } from '../file/upload-value.ts';
 import { asciiSize } from './field-size.ts';
@@ -71,16 +72,13 @@ builder.queryType({});
 builder.mutationType({});
 builder.subscriptionType({});
 
-/** A date-time of RFC 3339, 5.6. */
-const dateTimePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i;
-
 builder.scalarType('DateTime', {
   description: 'An instant as in RFC 3339. Answers have it in UTC with milliseconds, e.g. 2026-11-22T10:29:00.000Z.',
   specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc3339#section-5.6',
   serialize: (value) => value.toISOString(),
   parseValue: (value) => {
-    const instant = typeof value === 'string' && dateTimePattern.test(value) ? new Date(value) : null;
-    if (instant === null || Number.isNaN(instant.getTime())) {
+    const instant = typeof value === 'string' ? parseDateTime(value) : null;
+    if (instant === null) {
       throw new GraphQLError('A DateTime must be an instant with its offset from UTC, e.g. 2026-11-22T10:29:00.000Z.');
     }
     return instant;

@@ -159,6 +159,7 @@ export const typeAccess: Record<string, Access> = {
   MessageDeleted: readMessages,
   MessageEdited: readMessages,
   MessageRevision: readMessages,
+  MessageSearch: readMessages,
   NearbyMessage: staff,
   NewChat: readChats,
   NewMessage: readMessages,
@@ -180,6 +181,7 @@ export const typeAccess: Record<string, Access> = {
   SignUpStarted: 'ANYONE',
   SignedIn: 'ANYONE',
   Suspension: staff,
+  TextRange: readMessages,
   Typing: readChats,
   // Staff see everyone.
   User: any('USERS_READ', 'MODERATE', 'ADMIN'),

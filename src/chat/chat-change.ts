@@ -2,7 +2,7 @@ import type { Db } from '../postgres/client.ts';
 import type { Chat, ChatType } from '../postgres/generated/prisma/client.ts';
 import { InvalidInput, type FieldError } from '../errors.ts';
 import { deleteLockedChat, inChat, requireMay } from './locked-chat.ts';
-import { maxDescriptionLength, maxNameLength, readLine, readText } from '../core/text.ts';
+import { maxDescriptionLength, maxNameLength, readName, readText } from '../core/text.ts';
 import type { Asker } from '../core/asker.ts';
 import { maxSlowModeSeconds } from './slow-mode.ts';
 
@@ -53,7 +53,7 @@ export async function deleteChat(db: Db, asker: Asker, { chatId }: { chatId: big
 
 function checkValues(change: ChatChange): ChatChange {
   const errors: FieldError[] = [];
-  const name = change.name == null ? change.name : readLine(change.name, ['name'], maxNameLength, errors);
+  const name = change.name == null ? change.name : readName(change.name, ['name'], maxNameLength, errors);
   const description =
     change.description == null
       ? change.description

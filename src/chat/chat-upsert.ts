@@ -1,7 +1,7 @@
 import type { Program } from '../core/asker.ts';
 import { readCustom } from '../core/custom.ts';
 import { readExternalKey } from '../core/external-key.ts';
-import { maxDescriptionLength, maxNameLength, readLine, readText } from '../core/text.ts';
+import { maxDescriptionLength, maxNameLength, readName, readText } from '../core/text.ts';
 import { InvalidInput, NotFound, type FieldError } from '../errors.ts';
 import { inTransaction, type Db, type Transaction } from '../postgres/client.ts';
 import { columns } from '../postgres/columns.ts';
@@ -53,7 +53,7 @@ export async function upsertChat(db: Db, program: Program, input: ChatUpsert): P
 function readUpsert(input: ChatUpsert): ChatUpsert {
   const errors: FieldError[] = [];
   const key = readExternalKey(input.key, ['key'], errors);
-  const name = input.name == null ? input.name : readLine(input.name, ['name'], maxNameLength, errors);
+  const name = input.name == null ? input.name : readName(input.name, ['name'], maxNameLength, errors);
   const description =
     input.description == null
       ? input.description

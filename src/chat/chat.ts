@@ -8,7 +8,7 @@ import { InvalidInput, NotFound, type FieldError } from '../errors.ts';
 import { refuseBlockers } from '../people/block.ts';
 import { toPage, type Page, type PageRequest } from '../postgres/page.ts';
 import { isExternalKey } from '../core/external-key.ts';
-import { maxDescriptionLength, maxNameLength, readLine, readText } from '../core/text.ts';
+import { maxDescriptionLength, maxNameLength, readName, readText } from '../core/text.ts';
 import type { Asker } from '../core/asker.ts';
 
 /** How many people you can name in one call. */
@@ -129,7 +129,7 @@ function checkNewChat(
   input: NewChat,
 ): { type: ChatType; name: string | null; description: string | null } {
   const errors: FieldError[] = [];
-  const name = input.name === null ? null : readLine(input.name, ['name'], maxNameLength, errors);
+  const name = input.name === null ? null : readName(input.name, ['name'], maxNameLength, errors);
   const description =
     input.description === null ? null : readText(input.description, ['description'], maxDescriptionLength, errors);
   const people = new Set([...input.memberIds, asker.userId]);

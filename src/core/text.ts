@@ -7,18 +7,61 @@ export const maxContentLength = 10_000;
 
 const controls = /[\u0000-\u001f\u007f-\u009f]/;
 const controlsButNewlineAndTab = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/;
+/** Characters that turn the text around, also the text that follows a name. */
+const bidiControls = /\p{Bidi_Control}/u;
+/**
+ * Characters that display something by themselves: neither blanks (a Braille pattern without dots, a null note head),
+ * nor what Unicode calls ignorable (fillers, joiners, selectors), nor marks, which need a letter. The checks of the
+ * database have the same characters as ranges: `npm run text-rule` prints them.
+ */
+const visible = /[^\p{White_Space}\p{Default_Ignorable_Code_Point}\p{M}\p{Cc}\u2800\ufff9-\ufffb\u{1d159}]/u;
+
+/** Whether a text displays anything. */
+export function isVisible(text: string): boolean {
+  return visible.test(text);
+}
 
 /** Reads one line: trims it and refuses control characters. Twin of `is_line` in the database. */
 export function readLine(value: string, path: string[], maxLength: number, errors: FieldError[]): string {
-  return read(value.trim(), path, maxLength, controls, errors);
+  return read(value.trim(), { path, maxLength, refused: controls }, errors);
 }
 
-/** Reads multi-line text: normalizes line ends to newlines and refuses other controls except tab. Twin of `is_text`. */
+/**
+ * Reads the name of a user or a chat: a line in Unicode's normal form (NFC) that displays something, and that turns no
+ * text around. Twin of `is_name` in the database.
+ */
+export function readName(value: string, path: string[], maxLength: number, errors: FieldError[]): string {
+  const before = errors.length;
+  const name = readLine(normalizeShort(value, maxLength), path, maxLength, errors);
+  if (errors.length > before) return name;
+  if (!isVisible(name)) errors.push({ path, ...displaysNothing });
+  else if (bidiControls.test(name))
+    errors.push({ path, code: 'MALFORMED', message: 'must not contain direction marks' });
+  return name;
+}
+
+/**
+ * Reads multi-line text that displays something: normalizes line ends to newlines and refuses other controls except
+ * tab. Twin of `is_text` in the database.
+ */
 export function readText(value: string, path: string[], maxLength: number, errors: FieldError[]): string {
-  return read(value.replace(/\r\n?/g, '\n').trim(), path, maxLength, controlsButNewlineAndTab, errors);
+  const before = errors.length;
+  const text = value.replace(/\r\n?/g, '\n').trim();
+  read(text, { path, maxLength, refused: controlsButNewlineAndTab }, errors);
+  if (errors.length === before && !isVisible(text)) errors.push({ path, ...displaysNothing });
+  return text;
 }
 
-function read(text: string, path: string[], maxLength: number, refused: RegExp, errors: FieldError[]): string {
+const displaysNothing = { code: 'REQUIRED', message: 'must contain something that is visible' } as const;
+
+/** Composing characters shortens a text at most to a third: a longer one is refused anyway. */
+function normalizeShort(value: string, maxLength: number): string {
+  return value.length > maxLength * 8 ? value : value.normalize('NFC');
+}
+
+type Rule = { path: string[]; maxLength: number; refused: RegExp };
+
+function read(text: string, { path, maxLength, refused }: Rule, errors: FieldError[]): string {
   const problem = problemWith(text, maxLength, refused);
   if (problem !== null) errors.push({ path, ...problem });
   return text;

@@ -4,7 +4,7 @@ import { checkNewUsername } from '../account/username.ts';
 import { readCustom } from '../core/custom.ts';
 import { readExternalKey } from '../core/external-key.ts';
 import { parseJson } from '../core/json.ts';
-import { maxContentLength, maxDescriptionLength, maxNameLength, readLine, readText } from '../core/text.ts';
+import { maxContentLength, maxDescriptionLength, maxNameLength, readName, readText } from '../core/text.ts';
 import type { FieldError } from '../errors.ts';
 
 /** Clocks may differ by this much, in ms. */
@@ -136,7 +136,7 @@ function checkUser(said: Said['user'], errors: FieldError[]): Said['user'] {
   readExternalKey(said.key, ['key'], found);
   if (said.username != null) checkNewUsername(said.username, found);
   const displayName =
-    said.displayName == null ? null : readLine(said.displayName, ['displayName'], maxNameLength, found);
+    said.displayName == null ? null : readName(said.displayName, ['displayName'], maxNameLength, found);
   const email = said.email == null ? null : readEmail(said.email, found);
   if (email !== null && said.kind === 'BOT') {
     found.push({ path: ['email'], code: 'NOT_ALLOWED', message: 'a bot has no email address' });
@@ -149,7 +149,7 @@ function checkUser(said: Said['user'], errors: FieldError[]): Said['user'] {
 
 function checkChat(said: Said['chat'], errors: FieldError[]): Said['chat'] {
   readExternalKey(said.key, ['chat', 'key'], errors);
-  const name = said.name == null ? null : readLine(said.name, ['chat', 'name'], maxNameLength, errors);
+  const name = said.name == null ? null : readName(said.name, ['chat', 'name'], maxNameLength, errors);
   const description =
     said.description == null ? null : readText(said.description, ['chat', 'description'], maxDescriptionLength, errors);
   if (said.type === 'SINGLE' && (name !== null || description !== null)) {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
 import type { Lease, Leases } from '../postgres/lease.ts';
 import { LeasedLoop, type LoopTimes } from '../postgres/leased-loop.ts';
@@ -6,7 +7,7 @@ import { formatCursor } from './cursor.ts';
 import type { LoggedEvent } from './event.ts';
 import { readEpoch, readNext, readLogPlace } from './event-log.ts';
 
-const batchSize = 100;
+const defaultBatchSize = 100;
 /** A lag is counted up to this many events. */
 const maxCountedLag = 100_000;
 
@@ -47,6 +48,10 @@ export type LogConsumerOptions = {
    */
   reset: (client: Queryable, reason: GapReason) => Promise<void>;
   times?: Partial<LoopTimes>;
+  /** How many events are consumed at a time; 100 by default. */
+  batchSize?: number;
+  /** After a full batch, it rests for this many times as long as the batch took, so that it slows nothing else down. */
+  restFactor?: number;
 };
 
 /**
@@ -67,11 +72,13 @@ type Place = { epoch: string; position: bigint };
 export class LogConsumer {
   readonly #options: LogConsumerOptions;
   readonly #loop: LeasedLoop;
+  readonly #batchSize: number;
   /** How many events are still consumed one at a time, because one of them failed. */
   #singly = 0;
 
   constructor(options: LogConsumerOptions) {
     this.#options = options;
+    this.#batchSize = options.batchSize ?? defaultBatchSize;
     const { leases, name, times, report } = options;
     this.#loop = new LeasedLoop({
       leases,
@@ -79,7 +86,7 @@ export class LogConsumer {
       times,
       step: (lease) => this.#consume(lease),
       onFailure: (error, failures) => {
-        this.#singly = batchSize;
+        this.#singly = this.#batchSize;
         if (failures === 1) report('warn', 'an event log consumer failed and will retry', { consumer: name, error });
       },
     });
@@ -101,10 +108,14 @@ export class LogConsumer {
 
   /** Consumes the next events, and returns whether there may be more. */
   async #consume(lease: Lease): Promise<boolean> {
-    const limit = this.#singly > 0 ? 1 : batchSize;
+    const limit = this.#singly > 0 ? 1 : this.#batchSize;
+    const startedAt = performance.now();
     const count = await this.#step(lease, limit);
     this.#singly = count === 0 ? 0 : Math.max(0, this.#singly - count);
-    return count === limit;
+    if (count < limit) return false;
+    const { restFactor = 0 } = this.#options;
+    if (restFactor > 0) await sleep((performance.now() - startedAt) * restFactor);
+    return true;
   }
 
   /** Consumes the next events and returns how many there were. */

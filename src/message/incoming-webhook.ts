@@ -5,7 +5,7 @@ import { may } from '../chat/permission.ts';
 import { never, type Asker, type KeyGrant } from '../core/asker.ts';
 import { createHookUsername } from '../people/hook-bot.ts';
 import { createSecret, hashSecret } from '../core/secret.ts';
-import { maxNameLength, readLine } from '../core/text.ts';
+import { maxNameLength, readName } from '../core/text.ts';
 import { InvalidInput, NotFound, type FieldError } from '../errors.ts';
 import type { Db, Queryable } from '../postgres/client.ts';
 import type { IncomingWebhook } from '../postgres/generated/prisma/client.ts';
@@ -27,7 +27,7 @@ export async function createIncomingWebhook(
   { chatId, name }: { chatId: bigint; name: string },
 ): Promise<CreatedIncomingWebhook> {
   const errors: FieldError[] = [];
-  const displayName = readLine(name, ['name'], maxNameLength, errors);
+  const displayName = readName(name, ['name'], maxNameLength, errors);
   if (errors.length > 0) throw new InvalidInput(errors);
   return inChat(db, { asker, chatId }, async (transaction, locked) => {
     requireMay('updateChat', locked);

@@ -4,8 +4,10 @@ import { encodeNameCursor, readNamePage } from '../postgres/name-page.ts';
 import { maxCustomBytes } from '../core/custom.ts';
 import { maxExternalKeyLength } from '../core/external-key.ts';
 import { maxNameLength } from '../core/text.ts';
-import { findUserByName, searchUsers, updateProfile, userById } from './user.ts';
+import { findUserByName, updateProfile, userById } from './user.ts';
+import { searchUsers } from './user-search.ts';
 import { InvalidInput } from '../errors.ts';
+import { searchCost } from '../search/search-turn.ts';
 import { builder } from '../api/builder.ts';
 import { asciiSize, textSize } from '../api/field-size.ts';
 import { fromEdges, pageComplexity } from '../api/connection.ts';
@@ -57,12 +59,12 @@ builder.queryField('users', (t) =>
   t.field({
     type: UserConnectionRef,
     description:
-      'Users whose username or display name starts with `search`, ordered by name. An empty search finds no one.',
+      'Users of whose username or display name each word of `search` begins a part, such as `ada` or `@ada`: first those who share a chat with the viewer, then those with whole words, then by username. An empty search finds no one.',
     args: { search: t.arg.string({ required: true }), first: t.arg.int(), after: t.arg.string() },
-    complexity: pageComplexity,
+    complexity: (args) => ({ ...pageComplexity(args), field: searchCost }),
     resolve: async (_, { search, ...args }, context) => {
-      requireAsker(context);
-      const page = await searchUsers(context.db, { search, page: readNamePage(args, foundUsers) });
+      const asker = requireAsker(context);
+      const page = await searchUsers(context.searches, asker, { search, page: readNamePage(args, foundUsers) });
       return fromEdges(
         page,
         page.rows.map(({ user, key }) => ({ cursor: encodeNameCursor(foundUsers, key), node: user })),

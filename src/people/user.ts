@@ -3,16 +3,10 @@ import type { User } from '../postgres/generated/prisma/client.ts';
 import { columns } from '../postgres/columns.ts';
 import { defineLoader, loadTogether } from '../postgres/loader.ts';
 import { InvalidInput, NotFound, Unauthenticated, type FieldError } from '../errors.ts';
-import { forwardPage, type NameKey, type NamePageRequest } from '../postgres/name-page.ts';
-import { toPage, type Page } from '../postgres/page.ts';
 import { isExternalKey } from '../core/external-key.ts';
-import { maxNameLength, readLine } from '../core/text.ts';
+import { maxNameLength, readName } from '../core/text.ts';
 import type { Asker } from '../core/asker.ts';
-import { isHookBot } from './hook-bot.ts';
 import { isVisiblePerson, visiblePeople } from '../chat/visibility.ts';
-
-/** A user with their cursor key in the search results. */
-export type FoundUser = { user: User; key: NameKey };
 
 /**
  * Users by id; null if the account is erased or being erased. Raw SQL, at half Prisma's cost: this runs for every
@@ -105,7 +99,7 @@ export async function updateProfile(
 ): Promise<User> {
   const errors: FieldError[] = [];
   const displayName =
-    change.displayName == null ? null : readLine(change.displayName, ['displayName'], maxNameLength, errors);
+    change.displayName == null ? null : readName(change.displayName, ['displayName'], maxNameLength, errors);
   if (errors.length > 0) throw new InvalidInput(errors);
   const [user] = await db.prisma.user.updateManyAndReturn({
     where: { id: asker.userId, ...visiblePeople },
@@ -114,45 +108,4 @@ export async function updateProfile(
   });
   if (user === undefined) throw new Unauthenticated('The account has been deleted.');
   return user;
-}
-
-/**
- * The users whose username or display name starts with `search`, ignoring case, in the order of that name, without the
- * bots of incoming webhooks; none for an empty search. Throws InvalidInput for a search that no name could start with.
- * Raw SQL: its order and its cursor keys are indexed expressions, which Prisma cannot express.
- */
-export async function searchUsers(
-  db: Db,
-  { search, page }: { search: string; page: NamePageRequest },
-): Promise<Page<FoundUser>> {
-  const prefix = readPrefix(search);
-  if (prefix === '') return toPage<FoundUser>([], forwardPage(page));
-  const startsWith = (column: string) => `starts_with(fold(u.${column}) collate "C", fold($1))`;
-  // Each half reads only a page from the index on its name, however many users there are.
-  const half = (column: string, others: string) => `(
-    select u.id, fold(u.${column}) collate "C" as folded_name from users u
-    where ${startsWith(column)} ${others} and ${isVisiblePerson('u')} and not ${isHookBot('u')}
-      and (fold(u.${column}) collate "C", u.id) > ($2, $3::bigint)
-    order by fold(u.${column}) collate "C", u.id limit $4)`;
-  // Not a prepared statement: the planner must know the prefix to choose the range of the index.
-  const { rows } = await db.pool.query<User & { foldedName: string }>(
-    `select ${columns.user('u')}, found.folded_name as "foldedName"
-    from (
-      ${half('username', '')}
-      union all
-      ${half('display_name', `and not ${startsWith('username')}`)}
-    ) found join users u on u.id = found.id
-    order by found.folded_name, found.id limit $4`,
-    [prefix, page.after?.name ?? '', page.after?.id ?? -1n, page.limit + 1],
-  );
-  const found = rows.map(({ foldedName, ...user }) => ({ user, key: { name: foldedName, id: user.id } }));
-  return toPage(found, forwardPage(page));
-}
-
-function readPrefix(search: string): string {
-  if (search.trim() === '') return '';
-  const errors: FieldError[] = [];
-  const prefix = readLine(search, ['search'], maxNameLength, errors);
-  if (errors.length > 0) throw new InvalidInput(errors);
-  return prefix;
 }

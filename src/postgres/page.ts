@@ -47,6 +47,10 @@ export const lists = {
   files: { name: 'files', maxKey: [maxBigint, maxBigint] },
   /** Ordered by id, newest first. */
   foundMessages: { name: 'foundMessages', maxKey: [maxBigint] },
+  /** Ordered by id, oldest first. */
+  foundOldest: { name: 'foundOldest', maxKey: [maxBigint] },
+  /** Ordered by score and id, best and newest first, among the messages up to the third part. */
+  foundRanked: { name: 'foundRanked', maxKey: [maxBigint, maxBigint, maxBigint] },
   /** Ordered by seq. */
   messages: { name: 'messages', maxKey: [maxBigint] },
   /** Ordered by id, newest first. */

@@ -1,72 +1,143 @@
+import { normalizeText } from '../core/normal-text.ts';
+import { listPieces, type Piece } from '../core/word.ts';
+import { listReadings, type Word } from './search-text.ts';
+
 /**
- * A parsed search, in the three parts of PostgreSQL's query: it finds messages that match `alternatives`, and messages
- * that match `words` and contain a word that starts with `beginning`. An empty part adds nothing to the query.
+ * Words that must stand next to each other. The last one may be the beginning of a word, unless `isWhole`.
  */
-export type SearchQuery = { alternatives: string; words: string; beginning: string };
+export type Phrase = { words: readonly Pick<Word, 'text' | 'isRun' | 'original'>[]; isWhole: boolean };
 
-/** The index splits words into pieces of this many characters: see `words` in the migration of messages. */
-const maxPieceLength = 64;
+/** One condition of a search: the text must contain one of the phrases, which are readings of the same words. */
+export type Term = { phrases: readonly Phrase[]; isExcluded: boolean };
 
-/**
- * Splits the search's long words into the same pieces as the index does. A later piece loses its leading minus: inside
- * a word it excludes nothing. Pieces without a word are left out: the index has nothing for the `...` of `wait ...
- * what`, but websearch_to_tsquery would require it.
- */
-export function cutLongWords(text: string): string {
-  const readable = text.replaceAll('<', ' ');
-  return readable.replace(/[^ \t\n"]+/gu, (word, at: number) => {
-    // The minus of -"a phrase".
-    if (word === '-' && readable[at + 1] === '"') return word;
-    if (word.length <= maxPieceLength) return hasWord(word) ? word : ' ';
-    const characters = [...word];
-    const pieces: string[] = [];
-    for (let from = 0; from < characters.length; from += maxPieceLength) {
-      const piece = characters.slice(from, from + maxPieceLength).join('');
-      if (hasWord(piece)) pieces.push(from === 0 ? piece : piece.replace(/^-+/, ''));
-    }
-    return pieces.join(' ');
-  });
-}
+/** A parsed search: a text must meet all terms of one of the alternatives. Without a word there are none. */
+export type SearchQuery = readonly (readonly Term[])[];
 
-function hasWord(text: string): boolean {
-  return /[a-z0-9]|[^\x00-\x7f]/iu.test(text);
-}
+const quote = /["\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a\u300c\u300d\u300e\u300f\u301d\u301e\u301f]/;
+const openingSingle = /['\u2018\u201a\u201b]/;
+const closingSingle = /['\u2018\u2019]/;
+const minus = /[-\u2010\u2011\u2013\u2212]/;
+/** What holds the parts of an address, a path, a name or a number together. */
+const joint = /^[-_./:@+&#'\u2018\u2019\u02bc`\\=?%~$*^\u00b7\u2010\u2011\u05f3\u05f4"]*$/;
 
 /**
- * How many words a search has: runs of letters and digits, and of other characters beyond ASCII, which may or may not
- * be words, depending on the database's locale.
- */
-export function countWords(text: string): number {
-  return text.match(/[\p{L}\p{N}\p{M}]+|[^\s\p{L}\p{N}\p{M}\x00-\x7f]+/gu)?.length ?? 0;
-}
-
-/**
- * Parses a search in web-search syntax ("a phrase", -not, or). The user may still be typing the last word, so it counts
- * as a prefix unless it is in quotes or follows a minus. Accepts any text; there are no syntax errors.
+ * Parses a search: all words must be there, each may be the beginning of one. `"a phrase"` and `-word` take whole
+ * words; `or` separates alternatives. Accepts any text; there are no syntax errors.
  */
 export function readSearch(text: string): SearchQuery {
-  const [, head = '', word = ''] = /^(|.*\s)([^\s"-][^\s"]*)$/s.exec(text) ?? [];
-  if (word === '' || isInQuotes(head)) return { alternatives: text, words: '', beginning: '' };
-  // In websearch_to_tsquery, `or` binds less tightly than the space between two words; the same must hold here.
-  const separator = lastOr(head);
-  return separator === null
-    ? { alternatives: '', words: head, beginning: word }
-    : { alternatives: head.slice(0, separator.from), words: head.slice(separator.to), beginning: word };
+  const normalized = normalizeText(text);
+  const alternatives: Term[][] = [[]];
+  for (const { kind, text: body, isExcluded, isOpen } of splitSearch(normalized)) {
+    if (kind === 'or') {
+      if (alternatives.at(-1)?.length !== 0) alternatives.push([]);
+      continue;
+    }
+    const terms = kind === 'phrase' ? readPhrase(body, { isExcluded, isOpen }) : readChunk(body, isExcluded);
+    alternatives.at(-1)?.push(...terms);
+  }
+  return alternatives.filter(({ length }) => length > 0);
 }
 
-/** The word as a prefix for to_tsquery, which takes everything in single quotes as text; empty for an empty word. */
-export function quoteBeginning(word: string): string {
-  return word === '' ? '' : `'${word.replaceAll('\\', '\\\\').replaceAll("'", "''")}':*`;
+/** How many words a search has. */
+export function countWords(query: SearchQuery): number {
+  return query.flat().reduce((count, { phrases }) => count + (phrases[0]?.words.length ?? 0), 0);
 }
 
-function isInQuotes(text: string): boolean {
-  return text.split('"').length % 2 === 0;
+/** A part of a search. `isOpen`: the quote at the end of the phrase is missing. */
+type Part = { kind: 'or' | 'words' | 'phrase'; text: string; isExcluded: boolean; isOpen: boolean };
+
+function splitSearch(text: string): Part[] {
+  const parts: Part[] = [];
+  let at = 0;
+  while (at < text.length) {
+    if (/\s/.test(text[at] ?? '')) {
+      at += 1;
+      continue;
+    }
+    const isExcluded = minus.test(text[at] ?? '') && /\S/.test(text[at + 1] ?? ' ');
+    const from = isExcluded ? at + 1 : at;
+    const end = endOfPhrase(text, from);
+    if (end !== null) {
+      parts.push({ kind: 'phrase', text: text.slice(from + 1, end), isExcluded, isOpen: end === text.length });
+      at = end + 1;
+      continue;
+    }
+    const chunk = readUntilBreak(text, from);
+    parts.push({ kind: 'words', text: chunk, isExcluded, isOpen: false });
+    at = from + Math.max(chunk.length, 1);
+  }
+  return parts.map((part, index) => (isOr(parts, index) ? { ...part, kind: 'or' } : part));
 }
 
-/** The position of the last `or` that separates alternatives, not words of a quoted phrase; null if there is none. */
-function lastOr(text: string): { from: number; to: number } | null {
-  const separators = [...text.matchAll(/(?<=\S\s+)or(?=\s)/gi)]
-    .map(({ index }) => ({ from: index, to: index + 2 }))
-    .filter(({ from }) => !isInQuotes(text.slice(0, from)));
-  return separators.at(-1) ?? null;
+/** The position of the quote that closes the phrase which begins at `from`; null if none begins there. */
+function endOfPhrase(text: string, from: number): number | null {
+  if (quote.test(text[from] ?? '')) {
+    for (let at = from + 1; at < text.length; at += 1) if (isQuote(text, at)) return at;
+    return text.length;
+  }
+  if (!openingSingle.test(text[from] ?? '')) return null;
+  for (let at = from + 1; at < text.length; at += 1) {
+    const ends = closingSingle.test(text[at] ?? '') && /[^\s]/.test(text[at - 1] ?? '') && !isWordAt(text, at + 1);
+    if (ends) return at;
+  }
+  return null;
+}
+
+/** A quote in a Hebrew abbreviation is no quote. */
+function isQuote(text: string, at: number): boolean {
+  return quote.test(text[at] ?? '') && !(isHebrewAt(text, at - 1) && isHebrewAt(text, at + 1));
+}
+
+function isHebrewAt(text: string, at: number): boolean {
+  return /\p{sc=Hebrew}/u.test(text[at] ?? '');
+}
+
+function isWordAt(text: string, at: number): boolean {
+  return /[\p{L}\p{N}]/u.test(String.fromCodePoint(text.codePointAt(at) ?? 0));
+}
+
+function readUntilBreak(text: string, from: number): string {
+  let at = from;
+  while (at < text.length && !/\s/.test(text[at] ?? '') && !isQuote(text, at)) at += 1;
+  return text.slice(from, at);
+}
+
+/** At the beginning or the end, `or` is a word. */
+function isOr(parts: readonly Part[], index: number): boolean {
+  const { kind, text, isExcluded } = parts[index] as Part;
+  return kind === 'words' && !isExcluded && /^or$/i.test(text) && index > 0 && index < parts.length - 1;
+}
+
+function readPhrase(text: string, { isExcluded, isOpen }: Pick<Part, 'isExcluded' | 'isOpen'>): Term[] {
+  const words = listPieces(text);
+  return words.length === 0 ? [] : [{ phrases: [{ words, isWhole: isExcluded || !isOpen }], isExcluded }];
+}
+
+/** Words without a space between them: what a joint holds together is one phrase, the rest are several. */
+function readChunk(text: string, isExcluded: boolean): Term[] {
+  const groups: Piece[][] = [];
+  for (const piece of listPieces(text)) {
+    const last = groups.at(-1)?.at(-1);
+    if (last !== undefined && isJoined(text, last, piece)) groups.at(-1)?.push(piece);
+    else groups.push([piece]);
+  }
+  return groups.map((group) => ({ phrases: readPhrases(text, group, isExcluded), isExcluded }));
+}
+
+function isJoined(text: string, one: Piece, next: Piece): boolean {
+  const between = text.slice(one.end, next.start);
+  return (
+    joint.test(between) || (between === ',' && /\d/.test(text[one.end - 1] ?? '') && /\d/.test(text[next.start] ?? ''))
+  );
+}
+
+function readPhrases(text: string, group: readonly Piece[], isWhole: boolean): Phrase[] {
+  const others = listReadings(text, group);
+  const [first] = group;
+  const dotted = others.find(([word]) => word?.start === 0 && word.text.startsWith('.'));
+  // Only what has the dot is found: a search for .net does not mean every net.
+  if (group.length === 1 && dotted !== undefined && first?.start === 1) return [{ words: dotted, isWhole }];
+  const isWholeReading = (words: readonly Word[]) =>
+    words[0]?.start === first?.start && words.at(-1)?.end === group.at(-1)?.end;
+  return [group, ...others.filter(isWholeReading)].map((words) => ({ words, isWhole }));
 }

@@ -1,18 +1,47 @@
-import { MessageConnectionRef } from '../message/message.ref.ts';
+import { MessageRef } from '../message/message.ref.ts';
 import { chatById } from '../chat/chat.ts';
-import { lists, readPage } from '../postgres/page.ts';
-import { maxSearchLength, maxSearchWords, searchMessages } from './search.ts';
+import type { Asker } from '../core/asker.ts';
+import type { Message } from '../postgres/generated/prisma/client.ts';
+import { defaultPageSize, encodeCursor, readPage } from '../postgres/page.ts';
+import {
+  countMessages,
+  listOf,
+  maxCounted,
+  maxSearchLength,
+  maxSearchWords,
+  readRequest,
+  searchMessages,
+  type ReadSearch,
+} from './search.ts';
+import type { SearchFilter } from './search-statement.ts';
+import type { Span } from './search-text.ts';
 import { searchCost } from './search-turn.ts';
+import { makeSnippet, maxRanges, maxSnippetLength, type Snippet } from './snippet.ts';
 import { builder } from '../api/builder.ts';
-import { pageComplexity, toConnection } from '../api/connection.ts';
+import { fromEdges, pageComplexity } from '../api/connection.ts';
 import { requireAsker } from '../api/context.ts';
+import { asciiSize, textSize } from '../api/field-size.ts';
 import { decodeId } from '../core/id.ts';
 import { defineFeature } from '../api/feature.ts';
 
 defineFeature('SEARCH');
 
 const MessagePartRef = builder.enumType('MessagePart', {
-  values: { FILE: { description: 'At least one file.' } },
+  values: {
+    FILE: { description: 'At least one file.' },
+    PICTURE: { description: 'At least one picture.' },
+    LINK: { description: 'An address that begins with http:// or https://.' },
+  },
+});
+
+const MessageSortRef = builder.enumType('MessageSort', {
+  values: {
+    NEWEST: {},
+    OLDEST: {},
+    RELEVANCE: {
+      description: `The best of the newest ${maxCounted.toLocaleString('en')} matches first: whole words before beginnings of words, and words with the accents of the search before those without.`,
+    },
+  },
 });
 
 const MessageFilter = builder.inputType('MessageFilter', {
@@ -23,39 +52,99 @@ const MessageFilter = builder.inputType('MessageFilter', {
     sentAfter: t.field({ type: 'DateTime' }),
     sentBefore: t.field({ type: 'DateTime' }),
     has: t.field({ type: MessagePartRef }),
+    mentionsViewer: t.boolean({ description: 'Whether it mentions the viewer, or everyone in a chat of theirs.' }),
+    isPinned: t.boolean(),
   }),
 });
 
+const TextRangeRef = builder.objectRef<Span>('TextRange').implement({
+  description: 'In code points; `end` is exclusive.',
+  fields: (t) => ({ start: t.exposeInt('start'), end: t.exposeInt('end') }),
+});
+
+type FoundEdge = { cursor: string; node: Message; snippet: () => Snippet };
+
+const MessageSearchEdgeRef = builder.objectRef<FoundEdge>('MessageSearchEdge').implement({
+  fields: (t) => ({
+    cursor: t.exposeString('cursor', { extensions: asciiSize(100) }),
+    node: t.field({ type: MessageRef, resolve: ({ node }) => node }),
+    snippet: t.string({
+      description: 'The part of the message around the first match, on one line; the beginning if nothing is matched.',
+      extensions: textSize(maxSnippetLength),
+      resolve: ({ snippet }) => snippet().text,
+    }),
+    ranges: t.field({
+      type: [TextRangeRef],
+      description: 'What to highlight in `snippet`.',
+      complexity: { field: 1, multiplier: maxRanges },
+      resolve: ({ snippet }) => snippet().ranges,
+    }),
+  }),
+});
+
+type FoundPage = ReturnType<typeof fromEdges<Message>> & { edges: FoundEdge[]; asker: Asker; request: ReadSearch };
+
+const MessageSearchConnectionRef = builder.objectRef<FoundPage>('MessageSearchConnection').implement({
+  fields: (t) => ({
+    edges: t.field({
+      type: [MessageSearchEdgeRef],
+      complexity: { field: 1, multiplier: 1 },
+      resolve: ({ edges }) => edges,
+    }),
+    pageInfo: t.field({ type: builder.pageInfoRef(), resolve: ({ pageInfo }) => pageInfo }),
+    totalCount: t.int({
+      description: `Counted up to ${maxCounted.toLocaleString('en')}.`,
+      // Counts once for each row of the page, which is 50 by default.
+      complexity: searchCost / defaultPageSize,
+      resolve: ({ asker, request }, _, { searches }) => countMessages(searches, asker, request),
+    }),
+  }),
+});
+
+type FilterArgument = typeof MessageFilter.$inferInput;
+
+function readFilter(filter: FilterArgument | null | undefined): SearchFilter {
+  return {
+    chatId: filter?.chatId == null ? null : decodeId('Chat', filter.chatId, ['filter', 'chatId']),
+    senderId: filter?.senderId == null ? null : decodeId('User', filter.senderId, ['filter', 'senderId']),
+    sentAfter: filter?.sentAfter ?? null,
+    sentBefore: filter?.sentBefore ?? null,
+    has: filter?.has ?? null,
+    mentionsViewer: filter?.mentionsViewer ?? null,
+    isPinned: filter?.isPinned ?? null,
+  };
+}
+
 builder.queryField('searchMessages', (t) =>
   t.field({
-    type: MessageConnectionRef,
-    description: `Full-text search over every message that the viewer may read, newest first. All words must match; "a phrase" in quotes
-matches exactly; \`-word\` excludes a word; \`or\` separates alternatives. The last word may be a prefix. Up to
-${maxSearchLength} characters and ${maxSearchWords} words.`,
+    type: MessageSearchConnectionRef,
+    description: `Searches every message that the viewer may read; a new one is found within a second. All words must match, and each may be
+the beginning of a word; case and accents do not count. "A phrase" in quotes matches whole words in this order; \`-word\`
+excludes a word; \`or\` separates alternatives. Without \`query\`, finds everything that matches \`filter\`; without either,
+nothing. NEWEST first by default. Up to ${maxSearchLength} characters and ${maxSearchWords} words.`,
     args: {
-      query: t.arg.string({ required: true }),
+      query: t.arg.string(),
       filter: t.arg({ type: MessageFilter }),
+      sort: t.arg({ type: MessageSortRef }),
       first: t.arg.int(),
       after: t.arg.string(),
     },
     complexity: (args) => ({ ...pageComplexity(args), field: searchCost }),
-    resolve: async (_, { query, filter, ...args }, context) => {
+    resolve: async (_, { query, filter, sort: requestedSort, ...args }, context) => {
       const asker = requireAsker(context);
-      const { rows, ...page } = await searchMessages(context.searches, asker, {
-        text: query,
-        page: readPage(args, lists.foundMessages),
-        filter: {
-          chatId: filter?.chatId == null ? null : decodeId('Chat', filter.chatId, ['filter', 'chatId']),
-          senderId: filter?.senderId == null ? null : decodeId('User', filter.senderId, ['filter', 'senderId']),
-          sentAfter: filter?.sentAfter ?? null,
-          sentBefore: filter?.sentBefore ?? null,
-          hasFile: filter?.has === 'FILE',
-        },
-      });
+      const sort = requestedSort ?? 'NEWEST';
+      const request = readRequest({ text: query ?? null, filter: readFilter(filter) });
+      const page = readPage(args, listOf(sort));
+      const { rows, ...found } = await searchMessages(context.searches, asker, { request, sort, page });
       // Use the chats read together with the messages: if one chat were deleted before it is loaded again, that would
       // fail the whole page.
       for (const { chat } of rows) context.loaders.of(chatById).prime(chat.id, chat);
-      return toConnection(lists.foundMessages, { ...page, rows: rows.map(({ message }) => message) }, ({ id }) => [id]);
+      const edges = rows.map(({ message, key }): FoundEdge => {
+        let snippet: Snippet | undefined;
+        const read = () => (snippet ??= makeSnippet(message.content ?? '', request?.query ?? []));
+        return { cursor: encodeCursor(listOf(sort), key), node: message, snippet: read };
+      });
+      return { ...fromEdges<Message>(found, edges), edges, asker, request };
     },
   }),
 );

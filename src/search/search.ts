@@ -1,135 +1,162 @@
+import type { Asker } from '../core/asker.ts';
+import { visibleFrom } from '../chat/visibility.ts';
+import { InvalidInput } from '../errors.ts';
+import { joined } from '../postgres/columns.ts';
 import type { Queryable } from '../postgres/client.ts';
 import type { Chat, Message } from '../postgres/generated/prisma/client.ts';
-import { joined } from '../postgres/columns.ts';
-import { visibleChatIds, visibleFrom } from '../chat/visibility.ts';
-import { InvalidInput } from '../errors.ts';
-import { toPage, type Page, type PageRequest } from '../postgres/page.ts';
-import { countWords, cutLongWords, quoteBeginning, readSearch, type SearchQuery } from './search-query.ts';
+import { lists, toPage, type List, type Page, type PageRequest } from '../postgres/page.ts';
+import { countWords, readSearch, type SearchQuery } from './search-query.ts';
+import { cutRanked, maxRanked, rankHits } from './search-rank.ts';
+import { listHits, type Search, type SearchFilter } from './search-statement.ts';
+import { keyOf } from './search-token.ts';
 import type { SearchTurns } from './search-turn.ts';
-import type { Asker } from '../core/asker.ts';
 
-/** In characters: a search of this length fits into a PostgreSQL word, and no real search is longer. */
+/** In characters: no real search is longer. */
 export const maxSearchLength = 500;
 /** Each word of a search, and each word of a phrase, is looked up and compared separately. */
 export const maxSearchWords = 32;
+/** Hits are counted up to this many. */
+export const maxCounted = 1_000;
 /**
- * For an asker who can see more chats than this, the index is searched in full: hardly anything is hidden from them.
+ * For an asker who can see more chats than this, besides public channels, the index is searched in full: hardly anything
+ * is hidden from them.
  */
 const maxNamedChats = 1_000;
 
-/** Which messages to search; null and false mean no restriction. Times are exclusive. */
-export type SearchFilter = {
-  chatId: bigint | null;
-  senderId: bigint | null;
-  sentAfter: Date | null;
-  sentBefore: Date | null;
-  hasFile: boolean;
-};
+export type MessageSort = 'NEWEST' | 'OLDEST' | 'RELEVANCE';
 
-/** A message, with its chat read in the same statement. */
-export type FoundMessage = { message: Message; chat: Chat };
+/** What to search for. Without `text`, everything that matches the filter. */
+export type SearchRequest = { text: string | null; filter: SearchFilter };
 
-const parts = { message: joined.message('m'), chat: joined.chat('c') };
+/** A parsed request; null if it looks for nothing: a text without a word, or neither a text nor a filter. */
+export type ReadSearch = { query: SearchQuery; filter: SearchFilter } | null;
 
-// This folds ASCII letters, as messages.words does: the dictionary folds by the database's locale, and a Turkish one
-// turns 'I' into 'ı'.
-// Not a prepared statement: a common word needs a different plan from a rare one.
-const query = `(websearch_to_tsquery('simple', lower($1 collate "C"))
-  || (websearch_to_tsquery('simple', lower($2 collate "C")) && to_tsquery('simple', lower($3 collate "C"))))`;
+/** A message with its chat read in the same statement, and the key of its cursor. */
+export type FoundMessage = { message: Message; chat: Chat; key: bigint[] };
+
+/** The list that a sort reads: its cursors are not those of the others. */
+export function listOf(sort: MessageSort): List {
+  return { NEWEST: lists.foundMessages, OLDEST: lists.foundOldest, RELEVANCE: lists.foundRanked }[sort];
+}
 
 /**
- * The matching messages that the asker can read, newest first; a cursor's key is the message's id. `readSearch` defines
- * the syntax; a search without any word finds nothing. Throws InvalidInput for more than `maxSearchLength` characters
- * or `maxSearchWords` words, and for a search that takes too long; RateLimited when too many wait.
+ * Parses a request. Throws InvalidInput for more than `maxSearchLength` characters or `maxSearchWords` words.
+ * search-query.ts defines the syntax.
+ */
+export function readRequest({ text, filter }: SearchRequest): ReadSearch {
+  if (text === null || text.trim() === '') return isFiltering(filter) ? { query: [], filter } : null;
+  if (text.length > maxSearchLength * 2 || [...text].length > maxSearchLength) {
+    throw refuse('TOO_LONG', `must be at most ${maxSearchLength} characters long`);
+  }
+  const query = readSearch(text.toWellFormed());
+  const wordCount = countWords(query);
+  if (wordCount > maxSearchWords) {
+    throw refuse('TOO_MANY', `must have at most ${maxSearchWords} words, and has ${wordCount}`);
+  }
+  return query.length === 0 ? null : { query, filter };
+}
+
+function refuse(code: 'TOO_LONG' | 'TOO_MANY', message: string): InvalidInput {
+  return new InvalidInput([{ path: ['query'], code, message }]);
+}
+
+function isFiltering(filter: SearchFilter): boolean {
+  return Object.values(filter).some((value) => value !== null);
+}
+
+/**
+ * The matching messages that the asker can read. Throws InvalidInput for a search that takes too long; RateLimited when
+ * too many wait.
  */
 export async function searchMessages(
   turns: SearchTurns,
   asker: Asker,
-  { text, filter, page }: { text: string; filter: SearchFilter; page: PageRequest },
+  { request, sort, page }: { request: ReadSearch; sort: MessageSort; page: PageRequest },
 ): Promise<Page<FoundMessage>> {
-  if (text.length > maxSearchLength * 2 || [...text].length > maxSearchLength) {
-    throw new InvalidInput([
-      { path: ['query'], code: 'TOO_LONG', message: `must be at most ${maxSearchLength} characters long` },
-    ]);
-  }
-  const words = cutLongWords(text.toWellFormed().replaceAll('\0', ' ')).trim();
-  const wordCount = countWords(words);
-  if (wordCount > maxSearchWords) {
-    throw new InvalidInput([
-      {
-        path: ['query'],
-        code: 'TOO_MANY',
-        message: `must have at most ${maxSearchWords} words, and has ${wordCount}`,
-      },
-    ]);
-  }
-  const search = readSearch(words);
-  const rows = await turns.run(asker, 'query', (pool) => findMessages(pool, asker, { search, filter, page }));
-  return toPage(rows.flatMap(takeFound), page);
+  if (request === null) return toPage<FoundMessage>([], page);
+  return turns.run(asker, 'query', async (pool) => {
+    const search = await nameChats(pool, asker, request);
+    const keys =
+      sort === 'RELEVANCE' ? await listRanked(pool, search, page) : await listByTime(pool, search, { sort, page });
+    const { rows, ...rest } = toPage(keys, page);
+    return { ...rest, rows: await readMessages(pool, asker, rows) };
+  });
 }
 
-async function findMessages(
+/** How many messages match that the asker can read, counted up to `maxCounted`. Throws like `searchMessages`. */
+export async function countMessages(turns: SearchTurns, asker: Asker, request: ReadSearch): Promise<number> {
+  if (request === null) return 0;
+  return turns.run(asker, 'query', async (pool) => {
+    const search = await nameChats(pool, asker, request);
+    return (await listHits(pool, search, { isOldestFirst: false, after: null, limit: maxCounted })).length;
+  });
+}
+
+async function listByTime(
   pool: Queryable,
-  asker: Asker,
-  { search, filter, page }: { search: SearchQuery; filter: SearchFilter; page: PageRequest },
-): Promise<Record<string, unknown>[]> {
-  const chats = filter.chatId === null ? await listChatsToSearch(pool, asker) : [filter.chatId];
-  // Finds the messages, with their chats. Raw SQL: Prisma cannot express the text search and the index on it.
-  const { rows } = await pool.query<Record<string, unknown>>(
-    `select ${parts.message.columns}, ${parts.chat.columns}
-    from messages m join chats c on c.id = m.chat_id
-    where numnode(${query}) > 0
-      and m.words @@ ${chats === null ? query : `(${query} && $4::tsquery)`}
-      and m.seq >= ${visibleFrom('c', '$5')}
-      and ($6::bigint is null or m.chat_id = $6)
-      and ($7::bigint is null or m.sender_id = $7)
-      and ($8::timestamptz is null or m.created_at > $8)
-      and ($9::timestamptz is null or m.created_at < $9)
-      and (not $10 or exists (select from files f where f.message_id = m.id))
-      and ($11::bigint is null or m.id < $11)
-      ${chats === null ? 'and $4::text is null' : ''}
-    order by m.id desc limit $12`,
-    [
-      search.alternatives,
-      search.words,
-      quoteBeginning(search.beginning),
-      chats === null ? null : nameChats(chats),
-      asker.userId,
-      filter.chatId,
-      filter.senderId,
-      filter.sentAfter,
-      filter.sentBefore,
-      filter.hasFile,
-      page.after?.[0] ?? null,
-      page.limit + 1,
-    ],
-  );
-  return rows;
-}
-
-function takeFound(row: Record<string, unknown>): FoundMessage[] {
-  const message = parts.message.take(row);
-  const chat = parts.chat.take(row);
-  return message === null || chat === null ? [] : [{ message, chat }];
+  search: Search,
+  { sort, page }: { sort: MessageSort; page: PageRequest },
+): Promise<bigint[][]> {
+  const hits = { isOldestFirst: sort === 'OLDEST', after: page.after?.[0] ?? null, limit: page.limit + 1 };
+  return (await listHits(pool, search, hits)).map((id) => [id]);
 }
 
 /**
- * The chats that the asker can see, to narrow down the search in the index; null if there are more than
- * `maxNamedChats`. Raw SQL: the rule of visibility that the search itself applies.
+ * Of the newest `maxRanked` matching messages, the best ones first. A cursor names the newest message of its first page:
+ * later pages rank the same messages, so that none of them is missing or appears twice.
  */
-async function listChatsToSearch(pool: Queryable, asker: Asker): Promise<bigint[] | null> {
+async function listRanked(pool: Queryable, search: Search, { after, limit }: PageRequest): Promise<bigint[][]> {
+  const newest = after?.[2] ?? null;
+  const hits = await listHits(pool, search, {
+    isOldestFirst: false,
+    after: newest === null ? null : newest + 1n,
+    limit: maxRanked,
+  });
+  return cutRanked(await rankHits(pool, hits, search.query), { after, limit, newest: newest ?? hits[0] ?? 0n });
+}
+
+/**
+ * Adds the keys of the chats that the asker can see. Entries of public channels have a key of their own, except in
+ * channels that have just become public. Raw SQL: the same rule as in visibility.ts, by index.
+ */
+async function nameChats(pool: Queryable, asker: Asker, request: NonNullable<ReadSearch>): Promise<Search> {
+  const { chatId } = request.filter;
+  if (chatId !== null) return { ...request, viewerId: asker.userId, chats: [keyOf.chat(chatId)] };
   const { rows } = await pool.query<{ id: bigint }>({
     name: 'chats_to_search',
-    text: `select id from (${visibleChatIds('$1')}) visible (id) limit $2`,
+    text: `(select c.id from members m join chats c on c.id = m.chat_id
+      where m.user_id = $1 and c.type <> 'PUBLIC_CHANNEL' limit $2)
+    union
+    (select c.id from search_chat_backlog b join chats c on c.id = b.chat_id where c.type = 'PUBLIC_CHANNEL' limit $2)
+    limit $2`,
     values: [asker.userId, maxNamedChats + 1],
   });
-  return rows.length > maxNamedChats ? null : rows.map(({ id }) => id);
+  const chats = rows.length > maxNamedChats ? null : [keyOf.public, ...rows.map(({ id }) => keyOf.chat(id))];
+  return { ...request, viewerId: asker.userId, chats };
 }
 
-/**
- * A query for the words that stand for these chats in the index: each message is indexed with its chat's word, see
- * messages.words.
- */
-function nameChats(chatIds: readonly bigint[]): string {
-  return chatIds.map((id) => `' ${id}'`).join(' | ');
+const parts = { message: joined.message('m'), chat: joined.chat('c') };
+
+/** Reads these messages with their chats, by the rule of visibility once more. */
+async function readMessages(pool: Queryable, asker: Asker, keys: readonly bigint[][]): Promise<FoundMessage[]> {
+  if (keys.length === 0) return [];
+  const idOf = (key: bigint[]) => (key.length === 1 ? key[0] : key[1]) ?? 0n;
+  const { rows } = await pool.query<Record<string, unknown>>({
+    name: 'found_messages',
+    text: `select ${parts.message.columns}, ${parts.chat.columns}
+    from messages m join chats c on c.id = m.chat_id
+    where m.id = any ($1) and m.deleted_at is null and m.seq >= ${visibleFrom('c', '$2')}`,
+    values: [keys.map(idOf), asker.userId],
+  });
+  const found = new Map(
+    rows.flatMap((row) => {
+      const message = parts.message.take(row);
+      const chat = parts.chat.take(row);
+      return message === null || chat === null ? [] : [[message.id, { message, chat }] as const];
+    }),
+  );
+  return keys.flatMap((key) => {
+    const each = found.get(idOf(key));
+    return each === undefined ? [] : [{ ...each, key }];
+  });
 }

@@ -2,6 +2,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { encodeId } from '../../src/core/id.ts';
 import { addMembers, createChat, createGroup, createPublicChannel, keyOf, say } from '../support/chat.ts';
 import { signUp, type Person, type Variables } from '../support/client.ts';
+import { awaitIndex } from '../support/search.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { recordStatements } from '../support/statements.ts';
 
@@ -221,6 +222,7 @@ test('listing fifty found messages, found users or blocked users costs the same 
     users(search: "p", first: $first) { edges { node { username presence { status } } } }
     viewer { blockedUsers(first: $first) { edges { node { username presence { status } } } } }
   }`;
+  await awaitIndex(server);
   const found = await grace.ask(document, { first: 50 });
   for (const { edges } of [found.searchMessages, found.users, found.viewer.blockedUsers])
     expect(edges).toHaveLength(50);

@@ -4,6 +4,7 @@ import { signUpAll, type Data, type Person } from '../support/client.ts';
 import { addPeople, joinChat, removePerson, rolesIn, setMemberRole } from '../support/membership.ts';
 import { addReaction, onNode } from '../support/message.ts';
 import { ban, bansOf, inMinutes, tryToJoin, unban } from '../support/moderation.ts';
+import { awaitIndex } from '../support/search.ts';
 import type { TestServer } from '../support/server.ts';
 import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { eventOf, followChat, followEvents, openStream, chatEventsDocument, readMissed } from '../support/stream.ts';
@@ -163,6 +164,7 @@ test('a banned user finds nothing of a public channel, wherever they look, and l
   const name = 'the garden of names';
   const channel = await createPublicChannel(ada, name);
   const message = await say(ada, channel, 'the password is gooseberry');
+  await awaitIndex(server);
   const look = async (by: Person) => {
     const { publicChannels, searchMessages, nodes } = await by.ask(
       `query ($ids: [ID!]!, $name: String!) {

@@ -1,6 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { readLine, readText } from '../../src/core/text.ts';
+import cases from './cases/text.json' with { type: 'json' };
+import { readEmail } from '../../src/account/email.ts';
+import { checkNewUsername } from '../../src/account/username.ts';
+import { parseDateTime } from '../../src/core/date-time.ts';
+import { maxContentLength, maxNameLength, readLine, readName, readText } from '../../src/core/text.ts';
 import type { FieldError } from '../../src/errors.ts';
 import { createDatabase } from '../support/database.ts';
 
@@ -48,6 +52,67 @@ test('control characters and lone surrogates are refused', () => {
     expect(isTaken(by, 'a\u200db\ufe0f')).toBe(true);
   }
 });
+
+const fields: Record<string, (value: string, errors: FieldError[]) => unknown> = {
+  message: (value, errors) => readText(value, ['field'], maxContentLength, errors),
+  displayName: (value, errors) => readName(value, ['field'], maxNameLength, errors),
+  chatName: (value, errors) => readName(value, ['field'], maxNameLength, errors),
+  username: checkNewUsername,
+  email: readEmail,
+};
+
+test.each(cases)('$field $text: $why', ({ field, text, times, ok }) => {
+  const errors: FieldError[] = [];
+  fields[field]?.(text.repeat(times ?? 1), errors);
+  expect(errors.length === 0).toBe(ok);
+});
+
+test('a name is in the normal form', () => {
+  expect(read(readName, 'Zoe\u0308')).toEqual({ text: 'Zo\u00eb', problems: [] });
+  expect(read(readName, 'e\u0301'.repeat(8)).problems).toEqual([]);
+});
+
+test('the database and the program know the same characters that display nothing, and the same direction marks', async () => {
+  await using database = await createDatabase();
+  const { rows } = await database.sql.query<{ code: number; text: boolean; name: boolean }>(
+    `select code, is_text(chr(code), 8) as text, is_name('a' || chr(code) || 'a', 8) as name
+    from generate_series(1, 1114111) code where code not between 55296 and 57343`,
+  );
+  expect(rows.length).toBeGreaterThan(1_000_000);
+  const accepts = (by: Read, value: string) => {
+    const errors: FieldError[] = [];
+    return by(value, ['field'], 8, errors) === value && errors.length === 0;
+  };
+  const different = rows.filter(({ code, text, name }) => {
+    const character = String.fromCodePoint(code);
+    // The program trims and replaces line ends first.
+    const isText = character.trim() === '' ? text : accepts(readText, character);
+    return isText !== text || accepts(readName, `a${character}a`) !== name;
+  });
+  expect(different).toEqual([]);
+});
+
+test.each([
+  ['2026-11-22T10:29:00Z', '2026-11-22T10:29:00.000Z'],
+  ['2026-11-22t10:29:00.123456z', '2026-11-22T10:29:00.123Z'],
+  ['2026-11-22T10:29:00.5+05:30', '2026-11-22T04:59:00.500Z'],
+  ['2024-02-29T00:00:00-00:00', '2024-02-29T00:00:00.000Z'],
+  ['0001-01-01T00:00:00Z', '0001-01-01T00:00:00.000Z'],
+  ...['2026-02-29T00:00:00Z', '2026-04-31T00:00:00Z', '2026-13-01T00:00:00Z', '2026-00-10T00:00:00Z'].map(none),
+  ...['2026-01-01T24:00:00Z', '2026-01-01T23:60:00Z', '2026-01-01T23:59:60Z', '2026-01-01T00:00:00+24:00'].map(none),
+  ...['2026-01-01', '2026-01-01T00:00:00', '2026-01-01 00:00:00Z', '2026-01-01T00:00Z', '+002026-01-01T00:00:00Z'].map(
+    none,
+  ),
+  ...['2026-01-01T00:00:00.Z', '2026-01-01T00:00:00+0100', ' 2026-01-01T00:00:00Z', '2026-01-01T00:00:00Z\n', '1'].map(
+    none,
+  ),
+])('the date-time %j is %j', (text, instant) => {
+  expect(parseDateTime(text)?.toISOString() ?? null).toBe(instant);
+});
+
+function none(text: string): [string, null] {
+  return [text, null];
+}
 
 test('the database accepts exactly what the program accepts', async () => {
   await using database = await createDatabase();

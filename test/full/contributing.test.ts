@@ -12,7 +12,7 @@ test('the steps of CONTRIBUTING.md, followed to the letter, add a feature', asyn
   const copy = await copyTree();
   const steps = await readSteps();
   expect(steps.map(({ path }) => path)).toEqual([
-    'prisma/migrations/20261201000000_polls/migration.sql',
+    'prisma/migrations/20261202000000_polls/migration.sql',
     'prisma/schema.prisma',
     'src/message/poll.ts',
     'src/message/poll.graphql.ts',

@@ -5,6 +5,7 @@ import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { createSecret } from '../../src/core/secret.ts';
 import { createGroup, keyOf, say } from '../support/chat.ts';
 import { signUpAll, type Data } from '../support/client.ts';
+import { awaitIndex } from '../support/search.ts';
 import { startServer } from '../support/server.ts';
 
 const server = await startServer({ env: { CORS_ORIGIN: 'https://chat.example.com' } });
@@ -73,6 +74,7 @@ test('a bot reads, searches, sends and reacts, with its own rights', async () =>
   expect((await call('list_chats')).data.viewer.chats.edges[0].node).toMatchObject({ id: chatId, name: 'the team' });
   const read = await call('read_messages', { chatId, last: 1 });
   expect(read.data.chat.messages.edges[0].node).toMatchObject({ id: messageId, content: 'the moonlight sonata' });
+  await awaitIndex(server);
   const found = await call('search_messages', { query: 'moonlight' });
   expect(found.data.searchMessages.edges).toHaveLength(1);
   expect((await call('list_members', { chatId })).data.chat.members.edges).toHaveLength(3);

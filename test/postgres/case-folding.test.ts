@@ -6,6 +6,7 @@ import { signUp } from '../support/client.ts';
 import { createDatabase, openDatabase, type TestDatabase } from '../support/database.ts';
 import { createGroup, say } from '../support/chat.ts';
 import { atFileEnd } from '../support/file-end.ts';
+import { awaitIndex } from '../support/search.ts';
 import { startServer } from '../support/server.ts';
 import { owner } from '../support/template.ts';
 
@@ -66,6 +67,7 @@ test('names, addresses and words have the same case mapping in a Turkish databas
 
   const chat = await createGroup(ada, [grace, linus]);
   await say(ada, chat, 'PLEASE INSIST');
+  await awaitIndex(server);
   const { searchMessages } = await ada.ask(
     '{ searchMessages(query: "insist", first: 5) { edges { node { content } } } }',
   );

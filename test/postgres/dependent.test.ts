@@ -24,6 +24,7 @@ const idsWithoutKey: Record<string, string> = {
   'event_recipients.event_id': 'Goes with its event when the log is pruned.',
   'audit_entries.actor_id': 'The audit log has ids only, and is pruned.',
   'audit_entries.api_key_id': 'The audit log has ids only, and is pruned.',
+  'search_backlog.message_id': 'Goes at the next attempt to index the message.',
   'messages.client_message_id': 'A name that the sender gave; account deletion removes it.',
   'stream_operations.operation_id': 'A name that a client gave.',
 };
@@ -123,9 +124,12 @@ const samples: [table: string, columns: string, values: string][] = [
   ['reactions', 'chat_id, seq, user_id, emoji', `:chat, 1, :ada, '👍'`],
   ['mentions', 'chat_id, seq, user_id', ':chat, 1, :ada'],
   ['pins', 'chat_id, seq', ':chat, 1'],
+  ['search_chat_backlog', 'chat_id', ':chat'],
   ['blobs', 'hash, size, content_type, bytes', `sha256('x'), 1, 'text/plain', 'x'`],
   ['files', 'uploader_id, blob_hash, name, message_id, place', `:ada, sha256('x'), 'x.txt', :message, 0`],
   ['files', 'uploader_id, blob_hash, name', `:ada, sha256('x'), 'y.txt'`],
+  ['search_entries', 'message_id, tokens', `:message, ' x '`],
+  ['search_people', 'user_id, tokens', `:ada, ' ada '`],
   ['storage_releases', 'user_id, bytes', ':ada, 1'],
   [
     'partial_uploads',
@@ -257,6 +261,8 @@ test('when a chat is deleted, no table refers to it any more', async () => {
 
 /** What only a bot has. */
 const keysOfBots = ['api_keys (bot_id)'];
+/** What a trigger adds for every user. */
+const keysOfAll = ['search_user_backlog (user_id)'];
 
 test('when an account is erased, no table refers to its user any more', async () => {
   const { ada } = await createEverything();
@@ -276,7 +282,7 @@ test('when a bot is erased, its keys are deleted with it', async () => {
     `insert into api_keys (name, secret_hash, hint, scopes, bot_id) values ('Robot', sha256('y'), 'parley_abcd', '{}', $1)`,
     [bot],
   );
-  expect(await tablesReferring('users', bot)).toEqual(keysOfBots);
+  expect(await tablesReferring('users', bot)).toEqual([...keysOfBots, ...keysOfAll]);
   await eraseUser(bot);
   expect(await tablesReferring('users', bot)).toEqual([]);
   expect(await query('select from users where id = $1', [bot])).toEqual([]);

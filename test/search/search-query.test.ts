@@ -1,33 +1,212 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { quoteBeginning, readSearch } from '../../src/search/search-query.ts';
+import cases from './cases/search.json' with { type: 'json' };
+import { foldWord } from '../../src/core/fold.ts';
+import { normalizeText, normalizeWithPositions } from '../../src/core/normal-text.ts';
+import { listPieces } from '../../src/core/word.ts';
+import { printPattern } from '../../src/search/search-condition.ts';
+import { matches } from '../../src/search/search-match.ts';
+import { readSearch } from '../../src/search/search-query.ts';
+import { locateText, printReadings, readText } from '../../src/search/search-text.ts';
+import { makeSnippet } from '../../src/search/snippet.ts';
 
-test.each([
-  ['cat', '', '', 'cat'],
-  ['black cat', '', 'black ', 'cat'],
-  ['black cat or white dog', 'black cat ', ' white ', 'dog'],
-  ['one OR two or three', 'one OR two ', ' ', 'three'],
-  ['"black cat" do', '', '"black cat" ', 'do'],
-  ['"this or that" or other', '"this or that" ', ' ', 'other'],
-  ['"this or that" other', '', '"this or that" ', 'other'],
-  ['-dog cat', '', '-dog ', 'cat'],
-  ['cat or', '', 'cat ', 'or'],
-  ['or cat', '', 'or ', 'cat'],
-  ['order cat', '', 'order ', 'cat'],
-  ['two\nlines', '', 'two\n', 'lines'],
-])('the last word of %j is a prefix', (text, alternatives, words, beginning) => {
-  expect(readSearch(text)).toEqual({ alternatives, words, beginning });
+const finds = (query: string, text: string) => matches(readText(text), readSearch(query));
+
+/** What LIKE does with the patterns that a search sends to the database. */
+function findsByPattern(query: string, text: string): boolean {
+  const tokens = printReadings(readText(text));
+  return readSearch(query).some((terms) =>
+    terms.every(({ phrases, isExcluded }) => {
+      const isThere = phrases.some((phrase) => tokens.includes(printPattern(phrase).slice(1, -1)));
+      return isThere !== isExcluded;
+    }),
+  );
+}
+
+test.each(cases)('$group: $query in $text: $why', ({ text, query, found }) => {
+  expect(finds(query, text)).toBe(found);
+  expect(findsByPattern(query, text)).toBe(found);
 });
 
-test.each(['cat -dog', '-dog', '"black cat"', 'say "black cat', 'a "phrase" and"more', 'cat or -dog', '', 'word"'])(
-  '%j has no word that may be incomplete',
-  (text) => {
-    expect(readSearch(text)).toEqual({ alternatives: text, words: '', beginning: '' });
-  },
-);
+test.each([
+  ['RowsBy', 'call fetchRowsByKey()', true],
+  ['"github actions"', 'GitHub Actions', true],
+  ["don't", 'we dont know', true],
+  ['dont', "we don't know", true],
+  ['"eau froide"', "de l'eau froide", true],
+  ['.net', 'a fishing net', false],
+  ['.docx', 'plan.docx', true],
+  ['צה"ל', 'צה"ל הודיע', true],
+  ['c++17', 'C++17 works', true],
+  ['‘purple tram’', 'a purple tram', true],
+  ["'purple tram'", 'tram purple', false],
+  ['3点', '3点に会議', true],
+  ['五3', '周五3点', true],
+  ['👩', '👨‍👩‍👧 hi', true],
+  ['🇫🇷', '🇩🇪🇫🇷', true],
+  ['1️⃣', '1️⃣ first', true],
+  ['мои', 'мой дом', false],
+  ['750', '٧٥٠ ريال', true],
+  ['میخواهم', 'می‌خواهم', true],
+  ['İSTANBUL', 'istanbul', true],
+  ['doe@ex', 'jane.doe@example.com', true],
+  ['jane.doe@example.com', 'jane.doe@example.com', true],
+  ['client/server', 'a client/server system', true],
+  ['final-v2', 'report_final-v2.pdf', true],
+  ['https://host/path/qwerty4?x=1', 'https://host/path/qwerty4?x=1', true],
+  ['r&d', 'the R&D budget', true],
+  ['-x', 'x', false],
+  ['-x', 'y', true],
+  ['cat or', 'or a cat', true],
+  ['or cat', 'a cat', false],
+  ['"this or that" or other', 'that other', true],
+  ['ရုံး', 'ကျွန်တော် ရုံးကို သွားမယ်', true],
+  ['ធ្វើការ', 'ខ្ញុំទៅធ្វើការ', true],
+  ['น้ำ', 'ดื่มน้ำ', true],
+])('%j in %j: %j', (query, text, found) => {
+  expect(finds(query, text)).toBe(found);
+  expect(findsByPattern(query, text)).toBe(found);
+});
 
-test('within a word, the special syntax of PostgreSQL’s search is plain text', () => {
-  expect(quoteBeginning('')).toBe('');
-  expect(quoteBeginning('cat')).toBe(`'cat':*`);
-  expect(quoteBeginning(`it's`)).toBe(`'it''s':*`);
-  expect(quoteBeginning('a\\b')).toBe(`'a\\\\b':*`);
+const pieces = [
+  'a',
+  'b',
+  'ab',
+  'aB',
+  '上',
+  '海',
+  '上海',
+  '🚀',
+  '한',
+  "'",
+  '.',
+  '-',
+  '_',
+  '"',
+  ' ',
+  ' ',
+  '+',
+  '#',
+  'é',
+  'e\u0301',
+  'ß',
+];
+const mixed = fc.array(fc.constantFrom(...pieces, '\u0e04', 'ﾌ', 'ﾟ', '\u200d', '\ufe0f', 'ﬁ', ',', 'or'), {
+  maxLength: 14,
+});
+const text = mixed.map((parts) => parts.join(''));
+
+test('the patterns find exactly what the rules say', () => {
+  fc.assert(
+    fc.property(text, text, (query, content) => {
+      expect(findsByPattern(query, content)).toBe(finds(query, content));
+    }),
+    { numRuns: 3_000 },
+  );
+});
+
+test('a text is found by itself, unless it contains an operator', () => {
+  fc.assert(
+    fc.property(text, (content) => {
+      fc.pre(readText(content)[0].length > 0 && !/["'-]|or/.test(content));
+      expect(finds(content, content)).toBe(true);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test('folding a folded word changes nothing, and composed and decomposed texts have the same words', () => {
+  const anything = fc.oneof(text, fc.string({ unit: 'binary', maxLength: 20 }));
+  fc.assert(
+    fc.property(anything, (content) => {
+      for (const piece of listPieces(normalizeText(content))) expect(foldWord(piece.text)).toBe(piece.text);
+    }),
+    { numRuns: 2_000 },
+  );
+  fc.assert(
+    fc.property(text, (content) => {
+      expect(printReadings(readText(content.normalize('NFD')))).toBe(printReadings(readText(content.normalize('NFC'))));
+    }),
+  );
+});
+
+test('normalizing with positions gives the same text, and positions in the original', () => {
+  fc.assert(
+    fc.property(fc.oneof(text, fc.string({ unit: 'grapheme', maxLength: 20 })), (content) => {
+      const { text: normalized, at } = normalizeWithPositions(content);
+      expect(normalized).toBe(normalizeText(content));
+      expect(at?.length ?? normalized.length + 1).toBe(normalized.length + 1);
+      const places = [...(at ?? [])];
+      expect(places).toEqual(places.toSorted((one, other) => one - other));
+    }),
+    { numRuns: 2_000 },
+  );
+  const { readings, locate } = locateText('die ﬁne ﾌﾟﾘﾝﾀ');
+  expect(readings[0].map(locate)).toEqual([
+    { start: 0, end: 3 },
+    { start: 4, end: 7 },
+    { start: 8, end: 13 },
+  ]);
+});
+
+test('what is found is highlighted, in code points', () => {
+  const highlight = (query: string, content: string) => {
+    const { text: snippet, ranges } = makeSnippet(content, readSearch(query));
+    return ranges.map(({ start, end }) => [...snippet].slice(start, end).join(''));
+  };
+  expect(highlight('café tram', '🚀 Cafe\u0301, a purple TRAM')).toEqual(['Cafe\u0301', 'TRAM']);
+  expect(highlight('"purple tram" -x', 'a purple, tram')).toEqual(['purple, tram']);
+  expect(highlight('杭州', '我们下午在杭州开会，杭州')).toEqual(['杭州', '杭州']);
+  expect(highlight('orb-27', 'see ORB-2718')).toEqual(['ORB-2718']);
+  expect(highlight('strasse', 'die Straße')).toEqual(['Straße']);
+  expect(highlight('プリンタ', '新ﾌﾟﾘﾝﾀが')).toEqual(['ﾌﾟﾘﾝﾀ']);
+  expect(highlight('rows', 'fetchRowsByKey()')).toEqual(['fetchRowsByKey']);
+  expect(highlight('tram', `${'so '.repeat(3_000)}😀 tram ${'so '.repeat(300)}`)).toEqual(['tram']);
+  expect(highlight('', 'anything')).toEqual([]);
+  fc.assert(
+    fc.property(text, text, (query, content) => {
+      const { text: snippet, ranges } = makeSnippet(content.repeat(20), readSearch(query));
+      const length = [...snippet].length;
+      for (const { start, end } of ranges) expect(0 <= start && start < end && end <= length).toBe(true);
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+test('no text of 10,000 characters takes longer than 10 ms', () => {
+  const repeated = [
+    'a\u0301\u0323',
+    '\u0301\u0323',
+    '\ufdfa',
+    'e_',
+    'aB',
+    'a+',
+    '#',
+    "a'",
+    '.a',
+    '👍🏽',
+    '🇩',
+    '上',
+    '㌖',
+    'ß',
+    'İ',
+    '\u200d',
+  ];
+  const units = fc.array(fc.constantFrom(...repeated, ...pieces), { minLength: 1, maxLength: 4 });
+  const timeOf = (content: string) => {
+    let least = Infinity;
+    for (let run = 0; run < 20 && least > 10; run += 1) {
+      const startedAt = performance.now();
+      printReadings(readText(content));
+      least = Math.min(least, performance.now() - startedAt);
+    }
+    return least;
+  };
+  fc.assert(
+    fc.property(units, (unit) => {
+      const characters = [...unit.join('').repeat(10_000)].slice(0, 10_000).join('');
+      expect(timeOf(characters)).toBeLessThan(10);
+    }),
+    { numRuns: 40 },
+  );
 });

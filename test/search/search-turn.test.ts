@@ -2,6 +2,7 @@ import { beforeAll, expect, test } from 'vitest';
 import pg from 'pg';
 import { createGroup, createPublicChannel, say } from '../support/chat.ts';
 import { signUp, type Person } from '../support/client.ts';
+import { awaitIndex } from '../support/search.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 let server: TestServer;
@@ -14,10 +15,11 @@ beforeAll(async () => {
   chatId = await createGroup(ada, [grace]);
   await say(ada, chatId, 'hello world');
   await createPublicChannel(ada, 'hello channel');
+  await awaitIndex(server);
 });
 
 const searches = [
-  { field: 'searchMessages', argument: 'query', table: 'messages', part: 'websearch_to_tsquery' },
+  { field: 'searchMessages', argument: 'query', table: 'search_entries', part: 'from search_entries' },
   { field: 'publicChannels', argument: 'search', table: 'chats', part: 'fold(c.name) like' },
 ];
 

@@ -84,14 +84,17 @@ export const messageRoutes: readonly Route[] = [
     path: '/api/search',
     id: 'searchMessages',
     tag: 'Messages',
-    summary: 'Search the messages that the asker may read, newest first',
+    summary: 'Search the messages that the asker may read, newest first by default',
     document: `query (
-      $q: String!, $chatId: ID, $senderId: ID, $has: MessagePart, $sentAfter: DateTime, $sentBefore: DateTime
-      $limit: Int, $cursor: String
+      $q: String, $chatId: ID, $senderId: ID, $has: MessagePart, $sentAfter: DateTime, $sentBefore: DateTime
+      $mentionsViewer: Boolean, $isPinned: Boolean, $sort: MessageSort, $limit: Int, $cursor: String
     ) {
       searchMessages(
-        query: $q, first: $limit, after: $cursor
-        filter: { chatId: $chatId, senderId: $senderId, has: $has, sentAfter: $sentAfter, sentBefore: $sentBefore }
+        query: $q, sort: $sort, first: $limit, after: $cursor
+        filter: {
+          chatId: $chatId, senderId: $senderId, has: $has, sentAfter: $sentAfter, sentBefore: $sentBefore
+          mentionsViewer: $mentionsViewer, isPinned: $isPinned
+        }
       ) ${pageOf('...Message')}
     }`,
     result: 'searchMessages',

@@ -1,0 +1,39 @@
+const ascii = /^[\x00-\x7f]*$/;
+
+/** Letters with a stroke and the like, which no normalization takes apart, and letters that are written either way. */
+const plainLetters: Readonly<Record<string, string>> = {
+  ...{ æ: 'ae', œ: 'oe', ø: 'o', đ: 'd', ð: 'd', þ: 'th', ħ: 'h', ı: 'i', ł: 'l', ŋ: 'n', ŧ: 't', ƒ: 'f', ĸ: 'k' },
+  ...{ ƀ: 'b', ɓ: 'b', ȼ: 'c', ƈ: 'c', ɖ: 'd', ɗ: 'd', ɇ: 'e', ǥ: 'g', ɠ: 'g', ɨ: 'i', ɉ: 'j', ƙ: 'k', ƚ: 'l', ɫ: 'l' },
+  ...{ ⱥ: 'a', ɲ: 'n', ƥ: 'p', ᵽ: 'p', ɍ: 'r', ƭ: 't', ⱦ: 't', ʉ: 'u', ƴ: 'y', ɏ: 'y', ƶ: 'z', ς: 'σ' },
+  // Arabic and Persian: the same letter on another keyboard, or one that is often typed for the other.
+  ...{ ی: 'ي', ى: 'ي', ک: 'ك', ة: 'ه', ٱ: 'ا' },
+};
+const specialLetter = new RegExp(`[${Object.keys(plainLetters).join('')}]`, 'gu');
+
+/**
+ * The marks that are accents or vowel points. In other scripts a mark makes another letter (voiced kana, the Russian й)
+ * or another vowel (Indic and Thai signs).
+ */
+const accent = new RegExp(
+  [
+    String.raw`(?<=[\p{sc=Latin}\p{sc=Greek}\p{sc=Arabic}\p{sc=Hebrew}])\p{M}+`,
+    // Russian ё, and the stress that dictionaries mark.
+    String.raw`(?<=[\u0430\u0435\u0438\u043e\u0443\u044b\u044d\u044e\u044f])[\u0300\u0301]+`,
+    String.raw`(?<=\u0435)\u0308`,
+    // The Devanagari nukta, which most people leave out.
+    String.raw`\u093c`,
+  ].join('|'),
+  'gu',
+);
+
+/** Folds the case of a text: full case folding as in Unicode, except that a dotless i is an i. */
+export function foldCase(text: string): string {
+  return ascii.test(text) ? text.toLowerCase() : text.toUpperCase().toLowerCase().replaceAll('ς', 'σ');
+}
+
+/** Folds the case of a normalized text, and the accents that people leave out. Folding twice changes nothing more. */
+export function foldWord(text: string): string {
+  if (ascii.test(text)) return text.toLowerCase();
+  const letters = foldCase(text).normalize('NFD').replace(accent, '');
+  return letters.replace(specialLetter, (letter) => plainLetters[letter] ?? letter).normalize('NFC');
+}

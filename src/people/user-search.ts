@@ -1,0 +1,109 @@
+import type { Asker } from '../core/asker.ts';
+import { maxNameLength, readLine } from '../core/text.ts';
+import { isVisiblePerson } from '../chat/visibility.ts';
+import { InvalidInput, type FieldError } from '../errors.ts';
+import type { Queryable } from '../postgres/client.ts';
+import { columns } from '../postgres/columns.ts';
+import type { User } from '../postgres/generated/prisma/client.ts';
+import { forwardPage, type NameKey, type NamePageRequest } from '../postgres/name-page.ts';
+import { toPage, type Page } from '../postgres/page.ts';
+import { printCondition, printLexemes, printPattern } from '../search/search-condition.ts';
+import { readSearch, type SearchQuery } from '../search/search-query.ts';
+import { printPerson } from '../search/search-token.ts';
+import type { SearchTurns } from '../search/search-turn.ts';
+import { isHookBot } from './hook-bot.ts';
+
+/** A user with their cursor key in the search results. */
+export type FoundUser = { user: User; key: NameKey };
+
+/** Names that are not indexed yet are read themselves, up to this many. */
+const maxPending = 500;
+/** Sharing a chat of more members does not make acquaintances. */
+const maxSharedMembers = 1_000;
+
+/**
+ * The users of whose username or display name each word of `search` begins a part, without the bots of incoming
+ * webhooks; none for a search without a word. First those who share a chat with the asker, then those of whose names
+ * the words are whole parts, then by username. Throws InvalidInput for a search that no name could contain or that takes
+ * too long; RateLimited when too many wait.
+ */
+export async function searchUsers(
+  turns: SearchTurns,
+  asker: Asker,
+  { search, page }: { search: string; page: NamePageRequest },
+): Promise<Page<FoundUser>> {
+  const query = readNames(search);
+  const lexemes = printLexemes(query);
+  if (lexemes === null) return toPage<FoundUser>([], forwardPage(page));
+  const rows = await turns.run(asker, 'search', (pool) => findUsers(pool, asker, { query, lexemes, page }));
+  const found = rows.map(({ place, ...user }) => ({ user, key: { name: place, id: user.id } }));
+  return toPage(found, forwardPage(page));
+}
+
+/** Raw SQL: Prisma can express neither the text search nor its order. Not prepared, so that the planner sees the words. */
+async function findUsers(
+  pool: Queryable,
+  asker: Asker,
+  { query, lexemes, page }: { query: SearchQuery; lexemes: string; page: NamePageRequest },
+): Promise<(User & { place: string })[]> {
+  const pending = await listPending(pool);
+  const values: unknown[] = [
+    asker.userId,
+    lexemes,
+    pending.map(({ id }) => id),
+    pending.map(printPerson),
+    page.after?.name ?? '',
+    page.after?.id ?? -1n,
+    page.limit + 1,
+    query.flatMap((terms) => terms.flatMap(({ phrases }) => phrases.map(printWhole))),
+  ];
+  const bind = (value: unknown) => `$${values.push(value)}`;
+  const { rows } = await pool.query<User & { place: string }>(
+    `with hit as materialized (
+      select p.user_id, p.tokens from search_people p
+      where search_lexemes(p.tokens) @@ $2::tsquery and ${printCondition(query, 'p.tokens', bind)}
+      union
+      select n.user_id, n.tokens from unnest($3::bigint[], $4::text[]) as n (user_id, tokens)
+      where ${printCondition(query, 'n.tokens', bind)}
+    ), acquainted as materialized (
+      select distinct theirs.user_id from members mine
+      join chats c on c.id = mine.chat_id and c.member_count <= ${maxSharedMembers}
+      join members theirs on theirs.chat_id = mine.chat_id
+      where mine.user_id = $1
+    )
+    select * from (
+      select distinct on (u.id) ${columns.user('u')},
+        (case when a.user_id is null then 'b' else 'a' end || case when hit.tokens like all ($8::text[]) then 'a' else 'b' end
+          || fold(u.username)) collate "C" as place
+      from hit join users u on u.id = hit.user_id left join acquainted a on a.user_id = u.id
+      where ${isVisiblePerson('u')} and not ${isHookBot('u')}
+      order by u.id
+    ) found
+    where (place, id) > ($5 collate "C", $6::bigint) order by place, id limit $7`,
+    values,
+  );
+  return rows;
+}
+
+/** Users whose new names are not in the index yet. */
+async function listPending(pool: Queryable): Promise<{ id: bigint; username: string; displayName: string | null }[]> {
+  const { rows } = await pool.query<{ id: bigint; username: string; displayName: string | null }>({
+    name: 'unindexed_users',
+    text: `select u.id, u.username, u.display_name as "displayName"
+    from (select user_id from search_user_backlog order by user_id desc limit $1) b join users u on u.id = b.user_id`,
+    values: [maxPending],
+  });
+  return rows;
+}
+
+function printWhole(phrase: Parameters<typeof printPattern>[0]): string {
+  return printPattern({ ...phrase, isWhole: true });
+}
+
+function readNames(search: string): SearchQuery {
+  if (search.trim() === '') return [];
+  const errors: FieldError[] = [];
+  const text = readLine(search, ['search'], maxNameLength, errors);
+  if (errors.length > 0) throw new InvalidInput(errors);
+  return readSearch(text);
+}

@@ -1,0 +1,64 @@
+import type { Phrase, SearchQuery, Term } from './search-query.ts';
+
+/** How many pairs of characters of a run are looked up in the index: the first few leave hardly any other message. */
+const maxPairs = 12;
+
+/**
+ * The texts that `phrase` is in, as a pattern for LIKE on the tokens that search-text.ts prints. No word contains a
+ * character that is special there.
+ */
+export function printPattern({ words, isWhole }: Phrase): string {
+  const [first] = words;
+  const last = words.at(-1);
+  const text = words.map((word, index) => (word.isRun && index > 0 ? `~${word.text}` : word.text)).join(' ');
+  return `%${first?.isRun === true ? '' : ' '}${text}${isWhole && last?.isRun !== true ? ' ' : ''}%`;
+}
+
+/**
+ * The search as an SQL condition on `tokens`, the text of an index entry. `bind` takes a value and returns its
+ * placeholder.
+ */
+export function printCondition(query: SearchQuery, tokens: string, bind: (value: unknown) => string): string {
+  const one = ({ phrases, isExcluded }: Term) =>
+    `${tokens} ${isExcluded ? 'not like all' : 'like any'} (${bind(phrases.map(printPattern))}::text[])`;
+  return `(${query.map((terms) => `(${terms.map(one).join(' and ')})`).join(' or ')})`;
+}
+
+/**
+ * What the index is asked for, as a tsquery: finds every text that matches, and some more. Null if it cannot narrow the
+ * search down, because there are no words, or one of the alternatives only excludes words.
+ */
+export function printLexemes(query: SearchQuery): string | null {
+  const alternatives = query.map((terms) => terms.filter(({ isExcluded }) => !isExcluded));
+  if (alternatives.length === 0 || alternatives.some(({ length }) => length === 0)) return null;
+  return either(alternatives.map((terms) => all(terms.map(({ phrases }) => either(phrases.map(printPhrase))))));
+}
+
+/** A key of the index, for a tsquery. */
+export function quoteLexeme(lexeme: string): string {
+  return `'${lexeme.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`;
+}
+
+/** A tsquery for one of these. */
+export function either(queries: readonly string[]): string {
+  return queries.length === 1 ? (queries[0] ?? '') : `(${queries.join(' | ')})`;
+}
+
+/** A tsquery for all of these. */
+export function all(queries: readonly string[]): string {
+  return queries.join(' & ');
+}
+
+function printPhrase({ words, isWhole }: Phrase): string {
+  const lexemes = words.flatMap(({ text, isRun }, index) => {
+    if (isRun) return listPairs(text);
+    return [`${quoteLexeme(text)}${index === words.length - 1 && !isWhole ? ':*' : ''}`];
+  });
+  return all([...new Set(lexemes)]);
+}
+
+function listPairs(run: string): string[] {
+  const characters = [...run];
+  if (characters.length === 1) return [`${quoteLexeme(run)}:*`];
+  return characters.slice(1, maxPairs + 1).map((character, index) => quoteLexeme(`${characters[index]}${character}`));
+}

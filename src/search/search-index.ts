@@ -1,0 +1,243 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Report } from '../core/report.ts';
+import type { LoggedEvent } from '../log/event.ts';
+import { LogConsumer } from '../log/consumer.ts';
+import { advisoryLocks } from '../postgres/advisory-lock.ts';
+import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
+import type { Lease, Leases } from '../postgres/lease.ts';
+import { LeasedLoop } from '../postgres/leased-loop.ts';
+import { printMessage, printPerson, type IndexedMessage } from './search-token.ts';
+
+/** How many messages, or users, are indexed in one transaction. */
+const batchSize = 500;
+/** How many chats of the backlog share a transaction at most. */
+const maxChats = 100;
+/** In ms: how soon a new message is noticed, at the latest. */
+const pollMs = 250;
+/** After a full batch it rests three times as long as the batch took, so that it takes at most a quarter of a node. */
+const restFactor = 3;
+
+const indexedKinds = new Set(['NewMessage', 'MessageEdited']);
+
+/**
+ * Fills the search index. One node at a time follows the log for messages, and works through the backlogs: names of
+ * users, and chats whose messages are indexed again. It waits for no row, so that no open transaction can stop it.
+ */
+class SearchIndex {
+  readonly #consumer: LogConsumer;
+  readonly #backlog: LeasedLoop;
+
+  constructor({ db, leases, report }: { db: Pick<Db, 'pool'>; leases: Leases; report: Report }) {
+    this.#consumer = new LogConsumer({
+      db,
+      leases,
+      report,
+      name: 'search',
+      startsAt: 'OLDEST',
+      effect: { write: indexEvents },
+      reset: (client) => queueEverything(client),
+      times: { poll: pollMs },
+      batchSize,
+      restFactor,
+    });
+    this.#backlog = new LeasedLoop({
+      leases,
+      name: 'search backlog',
+      times: { poll: pollMs },
+      step: (lease) => this.#work(db, lease),
+      onFailure: (error, failures) => {
+        if (failures === 1) report('warn', 'indexing old messages failed and will be retried', { error });
+      },
+    });
+  }
+
+  open(): void {
+    this.#consumer.open();
+    this.#backlog.open();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#consumer.close(), this.#backlog.close()]);
+  }
+
+  async #work(db: Pick<Db, 'pool'>, lease: Lease): Promise<boolean> {
+    const startedAt = performance.now();
+    const count = await indexBacklog(db, (client) => lease.fence(client));
+    if (count > 0) await sleep((performance.now() - startedAt) * restFactor);
+    return count > 0;
+  }
+}
+
+/** Opens the search index, which is closed with `started`. */
+export function openSearchIndex({
+  started,
+  ...parts
+}: ConstructorParameters<typeof SearchIndex>[0] & { started: AsyncDisposableStack }): void {
+  const index = new SearchIndex(parts);
+  index.open();
+  started.defer(() => index.close());
+}
+
+/** Puts every chat and every user into the backlog. */
+export async function queueEverything(client: Queryable): Promise<void> {
+  await client.query(`insert into search_chat_backlog (chat_id) select id from chats
+    on conflict (chat_id) do update set below_seq = null`);
+  await client.query(`insert into search_user_backlog (user_id) select id from users on conflict (user_id) do nothing`);
+}
+
+/**
+ * Indexes the next batch of the backlogs in one transaction. Returns how many messages, chats and users it finished; 0
+ * when there is nothing left that it can do now.
+ */
+export async function indexBacklog(
+  db: Pick<Db, 'pool'>,
+  fence: (client: Queryable) => Promise<unknown> = async () => undefined,
+): Promise<number> {
+  // Nearly always there is nothing: look before beginning a transaction.
+  const { rows } = await db.pool.query<{ isEmpty: boolean }>({
+    name: 'search_backlogs',
+    text: `select not exists (select from search_backlog) and not exists (select from search_chat_backlog)
+      and not exists (select from search_user_backlog) as "isEmpty"`,
+  });
+  if (rows[0]?.isEmpty !== false) return 0;
+  return inTransaction(db, async (client) => {
+    await fence(client);
+    await takeTurn(client);
+    const users = await indexUsers(client);
+    const messages = await retryMessages(client);
+    return users + messages + (await indexChats(client));
+  });
+}
+
+/** Each batch sees what those before it have committed, such as that a chat is public now. */
+async function takeTurn(client: Queryable): Promise<void> {
+  await client.query({
+    name: 'search_turn',
+    text: 'select pg_advisory_xact_lock($1)',
+    values: [advisoryLocks['search index']],
+  });
+}
+
+async function indexEvents(client: Queryable, events: LoggedEvent[]): Promise<void> {
+  const ids = events.flatMap(({ kind, messageId }) =>
+    indexedKinds.has(kind) && messageId !== null ? [messageId] : [],
+  );
+  if (ids.length === 0) return;
+  await takeTurn(client);
+  await indexMessages(client, [...new Set(ids)]);
+}
+
+/** Indexes these messages. Those that another transaction is changing go to the backlog. Returns how many it indexed. */
+async function indexMessages(client: Queryable, ids: readonly bigint[]): Promise<number> {
+  if (ids.length === 0) return 0;
+  // The lock keeps a message from being deleted or edited until its entry is committed; the deletion then deletes the
+  // entry.
+  const { rows } = await client.query<IndexedMessage>({
+    name: 'messages_to_index',
+    text: `select m.id, m.chat_id as "chatId", c.type = 'PUBLIC_CHANNEL' as "isPublic", m.sender_id as "senderId",
+      m.content, m.file_count > 0 as "hasFile", m.file_count > 0 and exists (
+        select from files f join blobs b on b.hash = f.blob_hash
+        where f.message_id = m.id and b.content_type like 'image/%') as "hasPicture"
+    from messages m join chats c on c.id = m.chat_id
+    where m.id = any ($1) and m.deleted_at is null
+    order by m.id for share of m skip locked`,
+    values: [ids],
+  });
+  await client.query({
+    name: 'index_messages',
+    text: `insert into search_entries (message_id, tokens) select * from unnest($1::bigint[], $2::text[])
+    on conflict (message_id) do update set tokens = excluded.tokens where search_entries.tokens <> excluded.tokens`,
+    values: [rows.map(({ id }) => id), rows.map(printMessage)],
+  });
+  const indexed = new Set(rows.map(({ id }) => id));
+  const skipped = ids.filter((id) => !indexed.has(id));
+  if (skipped.length > 0) {
+    await client.query({
+      name: 'skip_messages',
+      text: `insert into search_backlog (message_id)
+      select id from messages where id = any ($1) and deleted_at is null on conflict do nothing`,
+      values: [skipped],
+    });
+  }
+  return indexed.size;
+}
+
+async function retryMessages(client: Queryable): Promise<number> {
+  const { rows } = await client.query<{ id: bigint }>({
+    name: 'retry_messages',
+    text: `delete from search_backlog where message_id = any (array(
+      select message_id from search_backlog order by message_id limit $1))
+    returning message_id as id`,
+    values: [batchSize],
+  });
+  return indexMessages(
+    client,
+    rows.map(({ id }) => id),
+  );
+}
+
+/** Indexes the next messages of the chats in the backlog. Returns how many messages, and finished chats, there were. */
+async function indexChats(client: Queryable): Promise<number> {
+  const { rows: chats } = await client.query<{ chatId: bigint; belowSeq: number | null }>({
+    name: 'chats_to_index',
+    text: `select chat_id as "chatId", below_seq as "belowSeq" from search_chat_backlog
+    order by chat_id desc limit $1 for update skip locked`,
+    values: [maxChats],
+  });
+  if (chats.length === 0) return 0;
+  const { rows: messages } = await client.query<{ id: bigint; chatId: bigint; seq: number }>({
+    name: 'chat_messages_to_index',
+    text: `select m.id, chat.id as "chatId", m.seq
+    from unnest($1::bigint[], $2::int[]) with ordinality as chat (id, below, place)
+    cross join lateral (
+      select id, seq from messages where chat_id = chat.id and (chat.below is null or seq < chat.below)
+      order by seq desc limit $3) m
+    order by chat.place, m.seq desc limit $3`,
+    values: [chats.map(({ chatId }) => chatId), chats.map(({ belowSeq }) => belowSeq), batchSize],
+  });
+  const last = messages.length < batchSize ? undefined : messages.at(-1);
+  await indexMessages(
+    client,
+    messages.map(({ id }) => id),
+  );
+  // Of a full batch, the last chat may have more messages, and those after it have not begun.
+  const finished =
+    last === undefined
+      ? chats
+      : chats.slice(
+          0,
+          chats.findIndex(({ chatId }) => chatId === last.chatId),
+        );
+  await client.query({
+    name: 'chats_are_indexed',
+    text: `with finished as (delete from search_chat_backlog where chat_id = any ($1::bigint[]))
+    update search_chat_backlog set below_seq = $3 where chat_id = $2`,
+    values: [finished.map(({ chatId }) => chatId), last?.chatId ?? null, last?.seq ?? null],
+  });
+  return messages.length + finished.length;
+}
+
+async function indexUsers(client: Queryable): Promise<number> {
+  // Rows that another transaction has locked stay in the backlog: the names, or the users, are about to change.
+  const { rows: queued } = await client.query<{ id: bigint }>({
+    name: 'users_to_index',
+    text: `select user_id as id from search_user_backlog order by user_id limit $1 for update skip locked`,
+    values: [batchSize],
+  });
+  if (queued.length === 0) return 0;
+  const { rows } = await client.query<{ id: bigint; username: string; displayName: string | null }>({
+    name: 'names_to_index',
+    text: `select id, username, display_name as "displayName" from users where id = any ($1)
+    for key share skip locked`,
+    values: [queued.map(({ id }) => id)],
+  });
+  const ids = rows.map(({ id }) => id);
+  await client.query({
+    name: 'index_users',
+    text: `with finished as (delete from search_user_backlog where user_id = any ($1::bigint[]))
+    insert into search_people (user_id, tokens) select * from unnest($1::bigint[], $2::text[])
+    on conflict (user_id) do update set tokens = excluded.tokens where search_people.tokens <> excluded.tokens`,
+    values: [ids, rows.map(printPerson)],
+  });
+  return ids.length;
+}

@@ -1,0 +1,72 @@
+import { foldCase } from '../core/fold.ts';
+import type { Queryable } from '../postgres/client.ts';
+import { printPattern } from './search-condition.ts';
+import type { SearchQuery, Term } from './search-query.ts';
+
+/** How many of the newest hits are ranked. */
+export const maxRanked = 1_000;
+
+/** A beginning of a word counts less for each letter that is missing, up to this many. */
+const maxMissing = 5;
+
+/** A message and how well it matches. */
+export type RankedHit = { id: bigint; score: number };
+
+/**
+ * Ranks messages: a whole word counts more than its beginning, and a beginning the more the fewer letters are missing;
+ * a word with the accents of the search counts more than one without. Best first, and newest first among equals.
+ */
+export async function rankHits(pool: Queryable, ids: readonly bigint[], query: SearchQuery): Promise<RankedHit[]> {
+  const values: unknown[] = [];
+  const bind = (value: unknown) => `$${values.push(value)}`;
+  const terms = query.flat().filter(({ isExcluded }) => !isExcluded);
+  const scores = terms.flatMap((term) => [scoreOf(term, bind), ...scoreOfAccents(term, bind)]);
+  const { rows } = await pool.query<RankedHit>(
+    `select m.id, ${scores.join(' + ') || '0'} as score
+    from messages m join search_entries e on e.message_id = m.id where m.id = any (${bind(ids)}::bigint[])
+    order by score desc, m.id desc`,
+    values,
+  );
+  return rows;
+}
+
+/** A page of ranked hits, as keys of cursors: score, id, and the newest id of the first page. */
+export function cutRanked(
+  hits: readonly RankedHit[],
+  { after, limit, newest }: { after: bigint[] | null; limit: number; newest: bigint },
+): bigint[][] {
+  const [score = 0n, id = 0n] = after ?? [];
+  const isAfter = (hit: RankedHit) => BigInt(hit.score) < score || (BigInt(hit.score) === score && hit.id < id);
+  const rest = after === null ? hits : hits.filter(isAfter);
+  return rest.slice(0, limit + 1).map((hit) => [BigInt(hit.score), hit.id, newest]);
+}
+
+type Bind = (value: unknown) => string;
+
+function scoreOf({ phrases }: Term, bind: Bind): string {
+  const [phrase] = phrases;
+  if (phrase === undefined || phrase.words.at(-1)?.isRun === true) return '0';
+  const whole = printPattern({ ...phrase, isWhole: true });
+  // One more character, or two, …: an underscore stands for any.
+  const grades = Array.from({ length: maxMissing }, (_, missing) => {
+    const pattern = `${whole.slice(0, -2)}${'_'.repeat(missing)} %`;
+    return `when e.tokens like ${bind(pattern)} then ${2 * (maxMissing - missing)}`;
+  });
+  return `case ${grades.join(' ')} else 0 end`;
+}
+
+/** A point for a word that is there with its accents, in the ways in which people write it. */
+function scoreOfAccents({ phrases }: Term, bind: Bind): string[] {
+  const original = phrases[0]?.words.map((word) => word.original ?? '').join(' ') ?? '';
+  if (foldCase(original) === phrases[0]?.words.map(({ text }) => text).join(' ')) return [];
+  const [first = ''] = original;
+  const cases = [
+    original,
+    original.toLowerCase(),
+    original.toUpperCase(),
+    first.toUpperCase() + original.slice(first.length).toLowerCase(),
+  ];
+  const written = cases.flatMap((each) => [each.normalize('NFC'), each.normalize('NFD')]);
+  const patterns = [...new Set(written)].map((each) => `%${each.replace(/[\\%_]/g, '\\$&')}%`);
+  return [`case when m.content like any (${bind(patterns)}::text[]) then 1 else 0 end`];
+}

@@ -1,0 +1,147 @@
+import { visibleChatIds, visibleFrom } from '../chat/visibility.ts';
+import type { Queryable } from '../postgres/client.ts';
+import { all, either, printCondition, printLexemes, quoteLexeme } from './search-condition.ts';
+import type { SearchQuery } from './search-query.ts';
+import { blockOf, keyOf, startOfBlock } from './search-token.ts';
+
+/** Which messages to search; null means no restriction. Times are exclusive. */
+export type SearchFilter = {
+  chatId: bigint | null;
+  senderId: bigint | null;
+  sentAfter: Date | null;
+  sentBefore: Date | null;
+  has: 'FILE' | 'PICTURE' | 'LINK' | null;
+  mentionsViewer: boolean | null;
+  isPinned: boolean | null;
+};
+
+/**
+ * What is looked for: an empty query means every message. `chats`: the keys of the chats that the viewer can see, in
+ * the index; null if there are too many to name.
+ */
+export type Search = { query: SearchQuery; filter: SearchFilter; viewerId: bigint; chats: readonly string[] | null };
+
+/** Ids in the order of reading: beyond `after`, at most `limit`. */
+export type HitRequest = { isOldestFirst: boolean; after: bigint | null; limit: number };
+
+/** A stretch of ids, both exclusive; null means no bound. */
+type Stretch = { above: bigint | null; below: bigint | null };
+
+/**
+ * The ids of the messages that match and that the viewer can see.
+ *
+ * A common word is in a large part of all messages, and its beginning in even more, so that reading what the index has
+ * for it takes a while. Its newest hits are in the newest messages, though: those of the viewer's chats are read first,
+ * without asking the index for words. Only if they do not fill the page is the rest asked for by its words. In both
+ * steps the index names the viewer's chats, so that what is hidden from them costs nothing.
+ */
+export async function listHits(pool: Queryable, search: Search, request: HitRequest): Promise<bigint[]> {
+  if (isMarked(search.filter))
+    return readStretch(pool, search, { ...request, blocks: null, stretch: toStretch(request) });
+  const edge = await readEdge(pool, request);
+  if (edge === null) return [];
+  const blocks = request.isOldestFirst ? [edge, edge + 1n] : [edge, edge - 1n];
+  const near = await readStretch(pool, search, { ...request, blocks, stretch: toStretch(request) });
+  if (near.length >= request.limit) return near;
+  const border = request.isOldestFirst ? startOfBlock(edge + 2n) - 1n : startOfBlock(edge - 1n);
+  const far = await readStretch(pool, search, {
+    ...request,
+    limit: request.limit - near.length,
+    blocks: null,
+    stretch: request.isOldestFirst ? { above: border, below: null } : { above: null, below: border },
+  });
+  return [...near, ...far];
+}
+
+function toStretch({ isOldestFirst, after }: HitRequest): Stretch {
+  return isOldestFirst ? { above: after, below: null } : { above: null, below: after };
+}
+
+/** The block where reading begins; null if the index is empty there. */
+async function readEdge(pool: Queryable, { isOldestFirst, after }: HitRequest): Promise<bigint | null> {
+  const { rows } = await pool.query<{ id: bigint | null }>({
+    name: isOldestFirst ? 'oldest_entry' : 'newest_entry',
+    text: `select ${isOldestFirst ? 'min' : 'max'}(message_id) as id from search_entries
+    where $1::bigint is null or message_id ${isOldestFirst ? '>' : '<'} $1`,
+    values: [after],
+  });
+  const id = rows[0]?.id ?? null;
+  return id === null ? null : blockOf(id);
+}
+
+/** Whether few messages can match, which are found without the index: those that mention the viewer, and pins. */
+function isMarked({ mentionsViewer, isPinned }: SearchFilter): boolean {
+  return mentionsViewer === true || isPinned === true;
+}
+
+/** Not prepared: the planner must see what is looked for. */
+async function readStretch(
+  pool: Queryable,
+  { query, filter, viewerId, chats }: Search,
+  { isOldestFirst, limit, blocks, stretch }: HitRequest & { blocks: readonly bigint[] | null; stretch: Stretch },
+): Promise<bigint[]> {
+  const values: unknown[] = [];
+  const bind = (value: unknown) => `$${values.push(value)}`;
+  const viewer = `${bind(viewerId)}::bigint`;
+  const keys = isMarked(filter) ? [] : listKeys({ query, filter, viewerId, chats }, blocks);
+  const conditions = [
+    ...keys.map((key) => `search_lexemes(e.tokens) @@ ${bind(key)}::tsquery`),
+    ...(query.length === 0 ? [] : [printCondition(query, 'e.tokens', bind)]),
+    ...(stretch.above === null ? [] : [`e.message_id > ${bind(stretch.above)}`]),
+    ...(stretch.below === null ? [] : [`e.message_id < ${bind(stretch.below)}`]),
+    ...(filter.mentionsViewer === true ? [`e.message_id in (${mentionsOf(viewer)})`] : []),
+    ...(filter.isPinned === true ? [`e.message_id in (${pinnedFor(viewer)})`] : []),
+  ];
+  const order = isOldestFirst ? 'asc' : 'desc';
+  const { rows } = await pool.query<{ id: bigint }>(
+    // The subquery is computed as a whole, because PostgreSQL would otherwise walk through all messages in this order.
+    `with hit as materialized (select e.message_id from search_entries e where ${conditions.join(' and ') || 'true'})
+    select m.id from hit join messages m on m.id = hit.message_id join chats c on c.id = m.chat_id
+    where ${listRowConditions(filter, viewer, bind).join(' and ')}
+    order by hit.message_id ${order} limit ${bind(limit)}`,
+    values,
+  );
+  return rows.map(({ id }) => id);
+}
+
+/** Each is a condition of its own on the index, which is faster than one long condition. */
+function listKeys({ query, filter, chats }: Search, blocks: readonly bigint[] | null): string[] {
+  const marks = [
+    ...(filter.senderId === null ? [] : [keyOf.sender(filter.senderId)]),
+    ...(filter.has === null ? [] : [{ FILE: keyOf.file, PICTURE: keyOf.picture, LINK: keyOf.link }[filter.has]]),
+  ].map(quoteLexeme);
+  const places = blocks === null ? printLexemes(query) : either(blocks.map((block) => quoteLexeme(keyOf.block(block))));
+  const where = all([...marks, ...(places === null ? [] : [places])]);
+  return [...(where === '' ? [] : [where]), ...(chats === null ? [] : [either(chats.map(quoteLexeme))])];
+}
+
+/** What the index cannot know: the rule of visibility, and what changes without an edit. */
+function listRowConditions(filter: SearchFilter, viewer: string, bind: (value: unknown) => string): string[] {
+  const isPinned = 'exists (select from pins p where p.chat_id = m.chat_id and p.seq = m.seq)';
+  return [
+    `m.deleted_at is null and m.seq >= ${visibleFrom('c', viewer)}`,
+    ...(filter.chatId === null ? [] : [`m.chat_id = ${bind(filter.chatId)}`]),
+    ...(filter.senderId === null ? [] : [`m.sender_id = ${bind(filter.senderId)}`]),
+    ...(filter.sentAfter === null ? [] : [`m.created_at > ${bind(filter.sentAfter)}`]),
+    ...(filter.sentBefore === null ? [] : [`m.created_at < ${bind(filter.sentBefore)}`]),
+    ...(filter.has === 'FILE' ? ['exists (select from files f where f.message_id = m.id)'] : []),
+    ...(filter.has === 'PICTURE' ? [hasPicture] : []),
+    ...(filter.isPinned === null ? [] : [filter.isPinned ? isPinned : `not ${isPinned}`]),
+    ...(filter.mentionsViewer === false ? [`m.id not in (${mentionsOf(viewer)})`] : []),
+  ];
+}
+
+const hasPicture = `exists (select from files f join blobs b on b.hash = f.blob_hash
+  where f.message_id = m.id and b.content_type like 'image/%')`;
+
+/** The messages that mention the viewer, or everyone in a chat that they are a member of. */
+function mentionsOf(viewer: string): string {
+  return `select named.id from mentions n join messages named using (chat_id, seq) where n.user_id = ${viewer}
+    union select called.id from messages called join members am using (chat_id)
+    where am.user_id = ${viewer} and called.mentions_everyone`;
+}
+
+function pinnedFor(viewer: string): string {
+  return `select pinned.id from pins p join messages pinned using (chat_id, seq)
+    where p.chat_id in (${visibleChatIds(viewer)})`;
+}

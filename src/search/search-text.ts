@@ -1,0 +1,102 @@
+import { normalizeText, normalizeWithPositions } from '../core/normal-text.ts';
+import { listPieces, type Piece } from '../core/word.ts';
+
+/** A word, or a run of a script without spaces between words, and where it is in the text. */
+export type Word = Pick<Piece, 'text' | 'isRun' | 'start' | 'end'> & { original?: string };
+
+/** A part of a text. */
+export type Span = { start: number; end: number };
+
+/**
+ * What a text is found by: sequences of words. The first has all its words in order. Each of the others is a further
+ * reading of some of them: `dont` for don't, `fetch rows` for fetchRows, `.net` for .NET.
+ */
+export type Readings = readonly [words: readonly Word[], ...others: (readonly Word[])[]];
+
+/** Reads a text; positions are those in its normalized form. */
+export function readText(text: string): Readings {
+  const normalized = normalizeText(text);
+  const pieces = listPieces(normalized);
+  return [pieces, ...listReadings(normalized, pieces)];
+}
+
+/**
+ * Reads a text, and returns what finds the place in the text itself, in UTF-16 units, of a part of its normalized form.
+ * Costs more.
+ */
+export function locateText(text: string): { readings: Readings; locate: (span: Span) => Span } {
+  const { text: normalized, at } = normalizeWithPositions(text);
+  const pieces = listPieces(normalized);
+  const readings: Readings = [pieces, ...listReadings(normalized, pieces)];
+  if (at === null) return { readings, locate: (span) => span };
+  return { readings, locate: ({ start, end }) => ({ start: at[start] ?? 0, end: endOf(at, end) }) };
+}
+
+/** The end in the original of what ends at `end`: with the marks and other characters that its last one absorbed. */
+function endOf(at: Int32Array, end: number): number {
+  let next = end;
+  while (next < at.length - 1 && at[next] === at[end - 1]) next += 1;
+  return at[next] ?? 0;
+}
+
+/** The further readings of a normalized text. */
+export function listReadings(text: string, pieces: readonly Piece[]): Word[][] {
+  const readings: Word[][] = [];
+  for (let index = 0; index < pieces.length; index += 1) {
+    const piece = pieces[index] as Piece;
+    if (piece.parts.length > 0) readings.push(piece.parts.map((part) => ({ ...piece, text: part })));
+    if (isAfterDot(text, piece) && !isDotted(text, pieces[index + 1])) {
+      readings.push([{ ...piece, text: `.${piece.text}`, start: piece.start - 1 }]);
+    }
+    let last = index;
+    while (isContracted(text, pieces[last], pieces[last + 1])) last += 1;
+    if (last > index) readings.push([joinPieces(pieces.slice(index, last + 1))]);
+    index = last;
+  }
+  return readings;
+}
+
+/** Whether a single dot is directly before the piece, as in .NET and plan.docx. */
+function isAfterDot(text: string, { isRun, start }: Piece): boolean {
+  return !isRun && text[start - 1] === '.' && text[start - 2] !== '.' && /\p{L}/u.test(text[start] ?? '');
+}
+
+function isDotted(text: string, next: Piece | undefined): boolean {
+  return next !== undefined && isAfterDot(text, next) && /[\p{L}\p{N}]/u.test(text[next.start - 2] ?? '');
+}
+
+/** Whether an apostrophe, or the gershayim of a Hebrew abbreviation, holds the two pieces together. */
+function isContracted(text: string, one: Piece | undefined, next: Piece | undefined): boolean {
+  if (one === undefined || next === undefined || next.start !== one.end + 1 || one.isRun || next.isRun) return false;
+  const sign = text[one.end] ?? '';
+  if (/['\u2018\u2019\u02bc\u05f3`]/.test(sign)) return true;
+  return /["\u05f4]/.test(sign) && isHebrew(one.text) && isHebrew(next.text);
+}
+
+function isHebrew(text: string): boolean {
+  return /^\p{sc=Hebrew}+$/u.test(text);
+}
+
+/** One word of the pieces that contractions hold together. */
+function joinPieces(pieces: readonly Piece[]): Word {
+  const [first, last] = [pieces[0], pieces.at(-1)];
+  return {
+    text: pieces.map(({ text }) => text).join(''),
+    isRun: false,
+    start: first?.start ?? 0,
+    end: last?.end ?? 0,
+  };
+}
+
+/**
+ * What the index stores of a text: its readings, each word between two spaces, each run after a `~`, and each reading
+ * after a `|`. Neither sign occurs in a word.
+ */
+export function printReadings([words, ...others]: Readings): string {
+  const distinct = new Set(others.map(printWords));
+  return ` ${printWords(words)} ${[...distinct].map((other) => `| ${other} `).join('')}`.replace(/^ {2}/, ' ');
+}
+
+function printWords(words: readonly Word[]): string {
+  return words.map(({ text, isRun }) => (isRun ? `~${text}` : text)).join(' ');
+}

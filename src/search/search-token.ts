@@ -1,0 +1,59 @@
+import { printReadings, readText } from './search-text.ts';
+
+/** Messages whose ids differ in nothing but their last 14 bits are in one block of the index. */
+const blockBits = 14n;
+
+/** What the index stores of a message besides its words. */
+export type IndexedMessage = {
+  id: bigint;
+  chatId: bigint;
+  isPublic: boolean;
+  senderId: bigint | null;
+  content: string;
+  hasFile: boolean;
+  hasPicture: boolean;
+};
+
+/** A key of the index. No word begins with an @. */
+export const keyOf = {
+  chat: (id: bigint) => `@c${id}`,
+  sender: (id: bigint) => `@s${id}`,
+  block: (number: bigint) => `@w${number}`,
+  public: '@p',
+  file: '@f',
+  picture: '@i',
+  link: '@l',
+} as const;
+
+/** The block of a message. */
+export function blockOf(messageId: bigint): bigint {
+  return messageId >> blockBits;
+}
+
+/** The first message id of a block. */
+export function startOfBlock(block: bigint): bigint {
+  return block << blockBits;
+}
+
+/** The `tokens` of a message in search_entries. */
+export function printMessage({ content, ...message }: IndexedMessage): string {
+  const keys = [
+    keyOf.chat(message.chatId),
+    ...(message.isPublic ? [keyOf.public] : []),
+    ...(message.senderId === null ? [] : [keyOf.sender(message.senderId)]),
+    keyOf.block(blockOf(message.id)),
+    ...(message.hasFile ? [keyOf.file] : []),
+    ...(message.hasPicture ? [keyOf.picture] : []),
+    ...(hasLink(content) ? [keyOf.link] : []),
+  ];
+  return `${printReadings(readText(content))}| ${keys.join(' ')} `;
+}
+
+/** The `tokens` of a user in search_people. */
+export function printPerson({ username, displayName }: { username: string; displayName: string | null }): string {
+  return [username, displayName ?? ''].map((name) => printReadings(readText(name))).join('|');
+}
+
+function hasLink(content: string): boolean {
+  return /(?<![\p{L}\p{N}])https?:\/\/[^\s/]/iu.test(content);
+}

@@ -1,0 +1,18 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { TestServer } from './server.ts';
+
+/** Waits until the search index contains everything that has been committed. */
+export async function awaitIndex({ sql }: Pick<TestServer, 'sql'>): Promise<void> {
+  for (let attempt = 0; attempt < 1_000; attempt += 1) {
+    const { rows } = await sql.query<{ isBehind: boolean }>(
+      `select exists (
+          select from events e where e.kind in ('NewMessage', 'MessageEdited')
+            and e.id > coalesce((select position from log_consumers where name = 'search'), 0))
+        or exists (select from search_backlog) or exists (select from search_chat_backlog)
+        or exists (select from search_user_backlog) as "isBehind"`,
+    );
+    if (rows[0]?.isBehind === false) return;
+    await pause(20);
+  }
+  throw new Error('the search index does not catch up');
+}
