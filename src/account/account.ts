@@ -174,7 +174,7 @@ async function enterByPassword(accounts: Accounts, input: SignIn): Promise<Signe
   return handOver(accounts, opened);
 }
 
-/** Throws Forbidden where users sign in with tokens of other systems only. */
+/** Throws Forbidden on a server without passwords, whose users sign in with tokens of other systems. */
 export function requirePasswords({ hasPasswords }: Pick<Accounts, 'hasPasswords'>): void {
   if (!hasPasswords) throw new Forbidden('This server has no passwords: use signInWithToken.');
 }

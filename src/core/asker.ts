@@ -59,8 +59,8 @@ export function hasUser(caller: Caller): caller is Asker {
 }
 
 /**
- * Whether a program may do what the scope stands for, to what its user sees: its key has the scope, or it is a bot,
- * which is a member of chats like anyone else. What concerns the whole server needs `program.scopes` itself.
+ * Whether a program may use the scope on what its user can see: its key has the scope, or it is a bot, which is a member
+ * of chats like any user. For what concerns the whole server, check `program.scopes` instead.
  */
 export function opens(program: Program, scope: Scope): boolean {
   return program.scopes.has(scope) || (isBot(program) && memberScopes.has(scope));

@@ -47,7 +47,7 @@ export class EventTraces {
       const parent = parseTraceParent(text);
       if (parent === null) continue;
       this.#parents.set(BigInt(id), parent);
-      // One that comes for an event that never passes here is forgotten when there are too many.
+      // When too many are waiting, drops the oldest: its event may never reach this node.
       const [oldest] = this.#parents.keys();
       if (this.#parents.size > maxWaiting && oldest !== undefined) this.#parents.delete(oldest);
     }

@@ -160,8 +160,8 @@ function describeChanges() {
     const rename = 'mutation { updateProfile(input: { displayName: "Chosen" }) { __typename } }';
     await server.ask(rename, {}, token);
     expect(await visit('editor', 60, { name: 'Claimed' })).toMatchObject({ user: { displayName: 'Chosen' } });
-    expect(await visit('editor', 30, { name: 'Claimed anew' })).toMatchObject({
-      user: { displayName: 'Claimed anew' },
+    expect(await visit('editor', 30, { name: 'Claimed again' })).toMatchObject({
+      user: { displayName: 'Claimed again' },
     });
   });
 }
@@ -217,8 +217,8 @@ test('an erased user comes back as a new one, and only with a token that was iss
     expect(await exchange(other, token)).toMatchObject({ __typename: 'InvalidCredentials' });
   }
   expect(await countUsers()).toBeLessThanOrEqual(before);
-  const anew = await viewerOf(server, await issuer.issue({ sub: 'leaver', sid: 'l3', iat: secondsFromNow(2) }));
-  expect(anew.user.id).not.toBe(user.id);
+  const returned = await viewerOf(server, await issuer.issue({ sub: 'leaver', sid: 'l3', iat: secondsFromNow(2) }));
+  expect(returned.user.id).not.toBe(user.id);
 });
 
 test('a user whose row is deleted with psql does not come back with the same token', async () => {

@@ -112,7 +112,7 @@ test('users who are blocked, who did not subscribe to presence, or who have just
   expect(asking.take()).toEqual([2n]);
 });
 
-/** Creates a PresenceNews over such a hub, with lookups that finish when the test says so. */
+/** Creates a PresenceNews on that hub, with lookups that finish when the test says so. */
 function createNews(hub: Hub) {
   const lookups: { about: readonly bigint[]; finish: (isThere?: boolean) => void }[] = [];
   const reports: string[] = [];

@@ -190,7 +190,7 @@ test('a blocked user can pin nothing in the single chat of the two, and gets the
   expect(await sendMessage(linus, chat, 'again')).toMatchObject(refused);
   expect(await pinMessage(linus, message)).toMatchObject(refused);
   expect(await unpinMessage(linus, message)).toMatchObject(refused);
-  expect(await editMessage(linus, message, 'anew')).toMatchObject(refused);
+  expect(await editMessage(linus, message, 'again')).toMatchObject(refused);
   expect(await addReaction(linus, message, '👍')).toMatchObject(refused);
   // The blocking user can still pin.
   expect(await unpinMessage(grace, message)).toMatchObject({ __typename: 'Message' });

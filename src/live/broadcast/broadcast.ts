@@ -8,7 +8,7 @@ import type { Notice } from './wire.ts';
 
 /**
  * How long a node goes on listening to PostgreSQL after it has begun to rely on the broadcast, in ms: a broadcast that
- * comes and goes must not make it listen anew each time.
+ * comes and goes must not make it listen again each time.
  */
 const pauseAfterMs = 2_000;
 
