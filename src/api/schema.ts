@@ -1,5 +1,6 @@
 import { wrapOrThrow } from '@pothos/plugin-errors';
 import { isAbstractType, isInterfaceType, printSchema, type GraphQLField, type GraphQLSchema } from 'graphql';
+import { onceFor } from '../core/once.ts';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
 import { noteAdminAction } from './admin-action.ts';
@@ -35,9 +36,7 @@ export function buildSchema(): GraphQLSchema {
 }
 
 /** Prints the API in the schema definition language, as schema.graphql stores it. */
-export function printApi(schema: GraphQLSchema): string {
-  return `${printSchema(schema)}\n`;
-}
+export const printApi = onceFor((schema: GraphQLSchema): string => `${printSchema(schema)}\n`);
 
 /**
  * Prints the members of each interface and union as JSON, `{"Event": ["AddToChat", …]}`: what Apollo Client's

@@ -21,7 +21,7 @@ import { compileTools, resultOf, type CompiledTool } from './tool.ts';
  * https://modelcontextprotocol.io/specification/2025-11-25/basic/transports
  */
 export function serveMcp(options: GraphqlOptions & { corsOrigin: string }): Handler {
-  const tools = compileTools(options.schema, options.documents);
+  const tools = compileTools(options.schema);
   return async (request, response) => {
     try {
       refuseOrigin(request, options.corsOrigin);

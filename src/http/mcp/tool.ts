@@ -1,14 +1,16 @@
 import type { CallToolResult, Tool as Listed } from '@modelcontextprotocol/sdk/types.js';
 import { isNonNullType, OperationTypeNode, typeFromAST, type ExecutionResult, type GraphQLSchema } from 'graphql';
-import type { DocumentCache, PreparedOperation } from '../../api/document.ts';
+import { DocumentCache, type PreparedOperation } from '../../api/document.ts';
 import { isRecord } from '../../core/json.ts';
+import { onceFor } from '../../core/once.ts';
 import { tools, type Tool } from './tool-table.ts';
 
 /** A tool with its prepared operation, and as clients list it. */
 export type CompiledTool = { operation: PreparedOperation; listed: Listed };
 
 /** Compiles all tools, by their names. Throws if a document is not valid, or if an argument is not described. */
-export function compileTools(schema: GraphQLSchema, documents: DocumentCache): ReadonlyMap<string, CompiledTool> {
+export const compileTools = onceFor((schema: GraphQLSchema): ReadonlyMap<string, CompiledTool> => {
+  const documents = new DocumentCache(schema);
   return new Map(
     tools.map((tool) => {
       const operation = documents.prepare(tool.document, null, { isKnown: true });
@@ -16,7 +18,7 @@ export function compileTools(schema: GraphQLSchema, documents: DocumentCache): R
       return [tool.name, { operation, listed: describe(schema, tool, operation) }];
     }),
   );
-}
+});
 
 function describe(schema: GraphQLSchema, tool: Tool, { operation }: PreparedOperation): Listed {
   const variables = operation.variableDefinitions ?? [];

@@ -1,0 +1,9 @@
+/** Remembers what `compute` returns for each key: servers in one process, as in tests, share what depends on nothing else. */
+export function onceFor<Key extends object, Value>(compute: (key: Key) => Value): (key: Key) => Value {
+  const known = new WeakMap<Key, { value: Value }>();
+  return (key) => {
+    const found = known.get(key) ?? { value: compute(key) };
+    known.set(key, found);
+    return found.value;
+  };
+}
