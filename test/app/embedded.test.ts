@@ -1,7 +1,10 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type pg from 'pg';
+import { pino } from 'pino';
 import { expect, test, vi } from 'vitest';
+import { start } from '../../src/app.ts';
+import { readConfig } from '../../src/config.ts';
 import { addUser, countUsers, eventually } from '../support/embedded.ts';
 import { connectTo, createDataDir, readPostmaster, runServer } from '../support/server-process.ts';
 
@@ -15,6 +18,9 @@ async function insertUntilCutOff(sql: pg.Pool): Promise<number> {
     }
   }
 }
+
+/** Starts a server in this process, to see why it cannot start. */
+const startIn = (dataDir: string) => start(readConfig({ DATA_DIR: dataDir, PORT: '0' }), pino({ level: 'silent' }));
 
 // A busy machine takes a while to start whole servers.
 vi.setConfig({ testTimeout: 60_000 });
@@ -55,15 +61,11 @@ test('a folder whose database had a superuser as its only role is refused in one
   const dataDir = await createDataDir();
   await mkdir(join(dataDir, 'postgres/cluster'), { recursive: true });
   await writeFile(join(dataDir, 'postgres/password'), 'secret');
-  const { status, output } = await runServer({ DATA_DIR: dataDir }).ended;
-  expect(status).toBe(1);
-  expect(JSON.parse(output).msg).toMatch(
+  await expect(startIn(dataDir)).rejects.toThrow(
     /^The database in .* was created by a version from before the first release[^.]*\.$/,
   );
 });
 
 test('the error names a folder that cannot be written', async () => {
-  const { status, output } = await runServer({ DATA_DIR: '/dev/null/data' }).ended;
-  expect(status).toBe(1);
-  expect(JSON.parse(output).msg).toMatch(/^Cannot use DATA_DIR: .*\/dev\/null\/data/);
+  await expect(startIn('/dev/null/data')).rejects.toThrow(/^Cannot use DATA_DIR: .*\/dev\/null\/data/);
 });

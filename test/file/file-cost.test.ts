@@ -4,7 +4,7 @@ import { createGroup, keyOf, say } from '../support/chat.ts';
 import { signUp, type Person } from '../support/client.ts';
 import { download, readFileNode, upload } from '../support/file.ts';
 import { deleteMessage } from '../support/message.ts';
-import { costOf, startExplainedServer, type Cost } from '../support/plans.ts';
+import { costOf, fill, startExplainedServer, type Cost } from '../support/plans.ts';
 import type { TestServer } from '../support/server.ts';
 
 const manyFiles = 20_000;
@@ -57,7 +57,8 @@ function cheaper(one: Record<string, Cost>, other: Record<string, Cost>): Record
 
 test('a file costs the same among twenty thousand, even with plans that were made when there were none', async () => {
   const before = await readCosts();
-  await server.sql.query(
+  await fill(
+    server.database,
     `with given as (select n, decode(md5(n::text) || md5('x' || n), 'hex') as hash from generate_series(1, $2::int) n),
     added as (insert into blobs (hash, size, content_type) select hash, 10, 'text/plain' from given)
     insert into files (uploader_id, blob_hash, name) select $1, hash, 'a.txt' from given`,

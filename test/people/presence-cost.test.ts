@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { keyOf } from '../support/chat.ts';
 import { signUp } from '../support/client.ts';
-import { costOf, startExplainedServer } from '../support/plans.ts';
+import { costOf, fill, startExplainedServer } from '../support/plans.ts';
 
 const strangerCount = 60;
 const chatCount = 300;
@@ -9,7 +9,8 @@ const chatCount = 300;
 test('the presence of strangers in hundreds of chats takes one lookup for each of them', async () => {
   const server = await startExplainedServer();
   const grace = await signUp(server, 'grace');
-  await server.sql.query(
+  await fill(
+    server.database,
     `with strangers as (
       insert into users (username, email)
       select 'p' || n, 'p' || n || '@example.com' from generate_series(1, $2::int) n returning id

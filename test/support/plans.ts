@@ -22,9 +22,12 @@ export const quiet = {
 
 /**
  * A server whose database logs the plan of every statement that it ran, with PostgreSQL's auto_explain. Its database
- * is dropped after the file's last test.
+ * is dropped after the file's last test. `prepare` may write many rows before the server starts, which then need not
+ * process their events.
  */
-export async function startExplainedServer(): Promise<TestServer> {
+export async function startExplainedServer(
+  prepare: (database: TestDatabase) => Promise<void> = async () => {},
+): Promise<TestServer> {
   const database = await createDatabase();
   await setForNewConnections(database, {
     session_preload_libraries: 'auto_explain',
@@ -37,6 +40,7 @@ export async function startExplainedServer(): Promise<TestServer> {
     client_min_messages: 'log',
   });
   atFileEnd(database.drop);
+  await prepare(database);
   return startServer({ database, overrides: quiet });
 }
 
@@ -45,6 +49,14 @@ export async function setForNewConnections(database: TestDatabase, settings: Rec
   const name = new URL(database.url).pathname.slice(1);
   const statements = Object.entries(settings).map(([key, value]) => `alter database ${name} set ${key} = '${value}'`);
   await asSuperuser(database, (client) => client.query(statements.join(';')));
+}
+
+/** Writes many rows as a superuser, without logging a plan for each row's checks, which takes most of the time. */
+export async function fill(database: TestDatabase, statement: string, values: unknown[] = []): Promise<void> {
+  await asSuperuser(database, async (client) => {
+    await client.query('set auto_explain.log_min_duration = -1');
+    await client.query(statement, values);
+  });
 }
 
 /** Measures what `work` costs the database of such a server. Run one at a time, because concurrent work counts too. */
