@@ -634,7 +634,7 @@ environment.getNetwork().execute({ name: 'Events', operationKind: 'subscription'
   .subscribe({ next: ({ data }) => console.log(data.events) });`;
 
 const slices = ['account', 'people', 'chat', 'message', 'file', 'search', 'mail', 'import'];
-const folders = ['core', 'redis', 'postgres', 'log', 'live', 'slices', 'api', 'http'];
+const folders = ['core', 'redis', 'postgres', 'log', 'live', 'slices', 'api', 'http', 'client'];
 
 type ImportRule = { files: string[]; mayImport: string[]; refused: string[] };
 
@@ -659,6 +659,8 @@ async function readLintedImports(): Promise<ImportRule[]> {
     if (!Array.isArray(rule)) continue;
     const { patterns, paths = [] } = rule[1];
     const refused = new Set(/\(([\w|]+)\)\(\/\|/.exec(patterns[0].regex)?.[1]?.split('|'));
+    // Not among the others, because files are called client.ts too.
+    if (patterns.some(({ regex }: { regex: string }) => regex.endsWith('client/'))) refused.add('client');
     const mayImport = folders.filter((folder) =>
       folder === 'slices' ? slices.every((slice) => !refused.has(slice)) : !refused.has(folder),
     );

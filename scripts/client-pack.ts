@@ -1,0 +1,44 @@
+import { execFile } from 'node:child_process';
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const root = join(import.meta.dirname, '..');
+const tsc = join(root, 'node_modules/typescript/bin/tsc');
+
+/** Builds the client package and writes `parley-client-<version>.tgz` into the folder. Returns the file's path. */
+export async function packClient(folder: string): Promise<string> {
+  const { version, license } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+  const stage = await mkdtemp(join(tmpdir(), 'parley-client-'));
+  try {
+    await run(process.execPath, [tsc, '-p', join(root, 'src/client'), '--outDir', join(stage, 'dist')]);
+    const manifest = {
+      name: 'parley-client',
+      version,
+      description: 'The client of parley: chats that are always in step with the server.',
+      license,
+      type: 'module',
+      sideEffects: false,
+      exports: { '.': { types: './dist/client.d.ts', default: './dist/client.js' } },
+      files: ['dist'],
+    };
+    await writeFile(join(stage, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+    await copyFile(join(root, 'LICENSE'), join(stage, 'LICENSE'));
+    const target = resolve(folder);
+    await mkdir(target, { recursive: true });
+    await run('npm', ['pack', '--silent', '--pack-destination', target], { cwd: stage });
+    return join(target, `parley-client-${version}.tgz`);
+  } finally {
+    await rm(stage, { recursive: true, force: true });
+  }
+}
+
+if (import.meta.main) {
+  const [folder] = process.argv.slice(2);
+  if (folder === undefined) {
+    process.stderr.write('Say where to put the package: npm run client:pack -- FOLDER\n');
+    process.exitCode = 1;
+  } else process.stdout.write(`${await packClient(folder)}\n`);
+}

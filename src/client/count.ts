@@ -1,0 +1,69 @@
+import type { Chat } from './state.ts';
+
+/** Unread messages are counted up to this many, as in the API. */
+const maxUnread = 1_000;
+
+type Counts = Partial<Pick<Chat, 'lastReadSeq' | 'unreadCount' | 'unreadMentionCount'>>;
+
+/** What an event makes of the counts of a chat. Without `isExact`, only the server knows what they are now. */
+export type CountChange = (chat: Chat) => { counts: Counts; isExact: boolean };
+
+/**
+ * Counts an event at that position once, however often it is applied. Returns the chat, and whether its counts are
+ * uncertain now: the event may have been in them already, or does not say what it changes.
+ */
+export function count(chat: Chat, position: number, change: CountChange): { chat: Chat; isUncertain: boolean } {
+  if (position <= chat.countedAt) return { chat, isUncertain: false };
+  const { counts, isExact } = change(chat);
+  const isUncertain = !isExact || chat.exactAfter === null || position <= chat.exactAfter;
+  return { chat: { ...chat, ...counts, countedAt: position }, isUncertain };
+}
+
+const exact = (counts: Counts) => ({ counts, isExact: true });
+
+type Origin = { isOwn: boolean; mentionsViewer: boolean };
+
+/** A new message: the viewer's own moves their read marker past everything, another one is unread. */
+export const newMessage =
+  (seq: number, { isOwn, mentionsViewer }: Origin): CountChange =>
+  ({ lastReadSeq, unreadCount, unreadMentionCount }) => {
+    if (isOwn) return exact({ lastReadSeq: Math.max(seq, lastReadSeq), unreadCount: 0, unreadMentionCount: 0 });
+    if (seq <= lastReadSeq) return exact({});
+    return exact({
+      unreadCount: Math.min(unreadCount + 1, maxUnread),
+      unreadMentionCount: Math.min(unreadMentionCount + Number(mentionsViewer), maxUnread),
+    });
+  };
+
+/** A deleted message does not count as unread. Whether it mentioned the viewer can no longer be seen. */
+export const deletedMessage =
+  (seq: number, { isOwn }: Origin): CountChange =>
+  ({ lastReadSeq, unreadCount, unreadMentionCount }) => {
+    if (isOwn || seq <= lastReadSeq) return exact({});
+    const isExact = unreadMentionCount === 0 && unreadCount < maxUnread;
+    return { counts: { unreadCount: Math.max(unreadCount - 1, 0) }, isExact };
+  };
+
+/** An edit may add or remove a mention; if none was counted, none was removed. */
+export const editedMessage =
+  (seq: number, { isOwn, mentionsViewer }: Origin): CountChange =>
+  ({ lastReadSeq, unreadMentionCount }) => {
+    if (isOwn || seq <= lastReadSeq) return exact({});
+    return unreadMentionCount > 0
+      ? { counts: {}, isExact: false }
+      : exact({ unreadMentionCount: Number(mentionsViewer) });
+  };
+
+/** The read marker moved. If it is not at the end, only the server knows how many of the messages after it count. */
+export const readTo =
+  (lastReadSeq: number): CountChange =>
+  ({ lastSeq, unreadCount }) =>
+    lastReadSeq >= lastSeq
+      ? exact({ lastReadSeq, unreadCount: 0, unreadMentionCount: 0 })
+      : { counts: { lastReadSeq, unreadCount: Math.min(unreadCount, lastSeq - lastReadSeq) }, isExact: false };
+
+/** Whether a chat counts in `Viewer.unreadChatCount`. */
+export function isUnread({ notificationLevel, unreadCount, unreadMentionCount }: Chat): boolean {
+  if (notificationLevel === 'NONE') return false;
+  return (notificationLevel === 'MENTIONS' ? unreadMentionCount : unreadCount) > 0;
+}

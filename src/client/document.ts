@@ -1,0 +1,78 @@
+const user = 'fragment U on User{id username displayName kind avatar{id}}';
+const message = `fragment M on Message{id seq kind content clientMessageId createdAt editedAt deletedAt custom
+sender{...U}replyTo{id seq content deletedAt sender{id}}mentions{isEveryone user{id}}
+files{id name contentType size width height blurhash}}${user}`;
+const face = 'fragment F on Chat{id type name description slowModeSeconds avatar{id}custom}';
+const own = '...M reactions{emoji count viewerReacted}';
+const chat = `fragment C on Chat{...F lastSeq lastActivityAt peer{...U}lastMessage{${own}}
+viewerMembership{role mutedUntil notificationLevel lastReadSeq unreadCount unreadMentionCount}}${face}${message}`;
+const page = `edges{node{${own}}}pageInfo{hasPreviousPage hasNextPage}`;
+const shared = '...M reactions{emoji count}chat{id}';
+const refusal = '...on Error{code message}';
+const failure = `${refusal}...on InvalidInput{fields{path message}}`;
+
+/** All events of the viewer. It selects nothing personal that could be shared, so that one execution serves everyone. */
+export const eventsDocument = `subscription($after:String){events(after:$after){cursor at event{__typename
+...on NewMessage{message{${shared} chat{lastActivityAt}}}
+...on MessageEdited{message{${shared}}}
+...on MessageDeleted{message{${shared}}}
+...on ReactionsChanged{message{id reactions{emoji count}chat{id}}emoji userId added}
+...on ReadMarkerMoved{member{lastReadSeq chat{id}}}
+...on NotificationLevelChanged{member{notificationLevel chat{id}}}
+...on NewChat{chat{id}}
+...on AddToChat{chat{...F}addedCount members{role mutedUntil user{...U}}}
+...on RemoveFromChat{chatId userId}
+...on ChatUpdated{chat{...F}}
+...on ChatDeleted{chatId}
+...on MemberUpdated{member{role mutedUntil user{id}chat{id}}}
+...on UserUpdated{user{...U}}
+...on PresenceChanged{userId presence{status lastSeenAt}}
+...on Typing{chatId userId user{...U}}
+...on CaughtUp{replayed}
+...on Reset{reason}}}}${face}${message}`;
+
+/** How many chats one query fetches: their newest messages may be large. */
+export const chatsPerQuery = 40;
+const pageSize = 50;
+
+export const chatsDocument = `query($after:String){viewer{id eventCursor user{...U}
+chats(first:${chatsPerQuery},after:$after){edges{node{...C}}pageInfo{hasNextPage endCursor}}}}${chat}`;
+export const chatNodesDocument = `query($ids:[ID!]!){viewer{eventCursor}nodes(ids:$ids){...C}}${chat}`;
+export const cursorDocument = '{viewer{eventCursor}}';
+
+const inChat = (selection: string, more = '', parameters = '') =>
+  `query($id:ID!${parameters}){viewer{eventCursor}chat(id:$id){id type ${selection}}}${more}`;
+export const newestDocument = inChat(`page:messages(last:${pageSize}){${page}}`, message);
+export const olderDocument = inChat(
+  `page:messagesAround(seq:$seq,countBefore:${pageSize},countAfter:0){${page}}`,
+  message,
+  ',$seq:Int!',
+);
+export const newerDocument = inChat(
+  `page:messagesAround(seq:$seq,countBefore:0,countAfter:${pageSize}){${page}}`,
+  message,
+  ',$seq:Int!',
+);
+export const aroundDocument = inChat(`page:messagesAround(seq:$seq){${page}}`, message, ',$seq:Int!');
+export const membersDocument = inChat(
+  'members(first:100,after:$after){edges{node{role mutedUntil user{...U}}}pageInfo{hasNextPage endCursor}}',
+  user,
+  ',$after:String',
+);
+export const presenceDocument = 'query($ids:[ID!]!){nodes(ids:$ids){...on User{id presence{status lastSeenAt}}}}';
+const tokens = '...on SignedIn{accessToken accessTokenExpiresAt refreshToken}';
+export const signUpDocument = `mutation($input:SignUpInput!){signUp(input:$input){__typename ${tokens}${failure}}}`;
+export const signInDocument = `mutation($input:SignInInput!){signIn(input:$input){__typename ${tokens}${failure}}}`;
+export const refreshDocument = `mutation($token:String!){refreshSession(refreshToken:$token){__typename ${tokens}${refusal}}}`;
+export const signOutDocument = 'mutation{signOut}';
+export const sessionsDocument = '{viewer{sessions{id isCurrent}}}';
+export const revokeDocument = `mutation($id:ID!){revokeSession(sessionId:$id){__typename ${refusal}}}`;
+
+export const sendDocument = `mutation($input:SendMessageInput!){sendMessage(input:$input){__typename ...on Message{${own}}${failure}}}${message}`;
+export const editDocument = `mutation($id:ID!,$content:String!){editMessage(messageId:$id,content:$content){__typename ...on Message{${own}}${failure}}}${message}`;
+export const deleteDocument = `mutation($id:ID!){deleteMessage(messageId:$id){__typename ${refusal}}}`;
+export const addReactionDocument = `mutation($id:ID!,$emoji:String!){addReaction(messageId:$id,emoji:$emoji){__typename ${failure}}}`;
+export const removeReactionDocument = `mutation($id:ID!,$emoji:String!){removeReaction(messageId:$id,emoji:$emoji){__typename ${refusal}}}`;
+export const markReadDocument = `mutation($id:ID!,$seq:Int!){markRead(chatId:$id,seq:$seq){__typename ${failure}}}`;
+export const typingDocument = 'mutation($id:ID!){startTyping(chatId:$id)}';
+export const createChatDocument = `mutation($input:CreateChatInput!){createChat(input:$input){__typename ...on Chat{id}${failure}}}`;

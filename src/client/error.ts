@@ -1,0 +1,36 @@
+/** An expected failure of the API (`code` as in ErrorCode), or a refused request (`code` as in extensions.code). */
+export class ParleyError extends Error {
+  override readonly name = 'ParleyError';
+  readonly code: string;
+  /** The input fields that were refused, with the reason of each. */
+  readonly fields: readonly { readonly path: readonly string[]; readonly message: string }[];
+  /** How long to wait before another attempt, for RATE_LIMITED; otherwise null. */
+  readonly retryAfterSeconds: number | null;
+
+  constructor(
+    code: string,
+    message: string,
+    {
+      fields = [],
+      retryAfterSeconds = null,
+    }: { fields?: ParleyError['fields']; retryAfterSeconds?: number | null } = {},
+  ) {
+    super(message);
+    this.code = code;
+    this.fields = fields;
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
+/** The server cannot be reached, or something else answered in its place: try again later. */
+export class Unreachable extends Error {
+  override readonly name = 'Unreachable';
+}
+
+/** Whether the same request may succeed later. */
+export function isTemporary(error: unknown): boolean {
+  return (
+    error instanceof Unreachable ||
+    (error instanceof ParleyError && (error.code === 'INTERNAL' || error.code === 'RATE_LIMITED'))
+  );
+}

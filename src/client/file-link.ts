@@ -1,0 +1,50 @@
+import type { Session } from './session.ts';
+
+/** Where a file is; `small` and `large` are versions of a picture, and null for other files. */
+export interface FileLink {
+  readonly url: string;
+  readonly small: string | null;
+  readonly large: string | null;
+}
+
+const linksDocument =
+  'query($ids:[ID!]!){nodes(ids:$ids){...on File{id url small:thumbnailUrl(size:SMALL)large:thumbnailUrl(size:LARGE)}}}';
+
+/** Links work for 23 hours at least. */
+const lifetimeMs = 22 * 3_600_000;
+
+/** The links to files that were asked for, until they end. */
+export class FileLinks {
+  readonly #session: Session;
+  readonly #baseUrl: string;
+  readonly #known = new Map<string, { link: FileLink; until: number }>();
+
+  constructor(session: Session, baseUrl: string) {
+    this.#session = session;
+    this.#baseUrl = baseUrl;
+  }
+
+  /** The links by file id, without files that the user cannot see. */
+  async find(ids: readonly string[]): Promise<ReadonlyMap<string, FileLink>> {
+    const missing = ids.filter((id) => (this.#known.get(id)?.until ?? 0) < Date.now());
+    if (missing.length > 0) await this.#load(missing);
+    const links = new Map<string, FileLink>();
+    for (const id of ids) {
+      const known = this.#known.get(id);
+      if (known !== undefined) links.set(id, known.link);
+    }
+    return links;
+  }
+
+  async #load(ids: readonly string[]): Promise<void> {
+    type Data = { nodes: ({ id: string; url: string; small: string | null; large: string | null } | null)[] };
+    const { nodes } = await this.#session.query<Data>(linksDocument, { ids });
+    const absolute = (path: string) => new URL(path, this.#baseUrl).href;
+    for (const node of nodes) {
+      if (node === null) continue;
+      const { id, url, small, large } = node;
+      const link = { url: absolute(url), small: small && absolute(small), large: large && absolute(large) };
+      this.#known.set(id, { link, until: Date.now() + lifetimeMs });
+    }
+  }
+}

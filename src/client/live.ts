@@ -1,0 +1,98 @@
+import { ParleyError } from './error.ts';
+import { readEvents } from './event-source.ts';
+import type { Server } from './request.ts';
+import type { Session } from './session.ts';
+import type { Connection } from './state.ts';
+import { backOff, Pause } from './timer.ts';
+import type { Envelope } from './wire.ts';
+
+export type LiveOptions = {
+  server: Server;
+  session: Session;
+  /** Fetches what must be known before the events after `cursor` make sense. */
+  prepare: () => Promise<void>;
+  cursor: () => string | null;
+  onEnvelope: (envelope: Envelope) => void;
+  onConnection: (connection: Connection) => void;
+  /** The server could not show an event: everything must be fetched again. */
+  onLoss: () => void;
+};
+
+/** Keeps one stream of events open until it is stopped: reconnects, and resumes after the last event. */
+export class Live {
+  readonly #options: LiveOptions;
+  readonly #pause = new Pause();
+  #abort: AbortController | null = null;
+  #failures = 0;
+  #retryMs = 1_000;
+
+  constructor(options: LiveOptions) {
+    this.#options = options;
+  }
+
+  get isRunning(): boolean {
+    return this.#abort !== null;
+  }
+
+  start(): void {
+    if (this.#abort !== null) return;
+    const abort = (this.#abort = new AbortController());
+    this.#options.onConnection('connecting');
+    void this.#run(abort.signal);
+  }
+
+  stop(): void {
+    this.#abort?.abort();
+    this.#abort = null;
+    this.#pause.end();
+  }
+
+  /** Does not wait any longer before the next attempt to connect. */
+  wake(): void {
+    this.#failures = 0;
+    this.#pause.end();
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const waitMs = await this.#connect(signal);
+      if (!signal.aborted && waitMs > 0) await this.#pause.wait(waitMs);
+    }
+  }
+
+  /** Follows one stream to its end. Resolves with how long to wait before the next, in ms. */
+  async #connect(signal: AbortSignal): Promise<number> {
+    const { session, server, prepare, onConnection } = this.#options;
+    try {
+      await prepare();
+      const token = await session.token();
+      const after = this.#options.cursor();
+      const reading = { token, after, signal, onEnvelope: (envelope: Envelope) => this.#take(envelope, signal) };
+      const end = await readEvents(server, { ...reading, onRetry: (ms) => (this.#retryMs = ms) });
+      if (signal.aborted) return 0;
+      onConnection('connecting');
+      if (end === null) {
+        // A token that has ended closes its stream: there is no reason to wait. All others spread out.
+        const isRenewed = (await session.token()) !== token;
+        return isRenewed ? 0 : this.#retryMs;
+      }
+      if (end.code === 'UNAUTHENTICATED') await session.token(token);
+      else if (end.code !== 'RATE_LIMITED') this.#options.onLoss();
+      throw end;
+    } catch (error) {
+      if (signal.aborted) return 0;
+      this.#failures += 1;
+      const isRefused = error instanceof ParleyError && error.code === 'UNAUTHENTICATED';
+      if (isRefused && !session.isOpen) return 0;
+      if (isRefused && this.#failures === 1) return 0;
+      onConnection('offline');
+      return backOff(this.#failures, this.#retryMs / 2);
+    }
+  }
+
+  #take(envelope: Envelope, signal: AbortSignal): void {
+    if (signal.aborted) return;
+    this.#failures = 0;
+    this.#options.onEnvelope(envelope);
+  }
+}

@@ -1,0 +1,225 @@
+import { isUnread } from './count.ts';
+import { applyEvent, changesAccess, loseChat, stopTyping } from './event.ts';
+import { putUsers, toMessage } from './message.ts';
+import { nothing, positionOf, unloaded, without, type Chat, type Connection, type Member } from './state.ts';
+import type { PendingMessage, Presence, State } from './state.ts';
+import { appendMessage, putPage, type PageKind } from './window.ts';
+import type { Envelope, WireChat, WireMember, WireMessage, WirePage, WireUser } from './wire.ts';
+
+/** The answer to a query, with the cursor that it read first, and the events after that which were applied meanwhile. */
+export type Answered = { readonly cursor: string; readonly replays: readonly Envelope[] };
+
+/** Everything that changes the state. */
+export type Action =
+  | { type: 'event'; envelope: Envelope }
+  | { type: 'connection'; connection: Connection }
+  /** `isFirst`: replaces everything that was known. */
+  | ({
+      type: 'chats';
+      isFirst: boolean;
+      viewer: WireViewer;
+      chats: readonly WireChat[];
+      through: string | null;
+    } & Answered)
+  /** The answer about stale chats. `missing`: asked for, and not the viewer's. */
+  | ({ type: 'refreshed'; chats: readonly WireChat[]; missing: readonly string[]; through: string } & Answered)
+  | { type: 'settled'; through: string }
+  /** Events were missed, and cannot be replayed. */
+  | { type: 'lost' }
+  | ({ type: 'page'; chatId: string; kind: PageKind; page: WirePage } & Answered)
+  | ({ type: 'members'; chatId: string; members: readonly WireMember[] } & Answered)
+  | { type: 'presence'; presence: Readonly<Record<string, Presence | null>> }
+  | { type: 'typingEnded'; chatId: string; userId: string }
+  | { type: 'pending'; chatId: string; pending: readonly PendingMessage[] }
+  | { type: 'sent'; chatId: string; message: WireMessage }
+  | { type: 'draft'; chatId: string; text: string }
+  | { type: 'restored'; state: State }
+  | { type: 'signedOut' };
+
+export type WireViewer = { id: string; user: WireUser };
+
+/** The state after an action. Pure: the same actions always lead to the same state. */
+export function reduce(state: State, action: Action): State {
+  const next = apply(state, action);
+  return next === state || next.chats === state.chats ? next : arrange(next);
+}
+
+/** The same for one event of the subscription in document.ts. */
+export function reduceEvent(state: State, envelope: Envelope): State {
+  return reduce(state, { type: 'event', envelope });
+}
+
+type ActionOf<Type> = Extract<Action, { type: Type }>;
+
+const appliers: { [Type in Action['type']]: (state: State, action: ActionOf<Type>) => State } = {
+  event: (state, { envelope }) => {
+    const next = applyEvent(state, envelope);
+    const { cursor } = envelope;
+    return next.sync.cursor === cursor ? next : { ...next, sync: { ...next.sync, cursor } };
+  },
+  connection: (state, { connection }) => (state.connection === connection ? state : { ...state, connection }),
+  chats: putSnapshot,
+  refreshed: refresh,
+  settled: settle,
+  lost: (state) => ({ ...state, sync: { ...state.sync, isLost: true } }),
+  page: (state, action) =>
+    isOvertaken(state, action.chatId, action) ? state : replay(putNamed(state, action), action),
+  members: (state, action) => replay(putMembers(state, action), action),
+  presence: putPresence,
+  typingEnded: (state, { chatId, userId }) => stopTyping(state, chatId, userId),
+  pending: putPending,
+  sent: putSent,
+  draft: (state, { chatId, text }) => ({
+    ...state,
+    drafts: text === '' ? without(state.drafts, chatId) : { ...state.drafts, [chatId]: text },
+  }),
+  restored: (_, { state }) => state,
+  signedOut: () => nothing,
+};
+
+function apply(state: State, action: Action): State {
+  // Each applier is listed under the type of action that it takes.
+  return (appliers[action.type] as (...args: [State, Action]) => State)(state, action);
+}
+
+/** Shows a message that the server has accepted at the end of its chat. */
+function putSent(state: State, { chatId, message }: ActionOf<'sent'>): State {
+  const window = state.messages[chatId];
+  // If it does not follow directly, it comes as an event, after what is missing.
+  if (window === undefined || window.hasNewer || (window.messages.at(-1)?.seq ?? 0) !== message.seq - 1) return state;
+  const next = putUsers(state, [message.sender]);
+  return { ...next, messages: { ...next.messages, [chatId]: appendMessage(window, toMessage(message)) } };
+}
+
+/** Whether events that were applied since change what the answer may show of the chat: it must be asked again. */
+export function isOvertaken(state: State, chatId: string, { replays }: Answered): boolean {
+  if (state.chats[chatId] === undefined) return true;
+  return replays.some((envelope) => changesAccess(envelope, chatId, state.viewer?.user.id));
+}
+
+/** Applies the events again that an answer may not contain yet, so that a late answer undoes nothing. */
+function replay(state: State, { replays }: Answered): State {
+  return replays.reduce(applyEvent, state);
+}
+
+function putSnapshot(state: State, action: ActionOf<'chats'>): State {
+  const { viewer, chats, cursor, isFirst } = action;
+  const base: State = isFirst
+    ? {
+        ...nothing,
+        connection: state.connection,
+        drafts: state.drafts,
+        messages: keepPending(state),
+        viewer: { ...viewer, unreadChatCount: 0 },
+        users: { [viewer.user.id]: viewer.user },
+        // Until all chats are there, a restart must begin again.
+        sync: { cursor, isLost: true, stale: {} },
+      }
+    : state;
+  const wanted = chats.filter(({ id }) => base.chats[id] === undefined && (isFirst || !isTouched(base, id, action)));
+  return replay(putChats(base, wanted, action), action);
+}
+
+/** Whether the chat changed hands while the answer was on its way. */
+function isTouched(state: State, chatId: string, { replays }: Answered): boolean {
+  return replays.some(
+    (envelope) => envelope.event.__typename !== 'ChatUpdated' && changesAccess(envelope, chatId, state.viewer?.user.id),
+  );
+}
+
+function refresh(state: State, action: ActionOf<'refreshed'>): State {
+  let next = state;
+  for (const id of action.missing) if (!isTouched(state, id, action)) next = loseChat(next, id);
+  const chats = action.chats.filter(({ id }) => !isTouched(state, id, action));
+  let { stale } = next.sync;
+  for (const { id } of chats) stale = without(stale, id);
+  return replay(putChats({ ...next, sync: { ...next.sync, stale } }, chats, action), action);
+}
+
+function putChats(
+  state: State,
+  chats: readonly WireChat[],
+  { cursor, through }: { cursor: string; through: string | null },
+): State {
+  const put: Record<string, Chat> = {};
+  let next = state;
+  for (const { viewerMembership, lastMessage, ...chat } of chats) {
+    if (viewerMembership === null) continue;
+    next = putUsers(next, [chat.peer, lastMessage?.sender ?? null]);
+    put[chat.id] = {
+      ...chat,
+      ...viewerMembership,
+      lastMessage: lastMessage && toMessage(lastMessage),
+      countedAt: positionOf(cursor),
+      exactAfter: through === null ? null : positionOf(through),
+    };
+  }
+  return { ...next, chats: { ...next.chats, ...put } };
+}
+
+/** From now on it is known which events the first answers already counted: those up to `through`. */
+function settle(state: State, { through }: ActionOf<'settled'>): State {
+  const chats = { ...state.chats };
+  for (const chat of Object.values(chats)) {
+    if (chat.exactAfter === null) chats[chat.id] = { ...chat, exactAfter: positionOf(through) };
+  }
+  return { ...state, chats, sync: { ...state.sync, isLost: false } };
+}
+
+function putNamed(state: State, action: ActionOf<'page'>): State {
+  const senders = action.page.edges.map(({ node }) => node.sender);
+  return putPage(putUsers(state, senders), action.chatId, action);
+}
+
+function putMembers(state: State, { chatId, members }: ActionOf<'members'>): State {
+  if (state.chats[chatId] === undefined) return state;
+  const byUser: Record<string, Member> = {};
+  for (const { user, role, mutedUntil } of members) byUser[user.id] = { role, mutedUntil };
+  const users = members.map(({ user }) => user);
+  return putUsers({ ...state, members: { ...state.members, [chatId]: byUser } }, users);
+}
+
+function putPresence(state: State, { presence }: ActionOf<'presence'>): State {
+  const next = { ...state.presence };
+  for (const [id, value] of Object.entries(presence)) {
+    if (value === null) delete next[id];
+    else next[id] = value;
+  }
+  return { ...state, presence: next };
+}
+
+function putPending(state: State, { chatId, pending }: ActionOf<'pending'>): State {
+  const window = state.messages[chatId];
+  if (state.chats[chatId] === undefined || (pending.length === 0 && window === undefined)) return state;
+  return { ...state, messages: { ...state.messages, [chatId]: { ...(window ?? unloaded), pending } } };
+}
+
+function keepPending(state: State): State['messages'] {
+  const waiting = Object.entries(state.messages).filter(([, { pending }]) => pending.length > 0);
+  return Object.fromEntries(waiting.map(([id, { pending }]) => [id, { ...unloaded, pending }]));
+}
+
+/** Orders the chats as `Viewer.chats` does, and counts the unread ones. */
+function arrange(state: State): State {
+  const chats = Object.values(state.chats).toSorted(byActivity);
+  const chatIds = chats.map(({ id }) => id);
+  const isSameOrder =
+    chatIds.length === state.chatIds.length && chatIds.every((id, index) => id === state.chatIds[index]);
+  const unreadChatCount = chats.filter(isUnread).length;
+  const { viewer } = state;
+  return {
+    ...state,
+    chatIds: isSameOrder ? state.chatIds : chatIds,
+    viewer: viewer === null || viewer.unreadChatCount === unreadChatCount ? viewer : { ...viewer, unreadChatCount },
+  };
+}
+
+function byActivity(one: Chat, other: Chat): number {
+  if (one.lastActivityAt !== other.lastActivityAt) return one.lastActivityAt < other.lastActivityAt ? 1 : -1;
+  return keyOf(other.id) - keyOf(one.id);
+}
+
+/** The number in a chat's id, by which the server orders chats with the same time. */
+function keyOf(id: string): number {
+  return Number(atob(id.replaceAll('-', '+').replaceAll('_', '/')).split(':')[1]);
+}

@@ -1,0 +1,65 @@
+import { ParleyError, Unreachable } from './error.ts';
+
+/** Where the API is, and what to reach it with. */
+export type Server = { readonly url: string; readonly fetch: typeof globalThis.fetch };
+
+type Answer = { data?: Record<string, unknown> | null; errors?: Refusal[] };
+type Refusal = { message: string; extensions?: { code?: string; retryAfterSeconds?: number } };
+
+/**
+ * Runs a query or mutation. Throws ParleyError for a refused request and for an expected failure among the results,
+ * and Unreachable if what answered is not the API, like the sign-in page of a public network.
+ */
+export async function post<Data>(
+  { url, fetch }: Server,
+  { document, variables, token }: { document: string; variables: object; token: string | null },
+): Promise<Data> {
+  const response = await reach(() =>
+    fetch(`${url}/graphql`, {
+      method: 'POST',
+      headers: headersWith(token, 'application/json'),
+      body: JSON.stringify({ query: document, variables }),
+    }),
+  );
+  const answer = await reach(async (): Promise<Answer> => response.json());
+  if (answer.data === undefined && answer.errors === undefined) throw new Unreachable(`status ${response.status}`);
+  const [refusal] = answer.errors ?? [];
+  if (refusal !== undefined) throw toError(refusal);
+  for (const result of Object.values(answer.data ?? {})) throwFailure(result);
+  // The document says what the data are.
+  return answer.data as Data;
+}
+
+/** The headers of a request with a JSON body. */
+export function headersWith(token: string | null, accept: string): Record<string, string> {
+  return {
+    'content-type': 'application/json',
+    accept,
+    ...(token !== null && { authorization: `Bearer ${token}` }),
+  };
+}
+
+/** The refusal of a request as an error. */
+export function toError({ message, extensions }: Refusal): ParleyError {
+  return new ParleyError(extensions?.code ?? 'INTERNAL', message, {
+    retryAfterSeconds: extensions?.retryAfterSeconds ?? null,
+  });
+}
+
+/** Does something with the network; rejects with Unreachable if it fails. */
+export async function reach<Value>(work: () => Promise<Value>): Promise<Value> {
+  try {
+    return await work();
+  } catch (error) {
+    throw new Unreachable(String(error), { cause: error });
+  }
+}
+
+const failureCodes = ['CONFLICT', 'FORBIDDEN', 'INVALID_CREDENTIALS', 'INVALID_INPUT', 'LAST_OWNER', 'NOT_FOUND'];
+
+function throwFailure(result: unknown): void {
+  if (typeof result !== 'object' || result === null) return;
+  const { code, message, fields } = result as { code?: unknown; message?: unknown; fields?: unknown };
+  if (typeof code !== 'string' || typeof message !== 'string' || !failureCodes.includes(code)) return;
+  throw new ParleyError(code, message, Array.isArray(fields) ? { fields: fields as ParleyError['fields'] } : {});
+}

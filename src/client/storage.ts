@@ -1,0 +1,30 @@
+import type { KeyValueStore } from './key-value-store.ts';
+
+/** Where a client keeps what it knows between two starts: 'memory', 'indexeddb' (browsers), or your own store. */
+export type Persistence = 'memory' | 'indexeddb' | KeyValueStore;
+
+/** Opens the store that the app chose. Keys begin with `prefix`, so that clients of several servers can share it. */
+export function openStorage(persistence: Persistence, prefix: string): KeyValueStore {
+  let opening: Promise<KeyValueStore> | undefined;
+  const store = () => (opening ??= openStore(persistence));
+  return {
+    get: async (key) => (await store()).get(prefix + key),
+    set: async (key, value) => (await store()).set(prefix + key, value),
+    delete: async (key) => (await store()).delete(prefix + key),
+  };
+}
+
+async function openStore(persistence: Persistence): Promise<KeyValueStore> {
+  if (persistence === 'memory') return inMemory();
+  // Loaded only where it is used, so that others do not pay for it.
+  return persistence === 'indexeddb' ? (await import('./indexed-db.ts')).openIndexedDb() : persistence;
+}
+
+function inMemory(): KeyValueStore {
+  const values = new Map<string, string>();
+  return {
+    get: async (key) => values.get(key),
+    set: async (key, value) => void values.set(key, value),
+    delete: async (key) => void values.delete(key),
+  };
+}

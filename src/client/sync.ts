@@ -1,0 +1,248 @@
+import {
+  aroundDocument,
+  chatNodesDocument,
+  chatsDocument,
+  chatsPerQuery,
+  cursorDocument,
+  membersDocument,
+  newerDocument,
+  newestDocument,
+  olderDocument,
+  presenceDocument,
+} from './document.ts';
+import { ParleyError, Unreachable } from './error.ts';
+import { isOvertaken, type Action, type Answered, type WireViewer } from './reducer.ts';
+import type { Session } from './session.ts';
+import { positionOf, type Presence } from './state.ts';
+import type { Store } from './store.ts';
+import { backOff } from './timer.ts';
+import type { PageKind } from './window.ts';
+import type { Envelope, WireChat, WireMember, WirePage } from './wire.ts';
+
+type Position = { eventCursor: string };
+type Connection<Node> = { edges: { node: Node }[]; pageInfo: { hasNextPage: boolean; endCursor: string | null } };
+
+/** How long a user is shown as typing after the last sign of it, as the API says. */
+const typingMs = 5_000;
+const isNotice = new Set(['Typing', 'PresenceChanged', 'CaughtUp', 'Reset']);
+const pageDocuments = { newest: newestDocument, older: olderDocument, newer: newerDocument, around: aroundDocument };
+
+/**
+ * Keeps the store in step with the server: applies events, and fetches what they do not contain. The answer to a query
+ * may be older than an event that arrived before it; such events are applied again on top of it.
+ */
+export class Sync {
+  readonly #store: Store;
+  readonly #session: Session;
+  /** The events that were applied while queries were on their way. */
+  #recent: Envelope[] = [];
+  #asking = 0;
+  #loading: Promise<void> | null = null;
+  #isRefreshing = false;
+  #failures = 0;
+  readonly #typing = new Map<string, ReturnType<typeof setTimeout>>();
+  /** Chats whose history or members the app has asked for: loaded again after everything was lost. */
+  readonly #opened = new Set<string>();
+  readonly #listed = new Set<string>();
+  /** Users whose presence changed while it was being fetched. */
+  readonly #changed = new Set<string>();
+
+  constructor(store: Store, session: Session) {
+    this.#store = store;
+    this.#session = session;
+  }
+
+  /** Applies an event of the stream. */
+  apply(envelope: Envelope): void {
+    const { event } = envelope;
+    if (this.#asking > 0 && !isNotice.has(event.__typename)) this.#recent.push(envelope);
+    if (event.__typename === 'PresenceChanged') this.#changed.add(event.userId);
+    this.#store.dispatch({ type: 'event', envelope });
+    if (event.__typename === 'Typing') this.#endTyping(event.chatId, event.userId);
+    if (event.__typename === 'CaughtUp') void this.#loadPresence();
+    if (event.__typename === 'Reset') {
+      this.#recent = [];
+      void this.prepare().catch(() => {});
+    }
+    this.#refreshSoon();
+  }
+
+  /** Fetches the chats if that is needed. Resolves once the first of them are there. */
+  async prepare(): Promise<void> {
+    const { sync } = this.#store.state;
+    if (sync.cursor !== null && !sync.isLost) return;
+    await (this.#loading ??= this.#during(() => this.#loadChats()).finally(() => (this.#loading = null)));
+  }
+
+  /** Loads a page of a chat's history. Throws ParleyError NOT_FOUND if the viewer does not have the chat. */
+  async loadPage(chatId: string, kind: PageKind, seq?: number): Promise<void> {
+    this.#opened.add(chatId);
+    await this.#inChat(chatId, async () => {
+      const variables = { id: chatId, ...(seq !== undefined && { seq }) };
+      type Data = { viewer: Position; chat: { page: WirePage } | null };
+      const { viewer, chat } = await this.#session.query<Data>(pageDocuments[kind], variables);
+      if (chat === null) throw notFound();
+      return (answered) => ({ type: 'page', chatId, kind, page: chat.page, ...answered(viewer.eventCursor) });
+    });
+  }
+
+  /** Loads all members of a chat. */
+  async loadMembers(chatId: string): Promise<void> {
+    this.#listed.add(chatId);
+    await this.#inChat(chatId, async () => {
+      const members: WireMember[] = [];
+      let cursor: string | null = null;
+      for (let after: string | null = null; ;) {
+        type Data = { viewer: Position; chat: { members: Connection<WireMember> } | null };
+        const data: Data = await this.#session.query<Data>(membersDocument, { id: chatId, after });
+        if (data.chat === null) throw notFound();
+        cursor ??= data.viewer.eventCursor;
+        const { edges, pageInfo } = data.chat.members;
+        members.push(...edges.map(({ node }) => node));
+        after = pageInfo.endCursor;
+        if (!pageInfo.hasNextPage) break;
+      }
+      const from = cursor;
+      return (answered) => ({ type: 'members', chatId, members, ...answered(from) });
+    });
+    void this.#loadPresence();
+  }
+
+  /** Fetches these chats now. */
+  async fetchChats(ids: readonly string[]): Promise<void> {
+    await this.#during(async () => {
+      type Data = { viewer: Position; nodes: (WireChat | null)[] };
+      const data = await this.#session.query<Data>(chatNodesDocument, { ids });
+      const through = await this.#head();
+      const chats = data.nodes.filter((chat): chat is WireChat => chat !== null && chat.viewerMembership !== null);
+      const missing = ids.filter((id) => !chats.some((chat) => chat.id === id));
+      const answered = this.#answered(data.viewer.eventCursor);
+      this.#store.dispatch({ type: 'refreshed', chats, missing, through, ...answered });
+    });
+  }
+
+  /** Forgets what belongs to a session that has ended. */
+  clear(): void {
+    for (const timer of this.#typing.values()) clearTimeout(timer);
+    this.#typing.clear();
+    this.#opened.clear();
+    this.#listed.clear();
+  }
+
+  /** Fetches what was found to be missing or uncertain, until nothing is. */
+  #refreshSoon(): void {
+    const ids = Object.keys(this.#store.state.sync.stale).slice(0, chatsPerQuery);
+    if (this.#isRefreshing || ids.length === 0 || !this.#session.isOpen) return;
+    this.#isRefreshing = true;
+    const refresh = async () => {
+      try {
+        await this.fetchChats(Object.keys(this.#store.state.sync.stale).slice(0, chatsPerQuery));
+        this.#failures = Math.max(0, this.#failures - 1);
+        await this.#reload();
+      } catch {
+        this.#failures = Math.min(this.#failures + 2, 8);
+      }
+      this.#isRefreshing = false;
+      this.#refreshSoon();
+    };
+    // A burst of events is answered with one query.
+    setTimeout(() => void refresh(), backOff(this.#failures, 60));
+  }
+
+  /** Loads again what the app has opened and an event has made unreliable. */
+  async #reload(): Promise<void> {
+    const { chats, messages, members } = this.#store.state;
+    for (const id of this.#opened) {
+      const window = messages[id];
+      const isEmpty = window === undefined || (window.messages.length === 0 && window.hasNewer);
+      if (chats[id] !== undefined && isEmpty) await this.loadPage(id, 'newest');
+    }
+    for (const id of this.#listed) {
+      if (chats[id] !== undefined && members[id] === undefined) await this.loadMembers(id);
+    }
+  }
+
+  async #loadChats(): Promise<void> {
+    let after: string | null = null;
+    do {
+      type Data = { viewer: Position & WireViewer & { chats: Connection<WireChat> } };
+      const data: Data = await this.#session.query<Data>(chatsDocument, { after });
+      const { viewer } = data;
+      const { edges, pageInfo } = viewer.chats;
+      const chats = edges.map(({ node }) => node);
+      const answered = this.#answered(viewer.eventCursor);
+      const { id, user } = viewer;
+      const isFirst = after === null;
+      this.#store.dispatch({ type: 'chats', isFirst, viewer: { id, user }, chats, through: null, ...answered });
+      after = pageInfo.hasNextPage ? pageInfo.endCursor : null;
+    } while (after !== null);
+    this.#store.dispatch({ type: 'settled', through: await this.#head() });
+    void this.#reload().catch(() => {});
+    this.#refreshSoon();
+  }
+
+  async #head(): Promise<string> {
+    return (await this.#session.query<{ viewer: Position }>(cursorDocument)).viewer.eventCursor;
+  }
+
+  async #loadPresence(): Promise<void> {
+    const { chats, chatIds, members } = this.#store.state;
+    const peers = chatIds.map((id) => chats[id]?.peer?.id);
+    const listed = Object.values(members).flatMap((byUser) => Object.keys(byUser));
+    const ids = [...new Set([...peers, ...listed])].filter((id) => id !== undefined).slice(0, 100);
+    if (ids.length === 0) return;
+    this.#changed.clear();
+    type Data = { nodes: ({ id: string; presence: Presence | null } | null)[] };
+    const data = await this.#session.query<Data>(presenceDocument, { ids }).catch(() => null);
+    const presence: Record<string, Presence | null> = {};
+    // A change that arrived meanwhile is newer than the answer, or as new.
+    for (const node of data?.nodes ?? []) if (node && !this.#changed.has(node.id)) presence[node.id] = node.presence;
+    this.#store.dispatch({ type: 'presence', presence });
+  }
+
+  #endTyping(chatId: string, userId: string): void {
+    const key = `${chatId} ${userId}`;
+    clearTimeout(this.#typing.get(key));
+    const end = () => this.#store.dispatch({ type: 'typingEnded', chatId, userId });
+    this.#typing.set(key, setTimeout(end, typingMs));
+  }
+
+  /** Asks about a chat until no event has changed the viewer's access to it meanwhile. */
+  async #inChat(
+    chatId: string,
+    ask: () => Promise<(answered: (cursor: string) => Answered) => Extract<Action, Answered>>,
+  ): Promise<void> {
+    for (let attempt = 0; attempt < 5; attempt += 1) {
+      const isDone = await this.#during(async () => {
+        const action = (await ask())((cursor) => this.#answered(cursor));
+        const isLate = isOvertaken(this.#store.state, chatId, action);
+        if (!isLate) this.#store.dispatch(action);
+        return !isLate;
+      });
+      if (isDone) return;
+      if (this.#store.state.chats[chatId] === undefined) await this.fetchChats([chatId]);
+      if (this.#store.state.chats[chatId] === undefined) throw notFound();
+    }
+    throw new Unreachable('The chat keeps changing.');
+  }
+
+  /** The events after the answer's position that were applied while it was on its way. */
+  #answered(cursor: string): Answered {
+    const position = positionOf(cursor);
+    return { cursor, replays: this.#recent.filter((envelope) => positionOf(envelope.cursor) > position) };
+  }
+
+  async #during<Value>(work: () => Promise<Value>): Promise<Value> {
+    this.#asking += 1;
+    try {
+      return await work();
+    } finally {
+      this.#asking -= 1;
+      if (this.#asking === 0) this.#recent = [];
+    }
+  }
+}
+
+function notFound(): ParleyError {
+  return new ParleyError('NOT_FOUND', 'There is no such chat.');
+}

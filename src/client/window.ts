@@ -1,0 +1,66 @@
+import { toMessage, findMessage } from './message.ts';
+import { unloaded, type Message, type MessageWindow, type State } from './state.ts';
+import type { WirePage } from './wire.ts';
+
+/** Which part of the history a page is: its newest end, the part before or after a window, or around a message. */
+export type PageKind = 'newest' | 'older' | 'newer' | 'around';
+
+/**
+ * Adds a new message at the end of a window, or puts its new state in the place of the old one. A message that does not
+ * follow the last one stays out, and the window knows that it has a gap behind it.
+ */
+export function appendMessage(before: MessageWindow, message: Message): MessageWindow {
+  const window = { ...before, pending: stillPending(before, [message]) };
+  const { messages, hasNewer } = window;
+  const last = messages.at(-1);
+  if (last !== undefined && message.seq <= last.seq) {
+    return { ...window, messages: messages.map((known) => (known.seq === message.seq ? message : known)) };
+  }
+  if (hasNewer) return window;
+  if (last !== undefined && message.seq > last.seq + 1) return { ...window, hasNewer: true };
+  return { ...window, messages: [...messages, message] };
+}
+
+/** Joins a page to the window of its chat. A page that does not touch the window replaces it, or is left out. */
+export function putPage(state: State, chatId: string, { kind, page }: { kind: PageKind; page: WirePage }): State {
+  const window = state.messages[chatId] ?? unloaded;
+  const { hasPreviousPage: hasOlder, hasNextPage } = page.pageInfo;
+  const loaded = page.edges.map(({ node }) => toMessage(node, findMessage(state, chatId, node.id)));
+  const next: MessageWindow = {
+    pending: stillPending(window, loaded),
+    messages: loaded,
+    hasOlder,
+    // A page before or after a position ends there; what follows it is not part of the question.
+    hasNewer: kind === 'newest' ? false : kind === 'older' ? true : hasNextPage,
+  };
+  const isApart = !touches(window, loaded);
+  const joined = isApart && (kind === 'older' || kind === 'newer') ? window : isApart ? next : join(window, next);
+  return { ...state, messages: { ...state.messages, [chatId]: joined } };
+}
+
+/** The messages that are not among those that the server has. */
+function stillPending({ pending }: MessageWindow, messages: readonly Message[]): MessageWindow['pending'] {
+  if (pending.length === 0) return pending;
+  const arrived = new Set(messages.map(({ clientMessageId }) => clientMessageId));
+  return pending.filter(({ clientMessageId }) => !arrived.has(clientMessageId));
+}
+
+function touches({ messages }: MessageWindow, loaded: readonly Message[]): boolean {
+  const [first, last] = [messages[0]?.seq, messages.at(-1)?.seq];
+  const [from, to] = [loaded[0]?.seq, loaded.at(-1)?.seq];
+  if (first === undefined || last === undefined || from === undefined || to === undefined) return false;
+  return from <= last + 1 && to >= first - 1;
+}
+
+function join(window: MessageWindow, page: MessageWindow): MessageWindow {
+  const bySeq = new Map([...window.messages, ...page.messages].map((message) => [message.seq, message]));
+  const messages = [...bySeq.values()].toSorted((one, other) => one.seq - other.seq);
+  const reachesBack = page.messages[0]?.seq === messages[0]?.seq;
+  const reachesOn = page.messages.at(-1)?.seq === messages.at(-1)?.seq;
+  const pageEnd = page.messages.at(-1)?.seq ?? 0;
+  const windowEnd = window.messages.at(-1)?.seq ?? 0;
+  // An end that both have is known if either knows it: new messages arrive as events, behind it.
+  const hasNewer =
+    pageEnd === windowEnd ? window.hasNewer && page.hasNewer : reachesOn ? page.hasNewer : window.hasNewer;
+  return { ...page, messages, hasOlder: reachesBack ? page.hasOlder : window.hasOlder, hasNewer };
+}

@@ -1,0 +1,119 @@
+// The core of parley-client's public face (issue "The client package, and a chat to click on"). The package may hold
+// more than this, never less, under these names. Nothing here needs a framework or a DOM.
+
+/** Where a client keeps what it knows between two starts: 'memory', 'indexeddb' (browsers), or one's own. */
+export type Persistence = 'memory' | 'indexeddb' | KeyValueStore;
+export interface KeyValueStore {
+  get(key: string): Promise<string | undefined>;
+  set(key: string, value: string): Promise<void>;
+  delete(key: string): Promise<void>;
+}
+
+export type ClientOptions = {
+  /** The server, e.g. 'https://chat.example.com'. */
+  url: string;
+  persistence?: Persistence;
+  /** For a product with its own identity: called whenever a token is needed, instead of signing in here. */
+  getForeignToken?: () => Promise<string>;
+  fetch?: typeof globalThis.fetch;
+};
+
+export function createClient(options: ClientOptions): Client;
+
+export type Connection = 'signed-out' | 'connecting' | 'live' | 'behind' | 'offline';
+
+/** An immutable picture of all that the client knows; a new object after every change, equal parts shared. */
+export interface State {
+  readonly connection: Connection;
+  readonly viewer: Viewer | null;
+  /** Ids of the viewer's chats, newest activity first. */
+  readonly chatIds: readonly string[];
+  readonly chats: Readonly<Record<string, Chat>>;
+  readonly users: Readonly<Record<string, User>>;
+  /** By chat: what is loaded of its history, oldest first; own messages that wait to be sent come last. */
+  readonly messages: Readonly<Record<string, MessageWindow>>;
+  /** By chat: ids of the people who type there now. */
+  readonly typing: Readonly<Record<string, readonly string[]>>;
+}
+
+export interface Viewer {
+  readonly id: string;
+  readonly user: User;
+  readonly unreadChatCount: number;
+}
+export interface User {
+  readonly id: string;
+  readonly username: string;
+  readonly displayName: string | null;
+}
+export interface Chat {
+  readonly id: string;
+  readonly type: 'SINGLE' | 'GROUP' | 'PRIVATE_CHANNEL' | 'PUBLIC_CHANNEL';
+  readonly name: string | null;
+  readonly peer: User | null;
+  readonly lastSeq: number;
+  readonly lastMessage: Message | null;
+  readonly unreadCount: number;
+  readonly unreadMentionCount: number;
+  readonly lastReadSeq: number;
+}
+export interface Message {
+  readonly id: string;
+  readonly seq: number;
+  readonly content: string | null;
+  readonly senderId: string | null;
+  readonly createdAt: string;
+  readonly editedAt: string | null;
+  readonly deletedAt: string | null;
+  readonly reactions: readonly { readonly emoji: string; readonly count: number; readonly viewerReacted: boolean }[];
+}
+export interface PendingMessage {
+  readonly clientMessageId: string;
+  readonly content: string;
+  readonly status: 'waiting' | 'sending' | 'refused';
+  readonly error: Error | null;
+}
+export interface MessageWindow {
+  readonly messages: readonly Message[];
+  readonly pending: readonly PendingMessage[];
+  readonly hasOlder: boolean;
+  readonly hasNewer: boolean;
+}
+
+export interface Client {
+  readonly state: State;
+  /** Called after every change of `state`; returns the function that ends it (fits React's useSyncExternalStore). */
+  subscribe(listener: () => void): () => void;
+
+  signUp(input: { username: string; email: string; password: string; displayName?: string }): Promise<void>;
+  signIn(input: { email: string; password: string }): Promise<void>;
+  signOut(): Promise<void>;
+
+  /** Connects and keeps in step until `stop`; resolves once live for the first time (or signed in from what is kept). */
+  start(): Promise<void>;
+  stop(): Promise<void>;
+
+  /** Loads the newest page of a chat, or the page before what is loaded, or the one around a message. */
+  loadMessages(chatId: string, options?: { before?: number; around?: number }): Promise<void>;
+  /** Shows at once as pending; resolves once the server has it. Kept and sent later when the network is away. */
+  sendMessage(
+    chatId: string,
+    input: { content: string; replyToId?: string; files?: readonly Blob[] },
+  ): Promise<Message>;
+  editMessage(messageId: string, content: string): Promise<Message>;
+  deleteMessage(messageId: string): Promise<void>;
+  addReaction(messageId: string, emoji: string): Promise<void>;
+  removeReaction(messageId: string, emoji: string): Promise<void>;
+  markRead(chatId: string, seq: number): Promise<void>;
+  startTyping(chatId: string): void;
+  createChat(input: { type: Chat['type']; memberIds?: readonly string[]; name?: string }): Promise<Chat>;
+
+  /** Anything else of the API, with the client's token and refresh. Expected failures are thrown as ParleyError. */
+  query<Data>(document: string, variables?: Record<string, unknown>): Promise<Data>;
+}
+
+/** An expected failure of the API (`code` as in ErrorCode), or a broken request (`code` as in extensions.code). */
+export class ParleyError extends Error {
+  readonly code: string;
+  readonly fields: readonly { readonly path: readonly string[]; readonly message: string }[];
+}

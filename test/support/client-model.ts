@@ -1,0 +1,493 @@
+import { pruneEvents } from '../../src/log/retention.ts';
+import { createGroup, createChat, insertMessage, keyOf, say } from './chat.ts';
+import { signUpAll, type Data, type Person } from './client.ts';
+import { differences, leftovers, readTruth, type Truth } from './client-oracle.ts';
+import { Device, recordStores, type Trace } from './device.ts';
+import { atFileEnd } from './file-end.ts';
+import { startServer, type TestServer } from './server.ts';
+import type { Action } from '../../src/client/reducer.ts';
+
+const names = ['ada', 'grace', 'linus', 'barbara'] as const;
+const emoji = ['👍', '🎉', '❤️'];
+const dayMs = 86_400_000;
+
+/** Numbers from 0 to 1, the same for the same seed. https://github.com/bryc/code (mulberry32) */
+function randomFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+/** Everything that a store went through, and what a fresh query showed in the end. */
+export type Run = { actions: Action[]; truth: Truth };
+
+/** The run of a store that was in use until the end; nothing for one whose app was restarted before. */
+function toRun({ store, actions }: Trace, truths: readonly Truth[]): Run[] {
+  const truth = truths.find(({ viewer }) => viewer.user.id === store.state.viewer?.user.id);
+  return truth === undefined || differences(store.state, truth).length > 0 ? [] : [{ actions, truth }];
+}
+
+const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+function describe({ client, sent }: Device): string {
+  const { connection, sync } = client.state;
+  return JSON.stringify({ connection, sync, waiting: sent.filter(({ outcome }) => outcome === 'waiting') });
+}
+
+const refusable = '__typename ... on Error { message }';
+
+/**
+ * Four users with six devices on two nodes, who do whatever comes to their minds while their networks, the nodes and the
+ * database fail. Afterwards, every device must show exactly what the server does.
+ */
+export class ClientModel {
+  readonly #random: () => number;
+  readonly #recording = recordStores();
+  readonly log: string[] = [];
+  devices: Device[] = [];
+  people: Person[] = [];
+  #nodes: TestServer[] = [];
+  #routes = [{ url: '' }, { url: '' }];
+  #count = 0;
+
+  constructor(seed: number) {
+    this.#random = randomFrom(seed);
+    atFileEnd(() => this.#recording.end());
+  }
+
+  async start(): Promise<void> {
+    const first = await startServer();
+    const second = await startServer({ database: first.database });
+    this.#nodes = [first, second];
+    this.#nodes.forEach((node, index) => this.#route(index, node));
+    this.people = await signUpAll(first, ...names);
+    for (const person of this.people) {
+      // Each request goes to one of the nodes that run now.
+      person.ask = (document, variables) => this.#node().ask(document, variables, person.token);
+    }
+    // Everyone stays in this chat, so that all of them receive each other's profile.
+    const [ada, ...others] = this.people;
+    if (ada === undefined) throw new Error('no users');
+    await createGroup(ada, others, 'lobby');
+    for (const person of this.people)
+      await createGroup(
+        person,
+        this.people.filter((other) => other !== person),
+      );
+    this.devices = [...this.people, ...this.people.slice(0, 2)].map(
+      (person, index) => new Device(person, this.#routes[index % 2] ?? { url: '' }),
+    );
+    await Promise.all(this.devices.map((device) => device.open()));
+  }
+
+  /** Closes the nodes; otherwise they run until the end of the file. */
+  async close(): Promise<void> {
+    this.#recording.end();
+    for (const node of this.#nodes.toReversed()) await node.close();
+  }
+
+  /**
+   * Does random things that many times, and lets the system fail in between. The first devices of all users stay online,
+   * so that they see every event.
+   */
+  async act(count: number): Promise<void> {
+    for (let number = 0; number < count; number += 1) {
+      const size = 1 + Math.floor(this.#random() * 3);
+      await Promise.all(Array.from({ length: size }, () => this.#step(this.#actions())));
+      if (number % 20 === 10) await this.#step(this.#systemActions());
+    }
+  }
+
+  /**
+   * Does each kind of thing once while nothing fails, so that every store receives every kind of event, and none of them
+   * is covered up by a later query.
+   */
+  async rehearse(): Promise<void> {
+    await this.#settle();
+    await this.#first.sql.query('delete from blocks');
+    const [ada, grace, linus, barbara] = this.people as [Person, Person, Person, Person];
+    const chatId = await createGroup(ada, [grace, linus], 'rehearsal');
+    const doomed = await createGroup(ada, [grace, linus, barbara], 'doomed');
+    const steady = this.devices.slice(0, 3);
+    const isThere = (device: Device) => [chatId, doomed].every((id) => device.client.state.chats[id] !== undefined);
+    while (!steady.every(isThere)) await wait(10);
+    await Promise.all(
+      steady.map(({ client }) => Promise.all([client.loadMessages(chatId), client.loadMembers(chatId)])),
+    );
+    const ids: string[] = [];
+    for (const text of ['one', 'two', 'three @everyone', 'four']) ids.push(await say(grace, chatId, text));
+    const [one = '', two = '', three = ''] = ids;
+    const change = (by: Person, call: string) => by.ask(`mutation { ${call} { ${refusable} } }`);
+    // Changes that arrive while a page with the earlier state is still on its way.
+    const pages = steady.map((device) => ({ ...device.holdPage(), loading: device.client.loadMessages(chatId) }));
+    await Promise.all(pages.map(({ caught }) => caught));
+    await change(grace, `editMessage(messageId: "${one}", content: "uno")`);
+    await change(grace, `deleteMessage(messageId: "${two}")`);
+    const isGone = ({ client }: Device) =>
+      client.state.messages[chatId]?.messages.some(({ id, deletedAt }) => id === two && deletedAt !== null) === true;
+    while (!steady.every(isGone)) await wait(10);
+    for (const { release } of pages) release();
+    await Promise.all(pages.map(({ loading }) => loading));
+    await change(linus, `addReaction(messageId: "${three}", emoji: "👍")`);
+    await change(ada, `addReaction(messageId: "${three}", emoji: "🎉")`);
+    await change(linus, `removeReaction(messageId: "${three}", emoji: "👍")`);
+    await change(linus, `setNotificationLevel(chatId: "${chatId}", level: MENTIONS)`);
+    await change(ada, `updateChat(input: { chatId: "${chatId}", name: "renamed" })`);
+    await change(ada, `setMemberRole(chatId: "${chatId}", userId: "${grace.userId}", role: ADMIN)`);
+    await change(ada, `addMembers(chatId: "${chatId}", userIds: ["${barbara.userId}"])`);
+    await change(grace, 'updateProfile(input: { displayName: "Grace" })');
+    await change(ada, `removeMember(chatId: "${chatId}", userId: "${barbara.userId}")`);
+    await change(ada, `removeMember(chatId: "${doomed}", userId: "${linus.userId}")`);
+    await change(ada, `deleteChat(chatId: "${doomed}")`);
+    await say(linus, chatId, 'five');
+    const last = await say(grace, chatId, 'six');
+    await change(grace, `editMessage(messageId: "${last}", content: "seis")`);
+    await change(ada, `addMembers(chatId: "${chatId}", userIds: ["${barbara.userId}"])`);
+    await change(ada, `markRead(chatId: "${chatId}", seq: 6)`);
+  }
+
+  /** Lets everything settle, and returns what is wrong on any device. */
+  async check(): Promise<{ found: string[]; runs: Run[] }> {
+    const truths = new Map<Person, Truth>();
+    const found: string[] = [];
+    await this.#settle();
+    for (const person of this.people) truths.set(person, await readTruth(person));
+    for (const [index, device] of this.devices.entries()) {
+      const truth = truths.get(device.person);
+      if (truth === undefined) continue;
+      found.push(...differences(device.client.state, truth).map((text) => `device ${index}: ${text}`));
+    }
+    found.push(...(await this.#wrongWrites()));
+    for (const [index, device] of this.devices.entries()) {
+      await device.client.stop();
+      const truth = truths.get(device.person);
+      if (truth !== undefined) found.push(...leftovers(device, truth).map((text) => `device ${index}: ${text}`));
+    }
+    return { found, runs: this.#recording.traces.flatMap((trace) => toRun(trace, [...truths.values()])) };
+  }
+
+  #route(index: number, node: TestServer): void {
+    const route = this.#routes[index];
+    if (route !== undefined) route.url = node.url;
+    this.#nodes[index] = node;
+  }
+
+  #node(): TestServer {
+    return this.#pick(this.#nodes);
+  }
+
+  #pick<Item>(items: readonly Item[]): Item {
+    const item = items[Math.floor(this.#random() * items.length)];
+    if (item === undefined) throw new Error('nothing to pick from');
+    return item;
+  }
+
+  async #step(actions: [string, () => Promise<unknown>][]): Promise<void> {
+    const [action, run] = this.#pick(actions);
+    this.log.push(action);
+    try {
+      await run();
+    } catch (error) {
+      // A node that is being restarted refuses requests.
+      this.log.push(`${action} failed: ${String(error)}`);
+    }
+  }
+
+  /** What can happen, each as often as it stands here. */
+  #actions(): [string, () => Promise<unknown>][] {
+    const person = this.#pick(this.people);
+    const device = this.#pick(this.devices);
+    const restless = this.#pick(this.devices.slice(this.people.length));
+    const send = async () => device.send(await this.#chatOf(device.person), this.#text());
+    return [
+      ...Array.from({ length: 6 }, (): [string, () => Promise<unknown>] => ['send', send]),
+      ...this.#messageActions(person),
+      ...this.#messageActions(this.#pick(this.people)),
+      ...this.#chatActions(person, this.#pick(this.people)),
+      ...this.#deviceActions(device, restless),
+    ];
+  }
+
+  #messageActions(person: Person): [string, () => Promise<unknown>][] {
+    const onMessage = (mutation: string) => async () => {
+      const message = await this.#messageOf(person);
+      if (message !== null) await person.ask(mutation, { id: message, text: this.#text(), emoji: this.#pick(emoji) });
+    };
+    const edit = `mutation ($id: ID!, $text: String!) { editMessage(messageId: $id, content: $text) { ${refusable} } }`;
+    const remove = `mutation ($id: ID!) { deleteMessage(messageId: $id) { ${refusable} } }`;
+    const react = `mutation ($id: ID!, $emoji: String!) { addReaction(messageId: $id, emoji: $emoji) { ${refusable} } }`;
+    const unreact = `mutation ($id: ID!, $emoji: String!) { removeReaction(messageId: $id, emoji: $emoji) { ${refusable} } }`;
+    const reply = async () => {
+      const [chatId, replyToId] = [await this.#chatOf(person), await this.#messageOf(person)];
+      const input = { chatId, content: this.#text(), replyToId };
+      await person.ask(`mutation ($input: SendMessageInput!) { sendMessage(input: $input) { ${refusable} } }`, {
+        input,
+      });
+    };
+    const read = async () => {
+      const chatId = await this.#chatOf(person);
+      const { chat } = await person.ask('query ($id: ID!) { chat(id: $id) { lastSeq } }', { id: chatId });
+      const variables = { id: chatId, seq: Math.floor(this.#random() * (chat.lastSeq + 1)) };
+      const mark = `mutation ($id: ID!, $seq: Int!) { markRead(chatId: $id, seq: $seq, rewind: true) { ${refusable} } }`;
+      await person.ask(mark, variables);
+    };
+    return [
+      ['edit', onMessage(edit)],
+      ['delete', onMessage(remove)],
+      ['react', onMessage(react)],
+      ['react', onMessage(react)],
+      ['unreact', onMessage(unreact)],
+      ['reply', reply],
+      ['read', read],
+    ];
+  }
+
+  #chatActions(person: Person, other: Person): [string, () => Promise<unknown>][] {
+    const inChat =
+      (mutation: string, more: () => Data = () => ({})) =>
+      async () => {
+        const chatId = await this.#chatOf(person, { withLobby: false });
+        await person.ask(mutation, { chatId, userId: other.userId, ...more() });
+      };
+    const simple = (name: string) =>
+      `mutation ($chatId: ID!, $userId: ID!) { ${name}(chatId: $chatId, userId: $userId) { ${refusable} } }`;
+    const create = () => {
+      const type = this.#pick(['GROUP', 'PRIVATE_CHANNEL', 'PUBLIC_CHANNEL', 'SINGLE']);
+      const isSingle = type === 'SINGLE';
+      const name = isSingle ? {} : { name: this.#text() };
+      return createChat(person, { type, ...name, memberIds: isSingle || this.#random() < 0.7 ? [other.userId] : [] });
+    };
+    return [
+      ['create', create],
+      ['create', create],
+      [
+        'add',
+        inChat(
+          `mutation ($chatId: ID!, $userId: ID!, $history: SharedHistory) {
+        addMembers(chatId: $chatId, userIds: [$userId], history: $history) { ${refusable} } }`,
+          () => ({ history: this.#pick(['ALL', 'FROM_NOW', null]) }),
+        ),
+      ],
+      ['remove', inChat(simple('removeMember'))],
+      ['ban', inChat(simple('banMember'))],
+      ['unban', inChat(simple('unbanMember'))],
+      ['leave', inChat(`mutation ($chatId: ID!) { leaveChat(chatId: $chatId) { ${refusable} } }`)],
+      [
+        'role',
+        inChat(
+          `mutation ($chatId: ID!, $userId: ID!, $role: MemberRole!) {
+        setMemberRole(chatId: $chatId, userId: $userId, role: $role) { ${refusable} } }`,
+          () => ({ role: this.#pick(['OWNER', 'ADMIN', 'MEMBER']) }),
+        ),
+      ],
+      [
+        'mute',
+        inChat(
+          `mutation ($chatId: ID!, $userId: ID!, $until: DateTime) {
+        muteMember(chatId: $chatId, userId: $userId, until: $until) { ${refusable} } }`,
+          () => ({ until: this.#pick([null, '2099-01-01T00:00:00.000Z']) }),
+        ),
+      ],
+      [
+        'level',
+        inChat(
+          `mutation ($chatId: ID!, $level: NotificationLevel!) {
+        setNotificationLevel(chatId: $chatId, level: $level) { ${refusable} } }`,
+          () => ({ level: this.#pick(['ALL', 'MENTIONS', 'NONE']) }),
+        ),
+      ],
+      [
+        'change',
+        inChat(
+          `mutation ($chatId: ID!, $name: String!, $type: ChatType) {
+        updateChat(input: { chatId: $chatId, name: $name, type: $type }) { ${refusable} } }`,
+          () => ({
+            name: this.#text(),
+            ...(this.#random() < 0.5 && { type: this.#pick(['PRIVATE_CHANNEL', 'PUBLIC_CHANNEL', 'GROUP']) }),
+          }),
+        ),
+      ],
+      ...(this.#random() < 0.3
+        ? [
+            this.#action(
+              'delete chat',
+              inChat(`mutation ($chatId: ID!) { deleteChat(chatId: $chatId) { ${refusable} } }`),
+            ),
+          ]
+        : []),
+      [
+        'join',
+        async () => {
+          const { publicChannels } = await person.ask('{ publicChannels(first: 20) { edges { node { id } } } }');
+          if (publicChannels.edges.length === 0) return;
+          await person.ask(`mutation ($id: ID!) { joinChat(chatId: $id) { ${refusable} } }`, {
+            id: this.#pick<Data>(publicChannels.edges).node.id,
+          });
+        },
+      ],
+      [
+        'rename',
+        () =>
+          person.ask(`mutation ($name: String!) { updateProfile(input: { displayName: $name }) { ${refusable} } }`, {
+            name: this.#text(),
+          }),
+      ],
+      [
+        'block',
+        () =>
+          person.ask(
+            `mutation ($id: ID!) { ${this.#pick(['blockUser', 'unblockUser'])}(userId: $id) { ${refusable} } }`,
+            { id: other.userId },
+          ),
+      ],
+      ['insert', async () => insertMessage(this.#node(), await this.#chatOf(person), person, this.#text())],
+    ];
+  }
+
+  #deviceActions(device: Device, restless: Device): [string, () => Promise<unknown>][] {
+    const load = async () => {
+      const { chatIds, messages } = device.client.state;
+      if (chatIds.length === 0) return;
+      const chatId = this.#pick(chatIds);
+      const loaded = messages[chatId]?.messages ?? [];
+      const [first, last] = [loaded[0]?.seq, loaded.at(-1)?.seq];
+      await device.client.loadMessages(
+        chatId,
+        this.#pick([
+          {},
+          {},
+          { around: 3 },
+          first === undefined ? {} : { before: first },
+          last === undefined ? {} : { after: last },
+        ]),
+      );
+    };
+    return [
+      ['load', load],
+      ['load', load],
+      ['load', load],
+      [
+        'members',
+        async () =>
+          device.client.state.chatIds[0] && device.client.loadMembers(this.#pick(device.client.state.chatIds)),
+      ],
+      ['offline', async () => restless.goOffline()],
+      ['online', async () => restless.goOnline()],
+      ['online', async () => restless.goOnline()],
+      ['cut', async () => device.cut()],
+      ['slow', async () => void (device.trouble.slowAnswers += 2)],
+      ['slow', async () => void (device.trouble.slowAnswers += 2)],
+      ['lose', async () => void (device.trouble.lostAnswers += 1)],
+      ['portal', async () => void (restless.trouble.portals += 2)],
+      ...(this.#random() < 0.3 ? [this.#action('restart app', () => restless.restart())] : []),
+    ];
+  }
+
+  /** Rare failures of the whole system. */
+  #systemActions(): [string, () => Promise<unknown>][] {
+    const index = this.#random() < 0.5 ? 0 : 1;
+    const first = this.#first;
+    const restart = async () => {
+      // The database belongs to the first node, which closes it.
+      const node = await startServer({ database: first.database });
+      if (index === 1) await this.#nodes[1]?.close();
+      this.#route(1, node);
+    };
+    const interrupt = () =>
+      first.sql.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`,
+      );
+    const prune = async () => {
+      await first.sql.query(`update events set at = at - interval '8 days' where at > now() - interval '1 day'`);
+      await pruneEvents(first.sql, 7 * dayMs, 10_000);
+    };
+    return [
+      this.#action('restart node', restart),
+      this.#action('interrupt database', interrupt),
+      this.#action('prune', prune),
+    ];
+  }
+
+  #action(name: string, run: () => Promise<unknown>): [string, () => Promise<unknown>] {
+    return [name, run];
+  }
+
+  #text(): string {
+    this.#count += 1;
+    const mention = this.#random() < 0.3 ? ` @${this.#pick([...names, 'everyone'])}` : '';
+    return `text ${this.#count}${mention}`;
+  }
+
+  async #chatOf(person: Person, { withLobby = true } = {}): Promise<string> {
+    const { viewer } = await person.ask('{ viewer { chats(first: 50) { edges { node { id name } } } } }');
+    const chats: Data[] = viewer.chats.edges.map(({ node }: Data) => node);
+    return this.#pick(chats.filter(({ name }) => withLobby || name !== 'lobby')).id;
+  }
+
+  async #messageOf(person: Person): Promise<string | null> {
+    const id = await this.#chatOf(person);
+    const { chat } = await person.ask(
+      'query ($id: ID!) { chat(id: $id) { messages(last: 20) { edges { node { id } } } } }',
+      { id },
+    );
+    return chat.messages.edges.length === 0 ? null : this.#pick<Data>(chat.messages.edges).node.id;
+  }
+
+  /** Waits until every device has everything that happened. */
+  async #settle(): Promise<void> {
+    for (const device of this.devices) {
+      Object.assign(device.trouble, { isOffline: false, lostAnswers: 0, slowAnswers: 0, portals: 0 });
+    }
+    const until = Date.now() + 30_000;
+    for (const device of this.devices) {
+      while (!this.#isIdle(device)) {
+        if (Date.now() > until) throw new Error(`a device did not settle: ${describe(device)}`);
+        device.client.reconnect();
+        await wait(50);
+      }
+    }
+    const [person] = this.people;
+    const { viewer } = await (person as Person).ask('{ viewer { eventCursor } }');
+    const head = Number(viewer.eventCursor.split('.')[1]);
+    for (const device of this.devices) {
+      device.cut();
+      while (!this.#isIdle(device) || Number(device.client.state.sync.cursor?.split('.')[1]) < head) {
+        if (Date.now() > until) throw new Error(`a device did not catch up: ${describe(device)}`);
+        device.client.reconnect();
+        await wait(20);
+      }
+    }
+  }
+
+  #isIdle({ client, isSending }: Device): boolean {
+    const { connection, sync } = client.state;
+    return connection === 'live' && !sync.isLost && Object.keys(sync.stale).length === 0 && !isSending;
+  }
+
+  /** Messages of clients that are not there exactly once, or are there although they were refused. */
+  async #wrongWrites(): Promise<string[]> {
+    const found: string[] = [];
+    for (const { content, outcome, message } of this.devices.flatMap(({ sent }) => sent)) {
+      const { rows } = await this.#first.sql.query<{ id: string }>(
+        `select m.id from messages m
+        left join message_revisions r on r.chat_id = m.chat_id and r.seq = m.seq and r.version = 1
+        where coalesce(r.content, m.content) = $1 or m.id = $2`,
+        [content, message === undefined ? null : keyOf(message.id)],
+      );
+      if (rows.length > (outcome === 'refused' ? 0 : 1))
+        found.push(`"${content}" is there ${rows.length} times: ${outcome}`);
+      if (outcome === 'waiting') found.push(`"${content}" was never sent`);
+    }
+    return found;
+  }
+
+  get #first(): TestServer {
+    const [node] = this.#nodes;
+    if (node === undefined) throw new Error('not started');
+    return node;
+  }
+}
