@@ -8,6 +8,10 @@ const drainMs = 5_000;
 /** How long a new connection behind a proxy may take to bring its first request once the server drains, in ms. */
 const firstRequestMs = 1_000;
 
+/** How long a turn of the event loop is in which hardly anything can have happened, in ms, and how many to wait for one. */
+const quietTurnMs = 0.3;
+const maxTurns = 200;
+
 /** Knows what an HTTP server has under way, and closes it without losing a request. */
 export class Drain {
   readonly #server: Server;
@@ -48,9 +52,7 @@ export class Drain {
     // A proxy may be sending a request on an idle connection, and would answer its client with an error if that were
     // closed now. During the delay, all connections are used once more or closed by the proxy.
     if (delayMs > 0) await sleep(delayMs);
-    // At this point of the event loop, Node has just accepted every connection that was waiting. The kernel resets those
-    // that still wait when the server stops listening, whatever they have sent.
-    await nextTurn();
+    await waitForQuietTurn();
     const closed = once(this.#server, 'close');
     this.#server.close();
     // Browsers open connections in advance; Node counts a connection that has sent nothing yet as busy. A proxy sends
@@ -63,6 +65,19 @@ export class Drain {
     await closed;
     clearTimeout(cutOff);
     clearTimeout(unusedEnd);
+  }
+}
+
+/**
+ * Waits until Node has just accepted every connection that was waiting: the kernel resets those that still wait when the
+ * server stops listening, whatever they have sent. It accepts them once in each turn of the event loop, before this
+ * returns. Others may come while it does the rest of that turn's work, so the turn must have been a short one.
+ */
+async function waitForQuietTurn(): Promise<void> {
+  for (let turn = 0; turn < maxTurns; turn += 1) {
+    const startedAt = performance.now();
+    await nextTurn();
+    if (performance.now() - startedAt < quietTurnMs) return;
   }
 }
 
