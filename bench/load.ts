@@ -18,6 +18,8 @@ export type Crowd = {
   sendsCaughtUp: boolean;
   /** Where order is not promised, messages out of order are counted; elsewhere they are a failure. */
   isUnordered?: boolean;
+  /** The cursor that all of them resume from. */
+  after?: string;
 };
 
 /** How many streams are opened concurrently. */
@@ -44,7 +46,7 @@ const methods = {
     const next = indexes.values();
     await Promise.all(
       Array.from({ length: opening }, async () => {
-        for (const index of next) await openReader(group, crowd, index);
+        for (const index of next) await openReader(group, crowd, index, crowd.after ?? null);
       }),
     );
   },

@@ -1,0 +1,92 @@
+import { percentile } from '../statistic.ts';
+import type { Costs } from './cost.ts';
+import { System } from './system.ts';
+import type { Plan } from './world.ts';
+
+/** What the parts did in a run. Utilisations from 0 to 1, latencies in ms. */
+export type Figures = {
+  plan: Plan;
+  deliveriesPerSecond: number;
+  node: { mean: number; highest: number };
+  postgres: number;
+  commits: number;
+  redis: number;
+  frames: { p50: number; p99: number };
+  sends: { p50: number; p99: number };
+  /** Something has more work than it can do: its queue grows. */
+  isSaturated: boolean;
+};
+
+/** A plan must bear this many times its load: for peaks, and while a node or two are away. */
+export const reserve = 1.5;
+/** In ms, for 99 % of all events and messages, under that load. */
+export const limits = { frames: 100, sends: 250 };
+/** The sizes in which PostgreSQL is bought, in cores. */
+const coreSizes = [2, 4, 8, 16, 32, 64, 96, 128];
+/** How many streams a node is planned for: its memory then stays below 1 GB. */
+export const streamsPerNode = 40_000;
+const run = { warmUpMs: 300, ms: 1_000 };
+const maxNodes = 400;
+
+/** Runs a plan. */
+export function simulate(plan: Plan, costs: Costs, times = run): Figures {
+  const system = new System(plan, costs);
+  system.measure(times);
+  return toFigures(system, times.ms);
+}
+
+/** What a system that has been measured did. */
+export function toFigures(system: System, ms: number): Figures {
+  const loops = system.nodes.map(({ loop }) => loop.figures());
+  const [postgres, commits] = [system.postgres.figures(), system.commits.figures()];
+  const redis = system.redis.map((server) => server.figures());
+  const highest = Math.max(...loops.map(({ utilisation }) => utilisation));
+  const of = (values: number[]) => ({ p50: percentile(values, 50), p99: percentile(values, 99) });
+  const { frames, sends } = system.latencies;
+  // The lock of commits may be busy all the time: the longer a commit waits, the more messages are in it.
+  const busiest = Math.max(highest, ...redis.map(({ utilisation }) => utilisation));
+  // The part of a commit under the lock needs a core, too.
+  const postgresBusy = postgres.utilisation + commits.utilisation / system.plan.postgresCores;
+  return {
+    plan: system.plan,
+    deliveriesPerSecond: (1_000 * system.deliveries) / ms,
+    node: { mean: loops.reduce((sum, { utilisation }) => sum + utilisation, 0) / loops.length, highest },
+    postgres: postgresBusy,
+    commits: commits.utilisation,
+    redis: Math.max(0, ...redis.map(({ utilisation }) => utilisation)),
+    frames: of(frames),
+    sends: of(sends),
+    isSaturated: Math.max(busiest, postgresBusy) > 0.97,
+  };
+}
+
+/**
+ * The smallest plan that bears `reserve` times its load within `limits`. Returns what it does under its own load. If no
+ * number of machines is enough, returns the largest plan, which `isSaturated`.
+ */
+export function findPlan(wanted: Omit<Plan, 'nodes' | 'postgresCores' | 'redisServers'>, costs: Costs): Figures {
+  let plan: Plan = {
+    ...wanted,
+    nodes: Math.max(wanted.hasRedis ? 2 : 1, Math.ceil(wanted.streams / streamsPerNode)),
+    postgresCores: 2,
+    redisServers: wanted.hasRedis ? 1 : 0,
+  };
+  for (;;) {
+    const peak = simulate({ ...plan, messagesPerSecond: plan.messagesPerSecond * reserve }, costs);
+    const next = enlarge(plan, peak);
+    if (next === null) return simulate(plan, costs);
+    if (next.nodes > maxNodes) return { ...peak, plan, isSaturated: true };
+    plan = next;
+  }
+}
+
+/** The plan with more of what is short; null if nothing is. */
+function enlarge(plan: Plan, { node, postgres, redis, frames, sends }: Figures): Plan | null {
+  if (redis > 0.8) return { ...plan, redisServers: plan.redisServers + 1 };
+  const isSlow = !(frames.p99 <= limits.frames && sends.p99 <= limits.sends);
+  const largerPostgres = coreSizes.find((cores) => cores > plan.postgresCores);
+  const isPostgresShort = postgres > 0.9 || (isSlow && postgres > node.highest);
+  if (isPostgresShort && largerPostgres !== undefined) return { ...plan, postgresCores: largerPostgres };
+  if (node.highest > 0.9 || isSlow) return { ...plan, nodes: Math.ceil(plan.nodes * 1.25) };
+  return null;
+}

@@ -1,0 +1,49 @@
+import type { Costs } from './cost.ts';
+import type { Engine } from './engine.ts';
+import type { Station } from './station.ts';
+
+/** What is simulated. */
+export type Plan = {
+  seed: number;
+  nodes: number;
+  /** With Redis, one node reads the log and publishes it; otherwise each node reads it. */
+  hasRedis: boolean;
+  redisServers: number;
+  postgresCores: number;
+  streams: number;
+  /** How many streams receive each message. */
+  audience: number;
+  messagesPerSecond: number;
+  /** Chats whose streams are simulated one by one; the others are idle. */
+  chats: number;
+  /** Senders that wait for each answer before they send again; instead of `messagesPerSecond`. */
+  senders?: number;
+  /** A writer by SQL, as in bench:delivery: the node has no work with its messages. */
+  isWrittenBySql?: boolean;
+};
+
+/** A message in the log. */
+export type Entry = { chat: number; committedAt: number };
+
+/** One stream of a chat: the node that it is on; -1 while it reconnects. */
+export type Place = { chat: number; node: number };
+
+/** What the simulation has seen since the warm-up, in ms. */
+export type Latencies = { frames: number[]; sends: number[]; connects: number[] };
+
+/** What a node needs of the system that it is in. */
+export type World = {
+  readonly engine: Engine;
+  readonly plan: Plan;
+  readonly costs: Costs;
+  readonly postgres: Station;
+  /** The lock that PostgreSQL takes for each commit that notifies. */
+  readonly commits: Station;
+  readonly log: readonly Entry[];
+  readonly latencies: Latencies;
+  /** Whether the warm-up is over. */
+  readonly isRecording: boolean;
+  deliveries: number;
+  append: (chats: readonly number[]) => void;
+  publish: (from: number, to: number) => void;
+};
