@@ -146,6 +146,23 @@ describe('examples run as they are:', () => {
     expect(await response.json()).toEqual(JSON.parse(blocksIn('docs/rest.md', 'json')[0] ?? ''));
   });
 
+  test('the client package', async () => {
+    const ada = await signUp(server, 'ada');
+    const chatId = await createGroup(ada, [await signUp(server, 'grace')]);
+    const [example = ''] = blocksIn('docs/clients.md', 'ts', 'The client package');
+    const code = pointAt(server.url, example)
+      .replace("'parley-client'", `'${join(root, 'src/client/client.ts')}'`)
+      // Node has no IndexedDB.
+      .replace("'indexeddb'", "'memory'")
+      .replace('a long password', ada.password)
+      .replace('ada@example.com', ada.email);
+    const client = run(process.execPath, ['--input-type=module-typescript', '-e', `${code}\nawait client.stop();`]);
+    await client.says('live');
+    expect(await client.exitCode).toBe(0);
+    const { rows } = await server.sql.query('select content from messages where chat_id = $1', [keyOf(chatId)]);
+    expect(rows).toEqual([{ content: 'Hello from the package' }]);
+  });
+
   test('the query that fetches the chats', async () => {
     const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
     const chatId = await createGroup(ada, [grace]);
@@ -438,6 +455,7 @@ describe('examples run as they are:', () => {
         'docs/clients.md graphql',
         'docs/clients.md graphql',
         'docs/clients.md ts',
+        'docs/clients.md ts',
         ...stockClients.map(() => 'docs/clients.md js'),
       ],
       ...['docs/files.md bash', 'docs/files.md json', 'docs/files.md js'],
@@ -624,7 +642,7 @@ const addedByExample = /[/_]polls?[./]/;
 const foreignNames = new Set([
   ...['DashMap', 'HttpLink', 'retryAttempts', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'],
   ...['PersistedQueryLink', 'persistedExchange', 'persistedDocuments', 'persistConfig'],
-  ...['TimeoutStopSec', 'terminationGracePeriodSeconds'],
+  ...['TimeoutStopSec', 'terminationGracePeriodSeconds', 'useSyncExternalStore'],
 ]);
 
 /** What Relay's compiler generates from a `graphql` tag. */
