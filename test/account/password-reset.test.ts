@@ -180,10 +180,11 @@ test('an address without an account, or whose account has no password, gets the 
   expect(mail.mails.length).toBe(before);
 });
 
-test('the email goes to the address of the account, not to one that merely looks the same', async () => {
+test('the email goes to the address of the account as it is stored, and not to one that merely looks the same', async () => {
   const mike = await join('mike');
-  // The Kelvin sign is another way to write a k.
+  // The Kelvin sign is another way to write a k, but not in an address.
   expect(await request('mi\u212Ae@example.com')).toBe(true);
+  expect(await request('MIKE@Example.com')).toBe(true);
   expect((await mail.mailTo(mike.email)).to).toBe('mike@example.com');
 });
 
