@@ -51,8 +51,10 @@ export class Drain {
     for (const response of this.#underWay) endConnectionWith(response);
     // A proxy may be sending a request on an idle connection, and would answer its client with an error if that were
     // closed now. During the delay, all connections are used once more or closed by the proxy.
-    if (delayMs > 0) await sleep(delayMs);
-    await waitForQuietTurn();
+    if (delayMs > 0) {
+      await sleep(delayMs);
+      await waitForQuietTurn();
+    }
     const closed = once(this.#server, 'close');
     this.#server.close();
     // Browsers open connections in advance; Node counts a connection that has sent nothing yet as busy. A proxy sends
