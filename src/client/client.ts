@@ -149,6 +149,7 @@ export class Client {
   async stop(): Promise<void> {
     this.#isStarted = false;
     this.#live.stop();
+    this.#sync.close();
     this.#outbox.close();
     await this.#keeper.close();
     if (this.state.viewer !== null) this.#store.dispatch({ type: 'connection', connection: 'offline' });
@@ -264,6 +265,7 @@ export class Client {
       const { connection, sync } = this.state;
       return connection === 'signed-out' || (connection === 'live' && !sync.isLost);
     };
+    this.#sync.open();
     this.#live.start();
     void this.#outbox.open();
     if (isKept || isReady()) return;
@@ -299,7 +301,7 @@ export class Client {
   /** Forgets everything but the session. */
   async #clear(): Promise<void> {
     this.#live.stop();
-    this.#sync.clear();
+    this.#sync.close({ forget: true });
     this.#links = null;
     this.#store.dispatch({ type: 'signedOut' });
     await this.#outbox.clear();

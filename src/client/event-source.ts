@@ -59,7 +59,7 @@ async function readRefusal(response: Response): Promise<ParleyError | null> {
 
 async function readFrames(response: Response, watch: Watch, reading: Reading): Promise<StreamEnd> {
   const reader = response.body?.getReader();
-  if (reader === undefined) throw new Unreachable('This fetch cannot read a response while it arrives.');
+  if (reader === undefined) throw new Unreachable('This fetch cannot stream.');
   const decoder = new TextDecoder();
   let text = '';
   let end: StreamEnd = null;

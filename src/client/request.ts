@@ -55,11 +55,10 @@ export async function reach<Value>(work: () => Promise<Value>): Promise<Value> {
   }
 }
 
-const failureCodes = ['CONFLICT', 'FORBIDDEN', 'INVALID_CREDENTIALS', 'INVALID_INPUT', 'LAST_OWNER', 'NOT_FOUND'];
-
 function throwFailure(result: unknown): void {
   if (typeof result !== 'object' || result === null) return;
   const { code, message, fields } = result as { code?: unknown; message?: unknown; fields?: unknown };
-  if (typeof code !== 'string' || typeof message !== 'string' || !failureCodes.includes(code)) return;
+  // Only failures have both: an ErrorCode, and a text.
+  if (typeof code !== 'string' || typeof message !== 'string' || !/^[A-Z_]+$/.test(code)) return;
   throw new ParleyError(code, message, Array.isArray(fields) ? { fields: fields as ParleyError['fields'] } : {});
 }

@@ -39,6 +39,7 @@ export class Sync {
   #asking = 0;
   #loading: Promise<void> | null = null;
   #isRefreshing = false;
+  #isOpen = false;
   #failures = 0;
   readonly #typing = new Map<string, ReturnType<typeof setTimeout>>();
   /** Chats whose history or members the app has asked for: loaded again after everything was lost. */
@@ -62,7 +63,7 @@ export class Sync {
     if (event.__typename === 'CaughtUp') void this.#loadPresence();
     if (event.__typename === 'Reset') {
       this.#recent = [];
-      void this.prepare().catch(() => {});
+      void this.#recover(0);
     }
     this.#refreshSoon();
   }
@@ -72,6 +73,15 @@ export class Sync {
     const { sync } = this.#store.state;
     if (sync.cursor !== null && !sync.isLost) return;
     await (this.#loading ??= this.#during(() => this.#loadChats()).finally(() => (this.#loading = null)));
+  }
+
+  /** Fetches everything again, for as long as that takes. */
+  async #recover(failures: number): Promise<void> {
+    try {
+      await this.prepare();
+    } catch {
+      setTimeout(() => this.#isOpen && void this.#recover(failures + 1), backOff(failures));
+    }
   }
 
   /** Loads a page of a chat's history. Throws ParleyError NOT_FOUND if the viewer does not have the chat. */
@@ -121,10 +131,17 @@ export class Sync {
     });
   }
 
-  /** Forgets what belongs to a session that has ended. */
-  clear(): void {
+  /** From now on, what is missing is fetched. */
+  open(): void {
+    this.#isOpen = true;
+  }
+
+  /** Fetches nothing more. With `forget`, the app has opened nothing either, because the session has ended. */
+  close({ forget = false } = {}): void {
+    this.#isOpen = false;
     for (const timer of this.#typing.values()) clearTimeout(timer);
     this.#typing.clear();
+    if (!forget) return;
     this.#opened.clear();
     this.#listed.clear();
   }
@@ -132,7 +149,7 @@ export class Sync {
   /** Fetches what was found to be missing or uncertain, until nothing is. */
   #refreshSoon(): void {
     const ids = Object.keys(this.#store.state.sync.stale).slice(0, chatsPerQuery);
-    if (this.#isRefreshing || ids.length === 0 || !this.#session.isOpen) return;
+    if (this.#isRefreshing || ids.length === 0 || !this.#isOpen) return;
     this.#isRefreshing = true;
     const refresh = async () => {
       try {
