@@ -479,7 +479,7 @@ describe('examples run as they are:', () => {
       ...['docs/identity.md js', ...['bash', 'bash', 'bash', 'json'].map((language) => `docs/identity.md ${language}`)],
       ...['docs/identity.md json', 'docs/identity.md json', 'docs/identity.md json'],
       // An operator's commands change the machine, so no test runs them.
-      ...Array.from({ length: 11 }, () => 'docs/operating.md shell'),
+      ...Array.from({ length: 10 }, () => 'docs/operating.md shell'),
       // Tested by test/full/contributing.test.ts.
       ...['sql', 'prisma', 'ts', 'ts', 'ts', 'ts', 'ts', 'md'].map((language) => `CONTRIBUTING.md ${language}`),
     ];

@@ -23,8 +23,6 @@ export type Nginx = {
   plainUrl: string;
   /** What `nginx -t` said. */
   check: string;
-  /** Takes a node out, or lets nginx use it again, as docs/operating.md says. */
-  setDown: (index: number, isDown: boolean) => Promise<void>;
   /** Its access log so far. */
   readLog: () => Promise<string>;
 };
@@ -68,15 +66,6 @@ export async function startNginx(nodes: readonly { url: string }[]): Promise<Ngi
     url,
     plainUrl: `http://localhost:${plainPort}`,
     check: stderr,
-    setDown: async (index, isDown) => {
-      const path = join(folder, 'upstream.conf');
-      const { host } = new URL(nodes[index]?.url ?? '');
-      const [from, to] = isDown ? [';', ' down;'] : [' down;', ';'];
-      const lines = (await readFile(path, 'utf8')).split('\n');
-      const changed = lines.map((line) => (line.includes(`server ${host} `) ? line.replace(from, to) : line));
-      await writeFile(path, changed.join('\n'));
-      await run('/usr/sbin/nginx', [...program, '-s', 'reload']);
-    },
     readLog: () => readFile(join(folder, 'parley.log'), 'utf8'),
   };
 }
