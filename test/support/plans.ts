@@ -1,7 +1,9 @@
 import pg from 'pg';
+import { readEpoch } from '../../src/log/event-log.ts';
 import { asSuperuser, createDatabase, type TestDatabase } from './database.ts';
 import { startServer, type TestServer } from './server.ts';
 import { atFileEnd } from './file-end.ts';
+import { awaitIndex } from './search.ts';
 
 /** What an operation cost the database, including triggers and foreign key checks. */
 export type Cost = {
@@ -23,7 +25,7 @@ export const quiet = {
 /**
  * A server whose database logs the plan of every statement that it ran, with PostgreSQL's auto_explain. Its database
  * is dropped after the file's last test. `prepare` may write many rows before the server starts, which then need not
- * process their events.
+ * process their events, nor index their messages for search.
  */
 export async function startExplainedServer(
   prepare: (database: TestDatabase) => Promise<void> = async () => {},
@@ -41,6 +43,14 @@ export async function startExplainedServer(
   });
   atFileEnd(database.drop);
   await prepare(database);
+  await asSuperuser(database, async (client) => {
+    await client.query('delete from search_backlog; delete from search_chat_backlog');
+    await client.query(
+      `insert into log_consumers (name, epoch, position)
+      select 'search', $1, max(id) from events having max(id) is not null`,
+      [await readEpoch(client)],
+    );
+  });
   return startServer({ database, overrides: quiet });
 }
 
@@ -59,8 +69,12 @@ export async function fill(database: TestDatabase, statement: string, values: un
   });
 }
 
-/** Measures what `work` costs the database of such a server. Run one at a time, because concurrent work counts too. */
+/**
+ * Measures what `work` costs the database of such a server, once the search index contains everything from before. Run
+ * one at a time, because concurrent work counts too.
+ */
 export async function costOf(server: TestServer, work: () => Promise<unknown>): Promise<Cost> {
+  await awaitIndex(server);
   const cost: Cost = { statements: 0, rows: 0, blocks: 0 };
   const recorder = { database: new URL(server.database.url).pathname.slice(1), cost };
   recorders.add(recorder);

@@ -6,6 +6,7 @@ import { keyOf } from '../../support/chat.ts';
 import { signIn, signUpAll, type Data, type Person } from '../../support/client.ts';
 import { mailSettings, startMailServer } from '../../support/mail.ts';
 import { call, type RestAnswer, type RestOptions } from '../../support/rest.ts';
+import { awaitIndex } from '../../support/search.ts';
 import { startServer, type TestServer } from '../../support/server.ts';
 
 const png = Buffer.from(
@@ -268,6 +269,7 @@ test('a message is sent with a file, read, edited, found and deleted', async () 
   expect(await as(grace, `GET /api/messages/${id}`)).toMatchObject({ status: 200, body: { id, seq: sent.body.seq } });
   expect(await as(grace, `GET /api/files/${fileId}`)).toMatchObject({ status: 200, body: { name: 'plan.png' } });
   expect((await as(grace, `GET /api/chats/${chatId}/files`)).body).toMatchObject({ items: [{ id: fileId }] });
+  await awaitIndex(server);
   expect((await as(grace, `GET /api/search?q=kythera&chatId=${chatId}&has=file`)).body).toMatchObject({
     items: [{ id }],
     nextCursor: null,
