@@ -1,3 +1,4 @@
+import type { ClientOptions } from './client-option.ts';
 import {
   addReactionDocument,
   createChatDocument,
@@ -7,22 +8,18 @@ import {
   removeReactionDocument,
   typingDocument,
 } from './document.ts';
+import { Engine } from './engine.ts';
 import { ParleyError } from './error.ts';
-import type { FileLink, FileLinks } from './file-link.ts';
-import { Keeper } from './keeper.ts';
-import { Live } from './live.ts';
+import type { FileLink } from './file-link.ts';
 import { toMessage } from './message.ts';
-import { Outbox, type Refused } from './outbox.ts';
-import { Session } from './session.ts';
+import type { Server } from './request.ts';
 import type { Chat, Message, State } from './state.ts';
-import { openStorage, type Persistence } from './storage.ts';
-import { Store } from './store.ts';
-import { Sync } from './sync.ts';
 import type { Upload, UploadOptions } from './upload.ts';
-import type { Envelope, WireMessage } from './wire.ts';
+import type { WireMessage } from './wire.ts';
 
 export { ParleyError } from './error.ts';
 export { reduceEvent } from './reducer.ts';
+export type { ClientOptions } from './client-option.ts';
 export type { FileLink } from './file-link.ts';
 export type { Refused } from './outbox.ts';
 export type { KeyValueStore } from './key-value-store.ts';
@@ -31,21 +28,6 @@ export type { Upload, UploadOptions } from './upload.ts';
 export type { Envelope } from './wire.ts';
 export type * from './state.ts';
 
-export type ClientOptions = {
-  /** The server, e.g. 'https://chat.example.com'. */
-  url: string;
-  /** 'memory' by default. */
-  persistence?: Persistence;
-  /** For a product with its own identity: called whenever a token is needed, instead of signing in here. */
-  getForeignToken?: () => Promise<string>;
-  /** In React Native, one that streams, such as that of expo/fetch. */
-  fetch?: typeof globalThis.fetch;
-  /** Called when the server has refused a message. It is no longer shown as pending. */
-  onRefused?: (refused: Refused) => void;
-  /** Called with each event after it was applied. */
-  onEvent?: (envelope: Envelope) => void;
-};
-
 /** Creates a client. It does nothing until `start`, or until an operation is called. */
 export function createClient(options: ClientOptions): Client {
   return new Client(options);
@@ -53,74 +35,33 @@ export function createClient(options: ClientOptions): Client {
 
 /** One user on one device: their chats, kept in step with the server. */
 export class Client {
-  readonly #options: ClientOptions;
-  readonly #store = new Store();
-  readonly #server;
-  readonly #session: Session;
-  readonly #sync: Sync;
-  readonly #keeper: Keeper;
-  readonly #outbox: Outbox;
-  readonly #live: Live;
-  #isStarted = false;
-  #isCaughtUp = false;
-  #links: FileLinks | null = null;
+  /** Where the API is, and what to reach it with. */
+  readonly server: Server;
+  readonly #engine: Engine;
 
   /** Use `createClient` instead. */
   constructor(options: ClientOptions) {
-    this.#options = options;
-    const url = options.url.replace(/\/+$/, '');
-    const fetch = options.fetch ?? ((...request: Parameters<typeof globalThis.fetch>) => globalThis.fetch(...request));
-    const { persistence = 'memory', getForeignToken } = options;
-    const store = this.#store;
-    const prefix = `parley:${url}:`;
-    const storage = openStorage(persistence, prefix);
-    // Only tabs that share their storage share locks.
-    const lockName = persistence === 'indexeddb' ? prefix : `${prefix}${Math.random()}:`;
-    const server = (this.#server = { url, fetch });
-    const onEnd = () => void this.#forget();
-    const session = (this.#session = new Session({ server, storage, lockName, getForeignToken, onEnd }));
-    this.#sync = new Sync(store, session);
-    this.#keeper = new Keeper({ store, storage, lockName });
-    const onRefused = (refused: Refused) => options.onRefused?.(refused);
-    this.#outbox = new Outbox({ store, session, storage, lockName, onRefused });
-    this.#live = new Live({
-      server,
-      session,
-      prepare: () => this.#sync.prepare(),
-      cursor: () => store.state.sync.cursor,
-      onEnvelope: (envelope) => this.#take(envelope),
-      onConnection: (connection) => {
-        this.#isCaughtUp = false;
-        store.dispatch({ type: 'connection', connection });
-      },
-      onLoss: () => store.dispatch({ type: 'lost' }),
-    });
-    store.subscribe((before) => {
-      if (before.sync.isLost && !store.state.sync.isLost && this.#isCaughtUp) this.#showProgress();
-    });
+    this.#engine = new Engine(options);
+    this.server = this.#engine.server;
   }
 
   /** What the client knows now. */
   get state(): State {
-    return this.#store.state;
+    return this.#engine.store.state;
   }
 
   /** Calls the listener after every change of `state`; returns the function that ends it. */
-  subscribe(listener: () => void): () => void {
-    return this.#store.subscribe(() => listener());
-  }
+  readonly subscribe = (listener: () => void): (() => void) => this.#engine.store.subscribe(() => listener());
 
   async signUp(input: { username: string; email: string; password: string; displayName?: string }): Promise<void> {
-    await this.#session.signUp(input);
-    await this.#clear();
-    await this.#begin();
+    await this.#engine.session.signUp(input);
+    await this.#engine.enter();
   }
 
   async signIn(input: { email: string; password: string }): Promise<void> {
     const { email, password } = input;
-    await this.#session.signIn({ email, password });
-    await this.#clear();
-    await this.#begin();
+    await this.#engine.session.signIn({ email, password });
+    await this.#engine.enter();
   }
 
   /**
@@ -129,36 +70,25 @@ export class Client {
    */
   async signOut(options: { everywhere?: boolean } = {}): Promise<void> {
     try {
-      await this.#session.signOut(options);
+      await this.#engine.session.signOut(options);
     } finally {
-      await this.#forget();
+      await this.#engine.forget();
     }
   }
 
   /** Connects and keeps in step until `stop`; resolves once live for the first time, or with what was kept. */
-  async start(): Promise<void> {
-    if (this.#isStarted) return;
-    this.#isStarted = true;
-    const isOpen = await this.#session.restore();
-    if (!isOpen) return;
-    const isKept = await this.#keeper.open();
-    await this.#begin(isKept);
+  start(): Promise<void> {
+    return this.#engine.start();
   }
 
   /** Disconnects, and writes what has to be kept. */
-  async stop(): Promise<void> {
-    this.#isStarted = false;
-    this.#live.stop();
-    this.#sync.close();
-    this.#outbox.close();
-    await this.#keeper.close();
-    if (this.state.viewer !== null) this.#store.dispatch({ type: 'connection', connection: 'offline' });
+  stop(): Promise<void> {
+    return this.#engine.stop();
   }
 
   /** Connects and sends now, without waiting for the next attempt: for when the network is known to be back. */
   reconnect(): void {
-    this.#live.wake();
-    this.#outbox.wake();
+    this.#engine.reconnect();
   }
 
   /**
@@ -170,15 +100,15 @@ export class Client {
     options: { before?: number; after?: number; around?: number } = {},
   ): Promise<void> {
     const { before, after, around } = options;
-    if (around !== undefined) await this.#sync.loadPage(chatId, 'around', around);
-    else if (before !== undefined) await this.#sync.loadPage(chatId, 'older', before);
-    else if (after !== undefined) await this.#sync.loadPage(chatId, 'newer', after);
-    else await this.#sync.loadPage(chatId, 'newest');
+    if (around !== undefined) await this.#engine.sync.loadPage(chatId, 'around', around);
+    else if (before !== undefined) await this.#engine.sync.loadPage(chatId, 'older', before);
+    else if (after !== undefined) await this.#engine.sync.loadPage(chatId, 'newer', after);
+    else await this.#engine.sync.loadPage(chatId, 'newest');
   }
 
   /** Loads the members of a chat into `state.members`, and whether they are online into `state.presence`. */
   async loadMembers(chatId: string): Promise<void> {
-    await this.#sync.loadMembers(chatId);
+    await this.#engine.sync.loadMembers(chatId);
   }
 
   /**
@@ -194,13 +124,13 @@ export class Client {
     const uploaded =
       files.length === 0 ? [] : await Promise.all(files.map(async (file) => (await this.upload(file)).done));
     const ids = [...fileIds, ...uploaded.map(({ id }) => id)];
-    return this.#outbox.send(chatId, { ...rest, ...(ids.length > 0 && { fileIds: ids }) });
+    return this.#engine.outbox.send(chatId, { ...rest, ...(ids.length > 0 && { fileIds: ids }) });
   }
 
   /** Begins to upload a file, to be sent by its id. The code for it is loaded at the first call. */
   async upload(file: Blob, options?: UploadOptions): Promise<Upload> {
     const { startUpload } = await import('./upload.ts');
-    return startUpload(this.#server, this.#session, file, options);
+    return startUpload(this.server, this.#engine.session, file, options);
   }
 
   async editMessage(messageId: string, content: string): Promise<Message> {
@@ -233,13 +163,13 @@ export class Client {
 
   /** Keeps the text that the user has typed into a chat and not sent; an empty one removes it. */
   setDraft(chatId: string, text: string): void {
-    this.#store.dispatch({ type: 'draft', chatId, text });
+    this.#engine.store.dispatch({ type: 'draft', chatId, text });
   }
 
   async createChat(input: { type: Chat['type']; memberIds?: readonly string[]; name?: string }): Promise<Chat> {
     const { createChat } = await this.query<{ createChat: { id: string } }>(createChatDocument, { input });
-    await this.#sync.prepare();
-    if (this.state.chats[createChat.id] === undefined) await this.#sync.fetchChats([createChat.id]);
+    await this.#engine.sync.prepare();
+    if (this.state.chats[createChat.id] === undefined) await this.#engine.sync.fetchChats([createChat.id]);
     const chat = this.state.chats[createChat.id];
     if (chat === undefined) throw new ParleyError('NOT_FOUND', 'The chat is gone already.');
     return chat;
@@ -248,63 +178,17 @@ export class Client {
   /** Links to files and to smaller versions of pictures, by file id. They are asked for again when they have ended. */
   async fileLinks(ids: readonly string[]): Promise<ReadonlyMap<string, FileLink>> {
     const { FileLinks } = await import('./file-link.ts');
-    this.#links ??= new FileLinks(this.#session, this.#server.url);
-    return this.#links.find(ids);
+    this.#engine.links ??= new FileLinks(this.#engine.session, this.server.url);
+    return this.#engine.links.find(ids);
   }
 
   /** Anything else of the API, with the client's token and refresh. Expected failures are thrown as ParleyError. */
   query<Data>(document: string, variables: Record<string, unknown> = {}): Promise<Data> {
-    return this.#session.query<Data>(document, variables);
+    return this.#engine.session.query<Data>(document, variables);
   }
 
-  /** Resolves once live, or immediately with what is kept, or once signed out again. */
-  async #begin(isKept = false): Promise<void> {
-    if (!this.#isStarted) return;
-    await this.#keeper.open();
-    const isReady = () => {
-      const { connection, sync } = this.state;
-      return connection === 'signed-out' || (connection === 'live' && !sync.isLost);
-    };
-    this.#sync.open();
-    this.#live.start();
-    void this.#outbox.open();
-    if (isKept || isReady()) return;
-    await new Promise<void>((resolve) => {
-      const end = this.subscribe(() => {
-        if (!isReady() && this.#isStarted) return;
-        end();
-        resolve();
-      });
-    });
-  }
-
-  #take(envelope: Envelope): void {
-    this.#sync.apply(envelope);
-    if (envelope.event.__typename === 'CaughtUp') {
-      this.#isCaughtUp = true;
-      this.#outbox.caughtUp();
-    }
-    this.#showProgress();
-    this.#options.onEvent?.(envelope);
-  }
-
-  #showProgress(): void {
-    const connection = this.#isCaughtUp && !this.state.sync.isLost ? 'live' : 'behind';
-    this.#store.dispatch({ type: 'connection', connection });
-  }
-
-  async #forget(): Promise<void> {
-    await this.#session.forget();
-    await this.#clear();
-  }
-
-  /** Forgets everything but the session. */
-  async #clear(): Promise<void> {
-    this.#live.stop();
-    this.#sync.close({ forget: true });
-    this.#links = null;
-    this.#store.dispatch({ type: 'signedOut' });
-    await this.#outbox.clear();
-    await this.#keeper.clear();
+  /** The current access token, for requests of your own; a new one if the server has `refused` that one. */
+  token(refused?: string): Promise<string> {
+    return this.#engine.session.token(refused);
   }
 }

@@ -1,60 +1,66 @@
-import { eventsDocument } from './document.ts';
 import { Unreachable } from './error.ts';
-import { headersWith, reach, toError, type Server } from './request.ts';
+import { headersWith, reach, toError, type Refusal, type Server } from './request.ts';
 import type { ParleyError } from './error.ts';
-import type { Envelope } from './wire.ts';
 
 /** After this time without a byte, in ms, a stream is dead: heartbeats come every 20 to 25 s. */
 const silenceMs = 60_000;
 const tickMs = 5_000;
 
+/** A result of a subscription. Its document says what the data are. */
+export type Result = { data?: Record<string, unknown> | null; errors?: Refusal[] };
+
 export type Reading = {
   token: string;
-  after: string | null;
+  /** The document and its variables. */
+  body: object;
+  /** The cursor to continue after, if the variables do not say so. */
+  lastEventId?: string | null;
   signal: AbortSignal;
-  onEnvelope: (envelope: Envelope) => void;
+  /** `cursor`: the position of the result. */
+  onResult: (result: Result, cursor: string) => void;
   /** The server asks clients to wait so long, in ms, before they connect again. */
   onRetry: (ms: number) => void;
 };
 
-/** Why a stream ended for good: the server's refusal; null when it asks for a new connection. */
-export type StreamEnd = ParleyError | null;
+/** How a stream ended: for good; or the token was refused; null when it asks for a new connection. */
+export type StreamEnd = 'complete' | ParleyError | null;
 
 /**
- * Reads the events after a cursor until the stream ends, as in the distinct connections mode of graphql-sse. Throws
- * Unreachable if it breaks, stays silent, or if what answered is not a stream of events.
- * https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
+ * Reads the results of a subscription until the stream ends, as in the distinct connections mode of graphql-sse. Throws
+ * ParleyError if the request is refused, and Unreachable if the stream breaks, stays silent, or if what answered is not
+ * the API. https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
  */
-export async function readEvents({ url, fetch }: Server, reading: Reading): Promise<StreamEnd> {
+export async function readStream({ url, fetch }: Server, reading: Reading): Promise<StreamEnd> {
+  const { token, body, lastEventId, signal } = reading;
   const abort = new AbortController();
   const stop = () => abort.abort();
-  if (reading.signal.aborted) stop();
-  reading.signal.addEventListener('abort', stop);
+  if (signal.aborted) stop();
+  signal.addEventListener('abort', stop);
   const watch = new Watch(stop);
   try {
-    return await reach(async () => {
-      const response = await fetch(`${url}/graphql`, {
+    const response = await reach(() =>
+      fetch(`${url}/graphql`, {
         method: 'POST',
-        headers: headersWith(reading.token, 'text/event-stream'),
-        body: JSON.stringify({ query: eventsDocument, variables: { after: reading.after } }),
+        headers: { ...headersWith(token, 'text/event-stream'), ...(lastEventId && { 'last-event-id': lastEventId }) },
+        body: JSON.stringify(body),
         signal: abort.signal,
-      });
-      const refusal = await readRefusal(response);
-      return refusal ?? (await readFrames(response, watch, reading));
-    });
+      }),
+    );
+    const refusal = await reach(() => readRefusal(response));
+    if (refusal === null) return await reach(() => readFrames(response, watch, reading));
+    if (refusal.code === 'UNAUTHENTICATED') return refusal;
+    throw refusal;
   } finally {
     watch.end();
-    reading.signal.removeEventListener('abort', stop);
+    signal.removeEventListener('abort', stop);
     stop();
   }
 }
 
-/** Returns the refusal of a request without a valid token; throws if the response is no stream. */
+/** Returns the refusal of a request; throws if the response is neither that nor a stream. */
 async function readRefusal(response: Response): Promise<ParleyError | null> {
   if (response.headers.get('content-type')?.startsWith('text/event-stream') === true) return null;
-  const refusal = (await response.json()).errors?.[0];
-  if (response.status === 401) return toError(refusal);
-  throw new Error(String(refusal?.message ?? response.status));
+  return toError((await response.json()).errors[0]);
 }
 
 async function readFrames(response: Response, watch: Watch, reading: Reading): Promise<StreamEnd> {
@@ -62,7 +68,6 @@ async function readFrames(response: Response, watch: Watch, reading: Reading): P
   if (reader === undefined) throw new Unreachable('This fetch cannot stream.');
   const decoder = new TextDecoder();
   let text = '';
-  let end: StreamEnd = null;
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return null;
@@ -73,21 +78,18 @@ async function readFrames(response: Response, watch: Watch, reading: Reading): P
     for (const block of blocks) {
       const frame = parseBlock(block);
       if (frame.retry !== null) reading.onRetry(frame.retry);
-      if (frame.event === 'complete') return end;
-      if (frame.event !== 'next') continue;
-      const { data, errors } = JSON.parse(frame.data);
-      if (data?.events != null) reading.onEnvelope(data.events);
-      else if (errors?.[0] !== undefined) end = toError(errors[0]);
+      if (frame.event === 'complete') return 'complete';
+      if (frame.event === 'next') reading.onResult(JSON.parse(frame.data), frame.id);
     }
   }
 }
 
 /** https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation */
-function parseBlock(block: string): { event: string; data: string; retry: number | null } {
-  const fields = { event: '', data: '', retry: '' };
+function parseBlock(block: string): { event: string; data: string; id: string; retry: number | null } {
+  const fields = { event: '', data: '', id: '', retry: '' };
   for (const line of block.split('\n')) {
     const [, name = '', value = ''] = /^([^:]*):? ?(.*)$/.exec(line) ?? [];
-    if (name === 'event' || name === 'data' || name === 'retry') fields[name] += value;
+    if (name === 'event' || name === 'data' || name === 'id' || name === 'retry') fields[name] += value;
   }
   return { ...fields, retry: fields.retry === '' ? null : Number(fields.retry) };
 }

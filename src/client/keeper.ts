@@ -61,6 +61,13 @@ export class Keeper {
     return (this.#saving = this.#saving.then(write, write));
   }
 
+  /** Stops without writing: another user has signed in, and what this tab has written is not theirs. */
+  async leave(): Promise<void> {
+    if (this.#isWriter) await this.clear();
+    this.#end?.();
+    this.#end = null;
+  }
+
   /** Deletes everything that was kept. */
   async clear(): Promise<void> {
     clearTimeout(this.#timer);

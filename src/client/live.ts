@@ -1,6 +1,7 @@
+import { eventsDocument } from './document.ts';
 import { ParleyError } from './error.ts';
-import { readEvents } from './event-source.ts';
-import type { Server } from './request.ts';
+import { readStream, type Result } from './event-source.ts';
+import { toError, type Server } from './request.ts';
 import type { Session } from './session.ts';
 import type { Connection } from './state.ts';
 import { backOff, Pause } from './timer.ts';
@@ -66,11 +67,19 @@ export class Live {
     try {
       await prepare();
       const token = await session.token();
-      const after = this.#options.cursor();
-      const reading = { token, after, signal, onEnvelope: (envelope: Envelope) => this.#take(envelope, signal) };
-      const end = await readEvents(server, { ...reading, onRetry: (ms) => (this.#retryMs = ms) });
+      const body = { query: eventsDocument, variables: { after: this.#options.cursor() } };
+      const failures: ParleyError[] = [];
+      const onResult = ({ data, errors = [] }: Result) => {
+        // The document says so.
+        const envelope = data?.['events'] as Envelope | null | undefined;
+        if (envelope != null) this.#take(envelope, signal);
+        else failures.push(...errors.map(toError));
+      };
+      const reading = { token, body, signal, onResult, onRetry: (ms: number) => (this.#retryMs = ms) };
+      let end = await readStream(server, reading);
       if (signal.aborted) return 0;
       onConnection('connecting');
+      if (end === 'complete') end = failures[0] ?? null;
       if (end === null) {
         // A token that has ended closes its stream: there is no reason to wait. All others spread out.
         const isRenewed = (await session.token()) !== token;

@@ -107,9 +107,14 @@ export class Outbox {
 
   /** Gives up everything: the session has ended. */
   async clear(): Promise<void> {
+    this.leave();
+    await this.#save(() => []);
+  }
+
+  /** Gives up everything here, and leaves what is kept to the other tabs. */
+  leave(): void {
     const ended = new ParleyError('UNAUTHENTICATED', 'The session has ended.');
     for (const { settle } of this.#entries.splice(0)) settle?.reject(ended);
-    await this.#save(() => []);
   }
 
   async #work(chatId: string): Promise<void> {

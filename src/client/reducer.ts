@@ -73,7 +73,7 @@ const appliers: { [Type in Action['type']]: (state: State, action: ActionOf<Type
     ...state,
     drafts: text === '' ? without(state.drafts, chatId) : { ...state.drafts, [chatId]: text },
   }),
-  restored: (_, { state }) => state,
+  restored: ({ connection }, { state }) => ({ ...state, connection }),
   signedOut: () => nothing,
 };
 

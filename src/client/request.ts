@@ -4,7 +4,8 @@ import { ParleyError, Unreachable } from './error.ts';
 export type Server = { readonly url: string; readonly fetch: typeof globalThis.fetch };
 
 type Answer = { data?: Record<string, unknown> | null; errors?: Refusal[] };
-type Refusal = { message: string; extensions?: { code?: string; retryAfterSeconds?: number } };
+/** An error among the errors of a response. */
+export type Refusal = { message: string; extensions?: { code?: string; retryAfterSeconds?: number } };
 
 /**
  * Runs a query or mutation. Throws ParleyError for a refused request and for an expected failure among the results,

@@ -11,8 +11,8 @@ import { post, type Server } from './request.ts';
 import type { KeyValueStore } from './key-value-store.ts';
 import { withLock } from './tab.ts';
 
-/** `freshUntil`: in ms of this device's clock. */
-type Tokens = { access: string; refresh: string; freshUntil: number };
+/** `freshUntil`: in ms of this device's clock. `id`: differs from sign-in to sign-in. */
+type Tokens = { access: string; refresh: string; freshUntil: number; id: number };
 type SignedIn = { accessToken: string; refreshToken: string };
 
 const storageKey = 'session';
@@ -25,8 +25,8 @@ export type SessionOptions = {
   /** Differs between the stores of different clients, and is the same in all tabs that share one. */
   lockName: string;
   getForeignToken: (() => Promise<string>) | undefined;
-  /** Called when the session has ended on the server, or in another tab. */
-  onEnd: () => void;
+  /** Called when the session has ended on the server, or with `isElsewhere`, because another tab signed out or in. */
+  onEnd: (isElsewhere: boolean) => void;
 };
 
 /** Who is signed in here. Gives each request the current token, and refreshes it, in one tab at a time. */
@@ -35,6 +35,8 @@ export class Session {
   #tokens: Tokens | null = null;
   #foreign: { token: string; freshUntil: number } | null = null;
   #refreshing: Promise<string> | null = null;
+  /** Changes whenever another user may have signed in: what was begun before then has no token any more. */
+  #turn = 0;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -47,7 +49,10 @@ export class Session {
 
   /** Takes up the session that is kept. Resolves with whether there is one. */
   async restore(): Promise<boolean> {
-    this.#tokens ??= await this.#read();
+    const turn = this.#turn;
+    const kept = this.#tokens ?? (await this.#read());
+    // Another user may have signed in meanwhile.
+    if (turn === this.#turn) this.#tokens ??= kept;
     return this.isOpen;
   }
 
@@ -55,10 +60,12 @@ export class Session {
   async query<Data>(document: string, variables: object = {}): Promise<Data> {
     const { server } = this.#options;
     const token = await this.token();
+    const turn = this.#turn;
     try {
       return await post(server, { document, variables, token });
     } catch (error) {
-      if (!(error instanceof ParleyError) || error.code !== 'UNAUTHENTICATED' || !this.isOpen) throw error;
+      const isRefused = error instanceof ParleyError && error.code === 'UNAUTHENTICATED';
+      if (!isRefused || !this.isOpen || turn !== this.#turn) throw error;
     }
     return post(server, { document, variables, token: await this.token(token) });
   }
@@ -66,10 +73,12 @@ export class Session {
   /** A token that is valid for a while. `refused`: the one that is not, whatever the clock says. */
   async token(refused: string | null = null): Promise<string> {
     if (this.#options.getForeignToken !== undefined) return this.#foreignToken(this.#options.getForeignToken, refused);
+    await this.restore();
     const tokens = this.#tokens;
-    if (tokens === null) throw new ParleyError('UNAUTHENTICATED', 'You are not signed in.');
+    if (tokens === null) throw signedOut();
     if (tokens.access !== refused && tokens.freshUntil > Date.now()) return tokens.access;
-    this.#refreshing ??= withLock(`${this.#options.lockName}refresh`, () => this.#refresh(tokens)).finally(() => {
+    const turn = this.#turn;
+    this.#refreshing ??= withLock(`${this.#options.lockName}refresh`, () => this.#refresh(tokens, turn)).finally(() => {
       this.#refreshing = null;
     });
     return this.#refreshing;
@@ -95,11 +104,19 @@ export class Session {
     }
   }
 
-  /** Forgets the tokens. */
+  /** Forgets the tokens, and those that are stored, unless another tab has stored its own. */
   async forget(): Promise<void> {
+    const id = this.#tokens?.id;
+    this.leave();
+    if ((await this.#read())?.id === id) await this.#options.storage.delete(storageKey);
+  }
+
+  /** Forgets the tokens here, and leaves what is stored to the other tabs. */
+  leave(): void {
+    this.#turn += 1;
     this.#tokens = null;
     this.#foreign = null;
-    await this.#options.storage.delete(storageKey);
+    this.#refreshing = null;
   }
 
   async #revokeOthers(): Promise<void> {
@@ -117,32 +134,42 @@ export class Session {
     return token;
   }
 
-  /** Another tab may have refreshed, or signed out, while this one waited for its turn. */
-  async #refresh(before: Tokens): Promise<string> {
+  /** Another tab may have refreshed, signed out or in, while this one waited for its turn. */
+  async #refresh({ access, id }: Tokens, turn: number): Promise<string> {
     const kept = await this.#read();
-    if (kept !== null && kept.access !== before.access && kept.freshUntil > Date.now()) {
+    this.#check(turn);
+    const isElsewhere = kept?.id !== id;
+    if (kept !== null && !isElsewhere && kept.access !== access && kept.freshUntil > Date.now()) {
       this.#tokens = kept;
       return kept.access;
     }
     try {
-      if (kept === null) throw new ParleyError('INVALID_CREDENTIALS', 'You have signed out.');
+      if (kept === null || isElsewhere) throw new ParleyError('INVALID_CREDENTIALS', 'You have signed out.');
       const renewed = await this.#ask<{ refreshSession: SignedIn }>(refreshDocument, { token: kept.refresh });
-      return await this.#keep(renewed.refreshSession);
+      this.#check(turn);
+      return await this.#keep(renewed.refreshSession, id);
     } catch (error) {
+      this.#check(turn);
       if (error instanceof ParleyError && error.code === 'INVALID_CREDENTIALS') {
         await this.forget();
-        this.#options.onEnd();
+        this.#options.onEnd(isElsewhere);
       }
       throw error;
     }
+  }
+
+  /** Throws if the user has signed out here since, or another one has signed in. */
+  #check(turn: number): void {
+    if (turn !== this.#turn) throw signedOut();
   }
 
   #ask<Data>(document: string, variables: object): Promise<Data> {
     return post(this.#options.server, { document, variables, token: null });
   }
 
-  async #keep({ accessToken, refreshToken }: SignedIn): Promise<string> {
-    this.#tokens = { access: accessToken, refresh: refreshToken, freshUntil: freshUntil(accessToken) };
+  async #keep({ accessToken, refreshToken }: SignedIn, id = Math.random()): Promise<string> {
+    if (id !== this.#tokens?.id) this.leave();
+    this.#tokens = { access: accessToken, refresh: refreshToken, freshUntil: freshUntil(accessToken), id };
     await this.#options.storage.set(storageKey, JSON.stringify(this.#tokens));
     return accessToken;
   }
@@ -151,6 +178,10 @@ export class Session {
     const text = await this.#options.storage.get(storageKey);
     return text === undefined ? null : JSON.parse(text);
   }
+}
+
+function signedOut(): ParleyError {
+  return new ParleyError('UNAUTHENTICATED', 'You are not signed in.');
 }
 
 /**

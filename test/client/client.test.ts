@@ -2,7 +2,13 @@ import { indexedDB } from 'fake-indexeddb';
 import { decodeJwt, SignJWT } from 'jose';
 import { expect, onTestFinished, test } from 'vitest';
 import { generateKeySet, parseKeySet } from '../../src/account/token-key.ts';
-import { createClient, type ClientOptions, type Client, type ParleyError } from '../../src/client/client.ts';
+import {
+  createClient,
+  type ClientOptions,
+  type Client,
+  type KeyValueStore,
+  type ParleyError,
+} from '../../src/client/client.ts';
 import { createGroup, removeMember, say } from '../support/chat.ts';
 import { signIn, signUpAll } from '../support/client.ts';
 import { Device } from '../support/device.ts';
@@ -32,6 +38,14 @@ async function openDevice(): Promise<Device> {
   onTestFinished(() => device.client.stop());
   await device.open();
   return device;
+}
+
+function storageIn(stored: Map<string, string>): KeyValueStore {
+  return {
+    get: async (key) => stored.get(key),
+    set: async (key, value) => void stored.set(key, value),
+    delete: async (key) => void stored.delete(key),
+  };
 }
 
 /** Counts the requests that contain a text. */
@@ -156,22 +170,54 @@ test('requests that need a new token at the same time refresh it once', async ()
   const other = open({ fetch, persistence: 'indexeddb' });
   await other.start();
   expect(other.state.connection).toBe('live');
-  // What a clock that is far ahead leads to: every token seems to have ended.
-  const { now } = Date;
-  Date.now = () => now() + 86_400_000;
-  onTestFinished(() => void (Date.now = now));
+  moveClock();
   const ask = (each: Client) => each.query('{ viewer { id } }');
   await Promise.all([client, client, client, other, other].map(ask));
   expect(count()).toBe(1);
 });
 
+/** A clock that is far ahead: every token seems to have ended. */
+function moveClock(): () => void {
+  const { now } = Date;
+  Date.now = () => now() + 86_400_000;
+  const end = () => void (Date.now = now);
+  onTestFinished(end);
+  return end;
+}
+
+test('a refresh that is under way when another user signs in leaves them alone', async () => {
+  const [held, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const stored = new Map<string, string>();
+  const client = open({
+    persistence: storageIn(stored),
+    fetch: async (input, init) => {
+      const response = await fetch(input, init);
+      if (typeof init?.body !== 'string' || !init.body.includes('refreshSession')) return response;
+      held.resolve();
+      await released.promise;
+      return response;
+    },
+  });
+  await client.signIn(ada);
+  const endClock = moveClock();
+  const asked = client.query('{ viewer { id } }').catch((reason: unknown) => reason);
+  await held.promise;
+  endClock();
+  // Signing out does not wait for the refresh.
+  await client.signOut().catch(() => {});
+  expect(stored.size).toBe(0);
+  await client.signIn(grace);
+  const ofGrace = JSON.stringify([...stored]);
+  released.resolve();
+  expect(await asked).toMatchObject({ code: 'UNAUTHENTICATED' });
+  expect(JSON.stringify([...stored])).toBe(ofGrace);
+  const { viewer } = await client.query<{ viewer: { user: { username: string } } }>('{ viewer { user { username } } }');
+  expect(viewer.user.username).toBe('grace');
+});
+
 test('a stream goes on when its token ends', async () => {
   const stored = new Map<string, string>();
-  const persistence = {
-    get: async (key: string) => stored.get(key),
-    set: async (key: string, value: string) => void stored.set(key, value),
-    delete: async (key: string) => void stored.delete(key),
-  };
+  const persistence = storageIn(stored);
   const first = open({ persistence });
   await first.signIn(ada);
   const [[key, text] = ['', '{}']] = [...stored];

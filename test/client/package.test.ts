@@ -14,7 +14,7 @@ import { startServer } from '../support/server.ts';
 import type * as Contract from './contract.d.ts';
 
 /** The parts that are loaded when they are first used. */
-const lazyModules = [/\/upload\.ts$/, /\/file-link\.ts$/, /\/indexed-db\.ts$/];
+const lazyModules = [/\/upload\.ts$/, /\/file-link\.ts$/, /\/indexed-db\.ts$/, /\/keeper\.ts$/, /\/tabs\.ts$/];
 
 const run = promisify(execFile);
 

@@ -1,0 +1,19 @@
+import type { Refused } from './outbox.ts';
+import type { Persistence } from './storage.ts';
+import type { Envelope } from './wire.ts';
+
+/** What an app chooses when it creates a client. */
+export type ClientOptions = {
+  /** The server, e.g. 'https://chat.example.com'. */
+  url: string;
+  /** 'memory' by default. */
+  persistence?: Persistence;
+  /** For a product with its own identity: called whenever a token is needed, instead of signing in here. */
+  getForeignToken?: () => Promise<string>;
+  /** In React Native, one that streams, such as that of expo/fetch. */
+  fetch?: typeof globalThis.fetch;
+  /** Called when the server has refused a message. It is no longer shown as pending. */
+  onRefused?: (refused: Refused) => void;
+  /** Called with each event after it was applied. */
+  onEvent?: (envelope: Envelope) => void;
+};

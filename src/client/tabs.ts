@@ -1,0 +1,179 @@
+import { Live, type LiveOptions } from './live.ts';
+import { positionOf, type Connection } from './state.ts';
+import { withLock } from './tab.ts';
+import type { Envelope } from './wire.ts';
+
+/**
+ * What a tab tells the others. `before`: the cursor of the tab with the stream before that event, or now, so that the
+ * others notice when they have missed something.
+ */
+type Notice =
+  | { kind: 'event'; before: string | null; envelope: Envelope }
+  | { kind: 'alive'; before: string | null }
+  | { kind: 'connection'; connection: Connection }
+  | { kind: 'ask' }
+  | { kind: 'wake' }
+  | { kind: 'session' };
+
+/** The part of a BroadcastChannel that is used here. */
+type Channel = {
+  postMessage: (notice: Notice) => void;
+  addEventListener: (kind: 'message', listener: (message: { data: Notice }) => void) => void;
+  close: () => void;
+};
+
+const aliveMs = 10_000;
+/** After this time without a sign of the tab with the stream, in ms, a tab opens its own: that one may be frozen. */
+const silenceMs = 25_000;
+const tickMs = 2_500;
+
+/**
+ * One stream for all tabs of a browser. Each tab first catches up by itself. From then on, the tab that holds the lock
+ * passes on what its stream brings, and the others close theirs. A tab that misses something catches up by itself again,
+ * and when the first tab is closed, another one takes over after its own last event; so nothing depends on what the tabs
+ * tell each other, except how many streams there are.
+ */
+export class SharedLive {
+  readonly #options: LiveOptions;
+  readonly #name: string;
+  readonly #onSession: () => void;
+  readonly #own: Live;
+  readonly #channel: Channel;
+  readonly #timer: ReturnType<typeof setInterval>;
+  #isClosed = false;
+  #isLeader = false;
+  #isFollowing = false;
+  #isCaughtUp = false;
+  #heardAt = 0;
+  #saidAt = 0;
+  #release: (() => void) | null = null;
+
+  constructor(name: string, options: LiveOptions, onSession: () => void) {
+    [this.#name, this.#options, this.#onSession] = [name, options, onSession];
+    this.#own = new Live({
+      ...options,
+      onEnvelope: (envelope) => this.#takeOwn(envelope),
+      onConnection: (connection) => {
+        this.#isCaughtUp = false;
+        options.onConnection(connection);
+        if (this.#isLeader) this.#say({ kind: 'connection', connection });
+      },
+    });
+    const Broadcast = Reflect.get(globalThis, 'BroadcastChannel') as new (channelName: string) => Channel;
+    this.#channel = new Broadcast(name);
+    this.#channel.addEventListener('message', ({ data }) => this.#hear(data));
+    this.#timer = setInterval(() => this.#tick(), tickMs);
+  }
+
+  start(): void {
+    if (this.#release !== null) return;
+    let release = () => {};
+    const released = new Promise<void>((resolve) => (release = resolve));
+    this.#release = release;
+    this.#own.start();
+    void withLock(`${this.#name}live`, async () => {
+      if (this.#release !== release) return;
+      this.#isLeader = true;
+      this.#isFollowing = false;
+      this.#own.start();
+      this.#say({ kind: 'alive', before: this.#options.cursor() });
+      await released;
+    });
+  }
+
+  stop(): void {
+    this.#release?.();
+    this.#release = null;
+    this.#isLeader = this.#isFollowing = this.#isCaughtUp = false;
+    this.#own.stop();
+  }
+
+  wake(): void {
+    if (this.#isFollowing) this.#say({ kind: 'wake' });
+    else this.#own.wake();
+  }
+
+  /** Tells the other tabs that another user, or none, is signed in now. */
+  announce(): void {
+    this.#say({ kind: 'session' });
+  }
+
+  /** Stops, and takes no further part. */
+  close(): void {
+    this.stop();
+    clearInterval(this.#timer);
+    this.#isClosed = true;
+    this.#channel.close();
+  }
+
+  #takeOwn(envelope: Envelope): void {
+    const before = this.#options.cursor();
+    this.#options.onEnvelope(envelope);
+    if (envelope.event.__typename === 'CaughtUp') this.#isCaughtUp = true;
+    if (this.#isLeader) this.#say({ kind: 'event', before, envelope });
+    else if (this.#isCaughtUp) this.#say({ kind: 'ask' });
+  }
+
+  #hear(notice: Notice): void {
+    if (this.#isClosed) return;
+    if (notice.kind === 'session') this.#onSession();
+    else if (this.#release === null) return;
+    else if (this.#isLeader) this.#answer(notice);
+    else this.#follow(notice);
+  }
+
+  #answer({ kind }: Notice): void {
+    if (kind === 'wake') this.#own.wake();
+    if (kind === 'ask' && this.#isCaughtUp) this.#say({ kind: 'alive', before: this.#options.cursor() });
+  }
+
+  #follow(notice: Notice): void {
+    if (notice.kind === 'connection' && this.#isFollowing) this.#options.onConnection(notice.connection);
+    if (notice.kind !== 'event' && notice.kind !== 'alive') return;
+    this.#heardAt = Date.now();
+    const isReset = notice.kind === 'event' && notice.envelope.event.__typename === 'Reset';
+    if (!this.#hasAll(notice.before) && !isReset) return this.#catchUp();
+    if (!this.#isFollowing) {
+      if (!this.#isCaughtUp) return;
+      this.#isFollowing = true;
+      this.#own.stop();
+    }
+    if (notice.kind === 'event') this.#takeShared(notice.envelope);
+  }
+
+  #takeShared(envelope: Envelope): void {
+    const isOld = this.#hasAll(envelope.cursor);
+    if (!isOld || notices.has(envelope.event.__typename)) this.#options.onEnvelope(envelope);
+  }
+
+  /** Whether everything up to that cursor has arrived here. */
+  #hasAll(cursor: string | null): boolean {
+    const own = this.#options.cursor();
+    const isSameLog = own?.split('.')[0] === cursor?.split('.')[0];
+    return isSameLog && positionOf(cursor) <= positionOf(own);
+  }
+
+  /** Opens a stream of its own until it has what it missed. */
+  #catchUp(): void {
+    if (!this.#isFollowing) return;
+    this.#isFollowing = this.#isCaughtUp = false;
+    this.#own.start();
+  }
+
+  #tick(): void {
+    const now = Date.now();
+    if (this.#isFollowing && now - this.#heardAt > silenceMs) this.#catchUp();
+    if (this.#isLeader && this.#isCaughtUp && now - this.#saidAt > aliveMs) {
+      this.#say({ kind: 'alive', before: this.#options.cursor() });
+    }
+  }
+
+  #say(notice: Notice): void {
+    if (this.#isClosed) return;
+    this.#saidAt = Date.now();
+    this.#channel.postMessage(notice);
+  }
+}
+
+/** What is not part of the log: it has no position of its own. */
+const notices = new Set(['Typing', 'PresenceChanged', 'CaughtUp', 'Reset']);
