@@ -9,6 +9,12 @@ delete process.env['NODE_COMPILE_CACHE'];
 export default mergeConfig(
   { ...ordinary, test: { ...ordinary.test, include: [], exclude: [] } },
   defineConfig({
-    test: { include: ['test/full/**/*.test.ts'], maxWorkers: 1, testTimeout: 600_000, hookTimeout: 120_000 },
+    test: {
+      include: ['test/full/**/*.test.ts'],
+      env: { PARLEY_TESTS: 'full' },
+      maxWorkers: 1,
+      testTimeout: 600_000,
+      hookTimeout: 120_000,
+    },
   }),
 );

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import { once } from 'node:events';
-import { type AddressInfo, connect } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import pg from 'pg';
 import { pino } from 'pino';
 import { describe, expect, inject, onTestFinished, test, vi } from 'vitest';
@@ -8,14 +8,15 @@ import { generateKeySet } from '../../src/account/token-key.ts';
 import { start } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';
 import { CannotStart } from '../../src/errors.ts';
-import { createDatabase } from '../support/database.ts';
 import { atFileEnd } from '../support/file-end.ts';
-import { createDataDir, isPostgres, readPostmaster, runServer } from '../support/server-process.ts';
+import { copyCluster } from '../support/postgres.ts';
+import { isPostgres, readPostmaster, removeDataDir, runServer } from '../support/server-process.ts';
 import { startServer } from '../support/server.ts';
 
 const jwtKeys = generateKeySet();
-// The first server that starts here creates the database, which takes most of the time of a start.
-const dataDir = await createDataDir(atFileEnd);
+// With a ready cluster: creating one takes most of the time of a first start.
+const { directory: dataDir } = await copyCluster(inject('clusterFolder'), 'parley-main-');
+atFileEnd(() => removeDataDir(dataDir));
 
 // A busy machine takes a while to start whole servers.
 vi.setConfig({ testTimeout: 60_000 });
@@ -30,48 +31,7 @@ describe('stopping', () => {
     expect((await server.ended).status).toBe(0);
     expect(await isPostgres(postmaster)).toBe(false);
   });
-
-  test('Ctrl-C on `npm start`, which reaches npm, the shell and the server alike, stops it with status 0', async () => {
-    const server = runServer({ DATA_DIR: dataDir }, ['npm', 'start']);
-    await server.url;
-    const postmaster = await readPostmaster(dataDir);
-    process.kill(-server.pid, 'SIGINT');
-    const { status, output } = await server.ended;
-    expect(output).toContain('"stopped"');
-    expect(status).toBe(0);
-    expect(await isPostgres(postmaster)).toBe(false);
-  });
-
-  test('a second signal ends the process immediately when a request delays the stop', async () => {
-    const database = await createDatabase();
-    onTestFinished(database.drop);
-    const server = runServer({ DATABASE_URL: database.url, JWT_KEYS: jwtKeys });
-    await holdUp(await server.url);
-    let status: number | null | undefined;
-    void server.ended.then((end) => (status = end.status));
-    await vi.waitFor(
-      () => {
-        server.kill('SIGTERM');
-        expect(status).toBe(1);
-      },
-      { timeout: 4_500, interval: 200 },
-    );
-  });
 });
-
-/** Sends only the beginning of a request. */
-async function holdUp(url: string): Promise<void> {
-  const { hostname, port } = new URL(url);
-  const socket = connect(Number(port), hostname);
-  socket.on('error', () => {});
-  onTestFinished(() => void socket.destroy());
-  await once(socket, 'connect');
-  socket.write(
-    'POST /graphql HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n',
-  );
-  // By now the server has read the headers and waits for the body.
-  await once(socket, 'data');
-}
 
 describe('refusing to start', () => {
   test('names all invalid settings together, with their expected values', async () => {
@@ -103,17 +63,14 @@ describe('refusing to start', () => {
     );
   });
 
-  test('names a port that is taken, and leaves no PostgreSQL behind', async () => {
+  test('names a port that is taken', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     onTestFinished(() => void other.close());
     await once(other, 'listening');
     const { port } = other.address() as AddressInfo;
-    const { status, output } = await runServer({ DATA_DIR: dataDir, PORT: String(port) }).ended;
-    expect(status).toBe(1);
-    expect(output.trim().split('\n').at(-1)).toContain(
+    await expect(startServer({ env: { PORT: String(port) } })).rejects.toThrow(
       `Cannot listen on HOST 127.0.0.1, PORT ${port}: listen EADDRINUSE`,
     );
-    await expect(readPostmaster(dataDir)).rejects.toThrow('ENOENT');
   });
 });
 

@@ -297,18 +297,3 @@ test('an invalid id is refused, and so is a user who hasn’t signed in', async 
   expect(unsigned.map(([code]) => code)).toEqual(Array(7).fill('UNAUTHENTICATED'));
   expect(await rolesIn(chat, ada)).toEqual({ ada: 'OWNER', grace: 'MEMBER' });
 });
-
-test('a chat that psql has locked does not make a request wait forever', async () => {
-  const chat = await create('GROUP');
-  const client = await server.sql.connect();
-  try {
-    await client.query('begin');
-    await client.query('select from chats where id = $1 for update', [keyOf(chat)]);
-    const held = await ada.post('mutation ($id: ID!) { leaveChat(chatId: $id) { __typename } }', { id: chat });
-    expect(held.errors).toMatchObject([{ extensions: { code: 'RATE_LIMITED', retryAfterSeconds: 1 } }]);
-  } finally {
-    await client.query('rollback');
-    client.release();
-  }
-  expect(await leaveChat(grace, chat)).toMatchObject({ __typename: 'ChatGone' });
-});

@@ -12,6 +12,7 @@ import {
   updateChat,
 } from '../support/membership.ts';
 import { onNode } from '../support/message.ts';
+import { rounds } from '../support/rounds.ts';
 import type { TestServer } from '../support/server.ts';
 import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { eventOf, followChat, followEvents } from '../support/stream.ts';
@@ -189,7 +190,7 @@ test('of two owners who leave at the same moment, on two nodes, one remains', as
     (by, chat) => removePerson(by, chat, by.userId),
   ];
   const won = { ada: 0, grace: 0 };
-  for (let round = 0; round < 36; round += 1) {
+  for (let round = 0; round < rounds(18, 36); round += 1) {
     const chat = await create('GROUP');
     await setMemberRole(ada, chat, grace.userId, 'OWNER');
     const [adasWay = leaveChat, gracesWay = leaveChat] = [ways[round % 3], ways[Math.floor(round / 3) % 3]];
@@ -208,7 +209,7 @@ test('of two owners who leave at the same moment, on two nodes, one remains', as
 
 test('of two owners who remove each other at the same moment, one remains', async () => {
   const away = onNode(otherNode, grace);
-  for (let round = 0; round < 12; round += 1) {
+  for (let round = 0; round < rounds(6, 12); round += 1) {
     const chat = await create('PRIVATE_CHANNEL');
     await setMemberRole(ada, chat, grace.userId, 'OWNER');
     const outcomes = await Promise.all([removePerson(ada, chat, grace.userId), removePerson(away, chat, ada.userId)]);

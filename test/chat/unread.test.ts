@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { beforeAll, expect, test } from 'vitest';
 import { addMembers, createGroup, createPublicChannel, keyOf, removeMember, say } from '../support/chat.ts';
 import { signUp, type Data, type Person } from '../support/client.ts';
+import { rounds } from '../support/rounds.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { eventOf, followEvents } from '../support/stream.ts';
 
@@ -147,7 +148,7 @@ test('whatever happens, the unread count equals a manual count', { timeout: 60_0
         expect(told).toEqual(counted);
       }
     }),
-    { numRuns: 30 },
+    { numRuns: rounds(8, 30) },
   );
 });
 

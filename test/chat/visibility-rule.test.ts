@@ -12,6 +12,7 @@ import type { Asker } from '../../src/core/asker.ts';
 import { connectDatabase, disconnectDatabase, inTransaction, type Db } from '../../src/postgres/client.ts';
 import { createDatabase } from '../support/database.ts';
 import { atFileEnd } from '../support/file-end.ts';
+import { rounds } from '../support/rounds.ts';
 
 // The rule for who may see what is written twice: as SQL for hot code, and as a `where` for Prisma. The two must agree, and
 // with the rule as it is written here, in another way.
@@ -176,7 +177,7 @@ test('everyone sees what the rule says, in SQL and in Prisma, whatever chats and
       );
       expect(shown).toHaveLength(personCount - random.erased.length);
     }),
-    { numRuns: 25 },
+    { numRuns: rounds(10, 25) },
   );
   // The random chats included visible and hidden ones, and banned users.
   for (const count of Object.values(seen)) expect(count).toBeGreaterThan(0);

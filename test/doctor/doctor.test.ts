@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo, type Server } from 'node:net';
@@ -6,14 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { SMTPServer } from 'smtp-server';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { generateKeySet } from '../../src/account/token-key.ts';
 import { runCheck } from '../../src/doctor/check.ts';
 import { examine, type Patient } from '../../src/doctor/doctor.ts';
 import { parseSmtpUrl } from '../../src/mail/smtp-server.ts';
 import { parseRedisUrl } from '../../src/redis/redis-url.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { startRedis, startRedisCluster } from '../support/redis.ts';
+import { startRedis } from '../support/redis.ts';
 
 let database: TestDatabase;
 let dataDir: string;
@@ -89,13 +89,6 @@ test('the script prints one line for each check, and fails for the database of t
   expect(stdout).not.toContain(keys.slice(0, 40));
 });
 
-test('the script exits with 0 where nothing fails', async () => {
-  expect(await runScript({})).toMatchObject({
-    code: 0,
-    stdout: expect.stringContaining('OK    database: the embedded PostgreSQL is not running'),
-  });
-});
-
 test('a setting that cannot be read is named, and the script exits with 1', async () => {
   const { code, stdout } = await runScript({ PORT: 'many', SMTP_URL: 'smpt://ada:sesame@mail' });
   expect(code).toBe(1);
@@ -115,37 +108,6 @@ test('a database that cannot be reached, or has too few connections, is a failur
   const crowded = await see({ database: { url, directUrl: url, poolSize: 1_000 } });
   expect(crowded.isFit).toBe(false);
   expect(crowded.text).toMatch(/^FAIL {2}connections: .*raise max_connections, or lower DATABASE_POOL_SIZE/m);
-});
-
-test('a transaction pooler without DATABASE_DIRECT_URL is a failure, and with it is none', async () => {
-  const { hostname, port, username, password, pathname } = new URL(database.url);
-  const free = createServer();
-  const bouncerPort = await listen(free);
-  await new Promise((resolve) => free.close(resolve));
-  closing.pop();
-  const settings = [
-    '[databases]',
-    `* = host=${hostname} port=${port} user=${username}${password === '' ? '' : ` password=${password}`}`,
-    '[pgbouncer]',
-    ...['listen_addr = 127.0.0.1', `listen_port = ${bouncerPort}`, 'auth_type = any', 'pool_mode = transaction'],
-    ...['ignore_startup_parameters = extra_float_digits,options', 'unix_socket_dir =', `user = nobody`],
-  ];
-  const path = join(dataDir, 'pgbouncer.ini');
-  await writeFile(path, `${settings.join('\n')}\n`);
-  const bouncer = spawn('/usr/sbin/pgbouncer', ['-q', path], { stdio: 'ignore' });
-  closing.push(() => bouncer.kill());
-  const url = `postgres://${username}@127.0.0.1:${bouncerPort}${pathname}`;
-  // It has no answer until it listens.
-  await vi.waitFor(
-    async () => expect((await see({ database: { url, directUrl: url, poolSize: 10 } })).text).toContain('OK    clock'),
-    {
-      timeout: 10_000,
-    },
-  );
-  const without = await see({ database: { url, directUrl: url, poolSize: 10 } });
-  expect(without.text).toMatch(/^FAIL {2}LISTEN: .*set DATABASE_DIRECT_URL/m);
-  const withDirect = await see({ database: { url, directUrl: database.url, poolSize: 10 } });
-  expect(withDirect.text).toMatch(/^OK {4}LISTEN: /m);
 });
 
 test('a folder that cannot be written is a failure', async () => {
@@ -179,12 +141,6 @@ test('the mail server is greeted and signed in to, and what fails is explained w
 });
 
 const redisOf = async (url: string) => (await see({ database: null, redis: parseRedisUrl(url) })).text;
-
-test('Redis counts and passes messages, as a server and as a cluster', async () => {
-  const [{ url }, cluster] = [await startRedis(), await startRedisCluster()];
-  expect(await redisOf(url)).toMatch(/^OK {4}Redis: Redis 7\.\S+ counts, and passes messages on sharded channels$/m);
-  expect(await redisOf(cluster.url)).toMatch(/^OK {4}Redis: /m);
-});
 
 test('a right that Redis does not give is named, and a wrong password is not shown', async () => {
   const redis = await startRedis();

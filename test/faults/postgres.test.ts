@@ -2,8 +2,9 @@ import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createGroup, keyOf } from '../support/chat.ts';
 import { signUp, type Person } from '../support/client.ts';
 import { startFaultyPostgres, type FaultyPostgres } from '../support/fault-postgres.ts';
-import { expectWhole, hearMore, readChat } from '../support/fault.ts';
+import { expectWhole, hearMore } from '../support/fault.ts';
 import { Reader } from '../support/reader.ts';
+import { rounds } from '../support/rounds.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { writeWithMutation, writeWithSql } from '../support/writer.ts';
 import { atFileEnd } from '../support/file-end.ts';
@@ -40,7 +41,7 @@ test('when PostgreSQL ends with SIGINT, SIGQUIT or SIGKILL and is started again,
     writeWithSql(database.url, [chatId], grace),
   ];
   await hearMore(readers, 60);
-  for (const signal of ['SIGINT', 'SIGQUIT', 'SIGKILL'] as const) {
+  for (const signal of rounds<NodeJS.Signals[]>(['SIGKILL'], ['SIGINT', 'SIGQUIT', 'SIGKILL'])) {
     await postgres.end(signal);
     restless.cut();
     await postgres.resume();
@@ -68,26 +69,6 @@ async function restart(between: () => Promise<void>) {
 }
 
 describe('after a restore from an older backup', () => {
-  test('open streams start over with Reset, and miss nothing after it', async () => {
-    const { database, nodes, ada, grace, linus, chatId } = await startNodes();
-    await restart(postgres.backUp);
-    const readers = await Promise.all([new Reader(nodes[0], grace).live(), new Reader(nodes[1], linus).live()]);
-    const lost = writeWithSql(database.url, [chatId], ada);
-    await hearMore(readers, 50);
-    await lost.stop();
-    await restart(postgres.restore);
-    for (const reader of readers) await reader.until(() => reader.resets.length > 0);
-    const writer = writeWithMutation(nodes[0], [chatId], ada);
-    await hearMore(readers, 50);
-    await writer.stop();
-    const written = await readChat(database.sql, chatId);
-    for (const reader of readers) {
-      await reader.until(() => reader.heardIn(chatId).at(-1)?.content === written.at(-1)?.content);
-      expect(reader.heardIn(chatId).slice(-written.length)).toEqual(written);
-      expect(reader.faults).toEqual([]);
-    }
-  });
-
   test('cursors of the lost history get Reset, even if the new history is longer by then', async () => {
     const { database, nodes, ada, grace, chatId } = await startNodes();
     await insertMany(nodes[0], chatId, ada, 3);
@@ -103,36 +84,4 @@ describe('after a restore from an older backup', () => {
     const late = await new Reader(later, grace, { cursor: lost }).live();
     expect(late.resets).toHaveLength(1);
   });
-
-  test('into the same cluster, from a template database, every cursor gets Reset although the servers keep running', async () => {
-    const { database, nodes, ada, grace, linus, chatId } = await startNodes();
-    const name = new URL(database.url).pathname.slice(1);
-    const readers = await Promise.all([new Reader(nodes[0], grace).live(), new Reader(nodes[1], linus).live()]);
-    await copyDatabase(name, `${name}_copy`);
-    await insertMany(nodes[0], chatId, ada, 10);
-    await Promise.all(readers.map((reader) => reader.until(() => reader.heardCount === 10)));
-    await postgres.run(`drop database ${name} with (force)`);
-    await copyDatabase(`${name}_copy`, name);
-    await insertMany(nodes[0], chatId, ada, 40);
-    for (const reader of readers) await reader.until(() => reader.resets.length > 0);
-    await insertMany(nodes[0], chatId, ada, 5);
-    for (const reader of readers) {
-      await reader.until(() => reader.heardIn(chatId).at(-1)?.seq === 45);
-      expect(
-        reader
-          .heardIn(chatId)
-          .slice(-5)
-          .map(({ seq }) => seq),
-      ).toEqual([41, 42, 43, 44, 45]);
-      expect(reader.faults).toEqual([]);
-    }
-  });
 });
-
-/** The database being copied must have no connections. */
-async function copyDatabase(from: string, to: string) {
-  await postgres.run(`alter database ${from} allow_connections false`);
-  await postgres.run(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${from}'`);
-  await postgres.run(`create database ${to} template ${from}`);
-  await postgres.run(`alter database ${from} allow_connections true`);
-}

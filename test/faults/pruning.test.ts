@@ -5,6 +5,7 @@ import { signUp, type Person } from '../support/client.ts';
 import { expectWhole, hearMore } from '../support/fault.ts';
 import { openProxy } from '../support/proxy.ts';
 import { Reader } from '../support/reader.ts';
+import { rounds } from '../support/rounds.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { writeWithMutation, writeWithSql } from '../support/writer.ts';
 
@@ -83,7 +84,7 @@ test('readers who are not far behind are unaffected', async () => {
   const { server, ada, grace, linus, chatId } = await startWorld();
   const readers = await Promise.all([grace, linus].map((person) => new Reader(server, person).live()));
   const writers = [writeWithMutation(server, [chatId], ada), writeWithSql(server.database.url, [chatId], grace)];
-  for (let rounds = 0; rounds < 8; rounds += 1) {
+  for (let round = 0; round < rounds(4, 8); round += 1) {
     await hearMore(readers, 20);
     const slowest = readers.map(({ cursor }) => cursor ?? '').toSorted((a, b) => Number(idOf(a)) - Number(idOf(b)))[0];
     await age(server, slowest ?? '');

@@ -6,6 +6,7 @@ import { createDatabase } from '../support/database.ts';
 import { expectWhole, hearMore } from '../support/fault.ts';
 import { openProxy } from '../support/proxy.ts';
 import { Reader } from '../support/reader.ts';
+import { rounds } from '../support/rounds.ts';
 import { startServer } from '../support/server.ts';
 import { sharedServer } from '../support/shared-server.ts';
 import { writeWithMutation, writeWithSql } from '../support/writer.ts';
@@ -89,7 +90,7 @@ test('of many concurrent transactions, some rolled back in part or whole, exactl
   const chatIds = await createGroups(3);
   const readers = await Promise.all([grace, linus].map((person) => new Reader(server, person).live()));
   const others = writeWithSql(server.database.url, [chatIds[0] ?? ''], ada);
-  for (let round = 0; round < 20; round += 1) {
+  for (let round = 0; round < rounds(8, 20); round += 1) {
     const clients = await Promise.all([server.sql.connect(), server.sql.connect()]);
     await Promise.all(
       clients.map(async (client, index) => {

@@ -9,7 +9,6 @@ import { LocalStore } from '../../src/file/store/local.ts';
 import { PartialFiles } from '../../src/file/store/partial.ts';
 import { signUp, type Person } from '../support/client.ts';
 import { countStored, postFiles, upload } from '../support/file.ts';
-import { runServer } from '../support/server-process.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { begin, begun, countPartial, metadataOf, offsetOf, patch, tus, uploadWithTus } from '../support/tus.ts';
 import { atFileEnd } from '../support/file-end.ts';
@@ -233,27 +232,6 @@ test('no one can have more than twenty unfinished uploads', async () => {
   await server.sql.query('delete from partial_uploads');
   await sweep();
 });
-
-test('on a full disk a piece gets 507; the bytes received so far are kept, and canceling an upload makes room', async () => {
-  const full = runServer({ DATABASE_URL: server.database.url, DATA_DIR: server.dataDir, JWT_KEYS: server.jwtKeys }, [
-    '/bin/bash',
-    '-c',
-    `ulimit -f 512 && exec "${process.execPath}" src/main.ts`,
-  ]);
-  const there = { url: await full.url };
-  const url = await begun(there, ada, 2_000_000);
-  expect(await patch(url, ada, 0, Buffer.alloc(100_000, 'x'))).toMatchObject({ status: 204 });
-  expect(await patch(url, ada, 100_000, Buffer.alloc(1_900_000))).toMatchObject({
-    status: 507,
-    body: { error: expect.stringContaining('no room') },
-  });
-  expect(await offsetOf(url, ada)).toBeGreaterThanOrEqual(100_000);
-  expect((await tus('DELETE', url, ada)).status).toBe(204);
-  expect(await countPartial(server)).toEqual(nothing);
-  expect((await uploadWithTus({ url: there.url }, ada, Buffer.from('small'))).answer.files).toMatchObject([
-    { size: 5 },
-  ]);
-}, 60_000);
 
 // Bad requests -----------------------------------------------------------------------------------------------------------
 

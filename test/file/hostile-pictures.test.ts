@@ -11,6 +11,7 @@ import { LocalStore } from '../../src/file/store/local.ts';
 import type { FileStore } from '../../src/file/store/store.ts';
 import { box } from '../support/boxes.ts';
 import { atFileEnd } from '../support/file-end.ts';
+import { rounds } from '../support/rounds.ts';
 
 /** The maximum cost of one file, whatever it claims. On a busy machine, the test measures again. */
 const maxMs = 500;
@@ -150,7 +151,7 @@ test.each([
   async (contentType, file) => {
     await fc.assert(
       fc.asyncProperty(file, (content) => expectCheap(contentType, content)),
-      { numRuns: 300 },
+      { numRuns: rounds(100, 300) },
     );
   },
   120_000,
@@ -165,7 +166,7 @@ test('a picture of any format with some bytes replaced stays within the same lim
         for (const [at, value] of all) changed[at % changed.length] = value;
         await expectCheap(contentType, changed);
       }),
-      { numRuns: 200 },
+      { numRuns: rounds(70, 200) },
     );
   }
 }, 120_000);

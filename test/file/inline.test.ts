@@ -25,6 +25,7 @@ import {
 import { atFileEnd } from '../support/file-end.ts';
 import { deleteMessage } from '../support/message.ts';
 import { openProxy } from '../support/proxy.ts';
+import { rounds } from '../support/rounds.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 let server: TestServer;
@@ -115,7 +116,7 @@ test('identical files in the database are stored once, and deleted with the last
 });
 
 test('bytes that are uploaded again while they are being swept are still there afterwards', async () => {
-  for (let round = 0; round < 20; round += 1) {
+  for (let round = 0; round < rounds(8, 20); round += 1) {
     const content = `again ${round}`;
     const { id } = await upload(server, ada, content);
     await deleteMessage(ada, await say(ada, chatId, 'look', { fileIds: [id] }));

@@ -124,28 +124,6 @@ test('an animated WebP that is stored rotated keeps its frames, and its orientat
   expect(await sharp(thumbnail ?? Buffer.alloc(0)).metadata()).toMatchObject({ width: 40, height: 60 });
 });
 
-test('a long GIF with a comment loses only the comment', async () => {
-  const flat = (red: number) => ({
-    create: { width: 1_000, height: 1_000, channels: 3 as const, background: { r: red, g: 0, b: 99 } },
-  });
-  const frames = await Promise.all(
-    Array.from({ length: 60 }, (_, index) =>
-      sharp(flat(index * 4))
-        .png()
-        .toBuffer(),
-    ),
-  );
-  // 60 million pixels in total.
-  const original = await sharp(frames, { join: { animated: true }, limitInputPixels: false })
-    .gif({ effort: 1 })
-    .toBuffer();
-  const comment = Buffer.concat([Buffer.from([0x21, 0xfe, secret.length]), Buffer.from(`${secret}\0`)]);
-  const talkative = Buffer.concat([original.subarray(0, -1), comment, original.subarray(-1)]);
-  const { file, served } = await serve(talkative, 'a.gif');
-  expect(file).toMatchObject({ width: 1_000, height: 1_000, note: null });
-  expect(served.equals(original)).toBe(true);
-}, 60_000);
-
 test.each<[string, number]>([
   ['its last bytes', 0.98],
   ['its second half', 0.5],

@@ -2,6 +2,7 @@ import sharp from 'sharp';
 import { beforeAll, expect, test } from 'vitest';
 import { signUp, type Person } from '../support/client.ts';
 import { upload } from '../support/file.ts';
+import { rounds } from '../support/rounds.ts';
 import type { TestServer } from '../support/server.ts';
 import { sharedServer } from '../support/shared-server.ts';
 import { uploadWithTus } from '../support/tus.ts';
@@ -30,7 +31,7 @@ const routes: [string, (by: Person, bytes: Uint8Array<ArrayBuffer>, name: string
   ['tus', (by, bytes) => uploadWithTus(server, by, Buffer.from(bytes))],
 ];
 
-test.each(routes)(
+test.each(rounds(routes.slice(1), routes))(
   'a picture that arrives by %s waits for at most one of another user’s pictures, however many of those are waiting',
   async (_, send) => {
     const [slow, quick] = [await makeSlow(), await makeQuick()];

@@ -9,6 +9,7 @@ import { createGroup, keyOf, say } from '../support/chat.ts';
 import { signUp, type Person } from '../support/client.ts';
 import { countStored, download, nothingInline, readFileNode, upload } from '../support/file.ts';
 import { deleteMessage } from '../support/message.ts';
+import { rounds } from '../support/rounds.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { atFileEnd } from '../support/file-end.ts';
 
@@ -76,7 +77,7 @@ test('the bytes of a deleted message, chat or account are deleted, except those 
 });
 
 test('bytes that are uploaded again while they are being swept are still there afterwards', async () => {
-  for (let round = 0; round < 20; round += 1) {
+  for (let round = 0; round < rounds(8, 20); round += 1) {
     const content = `again ${round}`;
     const { messageId } = await shareFile(content);
     await deleteMessage(ada, messageId);

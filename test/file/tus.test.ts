@@ -8,7 +8,6 @@ import sharp from 'sharp';
 import { beforeAll, expect, test } from 'vitest';
 import { signUp, type Person } from '../support/client.ts';
 import { countStored, download, readFileNode } from '../support/file.ts';
-import { runServer } from '../support/server-process.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { begin, begun, countPartial, offsetOf, patch, tus, uploadWithTus } from '../support/tus.ts';
 
@@ -126,25 +125,6 @@ test('a server that stops cuts off pieces in progress, and keeps the bytes recei
   await closed;
   expect(stopping.log.filter(({ level }) => level === 'error')).toEqual([]);
   const here = `${server.url}/api/upload/tus/${idOf(url)}`;
-  const { answer } = await uploadWithTus(server, ada, content, { uploadUrl: here });
-  expect(await holds(answer.files[0].url, content)).toBe(true);
-});
-
-test('an upload survives a server that is killed while a piece arrives', async () => {
-  const env = { DATABASE_URL: server.database.url, DATA_DIR: server.dataDir, JWT_KEYS: server.jwtKeys };
-  const killed = runServer(env);
-  const content = randomBytes(400_000);
-  const url = await begun({ url: await killed.url }, ada, content.length);
-  stall(url, ada, content, 150_000);
-  await expect.poll(() => storedOf(url)).toBe(150_000);
-  killed.kill('SIGKILL');
-  await killed.ended;
-  // Simulates the passage of time: no one renews the dead server's lease.
-  await server.sql.query(`update leases set until = now() - interval '1 second' where name = $1`, [
-    `upload:${idOf(url)}`,
-  ]);
-  const here = `${server.url}/api/upload/tus/${idOf(url)}`;
-  expect(await offsetOf(here, ada)).toBe(150_000);
   const { answer } = await uploadWithTus(server, ada, content, { uploadUrl: here });
   expect(await holds(answer.files[0].url, content)).toBe(true);
 });

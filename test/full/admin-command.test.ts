@@ -2,8 +2,9 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { runAdmin } from '../support/admin-command.ts';
-import { post } from '../support/client.ts';
+import { post, signUp } from '../support/client.ts';
 import { createDataDir, readPostmaster, runServer } from '../support/server-process.ts';
+import { startServer } from '../support/server.ts';
 
 test('an operator’s commands use the embedded database beside its server, without it, and after it was killed', async () => {
   const dataDir = await createDataDir();
@@ -26,4 +27,16 @@ test('an operator’s commands use the embedded database beside its server, with
   expect(await admin('unsuspend', 'ada')).toMatchObject({ status: 0, stdout: 'ada was not suspended.\n' });
   await rm(join(dataDir, 'database-url'), { force: true });
   expect(await admin('unsuspend', 'ada')).toEqual({ status: 0, stdout: 'ada was not suspended.\n', stderr: '' });
+});
+
+test('an operator grants the first admin beside a running server, and mistakes are explained', async () => {
+  const server = await startServer();
+  const ada = await signUp(server, 'ada');
+  const beside = (...args: string[]) => runAdmin({ DATABASE_URL: server.database.url }, args);
+  expect(await beside('grant', 'ADA@example.com')).toEqual({ status: 0, stdout: 'ada is now ADMIN.\n', stderr: '' });
+  expect((await ada.ask('{ viewer { serverRole } }')).viewer.serverRole).toBe('ADMIN');
+  const { status, stdout, stderr } = await beside();
+  expect([status, stdout]).toEqual([1, '']);
+  expect(stderr).toContain('Name a command.');
+  expect(stderr).toContain('grant EMAIL|USERNAME [USER|MODERATOR|ADMIN]');
 });

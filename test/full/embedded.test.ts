@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
 import { addUser, countUsers, eventually, isReady } from '../support/embedded.ts';
 import { connectTo, createDataDir, isPostgres, readPostmaster, runServer } from '../support/server-process.ts';
@@ -126,4 +127,47 @@ test('a second server on the same folder refuses to start, in one sentence, and 
   });
   expect(await isReady(url)).toBe(true);
   expect(await readPostmaster(dataDir)).toBe(postmaster);
+});
+
+/** Inserts users one after another until the database goes away; resolves to how many inserts were acknowledged. */
+async function insertUntilCutOff(sql: pg.Pool): Promise<number> {
+  for (let count = 0; ; count++) {
+    try {
+      await addUser(sql, `user${count}`);
+    } catch {
+      return count;
+    }
+  }
+}
+
+test('the server works in a database of its own, as a role that is not a superuser, and loses no committed row when everything is killed', async () => {
+  const dataDir = await createDataDir();
+  const first = runServer({ DATA_DIR: dataDir });
+  await first.url;
+  const sql = await connectTo(dataDir);
+  const { rows } = await sql.query(
+    'select rolsuper, rolreplication, rolcreatedb from pg_roles where rolname = current_user',
+  );
+  expect(rows).toEqual([{ rolsuper: false, rolreplication: false, rolcreatedb: false }]);
+  for (const forbidden of [
+    `copy (select 1) to program 'true'`,
+    `select pg_read_file('/etc/passwd')`,
+    'create role another superuser',
+    'alter role postgres password null',
+  ]) {
+    await expect(sql.query(forbidden), forbidden).rejects.toMatchObject({ code: '42501' });
+  }
+  // What an operator does with psql.
+  await sql.query('create role bridge; grant insert on messages to bridge; drop owned by bridge; drop role bridge');
+
+  await addUser(sql, 'ada');
+  const inserting = insertUntilCutOff(sql);
+  await eventually(async () => expect(await countUsers(dataDir)).toBeGreaterThan(20));
+  first.kill('SIGKILL');
+  process.kill(await readPostmaster(dataDir), 'SIGKILL');
+  const committed = 1 + (await inserting);
+
+  await runServer({ DATA_DIR: dataDir }).url;
+  // The last one may have been committed although we never received the answer.
+  expect([committed, committed + 1]).toContain(await countUsers(dataDir));
 });

@@ -2,6 +2,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { encodeId } from '../../src/core/id.ts';
 import { addMembers, createGroup, createPublicChannel, insertMessage, keyOf, removeMember } from '../support/chat.ts';
 import { type Person, signUpAll } from '../support/client.ts';
+import { rounds } from '../support/rounds.ts';
 import type { TestServer } from '../support/server.ts';
 import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { recordStatements } from '../support/statements.ts';
@@ -148,7 +149,7 @@ test('typing is reported at most every three seconds per user and chat, by all n
 test('a member who was added just before receives typing', async () => {
   await using reader = await follow(server, grace);
   await using elsewhere = await follow(other, grace);
-  for (let round = 0; round < 20; round += 1) {
+  for (let round = 0; round < rounds(8, 20); round += 1) {
     const chatId = await createGroup(ada, [grace], `group ${round}`);
     expect(await startTyping(server, ada, chatId)).toBe(true);
     for (const stream of [reader, elsewhere]) await stream.next(matching({ __typename: 'Typing', chatId }));
@@ -159,7 +160,8 @@ test('a member who was removed just before does not receive typing', async () =>
   const barrierId = await createGroup(ada, [grace]);
   await using reader = await follow(server, grace);
   const chatIds: string[] = [];
-  for (let round = 0; round < 20; round += 1) chatIds.push(await createGroup(ada, [grace, linus], `group ${round}`));
+  for (let round = 0; round < rounds(8, 20); round += 1)
+    chatIds.push(await createGroup(ada, [grace, linus], `group ${round}`));
   await reader.until(matching({ __typename: 'NewChat', chat: { id: chatIds.at(-1) } }));
   await using witness = await follow(server, linus);
   for (const chatId of chatIds) {

@@ -10,6 +10,7 @@ import { Leases } from '../../src/postgres/lease.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { startFaultyPostgres, type FaultyPostgres } from '../support/fault-postgres.ts';
 import { openProxy } from '../support/proxy.ts';
+import { rounds } from '../support/rounds.ts';
 
 let postgres: FaultyPostgres;
 let database: TestDatabase;
@@ -222,7 +223,7 @@ test('the consumer continues after a restart of the database', async () => {
 test('the consumer continues when the response to its commit is lost', async () => {
   const proxy = await openProxy(database.url);
   openNode({ db: connect(proxy.through(database.url)) });
-  for (let round = 0; round < 20; round += 1) {
+  for (let round = 0; round < rounds(8, 20); round += 1) {
     await sendMessages(20);
     await delay(10);
     proxy.cut();

@@ -12,6 +12,7 @@ import {
   readMessage,
   removeReaction,
 } from '../support/message.ts';
+import { rounds } from '../support/rounds.ts';
 import type { TestServer } from '../support/server.ts';
 import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { recordStatements } from '../support/statements.ts';
@@ -364,7 +365,7 @@ test('events, rows and counts agree, whatever happens concurrently and wherever 
       );
       expect(counts).toEqual(counted);
     }),
-    { numRuns: 15 },
+    { numRuns: rounds(6, 15) },
   );
 });
 

@@ -1,7 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
 import type { Asker } from '../../src/core/asker.ts';
 import {
-  allowMinutes,
   connectDatabase,
   disconnectDatabase,
   inTransaction,
@@ -95,24 +94,4 @@ test('a connection that breaks inside a transaction is not used again', async ()
   await Promise.all(
     Array.from({ length: maxConnections * 3 }, () => inTransaction(db, ({ prisma }) => prisma.chat.count())),
   );
-});
-
-test('a transaction that may take minutes keeps its connection for as long, and no later one does', async () => {
-  const { url, drop } = await createDatabase();
-  const brief = connectDatabase({ url, maxConnections: 1, statementTimeoutMs: 200, onError: () => {} });
-  atFileEnd(async () => {
-    await disconnectDatabase(brief);
-    await drop();
-  });
-  // Without an answer, the connection is dropped 2 s after the timeout.
-  await inTransaction(brief, async (transaction) => {
-    await allowMinutes(transaction);
-    await transaction.prisma.$queryRaw`select 1 from pg_sleep(2.5)`;
-  });
-  await expect(brief.pool.query('select pg_sleep(2.5)')).rejects.toThrow('statement timeout');
-  const unanswered = inTransaction(brief, async ({ query }) => {
-    await query(`set local statement_timeout = '15min'`);
-    await query('select pg_sleep(4)');
-  });
-  await expect(unanswered).rejects.toThrow('did not answer');
 });

@@ -4,6 +4,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { encodeId } from '../../src/core/id.ts';
 import { addMembers, createChat, createGroup, createPublicChannel, keyOf, removeMember, say } from '../support/chat.ts';
 import { type Data, type Person, type Variables, signUp, signUpAll } from '../support/client.ts';
+import { rounds } from '../support/rounds.ts';
 import { awaitIndex } from '../support/search.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
@@ -320,7 +321,7 @@ test(
           expect(await searchWhole(person, write(alternatives))).toEqual(byNewest(expected.map(({ id }) => id)));
         }
       }),
-      { numRuns: 25 },
+      { numRuns: rounds(8, 25) },
     );
     expect(count).toBeGreaterThan(100);
   },

@@ -77,4 +77,7 @@ export const deliveryTests = [
   'http/stream/nodes',
   'people/presence',
   'webhook/webhook',
+  'full/back-pressure',
+  'full/process',
+  'full/stream-nodes',
 ];

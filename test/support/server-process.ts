@@ -78,11 +78,17 @@ export async function createDataDir(afterwards: (work: () => Promise<void>) => v
   const folder = await mkdtemp(join(tmpdir(), 'parley-data-'));
   const dataDir = join(folder, 'data');
   afterwards(async () => {
-    const postmaster = await readPostmaster(dataDir).catch(() => null);
-    if (postmaster !== null && (await isPostgres(postmaster))) process.kill(postmaster, 'SIGKILL');
-    await rm(folder, { recursive: true, maxRetries: 20 });
+    await removeDataDir(dataDir);
+    await rm(folder, { recursive: true });
   });
   return dataDir;
+}
+
+/** Stops the PostgreSQL that runs in `dataDir`, if any, and removes the folder. */
+export async function removeDataDir(dataDir: string): Promise<void> {
+  const postmaster = await readPostmaster(dataDir).catch(() => null);
+  if (postmaster !== null && (await isPostgres(postmaster))) process.kill(postmaster, 'SIGKILL');
+  await rm(dataDir, { recursive: true, force: true, maxRetries: 20 });
 }
 
 /** The pid of the PostgreSQL that was last started in `dataDir`. */

@@ -62,7 +62,6 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
 export async function openServer(options: TestServerOptions): Promise<TestServer> {
   const database = options.database ?? (await createDatabase());
   const dataDir = await dataDirOf(database);
-  const { log, lines } = captureLog();
   const config = readConfig({
     DATABASE_URL: database.url,
     DATA_DIR: dataDir,
@@ -75,6 +74,7 @@ export async function openServer(options: TestServerOptions): Promise<TestServer
     DATABASE_POOL_SIZE: '4',
     ...options.env,
   });
+  const { log, lines } = captureLog(config.logLevel);
   const cheapHashes = { memoryKiB: 1_024, iterations: 1, parallelism: 1 };
   const overrides = { ...currentExchange().overridesFor(database.url), ...options.overrides };
   const app = await start(config, log, { argon2: cheapHashes, ...overrides });
@@ -108,9 +108,9 @@ export function complaintsOf({ log }: TestServer): TestServer['log'] {
   );
 }
 
-function captureLog() {
+function captureLog(level: string) {
   const lines: Record<string, unknown>[] = [];
   const stream = new PassThrough();
   stream.setEncoding('utf8').on('data', (line: string) => void lines.push(JSON.parse(line)));
-  return { log: createLog('info', stream), lines };
+  return { log: createLog(level, stream), lines };
 }

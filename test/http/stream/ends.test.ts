@@ -10,6 +10,7 @@ import {
   removeMember,
 } from '../../support/chat.ts';
 import { type Person, signUpAll } from '../../support/client.ts';
+import { rounds } from '../../support/rounds.ts';
 import { complaintsOf, startServer, type TestServer } from '../../support/server.ts';
 import { completed, give, happened, openReserved, reserve } from '../../support/single.ts';
 import {
@@ -199,7 +200,7 @@ describe('a stream of one chat', () => {
 
 test('an event whose subject is deleted before delivery is left out', async () => {
   await using stream = await followEvents(server, linus);
-  for (let round = 0; round < 15; round += 1) {
+  for (let round = 0; round < rounds(6, 15); round += 1) {
     const chatId = await createGroup(ada, [linus]);
     await stream.next('NewChat');
     for (const content of ['one', 'two', 'three']) await insertMessage(server, chatId, ada, content);

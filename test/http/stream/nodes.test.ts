@@ -1,12 +1,11 @@
 import { createClient } from 'graphql-sse';
 import { generateKeySet } from '../../../src/account/token-key.ts';
-import { pruneLeases } from '../../../src/postgres/lease.ts';
 import pg from 'pg';
 import { beforeAll, expect, test, vi } from 'vitest';
 import { openBalancer } from '../../support/balancer.ts';
 import { createGroup, insertMessage } from '../../support/chat.ts';
 import { signUp, type Data, type Person } from '../../support/client.ts';
-import { createDatabase, type TestDatabase } from '../../support/database.ts';
+import { createDatabase } from '../../support/database.ts';
 import { openProxy } from '../../support/proxy.ts';
 import { runServer } from '../../support/server-process.ts';
 import { startServer, type TestServer } from '../../support/server.ts';
@@ -40,11 +39,6 @@ async function startPair() {
 }
 
 const holdsStreams = 'name in (select node from stream_reservations)';
-
-/** Makes the leases of nodes with open streams look as if they had not been renewed in time. */
-async function expireLeaseOfStreams(database: TestDatabase): Promise<void> {
-  await database.sql.query(`update leases set until = clock_timestamp() - interval '1 ms' where ${holdsStreams}`);
-}
 
 const query = '{ viewer { user { username } } }';
 const graceSays = (content: string) => insertMessage(server, chatId, grace, content);
@@ -184,43 +178,6 @@ test('a LISTEN connection that is cut is restored and receives notifications aga
     expect((await give(other, ada, token, { id, query })).status).toBe(202);
     await stream.next(completed(id));
   }
-});
-
-test('the streams of a killed node are lost with its lease', async () => {
-  await using pair = await startPair();
-  const { node, victim, database } = pair;
-  const linus = await signUp(node, 'linus');
-  const token = await reserve(node, linus);
-  const stream = await openReserved({ url: await victim.url }, linus, token);
-  victim.kill('SIGKILL');
-  await victim.ended;
-  expect((await give(node, linus, token, { id: '1', query })).status).toBe(202);
-  // The node has not renewed its lease for half a minute, so its streams count as lost.
-  await expireLeaseOfStreams(database);
-  expect((await give(node, linus, token, { id: '2', query })).status).toBe(404);
-  await expect(openReserved(node, linus, token)).rejects.toThrow('400');
-  // The node's streams are deleted with its lease.
-  await database.sql.query(`update leases set until = until - interval '11 minutes' where ${holdsStreams}`);
-  expect(await pruneLeases({ pool: database.sql }, 10)).toBe(1);
-  expect((await database.sql.query('select from stream_reservations')).rowCount).toBe(0);
-  await stream.close();
-});
-
-test('the streams of a node that was paused count again once it runs, and continue', async () => {
-  await using pair = await startPair();
-  const { node, victim, database } = pair;
-  const linus = await signUp(node, 'linus');
-  const token = await reserve(node, linus);
-  await using stream = await openReserved({ url: await victim.url }, linus, token);
-  victim.kill('SIGSTOP');
-  await expireLeaseOfStreams(database);
-  expect((await give(node, linus, token, { id: '1', query })).status).toBe(404);
-  victim.kill('SIGCONT');
-  await vi.waitFor(async () => expect((await give(node, linus, token, { id: '2', query })).status).toBe(202), {
-    timeout: 10_000,
-    interval: 200,
-  });
-  await stream.next(completed('2'));
 });
 
 test('a node whose lease was deleted takes it again, and its clients reconnect', async () => {

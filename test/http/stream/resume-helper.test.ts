@@ -6,6 +6,7 @@ import { beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { createGroup, keyOf } from '../../support/chat.ts';
 import { signUp, type Data, type Person } from '../../support/client.ts';
 import { openProxy } from '../../support/proxy.ts';
+import { rounds } from '../../support/rounds.ts';
 import type { TestServer } from '../../support/server.ts';
 import { sharedServer } from '../../support/shared-server.ts';
 import { writeWithSql } from '../../support/writer.ts';
@@ -45,11 +46,13 @@ const documents = {
   }`,
 };
 
-test.for([
+const ways = [
   { singleConnection: false, field: 'events' as const },
   { singleConnection: false, field: 'chatEvents' as const },
   { singleConnection: true, field: 'events' as const },
-])(
+];
+
+test.for(rounds(ways.slice(1), ways))(
   'with $field and singleConnection $singleConnection every event arrives exactly once and in order',
   async ({ singleConnection, field }) => {
     const chatId = await createGroup(ada, [grace]);
@@ -83,7 +86,7 @@ test.for([
 
     const writer = writeWithSql(server.database.url, [chatId], grace);
     // Cut the connection before the client is back, while it catches up, and when it has been live for a while.
-    for (let cuts = 0; cuts < 40; cuts += 1) {
+    for (let cuts = 0; cuts < rounds(24, 40); cuts += 1) {
       const count = heard.length + Math.floor(Math.random() * 12);
       await vi.waitFor(() => expect(heard.length).toBeGreaterThanOrEqual(count), { timeout: 10_000, interval: 2 });
       proxy.cut();

@@ -5,7 +5,7 @@ import { startRedis } from '../../support/redis.ts';
 
 // The tests that tell most about delivery once more, with nodes that use Redis. test/full runs all of them.
 useRedis((await startRedis()).url);
-await runHere(['faults/property', 'live/resume', 'live/access', 'live/history']);
+await runHere(['faults/property', 'live/access', 'live/history']);
 
 test.each(deliveryTests)('%s, which test/full runs with Redis, is there', (path) => {
   expect(existsSync(new URL(`../../${path}.test.ts`, import.meta.url))).toBe(true);

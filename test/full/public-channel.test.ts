@@ -1,0 +1,81 @@
+import { beforeAll, expect, test } from 'vitest';
+import { createChat, createGroup } from '../support/chat.ts';
+import { signUp, type Data, type Person, type Variables } from '../support/client.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { costOf, fill, startExplainedServer } from '../support/plans.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+
+let server: TestServer;
+let ada: Person;
+let linus: Person;
+/** By name. */
+const idOf = new Map<string, string>();
+const names = [
+  'Ada & friends',
+  'C++',
+  'general',
+  'Örebro',
+  'rust',
+  'Rust for beginners',
+  'trust',
+  '日本語チャンネル',
+  '100%',
+  '100_x',
+];
+
+beforeAll(async () => {
+  server = await startServer();
+  [ada, linus] = await Promise.all([signUp(server, 'ada'), signUp(server, 'linus')]);
+  for (const name of names) {
+    const { id } = await createChat(ada, { type: 'PUBLIC_CHANNEL', name });
+    idOf.set(name, id);
+  }
+  await createChat(ada, { type: 'PRIVATE_CHANNEL', name: 'rust in private', memberIds: [linus.userId] });
+  await createGroup(ada, [linus], 'rust in a group');
+});
+
+const document = `query ($search: String, $first: Int, $after: String) {
+  publicChannels(search: $search, first: $first, after: $after) {
+    edges { cursor node { id name type memberCount viewerMembership { role } } }
+    pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+  }
+}`;
+
+async function list(by: Person, variables: Variables = {}): Promise<Data> {
+  return (await by.ask(document, variables)).publicChannels;
+}
+
+test('among many channels the cost of a page depends only on its size, whatever the search and the cursor', async () => {
+  const crowded = await startExplainedServer(addManyChannels);
+  const hedy = await signUp(crowded, 'hedy');
+  const first = await list(hedy, { first: 100 });
+  const deep = Buffer.from('publicChannels:1:channel 5').toString('base64url');
+  const pages: [Variables, number][] = [
+    [{ first: 50 }, 50],
+    [{ first: 50, after: first.pageInfo.endCursor }, 50],
+    [{ first: 50, after: deep }, 50],
+    [{ first: 50, search: 'channel' }, 50],
+    [{ first: 50, search: 'n', after: deep }, 50],
+    [{ first: 50, search: 'needle' }, 2],
+    [{ first: 50, search: 'NEEDLE', after: deep }, 1],
+    [{ first: 50, search: 'no such name' }, 0],
+  ];
+  for (const [variables, shown] of pages) {
+    const cost = await costOf(crowded, async () => expect((await list(hedy, variables)).edges).toHaveLength(shown));
+    expect(cost.rows, JSON.stringify({ variables, cost })).toBeLessThan(500);
+  }
+});
+
+async function addManyChannels(database: TestDatabase): Promise<void> {
+  // In parts: the log ends transactions that hold its lock for 10 s.
+  for (const from of [1, 5_001, 10_001, 15_001]) {
+    await fill(
+      database,
+      `insert into chats (type, name)
+      select type, 'channel ' || n || case when n % 9000 = 0 then ' with a needle' else '' end
+      from generate_series($1::int, $1 + 4999) n, unnest(array['PUBLIC_CHANNEL', 'PRIVATE_CHANNEL']::chat_type[]) type`,
+      [from],
+    );
+  }
+  await database.sql.query('analyze');
+}
