@@ -3,7 +3,8 @@ import { connectDatabase, disconnectDatabase, type Db } from '../../src/postgres
 import { continueDeletions } from '../../src/account/account-deletion.ts';
 import { addMembers, createChat, createGroup, createPublicChannel, heardBy, keyOf, say } from '../support/chat.ts';
 import { signUp, type Data, type Person } from '../support/client.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { envelopeOf, followEvents } from '../support/stream.ts';
 
 let server: TestServer;
@@ -11,8 +12,8 @@ let otherNode: TestServer;
 let ada: Person;
 let grace: Person;
 beforeAll(async () => {
-  server = await startServer();
-  otherNode = await startServer({ database: server.database });
+  server = await sharedServer();
+  otherNode = await sharedNode(server);
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
 });
 

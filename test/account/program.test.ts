@@ -4,6 +4,7 @@ import { createGroup, keyOf, say } from '../support/chat.ts';
 import { signUpAll, type Answer, type Data, type Person } from '../support/client.ts';
 import { createBot, createProgram, programWith, revokeApiKey, type Bot, type Program } from '../support/api-key.ts';
 import { startServer, type TestServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 import { readAuditLog, setRoleWithSql, suspendUser, unsuspendUser } from '../support/staff.ts';
 import { give, happened, happeningOf, openReserved, reserve } from '../support/single.ts';
 import { eventOf, eventsDocument, followChat, followEvents } from '../support/stream.ts';
@@ -15,7 +16,7 @@ let linus: Person;
 let everything: Program;
 let robot: Bot;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
   await setRoleWithSql(server, ada, 'ADMIN');
   const member = ['USERS_READ', 'CHATS_READ', 'CHATS_WRITE', 'MESSAGES_READ', 'MESSAGES_WRITE'];

@@ -2,7 +2,8 @@ import { beforeAll, expect, test } from 'vitest';
 import { createGroup, keyOf } from '../support/chat.ts';
 import { signUpAll, type Data, type Person, type Variables } from '../support/client.ts';
 import { createKey, type Program } from '../support/program.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { eventOf, followEvents } from '../support/stream.ts';
 
 let server: TestServer;
@@ -11,8 +12,8 @@ let ada: Person;
 let grace: Person;
 let program: Program;
 beforeAll(async () => {
-  server = await startServer();
-  other = await startServer({ database: server.database });
+  server = await sharedServer();
+  other = await sharedNode(server);
   [ada, grace] = await signUpAll(server, 'ada', 'grace');
   program = await createKey(server, ['USERS_WRITE', 'USERS_READ']);
 });

@@ -12,7 +12,8 @@ import {
   tryCreateApiKey,
   tryCreateBot,
 } from '../support/api-key.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 import { eraseUser, readAuditLog, setRoleWithSql, setServerRole, suspendUser } from '../support/staff.ts';
 
 let server: TestServer;
@@ -21,7 +22,7 @@ let grace: Person;
 let linus: Person;
 let db: Db;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
   await Promise.all([setRoleWithSql(server, ada, 'ADMIN'), setRoleWithSql(server, grace, 'MODERATOR')]);
   const { url } = server.database;

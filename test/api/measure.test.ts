@@ -6,7 +6,7 @@ import { eventLimits, measureOperation, operationLimits, type Measure } from '..
 import { schema } from '../../src/edges.ts';
 import { createGroup, say } from '../support/chat.ts';
 import { signUp } from '../support/client.ts';
-import { startServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 
 const documents = new DocumentCache(schema);
 
@@ -221,7 +221,7 @@ const { query: introspections } = fc.letrec<Record<'type' | 'field' | 'value' | 
 }));
 
 describe('an operation that is too large is refused before any of it is executed,', async () => {
-  const server = await startServer();
+  const server = await sharedServer();
   const ada = await signUp(server, 'ada');
   const json = { 'content-type': 'application/json', authorization: `Bearer ${ada.token}` };
   const countPeople = async () => Number((await server.sql.query('select count(*) from users')).rows[0].count);

@@ -7,7 +7,8 @@ import { createGroup, say } from '../support/chat.ts';
 import { signUpAll, type Answer, type Data, type Person } from '../support/client.ts';
 import { createBot, createProgram, type Program } from '../support/api-key.ts';
 import { postGraphqlForm } from '../support/file.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 import { setRoleWithSql } from '../support/staff.ts';
 import { eventsDocument, followEvents, openStream } from '../support/stream.ts';
 
@@ -18,7 +19,7 @@ let grace: Person;
 const without = new Map<Scope, Program>();
 const withOnly = new Map<Scope, Program>();
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace] = await signUpAll(server, 'ada', 'grace');
   await setRoleWithSql(server, ada, 'ADMIN');
   for (const scope of scopes) {

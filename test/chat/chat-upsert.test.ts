@@ -4,7 +4,8 @@ import { createChat, createGroup, keyOf, say } from '../support/chat.ts';
 import { signUpAll, type Data, type Person, type Variables } from '../support/client.ts';
 import { programWith } from '../support/api-key.ts';
 import { createKey, type Program } from '../support/program.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { eventOf, followEvents } from '../support/stream.ts';
 
 let server: TestServer;
@@ -14,8 +15,8 @@ let grace: Person;
 let linus: Person;
 let program: Program;
 beforeAll(async () => {
-  server = await startServer();
-  other = await startServer({ database: server.database });
+  server = await sharedServer();
+  other = await sharedNode(server);
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
   program = await createKey(server, ['CHATS_WRITE', 'CHATS_READ']);
 });

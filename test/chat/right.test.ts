@@ -13,7 +13,8 @@ import {
 import { addReaction, deleteMessage, editMessage, pinMessage } from '../support/message.ts';
 import { createInvite } from '../support/invite.ts';
 import { ban, inMinutes, mute } from '../support/moderation.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 import { reportMessage } from '../support/staff.ts';
 
 // viewerCan tells clients what they may do. Here every mutation is tried, and the two must agree.
@@ -24,7 +25,7 @@ let grace: Person;
 let linus: Person;
 let hedy: Person;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace, linus, hedy] = await signUpAll(server, 'ada', 'grace', 'linus', 'hedy');
 });
 

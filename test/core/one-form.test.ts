@@ -10,7 +10,8 @@ import { formatCursor, parseCursor } from '../../src/log/cursor.ts';
 import { encodeNameCursor, readNamePage } from '../../src/postgres/name-page.ts';
 import { encodeCursor, lists, readPage } from '../../src/postgres/page.ts';
 import { signUp, type Person } from '../support/client.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
@@ -35,7 +36,7 @@ const keys = parseKeySet(generateKeySet());
 let server: TestServer;
 let ada: Person;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   ada = await signUp(server, 'ada');
 });
 

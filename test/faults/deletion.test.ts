@@ -3,9 +3,9 @@ import { uploadPicture } from '../support/avatar.ts';
 import { createGroup, createPublicChannel, keyOf, say } from '../support/chat.ts';
 import { signUp, type Answer, type Person, type Variables } from '../support/client.ts';
 import { postFiles, postGraphqlForm } from '../support/file.ts';
-import { startServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 
-const server = await startServer();
+const server = await sharedServer();
 const ada = await signUp(server, 'ada');
 let people = 0;
 

@@ -4,13 +4,14 @@ import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { signUp, type Person } from '../support/client.ts';
 import { countStored, download, formOf, postFiles, postPieces, readFileNode, upload } from '../support/file.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 
 let server: TestServer;
 let ada: Person;
 let grace: Person;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
 });
 

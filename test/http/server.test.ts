@@ -2,8 +2,9 @@ import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { openHttpServer } from '../../src/http/server.ts';
 import { startServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 
-const server = await startServer();
+const server = await sharedServer();
 
 test('a missing page is a 404 in JSON', async () => {
   for (const path of ['/', '/graphql/', '/admin', '/constructor', '//graphql', '/livez/..']) {

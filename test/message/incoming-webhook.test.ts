@@ -5,10 +5,11 @@ import { signUpAll, type Data, type Person } from '../support/client.ts';
 import { deleteChat, removePerson, setMemberRole, updateChat } from '../support/membership.ts';
 import { inMinutes, mute } from '../support/moderation.ts';
 import { startServer } from '../support/server.ts';
+import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { followEvents, eventOf } from '../support/stream.ts';
 
-const server = await startServer();
-const other = await startServer({ database: server.database });
+const server = await sharedServer();
+const other = await sharedNode(server);
 const [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 let chatId = '';
 beforeAll(async () => void (chatId = await createGroup(ada, [grace])));

@@ -1,7 +1,8 @@
 import { beforeAll, expect, test } from 'vitest';
 import { createGroup, keyOf } from '../support/chat.ts';
 import { signUpAll, type Person } from '../support/client.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
 import { eventOf, followEvents } from '../support/stream.ts';
 
 let server: TestServer;
@@ -9,7 +10,7 @@ let ada: Person;
 let grace: Person;
 let chatId: string;
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace] = await signUpAll(server, 'ada', 'grace');
   chatId = await createGroup(ada, [grace]);
 });

@@ -11,9 +11,9 @@ let isInUse = false;
 /**
  * A server with the default settings for files that need no database of their own, which saves them most of the time of
  * a start: it runs until the worker ends, and files use it one after another. At the end of each file its log is
- * emptied, and its users lose their names, so that the next file can sign up users with the same ones. Everything else
- * stays: use `startServer` in files that read what all users share (lists of users or public channels, the whole event
- * log), count rows of whole tables, write very many rows, change the schema, or leave webhooks or roles behind.
+ * emptied, and its users lose their names and roles (see `freeNames`). Everything else stays: use `startServer` in files
+ * that read what all users share (lists of users or public channels, the whole event log), count rows of whole tables,
+ * write very many rows, change the schema, leave webhooks behind, or need to be without an admin.
  */
 export async function sharedServer(): Promise<TestServer> {
   // Nodes that exchange events in another way are those of one file.
@@ -54,11 +54,20 @@ async function release(): Promise<void> {
   }
 }
 
-/** Gives all users other names and addresses, so that tests can sign up users with the same ones again. */
+/**
+ * Gives all users and chats other names, addresses and keys, so that tests can sign up users with the same ones again,
+ * and ends all roles and API keys. An admin whom no test knows stays, because the server needs one.
+ */
 export async function freeNames({ sql }: TestServer): Promise<void> {
-  await sql.query(
-    `update users
-    set username = 'past-' || id, email = case when email is not null then 'past-' || id || '@example.com' end
-    where username not like 'past-%' and deleted_at is null`,
-  );
+  await sql.query(`
+    insert into users (username, email, server_role)
+    select 'past-admin', 'past-admin@example.com', 'ADMIN'
+    where exists (select from users where server_role = 'ADMIN')
+      and not exists (select from users where username = 'past-admin');
+    update users
+    set username = 'past-' || id, email = case when email is not null then 'past-' || id || '@example.com' end,
+      key = case when key is not null then 'past-' || id end, server_role = 'USER'
+    where username not like 'past-%' and deleted_at is null;
+    update chats set key = 'past-' || id where key not like 'past-%';
+    update api_keys set revoked_at = clock_timestamp() where revoked_at is null`);
 }

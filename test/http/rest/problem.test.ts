@@ -4,6 +4,7 @@ import { createGroup, createPublicChannel, say } from '../../support/chat.ts';
 import { signUpAll, type Person } from '../../support/client.ts';
 import { call, type RestAnswer, type RestOptions } from '../../support/rest.ts';
 import { complaintsOf, startServer, type TestServer } from '../../support/server.ts';
+import { sharedServer } from '../../support/shared-server.ts';
 
 let server: TestServer;
 let ada: Person;
@@ -13,7 +14,7 @@ let chatId: string;
 let messageId: string;
 
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
   chatId = await createGroup(ada, [grace]);
   messageId = await say(ada, chatId, 'hello');

@@ -8,6 +8,7 @@ import { mailSettings, startMailServer } from '../../support/mail.ts';
 import { call, type RestAnswer, type RestOptions } from '../../support/rest.ts';
 import { awaitIndex } from '../../support/search.ts';
 import { startServer, type TestServer } from '../../support/server.ts';
+import { sharedServer } from '../../support/shared-server.ts';
 
 const png = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
@@ -24,7 +25,7 @@ let linus: Person;
 let chatId: string;
 
 beforeAll(async () => {
-  server = await startServer();
+  server = await sharedServer();
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
   chatId = (await as(ada, 'POST /api/chats', { type: 'group', name: 'Crew', memberIds: [grace.userId] })).body.id;
 });

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { signUp } from '../../support/client.ts';
-import { startServer } from '../../support/server.ts';
+import { sharedServer } from '../../support/shared-server.ts';
 import { eventsDocument } from '../../support/stream.ts';
 
 /** The timers of a socket in /proc/net/tcp of Linux. */
@@ -21,7 +21,7 @@ async function timerOf(serverPort: number, clientPort: number): Promise<{ kind: 
 
 // test/full/silent-network.test.ts measures how long it takes to detect a silent client.
 test('the system probes the client of a quiet stream every five seconds', async () => {
-  const server = await startServer();
+  const server = await sharedServer();
   const ada = await signUp(server, 'ada');
   const { hostname, port } = new URL(server.url);
   const socket = connect(Number(port), hostname);
