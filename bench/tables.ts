@@ -2,6 +2,7 @@ import process from 'node:process';
 import type pg from 'pg';
 import { pino } from 'pino';
 import { applyMigrations } from '../src/postgres/migration.ts';
+import { printMessage } from '../src/search/search-token.ts';
 import type { Report } from './bench.ts';
 import { startPostgres } from './database.ts';
 import { familyCpuMs } from './process.ts';
@@ -15,6 +16,9 @@ const batch = messageCount / 20;
 const chatCount = messageCount / 1_000;
 const userCount = chatCount;
 const partitionCount = 8;
+const tables = ['messages', 'search_entries', 'events', 'chats'];
+/** How many messages are indexed at once. */
+const entryBatch = 5_000;
 /** The events that are inserted, deleted or read for one figure. */
 const sampleCount = messageCount / 10;
 
@@ -56,19 +60,20 @@ async function prepare(sql: pg.Pool): Promise<void> {
   await sql.query(`insert into chats (type, name) select 'GROUP', 'Bench' from generate_series(1, $1::int)`, [
     chatCount,
   ]);
-  for (const table of ['messages', 'events', 'chats']) await sql.query(`alter table ${table} disable trigger all`);
+  for (const table of tables) await sql.query(`alter table ${table} disable trigger all`);
   await sql.query('delete from events');
   // As it is, merging the list of new words takes three quarters of the time.
-  await sql.query('alter index messages_words_idx set (gin_pending_list_limit = 65536)');
+  await sql.query('alter index search_entries_tokens_idx set (gin_pending_list_limit = 65536)');
 }
 
 /** Loads the messages in twenty parts, every chat in turn, as they arrive in a server; and an event for each. */
 async function measureGrowth(sql: pg.Pool): Promise<Report> {
-  const parts: { rows: number; cost: Cost; bytes: Map<string, number> }[] = [];
+  const parts: { rows: number; cost: Cost; indexing: Cost; bytes: Map<string, number> }[] = [];
   for (let from = 0; from < messageCount; from += batch) {
     const cost = await measure(() => loadMessages(sql, from));
+    const indexing = await measure(() => loadEntries(sql, from));
     await loadEvents(sql, from);
-    parts.push({ rows: from + batch, cost, bytes: await readSizes(sql) });
+    parts.push({ rows: from + batch, cost, indexing, bytes: await readSizes(sql) });
     process.stderr.write(
       `${from + batch} messages: ${cost.seconds.toFixed(0)} s, ${JSON.stringify([...(parts.at(-1)?.bytes ?? [])])}\n`,
     );
@@ -86,6 +91,11 @@ async function measureGrowth(sql: pg.Pool): Promise<Report> {
       [
         'CPU µs to insert a message, without triggers and foreign keys',
         ...shown.map(({ cost }) => microseconds(cost, batch)),
+        '',
+      ],
+      [
+        'CPU µs of PostgreSQL to index it for search',
+        ...shown.map(({ indexing }) => microseconds(indexing, batch)),
         '',
       ],
     ],
@@ -109,6 +119,31 @@ async function loadMessages(sql: pg.Pool, from: number): Promise<void> {
   );
 }
 
+/** Indexes the messages as the server does. */
+async function loadEntries(sql: pg.Pool, from: number): Promise<void> {
+  for (let first = from + 1; first <= from + batch; first += entryBatch) {
+    const { rows } = await sql.query<{ id: string; chatId: string; senderId: string; content: string }>(
+      `select id, chat_id as "chatId", sender_id as "senderId", content from messages where id between $1 and $2`,
+      [first, Math.min(first + entryBatch - 1, from + batch)],
+    );
+    const tokens = rows.map(({ id, chatId, senderId, content }) =>
+      printMessage({
+        id: BigInt(id),
+        chatId: BigInt(chatId),
+        senderId: BigInt(senderId),
+        content,
+        isPublic: false,
+        hasFile: false,
+        hasPicture: false,
+      }),
+    );
+    await sql.query('insert into search_entries (message_id, tokens) select * from unnest($1::bigint[], $2::text[])', [
+      rows.map(({ id }) => id),
+      tokens,
+    ]);
+  }
+}
+
 async function loadEvents(sql: pg.Pool, from: number): Promise<void> {
   await sql.query(
     `insert into events (id, at, kind, audience, chat_id, actor_id, message_id, seq, version)
@@ -123,7 +158,7 @@ async function readSizes(sql: pg.Pool): Promise<Map<string, number>> {
   const { rows } = await sql.query<{ name: string; bytes: string }>(
     `select c.relname as name, pg_relation_size(c.oid) as bytes from pg_class c
     left join pg_index i on i.indexrelid = c.oid
-    where coalesce(i.indrelid, c.oid) in ('messages'::regclass, 'events'::regclass)
+    where coalesce(i.indrelid, c.oid) in ('messages'::regclass, 'search_entries'::regclass, 'events'::regclass)
     order by coalesce(i.indrelid, c.oid) desc, i.indrelid is not null, c.relname`,
   );
   return new Map(rows.map(({ name, bytes }) => [name, Number(bytes)]));
@@ -133,7 +168,7 @@ async function readSizes(sql: pg.Pool): Promise<Map<string, number>> {
 async function measureVacuum(sql: pg.Pool): Promise<Report> {
   const rows: string[][] = [];
   const vacuum = async (what: string) => {
-    const cost = await measure(() => sql.query('vacuum messages'));
+    const cost = await measure(() => sql.query('vacuum messages, search_entries'));
     rows.push([what, cost.seconds.toFixed(1), (cost.cpuMs / 1_000).toFixed(1)]);
     process.stderr.write(`vacuum, ${what}: ${cost.seconds.toFixed(1)} s\n`);
   };
@@ -148,13 +183,22 @@ async function measureVacuum(sql: pg.Pool): Promise<Report> {
     const many = (messageCount * percent) / 100;
     const [first, every] = name === 'spread' ? [1, messageCount / many] : [1, 1];
     await sql.query(
-      `update messages set content = null, deleted_at = now(), version = version + 1
-      where id = any (array(select $1::bigint + n * $2::bigint from generate_series(0, $3::int - 1) n))`,
+      `with deleted as (
+        update messages set content = null, deleted_at = now(), version = version + 1
+        where id = any (array(select $1::bigint + n * $2::bigint from generate_series(0, $3::int - 1) n)) returning id
+      )
+      delete from search_entries using deleted where message_id = deleted.id`,
       [first, every, many],
     );
     await vacuum(`${percent} % changed, ${name}`);
   }
-  return { title: 'VACUUM of messages', columns: ['when', 'seconds', 'CPU s'], rows, notes: [], goals: [] };
+  return {
+    title: 'VACUUM of messages and of their entries in the search index',
+    columns: ['when', 'seconds', 'CPU s'],
+    rows,
+    notes: [],
+    goals: [],
+  };
 }
 
 /** Deletes the oldest tenth of the events as housekeeping does, and vacuums. */

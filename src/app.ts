@@ -10,7 +10,7 @@ import { addressOf } from './http/address.ts';
 import { type Chore, Housekeeping } from './core/housekeeping.ts';
 import { Egress } from './core/egress.ts';
 import { Leases } from './postgres/lease.ts';
-import { NodeLease } from './postgres/node-lease.ts';
+import { NodeLease, type Release } from './postgres/node-lease.ts';
 import { openDatabase } from './postgres/opening.ts';
 import { createPing } from './postgres/ping.ts';
 import { ExportTurns } from './account/export-turn.ts';
@@ -92,7 +92,7 @@ type LiveParts = Exchange & {
   report: Report;
   started: AsyncDisposableStack;
   directUrl: string;
-  release: string;
+  release: Release;
   attendanceTimes?: Partial<AttendanceTimes>;
 };
 

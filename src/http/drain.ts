@@ -1,10 +1,15 @@
 import { once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { Server as NetServer, type Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 
 /** How long requests in progress have to finish when the server closes, in ms. */
 const drainMs = 5_000;
+/**
+ * How long connections from before stay usable once a server behind a proxy has stopped listening, in ms: longer than the
+ * proxy keeps idle ones (`keepalive_timeout 3s` in deploy/nginx/upstream.conf), so that none closes under a request.
+ */
+const lastUseMs = 4_000;
 /** How long a new connection behind a proxy may take to bring its first request once the server drains, in ms. */
 const firstRequestMs = 1_000;
 
@@ -18,7 +23,7 @@ export class Drain {
   readonly #underWay = new Set<ServerResponse>();
   /** Connections that have not brought a request yet. */
   readonly #unused = new Set<Socket>();
-  #isClosing = false;
+  #endsIdle = false;
 
   constructor(server: Server) {
     this.#server = server;
@@ -36,37 +41,45 @@ export class Drain {
     this.#underWay.add(response);
     response.once('close', () => {
       this.#underWay.delete(response);
-      // A response that started before the server drained could not announce that its connection closes.
-      if (!this.#server.listening) setImmediate(() => this.#server.closeIdleConnections());
+      // A response that started before the server stopped listening could not announce that its connection closes.
+      if (this.#endsIdle) setImmediate(() => this.#server.closeIdleConnections());
     });
-    if (this.#isClosing) endConnectionWith(response);
+    if (!this.#server.listening) endConnectionWith(response);
   }
 
   /**
-   * Still accepts requests for `delayMs`, but closes each connection after its answer. Then stops listening, and calls
-   * `endStreams`. Resolves when the last request has been answered or cut off.
+   * Goes on as before for `delayMs`. Then stops listening, calls `endStreams`, and closes each connection after its next
+   * answer. Resolves when the last request has been answered or cut off.
+   *
+   * Connections stay open during the delay, because a proxy would replace each that closes by a new one, and the kernel
+   * resets a new one that it has accepted and the server has not when it stops listening.
    */
   async close({ delayMs, endStreams }: { delayMs: number; endStreams: () => void }): Promise<void> {
-    this.#isClosing = true;
-    for (const response of this.#underWay) endConnectionWith(response);
-    // A proxy may be sending a request on an idle connection, and would answer its client with an error if that were
-    // closed now. During the delay, all connections are used once more or closed by the proxy.
     if (delayMs > 0) {
       await sleep(delayMs);
       await waitForQuietTurn();
     }
     const closed = once(this.#server, 'close');
-    this.#server.close();
-    // Browsers open connections in advance; Node counts a connection that has sent nothing yet as busy. A proxy sends
-    // its request at once, so one on a new connection is about to arrive.
-    const endUnused = () => this.#unused.forEach((socket) => void socket.destroy());
-    const unusedEnd = setTimeout(endUnused, delayMs > 0 ? firstRequestMs : 0);
+    // Not the HTTP server's own method: it also closes idle connections, on which a proxy may be sending a request.
+    NetServer.prototype.close.call(this.#server);
     for (const response of this.#underWay) endConnectionWith(response);
     endStreams();
-    const cutOff = setTimeout(() => this.#server.closeAllConnections(), drainMs);
+    // Browsers open connections in advance; Node counts a connection that has sent nothing yet as busy. A proxy sends
+    // its request at once, so one on a new connection is about to arrive.
+    const timers = [
+      setTimeout(() => this.#unused.forEach((socket) => void socket.destroy()), delayMs > 0 ? firstRequestMs : 0),
+      setTimeout(() => this.#endIdle(), delayMs > 0 ? lastUseMs : 0),
+      setTimeout(() => this.#server.closeAllConnections(), drainMs),
+    ];
     await closed;
-    clearTimeout(cutOff);
-    clearTimeout(unusedEnd);
+    timers.forEach(clearTimeout);
+    // Ends the checks for late headers.
+    this.#server.close();
+  }
+
+  #endIdle(): void {
+    this.#endsIdle = true;
+    this.#server.closeIdleConnections();
   }
 }
 
@@ -83,7 +96,7 @@ async function waitForQuietTurn(): Promise<void> {
   }
 }
 
-/** Once the server drains, its connections are of no further use to clients. */
+/** Once the server has stopped listening, its connections are of no further use to clients. */
 function endConnectionWith(response: ServerResponse): void {
   if (!response.headersSent) response.setHeader('connection', 'close');
 }

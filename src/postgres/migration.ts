@@ -5,6 +5,7 @@ import type pg from 'pg';
 import type { Logger } from 'pino';
 import { CannotStart } from '../errors.ts';
 import { advisoryLocks } from './advisory-lock.ts';
+import { allowMinutes, inTransaction, type Db, type Queryable } from './client.ts';
 import { describeFailure, openConnection } from './inspection.ts';
 import { prepareSession } from './session-setting.ts';
 
@@ -33,6 +34,7 @@ export async function applyMigrations(url: string, folder: string, log: Logger):
     await prepareSession(client, { statementMs: null, idleInTransactionMs: null, overridesReadOnly: true });
     // A session lock, so that it is released however this ends.
     await client.query('select pg_advisory_lock($1)', [advisoryLocks.migration]);
+    await ensureLedger(client);
     const ledger = await readLedger(client);
     const newer = compare(migrations, ledger);
     if (newer.length > 0)
@@ -47,6 +49,21 @@ export async function applyMigrations(url: string, folder: string, log: Logger):
   } finally {
     await client.end();
   }
+}
+
+/**
+ * Throws CannotStart if the database lacks what this release needs, because a newer one has removed it. Call this when
+ * the lease of the node is committed: a migration that removes something holds the lock from before it reads the leases
+ * until it is committed, so either it finds the lease, or this finds the migration.
+ */
+export async function confirmRelease(db: Pick<Db, 'pool'>, folder: string): Promise<void> {
+  const migrations = await readMigrations(folder);
+  const ledger = await inTransaction(db, async (client) => {
+    await allowMinutes(client);
+    await client.query('select pg_advisory_xact_lock_shared($1)', [advisoryLocks.migration]);
+    return readLedger(client);
+  });
+  compare(migrations, ledger);
 }
 
 async function readMigrations(folder: string): Promise<Migration[]> {
@@ -91,10 +108,13 @@ const createLedger = `
     applied_steps_count integer not null default 0
   )`;
 
-async function readLedger(client: pg.Client): Promise<LedgerRow[]> {
+async function ensureLedger(client: pg.Client): Promise<void> {
   // Check first: `create table if not exists` needs the right to create tables even when the table exists.
   const { rowCount } = await client.query(`select where to_regclass('_prisma_migrations') is not null`);
   if (rowCount === 0) await client.query(createLedger);
+}
+
+async function readLedger(client: Queryable): Promise<LedgerRow[]> {
   const { rows } = await client.query<LedgerRow>(`
     select migration_name as name, checksum, finished_at is not null as is_finished, logs as note
     from _prisma_migrations

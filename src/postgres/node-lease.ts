@@ -1,7 +1,16 @@
 import { randomUUID } from 'node:crypto';
+import { CannotStart } from '../errors.ts';
 import type { Lease, LeaseTimes, Leases } from './lease.ts';
 
 const retryMs = 500;
+
+/** What a node runs. */
+export type Release = {
+  /** The newest migration that the node knows. */
+  name: string;
+  /** Throws CannotStart if the database lacks what the node needs (`confirmRelease`). */
+  confirm: () => Promise<unknown>;
+};
 
 /**
  * The lease that shows that this process is running. What a node holds on behalf of its clients, such as an open stream
@@ -16,26 +25,32 @@ export class NodeLease {
   readonly name = `node:${this.#holder}`;
   readonly #leases: Leases;
   readonly #times: LeaseTimes;
-  readonly #release: string;
+  readonly #release: Release;
   #lease: Lease | null = null;
   #heldSince = Number.POSITIVE_INFINITY;
   #retry: NodeJS.Timeout | null = null;
   #isClosed = false;
 
-  /** `release`: the newest migration that this node knows. */
-  constructor(leases: Leases, times: LeaseTimes, release: string) {
+  constructor(leases: Leases, times: LeaseTimes, release: Release) {
     this.#leases = leases;
     this.#release = release;
     this.#times = times;
   }
 
-  /** Takes the lease. Throws when the database is unavailable. */
+  /** Takes the lease. Throws when the database is unavailable, and CannotStart when it lacks what this node needs. */
   async open(): Promise<void> {
     const { name } = this;
     const lease = await this.#leases.take({ name, times: this.#times, holder: this.#holder });
     if (lease === null) throw new Error(`another process has the lease ${name}`);
     if (this.#isClosed) return lease.release();
-    await lease.nameRelease(this.#release);
+    try {
+      await lease.nameRelease(this.#release.name);
+      await this.#release.confirm();
+    } catch (error) {
+      if (error instanceof CannotStart) await lease.release();
+      throw error;
+    }
+    if (this.#isClosed) return lease.release();
     this.#lease = lease;
     this.#heldSince = performance.now();
     lease.signal.addEventListener('abort', () => this.#takeAnew(), { once: true });
@@ -59,7 +74,9 @@ export class NodeLease {
   #takeAnew(): void {
     this.#heldSince = Number.POSITIVE_INFINITY;
     if (this.#isClosed) return;
-    this.open().catch(() => {
+    this.open().catch((error: unknown) => {
+      // While this node was away, a newer release has removed what it needs: the process ends.
+      if (error instanceof CannotStart) throw error;
       this.#retry = setTimeout(() => this.#takeAnew(), retryMs).unref();
     });
   }

@@ -3,7 +3,8 @@ import { describeFault } from '../errors.ts';
 import { connectDatabase, disconnectDatabase, statementTimeoutMs, type Db } from './client.ts';
 import { startEmbeddedPostgres } from './embedded/postgres.ts';
 import { inspectDatabase } from './inspection.ts';
-import { applyMigrations } from './migration.ts';
+import { applyMigrations, confirmRelease } from './migration.ts';
+import type { Release } from './node-lease.ts';
 
 /**
  * The operator's database, and its URL past any pooler (null: the same URL). Without `databaseUrl`, the embedded
@@ -20,18 +21,17 @@ export type DatabaseSettings = {
 };
 
 /**
- * Opens and migrates the database; `started` closes it. Also returns the URL that bypasses any pooler, and the newest
- * migration that this release knows. Throws
- * CannotStart for what an operator can fix.
+ * Opens and migrates the database; `started` closes it. Also returns the URL that bypasses any pooler, and what this
+ * release is. Throws CannotStart for what an operator can fix.
  */
 export async function openDatabase(
   settings: DatabaseSettings,
   log: Logger,
   started: AsyncDisposableStack,
-): Promise<{ db: Db; directUrl: string; release: string }> {
+): Promise<{ db: Db; directUrl: string; release: Release }> {
   const { url, directUrl } = await findDatabase(settings, log, started);
   const { isReadOnlyByDefault } = await inspectDatabase(directUrl);
-  const release = await applyMigrations(directUrl, settings.migrationsFolder, log);
+  const name = await applyMigrations(directUrl, settings.migrationsFolder, log);
   const db = connectDatabase({
     url,
     directUrl,
@@ -42,6 +42,7 @@ export async function openDatabase(
     onError: (error) => log.warn({ fault: describeFault(error) }, 'a connection to the database broke'),
   });
   started.defer(() => disconnectDatabase(db));
+  const release = { name, confirm: () => confirmRelease(db, settings.migrationsFolder) };
   return { db, directUrl, release };
 }
 

@@ -5,7 +5,10 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { pino } from 'pino';
 import { expect, inject, onTestFinished, test } from 'vitest';
-import { applyMigrations } from '../../src/postgres/migration.ts';
+import { connectDatabase, disconnectDatabase } from '../../src/postgres/client.ts';
+import { applyMigrations, confirmRelease } from '../../src/postgres/migration.ts';
+import { advisoryLocks } from '../../src/postgres/advisory-lock.ts';
+import { removal } from '../support/removal.ts';
 import { asOwner, owner } from '../support/template.ts';
 
 const log = pino({ level: 'silent' });
@@ -181,6 +184,26 @@ test('a migration that removes something waits until no node runs a version that
   await database.sql(`delete from leases where name = 'node:a'`);
   await database.sql(`update leases set until = clock_timestamp() where name = 'node:b'`);
   await applyMigrations(database.url, folder, log);
+});
+
+test('a node that starts while a newer version removes what it uses notices it, although it came too late to be counted', async () => {
+  const database = await createEmptyDatabase();
+  const folder = await writeMigrations(one);
+  await applyMigrations(database.url, folder, log);
+  const db = connectDatabase({ url: database.url, maxConnections: 1, statementTimeoutMs: 10_000, onError: () => {} });
+  onTestFinished(() => disconnectDatabase(db));
+  await confirmRelease(db, folder);
+  const newer = new pg.Client({ connectionString: database.url });
+  await newer.connect();
+  onTestFinished(() => newer.end());
+  // It has counted the nodes by now.
+  await newer.query('select pg_advisory_lock($1)', [advisoryLocks.migration]);
+  const confirmed = confirmRelease(db, folder).catch((error: unknown) => error);
+  const isWaiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+  await expect.poll(async () => (await database.sql(isWaiting)).rowCount).toBe(1);
+  await newer.query(removal);
+  await newer.query('select pg_advisory_unlock($1)', [advisoryLocks.migration]);
+  expect(String(await confirmed)).toContain('20990102000000_four is not in this version, which cannot run with it');
 });
 
 test('each migration since the first release says what other versions can run with it', async () => {

@@ -30,7 +30,7 @@ async function openNode() {
         cut.isAway ? Promise.reject(new Error('the database is away')) : Reflect.apply(value, target, args);
     },
   });
-  const node = new NodeLease(new Leases({ pool }), times, 'a release');
+  const node = new NodeLease(new Leases({ pool }), times, { name: 'a release', confirm: async () => undefined });
   await node.open();
   onTestFinished(() => node.close());
   return { node, cut };
