@@ -73,7 +73,9 @@ export class DocumentRenderer implements EventRenderer {
           return await this.#renderAsItIs(event, head, { asker, loaders: first });
         } catch (error) {
           if (!(error instanceof Gone)) throw error;
-          return this.#renderAsItIs(event, head, { asker, loaders: this.newLoaders() });
+          // Rows that came with the event may be the ones that are gone.
+          const { shared: _, ...alone } = event;
+          return this.#renderAsItIs(alone, head, { asker, loaders: this.newLoaders() });
         }
       }, this.#options.isWanted);
     } catch (error) {
