@@ -34,7 +34,7 @@ test.runIf(hasNginx)('nodes are restarted one after the other under load, and no
     return node;
   };
   const nodes = [await start(0), await start(1)];
-  const { url } = await startNginx(ports.map((port) => ({ url: `http://127.0.0.1:${port}` })));
+  const { url, readErrors } = await startNginx(ports.map((port) => ({ url: `http://127.0.0.1:${port}` })));
   const client: TestClient = {
     post: (document, variables, request) => post(url, document, variables, request),
     ask: (document, variables, token) => ask(url, document, variables, token),
@@ -54,6 +54,6 @@ test.runIf(hasNginx)('nodes are restarted one after the other under load, and no
   }
   const { errors, counts } = await traffic.stop();
   process.stdout.write(`${JSON.stringify(counts)}\n`);
-  expect(errors).toEqual([]);
+  expect(errors, await readErrors()).toEqual([]);
   expect(counts['stream resumed']).toBeGreaterThanOrEqual(20);
 });

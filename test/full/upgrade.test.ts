@@ -60,7 +60,7 @@ test.runIf(canRun)('the last release and this one serve one database together, a
   };
   const next = await copyWithMigration();
   const nodes = [await start(0, release), await start(1, release)];
-  const { url } = await startNginx(ports.map((port) => ({ url: `http://127.0.0.1:${port}` })));
+  const { url, readErrors } = await startNginx(ports.map((port) => ({ url: `http://127.0.0.1:${port}` })));
   const client: TestClient = {
     post: (document, variables, request) => post(url, document, variables, request),
     ask: (document, variables, token) => ask(url, document, variables, token),
@@ -82,7 +82,7 @@ test.runIf(canRun)('the last release and this one serve one database together, a
   await replace(0, release);
   await replace(1, release);
   const { errors } = await traffic.stop();
-  expect(errors).toEqual([]);
+  expect(errors, await readErrors()).toEqual([]);
 });
 
 /** A copy of this version with one more migration, so that there is one even if nothing has changed since the release. */

@@ -25,6 +25,8 @@ export type Nginx = {
   check: string;
   /** Its access log so far. */
   readLog: () => Promise<string>;
+  /** Its error log so far. */
+  readErrors: () => Promise<string>;
 };
 
 /** Runs nginx in front of these nodes until the file's last test: the shipped files, with ports and paths of its own. */
@@ -67,6 +69,7 @@ export async function startNginx(nodes: readonly { url: string }[]): Promise<Ngi
     plainUrl: `http://localhost:${plainPort}`,
     check: stderr,
     readLog: () => readFile(join(folder, 'parley.log'), 'utf8'),
+    readErrors: () => readFile(join(folder, 'error.log'), 'utf8'),
   };
 }
 
