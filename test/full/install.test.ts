@@ -41,5 +41,7 @@ test('a production install stays below 450 MB, prints no warnings, and starts', 
   const asked = { ...env, FILE_STORE: 's3://bucket', DATA_DIR: join(folder, '.other') };
   const { status, output } = await runServer(asked, [bundledNode, join(folder, 'src/main.ts')]).ended;
   expect(status).toBe(1);
-  expect(output).toContain('FILE_STORE needs the AWS SDK: run `npm install --no-save @aws-sdk/client-s3');
+  expect(output).toContain(
+    'FILE_STORE needs the AWS SDK: run `npm install --no-save --save-prod --omit=dev @aws-sdk/client-s3',
+  );
 });

@@ -29,6 +29,9 @@ async function openBucket(...created: ConstructorParameters<typeof S3Store>): Pr
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND')) throw error;
     const packages = '@aws-sdk/client-s3 @aws-sdk/lib-storage @aws-sdk/s3-request-presigner';
-    throw new CannotStart(`FILE_STORE needs the AWS SDK: run \`npm install --no-save ${packages}\`.`, { cause: error });
+    throw new CannotStart(
+      `FILE_STORE needs the AWS SDK: run \`npm install --no-save --save-prod --omit=dev ${packages}\`.`,
+      { cause: error },
+    );
   }
 }
