@@ -152,7 +152,7 @@ export const settings = {
     default: null,
     wants: durationMs.refine((ms) => ms <= maxStopDelayMs).describe('a number with a unit, e.g. 5s, and at most 10m'),
     meaning:
-      'How long a node that was asked to stop still accepts connections, while /readyz answers 503. Set it longer than the load balancer in front takes to notice. Then it answers on the connections that it has, for four seconds more. Default: it stops at once.',
+      'How long a node that was asked to stop still accepts connections, while /readyz answers 503. Set it longer than the load balancer in front takes to notice. Then it answers on the connections that it has, for six seconds more at most. Default: it stops at once.',
   },
   maxConnections: {
     name: 'MAX_CONNECTIONS',

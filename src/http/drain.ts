@@ -3,13 +3,14 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 
-/** How long requests in progress have to finish when the server closes, in ms. */
+/** How long requests in progress have to finish when the server closes at once, in ms. */
 const drainMs = 5_000;
 /**
- * How long connections from before stay usable once a server behind a proxy has stopped listening, in ms: longer than the
- * proxy keeps idle ones (`keepalive_timeout 3s` in deploy/nginx/upstream.conf), so that none closes under a request.
+ * How long connections from before stay usable once a server behind a proxy has stopped listening, in ms. The last streams
+ * end after two seconds, and the proxy keeps their connections for three more (`keepalive_timeout 3s` in
+ * deploy/nginx/upstream.conf): none closes under a request.
  */
-const lastUseMs = 4_000;
+const lastUseMs = 5_500;
 /** How long a new connection behind a proxy may take to bring its first request once the server drains, in ms. */
 const firstRequestMs = 1_000;
 
@@ -69,7 +70,7 @@ export class Drain {
     const timers = [
       setTimeout(() => this.#unused.forEach((socket) => void socket.destroy()), delayMs > 0 ? firstRequestMs : 0),
       setTimeout(() => this.#endIdle(), delayMs > 0 ? lastUseMs : 0),
-      setTimeout(() => this.#server.closeAllConnections(), drainMs),
+      setTimeout(() => this.#server.closeAllConnections(), delayMs > 0 ? lastUseMs + 500 : drainMs),
     ];
     await closed;
     timers.forEach(clearTimeout);

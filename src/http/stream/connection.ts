@@ -134,19 +134,15 @@ export class Connection {
     return new Promise((resolve) => this.#socket.write('', () => resolve()));
   }
 
-  /** Ends the response after everything that was written. */
+  /**
+   * Ends the response after everything that was written. The connection stays: a proxy that has received the end may be
+   * sending another request on it.
+   */
   end(): void {
     if (this.#isEnded) return;
     this.flush();
     this.#isEnded = true;
     this.#response.end();
-  }
-
-  /** Ends the response and the connection with it, so that no proxy sends another request on it. */
-  close(): void {
-    if (this.#isEnded) return;
-    this.end();
-    this.#socket.destroySoon();
   }
 
   destroy(): void {

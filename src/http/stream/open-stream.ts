@@ -76,7 +76,7 @@ export class OpenStream {
 
   /** Ends the response without `complete`, so that the client reconnects. */
   interrupt(): void {
-    this.connection.close();
+    this.connection.end();
   }
 
   /** Closes all operations, because the client is gone. */
