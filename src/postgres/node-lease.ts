@@ -53,7 +53,9 @@ export class NodeLease {
     if (this.#isClosed) return lease.release();
     this.#lease = lease;
     this.#heldSince = performance.now();
-    lease.signal.addEventListener('abort', () => this.#takeAnew(), { once: true });
+    // It may have been lost before the release was confirmed.
+    if (lease.signal.aborted) this.#takeAnew();
+    else lease.signal.addEventListener('abort', () => this.#takeAnew(), { once: true });
   }
 
   /**

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { connectDatabase, disconnectDatabase, type Db } from '../../src/postgres/client.ts';
 import { Leases } from '../../src/postgres/lease.ts';
@@ -20,7 +21,7 @@ atFileEnd(async () => {
 });
 
 /** A node, and a switch that cuts it off from the database. */
-async function openNode() {
+async function openNode({ confirm = async () => undefined }: { confirm?: () => Promise<unknown> } = {}) {
   const cut = { isAway: false };
   const pool = new Proxy(db.pool, {
     get: (target, name) => {
@@ -30,7 +31,7 @@ async function openNode() {
         cut.isAway ? Promise.reject(new Error('the database is away')) : Reflect.apply(value, target, args);
     },
   });
-  const node = new NodeLease(new Leases({ pool }), times, { name: 'a release', confirm: async () => undefined });
+  const node = new NodeLease(new Leases({ pool }), times, { name: 'a release', confirm });
   await node.open();
   onTestFinished(() => node.close());
   return { node, cut };
@@ -58,6 +59,20 @@ test('a node that was cut off for longer than its lease takes it again once it i
 test('a node whose lease was deleted takes it again', async () => {
   const { node } = await openNode();
   await database.sql.query('delete from leases where name = $1', [node.name]);
+  await expect.poll(() => isValid(node), { timeout: 5_000 }).toBe(true);
+});
+
+test('a node that loses its lease before its release is confirmed takes it again', async () => {
+  let confirmCount = 0;
+  const { node } = await openNode({
+    confirm: async () => {
+      confirmCount += 1;
+      if (confirmCount > 1) return;
+      await database.sql.query(`delete from leases where name like 'node:%'`);
+      await sleep(2 * times.renewal);
+    },
+  });
+  await expect.poll(() => confirmCount, { timeout: 5_000 }).toBe(2);
   await expect.poll(() => isValid(node), { timeout: 5_000 }).toBe(true);
 });
 
