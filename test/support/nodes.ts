@@ -81,3 +81,13 @@ export const deliveryTests = [
   'full/process',
   'full/stream-nodes',
 ];
+
+/** Those that depend most on what a server with the commands of Redis does: delivery, presence and typing. */
+export const valkeyTests = [
+  'faults/property',
+  'faults/race',
+  'live/access',
+  'live/resume',
+  'live/typing',
+  'people/presence',
+];

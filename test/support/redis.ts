@@ -1,9 +1,11 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import process from 'node:process';
 import { promisify } from 'node:util';
 import { findFreePort } from '../../src/postgres/embedded/server.ts';
 import { atFileEnd } from './file-end.ts';
@@ -27,13 +29,36 @@ export type TestRedis = {
   resume: () => void;
 };
 
+/** What is started as a server: the program and its first arguments. */
+let serverCommand = ['redis-server'];
+
+/** Whether `useValkey` can install Valkey here. */
+export const canUseValkey = process.getuid?.() === 0 && existsSync('/usr/sbin/debootstrap');
+
+/**
+ * From now on, until the end of the file, starts Valkey wherever tests ask for Redis. It comes from Debian 13 with the
+ * libraries that it needs, because older releases of Debian have none.
+ */
+export async function useValkey(): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'parley-valkey-'));
+  atFileEnd(async () => {
+    serverCommand = ['redis-server'];
+    await rm(folder, { recursive: true, force: true });
+  });
+  const choice = ['--variant=minbase', '--include=valkey-server', 'trixie', folder];
+  await run('/usr/sbin/debootstrap', choice, { maxBuffer: 64e6 });
+  const libraries = join(folder, 'usr/lib/x86_64-linux-gnu');
+  const program = join(folder, 'usr/bin/valkey-server');
+  serverCommand = [join(libraries, 'ld-linux-x86-64.so.2'), '--library-path', libraries, program];
+}
+
 /** Starts Debian's redis-server on a free port of the loopback address, and ends it after the file's last test. */
 export async function startRedis(settings: Record<string, string> = {}): Promise<TestRedis> {
   const directory = await mkdtemp(join(tmpdir(), 'parley-redis-'));
   const port = await findFreePort();
   const options = { port: String(port), bind: '127.0.0.1', dir: directory, save: '', appendonly: 'no', ...settings };
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
-  const start = () => launch('redis-server', args, port);
+  const start = () => launch([...serverCommand, ...args], port);
   let child = await start();
   const kill = () => end(child);
   atFileEnd(async () => {
@@ -105,7 +130,7 @@ async function startSentinel(primaryPort: number): Promise<number> {
     'sentinel failover-timeout chat 2000',
   ];
   await writeFile(path, lines.map((line) => `${line}\n`).join(''));
-  const child = await launch('redis-server', [path, '--sentinel'], port);
+  const child = await launch([...serverCommand, path, '--sentinel'], port);
   atFileEnd(async () => {
     await end(child);
     await rm(directory, { recursive: true, force: true });
@@ -120,7 +145,7 @@ async function knowsAll(port: number): Promise<boolean> {
   return valueOf('num-slaves') === 1 && valueOf('num-other-sentinels') === 2;
 }
 
-async function launch(program: string, args: string[], port: number): Promise<ChildProcess> {
+async function launch([program = '', ...args]: string[], port: number): Promise<ChildProcess> {
   const child = spawn(program, args, { stdio: 'ignore' });
   await Promise.race([
     until(() => accepts(port)),
