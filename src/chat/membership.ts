@@ -18,8 +18,8 @@ export type NewMembers = { chatId: bigint; userIds: readonly bigint[]; history: 
  * Adds people to a chat. All members, new ones included, receive AddToChat once; existing members are left as they are.
  * By default, new members see as much of a channel's history as the asker does, and only new messages in a group;
  * `history` overrides that. Everyone can read all of a public channel, whatever `history` says.
- * Throws Forbidden if the asker's role does not allow it, one of the new members has blocked them, or one is banned from
- * the chat; InvalidInput for more than 1,000 people at a time, and for unknown people, which it lists.
+ * Throws Forbidden if the asker's role does not allow it, one of the new members has blocked them, or one is banned
+ * from the chat; InvalidInput for more than 1,000 people at a time, and for unknown people, which it lists.
  */
 export async function addMembers(db: Db, asker: Asker, { chatId, userIds, history }: NewMembers): Promise<Chat> {
   if (userIds.length > maxMembersPerCall) {
@@ -80,8 +80,8 @@ export async function setMemberRole(
 
 /**
  * Makes the asker a member of a public channel; all members receive AddToChat. Nothing changes for an existing member.
- * Throws Forbidden for any other chat that the asker can see, and, with the end and the reason, for a public channel that
- * they are banned from; NotFound for a hidden chat, and if the asker's account is deleted meanwhile.
+ * Throws Forbidden for any other chat that the asker can see, and, with the end and the reason, for a public channel
+ * that they are banned from; NotFound for a hidden chat, and if the asker's account is deleted meanwhile.
  */
 export async function joinChat(db: Db, asker: Asker, { chatId }: { chatId: bigint }): Promise<Chat> {
   await refuseBanned(db.pool, asker.userId, { chatId, isPublic: true });
@@ -95,9 +95,10 @@ export async function joinChat(db: Db, asker: Asker, { chatId }: { chatId: bigin
 }
 
 /**
- * Ends the asker's membership; they and the remaining members receive RemoveFromChat. When the last member leaves a chat
- * without a key, the chat is deleted, and they receive ChatDeleted instead. Throws Forbidden for a single chat, unless the other
- * person's account is erased, and for one that the asker only reads; LastOwner for the last owner while other members remain.
+ * Ends the asker's membership; they and the remaining members receive RemoveFromChat. When the last member leaves a
+ * chat without a key, the chat is deleted, and they receive ChatDeleted instead. Throws Forbidden for a single chat,
+ * unless the other person's account is erased, and for one that the asker only reads; LastOwner for the last owner
+ * while other members remain.
  */
 export async function leaveChat(db: Db, asker: Asker, { chatId }: { chatId: bigint }): Promise<void> {
   return inChat(db, { asker, chatId }, async (transaction, locked) => {
