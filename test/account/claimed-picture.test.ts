@@ -216,20 +216,3 @@ test('an erased account leaves no claim, and a picture that arrives afterwards i
     .poll(async () => (await server.sql.query('select from files where uploader_id = $1', [keyOf(user.id)])).rowCount)
     .toBe(0);
 });
-
-test('a node that stops in the middle leaves the picture to another node', async () => {
-  const database = { database: server.database, env: issuersEnv(issuer) };
-  const arriving = Promise.withResolvers<void>();
-  answer = () => arriving.resolve();
-  const { id } = await visit('resumed', `${picturesUrl}/slow.png`);
-  await arriving.promise;
-  await server.sql.query(
-    `update leases set until = clock_timestamp(), token = default, holder = gen_random_uuid() where name = 'claimed pictures'`,
-  );
-  answerWith(await paint());
-  await using other = await startServer({ ...database, overrides: { pictureTimes: { poll: 10 } } });
-  await hurry(id);
-  await settled(id);
-  expect(await avatarOf(id, grace)).toMatchObject({ width: 40 });
-  expect(other.url).not.toBe(server.url);
-});

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { createGroup, say } from '../support/chat.ts';
+import { createGroup } from '../support/chat.ts';
 import { post, signUp, type Person } from '../support/client.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { followEvents } from '../support/stream.ts';
@@ -132,41 +132,4 @@ test('messages that are committed together keep their own traces', async () => {
     const trace = await expectSpans(traceId, 'event NewMessage', 2);
     expect(trace.filter(({ name }) => name === 'event NewMessage')).toHaveLength(2);
   }
-});
-
-test('a change in a transaction of its own is followed to its event', async () => {
-  const traceId = 'd'.repeat(32);
-  await post(
-    one.url,
-    'mutation ($input: CreateChatInput!) { createChat(input: $input) { __typename } }',
-    { input: { type: 'GROUP', name: 'a group', memberIds: [grace.userId] } },
-    { token: ada.token, headers: { traceparent: traceparentOf(traceId) } },
-  );
-  await expectSpans(traceId, 'event NewChat', 2);
-});
-
-test('a row that psql writes starts a trace', async () => {
-  const chatId = await createGroup(ada, [grace]);
-  await say(ada, chatId, 'first');
-  await using stream = await followEvents(one, grace);
-  await one.sql.query(`update messages set content = 'changed' where content = 'first'`);
-  await stream.next('MessageEdited');
-  await vi.waitFor(
-    () => {
-      const span = spans.find(({ name }) => name === 'event MessageEdited');
-      expect(span?.parentSpanId ?? '').toBe('');
-      expect(span).toBeDefined();
-    },
-    { timeout: 20_000 },
-  );
-});
-
-test('a request whose traceparent is not sampled is not traced, but logged with its trace', async () => {
-  const traceId = 'e'.repeat(32);
-  const chatId = await createGroup(ada, [grace]);
-  await send(ada, chatId, 'not traced', traceparentOf(traceId, '00'));
-  const later = 'f'.repeat(32);
-  await send(ada, chatId, 'traced', traceparentOf(later));
-  await expectSpans(later, 'event NewMessage', 2);
-  expect(traceOf(traceId)).toEqual([]);
 });

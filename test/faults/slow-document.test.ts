@@ -90,21 +90,3 @@ test('events of a former history that still wait for a slow document are not sen
   await slow.until(() => slow.resets.length > 0);
   expect(slow.heardIn(chatId).map(({ content }) => content)).not.toContain('the second');
 });
-
-test('a stream whose document hangs gets its position no more often than other streams', async () => {
-  const proxy = await openProxy(server.database.url);
-  const env = { DATABASE_URL: proxy.through(server.database.url), DATABASE_DIRECT_URL: server.database.url };
-  const streamTimes = { sweep: 10, cursorRefresh: 300 };
-  await using node = await startServer({ database: server.database, env, overrides: { streamTimes } });
-  const chatId = await createGroup(ada, [grace]);
-  const [slow, swift] = [await new Reader(node, grace, needsReactions).live(), await new Reader(node, ada).live()];
-  const rendering = proxy.hold('join reaction_counts c using');
-  await insertMessage(server, chatId, ada, 'behind a lock');
-  await rendering.caught;
-  const [slowBefore, swiftBefore] = [slow.caughtUpCount, swift.caughtUpCount];
-  await swift.until(() => swift.caughtUpCount >= swiftBefore + 5);
-  rendering.release();
-  await slow.until(() => slow.heardCount === 1);
-  await expectWhole(server.sql, [chatId], { readers: [slow, swift], writers: [] });
-  expect(slow.caughtUpCount - slowBefore).toBeLessThanOrEqual(swift.caughtUpCount - swiftBefore);
-});

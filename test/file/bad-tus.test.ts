@@ -9,7 +9,7 @@ import { LocalStore } from '../../src/file/store/local.ts';
 import { PartialFiles } from '../../src/file/store/partial.ts';
 import { signUp, type Person } from '../support/client.ts';
 import { countStored, postFiles, upload } from '../support/file.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { racing, startServer, type TestServer } from '../support/server.ts';
 import { begin, begun, countPartial, metadataOf, offsetOf, patch, tus, uploadWithTus } from '../support/tus.ts';
 import { atFileEnd } from '../support/file-end.ts';
 
@@ -18,7 +18,7 @@ let ada: Person;
 let grace: Person;
 let db: Db;
 beforeAll(async () => {
-  server = await startServer({ env: { MAX_UPLOAD_BYTES: '1000000', USER_QUOTA_BYTES: '100000000' } });
+  server = await startServer({ env: { MAX_UPLOAD_BYTES: '1000000', USER_QUOTA_BYTES: '100000000', ...racing } });
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
   db = connectDatabase({ url: server.database.url, maxConnections: 2, statementTimeoutMs: 10_000, onError: () => {} });
 });

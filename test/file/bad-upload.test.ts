@@ -14,12 +14,12 @@ import {
   upload,
 } from '../support/file.ts';
 import { runServer } from '../support/server-process.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { racing, startServer, type TestServer } from '../support/server.ts';
 
 let server: TestServer;
 let ada: Person;
 beforeAll(async () => {
-  server = await startServer({ env: { MAX_UPLOAD_BYTES: '1000000', USER_QUOTA_BYTES: '100000000' } });
+  server = await startServer({ env: { MAX_UPLOAD_BYTES: '1000000', USER_QUOTA_BYTES: '100000000', ...racing } });
   ada = await signUp(server, 'ada');
 });
 

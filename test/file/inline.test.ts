@@ -26,7 +26,7 @@ import { atFileEnd } from '../support/file-end.ts';
 import { deleteMessage } from '../support/message.ts';
 import { openProxy } from '../support/proxy.ts';
 import { rounds } from '../support/rounds.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { racing, startServer, type TestServer } from '../support/server.ts';
 
 let server: TestServer;
 /** A node on another machine: the two share the database, but no disk. */
@@ -38,7 +38,7 @@ let grace: Person;
 let chatId: string;
 let sweeping: { db: Db; store: LocalStore };
 beforeAll(async () => {
-  server = await startServer();
+  server = await startServer({ env: racing });
   const folder = await mkdtemp(join(tmpdir(), 'parley-machine-'));
   atFileEnd(() => rm(folder, { recursive: true, force: true }));
   otherMachine = await startServer({ database: server.database, env: { DATA_DIR: folder } });
@@ -336,28 +336,4 @@ test('an upload waits while another request adds files of the same user, and no 
   await other.query('commit');
   other.release();
   expect(await (await download(server, (await waiting).url)).text()).toBe('waits');
-});
-
-test('an upload waits while its user’s account is being deleted, and no other user waits', async () => {
-  const { url } = server.database;
-  // As behind a pooler, where PostgreSQL does not end slow statements.
-  const node = await startServer({ database: server.database, env: { DATABASE_DIRECT_URL: url } });
-  const katherine = await signUp(server, 'katherine');
-  const other = await server.sql.connect();
-  await other.query('begin');
-  await other.query('delete from users where id = $1', [keyOf(katherine.userId)]);
-  let isDone = false;
-  const waiting = upload(node, katherine, 'mine still').finally(() => (isDone = true));
-  const waits = async () => {
-    const { rowCount } = await server.sql.query(
-      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-    );
-    return rowCount;
-  };
-  await expect.poll(waits).toBe(1);
-  await upload(node, grace, 'does not wait either');
-  expect(isDone).toBe(false);
-  await other.query('rollback');
-  other.release();
-  expect(await (await download(node, (await waiting).url)).text()).toBe('mine still');
 });

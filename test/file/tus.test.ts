@@ -8,7 +8,7 @@ import sharp from 'sharp';
 import { beforeAll, expect, test } from 'vitest';
 import { signUp, type Person } from '../support/client.ts';
 import { countStored, download, readFileNode } from '../support/file.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { racing, startServer, type TestServer } from '../support/server.ts';
 import { begin, begun, countPartial, offsetOf, patch, tus, uploadWithTus } from '../support/tus.ts';
 
 let server: TestServer;
@@ -16,7 +16,7 @@ let otherNode: TestServer;
 let ada: Person;
 let grace: Person;
 beforeAll(async () => {
-  server = await startServer();
+  server = await startServer({ env: racing });
   otherNode = await startServer({ database: server.database });
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
 });

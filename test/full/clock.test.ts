@@ -1,22 +1,43 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { createGroup } from '../support/chat.ts';
+import { createGroup, insertMessage } from '../support/chat.ts';
 import { signUp } from '../support/client.ts';
-import { expectWhole } from '../support/fault.ts';
+import { expectWhole, hearMore } from '../support/fault.ts';
 import { Reader } from '../support/reader.ts';
 import { startServer } from '../support/server.ts';
+import { followEvents } from '../support/stream.ts';
+import { writeWithMutation, writeWithSql } from '../support/writer.ts';
 
 const minuteMs = 60_000;
 
 const server = await startServer({
   overrides: { streamTimes: { sweep: 20, heartbeat: 60, cursorRefresh: 150, stall: 20_000 } },
 });
-const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
+const [ada, grace, linus] = [await signUp(server, 'ada'), await signUp(server, 'grace'), await signUp(server, 'linus')];
 
 /** Sets the clock of this process, with the server in it, forward or back. Its timers are unaffected. */
 function setClock(byMs: number) {
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + byMs, shouldAdvanceTime: false });
   onTestFinished(() => void vi.useRealTimers());
 }
+
+test.each([
+  ['an hour back', -60 * minuteMs],
+  ['ten minutes ahead', 10 * minuteMs],
+])('when the clock jumps %s, streams stay open, keep receiving positions, and miss nothing', async (_, byMs) => {
+  const chatId = await createGroup(ada, [grace, linus]);
+  await using quiet = await followEvents(server, ada, { path: '/graphql/stream' });
+  const readers = await Promise.all([grace, linus].map((person) => new Reader(server, person).live()));
+  const writers = [writeWithMutation(server, [chatId], ada), writeWithSql(server.database.url, [chatId], grace)];
+  await hearMore(readers, 20);
+  setClock(byMs);
+  await hearMore(readers, 20);
+  readers[1]?.cut();
+  await expectWhole(server.sql, [chatId], { readers, writers });
+  await quiet.comments(quiet.commentCount + 3);
+  await quiet.next('CaughtUp');
+  expect(quiet.end).toBeNull();
+  expect(readers[0]?.streamCount).toBe(1);
+});
 
 test('a reader that stalls briefly is not cut off as stuck when only the clock has jumped', async () => {
   const chatId = await createGroup(ada, [grace]);
@@ -36,4 +57,19 @@ test('a reader that stalls briefly is not cut off as stuck when only the clock h
   reader.resume();
   await expectWhole(server.sql, [chatId], { readers: [reader, eager], writers: [] });
   expect(reader.streamCount).toBe(1);
+});
+
+test('when the clock jumps past a token’s expiry, its streams end so that clients reconnect, and nothing is missed', async () => {
+  const chatId = await createGroup(ada, [grace]);
+  const reader = await new Reader(server, grace).live();
+  await insertMessage(server, chatId, ada, 'before');
+  await reader.until(() => reader.heardCount === 1);
+  setClock(20 * minuteMs);
+  // Its token is invalid until the clock is corrected.
+  await reader.until(() => reader.end === 'UNAUTHENTICATED');
+  vi.useRealTimers();
+  await insertMessage(server, chatId, ada, 'meanwhile');
+  const again = await new Reader(server, grace, { cursor: reader.cursor }).live();
+  expect(again.heardIn(chatId)).toEqual([{ seq: 2, content: 'meanwhile' }]);
+  expect(reader.faults).toEqual([]);
 });

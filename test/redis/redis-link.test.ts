@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
 import { RedisAway } from '../../src/redis/redis-link.ts';
-import { openProxy } from '../support/proxy.ts';
 import { connect, receive } from '../support/redis-link.ts';
 import { startRedis } from '../support/redis.ts';
 
@@ -60,18 +59,6 @@ test('while Redis does not answer, one command waits for a second, and further o
   const { messages } = await receive(ada, 'room');
   await ada.link.publish('room', 'again');
   await expect.poll(() => messages).toEqual(['again']);
-});
-
-test('connections that went dark are noticed and replaced', async () => {
-  const proxy = await openProxy(redis.url);
-  const ada = await connect(proxy.through(redis.url));
-  const { messages, subscription } = await receive(ada, 'dark');
-  proxy.silence();
-  await expect.poll(() => subscription.since, { timeout: 10_000 }).toBeNull();
-  await expect.poll(() => subscription.since, { timeout: 10_000 }).not.toBeNull();
-  await expect.poll(() => ada.link.isConnected, { timeout: 10_000 }).toBe(true);
-  await ada.link.publish('dark', 'light');
-  await expect.poll(() => messages).toEqual(['light']);
 });
 
 test('a server starts without Redis, and uses it once it is there', async () => {

@@ -70,7 +70,7 @@ export const deliveryTests = [
   'live/any-writer',
   'live/event',
   'live/history',
-  'live/outage',
+  'full/outage',
   'live/resume',
   'live/sharing',
   'live/typing',

@@ -2,8 +2,7 @@ import process from 'node:process';
 
 /**
  * Returns `few` in `npm test`, which must stay fast, and `many` in `npm run test:full`: how often a test repeats what
- * depends on chance, or which of several similar cases it covers. test/full/repeated.test.ts runs all files that use
- * this.
+ * depends on chance, or which of several similar cases it covers. `test:full` runs all files that use this.
  */
 export function rounds<Value>(few: Value, many: Value): Value {
   return process.env['PARLEY_TESTS'] === 'full' ? many : few;

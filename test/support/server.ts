@@ -37,6 +37,9 @@ export type TestServerOptions = {
   overrides?: Overrides;
 };
 
+/** For tests in which more requests than usual must reach the database at the same time. */
+export const racing = { DATABASE_POOL_SIZE: '10' };
+
 /** The nodes of one system share their keys. */
 const accessTokenKeys = generateKeySet();
 
