@@ -16,6 +16,7 @@ import {
   countStored,
   download,
   formOf,
+  nothingInline,
   postFiles,
   postGraphqlForm,
   postPieces,
