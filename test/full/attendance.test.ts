@@ -62,7 +62,11 @@ async function openNode(pool: pg.Pool) {
     },
   });
   const faults: unknown[] = [];
-  const node = new NodeLease(new Leases({ pool }), { expiry: times.expiry, renewal: times.beat }, 'a release');
+  const node = new NodeLease(
+    new Leases({ pool }),
+    { expiry: times.expiry, renewal: times.beat },
+    { name: 'a release', confirm: async () => undefined },
+  );
   await node.open();
   onTestFinished(() => node.close());
   const attendance = new Attendance({
