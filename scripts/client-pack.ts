@@ -8,9 +8,15 @@ const run = promisify(execFile);
 const root = join(import.meta.dirname, '..');
 const tsc = join(root, 'node_modules/typescript/bin/tsc');
 
+/** What the package exports beside its core. Each needs a package that the app has anyway, or does without. */
+const bindings = ['react', 'urql', 'apollo', 'tada'];
+const peers = ['react', '@urql/core', '@apollo/client', 'graphql', 'gql.tada', '@0no-co/graphql.web'];
+
 /** Builds the client package and writes `parley-client-<version>.tgz` into the folder. Returns the file's path. */
 export async function packClient(folder: string): Promise<string> {
-  const { version, license } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+  const { version, license, dependencies, devDependencies } = JSON.parse(
+    await readFile(join(root, 'package.json'), 'utf8'),
+  );
   const stage = await mkdtemp(join(tmpdir(), 'parley-client-'));
   try {
     await run(process.execPath, [tsc, '-p', join(root, 'src/client'), '--outDir', join(stage, 'dist')]);
@@ -21,8 +27,15 @@ export async function packClient(folder: string): Promise<string> {
       license,
       type: 'module',
       sideEffects: false,
-      exports: { '.': { types: './dist/client.d.ts', default: './dist/client.js' } },
+      exports: Object.fromEntries([
+        ['.', entryOf('client')],
+        ...bindings.map((name): [string, object] => [`./${name}`, entryOf(name)]),
+      ]),
       files: ['dist'],
+      peerDependencies: Object.fromEntries(
+        peers.map((name) => [name, `^${{ ...dependencies, ...devDependencies }[name]}`]),
+      ),
+      peerDependenciesMeta: Object.fromEntries(peers.map((name) => [name, { optional: true }])),
     };
     await writeFile(join(stage, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
     await copyFile(join(root, 'LICENSE'), join(stage, 'LICENSE'));
@@ -33,6 +46,10 @@ export async function packClient(folder: string): Promise<string> {
   } finally {
     await rm(stage, { recursive: true, force: true });
   }
+}
+
+function entryOf(name: string): { types: string; default: string } {
+  return { types: `./dist/${name}.d.ts`, default: `./dist/${name}.js` };
 }
 
 if (import.meta.main) {

@@ -1,19 +1,23 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { apiLevel, apiVersion } from '../src/api/feature.ts';
 import { judgeChange, printRelease, readRelease } from '../src/api/schema-change.ts';
 import { printApi, printPossibleTypes } from '../src/api/schema.ts';
 import { schema } from '../src/edges.ts';
+import { printClientSchema } from './client-schema.ts';
 
-// `npm run schema` writes schema.graphql, and prints what Apollo Client needs as `possibleTypes`; with `-- --check` it fails if the file does not match the code, or if the API
-// has changed in a way that docs/api-policy.md rules out. With `-- --release` it writes docs/schema-released.graphql.
+// `npm run schema` writes schema.graphql and src/client/generated, and prints what Apollo Client needs as
+// `possibleTypes`. With `-- --check` it fails if the files do not match the code, or if the API has changed in a way that
+// docs/api-policy.md rules out. With `-- --release` it writes docs/schema-released.graphql.
 const file = new URL('../schema.graphql', import.meta.url);
 const releasedFile = new URL('../docs/schema-released.graphql', import.meta.url);
+const clientFolder = new URL('../src/client/generated/', import.meta.url);
 const current = { schema, version: apiVersion, level: apiLevel };
 
 if (process.argv.includes('--check')) {
   const problems = judgeChange(readRelease(await readFile(releasedFile, 'utf8')), current);
-  if ((await readFile(file, 'utf8')) !== printApi(schema)) {
-    problems.push('schema.graphql does not match the code: run `npm run schema` and commit it.');
+  for (const [name, url, text] of written()) {
+    if ((await readFile(url, 'utf8').catch(() => null)) === text) continue;
+    problems.push(`${name} does not match the code: run \`npm run schema\` and commit it.`);
   }
   if (problems.length > 0) {
     process.stderr.write(`${problems.join('\n')}\n`);
@@ -27,6 +31,17 @@ if (process.argv.includes('--check')) {
     process.exitCode = 1;
   }
 } else {
-  await writeFile(file, printApi(schema));
+  await mkdir(clientFolder, { recursive: true });
+  for (const [, url, text] of written()) await writeFile(url, text);
   process.stdout.write(printPossibleTypes(schema));
+}
+
+/** The files that follow from the code: their names, where they are, and what belongs in them. */
+function written(): [string, URL, string][] {
+  const forClients = [...printClientSchema(schema)].map(([name, text]): [string, URL, string] => [
+    `src/client/generated/${name}`,
+    new URL(name, clientFolder),
+    text,
+  ]);
+  return [['schema.graphql', file, printApi(schema)], ...forClients];
 }

@@ -456,6 +456,8 @@ describe('examples run as they are:', () => {
         'docs/clients.md graphql',
         'docs/clients.md ts',
         'docs/clients.md ts',
+        // Tested by test/full/client-example.test.ts.
+        ...['docs/clients.md tsx', 'docs/clients.md ts', 'docs/clients.md ts', 'docs/clients.md ts'],
         ...stockClients.map(() => 'docs/clients.md js'),
       ],
       ...['docs/files.md bash', 'docs/files.md json', 'docs/files.md js'],

@@ -1,19 +1,13 @@
 import { indexedDB } from 'fake-indexeddb';
-import { decodeJwt, SignJWT } from 'jose';
 import { expect, onTestFinished, test } from 'vitest';
 import { generateKeySet, parseKeySet } from '../../src/account/token-key.ts';
-import {
-  createClient,
-  type ClientOptions,
-  type Client,
-  type KeyValueStore,
-  type ParleyError,
-} from '../../src/client/client.ts';
+import { createClient, type ClientOptions, type Client, type ParleyError } from '../../src/client/client.ts';
 import { createGroup, removeMember, say } from '../support/chat.ts';
 import { signIn, signUpAll } from '../support/client.ts';
 import { Device } from '../support/device.ts';
 import { atFileEnd } from '../support/file-end.ts';
 import { startServer } from '../support/server.ts';
+import { shortenToken, storageIn } from '../support/stored-session.ts';
 
 Object.assign(globalThis, { indexedDB });
 atFileEnd(() => void Reflect.deleteProperty(globalThis, 'indexedDB'));
@@ -38,14 +32,6 @@ async function openDevice(): Promise<Device> {
   onTestFinished(() => device.client.stop());
   await device.open();
   return device;
-}
-
-function storageIn(stored: Map<string, string>): KeyValueStore {
-  return {
-    get: async (key) => stored.get(key),
-    set: async (key, value) => void stored.set(key, value),
-    delete: async (key) => void stored.delete(key),
-  };
 }
 
 /** Counts the requests that contain a text. */
@@ -218,15 +204,8 @@ test('a refresh that is under way when another user signs in leaves them alone',
 test('a stream goes on when its token ends', async () => {
   const stored = new Map<string, string>();
   const persistence = storageIn(stored);
-  const first = open({ persistence });
-  await first.signIn(ada);
-  const [[key, text] = ['', '{}']] = [...stored];
-  const tokens = JSON.parse(text);
-  const claims = { ...decodeJwt(tokens.access), exp: Math.ceil(Date.now() / 1_000) + 1 };
-  const access = await new SignJWT(claims)
-    .setProtectedHeader({ alg: 'EdDSA', kid: signing.kid, typ: 'JWT' })
-    .sign(signing.key);
-  stored.set(key, JSON.stringify({ ...tokens, access, freshUntil: Date.now() + 900 }));
+  await open({ persistence }).signIn(ada);
+  await shortenToken(stored, signing, 1);
   const { fetch, count } = counting('subscription');
   const client = open({ persistence, fetch });
   await client.start();

@@ -1,0 +1,101 @@
+import {
+  ApolloLink,
+  HttpLink,
+  Observable,
+  type ApolloCache,
+  type ApolloClient,
+  type TypePolicies,
+} from '@apollo/client';
+import { relayStylePagination } from '@apollo/client/utilities';
+import { OperationTypeNode, print } from 'graphql';
+import { authorizedFetch } from './authorized-fetch.ts';
+import type { Client } from './client.ts';
+import { followSubscription } from './follow.ts';
+import { addEdge, messagePages } from './apollo-message.ts';
+
+export { possibleTypes } from './generated/possible-types.ts';
+
+/**
+ * For apps that keep Apollo Client's cache: the last link. Requests have the token of the client's session, and
+ * subscriptions resume after their last event. After a Reset, all queries on the screen are fetched again, and the rest
+ * of the cache is dropped.
+ */
+export function parleyLink(parley: Client): ApolloLink {
+  const requests = new HttpLink({ uri: `${parley.server.url}/graphql`, fetch: authorizedFetch(parley) });
+  const events = new ApolloLink(
+    ({ query, variables, operationName, client }) =>
+      new Observable<ApolloLink.Result>((observer) => {
+        const abort = new AbortController();
+        followSubscription(
+          parley,
+          { query: print(query), variables, operationName },
+          {
+            signal: abort.signal,
+            // Errors have the fields that the specification gives them.
+            onResult: (result) => observer.next(result as ApolloLink.Result),
+            onReset: () => void fetchAgain(client),
+          },
+        ).then(
+          () => observer.complete(),
+          (error: unknown) => observer.error(error),
+        );
+        return () => abort.abort();
+      }),
+  );
+  const isSubscription = ({ operationType }: ApolloLink.Operation) => operationType === OperationTypeNode.SUBSCRIPTION;
+  return ApolloLink.split(isSubscription, events, requests);
+}
+
+/** Drops everything, so that what is not on the screen is fetched when it next is. */
+async function fetchAgain(client: ApolloClient): Promise<void> {
+  const shown = client.getObservableQueries('active');
+  // The screen keeps what it shows until the new results are there.
+  for (const id of Object.keys(client.cache.extract() ?? {})) client.cache.evict({ id, broadcast: false });
+  // A query that fails says so itself.
+  await Promise.allSettled([...shown].map((query) => query.refetch()));
+  client.cache.gc();
+}
+
+/** How `InMemoryCache` joins the pages of lists. Messages must be selected with their `id` and `seq`. */
+export const typePolicies: TypePolicies = {
+  Query: {
+    fields: {
+      publicChannels: relayStylePagination(['search']),
+      searchMessages: relayStylePagination(['query', 'filter', 'sort']),
+      users: relayStylePagination(['search']),
+    },
+  },
+  // There is one, whichever fields a query selects.
+  Viewer: { keyFields: [], fields: { chats: relayStylePagination(['type']), blockedUsers: relayStylePagination() } },
+  Chat: {
+    fields: {
+      messages: messagePages,
+      members: relayStylePagination(),
+      files: relayStylePagination(),
+      bans: relayStylePagination(),
+      invites: relayStylePagination(),
+      readBy: relayStylePagination(['seq']),
+      viewerMembership: { merge: true },
+    },
+  },
+};
+
+/** The part of a NewMessage event that `addMessage` needs. */
+export type NewMessage = {
+  message: { chat: { id: string } };
+  edge: { cursor: string; node: { id: string; seq: number } };
+};
+
+/** Adds the message of an event at the end of its chat, if the cache has the end of its history. */
+export function addMessage(cache: ApolloCache, { message, edge }: NewMessage): void {
+  const id = cache.identify({ __typename: 'Chat', id: message.chat.id });
+  if (id === undefined) return;
+  const node = { __ref: cache.identify({ __typename: 'Message', id: edge.node.id }) ?? '' };
+  cache.modify({
+    id,
+    fields: {
+      messages: (pages, { readField }) =>
+        addEdge(pages, { __typename: 'MessageEdge', cursor: edge.cursor, node }, readField),
+    },
+  });
+}

@@ -1,0 +1,31 @@
+import type { Client } from './client.ts';
+
+/**
+ * A `fetch` for other GraphQL clients: sends the token of the session, and the request once more with a new token if the
+ * server has refused it. A refused request has had no effect.
+ */
+export function authorizedFetch(client: Client): typeof globalThis.fetch {
+  return async (input, init) => {
+    const token = await client.token();
+    const response = await send(client, input, { init, token });
+    if (!(await isRefused(response))) return response;
+    return send(client, input, { init, token: await client.token(token) });
+  };
+}
+
+type Sending = { init: RequestInit | undefined; token: string };
+
+function send({ server }: Client, input: RequestInfo | URL, { init, token }: Sending): Promise<Response> {
+  const headers = new Headers(init?.headers);
+  headers.set('authorization', `Bearer ${token}`);
+  return server.fetch(input, { ...init, headers });
+}
+
+async function isRefused(response: Response): Promise<boolean> {
+  if (response.status === 401) return true;
+  const { errors = [] }: { errors?: { extensions?: { code?: string } }[] } = await response
+    .clone()
+    .json()
+    .catch(() => ({}));
+  return errors.some(({ extensions }) => extensions?.code === 'UNAUTHENTICATED');
+}

@@ -1,0 +1,266 @@
+import {
+  createContext,
+  createElement,
+  useCallback,
+  useContext,
+  useEffect,
+  useMemo,
+  useRef,
+  useState,
+  useSyncExternalStore,
+  type ReactElement,
+  type ReactNode,
+} from 'react';
+import type { Client, FileLink } from './client.ts';
+import { onOnline } from './online.ts';
+import { unloaded, type Chat, type Connection, type Member, type MessageWindow } from './state.ts';
+import type { Message, PendingMessage, Presence, State, User, Viewer } from './state.ts';
+
+const Context = createContext<Client | null>(null);
+const none: readonly never[] = [];
+
+/** Gives the client to the hooks below it, and starts it. It is not stopped: it outlives the components that show it. */
+export function ParleyProvider({ client, children }: { client: Client; children?: ReactNode }): ReactElement {
+  useEffect(() => {
+    void client.start();
+    return onOnline(() => client.reconnect());
+  }, [client]);
+  return createElement(Context, { value: client }, children);
+}
+
+/** The client of the provider. */
+export function useClient(): Client {
+  const client = useContext(Context);
+  if (client === null) throw new Error('Put a ParleyProvider around the components that use parley.');
+  return client;
+}
+
+/**
+ * A part of the state. The component is rendered again when it changes: select something that the state contains, not a
+ * new object or array.
+ */
+export function useParley<Part>(select: (state: State) => Part): Part {
+  const client = useClient();
+  const read = () => select(client.state);
+  return useSyncExternalStore(client.subscribe, read, read);
+}
+
+export function useConnection(): Connection {
+  return useParley(({ connection }) => connection);
+}
+
+/** The user who is signed in; null before that is known. */
+export function useViewer(): Viewer | null {
+  return useParley(({ viewer }) => viewer);
+}
+
+/** The viewer's chats, newest activity first. */
+export function useChats(): readonly Chat[] {
+  const ids = useParley(({ chatIds }) => chatIds);
+  const chats = useParley((state) => state.chats);
+  return useMemo(() => ids.flatMap((id) => chats[id] ?? []), [ids, chats]);
+}
+
+/** A chat; undefined while, or because, the viewer does not have it. */
+export function useChat(chatId: string | undefined): Chat | undefined {
+  return useParley(({ chats }) => (chatId === undefined ? undefined : chats[chatId]));
+}
+
+export function useUser(userId: string | null | undefined): User | undefined {
+  return useParley(({ users }) => (userId == null ? undefined : users[userId]));
+}
+
+/** A message as a list shows it: one that the server has, or one of the viewer's own that waits to be sent. */
+export interface Item {
+  /** Stays the same when a pending message has been sent. */
+  readonly key: string;
+  /** Null for a deleted message. */
+  readonly content: string | null;
+  readonly sender: User | undefined;
+  readonly message: Message | null;
+  readonly pending: PendingMessage | null;
+}
+
+/** What is loaded of a chat's history, and how to load more. */
+export type Messages = MessageWindow & {
+  /** The messages, and behind them those that are pending. */
+  readonly items: readonly Item[];
+  readonly isLoading: boolean;
+  /** Why the last attempt to load failed; null if it did not. */
+  readonly error: unknown;
+  /** These do nothing while a page is being loaded, or if there is none. */
+  readonly loadOlder: () => void;
+  readonly loadNewer: () => void;
+  /** Jumps to a message, or with nothing to the newest. */
+  readonly jumpTo: (seq?: number) => void;
+};
+
+/** The messages of a chat. Loads the newest page if nothing is loaded yet. */
+export function useMessages(chatId: string | undefined): Messages {
+  const client = useClient();
+  const connection = useConnection();
+  const window = useParley(({ messages }) => (chatId === undefined ? undefined : messages[chatId])) ?? unloaded;
+  const hasChat = useChat(chatId) !== undefined;
+  const [{ isLoading, error }, setStatus] = useState<{ isLoading: boolean; error: unknown }>({
+    isLoading: false,
+    error: null,
+  });
+  // The chat of which a page is being loaded.
+  const busy = useRef<string | null>(null);
+  const load = useCallback(
+    async (options: Parameters<Client['loadMessages']>[1]) => {
+      if (chatId === undefined || busy.current === chatId) return;
+      busy.current = chatId;
+      setStatus({ isLoading: true, error: null });
+      const failure = await client.loadMessages(chatId, options).then(
+        () => null,
+        (reason: unknown) => reason,
+      );
+      if (busy.current !== chatId) return;
+      busy.current = null;
+      setStatus({ isLoading: false, error: failure });
+    },
+    [client, chatId],
+  );
+  const { messages, hasOlder, hasNewer } = window;
+  const isMissing = hasChat && messages.length === 0 && hasNewer;
+  // It tries again whenever the connection is back.
+  useEffect(() => {
+    if (isMissing) void load({});
+  }, [isMissing, load, connection]);
+  const [first, last] = [messages[0]?.seq, messages.at(-1)?.seq];
+  return {
+    ...window,
+    items: useItems(window),
+    isLoading,
+    error,
+    loadOlder: () => void (hasOlder && first !== undefined && load({ before: first })),
+    loadNewer: () => void (hasNewer && last !== undefined && load({ after: last })),
+    jumpTo: (seq) => void load(seq === undefined ? {} : { around: seq }),
+  };
+}
+
+function useItems({ messages, pending }: MessageWindow): readonly Item[] {
+  const users = useParley((state) => state.users);
+  const viewer = useViewer()?.user;
+  return useMemo(() => {
+    const sent = messages.map((message): Item => {
+      const { clientMessageId, id, content, senderId } = message;
+      const isOwn = senderId === viewer?.id;
+      // Others may have used the same.
+      const key = isOwn ? (clientMessageId ?? id) : id;
+      return { key, content, sender: users[senderId ?? ''], message, pending: null };
+    });
+    const waiting = pending.map((each): Item => {
+      return { key: each.clientMessageId, content: each.content, sender: viewer, message: null, pending: each };
+    });
+    return [...sent, ...waiting];
+  }, [messages, pending, users, viewer]);
+}
+
+/** The other users who are typing in a chat now. */
+export function useTyping(chatId: string | undefined): readonly User[] {
+  const ids = useParley(({ typing }) => (chatId === undefined ? none : (typing[chatId] ?? none)));
+  const users = useParley((state) => state.users);
+  const viewerId = useViewer()?.user.id;
+  return useMemo(() => ids.flatMap((id) => (id === viewerId ? [] : (users[id] ?? []))), [ids, users, viewerId]);
+}
+
+/** Whether a user is online; undefined if the viewer may not know, or as long as it is not known. */
+export function usePresence(userId: string | undefined): Presence | undefined {
+  return useParley(({ presence }) => (userId === undefined ? undefined : presence[userId]));
+}
+
+/** The members of a chat, which it loads; empty until then. */
+export function useMembers(chatId: string | undefined): readonly (Member & { readonly user: User })[] {
+  const client = useClient();
+  const connection = useConnection();
+  const hasChat = useChat(chatId) !== undefined;
+  const members = useParley((state) => (chatId === undefined ? undefined : state.members[chatId]));
+  const users = useParley((state) => state.users);
+  const isMissing = hasChat && members === undefined;
+  useEffect(() => {
+    // Without a network, the next connection tries again.
+    if (isMissing && chatId !== undefined) client.loadMembers(chatId).catch(() => {});
+  }, [client, chatId, isMissing, connection]);
+  return useMemo(
+    () =>
+      Object.entries(members ?? {}).flatMap(([id, member]) => {
+        const user = users[id];
+        return user === undefined ? [] : [{ ...member, user }];
+      }),
+    [members, users],
+  );
+}
+
+/** The text that the user has typed into a chat and not sent, and how to change it. It is kept over a restart. */
+export function useDraft(chatId: string): [string, (text: string) => void] {
+  const client = useClient();
+  const draft = useParley(({ drafts }) => drafts[chatId] ?? '');
+  return [draft, useCallback((text) => client.setDraft(chatId, text), [client, chatId])];
+}
+
+/** Marks a chat as read while the component shows its newest messages on a visible page. */
+export function useReadMarker(chatId: string | undefined): void {
+  const client = useClient();
+  const isLive = useConnection() === 'live';
+  const isVisible = useSyncExternalStore(onVisibility, readVisibility, () => false);
+  const chat = useChat(chatId);
+  const last = useParley(({ messages }) => (chatId === undefined ? undefined : messages[chatId]?.messages.at(-1)?.seq));
+  const isUnread = last !== undefined && chat !== undefined && chat.lastSeq === last && chat.lastReadSeq < last;
+  useEffect(() => {
+    if (isLive && isVisible && isUnread && chatId !== undefined) client.markRead(chatId, last).catch(() => {});
+  }, [client, chatId, isLive, isVisible, isUnread, last]);
+}
+
+/** Links to files by file id; empty until they are there. They are asked for again when they have ended. */
+export function useFileLinks(ids: readonly string[]): ReadonlyMap<string, FileLink> {
+  const client = useClient();
+  const isLive = useConnection() === 'live';
+  const [links, setLinks] = useState<ReadonlyMap<string, FileLink>>(() => new Map());
+  const key = ids.join();
+  useEffect(() => {
+    let isShown = true;
+    const refresh = async () => {
+      const found = key === '' ? new Map() : await client.fileLinks(key.split(','));
+      if (isShown) setLinks(found);
+    };
+    const tryTo = () => void refresh().catch(() => {});
+    tryTo();
+    const timer = setInterval(tryTo, linkCheckMs);
+    return () => {
+      isShown = false;
+      clearInterval(timer);
+    };
+  }, [client, key, isLive]);
+  return links;
+}
+
+const linkCheckMs = 3_600_000;
+
+/** How to show a user. */
+export function nameOf(user: User | null | undefined): string {
+  return user?.displayName ?? user?.username ?? 'Deleted user';
+}
+
+/** How to show a chat: by its name, or the peer's. */
+export function titleOf({ name, peer, type }: Chat): string {
+  return name ?? (type === 'SINGLE' ? nameOf(peer) : 'Group');
+}
+
+type Page = { visibilityState: string } & Record<
+  'addEventListener' | 'removeEventListener',
+  (kind: 'visibilitychange', listener: () => void) => void
+>;
+
+/** Absent in React Native, where the app is asked to unmount what it does not show. */
+const { document: page }: { document?: Page } = globalThis as { document?: Page };
+
+function onVisibility(listener: () => void): () => void {
+  page?.addEventListener('visibilitychange', listener);
+  return () => page?.removeEventListener('visibilitychange', listener);
+}
+
+function readVisibility(): boolean {
+  return page === undefined || page.visibilityState === 'visible';
+}
