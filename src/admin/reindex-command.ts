@@ -4,15 +4,17 @@ import { readArguments, type Command } from './command.ts';
 /** Fills the search index again. */
 export const reindex: Command = {
   usage: 'reindex',
-  meaning: 'fills the search index again, for all messages and users; searches work meanwhile',
+  meaning: 'fills the search index again, for all messages, users and public channels; searches work meanwhile',
   run: async ({ db }, args) => {
     readArguments(args, { texts: { min: 0, max: 0 } });
     await queueEverything(db.pool);
     // A server that is running does some of it.
     while ((await indexBacklog(db)) > 0);
-    const { rows } = await db.pool.query<{ messages: string; people: string }>(
-      `select (select count(*) from search_entries)::text as messages, (select count(*) from search_people)::text as people`,
+    const { rows } = await db.pool.query<{ messages: string; people: string; channels: string }>(
+      `select (select count(*) from search_entries)::text as messages,
+        (select count(*) from search_people)::text as people, (select count(*) from search_channels)::text as channels`,
     );
-    return `${rows[0]?.messages} messages and ${rows[0]?.people} users are indexed.`;
+    const { messages, people, channels } = rows[0] ?? {};
+    return `${messages} messages, ${people} users and ${channels} public channels are indexed.`;
   },
 };

@@ -12,7 +12,7 @@ builder.queryField('publicChannels', (t) =>
   t.field({
     type: ChatConnectionRef,
     description:
-      'Ordered by name, without those that the viewer is banned from. With `search`, only those whose name contains it, ignoring case.',
+      'Ordered by name, without those that the viewer is banned from. With `search`, those in whose name each word of it begins a word.',
     args: { search: t.arg.string(), first: t.arg.int(), after: t.arg.string() },
     complexity: ({ search, ...args }) => ({ ...pageComplexity(args), field: search == null ? 1 : searchCost }),
     resolve: async (_, { search, ...args }, context) => {
@@ -20,7 +20,7 @@ builder.queryField('publicChannels', (t) =>
       const request = readNamePage(args, listName);
       const page =
         search == null || search.trim() === ''
-          ? await listPublicChannels(context.db.pool, asker, { part: '', page: request })
+          ? await listPublicChannels(context.db.pool, asker, request)
           : await searchPublicChannels(context.searches, asker, { search, page: request });
       return fromEdges(
         page,

@@ -2,65 +2,136 @@ import type { Asker } from '../core/asker.ts';
 import type { Queryable } from '../postgres/client.ts';
 import type { Chat } from '../postgres/generated/prisma/client.ts';
 import { columns } from '../postgres/columns.ts';
-import { InvalidInput, type FieldError } from '../errors.ts';
 import { forwardPage, type NameKey, type NamePageRequest } from '../postgres/name-page.ts';
 import { toPage, type Page } from '../postgres/page.ts';
 import { isRestricted } from '../postgres/restriction.ts';
-import { maxNameLength, readLine } from '../core/text.ts';
+import { listPendingNames } from '../search/name-index.ts';
+import { readNameSearch, type NameSearch } from '../search/name-search.ts';
+import { printCondition } from '../search/search-condition.ts';
+import { matches } from '../search/search-match.ts';
+import type { SearchQuery } from '../search/search-query.ts';
+import { readText } from '../search/search-text.ts';
 import type { SearchTurns } from '../search/search-turn.ts';
 
 /** A public channel with its cursor key in the list. */
 export type ListedChannel = { chat: Chat; key: NameKey };
 
 /**
- * The public channels whose name contains `search`, ignoring case, ordered by name. It is queued like a search, because
- * the index does not help to find one or two letters. Throws InvalidInput for a search that cannot be part of a name or
- * that takes too long; RateLimited when too many wait.
+ * The public channels in whose name each word of `search` begins a word, ordered by name; none for a search without a
+ * word. Throws InvalidInput for a search that no name could contain or that takes too long; RateLimited when too many
+ * wait.
  */
 export async function searchPublicChannels(
   turns: SearchTurns,
   asker: Asker,
   { search, page }: { search: string; page: NamePageRequest },
 ): Promise<Page<ListedChannel>> {
-  const part = readPart(search);
-  return turns.run(asker, 'search', (pool) => listPublicChannels(pool, asker, { part, page }));
+  const names = readNameSearch(search);
+  if (names === null) return toPage<ListedChannel>([], forwardPage(page));
+  const rows = await turns.run(asker, 'search', (pool) => findChannels(pool, asker, { ...names, page }));
+  return toChannels(rows, page);
 }
 
-/**
- * The public channels by name, except those that the asker is banned from; with a `part`, those whose name contains it.
- * Raw SQL: its order, its keys and its search are expressions, each with an index, which Prisma cannot express.
- */
+/** The public channels by name, except those that the asker is banned from. */
 export async function listPublicChannels(
   pool: Queryable,
   asker: Asker,
-  { part, page }: { part: string; page: NamePageRequest },
+  page: NamePageRequest,
 ): Promise<Page<ListedChannel>> {
-  const { rows } = await pool.query<Chat & { foldedName: string }>({
-    // A search has no statement name, so that PostgreSQL plans it each time: it finds a rare text by trigrams, and a
-    // text that most names contain by reading the list from its start.
-    ...(part === '' && { name: 'public_channels' }),
-    text: `select ${columns.chat('c')}, fold(c.name) as "foldedName"
-    from chats c
-    where c.type = 'PUBLIC_CHANNEL'
-      and (fold(c.name) collate "C", c.id) > ($1, $2::bigint)
-      and not ${isRestricted('BAN', 'c.id', '$4')}
-      ${part === '' ? '' : `and fold(c.name) like '%' || fold($5) || '%'`}
-    order by fold(c.name) collate "C", c.id limit $3`,
-    values: [
-      page.after?.name ?? '',
-      page.after?.id ?? -1n,
-      page.limit + 1,
-      asker.userId,
-      ...(part === '' ? [] : [part.replace(/[\\%_]/g, '\\$&')]),
-    ],
+  const { rows } = await pool.query<FoundChannel>({
+    name: 'public_channels',
+    text: printList('chats c', 'true'),
+    values: listKeys(asker, page),
   });
-  const listed = rows.map(({ foldedName, ...chat }) => ({ chat, key: { name: foldedName, id: chat.id } }));
-  return toPage(listed, forwardPage(page));
+  return toChannels(rows, page);
 }
 
-function readPart(search: string): string {
-  const errors: FieldError[] = [];
-  const part = readLine(search, ['search'], maxNameLength, errors);
-  if (errors.length > 0) throw new InvalidInput(errors);
-  return part;
+type FoundChannel = Chat & { foldedName: string };
+
+/** How many channels a search looks at in the order of the list; a little more than the largest page has. */
+const maxWalked = 110;
+
+/**
+ * Raw SQL: its order and its search are expressions with indexes of their own. Words that most names contain fill a page
+ * from the next few channels of the list; all others are found by the index of words, and then sorted.
+ */
+async function findChannels(
+  pool: Queryable,
+  asker: Asker,
+  { query, lexemes, page }: NameSearch & { page: NamePageRequest },
+): Promise<FoundChannel[]> {
+  const pending = await listPendingNames(pool, 'channels');
+  const unindexed = pending.filter(({ names }) => names.some((name) => matches(readText(name), query)));
+  const others = await readUnindexed(pool, asker, { ids: unindexed.map(({ id }) => id), page });
+  const next = await walkChannels(pool, asker, { query, page });
+  if (next.length > page.limit) return mergeChannels(next, others);
+  const values = listKeys(asker, page);
+  const bind = (value: unknown) => `$${values.push(value)}`;
+  const condition = `search_lexemes(s.tokens) @@ ${bind(lexemes)}::tsquery and ${printCondition(query, 's.tokens', bind)}`;
+  const { rows } = await pool.query<FoundChannel>(
+    printList('chats c join search_channels s on s.chat_id = c.id', condition),
+    values,
+  );
+  return mergeChannels(rows, others);
+}
+
+/** Those of the next `maxWalked` channels that match. */
+async function walkChannels(
+  pool: Queryable,
+  asker: Asker,
+  { query, page }: { query: SearchQuery; page: NamePageRequest },
+): Promise<FoundChannel[]> {
+  const values = listKeys(asker, { ...page, limit: maxWalked });
+  const condition = printCondition(query, 's.tokens', (value) => `$${values.push(value)}`);
+  const { rows } = await pool.query<FoundChannel>(
+    // A subquery for each channel: as a join, PostgreSQL would read all names.
+    `select * from (${printList('chats c', 'true')}) c
+    where (select ${condition} from search_channels s where s.chat_id = c.id)
+    order by "foldedName" collate "C", id limit $${values.push(page.limit + 1)}`,
+    values,
+  );
+  return rows;
+}
+
+/** Those of these channels, whose names are not in the index yet, that belong on the page. */
+async function readUnindexed(
+  pool: Queryable,
+  asker: Asker,
+  { ids, page }: { ids: readonly bigint[]; page: NamePageRequest },
+): Promise<FoundChannel[]> {
+  if (ids.length === 0) return [];
+  const { rows } = await pool.query<FoundChannel>({
+    name: 'unindexed_channels_found',
+    text: printList('chats c', 'c.id = any ($5::bigint[])'),
+    values: [...listKeys(asker, page), ids],
+  });
+  return rows;
+}
+
+/** The channels of both lists in the order of the database, each once. */
+function mergeChannels(one: readonly FoundChannel[], other: readonly FoundChannel[]): FoundChannel[] {
+  const all = new Map([...one, ...other].map((channel) => [channel.id, channel]));
+  const bytesOf = ({ foldedName }: FoundChannel) => Buffer.from(foldedName);
+  return [...all.values()].toSorted(
+    (a, b) => Buffer.compare(bytesOf(a), bytesOf(b)) || Number(a.id > b.id) - Number(a.id < b.id),
+  );
+}
+
+/** Lists the public channels in `source` that meet the condition. For the values of `listKeys`. */
+function printList(source: string, condition: string): string {
+  return `select ${columns.chat('c')}, fold(c.name) as "foldedName"
+    from ${source}
+    where c.type = 'PUBLIC_CHANNEL'
+      and (fold(c.name) collate "C", c.id) > ($1, $2::bigint)
+      and not ${isRestricted('BAN', 'c.id', '$4')} and ${condition}
+    order by fold(c.name) collate "C", c.id limit $3`;
+}
+
+function listKeys(asker: Asker, { after, limit }: NamePageRequest): unknown[] {
+  return [after?.name ?? '', after?.id ?? -1n, limit + 1, asker.userId];
+}
+
+function toChannels(rows: readonly FoundChannel[], page: NamePageRequest): Page<ListedChannel> {
+  const listed = rows.map(({ foldedName, ...chat }) => ({ chat, key: { name: foldedName, id: chat.id } }));
+  return toPage(listed, forwardPage(page));
 }

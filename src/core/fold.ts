@@ -28,7 +28,9 @@ const accent = new RegExp(
 
 /** Folds the case of a text: full case folding as in Unicode, except that a dotless i is an i. */
 export function foldCase(text: string): string {
-  return ascii.test(text) ? text.toLowerCase() : text.toUpperCase().toLowerCase().replaceAll('ς', 'σ');
+  if (ascii.test(text)) return text.toLowerCase();
+  // A capital ẞ becomes ss only by way of its small form.
+  return text.toLowerCase().toUpperCase().toLowerCase().replaceAll('ς', 'σ');
 }
 
 /** Folds the case of a normalized text, and the accents that people leave out. Folding twice changes nothing more. */

@@ -1,8 +1,8 @@
 /**
- * Text in the form that words are looked for in: NFKC, without characters that display nothing, with ASCII digits. `at`
- * holds the position in the original of each UTF-16 unit and of the end; null if the positions are the same.
+ * Text in the form that words are looked for in: NFKC, without characters that display nothing, with ASCII digits.
+ * `placeOf` returns the place in the original of a position in it, in UTF-16 units; also of its end.
  */
-export type NormalText = { text: string; at: Int32Array | null };
+export type NormalText = { text: string; placeOf: (position: number) => number };
 
 /** Longer runs of marks are cut, because ordering them takes quadratic time. No language comes near. */
 const tooManyMarks = /(\p{M}{16})\p{M}+/gu;
@@ -10,6 +10,9 @@ const tooManyMarks = /(\p{M}{16})\p{M}+/gu;
 /** What NFKC may combine: a run of Hangul in any of its forms, or one character with its marks. */
 const unit =
   /[\u1100-\u11ff\u3131-\u318e\ua960-\ua97f\uac00-\ud7ff\uffa0-\uffdc]+|\P{M}[\p{M}\uff9e\uff9f\u0640]*|\p{M}+/gu;
+
+/** A part of a text that is normalized by itself. */
+const stretch = new RegExp(`(?:${unit.source}){1,64}`, 'gu');
 
 /** They display nothing, but separate words. U+2120 and U+2122 (℠ and ™) would become letters. */
 const blank = /[\u115f\u1160\u200b\u2120\u2122\u2800\u3164\uffa0]/g;
@@ -25,22 +28,53 @@ export function normalizeText(text: string): string {
   return ascii.test(text) ? text : normalizePart(text);
 }
 
-/** The same, with the positions in the original, at a higher cost. */
-export function normalizeWithPositions(text: string): NormalText {
-  if (ascii.test(text)) return { text, at: null };
-  const parts: string[] = [];
-  const at: number[] = [];
-  // Most words are in their normal form already. Each of the others is normalized character by character.
-  for (const { 0: word, index: wordAt } of text.matchAll(/[ \n]+|[^ \n]+/g)) {
-    const isNormal = normalizeText(word) === word;
-    for (const { 0: original, index } of isNormal ? [{ 0: word, index: 0 }] : word.matchAll(unit)) {
-      const part = isNormal ? original : normalizeText(original);
-      parts.push(part);
-      for (let n = 0; n < part.length; n += 1) at.push(wordAt + index + (isNormal ? n : 0));
-    }
+/** A stretch of a text: where it begins in the original and in the normalized text. */
+type Stretch = { original: string; text: string; place: number; position: number; places?: readonly number[] };
+
+/** The same, with the places in the original, at a higher cost. */
+export function normalizeWithPlaces(text: string): NormalText {
+  if (ascii.test(text)) return { text, placeOf: (position) => position };
+  const stretches: Stretch[] = [];
+  let position = 0;
+  for (const { 0: original, index: place } of text.matchAll(stretch)) {
+    const normalized = normalizeText(original);
+    stretches.push({ original, text: normalized, place, position });
+    position += normalized.length;
   }
-  at.push(text.length);
-  return { text: parts.join(''), at: Int32Array.from(at) };
+  const end = position;
+  return {
+    text: stretches.map((each) => each.text).join(''),
+    placeOf: (at) => (at >= end ? text.length : placeIn(stretches[indexOf(stretches, at)], at)),
+  };
+}
+
+/** The index of the stretch that has this position. */
+function indexOf(stretches: readonly Stretch[], position: number): number {
+  let [low, high] = [0, stretches.length - 1];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if ((stretches[middle]?.position ?? 0) <= position) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+function placeIn(stretch: Stretch | undefined, position: number): number {
+  if (stretch === undefined) return 0;
+  const { original, text, place } = stretch;
+  if (original === text) return place + position - stretch.position;
+  // Only what is displayed is normalized character by character, which takes long.
+  stretch.places ??= listPlaces(original);
+  return place + (stretch.places[position - stretch.position] ?? 0);
+}
+
+function listPlaces(original: string): number[] {
+  const places: number[] = [];
+  for (const { 0: character, index } of original.matchAll(unit)) {
+    const { length } = normalizeText(character);
+    for (let n = 0; n < length; n += 1) places.push(index);
+  }
+  return places;
 }
 
 function normalizePart(text: string): string {

@@ -1,23 +1,20 @@
 import type { Asker } from '../core/asker.ts';
-import { maxNameLength, readLine } from '../core/text.ts';
 import { isVisiblePerson } from '../chat/visibility.ts';
-import { InvalidInput, type FieldError } from '../errors.ts';
 import type { Queryable } from '../postgres/client.ts';
 import { columns } from '../postgres/columns.ts';
 import type { User } from '../postgres/generated/prisma/client.ts';
 import { forwardPage, type NameKey, type NamePageRequest } from '../postgres/name-page.ts';
 import { toPage, type Page } from '../postgres/page.ts';
-import { printCondition, printLexemes, printPattern } from '../search/search-condition.ts';
-import { readSearch, type SearchQuery } from '../search/search-query.ts';
-import { printPerson } from '../search/search-token.ts';
+import { listPendingNames } from '../search/name-index.ts';
+import { readNameSearch, type NameSearch } from '../search/name-search.ts';
+import { printCondition, printPattern } from '../search/search-condition.ts';
+import { printNames } from '../search/search-token.ts';
 import type { SearchTurns } from '../search/search-turn.ts';
 import { isHookBot } from './hook-bot.ts';
 
 /** A user with their cursor key in the search results. */
 export type FoundUser = { user: User; key: NameKey };
 
-/** Names that are not indexed yet are read themselves, up to this many. */
-const maxPending = 500;
 /** Sharing a chat of more members does not make acquaintances. */
 const maxSharedMembers = 1_000;
 
@@ -32,10 +29,9 @@ export async function searchUsers(
   asker: Asker,
   { search, page }: { search: string; page: NamePageRequest },
 ): Promise<Page<FoundUser>> {
-  const query = readNames(search);
-  const lexemes = printLexemes(query);
-  if (lexemes === null) return toPage<FoundUser>([], forwardPage(page));
-  const rows = await turns.run(asker, 'search', (pool) => findUsers(pool, asker, { query, lexemes, page }));
+  const names = readNameSearch(search);
+  if (names === null) return toPage<FoundUser>([], forwardPage(page));
+  const rows = await turns.run(asker, 'search', (pool) => findUsers(pool, asker, { ...names, page }));
   const found = rows.map(({ place, ...user }) => ({ user, key: { name: place, id: user.id } }));
   return toPage(found, forwardPage(page));
 }
@@ -44,14 +40,14 @@ export async function searchUsers(
 async function findUsers(
   pool: Queryable,
   asker: Asker,
-  { query, lexemes, page }: { query: SearchQuery; lexemes: string; page: NamePageRequest },
+  { query, lexemes, page }: NameSearch & { page: NamePageRequest },
 ): Promise<(User & { place: string })[]> {
-  const pending = await listPending(pool);
+  const pending = await listPendingNames(pool, 'users');
   const values: unknown[] = [
     asker.userId,
     lexemes,
     pending.map(({ id }) => id),
-    pending.map(printPerson),
+    pending.map(({ names }) => printNames(names)),
     page.after?.name ?? '',
     page.after?.id ?? -1n,
     page.limit + 1,
@@ -85,25 +81,6 @@ async function findUsers(
   return rows;
 }
 
-/** Users whose new names are not in the index yet. */
-async function listPending(pool: Queryable): Promise<{ id: bigint; username: string; displayName: string | null }[]> {
-  const { rows } = await pool.query<{ id: bigint; username: string; displayName: string | null }>({
-    name: 'unindexed_users',
-    text: `select u.id, u.username, u.display_name as "displayName"
-    from (select user_id from search_user_backlog order by user_id desc limit $1) b join users u on u.id = b.user_id`,
-    values: [maxPending],
-  });
-  return rows;
-}
-
 function printWhole(phrase: Parameters<typeof printPattern>[0]): string {
   return printPattern({ ...phrase, isWhole: true });
-}
-
-function readNames(search: string): SearchQuery {
-  if (search.trim() === '') return [];
-  const errors: FieldError[] = [];
-  const text = readLine(search, ['search'], maxNameLength, errors);
-  if (errors.length > 0) throw new InvalidInput(errors);
-  return readSearch(text);
 }

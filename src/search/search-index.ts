@@ -6,9 +6,10 @@ import { advisoryLocks } from '../postgres/advisory-lock.ts';
 import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
 import type { Lease, Leases } from '../postgres/lease.ts';
 import { LeasedLoop } from '../postgres/leased-loop.ts';
-import { printMessage, printPerson, type IndexedMessage } from './search-token.ts';
+import { indexNames, queueNames } from './name-index.ts';
+import { printMessage, type IndexedMessage } from './search-token.ts';
 
-/** How many messages, or users, are indexed in one transaction. */
+/** How many messages, and how many names, are indexed in one transaction. */
 const batchSize = 500;
 /** How many chats of the backlog share a transaction at most. */
 const maxChats = 100;
@@ -21,7 +22,7 @@ const indexedKinds = new Set(['NewMessage', 'MessageEdited']);
 
 /**
  * Fills the search index. One node at a time follows the log for messages, and works through the backlogs: names of
- * users, and chats whose messages are indexed again. It waits for no row, so that no open transaction can stop it.
+ * users and public channels, and chats whose messages are indexed again. It waits for no row, so that no open transaction can stop it.
  */
 class SearchIndex {
   readonly #consumer: LogConsumer;
@@ -78,15 +79,15 @@ export function openSearchIndex({
   started.defer(() => index.close());
 }
 
-/** Puts every chat and every user into the backlog. */
+/** Puts every chat and every name into the backlogs. */
 export async function queueEverything(client: Queryable): Promise<void> {
   await client.query(`insert into search_chat_backlog (chat_id) select id from chats
     on conflict (chat_id) do update set below_seq = null`);
-  await client.query(`insert into search_user_backlog (user_id) select id from users on conflict (user_id) do nothing`);
+  await queueNames(client);
 }
 
 /**
- * Indexes the next batch of the backlogs in one transaction. Returns how many messages, chats and users it finished; 0
+ * Indexes the next batch of the backlogs in one transaction. Returns how many messages, chats and names it finished; 0
  * when there is nothing left that it can do now.
  */
 export async function indexBacklog(
@@ -97,15 +98,15 @@ export async function indexBacklog(
   const { rows } = await db.pool.query<{ isEmpty: boolean }>({
     name: 'search_backlogs',
     text: `select not exists (select from search_backlog) and not exists (select from search_chat_backlog)
-      and not exists (select from search_user_backlog) as "isEmpty"`,
+      and not exists (select from search_user_backlog) and not exists (select from search_channel_backlog) as "isEmpty"`,
   });
   if (rows[0]?.isEmpty !== false) return 0;
   return inTransaction(db, async (client) => {
     await fence(client);
     await takeTurn(client);
-    const users = await indexUsers(client);
+    const names = await indexNames(client, batchSize);
     const messages = await retryMessages(client);
-    return users + messages + (await indexChats(client));
+    return names + messages + (await indexChats(client));
   });
 }
 
@@ -215,29 +216,4 @@ async function indexChats(client: Queryable): Promise<number> {
     values: [finished.map(({ chatId }) => chatId), last?.chatId ?? null, last?.seq ?? null],
   });
   return messages.length + finished.length;
-}
-
-async function indexUsers(client: Queryable): Promise<number> {
-  // Rows that another transaction has locked stay in the backlog: the names, or the users, are about to change.
-  const { rows: queued } = await client.query<{ id: bigint }>({
-    name: 'users_to_index',
-    text: `select user_id as id from search_user_backlog order by user_id limit $1 for update skip locked`,
-    values: [batchSize],
-  });
-  if (queued.length === 0) return 0;
-  const { rows } = await client.query<{ id: bigint; username: string; displayName: string | null }>({
-    name: 'names_to_index',
-    text: `select id, username, display_name as "displayName" from users where id = any ($1)
-    for key share skip locked`,
-    values: [queued.map(({ id }) => id)],
-  });
-  const ids = rows.map(({ id }) => id);
-  await client.query({
-    name: 'index_users',
-    text: `with finished as (delete from search_user_backlog where user_id = any ($1::bigint[]))
-    insert into search_people (user_id, tokens) select * from unnest($1::bigint[], $2::text[])
-    on conflict (user_id) do update set tokens = excluded.tokens where search_people.tokens <> excluded.tokens`,
-    values: [ids, rows.map(printPerson)],
-  });
-  return ids.length;
 }

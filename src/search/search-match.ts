@@ -1,3 +1,4 @@
+import { printPattern } from './search-condition.ts';
 import type { Phrase, SearchQuery, Term } from './search-query.ts';
 import type { Readings, Span, Word } from './search-text.ts';
 
@@ -10,10 +11,14 @@ function contains(readings: Readings, { phrases }: Term): boolean {
   return phrases.some((phrase) => readings.some((words) => words.some((_, at) => isPhraseAt(words, at, phrase))));
 }
 
-/** Every place in a text that the search looks for, in order and without overlaps. */
-export function listSpans(readings: Readings, query: SearchQuery): Span[] {
-  const phrases = query.flat().flatMap(({ phrases: all, isExcluded }) => (isExcluded ? [] : all));
-  const spans = phrases.flatMap((phrase) => readings.flatMap((words) => findPhrase(words, phrase)));
+/**
+ * The places in a text that the search looks for, in order and without overlaps: the first one, and those that begin at
+ * most `reach` after it.
+ */
+export function listSpans(readings: Readings, query: SearchQuery, reach: number): Span[] {
+  const phrases = listPhrases(query);
+  const first = readings.reduce((least, words) => Math.min(least, startOfFirst(words, phrases)), Infinity);
+  const spans = readings.flatMap((words) => findPhrases(words, phrases, { from: first, to: first + reach }));
   spans.sort((one, other) => one.start - other.start || other.end - one.end);
   const merged: Span[] = [];
   for (const { start, end } of spans) {
@@ -24,23 +29,49 @@ export function listSpans(readings: Readings, query: SearchQuery): Span[] {
   return merged;
 }
 
-function findPhrase(words: readonly Word[], phrase: Phrase): Span[] {
-  return words.flatMap((word, at) => {
-    if (!isPhraseAt(words, at, phrase)) return [];
-    const [want] = phrase.words;
-    if (want?.isRun === true && phrase.words.length === 1) return findInRun(word, want.text);
-    const last = words[at + phrase.words.length - 1] ?? word;
-    const wanted = phrase.words.at(-1)?.text ?? '';
-    const start = want?.isRun === true ? word.end - want.text.length : word.start;
-    return [{ start, end: last.isRun ? last.start + wanted.length : last.end }];
-  });
+/** The phrases that a text may contain, each once. */
+function listPhrases(query: SearchQuery): Phrase[] {
+  const phrases = query.flat().flatMap(({ phrases: all, isExcluded }) => (isExcluded ? [] : all));
+  return [...new Map(phrases.map((phrase) => [printPattern(phrase), phrase])).values()];
 }
 
-function findInRun({ text, start }: Word, part: string): Span[] {
-  const spans: Span[] = [];
-  for (let at = text.indexOf(part); at >= 0; at = text.indexOf(part, at + part.length)) {
-    spans.push({ start: start + at, end: start + at + part.length });
+function startOfFirst(words: readonly Word[], phrases: readonly Phrase[]): number {
+  for (let at = 0; at < words.length; at += 1) {
+    const starts = phrases.flatMap((phrase) => findPhrase(words, at, { phrase, to: 0 }).map(({ start }) => start));
+    if (starts.length > 0) return Math.min(...starts);
   }
+  return Infinity;
+}
+
+function findPhrases(words: readonly Word[], phrases: readonly Phrase[], { from, to }: { from: number; to: number }) {
+  const spans: Span[] = [];
+  for (let at = 0; at < words.length && (words[at]?.start ?? 0) <= to; at += 1) {
+    if ((words[at]?.end ?? 0) > from) {
+      for (const phrase of phrases) spans.push(...findPhrase(words, at, { phrase, to }));
+    }
+  }
+  return spans;
+}
+
+/** Where the phrase is, if it begins with the word at `at`. In a run it may be several times: until the place `to`. */
+function findPhrase(words: readonly Word[], at: number, { phrase, to }: { phrase: Phrase; to: number }): Span[] {
+  const word = words[at];
+  if (word === undefined || !isPhraseAt(words, at, phrase)) return [];
+  const [want] = phrase.words;
+  if (want?.isRun === true && phrase.words.length === 1) return findInRun(word, want.text, to);
+  const last = words[at + phrase.words.length - 1] ?? word;
+  const wanted = phrase.words.at(-1)?.text ?? '';
+  const start = want?.isRun === true ? word.end - want.text.length : word.start;
+  return [{ start, end: last.isRun ? last.start + wanted.length : last.end }];
+}
+
+function findInRun({ text, start }: Word, part: string, to: number): Span[] {
+  const spans: Span[] = [];
+  let at = text.indexOf(part);
+  do {
+    spans.push({ start: start + at, end: start + at + part.length });
+    at = text.indexOf(part, at + part.length);
+  } while (at >= 0 && start + at <= to);
   return spans;
 }
 

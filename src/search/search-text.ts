@@ -1,4 +1,4 @@
-import { normalizeText, normalizeWithPositions } from '../core/normal-text.ts';
+import { normalizeText, normalizeWithPlaces } from '../core/normal-text.ts';
 import { listPieces, type Piece } from '../core/word.ts';
 
 /** A word, or a run of a script without spaces between words, and where it is in the text. */
@@ -25,18 +25,17 @@ export function readText(text: string): Readings {
  * Costs more.
  */
 export function locateText(text: string): { readings: Readings; locate: (span: Span) => Span } {
-  const { text: normalized, at } = normalizeWithPositions(text);
+  const { text: normalized, placeOf } = normalizeWithPlaces(text);
   const pieces = listPieces(normalized);
-  const readings: Readings = [pieces, ...listReadings(normalized, pieces)];
-  if (at === null) return { readings, locate: (span) => span };
-  return { readings, locate: ({ start, end }) => ({ start: at[start] ?? 0, end: endOf(at, end) }) };
+  const locate = ({ start, end }: Span) => ({ start: placeOf(start), end: endOf(end, normalized.length, placeOf) });
+  return { readings: [pieces, ...listReadings(normalized, pieces)], locate };
 }
 
 /** The end in the original of what ends at `end`: with the marks and other characters that its last one absorbed. */
-function endOf(at: Int32Array, end: number): number {
+function endOf(end: number, length: number, placeOf: (position: number) => number): number {
   let next = end;
-  while (next < at.length - 1 && at[next] === at[end - 1]) next += 1;
-  return at[next] ?? 0;
+  while (next < length && placeOf(next) === placeOf(end - 1)) next += 1;
+  return placeOf(next);
 }
 
 /** The further readings of a normalized text. */

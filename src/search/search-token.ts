@@ -49,9 +49,9 @@ export function printMessage({ content, ...message }: IndexedMessage): string {
   return `${printReadings(readText(content))}| ${keys.join(' ')} `;
 }
 
-/** The `tokens` of a user in search_people. */
-export function printPerson({ username, displayName }: { username: string; displayName: string | null }): string {
-  return [username, displayName ?? ''].map((name) => printReadings(readText(name))).join('|');
+/** The `tokens` of a user in search_people, or of a channel in search_channels. */
+export function printNames(names: readonly string[]): string {
+  return names.map((name) => printReadings(readText(name))).join('|');
 }
 
 function hasLink(content: string): boolean {

@@ -12,6 +12,9 @@ export const maxSnippetLength = size.all + 2;
 /** Of more matches, the first ones are highlighted. */
 export const maxRanges = 20;
 
+/** One character becomes at most this many in the normalized form. */
+const maxExpansion = 8;
+
 const cutMark = '…';
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
 
@@ -39,7 +42,7 @@ export function makeSnippet(content: string, query: SearchQuery): Snippet {
 function listHits(content: string, query: SearchQuery): Span[] {
   if (query.length === 0) return [];
   const { readings, locate } = locateText(content);
-  return listSpans(readings, query).map(locate);
+  return listSpans(readings, query, size.all * maxExpansion).map(locate);
 }
 
 /** Begins and ends between words if it can, and never inside what a reader sees as one character. */

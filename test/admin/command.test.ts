@@ -4,10 +4,11 @@ import { beforeAll, expect, test } from 'vitest';
 import { findCommand } from '../../src/admin/command-table.ts';
 import { Misuse } from '../../src/admin/command.ts';
 import { connectDatabase, disconnectDatabase, type Db } from '../../src/postgres/client.ts';
-import { createGroup, say } from '../support/chat.ts';
-import { signUpAll, type Person } from '../support/client.ts';
+import { createGroup, createPublicChannel, say } from '../support/chat.ts';
+import { signUpAll, type Data, type Person } from '../support/client.ts';
 import { atFileEnd } from '../support/file-end.ts';
 import { upload } from '../support/file.ts';
+import { awaitIndex } from '../support/search.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { readAuditLog } from '../support/staff.ts';
 import { followEvents } from '../support/stream.ts';
@@ -59,6 +60,26 @@ test('an operator exports the data of an account to a new file, and the audit lo
   expect(entry).toMatchObject({ action: 'EXPORT_USER', actor: null });
   await expect(run('export', 'linus', path)).rejects.toThrow('The file cannot be created: EEXIST');
   await expect(run('export', 'stranger', `${path}.2`)).rejects.toThrow('There is no account stranger.');
+});
+
+test('an index that was emptied is filled again, for messages, people and channels', async () => {
+  const chatId = await createGroup(ada, [grace]);
+  await createPublicChannel(ada, 'lighthouse');
+  await say(ada, chatId, 'a walrus');
+  await awaitIndex(server);
+  for (const table of ['entries', 'people', 'channels']) await server.sql.query(`delete from search_${table}`);
+  const find = async () => {
+    const found = await grace.ask(`{
+      users(search: "grac") { edges { node { username } } } publicChannels(search: "light") { edges { node { name } } }
+      searchMessages(query: "walrus") { edges { node { content } } }
+    }`);
+    return [found.users, found.publicChannels, found.searchMessages].flatMap(({ edges }) =>
+      edges.flatMap(({ node }: Data) => Object.values(node)),
+    );
+  };
+  expect(await find()).toEqual([]);
+  expect(await run('reindex')).toBe('1 messages, 4 users and 1 public channels are indexed.');
+  expect(await find()).toEqual(['grace', 'lighthouse', 'a walrus']);
 });
 
 test('a suspension by an operator ends the streams of a running server', async () => {

@@ -79,7 +79,7 @@ const planes = rounds('code < 131072 or code between 917504 and 921599', 'true')
 test('the database and the program know the same characters that display nothing, and the same direction marks', async () => {
   await using database = await createDatabase();
   const { rows } = await database.sql.query<{ code: number; text: boolean; name: boolean }>(
-    `select code, is_text(chr(code), 8) as text, is_name('a' || chr(code) || 'a', 8) as name
+    `select code, is_text(chr(code), 8) and displays_something(chr(code)) as text, is_name('a' || chr(code) || 'a', 8) as name
     from generate_series(1, 1114111) code where code not between 55296 and 57343 and (${planes})`,
   );
   expect(rows.length).toBeGreaterThan(rounds(130_000, 1_000_000));
@@ -141,7 +141,7 @@ test('the database accepts exactly what the program accepts', async () => {
   const values = fc.sample(fc.string({ unit, maxLength: 10 }), 2_000).map((value) => value.replaceAll('\u0000', ''));
   const taken = values.map((value) => ({ line: read(readLine, value), text: read(readText, value) }));
   const { rows } = await database.sql.query(
-    'select is_line(line, 8) as line, is_text(body, 8) as text from unnest($1::text[], $2::text[]) as v (line, body)',
+    'select is_line(line, 8) as line, is_text(body, 8) and displays_something(body) as text from unnest($1::text[], $2::text[]) as v (line, body)',
     [taken.map(({ line }) => line.text), taken.map(({ text }) => text.text)],
   );
   // The database refuses nothing that the program accepts, so that no input causes an internal error.
@@ -157,4 +157,57 @@ test('the database accepts exactly what the program accepts', async () => {
       (text.problems.length > 0 && text.text !== '' && rows[index].text),
   );
   expect(loopholes).toEqual([]);
+});
+
+test('the database and the program accept the same email addresses', async () => {
+  await using database = await createDatabase();
+  const part = fc.string({
+    unit: fc.constantFrom('a', 'Z', '7', '-', '.', '+', '_', "'", '@', 'é', ' '),
+    maxLength: 6,
+  });
+  const address = fc.tuple(part, part, part).map(([name, host, end]) => `${name}@${host}.${end}`);
+  const long = [64, 63].flatMap((length) => [`x@${'a'.repeat(length)}.example`, `${'x'.repeat(length)}@example`]);
+  const longest = [254, 255].map((length) => `${'x'.repeat(length - 8)}@example`);
+  const values = [...fc.sample(address, 3_000), ...fc.sample(fc.emailAddress(), 500), ...long, ...longest];
+  const { rows } = await database.sql.query<{ ok: boolean }>(
+    'select is_email(value) as ok from unnest($1::text[]) with ordinality as v (value, place) order by place',
+    [values],
+  );
+  const accepts = (value: string) => {
+    const errors: FieldError[] = [];
+    return readEmail(value, errors) === value && errors.length === 0;
+  };
+  expect(values.filter((value, index) => accepts(value) !== rows[index]?.ok)).toEqual([]);
+  expect(values.filter(accepts).length).toBeGreaterThan(500);
+});
+
+test('rows from before a rule can be changed, and a new text must keep it', async () => {
+  await using database = await createDatabase();
+  const { sql } = database;
+  const tables = { users: 'display_name', chats: 'name', messages: 'content' };
+  for (const [table, column] of Object.entries(tables)) {
+    await sql.query(`alter table ${table} disable trigger refuse_${column}`);
+  }
+  await sql.query(
+    `insert into users (username, email, display_name) values ('ada', 'ada@example.com', 'Zoe' || chr(776))`,
+  );
+  await sql.query(`insert into chats (type, name) values ('GROUP', 'cafe' || chr(769))`);
+  await sql.query('insert into members (chat_id, user_id) select c.id, u.id from chats c, users u');
+  await sql.query(`insert into messages (chat_id, sender_id, content)
+    select c.id, u.id, chr(8203) from chats c, users u`);
+  for (const [table, column] of Object.entries(tables)) {
+    await sql.query(`alter table ${table} enable always trigger refuse_${column}`);
+  }
+  await sql.query(
+    `insert into messages (chat_id, sender_id, content) select c.id, u.id, 'hello' from chats c, users u`,
+  );
+  await sql.query(`update users set display_name = display_name`);
+  await sql.query(`update chats set name = name`);
+  await sql.query(`update messages set sender_id = null`);
+  for (const [table, column] of Object.entries(tables)) {
+    await expect(sql.query(`update ${table} set ${column} = chr(8203) || chr(8203)`)).rejects.toMatchObject({
+      code: '23514',
+      constraint: `${table}_${column}_check`,
+    });
+  }
 });

@@ -17,6 +17,10 @@ test('an operator’s commands use the embedded database beside its server, with
   const input = { username: 'ada', email: 'ada@example.com', password: 'correct horse battery' };
   const document = 'mutation ($input: SignUpInput!) { signUp(input: $input) { __typename } }';
   expect((await post(await running.url, document, { input })).data.signUp.__typename).toBe('SignedIn');
+  expect(await admin('reindex')).toMatchObject({
+    status: 0,
+    stdout: '0 messages, 1 users and 0 public channels are indexed.\n',
+  });
   expect(await admin('grant', 'ada', 'MODERATOR')).toMatchObject({ status: 0, stdout: 'ada is now MODERATOR.\n' });
 
   running.kill('SIGKILL');

@@ -130,6 +130,8 @@ const samples: [table: string, columns: string, values: string][] = [
   ['files', 'uploader_id, blob_hash, name', `:ada, sha256('x'), 'y.txt'`],
   ['search_entries', 'message_id, tokens', `:message, ' x '`],
   ['search_people', 'user_id, tokens', `:ada, ' ada '`],
+  ['search_channels', 'chat_id, tokens', `:chat, ' x '`],
+  ['search_channel_backlog', 'chat_id', ':chat'],
   ['storage_releases', 'user_id, bytes', ':ada, 1'],
   [
     'partial_uploads',

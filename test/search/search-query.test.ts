@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import cases from './cases/search.json' with { type: 'json' };
 import { foldWord } from '../../src/core/fold.ts';
-import { normalizeText, normalizeWithPositions } from '../../src/core/normal-text.ts';
+import { normalizeText, normalizeWithPlaces } from '../../src/core/normal-text.ts';
 import { listPieces } from '../../src/core/word.ts';
 import { printPattern } from '../../src/search/search-condition.ts';
 import { matches } from '../../src/search/search-match.ts';
@@ -63,6 +63,22 @@ test.each([
   ['ရုံး', 'ကျွန်တော် ရုံးကို သွားမယ်', true],
   ['ធ្វើការ', 'ខ្ញុំទៅធ្វើការ', true],
   ['น้ำ', 'ดื่มน้ำ', true],
+  ['STRAẞE', 'die straße', true],
+  ['„purple tram“', 'a purple tram', true],
+  ['＂tram purple＂', 'a purple tram', false],
+  ['cider OR lemonade', 'lemonade', true],
+  ['−red car', 'red car', false],
+  ['محمد', 'مُحَمَّد', true],
+  ['العربية', 'العـــربية', true],
+  ['שלום', 'שָׁלוֹם', true],
+  ['जरूरत', 'ज़रूरत', true],
+  ['국어', '한국어', false],
+  ['ລາວ', 'ພາສາລາວ', true],
+  ['c', 'C++', true],
+  ['"c"', 'C++', false],
+  ['#general', 'see #general', true],
+  ['XMLHttp', 'use XMLHttpRequest', true],
+  ['½', '1/2', true],
 ])('%j in %j: %j', (query, text, found) => {
   expect(finds(query, text)).toBe(found);
   expect(findsByPattern(query, text)).toBe(found);
@@ -133,11 +149,11 @@ test('folding a folded word changes nothing, and composed and decomposed texts h
 test('normalizing with positions gives the same text, and positions in the original', () => {
   fc.assert(
     fc.property(fc.oneof(text, fc.string({ unit: 'grapheme', maxLength: 20 })), (content) => {
-      const { text: normalized, at } = normalizeWithPositions(content);
+      const { text: normalized, placeOf } = normalizeWithPlaces(content);
       expect(normalized).toBe(normalizeText(content));
-      expect(at?.length ?? normalized.length + 1).toBe(normalized.length + 1);
-      const places = [...(at ?? [])];
+      const places = Array.from({ length: normalized.length + 1 }, (_, position) => placeOf(position));
       expect(places).toEqual(places.toSorted((one, other) => one - other));
+      expect(places.at(-1)).toBe(content.length);
     }),
     { numRuns: 2_000 },
   );
@@ -173,7 +189,7 @@ test('what is found is highlighted, in code points', () => {
   );
 });
 
-test('no text of 10,000 characters takes longer than 10 ms', () => {
+test('no text of 10,000 characters takes longer than 10 ms to index, or to highlight', () => {
   const repeated = [
     'a\u0301\u0323',
     '\u0301\u0323',
@@ -193,19 +209,21 @@ test('no text of 10,000 characters takes longer than 10 ms', () => {
     '\u200d',
   ];
   const units = fc.array(fc.constantFrom(...repeated, ...pieces), { minLength: 1, maxLength: 4 });
-  const timeOf = (content: string) => {
+  const timeOf = (work: () => unknown) => {
     let least = Infinity;
     for (let run = 0; run < 20 && least > 10; run += 1) {
       const startedAt = performance.now();
-      printReadings(readText(content));
+      work();
       least = Math.min(least, performance.now() - startedAt);
     }
     return least;
   };
+  const searches = ['a '.repeat(32), `"${'a '.repeat(31)}b"`, '上', 'e or b or ß or 한 or 上海'].map(readSearch);
   fc.assert(
     fc.property(units, (unit) => {
       const characters = [...unit.join('').repeat(10_000)].slice(0, 10_000).join('');
-      expect(timeOf(characters)).toBeLessThan(10);
+      expect(timeOf(() => printReadings(readText(characters)))).toBeLessThan(10);
+      for (const query of searches) expect(timeOf(() => makeSnippet(characters, query))).toBeLessThan(10);
     }),
     { numRuns: 40 },
   );

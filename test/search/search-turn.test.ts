@@ -20,7 +20,7 @@ beforeAll(async () => {
 
 const searches = [
   { field: 'searchMessages', argument: 'query', table: 'search_entries', part: 'from search_entries' },
-  { field: 'publicChannels', argument: 'search', table: 'chats', part: 'fold(c.name) like' },
+  { field: 'publicChannels', argument: 'search', table: 'search_channels', part: 'from search_channels' },
 ];
 
 function operation(field: string, argument: string, count: number): string {

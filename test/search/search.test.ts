@@ -492,3 +492,50 @@ test('everything is found again after the index is filled anew, newest and oldes
   const { totalCount } = await look(grace, { query: 'anew', filter: { chatId } });
   expect(totalCount).toBe(1_000);
 });
+
+test('a message is found within a second of being sent, also one that another client wrote', async () => {
+  const chatId = await createGroup(ada, [grace]);
+  const untilFound = async (text: string, send: () => Promise<unknown>) => {
+    const startedAt = performance.now();
+    await send();
+    const search = () => grace.ask(searchDocument, { query: text, filter: { chatId } });
+    await expect.poll(async () => (await search()).searchMessages.edges.length, { interval: 20 }).toBe(1);
+    return performance.now() - startedAt;
+  };
+  expect(await untilFound('heron', () => say(ada, chatId, 'a heron'))).toBeLessThan(1_000);
+  const insert = `insert into messages (chat_id, sender_id, content) values ($1, $2, 'an egret')`;
+  const values = [keyOf(chatId), keyOf(ada.userId)];
+  expect(await untilFound('egret', () => server.sql.query(insert, values))).toBeLessThan(1_000);
+});
+
+test('messages with pictures are found apart from those with other files', async () => {
+  const chatId = await createGroup(ada, [grace]);
+  const attach = async (content: string, type: string) => {
+    const { rows } = await server.sql.query<{ id: bigint }>(
+      `insert into messages (chat_id, sender_id, content, file_count) values ($1, $2, $3, 1) returning id`,
+      [keyOf(chatId), keyOf(ada.userId), content],
+    );
+    await server.sql.query(
+      `with blob as (insert into blobs (hash, size, content_type, bytes) values (sha256($3::text::bytea), octet_length($3), $3, $3::text::bytea) returning hash)
+      insert into files (uploader_id, blob_hash, name, message_id, place) select $1, hash, 'x', $2, 0 from blob`,
+      [keyOf(ada.userId), rows[0]?.id, type],
+    );
+  };
+  await attach('a sketch', 'image/webp');
+  await attach('a table', 'text/csv');
+  await say(ada, chatId, 'neither');
+  expect(await find(grace, null, { chatId, has: 'PICTURE' })).toEqual(['a sketch']);
+  expect(await find(grace, 'a', { chatId, has: 'PICTURE' })).toEqual(['a sketch']);
+  expect(await find(grace, 'table', { chatId, has: 'PICTURE' })).toEqual([]);
+  expect(await find(grace, null, { chatId, has: 'FILE' })).toEqual(['a table', 'a sketch']);
+});
+
+test('a user is not found by name once their account is being erased', async () => {
+  const alan = await signUp(server, 'turing');
+  await awaitIndex(server);
+  const users = async () =>
+    (await grace.ask('{ users(search: "turing") { edges { node { username } } } }')).users.edges;
+  expect(await users()).toHaveLength(1);
+  await server.sql.query('update users set deleted_at = now() where id = $1', [keyOf(alan.userId)]);
+  expect(await users()).toEqual([]);
+});

@@ -9,7 +9,7 @@ export async function awaitIndex({ sql }: Pick<TestServer, 'sql'>): Promise<void
           select from events e where e.kind in ('NewMessage', 'MessageEdited')
             and e.id > coalesce((select position from log_consumers where name = 'search'), 0))
         or exists (select from search_backlog) or exists (select from search_chat_backlog)
-        or exists (select from search_user_backlog) as "isBehind"`,
+        or exists (select from search_user_backlog) or exists (select from search_channel_backlog) as "isBehind"`,
     );
     if (rows[0]?.isBehind === false) return;
     await pause(20);
