@@ -12,7 +12,7 @@ const unit =
   /[\u1100-\u11ff\u3131-\u318e\ua960-\ua97f\uac00-\ud7ff\uffa0-\uffdc]+|\P{M}[\p{M}\uff9e\uff9f\u0640]*|\p{M}+/gu;
 
 /** A part of a text that is normalized by itself. */
-const stretch = new RegExp(`(?:${unit.source}){1,64}`, 'gu');
+const units = new RegExp(`(?:${unit.source}){1,64}`, 'gu');
 
 /** They display nothing, but separate words. U+2120 and U+2122 (℠ and ™) would become letters. */
 const blank = /[\u115f\u1160\u200b\u2120\u2122\u2800\u3164\uffa0]/g;
@@ -36,7 +36,7 @@ export function normalizeWithPlaces(text: string): NormalText {
   if (ascii.test(text)) return { text, placeOf: (position) => position };
   const stretches: Stretch[] = [];
   let position = 0;
-  for (const { 0: original, index: place } of text.matchAll(stretch)) {
+  for (const { 0: original, index: place } of text.matchAll(units)) {
     const normalized = normalizeText(original);
     stretches.push({ original, text: normalized, place, position });
     position += normalized.length;

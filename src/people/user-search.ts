@@ -7,7 +7,8 @@ import { forwardPage, type NameKey, type NamePageRequest } from '../postgres/nam
 import { toPage, type Page } from '../postgres/page.ts';
 import { listPendingNames } from '../search/name-index.ts';
 import { readNameSearch, type NameSearch } from '../search/name-search.ts';
-import { printCondition, printPattern } from '../search/search-condition.ts';
+import { printCondition, printLexemes, printPattern } from '../search/search-condition.ts';
+import type { SearchQuery } from '../search/search-query.ts';
 import { printNames } from '../search/search-token.ts';
 import type { SearchTurns } from '../search/search-turn.ts';
 import { isHookBot } from './hook-bot.ts';
@@ -15,6 +16,11 @@ import { isHookBot } from './hook-bot.ts';
 /** A user with their cursor key in the search results. */
 export type FoundUser = { user: User; key: NameKey };
 
+/**
+ * Of more matches in the index, this many are looked at, besides acquaintances: so the first letters of a name take no
+ * longer among a million users.
+ */
+const maxHits = 5_000;
 /** Sharing a chat of more members does not make acquaintances. */
 const maxSharedMembers = 1_000;
 
@@ -52,20 +58,22 @@ async function findUsers(
     page.after?.id ?? -1n,
     page.limit + 1,
     query.flatMap((terms) => terms.flatMap(({ phrases }) => phrases.map(printWhole))),
+    printLexemes(ofWholeWords(query)),
   ];
-  const bind = (value: unknown) => `$${values.push(value)}`;
+  const condition = printCondition(query, 'p.tokens', (value) => `$${values.push(value)}`);
+  const indexed = (wanted: string) => `(select p.user_id, p.tokens from search_people p
+        where search_lexemes(p.tokens) @@ ${wanted}::tsquery and ${condition} limit ${maxHits})`;
   const { rows } = await pool.query<User & { place: string }>(
-    `with hit as materialized (
-      select p.user_id, p.tokens from search_people p
-      where search_lexemes(p.tokens) @@ $2::tsquery and ${printCondition(query, 'p.tokens', bind)}
-      union
-      select n.user_id, n.tokens from unnest($3::bigint[], $4::text[]) as n (user_id, tokens)
-      where ${printCondition(query, 'n.tokens', bind)}
-    ), acquainted as materialized (
+    `with acquainted as materialized (
       select distinct theirs.user_id from members mine
       join chats c on c.id = mine.chat_id and c.member_count <= ${maxSharedMembers}
       join members theirs on theirs.chat_id = mine.chat_id
       where mine.user_id = $1
+    ), hit as materialized (
+      ${indexed('$2')}
+      union ${indexed('$9')}
+      union select p.user_id, p.tokens from acquainted join search_people p using (user_id) where ${condition}
+      union select p.user_id, p.tokens from unnest($3::bigint[], $4::text[]) as p (user_id, tokens) where ${condition}
     )
     select * from (
       select distinct on (u.id) ${columns.user('u')},
@@ -79,6 +87,12 @@ async function findUsers(
     values,
   );
   return rows;
+}
+
+function ofWholeWords(query: SearchQuery): SearchQuery {
+  return query.map((terms) =>
+    terms.map((term) => ({ ...term, phrases: term.phrases.map((phrase) => ({ ...phrase, isWhole: true })) })),
+  );
 }
 
 function printWhole(phrase: Parameters<typeof printPattern>[0]): string {

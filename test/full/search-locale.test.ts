@@ -100,7 +100,7 @@ const sending = 'mutation ($input: SendMessageInput!) { sendMessage(input: $inpu
 
 /** The text cases through the API. */
 async function listWrongTexts(server: TestServer, by: Person): Promise<unknown[]> {
-  const chatId = await createGroup(by, []);
+  const chatId = await createGroup(by, [await signUp(server, 'grace')]);
   const account = (index: number) => ({
     username: `texts${index}`,
     email: `texts${index}@example.com`,
@@ -109,7 +109,7 @@ async function listWrongTexts(server: TestServer, by: Person): Promise<unknown[]
   const requests: Record<string, (text: string, index: number) => [string, object]> = {
     message: (content) => [sending, { chatId, content }],
     displayName: (displayName) => [naming, { displayName }],
-    chatName: (name) => [creating, { type: 'GROUP', name, memberIds: [] }],
+    chatName: (name) => [creating, { type: 'PRIVATE_CHANNEL', name, memberIds: [] }],
     username: (username, index) => [signingUp, { ...account(index), username }],
     email: (email, index) => [signingUp, { ...account(index), email }],
   };
@@ -133,13 +133,15 @@ async function listDisputedCharacters({ sql }: TestDatabase): Promise<number[]> 
   return rows.filter((row) => isVisible(String.fromCodePoint(row.code)) !== row.isVisible).map(({ code }) => code);
 }
 
-const databases: [name: string, create: () => Promise<TestDatabase>][] = [
+type Creation = [name: string, create: () => Promise<TestDatabase>];
+const onDebian: Creation = ['of Debian, PostgreSQL 15 or newer', createDebianDatabase];
+const databases: Creation[] = [
   ['with LC_CTYPE C.UTF-8', () => createLocalizedDatabase(`lc_collate 'C' lc_ctype 'C.UTF-8'`)],
   [
     'with an ICU locale',
     () => createLocalizedDatabase(`locale_provider icu icu_locale 'de-DE' lc_collate 'C' lc_ctype 'C'`),
   ],
-  ...(debianPrograms === null ? [] : [['of Debian, PostgreSQL 15 or newer', createDebianDatabase] as const]),
+  ...(debianPrograms === null ? [] : [onDebian]),
 ];
 
 test.each(databases)('all cases of search, mentions and texts hold on a database %s', async (_, create) => {

@@ -498,8 +498,9 @@ test('a message is found within a second of being sent, also one that another cl
   const untilFound = async (text: string, send: () => Promise<unknown>) => {
     const startedAt = performance.now();
     await send();
-    const search = () => grace.ask(searchDocument, { query: text, filter: { chatId } });
-    await expect.poll(async () => (await search()).searchMessages.edges.length, { interval: 20 }).toBe(1);
+    const listFound = async () =>
+      (await grace.ask(searchDocument, { query: text, filter: { chatId } })).searchMessages.edges;
+    await expect.poll(listFound, { interval: 20 }).toHaveLength(1);
     return performance.now() - startedAt;
   };
   expect(await untilFound('heron', () => say(ada, chatId, 'a heron'))).toBeLessThan(1_000);
