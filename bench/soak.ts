@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { addGroup, addPeople } from './database.ts';
 import { randomFrom } from './random.ts';
 import { signToken } from './server.ts';
+import { soakClients } from './soak/clients.ts';
 import { allFaults } from './soak/fault.ts';
 import { Follower } from './soak/follower.ts';
 import { startMachine, type Machine } from './soak/machine.ts';
@@ -25,6 +26,8 @@ const { values } = parseArgs({
     every: { type: 'string', default: '60' },
     /** How long each of the twelve users rests between two actions on average, in ms. */
     pause: { type: 'string', default: '200' },
+    /** Instead, runs the client package on several devices whose stores must end up equal to fresh queries. */
+    clients: { type: 'boolean', default: false },
   },
   allowNegative: true,
 });
@@ -34,6 +37,8 @@ const random = randomFrom(seed);
 let startedAt = performance.now();
 const minutesNow = () => (performance.now() - startedAt) / 60_000;
 const say = (line: string) => void process.stdout.write(`${minutesNow().toFixed(1)} min  ${line}\n`);
+
+if (values.clients) process.exit(await soakClients(minutes, seed));
 
 const machine = await startMachine({ hasRedis: values.redis });
 const problems: string[] = [];

@@ -75,8 +75,13 @@ export async function removeMember(server: TestServer, chatId: string, person: P
 }
 
 /** Writes a message, directly in the database. */
-export async function insertMessage(server: TestServer, chatId: string, sender: Person, content: string) {
-  await server.sql.query('insert into messages (chat_id, sender_id, content) values ($1, $2, $3)', [
+export async function insertMessage(
+  { sql }: Pick<TestServer, 'sql'>,
+  chatId: string,
+  sender: Person,
+  content: string,
+): Promise<void> {
+  await sql.query('insert into messages (chat_id, sender_id, content) values ($1, $2, $3)', [
     keyOf(chatId),
     keyOf(sender.userId),
     content,

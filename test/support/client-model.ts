@@ -1,9 +1,10 @@
 import { pruneEvents } from '../../src/log/retention.ts';
 import { createGroup, createChat, insertMessage, keyOf, say } from './chat.ts';
-import { signUpAll, type Data, type Person } from './client.ts';
+import { ask, signUpAll, type Data, type Person } from './client.ts';
 import { differences, leftovers, readTruth, type Truth } from './client-oracle.ts';
 import { Device, recordStores, type Trace } from './device.ts';
 import { atFileEnd } from './file-end.ts';
+import { runServer } from './server-process.ts';
 import { startServer, type TestServer } from './server.ts';
 import type { Action } from '../../src/client/reducer.ts';
 
@@ -31,6 +32,9 @@ function toRun({ store, actions }: Trace, truths: readonly Truth[]): Run[] {
   return truth === undefined || differences(store.state, truth).length > 0 ? [] : [{ actions, truth }];
 }
 
+/** A server that devices use: in this process, or in one of its own, which can be killed. */
+type Node = Pick<TestServer, 'url' | 'sql' | 'ask' | 'close'>;
+
 const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 function describe({ client, sent }: Device): string {
@@ -50,19 +54,24 @@ export class ClientModel {
   readonly log: string[] = [];
   devices: Device[] = [];
   people: Person[] = [];
-  #nodes: TestServer[] = [];
+  #nodes: Node[] = [];
+  #server: TestServer | null = null;
   #routes = [{ url: '' }, { url: '' }];
   #count = 0;
 
-  constructor(seed: number) {
+  readonly #hasProcess: boolean;
+
+  /** With `hasProcess`, the second node is a process, which takes seconds to start, and is killed with SIGKILL. */
+  constructor(seed: number, { hasProcess = false } = {}) {
     this.#random = randomFrom(seed);
+    this.#hasProcess = hasProcess;
     atFileEnd(() => this.#recording.end());
   }
 
   async start(): Promise<void> {
     const first = await startServer();
-    const second = await startServer({ database: first.database });
-    this.#nodes = [first, second];
+    this.#server = first;
+    this.#nodes = [first, await this.#startSecond()];
     this.#nodes.forEach((node, index) => this.#route(index, node));
     this.people = await signUpAll(first, ...names);
     for (const person of this.people) {
@@ -81,7 +90,11 @@ export class ClientModel {
     this.devices = [...this.people, ...this.people.slice(0, 2)].map(
       (person, index) => new Device(person, this.#routes[index % 2] ?? { url: '' }),
     );
-    await Promise.all(this.devices.map((device) => device.open()));
+    // A process hashes passwords anew, which two sign-ins of one user must not do at once.
+    const count = this.people.length;
+    for (const some of [this.devices.slice(0, count), this.devices.slice(count)]) {
+      await Promise.all(some.map((device) => device.open()));
+    }
   }
 
   /** Closes the nodes; otherwise they run until the end of the file. */
@@ -170,13 +183,29 @@ export class ClientModel {
     return { found, runs: this.#recording.traces.flatMap((trace) => toRun(trace, [...truths.values()])) };
   }
 
-  #route(index: number, node: TestServer): void {
+  #startSecond(): Promise<Node> {
+    return this.#hasProcess ? this.#startProcess() : startServer({ database: this.#first.database });
+  }
+
+  async #startProcess(): Promise<Node> {
+    const { database, dataDir, jwtKeys, sql } = this.#first;
+    const env = { DATABASE_URL: database.url, DATA_DIR: dataDir, JWT_KEYS: jwtKeys, RATE_LIMITS: 'off' };
+    const child = runServer(env);
+    const url = await child.url;
+    const close = async () => {
+      child.kill('SIGKILL');
+      await child.ended;
+    };
+    return { url, sql, close, ask: (document, variables, token) => ask(url, document, variables, token) };
+  }
+
+  #route(index: number, node: Node): void {
     const route = this.#routes[index];
     if (route !== undefined) route.url = node.url;
     this.#nodes[index] = node;
   }
 
-  #node(): TestServer {
+  #node(): Node {
     return this.#pick(this.#nodes);
   }
 
@@ -389,13 +418,23 @@ export class ClientModel {
 
   /** Rare failures of the whole system. */
   #systemActions(): [string, () => Promise<unknown>][] {
-    const index = this.#random() < 0.5 ? 0 : 1;
     const first = this.#first;
+    // The first node stays: its database is closed with it.
     const restart = async () => {
-      // The database belongs to the first node, which closes it.
-      const node = await startServer({ database: first.database });
-      if (index === 1) await this.#nodes[1]?.close();
+      const node = await this.#startSecond();
+      await this.#nodes[1]?.close();
       this.#route(1, node);
+    };
+    const kill = async () => {
+      await this.#nodes[1]?.close();
+      this.#route(1, await this.#startSecond());
+    };
+    const loseRings = async () => {
+      const definition = await first.sql.query(`select pg_get_functiondef('ring_bell'::regproc) as text`);
+      const { text } = definition.rows[0];
+      await first.sql.query(text.replace('perform pg_notify(channel, payload);', ''));
+      await wait(2_000);
+      await first.sql.query(text);
     };
     const interrupt = () =>
       first.sql.query(
@@ -407,6 +446,8 @@ export class ClientModel {
     };
     return [
       this.#action('restart node', restart),
+      ...(this.#hasProcess ? [this.#action('kill node', kill)] : []),
+      this.#action('lose rings', loseRings),
       this.#action('interrupt database', interrupt),
       this.#action('prune', prune),
     ];
@@ -486,8 +527,7 @@ export class ClientModel {
   }
 
   get #first(): TestServer {
-    const [node] = this.#nodes;
-    if (node === undefined) throw new Error('not started');
-    return node;
+    if (this.#server === null) throw new Error('not started');
+    return this.#server;
   }
 }
