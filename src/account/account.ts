@@ -4,6 +4,7 @@ import { Forbidden, InvalidCredentials, InvalidInput, Unauthenticated, type Fiel
 import {
   findCredentialsByEmail,
   lockCredentials,
+  PasswordChanged,
   requireOwnCredentials,
   storePassword,
   verifyGuess,
@@ -138,7 +139,16 @@ export async function authenticate(
  */
 export function signIn(accounts: Accounts, input: SignIn): Promise<SignedIn> {
   const { address } = input;
-  return noteFailedSignIn(accounts.noting, { method: 'password', address }, () => enterByPassword(accounts, input));
+  return noteFailedSignIn(accounts.noting, { method: 'password', address }, async () => {
+    try {
+      return await enterByPassword(accounts, input);
+    } catch (error) {
+      // Another sign-in may have replaced the hash of the same password, after a change of argon2's settings. It does so
+      // only once.
+      if (error instanceof PasswordChanged) return enterByPassword(accounts, input);
+      throw error;
+    }
+  });
 }
 
 async function enterByPassword(accounts: Accounts, input: SignIn): Promise<SignedIn> {

@@ -77,9 +77,12 @@ export function verifyAgain(
   return verifyGuess(accounts, { hash, password, counted: { userId, sessionId }, guesser });
 }
 
+/** The password that was compared, or its absence, is no longer the user's. */
+export class PasswordChanged extends InvalidCredentials {}
+
 /**
  * Locks the user's row until the end of the transaction, so that their sessions are opened and ended one after the
- * other. Throws InvalidCredentials when the password that was compared, or its absence, is no longer the user's.
+ * other. Throws PasswordChanged when the password that was compared, or its absence, is no longer the user's.
  */
 export async function lockCredentials(client: Queryable, { id, passwordHash }: Credentials): Promise<void> {
   // Raw SQL, for the lock. All code that changes credentials takes it first.
@@ -90,7 +93,7 @@ export async function lockCredentials(client: Queryable, { id, passwordHash }: C
     [id],
   );
   if ((rows[0]?.password_hash ?? null) !== passwordHash)
-    throw new InvalidCredentials('The password was changed in the meantime.');
+    throw new PasswordChanged('The password was changed in the meantime.');
 }
 
 /** Sets the hash of a user's password. The caller has locked their credentials. */
