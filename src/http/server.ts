@@ -74,8 +74,8 @@ export type HttpOptions = {
 };
 
 /**
- * A listening server. `close` still accepts requests for `stopDelayMs`, but closes each connection after its answer, and
- * resolves when the last request has been answered or cut off.
+ * A listening server. `close` goes on as before for `stopDelayMs`, then stops listening, and resolves when the last request
+ * has been answered or cut off (drain.ts).
  */
 export type HttpServer = { port: number; close: () => Promise<void> };
 

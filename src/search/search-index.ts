@@ -22,7 +22,8 @@ const indexedKinds = new Set(['NewMessage', 'MessageEdited']);
 
 /**
  * Fills the search index. One node at a time follows the log for messages, and works through the backlogs: names of
- * users and public channels, and chats whose messages are indexed again. It waits for no row, so that no open transaction can stop it.
+ * users and public channels, and chats whose messages are indexed again. It waits for no row, so that no open transaction
+ * can stop it.
  */
 class SearchIndex {
   readonly #consumer: LogConsumer;
