@@ -83,19 +83,22 @@ function blocked(): Forbidden {
 /**
  * Submits the verb; its kind must call `readTargets`. While another transaction has the message locked, this tries
  * again: waiting inside the transaction would block all other writes. Throws RateLimited if that takes longer than
- * `patienceMs`.
+ * `patienceMs`, which counts from when the message was first found locked: until then, the write may have waited as
+ * long for something else.
  */
 export async function submitVerb<Verb extends MessageVerb>(
   writes: GroupCommit,
   kind: WriteKind<Verb, Message>,
   verb: Verb,
 ): Promise<Message> {
-  const deadline = Date.now() + patienceMs;
+  let deadline: number | undefined;
   for (let pauseMs = 5; ; pauseMs = Math.min(pauseMs * 2, maxPauseMs)) {
     try {
       return await writes.submit(kind, verb);
     } catch (error) {
-      if (!(error instanceof MessageLocked) || Date.now() > deadline) throw error;
+      if (!(error instanceof MessageLocked)) throw error;
+      deadline ??= performance.now() + patienceMs;
+      if (performance.now() > deadline) throw error;
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }

@@ -70,3 +70,26 @@ test('a write that deadlocks with psql is retried', async () => {
   );
   expect(message.reactions).toEqual([{ emoji: '👍', count: 1, viewerReacted: false }]);
 });
+
+test('a write that waited long for its chat still waits for its message', async () => {
+  const chatId = await createGroup(ada, [grace]);
+  const messageId = await say(ada, chatId, 'hello');
+  const message = await asSuperuser(database, async (chatHolder) =>
+    asSuperuser(database, async (messageHolder) => {
+      await chatHolder.query('begin');
+      await lock(chatHolder, ['select from chats where id = $1 for update', keyOf(chatId)]);
+      const requested = addReaction(ada, messageId, '👍');
+      await expect.poll(countWaiting).toBe(1);
+      await messageHolder.query('begin');
+      await lock(messageHolder, ['select from messages where id = $1 for share', keyOf(messageId)]);
+      // Longer than a write waits for its message.
+      await chatHolder.query('select pg_sleep(3.5)');
+      await chatHolder.query('commit');
+      await expect.poll(countWaiting).toBe(0);
+      await messageHolder.query('select pg_sleep(0.3)');
+      await messageHolder.query('commit');
+      return requested;
+    }),
+  );
+  expect(message.reactions).toEqual([{ emoji: '👍', count: 1, viewerReacted: true }]);
+});
