@@ -66,6 +66,7 @@ import { serveIncomingWebhooks } from './message/incoming-webhook.http.ts';
 /** The whole API: by now, the GraphQL edges have registered their types on the builder. */
 export const schema = buildSchema();
 
+/** The edges that the HTTP server calls, by what they serve. */
 export const httpEdges = {
   createWebhookKeeper,
   serveDownload,

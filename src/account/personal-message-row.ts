@@ -3,6 +3,7 @@ import { inPages, largePageSize, pageSize } from './personal-page.ts';
 
 // As in personal-row.ts, all statements here are raw SQL.
 
+/** A chat in the user’s export, with what the user set and may do there. */
 export type MembershipRow = {
   chatId: bigint;
   type: string;
@@ -69,6 +70,7 @@ async function* readMessageIds(
   }
 }
 
+/** A message that the user sent, in their export. */
 export type MessageRow = {
   id: bigint;
   chatId: bigint;
@@ -103,6 +105,7 @@ export async function* readMessages(pool: pg.Pool, userId: bigint): AsyncGenerat
   }
 }
 
+/** What a message of the user’s said before an edit. `version` counts from 1 for each message. */
 export type EditRow = { messageId: bigint; version: number; content: string; createdAt: Date };
 
 /** What the user's messages said before each of their edits. */
@@ -122,6 +125,7 @@ export async function* readEdits(pool: pg.Pool, userId: bigint): AsyncGenerator<
   }
 }
 
+/** A reaction of the user’s, with the place of its message in the chat. */
 export type ReactionRow = {
   messageId: bigint;
   chatId: bigint;

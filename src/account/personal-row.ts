@@ -5,6 +5,7 @@ import { inPages, largePageSize, pageSize } from './personal-page.ts';
 // a key of several columns. Those that first find all of a user's rows say `materialized`, because PostgreSQL might
 // otherwise walk through everyone's rows in the order of their ids.
 
+/** The user’s account, in their export. */
 export type ProfileRow = {
   username: string;
   email: string | null;
@@ -37,6 +38,7 @@ export async function readProfile(pool: pg.Pool, userId: bigint): Promise<Profil
   return rows[0] ?? null;
 }
 
+/** A session of the user’s, without its secrets. */
 export type SessionRow = {
   id: bigint;
   userAgent: string | null;
@@ -55,6 +57,7 @@ export async function* readSessions(pool: pg.Pool, userId: bigint): AsyncGenerat
   yield rows;
 }
 
+/** A file that the user uploaded; `size` in bytes, `hash` as SHA-256 in hexadecimal. */
 export type FileRow = {
   id: bigint;
   name: string;
@@ -87,6 +90,7 @@ export function readFiles(pool: pg.Pool, userId: bigint): AsyncGenerator<FileRow
   return inPages({ size: largePageSize, read });
 }
 
+/** A user whom the user has blocked. */
 export type BlockRow = { blockedId: bigint; blockedAt: Date };
 
 /** The users that the user has blocked. */
@@ -102,6 +106,7 @@ export function readBlocks(pool: pg.Pool, userId: bigint): AsyncGenerator<BlockR
   return inPages({ size: largePageSize, read });
 }
 
+/** An invite that the user created; `chatId` is null for one to the server. */
 export type InviteRow = {
   id: bigint;
   chatId: bigint | null;
@@ -126,6 +131,7 @@ export function readInvites(pool: pg.Pool, userId: bigint): AsyncGenerator<Invit
   return inPages({ size: largePageSize, read });
 }
 
+/** A ban, mute or suspension of the user; `chatId` is null for one of the whole server. */
 export type RestrictionRow = {
   kind: string;
   chatId: bigint | null;
@@ -149,6 +155,7 @@ export function readRestrictions(pool: pg.Pool, userId: bigint): AsyncGenerator<
   return inPages({ size: pageSize, read });
 }
 
+/** A report that the user wrote. */
 export type ReportRow = {
   id: bigint;
   messageId: bigint | null;
@@ -174,6 +181,7 @@ export function readReports(pool: pg.Pool, userId: bigint): AsyncGenerator<Repor
   return inPages({ size: pageSize, read });
 }
 
+/** A network or device that the user signed in from, as a hash. */
 export type SignInPlaceRow = { kind: 'NETWORK' | 'DEVICE'; hash: string; usedAt: Date };
 
 /** Where the user has signed in from in the last 90 days, as far as the server remembers: only hashes. */

@@ -20,6 +20,7 @@ class NoPicture extends Error {}
 /** After these, the picture is not tried again: it is none, is too large, or its user is gone. */
 const finalFailures = [NoPicture, InvalidInput, TooLarge, NotFound];
 
+/** What fetching pictures of foreign accounts needs; tests shorten its `times`. */
 export type PictureFetchOptions = {
   files: FileStorage;
   egress: Egress;

@@ -84,6 +84,7 @@ export type Context = Services & {
   renderTurns: RenderTurns | null;
 };
 
+/** The context of one operation. Without `loaders`, the operation gets its own, so that it reads each row once. */
 export function createContext(
   services: Services,
   request: { asker: () => Caller | null } & Partial<

@@ -17,6 +17,7 @@ import { asksForType, shapeOf, type PreparedOperation } from './document.ts';
 import { internalError, toClientError } from './error.ts';
 import { loadEvent, type Envelope } from './event.ts';
 
+/** What a renderer of one subscription document needs. */
 export type RendererOptions = {
   schema: GraphQLSchema;
   services: Services;

@@ -18,6 +18,7 @@ export type YogaSender = {
   response: ServerResponse;
 };
 
+/** What Yoga needs to answer. `mask` turns an error into one that may be shown to the client. */
 export type YogaOptions = {
   schema: GraphQLSchema;
   documents: DocumentCache;

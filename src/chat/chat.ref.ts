@@ -1,17 +1,21 @@
 import { builder } from '../api/builder.ts';
 import { encodeId } from '../core/id.ts';
 
+/** The kinds of chat. */
 export const ChatTypeRef = builder.enumType('ChatType', {
   values: ['SINGLE', 'GROUP', 'PRIVATE_CHANNEL', 'PUBLIC_CHANNEL'] as const,
 });
 
+/** The type `Chat`, without its fields. */
 export const ChatRef = builder.prismaNode('Chat', { id: { field: 'id' }, fields: () => ({}) });
 
+/** A page of chats. */
 export const ChatConnectionRef = builder.connectionObject(
   { type: ChatRef, name: 'ChatConnection' },
   { name: 'ChatEdge' },
 );
 
+/** A chat that the viewer has lost, of which only the id may be shown. */
 export const ChatGoneRef = builder.objectRef<{ chatId: bigint }>('ChatGone').implement({
   description: 'A chat that the viewer no longer has, because it was deleted or they left it.',
   fields: (t) => ({ chatId: t.id({ resolve: ({ chatId }) => encodeId('Chat', chatId) }) }),

@@ -1,14 +1,17 @@
 import { builder } from '../api/builder.ts';
 import { memberKeyOf, type MemberKey } from './member.ts';
 
+/** The roles of members. */
 export const MemberRoleRef = builder.enumType('MemberRole', { values: ['OWNER', 'ADMIN', 'MEMBER'] as const });
 
+/** The type `Member`, without its fields. */
 export const MemberRef = builder.prismaNode('Member', {
   id: { resolve: memberKeyOf },
   findUnique: (key) => ({ chatId_userId: readMemberKey(key) }),
   fields: () => ({}),
 });
 
+/** A page of members. */
 export const MemberConnectionRef = builder.connectionObject(
   { type: MemberRef, name: 'MemberConnection' },
   { name: 'MemberEdge' },

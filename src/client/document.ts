@@ -35,44 +35,67 @@ export const eventsDocument = `subscription($after:String){events(after:$after){
 export const chatsPerQuery = 40;
 const pageSize = 50;
 
+/** A page of the viewer’s chats, with the log position that it holds at. */
 export const chatsDocument = `query($after:String){viewer{id eventCursor user{...U}
 chats(first:${chatsPerQuery},after:$after){edges{node{...C}}pageInfo{hasNextPage endCursor}}}}${chat}`;
+/** Chats by their ids, with the log position that they hold at. */
 export const chatNodesDocument = `query($ids:[ID!]!){viewer{eventCursor}nodes(ids:$ids){...C}}${chat}`;
+/** The current log position. */
 export const cursorDocument = '{viewer{eventCursor}}';
 
 const inChat = (selection: string, more = '', parameters = '') =>
   `query($id:ID!${parameters}){viewer{eventCursor}chat(id:$id){id type ${selection}}}${more}`;
+/** The last page of a chat. */
 export const newestDocument = inChat(`page:messages(last:${pageSize}){${page}}`, message);
+/** The page before a message. */
 export const olderDocument = inChat(
   `page:messagesAround(seq:$seq,countBefore:${pageSize},countAfter:0){${page}}`,
   message,
   ',$seq:Int!',
 );
+/** The page after a message. */
 export const newerDocument = inChat(
   `page:messagesAround(seq:$seq,countBefore:0,countAfter:${pageSize}){${page}}`,
   message,
   ',$seq:Int!',
 );
+/** The page around a message. */
 export const aroundDocument = inChat(`page:messagesAround(seq:$seq){${page}}`, message, ',$seq:Int!');
+/** A page of a chat’s members. */
 export const membersDocument = inChat(
   'members(first:100,after:$after){edges{node{role mutedUntil user{...U}}}pageInfo{hasNextPage endCursor}}',
   user,
   ',$after:String',
 );
+/** The presence of users. */
 export const presenceDocument = 'query($ids:[ID!]!){nodes(ids:$ids){...on User{id presence{status lastSeenAt}}}}';
 const tokens = '...on SignedIn{accessToken accessTokenExpiresAt refreshToken}';
+/** Signs up, and returns the session’s tokens. */
 export const signUpDocument = `mutation($input:SignUpInput!){signUp(input:$input){__typename ${tokens}${failure}}}`;
+/** Signs in, and returns the session’s tokens. */
 export const signInDocument = `mutation($input:SignInInput!){signIn(input:$input){__typename ${tokens}${failure}}}`;
+/** Exchanges the refresh token for new tokens. */
 export const refreshDocument = `mutation($token:String!){refreshSession(refreshToken:$token){__typename ${tokens}${refusal}}}`;
+/** Ends the session. */
 export const signOutDocument = 'mutation{signOut}';
+/** The viewer’s sessions. */
 export const sessionsDocument = '{viewer{sessions{id isCurrent}}}';
+/** Ends another session. */
 export const revokeDocument = `mutation($id:ID!){revokeSession(sessionId:$id){__typename ${refusal}}}`;
 
+/** Sends a message. */
 export const sendDocument = `mutation($input:SendMessageInput!){sendMessage(input:$input){__typename ...on Message{${own}}${failure}}}${message}`;
+/** Edits a message. */
 export const editDocument = `mutation($id:ID!,$content:String!){editMessage(messageId:$id,content:$content){__typename ...on Message{${own}}${failure}}}${message}`;
+/** Deletes a message. */
 export const deleteDocument = `mutation($id:ID!){deleteMessage(messageId:$id){__typename ${refusal}}}`;
+/** Adds a reaction. */
 export const addReactionDocument = `mutation($id:ID!,$emoji:String!){addReaction(messageId:$id,emoji:$emoji){__typename ${failure}}}`;
+/** Removes a reaction. */
 export const removeReactionDocument = `mutation($id:ID!,$emoji:String!){removeReaction(messageId:$id,emoji:$emoji){__typename ${refusal}}}`;
+/** Moves the viewer’s read marker. */
 export const markReadDocument = `mutation($id:ID!,$seq:Int!){markRead(chatId:$id,seq:$seq){__typename ${failure}}}`;
+/** Says that the viewer is typing. */
 export const typingDocument = 'mutation($id:ID!){startTyping(chatId:$id)}';
+/** Creates a chat. */
 export const createChatDocument = `mutation($input:CreateChatInput!){createChat(input:$input){__typename ...on Chat{id}${failure}}}`;

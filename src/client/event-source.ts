@@ -9,6 +9,7 @@ const tickMs = 5_000;
 /** A result of a subscription. Its document says what the data are. */
 export type Result = { data?: Record<string, unknown> | null; errors?: Refusal[] };
 
+/** How to read one stream. */
 export type Reading = {
   token: string;
   /** The document and its variables. */

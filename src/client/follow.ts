@@ -8,6 +8,7 @@ import { backOff, Pause } from './timer.ts';
 /** A subscription to events, as the body of a request. */
 export type Subscription = { query: string; variables?: object | undefined; operationName?: string | undefined };
 
+/** What to do with a subscription’s results, and when to end it. */
 export type Following = {
   signal: AbortSignal;
   onResult: (result: Result) => void;

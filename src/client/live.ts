@@ -7,6 +7,7 @@ import type { Connection } from './state.ts';
 import { backOff, Pause } from './timer.ts';
 import type { Envelope } from './wire.ts';
 
+/** What the stream of events needs, and where it reports. */
 export type LiveOptions = {
   server: Server;
   session: Session;

@@ -21,6 +21,7 @@ export type Refused = PendingMessage & { chatId: string };
 
 const storageKey = 'outbox';
 
+/** What the outbox needs. Tabs with the same `lockName` share one outbox, which one of them sends. */
 export type OutboxOptions = {
   store: Store;
   session: Session;

@@ -45,6 +45,7 @@ export function useParley<Part>(select: (state: State) => Part): Part {
   return useSyncExternalStore(client.subscribe, read, read);
 }
 
+/** Whether events arrive: `connecting`, `live`, `behind` or `offline`. */
 export function useConnection(): Connection {
   return useParley(({ connection }) => connection);
 }
@@ -66,6 +67,7 @@ export function useChat(chatId: string | undefined): Chat | undefined {
   return useParley(({ chats }) => (chatId === undefined ? undefined : chats[chatId]));
 }
 
+/** A user that the store knows; undefined for any other. */
 export function useUser(userId: string | null | undefined): User | undefined {
   return useParley(({ users }) => (userId == null ? undefined : users[userId]));
 }

@@ -36,6 +36,7 @@ export type Action =
   | { type: 'restored'; state: State }
   | { type: 'signedOut' };
 
+/** The viewer, as the documents select them. */
 export type WireViewer = { id: string; user: WireUser };
 
 /** The state after an action. Pure: the same actions always lead to the same state. */

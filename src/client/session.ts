@@ -19,6 +19,7 @@ const storageKey = 'session';
 /** A token is renewed this long before it ends. */
 const marginMs = 30_000;
 
+/** What a session needs. */
 export type SessionOptions = {
   server: Server;
   storage: KeyValueStore;

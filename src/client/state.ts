@@ -40,12 +40,14 @@ export interface Sync {
   readonly stale: Readonly<Record<string, true>>;
 }
 
+/** The user who is signed in. `unreadChatCount` counts chats, not messages. */
 export interface Viewer {
   readonly id: string;
   readonly user: User;
   readonly unreadChatCount: number;
 }
 
+/** A user as others see them. */
 export interface User {
   readonly id: string;
   readonly username: string;
@@ -54,16 +56,19 @@ export interface User {
   readonly avatar: { readonly id: string } | null;
 }
 
+/** Whether a user is online. `lastSeenAt`: when an `OFFLINE` user was last online; null if they never were. */
 export interface Presence {
   readonly status: 'ONLINE' | 'AWAY' | 'OFFLINE';
   readonly lastSeenAt: string | null;
 }
 
+/** A user’s part in a chat. */
 export interface Member {
   readonly role: string;
   readonly mutedUntil: string | null;
 }
 
+/** A chat of the viewer’s. */
 export interface Chat {
   readonly id: string;
   readonly type: 'SINGLE' | 'GROUP' | 'PRIVATE_CHANNEL' | 'PUBLIC_CHANNEL';
@@ -92,6 +97,7 @@ export interface Chat {
   readonly exactAfter: number | null;
 }
 
+/** All reactions to a message with one emoji. */
 export interface Reaction {
   readonly emoji: string;
   readonly count: number;
@@ -109,6 +115,7 @@ export interface FileInfo {
   readonly blurhash: string | null;
 }
 
+/** A message. `content` is null once it is deleted. */
 export interface Message {
   readonly id: string;
   readonly seq: number;

@@ -7,6 +7,7 @@ import { backOff, Pause } from './timer.ts';
 /** Bytes per request: progress is known, and an interrupted upload resumes, in such steps. */
 const pieceBytes = 1_048_576;
 
+/** How to upload one file. */
 export type UploadOptions = {
   /** By default the name of a File, or 'file'. */
   name?: string;

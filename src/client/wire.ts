@@ -2,7 +2,9 @@ import type { Chat, FileInfo, Member, Message, Presence, Reaction, User } from '
 
 /** The types of what the documents in document.ts select. */
 type Id = { id: string };
+/** A user, as the documents select one. */
 export type WireUser = User;
+/** A message, with the users and quotes that the store keeps apart from it. */
 export type WireMessage = Omit<Message, 'senderId' | 'mentions' | 'replyTo' | 'reactions' | 'files'> & {
   sender: WireUser | null;
   mentions: readonly { isEveryone: boolean; user: Id | null }[];
@@ -13,6 +15,7 @@ export type WireMessage = Omit<Message, 'senderId' | 'mentions' | 'replyTo' | 'r
 /** In an event, which is the same for all viewers, a reaction does not say whether the viewer reacted. */
 export type WireReaction = Omit<Reaction, 'viewerReacted'> & { viewerReacted?: boolean };
 type ChatFace = Pick<Chat, 'id' | 'type' | 'name' | 'description' | 'slowModeSeconds' | 'avatar' | 'custom'>;
+/** A chat, with the viewer’s membership, which is null in a chat that they only read. */
 export type WireChat = ChatFace &
   Pick<Chat, 'lastSeq' | 'lastActivityAt'> & {
     peer: WireUser | null;
@@ -22,6 +25,7 @@ export type WireChat = ChatFace &
       'role' | 'mutedUntil' | 'notificationLevel' | 'lastReadSeq' | 'unreadCount' | 'unreadMentionCount'
     > | null;
   };
+/** A member with their user. */
 export type WireMember = Member & { user: WireUser };
 
 type InChat<Fields> = Fields & { chat: Id };

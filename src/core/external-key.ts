@@ -1,5 +1,6 @@
 import type { FieldError } from '../errors.ts';
 
+/** In characters, which are all ASCII. */
 export const maxExternalKeyLength = 255;
 
 /**

@@ -7,6 +7,7 @@ const maxRemembered = 10_000;
 /** The weight of the latest turn in the expected length of the next one. */
 const smoothing = 0.2;
 
+/** The limits of a queue. */
 export type FairQueueOptions = {
   /** What is waiting, as a plural for the error message: `searches`. */
   work: string;

@@ -11,6 +11,7 @@ export type EgressMessage = { headers: Record<string, string>; body: string; max
 /** What matters of the answer to a message. The status may be any, a redirect's too: none is followed. */
 export type EgressAnswer = { status: number; headers: IncomingHttpHeaders };
 
+/** Where messages may go, and how many at once. */
 export type KeptEgressOptions = {
   /** Local addresses that messages may go to, unencrypted too. Public ones always may, by https. */
   allowed: readonly AddressRange[];

@@ -2,7 +2,9 @@ import type { FieldError } from '../errors.ts';
 
 /** Lengths are counted in Unicode code points, as PostgreSQL's char_length does. */
 export const maxNameLength = 64;
+/** In code points. */
 export const maxDescriptionLength = 1_000;
+/** In code points. */
 export const maxContentLength = 10_000;
 
 const controls = /[\u0000-\u001f\u007f-\u009f]/;

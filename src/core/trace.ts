@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 /** A place in a trace, as the header `traceparent` names it: the trace, a span of it, and whether that is recorded. */
 export type TraceParent = { traceId: string; spanId: string; isSampled: boolean };
 
+/** Attributes of a span, by the names of OpenTelemetry’s semantic conventions where those have one. */
 export type Attributes = Record<string, string | number | boolean>;
 
 /** What a span is: what serves a request, what another system does for us, what happens because of an event, or else. */

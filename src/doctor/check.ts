@@ -10,8 +10,11 @@ export type Check = { name: string; run: () => Promise<Finding[]> };
 /** How long a check may take, in ms. */
 const checkMs = 5_000;
 
+/** Nothing to do. */
 export const ok = (text: string): Finding => ({ level: 'OK', text });
+/** Works, but an operator would want to change it. */
 export const warn = (text: string): Finding => ({ level: 'WARN', text });
+/** Does not work. */
 export const fail = (text: string): Finding => ({ level: 'FAIL', text });
 
 /** Runs a check. Resolves after `maxMs` at the latest. */

@@ -1,5 +1,6 @@
 /** The longer side of each thumbnail, in pixels. The thumbnails of a smaller picture have the size of the picture. */
 export const thumbnailSides = { SMALL: 160, LARGE: 640 } as const;
+/** The sizes of thumbnails. */
 export type ThumbnailSize = keyof typeof thumbnailSides;
 
 /** A request to the program that decodes pictures: the path of the file, or its bytes. */

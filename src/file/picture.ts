@@ -35,6 +35,7 @@ export type DevelopedPicture = {
   note: string | null;
 };
 
+/** Whether files of this content type are processed as pictures. */
 export function isPictureType(contentType: string): boolean {
   return pictureTypes.has(contentType);
 }

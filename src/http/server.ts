@@ -19,6 +19,7 @@ import { problem, sendProblem } from './rest/problem.ts';
 import { type Handler, sendJson } from './respond.ts';
 import { UnreadAnswers, unreadLimits, type UnreadLimits } from './unread.ts';
 
+/** What the HTTP server needs. */
 export type HttpOptions = {
   /** Serves queries and mutations; absent where this node does not have that role. */
   graphql?: Handler;

@@ -12,6 +12,7 @@ export type UnreadLimits = {
   perAddress: number;
 };
 
+/** The limits in production. 10 characters a millisecond are 10 kB/s: less than a phone at the edge of coverage. */
 export const unreadLimits: UnreadLimits = { ms: 60_000, charactersPerMs: 10, perAddress: 64 * 1024 * 1024 };
 
 /**

@@ -13,6 +13,7 @@ import {
 } from '../errors.ts';
 import { BadMultipart } from './multipart.ts';
 
+/** The status, text and headers of the answer to a refused upload. */
 export type UploadRefusal = { status: number; message: string; headers?: Record<string, string> };
 
 /**

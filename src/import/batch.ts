@@ -39,6 +39,7 @@ export async function writeBatch<Each extends Kind>(
   }
 }
 
+/** The result for a line that is refused; `path` leads to the part of it that is wrong. */
 export function refused(path: string[], message: string): Result {
   return { outcome: 'refused', error: { path, message } };
 }

@@ -53,6 +53,7 @@ const shapes = {
 
 /** What each kind of line says. */
 export type Said = { [Each in keyof typeof shapes]: z.output<(typeof shapes)[Each]> };
+/** The kinds of line. */
 export type Kind = keyof Said;
 
 /** A line that follows the format, by its kind. */

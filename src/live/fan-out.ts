@@ -6,6 +6,7 @@ import { RenderTurns } from './render-turn.ts';
 import { SharedSubscription, type SharedSubscriptionOptions } from './shared-subscription.ts';
 import { SubscriptionBudget } from './subscription-budget.ts';
 
+/** What the fan-out needs. */
 export type FanOutOptions = {
   epoch: () => string;
   report: Report;

@@ -22,6 +22,7 @@ export type NoticeRelay = {
   noteGap: () => void;
 };
 
+/** What sending notices needs. */
 export type NoticesOptions = {
   pool: pg.Pool;
   hub: Hub;

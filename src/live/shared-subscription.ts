@@ -23,6 +23,7 @@ type Item = Renderable | { tell: () => void };
 /** Items that are rendered together, and what is to be sent for each. */
 type Slice = { items: readonly Item[]; deliveries: Delivery[]; startedAt: number; renderedAt: number };
 
+/** What a subscription that many streams share needs. */
 export type SharedSubscriptionOptions = {
   epoch: () => string;
   report: Report;

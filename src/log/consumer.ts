@@ -32,6 +32,7 @@ export type Effect =
       send: (event: LoggedEvent, options: { idempotencyId: string; signal: AbortSignal }) => Promise<void>;
     };
 
+/** How a consumer reads the log, and what it does with the events. */
 export type LogConsumerOptions = {
   db: Pick<Db, 'pool'>;
   leases: Leases;

@@ -15,6 +15,7 @@ const backoffMs = { least: 100, most: 5_000 };
  */
 const times = { ring: 10_000, answer: 4_000, fullQueue: 2_000, connect: 5_000 };
 
+/** What listening for rings needs. */
 export type DoorbellOptions = {
   /** Must lead to the primary itself: LISTEN works neither through a transaction pooler nor on a standby. */
   url: string;

@@ -20,6 +20,7 @@ export type Letter = { to: string; template: TemplateName; code: CodeOwner | nul
  */
 export type AddressMail = (client: Queryable, mail: QueuedMail) => Promise<Letter | null>;
 
+/** What sending mail needs. */
 export type DeliveryOptions = {
   db: Db;
   leases: Leases;

@@ -18,6 +18,7 @@ const placeholders = {
   'webhook-failing': ['receiver', 'time'],
 } satisfies Record<string, string[]>;
 
+/** The names of the emails that the server sends. */
 export type TemplateName = keyof typeof placeholders;
 
 /** What an email says, as plain text and as HTML. */

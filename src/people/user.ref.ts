@@ -3,6 +3,7 @@ import { builder } from '../api/builder.ts';
 /** What every signed-in user can see of a user. The email address is not part of it. */
 export const UserRef = builder.prismaNode('User', { id: { field: 'id' }, fields: () => ({}) });
 
+/** A page of users. */
 export const UserConnectionRef = builder.connectionObject(
   { type: UserRef, name: 'UserConnection' },
   { name: 'UserEdge' },

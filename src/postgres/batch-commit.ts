@@ -9,6 +9,7 @@ export type Outcome<Output> = { value: Output } | { error: Error };
  */
 export type Remedy = 'REJECT' | 'DIVIDE' | 'REPEAT';
 
+/** How items are committed together. */
 export type BatchOptions<Item, Output> = {
   /** How many items may wait, and the error message for any beyond that. */
   maxWaiting: number;

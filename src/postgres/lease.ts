@@ -11,6 +11,7 @@ const retryMs = 100;
 /** The holder has lost its lease: another may hold it by now, so nothing more may be written under it. */
 export class LeaseLost extends Error {}
 
+/** What a lease is for, and how long it lasts. */
 export type LeaseOptions = {
   /** Names the exclusive work, such as `consumer:mail`; at most 200 bytes. */
   name: string;

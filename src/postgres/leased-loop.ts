@@ -8,6 +8,7 @@ export type LoopTimes = { poll: number; maxBackoff: number; lease?: LeaseTimes }
 
 const defaultTimes = { poll: 1_000, maxBackoff: 30_000 };
 
+/** What the loop does, under which lease, and how often. */
 export type LeasedLoopOptions = {
   leases: Leases;
   /** The name of the lease. */

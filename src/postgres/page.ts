@@ -1,6 +1,7 @@
 import { InvalidInput } from '../errors.ts';
 import { pairMany } from './pairing.ts';
 
+/** How many items a page has when the client does not say. */
 export const defaultPageSize = 50;
 const maxPageSize = 100;
 
@@ -28,6 +29,7 @@ const maxBigint = 2n ** 63n - 1n;
 /** The last instant that a Date can represent, in ms. */
 const maxTimeMs = 8_640_000_000_000_000n;
 
+/** All lists that are read in pages. */
 export const lists = {
   /** Ordered by id, newest first, like the next four. */
   adminChats: { name: 'adminChats', maxKey: [maxBigint] },

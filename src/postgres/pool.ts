@@ -18,6 +18,7 @@ type Connected = (
   release: (release?: unknown) => void,
 ) => void;
 
+/** The limits of a pool. */
 export type PoolOptions = {
   url: string;
   maxConnections: number;

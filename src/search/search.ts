@@ -23,6 +23,7 @@ export const maxCounted = 1_000;
  */
 const maxNamedChats = 1_000;
 
+/** The orders of results. */
 export type MessageSort = 'NEWEST' | 'OLDEST' | 'RELEVANCE';
 
 /** What to search for. Without `text`, everything that matches the filter. */

@@ -45,6 +45,7 @@ const minGapMs = 50;
 /** How long `close` waits for requests that are under way, in ms. */
 const closeMs = 3_000;
 
+/** What running the webhooks of this node needs. */
 export type WebhookKeeperOptions = {
   db: Pick<Db, 'pool'>;
   leases: Leases;

@@ -11,6 +11,7 @@ const failuresToAlarm = 5;
 
 /** The pauses before the next attempt, in ms: the first one, and the longest. Each failure doubles it. */
 export type RetryTimes = { first: number; most: number };
+/** The pauses in production. */
 export const defaultRetryTimes: RetryTimes = { first: 1_000, most: 5 * 60_000 };
 
 /** A running subscription of a webhook. */
@@ -19,6 +20,7 @@ export type KeptSubscription = { close: () => void; refresh: () => void };
 /** The secret that signs, and the one before it, which also signs until a certain time. */
 export type RunSecrets = { current: Buffer; former: { secret: Buffer; until: Date } | null };
 
+/** What running one webhook needs. */
 export type RunOptions = {
   webhook: HeldWebhook;
   /** What signs its deliveries; null if that cannot be read. */

@@ -11,7 +11,9 @@ import { constraintOf } from '../postgres/sql-state.ts';
 import { createSigningSecret, type SecretBox } from './signing-secret.ts';
 import { maxConnections } from './webhook-post.ts';
 
+/** In characters. */
 export const maxUrlLength = 2_048;
+/** The length of a subscription document, in bytes. */
 export const maxDocumentBytes = 65_536;
 /** How many webhooks a server can have: each has a connection, so that none waits for another. */
 const maxWebhooks = maxConnections;

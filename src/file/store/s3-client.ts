@@ -35,14 +35,17 @@ export function createS3Client(location: S3Location, { isPublic }: { isPublic: b
   });
 }
 
+/** Whether the store said that there is no such object. */
 export function isMissing(error: unknown): boolean {
   return error instanceof S3ServiceException && ['NoSuchKey', 'NotFound'].includes(error.name);
 }
 
+/** Whether the store does not know the operation. */
 export function isNotImplemented(error: unknown): boolean {
   return error instanceof S3ServiceException && error.$metadata.httpStatusCode === 501;
 }
 
+/** Whether the multipart upload has ended. */
 export function isUploadGone(error: unknown): boolean {
   return error instanceof S3ServiceException && error.name === 'NoSuchUpload';
 }

@@ -26,8 +26,10 @@ const envelope = `{
   }
 }`;
 
+/** The subscription behind `GET /api/events`. */
 export const eventsDocument = `subscription ($after: String) { events(after: $after) ${envelope} }`;
 
+/** The subscription behind the events of one chat. */
 export const chatEventsDocument = `subscription ($chatId: ID!, $after: String) {
   chatEvents(chatId: $chatId, after: $after) ${envelope}
 }`;

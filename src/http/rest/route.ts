@@ -1,6 +1,7 @@
 /** What a route is about: the headings under which the reference lists them. */
 export const tags = ['Account', 'Users', 'Chats', 'Members', 'Messages', 'Files', 'Events'] as const;
 
+/** The HTTP methods of the REST API. */
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 /** Another name for a variable in the body: how its value becomes the variable's, and its JSON schema. */

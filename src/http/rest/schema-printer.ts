@@ -19,6 +19,7 @@ import {
 /** A JSON schema (OpenAPI 3.1: draft 2020-12). */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
+/** The fragments of a document, by name. */
 export type Fragments = ReadonlyMap<string, FragmentDefinitionNode>;
 
 const scalars: Readonly<Record<string, JsonSchema>> = {
@@ -113,6 +114,7 @@ export class SchemaPrinter {
   }
 }
 
+/** A reference to one of the document’s own schemas. */
 export function referTo(name: string): JsonSchema {
   return { $ref: `#/components/schemas/${name}` };
 }

@@ -17,6 +17,7 @@ const maxExpirySpreadMs = 30_000;
 /** On shutdown, streams end one after the other: 2 ms each, and all of them within 2 s. */
 const drainSpreadMs = { each: 2, most: 2_000 };
 
+/** What the registry of streams needs. */
 export type RegistryOptions = {
   perSession: number;
   perAddress: number;

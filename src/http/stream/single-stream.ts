@@ -7,6 +7,7 @@ import { prepareParams, type GraphqlParams } from '../params.ts';
 import { unseal } from './seal.ts';
 import { OperationSink } from './stream-sink.ts';
 
+/** What a stream in graphql-sse’s single connection mode needs. */
 export type SingleStreamOptions = {
   token: string;
   tokenHash: Buffer;

@@ -44,6 +44,7 @@ const defaultTimes: StreamTimes = {
   tokenCheck: 5_000,
 };
 
+/** What serving streams needs. */
 export type StreamsOptions = {
   schema: GraphQLSchema;
   documents: DocumentCache;

@@ -14,6 +14,7 @@ import { ReplayBudget, ResetNeeded, type ReplayLimits } from './replay-budget.ts
 import { Pace } from './pace.ts';
 import type { Sink } from './sink.ts';
 
+/** What one subscription on a stream needs. */
 export type SubscriptionOptions = {
   request: EventRequest;
   shared: SharedSubscription;

@@ -26,6 +26,7 @@ const heartbeatMs = 700;
 /** How many characters may be on their way to Redis. */
 const maxUnsent = 8 * 1024 * 1024;
 
+/** What publishing the log to other nodes needs. */
 export type PublisherOptions = {
   channels: Channels;
   leases: Leases;

@@ -13,6 +13,7 @@ const patienceMs = 150;
 /** How long a node stays subscribed to a shard that no longer concerns it, in ms: users come back. */
 const lingerMs = 30_000;
 
+/** What receiving the log from the publisher needs. */
 export type ReceptionOptions = {
   channels: Channels;
   /** What concerns this node. */

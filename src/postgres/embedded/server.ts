@@ -47,6 +47,7 @@ export function applicationUrl({ passwords }: Cluster, port: number, name: strin
   return `postgres://${applicationRole}:${passwords.application}@127.0.0.1:${port}/${name}`;
 }
 
+/** A TCP port of the loopback address that was free a moment ago. */
 export async function findFreePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
