@@ -53,7 +53,13 @@ export class Client {
   /** Calls the listener after every change of `state`; returns the function that ends it. */
   readonly subscribe = (listener: () => void): (() => void) => this.#engine.store.subscribe(() => listener());
 
-  async signUp(input: { username: string; email: string; password: string; displayName?: string }): Promise<void> {
+  async signUp(input: {
+    username: string;
+    email: string;
+    password: string;
+    displayName?: string;
+    inviteCode?: string;
+  }): Promise<void> {
     await this.#engine.session.signUp(input);
     await this.#engine.enter();
   }

@@ -25,6 +25,7 @@ export const eventsDocument = `subscription($after:String){events(after:$after){
 ...on ChatUpdated{chat{...F}}
 ...on ChatDeleted{chatId}
 ...on MemberUpdated{member{role mutedUntil user{id}chat{id}}}
+...on PinsChanged{pinned message{id chat{id}}}
 ...on UserUpdated{user{...U}}
 ...on PresenceChanged{userId presence{status lastSeenAt}}
 ...on Typing{chatId userId user{...U}}
