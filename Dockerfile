@@ -4,16 +4,20 @@
 
 FROM node:24-bookworm-slim AS build
 WORKDIR /app
-# What `npm ci` needs comes first, so that a change to the code alone does not install everything again.
+# What `npm ci` needs comes first, so that a change to the server's code alone does not install everything again.
 COPY package.json package-lock.json .npmrc prisma.config.ts ./
 COPY prisma ./prisma
-COPY scripts/postinstall.ts ./scripts/
+# npm ci also builds the page, from its code and the client package's.
+COPY scripts/postinstall.ts scripts/web.ts ./scripts/
+COPY tsconfig.json ./
+COPY src/client ./src/client
+COPY src/web ./src/web
 COPY deploy/container/install.sh deploy/container/trim.sh ./
 # `--build-arg S3=yes` adds the AWS SDK, for FILE_STORE=s3://….
 ARG S3=no
 RUN sh install.sh "$S3" && sh trim.sh && rm install.sh trim.sh
 COPY . ./
-RUN rm -r deploy package-lock.json .npmrc prisma.config.ts scripts/postinstall.ts
+RUN rm -r deploy package-lock.json .npmrc prisma.config.ts scripts/postinstall.ts scripts/web.ts
 
 FROM debian:bookworm-slim
 LABEL org.opencontainers.image.title="parley" \

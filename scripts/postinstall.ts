@@ -1,6 +1,7 @@
 /**
- * Runs after each `npm install` and `npm ci`: generates the database client. An installation without development
- * dependencies has no generator; it keeps the client that is already there. Prints nothing unless something is wrong.
+ * Runs after each `npm install` and `npm ci`: generates the database client, and builds the chat that the server shows. An
+ * installation without development dependencies can do neither; it keeps what is already there. Prints nothing unless
+ * something is wrong.
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -23,7 +24,15 @@ if (installedBy !== '' && Number(installedBy) < supportedNode) {
 
 const prisma = join(root, 'node_modules/prisma-cli/build/index.js');
 if (existsSync(prisma)) {
-  await promisify(execFile)(process.execPath, [prisma, 'generate', '--no-hints'], { cwd: root });
+  const generating = promisify(execFile)(process.execPath, [prisma, 'generate', '--no-hints'], { cwd: root });
+  await Promise.all([generating, buildPage()]);
 } else if (!existsSync(join(root, 'src/postgres/generated'))) {
   process.stdout.write('The database client is missing: run `npm ci`, and then `npm prune --omit=dev`.\n');
+}
+
+/** Does nothing where the page is not, as in the folder of a container that installs before it copies the code. */
+async function buildPage(): Promise<void> {
+  if (!existsSync(join(root, 'src/web'))) return;
+  const { buildWebPage } = await import('./web.ts');
+  await buildWebPage();
 }

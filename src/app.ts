@@ -152,7 +152,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   started.defer(async () => drained);
   const http = await listen(config, {
     ...roles.handlers,
-    pages: createPages({ db, realtime, keys }, () => status.isDraining),
+    pages: { ...roles.handlers.pages, ...createPages({ db, realtime, keys }, () => status.isDraining) },
     ...httpSettings(config),
     addressOf: services.addressOf,
     unread: overrides.unread,

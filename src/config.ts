@@ -119,6 +119,12 @@ export const settings = {
     wants: origins,
     meaning: 'The origins whose pages may call the API from a browser. There are no cookies, so any origin is safe.',
   },
+  webPage: {
+    name: 'WEB_PAGE',
+    default: 'on',
+    wants: onOrOff,
+    meaning: 'Whether a node with the role `api` serves the chat at `/`.',
+  },
   trustedProxies: {
     name: 'TRUST_PROXY',
     default: '0',

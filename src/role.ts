@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Report } from './core/report.ts';
 import type { Logger } from 'pino';
 import { DocumentCache } from './api/document.ts';
@@ -14,6 +15,7 @@ import { serveGraphql } from './http/graphql.ts';
 import { serveRest } from './http/rest/rest.ts';
 import { serveMcp } from './http/mcp/mcp.ts';
 import type { HttpOptions } from './http/server.ts';
+import { serveWebPage } from './http/web-page.ts';
 import type { StreamTimes } from './http/stream/open-stream.ts';
 import { Streams, type StreamLimits } from './http/stream/streams.ts';
 import type { Realtime } from './live/realtime.ts';
@@ -49,7 +51,11 @@ type Handlers = Pick<
   | 'rest'
   | 'hooks'
   | 'mcp'
+  | 'pages'
 >;
+
+/** Where `npm run web` puts the chat. */
+const webFolder = join(import.meta.dirname, 'web/generated');
 
 /** What the roles of a node work with; tests override the times. */
 export type RoleParts = {
@@ -84,6 +90,7 @@ export function createRoles(
   const webhooks = streams && httpEdges.createWebhookKeeper(streams.operations, { leases, times: webhookTimes });
   const yoga = createGraphqlServer(common);
   const handlers: Handlers = {
+    pages: createWebPage(config),
     ...(serves(config, 'api') && {
       graphql: serveGraphql({ ...common, yoga, upload: httpEdges.serveGraphqlUpload(common) }),
       graphiql: serveGraphiql(firstConversation, fillPlaceholders),
@@ -107,6 +114,12 @@ export function createRoles(
     await streams?.drain();
   };
   return { handlers, drain, webhooks };
+}
+
+/** The chat at `/`. If files are served by redirect, its pictures come from the bucket. */
+function createWebPage(config: Config): HttpOptions['pages'] {
+  if (config.webPage === 'off' || !serves(config, 'api')) return {};
+  return serveWebPage(webFolder, config.fileServing === 'redirect' ? ['https:'] : []);
 }
 
 function streamLimits(config: Config): StreamLimits {

@@ -9,6 +9,7 @@ import { routes } from './rest/table.ts';
 const words = new Set([
   ...['graphql', 'stream', 'graphiql', 'api', 'upload', 'tus', 'files', 'auth', 'logout', 'mcp', 'export', 'import'],
   ...['hooks', 'slack', 'events', 'livez', 'readyz', 'schema.graphql', '.well-known', 'jwks.json', 'openapi.json'],
+  'assets',
   ...routes.flatMap(({ path }) => path.split('/').filter((segment) => !segment.startsWith('{'))),
 ]);
 

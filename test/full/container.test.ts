@@ -35,6 +35,7 @@ test.runIf(canBuild)('a container on a read-only root sends a message, is health
   });
   await container.said('GraphiQL is at');
   const url = `http://127.0.0.1:${port}`;
+  expect(await (await fetch(url)).text()).toContain('<script type="module"');
   const client: TestClient & { url: string } = {
     url,
     post: (document, variables, request) => post(url, document, variables, request),

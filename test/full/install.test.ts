@@ -17,7 +17,9 @@ async function copyRepository(): Promise<string> {
   for (const name of await readdir(root)) {
     if (!left.has(name)) await cp(join(root, name), join(folder, name), { recursive: true });
   }
-  await rm(join(folder, 'src/postgres/generated'), { recursive: true, force: true });
+  for (const generated of ['src/postgres/generated', 'src/web/generated']) {
+    await rm(join(folder, generated), { recursive: true, force: true });
+  }
   return folder;
 }
 
@@ -38,6 +40,7 @@ test('a production install stays below 450 MB, prints no warnings, and starts', 
   const server = runServer(env, [bundledNode, join(folder, 'src/main.ts')]);
   const ready = await fetch(`${await server.url}/readyz`);
   expect(ready.status).toBe(200);
+  expect(await (await fetch(await server.url)).text()).toContain('<script type="module"');
   const asked = { ...env, FILE_STORE: 's3://bucket', DATA_DIR: join(folder, '.other') };
   const { status, output } = await runServer(asked, [bundledNode, join(folder, 'src/main.ts')]).ended;
   expect(status).toBe(1);

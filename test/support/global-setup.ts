@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
+import { refreshWebPage } from '../../scripts/web.ts';
 import { createCluster, startPostgres } from './postgres.ts';
 
 declare module 'vitest' {
@@ -17,7 +18,8 @@ declare module 'vitest' {
 
 /** One PostgreSQL for the run, with a migrated template in it, and folders; all are removed when the run ends. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const clusterFolder = await createCluster();
+  // The page that a checkout has may be older than its code.
+  const [clusterFolder] = await Promise.all([createCluster(), refreshWebPage()]);
   const postgres = await startPostgres(clusterFolder);
   const dataFolder = await mkdtemp(join(tmpdir(), 'parley-files-'));
   project.provide('postgresUrl', postgres.url);

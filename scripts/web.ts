@@ -1,0 +1,93 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import process from 'node:process';
+import { promisify } from 'node:util';
+import { brotliCompress, constants, gzip } from 'node:zlib';
+import type { Rolldown } from 'vite';
+
+const root = join(import.meta.dirname, '..');
+const source = join(root, 'src/web');
+
+/** Where the server looks for the page. */
+const target = join(source, 'generated');
+const fingerprintFile = 'fingerprint';
+
+/** The page imports the client package by its name, as an app that has installed it does. */
+const alias = Object.fromEntries(
+  ['client', 'react', 'tada'].map((name) => [
+    name === 'client' ? 'parley-client' : `parley-client/${name}`,
+    join(root, `src/client/${name}.ts`),
+  ]),
+);
+
+/**
+ * Builds the chat that the server shows at `/`: the page with its styles in it, and its scripts under names that change
+ * with their contents. Each file is there three times, also compressed with gzip and Brotli. Needs the development
+ * dependencies.
+ */
+export async function buildWebPage(): Promise<void> {
+  const { build } = await import('vite');
+  const built = await build({
+    root: source,
+    configFile: false,
+    logLevel: 'error',
+    mode: 'production',
+    // Whatever NODE_ENV says here: a test of the server also shows what its users get.
+    define: { 'process.env.NODE_ENV': '"production"' },
+    oxc: { jsx: { runtime: 'automatic', development: false } },
+    resolve: {
+      alias: Object.entries(alias).map(([name, replacement]) => ({ find: new RegExp(`^${name}$`), replacement })),
+    },
+    build: { write: false, assetsInlineLimit: 0, modulePreload: { polyfill: false }, target: 'es2023' },
+  });
+  const { output } = built as Rolldown.RolldownOutput;
+  const texts = new Map(output.map((file) => [file.fileName, 'code' in file ? file.code : String(file.source)]));
+  // The folder is complete from the moment at which it exists: a server may start while the page is built.
+  const stage = `${target}.${process.pid}`;
+  for (const [name, text] of inlineStyles(texts)) await writeCompressed(join(stage, name), text);
+  await writeFile(join(stage, fingerprintFile), await fingerprint());
+  await rm(target, { recursive: true, force: true });
+  await rename(stage, target);
+}
+
+/** Builds the page unless it was built from the code that is here now. */
+export async function refreshWebPage(): Promise<void> {
+  const built = await readFile(join(target, fingerprintFile), 'utf8').catch(() => null);
+  if (built !== (await fingerprint())) await buildWebPage();
+}
+
+/** Names the code of the page, and the packages that it is built with. */
+async function fingerprint(): Promise<string> {
+  const hash = createHash('sha256').update(await readFile(join(root, 'package.json')));
+  for (const folder of [source, join(root, 'src/client')]) {
+    const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+    const paths = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
+    for (const path of paths.toSorted()) {
+      if (!path.startsWith(target)) hash.update(path.slice(root.length)).update(await readFile(path));
+    }
+  }
+  return hash.digest('hex');
+}
+
+/** Moves the styles into the page, so that the browser can paint after one round trip. */
+function inlineStyles(texts: ReadonlyMap<string, string>): Map<string, string> {
+  const inlined = new Map(texts);
+  const page = texts.get('index.html') ?? '';
+  const withStyles = page.replace(/<link rel="stylesheet"[^>]*href="\/([^"]+)"[^>]*>/g, (_, name: string) => {
+    inlined.delete(name);
+    return `<style>${texts.get(name)?.trim() ?? ''}</style>`;
+  });
+  return inlined.set('index.html', withStyles);
+}
+
+async function writeCompressed(path: string, text: string): Promise<void> {
+  const bytes = Buffer.from(text);
+  const brotli = { params: { [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length } };
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, bytes);
+  await writeFile(`${path}.gz`, await promisify(gzip)(bytes, { level: 9 }));
+  await writeFile(`${path}.br`, await promisify(brotliCompress)(bytes, brotli));
+}
+
+if (import.meta.main) await buildWebPage();

@@ -1,0 +1,108 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { extname, join } from 'node:path';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Handler } from './respond.ts';
+
+const types: Record<string, string> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+};
+
+/** The encodings in which each file was built, the smallest first. */
+const encodings = [
+  { name: 'br', suffix: '.br' },
+  { name: 'gzip', suffix: '.gz' },
+] as const;
+
+/** Where the scripts of the page are; their names change with their contents. */
+const assets = 'assets';
+
+/**
+ * Serves the chat at `/` and its scripts, as `npm run web` has built them into the folder; each handler by its path.
+ * `pictureOrigins`: where links to files lead, beside this server.
+ */
+export function serveWebPage(folder: string, pictureOrigins: readonly string[] = []): Record<string, Handler> {
+  if (!existsSync(folder)) return { '/': notBuilt };
+  const names = readdirSync(join(folder, assets)).filter(
+    (name) => !encodings.some((each) => name.endsWith(each.suffix)),
+  );
+  return {
+    '/': servePage(join(folder, 'index.html'), pictureOrigins),
+    ...Object.fromEntries(names.map((name) => [`/${assets}/${name}`, serveAsset(join(folder, assets, name))])),
+  };
+}
+
+/** The page is asked for each time, because it names the current scripts. */
+function servePage(path: string, pictureOrigins: readonly string[]): Handler {
+  const reading = once(async () => {
+    const html = await readFile(path, 'utf8');
+    return { policy: policyOf(html, pictureOrigins), etag: `W/"${hashOf(html)}"` };
+  });
+  return async (request, response) => {
+    const { policy, etag } = await reading();
+    response.setHeader('content-security-policy', policy);
+    response.setHeader('referrer-policy', 'no-referrer');
+    response.setHeader('cache-control', 'no-cache');
+    response.setHeader('etag', etag);
+    if (request.headers['if-none-match'] === etag) response.writeHead(304).end();
+    else await sendFile(path, request, response);
+  };
+}
+
+function serveAsset(path: string): Handler {
+  return async (request, response) => {
+    response.setHeader('cache-control', 'public, max-age=31536000, immutable');
+    await sendFile(path, request, response);
+  };
+}
+
+async function sendFile(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const accepted = [request.headers['accept-encoding'] ?? ''].join();
+  const encoding = encodings.find(({ name }) => new RegExp(`\\b${name}\\b(?!;q=0(\\.0*)?(,|$))`).test(accepted));
+  const body = await readFile(`${path}${encoding?.suffix ?? ''}`);
+  response.appendHeader('vary', 'accept-encoding');
+  if (encoding !== undefined) response.setHeader('content-encoding', encoding.name);
+  const type = types[extname(path)] ?? 'application/octet-stream';
+  response.writeHead(200, { 'content-type': type, 'content-length': body.length }).end(body);
+}
+
+/**
+ * The page loads scripts from this server only, and no script that stands in a page. Its styles stand in it, and are
+ * named by their hash (CSP Level 3, 2.3.1).
+ */
+function policyOf(html: string, pictureOrigins: readonly string[]): string {
+  const styles = [...html.matchAll(/<style>([^]*?)<\/style>/g)].map(([, style = '']) => `'sha256-${hashOf(style)}'`);
+  const pictures = ["'self'", 'blob:', 'data:', ...pictureOrigins].join(' ');
+  return [
+    "default-src 'none'",
+    "script-src 'self'",
+    `style-src 'self' ${styles.join(' ')}`,
+    `img-src ${pictures}`,
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+  ].join('; ');
+}
+
+function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('base64');
+}
+
+/** Does the work when it is first asked for, and again if it has failed. */
+function once<Value>(work: () => Promise<Value>): () => Promise<Value> {
+  let done: Promise<Value> | undefined;
+  return () => {
+    done ??= work();
+    done.catch(() => (done = undefined));
+    return done;
+  };
+}
+
+const notBuilt: Handler = (_, response) => {
+  const text = 'The chat is not built. Run `npm run web`; WEB_PAGE=off removes this page. The API is at /graphql.\n';
+  response.writeHead(404, { 'content-type': 'text/plain; charset=utf-8' }).end(text);
+};

@@ -1,0 +1,65 @@
+import { useClient, useConnection, useViewer } from 'parley-client/react';
+import { useEffect, useState } from 'react';
+import { Entry } from './entry.tsx';
+import { askAsVisitor } from './feature.ts';
+import { Home } from './home.tsx';
+import { Mark } from './icon.tsx';
+import { usePageAttendance } from './attendance.ts';
+import { useRoute } from './route.ts';
+import { UiProvider } from './ui.tsx';
+
+/** The whole page. */
+export function App() {
+  const connection = useConnection();
+  const viewer = useViewer();
+  const isStarting = useIsStarting();
+  const { inviteCode } = useRoute();
+  const chatName = useInvitedChatName(inviteCode);
+  usePageAttendance();
+  if (viewer !== null) {
+    return (
+      <UiProvider key={viewer.id}>
+        <Home viewer={viewer} />
+      </UiProvider>
+    );
+  }
+  if (connection === 'signed-out' && !isStarting) return <Entry inviteCode={inviteCode} chatName={chatName} />;
+  return (
+    <main className="splash">
+      <Mark />
+      <h1 className="wordmark">parley</h1>
+      <p className="muted" role="status">
+        {connection === 'offline' ? 'The server cannot be reached. Trying again …' : 'Connecting …'}
+      </p>
+    </main>
+  );
+}
+
+/** Whether it is not known yet if the user is signed in. */
+function useIsStarting(): boolean {
+  const client = useClient();
+  const [isStarting, setStarting] = useState(true);
+  useEffect(() => {
+    let isShown = true;
+    // A client that has started already does nothing, and one that is signed out resolves at once.
+    void client.start().finally(() => isShown && setStarting(false));
+    return () => {
+      isShown = false;
+    };
+  }, [client]);
+  return isStarting;
+}
+
+function useInvitedChatName(code: string | null): string | null {
+  const [name, setName] = useState<string | null>(null);
+  useEffect(() => {
+    if (code === null) return;
+    const document = 'query ($code: String!) { invite(code: $code) { chatName } }';
+    type Data = { invite: { chatName: string | null } | null };
+    askAsVisitor<Data>(document, { code }).then(
+      ({ invite }) => setName(invite?.chatName ?? null),
+      () => {},
+    );
+  }, [code]);
+  return name;
+}

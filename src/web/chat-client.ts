@@ -1,0 +1,24 @@
+import { createClient, type Envelope, type Refused } from 'parley-client';
+
+const onEvent = new Set<(envelope: Envelope) => void>();
+const onRefused = new Set<(refused: Refused) => void>();
+
+/** The client of this page. What it knows is in IndexedDB, so the page shows itself at once, and without a network. */
+export const client = createClient({
+  url: location.origin,
+  persistence: 'indexeddb',
+  onEvent: (envelope) => onEvent.forEach((listener) => listener(envelope)),
+  onRefused: (refused) => onRefused.forEach((listener) => listener(refused)),
+});
+
+/** Calls the listener with each event after it was applied; returns the function that ends it. */
+export function watchEvents(listener: (envelope: Envelope) => void): () => void {
+  onEvent.add(listener);
+  return () => void onEvent.delete(listener);
+}
+
+/** Calls the listener with each message that the server has refused; returns the function that ends it. */
+export function watchRefusals(listener: (refused: Refused) => void): () => void {
+  onRefused.add(listener);
+  return () => void onRefused.delete(listener);
+}

@@ -1,0 +1,81 @@
+import { useClient } from 'parley-client/react';
+import { graphql, query } from 'parley-client/tada';
+import { useMemo } from 'react';
+import { useAttempt } from '../notice.tsx';
+
+const failure = graphql('fragment Failure on Error @_unmask { code message }');
+
+const levelDocument = graphql(
+  'mutation Level($id: ID!, $level: NotificationLevel!) { setNotificationLevel(chatId: $id, level: $level) { __typename ...Failure } }',
+  [failure],
+);
+const leaveDocument = graphql('mutation Leave($id: ID!) { leaveChat(chatId: $id) { __typename ...Failure } }', [
+  failure,
+]);
+const deleteDocument = graphql('mutation DeleteChat($id: ID!) { deleteChat(chatId: $id) { __typename ...Failure } }', [
+  failure,
+]);
+const blockDocument = graphql('mutation Block($id: ID!) { blockUser(userId: $id) { __typename ...Failure } }', [
+  failure,
+]);
+const addDocument = graphql(
+  'mutation Add($id: ID!, $ids: [ID!]!) { addMembers(chatId: $id, userIds: $ids, history: FROM_NOW) { __typename ...Failure } }',
+  [failure],
+);
+const removeDocument = graphql(
+  'mutation Remove($id: ID!, $user: ID!) { removeMember(chatId: $id, userId: $user) { __typename ...Failure } }',
+  [failure],
+);
+const banDocument = graphql(
+  'mutation Ban($id: ID!, $user: ID!) { banMember(chatId: $id, userId: $user) { __typename ...Failure } }',
+  [failure],
+);
+const muteDocument = graphql(
+  'mutation Mute($id: ID!, $user: ID!, $until: DateTime) { muteMember(chatId: $id, userId: $user, until: $until) { __typename ...Failure } }',
+  [failure],
+);
+const roleDocument = graphql(
+  'mutation Role($id: ID!, $user: ID!, $role: MemberRole!) { setMemberRole(chatId: $id, userId: $user, role: $role) { __typename ...Failure } }',
+  [failure],
+);
+const updateDocument = graphql(
+  `
+    mutation UpdateChat($input: UpdateChatInput!) {
+      updateChat(input: $input) {
+        __typename
+        ...Failure
+        ... on InvalidInput {
+          fields {
+            path
+            message
+          }
+        }
+      }
+    }
+  `,
+  [failure],
+);
+
+/** How the viewer changes a chat. Each resolves with whether it succeeded; a failure is shown. */
+export function useChatChanges(id: string) {
+  const client = useClient();
+  const attempt = useAttempt();
+  return useMemo(
+    () => ({
+      setLevel: (level: 'ALL' | 'MENTIONS' | 'NONE') => attempt(() => query(client, levelDocument, { id, level })),
+      leave: () => attempt(() => query(client, leaveDocument, { id })),
+      remove: () => attempt(() => query(client, deleteDocument, { id })),
+      block: (user: string) => attempt(() => query(client, blockDocument, { id: user })),
+      add: (ids: string[]) => attempt(() => query(client, addDocument, { id, ids })),
+      removeMember: (user: string) => attempt(() => query(client, removeDocument, { id, user })),
+      ban: (user: string) => attempt(() => query(client, banDocument, { id, user })),
+      /** `until`: null ends the mute. */
+      mute: (user: string, until: string | null) => attempt(() => query(client, muteDocument, { id, user, until })),
+      setRole: (user: string, role: 'OWNER' | 'ADMIN' | 'MEMBER') =>
+        attempt(() => query(client, roleDocument, { id, user, role })),
+      update: (input: { name?: string; description?: string | null; slowModeSeconds?: number }) =>
+        attempt(() => query(client, updateDocument, { input: { chatId: id, ...input } })),
+    }),
+    [client, attempt, id],
+  );
+}

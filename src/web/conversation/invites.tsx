@@ -1,0 +1,105 @@
+import { useClient } from 'parley-client/react';
+import { graphql, query } from 'parley-client/tada';
+import type { Client } from 'parley-client';
+import { useCallback } from 'react';
+import { describeFailure } from '../failure.ts';
+import { Icon } from '../icon.tsx';
+import { useLoaded } from '../load.ts';
+import { useMessageActions } from '../history/action.ts';
+import { useAttempt } from '../notice.tsx';
+import { inviteLink } from '../route.ts';
+
+const invitesDocument = graphql(`
+  query Invites($id: ID!) {
+    chat(id: $id) {
+      invites(first: 20) {
+        edges {
+          node {
+            id
+            code
+            usesLeft
+            expiresAt
+          }
+        }
+      }
+    }
+  }
+`);
+const createDocument = graphql(`
+  mutation CreateInvite($input: CreateInviteInput!) {
+    createInvite(input: $input) {
+      __typename
+      ... on Error {
+        errorCode: code
+        message
+      }
+    }
+  }
+`);
+const revokeDocument = graphql(`
+  mutation RevokeInvite($id: ID!) {
+    revokeInvite(inviteId: $id) {
+      __typename
+      ... on Error {
+        errorCode: code
+        message
+      }
+    }
+  }
+`);
+const weekMs = 7 * 86_400_000;
+
+/** The links that let others into the chat. */
+export function Invites({ chatId }: { chatId: string }) {
+  const client = useClient();
+  const attempt = useAttempt();
+  const { copy } = useMessageActions();
+  const ask = useCallback((asking: Client) => query(asking, invitesDocument, { id: chatId }), [chatId]);
+  const { data, error, reload } = useLoaded(ask);
+  const invites = data?.chat?.invites?.edges ?? [];
+  const create = () => {
+    const input = { chatId, expiresAt: new Date(Date.now() + weekMs).toISOString() };
+    void attempt(() => query(client, createDocument, { input })).then(reload);
+  };
+  return (
+    <section>
+      <header className="row">
+        <h3 className="grow">Invite links</h3>
+        <button className="icon-button" aria-label="New invite link" title="New invite link" onClick={create}>
+          <Icon name="add" />
+        </button>
+      </header>
+      {error !== null && <p className="muted small">{describeFailure(error)}</p>}
+      <ul>
+        {invites.map(({ node: { id, code, usesLeft, expiresAt } }) => (
+          <li key={id} className="member row">
+            <Icon name="link" />
+            <span className="grow clip small">
+              …{code.slice(-6)}{' '}
+              <span className="muted">
+                {usesLeft !== null && `${usesLeft} left, `}
+                {expiresAt === null ? 'no end' : `until ${new Date(expiresAt).toLocaleDateString()}`}
+              </span>
+            </span>
+            <button
+              className="icon-button"
+              aria-label="Copy the link"
+              title="Copy the link"
+              onClick={() => copy(inviteLink(code))}
+            >
+              <Icon name="copy" />
+            </button>
+            <button
+              className="icon-button"
+              aria-label="Revoke the link"
+              title="Revoke the link"
+              onClick={() => void attempt(() => query(client, revokeDocument, { id })).then(reload)}
+            >
+              <Icon name="close" />
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

@@ -1,0 +1,41 @@
+import type { Chat } from 'parley-client';
+import type { ReactNode } from 'react';
+import { Icon } from '../icon.tsx';
+import { useUi } from '../ui.tsx';
+import { Details } from './details.tsx';
+import { Pins } from './pins.tsx';
+import { SearchPanel } from './search-panel.tsx';
+
+const titles = { details: 'Details', pins: 'Pinned messages', search: 'Search' };
+
+/** What is open beside the chat, if anything is. */
+export function Panel({ chat, rights }: { chat: Chat; rights: ReadonlySet<string> }) {
+  const { panel, showPanel } = useUi();
+  if (panel === null) return null;
+  const contents: Record<typeof panel, () => ReactNode> = {
+    details: () => <Details chat={chat} rights={rights} />,
+    pins: () => <Pins chatId={chat.id} canUnpin={rights.has('PIN_MESSAGE')} />,
+    search: () => <SearchPanel chat={chat} />,
+  };
+  return (
+    <aside
+      className="panel"
+      aria-label={titles[panel]}
+      onKeyDown={(event) => {
+        if (event.key === 'Escape') showPanel(null);
+      }}
+    >
+      <header className="row">
+        <h2 className="grow">{titles[panel]}</h2>
+        <button
+          className="icon-button"
+          aria-label={`Close ${titles[panel].toLowerCase()}`}
+          onClick={() => showPanel(null)}
+        >
+          <Icon name="close" />
+        </button>
+      </header>
+      <div className="panel-content">{contents[panel]()}</div>
+    </aside>
+  );
+}

@@ -1,0 +1,54 @@
+import { useRef, useState } from 'react';
+import { Icon } from './icon.tsx';
+import { Popover } from './popover.tsx';
+
+/** What people react with most; anything else can be typed. */
+const emoji = [
+  ...['👍', '👎', '❤️', '😂', '😮', '😢', '🙏', '🎉'],
+  ...['🔥', '👀', '✅', '❌', '💯', '🚀', '👏', '🙌'],
+  ...['😀', '😅', '😉', '😊', '😍', '🤔', '😎', '🥳'],
+  ...['😴', '😬', '🙄', '😭', '😡', '🤯', '🤝', '💪'],
+  ...['☕', '🍕', '🍰', '🌱', '🌞', '🌈', '⭐', '💡'],
+  ...['🐛', '🔧', '📌', '📎', '📅', '⏰', '💬', '❓'],
+];
+
+/** A button that opens a choice of emoji. */
+export function EmojiButton({ label, choose }: { label: string; choose: (emoji: string) => void }) {
+  const [isOpen, setOpen] = useState(false);
+  const button = useRef<HTMLButtonElement>(null);
+  return (
+    <>
+      <button
+        ref={button}
+        type="button"
+        className="icon-button"
+        aria-label={label}
+        aria-haspopup="dialog"
+        aria-expanded={isOpen}
+        title={label}
+        onClick={() => setOpen(!isOpen)}
+      >
+        <Icon name="smile" />
+      </button>
+      {isOpen && (
+        <Popover anchor={button} role="dialog" label={label} onClose={() => setOpen(false)}>
+          <div className="emoji-grid">
+            {emoji.map((each) => (
+              <button
+                key={each}
+                type="button"
+                onClick={() => {
+                  setOpen(false);
+                  button.current?.focus();
+                  choose(each);
+                }}
+              >
+                {each}
+              </button>
+            ))}
+          </div>
+        </Popover>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,29 @@
+import { createContext, useContext } from 'react';
+import type { Message } from 'parley-client';
+
+/** What the rows of a chat can ask of it. */
+export type MessageActions = {
+  /** What the viewer may do in the chat; see `ChatAction` in the schema. */
+  rights: ReadonlySet<string>;
+  reply: (message: Message) => void;
+  /** Begins or, with null, ends editing. */
+  edit: (message: Message | null) => void;
+  react: (message: Message, emoji: string) => void;
+  remove: (message: Message) => void;
+  report: (message: Message) => void;
+  pin: (message: { readonly id: string }, isPinned: boolean) => void;
+  markUnread: (message: Message) => void;
+  copy: (text: string) => void;
+};
+
+const Context = createContext<MessageActions | null>(null);
+
+/** Gives the rows below it what they can ask of their chat. */
+export const MessageActionsProvider = Context;
+
+/** What can be done with messages here. */
+export function useMessageActions(): MessageActions {
+  const actions = useContext(Context);
+  if (actions === null) throw new Error('This is outside of a chat.');
+  return actions;
+}

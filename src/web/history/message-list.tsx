@@ -1,0 +1,177 @@
+import { titleOf, useClient, useMessages, useReadMarker, useViewer, type Item } from 'parley-client/react';
+import type { Chat } from 'parley-client';
+import { useRef, useState, type KeyboardEvent, type SyntheticEvent } from 'react';
+import { ChatAvatar } from '../avatar.tsx';
+import { describeFailure } from '../failure.ts';
+import { Icon } from '../icon.tsx';
+import { useMessageActions } from './action.ts';
+import { MessageRow } from './message-row.tsx';
+import { MessageScroller } from './scroller.tsx';
+
+/** The history of a chat, with the newest messages at the end. `target`: a message to jump to. */
+export function MessageList({
+  chat,
+  target,
+  editedId,
+}: {
+  chat: Chat;
+  target: { readonly seq: number } | null;
+  editedId: string | null;
+}) {
+  const viewer = useViewer();
+  const { items, hasOlder, hasNewer, isLoading, error, loadOlder, loadNewer, jumpTo } = useMessages(chat.id);
+  const scroller = useRef<MessageScroller>(null);
+  const [isAtEnd, setAtEnd] = useState(true);
+  // What was unread when the chat was opened stays marked while it is open.
+  const [firstUnread] = useState(() => (chat.unreadCount > 0 ? chat.lastReadSeq + 1 : null));
+  const { active, watch } = useActiveRow();
+  const last = items.at(-1)?.key;
+  useTarget(target, { items, hasNewer, jumpTo });
+
+  const renderRow = (item: Item, before: Item | undefined) => (
+    <MessageRow
+      key={item.key}
+      item={item}
+      before={before}
+      chatId={chat.id}
+      viewerId={viewer?.user.id ?? ''}
+      isActive={active === item.key}
+      isTabStop={(active ?? last) === item.key}
+      isEdited={item.message !== null && item.message.id === editedId}
+      isTarget={item.message !== null && item.message.seq === target?.seq}
+      isFirstUnread={item.message !== null && item.message.seq === firstUnread}
+    />
+  );
+  const showNewest = () => {
+    if (hasNewer) jumpTo();
+    scroller.current?.toEnd();
+  };
+  return (
+    <div className="history" aria-busy={isLoading} {...watch}>
+      {isAtEnd && !hasNewer && <ReadMarker chatId={chat.id} />}
+      {items.length === 0 && error !== null && <p className="muted history-note">{describeFailure(error)}</p>}
+      {items.length === 0 && error === null && isLoading && <Skeleton />}
+      <MessageScroller
+        ref={scroller}
+        items={items}
+        hasOlder={hasOlder}
+        hasNewer={hasNewer}
+        loadOlder={loadOlder}
+        loadNewer={loadNewer}
+        target={target}
+        onEnd={setAtEnd}
+        renderRow={renderRow}
+        beginning={<Beginning chat={chat} />}
+      />
+      {(!isAtEnd || hasNewer) && items.length > 0 && (
+        <button className="button to-end" onClick={showNewest}>
+          <Icon name="down" />
+          {chat.unreadCount > 0 ? `${chat.unreadCount} new` : 'Newest'}
+        </button>
+      )}
+      <LiveRegion item={items.at(-1)} viewerId={viewer?.user.id} />
+    </div>
+  );
+}
+
+/** Loads the part of the history around a target that is not loaded. */
+function useTarget(
+  target: { readonly seq: number } | null,
+  { items, hasNewer, jumpTo }: { items: readonly Item[]; hasNewer: boolean; jumpTo: (seq: number) => void },
+): void {
+  const sought = useRef<object | null>(null);
+  const [first] = items;
+  if (target === null || sought.current === target || first === undefined) return;
+  sought.current = target;
+  const end = items.findLast(({ message }) => message !== null)?.message?.seq ?? 0;
+  const isLoaded = target.seq >= (first.message?.seq ?? Infinity) && target.seq <= end;
+  if (!isLoaded && (hasNewer || target.seq <= end)) queueMicrotask(() => jumpTo(target.seq));
+}
+
+function ReadMarker({ chatId }: { chatId: string }) {
+  useReadMarker(chatId);
+  return null;
+}
+
+/** Which row the pointer or the focus is on, and what to watch to know it. */
+function useActiveRow() {
+  const [active, setActive] = useState<string | null>(null);
+  const note = (event: SyntheticEvent) => {
+    // What belongs to a row, such as its menu, stays while the pointer crosses others on the way to it.
+    if (document.querySelector('.popover:popover-open') !== null) return;
+    const row = event.target instanceof Element ? event.target.closest<HTMLElement>('[data-key]') : null;
+    if (row !== null) setActive(row.dataset['key'] ?? null);
+  };
+  const { onKeyDown } = useRowKeys();
+  const watch = {
+    onPointerOver: note,
+    onFocus: note,
+    onPointerLeave: () => document.querySelector('.popover:popover-open') ?? setActive(null),
+    onKeyDown,
+  };
+  return { active, watch };
+}
+
+/** The arrow keys move from message to message; letters act on the one that has the focus. */
+function useRowKeys() {
+  const { rights, reply, edit, remove } = useMessageActions();
+  const client = useClient();
+  const onKeyDown = (event: KeyboardEvent) => {
+    const { target, key } = event;
+    if (!(target instanceof HTMLElement) || target.tagName !== 'ARTICLE' || event.ctrlKey || event.metaKey) return;
+    const row = target.closest('li');
+    const step = key === 'ArrowUp' ? row?.previousElementSibling : key === 'ArrowDown' ? row?.nextElementSibling : null;
+    const next = step?.querySelector<HTMLElement>('article');
+    if (next) {
+      event.preventDefault();
+      next.focus();
+      return;
+    }
+    const { messages } = client.state;
+    const shown = Object.values(messages).flatMap((window) => window.messages);
+    const message = shown.find(({ id, clientMessageId }) => [id, clientMessageId].includes(row?.dataset['key'] ?? ''));
+    if (message === undefined || message.deletedAt !== null) return;
+    const isOwn = message.senderId === client.state.viewer?.user.id;
+    if (key === 'r' && rights.has('SEND_MESSAGE')) reply(message);
+    else if (key === 'e' && isOwn) edit(message);
+    else if (key === 'Delete' && (isOwn || rights.has('DELETE_ANY_MESSAGE'))) remove(message);
+    else return;
+    event.preventDefault();
+  };
+  return { onKeyDown };
+}
+
+/** Reads new messages of others to users of screen readers. */
+function LiveRegion({ item, viewerId }: { item: Item | undefined; viewerId: string | undefined }) {
+  const [first] = useState(item?.key);
+  const isNew = item !== undefined && item.key !== first && item.message !== null && item.message.senderId !== viewerId;
+  const sender = item?.sender?.displayName ?? item?.sender?.username ?? '';
+  return (
+    <p className="hidden" aria-live="polite">
+      {isNew && first !== undefined ? `${sender}: ${item.content ?? ''}` : ''}
+    </p>
+  );
+}
+
+function Beginning({ chat }: { chat: Chat }) {
+  return (
+    <div className="beginning">
+      <ChatAvatar chat={chat} size={56} />
+      <h2>{titleOf(chat)}</h2>
+      <p className="muted">{chat.description ?? 'This is the beginning of the conversation.'}</p>
+    </div>
+  );
+}
+
+function Skeleton() {
+  return (
+    <div className="skeleton" role="status" aria-label="Loading messages">
+      {[62, 40, 78, 55, 70, 35].map((width) => (
+        <div key={width} className="row">
+          <span className="portrait" />
+          <span className="bar" style={{ width: `${width}%` }} />
+        </div>
+      ))}
+    </div>
+  );
+}

@@ -1,0 +1,33 @@
+import { memo, type ReactNode } from 'react';
+
+/** What is shown differently from plain text: code, addresses and mentions. */
+const parts = /```([^]+?)```|`([^`\n]+)`|(https?:\/\/[^\s<>"]+[^\s<>".,;:!?)\]'])|(?<![\w@])@([\w][\w.-]*)/g;
+
+/** The text of a message. `names`: the usernames that it mentions; undefined: all that look like one. */
+export const MessageText = memo(function MessageText({ text, names }: { text: string; names?: ReadonlySet<string> }) {
+  const shown: ReactNode[] = [];
+  let end = 0;
+  for (const match of text.matchAll(parts)) {
+    const [whole, block, code, address, name] = match;
+    const key = match.index;
+    const piece =
+      block !== undefined ? (
+        <pre key={key}>{block.replace(/^\n|\n$/g, '')}</pre>
+      ) : code !== undefined ? (
+        <code key={key}>{code}</code>
+      ) : address !== undefined ? (
+        <a key={key} href={address} target="_blank" rel="noopener noreferrer">
+          {address}
+        </a>
+      ) : name !== undefined && (names?.has(name.toLowerCase()) ?? true) ? (
+        <span key={key} className="mention">
+          {whole}
+        </span>
+      ) : null;
+    if (piece === null) continue;
+    shown.push(text.slice(end, match.index), piece);
+    end = match.index + whole.length;
+  }
+  shown.push(text.slice(end));
+  return <>{shown}</>;
+});

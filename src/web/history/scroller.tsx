@@ -1,0 +1,172 @@
+import { Component, createRef, type ReactNode } from 'react';
+import type { Item } from 'parley-client/react';
+
+/** At most so many rows are in the page, however many messages are loaded. */
+const maxRows = 160;
+/** So many are there at the end of a chat, and so many come and go at once. */
+const endRows = 70;
+const stepRows = 30;
+/** The next rows are added when less than this is left to scroll. */
+const edgePx = 700;
+/** As close as this to the end, the newest messages stay in sight. */
+const endPx = 48;
+
+type Props = {
+  items: readonly Item[];
+  hasOlder: boolean;
+  hasNewer: boolean;
+  loadOlder: () => void;
+  loadNewer: () => void;
+  /** The message to show in the middle; another object asks again. */
+  target: { readonly seq: number } | null;
+  /** Told whether the newest messages are in sight. */
+  onEnd: (isAtEnd: boolean) => void;
+  renderRow: (item: Item, before: Item | undefined) => ReactNode;
+  /** Shown above the first message. */
+  beginning: ReactNode;
+};
+
+/** The seq of the first row; null: the last rows, whatever they are. */
+type State = { from: number | null };
+type Anchor = { key: string; top: number };
+
+/**
+ * Shows a long list of messages with few rows: those around the part in sight. Rows that come and go above it do not
+ * move it, because one that stays is kept where it was. It needs no heights, so it never jumps to correct an estimate.
+ */
+export class MessageScroller extends Component<Props, State> {
+  override state: State = { from: null };
+  readonly #scroller = createRef<HTMLDivElement>();
+  readonly #list = createRef<HTMLOListElement>();
+  #isAtEnd = true;
+  #sought: Props['target'] = null;
+  #observer: ResizeObserver | null = null;
+
+  override componentDidMount(): void {
+    this.#observer = new ResizeObserver(() => this.#isAtEnd && this.#toEnd());
+    for (const { current } of [this.#scroller, this.#list]) if (current) this.#observer.observe(current);
+    this.#seek();
+    if (this.#isAtEnd) this.#toEnd();
+    this.#extend();
+  }
+
+  override componentWillUnmount(): void {
+    this.#observer?.disconnect();
+  }
+
+  override getSnapshotBeforeUpdate(): Anchor | null {
+    const { current } = this.#scroller;
+    if (current === null || this.#isAtEnd) return null;
+    const top = current.getBoundingClientRect().top;
+    for (const row of this.#rows()) {
+      const box = row.getBoundingClientRect();
+      if (box.bottom > top) return { key: row.dataset['key'] ?? '', top: box.top };
+    }
+    return null;
+  }
+
+  override componentDidUpdate(_: Props, __: State, anchor: Anchor | null): void {
+    const { current } = this.#scroller;
+    if (current === null) return;
+    if (this.#seek()) return;
+    const row = anchor && this.#rows().find(({ dataset }) => dataset['key'] === anchor.key);
+    if (row && anchor) current.scrollTop += row.getBoundingClientRect().top - anchor.top;
+    else if (this.#isAtEnd) this.#toEnd();
+    this.#extend();
+  }
+
+  /** Shows the newest messages, and stays with them. */
+  toEnd(): void {
+    this.#isAtEnd = true;
+    this.setState({ from: null }, () => this.#toEnd());
+  }
+
+  #toEnd(): void {
+    const { current } = this.#scroller;
+    if (current === null) return;
+    if (this.state.from !== null && this.#span().end < this.props.items.length) this.setState({ from: null });
+    current.scrollTop = current.scrollHeight;
+  }
+
+  /** Which of the items have rows. */
+  #span(): { start: number; end: number } {
+    const { items } = this.props;
+    const [first] = items;
+    const { from } = this.state;
+    if (from === null || first?.message == null)
+      return { start: Math.max(0, items.length - endRows), end: items.length };
+    // Messages have consecutive seqs; what is pending has none, and comes last.
+    const start = Math.min(Math.max(0, from - first.message.seq), Math.max(0, items.length - endRows));
+    return { start, end: Math.min(items.length, start + maxRows) };
+  }
+
+  #rows(): HTMLElement[] {
+    return [...(this.#list.current?.querySelectorAll<HTMLElement>(':scope > [data-key]') ?? [])];
+  }
+
+  /** Goes to the target once it is loaded. Returns whether it has moved. */
+  #seek(): boolean {
+    const { target, items } = this.props;
+    if (target === null || target === this.#sought) return false;
+    const [first] = items;
+    const index = first?.message == null ? -1 : target.seq - first.message.seq;
+    const key = items[index]?.key;
+    if (key === undefined || items[index]?.message == null) return false;
+    const row = this.#rows().find(({ dataset }) => dataset['key'] === key);
+    if (row === undefined) {
+      this.#isAtEnd = false;
+      this.setState({ from: target.seq - Math.floor(maxRows / 2) });
+      return true;
+    }
+    this.#sought = target;
+    row.scrollIntoView({ block: 'center' });
+    this.#noteEnd();
+    return true;
+  }
+
+  readonly #onScroll = (): void => {
+    this.#noteEnd();
+    this.#extend();
+  };
+
+  #noteEnd(): void {
+    const { current } = this.#scroller;
+    if (current === null) return;
+    const left = current.scrollHeight - current.scrollTop - current.clientHeight;
+    const { items, hasNewer } = this.props;
+    const isAtEnd = left < endPx && !hasNewer && this.#span().end === items.length;
+    if (isAtEnd === this.#isAtEnd) return;
+    this.#isAtEnd = isAtEnd;
+    this.props.onEnd(isAtEnd);
+  }
+
+  /** Adds rows where there are few left to scroll to, and loads more where there are none. */
+  #extend(): void {
+    const { current } = this.#scroller;
+    const { items, hasOlder, hasNewer, loadOlder, loadNewer } = this.props;
+    const first = items[0]?.message?.seq;
+    if (current === null || first === undefined) return;
+    const { start, end } = this.#span();
+    const below = current.scrollHeight - current.scrollTop - current.clientHeight;
+    if (current.scrollTop < edgePx) {
+      if (start > 0) this.setState({ from: first + Math.max(0, start - stepRows) });
+      else if (hasOlder) loadOlder();
+    } else if (below < edgePx) {
+      if (end < items.length) this.setState({ from: first + start + stepRows });
+      else if (hasNewer) loadNewer();
+    }
+  }
+
+  override render(): ReactNode {
+    const { items, renderRow, beginning, hasOlder } = this.props;
+    const { start, end } = this.#span();
+    return (
+      <div className="scroller" ref={this.#scroller} onScroll={this.#onScroll}>
+        {start === 0 && !hasOlder && beginning}
+        <ol ref={this.#list} className="messages" aria-label="Messages">
+          {items.slice(start, end).map((item, index) => renderRow(item, items[start + index - 1]))}
+        </ol>
+      </div>
+    );
+  }
+}

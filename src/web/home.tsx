@@ -1,0 +1,63 @@
+import { useChat, useChats, useConnection } from 'parley-client/react';
+import type { Viewer } from 'parley-client';
+import { useEffect } from 'react';
+import { watchRefusals } from './chat-client.ts';
+import { ChatView } from './conversation/chat-view.tsx';
+import { describeFailure } from './failure.ts';
+import { Banner } from './home/banner.tsx';
+import { InviteDialog } from './home/invite-dialog.tsx';
+import { Sidebar } from './home/sidebar.tsx';
+import { useShortcuts } from './home/shortcut.ts';
+import { Welcome } from './home/welcome.tsx';
+import { useNotice } from './notice.tsx';
+import { closeChat, useRoute } from './route.ts';
+
+/** The page of a user who is signed in: the chats, and the one that is open. */
+export function Home({ viewer }: { viewer: Viewer }) {
+  const { chatId, seq, inviteCode } = useRoute();
+  const chat = useChat(chatId ?? undefined);
+  useShortcuts();
+  useRefusals();
+  useTitle(viewer.unreadChatCount);
+  useLostChat(chatId, chat !== undefined);
+  return (
+    <div className={chat === undefined ? 'home' : 'home has-chat'}>
+      <Banner />
+      <Sidebar viewer={viewer} chatId={chatId} />
+      {chat === undefined ? <Welcome /> : <ChatView key={chat.id} chat={chat} seq={seq} />}
+      {inviteCode !== null && <InviteDialog code={inviteCode} onClose={closeChat} />}
+    </div>
+  );
+}
+
+/** Says why a message was refused. */
+function useRefusals(): void {
+  const notify = useNotice();
+  useEffect(
+    () =>
+      watchRefusals(({ content, error }) => notify(`Not sent: “${shorten(content)}”. ${describeFailure(error)}`, true)),
+    [notify],
+  );
+}
+
+function shorten(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}
+
+function useTitle(unread: number): void {
+  useEffect(() => {
+    document.title = unread > 0 ? `(${unread}) parley` : 'parley';
+  }, [unread]);
+}
+
+/** Leaves a chat that the user no longer has. */
+function useLostChat(chatId: string | null, hasChat: boolean): void {
+  const isLive = useConnection() === 'live';
+  const isLoaded = useChats().length > 0;
+  useEffect(() => {
+    const isLost = chatId !== null && !hasChat && isLive && isLoaded;
+    // A chat that the user has just joined may take a moment.
+    const timer = isLost ? setTimeout(closeChat, 3_000) : undefined;
+    return () => clearTimeout(timer);
+  }, [chatId, hasChat, isLive, isLoaded]);
+}

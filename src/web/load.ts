@@ -1,0 +1,38 @@
+import { useClient, useConnection } from 'parley-client/react';
+import type { Client } from 'parley-client';
+import { useCallback, useEffect, useState } from 'react';
+
+/** What a component asks the server for; `data` is null until it is there. */
+export type Loaded<Data> = { data: Data | null; error: unknown; reload: () => void };
+
+/**
+ * Asks the server when the component appears, and again after each new connection and each `reload`. `ask` must stay the
+ * same object as long as it asks for the same thing (useCallback).
+ */
+export function useLoaded<Data>(ask: (client: Client) => Promise<Data>): Loaded<Data> {
+  const client = useClient();
+  const isLive = useConnection() === 'live';
+  const [round, setRound] = useState(0);
+  const [state, setState] = useState<{ data: Data | null; error: unknown }>({ data: null, error: null });
+  useEffect(() => {
+    let isWanted = true;
+    ask(client).then(
+      (data) => isWanted && setState({ data, error: null }),
+      (error: unknown) => isWanted && setState(({ data }) => ({ data, error })),
+    );
+    return () => {
+      isWanted = false;
+    };
+  }, [client, ask, round, isLive]);
+  return { ...state, reload: useCallback(() => setRound((before) => before + 1), []) };
+}
+
+/** The value after it has not changed for a while, so that not each key that is pressed asks the server. */
+export function useSettled<Value>(value: Value, delayMs = 200): Value {
+  const [settled, setSettled] = useState(value);
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(value), delayMs);
+    return () => clearTimeout(timer);
+  }, [value, delayMs]);
+  return settled;
+}

@@ -1,0 +1,23 @@
+import { ParleyProvider } from 'parley-client/react';
+import { StrictMode } from 'react';
+import { createRoot } from 'react-dom/client';
+import { App } from './app.tsx';
+import { client } from './chat-client.ts';
+import { applyTheme } from './theme.ts';
+import { NoticeBoard } from './notice.tsx';
+
+applyTheme();
+// After an update of the server, the parts that are loaded later have other names.
+addEventListener('vite:preloadError', () => location.reload());
+
+const root = document.getElementById('root');
+if (root === null) throw new Error('The page has no root.');
+createRoot(root).render(
+  <StrictMode>
+    <ParleyProvider client={client}>
+      <NoticeBoard>
+        <App />
+      </NoticeBoard>
+    </ParleyProvider>
+  </StrictMode>,
+);

@@ -1,0 +1,72 @@
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { startServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
+
+const server = await sharedServer();
+const built = join(import.meta.dirname, '../../src/web/generated');
+
+/** The addresses of the scripts that a page names. */
+function scriptsIn(page: string): string[] {
+  return [...page.matchAll(/<script[^>]* src="([^"]+)"/g)].map(([, address = '']) => address);
+}
+
+test('a browser gets the chat at /, with its styles, after one round trip', async () => {
+  const response = await fetch(server.url);
+  expect(response.status).toBe(200);
+  expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8');
+  expect(response.headers.get('cache-control')).toBe('no-cache');
+  const page = await response.text();
+  expect(page).toMatch(/<style>.*--canvas.*<\/style>/s);
+  expect(page).toContain('class="splash"');
+  expect(page).not.toMatch(/<link[^>]*stylesheet/);
+  // The first window of a new TCP connection (RFC 6928) takes about 14 KB.
+  expect((await stat(join(built, 'index.html.gz'))).size).toBeLessThan(14_000);
+});
+
+test('the policy of the page allows no script but its own files, and no styles but those that it has', async () => {
+  const response = await fetch(server.url);
+  const policy = response.headers.get('content-security-policy') ?? '';
+  expect(policy).toContain("default-src 'none'");
+  expect(policy).toContain("script-src 'self';");
+  expect(policy).toMatch(/style-src 'self' 'sha256-[^']+';/);
+  expect(policy).toContain("img-src 'self' blob: data:;");
+  expect(policy).not.toMatch(/unsafe|https?:|\*/);
+  expect(await response.text()).not.toMatch(/<script(?![^>]* src=)| on\w+=/);
+});
+
+test.each(['br', 'gzip', 'identity'])('scripts come as %s and stay in the cache', async (encoding) => {
+  const [script = ''] = scriptsIn(await (await fetch(server.url)).text());
+  expect(script).toMatch(/^\/assets\/[\w-]+\.js$/);
+  const response = await fetch(server.url + script, { headers: { 'accept-encoding': encoding } });
+  expect(response.status).toBe(200);
+  expect(response.headers.get('content-type')).toBe('text/javascript; charset=utf-8');
+  expect(response.headers.get('content-encoding')).toBe(encoding === 'identity' ? null : encoding);
+  expect(response.headers.get('cache-control')).toBe('public, max-age=31536000, immutable');
+  expect(await response.text()).toContain('parley');
+});
+
+test('a browser that has the page does not receive it again', async () => {
+  const first = await fetch(server.url);
+  const headers = { 'if-none-match': first.headers.get('etag') ?? '' };
+  const again = await fetch(server.url, { headers });
+  expect(again.status).toBe(304);
+  expect(again.headers.get('content-security-policy')).toBe(first.headers.get('content-security-policy'));
+});
+
+test('the page takes at most 150 KB compressed, with everything that it loads later', async () => {
+  const names = (await readdir(built, { recursive: true })).filter((name) => name.endsWith('.gz'));
+  const sizes = await Promise.all(names.map(async (name) => (await stat(join(built, name))).size));
+  expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThanOrEqual(150 * 1_024);
+});
+
+test('WEB_PAGE=off removes the page', async () => {
+  await using without = await startServer({ env: { WEB_PAGE: 'off' } });
+  expect((await fetch(without.url)).status).toBe(404);
+});
+
+test('a node that serves only streams has no page', async () => {
+  await using streams = await startServer({ env: { SERVE: 'streams' } });
+  expect((await fetch(streams.url)).status).toBe(404);
+});
