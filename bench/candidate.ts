@@ -9,7 +9,9 @@ import { startServer } from './process.ts';
 import type { Sender } from './sender.ts';
 import { keys, signToken, startParley } from './server.ts';
 
+/** How many users send at the same time. */
 export const senderCount = 64;
+/** How many chats they send to. */
 export const chatCount = 50;
 
 /** A server with its senders, and one subscriber in each chat. Each successful response contains `acknowledged`. */

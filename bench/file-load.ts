@@ -12,7 +12,9 @@ export type Uploading = {
   fileBytes: number;
   connections: number;
 };
+/** Which files to read, and on how many connections. */
 export type Downloading = { port: number; urls: string[]; connections: number };
+/** How long it took, in ms, and how many bytes were moved. */
 export type Moved = { ms: number; bytes: number; urls: string[] };
 
 /** Sends and reads files, in a separate process that does as little as possible. */
@@ -42,6 +44,7 @@ const methods = {
   },
 };
 
+/** What another process can ask of this one. */
 export type FileLoadMethods = typeof methods;
 
 /** Runs `work` `count` times, one run at a time on each connection. Returns the time that this took, in ms. */

@@ -29,4 +29,5 @@ export const heapMethods = {
   },
 };
 
+/** What another process can ask about the heap of this one. */
 export type HeapMethods = typeof heapMethods;

@@ -96,6 +96,7 @@ const methods = {
   },
 };
 
+/** What another process can ask of this one. */
 export type LoadMethods = typeof methods;
 
 function openReader(group: Group, crowd: Crowd, index: number, after: string | null = null) {

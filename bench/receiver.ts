@@ -81,6 +81,7 @@ function nextArrival(messages: number): Promise<void> {
   });
 }
 
+/** What another process can ask of this one. */
 export type ReceiverMethods = typeof methods;
 
 serve(methods);

@@ -39,6 +39,7 @@ const methods = {
   },
 };
 
+/** What another process can ask of this one. */
 export type SenderMethods = typeof methods;
 
 async function sendAll(sending: Sending): Promise<Sent> {

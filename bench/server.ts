@@ -84,8 +84,10 @@ function productionFlags(): string[] {
   return scripts.start.match(/--\S+/g) ?? [];
 }
 
+/** The servers that parley is measured against. */
 export const peerNames = ['bare', 'graphql-sse', 'yoga'] as const;
 
+/** Starts a server that parley is measured against. */
 export async function startPeer(name: (typeof peerNames)[number], nodeFlags: string[] = []): Promise<Peer> {
   const { remote, ...program } = startHelper<PeerMethods>(`bench/peers/${name}.ts`, { nodeFlags });
   const port = await remote.call('listen');

@@ -1,6 +1,7 @@
 /** The median, and the spread around it: (highest − lowest) / 2, in percent of the median. */
 export type Summary = { median: number; spreadPercent: number };
 
+/** The median, and how far the values are from it. */
 export function summarise(values: readonly number[]): Summary {
   const median = percentile(values, 50);
   const halfRange = (Math.max(...values) - Math.min(...values)) / 2;

@@ -46,6 +46,7 @@ const methods = {
   },
 };
 
+/** What another process can ask of this one. */
 export type WriterMethods = typeof methods;
 
 /** The machine's monotonic clock, in ms: the same for every process. */

@@ -63,6 +63,7 @@ const methods = {
   },
 };
 
+/** What another process can ask of this one. */
 export type RedisClientMethods = typeof methods;
 
 async function open(port: number): Promise<Socket> {

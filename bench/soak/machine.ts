@@ -45,6 +45,7 @@ const log = pino({ level: 'silent' });
 /** `fsync` off: what a killed process has written is in the cache of the operating system, which lives on. */
 const postgresSettings = 'fsync = off\nmax_connections = 150\n';
 
+/** Starts PostgreSQL, the nodes and, if asked, Redis. */
 export async function startMachine({ hasRedis }: { hasRedis: boolean }): Promise<Machine> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-soak-'));
   const cluster = await prepareCluster(join(folder, 'postgres'), log);

@@ -15,6 +15,7 @@ export type Proxy = {
 
 type Pair = { client: Socket; target: Socket; isDark: boolean };
 
+/** Opens a proxy in front of the target, which can cut its connections. */
 export async function openProxy(target: { host: string; port: number }): Promise<Proxy> {
   const pairs = new Set<Pair>();
   let isDark = false;

@@ -6,6 +6,7 @@ import { onTestFinished } from 'vitest';
 /** A request: its method, and the index of the node that received it. */
 export type Passed = { method: string; node: number };
 
+/** A balancer in front of several nodes. */
 export type Balancer = {
   url: string;
   /** Every request so far, in order. */

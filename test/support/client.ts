@@ -4,7 +4,9 @@ import type { GraphQLFormattedError } from 'graphql';
 /** A server's answer; `data` is untyped because each test says what it expects. */
 // oxlint-disable-next-line typescript/no-explicit-any -- Answers are asserted on, not computed with.
 export type Data = any;
+/** The answer to one GraphQL request. */
 export type Answer = { status: number; headers: Headers; data: Data; errors: GraphQLFormattedError[] | undefined };
+/** The variables of an operation. */
 export type Variables = Record<string, unknown>;
 
 /** A user who signed up. `ask` runs an operation as them and returns its data; it throws on top-level errors. */

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { vi } from 'vitest';
 import { connectTo } from './server-process.ts';
 
+/** Adds a user, as psql would. */
 export const addUser = (sql: pg.Pool, name: string) =>
   sql.query(`insert into users (username, email) values ($1, $1 || '@example.com')`, [name]);
 
@@ -9,6 +10,7 @@ export const addUser = (sql: pg.Pool, name: string) =>
 export const countUsers = async (dataDir: string) =>
   (await (await connectTo(dataDir)).query<{ count: number }>('select count(*)::int from users')).rows[0]?.count;
 
+/** Whether the server at this address answers that it is ready. */
 export const isReady = async (url: string) => (await fetch(`${url}/readyz`).catch(() => null))?.status === 200;
 
 /** Retries until it holds. */

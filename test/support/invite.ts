@@ -6,6 +6,7 @@ const error = '... on Error { code message }';
 
 // Each of these asks for a change and returns the whole result, errors included.
 
+/** Creates an invite. Returns the outcome: the invite or an error. */
 export async function createInvite(by: Person, input: Variables): Promise<Data> {
   const document = `mutation ($input: CreateInviteInput!) {
     outcome: createInvite(input: $input) {
@@ -15,6 +16,7 @@ export async function createInvite(by: Person, input: Variables): Promise<Data> 
   return (await by.ask(document, { input })).outcome;
 }
 
+/** Revokes an invite. Returns the outcome. */
 export async function revokeInvite(by: Person, inviteId: string): Promise<Data> {
   const document = `mutation ($inviteId: ID!) {
     outcome: revokeInvite(inviteId: $inviteId) { __typename ... on Invite { id } ${error} }
@@ -22,6 +24,7 @@ export async function revokeInvite(by: Person, inviteId: string): Promise<Data> 
   return (await by.ask(document, { inviteId })).outcome;
 }
 
+/** Uses an invite. Returns the outcome: the chat, the viewer or an error. */
 export async function joinByInvite(by: Person, code: string): Promise<Data> {
   const document = `mutation ($code: String!) {
     outcome: joinByInvite(code: $code) {

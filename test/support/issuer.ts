@@ -12,11 +12,13 @@ export type IssuerKey = { kid: string; alg: string; privateKey: CryptoKey; publi
 /** What a test changes in a token. A claim or a header that is undefined is left out. */
 export type TokenChange = { header?: Record<string, unknown>; key?: IssuerKey | Uint8Array };
 
+/** Creates a key pair for signing tokens. */
 export async function createKey(alg = 'ES256', kid: string = randomUUID()): Promise<IssuerKey> {
   const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true });
   return { kid, alg, privateKey, publicJwk: { ...(await exportJWK(publicKey)), kid, alg, use: 'sig' } };
 }
 
+/** A time as tokens have it, in seconds since 1970. */
 export const secondsFromNow = (seconds: number) => Math.floor(Date.now() / 1000) + seconds;
 
 /** Signs a token that is valid for ten minutes, with these claims. */

@@ -15,6 +15,7 @@ export async function addPeople(by: Person, chatId: string, userIds: string[], h
   return (await by.ask(document, { chatId, userIds, history })).outcome;
 }
 
+/** Removes a member. Returns the outcome. */
 export async function removePerson(by: Person, chatId: string, userId: string): Promise<Data> {
   const document = `mutation ($chatId: ID!, $userId: ID!) {
     outcome: removeMember(chatId: $chatId, userId: $userId) { ${chat} ... on Error { code message } }
@@ -22,6 +23,7 @@ export async function removePerson(by: Person, chatId: string, userId: string): 
   return (await by.ask(document, { chatId, userId })).outcome;
 }
 
+/** Changes a member’s role. Returns the outcome. */
 export async function setMemberRole(by: Person, chatId: string, userId: string, role: string): Promise<Data> {
   const document = `mutation ($chatId: ID!, $userId: ID!, $role: MemberRole!) {
     outcome: setMemberRole(chatId: $chatId, userId: $userId, role: $role) {
@@ -31,6 +33,7 @@ export async function setMemberRole(by: Person, chatId: string, userId: string, 
   return (await by.ask(document, { chatId, userId, role })).outcome;
 }
 
+/** Joins a public channel. Returns the outcome. */
 export async function joinChat(by: Person, chatId: string): Promise<Data> {
   const document = `mutation ($chatId: ID!) {
     outcome: joinChat(chatId: $chatId) { ${chat} ... on Error { code message } }
@@ -38,6 +41,7 @@ export async function joinChat(by: Person, chatId: string): Promise<Data> {
   return (await by.ask(document, { chatId })).outcome;
 }
 
+/** Leaves a chat. Returns the outcome. */
 export async function leaveChat(by: Person, chatId: string): Promise<Data> {
   const document = `mutation ($chatId: ID!) {
     outcome: leaveChat(chatId: $chatId) { ${gone} ... on Error { code message } }
@@ -45,6 +49,7 @@ export async function leaveChat(by: Person, chatId: string): Promise<Data> {
   return (await by.ask(document, { chatId })).outcome;
 }
 
+/** Deletes a chat. Returns the outcome. */
 export async function deleteChat(by: Person, chatId: string): Promise<Data> {
   const document = `mutation ($chatId: ID!) {
     outcome: deleteChat(chatId: $chatId) { ${gone} ... on Error { code message } }

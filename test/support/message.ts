@@ -12,6 +12,7 @@ const refusable = `${result} ... on InvalidInput { fields { path message } }`;
 
 // Each of these asks for a change and returns the whole result, errors included.
 
+/** Edits a message. Returns the outcome: the message or an error. */
 export async function editMessage(by: Person, messageId: string, content: string): Promise<Data> {
   const document = `mutation ($messageId: ID!, $content: String!) {
     outcome: editMessage(messageId: $messageId, content: $content) { ${refusable} }
@@ -19,11 +20,13 @@ export async function editMessage(by: Person, messageId: string, content: string
   return (await by.ask(document, { messageId, content })).outcome;
 }
 
+/** Deletes a message. Returns the outcome. */
 export async function deleteMessage(by: Person, messageId: string): Promise<Data> {
   const document = `mutation ($messageId: ID!) { outcome: deleteMessage(messageId: $messageId) { ${result} } }`;
   return (await by.ask(document, { messageId })).outcome;
 }
 
+/** Adds a reaction. Returns the outcome. */
 export async function addReaction(by: Person, messageId: string, emoji: string): Promise<Data> {
   const document = `mutation ($messageId: ID!, $emoji: String!) {
     outcome: addReaction(messageId: $messageId, emoji: $emoji) { ${refusable} }
@@ -31,6 +34,7 @@ export async function addReaction(by: Person, messageId: string, emoji: string):
   return (await by.ask(document, { messageId, emoji })).outcome;
 }
 
+/** Removes a reaction. Returns the outcome. */
 export async function removeReaction(by: Person, messageId: string, emoji: string): Promise<Data> {
   const document = `mutation ($messageId: ID!, $emoji: String!) {
     outcome: removeReaction(messageId: $messageId, emoji: $emoji) { ${result} }
@@ -38,11 +42,13 @@ export async function removeReaction(by: Person, messageId: string, emoji: strin
   return (await by.ask(document, { messageId, emoji })).outcome;
 }
 
+/** Pins a message. Returns the outcome. */
 export async function pinMessage(by: Person, messageId: string): Promise<Data> {
   const document = `mutation ($messageId: ID!) { outcome: pinMessage(messageId: $messageId) { ${refusable} } }`;
   return (await by.ask(document, { messageId })).outcome;
 }
 
+/** Unpins a message. Returns the outcome. */
 export async function unpinMessage(by: Person, messageId: string): Promise<Data> {
   const document = `mutation ($messageId: ID!) { outcome: unpinMessage(messageId: $messageId) { ${result} } }`;
   return (await by.ask(document, { messageId })).outcome;

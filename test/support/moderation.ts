@@ -7,6 +7,7 @@ const banFields = 'id user { username } until reason createdBy { username }';
 
 // Each of these asks for a change and returns the whole result, errors included.
 
+/** Bans a user from a chat. Returns the outcome. */
 export async function ban(
   by: Person,
   chatId: string,
@@ -21,6 +22,7 @@ export async function ban(
   return (await by.ask(document, { chatId, userId, until, reason })).outcome;
 }
 
+/** Lifts a ban. Returns the outcome. */
 export async function unban(by: Person, chatId: string, userId: string): Promise<Data> {
   const document = `mutation ($chatId: ID!, $userId: ID!) {
     outcome: unbanMember(chatId: $chatId, userId: $userId) { __typename ... on Chat { id } ... on Error { code message } }

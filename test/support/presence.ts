@@ -7,6 +7,7 @@ import { followEvents, matching, type EventStream } from './stream.ts';
 /** Presence settings with much shorter times than in production. */
 export const attendanceTimes = { flush: 10, grace: 300, beat: 100, expiry: 1_000 };
 
+/** A subscription that shows who is online. */
 export const presenceDocument = `subscription { events { cursor event {
   __typename
   ... on NewChat { chat { name } }

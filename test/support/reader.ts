@@ -8,6 +8,7 @@ export type Heard = { seq: number; content: string };
 /** An event as a reader received it; `kind` is its `__typename`. */
 export type Told = { id: bigint; kind: string; chatId: string; event: Data };
 
+/** What a reader follows, and from where. */
 export type ReaderOptions = {
   /** The cursor to resume from. */
   cursor?: string | null;

@@ -4,6 +4,7 @@ import type { TestServer } from './server.ts';
 /** An answer of the REST API; `body` is undefined if there is none. */
 export type RestAnswer = { status: number; headers: Headers; body: Data };
 
+/** The sender, body and headers of a request. */
 export type RestOptions = { by?: { token: string } | null; body?: unknown; headers?: Record<string, string> };
 
 /** Sends one request, as curl would: `call(server, 'GET /api/me', { by: ada })`. A body that is not text is sent as JSON. */

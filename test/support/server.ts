@@ -29,6 +29,7 @@ export type TestServer = AsyncDisposable &
     close: () => Promise<void>;
   };
 
+/** How a test’s server differs from one with default settings. */
 export type TestServerOptions = {
   /** Another server's database: the two are then nodes of one system. */
   database?: TestDatabase;

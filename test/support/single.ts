@@ -43,6 +43,7 @@ export async function openReserved(node: Node, by: Caller, token: string): Promi
   return new EventStream(response, abort);
 }
 
+/** An operation of a stream, by the id that the client chose. */
 export type Operation = { id: string; query: string; variables?: Variables };
 
 /** Adds an operation to a stream. */

@@ -13,6 +13,7 @@ const field = '... on InvalidInput { fields { path code } }';
 
 // Each of these asks for a change and returns the whole result, errors included.
 
+/** Suspends a user. Returns the outcome. */
 export async function suspendUser(by: Person, userId: string, more: Variables = {}): Promise<Data> {
   const document = `mutation ($userId: ID!, $until: DateTime, $reason: String) {
     outcome: suspendUser(userId: $userId, until: $until, reason: $reason) { __typename ${adminUser} ${error} ${field} }
@@ -20,6 +21,7 @@ export async function suspendUser(by: Person, userId: string, more: Variables = 
   return (await by.ask(document, { userId, ...more })).outcome;
 }
 
+/** Lifts a suspension. Returns the outcome. */
 export async function unsuspendUser(by: Person, userId: string): Promise<Data> {
   const document = `mutation ($userId: ID!) {
     outcome: unsuspendUser(userId: $userId) { __typename ${adminUser} ${error} }
@@ -27,6 +29,7 @@ export async function unsuspendUser(by: Person, userId: string): Promise<Data> {
   return (await by.ask(document, { userId })).outcome;
 }
 
+/** Changes a user’s role on the server. Returns the outcome. */
 export async function setServerRole(by: Person, userId: string, role: string): Promise<Data> {
   const document = `mutation ($userId: ID!, $role: ServerRole!) {
     outcome: setServerRole(userId: $userId, role: $role) { __typename ${adminUser} ${error} }
@@ -34,6 +37,7 @@ export async function setServerRole(by: Person, userId: string, role: string): P
   return (await by.ask(document, { userId, role })).outcome;
 }
 
+/** Ends another user’s session. Returns the outcome. */
 export async function endSession(by: Person, sessionId: string): Promise<Data> {
   const document = `mutation ($sessionId: ID!) {
     outcome: endSession(sessionId: $sessionId) { __typename ... on Session { id } ${error} }
@@ -54,6 +58,7 @@ const reportFields = `id reason createdAt resolvedAt reported: message { id cont
   files { name contentType size url } reporter { username } comment resolution note
   surroundings { seq content isReported fileCount sender { username } }`;
 
+/** Reports a message. Returns the outcome: the report or an error. */
 export async function reportMessage(by: Person, messageId: string, more: Variables = {}): Promise<Data> {
   const document = `mutation ($messageId: ID!, $reason: ReportReason!, $comment: String) {
     outcome: reportMessage(messageId: $messageId, reason: $reason, comment: $comment) {
@@ -63,6 +68,7 @@ export async function reportMessage(by: Person, messageId: string, more: Variabl
   return (await by.ask(document, { messageId, reason: 'HARASSMENT', ...more })).outcome;
 }
 
+/** Resolves a report. Returns the outcome. */
 export async function resolveReport(by: Person, reportId: string, resolution: string, note?: string): Promise<Data> {
   const document = `mutation ($reportId: ID!, $resolution: ReportResolution!, $note: String) {
     outcome: resolveReport(reportId: $reportId, resolution: $resolution, note: $note) {

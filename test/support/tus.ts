@@ -5,6 +5,7 @@ import type { Data, Person } from './client.ts';
 import type { TestServer } from './server.ts';
 
 type By = { token: string } | null;
+/** The answer to one request of the protocol. */
 export type TusAnswer = { status: number; headers: Headers; body: Data };
 
 /** Sends one request of the protocol. The body is null if there is none. */

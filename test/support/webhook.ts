@@ -151,6 +151,7 @@ export async function updateWebhook(by: Sender, webhookId: string, input: Variab
   return (await by.ask(document, { input: { webhookId, ...input } })).outcome;
 }
 
+/** Gives a webhook a new secret. Returns the outcome. */
 export async function rotateSecret(by: Sender, webhookId: string): Promise<Data> {
   const document = `mutation ($webhookId: ID!) { outcome: rotateWebhookSecret(webhookId: $webhookId) {
     __typename ... on CreatedWebhook { secret } ${failure}
@@ -158,6 +159,7 @@ export async function rotateSecret(by: Sender, webhookId: string): Promise<Data>
   return (await by.ask(document, { webhookId })).outcome;
 }
 
+/** Deletes a webhook. Returns the outcome. */
 export async function deleteWebhook(by: Sender, webhookId: string): Promise<Data> {
   const document = `mutation ($webhookId: ID!) { outcome: deleteWebhook(webhookId: $webhookId) {
     __typename ... on Webhook { id } ... on Error { message }
