@@ -1,10 +1,4 @@
-import {
-  execute,
-  type DocumentNode,
-  type ExecutionResult,
-  type GraphQLSchema,
-  type OperationDefinitionNode,
-} from 'graphql';
+import { type DocumentNode, type ExecutionResult, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
 import { watchAsker } from '../core/asker-watch.ts';
 import type { Report } from '../core/report.ts';
 import type { EnvelopeHead, EventCost, EventRenderer, RenderedEvent, RenderFor } from '../live/event-renderer.ts';
@@ -16,6 +10,7 @@ import { createContext, type Services } from './context.ts';
 import { asksForType, shapeOf, type PreparedOperation } from './document.ts';
 import { internalError, toClientError } from './error.ts';
 import { loadEvent, type Envelope } from './event.ts';
+import { runOperation } from './plan/run.ts';
 
 /** What a renderer of one subscription document needs. */
 export type RendererOptions = {
@@ -102,13 +97,12 @@ export class DocumentRenderer implements EventRenderer {
   ): Promise<RenderedEvent> {
     const { schema, services, document, operation, variables } = this.#options;
     const { ask, personalTo } = watchAsker(asker);
-    const result = await execute({
+    const result = await runOperation({
       schema,
-      document,
-      operationName: operation.name?.value,
+      operation: { document, operation },
       rootValue: envelope,
-      contextValue: createContext(services, { asker: ask, loaders, eventId }),
-      variableValues: variables,
+      context: createContext(services, { asker: ask, loaders, eventId }),
+      variables,
     });
     return { payload: this.#encode(result), personalTo: personalTo() };
   }

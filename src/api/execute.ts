@@ -1,4 +1,4 @@
-import { execute, GraphQLError, OperationTypeNode, type ExecutionResult, type GraphQLSchema } from 'graphql';
+import { GraphQLError, OperationTypeNode, type ExecutionResult, type GraphQLSchema } from 'graphql';
 import { callerKey } from '../core/asker.ts';
 import { requestScope } from '../core/request-scope.ts';
 import { inSpan } from '../core/trace.ts';
@@ -8,7 +8,7 @@ import { mentionsField, type PreparedOperation } from './document.ts';
 import { judgeScopes } from './scope.ts';
 import { judgeSize } from './measure.ts';
 import { operationNameOf } from './operation-name.ts';
-import { maxVariableErrors } from './variable-size.ts';
+import { runOperation } from './plan/run.ts';
 
 /** The inputs for executing a query or mutation. */
 export type Execution = {
@@ -59,14 +59,7 @@ async function executeMeasured({ schema, operation, variables, context }: Execut
       if (operation.operation.operation === OperationTypeNode.QUERY) await turns.take();
       else context.renderTurns = turns;
       if (mentionsField(operation.document, 'eventCursor')) context.eventCursor = await context.readCursor();
-      return execute({
-        schema,
-        document: operation.document,
-        operationName: operation.operation.name?.value,
-        variableValues: variables ?? {},
-        contextValue: context,
-        options: { maxCoercionErrors: maxVariableErrors },
-      });
+      return runOperation({ schema, operation, variables, context });
     });
   } catch (error) {
     if (!(error instanceof RateLimited)) throw error;

@@ -1,0 +1,108 @@
+import { connect } from 'node:net';
+import process from 'node:process';
+import { serve } from '../remote.ts';
+import { percentile } from '../statistic.ts';
+
+/** Requests to one server: connections take turns with them, each with one request at a time. */
+export type Asking = {
+  port: number;
+  requests: { body: string; token: string }[];
+  connections: number;
+  ms: number;
+};
+
+/** `p50`, `p99`: in ms. `bytes`: of one answer with its headers, on average. `sample`: the body of the first answer. */
+export type Asked = { count: number; p50: number; p99: number; bytes: number; sample: string };
+
+/** Reads over kept-alive connections, in a separate process whose CPU time counts for no server. */
+const methods = {
+  async ask({ port, requests, connections, ms }: Asking): Promise<Asked> {
+    const endAt = now() + ms;
+    const latencies: number[] = [];
+    const seen = { bytes: 0, sample: '' };
+    await Promise.all(
+      Array.from({ length: connections }, (_, index) => {
+        const { body, token } = requests[index % requests.length] ?? { body: '', token: '' };
+        return askInTurn(port, toRequest(body, token), (answer, took) => {
+          latencies.push(took);
+          seen.bytes += answer.length;
+          if (seen.sample === '') seen.sample = bodyOf(answer);
+          return now() < endAt;
+        });
+      }),
+    );
+    const count = latencies.length;
+    return {
+      count,
+      p50: percentile(latencies, 50),
+      p99: percentile(latencies, 99),
+      bytes: seen.bytes / count,
+      sample: seen.sample,
+    };
+  },
+};
+
+export type AskerMethods = typeof methods;
+
+/** Sends the request again for as long as `take` returns true. */
+function askInTurn(port: number, request: string, take: (answer: string, ms: number) => boolean): Promise<void> {
+  return new Promise((resolve, reject) => {
+    // One character for each byte, so that lengths are in bytes.
+    const socket = connect(port, '127.0.0.1').setNoDelay(true).setEncoding('latin1');
+    let sentAt = 0;
+    let answer = '';
+    const send = () => {
+      sentAt = now();
+      socket.write(request);
+    };
+    socket.on('connect', send);
+    socket.on('error', reject);
+    socket.on('data', (chunk: string) => {
+      answer += chunk;
+      if (!isWhole(answer)) return;
+      if (!answer.startsWith('HTTP/1.1 200') || answer.includes('"errors":[')) {
+        reject(new Error(answer.slice(0, 1_500)));
+        socket.destroy();
+        return;
+      }
+      const whole = answer;
+      answer = '';
+      if (take(whole, now() - sentAt)) return send();
+      socket.end();
+      resolve();
+    });
+  });
+}
+
+/** Whether the HTTP/1.1 response, which is chunked or has a content length, is complete. */
+function isWhole(answer: string): boolean {
+  const headEnd = answer.indexOf('\r\n\r\n');
+  if (headEnd === -1) return false;
+  const length = /^content-length: (\d+)/im.exec(answer.slice(0, headEnd))?.[1];
+  if (length === undefined) return answer.endsWith('\r\n0\r\n\r\n');
+  return answer.length >= headEnd + 4 + Number(length);
+}
+
+function bodyOf(answer: string): string {
+  return Buffer.from(answer.slice(answer.indexOf('\r\n\r\n') + 4), 'latin1').toString('utf8');
+}
+
+function toRequest(body: string, token: string): string {
+  return [
+    'POST /graphql HTTP/1.1',
+    'host: localhost',
+    'accept: application/json',
+    'content-type: application/json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    `authorization: Bearer ${token}`,
+    '',
+    body,
+  ].join('\r\n');
+}
+
+/** The machine's monotonic clock, in ms. */
+function now(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
+
+serve(methods);

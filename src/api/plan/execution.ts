@@ -1,0 +1,267 @@
+import {
+  defaultFieldResolver,
+  defaultTypeResolver,
+  getArgumentValues,
+  GraphQLError,
+  locatedError,
+  OperationTypeNode,
+  type ExecutionResult,
+  type GraphQLAbstractType,
+  type GraphQLObjectType,
+} from 'graphql';
+import { inspect } from 'graphql/jsutils/inspect.js';
+import { FieldInfo, type Shared } from './field-info.ts';
+import { Answer } from './answer.ts';
+import { Frame, toKeys, type Path } from './frame.ts';
+import { memberOf, nameOf } from './member.ts';
+import type { FieldPlan, Plan, ValuePlan, Variables } from './plan.ts';
+
+/** A value's place: in a frame, under a key, as a field of the document declares it. */
+type Place = {
+  frame: Frame;
+  key: string | number;
+  field: FieldPlan;
+  value: ValuePlan;
+  path: Path;
+  info: FieldInfo;
+};
+
+const noArguments = Object.freeze({});
+
+/**
+ * One execution of a plan. It calls the resolvers that graphql-js would call, in the same order, and answers the same.
+ * Instead of a promise for each level of the answer, every frame counts its pending values, and a value that arrives goes
+ * straight to its place.
+ */
+export class PlanExecution {
+  readonly #plan: Plan;
+  readonly #context: unknown;
+  readonly #shared: Shared;
+  readonly #arguments = new Map<FieldPlan, Record<string, unknown>>();
+  readonly #answer: Answer;
+  /** The index of the change that follows the pending one. */
+  #next = 0;
+
+  constructor(
+    plan: Plan,
+    { rootValue, context, variables }: { rootValue: unknown; context: unknown; variables: Variables },
+  ) {
+    this.#plan = plan;
+    this.#context = context;
+    this.#shared = { plan, variables, rootValue };
+    this.#answer = new Answer(() => this.#runNext());
+  }
+
+  /** Runs it, once. Never rejects: errors are in the answer. */
+  run(): Promise<ExecutionResult> {
+    if (this.#plan.operation.operation === OperationTypeNode.MUTATION) this.#runNext();
+    else {
+      this.#next = this.#plan.root.length;
+      this.#runRoot(this.#plan.root);
+    }
+    return this.#answer.result;
+  }
+
+  #runRoot(fields: readonly FieldPlan[]): void {
+    try {
+      this.#runFields(this.#answer.root, fields, this.#shared.rootValue);
+    } catch (error) {
+      return this.#answer.failFrame(this.#answer.root, error as Error);
+    }
+    if (this.#answer.root.pending === 0) this.#answer.finish(this.#answer.root);
+  }
+
+  /** Changes happen one after the other, each with all that is selected of it. Returns whether there was another one. */
+  #runNext(): boolean {
+    const field = this.#plan.root[this.#next];
+    if (field === undefined) return false;
+    this.#next += 1;
+    this.#runRoot([field]);
+    return true;
+  }
+
+  #runFields(frame: Frame, fields: readonly FieldPlan[], source: unknown): void {
+    try {
+      for (const field of fields) this.#runField(frame, field, source);
+    } catch (error) {
+      if (frame.pending === 0) throw error;
+      // As in graphql-js, the errors of the fields before this one come first.
+      frame.error = error as Error;
+    }
+  }
+
+  #runField(frame: Frame, field: FieldPlan, source: unknown): void {
+    const { key, definition, value } = field;
+    if (definition.resolve === undefined && value.leaf !== null && typeof source === 'object' && source !== null) {
+      const found: unknown = (source as Record<string, unknown>)[definition.name];
+      if (
+        typeof found === 'string' ||
+        typeof found === 'number' ||
+        typeof found === 'boolean' ||
+        found instanceof Date
+      ) {
+        // A leaf that is there already, as most are: it needs no arguments, no path and no info unless it fails.
+        try {
+          frame.result[key] = value.leaf(found);
+        } catch (error) {
+          this.#failValue(this.#placeOf(frame, field), error);
+        }
+        return;
+      }
+      if (found === null && !value.isRequired) {
+        frame.result[key] = null;
+        return;
+      }
+    }
+    this.#resolveField(this.#placeOf(frame, field), source);
+  }
+
+  #placeOf(frame: Frame, field: FieldPlan): Place {
+    const path: Path = { prev: frame.path, key: field.key, typename: field.parentType.name };
+    return { frame, key: field.key, field, value: field.value, path, info: new FieldInfo(field, path, this.#shared) };
+  }
+
+  #resolveField(place: Place, source: unknown): void {
+    const { field, info } = place;
+    let found: unknown;
+    try {
+      const resolve = field.definition.resolve ?? defaultFieldResolver;
+      found = resolve(source, this.#argumentsOf(field), this.#context, info);
+    } catch (error) {
+      return this.#failValue(place, error);
+    }
+    this.#put(place, found);
+  }
+
+  /** The same arguments serve all objects of a list. */
+  #argumentsOf(field: FieldPlan): Record<string, unknown> {
+    if (field.isBare) return noArguments;
+    let given = this.#arguments.get(field);
+    const [node] = field.nodes;
+    if (given === undefined && node !== undefined) {
+      given = Object.freeze(getArgumentValues(field.definition, node, this.#shared.variables));
+      this.#arguments.set(field, given);
+    }
+    return given ?? noArguments;
+  }
+
+  /** Puts a value in its place, now or when it arrives. Throws if the frame of the place cannot be. */
+  #put(place: Place, found: unknown): void {
+    const { frame, key } = place;
+    if (isPromise(found)) {
+      // Takes the key's place in the order of the answer.
+      frame.result[key] = undefined;
+      this.#await(place, found, (arrived) => this.#complete(place, arrived));
+      return;
+    }
+    try {
+      frame.result[key] = this.#complete(place, found);
+    } catch (error) {
+      this.#failValue(place, error);
+    }
+  }
+
+  #await<Value>(place: Place, promise: PromiseLike<Value>, complete: (value: Value) => unknown): void {
+    const { frame, key } = place;
+    frame.pending += 1;
+    const fail = (error: unknown) => {
+      this.#answer.failPlace(place, this.#locate(place, error));
+      this.#answer.countDown(frame);
+    };
+    promise.then((value) => {
+      try {
+        frame.result[key] = complete(value);
+      } catch (error) {
+        return fail(error);
+      }
+      this.#answer.countDown(frame);
+    }, fail);
+  }
+
+  #complete(place: Place, found: unknown): unknown {
+    if (found instanceof Error) throw found;
+    const { value, field } = place;
+    if (found == null) {
+      if (!value.isRequired) return null;
+      throw new Error(`Cannot return null for non-nullable field ${nameOf(field)}.`);
+    }
+    if (value.leaf !== null) return value.leaf(found);
+    if (value.item !== null) return this.#completeList(place, value.item, found);
+    if (value.object !== null) return this.#completeTyped(place, value.object, found);
+    return value.abstract === null ? null : this.#completeAbstract(place, value.abstract, found);
+  }
+
+  #completeList(place: Place, item: ValuePlan, found: unknown): unknown[] {
+    const { frame, field, path, info, value } = place;
+    if (typeof found !== 'object' || found === null || !(Symbol.iterator in found)) {
+      throw new GraphQLError(`Expected Iterable, but did not find one for field "${nameOf(field)}".`);
+    }
+    const items: unknown[] = [];
+    const list = new Frame(frame, { key: place.key, path, isRequired: value.isRequired }, items as never);
+    try {
+      for (const each of found as Iterable<unknown>) {
+        const key = items.length;
+        // Keeps the next item's index right, whatever becomes of this one.
+        items.push(undefined);
+        const itemPath = { prev: path, key, typename: undefined };
+        this.#put({ frame: list, key, field, value: item, path: itemPath, info }, each);
+      }
+    } catch (error) {
+      list.isSettled = true;
+      throw error;
+    }
+    if (list.pending > 0) frame.pending += 1;
+    return items;
+  }
+
+  #completeAbstract(place: Place, type: GraphQLAbstractType, found: unknown): unknown {
+    const resolve = type.resolveType ?? defaultTypeResolver;
+    const name = resolve(found, this.#context, place.info, type);
+    const complete = (arrived: unknown) =>
+      this.#completeTyped(
+        place,
+        memberOf(type, { schema: this.#plan.schema, field: place.field, name: arrived, found }),
+        found,
+      );
+    if (!isPromise(name)) return complete(name);
+    this.#await(place, name, complete);
+    return undefined;
+  }
+
+  #completeTyped(place: Place, type: GraphQLObjectType, found: unknown): unknown {
+    const isOfType = type.isTypeOf?.(found, this.#context, place.info) ?? true;
+    if (isOfType === true) return this.#completeObject(place, type, found);
+    const complete = (answer: boolean) => {
+      if (answer) return this.#completeObject(place, type, found);
+      throw new GraphQLError(`Expected value of type "${type.name}" but got: ${inspect(found)}.`, {
+        nodes: place.field.nodes,
+      });
+    };
+    if (!isPromise(isOfType)) return complete(isOfType);
+    this.#await(place, isOfType, complete);
+    return undefined;
+  }
+
+  #completeObject(place: Place, type: GraphQLObjectType, found: unknown): Record<string, unknown> {
+    const { frame, field, value, path } = place;
+    const child = new Frame(frame, { key: place.key, path, isRequired: value.isRequired }, {});
+    this.#runFields(child, this.#plan.select(value, type, field.nodes), found);
+    if (child.pending > 0) frame.pending += 1;
+    return child.result;
+  }
+
+  #locate({ field, path }: Place, error: unknown): GraphQLError {
+    return locatedError(error, field.nodes, toKeys(path));
+  }
+
+  /** An error while the frame is being filled. Throws it on if null may not take the value's place. */
+  #failValue(place: Place, error: unknown): void {
+    const located = this.#locate(place, error);
+    if (place.value.isRequired) throw located;
+    this.#answer.failPlace(place, located);
+  }
+}
+
+function isPromise<Value>(value: Value | PromiseLike<Value>): value is PromiseLike<Value> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}

@@ -1,0 +1,37 @@
+import {
+  GraphQLError,
+  isObjectType,
+  type GraphQLAbstractType,
+  type GraphQLObjectType,
+  type GraphQLSchema,
+} from 'graphql';
+import { inspect } from 'graphql/jsutils/inspect.js';
+import type { FieldPlan } from './plan.ts';
+
+/**
+ * The type of a member of an interface or a union, by the name that its resolver gave. Throws what graphql-js throws if
+ * that is not one of its types.
+ */
+export function memberOf(
+  type: GraphQLAbstractType,
+  { schema, field, name, found }: { schema: GraphQLSchema; field: FieldPlan; name: unknown; found: unknown },
+): GraphQLObjectType {
+  const member = typeof name === 'string' ? schema.getType(name) : undefined;
+  if (isObjectType(member) && schema.isSubType(type, member)) return member;
+  throw new GraphQLError(describe(type, { field, name, found }), { nodes: field.nodes });
+}
+
+function describe(
+  { name: type }: GraphQLAbstractType,
+  { field, name, found }: { field: FieldPlan; name: unknown; found: unknown },
+): string {
+  if (typeof name === 'string') return `Runtime Object type "${name}" is not a possible type for "${type}".`;
+  const must = `Abstract type "${type}" must resolve to an Object type at runtime for field "${nameOf(field)}"`;
+  if (name != null) return `${must} with value ${inspect(found)}, received "${inspect(name)}".`;
+  return `${must}. Either the "${type}" type should provide a "resolveType" function or each possible type should provide an "isTypeOf" function.`;
+}
+
+/** A field as errors name it, `Type.field`. */
+export function nameOf({ parentType, definition }: FieldPlan): string {
+  return `${parentType.name}.${definition.name}`;
+}

@@ -1,0 +1,165 @@
+import {
+  GraphQLBoolean,
+  GraphQLID,
+  GraphQLInt,
+  GraphQLString,
+  isAbstractType,
+  isLeafType,
+  isListType,
+  isNonNullType,
+  isObjectType,
+  Kind,
+  SchemaMetaFieldDef,
+  TypeMetaFieldDef,
+  TypeNameMetaFieldDef,
+  type FieldNode,
+  type FragmentDefinitionNode,
+  type GraphQLAbstractType,
+  type GraphQLField,
+  type GraphQLLeafType,
+  type GraphQLObjectType,
+  type GraphQLOutputType,
+  type GraphQLSchema,
+  type OperationDefinitionNode,
+} from 'graphql';
+import { collectFields, collectSubfields } from 'graphql/execution/collectFields.js';
+import { inspect } from 'graphql/jsutils/inspect.js';
+import type { PreparedOperation } from '../document.ts';
+
+/** The variables of an execution, coerced. */
+export type Variables = Record<string, unknown>;
+
+/** One key of an answer: which field it takes, and how its value becomes a part of the answer. */
+export type FieldPlan = {
+  key: string;
+  nodes: readonly FieldNode[];
+  definition: GraphQLField<unknown, unknown>;
+  parentType: GraphQLObjectType;
+  /** Whether it has no arguments, so that all executions share an empty object. */
+  isBare: boolean;
+  value: ValuePlan;
+};
+
+/** How a value is completed: one level of the field's type. */
+export type ValuePlan = {
+  /** Whether null is an error. */
+  isRequired: boolean;
+  /** Serialises the value of a leaf. Null for all others, like the next three. */
+  leaf: ((value: unknown) => unknown) | null;
+  item: ValuePlan | null;
+  object: GraphQLObjectType | null;
+  abstract: GraphQLAbstractType | null;
+  /** The fields of each type of object that has occurred here. */
+  selections: Map<GraphQLObjectType, readonly FieldPlan[]>;
+};
+
+/**
+ * A compiled operation: what graphql-js works out in each execution, for each object, is worked out once. Selections are
+ * compiled when the first object of their type occurs, because most members of an interface never do.
+ */
+export class Plan {
+  readonly schema: GraphQLSchema;
+  readonly operation: OperationDefinitionNode;
+  readonly fragments: Record<string, FragmentDefinitionNode>;
+  readonly rootType: GraphQLObjectType;
+  readonly root: readonly FieldPlan[];
+  /** The variables that `@skip` and `@include` use; another plan has the others. */
+  readonly #conditions: Variables;
+  readonly #onCompiled: (fieldCount: number) => void;
+
+  constructor(
+    schema: GraphQLSchema,
+    { document, operation }: PreparedOperation,
+    options: { rootType: GraphQLObjectType; conditions: Variables; onCompiled: (fieldCount: number) => void },
+  ) {
+    this.schema = schema;
+    this.operation = operation;
+    this.fragments = fragmentsOf(document.definitions);
+    this.rootType = options.rootType;
+    this.#conditions = options.conditions;
+    this.#onCompiled = options.onCompiled;
+    const { selectionSet } = operation;
+    this.root = this.#compile(
+      this.rootType,
+      collectFields(schema, this.fragments, this.#conditions, this.rootType, selectionSet),
+    );
+  }
+
+  /** The fields to take from an object of this type, in the order of the answer. */
+  select(value: ValuePlan, type: GraphQLObjectType, nodes: readonly FieldNode[]): readonly FieldPlan[] {
+    const known = value.selections.get(type);
+    if (known !== undefined) return known;
+    const fields = this.#compile(
+      type,
+      collectSubfields(this.schema, this.fragments, this.#conditions, type, [...nodes]),
+    );
+    value.selections.set(type, fields);
+    return fields;
+  }
+
+  #compile(type: GraphQLObjectType, collected: ReadonlyMap<string, readonly FieldNode[]>): FieldPlan[] {
+    const fields: FieldPlan[] = [];
+    for (const [key, nodes] of collected) {
+      const definition = this.#definitionOf(type, nodes[0]?.name.value ?? '');
+      if (definition === undefined) continue;
+      fields.push({
+        key,
+        nodes,
+        definition,
+        parentType: type,
+        isBare: definition.args.length === 0,
+        value: toValuePlan(definition.type),
+      });
+    }
+    this.#onCompiled(fields.length);
+    return fields;
+  }
+
+  #definitionOf(type: GraphQLObjectType, name: string): GraphQLField<unknown, unknown> | undefined {
+    if (name === '__typename') return TypeNameMetaFieldDef;
+    if (type === this.schema.getQueryType()) {
+      if (name === '__schema') return SchemaMetaFieldDef;
+      if (name === '__type') return TypeMetaFieldDef;
+    }
+    return type.getFields()[name];
+  }
+}
+
+function fragmentsOf(definitions: PreparedOperation['document']['definitions']) {
+  const fragments: Record<string, FragmentDefinitionNode> = Object.create(null);
+  for (const each of definitions) if (each.kind === Kind.FRAGMENT_DEFINITION) fragments[each.name.value] = each;
+  return fragments;
+}
+
+function toValuePlan(type: GraphQLOutputType): ValuePlan {
+  const isRequired = isNonNullType(type);
+  const inner = isRequired ? type.ofType : type;
+  return {
+    isRequired,
+    leaf: isLeafType(inner) ? leafOf(inner) : null,
+    item: isListType(inner) ? toValuePlan(inner.ofType) : null,
+    object: isObjectType(inner) ? inner : null,
+    abstract: isAbstractType(inner) ? inner : null,
+    selections: new Map(),
+  };
+}
+
+/** The types' own functions inspect a value several times; nearly every value already has the right form. */
+function leafOf(type: GraphQLLeafType): (value: unknown) => unknown {
+  const slowly = (value: unknown) => serializeLeaf(type, value);
+  if (type === GraphQLString || type === GraphQLID)
+    return (value) => (typeof value === 'string' ? value : slowly(value));
+  if (type === GraphQLBoolean) return (value) => (typeof value === 'boolean' ? value : slowly(value));
+  if (type === GraphQLInt)
+    return (value) =>
+      typeof value === 'number' && value === Math.trunc(value) && Math.abs(value) < 2 ** 31 ? value : slowly(value);
+  return slowly;
+}
+
+function serializeLeaf(type: GraphQLLeafType, value: unknown): unknown {
+  const serialized: unknown = type.serialize(value);
+  if (serialized != null) return serialized;
+  throw new Error(
+    `Expected \`${inspect(type)}.serialize(${inspect(value)})\` to return non-nullable value, returned: ${inspect(serialized)}`,
+  );
+}

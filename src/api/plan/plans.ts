@@ -1,0 +1,89 @@
+import { Kind, visit, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
+import type { PreparedOperation } from '../document.ts';
+import { Plan, type Variables } from './plan.ts';
+
+/** How many fields all compiled plans may have together: about 20 MB. */
+const maxFields = 50_000;
+
+/** With more variables in `@skip` and `@include`, an operation would need too many plans. */
+const maxConditions = 6;
+
+/**
+ * The plans of the operations in use. An operation has one plan for each combination of the variables in its `@skip` and
+ * `@include`, so that a plan has no conditions left in it. Beyond the limit, those that have not been used for longest
+ * are dropped.
+ */
+export class Plans {
+  readonly #maxFields: number;
+  readonly #kept = new Map<OperationDefinitionNode, PlansOfOperation>();
+  #fieldCount = 0;
+
+  constructor(limit = maxFields) {
+    this.#maxFields = limit;
+  }
+
+  /** How many fields the kept plans have. */
+  get fieldCount(): number {
+    return this.#fieldCount;
+  }
+
+  /** The plan for these variables; null for an operation that must be executed without one. */
+  find(schema: GraphQLSchema, prepared: PreparedOperation, variables: Variables): Plan | null {
+    const { operation } = prepared;
+    const known = this.#kept.get(operation);
+    const of = known ?? readConditions(prepared);
+    // The newest use comes last.
+    if (known !== undefined) this.#kept.delete(operation);
+    else this.#fieldCount += of.fieldCount;
+    this.#kept.set(operation, of);
+    this.#dropOldest();
+    if (of.conditions === null) return null;
+    const key = of.conditions.map((name) => String(variables[name])).join();
+    return of.byConditions.get(key) ?? this.#add(schema, prepared, { of, key, variables });
+  }
+
+  #add(
+    schema: GraphQLSchema,
+    prepared: PreparedOperation,
+    { of, key, variables }: { of: PlansOfOperation; key: string; variables: Variables },
+  ): Plan | null {
+    const rootType = schema.getRootType(prepared.operation.operation);
+    if (rootType == null) return null;
+    const conditions = Object.fromEntries((of.conditions ?? []).map((name) => [name, variables[name]]));
+    const onCompiled = (fieldCount: number) => {
+      of.fieldCount += fieldCount;
+      if (this.#kept.get(prepared.operation) !== of) return;
+      this.#fieldCount += fieldCount;
+      this.#dropOldest();
+    };
+    const plan = new Plan(schema, prepared, { rootType, conditions, onCompiled });
+    of.byConditions.set(key, plan);
+    return plan;
+  }
+
+  #dropOldest(): void {
+    for (const [operation, { fieldCount }] of this.#kept) {
+      if (this.#fieldCount <= this.#maxFields) return;
+      this.#kept.delete(operation);
+      this.#fieldCount -= fieldCount;
+    }
+  }
+}
+
+/** `conditions`: the variables in `@skip` and `@include`; null if the operation is to be executed without a plan. */
+type PlansOfOperation = { conditions: string[] | null; byConditions: Map<string, Plan>; fieldCount: number };
+
+function readConditions({ document }: PreparedOperation): PlansOfOperation {
+  const names = new Set<string>();
+  let isPlannable = true;
+  visit(document, {
+    Directive: ({ arguments: given = [] }) => {
+      for (const { value } of given) if (value.kind === Kind.VARIABLE) names.add(value.name.value);
+    },
+    // An answer is a plain object, on which this key would set the prototype.
+    Field: ({ alias, name }) => void (isPlannable &&= (alias ?? name).value !== '__proto__'),
+  });
+  const conditions = isPlannable && names.size <= maxConditions ? [...names] : null;
+  // Counts as one field before it has any.
+  return { conditions, byConditions: new Map(), fieldCount: 1 };
+}
