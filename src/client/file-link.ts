@@ -10,6 +10,8 @@ export interface FileLink {
 const linksDocument =
   'query($ids:[ID!]!){nodes(ids:$ids){...on File{id url small:thumbnailUrl(size:SMALL)large:thumbnailUrl(size:LARGE)}}}';
 
+const idsPerQuery = 50;
+
 /** Links work for 23 hours at least. */
 const lifetimeMs = 22 * 3_600_000;
 
@@ -17,6 +19,8 @@ const lifetimeMs = 22 * 3_600_000;
 export class FileLinks {
   readonly #session: Session;
   readonly #baseUrl: string;
+  readonly #wanted = new Set<string>();
+  #loading: Promise<void> | null = null;
   readonly #known = new Map<string, { link: FileLink; until: number }>();
 
   constructor(session: Session, baseUrl: string) {
@@ -27,13 +31,26 @@ export class FileLinks {
   /** The links by file id, without files that the user cannot see. */
   async find(ids: readonly string[]): Promise<ReadonlyMap<string, FileLink>> {
     const missing = ids.filter((id) => (this.#known.get(id)?.until ?? 0) < Date.now());
-    if (missing.length > 0) await this.#load(missing);
+    if (missing.length > 0) await this.#want(missing);
     const links = new Map<string, FileLink>();
     for (const id of ids) {
       const known = this.#known.get(id);
       if (known !== undefined) links.set(id, known.link);
     }
     return links;
+  }
+
+  /** Asks at once for what many components of an app want at the same time. */
+  #want(ids: readonly string[]): Promise<void> {
+    for (const id of ids) this.#wanted.add(id);
+    return (this.#loading ??= new Promise((resolve) => setTimeout(resolve)).then(async () => {
+      const wanted = [...this.#wanted];
+      this.#wanted.clear();
+      this.#loading = null;
+      for (let start = 0; start < wanted.length; start += idsPerQuery) {
+        await this.#load(wanted.slice(start, start + idsPerQuery));
+      }
+    }));
   }
 
   async #load(ids: readonly string[]): Promise<void> {

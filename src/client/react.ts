@@ -145,13 +145,20 @@ export function useMessages(chatId: string | undefined): Messages {
 function useItems({ messages, pending }: MessageWindow): readonly Item[] {
   const users = useParley((state) => state.users);
   const viewer = useViewer()?.user;
+  // A message that has not changed keeps its object, so that a memoised row is not rendered again.
+  const made = useRef(new WeakMap<Message, Item>());
   return useMemo(() => {
     const sent = messages.map((message): Item => {
       const { clientMessageId, id, content, senderId } = message;
       const isOwn = senderId === viewer?.id;
       // Others may have used the same.
       const key = isOwn ? (clientMessageId ?? id) : id;
-      return { key, content, sender: users[senderId ?? ''], message, pending: null };
+      const sender = users[senderId ?? ''];
+      const known = made.current.get(message);
+      if (known?.key === key && known.sender === sender) return known;
+      const item: Item = { key, content, sender, message, pending: null };
+      made.current.set(message, item);
+      return item;
     });
     const waiting = pending.map((each): Item => {
       return { key: each.clientMessageId, content: each.content, sender: viewer, message: null, pending: each };
@@ -219,15 +226,17 @@ export function useReadMarker(chatId: string | undefined): void {
 export function useFileLinks(ids: readonly string[]): ReadonlyMap<string, FileLink> {
   const client = useClient();
   const isLive = useConnection() === 'live';
-  const [links, setLinks] = useState<ReadonlyMap<string, FileLink>>(() => new Map());
+  // What another component has found is there at once, so that a picture that comes back does not flicker.
+  const [links, setLinks] = useState<ReadonlyMap<string, FileLink>>(() => recall(client, ids));
   const key = ids.join();
   useEffect(() => {
     let isShown = true;
     const refresh = async () => {
-      const found = key === '' ? new Map() : await client.fileLinks(key.split(','));
+      const found = await client.fileLinks(key.split(','));
+      for (const [id, link] of found) knownLinks(client).set(id, link);
       if (isShown) setLinks(found);
     };
-    const tryTo = () => void refresh().catch(() => {});
+    const tryTo = () => void (key === '' || refresh().catch(() => {}));
     tryTo();
     const timer = setInterval(tryTo, linkCheckMs);
     return () => {
@@ -239,6 +248,20 @@ export function useFileLinks(ids: readonly string[]): ReadonlyMap<string, FileLi
 }
 
 const linkCheckMs = 3_600_000;
+const noLinks: ReadonlyMap<string, FileLink> = new Map();
+const linksByClient = new WeakMap<Client, Map<string, FileLink>>();
+
+function knownLinks(client: Client): Map<string, FileLink> {
+  const links = linksByClient.get(client) ?? new Map<string, FileLink>();
+  linksByClient.set(client, links);
+  return links;
+}
+
+function recall(client: Client, ids: readonly string[]): ReadonlyMap<string, FileLink> {
+  if (ids.length === 0) return noLinks;
+  const known = knownLinks(client);
+  return new Map(ids.flatMap((id) => (known.has(id) ? [[id, known.get(id) as FileLink]] : [])));
+}
 
 /** How to show a user. */
 export function nameOf(user: User | null | undefined): string {

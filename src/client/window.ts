@@ -1,4 +1,4 @@
-import { toMessage, findMessage } from './message.ts';
+import { toMessage } from './message.ts';
 import { unloaded, type Message, type MessageWindow, type State } from './state.ts';
 import type { WirePage } from './wire.ts';
 
@@ -25,7 +25,7 @@ export function appendMessage(before: MessageWindow, message: Message): MessageW
 export function putPage(state: State, chatId: string, { kind, page }: { kind: PageKind; page: WirePage }): State {
   const window = state.messages[chatId] ?? unloaded;
   const { hasPreviousPage: hasOlder, hasNextPage } = page.pageInfo;
-  const loaded = page.edges.map(({ node }) => toMessage(node, findMessage(state, chatId, node.id)));
+  const loaded = page.edges.map(({ node }) => toMessage(node));
   const next: MessageWindow = {
     pending: stillPending(window, loaded),
     messages: loaded,
@@ -53,11 +53,13 @@ function touches({ messages }: MessageWindow, loaded: readonly Message[]): boole
 }
 
 function join(window: MessageWindow, page: MessageWindow): MessageWindow {
-  const bySeq = new Map([...window.messages, ...page.messages].map((message) => [message.seq, message]));
-  const messages = [...bySeq.values()].toSorted((one, other) => one.seq - other.seq);
-  const reachesBack = page.messages[0]?.seq === messages[0]?.seq;
-  const reachesOn = page.messages.at(-1)?.seq === messages.at(-1)?.seq;
+  const pageStart = page.messages[0]?.seq ?? 0;
   const pageEnd = page.messages.at(-1)?.seq ?? 0;
+  // A history may be long, so it is neither sorted nor put into a map.
+  const earlier = window.messages.filter(({ seq }) => seq < pageStart);
+  const messages = [...earlier, ...page.messages, ...window.messages.filter(({ seq }) => seq > pageEnd)];
+  const reachesBack = earlier.length === 0;
+  const reachesOn = pageEnd === messages.at(-1)?.seq;
   const windowEnd = window.messages.at(-1)?.seq ?? 0;
   // An end that both have is known if either knows it: new messages arrive as events, behind it.
   const hasNewer =
