@@ -1,4 +1,5 @@
-import type { Browser } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { browserTimeout, isChromiumInstalled, openBrowser } from '../support/browser.ts';
 import { createGroup, say } from '../support/chat.ts';
@@ -58,4 +59,101 @@ describe.skipIf(!isChromiumInstalled)('the chat in Chromium (skipped where /usr/
     await expect.poll(() => row.textContent()).not.toContain('unread');
     await close();
   });
+
+  test(
+    'messages are answered, edited, pinned, found and deleted, with mentions and reactions',
+    browserTimeout,
+    async () => {
+      const [alan, joan] = [await signUp(server, 'alan'), await signUp(server, 'joan')];
+      const chatId = await createGroup(alan, [joan], 'Machines');
+      await say(joan, chatId, 'Does it halt?');
+      const [alans, joans] = await Promise.all([openAs(browser, server, alan), openAs(browser, server, joan)]);
+      const { page } = alans;
+      await Promise.all([openChat(page, 'Machines'), openChat(joans.page, 'Machines')]);
+
+      await act(page, 'Does it halt?', 'Reply');
+      await page.locator('.composer textarea').pressSequentially('Ask @jo');
+      await page.getByRole('option', { name: /joan/ }).waitFor();
+      await expectAccessible(page);
+      await page.keyboard.press('Enter');
+      await page.keyboard.type('later');
+      await page.keyboard.press('Enter');
+      const answer = rowOf(joans.page, 'Ask @joan later');
+      await answer.waitFor();
+      expect(await answer.locator('.quoted').textContent()).toContain('Does it halt?');
+      expect(await answer.getAttribute('class')).toContain('for-viewer');
+
+      await act(joans.page, 'Ask @joan later', 'React');
+      await joans.page.getByRole('button', { name: '🎉' }).click();
+      await rowOf(page, 'Ask @joan later').getByRole('button', { name: '🎉, 1 reaction' }).click();
+      await answer.getByRole('button', { name: '🎉, 2 reactions' }).waitFor();
+
+      // In an empty field, the arrow key edits the last message.
+      await page.locator('.composer textarea').press('ArrowUp');
+      await page.getByLabel('Edit message').fill('Ask @joan now');
+      await page.keyboard.press('Enter');
+      await rowOf(joans.page, 'Ask @joan now (edited)').waitFor();
+
+      await joans.page.getByRole('button', { name: 'Pinned messages' }).click();
+      await joans.page.getByText('Nothing is pinned here').waitFor();
+      await act(page, 'Does it halt?', 'More actions');
+      await expectAccessible(page);
+      await page.getByRole('menuitem', { name: 'Pin' }).click();
+      await joans.page.locator('.panel').getByText('Does it halt?').waitFor();
+
+      await page.getByRole('button', { name: 'Search messages' }).click();
+      await page.locator('.panel').getByLabel('Search messages').fill('halt');
+      await page.locator('mark', { hasText: 'halt' }).waitFor();
+      await expectAccessible(page);
+
+      await act(page, 'Ask @joan now', 'More actions');
+      await page.getByRole('menuitem', { name: 'Delete' }).click();
+      await page.getByRole('button', { name: 'Delete', exact: true }).click();
+      await joans.page.getByText('This message was deleted.').waitFor();
+      expect([...alans.complaints, ...joans.complaints]).toEqual([]);
+      await Promise.all([alans.close(), joans.close()]);
+    },
+  );
+
+  test('a picture is dropped on the chat, and opens in the viewer of another user', browserTimeout, async () => {
+    const [ed, lin] = [await signUp(server, 'ed'), await signUp(server, 'lin')];
+    await createGroup(ed, [lin], 'Pictures');
+    const { page, complaints, close } = await openAs(browser, server, ed);
+    await openChat(page, 'Pictures');
+    const png = await sharp({ create: { width: 900, height: 600, channels: 3, background: '#2a8' } })
+      .png()
+      .toBuffer();
+    await drop(page, { name: 'sea.png', type: 'image/png', base64: png.toString('base64') });
+    await page.getByText('sea.png').waitFor();
+    await page.getByRole('button', { name: 'Send' }).click();
+    const lins = await openAs(browser, server, lin, phone);
+    await openChat(lins.page, 'Pictures');
+    await lins.page.getByRole('button', { name: 'Open sea.png' }).click();
+    const shown = lins.page.getByRole('dialog', { name: 'sea.png' }).getByRole('img');
+    await expect.poll(() => shown.evaluate('(image) => image.naturalWidth')).toBe(900);
+    await expectAccessible(lins.page);
+    await lins.page.keyboard.press('Escape');
+    await lins.page.getByRole('dialog').waitFor({ state: 'detached' });
+    expect([...complaints, ...lins.complaints]).toEqual([]);
+    await Promise.all([close(), lins.close()]);
+  });
 });
+
+/** Presses one of the buttons of a message. */
+async function act(page: Page, text: string, button: string): Promise<void> {
+  await rowOf(page, text).first().hover();
+  await page.locator('.message-bar').getByRole('button', { name: button }).click();
+}
+
+/** Drops a file on the chat, as from a file manager. */
+async function drop(page: Page, file: { name: string; type: string; base64: string }): Promise<void> {
+  await page.evaluate(`{
+    const { name, type, base64 } = ${JSON.stringify(file)};
+    const data = new DataTransfer();
+    data.items.add(new File([Uint8Array.from(atob(base64), (one) => one.charCodeAt(0))], name, { type }));
+    const target = document.querySelector('.history');
+    for (const kind of ['dragover', 'drop']) {
+      target.dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
+    }
+  }`);
+}

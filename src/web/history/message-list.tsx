@@ -56,6 +56,7 @@ export function MessageList({
         items={items}
         hasOlder={hasOlder}
         hasNewer={hasNewer}
+        hasFailed={error !== null}
         loadOlder={loadOlder}
         loadNewer={loadNewer}
         target={target}

@@ -5,7 +5,7 @@ import type { Item } from 'parley-client/react';
 const maxRows = 160;
 /** So many are there at the end of a chat, and so many come and go at once. */
 const endRows = 70;
-const stepRows = 30;
+const stepRows = 20;
 /** The next rows are added when less than this is left to scroll. */
 const edgePx = 700;
 /** As close as this to the end, the newest messages stay in sight. */
@@ -15,6 +15,8 @@ type Props = {
   items: readonly Item[];
   hasOlder: boolean;
   hasNewer: boolean;
+  /** The last page could not be loaded: the next attempt waits until the user scrolls again. */
+  hasFailed: boolean;
   loadOlder: () => void;
   loadNewer: () => void;
   /** The message to show in the middle; another object asks again. */
@@ -40,6 +42,7 @@ export class MessageScroller extends Component<Props, State> {
   readonly #list = createRef<HTMLOListElement>();
   #isAtEnd = true;
   #sought: Props['target'] = null;
+  #frame: number | null = null;
   #observer: ResizeObserver | null = null;
 
   override componentDidMount(): void {
@@ -52,6 +55,8 @@ export class MessageScroller extends Component<Props, State> {
 
   override componentWillUnmount(): void {
     this.#observer?.disconnect();
+    if (this.#frame !== null) cancelAnimationFrame(this.#frame);
+    this.#frame = null;
   }
 
   override getSnapshotBeforeUpdate(): Anchor | null {
@@ -72,7 +77,15 @@ export class MessageScroller extends Component<Props, State> {
     const row = anchor && this.#rows().find(({ dataset }) => dataset['key'] === anchor.key);
     if (row && anchor) current.scrollTop += row.getBoundingClientRect().top - anchor.top;
     else if (this.#isAtEnd) this.#toEnd();
-    this.#extend();
+    this.#extendSoon();
+  }
+
+  /** In a task of its own, so that none takes long. */
+  #extendSoon(): void {
+    this.#frame ??= requestAnimationFrame(() => {
+      this.#frame = null;
+      this.#extend();
+    });
   }
 
   /** Shows the newest messages, and stays with them. */
@@ -126,7 +139,7 @@ export class MessageScroller extends Component<Props, State> {
 
   readonly #onScroll = (): void => {
     this.#noteEnd();
-    this.#extend();
+    this.#extend(true);
   };
 
   #noteEnd(): void {
@@ -141,19 +154,20 @@ export class MessageScroller extends Component<Props, State> {
   }
 
   /** Adds rows where there are few left to scroll to, and loads more where there are none. */
-  #extend(): void {
+  #extend(isScrolling = false): void {
     const { current } = this.#scroller;
     const { items, hasOlder, hasNewer, loadOlder, loadNewer } = this.props;
     const first = items[0]?.message?.seq;
     if (current === null || first === undefined) return;
+    const canLoad = isScrolling || !this.props.hasFailed;
     const { start, end } = this.#span();
     const below = current.scrollHeight - current.scrollTop - current.clientHeight;
     if (current.scrollTop < edgePx) {
       if (start > 0) this.setState({ from: first + Math.max(0, start - stepRows) });
-      else if (hasOlder) loadOlder();
+      else if (hasOlder && canLoad) loadOlder();
     } else if (below < edgePx) {
       if (end < items.length) this.setState({ from: first + start + stepRows });
-      else if (hasNewer) loadNewer();
+      else if (hasNewer && canLoad) loadNewer();
     }
   }
 
