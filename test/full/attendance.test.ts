@@ -1,91 +1,13 @@
-import pg from 'pg';
-import { expect, onTestFinished, test } from 'vitest';
-import { Attendance } from '../../src/live/attendance.ts';
-import type { Outlet, Listener } from '../../src/live/listener.ts';
+import { expect, test } from 'vitest';
 import { readPresenceChanges } from '../../src/live/presence.ts';
-import { Leases } from '../../src/postgres/lease.ts';
-import { NodeLease } from '../../src/postgres/node-lease.ts';
-import { createDatabase } from '../support/database.ts';
-
-const crowdSize = 5_000;
-const times = { flush: 5, grace: 50, beat: 50, expiry: 1_000 };
-const nobody: Outlet = {
-  wantsPresence: false,
-  publish: () => undefined,
-  end: () => undefined,
-  publishTyping: () => undefined,
-  publishPresence: () => undefined,
-  refresh: () => undefined,
-  interrupt: () => undefined,
-};
-
-/** A database with a crowd of users, whose ids are as long as possible, and the notifications that nodes receive. */
-async function gatherCrowd() {
-  const database = await createDatabase();
-  onTestFinished(database.drop);
-  const { rows } = await database.sql.query<{ id: string; user_id: string }>(
-    `with crowd as (
-      insert into users (id, username, email) overriding system value
-      select 9000000000000000000 + n, 'p' || n, 'p' || n || '@example.com' from generate_series(1, $1) n
-      returning id
-    )
-    insert into sessions (user_id) select id from crowd returning id, user_id`,
-    [crowdSize],
-  );
-  const listeners = rows.map(({ id, user_id }): Listener => ({
-    userId: BigInt(user_id),
-    sessionId: BigInt(id),
-    chatId: null,
-    isPublicReader: false,
-    outlet: nobody,
-  }));
-  const ear = new pg.Client({ connectionString: database.url });
-  await ear.connect();
-  onTestFinished(() => ear.end());
-  const payloads: string[] = [];
-  ear.on('notification', ({ payload }) => payloads.push(payload ?? ''));
-  await ear.query('listen parley_presence');
-  return { database, listeners, payloads };
-}
-
-/** Opens a node, and records the statements that it sends. */
-async function openNode(pool: pg.Pool) {
-  const statements: string[] = [];
-  const recording = new Proxy(pool, {
-    get: (target, name) => {
-      const value: unknown = Reflect.get(target, name);
-      if (name !== 'query' || typeof value !== 'function') return value;
-      return (query: string | { name: string }): unknown => {
-        statements.push(typeof query === 'string' ? query : query.name);
-        return Reflect.apply(value, target, [query]);
-      };
-    },
-  });
-  const faults: unknown[] = [];
-  const node = new NodeLease(
-    new Leases({ pool }),
-    { expiry: times.expiry, renewal: times.beat },
-    { name: 'a release', confirm: async () => undefined },
-  );
-  await node.open();
-  onTestFinished(() => node.close());
-  const attendance = new Attendance({
-    pool: recording,
-    node,
-    report: (_, message, detail) => void faults.push({ message, detail }),
-    attendanceTimes: times,
-  });
-  attendance.open();
-  onTestFinished(() => attendance.close());
-  return { attendance, statements, faults };
-}
+import { crowdSize, gatherCrowd, openAttendanceNode } from '../support/attendance.ts';
 
 test(
   'a crowd that arrives or leaves at the same moment is reported in a few statements',
   { timeout: 60_000 },
   async () => {
     const { database, listeners, payloads } = await gatherCrowd();
-    const { attendance, statements, faults } = await openNode(database.sql);
+    const { attendance, statements, faults } = await openAttendanceNode(database.sql);
     const told = () => payloads.flatMap(readPresenceChanges);
     for (const listener of listeners) attendance.arrive(listener);
     await expect.poll(() => told().length, { timeout: 20_000 }).toBe(crowdSize);
@@ -114,7 +36,7 @@ test(
 
 test('one of many nodes sweeps for all of them', async () => {
   const { database } = await gatherCrowd();
-  const nodes = await Promise.all([1, 2, 3].map(() => openNode(database.sql)));
+  const nodes = await Promise.all([1, 2, 3].map(() => openAttendanceNode(database.sql)));
   const beats = () => nodes.map(({ statements }) => statements.filter((name) => name === 'beat').length);
   await expect.poll(() => Math.min(...beats())).toBeGreaterThan(2);
   const { rows } = await database.sql.query<{ node: string }>('select node from presence_nodes order by node');
