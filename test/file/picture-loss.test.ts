@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import sharp, { type Sharp, type SharpOptions } from 'sharp';
 import { beforeAll, expect, test } from 'vitest';
-import { signUp, type Data, type Person } from '../support/client.ts';
-import { download, upload } from '../support/file.ts';
+import { signUp, type Person } from '../support/client.ts';
+import { download, servePicture } from '../support/file.ts';
 import type { TestServer } from '../support/server.ts';
 import { sharedServer } from '../support/shared-server.ts';
 
@@ -27,16 +27,6 @@ function fine(): Sharp {
   return sharp(Buffer.from(samples.buffer), { raw } as SharpOptions).toColourspace('rgb16');
 }
 
-/** Uploads a picture. Returns the bytes that are served, their metadata, and the small thumbnail. */
-async function serve(content: Buffer, name: string): Promise<{ file: Data; served: Buffer; thumbnail: Buffer | null }> {
-  const { id } = await upload(server, ada, new Uint8Array(content), name);
-  const document = `query ($id: ID!) { node(id: $id) { ... on File {
-    contentType width height note url thumbnailUrl(size: SMALL) } } }`;
-  const file = (await ada.ask(document, { id })).node;
-  const read = async (url: string) => Buffer.from(await (await download(server, url)).arrayBuffer());
-  return { file, served: await read(file.url), thumbnail: file.thumbnailUrl && (await read(file.thumbnailUrl)) };
-}
-
 /** The pixels as a viewer sees them: turned upright, in the file's own colors. */
 const samplesOf = (bytes: Buffer) => sharp(bytes, { ignoreIcc: true, failOn: 'none' }).autoOrient().raw().toBuffer();
 const fineSamplesOf = (bytes: Buffer) => sharp(bytes).toColourspace('rgb16').raw({ depth: 'ushort' }).toBuffer();
@@ -50,7 +40,7 @@ test.each<['jpeg' | 'png' | 'webp' | 'avif', object]>([
 ])('a %s (%o) loses its metadata, and every sample stays the same', async (format, options) => {
   const original = await noise(120, 80).withExif(exif).withIccProfile('p3').toFormat(format, options).toBuffer();
   expect(original.includes(secret)).toBe(true);
-  const { file, served } = await serve(original, `a.${format}`);
+  const { file, served } = await servePicture(server, ada, original, `a.${format}`);
   expect(file).toMatchObject({ width: 120, height: 80, note: null });
   expect(served.includes(secret)).toBe(false);
   expect((await samplesOf(served)).equals(await samplesOf(original))).toBe(true);
@@ -70,7 +60,7 @@ test.each<['png' | 'tiff', object]>([
     .toFormat(format, options)
     .toBuffer();
   expect(original.includes(secret)).toBe(true);
-  const { file, served } = await serve(original, `a.${format}`);
+  const { file, served } = await servePicture(server, ada, original, `a.${format}`);
   expect(file).toMatchObject({ contentType: `image/${format}`, width: 64, note: null });
   expect(served.includes(secret)).toBe(false);
   expect(await sharp(served).metadata()).toMatchObject({ depth: 'ushort' });
@@ -88,7 +78,7 @@ test.each<['png' | 'webp' | 'tiff', object]>([
     .withMetadata({ orientation: 6 })
     .toFormat(format, options)
     .toBuffer();
-  const { file, served } = await serve(original, `a.${format}`);
+  const { file, served } = await servePicture(server, ada, original, `a.${format}`);
   expect(file).toMatchObject({ width: 80, height: 120 });
   expect(served.includes(secret)).toBe(false);
   expect((await samplesOf(served)).equals(await samplesOf(original))).toBe(true);
@@ -99,7 +89,7 @@ test.each([60, 85, 95])(
   async (quality) => {
     const smooth = noise(12, 8).resize(240, 160, { kernel: 'cubic' });
     const original = await smooth.withExif(exif).withMetadata({ orientation: 6 }).jpeg({ quality }).toBuffer();
-    const { file, served } = await serve(original, 'a.jpg');
+    const { file, served } = await servePicture(server, ada, original, 'a.jpg');
     expect(file).toMatchObject({ width: 160, height: 240 });
     const [before, after] = await Promise.all([samplesOf(original), samplesOf(served)]);
     const off = before.reduce((sum, sample, index) => sum + Math.abs(sample - (after[index] ?? 0)), 0) / before.length;
@@ -115,7 +105,7 @@ test('an animated WebP that is stored rotated keeps its frames, and its orientat
     .withMetadata({ orientation: 6 })
     .webp({ lossless: true })
     .toBuffer();
-  const { file, served, thumbnail } = await serve(original, 'a.webp');
+  const { file, served, thumbnail } = await servePicture(server, ada, original, 'a.webp');
   expect(file).toMatchObject({ width: 40, height: 60, note: null });
   expect(served.includes(secret)).toBe(false);
   expect(await sharp(served).metadata()).toMatchObject({ pages: 3, orientation: 6 });
@@ -130,7 +120,7 @@ test.each<[string, number]>([
 ])('a JPEG without %s is kept, without metadata and with a thumbnail of the rest', async (_, share) => {
   const whole = await noise(300, 200).withExif(exif).jpeg().toBuffer();
   const original = whole.subarray(0, whole.length * share);
-  const { file, served, thumbnail } = await serve(original, 'a.jpg');
+  const { file, served, thumbnail } = await servePicture(server, ada, original, 'a.jpg');
   expect(file).toMatchObject({ contentType: 'image/jpeg', width: 300, height: 200 });
   expect(served.includes(secret)).toBe(false);
   expect((await samplesOf(served)).equals(await samplesOf(original))).toBe(true);
@@ -172,7 +162,7 @@ function joinTiffs(pages: Buffer[]): Buffer {
 
 test('a TIFF with pages of two sizes keeps both', async () => {
   const original = await drawPages();
-  const { file, served } = await serve(original, 'a.tiff');
+  const { file, served } = await servePicture(server, ada, original, 'a.tiff');
   expect(file).toMatchObject({ contentType: 'image/tiff', width: 40, height: 30, note: null });
   for (const page of [0, 1]) {
     const samples = (bytes: Buffer) => sharp(bytes, { page }).raw().toBuffer();
@@ -186,7 +176,7 @@ test('a picture that can’t be cleaned and may contain a location becomes a pla
   const next = directory + 2 + tiff.readUInt16LE(directory) * 12;
   // The file claims that its second page begins after its end.
   tiff.writeUInt32LE(tiff.length + 1_000, next);
-  const { file, served } = await serve(tiff, 'a.tiff');
+  const { file, served } = await servePicture(server, ada, tiff, 'a.tiff');
   expect(file).toMatchObject({
     contentType: 'application/octet-stream',
     width: null,

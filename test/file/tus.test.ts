@@ -1,15 +1,25 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { appendFile, readFile } from 'node:fs/promises';
-import { request } from 'node:http';
+import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import sharp from 'sharp';
 import { beforeAll, expect, test } from 'vitest';
 import { signUp, type Person } from '../support/client.ts';
-import { countStored, download, readFileNode } from '../support/file.ts';
+import { countStored, holdsBytes, readBytes, readFileNode } from '../support/file.ts';
 import { racing, startServer, type TestServer } from '../support/server.ts';
-import { begin, begun, countPartial, offsetOf, patch, tus, uploadWithTus } from '../support/tus.ts';
+import {
+  begin,
+  begun,
+  countPartial,
+  offsetOf,
+  patch,
+  stallPiece,
+  storedOf,
+  tus,
+  uploadIdOf,
+  uploadWithTus,
+} from '../support/tus.ts';
 
 let server: TestServer;
 let otherNode: TestServer;
@@ -23,36 +33,6 @@ beforeAll(async () => {
 
 const onOtherNode = (url: string) => url.replace(server.url, otherNode.url);
 const countFiles = async () => (await server.sql.query('select count(*)::int as count from files')).rows[0].count;
-const readBack = async (url: string) => Buffer.from(await (await download(server, url)).arrayBuffer());
-/** Whether a file has exactly these bytes. */
-const holds = async (url: string, content: Buffer) => (await readBack(url)).equals(content);
-const idOf = (url: string) => url.split('/').at(-1) ?? '';
-
-/** Sends the beginning of a piece and then nothing, until it is released. */
-function stall(url: string, by: Person, content: Buffer, sent: number) {
-  const outgoing = request(url, {
-    method: 'PATCH',
-    headers: {
-      authorization: `Bearer ${by.token}`,
-      'tus-resumable': '1.0.0',
-      'upload-offset': '0',
-      'content-type': 'application/offset+octet-stream',
-      'content-length': content.length,
-    },
-  });
-  outgoing.on('error', () => {});
-  outgoing.write(content.subarray(0, sent));
-  return outgoing;
-}
-
-/**
- * How many bytes of an upload are on the disk. Unlike HEAD, which returns the same number, this does not
- * make a node release the upload.
- */
-async function storedOf(url: string): Promise<number> {
-  const stored = await readFile(join(server.dataDir, 'partial-uploads', idOf(url))).catch(() => Buffer.alloc(0));
-  return stored.length;
-}
 
 test('the stock client uploads in pieces, and finds the file at the upload’s address', async () => {
   const content = randomBytes(300_000);
@@ -70,7 +50,7 @@ test('the stock client uploads in pieces, and finds the file at the upload’s a
     ],
   });
   const [file] = answer.files;
-  expect(await holds(file.url, content)).toBe(true);
+  expect(await holdsBytes(server, file.url, content)).toBe(true);
   expect(await readFileNode(ada, file.id)).toMatchObject({ name: 'large.bin', size: 300_000 });
   expect(await readFileNode(grace, file.id)).toBeNull();
   expect((await tus('GET', url, ada)).body.files).toMatchObject([{ id: file.id, name: 'large.bin' }]);
@@ -83,15 +63,15 @@ test('an interrupted upload resumes where it stopped', async () => {
   const content = randomBytes(500_000);
   const files = await countFiles();
   const url = await begun(server, ada, content.length);
-  const outgoing = stall(url, ada, content, 200_000);
-  await expect.poll(() => storedOf(url)).toBe(200_000);
+  const outgoing = stallPiece(url, ada, content, 200_000);
+  await expect.poll(() => storedOf(server, url)).toBe(200_000);
   outgoing.destroy();
   expect(await offsetOf(url, ada)).toBe(200_000);
   let resumedAt: number | undefined;
   const onProgress = (sent: number) => void (resumedAt ??= sent);
   const { answer } = await uploadWithTus(server, ada, content, { uploadUrl: url, onProgress });
   expect(resumedAt).toBeGreaterThanOrEqual(200_000);
-  expect(await holds(answer.files[0].url, content)).toBe(true);
+  expect(await holdsBytes(server, answer.files[0].url, content)).toBe(true);
   expect(await countFiles()).toBe(files + 1);
 });
 
@@ -108,35 +88,35 @@ test('the stock client resumes automatically when the server restarts in the mid
     },
   });
   expect((await restarted)?.url).toBe(first.url);
-  expect(await holds(answer.files[0].url, content)).toBe(true);
+  expect(await holdsBytes(server, answer.files[0].url, content)).toBe(true);
 });
 
 test('a server that stops cuts off pieces in progress, and keeps the bytes received so far', async () => {
   const stopping = await startServer({ database: server.database });
   const content = randomBytes(400_000);
   const url = await begun(stopping, ada, content.length);
-  const outgoing = stall(url, ada, content, 150_000);
+  const outgoing = stallPiece(url, ada, content, 150_000);
   const answered = once(outgoing, 'response');
-  await expect.poll(() => storedOf(url)).toBe(150_000);
+  await expect.poll(() => storedOf(server, url)).toBe(150_000);
   const closed = stopping.close();
   const [{ headers }] = await answered;
   expect(headers).toMatchObject({ 'upload-offset': '150000', connection: 'close' });
   outgoing.destroy();
   await closed;
   expect(stopping.log.filter(({ level }) => level === 'error')).toEqual([]);
-  const here = `${server.url}/api/upload/tus/${idOf(url)}`;
+  const here = `${server.url}/api/upload/tus/${uploadIdOf(url)}`;
   const { answer } = await uploadWithTus(server, ada, content, { uploadUrl: here });
-  expect(await holds(answer.files[0].url, content)).toBe(true);
+  expect(await holdsBytes(server, answer.files[0].url, content)).toBe(true);
 });
 
 test('an upload with a deferred length, and one created with its first bytes, work like any other', async () => {
   const content = randomBytes(200_000);
   const deferred = await uploadWithTus(server, ada, Readable.from([content]) as never, { uploadLengthDeferred: true });
-  expect(await holds(deferred.answer.files[0].url, content)).toBe(true);
+  expect(await holdsBytes(server, deferred.answer.files[0].url, content)).toBe(true);
   const at = await begin(server, ada, content.length, { 'content-type': 'application/offset+octet-stream' });
   expect(at).toMatchObject({ status: 201 });
   const whole = await uploadWithTus(server, grace, content, { uploadDataDuringCreation: true, chunkSize: 1_000_000 });
-  expect(await holds(whole.answer.files[0].url, content)).toBe(true);
+  expect(await holdsBytes(server, whole.answer.files[0].url, content)).toBe(true);
 });
 
 test('a picture that arrives in pieces is processed like any other', async () => {
@@ -149,7 +129,7 @@ test('a picture that arrives in pieces is processed like any other', async () =>
   const document = 'query ($id: ID!) { node(id: $id) { ... on File { width height blurhash url } } }';
   const { node } = await ada.ask(document, { id: answer.files[0].id });
   expect(node).toMatchObject({ width: 60, height: 40, blurhash: expect.any(String) });
-  expect((await sharp(await readBack(node.url)).metadata()).exif).toBeUndefined();
+  expect((await sharp(await readBytes(server, node.url)).metadata()).exif).toBeUndefined();
 });
 
 // Once ------------------------------------------------------------------------------------------------------------------
@@ -174,12 +154,12 @@ test('a client that missed the last answer can ask for the file', async () => {
   const files = await countFiles();
   const content = randomBytes(100_000);
   const url = await begun(server, ada, content.length);
-  const outgoing = stall(url, ada, content, 100_000);
+  const outgoing = stallPiece(url, ada, content, 100_000);
   await expect.poll(countFiles).toBe(files + 1);
   outgoing.destroy();
   const { status, body } = await tus('GET', url, ada);
   expect(status).toBe(200);
-  expect(await holds(body.files[0].url, content)).toBe(true);
+  expect(await holdsBytes(server, body.files[0].url, content)).toBe(true);
 });
 
 test('an upload that was complete when its server died becomes one file, whichever nodes are asked for it', async () => {
@@ -191,7 +171,7 @@ test('an upload that was complete when its server died becomes one file, whichev
       status: 409,
       body: { error: 'This upload is not complete yet.' },
     });
-    await appendFile(join(server.dataDir, 'partial-uploads', idOf(url)), content);
+    await appendFile(join(server.dataDir, 'partial-uploads', uploadIdOf(url)), content);
     const answers = await Promise.all(
       [url, url, onOtherNode(url), onOtherNode(url)].map((each, index) =>
         index % 2 === 0 ? tus('GET', each, ada) : patch(each, ada, content.length, ''),
@@ -199,7 +179,7 @@ test('an upload that was complete when its server died becomes one file, whichev
     );
     expect(answers.map(({ status }) => status)).toEqual([200, 204, 200, 204]);
     expect(answers[0]?.body.files[0].id).toBe(answers[2]?.body.files[0].id);
-    expect(await holds(answers[0]?.body.files[0].url, content)).toBe(true);
+    expect(await holdsBytes(server, answers[0]?.body.files[0].url, content)).toBe(true);
   }
   expect(await countFiles()).toBe(files + 5);
 });
@@ -210,9 +190,9 @@ test.each([
 ])('of two simultaneous writers %s the earlier one stops, and nothing is mixed up', async (_, node) => {
   const content = randomBytes(400_000);
   const url = await begun(server, ada, content.length);
-  const slow = stall(url, ada, content, 130_000);
+  const slow = stallPiece(url, ada, content, 130_000);
   const answered = once(slow, 'response');
-  await expect.poll(() => storedOf(url)).toBe(130_000);
+  await expect.poll(() => storedOf(server, url)).toBe(130_000);
   const there = url.replace(server.url, node().url);
   // It waits for the first piece to stop, and finds more bytes than it expected.
   expect(await patch(there, ada, 0, randomBytes(400_000))).toMatchObject({ status: 409 });
@@ -221,7 +201,7 @@ test.each([
   slow.destroy();
   expect(await offsetOf(there, ada)).toBe(130_000);
   const { answer } = await uploadWithTus(node(), ada, content, { uploadUrl: there });
-  expect(await holds(answer.files[0].url, content)).toBe(true);
+  expect(await holdsBytes(server, answer.files[0].url, content)).toBe(true);
 });
 
 test('of many concurrent pieces for the same offset, exactly one is accepted', async () => {
@@ -233,5 +213,5 @@ test('of many concurrent pieces for the same offset, exactly one is accepted', a
   expect(answers.filter(({ status }) => status === 204)).toHaveLength(1);
   const taken = answers.findIndex(({ status }) => status === 204);
   const { body } = await tus('GET', url, ada);
-  expect(await holds(body.files[0].url, contents[taken] ?? Buffer.alloc(0))).toBe(true);
+  expect(await holdsBytes(server, body.files[0].url, contents[taken] ?? Buffer.alloc(0))).toBe(true);
 });

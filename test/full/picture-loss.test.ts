@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import { beforeAll, expect, test } from 'vitest';
-import { signUp, type Data, type Person } from '../support/client.ts';
-import { download, upload } from '../support/file.ts';
+import { signUp, type Person } from '../support/client.ts';
+import { servePicture } from '../support/file.ts';
 import type { TestServer } from '../support/server.ts';
 import { sharedServer } from '../support/shared-server.ts';
 
@@ -13,16 +13,6 @@ beforeAll(async () => {
 });
 
 const secret = 'a secret camera';
-
-/** Uploads a picture. Returns the bytes that are served, their metadata, and the small thumbnail. */
-async function serve(content: Buffer, name: string): Promise<{ file: Data; served: Buffer; thumbnail: Buffer | null }> {
-  const { id } = await upload(server, ada, new Uint8Array(content), name);
-  const document = `query ($id: ID!) { node(id: $id) { ... on File {
-    contentType width height note url thumbnailUrl(size: SMALL) } } }`;
-  const file = (await ada.ask(document, { id })).node;
-  const read = async (url: string) => Buffer.from(await (await download(server, url)).arrayBuffer());
-  return { file, served: await read(file.url), thumbnail: file.thumbnailUrl && (await read(file.thumbnailUrl)) };
-}
 
 test('a long GIF with a comment loses only the comment', async () => {
   const flat = (red: number) => ({
@@ -41,7 +31,7 @@ test('a long GIF with a comment loses only the comment', async () => {
     .toBuffer();
   const comment = Buffer.concat([Buffer.from([0x21, 0xfe, secret.length]), Buffer.from(`${secret}\0`)]);
   const talkative = Buffer.concat([original.subarray(0, -1), comment, original.subarray(-1)]);
-  const { file, served } = await serve(talkative, 'a.gif');
+  const { file, served } = await servePicture(server, ada, talkative, 'a.gif');
   expect(file).toMatchObject({ width: 1_000, height: 1_000, note: null });
   expect(served.equals(original)).toBe(true);
 }, 60_000);

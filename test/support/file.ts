@@ -41,10 +41,38 @@ export async function download(server: TestServer, url: string, init: RequestIni
   return fetch(new URL(url, server.url), init);
 }
 
+/** The bytes that `File.url` returns. */
+export async function readBytes(server: TestServer, url: string): Promise<Buffer> {
+  return Buffer.from(await (await download(server, url)).arrayBuffer());
+}
+
+/** Whether a file has exactly these bytes. */
+export async function holdsBytes(server: TestServer, url: string, content: Buffer): Promise<boolean> {
+  return (await readBytes(server, url)).equals(content);
+}
+
 /** A file as the user sees it; null when it is hidden from them. */
 export async function readFileNode(by: Person, id: string): Promise<Data> {
   const document = `query ($id: ID!) { node(id: $id) { ... on File { ${fileFields} } } }`;
   return (await by.ask(document, { id })).node;
+}
+
+/** An uploaded picture as a user gets it: its fields, the bytes that are served, and the small thumbnail. */
+export type ServedPicture = { file: Data; served: Buffer; thumbnail: Buffer | null };
+
+/** Uploads a picture that must be accepted, and downloads what is served of it. */
+export async function servePicture(
+  server: TestServer,
+  by: Person,
+  content: Buffer,
+  name: string,
+): Promise<ServedPicture> {
+  const { id } = await upload(server, by, new Uint8Array(content), name);
+  const document = `query ($id: ID!) { node(id: $id) { ... on File {
+    contentType width height note url thumbnailUrl(size: SMALL) } } }`;
+  const file = (await by.ask(document, { id })).node;
+  const thumbnail = file.thumbnailUrl && (await readBytes(server, file.thumbnailUrl));
+  return { file, served: await readBytes(server, file.url), thumbnail };
 }
 
 /** Settings that store even the smallest files in DATA_DIR or the bucket. */

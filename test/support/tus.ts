@@ -1,4 +1,5 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
+import { request, type ClientRequest } from 'node:http';
 import { join } from 'node:path';
 import { Upload, type UploadOptions } from 'tus-js-client';
 import type { Data, Person } from './client.ts';
@@ -67,6 +68,23 @@ export function patch(
   return tus('PATCH', url, by, { headers: { ...about, ...headers }, body });
 }
 
+/** Sends the first `sent` bytes of a piece and then nothing. The caller ends or destroys the request. */
+export function stallPiece(url: string, by: Person, content: Buffer, sent: number): ClientRequest {
+  const outgoing = request(url, {
+    method: 'PATCH',
+    headers: {
+      authorization: `Bearer ${by.token}`,
+      'tus-resumable': '1.0.0',
+      'upload-offset': '0',
+      'content-type': 'application/offset+octet-stream',
+      'content-length': content.length,
+    },
+  });
+  outgoing.on('error', () => {});
+  outgoing.write(content.subarray(0, sent));
+  return outgoing;
+}
+
 /** The offset of an upload; null for one that the user doesn't have. */
 export async function offsetOf(url: string, by: By): Promise<number | null> {
   const { status, headers } = await tus('HEAD', url, by);
@@ -105,4 +123,16 @@ export function uploadWithTus(
 export async function countPartial(server: TestServer): Promise<{ rows: number; stored: number }> {
   const { rows } = await server.sql.query('select count(*)::int as count from partial_uploads where file_id is null');
   return { rows: rows[0].count, stored: (await readdir(join(server.dataDir, 'partial-uploads'))).length };
+}
+
+/** The id in an upload's address. */
+export const uploadIdOf = (url: string): string => url.split('/').at(-1) ?? '';
+
+/**
+ * How many bytes of an upload are on the disk. Unlike HEAD, which returns the same number, this does not make a node
+ * release the upload.
+ */
+export async function storedOf(server: TestServer, url: string): Promise<number> {
+  const path = join(server.dataDir, 'partial-uploads', uploadIdOf(url));
+  return (await readFile(path).catch(() => Buffer.alloc(0))).length;
 }
