@@ -1,76 +1,24 @@
-import { once } from 'node:events';
-import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { RequestListener } from 'node:http';
 import sharp from 'sharp';
-import { beforeAll, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { avatarOf, paint } from '../support/avatar.ts';
 import { createGroup, keyOf } from '../support/chat.ts';
+import { ClaimedPictures, expectSettled, PictureHost } from '../support/claimed-picture.ts';
 import { signUp, type Data, type Person } from '../support/client.ts';
 import { download, upload } from '../support/file.ts';
-import { atFileEnd } from '../support/file-end.ts';
-import { issuersEnv, secondsFromNow, TestIssuer, viewerOf } from '../support/issuer.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { viewerOf } from '../support/issuer.ts';
 import { eventOf, followEvents } from '../support/stream.ts';
 
-let issuer: TestIssuer;
-let server: TestServer;
-let grace: Person;
-let picturesUrl: string;
-/** The paths that were requested. */
-let requested: string[] = [];
-let answer: RequestListener;
-beforeAll(async () => {
-  const pictures = createServer((request, response) => {
-    requested.push(String(request.url));
-    answer(request, response);
-  }).listen(0, '127.0.0.1');
-  await once(pictures, 'listening');
-  atFileEnd(() => void pictures.close());
-  picturesUrl = `http://127.0.0.1:${(pictures.address() as AddressInfo).port}`;
-  issuer = await TestIssuer.start();
-  server = await startServer({ env: issuersEnv(issuer), overrides: { pictureTimes: { poll: 10, maxBackoff: 10 } } });
-  grace = await signUp(server, 'grace');
-});
-beforeEach(() => {
-  requested = [];
-  answer = (_, response) => void response.writeHead(500).end();
-});
-
-const answerWith = (bytes: Uint8Array) => (answer = (_, response) => void response.end(bytes));
-
-let age = 600;
-/** A visit with a token that names a picture, newer than the tokens before it. */
-async function visit(sub: string, picture: unknown): Promise<{ id: string; token: string }> {
-  age -= 5;
-  const token = await issuer.issue({ sub, iat: secondsFromNow(-age), preferred_username: sub, picture });
-  return { id: (await viewerOf(server, token)).user.id, token };
-}
-
-/** The state of a user's picture. It is settled once there is nothing more to do. */
-async function stateOf(userId: string): Promise<{ attempts: number; isSettled: boolean } | undefined> {
-  const { rows } = await server.sql.query(
-    `select attempts, next_attempt_at is null as "isSettled" from claimed_pictures where user_id = $1`,
-    [keyOf(userId)],
-  );
-  return rows[0];
-}
-
-async function settled(userId: string): Promise<void> {
-  await expect.poll(async () => (await stateOf(userId))?.isSettled, { timeout: 10_000, interval: 10 }).toBe(true);
-}
-
-/** Makes the next attempt due now. */
-const hurry = (userId: string) =>
-  server.sql.query(
-    `update claimed_pictures set next_attempt_at = clock_timestamp()
-    where user_id = $1 and next_attempt_at is not null`,
-    [keyOf(userId)],
-  );
+const host = await PictureHost.start();
+const claims = await ClaimedPictures.start();
+const { server, issuer } = claims;
+const grace = await signUp(server, 'grace');
+beforeEach(() => host.reset());
 
 async function fetched(sub: string, picture: string): Promise<{ id: string; token: string; avatar: Data }> {
-  const user = await visit(sub, picture);
-  await hurry(user.id);
-  await settled(user.id);
+  const user = await claims.visit(sub, picture);
+  await claims.hurry(user.id);
+  await expectSettled(claims, user.id);
   return { ...user, avatar: await avatarOf(user.id, grace) };
 }
 
@@ -78,17 +26,17 @@ test('the picture of a new user becomes their avatar, without its place, and acq
   const photo = sharp(await paint()).withExif({ IFD3: { GPSLatitudeRef: 'N', GPSLatitude: '52/1 31/1 0/1' } });
   const bytes = await photo.jpeg().toBuffer();
   expect(bytes.includes('Exif')).toBe(true);
-  answer = (_, response) => void response.writeHead(503).end();
-  const { id } = await visit('ada', `${picturesUrl}/ada.jpg`);
-  await expect.poll(() => requested).toEqual(['/ada.jpg']);
+  host.answer = (_, response) => void response.writeHead(503).end();
+  const { id } = await claims.visit('ada', `${host.url}/ada.jpg`);
+  await expect.poll(() => host.requested).toEqual(['/ada.jpg']);
   await createGroup(grace, [{ userId: id }]);
   const document = `subscription { events { event {
     __typename ... on UserUpdated { user { username avatar { width url } } }
   } } }`;
   await using stream = await followEvents(server, grace, { document });
-  answerWith(bytes);
-  await expect.poll(async () => (await stateOf(id))?.attempts).toBe(1);
-  await hurry(id);
+  host.answerWith(bytes);
+  await expect.poll(async () => (await claims.stateOf(id))?.attempts).toBe(1);
+  await claims.hurry(id);
   const { user } = eventOf(await stream.next('UserUpdated'));
   expect(user).toMatchObject({ username: 'ada', avatar: { width: 40 } });
   const kept = await download(server, user.avatar.url);
@@ -97,51 +45,51 @@ test('the picture of a new user becomes their avatar, without its place, and acq
 });
 
 test('a picture is fetched once, and again when the claim changes', async () => {
-  answerWith(await paint());
-  const first = await fetched('hedy', `${picturesUrl}/one.png`);
+  host.answerWith(await paint());
+  const first = await fetched('hedy', `${host.url}/one.png`);
   expect(first.avatar).not.toBeNull();
-  await visit('hedy', `${picturesUrl}/one.png`);
-  await visit('hedy', undefined);
-  answerWith(await paint());
-  const second = await fetched('hedy', `${picturesUrl}/two.png`);
+  await claims.visit('hedy', `${host.url}/one.png`);
+  await claims.visit('hedy', undefined);
+  host.answerWith(await paint());
+  const second = await fetched('hedy', `${host.url}/two.png`);
   expect(second.avatar.id).not.toBe(first.avatar.id);
-  expect(requested).toEqual(['/one.png', '/two.png']);
+  expect(host.requested).toEqual(['/one.png', '/two.png']);
   // The previous one is deleted.
   expect((await download(server, first.avatar.url)).status).toBe(404);
 });
 
 test('a claim that changes all the time does not make the server fetch all the time', async () => {
-  answerWith(await paint());
-  const { id } = await fetched('flicker', `${picturesUrl}/0.png`);
-  for (let change = 1; change < 5; change += 1) await visit('flicker', `${picturesUrl}/${change}.png`);
+  host.answerWith(await paint());
+  const { id } = await fetched('flicker', `${host.url}/0.png`);
+  for (let change = 1; change < 5; change += 1) await claims.visit('flicker', `${host.url}/${change}.png`);
   const { rows } = await server.sql.query(
     `select url, next_attempt_at - attempted_at = interval '10 minutes' as waits from claimed_pictures where user_id = $1`,
     [keyOf(id)],
   );
-  expect(rows).toEqual([{ url: `${picturesUrl}/4.png`, waits: true }]);
-  expect(requested).toEqual(['/0.png']);
+  expect(rows).toEqual([{ url: `${host.url}/4.png`, waits: true }]);
+  expect(host.requested).toEqual(['/0.png']);
 });
 
 test('an avatar that the user chose stays, and nothing is fetched', async () => {
-  answerWith(await paint());
-  const { id, token } = await fetched('chooser', `${picturesUrl}/claimed.png`);
+  host.answerWith(await paint());
+  const { id, token } = await fetched('chooser', `${host.url}/claimed.png`);
   const chooser: Person = { ...grace, userId: id, token, ask: (doc, variables) => server.ask(doc, variables, token) };
   const own = (await upload(server, chooser, await paint(), 'me.png')).id;
   const set = 'mutation ($fileId: ID) { setAvatar(fileId: $fileId) { __typename } }';
   await chooser.ask(set, { fileId: own });
-  expect((await fetched('chooser', `${picturesUrl}/another.png`)).avatar.id).toBe(own);
+  expect((await fetched('chooser', `${host.url}/another.png`)).avatar.id).toBe(own);
   // Without an avatar, the user gets the next one that is claimed, but not the last one again.
   await chooser.ask(set, { fileId: null });
-  expect((await fetched('chooser', `${picturesUrl}/another.png`)).avatar).toBeNull();
-  expect((await fetched('chooser', `${picturesUrl}/third.png`)).avatar).toMatchObject({ width: 40 });
-  expect(requested).toEqual(['/claimed.png', '/third.png']);
+  expect((await fetched('chooser', `${host.url}/another.png`)).avatar).toBeNull();
+  expect((await fetched('chooser', `${host.url}/third.png`)).avatar).toMatchObject({ width: 40 });
+  expect(host.requested).toEqual(['/claimed.png', '/third.png']);
 });
 
 test('an avatar that the user chooses while the picture arrives stays', async () => {
   const bytes = await paint();
   const arriving = Promise.withResolvers<() => void>();
-  answer = (_, response) => arriving.resolve(() => response.end(bytes));
-  const { id, token } = await visit('racer', `${picturesUrl}/late.png`);
+  host.answer = (_, response) => arriving.resolve(() => response.end(bytes));
+  const { id, token } = await claims.visit('racer', `${host.url}/late.png`);
   const finish = await arriving.promise;
   const racer: Person = { ...grace, userId: id, token };
   const own = (await upload(server, racer, await paint(), 'me.png')).id;
@@ -162,24 +110,24 @@ test.each<[string, RequestListener]>([
   ['a damaged picture', async (_, response) => void response.end((await paint()).slice(0, 60))],
   ['more than 5 MB', (_, response) => void response.end(Buffer.alloc(5 * 1024 * 1024 + 1))],
 ])('%s is no avatar', async (name, answering) => {
-  answer = answering;
-  const { id } = await visit(`no ${name}`, `${picturesUrl}/picture`);
+  host.answer = answering;
+  const { id } = await claims.visit(`no ${name}`, `${host.url}/picture`);
   // What the egress client refuses is tried again; the rest is settled at once.
-  await expect.poll(async () => (await stateOf(id))?.attempts).toBe(1);
+  await expect.poll(async () => (await claims.stateOf(id))?.attempts).toBe(1);
   const isTriedAgain = name === 'a redirect' || name === 'more than 5 MB';
-  if (!isTriedAgain) await settled(id);
+  if (!isTriedAgain) await expectSettled(claims, id);
   expect(await avatarOf(id, grace)).toBeNull();
-  expect(requested).toEqual(['/picture']);
+  expect(host.requested).toEqual(['/picture']);
 });
 
 test('a picture that cannot be had is tried five times, and then given up', async () => {
-  const { id } = await visit('patient', `${picturesUrl}/broken`);
+  const { id } = await claims.visit('patient', `${host.url}/broken`);
   for (let attempt = 1; attempt <= 5; attempt += 1) {
-    await expect.poll(() => requested.length).toBe(attempt);
-    await expect.poll(async () => (await stateOf(id))?.attempts).toBe(attempt);
-    await hurry(id);
+    await expect.poll(() => host.requested.length).toBe(attempt);
+    await expect.poll(async () => (await claims.stateOf(id))?.attempts).toBe(attempt);
+    await claims.hurry(id);
   }
-  await settled(id);
+  await expectSettled(claims, id);
   expect(await avatarOf(id, grace)).toBeNull();
 });
 
@@ -191,26 +139,26 @@ test.each([
   ['not a URL', 'a.png'],
   ['not a text', { url: 'https://pictures.example/a.png' }],
 ])('a claim with %s is not read', async (name, picture) => {
-  const { id } = await visit(`unread ${name}`, picture);
-  expect(await stateOf(id)).toBeUndefined();
+  const { id } = await claims.visit(`unread ${name}`, picture);
+  expect(await claims.stateOf(id)).toBeUndefined();
 });
 
 test('an address in a private network is not reached', async () => {
-  const { id } = await visit('intruder', 'https://10.0.0.1/picture.png');
-  await expect.poll(async () => (await stateOf(id))?.attempts).toBe(1);
+  const { id } = await claims.visit('intruder', 'https://10.0.0.1/picture.png');
+  await expect.poll(async () => (await claims.stateOf(id))?.attempts).toBe(1);
   expect(await avatarOf(id, grace)).toBeNull();
 });
 
 test('an erased account leaves no claim, and a picture that arrives afterwards is deleted', async () => {
   const bytes = await paint();
   const arriving = Promise.withResolvers<() => void>();
-  answer = (_, response) => arriving.resolve(() => response.end(bytes));
+  host.answer = (_, response) => arriving.resolve(() => response.end(bytes));
   const sub = 'eraser';
-  const token = await issuer.issue({ sub, preferred_username: sub, picture: `${picturesUrl}/late.png` });
+  const token = await issuer.issue({ sub, preferred_username: sub, picture: `${host.url}/late.png` });
   const { user } = await viewerOf(server, token);
   const finish = await arriving.promise;
   await server.ask('mutation { deleteAccount { __typename } }', {}, token);
-  expect(await stateOf(user.id)).toBeUndefined();
+  expect(await claims.stateOf(user.id)).toBeUndefined();
   finish();
   await expect
     .poll(async () => (await server.sql.query('select from files where uploader_id = $1', [keyOf(user.id)])).rowCount)

@@ -1,35 +1,10 @@
-import { request } from 'node:http';
 import { expect, test } from 'vitest';
 import { signUp, type Person } from '../support/client.ts';
+import { postFrom, signInFrom } from '../support/forwarded.ts';
 import { startServer } from '../support/server.ts';
 
-const signInMutation = 'mutation ($input: SignInInput!) { signIn(input: $input) { __typename } }';
 const signUpMutation = 'mutation ($input: SignUpInput!) { signUp(input: $input) { __typename } }';
 const password = 'the engine weaves';
-
-/** Posts an operation through a proxy that reports the client's address. */
-function from(
-  url: string,
-  address: string,
-  { query, variables }: { query: string; variables: unknown },
-): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const headers = { 'content-type': 'application/json', 'x-forwarded-for': address };
-    const asked = request(`${url}/graphql`, { method: 'POST', headers }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (part: string) => (text += part));
-      response.on('end', () => {
-        const { data, errors } = JSON.parse(text);
-        resolve(errors?.[0]?.extensions.code ?? data?.signIn?.__typename ?? data?.signUp?.__typename);
-      });
-    });
-    asked.on('error', reject);
-    asked.end(JSON.stringify({ query, variables }));
-  });
-}
-
-const signIn = (url: string, address: string, input: { email: string; password: string }) =>
-  from(url, address, { query: signInMutation, variables: { input: { email: input.email, password: input.password } } });
 
 const startLimited = (env: Record<string, string> = {}) =>
   startServer({ env: { RATE_LIMITS: 'on', TRUST_PROXY: '1', ...env } });
@@ -40,12 +15,12 @@ test('after ten wrong guesses a stranger is refused even with the right password
   await using server = await startLimited();
   const ada = await signUp(server, 'ada');
   const guesses = await Promise.all(
-    Array.from({ length: 30 }, (_, index) => signIn(server.url, '192.0.2.66', guess(ada, index))),
+    Array.from({ length: 30 }, (_, index) => signInFrom(server.url, '192.0.2.66', guess(ada, index))),
   );
   expect(guesses.filter((outcome) => outcome === 'InvalidCredentials')).toHaveLength(10);
   expect(guesses.filter((outcome) => outcome === 'RATE_LIMITED')).toHaveLength(20);
-  expect(await signIn(server.url, '192.0.2.66', ada)).toBe('RATE_LIMITED');
-  expect(await signIn(server.url, '198.51.100.7', ada)).toBe('SignedIn');
+  expect(await signInFrom(server.url, '192.0.2.66', ada)).toBe('RATE_LIMITED');
+  expect(await signInFrom(server.url, '198.51.100.7', ada)).toBe('SignedIn');
   const changed = await ada.ask(
     'mutation ($input: ChangePasswordInput!) { changePassword(input: $input) { __typename } }',
     {
@@ -53,7 +28,9 @@ test('after ten wrong guesses a stranger is refused even with the right password
     },
   );
   expect(changed.changePassword).toEqual({ __typename: 'SignedIn' });
-  expect(await signIn(server.url, '192.0.2.66', guess({ email: 'no.ada@example.com' }, 0))).toBe('InvalidCredentials');
+  expect(await signInFrom(server.url, '192.0.2.66', guess({ email: 'no.ada@example.com' }, 0))).toBe(
+    'InvalidCredentials',
+  );
   const warnings = server.log.filter(({ msg }) => msg === 'a rate limit was reached');
   expect(warnings).toEqual([
     expect.objectContaining({ level: 'warn', limit: 'RATE_LIMIT_GUESSES', address: '192.0.2.0/24' }),
@@ -65,7 +42,7 @@ test('an account that does not exist allows as many guesses as one that does', a
   await using server = await startLimited();
   const outcomes = [];
   for (let index = 0; index < 12; index += 1) {
-    outcomes.push(await signIn(server.url, '192.0.2.66', guess({ email: 'no.one@example.com' }, index)));
+    outcomes.push(await signInFrom(server.url, '192.0.2.66', guess({ email: 'no.one@example.com' }, index)));
   }
   expect(outcomes).toEqual([...Array.from({ length: 10 }, () => 'InvalidCredentials'), 'RATE_LIMITED', 'RATE_LIMITED']);
 });
@@ -76,17 +53,17 @@ test('guesses at many accounts from one IPv6 /64 count together, and other netwo
   const outcomes = [];
   for (let index = 0; index < 6; index += 1) {
     const nobody = { email: `nobody${index}@example.com` };
-    outcomes.push(await signIn(server.url, `2001:db8:0:1::${index + 1}`, guess(nobody, index)));
+    outcomes.push(await signInFrom(server.url, `2001:db8:0:1::${index + 1}`, guess(nobody, index)));
   }
   expect(outcomes.slice(4)).toEqual(['InvalidCredentials', 'RATE_LIMITED']);
-  expect(await signIn(server.url, '2001:db8:0:2::1', ada)).toBe('SignedIn');
+  expect(await signInFrom(server.url, '2001:db8:0:2::1', ada)).toBe('SignedIn');
 });
 
 test('many users can sign in from one network, one after the other or simultaneously', async () => {
   await using server = await startLimited({ RATE_LIMIT_FAILED_SIGN_INS: '20/15m' });
   const ada = await signUp(server, 'ada');
   for (let round = 0; round < 3; round += 1) {
-    const outcomes = await Promise.all(Array.from({ length: 10 }, () => signIn(server.url, '192.0.2.7', ada)));
+    const outcomes = await Promise.all(Array.from({ length: 10 }, () => signInFrom(server.url, '192.0.2.7', ada)));
     expect(outcomes).toEqual(Array.from({ length: 10 }, () => 'SignedIn'));
   }
 });
@@ -95,8 +72,8 @@ test('a successful sign-in resets the count', async () => {
   await using server = await startLimited();
   const linus = await signUp(server, 'linus');
   for (let round = 0; round < 3; round += 1) {
-    for (let index = 0; index < 9; index += 1) await signIn(server.url, '192.0.2.7', guess(linus, index));
-    expect(await signIn(server.url, '192.0.2.7', linus)).toBe('SignedIn');
+    for (let index = 0; index < 9; index += 1) await signInFrom(server.url, '192.0.2.7', guess(linus, index));
+    expect(await signInFrom(server.url, '192.0.2.7', linus)).toBe('SignedIn');
   }
 });
 
@@ -104,7 +81,7 @@ test('sign-up tells a network at most five times that a username or an email add
   await using server = await startLimited();
   const ada = await signUp(server, 'ada');
   const probe = (address: string, index: number) =>
-    from(server.url, address, {
+    postFrom(server.url, address, {
       query: signUpMutation,
       variables: { input: { username: `probe${index}`, email: ada.email, password } },
     });

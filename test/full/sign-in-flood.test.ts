@@ -1,31 +1,9 @@
-import { request } from 'node:http';
 import { expect, test } from 'vitest';
 import { signUp } from '../support/client.ts';
+import { signInFrom } from '../support/forwarded.ts';
 import { startServer } from '../support/server.ts';
 
 const attempts = 300;
-
-/** The outcome of a sign-in that comes from that network, through a proxy. */
-function signInFrom(
-  url: string,
-  address: string,
-  { email, password }: { email: string; password: string },
-): Promise<string> {
-  const query = 'mutation ($input: SignInInput!) { signIn(input: $input) { __typename } }';
-  return new Promise((resolve, reject) => {
-    const headers = { 'content-type': 'application/json', 'x-forwarded-for': address };
-    const asked = request(`${url}/graphql`, { method: 'POST', headers }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (part: string) => (text += part));
-      response.on('end', () => {
-        const { data, errors } = JSON.parse(text);
-        resolve(errors?.[0]?.extensions.code ?? data.signIn.__typename);
-      });
-    });
-    asked.on('error', reject);
-    asked.end(JSON.stringify({ query, variables: { input: { email, password } } }));
-  });
-}
 
 test('three hundred guesses at accounts that do not exist delay a known user by less than a second', async () => {
   // Each guess costs as much as in production.

@@ -1,0 +1,94 @@
+import { once } from 'node:events';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect } from 'vitest';
+import { keyOf } from './chat.ts';
+import { atFileEnd } from './file-end.ts';
+import { issuersEnv, secondsFromNow, TestIssuer, viewerOf } from './issuer.ts';
+import { startServer, type TestServer } from './server.ts';
+
+/** An HTTP server with the pictures that tokens name. It listens until the end of the file. */
+export class PictureHost {
+  /** How it answers. The default is an error of the server. */
+  answer: RequestListener = refuse;
+  /** The paths that were requested. */
+  requested: string[] = [];
+  readonly #server = createServer((request, response) => {
+    this.requested.push(String(request.url));
+    this.answer(request, response);
+  });
+
+  static async start(): Promise<PictureHost> {
+    const host = new PictureHost();
+    host.#server.listen(0, '127.0.0.1');
+    await once(host.#server, 'listening');
+    atFileEnd(() => void host.#server.close());
+    return host;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  answerWith(bytes: Uint8Array): void {
+    this.answer = (_, response) => void response.end(bytes);
+  }
+
+  /** For the next test: forgets the requests and the answer. */
+  reset(): void {
+    this.answer = refuse;
+    this.requested = [];
+  }
+}
+
+const refuse: RequestListener = (_, response) => void response.writeHead(500).end();
+
+/** A server that fetches the pictures that the tokens of an issuer name. */
+export class ClaimedPictures {
+  readonly server: TestServer;
+  readonly issuer: TestIssuer;
+  #age = 600;
+
+  private constructor(server: TestServer, issuer: TestIssuer) {
+    this.server = server;
+    this.issuer = issuer;
+  }
+
+  static async start(): Promise<ClaimedPictures> {
+    const issuer = await TestIssuer.start();
+    const overrides = { pictureTimes: { poll: 10, maxBackoff: 10 } };
+    return new ClaimedPictures(await startServer({ env: issuersEnv(issuer), overrides }), issuer);
+  }
+
+  /** A visit with a token that names a picture, newer than the tokens before it. */
+  async visit(sub: string, picture: unknown): Promise<{ id: string; token: string }> {
+    this.#age -= 5;
+    const iat = secondsFromNow(-this.#age);
+    const token = await this.issuer.issue({ sub, iat, preferred_username: sub, picture });
+    return { id: (await viewerOf(this.server, token)).user.id, token };
+  }
+
+  /** The state of a user's picture. It is settled once there is nothing more to do. */
+  async stateOf(userId: string): Promise<{ attempts: number; isSettled: boolean } | undefined> {
+    const { rows } = await this.server.sql.query(
+      `select attempts, next_attempt_at is null as "isSettled" from claimed_pictures where user_id = $1`,
+      [keyOf(userId)],
+    );
+    return rows[0];
+  }
+
+  /** Makes the next attempt due now. */
+  async hurry(userId: string): Promise<void> {
+    await this.server.sql.query(
+      `update claimed_pictures set next_attempt_at = clock_timestamp()
+      where user_id = $1 and next_attempt_at is not null`,
+      [keyOf(userId)],
+    );
+  }
+}
+
+/** Waits until there is nothing more to do for a user's picture. */
+export async function expectSettled(claims: ClaimedPictures, userId: string): Promise<void> {
+  const isSettled = async () => (await claims.stateOf(userId))?.isSettled;
+  await expect.poll(isSettled, { timeout: 10_000, interval: 10 }).toBe(true);
+}

@@ -1,0 +1,17 @@
+import { randomBytes } from 'node:crypto';
+import sharp from 'sharp';
+import { PictureWorker } from '../../src/file/picture-worker.ts';
+import { atFileEnd } from './file-end.ts';
+
+/** A worker that decodes for at most `maxMs`. It is closed at the end of the file. */
+export function openWorker(maxMs?: number): PictureWorker {
+  const worker = new PictureWorker(maxMs);
+  atFileEnd(() => worker.close());
+  return worker;
+}
+
+/** A small PNG whose bytes are unique. */
+export const paintSmall = (): Promise<Buffer> =>
+  sharp(randomBytes(300), { raw: { width: 10, height: 10, channels: 3 } })
+    .png()
+    .toBuffer();
