@@ -2,6 +2,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { createChat, createGroup } from '../support/chat.ts';
 import { signUp, type Data, type Person, type Variables } from '../support/client.ts';
 import { deleteChat, removePerson, updateChat } from '../support/membership.ts';
+import { listPublicChannels, publicChannelsDocument } from '../support/public-channel.ts';
 import { awaitIndex } from '../support/search.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
@@ -46,25 +47,14 @@ beforeAll(async () => {
   await createGroup(ada, [linus], 'rust in a group');
 });
 
-const document = `query ($search: String, $first: Int, $after: String) {
-  publicChannels(search: $search, first: $first, after: $after) {
-    edges { cursor node { id name type memberCount viewerMembership { role } } }
-    pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
-  }
-}`;
-
-async function list(by: Person, variables: Variables = {}): Promise<Data> {
-  return (await by.ask(document, variables)).publicChannels;
-}
-
 const namesOf = (page: Data): string[] => page.edges.map(({ node }: Data) => node.name);
-const namesFound = async (search: string) => namesOf(await list(linus, { search }));
+const namesFound = async (search: string) => namesOf(await listPublicChannels(linus, { search }));
 
 test('everyone finds the public channels by name, and no other chats', async () => {
-  expect(namesOf(await list(linus))).toEqual(inOrder);
-  expect(namesOf(await list(ada))).toEqual(inOrder);
-  for (const search of ['', ' ', null]) expect(namesOf(await list(linus, { search }))).toEqual(inOrder);
-  const { edges } = await list(linus, { first: 1 });
+  expect(namesOf(await listPublicChannels(linus))).toEqual(inOrder);
+  expect(namesOf(await listPublicChannels(ada))).toEqual(inOrder);
+  for (const search of ['', ' ', null]) expect(namesOf(await listPublicChannels(linus, { search }))).toEqual(inOrder);
+  const { edges } = await listPublicChannels(linus, { first: 1 });
   expect(edges[0].node).toEqual({
     id: idOf.get('100%'),
     name: '100%',
@@ -131,7 +121,7 @@ test.each([1, 3, 7, 100])('pages of %i show every channel once, in order', async
     const seen: string[] = [];
     let after: string | null = null;
     for (;;) {
-      const page: Data = await list(linus, { search, first, after });
+      const page: Data = await listPublicChannels(linus, { search, first, after });
       seen.push(...namesOf(page));
       expect(page.pageInfo).toEqual({
         hasNextPage: seen.length < expected.length,
@@ -152,18 +142,20 @@ test('channels with the same name are all listed, and a page continues after one
     twins.push((await createChat(ada, { type: 'PUBLIC_CHANNEL', name: index === 1 ? 'TWIN' : 'twin' })).id);
   }
   const idsOf = (page: Data) => page.edges.map(({ node }: Data) => node.id);
-  expect(idsOf(await list(linus, { search: 'twin' }))).toEqual(twins);
-  const { pageInfo } = await list(linus, { search: 'twin', first: 1 });
+  expect(idsOf(await listPublicChannels(linus, { search: 'twin' }))).toEqual(twins);
+  const { pageInfo } = await listPublicChannels(linus, { search: 'twin', first: 1 });
   await deleteChat(ada, twins[0] ?? '');
-  expect(idsOf(await list(linus, { search: 'twin', after: pageInfo.endCursor }))).toEqual(twins.slice(1));
+  expect(idsOf(await listPublicChannels(linus, { search: 'twin', after: pageInfo.endCursor }))).toEqual(twins.slice(1));
   for (const twin of twins.slice(1)) await deleteChat(ada, twin);
 });
 
 test('a channel is listed while it is public, even for a user who was removed from it', async () => {
   const { id } = await createChat(ada, { type: 'PUBLIC_CHANNEL', name: 'now and then', memberIds: [linus.userId] });
-  expect((await list(linus, { search: 'now and' })).edges[0].node.viewerMembership).toEqual({ role: 'MEMBER' });
+  expect((await listPublicChannels(linus, { search: 'now and' })).edges[0].node.viewerMembership).toEqual({
+    role: 'MEMBER',
+  });
   await removePerson(ada, id, linus.userId);
-  expect((await list(linus, { search: 'now and' })).edges[0].node.viewerMembership).toBeNull();
+  expect((await listPublicChannels(linus, { search: 'now and' })).edges[0].node.viewerMembership).toBeNull();
   await updateChat(ada, id, { type: 'PRIVATE_CHANNEL' });
   expect(await namesFound('now and')).toEqual([]);
   await updateChat(ada, id, { type: 'PUBLIC_CHANNEL', name: 'once more' });
@@ -175,7 +167,7 @@ test('a channel is listed while it is public, even for a user who was removed fr
 
 test('an invalid search, page size or cursor is refused', async () => {
   const refused = async (variables: Variables) => {
-    const { data, errors } = await linus.post(document, variables);
+    const { data, errors } = await linus.post(publicChannelsDocument, variables);
     expect(data ?? null).toBeNull();
     return [errors?.[0]?.extensions?.['code'], errors?.[0]?.message.split(':')[0]];
   };
@@ -201,7 +193,7 @@ test('an invalid search, page size or cursor is refused', async () => {
 });
 
 test('listing channels requires a signed-in user', async () => {
-  const { data, errors } = await server.post(document);
+  const { data, errors } = await server.post(publicChannelsDocument);
   expect(data ?? null).toBeNull();
   expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
 });

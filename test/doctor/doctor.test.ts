@@ -1,71 +1,19 @@
-import { execFile } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { SMTPServer } from 'smtp-server';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { generateKeySet } from '../../src/account/token-key.ts';
 import { runCheck } from '../../src/doctor/check.ts';
-import { examine, type Patient } from '../../src/doctor/doctor.ts';
 import { parseSmtpUrl } from '../../src/mail/smtp-server.ts';
-import { parseRedisUrl } from '../../src/redis/redis-url.ts';
-import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { listen, TestPatient } from '../support/patient.ts';
 import { startRedis } from '../support/redis.ts';
 
-let database: TestDatabase;
-let dataDir: string;
-const closing: (() => unknown)[] = [];
-beforeAll(async () => {
-  database = await createDatabase();
-  dataDir = await mkdtemp(join(tmpdir(), 'parley-doctor-'));
-});
-afterAll(async () => {
-  for (const close of closing) await close();
-  await rm(dataDir, { recursive: true });
-  await database.drop();
-});
-
-/** A server on a free port; returns the port. */
-async function listen(server: Server | SMTPServer): Promise<number> {
-  const inner = server instanceof SMTPServer ? server.server : server;
-  inner.listen(0, '127.0.0.1');
-  await once(inner, 'listening');
-  closing.push(() => new Promise<void>((resolve) => server.close(() => resolve())));
-  return (inner.address() as AddressInfo).port;
-}
-
-/** What the doctor prints, and whether the server could run. */
-async function see(changes: Partial<Patient>): Promise<{ isFit: boolean; text: string }> {
-  const { url } = database;
-  const healthy: Patient = {
-    database: { url, directUrl: url, poolSize: 10 },
-    redis: null,
-    dataDir,
-    fileStore: null,
-    fileServing: 'stream',
-    maxConnections: 10,
-    smtpUrl: null,
-  };
-  let text = '';
-  const isFit = await examine({ ...healthy, ...changes }, (lines) => void (text += lines));
-  return { isFit, text };
-}
-
-/** Runs the script with these settings. */
-function runScript(settings: Record<string, string>): Promise<{ code: number; stdout: string }> {
-  const env = { PATH: String(process.env['PATH']), DATA_DIR: dataDir, MAX_CONNECTIONS: '10', ...settings };
-  return promisify(execFile)(process.execPath, ['scripts/doctor.ts'], { env }).then(
-    ({ stdout }) => ({ code: 0, stdout }),
-    (error: { code: number; stdout: string }) => error,
-  );
-}
+const patient = await TestPatient.create();
 
 test('the script prints one line for each check, and fails for the database of these tests, which a crash would destroy', async () => {
   const keys = generateKeySet();
-  const { code, stdout } = await runScript({ DATABASE_URL: database.url, JWT_KEYS: keys });
+  const { code, stdout } = await patient.runScript({ DATABASE_URL: patient.database.url, JWT_KEYS: keys });
   const lines = stdout.trim().split('\n');
   const failed = lines.filter((line) => line.startsWith('FAIL'));
   expect(failed.map((line) => /: (\w+) is off/.exec(line)?.[1])).toContain('fsync');
@@ -90,7 +38,7 @@ test('the script prints one line for each check, and fails for the database of t
 });
 
 test('a setting that cannot be read is named, and the script exits with 1', async () => {
-  const { code, stdout } = await runScript({ PORT: 'many', SMTP_URL: 'smpt://ada:sesame@mail' });
+  const { code, stdout } = await patient.runScript({ PORT: 'many', SMTP_URL: 'smpt://ada:sesame@mail' });
   expect(code).toBe(1);
   expect(stdout).toContain('FAIL  settings: The configuration is not valid');
   expect(stdout).toContain('PORT');
@@ -99,22 +47,22 @@ test('a setting that cannot be read is named, and the script exits with 1', asyn
 
 test('a database that cannot be reached, or has too few connections, is a failure', async () => {
   const closed = 'postgres://ada:sesame@127.0.0.1:1/parley';
-  const unreachable = await see({ database: { url: closed, directUrl: closed, poolSize: 10 } });
+  const unreachable = await patient.see({ database: { url: closed, directUrl: closed, poolSize: 10 } });
   expect(unreachable.isFit).toBe(false);
   expect(unreachable.text).toMatch(/^FAIL {2}database: The database 127.0.0.1:1\/parley can't be reached/m);
   expect(unreachable.text).not.toContain('sesame');
 
-  const { url } = database;
-  const crowded = await see({ database: { url, directUrl: url, poolSize: 1_000 } });
+  const { url } = patient.database;
+  const crowded = await patient.see({ database: { url, directUrl: url, poolSize: 1_000 } });
   expect(crowded.isFit).toBe(false);
   expect(crowded.text).toMatch(/^FAIL {2}connections: .*raise max_connections, or lower DATABASE_POOL_SIZE/m);
 });
 
 test('a folder that cannot be written is a failure', async () => {
   // Root may write to a folder that is read-only.
-  const file = join(dataDir, 'a-file');
+  const file = join(patient.dataDir, 'a-file');
   await writeFile(file, '');
-  const { isFit, text } = await see({ dataDir: join(file, 'data'), database: null });
+  const { isFit, text } = await patient.see({ dataDir: join(file, 'data'), database: null });
   expect(isFit).toBe(false);
   expect(text).toMatch(/^FAIL {2}file store: (?!no answer)/m);
   expect(text).toMatch(/^OK {4}database: the embedded PostgreSQL is not running/m);
@@ -128,7 +76,7 @@ test('the mail server is greeted and signed in to, and what fails is explained w
     onAuth: ({ password }, _, done) => done(password === 'right' ? null : new Error('wrong'), { user: 'ada' }),
   });
   const port = await listen(server);
-  const mailOf = async (url: string) => (await see({ database: null, smtpUrl: parseSmtpUrl(url) })).text;
+  const mailOf = async (url: string) => (await patient.see({ database: null, smtpUrl: parseSmtpUrl(url) })).text;
   expect(await mailOf(`smtp://127.0.0.1:${port}`)).toMatch(/^OK {4}mail: .*is ready$/m);
   expect(await mailOf(`smtp://ada:right@127.0.0.1:${port}`)).toMatch(/^OK {4}mail: .*accepts the login$/m);
   const refused = await mailOf(`smtp://ada:sesame@127.0.0.1:${port}`);
@@ -140,8 +88,6 @@ test('the mail server is greeted and signed in to, and what fails is explained w
   expect(await mailOf('smtp://127.0.0.1:1')).toMatch(/^FAIL {2}mail: .*[Nn]o connection/im);
 });
 
-const redisOf = async (url: string) => (await see({ database: null, redis: parseRedisUrl(url) })).text;
-
 test('a right that Redis does not give is named, and a wrong password is not shown', async () => {
   const redis = await startRedis();
   const [, rights = ''] =
@@ -150,24 +96,26 @@ test('a right that Redis does not give is named, and a wrong password is not sho
     redis.cli('ACL', 'SETUSER', 'parley', 'reset', 'on', '>password', ...rights.split(' '), ...further);
   const url = `redis://parley:password@127.0.0.1:${redis.port}`;
   await allow();
-  expect(await redisOf(url)).toMatch(/^OK {4}Redis: /m);
+  expect(await patient.seeRedis(url)).toMatch(/^OK {4}Redis: /m);
   for (const command of ['eval', 'spublish', 'info']) {
     await allow(`-${command}`);
-    expect(await redisOf(url)).toMatch(
+    expect(await patient.seeRedis(url)).toMatch(
       new RegExp(`^FAIL {2}Redis: a right is missing \\(.*'${command}'.*docs/operating`, 'm'),
     );
   }
   await allow('-ssubscribe');
-  expect(await redisOf(url)).toMatch(/^FAIL {2}Redis: a message on a sharded channel did not arrive: give the user/m);
+  expect(await patient.seeRedis(url)).toMatch(
+    /^FAIL {2}Redis: a message on a sharded channel did not arrive: give the user/m,
+  );
   await allow('resetchannels');
-  expect(await redisOf(url)).toMatch(/^FAIL {2}Redis: a right is missing \(.*channel.*docs\/operating/m);
-  const refused = await redisOf(`redis://parley:sesame@127.0.0.1:${redis.port}`);
+  expect(await patient.seeRedis(url)).toMatch(/^FAIL {2}Redis: a right is missing \(.*channel.*docs\/operating/m);
+  const refused = await patient.seeRedis(`redis://parley:sesame@127.0.0.1:${redis.port}`);
   expect(refused).toMatch(/^FAIL {2}Redis: it refuses the user or the password of REDIS_URL/m);
   expect(refused).not.toContain('sesame');
 });
 
 test('a Redis that is away, or too old for sharded channels, is a failure', async () => {
-  expect(await redisOf('redis://ada:sesame@127.0.0.1:1')).toMatch(
+  expect(await patient.seeRedis('redis://ada:sesame@127.0.0.1:1')).toMatch(
     /^FAIL {2}Redis: cannot be reached \(ECONNREFUSED\)/m,
   );
   const info = 'redis_version:6.2.14\r\nloading:0\r\n';
@@ -179,7 +127,9 @@ test('a Redis that is away, or too old for sharded channels, is a failure', asyn
     });
     socket.on('error', () => undefined);
   });
-  expect(await redisOf(`redis://127.0.0.1:${await listen(old)}`)).toMatch(/^FAIL {2}Redis: Redis 6\.2\.14 is too old/m);
+  expect(await patient.seeRedis(`redis://127.0.0.1:${await listen(old)}`)).toMatch(
+    /^FAIL {2}Redis: Redis 6\.2\.14 is too old/m,
+  );
 });
 
 test('a check that hangs is given up', async () => {

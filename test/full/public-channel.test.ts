@@ -1,54 +1,13 @@
-import { beforeAll, expect, test } from 'vitest';
-import { createChat, createGroup } from '../support/chat.ts';
-import { signUp, type Data, type Person, type Variables } from '../support/client.ts';
+import { expect, test } from 'vitest';
+import { signUp, type Variables } from '../support/client.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { costOf, fill, startExplainedServer } from '../support/plans.ts';
-import { startServer, type TestServer } from '../support/server.ts';
-
-let server: TestServer;
-let ada: Person;
-let linus: Person;
-/** By name. */
-const idOf = new Map<string, string>();
-const names = [
-  'Ada & friends',
-  'C++',
-  'general',
-  'Örebro',
-  'rust',
-  'Rust for beginners',
-  'trust',
-  '日本語チャンネル',
-  '100%',
-  '100_x',
-];
-
-beforeAll(async () => {
-  server = await startServer();
-  [ada, linus] = await Promise.all([signUp(server, 'ada'), signUp(server, 'linus')]);
-  for (const name of names) {
-    const { id } = await createChat(ada, { type: 'PUBLIC_CHANNEL', name });
-    idOf.set(name, id);
-  }
-  await createChat(ada, { type: 'PRIVATE_CHANNEL', name: 'rust in private', memberIds: [linus.userId] });
-  await createGroup(ada, [linus], 'rust in a group');
-});
-
-const document = `query ($search: String, $first: Int, $after: String) {
-  publicChannels(search: $search, first: $first, after: $after) {
-    edges { cursor node { id name type memberCount viewerMembership { role } } }
-    pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
-  }
-}`;
-
-async function list(by: Person, variables: Variables = {}): Promise<Data> {
-  return (await by.ask(document, variables)).publicChannels;
-}
+import { listPublicChannels } from '../support/public-channel.ts';
 
 test('among many channels the cost of a page depends only on its size, whatever the search and the cursor', async () => {
   const crowded = await startExplainedServer(addManyChannels);
   const hedy = await signUp(crowded, 'hedy');
-  const first = await list(hedy, { first: 100 });
+  const first = await listPublicChannels(hedy, { first: 100 });
   const deep = Buffer.from('publicChannels:1:channel 5').toString('base64url');
   const pages: [Variables, number][] = [
     [{ first: 50 }, 50],
@@ -61,7 +20,9 @@ test('among many channels the cost of a page depends only on its size, whatever 
     [{ first: 50, search: 'no such name' }, 0],
   ];
   for (const [variables, shown] of pages) {
-    const cost = await costOf(crowded, async () => expect((await list(hedy, variables)).edges).toHaveLength(shown));
+    const cost = await costOf(crowded, async () =>
+      expect((await listPublicChannels(hedy, variables)).edges).toHaveLength(shown),
+    );
     expect(cost.rows, JSON.stringify({ variables, cost })).toBeLessThan(500);
   }
 });

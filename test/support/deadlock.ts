@@ -1,0 +1,66 @@
+import type pg from 'pg';
+import { expect } from 'vitest';
+import { asSuperuser, createDatabase } from './database.ts';
+import { atFileEnd } from './file-end.ts';
+import { setForNewConnections } from './plans.ts';
+import { startServer, type TestServer } from './server.ts';
+
+/** A statement and its values. */
+export type Statement = [statement: string, ...values: string[]];
+
+/** A server for `deadlockWith`, on a database of its own. Both last until the end of the file. */
+export async function startPatientServer(): Promise<TestServer> {
+  const database = await createDatabase();
+  atFileEnd(database.drop);
+  // The server's connections look for a deadlock after this time: on a busy machine, it takes a while to make one.
+  await setForNewConnections(database, { deadlock_timeout: '3s' });
+  return startServer({ database });
+}
+
+/**
+ * Makes a request deadlock with a transaction like one in psql: that transaction runs `first`, lets the request wait
+ * for it, then runs `second`, which waits for the request. PostgreSQL resolves this by rolling back the server's
+ * transaction. Returns the request's result.
+ */
+export async function deadlockWith<Result>(
+  server: TestServer,
+  { first, second }: Record<'first' | 'second', Statement>,
+  request: () => Promise<Result>,
+): Promise<Result> {
+  const before = await countDeadlocks(server);
+  // Only a superuser may change deadlock_timeout.
+  const result = await asSuperuser(server.database, async (client) => {
+    await client.query('begin');
+    await lock(client, first);
+    const requested = request();
+    await expect.poll(() => countWaiting(server)).toBe(1);
+    // Only the server's connection looks for a deadlock, so it is the server's transaction that is rolled back.
+    await client.query(`set local deadlock_timeout = '1min'`);
+    await lock(client, second);
+    await client.query('commit');
+    return requested;
+  });
+  await expect.poll(() => countDeadlocks(server)).toBe(before + 1);
+  return result;
+}
+
+/** Runs a statement that locks rows. */
+export async function lock(client: pg.ClientBase, [statement, ...values]: Statement): Promise<void> {
+  await client.query(statement, values);
+}
+
+/** How many locks the server's connections are waiting for. */
+export async function countWaiting({ sql }: TestServer): Promise<number> {
+  const { rows } = await sql.query(
+    `select from pg_locks l join pg_stat_activity a using (pid)
+    where not l.granted and a.application_name = 'parley' and a.datname = current_database()`,
+  );
+  return rows.length;
+}
+
+async function countDeadlocks({ sql }: TestServer): Promise<number> {
+  const { rows } = await sql.query<{ count: number }>(
+    'select deadlocks::int as count from pg_stat_database where datname = current_database()',
+  );
+  return rows[0]?.count ?? 0;
+}
