@@ -1,8 +1,7 @@
 import { beforeAll, expect, onTestFinished, test, vi } from 'vitest';
-import pg from 'pg';
-import { createGroup } from '../support/chat.ts';
-import { signUp, type Person } from '../support/client.ts';
+import { startConversation, trySend } from '../support/conversation.ts';
 import type { TestDatabase } from '../support/database.ts';
+import { databaseAt, startOn } from '../support/fault-database.ts';
 import { startFaultyPostgres, type FaultyPostgres } from '../support/fault-postgres.ts';
 import { atFileEnd } from '../support/file-end.ts';
 import { startServer, type TestServer } from '../support/server.ts';
@@ -17,42 +16,15 @@ beforeAll(async () => {
 });
 atFileEnd(() => postgres.remove());
 
-/** Starts a server that runs until the test is over. */
-async function startOn(database: TestDatabase, options: Parameters<typeof startServer>[0] = {}): Promise<TestServer> {
-  const server = await startServer({ database, ...options });
-  onTestFinished(() => server.close());
-  return server;
-}
-
 async function createDatabase(): Promise<TestDatabase> {
   const database = await postgres.createDatabase();
   onTestFinished(database.drop);
   return database;
 }
 
-/** The database at that URL, opened like a test's own database. */
-function databaseAt(url: string): TestDatabase {
-  const sql = new pg.Pool({ connectionString: url, max: 1 });
-  const drop = () => sql.end();
-  onTestFinished(drop);
-  return { url, sql, drop, [Symbol.asyncDispose]: drop };
-}
-
 const nameOf = ({ url }: TestDatabase) => new URL(url).pathname.slice(1);
 
 const readyz = async (server: TestServer) => (await fetch(`${server.url}/readyz`)).status;
-
-const sendDocument = `mutation ($chatId: ID!, $content: String!) {
-  sendMessage(input: { chatId: $chatId, content: $content }) { ... on Message { seq createdAt } ... on Error { code } }
-}`;
-
-const send = (server: TestServer, sender: Person, chatId: string, content: string) =>
-  server.post(sendDocument, { chatId, content }, { token: sender.token });
-
-async function startConversation(server: TestServer) {
-  const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
-  return { ada, grace, chatId: await createGroup(ada, [grace]) };
-}
 
 test('a database that is not UTF8 is refused before anything in it is changed', async () => {
   await postgres.run(`create database ascii encoding 'SQL_ASCII' template template0 locale_provider libc locale 'C'`);
@@ -74,7 +46,7 @@ test('with fewer connections than the size of the pool, requests wait for a free
   const answers = await Promise.all(
     Array.from({ length: 60 }, (_, n) =>
       n % 2 === 0
-        ? send(server, ada, chatId, `message ${n}`)
+        ? trySend(ada, chatId, `message ${n}`)
         : grace.ask(
             '{ viewer { chats(first: 5) { edges { node { id messages(last: 5) { edges { node { seq } } } } } } } }',
           ),
@@ -93,10 +65,10 @@ test('while a primary is read-only the node is not ready, and it accepts writes 
   await postgres.run(`alter database ${name} set default_transaction_read_only = on`);
   await postgres.run(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`);
   await expect.poll(() => readyz(server), { timeout: 5_000 }).toBe(503);
-  expect(await send(server, ada, chatId, 'refused')).toMatchObject({ errors: [{ extensions: { code: 'INTERNAL' } }] });
+  expect(await trySend(ada, chatId, 'refused')).toMatchObject({ errors: [{ extensions: { code: 'INTERNAL' } }] });
   await postgres.run(`alter database ${name} reset default_transaction_read_only`);
   await expect.poll(() => readyz(server), { timeout: 5_000 }).toBe(200);
   for (let n = 1; n <= 20; n += 1) {
-    expect(await send(server, ada, chatId, `message ${n}`)).toMatchObject({ data: { sendMessage: { seq: n } } });
+    expect(await trySend(ada, chatId, `message ${n}`)).toMatchObject({ data: { sendMessage: { seq: n } } });
   }
 });

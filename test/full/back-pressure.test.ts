@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest';
 import { generateKeySet } from '../../src/account/token-key.ts';
-import { createGroup, keyOf } from '../support/chat.ts';
+import { createGroup, insertMessages } from '../support/chat.ts';
 import { signUp } from '../support/client.ts';
 import { expectWhole } from '../support/fault.ts';
 import { Reader } from '../support/reader.ts';
@@ -15,17 +15,7 @@ const ada = await signUp(server, 'ada');
 const grace = await signUp(server, 'grace');
 const linus = await signUp(server, 'linus');
 
-/**
- * Inserts `count` messages of that length in one statement. More than 8 MB fill the operating systems' buffers between
- * two sockets.
- */
-async function flood(chatId: string, count: number, length: number) {
-  await server.sql.query(
-    `insert into messages (chat_id, seq, sender_id, content)
-    select c.id, c.last_seq + n, $2, rpad(n::text, $4, ' words') from chats c, generate_series(1, $3::int) n where c.id = $1`,
-    [keyOf(chatId), keyOf(ada.userId), count, length],
-  );
-}
+const flood = (chatId: string, count: number, length: number) => insertMessages(server, chatId, ada, { count, length });
 
 test('readers that stall and crawl at random, with next to no buffer, get everything exactly once', async () => {
   const chatIds = [await createGroup(ada, [grace, linus]), await createGroup(ada, [grace, linus])];

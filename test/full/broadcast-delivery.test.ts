@@ -1,50 +1,18 @@
 import { expect, test, vi } from 'vitest';
 import { decodeNotice } from '../../src/live/broadcast/wire.ts';
-import { createGroup, keyOf } from '../support/chat.ts';
-import { TestNetwork } from '../support/channels.ts';
-import { signUp } from '../support/client.ts';
+import { countDeaf, publishes, startBroadcastPair } from '../support/broadcast.ts';
+import { keyOf } from '../support/chat.ts';
 import { expectWhole, hearMore } from '../support/fault.ts';
 import { Reader } from '../support/reader.ts';
 import { attend, changed, follow } from '../support/presence.ts';
-import { startServer, type TestServer } from '../support/server.ts';
 import { eventOf, followEvents } from '../support/stream.ts';
 import { writeWithMutation, writeWithSql } from '../support/writer.ts';
 
 // Changes of the publisher take seconds, and a busy machine takes longer.
 vi.setConfig({ testTimeout: 60_000 });
 
-/** Two nodes that tell each other of events; the first is the publisher. */
-async function startPair() {
-  const network = new TestNetwork();
-  const ends = [network.join(), network.join()] as const;
-  const first = await startServer({ overrides: { channels: ends[0] } });
-  await expect.poll(() => publishes(first), { timeout: 10_000 }).toBe(true);
-  const { database } = first;
-  const second = await startServer({ database, overrides: { channels: ends[1] } });
-  const [ada, grace] = [await signUp(first, 'ada'), await signUp(first, 'grace')];
-  const chatId = await createGroup(ada, [grace]);
-  const close = async () => {
-    await second.close();
-    await first.close();
-  };
-  return { network, ends, first, second, ada, grace, chatId, close };
-}
-
-function publishes({ log }: TestServer): boolean {
-  const said = log.map(({ msg }) => String(msg)).filter((msg) => msg.includes('publishes the event log'));
-  return said.at(-1)?.includes('now') === true;
-}
-
-/** How many nodes have just stopped listening to PostgreSQL. */
-async function countDeaf({ sql }: TestServer): Promise<number> {
-  const { rows } = await sql.query(
-    `select from pg_stat_activity where datname = current_database() and query = 'unlisten *'`,
-  );
-  return rows.length;
-}
-
 test('whichever node is cut off, and whether or not it notices, all streams go on without loss', async () => {
-  const { ends, first, second, ada, grace, chatId, close } = await startPair();
+  const { ends, first, second, ada, grace, chatId, close } = await startBroadcastPair();
   const readers = await Promise.all([first, second].map((node) => new Reader(node, grace).live()));
   const writers = [writeWithMutation(second, [chatId], ada), writeWithSql(first.database.url, [chatId], grace)];
   await hearMore(readers, 50);
@@ -63,7 +31,7 @@ test('whichever node is cut off, and whether or not it notices, all streams go o
 });
 
 test('presence and typing reach a node that does not listen to PostgreSQL, and lost changes make its clients query again', async () => {
-  const { network, ends, first, second, ada, grace, chatId, close } = await startPair();
+  const { network, ends, first, second, ada, grace, chatId, close } = await startBroadcastPair();
   const stream = await follow(second, ada);
   const document = 'subscription { events { event { __typename ... on Typing { userId } } } }';
   const typing = await followEvents(second, ada, { document });

@@ -1,11 +1,11 @@
 import { beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import pg from 'pg';
-import { createGroup } from '../support/chat.ts';
-import { signUp, type Person } from '../support/client.ts';
+import { startConversation, trySend } from '../support/conversation.ts';
 import type { TestDatabase } from '../support/database.ts';
+import { databaseAt, startOn } from '../support/fault-database.ts';
 import { startFaultyPostgres, type FaultyPostgres } from '../support/fault-postgres.ts';
 import { atFileEnd } from '../support/file-end.ts';
-import { complaintsOf, startServer, type TestServer } from '../support/server.ts';
+import { complaintsOf } from '../support/server.ts';
 import { followEvents, matching } from '../support/stream.ts';
 
 // A busy machine takes a while to stop and start databases.
@@ -17,37 +17,10 @@ beforeAll(async () => {
 });
 atFileEnd(() => postgres.remove());
 
-/** Starts a server that runs until the test is over. */
-async function startOn(database: TestDatabase, options: Parameters<typeof startServer>[0] = {}): Promise<TestServer> {
-  const server = await startServer({ database, ...options });
-  onTestFinished(() => server.close());
-  return server;
-}
-
 async function createDatabase(): Promise<TestDatabase> {
   const database = await postgres.createDatabase();
   onTestFinished(database.drop);
   return database;
-}
-
-/** The database at that URL, opened like a test's own database. */
-function databaseAt(url: string): TestDatabase {
-  const sql = new pg.Pool({ connectionString: url, max: 1 });
-  const drop = () => sql.end();
-  onTestFinished(drop);
-  return { url, sql, drop, [Symbol.asyncDispose]: drop };
-}
-
-const sendDocument = `mutation ($chatId: ID!, $content: String!) {
-  sendMessage(input: { chatId: $chatId, content: $content }) { ... on Message { seq createdAt } ... on Error { code } }
-}`;
-
-const send = (server: TestServer, sender: Person, chatId: string, content: string) =>
-  server.post(sendDocument, { chatId, content }, { token: sender.token });
-
-async function startConversation(server: TestServer) {
-  const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
-  return { ada, grace, chatId: await createGroup(ada, [grace]) };
 }
 
 test('a full notification queue loses no message, and drains without help', async () => {
@@ -67,10 +40,10 @@ test('a full notification queue loses no message, and drains without help', asyn
   await expect(fill()).rejects.toThrow('too many notifications');
   await writer.end();
 
-  expect(await send(server, ada, chatId, 'without a ring')).toMatchObject({ data: { sendMessage: { seq: 1 } } });
+  expect(await trySend(ada, chatId, 'without a ring')).toMatchObject({ data: { sendMessage: { seq: 1 } } });
   await stream.next(matching({ message: { content: 'without a ring' } }));
   await stuck.end();
-  expect(await send(server, ada, chatId, 'with one')).toMatchObject({ data: { sendMessage: { seq: 2 } } });
+  expect(await trySend(ada, chatId, 'with one')).toMatchObject({ data: { sendMessage: { seq: 2 } } });
   await stream.next(matching({ message: { content: 'with one' } }));
   await postgres.run(`select pg_notify('jobs', repeat('x', 7900))`);
 });
@@ -119,7 +92,7 @@ test('everything works as usual, whatever the defaults of the database are', asy
   const { ada, grace, chatId } = await startConversation(server);
   await using stream = await followEvents(server, grace);
   const said = `C:\\new 'quoted' 👋 Привет`;
-  const { data } = await send(server, ada, chatId, said);
+  const { data } = await trySend(ada, chatId, said);
   expect(Math.abs(Date.parse(data.sendMessage.createdAt) - Date.now())).toBeLessThan(60_000);
   await stream.next(matching({ message: { content: said } }));
   const read = await grace.ask(

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { createGroup, keyOf } from '../support/chat.ts';
-import { signUp, type Person } from '../support/client.ts';
+import { keyOf } from '../support/chat.ts';
+import type { Person } from '../support/client.ts';
+import { startConversation } from '../support/conversation.ts';
 import { createDatabase } from '../support/database.ts';
 import { openProxy } from '../support/proxy.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { startServer } from '../support/server.ts';
 import {
   eventOf,
   eventsDocument,
@@ -21,11 +22,6 @@ const patienceMs = 15_000;
 const document = `subscription { events { cursor event {
   __typename ... on Typing { userId } ... on NewMessage { message { content } } ... on PresenceChanged { userId }
 } } }`;
-
-async function startConversation(node: TestServer) {
-  const [ada, grace] = [await signUp(node, 'ada'), await signUp(node, 'grace')];
-  return { ada, grace, chatId: await createGroup(ada, [grace]) };
-}
 
 async function send(ada: Person, chatId: string, content: string): Promise<{ seq: number | null; ms: number }> {
   const before = performance.now();

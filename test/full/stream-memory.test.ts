@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { generateKeySet } from '../../src/account/token-key.ts';
-import { createGroup, insertMessage, keyOf } from '../support/chat.ts';
+import { createGroup, insertMessage, insertMessages } from '../support/chat.ts';
 import { signUp } from '../support/client.ts';
 import { Reader } from '../support/reader.ts';
 import { runServer } from '../support/server-process.ts';
@@ -12,17 +12,7 @@ const ada = await signUp(server, 'ada');
 const grace = await signUp(server, 'grace');
 const linus = await signUp(server, 'linus');
 
-/**
- * Inserts `count` messages of that length in one statement. More than 8 MB fill the operating systems' buffers between
- * two sockets.
- */
-async function flood(chatId: string, count: number, length: number) {
-  await server.sql.query(
-    `insert into messages (chat_id, seq, sender_id, content)
-    select c.id, c.last_seq + n, $2, rpad(n::text, $4, ' words') from chats c, generate_series(1, $3::int) n where c.id = $1`,
-    [keyOf(chatId), keyOf(ada.userId), count, length],
-  );
-}
+const flood = (chatId: string, count: number, length: number) => insertMessages(server, chatId, ada, { count, length });
 
 /** A node in a separate process, with a way to read how many bytes its heap holds. */
 async function startMeasured(env: Record<string, string> = {}) {

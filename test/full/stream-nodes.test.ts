@@ -1,27 +1,9 @@
-import { generateKeySet } from '../../src/account/token-key.ts';
 import { pruneLeases } from '../../src/postgres/lease.ts';
 import { expect, test, vi } from 'vitest';
 import { signUp } from '../support/client.ts';
-import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { runServer } from '../support/server-process.ts';
-import { startServer } from '../support/server.ts';
+import type { TestDatabase } from '../support/database.ts';
 import { completed, give, openReserved, reserve } from '../support/single.ts';
-
-/** A node that stays, and one in a separate process, which a test may kill. */
-async function startPair() {
-  const keys = generateKeySet();
-  const database = await createDatabase();
-  const node = await startServer({ database, env: { JWT_KEYS: keys } });
-  const victim = runServer({ DATABASE_URL: database.url, JWT_KEYS: keys });
-  const dispose = async () => {
-    victim.kill('SIGKILL');
-    await Promise.all([node.close(), victim.ended]);
-    await database.drop();
-  };
-  return { database, node, victim, [Symbol.asyncDispose]: dispose };
-}
-
-const holdsStreams = 'name in (select node from stream_reservations)';
+import { holdsStreams, startWithVictim } from '../support/victim.ts';
 
 /** Makes the leases of nodes with open streams look as if they had not been renewed in time. */
 async function expireLeaseOfStreams(database: TestDatabase): Promise<void> {
@@ -31,7 +13,7 @@ async function expireLeaseOfStreams(database: TestDatabase): Promise<void> {
 const query = '{ viewer { user { username } } }';
 
 test('the streams of a killed node are lost with its lease', async () => {
-  await using pair = await startPair();
+  await using pair = await startWithVictim();
   const { node, victim, database } = pair;
   const linus = await signUp(node, 'linus');
   const token = await reserve(node, linus);
@@ -51,7 +33,7 @@ test('the streams of a killed node are lost with its lease', async () => {
 });
 
 test('the streams of a node that was paused count again once it runs, and continue', async () => {
-  await using pair = await startPair();
+  await using pair = await startWithVictim();
   const { node, victim, database } = pair;
   const linus = await signUp(node, 'linus');
   const token = await reserve(node, linus);

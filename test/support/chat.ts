@@ -89,6 +89,23 @@ export async function insertMessage(
 }
 
 /**
+ * Writes `count` messages of `length` characters in one statement, directly in the database. More than 8 MB of them fill
+ * the operating system's buffers between two sockets.
+ */
+export async function insertMessages(
+  { sql }: Pick<TestServer, 'sql'>,
+  chatId: string,
+  sender: Person,
+  { count, length = 10 }: { count: number; length?: number },
+): Promise<void> {
+  await sql.query(
+    `insert into messages (chat_id, seq, sender_id, content)
+    select c.id, c.last_seq + n, $2, rpad(n::text, $4, ' words') from chats c, generate_series(1, $3::int) n where c.id = $1`,
+    [keyOf(chatId), keyOf(sender.userId), count, length],
+  );
+}
+
+/**
  * The events that have arrived so far on a user's stream of all their events, without those that an earlier call
  * returned. To make sure that no more are on their way, the user creates a channel: once its event arrives, everything
  * before it has arrived too. So the stream's document must select `... on NewChat { chat { name } }`.

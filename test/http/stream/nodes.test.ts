@@ -1,16 +1,14 @@
 import { createClient } from 'graphql-sse';
-import { generateKeySet } from '../../../src/account/token-key.ts';
 import pg from 'pg';
 import { beforeAll, expect, test, vi } from 'vitest';
 import { openBalancer } from '../../support/balancer.ts';
 import { createGroup, insertMessage } from '../../support/chat.ts';
 import { signUp, type Data, type Person } from '../../support/client.ts';
-import { createDatabase } from '../../support/database.ts';
 import { openProxy } from '../../support/proxy.ts';
-import { runServer } from '../../support/server-process.ts';
 import { startServer, type TestServer } from '../../support/server.ts';
 import { completed, give, happened, openReserved, reserve, takeBack } from '../../support/single.ts';
 import { chatEventsDocument, eventsDocument } from '../../support/stream.ts';
+import { holdsStreams, startWithVictim } from '../../support/victim.ts';
 
 let server: TestServer;
 let other: TestServer;
@@ -23,22 +21,6 @@ beforeAll(async () => {
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(other, 'grace')]);
   chatId = await createGroup(ada, [grace]);
 });
-
-/** A node that stays, and one in a separate process, which a test may kill. */
-async function startPair() {
-  const keys = generateKeySet();
-  const database = await createDatabase();
-  const node = await startServer({ database, env: { JWT_KEYS: keys } });
-  const victim = runServer({ DATABASE_URL: database.url, JWT_KEYS: keys });
-  const dispose = async () => {
-    victim.kill('SIGKILL');
-    await Promise.all([node.close(), victim.ended]);
-    await database.drop();
-  };
-  return { database, node, victim, [Symbol.asyncDispose]: dispose };
-}
-
-const holdsStreams = 'name in (select node from stream_reservations)';
 
 const query = '{ viewer { user { username } } }';
 const graceSays = (content: string) => insertMessage(server, chatId, grace, content);
@@ -108,7 +90,7 @@ test('a client connects through a balancer that knows nothing about streams', as
 });
 
 test('a client whose node is killed reconnects to another and continues', async () => {
-  await using pair = await startPair();
+  await using pair = await startWithVictim();
   const { node, victim } = pair;
   const [linus, margaret] = [await signUp(node, 'linus'), await signUp(node, 'margaret')];
   const groupId = await createGroup(linus, [margaret]);

@@ -1,47 +1,18 @@
 import { expect, test, vi } from 'vitest';
 import { headerChannel } from '../../../src/live/broadcast/channel-name.ts';
 import { decodeHeader, decodePiece, encodeHeader } from '../../../src/live/broadcast/wire.ts';
+import { countDeaf, publishes, startBroadcastPair } from '../../support/broadcast.ts';
 import { createGroup, insertMessage, keyOf } from '../../support/chat.ts';
 import { TestNetwork } from '../../support/channels.ts';
 import { signUp } from '../../support/client.ts';
 import { expectWhole } from '../../support/fault.ts';
 import { openProxy } from '../../support/proxy.ts';
 import { Reader } from '../../support/reader.ts';
-import { startServer, type TestServer } from '../../support/server.ts';
+import { startServer } from '../../support/server.ts';
 import { eventOf, followEvents } from '../../support/stream.ts';
 
 // Changes of the publisher take seconds, and a busy machine takes longer.
 vi.setConfig({ testTimeout: 60_000 });
-
-/** Two nodes that tell each other of events; the first is the publisher. */
-async function startPair() {
-  const network = new TestNetwork();
-  const ends = [network.join(), network.join()] as const;
-  const first = await startServer({ overrides: { channels: ends[0] } });
-  await expect.poll(() => publishes(first), { timeout: 10_000 }).toBe(true);
-  const { database } = first;
-  const second = await startServer({ database, overrides: { channels: ends[1] } });
-  const [ada, grace] = [await signUp(first, 'ada'), await signUp(first, 'grace')];
-  const chatId = await createGroup(ada, [grace]);
-  const close = async () => {
-    await second.close();
-    await first.close();
-  };
-  return { network, ends, first, second, ada, grace, chatId, close };
-}
-
-function publishes({ log }: TestServer): boolean {
-  const said = log.map(({ msg }) => String(msg)).filter((msg) => msg.includes('publishes the event log'));
-  return said.at(-1)?.includes('now') === true;
-}
-
-/** How many nodes have just stopped listening to PostgreSQL. */
-async function countDeaf({ sql }: TestServer): Promise<number> {
-  const { rows } = await sql.query(
-    `select from pg_stat_activity where datname = current_database() and query = 'unlisten *'`,
-  );
-  return rows.length;
-}
 
 test('one node reads the log, the messages in it and the notifications, and the other receives all of them from it', async () => {
   const network = new TestNetwork();
@@ -74,7 +45,7 @@ test('one node reads the log, the messages in it and the notifications, and the 
 });
 
 test('a message that announces what the log does not have is dropped, and so are nonsense and older publishers', async () => {
-  const { network, first, second, ada, grace, chatId, close } = await startPair();
+  const { network, first, second, ada, grace, chatId, close } = await startBroadcastPair();
   const readers = await Promise.all([first, second].map((node) => new Reader(node, grace).live()));
   const { viewer } = await ada.ask('{ viewer { eventCursor } }');
   const [epoch = '', id = ''] = viewer.eventCursor.split('.');

@@ -1,0 +1,24 @@
+import { generateKeySet } from '../../src/account/token-key.ts';
+import { createDatabase, type TestDatabase } from './database.ts';
+import { runServer, type ServerProcess } from './server-process.ts';
+import { startServer, type TestServer } from './server.ts';
+
+/** A node that stays, and one in a separate process, which a test may kill. */
+export type VictimPair = AsyncDisposable & { database: TestDatabase; node: TestServer; victim: ServerProcess };
+
+/** Starts two nodes of one system. The caller disposes of them. */
+export async function startWithVictim(): Promise<VictimPair> {
+  const keys = generateKeySet();
+  const database = await createDatabase();
+  const node = await startServer({ database, env: { JWT_KEYS: keys } });
+  const victim = runServer({ DATABASE_URL: database.url, JWT_KEYS: keys });
+  const dispose = async () => {
+    victim.kill('SIGKILL');
+    await Promise.all([node.close(), victim.ended]);
+    await database.drop();
+  };
+  return { database, node, victim, [Symbol.asyncDispose]: dispose };
+}
+
+/** A condition on leases: those of nodes with open single-connection streams. */
+export const holdsStreams = 'name in (select node from stream_reservations)';
