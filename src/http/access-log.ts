@@ -44,7 +44,7 @@ export class AccessLog {
     const before = socket.bytesWritten;
     const path = loggablePath(url);
     const address = this.#addressOf(request);
-    response.once('close', () => {
+    response.on('close', () => {
       const { caller, operation, requestId } = scope;
       this.#log.info(
         {

@@ -14,16 +14,23 @@ const deadlines = new WeakMap<IncomingMessage, NodeJS.Timeout>();
  */
 export function limitDuration(request: IncomingMessage, response: ServerResponse): void {
   if (!hasBody(request)) return;
-  const timer = cutOffIn(request, bodyMs, 'The request took too long to arrive.');
-  deadlines.set(request, timer);
-  request.once('close', () => clearTimeout(timer));
-  const finish = () => {
-    if (request.complete || request.socket.destroyed) return;
-    const last = cutOffIn(request, afterAnswerMs, 'The request continued after its answer.');
-    const done = () => clearTimeout(last);
-    request.once('end', done).socket.once('close', done);
-  };
-  response.once('finish', finish);
+  deadlines.set(request, cutOffIn(request, bodyMs, 'The request took too long to arrive.'));
+  // These are shared, and hold nothing: an answer may be a stream that is open for hours.
+  request.on('close', forgetDeadline);
+  response.on('finish', limitRest);
+}
+
+function forgetDeadline(this: IncomingMessage): void {
+  liftDeadline(this);
+  deadlines.delete(this);
+}
+
+function limitRest(this: ServerResponse): void {
+  const { req: request } = this;
+  if (request.complete || request.socket.destroyed) return;
+  const last = cutOffIn(request, afterAnswerMs, 'The request continued after its answer.');
+  const done = () => clearTimeout(last);
+  request.once('end', done).socket.once('close', done);
 }
 
 /**

@@ -33,14 +33,14 @@ export class Drain {
   /** Call this for each connection that is admitted. */
   watchConnection(socket: Socket): void {
     this.#unused.add(socket);
-    socket.once('close', () => this.#unused.delete(socket));
+    socket.on('close', () => this.#unused.delete(socket));
   }
 
   /** Call this for each request, before it is answered. */
   watchRequest(request: IncomingMessage, response: ServerResponse): void {
     this.#unused.delete(request.socket);
     this.#underWay.add(response);
-    response.once('close', () => {
+    response.on('close', () => {
       this.#underWay.delete(response);
       // A response that started before the server stopped listening could not announce that its connection closes.
       if (this.#endsIdle) setImmediate(() => this.#server.closeIdleConnections());

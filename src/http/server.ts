@@ -153,7 +153,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
   if (applyCors(request, response, options.corsOrigin)) return;
   request.url = originForm(request.url);
   const route = findRoute(request, options.pages);
-  response.once('close', () => {
+  response.on('close', () => {
     countAnswer(route, response, options.metrics ?? noMetrics);
     noteRefusal(route, response, options);
   });

@@ -39,7 +39,7 @@ export class UnreadAnswers {
 
   /** Limits how much of this answer may wait once it is finished, and for how long. */
   limit(request: IncomingMessage, response: ServerResponse): void {
-    response.once('prefinish', () => this.#wait(request, response));
+    response.on('prefinish', () => this.#wait(request, response));
   }
 
   #wait(request: IncomingMessage, response: ServerResponse): void {

@@ -132,7 +132,8 @@ describe('malformed and unusual requests:', () => {
     const request = (target: string) => `GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`;
     expect(await answerTo(request('http://x/graphql?query={__typename}'))).toContain('"__typename":"Query"');
     expect(statusOf(await answerTo(request('HTTPS://chat.example.com/livez')))).toBe(200);
-    expect(statusOf(await answerTo(request('http://x')))).toBe(404);
+    expect(statusOf(await answerTo(request('http://x')))).toBe(200);
+    expect(statusOf(await answerTo(request('http://x/nothing')))).toBe(404);
   });
 
   test('a body in an unsupported charset or encoding gets 415', async () => {

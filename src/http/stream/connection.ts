@@ -81,6 +81,9 @@ export class Connection {
       'x-accel-buffering': 'no',
     });
     response.flushHeaders();
+    // Nothing reads these again, and Node would keep them as long as the stream is open.
+    request.rawHeaders = [];
+    request.headers.authorization = '';
     this.write(this.encoder.encode(framing.opening()));
   }
 
