@@ -203,7 +203,7 @@ async function openRedis({ redis }: Config, report: Report, started: AsyncDispos
   return link;
 }
 
-/** Opens what knows who is connected. `realtime` is null on a node without streams. */
+/** Opens the part that knows who is connected. `realtime` is null on a node without streams. */
 async function openLive(
   config: Config,
   { tracer, db, leases, report, started, directUrl, release, attendanceTimes, channels, typing }: LiveParts,
@@ -267,7 +267,7 @@ function createQueues(db: Db, metrics: Metrics): Pick<Services, 'searches' | 'la
   };
 }
 
-/** Creates what one request at a time may do, among all nodes. */
+/** Creates the locks for work that only one request at a time may do, across all nodes. */
 function createLeasedTurns(leases: Leases): Pick<Services, 'partialLeases' | 'exports'> {
   return { partialLeases: new PartialUploadLeases(leases), exports: new ExportTurns(leases) };
 }

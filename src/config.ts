@@ -158,7 +158,7 @@ export const settings = {
     default: null,
     wants: durationMs.refine((ms) => ms <= maxStopDelayMs).describe('a number with a unit, e.g. 5s, and at most 10m'),
     meaning:
-      'How long a node that was asked to stop still accepts connections, while /readyz answers 503. Set it longer than the load balancer in front takes to notice. Then it answers on the connections that it has, for six seconds more at most. Default: it stops at once.',
+      'How long a node that was asked to stop still accepts connections, while /readyz answers 503. Set it longer than the load balancer in front takes to notice. Then it serves its open connections for at most six more seconds. Default: it stops at once.',
   },
   maxConnections: {
     name: 'MAX_CONNECTIONS',
@@ -201,8 +201,8 @@ export function readConfig(env: Record<string, string | undefined>): Config {
 const { databaseUrl, databaseDirectUrl, databasePoolSize, dataDir, fileStore, fileServing, appUrl } = settings;
 
 /**
- * Reads only the settings that commands need which run beside the server: where the database and the files are, and where links lead.
- * Throws CannotStart like `readConfig`.
+ * Reads only the settings for commands that run beside the server: where the database and the files are, and where
+ * links lead. Throws CannotStart like `readConfig`.
  */
 export function readCommandConfig(
   env: Record<string, string | undefined>,

@@ -17,7 +17,7 @@ export function readEnvironment(env: Record<string, string | undefined>, names: 
   for (const name of names) {
     const path = values[`${name}_FILE`];
     if (path === undefined) continue;
-    // What the environment says replaces what the file says, however each of them says it.
+    // The environment overrides the file, no matter which form either of them uses.
     const isReplaced = env[name] && !env[`${name}_FILE`];
     if (isReplaced) continue;
     const isGivenTwice = values[name] !== undefined && (env[name] || !env[`${name}_FILE`]);

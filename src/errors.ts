@@ -1,6 +1,6 @@
 /**
  * The expected failures: a closed set, thrown by the domain, translated once at the GraphQL edge into the members of a
- * result union. Anything else that is thrown is a fault of the server: logged in full, masked for the client.
+ * result union. Anything else that is thrown is a server fault: logged in full, masked for the client.
  */
 export type ErrorCode = 'INVALID_INPUT' | 'INVALID_CREDENTIALS' | 'NOT_FOUND' | 'FORBIDDEN' | 'CONFLICT' | 'LAST_OWNER';
 
@@ -55,7 +55,7 @@ export class NotFound extends ExpectedError {
 
 /**
  * The asker can see the object, but may not do this to it. `until`: when a temporary refusal ends, such as a
- * suspension, a ban or a mute. `reason`: what a moderator gave as the reason, for the asker to read.
+ * suspension, a ban or a mute. `reason`: the reason that a moderator gave, which the asker can read.
  */
 export class Forbidden extends ExpectedError {
   readonly code = 'FORBIDDEN';

@@ -14,7 +14,8 @@ export const identitySettings = {
     name: 'AUTH_ISSUERS',
     default: null,
     wants: issuers,
-    meaning: 'Other systems whose users are users here, by the tokens that they issue. See [identity](identity.md).',
+    meaning:
+      'Other systems whose users can use this server with the tokens that those systems issue. See [identity](identity.md).',
     isSecret: true,
   },
   hasPasswords: {

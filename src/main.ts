@@ -28,9 +28,7 @@ try {
   fail(createLog('info'), error);
 }
 
-/**
- * An error that the operator can fix needs no stack; any other error is a fault of the server, and is logged in full.
- */
+/** An error that the operator can fix needs no stack; any other error is a server fault, and is logged in full. */
 function fail(log: Logger, error: unknown): never {
   if (error instanceof CannotStart) log.fatal(error.message);
   else log.fatal({ err: error }, 'the server crashed');

@@ -16,7 +16,7 @@ const webUrl = z
   .refine((value) => /^https?:$/.test(URL.parse(value)?.protocol ?? ''))
   .describe('a URL such as http://localhost:4318');
 
-/** The settings of what an operator watches. */
+/** The settings for monitoring. */
 export const monitoringSettings = {
   metricsPort: {
     name: 'METRICS_PORT',

@@ -9,7 +9,7 @@ import { describeFault } from './errors.ts';
 import { openTracer } from './opentelemetry.ts';
 import { createPrometheusMetrics, serveMetrics } from './prometheus.ts';
 
-/** Opens what an operator watches a node with; `started` closes it. `tracer` is null where nothing is traced. */
+/** Opens the tools for observing a node; `started` closes them. `tracer` is null if nothing is traced. */
 export async function openObservation(
   config: Config,
   log: Logger,
@@ -37,7 +37,7 @@ async function openMetrics(
 /** Records traces if OTEL_EXPORTER_OTLP_ENDPOINT is set; otherwise the libraries are not even loaded. */
 async function openTraces(config: Config, started: AsyncDisposableStack): Promise<Tracer | null> {
   const traces = await openTracer(config, { nodeName: randomUUID() });
-  // What cannot be exported any more is lost.
+  // Whatever can no longer be exported is lost.
   started.defer(() => traces?.close().catch(() => undefined));
   return traces?.tracer ?? null;
 }

@@ -4,7 +4,7 @@ import type * as Sdk from '@opentelemetry/sdk-trace';
 import type { Config } from './config.ts';
 import type { Span, SpanKind, Tracer } from './core/trace.ts';
 
-/** What traces are exported with. */
+/** What exporting traces needs. */
 export type TraceSettings = Pick<
   Config,
   'otlpEndpoint' | 'otlpHeaders' | 'otelServiceName' | 'otelSampler' | 'otelSamplerArg'
@@ -14,8 +14,8 @@ export type TraceSettings = Pick<
 const exportTimes = { scheduledDelayMillis: 1_000, exportTimeoutMillis: 5_000 };
 
 /**
- * Creates what records traces and exports them by OTLP over HTTP, as JSON; null where there is nothing to export them
- * to. The libraries are loaded only here. They patch nothing: each span is one that the server makes itself.
+ * Creates the tracer, which records traces and exports them by OTLP over HTTP, as JSON; null if there is nowhere to
+ * export them to. The libraries are loaded only here. They patch nothing: the server creates each span itself.
  */
 export async function openTracer(
   { otlpEndpoint, otlpHeaders, otelServiceName, otelSampler, otelSamplerArg }: TraceSettings,

@@ -9,7 +9,7 @@ import { CannotStart } from './errors.ts';
 /** How long a survey may take, in ms, before its gauges are left out. Prometheus waits 10 s for an answer. */
 const surveyMs = 5_000;
 
-/** Gauges of prom-client that OpenMetrics would take for counters; the same counts by type remain. */
+/** Gauges of prom-client that OpenMetrics would mistake for counters; the same counts by type remain. */
 const misnamed = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 
 type Watch = { name: MetricName; read: () => Sample<MetricName>[] | number | null };
@@ -18,7 +18,7 @@ type Survey = (set: SetGauge) => Promise<void>;
 /** Metrics for Prometheus. `print` returns them in its text format. */
 export type PrometheusMetrics = Metrics & { contentType: string; print: () => Promise<string> };
 
-/** Creates the metrics of the table, and those of Node. The library is loaded only here, where metrics are wanted. */
+/** Creates the metrics of the table, and those of Node. The library is loaded only here, where metrics are needed. */
 export async function createPrometheusMetrics(report: Report): Promise<PrometheusMetrics> {
   const client = await import('prom-client');
   const registry = new client.Registry();
@@ -101,8 +101,8 @@ async function completes(survey: Survey, set: SetGauge, report: Report): Promise
 }
 
 /**
- * Serves the metrics at `/metrics`, on a port of their own, which clients need not reach. Returns the server's port and
- * a function that closes it. Throws CannotStart if it cannot listen there.
+ * Serves the metrics at `/metrics`, on a separate port that clients need not reach. Returns the server's port and a
+ * function that closes it. Throws CannotStart if it cannot listen there.
  */
 export async function serveMetrics(
   { host, port }: { host: string; port: number },

@@ -57,7 +57,7 @@ type Handlers = Pick<
 /** Where `npm run web` puts the chat. */
 const webFolder = join(import.meta.dirname, 'web/generated');
 
-/** What the roles of a node work with; tests override the times. */
+/** What the roles of a node need; tests override the times. */
 export type RoleParts = {
   services: Services;
   documents: DocumentCache;
@@ -69,8 +69,8 @@ export type RoleParts = {
 };
 
 /**
- * Creates the HTTP handlers for this node's roles, the function that drains its streams, and what delivers webhooks,
- * which a node with streams does.
+ * Creates the HTTP handlers for this node's roles, the function that drains its streams, and the delivery of webhooks,
+ * which runs on nodes with streams.
  */
 export function createRoles(
   config: Config,

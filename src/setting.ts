@@ -45,7 +45,7 @@ export const anyText = z.string().describe('any text');
 /** A switch. */
 export const onOrOff = z.enum(['on', 'off']).describe('on or off');
 
-/** A claim that holds or not. */
+/** A setting that is true or false. */
 export const trueOrFalse = z
   .enum(['true', 'false'])
   .transform((value) => value === 'true')

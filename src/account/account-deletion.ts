@@ -12,8 +12,8 @@ import type { Asker } from '../core/asker.ts';
  * Erases the asker's account. Once it is committed, all sessions are over, and the username, the email address and the
  * password are deleted: others can take the name and the email address. Call `continueDeletions` next: it ends the
  * memberships, removes the reactions and the files, and detaches the messages from the user or turns them into
- * tombstones. The `password` is a recent token for an account without one (proof.ts). Throws InvalidCredentials for a
- * wrong password, RateLimited after too many wrong ones, and InvalidInput for a string that cannot be a password.
+ * tombstones. For an account without a password, `password` is a recent token (proof.ts). Throws InvalidCredentials for
+ * a wrong password, RateLimited after too many wrong ones, and InvalidInput for a string that cannot be a password.
  */
 export async function deleteAccount(
   accounts: Accounts,
@@ -95,7 +95,7 @@ export async function continueDeletions({ db }: { db: Db }, limit: number): Prom
     const [deletion] = rows;
     if (deletion === undefined) return 0;
     await transaction.query(`set local lock_timeout = '5s'`);
-    // The last member of a chat takes all of its messages along.
+    // When the last member of a chat is removed, all of its messages are deleted too.
     await allowMinutes(transaction);
     for (const step of steps[deletion.messages]) {
       if ((await step(transaction, deletion.userId, limit)) > 0) return limit;

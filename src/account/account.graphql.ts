@@ -37,7 +37,7 @@ SignedInRef.implement({
 
 const SignUpStartedRef = builder.objectRef<SignUpStarted>('SignUpStarted').implement({
   description: `The answer to every sign-up where the server confirms sign-ups by email: an email is on its way to the owner of the
-address. The account begins when verifyEmail takes the code in it.`,
+address. The account is created when verifyEmail receives the code from it.`,
   fields: (t) => ({ email: t.exposeString('email', { extensions: textSize(maxEmailLength) }) }),
 });
 
@@ -88,7 +88,7 @@ const ChangePasswordInput = builder.inputType('ChangePasswordInput', {
 builder.mutationFields((t) => ({
   signUp: t.field({
     type: SignUpResult,
-    description: `Forbidden where the server is closed to new users, or takes them by invite only, and for an invite that lets no one in.
+    description: `Forbidden if the server is closed to new users, if it requires an invite and none is given, or if the invite lets no one in.
 Where it confirms sign-ups by email (\`SIGN_UP_CONFIRM\` in api.features), every valid sign-up answers SignUpStarted, whether or not the address has an account, and never Conflict:
 if the username is taken when verifyEmail completes the sign-up, a number is added to it.`,
     args: { input: t.arg({ type: SignUpInput, required: true }) },

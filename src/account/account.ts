@@ -47,7 +47,7 @@ export type Accounts = Sessions & {
   /** Null where the server sends no mail. */
   mail: AccountMail | null;
   signUps: SignUpRules;
-  /** What failed sign-ins are noted with. */
+  /** What recording failed sign-ins needs. */
   noting: Noting;
 };
 

@@ -84,7 +84,7 @@ function readServerRole(claim: unknown, { ADMIN, MODERATOR }: RoleClaim): Server
   return MODERATOR !== null && values.includes(MODERATOR) ? 'MODERATOR' : 'USER';
 }
 
-/** An object that a profile can hold; anything else, a larger one too, counts as missing. */
+/** An object that a profile can hold; anything else, even a larger object, counts as missing. */
 function readClaimedCustom(value: unknown): Pick<ClaimedProfile, 'custom'> {
   if (!isRecord(value)) return {};
   const errors: Parameters<typeof readCustom>[2] = [];

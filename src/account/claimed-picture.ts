@@ -5,7 +5,7 @@ import type { Queryable } from '../postgres/client.ts';
 const maxUrlLength = 2_048;
 /** A user's picture is fetched at most once in this time, however often the claim changes; a PostgreSQL interval. */
 const pause = '10 minutes';
-/** The pauses after attempts that failed, as PostgreSQL intervals. After the last one, the picture is given up. */
+/** The pauses after attempts that failed, as PostgreSQL intervals. After the last one, the picture is abandoned. */
 const pauses = ['1 minute', '10 minutes', '1 hour', '6 hours'];
 
 /** A picture that is due, its user, and whether it may become that user's avatar. */
@@ -39,8 +39,8 @@ export async function noteClaimedPicture(client: Queryable, userId: bigint, url:
 }
 
 /**
- * The pictures to be fetched now. One is wanted if the user has no avatar, or has the one that this claim gave them:
- * what users choose themselves, they keep. Raw SQL, for the clock of the database.
+ * The pictures that are due to be fetched. One is wanted if the user has no avatar, or has the one that this claim gave
+ * them: users keep the avatars that they choose themselves. Raw SQL, for the database's clock.
  */
 export async function findDuePictures(client: Queryable, limit: number): Promise<DuePicture[]> {
   const { rows } = await client.query<DuePicture>(
@@ -68,7 +68,7 @@ export async function countAttempt(client: Queryable, { userId, url, attempts }:
   return next === undefined;
 }
 
-/** Fetches the picture no more, unless the claim changes. */
+/** Stops fetching the picture, unless the claim changes. */
 export async function settlePicture(client: Queryable, { userId, url }: DuePicture): Promise<void> {
   await client.query('update claimed_pictures set next_attempt_at = null where user_id = $1 and url = $2', [
     userId,
@@ -78,7 +78,7 @@ export async function settlePicture(client: Queryable, { userId, url }: DuePictu
 
 /**
  * Makes the file the user's avatar, in place of the claim's previous one, and returns true. Returns false if the claim
- * or the avatar has changed meanwhile, and when the account is erased. Raw SQL, for the locks.
+ * or the avatar has changed in the meantime, and when the account is erased. Raw SQL, for the locks.
  */
 export async function useClaimedPicture(
   client: Queryable,

@@ -23,9 +23,9 @@ export async function requestEmailVerification(accounts: Accounts, asker: Asker)
 }
 
 /**
- * Uses the code of an email, and returns the address that it verifies: the account's address, or a new one that the
- * account now changes to, or that of a sign-up, which now becomes an account. Throws InvalidCredentials for a code that
- * is not or no longer valid, or whose address has another account by now, and RateLimited.
+ * Uses the code from an email, and returns the address that it verifies: the account's current address, its new address
+ * (which takes effect now), or the address of a sign-up (which becomes an account now). Throws InvalidCredentials for a
+ * code that is not or no longer valid, or whose address has another account by now, and RateLimited.
  */
 export async function verifyEmail(
   accounts: Accounts,

@@ -24,13 +24,12 @@ const ChangeEmailInput = builder.inputType('ChangeEmailInput', {
 
 builder.mutationFields((t) => ({
   requestEmailVerification: t.boolean({
-    description: `Sends an email with a code for verifyEmail to the viewer's address. False, and sends nothing, if the address is verified
-already or the account has none. FORBIDDEN where the server sends no mail.`,
+    description: `Sends an email with a code for verifyEmail to the viewer's address. Returns false, and sends nothing, if the address is already verified or the account has none. FORBIDDEN where the server sends no mail.`,
     resolve: (_, __, context) => requestEmailVerification(context.accounts, requireAsker(context)),
   }),
   verifyEmail: t.field({
     type: EmailVerified,
-    description: `Takes the code of an email: verifies the address, completes a sign-up, or completes changeEmail. Needs no access token,
+    description: `Takes the code from an email: verifies the address, completes a sign-up, or completes changeEmail. Needs no access token,
 and signs no one in. A code works once, within an hour.`,
     errors: { types: [InvalidCredentials] },
     args: { token: t.arg.string({ required: true }) },
@@ -38,8 +37,7 @@ and signs no one in. A code works once, within an hour.`,
   }),
   changeEmail: t.field({
     type: ViewerRef,
-    description: `Sends an email with a code to the new address, and a notice to the current one. The address changes when verifyEmail takes
-the code.`,
+    description: `Sends an email with a code to the new address, and a notice to the current one. The address changes when verifyEmail receives the code.`,
     errors: { types: [InvalidInput, InvalidCredentials, Forbidden] },
     args: { input: t.arg({ type: ChangeEmailInput, required: true }) },
     resolve: async (_, { input: { email, currentPassword } }, context) => {

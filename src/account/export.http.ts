@@ -25,7 +25,7 @@ import { announceExport, exportPerson, requireExporter, requireStanding } from '
 
 /** A password, or a token of up to 8,192 characters. */
 const maxBodyBytes = 16 * 1024;
-/** How long an export may go on before the server checks again that the user is entitled to it. */
+/** How long an export may run before the server checks again that the user is entitled to it. */
 const checkMs = 1_000;
 
 /**
@@ -92,8 +92,8 @@ async function countAndSend(
 }
 
 /**
- * Sends one chunk while the next is read; the caller ends the response. A client must read as fast as one of any other answer, so that it does not
- * occupy a place among the exports for days.
+ * Sends one chunk while the next is read; the caller ends the response. A client must read an export as fast as any
+ * other response, so that it does not occupy one of the places for days.
  */
 async function send(services: Services, asker: Asker, response: ServerResponse): Promise<void> {
   let allowedMs = unreadLimits.ms;
@@ -110,7 +110,10 @@ async function send(services: Services, asker: Asker, response: ServerResponse):
   await requireStanding(services.db, asker);
 }
 
-/** Breaks off, so that no client takes what it has for the whole. The user knows why their session or account ended. */
+/**
+ * Cuts the connection, so that no client mistakes what it has for a complete export. The user knows why their session
+ * or account ended.
+ */
 function giveUp(error: unknown, response: ServerResponse): void {
   response.destroy();
   if (!(error instanceof Unauthenticated)) throw error;

@@ -2,12 +2,12 @@ import { noMetrics, type Metrics } from '../core/metric.ts';
 import type { Report } from '../core/report.ts';
 import { InvalidCredentials, RateLimited } from '../errors.ts';
 
-/** What failed sign-ins are noted with. */
+/** What recording failed sign-ins needs. */
 export type Noting = { report?: Report | undefined; metrics?: Metrics | undefined };
 
 /**
  * Runs a sign-in, and counts and reports it if the credentials are refused or there were too many attempts. The report
- * contains neither the email address nor anything of the credentials.
+ * contains neither the email address nor any part of the credentials.
  */
 export async function noteFailedSignIn<Result>(
   { report, metrics = noMetrics }: Noting,
@@ -26,7 +26,7 @@ export async function noteFailedSignIn<Result>(
   }
 }
 
-/** Null for what is no attempt with wrong credentials. */
+/** Null for an error that is not about wrong credentials. */
 function codeOf(error: unknown): string | null {
   if (error instanceof InvalidCredentials) return error.code;
   return error instanceof RateLimited ? 'RATE_LIMITED' : null;

@@ -11,7 +11,7 @@ import { isRefused, keepRefusal } from './token-refusal.ts';
 const maxVerifiedTokens = 10_000;
 /** A username or an email address can be taken between the check and the change; then all of it is done again. */
 const maxRepeats = 3;
-/** For how long after its issue a token of another system stands in for a password, in ms. */
+/** How long after it was issued a token of another system stands in for a password, in ms. */
 export const proofMs = 5 * 60_000;
 
 /** Accepts the tokens of other systems in place of access tokens. */
@@ -105,7 +105,7 @@ async function extendSession(client: Queryable, userId: bigint, token: ForeignTo
   return rows[0]?.id ?? null;
 }
 
-/** What a session remembers of the token that began it. `isKept`: whether it ends with the token. */
+/** What a session stores about the token that started it. `isKept`: whether the session ends when the token expires. */
 export function originOf(token: ForeignToken, { isKept }: { isKept: boolean }): SessionOrigin {
   const { issuer, sessionKey, issuedAt, expiresAt } = token;
   return { issuer, sessionKey, issuedAt, expiresAt: isKept ? expiresAt : null };

@@ -138,7 +138,7 @@ async function verifyJwt(
   audience: string[],
   { requiredClaims = ['exp', 'iat'] }: { requiredClaims?: string[] } = {},
 ): Promise<JWTPayload> {
-  // jose ignores the unused bits of the last character, so several texts would be the same token.
+  // jose ignores the unused bits of the last character, so several strings would be the same token.
   if (!token.split('.').every((part) => decodeBase64url(part))) throw bad('is not a JWT');
   try {
     const { payload } = await jwtVerify(token, findKey, {

@@ -23,10 +23,10 @@ type Identity = {
   custom: Custom | null;
 };
 
-/** The claims that an identity notes; the picture has a table of its own. */
+/** The claims that an identity stores; the picture has a table of its own. */
 type StoredClaims = Omit<ClaimedProfile, 'picture'>;
 
-/** A new user's name when the token says nothing that could be one. */
+/** A new user's name when the token contains no usable name. */
 export const namelessUser = 'user';
 /** Each attempt fails only when another user takes the chosen name or email address at the same moment. */
 export const maxAttempts = 10;
@@ -49,8 +49,8 @@ export async function enter(client: Queryable, token: ForeignToken): Promise<{ u
 }
 
 /**
- * Makes transactions take turns that accept or refuse tokens of the same subject or session. Raw SQL: advisory locks,
- * which also work while nothing is stored about either.
+ * Serialises the transactions that accept or refuse tokens of the same subject or session. Raw SQL: advisory locks work
+ * even while nothing is stored about either.
  */
 export async function lockToken(client: Queryable, issuer: string, keys: readonly string[]): Promise<void> {
   await client.query(
@@ -89,7 +89,7 @@ async function createUser(client: Queryable, { issuer, subject, issuedAt, profil
   return userId;
 }
 
-/** A user to be created under the wished name, or one that begins with it. */
+/** A user to be created under the preferred name, or one that begins with it. */
 type NewUser = {
   wished: string;
   displayName: string | null;
@@ -116,7 +116,10 @@ async function insertUser(client: Queryable, { wished, ...profile }: NewUser): P
   throw new Error('no username is free for a new user of another system');
 }
 
-/** The wished username, or one that begins with it, that no user but `ownId` has. Another request may take it meanwhile. */
+/**
+ * The preferred username, or one that begins with it, that no user but `ownId` has. Another request may take it in the
+ * meantime.
+ */
 export async function findFreeUsername(client: Queryable, wished: string, ownId = 0n): Promise<string> {
   const { rows } = await client.query<{ name: string }>(
     `select name from unnest($1::text[]) with ordinality as candidates (name, place)
@@ -159,7 +162,7 @@ async function updateProfile(
       profile.username ?? identity.username,
       profile.displayName ?? identity.displayName,
       profile.email === undefined ? identity.email : profile.email,
-      // What could not be applied counts as unread, so the next token tries again.
+      // A role that could not be applied is not recorded, so the next token tries again.
       hasRole ? (profile.serverRole ?? identity.serverRole) : identity.serverRole,
       profile.custom ?? identity.custom,
     ],
@@ -182,9 +185,9 @@ async function updateProfile(
   );
 }
 
-/** Sets the role, and returns whether it could: the last admin of the server keeps theirs. */
+/** Sets the role, and returns whether it could: the server's last admin keeps theirs. */
 async function setRole(client: Queryable, userId: bigint, role: ServerRole): Promise<boolean> {
-  // Raw SQL, for the savepoint: the transaction goes on after the refusal.
+  // Raw SQL, for the savepoint: the transaction continues after the refusal.
   await client.query('savepoint before_role');
   try {
     await client.query('update users set server_role = $2 where id = $1', [userId, role]);

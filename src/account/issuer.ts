@@ -6,7 +6,7 @@ import { decodeBase64url } from '../core/base64url.ts';
 import { isLoopback } from '../core/address-range.ts';
 import { jwtIssuer } from './jwt.ts';
 
-/** Which claims of an issuer's tokens say what, as names or dotted paths; null where none does. */
+/** The claim that each property is read from, as a name or a dotted path; null for a property without a claim. */
 export type ClaimNames = {
   subject: string;
   username: string | null;
@@ -31,7 +31,7 @@ export type IssuerKeys =
   | { kind: 'PUBLIC'; keys: JWK[] }
   | { kind: 'SECRET'; keys: { kid: string | null; secret: Buffer }[] };
 
-/** Another system whose users are users here: its tokens are accepted if they match all of this. */
+/** Another system whose users can use this server: its tokens are accepted if they match all of this. */
 export type Issuer = {
   issuer: string;
   audiences: string[];

@@ -10,7 +10,7 @@ import type { Scope } from '../core/scope.ts';
 const maxBeliefMs = 500;
 const maxKeys = 10_000;
 
-/** What the database last said of a secret; null if no live key has it. */
+/** What the database last said about a secret; null if no live key has it. */
 type Belief = { grant: Promise<KeyGrant | null>; askedAt: number };
 type KeyRow = { secretHash: Buffer; keyId: bigint; scopes: Scope[]; botId: bigint | null; expiresAt: Date | null };
 
@@ -44,7 +44,7 @@ export class LiveKeys {
       where id = $1 and revoked_at is null and (expires_at is null or expires_at > clock_timestamp())`,
       [keyId],
     );
-    if (rows[0] === undefined) throw new Unauthenticated('The API key has ended.');
+    if (rows[0] === undefined) throw new Unauthenticated('The API key is no longer valid.');
     return toGrant(rows[0]);
   }
 
@@ -69,7 +69,8 @@ export class LiveKeys {
 
 async function readKeys(pool: Db['pool'], hashes: readonly Buffer[]): Promise<(KeyGrant | null)[]> {
   // The live keys with these secrets, and when they were used, to the minute. Raw SQL: it runs up to twice a second for
-  // each key, and the database's clock decides. An expired key is found, so that its program learns why it is refused.
+  // each key, and the database's clock decides. Expired keys are included, so that the program learns why its key is
+  // refused.
   const { rows } = await pool.query<KeyRow>({
     name: 'live_keys',
     text: `with found as (

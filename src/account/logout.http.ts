@@ -35,7 +35,7 @@ export function serveLogout({ accounts, limits, addressOf }: Services, report: R
       if (error instanceof HttpError) await refuseWith(error, request, response);
       else if (error instanceof InvalidCredentials) {
         await limits.tries('failedLogouts', counted);
-        report('warn', 'a logout token was refused: what it names stays signed in', { reason: error.message });
+        report('warn', 'a logout token was refused: its user stays signed in', { reason: error.message });
         const body = { error: 'invalid_request', error_description: error.message };
         await refuse(request, response, { status: 400, body });
       } else if (error instanceof IssuerUnavailable) {

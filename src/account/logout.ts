@@ -46,15 +46,16 @@ async function useOnce(client: Queryable, { issuer, jti }: LogoutToken): Promise
 }
 
 async function deleteSessions(client: Queryable, { issuer, subject, sessionKey }: LogoutToken): Promise<bigint[]> {
-  // Locks the subject's user, as all code does that opens or ends all of a user's sessions. Raw SQL, for the lock.
+  // Locks the subject's user, like all code that opens sessions or ends all of a user's sessions. Raw SQL, for the
+  // lock.
   await client.query(
     `select from users where id = (select user_id from identities where issuer = $1 and subject = $2)
     for no key update`,
     [issuer, subject],
   );
-  // Deletes the session that is named, by its key, and sessions of the subject, by their user: all of them, or, beside
-  // the one that is named, those whose tokens do not name theirs, because any of these may be it. Raw SQL: it returns
-  // them.
+  // Deletes the session that is named, by its key, and sessions of the subject, by their user: all of them, or, besides
+  // the one that is named, those whose tokens do not name theirs, because any of these may be the one. Raw SQL: it
+  // returns them.
   const { rows } = await client.query<{ id: bigint }>(
     `delete from sessions where id in (
       select id from sessions where issuer = $1 and foreign_key = $3

@@ -79,7 +79,7 @@ function readSignUpRules({ signUp, signUpConfirm, smtpUrl }: AccountSettings, ha
 export function mailChores({ pool }: Pick<Db, 'pool'>, report: Report): Chore[] {
   const giveUp = async (limit: number) => {
     const count = await pruneMails(pool, limit);
-    if (count > 0) report('warn', 'emails could not be sent for three days, and have been given up', { count });
+    if (count > 0) report('warn', 'emails could not be sent for three days, and have been dropped', { count });
     return count;
   };
   return [

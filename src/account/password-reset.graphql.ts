@@ -17,7 +17,7 @@ which addresses have accounts. FORBIDDEN where the server sends no mail.`,
   }),
   resetPassword: t.field({
     type: SignedInRef,
-    description: `Takes the code of an email and sets a new password. Ends every session of the account, starts a new one, and verifies the
+    description: `Takes the code from an email and sets a new password. Ends every session of the account, starts a new one, and verifies the
 address. A code works once, within an hour.`,
     errors: { types: [InvalidInput, InvalidCredentials, Forbidden] },
     args: {

@@ -32,8 +32,8 @@ export async function keepSignUp(client: Queryable, signUp: CheckedSignUp): Prom
 
 /**
  * Creates the account of a sign-up whose code has just been used. A name that was taken in the meantime gets a number.
- * Uses its invite, if it has one. Returns false if the sign-up has gone. Throws InvalidCredentials if the address has an
- * account by now, or the invite lets no one in any more.
+ * Uses its invite, if it has one. Returns false if the sign-up no longer exists. Throws InvalidCredentials if the
+ * address has an account by now, or the invite no longer lets anyone in.
  */
 export async function completeSignUp(client: Queryable, { signUpId }: CodeOwner): Promise<boolean> {
   const { rows } = await client.query<CheckedSignUp>(

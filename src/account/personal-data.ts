@@ -50,8 +50,8 @@ Ids are those of the server's API. Times are in UTC.
 `;
 
 /**
- * The texts in the export of a user's data. They hold nothing of others except the names of those who share a chat with
- * the user, and ids; and no secrets, such as the codes of invites.
+ * The text files in the export of a user's data. About other users, they contain only ids and the names of those who
+ * share a chat with the user. They contain no secrets, such as the codes of invites.
  */
 export function personalTexts(pool: pg.Pool, userId: bigint): ExportedText[] {
   return [

@@ -134,7 +134,7 @@ export type ReactionRow = {
   createdAt: Date;
 };
 
-/** The user's reactions, to whatever messages. */
+/** The user's reactions to all messages. */
 export function readReactions(pool: pg.Pool, userId: bigint): AsyncGenerator<ReactionRow[]> {
   const read = async (after: ReactionRow | null) => {
     const { rows } = await pool.query<ReactionRow>(

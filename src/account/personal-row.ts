@@ -140,7 +140,10 @@ export type RestrictionRow = {
   createdAt: Date;
 };
 
-/** The user's suspension, bans and mutes, without those who imposed them. Ended ones are there until they are pruned. */
+/**
+ * The user's suspension, bans and mutes, without those who imposed them. Those that have ended remain until they are
+ * pruned.
+ */
 export function readRestrictions(pool: pg.Pool, userId: bigint): AsyncGenerator<RestrictionRow[]> {
   const read = async (after: (RestrictionRow & { id: bigint }) | null) => {
     const { rows } = await pool.query<RestrictionRow & { id: bigint }>(

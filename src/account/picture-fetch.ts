@@ -17,7 +17,7 @@ const maxBytes = 5 * 1024 * 1024;
 /** A response that says that there is no such picture, now or later. */
 class NoPicture extends Error {}
 
-/** After these, the picture is not tried again: it is none, is too large, or its user is gone. */
+/** After these, the picture is not tried again: it is not a picture, is too large, or its user is gone. */
 const finalFailures = [NoPicture, InvalidInput, TooLarge, NotFound];
 
 /** What fetching pictures of foreign accounts needs; tests shorten its `times`. */
@@ -31,8 +31,8 @@ export type PictureFetchOptions = {
 
 /**
  * Fetches the pictures that tokens of other systems name, on one node at a time, and makes them avatars. They are
- * cleaned like uploaded ones, and count toward the user's quota. What fails for now is tried again, up to five times
- * within a day.
+ * cleaned like uploaded ones, and count toward the user's quota. Temporary failures are retried up to five times within
+ * a day.
  */
 export class PictureFetch {
   readonly #options: PictureFetchOptions;
@@ -83,7 +83,7 @@ export class PictureFetch {
       if (!isFinal && !(error instanceof EgressFailed || error instanceof RateLimited)) throw error;
       if (isFinal) await this.#write(lease, (client) => settlePicture(client, picture));
       if (isFinal || isLast)
-        this.#options.report('info', 'the picture of a user of another system was given up', { error });
+        this.#options.report('info', 'the picture of a user of another system is no longer fetched', { error });
     }
   }
 

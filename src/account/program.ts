@@ -53,8 +53,8 @@ export class Programs {
   }
 
   /**
-   * The bot of a key that is known by something else than its secret: an incoming webhook. Throws Unauthenticated for a
-   * key that has ended, and Forbidden for a suspended bot.
+   * The bot of a key that is identified by something other than its secret: an incoming webhook. Throws Unauthenticated
+   * for a key that has ended, and Forbidden for a suspended bot.
    */
   speakForBot(key: KeyGrant & { botId: bigint }): Promise<KeyAsker> {
     return this.#speakFor(key, { userId: key.botId, isActing: false });
@@ -73,7 +73,7 @@ export class Programs {
   }
 }
 
-/** What an external key begins with in the header. */
+/** The prefix of an external key in the header. */
 const keyPrefix = 'key:';
 
 async function findSubject(db: Db, { scopes, botId }: KeyGrant, actAs: string): Promise<Subject> {
@@ -105,7 +105,7 @@ async function openKeySession(
   userId: bigint,
 ): Promise<bigint> {
   try {
-    // Raw SQL, for the upsert and the clock of the database. Triggers refuse a key that has ended, and a suspended user.
+    // Raw SQL, for the upsert and the database's clock. Triggers refuse a key that has ended, and a suspended user.
     const { rows } = await pool.query<{ id: bigint }>(
       // The lock makes it wait for an erasure that is being written, and then find no user.
       `insert into sessions (user_id, api_key_id)

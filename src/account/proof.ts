@@ -7,7 +7,10 @@ import { proofMs, type ForeignSessions } from './foreign-session.ts';
 import { checkGivenPassword, type PasswordHasher } from './password.ts';
 import { isRefused } from './token-refusal.ts';
 
-/** What the user of a session sends to prove again that they are its user: null for nothing but the request's token. */
+/**
+ * What the user of a session sends to prove again that they are its user: null if only the request's token serves as
+ * proof.
+ */
 export type Proof = { user: Credentials; secret: string | null };
 
 /** What the API says about an argument with a password, in operations that ask for it again. */

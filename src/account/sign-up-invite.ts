@@ -19,7 +19,7 @@ export async function checkInvite(
 
 /**
  * Uses the invite for a new user, in the transaction that creates them; they become a member of its chat. Throws
- * Forbidden if it lets no one in any more.
+ * Forbidden if it no longer lets anyone in.
  */
 export async function applyInvite(client: Queryable, code: string | null, userId: bigint): Promise<void> {
   if (code === null) return;

@@ -28,7 +28,7 @@ export async function refuseTokens(
 }
 
 /**
- * Keeps a refusal for as long as its tokens keep arriving: a device whose session was ended may go on refreshing its
+ * Keeps a refusal for as long as its tokens keep arriving: a device whose session was ended may keep refreshing its
  * tokens at the issuer.
  */
 export async function keepRefusal(client: Queryable, { issuer, sessionKey }: ForeignToken): Promise<void> {

@@ -29,7 +29,7 @@ const UpsertUserInput = builder.inputType('UpsertUserInput', {
       description: `Your own key for the user: 1 to ${maxExternalKeyLength} visible ASCII characters. Case matters.`,
     }),
     username: t.string({
-      description: 'A new user without one gets a username made of the display name.',
+      description: 'A new user without one gets a username derived from the display name.',
     }),
     displayName: t.string({ description: `One line of up to ${maxNameLength} characters.` }),
     email: t.string({ description: 'Counts as verified: you vouch for it.' }),
@@ -44,7 +44,7 @@ builder.mutationField('upsertUser', (t) =>
   t.field({
     type: UserRef,
     description:
-      'For API keys with the scope USERS_WRITE. Creates the user with this key, or updates them: the same call twice gives one user. Conflict if another user has the username or the email address; Forbidden for moderators and admins of the server.',
+      'For API keys with the scope USERS_WRITE. Creates the user with this key, or updates them: the same call twice gives one user. Conflict if another user has the username or the email address; Forbidden for moderators and server admins.',
     errors: { types: [InvalidInput, Conflict, Forbidden] },
     args: { input: t.arg({ type: UpsertUserInput, required: true }) },
     resolve: (_, { input }, context) =>

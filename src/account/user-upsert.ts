@@ -15,7 +15,7 @@ import { checkNewUsername, fitUsername } from './username.ts';
 
 /**
  * A user as the embedding product describes them. Undefined leaves a property as it is; null removes it. A username
- * cannot be removed: null leaves it too.
+ * cannot be removed: null also leaves it as it is.
  */
 export type UserUpsert = {
   key: string;
@@ -26,12 +26,11 @@ export type UserUpsert = {
 };
 
 /**
- * Creates the user with this key, or updates them: the same call twice, also at the same time, gives one user. A new
- * user without a username gets one made of the display name. An email address counts as verified, because the product
- * vouches for it. If the public profile changed, everyone who shares a chat with the user receives UserUpdated. The
- * caller has checked that the program may write users.
- * Throws InvalidInput; Conflict for a username or an email address that another user has; Forbidden for a moderator or
- * an admin of the server: no program changes them.
+ * Creates the user with this key, or updates them: the same call twice, even at the same time, gives one user. A new
+ * user without a username gets one derived from the display name. An email address counts as verified, because the
+ * product vouches for it. If the public profile changed, everyone who shares a chat with the user receives UserUpdated.
+ * The caller has checked that the program may write users. Throws InvalidInput; Conflict for a username or an email
+ * address that another user has; Forbidden for a moderator or an admin of the server: no program changes them.
  */
 export async function upsertUser(db: Db, program: Program, input: UserUpsert): Promise<User> {
   const wanted = readUpsert(input);
@@ -99,7 +98,7 @@ async function update(client: Queryable, user: User, wanted: UserUpsert): Promis
     throw new InvalidInput([{ path: ['email'], code: 'NOT_ALLOWED', message: 'a bot has no email address' }]);
   }
   try {
-    // Raw SQL, for fold() and the clock of the database. UserUpdated follows from a trigger.
+    // Raw SQL, for fold() and the database's clock. UserUpdated follows from a trigger.
     const { rows } = await client.query<User>(
       `update users u set username = coalesce($2, username),
         display_name = case when $3 then $4 else display_name end,

@@ -29,7 +29,7 @@ ViewerRef.implement({
       resolve: async ({ asker }, _, context) => (await loadSelf(context, asker)).emailVerifiedAt !== null,
     }),
     hasPassword: t.boolean({
-      description: 'False for a user who came from another system, and has not set a password here.',
+      description: 'False for a user who came from another system and has not set a password here.',
       resolve: ({ asker }, _, { loaders }) => loaders.of(hasPassword).load(asker.userId),
     }),
     sessions: t.prismaField({

@@ -12,7 +12,7 @@ import { AdminChatRef, AdminRef, type AdminChat } from './admin.ref.ts';
 import { isAllowed } from './staff.ts';
 
 builder.node(AdminChatRef, {
-  description: 'A chat as admins of the server see it: only metadata, because a role on the server opens no chat.',
+  description: 'A chat as server admins see it: only metadata, because a server role gives no access to chats.',
   id: { resolve: ({ chat }) => String(chat.id) },
   fields: (t) => ({
     type: t.field({ type: ChatTypeRef, resolve: ({ chat }) => chat.type }),

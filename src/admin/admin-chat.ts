@@ -9,7 +9,7 @@ import type { SearchTurns } from '../search/search-turn.ts';
 
 /**
  * All chats of the server, newest first; a cursor's key is the chat's id. `search` finds those whose name starts with
- * the text, ignoring case. The caller has checked that the caller may list chats. Queued like a search. Throws
+ * the text, ignoring case. The edge has checked that the caller may list chats. Queued like a search. Throws
  * InvalidInput for a search that cannot be the beginning of a name or that takes too long.
  */
 export async function listAllChats(

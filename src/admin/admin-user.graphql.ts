@@ -37,7 +37,7 @@ const SuspensionRef = builder.objectRef<Suspension>('Suspension').implement({
 });
 
 builder.node(AdminUserRef, {
-  description: 'A user as the staff of the server see them.',
+  description: 'A user as the server staff see them.',
   id: { resolve: ({ user }) => String(user.id) },
   fields: (t) => ({
     user: t.field({ type: UserRef, resolve: ({ user }) => user }),
@@ -52,7 +52,7 @@ builder.node(AdminUserRef, {
     suspension: t.field({
       type: SuspensionRef,
       nullable: true,
-      description: 'Null for a user who is not suspended now.',
+      description: 'Null for a user who is not currently suspended.',
       resolve: ({ user }, _, { loaders }) => loaders.of(suspensionOf).load(user.id),
     }),
     sessions: t.field({
@@ -136,7 +136,7 @@ and they cannot sign in. Suspending a suspended user replaces the end and the re
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: {
       userId: t.arg.id({ required: true }),
-      until: t.arg({ type: 'DateTime', description: 'Null suspends the user until unsuspendUser.' }),
+      until: t.arg({ type: 'DateTime', description: 'Null suspends the user until unsuspendUser is called.' }),
       reason: t.arg.string({
         description: `Shown to the user. 1 to ${maxDescriptionLength} characters; newline and tab are the only control characters allowed.`,
       }),

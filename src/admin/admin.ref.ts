@@ -2,7 +2,7 @@ import type { Caller } from '../core/asker.ts';
 import { builder } from '../api/builder.ts';
 import type { Chat, User } from '../postgres/generated/prisma/client.ts';
 
-/** The server as an asker sees it who is one of its staff. */
+/** The server as its staff see it. */
 export const AdminRef = builder.objectRef<{ asker: Caller }>('Admin');
 
 /** A user as staff see them. An object of its own, because the same row is also a User. */
@@ -13,7 +13,7 @@ export const AdminUserRef = builder.objectRef<AdminUser>('AdminUser');
 
 /** A user's role on the server. */
 export const ServerRoleRef = builder.enumType('ServerRole', {
-  description: 'A role on the whole server. It is independent of the roles in chats, and opens no chat.',
+  description: 'A role on the whole server. It is independent of the roles in chats, and gives no access to chats.',
   values: {
     USER: {},
     MODERATOR: { description: 'Sees reports and users, and suspends users who have no role.' },

@@ -27,8 +27,8 @@ const ScopeRef = builder.enumType('Scope', {
     MESSAGES_WRITE: { description: 'Send, change and delete messages, reactions and files.' },
     WEBHOOKS: { description: 'Create webhooks.' },
     ACT_AS: { description: 'Act as the user that the header `parley-act-as` names, and open sessions for users.' },
-    MODERATE: { description: 'Do what moderators of the server do.' },
-    ADMIN: { description: 'Do what admins of the server do.' },
+    MODERATE: { description: 'Do what server moderators do.' },
+    ADMIN: { description: 'Do what server admins do.' },
   } satisfies Record<(typeof scopes)[number], object>,
 });
 
@@ -38,7 +38,7 @@ builder.prismaObjectFields(ApiKeyRef, (t) => ({
   bot: t.field({
     type: UserRef,
     nullable: true,
-    description: 'The bot that the key speaks for; null for a key of the server.',
+    description: 'The bot that the key speaks for; null for a server key.',
     resolve: ({ botId }, _, { loaders }) => (botId === null ? null : loaders.of(userById).load(botId)),
   }),
   hint: t.exposeString('hint', {
@@ -74,7 +74,7 @@ builder.objectField(AdminRef, 'apiKeys', (t) =>
   t.field({
     type: ApiKeyConnectionRef,
     nullable: true,
-    description: 'For admins. Newest first, without those that were revoked and those behind incoming webhooks.',
+    description: 'For admins. Newest first, without revoked keys and those behind incoming webhooks.',
     args: { ...t.arg.connectionArgs() },
     complexity: pageComplexity,
     resolve: async ({ asker }, args, { db, loaders }) =>
@@ -89,7 +89,7 @@ const CreatedApiKeyRef = builder.objectRef<CreatedApiKey>('CreatedApiKey').imple
     apiKey: t.expose('apiKey', { type: ApiKeyRef }),
     secret: t.exposeString('secret', {
       extensions: asciiSize(64),
-      description: 'Shown only this once: store it. `Authorization: Bearer <secret>`.',
+      description: 'Shown only once: store it. `Authorization: Bearer <secret>`.',
     }),
   }),
 });
@@ -116,7 +116,7 @@ const CreateBotInput = builder.inputType('CreateBotInput', {
 builder.mutationFields((t) => ({
   createApiKey: t.field({
     type: CreatedApiKeyRef,
-    description: `For admins: creates a key of the server. A program with the scope ADMIN can create keys too, with no scope that its own
+    description: `For admins: creates a server key. A program with the scope ADMIN can create keys too, with no scope that its own
 key lacks.`,
     errors: { types: [InvalidInput, Forbidden] },
     args: { input: t.arg({ type: CreateApiKeyInput, required: true }) },

@@ -13,7 +13,7 @@ import { lockStaff } from './staff.ts';
 
 /** How many keys a server can have that are not revoked. */
 const maxKeys = 1_000;
-/** Keys that are not revoked, without those of incoming webhooks, which are not for admins only to create. */
+/** Keys that are not revoked, without those of incoming webhooks, which users other than admins can create too. */
 const listed = { revokedAt: null, incomingWebhook: null };
 /** How many characters of a secret tell keys apart: the prefix, and 24 of the 256 bits. */
 const hintLength = 'parley_'.length + 4;
@@ -25,8 +25,9 @@ export type NewApiKey = { name: string; scopes: readonly Scope[]; expiresAt: Dat
 export type CreatedApiKey = { apiKey: ApiKey; secret: string };
 
 /**
- * Creates a key of the server. For admins, and for programs with the scope ADMIN, which grant no scope that their own key
- * lacks. Throws InvalidInput for a bad name, no scope, one that is named twice and an expiry in the past, and Forbidden.
+ * Creates a server key. For admins, and for programs with the scope ADMIN, which grant no scope that their own key
+ * lacks. Throws InvalidInput for a bad name, no scope, one that is named twice and an expiry in the past, and
+ * Forbidden.
  */
 export async function createApiKey(db: Db, caller: Caller, input: NewApiKey): Promise<CreatedApiKey> {
   const key = readNewKey(input);
@@ -41,7 +42,7 @@ export async function createApiKey(db: Db, caller: Caller, input: NewApiKey): Pr
   );
 }
 
-/** Reads the input of a key of the server. Throws InvalidInput. */
+/** Reads the input of a server key. Throws InvalidInput. */
 export function readNewKey({ name, scopes, expiresAt }: NewApiKey): NewApiKey {
   const errors: FieldError[] = [];
   const line = readName(name, ['name'], maxNameLength, errors);
@@ -80,7 +81,7 @@ export async function insertApiKey(
   { prisma, query }: Transaction,
   key: NewApiKey & { botId: bigint | null; creatorId: bigint | null },
 ): Promise<CreatedApiKey> {
-  // Keys are created in turn, so that no two take the last place. Raw SQL, for the lock.
+  // Keys are created one at a time, so that no two take the last place. Raw SQL, for the lock.
   await query('select pg_advisory_xact_lock($1)', [advisoryLocks['new webhook']]);
   if ((await prisma.apiKey.count({ where: listed })) >= maxKeys) {
     const message = `there are ${maxKeys} API keys already`;
@@ -111,7 +112,7 @@ export async function revokeApiKey(
     db,
     async (transaction) => {
       await lockStaff(transaction, caller, 'manageApiKeys');
-      // Of two requests at once, one revokes it.
+      // Of two concurrent requests, one revokes it.
       const { prisma } = transaction;
       const { count } = await prisma.apiKey.updateMany({
         where: { id: keyId, revokedAt: null },

@@ -55,7 +55,7 @@ builder.prismaObjectField(AuditEntryRef, 'detail', (t) =>
   t.field({
     type: 'JSON',
     extensions: detailSize,
-    description: `An object of ids and enum values: it contains no names, addresses or texts. \`source: "DATABASE"\` says that it was done with
+    description: `An object of ids and enum values: it contains no names, addresses or text. \`source: "DATABASE"\` says that it was done with
 psql or the like, by a database role other than the server's, even if \`actor\` names a user.`,
     resolve: async (entry, _, { loaders }) => detailOf(entry, await loaders.of(ownRole).load('role')),
   }),

@@ -44,8 +44,8 @@ export const ownRole = defineLoader({
 });
 
 /**
- * An entry's detail for clients: its ids, which are stored as `Chat:12`, become global ids. `source` says that another
- * role than the server's wrote it: the actor is then only what that role claimed.
+ * An entry's detail for clients: its ids, which are stored as `Chat:12`, become global ids. `source` says that a role
+ * other than the server's wrote it: the actor is then only what that role claimed.
  */
 export function detailOf({ detail, role }: AuditEntry, serverRole: string): Record<string, unknown> {
   const entries = isRecord(detail) ? Object.entries(detail) : [];

@@ -4,11 +4,11 @@ import { readArguments, type Command } from './command.ts';
 /** Fills the search index again. */
 export const reindex: Command = {
   usage: 'reindex',
-  meaning: 'fills the search index again, for all messages, users and public channels; searches work meanwhile',
+  meaning: 'fills the search index again, for all messages, users and public channels; searches work in the meantime',
   run: async ({ db }, args) => {
     readArguments(args, { texts: { min: 0, max: 0 } });
     await queueEverything(db.pool);
-    // A server that is running does some of it.
+    // A running server does part of it.
     while ((await indexBacklog(db)) > 0);
     const { rows } = await db.pool.query<{ messages: string; people: string; channels: string }>(
       `select (select count(*) from search_entries)::text as messages,

@@ -198,7 +198,7 @@ builder.objectField(AdminRef, 'reports', (t) =>
 builder.mutationFields((t) => ({
   reportMessage: t.field({
     type: ReportRef,
-    description: `Reports another user's message to the staff of the server, who see it as it is now, even if it is edited or deleted later.
+    description: `Reports another user's message to the server staff, who see it as it is now, even if it is edited or deleted later.
 Reporting a message again returns the first report. The message's sender is not notified.`,
     errors: { types: [InvalidInput, NotFound] },
     args: {

@@ -11,7 +11,7 @@ import { lockStaff } from './staff.ts';
 /** How long a report is kept after its resolution, as a PostgreSQL interval. */
 const retention = '90 days';
 
-/** A message that the asker reports to the staff of the server, and why. */
+/** A message that the asker reports to the server staff, and why. */
 export type NewReport = { messageId: bigint; reason: ReportReason; comment: string | null };
 
 /**

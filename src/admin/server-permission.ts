@@ -2,7 +2,7 @@ import type { Caller } from '../core/asker.ts';
 import { effectiveRole } from '../core/server-role.ts';
 import type { ServerRole } from '../postgres/generated/prisma/client.ts';
 
-/** What staff may do on the server. A server role adds rights, never visibility: it opens no chat. */
+/** What staff may do on the server. A server role adds rights, never visibility: it gives no access to chats. */
 export type ServerAction =
   | 'readReports'
   | 'resolveReport'
@@ -23,7 +23,7 @@ export type ServerCase = { role: ServerRole; targetRole?: ServerRole };
 
 /**
  * Whether the caller may do this on the server; all rights of staff are decided here. `role` is that of the caller's
- * user; USER for a key of the server.
+ * user; USER for a server key.
  */
 export function mayOnServer(caller: Caller, action: ServerAction, { role, targetRole }: ServerCase): boolean {
   return mayStaff(action, { role: effectiveRole(caller, role), ...(targetRole !== undefined && { targetRole }) });

@@ -27,8 +27,8 @@ export async function setServerRole(
 }
 
 /**
- * Changes the role of a user who exists, without asking for a right. Throws Forbidden for the last admin and for a bot. Raw SQL: the
- * error of a trigger names its rule only here.
+ * Changes the role of a user who exists, without a permission check. Throws Forbidden for the last admin and for a bot.
+ * Raw SQL: the error of a trigger names its rule only here.
  */
 export async function grantServerRole(
   client: Queryable,

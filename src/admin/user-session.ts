@@ -7,8 +7,8 @@ import { defineLoader } from '../postgres/loader.ts';
 import { lockStaff } from './staff.ts';
 
 /**
- * The sessions of each user on their devices, by the user's id, most recently used first. The caller has checked that the caller may see
- * them.
+ * The sessions of each user on their devices, by the user's id, most recently used first. The edge has checked that the
+ * caller may see them.
  */
 export const sessionsOf = defineLoader({
   load: async ({ prisma }: Db, userIds: readonly bigint[]): Promise<Session[][]> => {

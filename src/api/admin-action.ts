@@ -5,10 +5,10 @@ import { ExpectedError } from '../errors.ts';
 import type { Resolver } from './limit.ts';
 import { rootAccess } from './scope-table.ts';
 
-/** The scopes of those who administer the server; what needs nothing else is an admin action. */
+/** The scopes for administering the server; a mutation that needs only these is an admin action. */
 const staffScopes = new Set<string>(['MODERATE', 'ADMIN']);
 
-/** Reports each use of a mutation that only the staff of the server has, with its outcome. */
+/** Reports each use of a mutation that only the server staff has, with its outcome. */
 export function noteAdminAction(name: string, resolve: Resolver): Resolver {
   if (!isAdminAction(name)) return resolve;
   return async (source, args, context, info) => {
@@ -37,7 +37,7 @@ function isRefusal(result: unknown): result is object {
   return typeof result === 'object' && result !== null && errorTypeMap.has(result);
 }
 
-/** The arguments that are ids. They name no one to those who read only the log. */
+/** The arguments that are ids. They identify no one to a reader who has only the log. */
 function idsIn(args: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(args).filter(([name, value]) => name.endsWith('Id') && isShortText(value)));
 }
@@ -46,7 +46,7 @@ function isShortText(value: unknown): boolean {
   return typeof value === 'string' && value.length <= 100;
 }
 
-/** Whether the mutation is for the staff of the server only. */
+/** Whether the mutation is for the server staff only. */
 function isAdminAction(name: string): boolean {
   const access = rootAccess.Mutation[name];
   if (access === undefined || typeof access === 'string') return false;

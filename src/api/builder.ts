@@ -73,7 +73,7 @@ builder.mutationType({});
 builder.subscriptionType({});
 
 builder.scalarType('DateTime', {
-  description: 'An instant as in RFC 3339. Answers have it in UTC with milliseconds, e.g. 2026-11-22T10:29:00.000Z.',
+  description: 'An instant as in RFC 3339. Responses use UTC with milliseconds, e.g. 2026-11-22T10:29:00.000Z.',
   specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc3339#section-5.6',
   serialize: (value) => value.toISOString(),
   parseValue: (value) => {

@@ -149,8 +149,7 @@ async function lateRefusal<Found extends Caller | null>(identifying: Promise<Fou
 }
 
 /**
- * Who makes an operation that needs no user: an asker or a key of the server. Throws Unauthenticated when no one is
- * signed in.
+ * Who makes an operation that needs no user: an asker or a server key. Throws Unauthenticated when no one is signed in.
  */
 export function requireCaller(context: Context): Caller {
   return demandCaller(context.asker);
@@ -162,8 +161,8 @@ export function isRefusal(error: unknown): error is Unauthenticated | IssuerUnav
 }
 
 /**
- * The asker of an operation that needs one. Throws Unauthenticated when no one is signed in, and Forbidden for a key of
- * the server that names no user.
+ * The asker of an operation that needs one. Throws Unauthenticated when no one is signed in, and Forbidden for a server
+ * key that names no user.
  */
 export function requireAsker(context: Context): Asker {
   return demandAsker(context.asker);
@@ -181,7 +180,7 @@ export function requireProgram(context: Context, scope: Scope): Program {
 }
 
 /**
- * The asker in a field that depends on the viewer, such as `viewerMembership`; null for a key of the server that names no
+ * The asker in a field that depends on the viewer, such as `viewerMembership`; null for a server key that names no
  * user, to which such a field shows nothing. Throws Unauthenticated when no one is signed in.
  */
 export function findViewer(context: Context): Asker | null {
@@ -202,7 +201,7 @@ export function continueAs<SignedIn extends { asker: Asker }>(context: Context, 
 export function demandAsker(identify: () => Caller | null): Asker {
   const caller = demandCaller(identify);
   if (hasUser(caller)) return caller;
-  throw new Forbidden(`A key of the server can do this only as a user: name one in the header ${actAsHeader}.`);
+  throw new Forbidden(`A server key can do this only as a user: name one in the header ${actAsHeader}.`);
 }
 
 /** Throws Unauthenticated when a request names no one. */

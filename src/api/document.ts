@@ -50,7 +50,7 @@ export type TrustedDocuments = {
   documents: ReadonlyMap<string, DocumentNode>;
 };
 
-/** `hash`: the hash by which clients may name the document, if one has registered it. */
+/** `hash`: the hash by which clients may name the document, if a client has registered it. */
 type Cached = { document: DocumentNode; bytes: number; hash?: string };
 
 /**

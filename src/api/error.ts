@@ -13,7 +13,7 @@ import {
 /**
  * Translates an error that no result union covers into the one that the client receives. An expected failure keeps its
  * code, but invalid input gets BAD_REQUEST, like a broken request; a failure of the file store or of an issuer gets
- * INTERNAL. Returns null for a fault of the server, which the caller logs in full.
+ * INTERNAL. Returns null for a server fault, which the caller logs in full.
  */
 export function toClientError(error: unknown): GraphQLError | null {
   if (error instanceof GraphQLError) {
@@ -38,7 +38,7 @@ export function toClientError(error: unknown): GraphQLError | null {
   return null;
 }
 
-/** The error that replaces a fault of the server for the client. */
+/** The error that the client receives in place of a server fault. */
 export function internalError(error: unknown): GraphQLError {
   const masked = new GraphQLError('Internal server error.', { extensions: { code: 'INTERNAL' } });
   return error instanceof GraphQLError ? at(error, masked) : masked;

@@ -19,7 +19,7 @@ export type Execution = {
 };
 
 /**
- * Executes a query or a mutation, whichever way it arrived. Measures it first, and executes nothing of an operation
+ * Executes a query or a mutation, whichever way it arrived. Measures it first, and executes no part of an operation
  * that is too large. Reads the log's cursor before anything else, so that `events(after:)` continues without a gap.
  */
 export async function executeOperation(

@@ -11,7 +11,7 @@ export const diskIsFull = 'a disk is full: an upload was refused';
 
 /**
  * Creates the function that turns an error of an execution into the one that the client receives: expected errors by
- * their code, a fault of the server as INTERNAL after logging it.
+ * their code, a server fault as INTERNAL after logging it.
  */
 export function createMask(
   log: Logger,

@@ -15,7 +15,7 @@ export const { version: apiVersion } = JSON.parse(
  */
 export const apiLevel = 4;
 
-/** How many bytes the name of a feature has at most. */
+/** The maximum length of a feature's name, in bytes. */
 export const maxFeatureLength = 32;
 /** How many features a server can have. */
 export const maxFeatures = 50;
@@ -29,7 +29,7 @@ const features = new Map<string, (services: Services) => boolean>();
 export function defineFeature(name: string, isOffered: (services: Services) => boolean = () => true): void {
   if (features.has(name)) throw new Error(`the feature ${name} is defined twice`);
   if (name.length > maxFeatureLength || features.size === maxFeatures)
-    throw new Error(`too much of a feature: ${name}`);
+    throw new Error(`the name ${name} is too long, or there are too many features`);
   features.set(name, isOffered);
 }
 

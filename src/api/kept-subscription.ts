@@ -41,7 +41,7 @@ export async function checkKeptSubscription(
 
 /** The refusal of the subscription itself would name a header that is refused here, too. */
 const userless =
-  'A key of the server has no events of its own: subscribe to `allEvents` with the scope MESSAGES_READ, or use the key of a bot.';
+  'A server key has no events of its own: subscribe to `allEvents` with the scope MESSAGES_READ, or use a bot key.';
 
 function prepare(schema: GraphQLSchema, document: string): PreparedOperation {
   // Not the server's cache: a refused document would push out others.

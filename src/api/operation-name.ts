@@ -5,7 +5,7 @@ const names = new WeakMap<object, string>();
 
 /**
  * What an operation is called in metrics and traces: its root field, e.g. `sendMessage`, or `several`. The names are
- * those of the schema, never ones that clients choose, so there are only so many.
+ * those of the schema, never ones that clients choose, so their number is limited.
  */
 export function operationNameOf(prepared: PreparedOperation): string {
   let name = names.get(prepared.operation);
@@ -23,7 +23,7 @@ export function operationNameOf(prepared: PreparedOperation): string {
 type Found = { fields: Set<string>; seen: Set<string> };
 
 /**
- * The document is valid: its fragments exist and contain no circles. Each is looked at once: fragments that spread each
+ * The document is valid: its fragments exist and contain no cycles. Each is looked at once: fragments that spread each
  * other twice would double the time with each of them.
  */
 function collectFields(prepared: PreparedOperation, { selections }: SelectionSetNode, found: Found): void {

@@ -15,7 +15,7 @@ export function printRelease({ schema, version, level }: ApiState): string {
   return `# Released as version ${version}, level ${level}. Written by \`npm run schema -- --release\`.\n\n${printSchema(schema)}\n`;
 }
 
-/** Reads what `printRelease` has printed. Throws for anything else. */
+/** Parses the output of `printRelease`. Throws for anything else. */
 export function readRelease(text: string): ApiState {
   const [, version, level] = /^# Released as version (\d+\.\d+\.\d+), level (\d+)\./.exec(text) ?? [];
   if (version === undefined || level === undefined) throw new Error('the file does not begin with its release');
@@ -23,7 +23,7 @@ export function readRelease(text: string): ApiState {
 }
 
 /**
- * Compares the API with its last release by the rules of docs/api-policy.md, and returns what breaks them: a change that
+ * Compares the API with its last release by the rules of docs/api-policy.md, and returns the violations: a change that
  * breaks clients outside a new major version, or an addition without a higher level. Before 1.0.0, the second number of
  * the version counts as the major one.
  */

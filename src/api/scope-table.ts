@@ -115,7 +115,7 @@ export const rootAccess: Record<'Query' | 'Mutation' | 'Subscription', Record<st
   },
 };
 
-/** What a program needs to send files, whichever way. */
+/** What a program needs to send files, by any protocol. */
 export const uploadAccess: Access = writeMessages;
 
 /**

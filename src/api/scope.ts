@@ -22,7 +22,7 @@ import type { PreparedOperation } from './document.ts';
 import { fieldAccess, rootAccess, typeAccess, type Access } from './scope-table.ts';
 
 /**
- * Throws Forbidden, and names the scope, unless a program may use this query or mutation. Asks nothing of users on a
+ * Throws Forbidden, and names the scope, unless a program may use this query or mutation. Checks nothing for users on a
  * device.
  */
 export function refuseRootField(context: Pick<Context, 'asker'>, root: 'Query' | 'Mutation', name: string): void {
@@ -79,7 +79,10 @@ function forbid(place: string, refusal: string): GraphQLError {
   return new GraphQLError(`${place}: ${refusal}`, { extensions: { code: 'FORBIDDEN' } });
 }
 
-/** The program that makes a request; null for a user on a device, for no one, and for a bad token, which others refuse. */
+/**
+ * The program that makes a request; null for a user on a device, for no one, and for a bad token, which other code
+ * refuses.
+ */
 function programOf(identify: () => Caller | null): Program | null {
   try {
     const caller = identify();

@@ -1,6 +1,6 @@
 /**
- * How many fields all objects in an operation's variables may have together. An input object of this API has 7 fields at
- * most.
+ * How many fields all objects in an operation's variables may have together. An input object of this API has at most 7
+ * fields.
  */
 export const maxVariableFields = 1_000;
 
@@ -27,7 +27,7 @@ export function countFields(value: unknown): number {
   return count;
 }
 
-/** Whether an object comes from JSON. An uploaded file is also an object, but not one from JSON. */
+/** Whether an object was parsed from JSON. An uploaded file is also an object, but not a plain one. */
 function isPlain(value: object): boolean {
   return Object.getPrototypeOf(value) === Object.prototype;
 }

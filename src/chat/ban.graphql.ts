@@ -34,7 +34,8 @@ builder.node(BanRef, {
     createdBy: t.field({
       type: UserRef,
       nullable: true,
-      description: 'Who imposed it. Null once their account is erased, and if it was imposed by hand in the database.',
+      description:
+        'Who imposed it. Null if that account has been erased, or if the ban was imposed directly in the database.',
       resolve: ({ createdById }, _, { loaders }) =>
         createdById === null ? null : loaders.of(userById).load(createdById),
     }),

@@ -52,7 +52,7 @@ export async function unbanMember(
 /** A page of each chat's bans that are in force, newest first. The caller checks that the asker may ban. */
 export const bansIn = definePageLoader({ load: listBans });
 
-/** Raw SQL: Prisma has neither a limit per chat nor the clock of the database. */
+/** Raw SQL: Prisma has neither a limit per chat nor the database's clock. */
 async function listBans(db: Db, chatIds: readonly bigint[], page: PageRequest): Promise<Page<Restriction>[]> {
   const { rows } = await db.pool.query<Restriction & { index: number }>(
     `select chat.index::int as index, ${columns.restriction('r')}

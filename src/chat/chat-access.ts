@@ -24,7 +24,9 @@ export type MessageVerb = { asker: Asker; chatId: bigint; messageId: bigint };
 /** A verb that is allowed, its message (whose row this transaction has locked), and the asker's access to the chat. */
 export type Target<Verb extends MessageVerb> = { verb: Verb; message: Message; access: ChatAccess };
 
-/** An asker, a message, and the asker's access to its chat: what decides whether they may do something to the message. */
+/**
+ * An asker, a message, and the asker's access to its chat. Together these decide what the asker may do to the message.
+ */
 export type MessageCase = { asker: Asker; message: Message; access: ChatAccess };
 
 /**
@@ -82,9 +84,9 @@ function blocked(): Forbidden {
 
 /**
  * Submits the verb; its kind must call `readTargets`. While another transaction has the message locked, this tries
- * again: waiting inside the transaction would block all other writes. Throws RateLimited if that takes longer than
- * `patienceMs`, which counts from when the message was first found locked: until then, the write may have waited as
- * long for something else.
+ * again: waiting inside the transaction would block all other writes. Throws RateLimited if the message stays locked
+ * for `patienceMs`. That time starts when the message is first found locked; any earlier wait, such as for the chat,
+ * does not count.
  */
 export async function submitVerb<Verb extends MessageVerb>(
   writes: GroupCommit,

@@ -25,7 +25,7 @@ of the history again. When a chat turns public, everyone can read all of it: onl
 see the whole history, can do that.`,
     }),
     slowModeSeconds: t.int({
-      description: `How long a member waits between two messages, up to ${maxSlowModeSeconds} seconds. 0 turns slow mode off. A single chat has none.`,
+      description: `How long a member waits between messages, up to ${maxSlowModeSeconds} seconds. 0 turns slow mode off. A single chat has none.`,
     }),
   }),
 });

@@ -16,16 +16,16 @@ export const maxUpsertMembers = 10_000;
 const maxAttempts = 5;
 
 /**
- * Creates the chat with this key, or updates it: the same call twice, also at the same time, gives one chat. With
+ * Creates the chat with this key, or updates it: the same call twice, even at the same time, gives one chat. With
  * `memberIds`, the members become exactly these: those added receive AddToChat (or NewChat for a new chat), those
  * removed RemoveFromChat. If a property changed, the members receive ChatUpdated. The caller has checked that the
  * program may write chats.
  *
- * A chat with a key belongs to the product: it has no owner, unless the program names some, or acts for a user and lists
- * them as a member when it creates the chat. It stays when its last member leaves.
- * Throws InvalidInput for input that breaks the rules of the type or names unknown users, which it lists; Forbidden if
- * one of the new members is banned from the chat; NotFound if an account is deleted meanwhile; RateLimited while another
- * transaction keeps the chat locked.
+ * A chat with a key belongs to the product: it has no owner, unless the program names some, or acts for a user and
+ * lists them as a member when it creates the chat. It stays when its last member leaves. Throws InvalidInput for input
+ * that breaks the rules of the type or names unknown users, which it lists; Forbidden if one of the new members is
+ * banned from the chat; NotFound if an account is deleted in the meantime; RateLimited while another transaction keeps
+ * the chat locked.
  */
 export async function upsertChat(db: Db, program: Program, input: ChatUpsert): Promise<Chat> {
   const wanted = readUpsert(input);
@@ -95,7 +95,7 @@ async function update(transaction: Transaction, chat: Chat, wanted: ChatUpsert):
     ...(wanted.custom !== undefined && { custom: (wanted.custom ?? {}) as Prisma.InputJsonObject }),
   };
   refuseType(chat, wanted);
-  // ChatUpdated follows from a trigger, if anything changed.
+  // If anything changed, a trigger emits ChatUpdated.
   await transaction.prisma.chat.update({ where: { id: chat.id }, data });
   await setMembers(transaction, { ...chat, type: wanted.type }, wanted);
   return transaction.prisma.chat.findUniqueOrThrow({ where: { id: chat.id } });

@@ -30,7 +30,7 @@ builder.prismaObjectFields(ChatRef, (t) => ({
   memberCount: t.exposeInt('memberCount'),
   slowModeSeconds: t.exposeInt('slowModeSeconds', {
     description:
-      'How long a member waits between two messages; 0 if slow mode is off. Owners and admins are exempt. A message sent too early is refused with RATE_LIMITED and `retryAfterSeconds`.',
+      'How long a member waits between messages; 0 if slow mode is off. Owners and admins are exempt. A message sent too early is refused with RATE_LIMITED and `retryAfterSeconds`.',
   }),
   key: t.exposeString('key', {
     nullable: true,

@@ -96,9 +96,9 @@ export function activityKey(chat: Chat): [number, bigint] {
 /**
  * Creates a chat with its first members; the asker owns it (a SINGLE chat has no owner). All members receive NewChat. A
  * pair has one SINGLE chat, no matter which of the two asks or how many requests run at the same time: an existing one
- * is returned unchanged.
- * Throws InvalidInput if the input breaks the rules of its type or names unknown people, which it lists; Forbidden if
- * one of the others has blocked the asker; NotFound if the asker's account is deleted meanwhile.
+ * is returned unchanged. Throws InvalidInput if the input breaks the rules of its type or names unknown people, which
+ * it lists; Forbidden if one of the others has blocked the asker; NotFound if the asker's account is deleted in the
+ * meantime.
  */
 export async function createChat(db: Db, asker: Asker, input: NewChat): Promise<Chat> {
   const chat = checkNewChat(asker, input);
@@ -112,7 +112,7 @@ export async function createChat(db: Db, asker: Asker, input: NewChat): Promise<
     await transaction.query('savepoint before_chat');
     const created = await transaction.prisma.chat.create({ data: chat });
     if (chat.type === 'SINGLE' && !(await claimPair(transaction, asker, { chatId: created.id, other: others[0] }))) {
-      // Between this request's look-up and its claim, another request created the pair's chat: return that chat, and
+      // Between this request's lookup and its claim, another request created the pair's chat: return that chat, and
       // undo the creation of this one, so that no one receives an event for it.
       await transaction.query('rollback to savepoint before_chat');
       const theirs = await findSingleChat(transaction, asker, others[0]);
@@ -220,7 +220,8 @@ async function insertMembers(
     from unnest($4::bigint[]) as user_id`,
     [id, userId, type === 'SINGLE' ? 'MEMBER' : 'OWNER', [userId, ...others]],
   );
-  // The creator's row, unlike the others, is not locked, so the creator's account may have been deleted meanwhile.
+  // The creator's row, unlike the others, is not locked, so the creator's account may have been deleted in the
+  // meantime.
   await orGone(inserting, ['members_user_id_fkey']);
 }
 

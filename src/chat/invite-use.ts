@@ -9,10 +9,10 @@ import { findInviteByCode, isUsable } from './invite.ts';
 import { holdChat } from './locked-chat.ts';
 
 /**
- * Makes the asker a member of the chat that the invite leads to, and returns the chat; all members receive AddToChat. A
- * member stays as they are, and takes no use. Returns null for an invite to the server alone, which the asker uses
- * already. Throws NotFound for an invite that lets no one in, and Forbidden, with the end and the reason, for a banned
- * user.
+ * Makes the asker a member of the chat that the invite leads to, and returns the chat; all members receive AddToChat.
+ * An existing member stays as they are, and no use is counted. Returns null for an invite to the server alone, which
+ * the asker is already on. Throws NotFound for an invite that lets no one in, and Forbidden, with the end and the
+ * reason, for a banned user.
  */
 export async function joinByInvite(db: Db, asker: Asker, code: string): Promise<Chat | null> {
   const invite = await findInviteByCode(db.pool, code);
@@ -24,11 +24,11 @@ export async function joinByInvite(db: Db, asker: Asker, code: string): Promise<
 }
 
 /**
- * Uses an invite up by one, for a user who enters the server or a chat by it; they become a member of the invite's chat.
- * Call it in the transaction that creates the user, if that is new. How much of the history a new member sees is the
- * default of the chat's type, and never more than the creator of the invite sees.
- * Throws NotFound for an invite that lets no one in, Forbidden for a user who is banned from the chat, and RateLimited
- * if another transaction keeps the chat locked.
+ * Takes one use of an invite, for a user who joins the server or a chat through it; they become a member of the
+ * invite's chat. Call it in the transaction that creates the user, if that is new. How much of the history a new member
+ * sees is the default of the chat's type, and never more than the creator of the invite sees. Throws NotFound for an
+ * invite that lets no one in, Forbidden for a user who is banned from the chat, and RateLimited if another transaction
+ * keeps the chat locked.
  */
 export async function useInvite(transaction: Queryable, code: string, userId: bigint): Promise<void> {
   const invite = await findInviteByCode(transaction, code);

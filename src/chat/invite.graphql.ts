@@ -35,7 +35,7 @@ defineFeature('INVITES');
 
 builder.node(InviteRef, {
   description:
-    'A link into a chat, or to the server alone. It gives no more of the history than its creator sees, ends for good when its creator may no longer add members, and lets no banned user in.',
+    'A link into a chat, or to the server alone. It reveals no more of the history than its creator sees, becomes invalid for good when its creator may no longer add members, and never admits a banned user.',
   id: { resolve: ({ id }) => String(id) },
   fields: (t) => ({
     code: t.exposeString('code', {
@@ -170,7 +170,7 @@ builder.mutationFields((t) => ({
   joinByInvite: t.field({
     type: JoinByInviteResult,
     description:
-      'Makes the viewer a member of the chat. Has no effect for a member. The result of an invite to the server alone is the viewer, who is there already.',
+      'Makes the viewer a member of the chat. Has no effect for a member. An invite to the server alone returns the viewer, who is already on the server.',
     args: { code: t.arg.string({ required: true }) },
     resolve: async (_, { code }, context) => {
       const asker = requireAsker(context);

@@ -12,7 +12,7 @@ import { readChatAccesses } from './chat-access.ts';
 import { inChat, requireMay } from './locked-chat.ts';
 import { may } from './permission.ts';
 
-/** How many people one invite can let in at most, unless it has no limit. */
+/** The maximum number of people that an invite can admit, unless it has no limit. */
 export const maxInviteUses = 100_000;
 /** How many usable invites a chat, or the server, can have. */
 export const maxInvites = 100;
@@ -22,7 +22,8 @@ export type NewInvite = { chatId: bigint | null; maxUses: number | null; expires
 
 /**
  * Whether `invite` (an alias of invites) lets anyone in: it is neither used up nor expired, and its creator is neither
- * suspended nor muted in the chat. An SQL condition. An invite whose creator may no longer add members does not exist any more.
+ * suspended nor muted in the chat. An SQL condition. An invite whose creator may no longer add members no longer
+ * exists.
  */
 export function isUsable(invite: string): string {
   return `(${invite}.uses_left is null or ${invite}.uses_left > 0)
@@ -45,7 +46,7 @@ export async function createInvite(db: Db, asker: Asker, input: NewInvite): Prom
       db,
       async (transaction) => {
         await requireServerAdmin(transaction, asker);
-        // Admins create invites in turn, so that no two take the last place. Raw SQL, for the lock.
+        // Only one admin creates an invite at a time, so that no two take the last place. Raw SQL, for the lock.
         await transaction.query(`select from users where server_role = 'ADMIN' order by id for no key update`);
         return insertInvite(transaction, asker, input);
       },
@@ -59,8 +60,9 @@ export async function createInvite(db: Db, asker: Asker, input: NewInvite): Prom
 }
 
 /**
- * Deletes an invite: it lets no one in any more. For its creator, and for owners and admins of its chat; invites to the
- * server alone are for its admins. Throws Forbidden for others who may invite, and NotFound for everyone else.
+ * Deletes an invite, which then no longer lets anyone in. For its creator, and for owners and admins of its chat;
+ * invites to the server alone are for its admins. Throws Forbidden for others who may invite, and NotFound for everyone
+ * else.
  */
 export async function revokeInvite(db: Db, asker: Asker, inviteId: bigint): Promise<Invite> {
   const [invite] = await findInvites(db, asker, [inviteId]);
@@ -79,7 +81,7 @@ export async function revokeInvite(db: Db, asker: Asker, inviteId: bigint): Prom
 /** The usable invite with this code, for a preview; null if there is none. */
 export async function findInviteByCode(client: Queryable, code: string): Promise<Invite | null> {
   if (hashSecret('invite', code) === null) return null;
-  // Raw SQL, like all that reads invites: the clock of the database decides which are usable.
+  // Raw SQL, like all that reads invites: the database's clock decides which are usable.
   const { rows } = await client.query<Invite>(
     `select ${columns.invite('i')} from invites i where i.code = $1 and ${isUsable('i')}`,
     [code],
@@ -154,7 +156,10 @@ async function requireServerAdmin({ prisma }: Transaction, asker: Asker): Promis
     throw new Forbidden('Only admins of this server can invite people to it.');
 }
 
-/** Inserts the invite if there is room for it. The caller has locked the chat or the admins, so invites are created in turn. */
+/**
+ * Inserts the invite if there is room for it. The caller has locked the chat or the admins, so invites are created one
+ * at a time.
+ */
 async function insertInvite(
   client: Queryable,
   { userId }: Asker,

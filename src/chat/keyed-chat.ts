@@ -137,7 +137,7 @@ async function adopt({ query }: Transaction, chat: Chat, { key, custom }: ChatUp
     const message = 'the two already have a single chat, with another key';
     throw new InvalidInput([{ path: ['memberIds'], code: 'DUPLICATE', message }]);
   }
-  // The point to roll back to if another chat has just got the key: an update has no `on conflict`.
+  // The point to roll back to if another chat has just taken the key: an update has no `on conflict`.
   await query('savepoint before_key');
   const update = query<Chat>(
     `update chats c set key = $2, custom = coalesce($3::jsonb, custom) where id = $1 returning ${columns.chat('c')}`,

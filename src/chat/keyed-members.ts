@@ -36,7 +36,7 @@ export async function setMembers(
   await refuseBannedPeople(transaction, chat.id, added);
   const visibleFromSeq = chat.type === 'GROUP' ? chat.lastSeq + 1 : 1;
   if (added.length > 0) await insertMembers(transaction, added, { chatId: chat.id, visibleFromSeq });
-  // The new owners before the former ones go, so that the ownership passes to no one else.
+  // Sets the new owners before it removes the previous ones, so that ownership does not pass to anyone else.
   if (ownerIds !== undefined) await promote(transaction, chat.id, { roles, ownerIds });
   if (removed.length > 0) await removeMembers(transaction, chat.id, { roles, removed });
   if (ownerIds !== undefined) await demoteOthers(transaction, chat.id, ownerIds);
@@ -84,7 +84,7 @@ async function removeMembers(
 ): Promise<void> {
   const owners = [...roles].flatMap(([userId, role]) => (role === 'OWNER' ? [userId] : []));
   if (owners.length > 0 && owners.every((userId) => removed.includes(userId))) {
-    // Passes the ownership on before the last owner goes, as the database demands; not if no one is left.
+    // Passes on the ownership before the last owner leaves, as the database requires, unless no one is left.
     await client.query(
       `update members set role = 'OWNER' where chat_id = $1 and user_id = (
         select user_id from members where chat_id = $1 and not user_id = any ($2)

@@ -81,7 +81,7 @@ export async function setMemberRole(
 /**
  * Makes the asker a member of a public channel; all members receive AddToChat. Nothing changes for an existing member.
  * Throws Forbidden for any other chat that the asker can see, and, with the end and the reason, for a public channel
- * that they are banned from; NotFound for a hidden chat, and if the asker's account is deleted meanwhile.
+ * that they are banned from; NotFound for a hidden chat, and if the asker's account is deleted in the meantime.
  */
 export async function joinChat(db: Db, asker: Asker, { chatId }: { chatId: bigint }): Promise<Chat> {
   await refuseBanned(db.pool, asker.userId, { chatId, isPublic: true });

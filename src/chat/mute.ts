@@ -11,10 +11,10 @@ import { requireTarget } from './membership.ts';
 
 /**
  * Mutes a member until that time, in place of an earlier mute, or ends the mute (`until` null). All members receive
- * MemberUpdated. Until then, the member can read and leave, whatever their role: neither send, edit, react, pin nor show
- * that they are typing, and neither change nor moderate the chat. A mute stays when the member leaves and comes back.
- * Throws NotFound if the user is not a member, Forbidden if the asker's role or the member's does not allow it,
- * InvalidInput for the asker's own id and for a time that is not in the future.
+ * MemberUpdated. Until then, the member can read and leave, whatever their role: neither send, edit, react, pin nor
+ * show that they are typing, and neither change nor moderate the chat. A mute stays in force when the member leaves and
+ * comes back. Throws NotFound if the user is not a member, Forbidden if the asker's role or the member's does not allow
+ * it, InvalidInput for the asker's own id and for a time that is not in the future.
  */
 export async function muteMember(
   db: Db,
@@ -34,7 +34,7 @@ export async function muteMember(
 /** Until when each member is muted; null if they are not. */
 export const mutedUntilOf = defineLoader({ load: readMutes, keyOf: memberKeyOf });
 
-/** Raw SQL: events select it, for many members at once, and the clock of the database decides. */
+/** Raw SQL: events select it, for many members at once, and the database's clock decides. */
 async function readMutes({ pool }: Db, members: readonly MemberKey[]): Promise<(Date | null)[]> {
   const { rows } = await pool.query<{ index: number; until: Date | null }>({
     name: 'mutes',

@@ -9,7 +9,7 @@ type Pair = { low: bigint; high: bigint };
 /** The pair of each single chat; null once the account of either user is erased, and for other chats. */
 export const pairOf = defineLoader({ load: loadPairs });
 
-/** Which of a pair is the other person, for one of them; null for anyone else. */
+/** The other person of the pair, as the asker sees it; null if the asker is not in the pair. */
 export function otherOf({ low, high }: Pair, { userId }: Asker): bigint | null {
   if (userId === low) return high;
   return userId === high ? low : null;
@@ -27,8 +27,8 @@ async function loadPairs({ pool }: Db, chatIds: readonly bigint[]): Promise<(Pai
 }
 
 /**
- * Whether the other person of single chat `chat` (an alias of chats) has been erased, and not a chat of one person with
- * themselves. An SQL condition, which costs something only in chats of one member.
+ * Whether the other person of single chat `chat` (an alias of chats) has been erased, and it is not a chat of one
+ * person with themselves. An SQL condition, which costs something only in chats of one member.
  */
 export function isPeerErased(chat: string): string {
   return `case when ${chat}.type = 'SINGLE' and ${chat}.member_count = 1 then not exists (

@@ -17,9 +17,9 @@ import type { SearchTurns } from '../search/search-turn.ts';
 export type ListedChannel = { chat: Chat; key: NameKey };
 
 /**
- * The public channels in whose name each word of `search` begins a word, ordered by name; none for a search without a
- * word. Throws InvalidInput for a search that no name could contain or that takes too long; RateLimited when too many
- * wait.
+ * The public channels whose name matches `search`, ordered by name: each word of `search` must be the beginning of a
+ * word in the name; none for a search without a word. Throws InvalidInput for a search that no name could contain or
+ * that takes too long; RateLimited when too many wait.
  */
 export async function searchPublicChannels(
   turns: SearchTurns,
@@ -75,7 +75,7 @@ async function findChannels(
   return mergeChannels(rows, others);
 }
 
-/** Those of the next `maxWalked` channels that match. */
+/** The matching ones among the next `maxWalked` channels. */
 async function walkChannels(
   pool: Queryable,
   asker: Asker,

@@ -11,7 +11,7 @@ import { isRestricted } from '../postgres/restriction.ts';
  * it; only members can read other chats, from their membership's `visible_from_seq` on. A message is visible if its seq
  * is not below the first visible seq.
  *
- * Chats that are not public need no look at the bans: the database keeps banned users from being members.
+ * For chats that are not public, bans need not be checked: the database keeps banned users from being members.
  */
 export function visibleFrom(chat: string, person: string): string {
   return `case when ${chat}.type = 'PUBLIC_CHANNEL'

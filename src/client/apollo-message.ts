@@ -13,15 +13,18 @@ type Pages = {
 type ReadField = FieldFunctionOptions['readField'];
 
 /**
- * The pages of `Chat.messages` as one stretch of the history without gaps, whichever query loaded them. A page that does
- * not touch what is known replaces it.
+ * The pages of `Chat.messages` as one stretch of the history without gaps, whichever query loaded them. A page that is
+ * not adjacent to the known messages replaces them.
  */
 export const messagePages: FieldPolicy<Pages> = {
   keyArgs: false,
   merge: (known, page, { readField }) => (known === undefined ? page : join(known, page, readField)),
 };
 
-/** The pages with a new message at their end. Without the end of the history, it would leave a gap, and stays out. */
+/**
+ * The pages with a new message at their end. If the end of the history is not loaded, the message would leave a gap, so
+ * it is left out.
+ */
 export function addEdge(pages: Pages | undefined, edge: Edge, readField: ReadField): Pages | undefined {
   if (pages === undefined || pages.pageInfo?.hasNextPage === true) return pages;
   const last = pages.edges.at(-1);

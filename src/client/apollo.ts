@@ -46,12 +46,12 @@ export function parleyLink(parley: Client): ApolloLink {
   return ApolloLink.split(isSubscription, events, requests);
 }
 
-/** Drops everything, so that what is not on the screen is fetched when it next is. */
+/** Drops everything: what is not on the screen is fetched when it is next shown. */
 async function fetchAgain(client: ApolloClient): Promise<void> {
   const shown = client.getObservableQueries('active');
-  // The screen keeps what it shows until the new results are there.
+  // The screen keeps what it shows until the new results have arrived.
   for (const id of Object.keys(client.cache.extract() ?? {})) client.cache.evict({ id, broadcast: false });
-  // A query that fails says so itself.
+  // A failing query reports its own error.
   await Promise.allSettled([...shown].map((query) => query.refetch()));
   client.cache.gc();
 }

@@ -14,6 +14,6 @@ export type ClientOptions = {
   fetch?: typeof globalThis.fetch;
   /** Called when the server has refused a message. It is no longer shown as pending. */
   onRefused?: (refused: Refused) => void;
-  /** Called with each event after it was applied. */
+  /** Called with each event after it has been applied. */
   onEvent?: (envelope: Envelope) => void;
 };

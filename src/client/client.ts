@@ -71,8 +71,8 @@ export class Client {
   }
 
   /**
-   * Ends the session on this device, or with `everywhere` on all of them, and forgets everything. If the server cannot be
-   * reached, it forgets all the same, and throws.
+   * Ends the session on this device, or with `everywhere` on all of them, and forgets everything. If the server cannot
+   * be reached, it still forgets everything, and throws.
    */
   async signOut(options: { everywhere?: boolean } = {}): Promise<void> {
     try {
@@ -82,12 +82,14 @@ export class Client {
     }
   }
 
-  /** Connects and keeps in step until `stop`; resolves once live for the first time, or with what was kept. */
+  /**
+   * Connects and keeps in step until `stop`; resolves once live for the first time, or when the stored state is loaded.
+   */
   start(): Promise<void> {
     return this.#engine.start();
   }
 
-  /** Disconnects, and writes what has to be kept. */
+  /** Disconnects, and saves the state. */
   stop(): Promise<void> {
     return this.#engine.stop();
   }
@@ -118,8 +120,8 @@ export class Client {
   }
 
   /**
-   * Shows the message at once as pending; resolves once the server has it. Without a network it is kept, and sent later.
-   * Files are uploaded first, and a message with files is kept only from then on.
+   * Shows the message at once as pending; resolves once the server has it. Without a network it is stored, and sent
+   * later. Files are uploaded first, and a message with files is kept only from then on.
    */
   async sendMessage(
     chatId: string,
@@ -133,7 +135,7 @@ export class Client {
     return this.#engine.outbox.send(chatId, { ...rest, ...(ids.length > 0 && { fileIds: ids }) });
   }
 
-  /** Begins to upload a file, to be sent by its id. The code for it is loaded at the first call. */
+  /** Begins to upload a file, to be sent by its id. The first call loads the upload code. */
   async upload(file: Blob, options?: UploadOptions): Promise<Upload> {
     const { startUpload } = await import('./upload.ts');
     return startUpload(this.server, this.#engine.session, file, options);
@@ -162,7 +164,7 @@ export class Client {
     await this.query(markReadDocument, { id: chatId, seq });
   }
 
-  /** Shows the others that the user is typing: call it again while they are. */
+  /** Shows the other members that the user is typing: call it repeatedly while they are. */
   startTyping(chatId: string): void {
     this.query(typingDocument, { id: chatId }).catch(() => {});
   }
@@ -177,18 +179,21 @@ export class Client {
     await this.#engine.sync.prepare();
     if (this.state.chats[createChat.id] === undefined) await this.#engine.sync.fetchChats([createChat.id]);
     const chat = this.state.chats[createChat.id];
-    if (chat === undefined) throw new ParleyError('NOT_FOUND', 'The chat is gone already.');
+    if (chat === undefined) throw new ParleyError('NOT_FOUND', 'The chat no longer exists.');
     return chat;
   }
 
-  /** Links to files and to smaller versions of pictures, by file id. They are asked for again when they have ended. */
+  /** Links to files and to smaller versions of pictures, by file id. Expired links are fetched again. */
   async fileLinks(ids: readonly string[]): Promise<ReadonlyMap<string, FileLink>> {
     const { FileLinks } = await import('./file-link.ts');
     this.#engine.links ??= new FileLinks(this.#engine.session, this.server.url);
     return this.#engine.links.find(ids);
   }
 
-  /** Anything else of the API, with the client's token and refresh. Expected failures are thrown as ParleyError. */
+  /**
+   * Runs any other operation of the API, with the client's token and refresh. Expected failures are thrown as
+   * ParleyError.
+   */
   query<Data>(document: string, variables: Record<string, unknown> = {}): Promise<Data> {
     return this.#engine.session.query<Data>(document, variables);
   }

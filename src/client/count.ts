@@ -5,7 +5,7 @@ const maxUnread = 1_000;
 
 type Counts = Partial<Pick<Chat, 'lastReadSeq' | 'unreadCount' | 'unreadMentionCount'>>;
 
-/** What an event makes of the counts of a chat. Without `isExact`, only the server knows what they are now. */
+/** How an event changes a chat's counts. Without `isExact`, only the server knows what they are now. */
 export type CountChange = (chat: Chat) => { counts: Counts; isExact: boolean };
 
 /**

@@ -12,14 +12,14 @@ import { Sync } from './sync.ts';
 import type { SharedLive } from './tabs.ts';
 import type { Envelope } from './wire.ts';
 
-/** The parts of a client, and how they begin and end together. */
+/** The parts of a client, which start and stop together. */
 export class Engine {
   readonly server: Server;
   readonly store = new Store();
   readonly session: Session;
   readonly sync: Sync;
   readonly outbox: Outbox;
-  /** The links that this user has asked for. */
+  /** The links that this user has requested. */
   links: FileLinks | null = null;
   readonly #options: ClientOptions;
   readonly #openKeeper: () => Promise<Keeper>;
@@ -68,7 +68,9 @@ export class Engine {
     });
   }
 
-  /** Connects and keeps in step until `stop`; resolves once live for the first time, or with what was kept. */
+  /**
+   * Connects and keeps in step until `stop`; resolves once live for the first time, or when the stored state is loaded.
+   */
   async start(): Promise<void> {
     if (this.#isStarted) return;
     this.#isStarted = true;
@@ -81,7 +83,7 @@ export class Engine {
     if (this.#isStarted) await this.#begin(isKept);
   }
 
-  /** Disconnects, and writes what has to be kept. */
+  /** Disconnects, and saves the state. */
   async stop(): Promise<void> {
     this.#isStarted = false;
     this.#live.stop();
@@ -112,7 +114,7 @@ export class Engine {
     return persistence === 'memory' ? null : (this.#keeper ??= this.#openKeeper());
   }
 
-  /** Resolves once live, or immediately with what is kept, or once signed out again. */
+  /** Resolves once live, immediately if there is stored state, or once signed out again. */
   async #begin(isKept = false): Promise<void> {
     if (!this.#isStarted) return;
     await this.#sharing;
@@ -156,7 +158,7 @@ export class Engine {
     await this.#begin();
   }
 
-  /** Forgets the session, and with it everything. */
+  /** Discards the session and all state. */
   async forget(): Promise<void> {
     await this.session.forget();
     await this.#clear();
@@ -177,7 +179,7 @@ export class Engine {
     this.store.dispatch({ type: 'signedOut' });
   }
 
-  /** Another tab has signed out or in: begins again with what it has left. */
+  /** Another tab has signed out or in: starts again with what that tab has stored. */
   async #rejoin(): Promise<void> {
     this.session.leave();
     this.#drop();

@@ -2,7 +2,7 @@ import { Unreachable } from './error.ts';
 import { headersWith, reach, toError, type Refusal, type Server } from './request.ts';
 import type { ParleyError } from './error.ts';
 
-/** After this time without a byte, in ms, a stream is dead: heartbeats come every 20 to 25 s. */
+/** After this time without a byte, in ms, a stream counts as dead: heartbeats arrive every 20 to 25 s. */
 const silenceMs = 60_000;
 const tickMs = 5_000;
 
@@ -19,11 +19,11 @@ export type Reading = {
   signal: AbortSignal;
   /** `cursor`: the position of the result. */
   onResult: (result: Result, cursor: string) => void;
-  /** The server asks clients to wait so long, in ms, before they connect again. */
+  /** How long the server asks clients to wait before they reconnect, in ms. */
   onRetry: (ms: number) => void;
 };
 
-/** How a stream ended: for good; or the token was refused; null when it asks for a new connection. */
+/** How a stream ended: for good, or because the token was refused; null if the client should reconnect. */
 export type StreamEnd = 'complete' | ParleyError | null;
 
 /**
@@ -95,7 +95,7 @@ function parseBlock(block: string): { event: string; data: string; id: string; r
   return { ...fields, retry: fields.retry === '' ? null : Number(fields.retry) };
 }
 
-/** Notices when a stream has been silent too long, and when the device slept, during which streams die unnoticed. */
+/** Notices when a stream has been silent too long, or when the device has slept: streams die unnoticed during sleep. */
 class Watch {
   #heardAt = Date.now();
   #tickedAt = Date.now();

@@ -6,7 +6,7 @@ import type { Envelope, WireEvent, WireMessage } from './wire.ts';
 
 type EventOf<Name extends WireEvent['__typename']> = Extract<WireEvent, { __typename: Name }>;
 
-/** What each kind of event changes. The others, and those that this version does not know, change nothing. */
+/** What each kind of event changes. Other kinds, including those that this version does not know, change nothing. */
 const appliers: {
   [Name in WireEvent['__typename']]?: (state: State, event: EventOf<Name>, position: number) => State;
 } = {
@@ -37,7 +37,7 @@ export function applyEvent(state: State, { cursor, event }: Envelope): State {
   return apply?.(state, event, positionOf(cursor)) ?? state;
 }
 
-/** Whether, after the event, what was read of the chat before it may show too much or too little. */
+/** Whether, after the event, earlier reads of the chat may show too much or too little. */
 export function changesAccess({ event }: Envelope, chatId: string, viewerId: string | undefined): boolean {
   const { __typename: kind } = event;
   if (kind === 'AddToChat') return event.chat.id === chatId && event.members.some(({ user }) => user.id === viewerId);
@@ -51,7 +51,7 @@ function markStale(state: State, chatId: string): State {
   return { ...state, sync: { ...state.sync, stale: { ...state.sync.stale, [chatId]: true } } };
 }
 
-/** Forgets a chat with everything in it: the viewer has lost it. */
+/** Removes a chat with everything in it: the viewer has lost access to it. */
 export function loseChat(state: State, chatId: string): State {
   return {
     ...state,
@@ -149,7 +149,7 @@ function countIn(state: State, chatId: string, position: number, change: CountCh
   return isUncertain ? markStale(counted, chatId) : counted;
 }
 
-/** Forgets what is loaded of a chat's history. */
+/** Discards the part of a chat's history that is loaded. */
 function dropWindow(state: State, chatId: string): State {
   const window = state.messages[chatId];
   if (window === undefined) return state;

@@ -1,6 +1,6 @@
 import type { Session } from './session.ts';
 
-/** Where a file is; `small` and `large` are versions of a picture, and null for other files. */
+/** The links to a file; `small` and `large` are versions of a picture, and null for other files. */
 export interface FileLink {
   readonly url: string;
   readonly small: string | null;
@@ -12,10 +12,10 @@ const linksDocument =
 
 const idsPerQuery = 50;
 
-/** Links work for 23 hours at least. */
+/** Links work for at least 23 hours. */
 const lifetimeMs = 22 * 3_600_000;
 
-/** The links to files that were asked for, until they end. */
+/** Keeps the links to files that were requested, until they expire. */
 export class FileLinks {
   readonly #session: Session;
   readonly #baseUrl: string;

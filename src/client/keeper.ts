@@ -3,18 +3,18 @@ import type { KeyValueStore } from './key-value-store.ts';
 import type { Store } from './store.ts';
 import { withLock } from './tab.ts';
 
-/** Changes when what is kept can no longer be read: it is then fetched again. */
+/** Increase this when a change makes the stored state unreadable: clients then discard theirs and fetch it again. */
 const version = 1;
-/** So many messages of each chat are kept. */
+/** How many messages of each chat are stored. */
 const maxMessages = 100;
 const delayMs = 500;
 
 type Kept = { version: number; state: Partial<State>; windows: string[] };
 
 /**
- * Keeps the state between two starts. The histories are written before the cursor, so that after a crash some events
- * are applied twice, which changes nothing, and none is missed. What the user has lost is deleted immediately. Of the
- * tabs that share a storage, one writes, because histories of one tab do not go with the cursor of another.
+ * Keeps the state while the app is closed. The histories are written before the cursor, so that after a crash some
+ * events are applied twice, which changes nothing, and none is missed. What the user has lost is deleted immediately.
+ * Of the tabs that share a storage, one writes, because one tab's histories do not match another tab's cursor.
  */
 export class Keeper {
   readonly #store: Store;
@@ -30,7 +30,7 @@ export class Keeper {
     [this.#store, this.#storage, this.#lockName] = [store, storage, lockName];
   }
 
-  /** Reads what was kept into the store, and from then on keeps what changes. Resolves with whether there was any. */
+  /** Reads the saved state into the store, and saves changes from then on. Resolves to whether there was any. */
   async open(): Promise<boolean> {
     if (this.#end !== null) return false;
     const state = await this.#read().catch(() => null);
@@ -91,7 +91,10 @@ export class Keeper {
     else this.#timer ??= setTimeout(() => void this.flush().catch(() => {}), delayMs);
   }
 
-  /** From now on, this tab writes. It does not know what another one has left: it writes everything, and deletes the rest. */
+  /**
+   * From now on, this tab writes. It does not know what another tab has stored, so it writes everything and deletes the
+   * rest.
+   */
   async #writeUntil(closed: Promise<void>): Promise<void> {
     if (this.#end === null) return;
     const kept = await this.#read().catch(() => null);

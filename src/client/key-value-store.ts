@@ -1,4 +1,4 @@
-/** Keeps texts by key, between two starts of the app. */
+/** Stores text by key. The entries survive a restart of the app. */
 export interface KeyValueStore {
   get(key: string): Promise<string | undefined>;
   set(key: string, value: string): Promise<void>;

@@ -11,7 +11,7 @@ import type { Envelope } from './wire.ts';
 export type LiveOptions = {
   server: Server;
   session: Session;
-  /** Fetches what must be known before the events after `cursor` make sense. */
+  /** Fetches the state that the events after `cursor` build on. */
   prepare: () => Promise<void>;
   cursor: () => string | null;
   onEnvelope: (envelope: Envelope) => void;
@@ -82,7 +82,7 @@ export class Live {
       onConnection('connecting');
       if (end === 'complete') end = failures[0] ?? null;
       if (end === null) {
-        // A token that has ended closes its stream: there is no reason to wait. All others spread out.
+        // An expired token closes its stream: there is no reason to wait. All others spread out.
         const isRenewed = (await session.token()) !== token;
         return isRenewed ? 0 : this.#retryMs;
       }

@@ -1,7 +1,7 @@
 import type { Message, Reaction, State, User } from './state.ts';
 import type { WireMessage, WireReaction } from './wire.ts';
 
-/** A message as the store keeps it. What an event cannot say, whether the viewer reacted, is taken from `before`. */
+/** A message as the store holds it. An event cannot say whether the viewer reacted: that is taken from `before`. */
 export function toMessage({ sender, replyTo, mentions, reactions, ...wire }: WireMessage, before?: Message): Message {
   const { id, seq, kind, content, clientMessageId, createdAt, editedAt, deletedAt, custom, files } = wire;
   return {
@@ -19,7 +19,7 @@ export function toMessage({ sender, replyTo, mentions, reactions, ...wire }: Wir
   };
 }
 
-/** The reactions with whether the viewer reacted, as they say or as it was before. */
+/** The reactions with `viewerReacted`: their own value, or else the previous one. */
 export function toReactions(reactions: readonly WireReaction[], before: readonly Reaction[] = []): Reaction[] {
   return reactions.map(({ emoji, count, viewerReacted }) => ({
     emoji,
@@ -56,7 +56,7 @@ export function changeMessage(state: State, chatId: string, id: string, change: 
   };
 }
 
-/** Puts newer profiles into the store, also where they are shown as a peer or as the viewer. */
+/** Puts newer profiles into the store, including where they appear as a peer or as the viewer. */
 export function putUsers(state: State, users: readonly (User | null)[]): State {
   let next = state;
   for (const user of users) {

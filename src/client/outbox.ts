@@ -32,7 +32,7 @@ export type OutboxOptions = {
 
 /**
  * Sends messages, in order per chat, as long as it takes, even after a restart. The server recognises a message that it
- * already has by its clientMessageId, so each is there once.
+ * already has by its clientMessageId, so none is stored twice.
  */
 export class Outbox {
   readonly #options: OutboxOptions;
@@ -106,13 +106,13 @@ export class Outbox {
     this.wake();
   }
 
-  /** Gives up everything: the session has ended. */
+  /** Discards everything: the session has ended. */
   async clear(): Promise<void> {
     this.leave();
     await this.#save(() => []);
   }
 
-  /** Gives up everything here, and leaves what is kept to the other tabs. */
+  /** Discards everything here, and leaves what is stored to the other tabs. */
   leave(): void {
     const ended = new ParleyError('UNAUTHENTICATED', 'The session has ended.');
     for (const { settle } of this.#entries.splice(0)) settle?.reject(ended);
@@ -160,7 +160,7 @@ export class Outbox {
     store.dispatch({ type: 'sent', chatId, message });
     const window = store.state.messages[chatId];
     const end = window?.messages.at(-1)?.seq ?? 0;
-    // Otherwise it stays in sight until its event arrives, which puts it in its place.
+    // Otherwise it stays visible until its event arrives, which moves it to its place.
     if (window === undefined || window.hasNewer || end >= message.seq) this.#drop(entry);
     entry.settle?.resolve(toMessage(message));
   }

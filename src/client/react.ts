@@ -62,7 +62,7 @@ export function useChats(): readonly Chat[] {
   return useMemo(() => ids.flatMap((id) => chats[id] ?? []), [ids, chats]);
 }
 
-/** A chat; undefined while, or because, the viewer does not have it. */
+/** A chat; undefined if it is not loaded yet or the viewer is not a member. */
 export function useChat(chatId: string | undefined): Chat | undefined {
   return useParley(({ chats }) => (chatId === undefined ? undefined : chats[chatId]));
 }
@@ -83,17 +83,17 @@ export interface Item {
   readonly pending: PendingMessage | null;
 }
 
-/** What is loaded of a chat's history, and how to load more. */
+/** The loaded part of a chat's history, and how to load more. */
 export type Messages = MessageWindow & {
-  /** The messages, and behind them those that are pending. */
+  /** The messages, followed by the pending ones. */
   readonly items: readonly Item[];
   readonly isLoading: boolean;
   /** Why the last attempt to load failed; null if it did not. */
   readonly error: unknown;
-  /** These do nothing while a page is being loaded, or if there is none. */
+  /** Loads another page. Does nothing while a page is loading, or if there are no more messages. */
   readonly loadOlder: () => void;
   readonly loadNewer: () => void;
-  /** Jumps to a message, or with nothing to the newest. */
+  /** Jumps to a message, or without `seq` to the newest one. */
   readonly jumpTo: (seq?: number) => void;
 };
 
@@ -126,7 +126,7 @@ export function useMessages(chatId: string | undefined): Messages {
   );
   const { messages, hasOlder, hasNewer } = window;
   const isMissing = hasChat && messages.length === 0 && hasNewer;
-  // It tries again whenever the connection is back.
+  // Tries again whenever the connection is back.
   useEffect(() => {
     if (isMissing) void load({});
   }, [isMissing, load, connection]);
@@ -175,7 +175,7 @@ export function useTyping(chatId: string | undefined): readonly User[] {
   return useMemo(() => ids.flatMap((id) => (id === viewerId ? [] : (users[id] ?? []))), [ids, users, viewerId]);
 }
 
-/** Whether a user is online; undefined if the viewer may not know, or as long as it is not known. */
+/** Whether a user is online; undefined if the viewer may not see it, or until it is loaded. */
 export function usePresence(userId: string | undefined): Presence | undefined {
   return useParley(({ presence }) => (userId === undefined ? undefined : presence[userId]));
 }
@@ -202,7 +202,7 @@ export function useMembers(chatId: string | undefined): readonly (Member & { rea
   );
 }
 
-/** The text that the user has typed into a chat and not sent, and how to change it. It is kept over a restart. */
+/** The text that the user has typed into a chat and not sent, and how to change it. It survives a restart. */
 export function useDraft(chatId: string): [string, (text: string) => void] {
   const client = useClient();
   const draft = useParley(({ drafts }) => drafts[chatId] ?? '');
@@ -222,7 +222,7 @@ export function useReadMarker(chatId: string | undefined): void {
   }, [client, chatId, isLive, isVisible, isUnread, last]);
 }
 
-/** Links to files by file id; empty until they are there. They are asked for again when they have ended. */
+/** Links to files, by file id; empty until they are loaded. Expired links are fetched again. */
 export function useFileLinks(ids: readonly string[]): ReadonlyMap<string, FileLink> {
   const client = useClient();
   const isLive = useConnection() === 'live';

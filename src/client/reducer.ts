@@ -6,7 +6,10 @@ import type { PendingMessage, Presence, State } from './state.ts';
 import { appendMessage, putPage, type PageKind } from './window.ts';
 import type { Envelope, WireChat, WireMember, WireMessage, WirePage, WireUser } from './wire.ts';
 
-/** The answer to a query, with the cursor that it read first, and the events after that which were applied meanwhile. */
+/**
+ * The answer to a query, with the cursor that it read first, and the events after that which were applied in the
+ * meantime.
+ */
 export type Answered = { readonly cursor: string; readonly replays: readonly Envelope[] };
 
 /** Everything that changes the state. */
@@ -21,7 +24,7 @@ export type Action =
       chats: readonly WireChat[];
       through: string | null;
     } & Answered)
-  /** The answer about stale chats. `missing`: asked for, and not the viewer's. */
+  /** The response about stale chats. `missing`: requested chats that are not the viewer's. */
   | ({ type: 'refreshed'; chats: readonly WireChat[]; missing: readonly string[]; through: string } & Answered)
   | { type: 'settled'; through: string }
   /** Events were missed, and cannot be replayed. */
@@ -86,13 +89,15 @@ function apply(state: State, action: Action): State {
 /** Shows a message that the server has accepted at the end of its chat. */
 function putSent(state: State, { chatId, message }: ActionOf<'sent'>): State {
   const window = state.messages[chatId];
-  // If it does not follow directly, it comes as an event, after what is missing.
+  // If it does not follow directly, it arrives as an event, after the missing ones.
   if (window === undefined || window.hasNewer || (window.messages.at(-1)?.seq ?? 0) !== message.seq - 1) return state;
   const next = putUsers(state, [message.sender]);
   return { ...next, messages: { ...next.messages, [chatId]: appendMessage(window, toMessage(message)) } };
 }
 
-/** Whether events that were applied since change what the answer may show of the chat: it must be asked again. */
+/**
+ * Whether events that were applied since change what the answer may show of the chat: the query must then be repeated.
+ */
 export function isOvertaken(state: State, chatId: string, { replays }: Answered): boolean {
   if (state.chats[chatId] === undefined) return true;
   return replays.some((envelope) => changesAccess(envelope, chatId, state.viewer?.user.id));
@@ -113,7 +118,7 @@ function putSnapshot(state: State, action: ActionOf<'chats'>): State {
         messages: keepPending(state),
         viewer: { ...viewer, unreadChatCount: 0 },
         users: { [viewer.user.id]: viewer.user },
-        // Until all chats are there, a restart must begin again.
+        // Until all chats are loaded, a restart must begin again.
         sync: { cursor, isLost: true, stale: {} },
       }
     : state;
@@ -121,7 +126,7 @@ function putSnapshot(state: State, action: ActionOf<'chats'>): State {
   return replay(putChats(base, wanted, action), action);
 }
 
-/** Whether the chat changed hands while the answer was on its way. */
+/** Whether the viewer left or joined the chat while the response was on its way. */
 function isTouched(state: State, chatId: string, { replays }: Answered): boolean {
   return replays.some(
     (envelope) => envelope.event.__typename !== 'ChatUpdated' && changesAccess(envelope, chatId, state.viewer?.user.id),

@@ -16,7 +16,7 @@ type Tokens = { access: string; refresh: string; freshUntil: number; id: number 
 type SignedIn = { accessToken: string; refreshToken: string };
 
 const storageKey = 'session';
-/** A token is renewed this long before it ends. */
+/** A token is renewed this long before it expires. */
 const marginMs = 30_000;
 
 /** What a session needs. */
@@ -26,17 +26,20 @@ export type SessionOptions = {
   /** Differs between the stores of different clients, and is the same in all tabs that share one. */
   lockName: string;
   getForeignToken: (() => Promise<string>) | undefined;
-  /** Called when the session has ended on the server, or with `isElsewhere`, because another tab signed out or in. */
+  /** Called when the session has ended: on the server, or (`isElsewhere`) because another tab signed out or in. */
   onEnd: (isElsewhere: boolean) => void;
 };
 
-/** Who is signed in here. Gives each request the current token, and refreshes it, in one tab at a time. */
+/**
+ * The user who is signed in to this client. Gives each request the current token, and refreshes it, in one tab at a
+ * time.
+ */
 export class Session {
   readonly #options: SessionOptions;
   #tokens: Tokens | null = null;
   #foreign: { token: string; freshUntil: number } | null = null;
   #refreshing: Promise<string> | null = null;
-  /** Changes whenever another user may have signed in: what was begun before then has no token any more. */
+  /** Changes whenever another user may have signed in: requests that began before then no longer have a token. */
   #turn = 0;
 
   constructor(options: SessionOptions) {
@@ -48,11 +51,11 @@ export class Session {
     return this.#tokens !== null || this.#options.getForeignToken !== undefined;
   }
 
-  /** Takes up the session that is kept. Resolves with whether there is one. */
+  /** Continues the stored session. Resolves to whether there is one. */
   async restore(): Promise<boolean> {
     const turn = this.#turn;
     const kept = this.#tokens ?? (await this.#read());
-    // Another user may have signed in meanwhile.
+    // Another user may have signed in in the meantime.
     if (turn === this.#turn) this.#tokens ??= kept;
     return this.isOpen;
   }
@@ -71,7 +74,7 @@ export class Session {
     return post(server, { document, variables, token: await this.token(token) });
   }
 
-  /** A token that is valid for a while. `refused`: the one that is not, whatever the clock says. */
+  /** A token that is valid for a while. `refused`: a token that the server has refused, regardless of its expiry. */
   async token(refused: string | null = null): Promise<string> {
     if (this.#options.getForeignToken !== undefined) return this.#foreignToken(this.#options.getForeignToken, refused);
     await this.restore();
@@ -112,7 +115,7 @@ export class Session {
     if ((await this.#read())?.id === id) await this.#options.storage.delete(storageKey);
   }
 
-  /** Forgets the tokens here, and leaves what is stored to the other tabs. */
+  /** Forgets the tokens here, and leaves the stored ones to the other tabs. */
   leave(): void {
     this.#turn += 1;
     this.#tokens = null;
@@ -187,7 +190,7 @@ function signedOut(): ParleyError {
 
 /**
  * Until when a new token can be used, by this device's clock, which may be wrong: only the token's lifetime counts. A
- * token that does not say is used until it is refused.
+ * token without an expiry is used until it is refused.
  */
 function freshUntil(token: string): number {
   try {

@@ -2,8 +2,8 @@
 export type Connection = 'signed-out' | 'connecting' | 'live' | 'behind' | 'offline';
 
 /**
- * An immutable picture of everything that the client knows. Each change makes a new object, which shares the parts that
- * are equal.
+ * An immutable snapshot of everything that the client knows. Each change creates a new object, which shares the
+ * unchanged parts.
  */
 export interface State {
   /**
@@ -16,7 +16,9 @@ export interface State {
   readonly chatIds: readonly string[];
   readonly chats: Readonly<Record<string, Chat>>;
   readonly users: Readonly<Record<string, User>>;
-  /** By chat: what is loaded of its history, oldest first; own messages that wait to be sent come last. */
+  /**
+   * By chat: the loaded part of its history, oldest first; the viewer's messages that are waiting to be sent come last.
+   */
   readonly messages: Readonly<Record<string, MessageWindow>>;
   /** By chat: ids of the users who are typing there now. */
   readonly typing: Readonly<Record<string, readonly string[]>>;
@@ -104,7 +106,7 @@ export interface Reaction {
   readonly viewerReacted: boolean;
 }
 
-/** A file without its link, which ends; see `Client.fileLinks`. */
+/** A file without its link, which would expire; see `Client.fileLinks`. */
 export interface FileInfo {
   readonly id: string;
   readonly name: string;
@@ -143,7 +145,7 @@ export interface Quote {
   readonly deletedAt: string | null;
 }
 
-/** An own message that the server does not have yet. */
+/** A message of the viewer's that the server does not have yet. */
 export interface PendingMessage {
   readonly clientMessageId: string;
   readonly content: string;
@@ -161,7 +163,7 @@ export interface MessageWindow {
   readonly hasNewer: boolean;
 }
 
-/** The window of a chat of which nothing is loaded. */
+/** The window of a chat without loaded messages. */
 export const unloaded: MessageWindow = { messages: [], pending: [], hasOlder: true, hasNewer: true };
 
 /** What a client knows before it has signed in. */

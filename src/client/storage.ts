@@ -1,6 +1,8 @@
 import type { KeyValueStore } from './key-value-store.ts';
 
-/** Where a client keeps what it knows between two starts: 'memory', 'indexeddb' (browsers), or your own store. */
+/**
+ * Where a client keeps its state when the app is closed: 'memory' (nowhere), 'indexeddb' (browsers), or your own store.
+ */
 export type Persistence = 'memory' | 'indexeddb' | KeyValueStore;
 
 /** Opens the store that the app chose. Keys begin with `prefix`, so that clients of several servers can share it. */

@@ -20,7 +20,7 @@ export class Store {
 
   /** Calls the listener after every change; returns the function that ends it. */
   subscribe(listener: (before: State) => void): () => void {
-    // A function can be subscribed twice, and then ends twice.
+    // A function can be subscribed twice, and must then be unsubscribed twice.
     const own = (before: State) => listener(before);
     this.#listeners.add(own);
     return () => void this.#listeners.delete(own);

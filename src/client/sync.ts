@@ -22,7 +22,7 @@ import type { Envelope, WireChat, WireMember, WirePage } from './wire.ts';
 type Position = { eventCursor: string };
 type Connection<Node> = { edges: { node: Node }[]; pageInfo: { hasNextPage: boolean; endCursor: string | null } };
 
-/** How long a user is shown as typing after the last sign of it, as the API says. */
+/** How long a user is shown as typing after the last notice, as the API specifies. */
 const typingMs = 5_000;
 const isNotice = new Set(['Typing', 'PresenceChanged', 'CaughtUp', 'Reset']);
 const pageDocuments = { newest: newestDocument, older: olderDocument, newer: newerDocument, around: aroundDocument };
@@ -68,7 +68,7 @@ export class Sync {
     this.#refreshSoon();
   }
 
-  /** Fetches the chats if that is needed. Resolves once the first of them are there. */
+  /** Fetches the chats if that is needed. Resolves once the first of them are loaded. */
   async prepare(): Promise<void> {
     const { sync } = this.#store.state;
     if (sync.cursor !== null && !sync.isLost) return;
@@ -136,7 +136,7 @@ export class Sync {
     this.#isOpen = true;
   }
 
-  /** Fetches nothing more. With `forget`, the app has opened nothing either, because the session has ended. */
+  /** Fetches nothing more. With `forget`, also forgets what the app has opened, because the session has ended. */
   close({ forget = false } = {}): void {
     this.#isOpen = false;
     for (const timer of this.#typing.values()) clearTimeout(timer);
@@ -212,7 +212,7 @@ export class Sync {
     type Data = { nodes: ({ id: string; presence: Presence | null } | null)[] };
     const data = await this.#session.query<Data>(presenceDocument, { ids }).catch(() => null);
     const presence: Record<string, Presence | null> = {};
-    // A change that arrived meanwhile is newer than the answer, or as new.
+    // A change that arrived in the meantime is newer than the answer, or as new.
     for (const node of data?.nodes ?? []) if (node && !this.#changed.has(node.id)) presence[node.id] = node.presence;
     this.#store.dispatch({ type: 'presence', presence });
   }
@@ -224,7 +224,7 @@ export class Sync {
     this.#typing.set(key, setTimeout(end, typingMs));
   }
 
-  /** Asks about a chat until no event has changed the viewer's access to it meanwhile. */
+  /** Fetches a chat until no event has changed the viewer's access to it in the meantime. */
   async #inChat(
     chatId: string,
     ask: () => Promise<(answered: (cursor: string) => Answered) => Extract<Action, Answered>>,

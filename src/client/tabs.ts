@@ -4,8 +4,8 @@ import { withLock } from './tab.ts';
 import type { Envelope } from './wire.ts';
 
 /**
- * What a tab tells the others. `before`: the cursor of the tab with the stream before that event, or now, so that the
- * others notice when they have missed something.
+ * A message from one tab to the others. `before`: the cursor of the tab with the stream before that event, or now, so
+ * that the others notice when they have missed something.
  */
 type Notice =
   | { kind: 'event'; before: string | null; envelope: Envelope }
@@ -23,7 +23,9 @@ type Channel = {
 };
 
 const aliveMs = 10_000;
-/** After this time without a sign of the tab with the stream, in ms, a tab opens its own: that one may be frozen. */
+/**
+ * After this time without a sign of the tab with the stream, in ms, a tab opens its own: the other tab may be frozen.
+ */
 const silenceMs = 25_000;
 const tickMs = 2_500;
 
@@ -98,7 +100,7 @@ export class SharedLive {
     this.#say({ kind: 'session' });
   }
 
-  /** Stops, and takes no further part. */
+  /** Stops for good. */
   close(): void {
     this.stop();
     clearInterval(this.#timer);
@@ -153,7 +155,7 @@ export class SharedLive {
     return isSameLog && positionOf(cursor) <= positionOf(own);
   }
 
-  /** Opens a stream of its own until it has what it missed. */
+  /** Opens this tab's own stream until it has received what it missed. */
   #catchUp(): void {
     if (!this.#isFollowing) return;
     this.#isFollowing = this.#isCaughtUp = false;
@@ -175,5 +177,5 @@ export class SharedLive {
   }
 }
 
-/** What is not part of the log: it has no position of its own. */
+/** These are not part of the log, so they have no position of their own. */
 const notices = new Set(['Typing', 'PresenceChanged', 'CaughtUp', 'Reset']);

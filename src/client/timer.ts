@@ -2,7 +2,7 @@
 export class Pause {
   #wake: (() => void) | null = null;
 
-  /** Resolves after that time, or earlier by `end`. */
+  /** Resolves after that time, or earlier if `end` is called. */
   async wait(ms: number): Promise<void> {
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, ms);
@@ -21,7 +21,9 @@ export class Pause {
 
 const longestMs = 30_000;
 
-/** How long to wait after that many failures in a row: longer each time, and at random, so that clients spread out. */
+/**
+ * How long to wait after that many failures in a row: longer each time, with a random part, so that clients spread out.
+ */
 export function backOff(failures: number, leastMs = 500): number {
   const most = Math.min(longestMs, leastMs * 2 ** failures);
   return most / 2 + (Math.random() * most) / 2;

@@ -21,12 +21,12 @@ export interface Upload {
   /** Stops sending after the current piece, until `resume`. */
   pause(): void;
   resume(): void;
-  /** Gives the upload up, and frees what the server has of it. */
+  /** Cancels the upload, and deletes what the server has of it. */
   cancel(): void;
 }
 
 /**
- * Uploads a file in pieces. It goes on by itself where it stopped when the network comes back.
+ * Uploads a file in pieces. It resumes by itself where it stopped when the network comes back.
  * https://tus.io/protocols/resumable-upload
  */
 export function startUpload(server: Server, session: Session, file: Blob, options: UploadOptions = {}): Upload {
@@ -83,7 +83,7 @@ class TusUpload {
         failures = 0;
       } catch (error) {
         if (!(error instanceof Unreachable)) throw error;
-        // How much arrived is not known.
+        // It is not known how much arrived.
         offset = null;
         failures += 1;
         await this.#wake.wait(backOff(failures));

@@ -30,7 +30,7 @@ export function putPage(state: State, chatId: string, { kind, page }: { kind: Pa
     pending: stillPending(window, loaded),
     messages: loaded,
     hasOlder,
-    // A page before or after a position ends there; what follows it is not part of the question.
+    // A page before or after a position ends there; what follows it was not requested.
     hasNewer: kind === 'newest' ? false : kind === 'older' ? true : hasNextPage,
   };
   const isApart = !touches(window, loaded);
@@ -61,7 +61,7 @@ function join(window: MessageWindow, page: MessageWindow): MessageWindow {
   const reachesBack = earlier.length === 0;
   const reachesOn = pageEnd === messages.at(-1)?.seq;
   const windowEnd = window.messages.at(-1)?.seq ?? 0;
-  // An end that both have is known if either knows it: new messages arrive as events, behind it.
+  // Where both end at the same message, the end is known if either knows it: new messages arrive as events, behind it.
   const hasNewer =
     pageEnd === windowEnd ? window.hasNewer && page.hasNewer : reachesOn ? page.hasNewer : window.hasNewer;
   return { ...page, messages, hasOlder: reachesBack ? page.hasOlder : window.hasOlder, hasNewer };

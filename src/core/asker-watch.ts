@@ -21,7 +21,7 @@ export function watchAsker(asker: Caller): WatchedAsker {
   return asker.userId === null ? watchServerKey(asker) : watchUser(asker);
 }
 
-/** A key of the server has no session, so there is only one thing to learn. */
+/** A server key has no session, so there is only one thing to record. */
 function watchServerKey(key: ServerKey): WatchedAsker {
   let personalTo: string | null = null;
   const ask = () => {

@@ -1,7 +1,7 @@
 import { memberScopes, type Scope } from './scope.ts';
 
 /**
- * Who makes a request in the name of a user, from the edge to the last rule: the user on one of their devices, or a
+ * Who makes a request on behalf of a user, from the edge to the last rule: the user on one of their devices, or a
  * program with an API key that speaks for its bot or acts as a user. Every rule takes an asker and decides by `userId`,
  * the user on whose behalf the request is made, and by what a key's scopes leave of that user's rights.
  */
@@ -14,15 +14,15 @@ export type SessionAsker = {
   sessionId: bigint;
   expiresAt: Date;
   /**
-   * Until when the token stands in for a password, in operations that ask an account without one to prove that it is its
-   * user: five minutes after another system has issued the token. Our own access tokens prove nothing.
+   * For accounts without a password: until when this token serves as proof in operations that would otherwise ask for
+   * one. That is five minutes after another system issued the token. Our own access tokens are no such proof.
    */
   provenUntil?: Date;
 };
 
 /**
- * An API key: what it may do, the bot that it speaks for (null for a key of the server), and when it expires.
- * `onlyWrites`: the key of an incoming webhook, which does nothing but write messages that notify no one as `@everyone`.
+ * An API key: what it may do, the bot that it speaks for (null for a server key), and when it expires. `onlyWrites`:
+ * the key of an incoming webhook, which does nothing but write messages that notify no one as `@everyone`.
  */
 export type KeyGrant = {
   keyId: bigint;
@@ -39,21 +39,21 @@ export type KeyGrant = {
 export type KeyAsker = KeyGrant & { kind: 'KEY'; userId: bigint; sessionId: bigint; isActing: boolean };
 
 /**
- * A program with a key of the server that names no user: it can do only what needs none. `botSessionId`: set for the key
- * of a bot that reads the whole server. It ends with that session: when the bot is suspended, for example.
+ * A program with a server key that names no user. It can do only what requires no user. `botSessionId`: set for a bot's
+ * key that reads the whole server. It ends with that session: when the bot is suspended, for example.
  */
 export type ServerKey = KeyGrant & { kind: 'KEY'; userId: null; botSessionId?: bigint };
 
 /** A program with an API key. */
 export type Program = KeyAsker | ServerKey;
 
-/** Everyone who is known by what they send: an asker, or a key of the server that speaks for no user. */
+/** Any caller that is identified by what it sends: an asker, or a server key that speaks for no user. */
 export type Caller = Asker | ServerKey;
 
 /** When a key without an expiry expires. */
 export const never = new Date(8.64e15);
 
-/** Whether the caller makes requests in the name of a user. */
+/** Whether the caller makes requests on behalf of a user. */
 export function hasUser(caller: Caller): caller is Asker {
   return caller.userId !== null;
 }
@@ -86,14 +86,14 @@ export function sessionKey(asker: Caller): string {
 }
 
 /**
- * Whose share of the processor rendering events for the caller takes: that of the user, or that of a key of the server,
- * under an odd negative number. Even negative numbers stand for webhooks.
+ * Whose share of the processor rendering events for the caller takes: that of the user, or that of a server key, under
+ * an odd negative number. Even negative numbers stand for webhooks.
  */
 export function payerOf({ userId, ...caller }: Caller): bigint {
   return userId ?? ('keyId' in caller ? -(2n * caller.keyId + 1n) : 0n);
 }
 
-/** Returns the same string for requests that take turns and share quotas: those of one user, or of one key of the server. */
+/** Returns the same string for requests that take turns and share quotas: those of one user, or of one server key. */
 export function callerKey(caller: Caller): string {
   return caller.userId === null ? `key ${caller.keyId}` : String(caller.userId);
 }

@@ -1,6 +1,6 @@
 /**
  * Decodes base64url text without padding (RFC 4648, section 5); null for anything else. Accepts only the canonical
- * form: Buffer ignores invalid characters and the unused bits of the last character, so several texts decode to the
+ * form: Buffer ignores invalid characters and the unused bits of the last character, so several strings decode to the
  * same bytes.
  */
 export function decodeBase64url(text: string): Buffer | null {

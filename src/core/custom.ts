@@ -3,7 +3,10 @@ import type { FieldError } from '../errors.ts';
 /** What an embedding product stores with a user, a chat or a message: a JSON object. */
 export type Custom = Record<string, unknown>;
 
-/** How long the JSON may be, in bytes, as PostgreSQL writes it (`{"a": 1, "b": [2, 3]}`). Twin of the checks in the database. */
+/**
+ * How long the JSON may be, in bytes, as PostgreSQL writes it (`{"a": 1, "b": [2, 3]}`). The checks in the database
+ * apply the same rule.
+ */
 export const maxCustomBytes = 4_096;
 /** How deep its objects and lists may be nested: a recursive reader of a deeper one might run out of stack. */
 export const maxCustomDepth = 32;

@@ -2,7 +2,9 @@
 const pattern =
   /^(\d{4})-(\d\d)-(\d\d)t([01]\d|2[0-3]):([0-5]\d):([0-5]\d)(\.\d{1,30})?(?:z|([+-])([01]\d|2[0-3]):([0-5]\d))$/i;
 
-/** Reads an instant, to the millisecond. Null if the text is not as RFC 3339 says, or names a day that does not exist. */
+/**
+ * Reads an instant, to the millisecond. Null if the text does not follow RFC 3339, or names a day that does not exist.
+ */
 export function parseDateTime(text: string): Date | null {
   const [, year, month, day, hour, minute, second, fraction = '', sign, offsetHours, offsetMinutes] =
     pattern.exec(text) ?? [];

@@ -29,7 +29,7 @@ export class EgressFailed extends Error {}
 export class Egress {
   readonly #allowed: readonly AddressRange[];
 
-  /** `allowed`: local addresses that requests may go to; public ones always may. */
+  /** `allowed`: local addresses that requests may go to; public ones are always allowed. */
   constructor(allowed: readonly AddressRange[]) {
     this.#allowed = allowed;
   }
@@ -98,7 +98,7 @@ function connect(
   });
 }
 
-/** Answers Node's question for the host's addresses with those that were checked. */
+/** Answers Node's DNS lookup with the addresses that were checked. */
 export function lookupIn(addresses: HostAddress[]): LookupFunction {
   return (_, { all }, callback) => {
     const [first] = addresses;
@@ -119,7 +119,7 @@ async function readBody(response: IncomingMessage, maxBytes: number): Promise<Bu
   return Buffer.concat(chunks);
 }
 
-/** DNS look-ups cannot be aborted, so this stops waiting for one. */
+/** A DNS lookup cannot be aborted, so this only stops waiting for it. */
 function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });

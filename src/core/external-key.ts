@@ -5,7 +5,7 @@ export const maxExternalKeyLength = 255;
 
 /**
  * Reads an embedding product's key of a user or a chat: visible ASCII, so that it fits into a header and a URL. Case
- * matters. Twin of the checks in the database.
+ * matters. The checks in the database apply the same rule.
  */
 export function readExternalKey(value: string, path: string[], errors: FieldError[]): string {
   const problem = problemWith(value);

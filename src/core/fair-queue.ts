@@ -53,7 +53,7 @@ export class FairQueue {
   readonly #next = new Heap<Ticket>((one, other) =>
     one.time === other.time ? one.number < other.number : one.time < other.time,
   );
-  /** The virtual times of users without a place who are ahead of the queue's time. */
+  /** The virtual times of users who have no place in the queue but are ahead of its time. */
   readonly #ahead = createLru<string, number>(maxRemembered);
   /** The queue's virtual time: that of the latest turn to start. */
   #time = 0;
@@ -91,8 +91,8 @@ export class FairQueue {
   }
 
   /**
-   * The first of these users who has no queued work and has used no more than others; otherwise the one whose next turn
-   * comes first.
+   * The first of these users who has no queued work and has used no more time than the others; if there is none, the
+   * one whose turn is next.
    */
   mostToSpare(people: Iterable<string>): string {
     let [found, earliest] = ['', Infinity];

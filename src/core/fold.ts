@@ -1,6 +1,6 @@
 const ascii = /^[\x00-\x7f]*$/;
 
-/** Letters with a stroke and the like, which no normalization takes apart, and letters that are written either way. */
+/** Letters with a stroke and the like, which no normalization decomposes, and letters that are written either way. */
 const plainLetters: Readonly<Record<string, string>> = {
   ...{ æ: 'ae', œ: 'oe', ø: 'o', đ: 'd', ð: 'd', þ: 'th', ħ: 'h', ı: 'i', ł: 'l', ŋ: 'n', ŧ: 't', ƒ: 'f', ĸ: 'k' },
   ...{ ƀ: 'b', ɓ: 'b', ȼ: 'c', ƈ: 'c', ɖ: 'd', ɗ: 'd', ɇ: 'e', ǥ: 'g', ɠ: 'g', ɨ: 'i', ɉ: 'j', ƙ: 'k', ƚ: 'l', ɫ: 'l' },
@@ -29,11 +29,13 @@ const accent = new RegExp(
 /** Folds the case of a text: full case folding as in Unicode, except that a dotless i is an i. */
 export function foldCase(text: string): string {
   if (ascii.test(text)) return text.toLowerCase();
-  // A capital ẞ becomes ss only by way of its small form.
+  // A capital ẞ becomes ss only through its small form.
   return text.toLowerCase().toUpperCase().toLowerCase().replaceAll('ς', 'σ');
 }
 
-/** Folds the case of a normalized text, and the accents that people leave out. Folding twice changes nothing more. */
+/**
+ * Folds the case of a normalized text, and the accents that people leave out. Folding a second time changes nothing.
+ */
 export function foldWord(text: string): string {
   if (ascii.test(text)) return text.toLowerCase();
   const letters = foldCase(text).normalize('NFD').replace(accent, '');

@@ -10,14 +10,17 @@ export type HostAddress = { address: string; family: number };
  */
 const patience = { timeout: 2_000, tries: 2 };
 
-/** The system's own look-ups that may run at once: of the four threads that Node has for them, for files and for hashes. */
+/**
+ * How many of the system's own lookups may run at once: they use the four threads that Node also needs for files and
+ * hashes.
+ */
 const systemLookups = new Semaphore(2);
 
-/** The answers of a name server that knows no such name, and what happens if there is no name server. */
+/** The DNS errors for a name that does not exist, or for a missing name server. */
 const unknownCodes = new Set(['ENOTFOUND', 'ENODATA', 'ECONNREFUSED']);
 
 /**
- * The addresses of a host. Asks the name servers without a thread, because others choose the host: the system's look-up
+ * The addresses of a host. Asks the name servers without a thread, because others choose the host: the system's lookup
  * holds one of Node's four threads for as long as a dead name server does not answer, and passwords and files wait for
  * those threads. It is used for names without a dot and for those that the name servers do not know, which may be in
  * /etc/hosts. Rejects with the error of DNS.

@@ -8,25 +8,25 @@ import { resolveHost, type HostAddress } from './host-address.ts';
 /** A message, and how long to wait for its answer, in ms. */
 export type EgressMessage = { headers: Record<string, string>; body: string; maxMs: number; signal: AbortSignal };
 
-/** What matters of the answer to a message. The status may be any, a redirect's too: none is followed. */
+/** What matters of the response to a message. Any status is possible, even a redirect, which is not followed. */
 export type EgressAnswer = { status: number; headers: IncomingHttpHeaders };
 
 /** Where messages may go, and how many at once. */
 export type KeptEgressOptions = {
-  /** Local addresses that messages may go to, unencrypted too. Public ones always may, by https. */
+  /** Local addresses that messages may go to, even unencrypted. Public addresses are always allowed, over https. */
   allowed: readonly AddressRange[];
   /** Completes the error message about a local address: why it is not allowed. */
   because: string;
   /**
-   * How many connections may be open. Messages beyond that wait, and the wait counts: allow as many as there are senders,
-   * so that one that gets no answer delays no other.
+   * How many connections may be open. Further messages wait, and the wait counts toward their time limit: allow one
+   * connection per sender, so that a message without a response does not delay others.
    */
   maxConnections: number;
 };
 
 /** How long a connection is kept without a message, in ms. */
 const idleMs = 30_000;
-/** A longer body of an answer, in bytes, or one that takes longer, in ms, costs the connection. */
+/** If a response's body is longer than this, in bytes, or takes longer, in ms, its connection is closed. */
 const bodyLimits = { bytes: 64 * 1024, ms: 2_000 };
 
 /** The other side closed a kept connection just before a message was sent on it. */
@@ -53,8 +53,9 @@ export class KeptEgress {
   }
 
   /**
-   * Posts the message. Throws EgressFailed unless an answer begins in time. Drops the body of the answer, and resolves once
-   * the connection is free again or closed: senders with one message at a time have one connection at a time.
+   * Posts the message. Throws EgressFailed unless a response begins in time. Drops the body of the response, and
+   * resolves once the connection is free again or closed: senders with one message at a time have one connection at a
+   * time.
    */
   async post(url: URL, message: EgressMessage): Promise<EgressAnswer> {
     const timeout = AbortSignal.timeout(message.maxMs);
@@ -76,7 +77,7 @@ export class KeptEgress {
     }
   }
 
-  /** Closes the connections that carry no message now. */
+  /** Closes the idle connections. */
   close(): void {
     for (const agent of Object.values(this.#agents)) agent.destroy();
   }
@@ -118,7 +119,7 @@ export class KeptEgress {
     lookupIn(chosen)(hostname, options, callback);
   }
 
-  /** Those of the addresses that a connection may lead to. Throws EgressFailed if there are none. */
+  /** The addresses that a connection may lead to. Throws EgressFailed if there are none. */
   #choose(protocol: string, found: readonly HostAddress[]): HostAddress[] {
     const { allowed, because } = this.#options;
     const open = found.filter(({ address }) => mayConnectTo(address, allowed));

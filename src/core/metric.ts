@@ -38,7 +38,7 @@ export const metricTable = {
   internalErrors: {
     name: 'parley_internal_errors_total',
     kind: 'counter',
-    help: 'Faults of the server that clients received as INTERNAL.',
+    help: 'Server faults that clients received as INTERNAL.',
     labels: [],
   },
   rateLimitRefusals: {
@@ -108,7 +108,7 @@ export const metricTable = {
   commitSeconds: {
     name: 'parley_commit_duration_seconds',
     kind: 'histogram',
-    help: 'Time of one group commit.',
+    help: 'Duration of one group commit.',
     labels: [],
     buckets: seconds,
   },
@@ -230,13 +230,18 @@ export type LabelsOf<Name extends MetricName> = Record<(typeof metricTable)[Name
 /** One value of a metric when it is read. */
 export type Sample<Name extends MetricName> = { value: number; labels: LabelsOf<Name> };
 
-/** What the parts of the server measure with. Recording a value never fails and never waits. */
+/**
+ * The interface through which the parts of the server record measurements. Recording a value never fails and never
+ * waits.
+ */
 export type Metrics = {
   /** Adds `by` to a counter. */
   count: <Name extends NamesOf<'counter'>>(name: Name, labels: LabelsOf<Name>, by?: number) => void;
   /** Adds a value to a histogram. */
   observe: <Name extends NamesOf<'histogram'>>(name: Name, value: number, labels: LabelsOf<Name>) => void;
-  /** Reads a gauge, or a counter that is kept elsewhere, each time the metrics are read. Null: it has no value now. */
+  /**
+   * Reads a gauge, or a counter that is stored elsewhere, each time the metrics are read. Null: it has no value now.
+   */
   watch: <Name extends NamesOf<'counter' | 'gauge'>>(name: Name, read: () => Sample<Name>[] | number | null) => void;
   /**
    * Calls `read` before the metrics are read, with a function that sets a gauge. If it rejects or takes too long, the
@@ -248,7 +253,7 @@ export type Metrics = {
 /** Sets a gauge to a value. */
 export type SetGauge = <Name extends NamesOf<'gauge'>>(name: Name, value: number, labels: LabelsOf<Name>) => void;
 
-/** For a server whose metrics no one reads. */
+/** For a server without metrics. */
 export const noMetrics: Metrics = { count: ignore, observe: ignore, watch: ignore, survey: ignore };
 
 function ignore(): void {}

@@ -1,6 +1,6 @@
 /**
- * Text in the form that words are looked for in: NFKC, without characters that display nothing, with ASCII digits.
- * `placeOf` returns the place in the original of a position in it, in UTF-16 units; also of its end.
+ * Text in the form in which words are searched: NFKC, without characters that display nothing, with ASCII digits.
+ * `placeOf` returns the place in the original of a position in it, in UTF-16 units; this also works for its end.
  */
 export type NormalText = { text: string; placeOf: (position: number) => number };
 
@@ -83,7 +83,7 @@ function normalizePart(text: string): string {
       .replace(tooManyMarks, '$1')
       .replace(blank, ' ')
       .replaceAll('\u00b4', "'")
-      // A ligature of 18 letters: 10,000 of them would become a text of 180,000. This is what people write for it.
+      // A ligature of 18 letters: 10,000 of them would become a text of 180,000. People write this instead.
       .replaceAll('\ufdfa', 'صلعم')
       .normalize('NFKC')
       .replace(invisible, '')

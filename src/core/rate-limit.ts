@@ -23,7 +23,7 @@ const maxReported = 10_000;
  */
 export type Counted = { userId?: bigint; sessionId?: bigint; keyId?: bigint; address?: string; email?: string };
 
-/** Who does something, and the network address that the request comes from. */
+/** The user or program that does something, and the network address of the request. */
 export type Actor = { asker: Caller; address: string };
 
 /** Where the shared limits run their statements: a pool of PostgreSQL connections. */
@@ -89,9 +89,9 @@ export class RateLimits {
   /**
    * Counts an activity against the quotas of the session, the account and the address, in this order: a use that the
    * session's quota refuses takes nothing from the account's. What programs do counts per key or per user that they act
-   * as, and never per address; a key of the server that names no user has the quota of an address, because it works for
-   * many users. Throws RateLimited like `take`. Returns the state of the limit with the smallest share left; null if
-   * limits are off.
+   * as, and never per address; a server key that names no user has the quota of an address, because it works for many
+   * users. Throws RateLimited like `take`. Returns the state of the limit with the smallest share left; null if limits
+   * are off.
    */
   async count(activity: Activity, { asker, address }: Actor, use: Use = {}): Promise<LimitState | null> {
     if (this.#quotas === null) return null;

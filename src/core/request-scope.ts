@@ -1,9 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Caller } from './asker.ts';
 
-/** What is known of a request while it is being answered. */
+/** What is known about a request while it is being processed. */
 export type RequestScope = {
-  /** Names the request in the log and in its answer. */
+  /** Identifies the request in the log and in its response. */
   requestId: string;
   /** The trace that the request belongs to, in 32 hexadecimal digits; null if there is none. */
   traceId: string | null;

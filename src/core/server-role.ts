@@ -6,7 +6,7 @@ type ServerRole = 'USER' | 'MODERATOR' | 'ADMIN';
 
 /**
  * The role that counts: a user's own on their devices. A program has the one that its scopes grant; while it acts as a
- * user, it never has a higher one than that user, either.
+ * user, it never has a higher one than that user.
  */
 export function effectiveRole(caller: Caller, role: ServerRole): ServerRole {
   if (caller.kind === 'SESSION') return role;

@@ -9,7 +9,7 @@ export const maxContentLength = 10_000;
 
 const controls = /[\u0000-\u001f\u007f-\u009f]/;
 const controlsButNewlineAndTab = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/;
-/** Characters that turn the text around, also the text that follows a name. */
+/** Characters that change the direction of text, including the text that follows a name. */
 const bidiControls = /\p{Bidi_Control}/u;
 /**
  * Characters that display something by themselves: neither blanks (a Braille pattern without dots, a null note head),
@@ -23,14 +23,14 @@ export function isVisible(text: string): boolean {
   return visible.test(text);
 }
 
-/** Reads one line: trims it and refuses control characters. Twin of `is_line` in the database. */
+/** Reads one line: trims it and refuses control characters. The database's `is_line` applies the same rule. */
 export function readLine(value: string, path: string[], maxLength: number, errors: FieldError[]): string {
   return read(value.trim(), { path, maxLength, refused: controls }, errors);
 }
 
 /**
- * Reads the name of a user or a chat: a line in Unicode's normal form (NFC) that displays something, and that turns no
- * text around. Twin of `is_name` in the database.
+ * Reads the name of a user or a chat: a line in Unicode's normal form (NFC) that displays something, and that does not
+ * change the direction of text. The database's `is_name` applies the same rule.
  */
 export function readName(value: string, path: string[], maxLength: number, errors: FieldError[]): string {
   const before = errors.length;
@@ -44,7 +44,7 @@ export function readName(value: string, path: string[], maxLength: number, error
 
 /**
  * Reads multi-line text that displays something: normalizes line ends to newlines and refuses other controls except
- * tab. Twin of `is_text` in the database.
+ * tab. The database's `is_text` applies the same rule.
  */
 export function readText(value: string, path: string[], maxLength: number, errors: FieldError[]): string {
   const before = errors.length;
@@ -56,7 +56,10 @@ export function readText(value: string, path: string[], maxLength: number, error
 
 const displaysNothing = { code: 'REQUIRED', message: 'must contain something that is visible' } as const;
 
-/** Composing characters shortens a text at most to a third: a longer one is refused anyway. */
+/**
+ * Composing characters never shortens a text to less than a third, so one that is far too long is left as it is and
+ * refused.
+ */
 function normalizeShort(value: string, maxLength: number): string {
   return value.length > maxLength * 8 ? value : value.normalize('NFC');
 }

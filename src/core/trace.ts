@@ -3,10 +3,13 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 /** A place in a trace, as the header `traceparent` names it: the trace, a span of it, and whether that is recorded. */
 export type TraceParent = { traceId: string; spanId: string; isSampled: boolean };
 
-/** Attributes of a span, by the names of OpenTelemetry’s semantic conventions where those have one. */
+/** Attributes of a span, under the names in OpenTelemetry’s semantic conventions where they define one. */
 export type Attributes = Record<string, string | number | boolean>;
 
-/** What a span is: what serves a request, what another system does for us, what happens because of an event, or else. */
+/**
+ * What a span is: what serves a request, what another system does for us, what happens because of an event, or anything
+ * else.
+ */
 export type SpanKind = 'SERVER' | 'CLIENT' | 'CONSUMER' | 'INTERNAL';
 
 /** `startedAt`: in ms since 1970, if it was in the past. */

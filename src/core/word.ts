@@ -16,7 +16,7 @@ export type Piece = {
   end: number;
 };
 
-/** Longer words are cut into pieces of this many UTF-16 units, which a search does as well. */
+/** Longer words are cut into pieces of this many UTF-16 units, in texts and in searches. */
 const maxWordLength = 64;
 
 /** Letters, digits and marks of scripts without spaces between words. */
@@ -39,7 +39,7 @@ const ascii = /^[\x00-\x7f]*$/;
 /** Between the parts of fetchRowsByKey and HTTPServer. */
 const camelBorder = /(?<=\p{Ll})(?=\p{Lu})|(?<=\p{Lu}|\p{N})(?=\p{Lu}\p{Ll})/u;
 
-/** The pieces of a normalized text, in order and in time linear in its length. Everything between them separates them. */
+/** The pieces of a normalized text, in order and in time linear in its length. Any other characters separate them. */
 export function listPieces(normalized: string): Piece[] {
   const pieces: Piece[] = [];
   const folded = new Map<string, string>();

@@ -1,10 +1,10 @@
-/** What a check has found: nothing to do, something to think about, or something without which the server fails. */
+/** How severe a finding is. OK: nothing to do. WARN: worth a look. FAIL: the server does not work until it is fixed. */
 export type Level = 'OK' | 'WARN' | 'FAIL';
 
 /** One thing that a check has found. `text` says what to do; it contains no secret. */
 export type Finding = { level: Level; text: string };
 
-/** A check by its name. It may reject: that is a failure too, with the message of the error. */
+/** A check by its name. If it rejects, that counts as a failure with the error's message. */
 export type Check = { name: string; run: () => Promise<Finding[]> };
 
 /** How long a check may take, in ms. */

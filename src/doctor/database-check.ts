@@ -9,9 +9,9 @@ export type DatabasePlace = { url: string; directUrl: string; poolSize: number }
 const limitMs = 4_000;
 /** How long a notification may take, in ms. */
 const notifyMs = 2_000;
-/** The connections of a node beside its pool: for searches and for LISTEN. */
+/** A node's connections in addition to its pool: for searches and for LISTEN. */
 const furtherConnections = 4;
-/** From this difference on, in ms, clocks are wrong, and tokens and delays with them. */
+/** If clocks differ by this much, in ms, tokens and measured delays are wrong. */
 const skewMs = { suspicious: 1_000, wrong: 30_000 };
 
 /** The checks of the database. */
@@ -39,7 +39,7 @@ async function checkSettings({ directUrl }: DatabasePlace): Promise<Finding[]> {
       findings.push(fail(`${name} is off: a crash of the machine destroys the database. Set ${name} = on.`));
   }
   if ((await read('autovacuum')) === 'off')
-    findings.push(fail('autovacuum is off: tables grow for ever. Set autovacuum = on.'));
+    findings.push(fail('autovacuum is off: tables grow forever. Set autovacuum = on.'));
   if ((await read('synchronous_commit')) === 'off')
     findings.push(warn('synchronous_commit is off: parley turns it on for its own commits.'));
   return findings.length > 0 ? findings : [ok('fsync, full_page_writes and autovacuum are on')];
@@ -102,7 +102,7 @@ async function readValue<Value>(url: string, text: string): Promise<Value> {
   const client = await openConnection(url, { limitMs });
   try {
     const { rows } = await client.query<{ value: Value }>(text);
-    if (rows[0] === undefined) throw new Error('PostgreSQL answered with no row');
+    if (rows[0] === undefined) throw new Error('PostgreSQL returned no row');
     return rows[0].value;
   } finally {
     await client.end();

@@ -5,9 +5,9 @@ import { buffer } from 'node:stream/consumers';
 import { openStore, type StoreSettings } from '../file/store/open.ts';
 import { fail, ok, warn, type Check, type Finding } from './check.ts';
 
-/** Free space in bytes: less than this is too little, and less than that will soon be. */
+/** Free space in bytes: below the first the server fails, below the second it soon will. */
 const space = { least: 512 * 1024 ** 2, comfortable: 5 * 1024 ** 3 };
-/** Descriptors beside those of connections: files, the database, the store. */
+/** File descriptors in addition to those of connections: files, the database, the store. */
 const furtherDescriptors = 1_000;
 
 /** The checks of the machine that the node runs on, and of the file store. */

@@ -2,7 +2,7 @@ import type { SmtpServer } from '../mail/smtp-server.ts';
 import { tryMailServer } from '../mail/transport.ts';
 import { fail, ok, warn, type Check, type Finding } from './check.ts';
 
-/** How long the mail server may take for each answer, in ms. */
+/** How long the mail server may take to answer each command, in ms. */
 const answerMs = 4_000;
 
 /** Checks that the mail server accepts a connection: its greeting, TLS and the login. Sends nothing. */

@@ -9,7 +9,7 @@ const oldest = 7;
 /** How long a message may take from publishing to arriving, in ms. */
 const messageMs = 1_000;
 
-/** Checks that a node can do in Redis what it does there, under names of the check's own. */
+/** Checks that a node can do everything that it does in Redis, under names that only this check uses. */
 export function redisCheck(target: RedisTarget | null): Check {
   return { name: 'Redis', run: async () => [await checkRedis(target)] };
 }
@@ -41,7 +41,7 @@ async function readVersion(link: RedisLink): Promise<{ version: number; name: st
   return { version: Number.parseInt(redis, 10), name: valkey === undefined ? `Redis ${redis}` : `Valkey ${valkey}` };
 }
 
-/** Does what a node does. Returns what did not work, or null; rejects with what Redis refused. */
+/** Does what a node does. Returns what did not work, or null; rejects with the error if Redis refuses a command. */
 async function findMissing(link: RedisLink): Promise<Finding | null> {
   const name = `parley:doctor:${randomBytes(8).toString('hex')}`;
   const counters = createCounters(link);
@@ -51,7 +51,7 @@ async function findMissing(link: RedisLink): Promise<Finding | null> {
   const { promise: arrival, resolve } = Promise.withResolvers<boolean>();
   const subscription = link.subscribe(name, () => resolve(true));
   const timer = setTimeout(() => resolve(false), messageMs);
-  // Until the subscription has begun, messages pass it by.
+  // Messages that are published before the subscription has begun are lost.
   const publishing = setInterval(() => void link.publish(name, '').catch(() => undefined), 50);
   try {
     await link.publish(name, '');

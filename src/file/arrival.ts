@@ -147,7 +147,7 @@ export class Arrival {
 
   async #hold(bytes: number): Promise<void> {
     if (bytes <= this.#held) return;
-    // The bytes are added before the check, so that a request that comes later already counts them.
+    // The bytes are added before the check, so that later requests already count them.
     const together = (this.#share.bytes += bytes - this.#held);
     this.#held = bytes;
     if (together <= uncountedBytes) return;

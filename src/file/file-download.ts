@@ -12,7 +12,7 @@ export type { FoundFile };
 export type Followed = { file: FoundFile } | { refusal: 'bad' | 'expired' | 'gone' };
 
 /**
- * Returns the file of a signed link if the link's session lives and its user may still see the file. `withBytes`:
+ * Returns the file of a signed link if the link's session is live and its user may still see the file. `withBytes`:
  * include the bytes if they are inline.
  */
 export async function followLink(
@@ -39,7 +39,7 @@ function readSubject(id: string): { kind: LinkedKind; fileId: bigint } | null {
 /** Both ends are zero-based and inclusive. */
 export type ByteRange = { start: number; end: number };
 
-/** What is known of the bytes to be opened. `bytes`: the inline bytes, if they have been read already. */
+/** What is known about the bytes to be opened. `bytes`: the inline bytes, if they have been read already. */
 type StoredBytes = Pick<FoundFile, 'hash' | 'isInline' | 'bytes'>;
 
 /** Opens the bytes of a file. Rejects when they are lost, which is an internal error. */

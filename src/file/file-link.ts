@@ -11,12 +11,12 @@ const purpose = 'parley file links';
 /** Links made within the same hour are equal, so that a browser's cache finds the file. */
 const stepMs = 60 * 60_000;
 
-/** What a link leads to: a file, or one that is kept with a report, for the staff of the server. */
+/** What a link leads to: a file, or one that is kept with a report, for the server staff. */
 export type LinkedKind = 'File' | 'ReportedFile';
 
 /**
  * The file a link gives access to, the asker it was made for (a session of a user), and when it expires. A link works
- * while that session lives and that user may see the file: `FileLookup` checks both on each request.
+ * while that session is live and that user may see the file: `FileLookup` checks both on each request.
  */
 export type FileLink = {
   kind: LinkedKind;
@@ -27,7 +27,7 @@ export type FileLink = {
   expiresAt: Date;
 };
 
-/** Makes and reads links to files, each for one session of a user and for a day at most. */
+/** Makes and reads links to files. Each link is for one session of a user, and for at most a day. */
 export class FileLinks {
   /** A KeyObject: with bytes as its key, an HMAC takes 13 µs instead of 2 (Node 24, measured). */
   readonly #signing: KeyObject;
@@ -102,7 +102,7 @@ const maxNameInUrl = 24;
 /** The length of the longest URL of a file: up to 12 bytes for each character of its name, plus the rest. */
 export const maxFileUrlBytes = 12 * maxNameInUrl + 300;
 
-/** The relative URL at which the asker reads the file or a thumbnail of it, for as long as their session lives. */
+/** The relative URL at which the asker reads the file or a thumbnail of it, for as long as their session is live. */
 export function fileUrl(
   links: FileLinks,
   asker: Asker,

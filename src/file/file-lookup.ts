@@ -4,8 +4,8 @@ import type { ThumbnailSize } from './picture.ts';
 import { fileChat, fileColumns, fileVisibleTo, type SharedFile } from './shared-file.ts';
 
 /**
- * A request for a file, or for a thumbnail of it: the user and the session that the link was made for, and whether the
- * answer is to include inline bytes.
+ * A request for a file, or for a thumbnail of it: the user and the session that the link was made for, and whether to
+ * include inline bytes in the result.
  */
 export type FileQuestion = {
   viewerId: bigint;
@@ -29,7 +29,7 @@ const maxUnderWay = 2;
 
 /**
  * Finds files that users may see. Requests that arrive while statements run share the next one, for example when a page
- * shows fifty thumbnails. An answer is never older than its request.
+ * shows fifty thumbnails. A result is never older than its request.
  */
 export class FileLookup {
   readonly #db: Db;

@@ -3,7 +3,7 @@ import { advisoryLocks } from '../postgres/advisory-lock.ts';
 import { TooLarge } from '../errors.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** Makes transactions that add to a user's stored bytes take turns. Raw SQL: an advisory lock. */
+/** Serialises the transactions that add to a user's stored bytes. Raw SQL: an advisory lock. */
 export async function lockStorage(client: Queryable, asker: Asker): Promise<void> {
   await client.query('select pg_advisory_xact_lock($1, storage_lock($2))', [
     advisoryLocks['personal storage'],

@@ -32,7 +32,7 @@ export function fileChores(sweeping: Sweeping, report: Report): Chore[] {
   ];
 }
 
-/** Deletes uploads that no message and no avatar has used in time. Returns how many. */
+/** Deletes uploads that neither a message nor an avatar has used in time. Returns how many. */
 export async function sweepUnattached({ db }: Sweeping, limit: number): Promise<number> {
   // Raw SQL: with `skip locked`, an upload that is being attached does not hold up the sweep.
   const { rowCount } = await db.pool.query(
@@ -89,8 +89,8 @@ async function deleteUnusedBlob(client: Queryable, hash: string): Promise<'inlin
  */
 export async function comparePrefix(sweeping: Sweeping, prefix: string): Promise<number> {
   const { db, store } = sweeping;
-  // The rows come first: bytes that are added meanwhile look like strays, and `removeStray` checks again under their
-  // lock. Raw SQL: Prisma cannot express a range of bytes.
+  // The rows come first: bytes that are added in the meantime look like strays, and `removeStray` checks again under
+  // their lock. Raw SQL: Prisma cannot express a range of bytes.
   const { rows } = await db.pool.query<{ hash: string; missingSince: Date | null }>(
     `select encode(hash, 'hex') as hash, missing_since as "missingSince" from blobs
     where bytes is null and hash >= decode($1, 'hex')
@@ -131,7 +131,7 @@ async function noteMissing(
     'update blobs set missing_since = now() where hash = any ($1) and missing_since is null and bytes is null',
     [hashesOf(missing)],
   );
-  // Unmarks those that are back.
+  // Unmarks those that have reappeared.
   await client.query('update blobs set missing_since = null where hash = any ($1)', [hashesOf(found)]);
 }
 

@@ -200,7 +200,7 @@ export class PartialUploads {
       await this.#bytes.remove(id);
       return file;
     } catch (error) {
-      // The bytes are invalid, and a repetition would not change that.
+      // The bytes are invalid, and repeating the request would not change that.
       if (error instanceof InvalidInput) await this.#remove(id);
       // Another node may have completed it first, and have removed the bytes while this one was reading them.
       const fileId = await this.#findCompleted(id).catch(() => null);

@@ -54,7 +54,7 @@ export class PictureWorker {
     }
   }
 
-  /** Starts the process ahead of its first picture. The process ends if no picture comes. */
+  /** Starts the process ahead of its first picture. The process exits if no picture arrives. */
   warm(): void {
     if (this.#child !== null) return;
     const child = this.#started();

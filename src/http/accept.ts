@@ -52,7 +52,7 @@ export function chooseJson(accept: string | undefined): JsonType | null {
   return heaviest(candidates.filter(({ weight }) => weight > 0));
 }
 
-/** Whether an Accept header lists one of these ranges, or is absent. */
+/** Whether an Accept header is absent or lists one of these ranges. */
 export function accepts(accept: string | undefined, ranges: readonly string[]): boolean {
   return accept === undefined || readRanges(accept).some(({ type }) => ranges.includes(type));
 }

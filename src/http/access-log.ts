@@ -26,7 +26,7 @@ export function loggablePath(url = '/'): string {
   return segments.map((segment) => (segment === '' || words.has(segment) ? segment : '*')).join('/');
 }
 
-/** Writes a line for each answer, when it has ended. */
+/** Writes a line for each response, once it has ended. */
 export class AccessLog {
   readonly #log: Logger;
   readonly #addressOf: (request: IncomingMessage) => string;

@@ -10,7 +10,7 @@ const deadlines = new WeakMap<IncomingMessage, NodeJS.Timeout>();
 
 /**
  * Cuts off a connection whose request does not end within `bodyMs`, or within `afterAnswerMs` of its answer. Otherwise
- * a client that trickles a body no one reads would keep its socket for ever.
+ * a client that trickles a body that no one reads would keep its socket forever.
  */
 export function limitDuration(request: IncomingMessage, response: ServerResponse): void {
   if (!hasBody(request)) return;

@@ -12,7 +12,7 @@ export type ConnectionLimits = {
   perAddress: number;
 };
 
-/** The shortest time between two log lines about refused connections. */
+/** The shortest time between log lines about refused connections. */
 const logEveryMs = 60_000;
 
 /** Counts the open connections and closes those over the limit before reading anything from them. */
@@ -34,7 +34,7 @@ export class ConnectionDoor {
     return this.#open;
   }
 
-  /** Whether the connection may stay; otherwise closes it. */
+  /** Returns whether the connection may stay open, and closes it if not. */
   admit(socket: Socket): boolean {
     const { total, perAddress } = this.#limits;
     const address = networkOf(socket.remoteAddress ?? 'unknown');

@@ -10,13 +10,13 @@ const allowed = {
   'access-control-max-age': '86400',
 };
 
-/** The headers of answers that scripts may read, beside those that browsers always show them. */
+/** The response headers that scripts may read, in addition to those that browsers always expose. */
 const exposed = 'parley-cost, ratelimit, ratelimit-policy, retry-after, etag, x-request-id';
 
 /**
- * Admits front ends on other origins: any (`*`), or those in a list separated by commas. Never allows credentials:
- * only the authorization header identifies the asker, so a page can use no session but its own. Returns true if the
- * request was a preflight, which has then been answered.
+ * Admits front ends on other origins: any (`*`), or those in a list separated by commas. Never allows credentials: only
+ * the authorization header identifies the asker, so a page can use only its own session. Returns true if the request
+ * was a preflight, which has then been answered.
  */
 export function applyCors(request: IncomingMessage, response: ServerResponse, allowedOrigins: string): boolean {
   const origin = pickOrigin(request.headers.origin, allowedOrigins);

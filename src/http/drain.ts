@@ -6,23 +6,23 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 /** How long requests in progress have to finish when the server closes at once, in ms. */
 const drainMs = 5_000;
 /**
- * How long connections from before stay usable once a server behind a proxy has stopped listening, in ms. The last streams
+ * How long existing connections stay usable once a server behind a proxy has stopped listening, in ms. The last streams
  * end after two seconds, and the proxy keeps their connections for three more (`keepalive_timeout 3s` in
  * deploy/nginx/upstream.conf): none closes under a request.
  */
 const lastUseMs = 5_500;
-/** How long a new connection behind a proxy may take to bring its first request once the server drains, in ms. */
+/** How long a new connection from a proxy may take to send its first request while the server drains, in ms. */
 const firstRequestMs = 1_000;
 
-/** How long a turn of the event loop is in which hardly anything can have happened, in ms, and how many to wait for one. */
+/** A turn of the event loop that is shorter than this, in ms, counts as quiet; how many turns to wait for one. */
 const quietTurnMs = 0.3;
 const maxTurns = 200;
 
-/** Knows what an HTTP server has under way, and closes it without losing a request. */
+/** Tracks the connections and requests of an HTTP server, and closes it without losing a request. */
 export class Drain {
   readonly #server: Server;
   readonly #underWay = new Set<ServerResponse>();
-  /** Connections that have not brought a request yet. */
+  /** Connections that have not sent a request yet. */
   readonly #unused = new Set<Socket>();
   #endsIdle = false;
 
@@ -49,11 +49,11 @@ export class Drain {
   }
 
   /**
-   * Goes on as before for `delayMs`. Then stops listening, calls `endStreams`, and closes each connection after its next
-   * answer. Resolves when the last request has been answered or cut off.
+   * Continues as before for `delayMs`. Then stops listening, calls `endStreams`, and closes each connection after its
+   * next response. Resolves when the last request has been answered or cut off.
    *
-   * Connections stay open during the delay, because a proxy would replace each that closes by a new one, and the kernel
-   * resets a new one that it has accepted and the server has not when it stops listening.
+   * Connections stay open during the delay, because a proxy would replace each closed connection with a new one, and
+   * when the server stops listening, the kernel resets connections that the server has not accepted yet.
    */
   async close({ delayMs, endStreams }: { delayMs: number; endStreams: () => void }): Promise<void> {
     if (delayMs > 0) {
@@ -85,9 +85,9 @@ export class Drain {
 }
 
 /**
- * Waits until Node has just accepted every connection that was waiting: the kernel resets those that still wait when the
- * server stops listening, whatever they have sent. It accepts them once in each turn of the event loop, before this
- * returns. Others may come while it does the rest of that turn's work, so the turn must have been a short one.
+ * Waits until Node has just accepted every waiting connection. When the server stops listening, the kernel resets those
+ * that are still waiting, whatever they have sent. Node accepts connections once per turn of the event loop, before
+ * this function returns. More may arrive during the rest of that turn's work, so the turn must have been a short one.
  */
 async function waitForQuietTurn(): Promise<void> {
   for (let turn = 0; turn < maxTurns; turn += 1) {

@@ -23,7 +23,7 @@ const enter = (name: Name) => `
 const as = (name: Name) => JSON.stringify({ authorization: `Bearer <access token of ${name}>` }, null, 2);
 
 /**
- * The tabs that a newcomer finds in GraphiQL: a conversation of two people, one step per tab. `fillPlaceholders`
+ * The tabs that a newcomer finds in GraphiQL: a conversation between two people, one step per tab. `fillPlaceholders`
  * replaces the text in angle brackets with values from earlier answers.
  */
 export const firstConversation: GraphiQLOptions = {

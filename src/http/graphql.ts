@@ -59,7 +59,9 @@ async function answerPost(options: GraphqlOptions, request: IncomingMessage, res
   sendResult(response, await executePrepared(options, { preparation, variables }, { ...sender, response }), mediaType);
 }
 
-/** Answers GET, and refuses other methods. Yoga knows texts only, so a document's id is resolved here. */
+/**
+ * Answers GET, and refuses other methods. Yoga understands only document texts, so a document's id is resolved here.
+ */
 async function answerByYoga(
   options: GraphqlOptions & { yoga: Yoga },
   request: IncomingMessage,

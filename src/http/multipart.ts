@@ -62,7 +62,7 @@ class Reader {
     this.#source = request.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Buffer>;
   }
 
-  /** Stops reading; the request stays as it is. */
+  /** Stops reading, and leaves the request open. */
   async close(): Promise<void> {
     await this.#source.return?.();
   }

@@ -67,7 +67,7 @@ export type HttpOptions = {
   unread?: UnreadLimits | undefined;
   metrics?: Metrics;
   report?: Report;
-  /** What traces requests; null without tracing. */
+  /** Traces requests; null if tracing is off. */
   tracer?: Tracer | null;
   /** Whether each request is logged. */
   accessLog?: boolean;
@@ -75,8 +75,8 @@ export type HttpOptions = {
 };
 
 /**
- * A listening server. `close` goes on as before for `stopDelayMs`, then stops listening, and resolves when the last request
- * has been answered or cut off (drain.ts).
+ * A listening server. `close` continues as before for `stopDelayMs`, then stops listening, and resolves when the last
+ * request has been answered or cut off (drain.ts).
  */
 export type HttpServer = { port: number; close: () => Promise<void> };
 
@@ -120,7 +120,7 @@ export async function openHttpServer(
   };
 }
 
-/** What is to be known of a request while it is answered, and its span if it is traced. */
+/** What is known about a request while it is being processed, and its span if it is traced. */
 function openScope(
   request: IncomingMessage,
   { tracer, pages }: HttpOptions,

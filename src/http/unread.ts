@@ -4,11 +4,13 @@ import type { Logger } from 'pino';
 
 /** What clients may leave unread; tests set lower limits. */
 export type UnreadLimits = {
-  /** How much time a client gets to read an answer, in ms, in addition to the time for its length. */
+  /** How much time a client gets to read a response, in ms, in addition to the time for its length. */
   ms: number;
-  /** The lowest rate at which a client may read an answer; the connection of a slower one is closed. */
+  /** The lowest rate at which a client may read a response; the connection of a slower one is closed. */
   charactersPerMs: number;
-  /** How many characters of answers may wait for the clients of one network address, beyond the system's own buffers. */
+  /**
+   * How many characters of responses may wait for the clients of one network address, beyond the system's own buffers.
+   */
   perAddress: number;
 };
 
@@ -16,9 +18,9 @@ export type UnreadLimits = {
 export const unreadLimits: UnreadLimits = { ms: 60_000, charactersPerMs: 10, perAddress: 64 * 1024 * 1024 };
 
 /**
- * Answers that the server has finished but whose clients have not read them. An answer may be 10 MB long, so clients
- * that send requests but do not read the answers could otherwise fill the memory. When too much is waiting for one
- * network address, the connection that has waited longest is closed.
+ * Tracks the responses that the server has finished but that clients have not read. A response may be 10 MB long, so
+ * clients that send requests but do not read the responses could otherwise fill the memory. When too much is waiting
+ * for one network address, the connection that has waited longest is closed.
  */
 export class UnreadAnswers {
   readonly #limits: UnreadLimits;
@@ -48,7 +50,7 @@ export class UnreadAnswers {
     const address = this.#addressOf(request);
     const waiting = this.#waiting.get(address) ?? new Map<Socket, number>();
     this.#waiting.set(address, waiting.set(socket, writableLength));
-    // Not the socket's own timeout: a client that goes on sending would put it off.
+    // Not the socket's own timeout: a client that keeps sending would postpone it.
     const { ms, charactersPerMs } = this.#limits;
     const timer = setTimeout(() => socket.destroy(), ms + writableLength / charactersPerMs).unref();
     response.once('close', () => {

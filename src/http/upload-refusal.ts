@@ -13,11 +13,11 @@ import {
 } from '../errors.ts';
 import { BadMultipart } from './multipart.ts';
 
-/** The status, text and headers of the answer to a refused upload. */
+/** The status, text and headers of the response to a refused upload. */
 export type UploadRefusal = { status: number; message: string; headers?: Record<string, string> };
 
 /**
- * The refusal of an upload, as its client receives it. Returns null for a fault of the server, and for a client that
+ * The refusal of an upload, as its client receives it. Returns null for a server fault, and for a client that
  * disconnected.
  */
 export function refusalFor(error: unknown, request: IncomingMessage): UploadRefusal | null {

@@ -8,7 +8,7 @@ import type { Kind, Said } from './import-line.ts';
 /** A line of one kind, with its number. */
 export type Numbered<Each extends Kind> = { number: number; said: Said[Each] };
 
-/** What became of a line: `note` says what was not taken as it is. */
+/** The outcome of a line: `note` says what was changed. */
 export type Result =
   | { outcome: Outcome; note?: Omit<FieldError, 'code'> }
   | { outcome: 'refused'; error: Omit<FieldError, 'code'> };
@@ -17,8 +17,8 @@ export type Result =
 export type Writer<Each extends Kind> = (client: Queryable, lines: readonly Numbered<Each>[]) => Promise<Result[]>;
 
 /**
- * Writes the lines in one transaction. If the database refuses one of them after all (because a user is being deleted,
- * for example), each half gets a transaction of its own, until that line is alone and is refused.
+ * Writes the lines in one transaction. If the database nevertheless refuses one of them (because a user is being
+ * deleted, for example), each half gets a transaction of its own, until that line is alone and is refused.
  */
 export async function writeBatch<Each extends Kind>(
   db: Pick<Db, 'pool'>,

@@ -51,7 +51,7 @@ export async function importMembers(client: Queryable, lines: readonly Numbered<
   const results = lines.map(({ said }, index): Result => {
     const user = users.get(index);
     const refusal = refuseChat(chats.get(said.chat), ['member', 'chat']);
-    // The import listed its members before it ended. Those who have left since do not come back.
+    // The import listed its members before it ended. Those who have since left do not come back.
     if (refusal !== null && chats.get(said.chat)?.isImported === true) {
       return user?.isMember === true ? { outcome: 'skipped' } : { outcome: 'skipped', note: notAdded };
     }
@@ -114,7 +114,7 @@ async function endChat(client: Queryable, chat: NamedChat | undefined): Promise<
   const refusal = refuseChat(chat, ['end', 'chat']);
   if (chat?.isImported === true && !chat.isOpen) return { outcome: 'skipped' };
   if (refusal !== null) return refusal;
-  // The point to roll back to, because the others go on. Raw SQL, for the function that drafts NewChat.
+  // The point to roll back to, because the other lines continue. Raw SQL, for the function that drafts NewChat.
   await client.query('savepoint before_end');
   try {
     const { rows } = await client.query<{ ended: boolean }>('select end_chat_import($1) as ended', [chat?.id]);

@@ -51,7 +51,7 @@ const shapes = {
   discard: z.strictObject({ chat: z.string() }),
 };
 
-/** What each kind of line says. */
+/** The properties of each kind of line. */
 export type Said = { [Each in keyof typeof shapes]: z.output<(typeof shapes)[Each]> };
 /** The kinds of line. */
 export type Kind = keyof Said;
@@ -64,7 +64,10 @@ export type ParsedLine = ImportLine | { kind: null; errors: FieldError[]; chat: 
 
 const kinds = Object.keys(shapes) as Kind[];
 
-/** Reads one line: an object with one property, named after its kind. Checks everything but what it refers to. */
+/**
+ * Reads one line: an object with one property, named after its kind. Checks everything except the keys that it refers
+ * to.
+ */
 export function parseLine(text: string): ParsedLine {
   const json = parseJson(text);
   if (json === undefined) return refuse([{ path: [], code: 'MALFORMED', message: 'is not JSON' }]);

@@ -6,7 +6,7 @@ const maxFaulty = 10_000;
 /** A remark on a line, by its number from 1. `path`: the part of the line that it concerns, e.g. `message.sender`. */
 export type Remark = { line: number; path: string; message: string };
 
-/** How many lines of a kind created something, and how many found it there already. */
+/** How many lines of a kind created something, and how many were for something that already existed. */
 export type Count = { created: number; skipped: number };
 
 /** What an import did. */
@@ -23,11 +23,11 @@ export type ImportReport = {
   /** How many lines were refused; `errors` describes the first of them. */
   refused: number;
   errors: Remark[];
-  /** Lines that were not taken exactly as they are, such as a user whose username was taken. */
+  /** Lines that were not imported exactly as they are, such as a user whose username was taken. */
   notes: Remark[];
 };
 
-/** Which of the counts a line adds to. */
+/** The count that a line adds to. */
 export type Outcome = 'created' | 'skipped';
 
 /** Builds the report, in an amount of memory that does not grow with the import. */
@@ -44,7 +44,7 @@ export class ReportBuilder {
     errors: [],
     notes: [],
   };
-  /** The chats that lines were refused for. */
+  /** The chats with refused lines. */
   readonly #faulty = new Set<string>();
 
   refuse(remark: Remark, chat: string | null): void {

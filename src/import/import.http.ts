@@ -54,7 +54,7 @@ export function serveImport(services: Services): Handler {
   };
 }
 
-/** The body, whose request stays open after an error, so that the answer to it arrives. */
+/** The body; the request stays open after an error, so that the response arrives. */
 function bodyOf(request: IncomingMessage): AsyncIterable<Buffer> {
   return request.iterator({ destroyOnReturn: false });
 }

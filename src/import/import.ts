@@ -22,10 +22,10 @@ const writers: { [Each in Kind]: Writer<Each> } = {
 };
 
 /**
- * Imports JSON lines (docs/import.md) while they arrive. Lines that are not JSON, break a rule or name something unknown
- * are refused, and the others go on. What has been written stays if the body is cut off; the same lines again change
- * nothing. `identify` returns the program, and throws if it may not import, or no longer: an import may go on for hours,
- * and ends with its key.
+ * Imports JSON lines (docs/import.md) while they arrive. Lines that are not JSON, break a rule or name something
+ * unknown are refused, and the other lines are imported. What has been written stays if the body is cut off; the same
+ * lines again change nothing. `identify` returns the program, and throws if it may not, or may no longer, import: an
+ * import may take hours, and ends when its key does.
  */
 export async function importLines(
   db: Db,
@@ -39,7 +39,7 @@ export async function importLines(
   const write = async (full: Batch) => {
     await writing;
     writing = full.write(db, await identify(), builder);
-    // Awaited later; until then, a failure is not unhandled.
+    // Awaited later; until then, a failure must not count as unhandled.
     writing.catch(() => undefined);
   };
   try {
@@ -97,7 +97,10 @@ class Batch {
   }
 }
 
-/** The line, unless it was refused, or would end a chat that lacks lines which were: these could not follow. */
+/**
+ * The line, unless it was refused, or would end a chat for which lines were refused: these could not be sent again
+ * afterwards.
+ */
 function accept(builder: ReportBuilder, number: number, parsed: ParsedLine): Entry[] {
   if (parsed.kind === null) {
     const [error] = parsed.errors;

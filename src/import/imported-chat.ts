@@ -5,8 +5,8 @@ import { refused, type Result } from './batch.ts';
 export type NamedChat = { id: bigint; key: string; lastSeq: number; isImported: boolean; isOpen: boolean };
 
 /**
- * The chats with these keys, by key, with their rows locked, so that no import ends meanwhile. Raw SQL, for the lock, in
- * the order of the ids, like all code.
+ * The chats with these keys, by key, with their rows locked, so that no import ends in the meantime. Raw SQL, for the
+ * lock, in the order of the ids, like all code.
  */
 export async function lockNamedChats(
   client: Queryable,

@@ -3,7 +3,7 @@ import { isUtf8 } from 'node:buffer';
 /** The longest line, in bytes: a message of 10,000 characters takes up to 120,000 if each is escaped. */
 const maxLineBytes = 256 * 1024;
 
-/** A line with its number, counted from 1; without text if it cannot be read, and then why not. */
+/** A line with its number, counted from 1, and its text or, if it cannot be read, the reason. */
 export type Line = { number: number; text: string; problem: null } | { number: number; text: null; problem: string };
 
 const newline = 0x0a;

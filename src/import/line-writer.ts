@@ -3,7 +3,7 @@ import { fitUsername } from '../account/username.ts';
 import { maxContentLength, maxDescriptionLength, maxNameLength } from '../core/text.ts';
 import type { Kind } from './import-line.ts';
 
-/** What a converter says of each kind, before the format's defaults. */
+/** What a converter provides for each kind of line, before the format's defaults. */
 export type Saying = { [Each in Kind]: Record<string, unknown> };
 
 /** One line of an import. */
@@ -31,23 +31,23 @@ export function toContents(text: string): string[] {
   return cut(clean(text), maxContentLength);
 }
 
-/** A username made of one in another system; undefined if nothing usable is left. */
+/** A username derived from one in another system; undefined if nothing usable is left. */
 export function toUsername(value: unknown): string | undefined {
   return typeof value === 'string' ? (fitUsername(value) ?? undefined) : undefined;
 }
 
-/** A time as the format has it, from milliseconds since 1970; undefined if it is none. */
+/** Converts milliseconds since 1970 to the format's form of a time; undefined if it is not a time. */
 export function toTime(ms: unknown): string | undefined {
   return typeof ms === 'number' && ms > 0 && ms < 8.64e15 ? new Date(ms).toISOString() : undefined;
 }
 
-/** A key made of a prefix and anything: the text itself if it may be part of a key, else its hash. */
+/** Makes a key from a prefix and any text: the text itself if it may be part of a key, else its hash. */
 export function toKey(prefix: string, text: string): string {
   const key = `${prefix}${text}`;
   return /^[!-~]{1,200}$/.test(key) ? key : `${prefix}${hash(text)}`;
 }
 
-/** A short hash, for what has no id of its own. */
+/** A short hash, for things without their own id. */
 export function hash(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 32);
 }

@@ -129,7 +129,7 @@ async function* convertPosts(file: FileHandle, chat: string, places: Place[]): A
 
 type Post = { post: Json; replyTo: string | null };
 
-/** Removes the posts that were written until then, and returns them in order. */
+/** Removes the posts that were written up to that time, and returns them in order. */
 function takeUntil(waiting: Post[], at: number): Post[] {
   const due = waiting.filter(({ post }) => Number(post['create_at']) <= at);
   if (due.length === 0) return [];

@@ -1,12 +1,12 @@
-/** Looks up who and what Slack's texts refer to by id. */
+/** Looks up the users and channels that Slack's texts refer to by id. */
 export type SlackNames = {
   usernameOf: (id: string) => string | undefined;
   channelNameOf: (id: string) => string | undefined;
 };
 
 /**
- * A text of Slack's as people read it: `<@U1>` becomes the mention of a username, a link its label and address, and the
- * three escaped characters themselves. See https://docs.slack.dev/messaging/formatting-message-text.
+ * Converts Slack's markup to readable text: `<@U1>` becomes the mention of a username, a link its label and address,
+ * and the three escaped characters themselves. See https://docs.slack.dev/messaging/formatting-message-text.
  */
 export function toPlainText(text: string, names: SlackNames): string {
   return text

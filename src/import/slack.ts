@@ -5,7 +5,7 @@ import { toPlainText, type SlackNames } from './slack-text.ts';
 
 type Json = Record<string, unknown>;
 
-/** Where an export lists its conversations, and what those are here. */
+/** Where an export lists its conversations, and their chat types here. */
 const lists = [
   { file: 'channels.json', type: 'PUBLIC_CHANNEL' },
   { file: 'groups.json', type: 'PRIVATE_CHANNEL' },
@@ -123,7 +123,7 @@ class SlackPeople implements SlackNames {
   /** The messages that began a thread. */
   readonly #threads = new Set<string>();
 
-  /** The line of a user, unless there was one. */
+  /** The line of a user, unless it has been written already. */
   *introduce(id: string, { profile, ...user }: Json): Generator<string> {
     if (id === '' || this.#usernames.has(id)) return;
     const details = isRecord(profile) ? profile : {};
@@ -152,7 +152,7 @@ class SlackPeople implements SlackNames {
     return this.#channels.get(id);
   }
 
-  /** Who wrote a message: a user, or a bot that is none. */
+  /** Who wrote a message: a user, or a bot without a user. */
   authorOf(message: Json): { id: string; profile: Json } | null {
     const user = textOf(message['user']);
     if (user !== '') {

@@ -9,7 +9,7 @@ export type Rendering = {
   payload: string;
   /** See `byteLengthOf`. */
   byteLength?: number;
-  /** Set if it is no event, but a notice about the stream itself. */
+  /** Set if it is not an event, but a notice about the stream itself. */
   notice?: StreamNotice['kind'];
 };
 

@@ -1,7 +1,7 @@
 import { parseTraceParent, type TraceParent, type Tracer } from '../core/trace.ts';
 import type { LoggedEvent } from '../log/event.ts';
 
-/** How long after an event its spans are made, in ms: by then, what they belong to has arrived. */
+/** How long after an event its spans are created, in ms: by then, the trace that they belong to is known. */
 const settleMs = 1_000;
 /** How many events may wait for that; further ones are not recorded. */
 const maxWaiting = 5_000;
@@ -12,9 +12,10 @@ export type TracedDelivery = { startedAt: number; renderedAt: number; sentAt: nu
 type Passed = { event: LoggedEvent; passedAt: number; deliveries: TracedDelivery[] };
 
 /**
- * Records what becomes of events on this node, and makes it part of the trace that committed them. Which trace that is
- * arrives by a notification, before or after the event itself, so the spans are made a second later, with the times at
- * which things happened. An event that no traced request has caused, such as one written by psql, starts a trace.
+ * Records what happens to events on this node, and adds it to the trace of the request that committed them. A
+ * notification says which trace that is. It may arrive before or after the event itself, so the spans are created a
+ * second later, with the times at which things happened. An event that no traced request has caused, such as one
+ * written with psql, starts a trace.
  */
 export class EventTraces {
   readonly #tracer: Tracer;

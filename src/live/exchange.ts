@@ -3,7 +3,7 @@ import { readInstallation } from '../postgres/installation.ts';
 import type { Channels } from '../redis/channels.ts';
 import { TypingChannel } from './typing-channel.ts';
 
-/** What nodes tell each other of events and of typing; null without something that carries it. */
+/** How nodes tell each other about events and typing; null if there is no channel between them. */
 export type Exchange = { channels: Channels | null; typing: TypingChannel | null };
 
 /** Creates the exchange over these channels, which several installations may share. */

@@ -6,7 +6,7 @@ import type { AddedMember, AmongUsers, LogReader, Snapshot } from '../log/log-re
 /** What the hub reads from the log. */
 export type HubLog = {
   readSnapshot: (reader: LogReader) => Promise<Snapshot>;
-  /** Where the log ends, and whether that key of the server is live. */
+  /** Where the log ends, and whether that server key is live. */
   readServerSnapshot: (keyId: bigint) => Promise<Pick<Snapshot, 'head' | 'isSessionLive'>>;
   /** The memberships of these users that these events began. */
   readAddedMembers: (events: readonly LoggedEvent[], userIds: readonly bigint[]) => Promise<AddedMember[]>;
@@ -15,13 +15,13 @@ export type HubLog = {
   readRecipients: (eventIds: readonly bigint[], of: AmongUsers) => Promise<{ eventId: bigint; userId: bigint }[]>;
 };
 
-/** Learns from the hub which streams come and go. */
+/** Learns from the hub which streams open and close. */
 export type HubAttendance = {
   arrive: (listener: Listener) => void;
   depart: (listener: Listener) => void;
 };
 
-/** What the hub must know about a batch of events before it can pass the batch on. */
+/** The facts that the hub needs about a batch of events before it can pass the batch on. */
 export type Known = {
   /** By the event that began them (NewChat, AddToChat): the memberships that still exist. */
   added: ReadonlyMap<bigint, readonly AddedMember[]>;
@@ -35,7 +35,7 @@ export type HubBatch = {
   events: readonly LoggedEvent[];
   /** All events up to this position are in the batch, or in shards that it lacks. */
   through: bigint;
-  /** What the hub must know about the events, if it has been read already. */
+  /** The facts that the hub needs about the events, if they have been read already. */
   known?: Known | null;
   /** The shards whose events are not in the batch, although there are some. */
   lacking?: readonly number[];
@@ -98,7 +98,7 @@ async function readRecipients(
   return deletions.length === 0 ? [] : log.readRecipients(deletions, { userIds: [...people.keys()] });
 }
 
-/** How many facts about one batch a node may read for all nodes. */
+/** The maximum number of facts about one batch that a node reads on behalf of all nodes. */
 const maxKnown = 2_000;
 
 /**

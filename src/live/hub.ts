@@ -54,8 +54,8 @@ export class Hub {
 
   /**
    * From this call on, the listener's outlet receives its events. Resolves to a position in the log once the person's
-   * memberships are known: everything at or below that position is history, to be read from the log, and may also come
-   * through the outlet. If the session has already ended by then, no further end event will come.
+   * memberships are known: everything at or below that position is history, to be read from the log, and may also
+   * arrive through the outlet. If the session has already ended by then, no further end event will arrive.
    */
   async join(listener: Listener): Promise<{ head: bigint; isSessionLive: boolean }> {
     if (listener.serverKeyId != null) return this.#joinServer(listener, listener.serverKeyId);
@@ -122,12 +122,12 @@ export class Hub {
    */
   async publish({ events, through, known: given, lacking = [] }: HubBatch): Promise<boolean> {
     const known = given ?? (await readKnown(this.#log, events, this.#people));
-    // Checked at the moment of passing: users may have come while the facts were read, and others come into chats by
-    // this very batch. From here on, everything happens at once.
+    // Checked at the moment of passing: users may have connected while the facts were read, and this very batch may add
+    // others to chats. From here on, everything happens at once.
     if (lacking.some((shard) => this.#needs(shard, known))) return false;
     this.#passedCount += events.length;
     for (const event of events) this.#pass(event, known);
-    // A user who comes now must read from the log what this node has skipped.
+    // A user who connects now must read from the log what this node has skipped.
     this.#position = through;
     return true;
   }

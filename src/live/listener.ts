@@ -5,13 +5,13 @@ import type { PresenceChange, Typing } from './notice.ts';
 export type EndReason = 'SESSION_ENDED' | 'ACCESS_LOST';
 
 /**
- * One open subscription as the hub sees it: it belongs to a person, and covers everything of theirs or (with
- * `chatId`) one chat; or it belongs to a key of the server, and covers all chats.
+ * One open subscription as the hub sees it: it belongs to a person, and covers everything of theirs or (with `chatId`)
+ * one chat; or it belongs to a server key, and covers all chats.
  */
 export interface Listener {
   /** 0 for a listener of the whole server, like its session unless it is a bot's. */
   readonly userId: bigint;
-  /** Set for a listener of the whole server: the key of the server that it belongs to. */
+  /** Set for a listener of the whole server: the server key that it belongs to. */
   readonly serverKeyId?: bigint | null;
   readonly sessionId: bigint;
   readonly chatId: bigint | null;

@@ -15,7 +15,7 @@ import { TypingPace } from './typing-pace.ts';
 /** Whether the hub has passed every event up to the moment of a notice, and how to wait for that. */
 type Passing = { isPassed: boolean; whenPassed: () => Promise<boolean> };
 
-/** How the publisher passes notifications of PostgreSQL on to the nodes that do not listen. */
+/** How the publisher passes PostgreSQL's notifications on to the nodes that do not listen. */
 export type NoticeRelay = {
   readonly isPublishing: boolean;
   notify: (notice: Pick<Notice, 'place' | 'channel' | 'payload'>) => void;
@@ -29,7 +29,7 @@ export type NoticesOptions = {
   feed: Feed;
   report: Report;
   traces: EventTraces | null;
-  /** Brings typing notices from other nodes while Redis is there. */
+  /** Delivers typing notices from other nodes while Redis is available. */
   typing: TypingChannel | null;
   relay: NoticeRelay | null;
   /** Called with the hex hash of a stream's token. */
@@ -37,9 +37,9 @@ export type NoticesOptions = {
 };
 
 /**
- * What nodes tell each other without storing it: typing, presence, and that a stream has a new operation. A notice
- * takes effect only once the hub has passed every event up to its moment. It comes from PostgreSQL, or from the
- * publisher while this node does not listen to PostgreSQL; it may be lost.
+ * Notices between nodes that are not stored: typing, presence, and that a stream has a new operation. A notice takes
+ * effect only once the hub has passed every event up to its moment. It comes from PostgreSQL, or from the publisher
+ * while this node does not listen to PostgreSQL; it may be lost.
  */
 export class Notices {
   readonly #options: NoticesOptions;
@@ -101,8 +101,8 @@ export class Notices {
   }
 
   /**
-   * Call this when notices may have been lost: clients then query presence again, those on other nodes too if this one
-   * is the publisher. Other notices lose their value quickly.
+   * Call this when notices may have been lost: clients then query presence again, including those on other nodes if
+   * this one is the publisher. Other notices are soon outdated.
    */
   noteGap(): void {
     this.#options.relay?.noteGap();

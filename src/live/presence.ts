@@ -21,7 +21,7 @@ const maxBatch = 200;
 /** A block: to the blocked user, the blocker always appears offline. */
 export type Block = { blockerId: bigint; blockedId: bigint };
 
-/** Parses what `settle_presences` notifies the nodes of; skips what it does not recognise. */
+/** Parses the notification that `settle_presences` sends; skips what it does not recognise. */
 export function readPresenceChanges(payload: string): PresenceChange[] {
   return payload.split(',').flatMap((change) => {
     const match = /^(\d{1,19})\.(?:(ONLINE|AWAY)|OFFLINE\.(\d{1,16}))$/.exec(change);
@@ -50,9 +50,9 @@ export type PresenceSource = {
 /**
  * Sends presence changes to the people on this node who select them and share a chat with the person who changed, in
  * step with the log: a member who was just added receives them, one who was just removed does not. Batches go out one
- * after the other, each with two statements, however fast changes come; of several changes of one person only the last
- * is sent. Changes that cannot be sent are not kept: the streams that select them receive CaughtUp instead, and query
- * presence again.
+ * after the other, each with two statements, however fast changes arrive; of several changes of one person only the
+ * last is sent. Changes that cannot be sent are not kept: the streams that select them receive CaughtUp instead, and
+ * query presence again.
  */
 export class PresenceNews {
   readonly #source: PresenceSource;

@@ -35,14 +35,14 @@ import { Reservations, type ReservationLimits } from './reservation.ts';
 import { Notices } from './notices.ts';
 import type { TypingChannel } from './typing-channel.ts';
 
-/** What nodes need to tell each other of events without each reading the log. */
+/** What nodes need to tell each other about events, so that not every node reads the log. */
 export type BroadcastParts = { channels: Channels; leases: Leases; readRows: ReadRows };
 
 /** The live side of a process: doorbell → feed → hub, and access to the log for subscribers that missed events. */
 export class Realtime {
   readonly hub: Hub;
   readonly report: Report;
-  /** What records the traces of events; null without tracing. */
+  /** Records the traces of events; null if tracing is off. */
   readonly traces: EventTraces | null;
   /** Called with the hex hash of a stream's token when an operation waits for the stream or was cancelled. */
   onStreamRing: (tokenHash: string) => void = () => undefined;
@@ -67,7 +67,7 @@ export class Realtime {
     report: Report;
     traces?: EventTraces | null;
     broadcast?: BroadcastParts | null;
-    /** Brings typing notices from other nodes while Redis is there. */
+    /** Delivers typing notices from other nodes while Redis is available. */
     typing?: TypingChannel | null;
     attendanceTimes?: Partial<AttendanceTimes> | undefined;
   }) {

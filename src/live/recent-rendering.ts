@@ -11,7 +11,7 @@ type Outcome = Promise<RenderedEvent | null>;
  * restart, for example, every stream replays.
  */
 export class RecentRenderings {
-  /** Those that are not done yet, whose size is unknown. */
+  /** The renderings that are not finished, whose size is therefore unknown. */
   readonly #begun = new Map<bigint, Outcome>();
   readonly #done = new LRUCache<bigint, { outcome: Outcome; characters: number }>({
     max: kept.count,
@@ -21,7 +21,7 @@ export class RecentRenderings {
   });
   #isSweepDue = false;
 
-  /** How many characters are kept. */
+  /** The total length of the stored renderings, in characters. */
   get size(): number {
     return this.#done.calculatedSize;
   }

@@ -7,7 +7,7 @@ import type { EventCost } from './event-renderer.ts';
 const concurrency = 8;
 /** The most that the executions of one turn may cost in total: about as much as one event of the largest document. */
 export const sliceLimits: EventCost = { complexity: 10_000, bytes: 8 * 1024 * 1024 };
-/** Once the processor has been idle for this long during a turn, in ms, the turn ends, even if its work is not done. */
+/** How long the processor may be idle during a turn, in ms. After that the turn ends, even if its work is not done. */
 const maxIdleMs = 20;
 /** The longest turn, in ms. */
 const maxTurnMs = 1_000;
@@ -42,8 +42,8 @@ export class RenderTurns {
 
   /**
    * Runs `work` in a turn of one of these users: the one who has used the least time, so that a document waits only if
-   * all its subscribers have used more than others. Starts immediately when no one else is waiting. Requests get the
-   * event loop between two turns.
+   * all its subscribers have used more than others. Starts immediately when no one else is waiting. Between turns, the
+   * event loop handles requests.
    */
   async run<Result>(userIds: Iterable<bigint>, work: () => Promise<Result>): Promise<Result> {
     const { promise, resolve } = Promise.withResolvers<Result>();

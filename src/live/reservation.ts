@@ -88,7 +88,7 @@ export class Reservations {
     ]);
   }
 
-  /** Removes all streams of this node. */
+  /** Removes all of this node's streams. */
   async closeAll(): Promise<void> {
     await this.#pool.query('delete from stream_reservations where node = $1', [this.#node]);
   }

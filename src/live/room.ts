@@ -26,7 +26,7 @@ export class Room {
     return this.people.size === 0 && this.followers.size === 0;
   }
 
-  /** Call this when a listener came or went: the audience is gathered again for the next event. */
+  /** Call this when a listener has joined or left: the audience is gathered again for the next event. */
   change(): void {
     this.#audience = null;
   }
@@ -38,8 +38,8 @@ export class Room {
   }
 
   /**
-   * Who receives an event of this chat. Returns the same map as for the previous event as long as no one came or went
-   * and everyone may receive both, so that neighbouring events can go out in one write.
+   * Who receives an event of this chat. Returns the same map as for the previous event as long as no listener joined or
+   * left and all may receive both, so that neighbouring events can go out in one write.
    */
   audienceOf(event: LoggedEvent): Audience {
     const everyone = this.everyone();

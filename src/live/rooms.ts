@@ -21,7 +21,7 @@ export class Rooms {
     return chatIds.map((chatId) => this.#rooms.get(chatId)).filter((room) => room !== undefined);
   }
 
-  /** The room of the chat, which is created if need be. */
+  /** The room of the chat, which is created if necessary. */
   open(chatId: bigint): Room {
     let room = this.#rooms.get(chatId);
     if (room === undefined) {

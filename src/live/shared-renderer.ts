@@ -11,7 +11,7 @@ import type { EventCost, EventRenderer, RenderedEvent } from './event-renderer.t
 import type { StreamNotice, Transient } from './notice.ts';
 import { RecentRenderings } from './recent-rendering.ts';
 
-/** What a document is rendered for: an event, a notice that is not kept, or the news of how far a stream has read. */
+/** What a document is rendered for: an event, a notice that is not kept, or a report of how far a stream has read. */
 export type Renderable =
   | { event: LoggedEvent; receivers: readonly Receiver[] }
   | { transient: Transient; receivers: readonly Receiver[] }
@@ -32,7 +32,7 @@ type RendererOptions = { epoch: () => string; report: Report; metrics: Metrics }
 const cursorPlaceholder = randomUUID();
 
 /**
- * Renders what one document is to show: once for everyone, or once for each user or session that the result depends on.
+ * Renders the results of one document: once for everyone, or once for each user or session that the result depends on.
  * Replays and live receivers share renderings.
  */
 export class SharedRenderer {
@@ -112,8 +112,8 @@ export class SharedRenderer {
     const render = async (asker: Caller) => {
       const outcome = await this.#render(event, asker, loaders);
       if (outcome === null) return;
-      // The first rendering was personal. If a later one is not personal, it failed or came after a change, so it must
-      // not be shared.
+      // The first rendering was personal. A later one that is not personal must not be shared: it failed, or the data
+      // has changed since.
       batches.add(outcome.personalTo ?? askerKey(asker), this.#toBatch(event.id, outcome.payload));
     };
     if (lacking(askerKey).length > 0) rest.push({ lacking, render });

@@ -17,10 +17,10 @@ const maxConcurrentExecutions = 64;
 /** How many items may wait for a document that is slower than the log; past this, its receivers resume from the log. */
 const maxWaiting = 2_000;
 
-/** The items that wait to go out, in the order in which they came from the hub. */
+/** The items that are waiting to go out, in the order in which the hub sent them. */
 type Item = Renderable | { tell: () => void };
 
-/** Items that are rendered together, and what is to be sent for each. */
+/** Items that are rendered together, and what to send for each. */
 type Slice = { items: readonly Item[]; deliveries: Delivery[]; startedAt: number; renderedAt: number };
 
 /** What a subscription that many streams share needs. */
@@ -83,7 +83,7 @@ export class SharedSubscription implements Outlet {
   }
 
   interrupt(listener: Listener): void {
-    // In another history, the same id is another event.
+    // In another history, the same id stands for a different event.
     this.#renderer.forget();
     // Immediately: what is still waiting would go out with cursors of the new history, and the client would resume from
     // there.

@@ -13,7 +13,7 @@ const maxRemembered = 100_000;
 
 /** Spares the nodes most of the typing notices that clients send. Each node that takes requests has its own gate. */
 export class TypingGate {
-  /** How notices reach the other nodes while Redis is there; null without Redis. */
+  /** How notices reach the other nodes while Redis is available; null without Redis. */
   readonly channel: TypingChannel | null;
   readonly #recent = createLru<string, true>(maxRemembered, { ttlMs: intervalMs - maxEarlyMs });
 

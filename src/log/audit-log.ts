@@ -5,10 +5,10 @@ export const minAuditRetentionMs = 30 * 24 * 60 * 60 * 1_000;
 
 /**
  * Deletes up to `limit` of the oldest audit entries, if they are older than `retentionMs`, and returns how many. The
- * database lets only the oldest go, and none that is younger than 30 days.
+ * database allows only the oldest to be deleted, and none that is younger than 30 days.
  */
 export async function pruneAuditEntries(pool: pg.Pool, retentionMs: number, limit: number): Promise<number> {
-  // Deletes those before the first that is still young.
+  // Deletes the entries before the first one that must stay.
   const { rowCount } = await pool.query(
     `with oldest as materialized (
       select id, created_at from audit_entries order by id limit $2

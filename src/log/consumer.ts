@@ -25,7 +25,7 @@ export type Effect =
     }
   | {
       /**
-       * Acts outside the database: at least once for each event. After a crash the same event comes again with the
+       * Acts outside the database: at least once for each event. After a crash the same event is passed again with the
        * same `idempotencyId`, which lets the other side recognise it. Stop when the signal aborts: another node has
        * taken over.
        */

@@ -22,7 +22,7 @@ export type DoorbellOptions = {
   handlers: ChannelHandlers;
   /** Called with true once it listens (catch up then), and with false when the connection is lost. */
   onChange: (isConnected: boolean) => void;
-  /** Called when PostgreSQL has no connection left for it. */
+  /** Called when PostgreSQL has no free connection for it. */
   onRefused?: () => void;
   report: Report;
 };
@@ -77,7 +77,7 @@ export class Doorbell {
     }
   }
 
-  /** Whether it listens, as far as is known. */
+  /** Whether it is known to be listening. */
   get isListening(): boolean {
     return this.#isListening;
   }
@@ -134,7 +134,7 @@ export class Doorbell {
     this.#isListening = !this.#isPaused;
   }
 
-  /** Sends a statement after those before it, and returns its rows. Rejects if the connection is or gets lost. */
+  /** Sends a statement after those before it, and returns its rows. Rejects if the connection is lost. */
   #send<Row extends pg.QueryResultRow>(text: string, values: string[] = []): Promise<Row[]> {
     const client = this.#client;
     const sent = this.#sent.then(async () => {

@@ -87,8 +87,8 @@ export async function readCursor(pool: pg.Pool): Promise<string> {
 }
 
 /**
- * The time limit for reading the next events, in ms. All live events wait for this read, so a silent connection is
- * given up soon.
+ * The time limit for reading the next events, in ms. All live events wait for this read, so a silent connection is soon
+ * abandoned.
  */
 const nextLimitMs = 4_000;
 

@@ -25,16 +25,16 @@ export type FeedReader = {
 /**
  * What a broadcast did with the next events. PASSED: it has given everything up to `through` to the reader; the log
  * ended there at `endedAt` (of `performance.now()`), if that is not null. WAITING: it expects the rest within `ms`.
- * INCOMPLETE: the next events must be read from the log. SILENT: it knows of no later events. OFF: it is no source.
+ * INCOMPLETE: the next events must be read from the log. SILENT: it knows of no later events. OFF: it is not in use.
  */
 export type Broadcasted =
   | { state: 'PASSED'; through: bigint; endedAt: number | null }
   | { state: 'WAITING'; ms: number }
   | { state: 'INCOMPLETE' | 'SILENT' | 'OFF' };
 
-/** Another source of the log's events than PostgreSQL. It may lose messages; the feed then reads the log. */
+/** A source of the log's events other than PostgreSQL. It may lose messages; the feed then reads the log. */
 export type FeedBroadcast = {
-  /** Passes the next events after `position` on to the reader, if all are there that concern this node. */
+  /** Passes the next events after `position` on to the reader, if all that concern this node have arrived. */
   pass: (position: bigint) => Promise<Broadcasted>;
   /** Drops what it holds: the log does not know the events that it announces. */
   forget: () => void;

@@ -9,16 +9,16 @@ const maxBackoffMs = 2_000;
 /** In ms: when the last successful read is older than this, the feed no longer claims to know what has happened. */
 const staleMs = 5_000;
 /**
- * The maximum number of calls of `whenRead` that may wait. What they wait to send loses its value quickly, so further
- * calls are refused.
+ * The maximum number of calls of `whenRead` that may wait. The notices that they wait to send are soon outdated, so
+ * further calls are refused.
  */
 const maxWaiting = 1_000;
 /**
- * In ms: once a broadcast has not said for this long where the log ends, the feed reads the log itself. A publisher says
- * it every second.
+ * In ms: if a broadcast has not reported the end of the log for this long, the feed reads the log itself. A publisher
+ * reports it every second.
  */
 const broadcastSilenceMs = 2_000;
-/** How long a subscriber that waits for a position gives a broadcast to bring it, in ms, before the feed reads the log. */
+/** How long a subscriber that waits for a position waits for the broadcast, in ms, before the feed reads the log. */
 const broadcastPatienceMs = 100;
 
 /** A call that waits for the feed to reach a position in the log. */
@@ -30,9 +30,9 @@ type Waiter = {
 };
 
 /**
- * Reads the log past its position, once per process, in order, one batch per query. The doorbell wakes it; a slow
- * poll covers a silent doorbell. It never gives up: a failed query is retried with back-off until the feed is closed.
- * If there is a broadcast, it takes from there what it can, and reads the log for the rest.
+ * Reads the log past its position, once per process, in order, one batch per query. The doorbell wakes it; a slow poll
+ * covers a silent doorbell. It never gives up: a failed query is retried with back-off until the feed is closed. If
+ * there is a broadcast, it takes as many events as possible from that, and reads the rest from the log.
  */
 export class Feed {
   readonly #pool: pg.Pool;
@@ -194,7 +194,7 @@ export class Feed {
     }
   }
 
-  /** Passes on everything there is. Returns after how many ms the feed must look again if nothing wakes it. */
+  /** Passes on everything there is. Returns how soon the feed must check again if nothing wakes it, in ms. */
   async #passAll(): Promise<number> {
     while (!this.#isClosed) {
       if (this.#mustCheckHistory) await this.#checkHistory();
@@ -231,7 +231,7 @@ export class Feed {
     return heard;
   }
 
-  /** In how many ms the feed must read the log, if nothing happens until then. */
+  /** How soon the feed must read the log if nothing happens until then, in ms. */
   #untilPoll(): number {
     const now = performance.now();
     const untilSilence = this.#heardEndAt + broadcastSilenceMs - now;
@@ -275,7 +275,7 @@ export class Feed {
     this.#reader.resume();
   }
 
-  /** Answers those who wait for what was announced: it has been read, or could not be read. */
+  /** Answers the callers that wait for the announced events: these have been read, or could not be. */
   #settle(isRead: boolean): void {
     for (const resolve of this.#waiting.splice(0)) resolve(isRead);
   }
@@ -308,7 +308,7 @@ export class Feed {
     this.#release(() => true);
   }
 
-  /** Sleeps until the doorbell rings, for `ms` at most. A deaf sleep ignores the doorbell. */
+  /** Sleeps until the doorbell rings, for at most `ms`. A deaf sleep ignores the doorbell. */
   #sleep(ms: number, { isDeaf = false } = {}): Promise<void> {
     if (this.#isClosed || ((this.#isRung || this.#isNudged) && !isDeaf)) return Promise.resolve();
     return new Promise((resolve) => {

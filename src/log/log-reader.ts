@@ -64,7 +64,7 @@ export async function readSnapshot(pool: pg.Pool, { userId, sessionId }: LogRead
   return { ...row, memberships };
 }
 
-/** A membership, and whose it is. */
+/** A membership and its user. */
 export type AddedMember = Membership & { userId: bigint };
 
 /** The memberships of `userIds` that these events (NewChat, AddToChat) started and that still exist. */
@@ -85,7 +85,7 @@ export async function readAddedMembers(
   return rows;
 }
 
-/** Whose rows to read: those of these users, or those of all users, but at most `limit` rows. */
+/** Which users' rows to read: those of these users, or those of all users, but at most `limit` rows. */
 export type AmongUsers = { userIds: readonly bigint[] } | { limit: number };
 
 /** The recipients of these events (ChatDeleted). */

@@ -51,8 +51,8 @@ const pages: Record<CodeOwner['kind'], string> = {
 };
 
 /**
- * The link that takes a code to the web application. The code is in the fragment, which browsers send to no server, so
- * it reaches no access log and no `referer`.
+ * The link that passes a code to the web application. The code is in the fragment, which browsers never send to a
+ * server, so it appears in no access log and no `referer`.
  */
 export function linkTo(appUrl: string, { kind }: Pick<CodeOwner, 'kind'>, code: string): string {
   return `${appUrl}/${pages[kind]}#token=${code}`;
@@ -123,7 +123,7 @@ export class MailDelivery {
     const letter = await this.#address(lease, mail);
     if (letter === null) return;
     const { to, code } = letter;
-    // Counted here, and not when the email was requested, so that the answer to the request reveals nothing.
+    // Counted here, and not when the email was requested, so that the response to the request reveals nothing.
     if (mail.attempts === 0 && !(await limits.tries('mails', { email: to }))) {
       metrics.count('mails', { outcome: 'limited' });
       await this.#write(lease, async (client) => {
@@ -175,7 +175,7 @@ export class MailDelivery {
     });
   }
 
-  /** Drops an email that was refused for good, and postpones another one. */
+  /** Drops an email that was refused for good, and postpones any other. */
   async #settle(lease: Lease, mail: QueuedMail, failure: MailFailure): Promise<void> {
     if (failure.kind === 'REFUSED') {
       await this.#write(lease, (client) => removeMail(client, mail));
@@ -189,7 +189,7 @@ export class MailDelivery {
 
   /** Runs `work` in a transaction in which no other node can take the lease. */
   #write<T>(lease: Lease, work: (client: Queryable) => Promise<T>): Promise<T> {
-    // Without Prisma, which the outbox does not need.
+    // Uses no Prisma, which the outbox does not need.
     const { pool } = this.#options.db;
     return inTransaction({ pool }, async (client) => {
       await lease.fence(client);

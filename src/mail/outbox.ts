@@ -3,7 +3,7 @@ import type { MailKind } from '../postgres/generated/prisma/client.ts';
 
 /**
  * An email to be queued. `email` is an address that is not, or not yet, that of `userId`; see the column in
- * prisma/migrations. `device` is what a device calls itself.
+ * prisma/migrations. `device` is how a device describes itself.
  */
 export type NewMail = { kind: MailKind; email?: string; userId?: bigint; signUpId?: bigint; device?: string | null };
 
@@ -22,7 +22,7 @@ export type QueuedMail = {
   attempts: number;
 };
 
-/** For how long the server tries to send an email, as a PostgreSQL interval. */
+/** How long the server tries to send an email, as a PostgreSQL interval. */
 const patience = '3 days';
 
 /**
@@ -64,7 +64,7 @@ export async function removeMail(client: Queryable, { id }: Pick<QueuedMail, 'id
   await client.query('delete from mails where id = $1', [id]);
 }
 
-/** Counts a failed attempt. The next one is made in `delayMs` at the earliest. */
+/** Counts a failed attempt. The next attempt is made after `delayMs` at the earliest. */
 export async function postponeMail(client: Queryable, { id }: Pick<QueuedMail, 'id'>, delayMs: number): Promise<void> {
   await client.query(
     `update mails set attempts = attempts + 1, next_attempt_at = clock_timestamp() + $2 * interval '1 ms' where id = $1`,

@@ -5,7 +5,7 @@ import { CannotStart } from '../errors.ts';
 const codePlaceholders = ['link', 'code'];
 const commonPlaceholders = ['app', 'appUrl', 'email'];
 
-/** The templates, and the placeholders that each one has beside those that all have. */
+/** The templates, and the placeholders that each one has in addition to those that all have. */
 const placeholders = {
   'sign-up': codePlaceholders,
   'address-in-use': [],
@@ -26,7 +26,7 @@ export type Content = { subject: string; text: string; html: string };
 
 const ownFolder = join(import.meta.dirname, 'template');
 
-/** The texts of all emails, with placeholders such as `{{link}}`. */
+/** The text of all emails, with placeholders such as `{{link}}`. */
 export class Templates {
   readonly #texts: ReadonlyMap<TemplateName, Content>;
 

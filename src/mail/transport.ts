@@ -14,7 +14,8 @@ export type MailTransport = { send: (mail: Mail) => Promise<void> };
 export type FailureKind = 'SERVER' | 'LATER' | 'REFUSED';
 
 /**
- * An email was not sent. Has only what may be logged: the answer of a mail server quotes addresses, so it is left out.
+ * An email was not sent. Contains only what may be logged: a mail server's response quotes addresses, so it is left
+ * out.
  */
 export class MailFailure extends Error {
   readonly kind: FailureKind;
@@ -69,7 +70,7 @@ export function openSmtp(server: SmtpServer, from: Sender): MailTransport {
     send: async ({ messageKey, to, subject, text, html }) => {
       try {
         await transporter.sendMail({
-          // As an object, because a text would be parsed as a list of addresses.
+          // An object, because a string would be parsed as a list of addresses.
           to: { name: '', address: to },
           envelope: { from: from.address, to: [to] },
           from,
@@ -97,7 +98,7 @@ export function openTerminal(terminal: NodeJS.WritableStream): MailTransport {
   };
 }
 
-/** Of nodemailer's error, only codes and numbers are kept. */
+/** Only codes and numbers are taken from nodemailer's error. */
 function toFailure(error: unknown): MailFailure {
   const { code, command, responseCode } = Object(error) as Record<string, unknown>;
   const detail = {

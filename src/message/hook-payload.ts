@@ -2,21 +2,27 @@ import { isRecord } from '../core/json.ts';
 import { maxContentLength, maxNameLength } from '../core/text.ts';
 import { listOf, readBlocks, readMrkdwn, stringOf } from './slack-text.ts';
 
-/** Whose form a payload has, and so which form the answer gets. `{content}` alone is Discord's form, too. */
+/**
+ * The service whose format a payload has, which also determines the format of the response. `{content}` alone counts as
+ * Discord's.
+ */
 export type Dialect = 'DISCORD' | 'SLACK';
 
-/** What a payload says: the text of the message, and the name that the sender gives itself (null if it gives none). */
+/**
+ * The contents of a payload: the text of the message, and the name that the sender gives itself (null if it gives
+ * none).
+ */
 export type HookMessage = { content: string; username: string | null };
 
-/** The dialect of a payload: Slack's has texts, Discord's has content. */
+/** The dialect of a payload: Slack's has `text`, Discord's has `content`. */
 export function dialectOf(payload: unknown): Dialect {
   if (!isRecord(payload) || 'content' in payload || 'embeds' in payload) return 'DISCORD';
   return 'text' in payload || 'attachments' in payload || 'blocks' in payload ? 'SLACK' : 'DISCORD';
 }
 
 /**
- * Reads a payload of an incoming webhook of Discord or Slack. A text that the sender wrote whole stays whole; what is put
- * together of embeds, attachments and blocks is cut to the maximum length of a message.
+ * Reads a payload of an incoming webhook of Discord or Slack. A text that the sender wrote as a whole is not cut; text
+ * that is assembled from embeds, attachments and blocks is cut to the maximum length of a message.
  */
 export function readHookPayload(payload: Record<string, unknown>, dialect: Dialect): HookMessage {
   const [text, parts] = dialect === 'SLACK' ? readSlack(payload) : readDiscord(payload);

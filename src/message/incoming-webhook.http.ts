@@ -25,7 +25,7 @@ const document = `mutation IncomingWebhook($input: SendMessageInput!) {
   }
 }`;
 
-/** What a request to a webhook comes to. `code`: Discord's number and Slack's word for the error. */
+/** The outcome of a request to a webhook. `code`: Discord's number and Slack's word for the error. */
 type Outcome =
   | { message: Record<string, unknown> }
   | { status: number; code: [number, string]; reason: string; headers?: Record<string, string> };
@@ -40,9 +40,10 @@ const codes = {
 } as const satisfies Record<string, readonly [number, string]>;
 
 /**
- * `POST /api/hooks/<token>`: posts into the chat of an incoming webhook, as its bot, by the executor that runs every other
- * operation. Takes what incoming webhooks of Discord and Slack take, and answers as they do: 204 or, with `?wait=true`,
- * the message; `ok` for Slack's form, and for everything sent to the same path with `/slack` after it.
+ * `POST /api/hooks/<token>`: posts into the chat of an incoming webhook, as its bot, through the executor that runs
+ * every other operation. Accepts what incoming webhooks of Discord and Slack accept, and responds as they do: 204 or,
+ * with `?wait=true`, the message; `ok` for Slack's form, and for everything sent to the same path with `/slack` after
+ * it.
  */
 export function serveIncomingWebhooks(options: GraphqlOptions): Handler {
   const preparation = options.documents.prepare(document, null, { isKnown: true });
@@ -95,8 +96,9 @@ async function post(
 }
 
 /**
- * The bot of the webhook with that token, and its chat. Throws HttpError 404 if there is none, and RateLimited for a network
- * that has named too many unknown ones. Valid URLs still work there: one that has ended is often one of many in a network.
+ * The bot of the webhook with that token, and its chat. Throws HttpError 404 if there is none, and RateLimited for a
+ * network that has named too many unknown ones. Valid URLs still work from that network: one ended webhook is often
+ * only one of many that a network uses.
  */
 async function identify(
   { db, accounts, limits, addressOf }: Services,

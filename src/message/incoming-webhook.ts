@@ -13,7 +13,7 @@ import type { IncomingWebhook } from '../postgres/generated/prisma/client.ts';
 /** How many incoming webhooks a chat can have. */
 export const maxIncomingWebhooks = 15;
 
-/** A webhook that was created, and its token, which is shown only this once. */
+/** A webhook that was created, and its token, which is shown only once. */
 export type CreatedIncomingWebhook = { incomingWebhook: IncomingWebhook; token: string };
 
 /**
@@ -53,7 +53,8 @@ export async function revokeIncomingWebhook(db: Db, asker: Asker, webhookId: big
   return inChat(db, { asker, chatId: found.chatId }, async ({ prisma }, locked) => {
     requireMay('updateChat', locked);
     const { chatId, botId: userId } = found;
-    // The webhook and its key end with the membership. The chat is locked, so no other request ends them meanwhile.
+    // The webhook and its key end with the membership. The chat is locked, so no other request ends them in the
+    // meantime.
     const { count } = await prisma.member.deleteMany({ where: { chatId, userId, incomingWebhook: { id: webhookId } } });
     if (count === 0) throw noSuchWebhook();
     return found;
@@ -92,7 +93,10 @@ export async function findHook(
   return { chatId, grant: { keyId, botId, scopes: new Set(), expiresAt: never, onlyWrites: true } };
 }
 
-/** Raw SQL, like all that inserts users and members: triggers draft the event from it. Returns the bot's id. */
+/**
+ * Raw SQL, like all code that inserts users and members: triggers draft the event from the inserted rows. Returns the
+ * bot's id.
+ */
 async function createBot(client: Queryable, { chat }: LockedChat, displayName: string): Promise<bigint> {
   const { rows } = await client.query<{ id: bigint }>(
     `insert into users (username, display_name, kind) values ($1, $2, 'BOT') returning id`,
@@ -108,7 +112,7 @@ async function createBot(client: Queryable, { chat }: LockedChat, displayName: s
   return id;
 }
 
-/** The key behind the bot's messages. Its secret is a hash without an origin: no text has it. */
+/** The key behind the bot's messages. Its secret hash is random, so no secret matches it. */
 async function createKey(
   client: Queryable,
   { asker, botId, name }: { asker: Asker; botId: bigint; name: string },

@@ -13,15 +13,15 @@ export const maxMentions = 50;
 /** Unread mentions are counted up to this many. */
 const maxUnreadMentions = 1_000;
 const maxUsernameLength = 64;
-/** How many usernames one mention may stand for: @ada.Look is ada.look if that user exists, otherwise ada. */
+/** How many readings of a mention are tried: @ada.Look is ada.look if that user exists, otherwise ada. */
 const maxReadings = 4;
 
-/** Letters of scripts that a name is written next to without a space. */
+/** Letters of scripts in which names are written without a space beside them. */
 const neighbour = String.raw`[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Hang}\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}\u30fc]`;
 const letter = String.raw`(?:(?!${neighbour})[\p{L}\p{N}\p{M}])`;
 /**
- * `@` and a name. An email address (ada@example.com) mentions no one: before the `@` there is no sign of an address, and
- * no letter, unless it is one of a script without spaces. Underscores may be Markdown's emphasis.
+ * `@` and a name. An email address (ada@example.com) mentions no one: a mention's `@` does not follow a character of an
+ * address or a letter, unless the letter belongs to a script without spaces. Underscores may be Markdown's emphasis.
  */
 const mention = new RegExp(
   String.raw`(?<!${letter}|[@._-])(?<emphasis>_*)@(?<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)(?!${letter})`,
@@ -53,7 +53,7 @@ function listWords(prose: string): string[] {
   });
 }
 
-/** A letter, digit or sign of full width, as in an ASCII text. */
+/** Converts a full-width letter, digit or sign to its ASCII form. */
 function toAscii(character: string): string {
   return String.fromCodePoint((character.codePointAt(0) ?? 0) - 0xfee0);
 }

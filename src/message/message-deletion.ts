@@ -54,7 +54,7 @@ export function refuseDeletion({ asker, message, access }: MessageCase): Error |
 /** Returns the tombstones of the messages that were not deleted before. Triggers delete what belonged to them. */
 async function bury(client: Queryable, targets: readonly Target<MessageVerb>[]): Promise<Map<bigint, Message>> {
   const undeleted = targets.filter(({ message }) => message.deletedAt === null);
-  // Of several users who delete one message, the first does: a deleted message cannot be deleted again.
+  // If several users delete the same message, the first one counts: a deleted message cannot be deleted again.
   const firsts = new Map(undeleted.toReversed().map((target) => [target.message.id, target]));
   const byActor = Map.groupBy(firsts.values(), ({ verb: { asker }, message }) =>
     message.senderId === asker.userId ? 'self' : askerKey(asker),

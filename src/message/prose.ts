@@ -1,15 +1,15 @@
 /** A line that begins or ends a code block: backticks or tildes, which the closing line repeats. */
 const fence = /^ {0,3}(`{3,}|~{3,})(.*)$/;
 const quoted = /^ {0,3}>/;
-/** An address, with or without its scheme. Its characters are ASCII, so that it ends where a CJK sentence goes on. */
+/** An address, with or without its scheme. Its characters are ASCII, so that it ends where a CJK sentence continues. */
 const address =
   /(?:\b[a-z][a-z0-9+.-]{0,30}:\/\/|\bwww\.)[!-;=?-~]*|\b(?:[a-z0-9-]{1,63}\.){1,10}[a-z]{2,63}\/[!-;=?-~]*/gi;
 /** In a Markdown link, the address ends with the parenthesis. */
 const linkTarget = /(?<=\]\()[^\s()]*(?=\))/g;
 
 /**
- * What the writer of a message says themselves: the text with a blank in place of Markdown's code, quotes and addresses.
- * Takes time linear in its length.
+ * What the author of a message says in their own words: the text with a blank in place of Markdown's code, quotes and
+ * addresses. Takes time linear in its length.
  */
 export function readProse(content: string): string {
   const lines = content.split('\n');
@@ -47,7 +47,7 @@ function endOfFence(lines: readonly string[], from: number, opening: string): nu
   return lines.length;
 }
 
-/** Code between two runs of equally many backticks. A run without its like is text. */
+/** Drops the code between two runs of equally many backticks. A run without a matching one is text. */
 function dropCodeSpans(text: string): string {
   if (!text.includes('`')) return text;
   const runs = [...text.matchAll(/`+/g)].map(({ 0: marks, index }) => ({ index, length: marks.length }));

@@ -112,7 +112,7 @@ const reactionWrites: WriteKind<Reaction, Message> = {
   },
 };
 
-/** Anyone who can see the message may take back their reaction. */
+/** Anyone who can see the message may remove their own reaction. */
 function refuse(about: MessageCase, { isAdded }: Reaction): Error | null {
   return isAdded ? refuseReaction(about) : null;
 }

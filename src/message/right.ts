@@ -5,7 +5,7 @@ import { refusePin } from './pin.ts';
 import { refuseReaction } from './reaction.ts';
 import { refuseReport } from '../admin/report.ts';
 
-/** What may be done to a message, with the rule that the mutation applies. */
+/** The actions on a message, each with the rule that its mutation applies. */
 const refusals = {
   EDIT: refuseEdit,
   DELETE: refuseDeletion,
@@ -14,13 +14,13 @@ const refusals = {
   REPORT: refuseReport,
 } as const satisfies Record<string, (about: MessageCase) => Error | null>;
 
-/** A name of what may be done to a message. */
+/** The name of an action on a message. */
 export type MessageAction = keyof typeof refusals;
 
 /** All of them. */
 export const messageActions = Object.keys(refusals) as [MessageAction, ...MessageAction[]];
 
-/** What the asker may do to the message. Nothing may be done to one that is deleted or that they cannot see. */
+/** What the asker may do to the message. None for one that is deleted or that they cannot see. */
 export function actionsOn(about: MessageCase): MessageAction[] {
   const { message, access } = about;
   if (message.deletedAt !== null || access.visibleFrom === null || message.seq < access.visibleFrom) return [];

@@ -5,7 +5,10 @@ import { pairOne } from '../postgres/pairing.ts';
 /** A chat, as an event of the log shows it. */
 type ChatInEvent = { chatId: bigint; eventId: bigint };
 
-/** So many later events of a chat are looked through; with more, the chat counts as one that someone lost. */
+/**
+ * How many later events of a chat are examined. If there are more, the chat counts as one that some user has lost
+ * access to.
+ */
 const maxLaterEvents = 100;
 
 /**

@@ -49,7 +49,7 @@ function readBlock(block: Record<string, unknown>): string[] {
   }
 }
 
-/** The text of an element of rich text, and of those in it. */
+/** The text of a rich-text element, and of the elements in it. */
 function readRichText(element: Record<string, unknown>, depth: number): string {
   if (depth > maxDepth) return '';
   const inner = () => listOf(element['elements']).map((each) => readRichText(each, depth + 1));
@@ -91,7 +91,7 @@ export function listOf(value: unknown): Record<string, unknown>[] {
   return Array.isArray(value) ? value.filter(isRecord) : [];
 }
 
-/** A text, or a number as one; empty for anything else. */
+/** A string, or a number as a string; empty for anything else. */
 export function stringOf(value: unknown): string {
   return typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '';
 }

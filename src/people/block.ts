@@ -24,8 +24,8 @@ export const isBlockedIn = (chat: string, person: string) => `case when ${chat}.
 /**
  * Blocks a user: they can no longer open a single chat with the asker, write in an existing one, or add the asker to a
  * chat. Chats that both people are in do not change, and the blocked user is not notified. Blocking again changes
- * nothing. Throws NotFound if the user does not exist, and if the asker's account is deleted meanwhile; InvalidInput if
- * the user is the asker.
+ * nothing. Throws NotFound if the user does not exist, and if the asker's account is deleted in the meantime;
+ * InvalidInput if the user is the asker.
  */
 export async function blockUser(db: Db, asker: Asker, userId: bigint): Promise<User> {
   if (userId === asker.userId) {

@@ -52,7 +52,7 @@ export const minLeaseSeconds = 10;
 export const maxLeaseSeconds = 300;
 
 /**
- * `expiresInSeconds`: until when the device counts as present without another report; null for as long as it has a
+ * `expiresInSeconds`: how long the device counts as present without another report; null for as long as it has a
  * stream.
  */
 export type PresenceReport = { status: PresenceStatus; expiresInSeconds: number | null };
@@ -78,7 +78,7 @@ export async function setPresence({ db }: { db: Db }, asker: Asker, report: Pres
     await (expiresInSeconds === null
       ? client.query('delete from presence_leases where session_id = $1', [sessionId])
       : client.query(renewLease, [sessionId, expiresInSeconds]));
-    // Works out the user's status again, with the same function as when a stream opens or closes.
+    // Recomputes the user's status, with the same function as when a stream opens or closes.
     await client.query('select settle_presences(array[$1::bigint])', [userId]);
   });
   const [presence] = await readPresences(db, [{ asker, userId }]);

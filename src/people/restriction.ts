@@ -7,7 +7,7 @@ import type { Restriction, RestrictionKind } from '../postgres/generated/prisma/
 
 /**
  * A restriction to impose on a user: in a chat, or (`chatId` null, for a suspension) on the whole server. `until` null:
- * without an end. The user can read the `reason`.
+ * indefinitely. The user can read the `reason`.
  */
 export type NewRestriction = {
   chatId: bigint | null;
@@ -34,16 +34,16 @@ export function readReason(reason: string | null): string | null {
 
 /**
  * Imposes a restriction, in place of the one of this kind that the user has there. Triggers do the rest: a ban ends the
- * membership and the user's streams of the chat, a mute sends MemberUpdated, and the audit log gets an entry. The caller
- * checks that the asker may do this, in a transaction that names the asker as its actor. Throws InvalidInput, at
- * `until`, for a time that is not in the future by the clock of the database.
+ * membership and the user's streams of the chat, a mute sends MemberUpdated, and the audit log gets an entry. The
+ * caller checks that the asker may do this, in a transaction that names the asker as its actor. Throws InvalidInput, at
+ * `until`, for a time that is not in the future by the database's clock.
  */
 export async function imposeRestriction(
   client: Queryable,
   asker: Asker,
   { chatId, userId, kind, until, reason }: NewRestriction,
 ): Promise<Restriction> {
-  // Raw SQL: Prisma has neither the clock of the database nor a race-free upsert.
+  // Raw SQL: Prisma has neither the database's clock nor a race-free upsert.
   const { rows } = await client.query<Restriction>(
     `insert into restrictions as r (chat_id, user_id, kind, until, reason, created_by_id)
     select $1::bigint, $2::bigint, $3::restriction_kind, $4::timestamptz, $5, $6::bigint

@@ -17,18 +17,18 @@ import { isHookBot } from './hook-bot.ts';
 export type FoundUser = { user: User; key: NameKey };
 
 /**
- * Of more matches in the index, this many are looked at, besides acquaintances: so the first letters of a name take no
- * longer among a million users.
+ * If the index has more matches than this, only this many are examined, besides acquaintances. So searching for the
+ * first letters of a name takes no longer among a million users.
  */
 const maxHits = 5_000;
-/** Sharing a chat of more members does not make acquaintances. */
+/** Members of a chat with more members than this do not count as acquaintances. */
 const maxSharedMembers = 1_000;
 
 /**
- * The users of whose username or display name each word of `search` begins a part, without the bots of incoming
- * webhooks; none for a search without a word. First those who share a chat with the asker, then those of whose names
- * the words are whole parts, then by username. Throws InvalidInput for a search that no name could contain or that takes
- * too long; RateLimited when too many wait.
+ * Finds users by username and display name: each word of `search` must be the beginning of a word in one of them.
+ * Leaves out the bots of incoming webhooks; finds none for a search without a word. Users who share a chat with the
+ * asker are first, then those whose names contain the words in full; within each group, the order is by username.
+ * Throws InvalidInput for a search that no name could contain or that takes too long; RateLimited when too many wait.
  */
 export async function searchUsers(
   turns: SearchTurns,

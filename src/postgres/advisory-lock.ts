@@ -1,6 +1,6 @@
 /**
- * The keys of all advisory locks. Twin of `lock_key` in prisma/migrations, which the database's own functions use. The
- * keys never change, so that nodes running two different versions exclude each other.
+ * The keys of all advisory locks. Must match `lock_key` in prisma/migrations, which the database's own functions use.
+ * The keys never change, so that nodes running two different versions exclude each other.
  */
 export const advisoryLocks = {
   /** One node migrates while the others wait. Prisma's own migrate commands lock the same key. */

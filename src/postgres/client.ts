@@ -47,7 +47,10 @@ class Pool extends ConnectionPool {
   }
 }
 
-/** How long a statement may run, in ms, before PostgreSQL cancels it. If no answer arrives, we give up 2 s later. */
+/**
+ * How long a statement may run, in ms, before PostgreSQL cancels it. If there is no response, the server gives up 2 s
+ * later.
+ */
 export const statementTimeoutMs = 8_000;
 const answerMs = 2_000;
 

@@ -119,7 +119,10 @@ export type Joined<Row> = {
   take: (row: Record<string, unknown>) => Row | null;
 };
 
-/** `select ${message.columns}, ${sender.columns} from messages m left join users s …`, by the aliases of the tables. */
+/**
+ * Selects the rows of several joined tables, given their aliases: `select ${message.columns}, ${sender.columns} from
+ * messages m left join users s …`.
+ */
 export const joined = {
   user: (alias: string) => join<User>(userColumns, alias),
   chat: (alias: string) => join<Chat>(chatColumns, alias),

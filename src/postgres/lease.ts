@@ -91,7 +91,7 @@ export class Leases {
 
 /**
  * Deletes up to `limit` leases that expired more than ten minutes ago, and what depends on them. Returns how many
- * leases it deleted. A holder that comes back sooner finds everything as it left it.
+ * leases it deleted. A holder that returns before then finds everything as it left it.
  */
 export async function pruneLeases({ pool }: Pick<Db, 'pool'>, limit: number): Promise<number> {
   const { rowCount } = await pool.query(
@@ -179,7 +179,7 @@ export class Lease {
   async #renew(): Promise<void> {
     const startedAt = performance.now();
     try {
-      // Skips the row while a fenced transaction holds it, because `fence` has renewed the lease.
+      // Skips the row while a fenced transaction holds it: `fence` has already renewed the lease.
       const { rows } = await this.#options.db.pool.query<{ isWanted: boolean }>({
         name: 'renew_lease',
         text: `with free as (

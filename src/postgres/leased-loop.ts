@@ -1,7 +1,7 @@
 import type { Lease, LeaseTimes, Leases } from './lease.ts';
 
 /**
- * In ms. `poll`: how soon work that no one rang for, or a dead lease holder, is noticed. `maxBackoff`: the longest pause
+ * In ms. `poll`: how soon work without a ring, or a dead lease holder, is noticed. `maxBackoff`: the longest pause
  * after failures.
  */
 export type LoopTimes = { poll: number; maxBackoff: number; lease?: LeaseTimes };
@@ -22,8 +22,8 @@ export type LeasedLoopOptions = {
 
 /**
  * Repeats a step on one node at a time: each node opens the same loop, and a lease lets one of them run. `ring` wakes
- * it; a slow poll covers what no one rang for. After a failure the lease is released, and the pause before the next
- * attempt grows; another node may take the lease meanwhile.
+ * it; a slow poll covers work without a ring. After a failure the lease is released, and the pause before the next
+ * attempt grows; another node may take the lease in the meantime.
  */
 export class LeasedLoop {
   readonly #options: LeasedLoopOptions;
@@ -87,7 +87,7 @@ export class LeasedLoop {
     }
   }
 
-  /** Sleeps until `ring`, for `ms` at most. A deaf sleep ignores it. */
+  /** Sleeps until `ring`, for at most `ms`. A deaf sleep ignores it. */
   #sleep(ms: number, { isDeaf, signal }: { isDeaf: boolean; signal?: AbortSignal }): Promise<void> {
     const isOver = () => this.#isClosed || (!isDeaf && this.#isRung) || signal?.aborted === true;
     if (isOver()) return Promise.resolve();

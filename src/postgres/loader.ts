@@ -110,7 +110,7 @@ export function loadTogether<Row>(
   };
 }
 
-/** The target of a foreign key was deleted between two statements, together with the row that referred to it. */
+/** The target of a foreign key was deleted between statements, together with the row that referred to it. */
 export class Gone extends NotFound {}
 
 /** Resolves to a row that must exist. Rejects with Gone if it has just been deleted. */

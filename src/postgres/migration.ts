@@ -15,7 +15,10 @@ const firstSquashed = '20261122000000_init';
 /** `note`: what the migration says about other releases (see `readHeader`). */
 type Migration = { name: string; sql: string; checksum: string; note: string | null };
 
-/** A row of Prisma's ledger that has not been rolled back. `note` tells a release that lacks the file if it can run. */
+/**
+ * A row of Prisma's ledger that has not been rolled back. `note` says whether a release without this migration's file
+ * can run.
+ */
 type LedgerRow = { name: string; checksum: string; is_finished: boolean; note: string | null };
 
 /**
@@ -90,7 +93,7 @@ function readHeader(name: string, sql: string): string | null {
   return note;
 }
 
-/** The migration that a release has to know, by the note of one that removes something. */
+/** The migration that a release must know, according to the note of a migration that removes something. */
 function neededBy(note: string | null): string | null {
   return /^contract after (\d{14}_\w+)$/.exec(note ?? '')?.[1] ?? null;
 }

@@ -66,7 +66,7 @@ export class NodeLease {
     return performance.now() - this.#heldSince > this.#times.expiry;
   }
 
-  /** Gives the lease up, and with it everything that refers to it. */
+  /** Gives up the lease, and with it everything that refers to it. */
   async close(): Promise<void> {
     this.#isClosed = true;
     if (this.#retry !== null) clearTimeout(this.#retry);

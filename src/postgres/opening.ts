@@ -7,8 +7,8 @@ import { applyMigrations, confirmRelease } from './migration.ts';
 import type { Release } from './node-lease.ts';
 
 /**
- * The operator's database, and its URL past any pooler (null: the same URL). Without `databaseUrl`, the embedded
- * PostgreSQL runs in `dataDir`.
+ * The operator's database, and its URL that bypasses any pooler (null: the same URL). Without `databaseUrl`, the
+ * embedded PostgreSQL runs in `dataDir`.
  */
 export type DatabaseSettings = {
   databaseUrl: string | null;
@@ -21,8 +21,8 @@ export type DatabaseSettings = {
 };
 
 /**
- * Opens and migrates the database; `started` closes it. Also returns the URL that bypasses any pooler, and what this
- * release is. Throws CannotStart for what an operator can fix.
+ * Opens and migrates the database; `started` closes it. Also returns the URL that bypasses any pooler, and the
+ * description of this release. Throws CannotStart for problems that an operator can fix.
  */
 export async function openDatabase(
   settings: DatabaseSettings,

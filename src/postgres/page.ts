@@ -1,7 +1,7 @@
 import { InvalidInput } from '../errors.ts';
 import { pairMany } from './pairing.ts';
 
-/** How many items a page has when the client does not say. */
+/** The page size if the client does not specify one. */
 export const defaultPageSize = 50;
 const maxPageSize = 100;
 

@@ -5,9 +5,9 @@ import { prepareSession, type SessionOptions } from './session-setting.ts';
 
 /** How long connecting may take, and how long a request waits for a connection, in ms. */
 const limits = { connectMs: 5_000, waitMs: 10_000 };
-/** How long a read-only connection is kept for reads, in ms: by then a new one may reach a primary. */
+/** How long a read-only connection is kept for reads, in ms: after that, a new connection may reach a primary. */
 const readOnlyLifetimeMs = 1_000;
-/** How long after PostgreSQL refused a connection the pool tries one more, in ms. */
+/** How long after PostgreSQL refused a connection the pool tries another one, in ms. */
 const growMs = 5_000;
 /** How long connections in use have to finish when the pool closes, in ms. */
 const closeMs = 3_000;
@@ -41,7 +41,7 @@ export class ConnectionPool extends pg.Pool {
   readonly #onError: (error: Error) => void;
   readonly #maxConnections: number;
   readonly #isTraced: boolean;
-  /** Those on which PostgreSQL refused writes when they were opened. */
+  /** The connections on which PostgreSQL refused writes when they were opened. */
   readonly #readOnly = new Set<Connection>();
   readonly #idle = new Set<Connection>();
   readonly #open = new Set<Connection>();
@@ -163,8 +163,7 @@ export class ConnectionPool extends pg.Pool {
     connection.on('end', () => this.#forget(connection));
     connection.once('silent', (error: SilentConnection) => {
       this.#onError(error);
-      // Idle connections that have not answered since the statement was sent may be dead too, with nothing to reveal
-      // it.
+      // Idle connections that have not answered since the statement was sent may be dead too, without any sign of it.
       for (const other of this.#idle) if (other.heardAt < connection.askedAt) this.#drop(other);
     });
   }
@@ -176,7 +175,7 @@ export class ConnectionPool extends pg.Pool {
 
   #takeBack(client: pg.PoolClient): void {
     const connection = client as unknown as Connection;
-    // The driver does not take back one that has been ended.
+    // The driver does not accept back a connection that has ended.
     if (this.#retired.has(client)) void connection.end();
     else this.#idle.add(connection);
   }

@@ -2,7 +2,7 @@ import type { Queryable } from './client.ts';
 import type { RestrictionKind } from './generated/prisma/client.ts';
 
 /**
- * Whether a restriction `restriction` (an alias of restrictions) is in force, by the clock of the database. An SQL
+ * Whether a restriction `restriction` (an alias of restrictions) is in force, by the database's clock. An SQL
  * condition; must match `is_current` in the database.
  */
 export function isCurrent(restriction: string): string {
@@ -28,9 +28,10 @@ export function mutedUntil(chat: string, person: string): string {
 }
 
 /**
- * Deletes up to `limit` restrictions that have ended, and returns how many. They have no effect any more, so this makes
- * neither an event nor an audit entry. Raw SQL: with `skip locked`, nodes that prune at the same time do not wait for
- * each other. The time of the statement, because PostgreSQL uses no index for a clock that moves on.
+ * Deletes up to `limit` restrictions that have ended, and returns how many. They no longer have any effect, so this
+ * causes neither an event nor an audit entry. Raw SQL: with `skip locked`, nodes that prune at the same time do not
+ * wait for each other. Uses the statement's start time, because PostgreSQL cannot use an index with a clock that
+ * advances during the statement.
  */
 export async function pruneRestrictions(client: Queryable, limit: number): Promise<number> {
   const { rowCount } = await client.query(

@@ -66,7 +66,8 @@ export async function prepareSession(client: pg.ClientBase, options: SessionOpti
     ...(options.overridesReadOnly && { default_transaction_read_only: 'off' }),
   };
   const list = Object.entries(wanted).map(([name, value]) => `('${name}', '${value}')`);
-  // Skips settings that this PostgreSQL does not know, and those already right: changing them may take a superuser.
+  // Skips settings that this PostgreSQL does not know, and those that already have the right value: changing them may
+  // require a superuser.
   await client.query(`select set_config(name, value, false) from (values ${list.join(', ')}) as wanted (name, value)
     where current_setting(name, true) is not null and current_setting(name, true) <> value`);
   return { isReadOnly: await isReadOnly(client) };

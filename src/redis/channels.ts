@@ -3,11 +3,11 @@
  * they were published, except while a cluster changes its layout.
  */
 export type Channels = {
-  /** Whether messages can be sent and received, as far as is known. */
+  /** Whether messages can currently be sent and received. */
   readonly isConnected: boolean;
   /**
-   * Sends a message to all nodes that subscribe to the channel. Rejects within about a second if Redis does not
-   * confirm it; then it may have been sent or not.
+   * Sends a message to all nodes that subscribe to the channel. Rejects within about a second if Redis does not confirm
+   * it; it is then unknown whether it was sent.
    */
   publish: (channel: string, message: string) => Promise<void>;
   /** Subscribes to a channel, again after each loss of the connection, until `close`. Never throws. */

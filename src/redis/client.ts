@@ -1,16 +1,19 @@
 import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import type { RedisHost, RedisTarget } from './redis-url.ts';
 
-/** In ms. `connect`: for a connection; `command`: for the answer to a command; `retry`: between two attempts, at most. */
+/**
+ * Time limits, in ms. `connect`: to connect; `command`: to answer a command; `retry`: the longest pause between
+ * attempts.
+ */
 export const redisTimes = { connect: 2_000, command: 1_000, retry: 1_000 };
 
 /** Creates connections to Redis. None of them connects by itself, queues commands while it is away, or sends one twice. */
 export type RedisClients = {
-  /** Where the hosts are that a subscriber may ask first. Null: there is only one server to ask. */
+  /** The hosts that a subscriber may ask first. Null: there is only one server to ask. */
   readonly seeds: readonly RedisHost[] | null;
-  /** For commands, to the server or the whole cluster. */
+  /** For commands: connects to the server or the whole cluster. */
   createCommander: () => Redis | Cluster;
-  /** For subscriptions, to one server; `host` only for a cluster. */
+  /** For subscriptions: connects to one server. Pass a `host` only for a cluster. */
   createSubscriber: (host: RedisHost | null) => Redis;
 };
 
@@ -44,7 +47,7 @@ export async function loadRedisClients(target: RedisTarget): Promise<RedisClient
           slotsRefreshTimeout: redisTimes.command,
           maxRedirections: 4,
           redisOptions: shared,
-          // Certificates name hosts; without TLS, addresses are as good.
+          // Certificates name hosts; without TLS, addresses work just as well.
           ...(tls !== null && { dnsLookup: (address, callback) => callback(null, address) }),
         }),
       createSubscriber: (host) => new Redis({ ...shared, ...(host ?? hosts[0]) }),
@@ -71,7 +74,7 @@ function sentinelOptions({ hosts, service, database, sentinel, tls }: RedisTarge
   } satisfies RedisOptions;
 }
 
-/** Longer each time, up to a second, and at random: a thousand nodes must not come back at the same moment. */
+/** Longer each time, up to a second, and randomised: a thousand nodes must not reconnect at the same moment. */
 function retryDelay(times: number): number {
   return Math.min(50 * 2 ** Math.min(times, 10), redisTimes.retry) * (0.5 + Math.random() / 2);
 }

@@ -1,13 +1,16 @@
 import type { RedisLink } from './redis-link.ts';
 
-/** Adds to a counter, which ends a given number of seconds after its first use. Returns its value, and its rest in ms. */
+/**
+ * Adds to a counter, which expires a given number of seconds after its first use. Returns its value, and its remaining
+ * time in ms.
+ */
 const countScript = `redis.call('set', KEYS[1], 0, 'EX', ARGV[2], 'NX')
 local count = redis.call('incrby', KEYS[1], ARGV[1])
 return {count, redis.call('pttl', KEYS[1])}`;
 
 /**
  * The counters of rate limits in Redis, in the form in which rate-limiter-flexible uses ioredis, but with the deadlines
- * of RedisLink. What fails there, rejects here.
+ * of RedisLink. If a command fails, the method rejects.
  */
 export function createCounters(link: RedisLink) {
   return {

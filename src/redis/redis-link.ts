@@ -14,8 +14,9 @@ const maxWaiting = 10_000;
 export class RedisAway extends Error {}
 
 /**
- * This node's connections to Redis. While Redis is away, every command fails at once; a command that gets no answer
- * fails after a second, and those after it at once. The log has one line when Redis goes away, and one when it is back.
+ * This node's connections to Redis. While Redis is away, every command fails immediately. A command that gets no answer
+ * fails after a second; from then on, commands fail immediately. The log has one line when Redis goes away, and one
+ * when it is back.
  */
 export class RedisLink implements Channels {
   readonly #commander: Redis | Cluster;
@@ -60,7 +61,10 @@ export class RedisLink implements Channels {
     return this.#canCommand && this.#subscriber.isConnected;
   }
 
-  /** Runs a command. Throws RedisAway if Redis is away or gives no answer in time, and what Redis refuses. */
+  /**
+   * Runs a command. Throws RedisAway if Redis is away or gives no answer in time, and the error if Redis refuses the
+   * command.
+   */
   async run<Value>(work: (commander: Redis | Cluster) => Promise<Value>): Promise<Value> {
     if (!this.#canCommand) {
       this.#tell();
@@ -99,7 +103,7 @@ export class RedisLink implements Channels {
   async #connect(): Promise<void> {
     const { promise: late, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, redisTimes.connect);
-    // What the connection itself has reported says more than "Connection is closed".
+    // The error that the connection itself reported says more than "Connection is closed".
     await Promise.race([late, this.#commander.connect().catch((error: unknown) => void (this.#problem ??= error))]);
     clearTimeout(timer);
   }
@@ -113,7 +117,7 @@ export class RedisLink implements Channels {
     this.#tell();
   }
 
-  /** Asks every server for an answer, and gives those connections up that bring none. */
+  /** Pings every server, and drops the connections that do not answer. */
   async #ping(): Promise<void> {
     this.#pendingSince = null;
     const servers = 'nodes' in this.#commander ? this.#commander.nodes('master') : [this.#commander];
@@ -132,7 +136,7 @@ export class RedisLink implements Channels {
     if (['connecting', 'connect'].includes(this.#commander.status)) this.#commander.disconnect(true);
   }
 
-  /** Tells the operator once of each kind of refusal, for example that a right is missing. */
+  /** Reports each kind of refusal to the operator once, for example that a right is missing. */
   #tellOfRefusal(error: unknown): void {
     const refusal = reasonOf(error);
     if (refusal === this.#refusal) return;
@@ -145,13 +149,13 @@ export class RedisLink implements Channels {
     if (state === this.#isReported) return;
     this.#isReported = state;
     if (state === 'UP') return this.#report('info', 'Redis is connected');
-    this.#report('warn', 'Redis is away: this node goes on with PostgreSQL and its own memory', {
+    this.#report('warn', 'Redis is away: this node continues with PostgreSQL and its own memory', {
       reason: reasonOf(this.#problem),
     });
   }
 }
 
-/** Returns whether the server answers. If it does not, its connection is given up. */
+/** Returns whether the server answers. If it does not, its connection is dropped. */
 async function doesAnswer(server: Redis, note: (error: unknown) => void): Promise<boolean> {
   try {
     await server.ping();
@@ -159,7 +163,7 @@ async function doesAnswer(server: Redis, note: (error: unknown) => void): Promis
   } catch (error) {
     note(error);
     if (isTimeout(error)) server.disconnect(true);
-    // Any other answer, such as LOADING or NOPERM, is one.
+    // Any other answer, such as LOADING or NOPERM, is a refusal.
     return isReply(error);
   }
 }
@@ -173,7 +177,9 @@ function isTimeout(error: unknown): boolean {
   return error instanceof Error && error.message === 'Command timed out';
 }
 
-/** What may be logged of an error: a code, or the first words of Redis' answer, which hold no data of users. */
+/**
+ * The part of an error that may be logged: a code, or the first words of Redis's answer, which contain no user data.
+ */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'no answer';
   const { code, message } = error as NodeJS.ErrnoException;

@@ -107,7 +107,7 @@ function readSentinel(parameters: URLSearchParams): { username?: string; passwor
 function checkParameters(parameters: URLSearchParams, hasSentinels: boolean): void {
   const known = [...Object.keys(files), ...(hasSentinels ? sentinelParameters : [])];
   for (const name of parameters.keys())
-    if (!known.includes(name)) throw new Error(`of parameters, it may only have ${known.join(', ')}`);
+    if (!known.includes(name)) throw new Error(`the only parameters are ${known.join(', ')}`);
 }
 
 function decode(text: string): string {

@@ -8,7 +8,7 @@ const checks = { everyMs: 1_000, moves: 5 };
 /** How often a channel may move while it is being subscribed to, until the next check tries again. */
 const maxMoves = 4;
 
-/** A channel that this node wants. `place`: the server that it was last subscribed at, or shall be. */
+/** A channel that this node wants. `place`: the server on which it was last subscribed, or will be. */
 type Wanted = {
   channel: string;
   listeners: Set<(message: string) => void>;
@@ -19,8 +19,9 @@ type Wanted = {
 
 /**
  * Subscribes to sharded channels, on connections of its own: one, or one for each server of a cluster that has a wanted
- * channel. It learns from the servers' answers (MOVED) which of them has a channel, and asks again every few seconds:
- * a server that the rest of the cluster has given up would otherwise keep its subscribers, and send them nothing.
+ * channel. It learns from the servers' answers (MOVED) which of them has a channel, and asks again every few seconds: a
+ * server that the rest of the cluster no longer counts as a member would otherwise keep its subscribers without sending
+ * them anything.
  */
 export class Subscriber {
   readonly #clients: RedisClients;
@@ -30,7 +31,7 @@ export class Subscriber {
   #timer: NodeJS.Timeout | null = null;
   #checkCount = 0;
 
-  /** `onError`: called with what Redis refused, and with errors of connections. */
+  /** `onError`: called with refusals by Redis, and with connection errors. */
   constructor(clients: RedisClients, onError: (error: unknown) => void) {
     this.#clients = clients;
     this.#onError = onError;
@@ -61,7 +62,7 @@ export class Subscriber {
       void this.#place(wanted);
     }
     const current = wanted;
-    // A function of its own, so that two subscriptions with the same handler are two.
+    // Wraps the handler in a new function, so that two subscriptions with the same handler stay separate.
     const listener = (message: string) => onMessage(message);
     current.listeners.add(listener);
     return {
@@ -82,7 +83,7 @@ export class Subscriber {
     this.#connections.get(wanted.place)?.sunsubscribe(wanted.channel).catch(ignore);
   }
 
-  /** Subscribes to a channel where it belongs. Never rejects. */
+  /** Subscribes to a channel on the server that has it. Never rejects. */
   async #place(wanted: Wanted): Promise<void> {
     if (wanted.isPending) return;
     wanted.isPending = true;
@@ -105,7 +106,7 @@ export class Subscriber {
   async #subscribeAt(connection: Redis, wanted: Wanted): Promise<boolean> {
     try {
       await connection.ssubscribe(wanted.channel);
-      // The channel may have been left, or the connection lost, in the meantime.
+      // The channel may have been unsubscribed, or the connection lost, in the meantime.
       if (this.#wanted.get(wanted.channel) !== wanted) connection.sunsubscribe(wanted.channel).catch(ignore);
       else if (connection.status === 'ready') wanted.since ??= performance.now();
       return true;
@@ -189,7 +190,7 @@ export class Subscriber {
   }
 }
 
-/** The server that an answer like `MOVED 3999 127.0.0.1:6381` names. Without a host, it is that of the connection. */
+/** The server that an answer like `MOVED 3999 127.0.0.1:6381` names. Without a host, it is on the connection's host. */
 function movedTo(error: unknown, connection: Redis): RedisHost | null {
   const [, host, port] = /^MOVED \d+ (\S*):(\d+)/.exec((error as Error).message) ?? [];
   if (host === undefined || port === undefined) return null;

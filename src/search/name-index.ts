@@ -1,18 +1,18 @@
 import type { Queryable } from '../postgres/client.ts';
 import { printNames } from './search-token.ts';
 
-/** Something that is found by its names, such as a user by the username and the display name. */
+/** Something that search finds by its names, such as a user by the username and the display name. */
 export type Named = { id: bigint; names: string[] };
 
 /** How the names of one kind are indexed, as SQL. */
 type NameIndex = {
-  /** Has the words of the names. */
+  /** The table with the words of the names. */
   table: string;
-  /** Has those whose names are not indexed yet. */
+  /** The table with those whose names are not indexed yet. */
   backlog: string;
   /** The column in both tables. */
   owner: string;
-  /** Where the names are: a table, its names as an array, and the condition for rows that are to be found. */
+  /** Where the names are: a table, its names as an array, and the condition for the rows to find. */
   source: { table: string; names: string; isFound: string };
 };
 
@@ -31,12 +31,12 @@ const nameIndexes = {
   },
 } satisfies Record<string, NameIndex>;
 
-/** What has names that are indexed. */
+/** The kinds of things whose names are indexed. */
 export type NamedKind = keyof typeof nameIndexes;
 
 const kinds: readonly NamedKind[] = ['users', 'channels'];
 
-/** Names that are not indexed yet are read themselves, up to this many. */
+/** Names that are not indexed yet are read directly, up to this many. */
 const maxPending = 500;
 
 /** Puts all names into the backlogs. */
@@ -58,7 +58,7 @@ export async function indexNames(client: Queryable, limit: number): Promise<numb
 
 async function indexBatch(client: Queryable, kind: NamedKind, limit: number): Promise<number> {
   const { table, backlog, owner, source } = nameIndexes[kind];
-  // Rows that another transaction has locked stay in the backlog: the names, or what has them, are about to change.
+  // Rows that another transaction has locked stay in the backlog: the names, or their owners, are about to change.
   const { rows: queued } = await client.query<{ id: bigint }>({
     name: `${kind}_to_index`,
     text: `select ${owner} as id from ${backlog} order by ${owner} limit $1 for update skip locked`,
@@ -80,7 +80,7 @@ async function indexBatch(client: Queryable, kind: NamedKind, limit: number): Pr
   return rows.length;
 }
 
-/** Those whose new names are not in the index yet. */
+/** The things whose new names are not in the index yet. */
 export async function listPendingNames(pool: Queryable, kind: NamedKind): Promise<Named[]> {
   const { backlog, owner, source } = nameIndexes[kind];
   const { rows } = await pool.query<Named>({

@@ -7,7 +7,7 @@ import { readSearch, type SearchQuery } from './search-query.ts';
 export type NameSearch = { query: SearchQuery; lexemes: string };
 
 /**
- * Parses a search for names. Null if it looks for nothing, because it has no word or only excludes some. Throws
+ * Parses a search for names. Null if it searches for nothing, because it has no words or only excluded ones. Throws
  * InvalidInput for text that no name could contain.
  */
 export function readNameSearch(search: string): NameSearch | null {

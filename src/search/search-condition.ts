@@ -1,6 +1,9 @@
 import type { Phrase, SearchQuery, Term } from './search-query.ts';
 
-/** How many pairs of characters of a run are looked up in the index: the first few leave hardly any other message. */
+/**
+ * How many pairs of characters of a run are looked up in the index: the first few already exclude almost all other
+ * messages.
+ */
 const maxPairs = 12;
 
 /**
@@ -25,7 +28,7 @@ export function printCondition(query: SearchQuery, tokens: string, bind: (value:
 }
 
 /**
- * What the index is asked for, as a tsquery: finds every text that matches, and some more. Null if it cannot narrow the
+ * The query to the index, as a tsquery: it finds every text that matches, and some others. Null if it cannot narrow the
  * search down, because there are no words, or one of the alternatives only excludes words.
  */
 export function printLexemes(query: SearchQuery): string | null {

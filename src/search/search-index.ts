@@ -11,9 +11,9 @@ import { printMessage, type IndexedMessage } from './search-token.ts';
 
 /** How many messages, and how many names, are indexed in one transaction. */
 const batchSize = 500;
-/** How many chats of the backlog share a transaction at most. */
+/** The maximum number of chats from the backlog that share a transaction. */
 const maxChats = 100;
-/** In ms: how soon a new message is noticed, at the latest. */
+/** The longest time until a new message is noticed, in ms. */
 const pollMs = 250;
 /** After a full batch it rests three times as long as the batch took, so that it takes at most a quarter of a node. */
 const restFactor = 3;
@@ -22,8 +22,8 @@ const indexedKinds = new Set(['NewMessage', 'MessageEdited']);
 
 /**
  * Fills the search index. One node at a time follows the log for messages, and works through the backlogs: names of
- * users and public channels, and chats whose messages are indexed again. It waits for no row, so that no open transaction
- * can stop it.
+ * users and public channels, and chats whose messages are indexed again. It never waits for a row, so no open
+ * transaction can stop it.
  */
 class SearchIndex {
   readonly #consumer: LogConsumer;
@@ -70,7 +70,7 @@ class SearchIndex {
   }
 }
 
-/** Opens the search index, which is closed with `started`. */
+/** Opens the search index; `started` closes it. */
 export function openSearchIndex({
   started,
   ...parts
@@ -202,7 +202,7 @@ async function indexChats(client: Queryable): Promise<number> {
     client,
     messages.map(({ id }) => id),
   );
-  // Of a full batch, the last chat may have more messages, and those after it have not begun.
+  // In a full batch, the last chat may have more messages, and the chats after it have not been started.
   const finished =
     last === undefined
       ? chats

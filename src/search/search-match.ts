@@ -53,7 +53,9 @@ function findPhrases(words: readonly Word[], phrases: readonly Phrase[], { from,
   return spans;
 }
 
-/** Where the phrase is, if it begins with the word at `at`. In a run it may be several times: until the place `to`. */
+/**
+ * Where the phrase is, if it begins with the word at `at`. A run may contain it several times, up to the position `to`.
+ */
 function findPhrase(words: readonly Word[], at: number, { phrase, to }: { phrase: Phrase; to: number }): Span[] {
   const word = words[at];
   if (word === undefined || !isPhraseAt(words, at, phrase)) return [];

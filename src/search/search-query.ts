@@ -17,12 +17,12 @@ const quote = /["\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a\u300c\u300d\u3
 const openingSingle = /['\u2018\u201a\u201b]/;
 const closingSingle = /['\u2018\u2019]/;
 const minus = /[-\u2010\u2011\u2013\u2212]/;
-/** What holds the parts of an address, a path, a name or a number together. */
+/** The characters that join the parts of an address, a path, a name or a number. */
 const joint = /^[-_./:@+&#'\u2018\u2019\u02bc`\\=?%~$*^\u00b7\u2010\u2011\u05f3\u05f4"]*$/;
 
 /**
- * Parses a search: all words must be there, each may be the beginning of one. `"a phrase"` and `-word` take whole
- * words; `or` separates alternatives. Accepts any text; there are no syntax errors.
+ * Parses a search: all words must match, and each may be the beginning of a longer word. `"a phrase"` and `-word` take
+ * whole words; `or` separates alternatives. Accepts any text; there are no syntax errors.
  */
 export function readSearch(text: string): SearchQuery {
   const normalized = normalizeText(text);
@@ -83,7 +83,7 @@ function endOfPhrase(text: string, from: number): number | null {
   return null;
 }
 
-/** A quote in a Hebrew abbreviation is no quote. */
+/** A quotation mark in a Hebrew abbreviation does not begin or end a phrase. */
 function isQuote(text: string, at: number): boolean {
   return quote.test(text[at] ?? '') && !(isHebrewAt(text, at - 1) && isHebrewAt(text, at + 1));
 }
@@ -113,7 +113,7 @@ function readPhrase(text: string, { isExcluded, isOpen }: Pick<Part, 'isExcluded
   return words.length === 0 ? [] : [{ phrases: [{ words, isWhole: isExcluded || !isOpen }], isExcluded }];
 }
 
-/** Words without a space between them: what a joint holds together is one phrase, the rest are several. */
+/** Words without a space between them: parts that a joint connects are one phrase, the others are separate phrases. */
 function readChunk(text: string, isExcluded: boolean): Term[] {
   const groups: Piece[][] = [];
   for (const piece of listPieces(text)) {
@@ -135,7 +135,7 @@ function readPhrases(text: string, group: readonly Piece[], isWhole: boolean): P
   const others = listReadings(text, group);
   const [first] = group;
   const dotted = others.find(([word]) => word?.start === 0 && word.text.startsWith('.'));
-  // Only what has the dot is found: a search for .net does not mean every net.
+  // Only words with the dot match: a search for .net does not find every net.
   if (group.length === 1 && dotted !== undefined && first?.start === 1) return [{ words: dotted, isWhole }];
   const isWholeReading = (words: readonly Word[]) =>
     words[0]?.start === first?.start && words.at(-1)?.end === group.at(-1)?.end;

@@ -6,15 +6,16 @@ import type { SearchQuery, Term } from './search-query.ts';
 /** How many of the newest hits are ranked. */
 export const maxRanked = 1_000;
 
-/** A beginning of a word counts less for each letter that is missing, up to this many. */
+/** The beginning of a word counts less for each missing letter, up to this many. */
 const maxMissing = 5;
 
 /** A message and how well it matches. */
 export type RankedHit = { id: bigint; score: number };
 
 /**
- * Ranks messages: a whole word counts more than its beginning, and a beginning the more the fewer letters are missing;
- * a word with the accents of the search counts more than one without. Best first, and newest first among equals.
+ * Ranks messages: a whole word counts more than its beginning, and a beginning counts more the fewer letters are
+ * missing; a word with the accents of the search counts more than one without. Best first, and newest first among
+ * equals.
  */
 export async function rankHits(pool: Queryable, ids: readonly bigint[], query: SearchQuery): Promise<RankedHit[]> {
   const values: unknown[] = [];
@@ -55,7 +56,7 @@ function scoreOf({ phrases }: Term, bind: Bind): string {
   return `case ${grades.join(' ')} else 0 end`;
 }
 
-/** A point for a word that is there with its accents, in the ways in which people write it. */
+/** A point for a word that appears with its accents, in any of the forms in which people write it. */
 function scoreOfAccents({ phrases }: Term, bind: Bind): string[] {
   const original = phrases[0]?.words.map((word) => word.original ?? '').join(' ') ?? '';
   if (foldCase(original) === phrases[0]?.words.map(({ text }) => text).join(' ')) return [];

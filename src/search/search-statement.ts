@@ -16,7 +16,7 @@ export type SearchFilter = {
 };
 
 /**
- * What is looked for: an empty query means every message. `chats`: the keys of the chats that the viewer can see, in
+ * What to search for: an empty query means every message. `chats`: the keys of the chats that the viewer can see, in
  * the index; null if there are too many to name.
  */
 export type Search = { query: SearchQuery; filter: SearchFilter; viewerId: bigint; chats: readonly string[] | null };
@@ -30,10 +30,10 @@ type Stretch = { above: bigint | null; below: bigint | null };
 /**
  * The ids of the messages that match and that the viewer can see.
  *
- * A common word is in a large part of all messages, and its beginning in even more, so that reading what the index has
- * for it takes a while. Its newest hits are in the newest messages, though: those of the viewer's chats are read first,
- * without asking the index for words. Only if they do not fill the page is the rest asked for by its words. In both
- * steps the index names the viewer's chats, so that what is hidden from them costs nothing.
+ * A common word is in a large part of all messages, and its beginning in even more, so reading all index entries for it
+ * takes a while. But its newest hits are among the newest messages: so the newest messages of the viewer's chats are
+ * read first, without looking up words in the index. Only if these do not fill the page are the others looked up by
+ * word. In both steps the index is restricted to the viewer's chats, so that hidden messages cost nothing.
  */
 export async function listHits(pool: Queryable, search: Search, request: HitRequest): Promise<bigint[]> {
   if (isMarked(search.filter))
@@ -74,7 +74,7 @@ function isMarked({ mentionsViewer, isPinned }: SearchFilter): boolean {
   return mentionsViewer === true || isPinned === true;
 }
 
-/** Not prepared: the planner must see what is looked for. */
+/** Not prepared: the planner must see the search terms. */
 async function readStretch(
   pool: Queryable,
   { query, filter, viewerId, chats }: Search,
@@ -115,7 +115,7 @@ function listKeys({ query, filter, chats }: Search, blocks: readonly bigint[] | 
   return [...(where === '' ? [] : [where]), ...(chats === null ? [] : [either(chats.map(quoteLexeme))])];
 }
 
-/** What the index cannot know: the rule of visibility, and what changes without an edit. */
+/** The conditions that the index does not contain: the rule of visibility, and whatever changes without an edit. */
 function listRowConditions(filter: SearchFilter, viewer: string, bind: (value: unknown) => string): string[] {
   const isPinned = 'exists (select from pins p where p.chat_id = m.chat_id and p.seq = m.seq)';
   return [

@@ -8,8 +8,8 @@ export type Word = Pick<Piece, 'text' | 'isRun' | 'start' | 'end'> & { original?
 export type Span = { start: number; end: number };
 
 /**
- * What a text is found by: sequences of words. The first has all its words in order. Each of the others is a further
- * reading of some of them: `dont` for don't, `fetch rows` for fetchRows, `.net` for .NET.
+ * The sequences of words that a search can match in a text. The first has all its words in order. Each of the others is
+ * a further reading of some of them: `dont` for don't, `fetch rows` for fetchRows, `.net` for .NET.
  */
 export type Readings = readonly [words: readonly Word[], ...others: (readonly Word[])[]];
 

@@ -3,7 +3,7 @@ import { printReadings, readText } from './search-text.ts';
 /** Messages whose ids differ in nothing but their last 14 bits are in one block of the index. */
 const blockBits = 14n;
 
-/** What the index stores of a message besides its words. */
+/** What the index stores about a message besides its words. */
 export type IndexedMessage = {
   id: bigint;
   chatId: bigint;

@@ -52,7 +52,7 @@ const MessageFilter = builder.inputType('MessageFilter', {
     sentAfter: t.field({ type: 'DateTime' }),
     sentBefore: t.field({ type: 'DateTime' }),
     has: t.field({ type: MessagePartRef }),
-    mentionsViewer: t.boolean({ description: 'Whether it mentions the viewer, or everyone in a chat of theirs.' }),
+    mentionsViewer: t.boolean({ description: 'Whether it mentions the viewer, or everyone in one of their chats.' }),
     isPinned: t.boolean(),
   }),
 });

@@ -18,7 +18,7 @@ export const maxSearchWords = 32;
 /** Hits are counted up to this many. */
 export const maxCounted = 1_000;
 /**
- * For an asker who can see more chats than this, besides public channels, the index is searched in full: hardly anything
+ * For an asker who can see more chats than this, besides public channels, the index is searched in full: almost nothing
  * is hidden from them.
  */
 const maxNamedChats = 1_000;
@@ -26,7 +26,7 @@ const maxNamedChats = 1_000;
 /** The orders of results. */
 export type MessageSort = 'NEWEST' | 'OLDEST' | 'RELEVANCE';
 
-/** What to search for. Without `text`, everything that matches the filter. */
+/** What to search for. Without `text`, it finds everything that matches the filter. */
 export type SearchRequest = { text: string | null; filter: SearchFilter };
 
 /** A parsed request; null if it looks for nothing: a text without a word, or neither a text nor a filter. */
@@ -35,7 +35,7 @@ export type ReadSearch = { query: SearchQuery; filter: SearchFilter } | null;
 /** A message with its chat read in the same statement, and the key of its cursor. */
 export type FoundMessage = { message: Message; chat: Chat; key: bigint[] };
 
-/** The list that a sort reads: its cursors are not those of the others. */
+/** The list that a sort reads. Each has its own cursors. */
 export function listOf(sort: MessageSort): List {
   return { NEWEST: lists.foundMessages, OLDEST: lists.foundOldest, RELEVANCE: lists.foundRanked }[sort];
 }

@@ -5,7 +5,7 @@ import { locateText, type Span } from './search-text.ts';
 /** A part of a message, and what to highlight in it: ranges in code points, whose end is exclusive. */
 export type Snippet = { text: string; ranges: Span[] };
 
-/** In UTF-16 units: how much of the text a snippet shows at most, and how much of that is before the first hit. */
+/** In UTF-16 units: the maximum length of a snippet, and how much of it is before the first hit. */
 const size = { all: 200, before: 60 };
 /** In code points. */
 export const maxSnippetLength = size.all + 2;

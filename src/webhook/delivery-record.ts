@@ -3,7 +3,7 @@ import { defineLoader } from '../postgres/loader.ts';
 import { pairMany } from '../postgres/pairing.ts';
 import type { Attempt } from './holding.ts';
 
-/** The last attempts to deliver each of these webhooks, newest first. */
+/** The latest delivery attempts of each of these webhooks, newest first. */
 export const recentDeliveriesOf = defineLoader({ load: readRecentDeliveries });
 
 async function readRecentDeliveries({ pool }: Db, webhookIds: readonly bigint[]): Promise<Attempt[][]> {

@@ -34,7 +34,7 @@ export type Attempt = {
   durationMs: number;
 };
 
-/** What has become of a webhook since the last report: what `saveProgress` writes. */
+/** The changes to a webhook since the last report, which `saveProgress` writes. */
 export type Progress = {
   id: bigint;
   version: number;
@@ -50,7 +50,7 @@ export type Progress = {
   attempts: Attempt[];
   /** Whether this node stops delivering the webhook. */
   isReleased: boolean;
-  /** Whether the admins of the server are to receive an email about it. */
+  /** Whether to send the server admins an email about it. */
   isAlarming: boolean;
 };
 
@@ -104,7 +104,7 @@ export async function pauseExpired({ pool }: Pick<Db, 'pool'>): Promise<void> {
 }
 
 /**
- * Writes what has become of webhooks that this node delivers, under its lease. Returns those that were written: the
+ * Writes the progress of the webhooks that this node delivers, under its lease. Returns those that were written: the
  * others have been changed since, or another node delivers them, so their runs are over. Throws LeaseLost.
  */
 export function saveProgress(
@@ -200,7 +200,7 @@ async function queueAlarms(client: Pick<Client, 'query'>, all: readonly Progress
   );
 }
 
-/** Replaces a secret by the same one, encrypted with another key. */
+/** Replaces a stored secret with the same one, encrypted with another key. */
 export async function resealSecret(
   { pool }: Pick<Db, 'pool'>,
   { id, before, after }: { id: bigint; before: Buffer; after: Buffer },

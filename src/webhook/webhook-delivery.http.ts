@@ -7,13 +7,13 @@ import { WebhookKeeper, type WebhookTimes } from './webhook-keeper.ts';
 import type { KeptSubscription } from './webhook-run.ts';
 import type { WebhookSink } from './webhook-sink.ts';
 
-/** How many events a failing receiver is tried with: one is read, and the rest once it has been accepted. */
+/** How many events are read for a failing receiver: one, and the rest once that one has been accepted. */
 const triedEvents = 1;
-/** How many events are read at first otherwise. */
+/** How many events are read at first for any other receiver. */
 const firstRead = 50;
 
 /**
- * Creates what delivers webhooks on a node with streams: each webhook is a subscriber like an open stream, and shares
+ * Creates the delivery of webhooks on a node with streams: each webhook is a subscriber like an open stream, and shares
  * the renderings of streams and webhooks with the same document.
  */
 export function createWebhookKeeper(

@@ -19,8 +19,8 @@ import { defaultRetryTimes, WebhookRun, type RetryTimes, type RunOptions, type R
 /**
  * In ms. `tick`: how often cursors are saved and due webhooks are taken. `cursorRefresh`: how often the cursors of
  * webhooks without events move to the end of the log. `answer`: how long a receiver may take. Tests shorten them.
- * `ahead`: by how much the clock that attempts wait for is ahead of the database's, which all nodes share; tests let
- * hours pass by it.
+ * `ahead`: by how much the clock that attempts wait for is ahead of the database's, which all nodes share; tests use it
+ * to let hours pass.
  */
 export type WebhookTimes = {
   tick: number;
@@ -40,7 +40,7 @@ const defaultTimes: WebhookTimes = {
 
 /** How many webhooks a node takes at a time, so that nodes that start together share them. */
 const maxTaken = 50;
-/** How soon after the last tick the next one comes if something happens, in ms. */
+/** The shortest time between ticks when something happens, in ms. */
 const minGapMs = 50;
 /** How long `close` waits for requests that are under way, in ms. */
 const closeMs = 3_000;
@@ -62,8 +62,8 @@ export type WebhookKeeperOptions = {
 
 /**
  * Delivers webhooks on this node. Every second, it takes the webhooks that are due and that no other living node
- * delivers, and saves how far its own have come, all of them in one statement. What it holds counts while its lease is
- * valid; when a node dies, the others take its webhooks within seconds, at their last saved cursors.
+ * delivers, and saves the progress of its own, all in one statement. What it holds counts while its lease is valid;
+ * when a node dies, the others take its webhooks within seconds, at their last saved cursors.
  */
 export class WebhookKeeper {
   readonly #options: WebhookKeeperOptions;
@@ -93,7 +93,9 @@ export class WebhookKeeper {
     this.#done = this.#work();
   }
 
-  /** Call this in the order of the log when a webhook has changed: nothing more is delivered as it was before. */
+  /**
+   * Call this in the order of the log when a webhook has changed: from then on, nothing is delivered in its old form.
+   */
   change(webhookId: bigint): void {
     void this.#runs.get(webhookId)?.stop();
     this.#ring();
@@ -240,7 +242,7 @@ export class WebhookKeeper {
       const wake = () => {
         this.#wake = null;
         clearTimeout(timeout);
-        // Not at once, so that what ends together is saved together.
+        // Not immediately, so that runs that end together are saved together.
         if (this.#isClosed) resolve();
         else setTimeout(resolve, minGapMs);
       };

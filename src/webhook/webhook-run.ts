@@ -26,7 +26,10 @@ export type RunOptions = {
   /** What signs its deliveries; null if that cannot be read. */
   secrets: RunSecrets | null;
   client: WebhookClient;
-  /** Opens the webhook's subscription at its cursor; its results go to the sink. Rejects only for a fault of ours. */
+  /**
+   * Opens the webhook's subscription at its cursor; its results go to the sink. Rejects only for a fault of this
+   * server.
+   */
   subscribe: (webhook: HeldWebhook, sink: WebhookSink) => Promise<KeptSubscription>;
   retryTimes: RetryTimes;
   /** There is something to save soon. */
@@ -41,8 +44,8 @@ type Ending = { status?: 'PAUSED' | 'FAILING'; error?: string; retryMs?: number 
 type Delivery = { id: string; cursor: string; body: string };
 
 /**
- * Delivers one webhook on this node, until a delivery fails, the webhook changes, or the node gives it up. Has one
- * request under way at most, so the events arrive in order.
+ * Delivers one webhook on this node, until a delivery fails, the webhook changes, or the node releases it. Sends one
+ * request at a time, so the events arrive in order.
  */
 export class WebhookRun {
   readonly #options: RunOptions;
@@ -100,7 +103,9 @@ export class WebhookRun {
       });
   }
 
-  /** Stops; resolves once no request is under way. The webhook is to be taken up again, as it is then. */
+  /**
+   * Stops; resolves once no request is under way. Delivery of the webhook must start again, with its current settings.
+   */
   stop(): Promise<void> {
     this.#end({});
     return this.#done;
@@ -118,7 +123,7 @@ export class WebhookRun {
     if (this.#isIdle) this.#subscription?.refresh();
   }
 
-  /** What is to be saved; null if there is nothing new. The end comes once no request is under way. */
+  /** The progress to save; null if there is nothing new. The run ends once no request is under way. */
   takeProgress(): Progress | null {
     const ending = this.#isDone ? this.#ending : null;
     if (this.#isSaved || (!this.#hasNews && ending === null)) return null;
@@ -252,7 +257,7 @@ export class WebhookRun {
     this.#end({ ...(this.#failures >= failuresToAlarm && { status: 'FAILING' }), error, retryMs });
   }
 
-  /** Grows with each failure, and varies, so that webhooks that failed together do not come back together. */
+  /** Grows with each failure, and varies, so that webhooks that failed together are not retried together. */
   #nextRetryMs(): number {
     const { first, most } = this.#options.retryTimes;
     const pause = Math.min(most, first * 2 ** Math.max(0, this.#failures - 1));
@@ -273,7 +278,7 @@ function shorten(message: string): string {
   return [...message.toWellFormed().replaceAll('\0', '')].slice(0, 250).join('');
 }
 
-/** More attempts than this between two reports are not kept. */
+/** The maximum number of attempts that are kept between reports. */
 const keptAttempts = 100;
 
 function secretsAt(secrets: RunSecrets | null, at: Date): Buffer[] {

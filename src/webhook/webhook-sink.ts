@@ -2,25 +2,25 @@ import { byteLengthOf, type Batch, type Rendering } from '../live/delivery.ts';
 
 /** How much may wait for a receiver. Beyond that, the webhook reads the log at the receiver's pace. */
 const most = { events: 100, bytes: 1024 * 1024 };
-/** The webhook goes on to read the log when no more than this waits. */
+/** The webhook resumes reading the log when no more than this is waiting. */
 const few = { events: 20, bytes: 256 * 1024 };
 /** The most that goes into one request, for receivers that ask for batches. One event may be larger. */
 const batch = { events: 100, bytes: 256 * 1024 };
 
-/** What the owner of a sink does when its subscription is over. */
+/** The callbacks to the owner of a sink. */
 export type SinkOwner = {
   /** There is something to deliver. */
   wake: () => void;
   /** The subscription has ended; `payload` is its last result, the errors. */
   finish: (payload: string | null) => void;
-  /** The subscription is to be opened again. */
+  /** The subscription must be opened again. */
   interrupt: () => void;
 };
 
 /** Where a webhook's subscription sends its events: they wait here until the receiver has accepted those before. */
 export class WebhookSink {
   readonly #owner: SinkOwner;
-  /** Whether the receiver has accepted something lately. Until then, it gets one event to try. */
+  /** Whether the receiver has accepted an event recently. If not, it gets a single event as a trial. */
   #isTrusted: boolean;
   #isSending = false;
   #waiting: Rendering[] = [];
@@ -41,7 +41,7 @@ export class WebhookSink {
     return this.#waiting.length >= most.events || this.#bytes >= most.bytes;
   }
 
-  /** What is not kept is not delivered. */
+  /** Notices that are not stored are not delivered. */
   get isReadyForTyping(): boolean {
     return false;
   }
@@ -84,7 +84,7 @@ export class WebhookSink {
     let bytes = 0;
     let count = 0;
     for (const rendering of this.#waiting) {
-      // A notice stands alone: CaughtUp is not sent, and Reset is to be seen.
+      // A notice stands alone: CaughtUp is not sent, but Reset is.
       if (count > 0 && (rendering.notice !== undefined || this.#waiting[0]?.notice !== undefined)) break;
       bytes += byteLengthOf(rendering);
       if (count > 0 && (count === limit.events || bytes > limit.bytes)) break;

@@ -48,7 +48,10 @@ const WebhookStatusRef = builder.enumType('WebhookStatus', {
 const WebhookDeliveryRef = builder.objectRef<Attempt>('WebhookDelivery').implement({
   description: 'An attempt to deliver.',
   fields: (t) => ({
-    cursor: t.exposeString('cursor', { extensions: cursorSize, description: 'Of the last event that was sent.' }),
+    cursor: t.exposeString('cursor', {
+      extensions: cursorSize,
+      description: 'The cursor of the last event that was sent.',
+    }),
     at: t.expose('at', { type: 'DateTime' }),
     attempt: t.exposeInt('attempt', {
       description: '1 for the first attempt, 2 for the first that follows a failure.',
@@ -89,7 +92,7 @@ const WebhookRef = builder.prismaNode('Webhook', {
       nullable: true,
       extensions: textSize(1_000),
       description:
-        'Why the last attempt that failed did so, or why the webhook paused. Later successes do not clear it. Never what the receiver sent.',
+        'Why the last failed attempt failed, or why the webhook paused. Later successes do not clear it. It never contains what the receiver sent.',
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
   }),
@@ -137,7 +140,7 @@ const CreatedWebhookRef = builder.objectRef<CreatedWebhook>('CreatedWebhook').im
     webhook: t.field({ type: WebhookRef, resolve: ({ webhook }) => webhook }),
     secret: t.exposeString('secret', {
       extensions: asciiSize(64),
-      description: 'Shown only this once. It signs each delivery as Standard Webhooks specifies.',
+      description: 'Shown only once. It signs each delivery as Standard Webhooks specifies.',
     }),
   }),
 });
@@ -162,7 +165,9 @@ const UpdateWebhookInput = builder.inputType('UpdateWebhookInput', {
     document: t.string({ description: documentDescription }),
     variables: t.field({ type: 'JSON' }),
     isPaused: t.boolean(),
-    after: t.string({ description: 'Goes on after this cursor: what follows it is delivered again, or left out.' }),
+    after: t.string({
+      description: 'Continues after this cursor: an earlier one delivers events again, a later one skips events.',
+    }),
   }),
 });
 
@@ -184,7 +189,7 @@ async function create(
 ): Promise<CreatedWebhook> {
   const caller = requireCaller(context);
   const kept = { ...rest, document: readDocument(rest.document) };
-  // First of all, so that nothing is missed while the document is checked.
+  // Read first, so that nothing is missed while the document is checked.
   const cursor = after === null ? await context.readCursor() : readCursor(after);
   await checkKeptSubscription(context, schema, kept);
   return createWebhook(context, caller, { ...kept, url, cursor });

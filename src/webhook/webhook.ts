@@ -17,10 +17,10 @@ export const maxUrlLength = 2_048;
 export const maxDocumentBytes = 65_536;
 /** How many webhooks a server can have: each has a connection, so that none waits for another. */
 const maxWebhooks = maxConnections;
-/** For how long the secret before a rotation also signs, as a PostgreSQL interval. */
+/** How long the previous secret also signs after a rotation, as a PostgreSQL interval. */
 const formerSecretLife = '1 day';
 
-/** What webhooks need of the server. `allowsPrivate`: whether receivers may be on private networks. */
+/** What webhooks need from the server. `allowsPrivate`: whether receivers may be on private networks. */
 export type WebhookSettings = { secretBox: SecretBox; allowsPrivate: boolean };
 
 type Changing = { db: Db; webhooks: WebhookSettings };
@@ -35,8 +35,8 @@ export type NewWebhook = KeptDocument & { url: string; cursor: string };
 export type CreatedWebhook = { webhook: Webhook; secret: string };
 
 /**
- * Creates a webhook, which runs with the caller's rights. For admins of the server, and for programs with WEBHOOKS.
- * Throws InvalidInput for a bad URL and past the limit; Forbidden.
+ * Creates a webhook, which runs with the caller's rights. For server admins, and for programs with WEBHOOKS. Throws
+ * InvalidInput for a bad URL and past the limit; Forbidden.
  */
 export async function createWebhook(
   { db, webhooks }: Changing,
@@ -50,7 +50,7 @@ export async function createWebhook(
       db,
       async (transaction) => {
         const { ownerId = null, apiKeyId = null } = await lockOwner(transaction, caller);
-        // Webhooks are created in turn, so that no two take the last place. Raw SQL, for the lock.
+        // Webhooks are created one at a time, so that no two take the last place. Raw SQL, for the lock.
         await transaction.query('select pg_advisory_xact_lock($1)', [advisoryLocks['new webhook']]);
         if ((await transaction.prisma.webhook.count()) >= maxWebhooks) throw tooMany();
         // Raw SQL, because Prisma does not say which rule of a trigger has refused a row.
@@ -67,7 +67,7 @@ export async function createWebhook(
   return { webhook, secret: text };
 }
 
-/** What to change about a webhook; undefined leaves it as it is. `cursor`: where to go on. */
+/** What to change about a webhook; undefined leaves it as it is. `cursor`: where to continue. */
 export type WebhookChange = {
   webhookId: bigint;
   url?: string | undefined;
@@ -78,9 +78,9 @@ export type WebhookChange = {
 };
 
 /**
- * Changes a webhook. What it delivers, where and from when is for its owner alone, because it runs with the owner's
- * rights; any admin may pause and resume it. After a change, a failing webhook's attempts start again from the first. Throws InvalidInput,
- * NotFound, Forbidden.
+ * Changes a webhook. Only its owner may change what it delivers, where and from which event, because it runs with the
+ * owner's rights; any admin may pause and resume it. After a change, a failing webhook's attempts start again from the
+ * first. Throws InvalidInput, NotFound, Forbidden.
  */
 export async function updateWebhook(
   { db, webhooks }: Changing,
@@ -107,7 +107,7 @@ export async function updateWebhook(
             ...(variables !== undefined && { variables: toJson(variables) }),
             ...(cursor !== undefined && { cursor }),
             ...(isPaused === true && { status: 'PAUSED' }),
-            // The node that delivers it goes on with the change, and not before: the version tells it.
+            // The new version tells the node that delivers it: it stops, and continues with the changed webhook.
             version: { increment: 1 },
             ...((isOwnChange || isResumed) && { failures: 0, nextAttemptAt: new Date(0) }),
           },
@@ -130,7 +130,7 @@ export async function rotateWebhookSecret(
     async (transaction) => {
       const known = await lockWebhook(transaction, caller, webhookId);
       if (!isOwn(caller, known)) throw ownersOnly();
-      // Raw SQL, for the clock of the database.
+      // Raw SQL, for the database's clock.
       await transaction.query(
         `update webhooks set former_secret = secret, secret = $2,
           former_secret_until = clock_timestamp() + $3::interval
@@ -206,7 +206,7 @@ async function lockWebhook(transaction: Transaction, caller: Caller, webhookId: 
   const found = await transaction.prisma.webhook.findUnique({ where: { id: webhookId } });
   if (!isOwnProgram(caller)) await lockStaff(transaction, caller, 'manageWebhooks');
   else if (found === null || !isOwn(caller, found)) {
-    // A key without ADMIN does not learn of the webhooks of others.
+    // A key without ADMIN does not learn about other owners' webhooks.
     if (caller.kind !== 'KEY' || !caller.scopes.has('ADMIN')) throw noSuchWebhook();
     await lockStaff(transaction, caller, 'manageWebhooks');
   }

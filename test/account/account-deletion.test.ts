@@ -331,7 +331,7 @@ test('a crash during an erasure loses no work and repeats none', { timeout: 30_0
 });
 
 test(
-  'an erasure that is stuck blocks no others, and rows that were added meanwhile are erased too',
+  'an erasure that is stuck blocks no others, and rows that were added in the meantime are erased too',
   { timeout: 30_000 },
   async () => {
     const [stuck, linus] = await Promise.all([newcomer(), newcomer()]);

@@ -115,7 +115,7 @@ test.each(ends)('%s ends a session and its stream for good, on every node', asyn
 test('where tokens say nothing about their session, signing out refuses those issued until then', async () => {
   const token = await issuer.issue({ sub: 'auth0' });
   await sessionOf(token);
-  // Issued before, because the second may pass meanwhile, and tokens name only seconds.
+  // Issued before, because the second may pass in the meantime, and tokens name only seconds.
   const another = await issuer.issue({ sub: 'auth0', jti: 'another' });
   await server.ask('mutation { signOut }', {}, token);
   expect(await viewerOf(server, another)).toBe('UNAUTHENTICATED');

@@ -57,7 +57,7 @@ test('acting as a user who can’t be acted as, or by a program that can’t act
   expect(codeOf(await server.post(ask, {}, { token: `${everything.token.slice(0, -1)}_` }))).toBe('UNAUTHENTICATED');
 });
 
-test('a key of the server that names no user reaches nothing that needs one', async () => {
+test('a server key that names no user reaches nothing that needs one', async () => {
   const answer = await everything.post('{ users(search: "a") { edges { node { username } } } }');
   expect(codeOf(answer)).toBe('FORBIDDEN');
   expect(messageOf(answer)).toContain('parley-act-as');

@@ -138,7 +138,7 @@ test.each([
   expect(await upsert(input)).toEqual({ __typename: 'InvalidInput', fields: [{ path, code }] });
 });
 
-test('moderators and admins of the server are not touched', async () => {
+test('moderators and server admins are not touched', async () => {
   for (const role of ['MODERATOR', 'ADMIN']) {
     await server.sql.query('update users set key = $2, server_role = $3 where id = $1', [
       ...[keyOf(grace.userId), `staff:${role}`, role],

@@ -96,7 +96,7 @@ test('a suspended user is told until when and why, but only with the right passw
   expect((await trySignIn(other, grace, grace.password)).__typename).toBe('SignedIn');
 });
 
-test('a suspension ends by the clock of the database, and then the user can sign in', async () => {
+test("a suspension ends by the database's clock, and then the user can sign in", async () => {
   await suspendUser(ada, grace.userId, { until: inAnHour() });
   expect((await trySignIn(server, grace, grace.password)).__typename).toBe('Forbidden');
   await server.sql.query(`update restrictions set until = now() - interval '1 second' where user_id = $1`, [

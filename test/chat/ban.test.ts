@@ -193,7 +193,7 @@ test('a banned user finds nothing of a public channel, wherever they look, and l
   expect(await look(linus)).toEqual({ isListed: true, found: 1, nodes: 2 });
 });
 
-test('a ban ends by the clock of the database, and housekeeping removes what has ended', async () => {
+test("a ban ends by the database's clock, and housekeeping removes what has ended", async () => {
   const channel = await createPublicChannel(ada);
   await ban(ada, channel, hedy.userId, { until: inMinutes(60) });
   expect(await chatSeenBy(hedy, channel)).toBeNull();

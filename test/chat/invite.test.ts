@@ -121,7 +121,7 @@ test('its creator, owners and admins can revoke an invite', async () => {
   expect(await invitesOf(ada, chat)).toEqual([]);
 });
 
-test('only admins of the server can invite to the server alone', async () => {
+test('only server admins can invite to the server alone', async () => {
   // The last admin of a server cannot step down.
   await server.sql.query(
     `insert into users (username, email, server_role) values ('another', 'another@example.com', 'ADMIN')`,

@@ -140,7 +140,7 @@ test.each(types)('a member who is muted in a %s can read but not write, and lear
   expect(kindOf(await unpinMessage(linus, other))).toBe('Message');
 });
 
-test('a mute ends by the clock of the database, and lasts through leaving and coming back', async () => {
+test("a mute ends by the database's clock, and lasts through leaving and coming back", async () => {
   const channel = await createPublicChannel(ada);
   await joinChat(linus, channel);
   await mute(ada, channel, linus.userId, inMinutes(5));

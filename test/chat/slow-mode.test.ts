@@ -26,7 +26,7 @@ function send(by: Person, chatId: string, more: object = {}, node: TestServer = 
   return post(node.url, sendDocument, { input: { chatId, content: 'hello', ...more } }, { token: by.token });
 }
 
-/** A group of ada's with grace, in which members wait that long between two messages. */
+/** A group of ada's with grace, in which members wait that long between messages. */
 async function createSlowGroup(seconds: number): Promise<string> {
   const chat = await createGroup(ada, [grace]);
   expect(await updateChat(ada, chat, { slowModeSeconds: seconds })).toMatchObject({ __typename: 'Chat' });
@@ -40,7 +40,7 @@ const wait = (chatId: string, seconds: number) =>
     seconds,
   ]);
 
-test('a member waits between two messages, and learns how long', async () => {
+test('a member waits between messages, and learns how long', async () => {
   const chat = await createSlowGroup(60);
   const first = await say(grace, chat, 'hello');
   const refused = await send(grace, chat);

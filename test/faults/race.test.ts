@@ -28,7 +28,7 @@ test('events that happen while a newcomer’s memberships are being read reach t
   const memberships = proxy.hold('snapshot');
   const reader = new Reader(node, grace, { cursor: viewer.eventCursor });
   await memberships.caught;
-  await insertMessage(server, chatId, ada, 'meanwhile');
+  await insertMessage(server, chatId, ada, 'in the meantime');
   await witness.until(() => witness.heardCount === 1);
   memberships.release();
   await reader.live();

@@ -68,8 +68,8 @@ test('when the clock jumps past a token’s expiry, its streams end so that clie
   // Its token is invalid until the clock is corrected.
   await reader.until(() => reader.end === 'UNAUTHENTICATED');
   vi.useRealTimers();
-  await insertMessage(server, chatId, ada, 'meanwhile');
+  await insertMessage(server, chatId, ada, 'in the meantime');
   const again = await new Reader(server, grace, { cursor: reader.cursor }).live();
-  expect(again.heardIn(chatId)).toEqual([{ seq: 2, content: 'meanwhile' }]);
+  expect(again.heardIn(chatId)).toEqual([{ seq: 2, content: 'in the meantime' }]);
   expect(reader.faults).toEqual([]);
 });

@@ -75,7 +75,7 @@ test('for a reader that stalls while it catches up, no more than its buffer is h
   };
   await expect.poll(findChange, { timeout: 30_000 }).toBeLessThan(500_000);
   expect(atRest - before).toBeLessThan(15_000_000);
-  // Events that happen meanwhile are not held for them either.
+  // Events that happen in the meantime are not held for them either.
   const heardCount = live.heardCount + 3_000;
   await flood(chatId, 3_000, 9_000);
   await live.until(() => live.heardCount === heardCount);

@@ -81,7 +81,7 @@ test('a member who left and rejoined receives the messages from then on, but not
   const chat = await createGroup(ada, [grace, linus]);
   const { eventCursor } = (await linus.ask('{ viewer { eventCursor } }')).viewer;
   await removeMember(server, chat, linus);
-  await say(ada, chat, 'meanwhile');
+  await say(ada, chat, 'in the meantime');
   await addMembers(server, chat, [linus], 2);
   await say(ada, chat, 'since');
   expect((await readMissed(server, linus, eventCursor)).map(eventOf)).toMatchObject([

@@ -66,7 +66,7 @@ test('a client that reconnects receives what it missed, then its position, then 
 
   await say(ada, chat, 'missed');
   await createGroup(ada, [linus], 'not hers');
-  const another = await createGroup(ada, [grace], 'made meanwhile');
+  const another = await createGroup(ada, [grace], 'made in the meantime');
   await say(ada, another, 'missed too');
   await using again = await openStream(server, grace, eventsDocument, { variables: { after: cursor } });
   const missed = await again.until('CaughtUp');
@@ -168,7 +168,7 @@ test('a user who was added while away receives the addition, and what came after
   ]);
 });
 
-test('a chat that was deleted meanwhile appears only as its deletion', async () => {
+test('a chat that was deleted in the meantime appears only as its deletion', async () => {
   const chat = await createGroup(ada, [grace]);
   const cursor = await cursorNow(grace);
   await say(ada, chat, 'gone with it');
@@ -179,7 +179,7 @@ test('a chat that was deleted meanwhile appears only as its deletion', async () 
   ]);
 });
 
-test('objects that were deleted meanwhile do not appear again', async () => {
+test('objects that were deleted in the meantime do not appear again', async () => {
   const chat = await createGroup(ada, [grace]);
   const cursor = await cursorNow(grace);
   const id = await say(ada, chat, 'better unsaid');

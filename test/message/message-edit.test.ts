@@ -255,7 +255,7 @@ test('while psql has locked a message, its edit waits for a limited time, and no
     { id },
     { token: ada.token },
   );
-  expect(await sendMessage(ada, chatId, 'meanwhile')).toMatchObject({ __typename: 'Message' });
+  expect(await sendMessage(ada, chatId, 'in the meantime')).toMatchObject({ __typename: 'Message' });
   expect((await refused).errors).toMatchObject([{ extensions: { code: 'RATE_LIMITED', retryAfterSeconds: 1 } }]);
   await client.query('rollback');
   client.release();

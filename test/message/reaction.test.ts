@@ -443,7 +443,7 @@ test('a reaction to a message that psql has locked waits, and delays no one else
     () => (isDone = true),
     () => {},
   );
-  const other = await say(grace, chatId, 'meanwhile');
+  const other = await say(grace, chatId, 'in the meantime');
   expect(await addReaction(ada, other, '👍')).toMatchObject({ __typename: 'Message' });
   expect(isDone).toBe(false);
   await client.query('rollback');

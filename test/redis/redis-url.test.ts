@@ -48,7 +48,7 @@ const mistakes: [string, string][] = [
   ['redis://host:99999', 'a port is not between 1 and 65535'],
   ['redis+cluster://a,b/1', 'a cluster has no numbered databases'],
   ['redis+sentinel://a', 'after the Sentinels, it must have /service/database'],
-  ['redis://host?ssl=1', 'of parameters, it may only have sslrootcert, sslcert, sslkey'],
+  ['redis://host?ssl=1', 'the only parameters are sslrootcert, sslcert, sslkey'],
   ['redis://host?sslrootcert=/ca.pem', 'it has a certificate, but no TLS'],
   ['rediss://host?sslrootcert=/no/such/file', "sslrootcert names a file that can't be read (ENOENT)"],
 ];

@@ -181,7 +181,7 @@ test('filters by chat, sender, time and files can be combined', async () => {
   }
 });
 
-test('results are paged, even when one of them is deleted meanwhile', async () => {
+test('results are paged, even when one of them is deleted in the meantime', async () => {
   const chatId = await createGroup(ada, [grace]);
   const ids: string[] = [];
   for (let count = 1; count <= 7; count += 1) ids.unshift(await say(ada, chatId, `paged ${count}`));

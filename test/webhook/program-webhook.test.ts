@@ -136,7 +136,7 @@ test('allEvents is refused to users, to keys without MESSAGES_READ, and to a pro
   const url = 'http://127.0.0.1:9/';
   expect(await askForWebhook(lacking, { url, document: allEvents })).toMatchObject({ __typename: 'Forbidden' });
   expect(await askForWebhook(root, { url, document: allEvents })).toMatchObject({ __typename: 'Forbidden' });
-  // A key of the server has no events of its own.
+  // A server key has no events of its own.
   const ownless = expect.stringMatching(/has no events of its own.*allEvents.*bot/);
   const reader = await createKey(['MESSAGES_READ', 'CHATS_READ', 'USERS_READ', 'WEBHOOKS']);
   expect(await askForWebhook(reader, { url })).toMatchObject({ __typename: 'Forbidden', message: ownless });

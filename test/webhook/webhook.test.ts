@@ -136,10 +136,10 @@ test('an answer of 410 pauses the webhook; once it is resumed, nothing is missin
   await expectStatus(ada, id, 'PAUSED');
   expect((await webhookOf(ada, id)).lastError).toBe('The receiver answered status 410.');
   receiver.answer = (response) => response.end();
-  await say(grace, chat, 'meanwhile');
+  await say(grace, chat, 'in the meantime');
   expect(await updateWebhook(ada, id, { isPaused: false })).toMatchObject({ __typename: 'Webhook', status: 'ACTIVE' });
-  await receiver.until(({ contents }) => contents.includes('meanwhile'));
-  expect(receiver.contents).toEqual(['gone', 'gone', 'meanwhile']);
+  await receiver.until(({ contents }) => contents.includes('in the meantime'));
+  expect(receiver.contents).toEqual(['gone', 'gone', 'in the meantime']);
 });
 
 test('a redirect counts as a failure and is not followed, and a receiver that never answers times out', async () => {
@@ -205,7 +205,7 @@ test('updateWebhook(after:) replays what follows the cursor', async () => {
   });
 });
 
-test('objects show their state at delivery: a message that was deleted meanwhile is not sent', async () => {
+test('objects show their state at delivery: a message that was deleted in the meantime is not sent', async () => {
   const receiver = await WebhookReceiver.start();
   const { id } = await createWebhook(ada, receiver.url);
   await receiver.until(({ received }) => received.length === 1);

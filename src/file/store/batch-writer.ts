@@ -25,7 +25,7 @@ export class BatchWriter {
   #writing: Promise<void> = Promise.resolve();
   #syncing: Promise<void> = Promise.resolve();
 
-  /** With `lasts`, all written bytes are synced to the disk when `finish` resolves. */
+  /** `lasts`: whether all written bytes are synced to the disk when `finish` resolves. */
   constructor(file: FileHandle, lasts: boolean) {
     this.#file = file;
     this.#lasts = lasts;
@@ -43,7 +43,7 @@ export class BatchWriter {
     if (isMuch || this.#gatheredBytes >= batchBytes || this.#gathered.length >= batchChunks) await this.#flush();
   }
 
-  /** Writes the remaining chunks; with `lasts`, also syncs the file to the disk. */
+  /** Writes the remaining chunks. If the writer was created with `lasts`, also syncs the file to the disk. */
   async finish(): Promise<void> {
     await this.#flush();
     await this.#writing;

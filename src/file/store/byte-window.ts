@@ -28,7 +28,7 @@ export class ByteWindow implements AsyncDisposable {
   }
 
   /**
-   * Returns `size` bytes (64 KiB at most) from `position` on, or fewer at the end of the content. The next call may
+   * Returns `size` bytes (at most 64 KiB) from `position` on, or fewer at the end of the content. The next call may
    * overwrite the returned bytes.
    */
   async look(position: number, size: number): Promise<Buffer> {

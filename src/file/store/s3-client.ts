@@ -2,7 +2,7 @@ import { S3Client, S3ServiceException } from '@aws-sdk/client-s3';
 import type { S3Location } from './s3-location.ts';
 
 const connectMs = 5_000;
-/** The time limit for sending a request with its body (a part of 5 MiB at most) until the response begins. */
+/** The time limit for sending a request with its body (a part of at most 5 MiB) until the response begins. */
 const requestMs = 30_000;
 /** The time limit for a connection on which neither side sends anything. */
 const idleMs = 60_000;

@@ -32,7 +32,8 @@ export function serveMcp(options: GraphqlOptions & { corsOrigin: string }): Hand
       }
       const asker = await identify(options, request);
       const body = await readJson(request, requestLimits.maxBodyBytes);
-      // The SDK would run a hundred tools at once, and hold all of their results. The protocol has no batches any more.
+      // The SDK would run a hundred tool calls at once, and hold all of their results in memory. The protocol no longer
+      // has batches.
       if (Array.isArray(body)) throw new HttpError(400, 'Send one message in each request.');
       await answer({ ...options, tools }, { request, response, asker, body });
     } catch (error) {
@@ -48,7 +49,7 @@ function refuseOrigin({ headers }: IncomingMessage, corsOrigin: string): void {
   throw new HttpError(403, 'Pages of this origin may not use the API: see CORS_ORIGIN.', { code: 'FORBIDDEN' });
 }
 
-/** The user whose rights the tools have. Throws HttpError 401 without one, and 403 for a key of the server. */
+/** The user whose rights the tools have. Throws HttpError 401 without one, and 403 for a server key. */
 async function identify({ services }: GraphqlOptions, { headers }: IncomingMessage): Promise<Asker> {
   try {
     return demandAsker(await identifyAsker(services.accounts, headers));
@@ -69,7 +70,7 @@ async function answer(
   options: GraphqlOptions & { tools: ReadonlyMap<string, CompiledTool> },
   { request, response, asker, body }: Exchange,
 ): Promise<void> {
-  // The inner server, because the outer one takes schemas of zod for tools, and these have their own.
+  // Uses the inner server: the outer one takes zod schemas for tools, but these tools have their own.
   const { server } = new McpServer({ name: 'parley', version: apiVersion }, { capabilities: { tools: {} } });
   server.setRequestHandler(ListToolsRequestSchema, () => ({
     tools: [...options.tools.values()].map(({ listed }) => listed),

@@ -1,6 +1,6 @@
 /**
- * One tool: its stored document, whose variables are the tool's arguments, and what a language model reads about it and
- * about each argument.
+ * One tool: its stored document, whose variables are the tool's arguments, and the descriptions of it and of each
+ * argument for a language model.
  */
 export type Tool = {
   name: string;

@@ -85,7 +85,7 @@ export const accountRoutes: readonly Route[] = [
     path: '/api/reset-password',
     id: 'resetPassword',
     tag: 'Account',
-    summary: 'Set a new password with the code of an email',
+    summary: 'Set a new password with the code from an email',
     document: `mutation ($token: String!, $newPassword: String!) {
       resetPassword(token: $token, newPassword: $newPassword) { ${signedIn} ...Problem }
     }`,

@@ -7,12 +7,12 @@ import type { Route } from './route.ts';
 export type Answer = { status: number; body: unknown } | { problem: Problem };
 
 /**
- * Turns the result of a route's document into the answer. `isKnown`: whether the client is signed in, which decides what
- * the absence of an object means.
+ * Turns the result of a route's document into the answer. `isKnown`: whether the client is signed in, which determines
+ * what a missing object means.
  */
 export function answerOf(route: Route, { data, errors }: ExecutionResult, isKnown: boolean): Answer {
   const [error] = errors ?? [];
-  // Part of an answer would look like all of it.
+  // A partial response would look like a complete one.
   if (error !== undefined) return { problem: problemOfError(error) };
   const found = find(data, route.result);
   if ('missingAt' in found) return { problem: explainAbsence(route, found.missingAt, isKnown) };
@@ -38,9 +38,9 @@ function find(data: unknown, path: string): { value: unknown } | { missingAt: nu
 /** An object that is null does not exist or is hidden; below one that exists, a null list is one the asker may not see. */
 function explainAbsence({ result }: Route, missingAt: number, isKnown: boolean): Problem {
   if (!isKnown) return problem('UNAUTHENTICATED', 'An access token is required: send `Authorization: Bearer …`.');
-  // A caller who is known and has no account is a program with a key of the server.
+  // A caller who is known and has no account is a program with a server key.
   if (missingAt === 0 && result.startsWith('viewer')) {
-    return problem('FORBIDDEN', 'A key of the server has no account: name a user in the header `parley-act-as`.');
+    return problem('FORBIDDEN', 'A server key has no account: name a user in the header `parley-act-as`.');
   }
   if (missingAt > 0) return problem('FORBIDDEN', 'You may not see this.');
   return problem('NOT_FOUND', 'There is no such object, or it is hidden from you.');

@@ -25,7 +25,7 @@ const uploaded: JsonSchema = {
   },
 };
 
-/** What an operation for users takes: a token, and for API keys the user that they act as. */
+/** What an operation for users requires: a token, and for API keys the user that they act as. */
 export const signedIn: readonly JsonSchema[] = [{ token: [] }, { token: [], actAs: [] }];
 
 const counted: JsonSchema = {
@@ -54,11 +54,11 @@ const importReport: JsonSchema = {
     discarded: { type: 'integer' },
     refused: { type: 'integer', description: 'Lines that were refused: `errors` says why.' },
     errors: remarks,
-    notes: { ...remarks, description: 'Lines that were not taken exactly as they are.' },
+    notes: { ...remarks, description: 'Lines that were not imported exactly as they are.' },
   },
 };
 
-/** What incoming webhooks take; other properties of Discord's and Slack's are ignored. */
+/** The body that incoming webhooks accept; other properties of Discord's and Slack's are ignored. */
 const hookPayload: JsonSchema = {
   type: 'object',
   properties: {

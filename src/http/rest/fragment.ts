@@ -8,7 +8,7 @@ import type { PreparedOperation } from '../../api/document.ts';
 const fragments: Readonly<Record<string, string>> = {
   Author: 'on User { id key username displayName }',
   User: 'on User { id key username displayName avatar { ...Picture } custom createdAt }',
-  // Without what depends on who asks: links, and a membership. A key of the server has neither.
+  // Without the fields that depend on the asker: links and a membership. A server key has neither.
   PlainUser: 'on User { id key username displayName custom createdAt }',
   Me: `on Viewer {
     id email isEmailVerified hasPassword serverRole unreadChatCount eventCursor user { ...User }

@@ -15,8 +15,8 @@ import type { CompiledRoute, Input } from './compiled-route.ts';
 export type Sent = { parameters: ReadonlyMap<string, string>; query: URLSearchParams; body: unknown };
 
 /**
- * Reads the variables of a route's document. Throws InvalidInput for parameters that are missing, unknown or of the wrong
- * type, by the names that the client knows.
+ * Reads the variables of a route's document. Throws InvalidInput for parameters that are missing, unknown or of the
+ * wrong type; the error uses the route's parameter names.
  */
 export function readVariables({ route, inputs }: CompiledRoute, sent: Sent): Record<string, unknown> {
   const errors: FieldError[] = [];
@@ -86,7 +86,7 @@ function readBody(
   });
 }
 
-/** The value of a text in a query string: what is not of the type stays as it is, to be refused. */
+/** Parses a value in a query string. A value of the wrong type stays a string, and is refused later. */
 function parseText(text: string, type: GraphQLInputType): unknown {
   const name = String(getNullableType(type));
   if (name === 'Int' && /^-?\d{1,10}$/.test(text)) return Number(text);
@@ -109,7 +109,7 @@ function readValue({ name, type }: Input, given: unknown, errors: FieldError[]):
   return value;
 }
 
-/** Which values an enum has, in the words of the other errors; null for other types. */
+/** The values of an enum, phrased like the other errors; null for other types. */
 function describeValues(type: GraphQLNamedType): string | null {
   if (!isEnumType(type)) return null;
   const values = type.getValues().map(({ name }) => name);

@@ -53,8 +53,7 @@ export function printOpenApi(schema: GraphQLSchema, version: string): JsonSchema
           type: 'apiKey',
           in: 'header',
           name: 'parley-act-as',
-          description: `With an API key that has the scope ACT_AS: the user that it acts as, by id or as \`key:\` and the external key. A key
-of the server needs it wherever a user is needed.`,
+          description: `With an API key that has the scope ACT_AS: the user that it acts as, by id or as \`key:\` and the external key. A server key needs it wherever a user is needed.`,
         },
         streamToken: {
           type: 'apiKey',

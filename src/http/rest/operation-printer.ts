@@ -107,7 +107,7 @@ export class OperationPrinter {
     };
   }
 
-  /** The answers of success by status. */
+  /** The successful responses, by status. */
   #printSuccess(route: Route, place: Place, fragments: Fragments): JsonSchema {
     if (route.status === 204) return { 204: { description: 'Done.' } };
     const named = getNamedType(place.type);
@@ -160,7 +160,7 @@ export class OperationPrinter {
   }
 }
 
-/** Does to a schema what answer.ts does to the object. */
+/** Changes a schema in the same way as answer.ts changes the object. */
 function lifted({ lift }: Route, schema: JsonSchema): JsonSchema {
   const { properties } = schema;
   if (lift === undefined || !isRecord(properties)) return schema;

@@ -52,7 +52,7 @@ export const problemKinds = {
 
 type Code = keyof typeof problemKinds;
 
-/** An error of a GraphQL result, or what remains of one as JSON. */
+/** An error of a GraphQL result, either as thrown or parsed from JSON. */
 type Told = { message: string; extensions?: Record<string, unknown> | undefined };
 
 /** Makes a problem of this kind. `status`: where it differs from that of the kind. */
@@ -69,7 +69,8 @@ export function problem(code: Code, detail: string, more: Partial<Problem> = {})
 }
 
 /**
- * The problem that a GraphQL error stands for. The error has been masked: an unknown code is a failure of the server.
+ * The problem that corresponds to a GraphQL error. The error has been masked: an unknown code is a failure of the
+ * server.
  */
 export function problemOfError({ message, extensions = {} }: Told): Problem {
   const { code, http, fields, retryAfterSeconds, limit, count, windowSeconds } = extensions;
@@ -148,7 +149,7 @@ export async function refuseWithProblem(
   await sendProblem(told, request, response);
 }
 
-/** Adds to a masked error what a problem says and the error of a GraphQL client does not. */
+/** Adds to a masked error the properties that a problem has and a GraphQL error does not. */
 export function detailed(masked: GraphQLError, error: unknown): GraphQLError {
   return new GraphQLError(masked.message, { extensions: { ...masked.extensions, ...detailsOf(error) } });
 }

@@ -69,7 +69,7 @@ function serve(type: string, make: () => string | Promise<string>): Handler {
   const prepare = async () => serveText(type, await make());
   return async (request, response) => {
     made ??= prepare();
-    // What could not be read is read again by the next request.
+    // If it could not be read, the next request tries again.
     made.catch(() => (made = undefined));
     const answer = await made;
     response.setHeader('content-security-policy', contentSecurityPolicy);

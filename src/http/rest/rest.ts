@@ -22,7 +22,7 @@ import { routes } from './table.ts';
 export function serveRest(options: GraphqlOptions): Handler {
   const router = new Router(routes);
   const reference = describeApi(options.schema);
-  // A problem says more than the error of a GraphQL client: which parameter, and whether to try again.
+  // A problem says more than a GraphQL error: which parameter, and whether to try again.
   const mask = (error: unknown) => detailed(options.mask(error), error);
   return async (request, response) => {
     try {

@@ -27,7 +27,7 @@ export type Route = {
   summary: string;
   /** The document, without the fragments that it uses (fragment.ts). */
   document: string;
-  /** Where the answer is in the data, e.g. `viewer.chats`; '' is all of it. */
+  /** Where the answer is in the data, e.g. `viewer.chats`; '' for all of the data. */
   result: string;
   /** The status of success, by default 200. 204 has no body. */
   status?: number;
@@ -107,6 +107,7 @@ function fixedBranch(branch: Branch, segment: string): Branch {
 
 function openBranch(branch: Branch, name: string): Branch {
   branch.open ??= { name, branch: newBranch() };
-  if (branch.open.name !== name) throw new Error(`{${name}} is also called {${branch.open.name}} in the same place`);
+  if (branch.open.name !== name)
+    throw new Error(`{${name}} has another name, {${branch.open.name}}, in the same place`);
   return branch.open.branch;
 }

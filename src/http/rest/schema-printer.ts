@@ -64,7 +64,7 @@ export class SchemaPrinter {
     return referTo(name);
   }
 
-  /** The schema of an object with these fields. Every field that is selected is there, if only as null. */
+  /** The schema of an object with these fields. Every selected field is present, even if it is null. */
   ofFields(
     selections: readonly SelectionNode[],
     type: GraphQLObjectType,

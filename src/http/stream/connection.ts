@@ -138,8 +138,8 @@ export class Connection {
   }
 
   /**
-   * Ends the response after everything that was written. The connection stays: a proxy that has received the end may be
-   * sending another request on it.
+   * Ends the response once everything written so far is sent. The connection stays open: a proxy that has received the
+   * end may already be sending another request on it.
    */
   end(): void {
     if (this.#isEnded) return;

@@ -11,7 +11,7 @@ export type StreamTimes = {
   tokenCheck: number;
 };
 
-/** A stream with more unsent bytes than this drops typing, which has no value later. */
+/** A stream with more unsent bytes than this drops typing notices, which are useless later. */
 const maxBytesBeforeTyping = 16 * 1024;
 
 /** Spreads the heartbeats of streams that opened together. */

@@ -9,7 +9,7 @@ type Result = {
 
 /**
  * Plain Server-Sent Events: the name of each is the event's type, and its data is the event itself. A failure is named
- * `problem`. There is no mark for the end: a client that reconnects is then refused with a status.
+ * `problem`. Nothing marks the end of the events: a client that reconnects afterwards is refused with a status.
  */
 export const plainEvents: Framing = {
   ...eventStream,

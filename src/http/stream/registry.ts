@@ -75,8 +75,8 @@ export class StreamRegistry {
 
   /**
    * Answers the request with an open stream. Throws HttpError when the session or the address has reached its limit. A
-   * stream that is requested while the server drains ends at once, like those that were open: EventSource gives up after
-   * a refusal, but reconnects after an end.
+   * stream that is requested while the server drains ends at once, like those that were open: EventSource gives up
+   * after a refusal, but reconnects after a stream ends.
    */
   open({ request, response, framing, asker, isTokenLive, onClose }: Opening): OpenStream {
     const release = this.#take(asker, addressOf(request, this.#options.trustedProxies));

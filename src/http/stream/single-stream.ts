@@ -43,7 +43,7 @@ export class SingleStream {
   /** Runs an operation without delaying the others. */
   start(waiting: WaitingOperation): void {
     const { operationId } = waiting;
-    // The former operation was cancelled and its id reused before this node noticed.
+    // The earlier operation was cancelled and its id reused before this node noticed.
     this.#sinks.get(operationId)?.silence();
     this.#stop(operationId);
     const sink = new OperationSink(this.#options.stream, operationId, () => this.#release(operationId, sink));

@@ -20,7 +20,7 @@ const pollMs = 2_000;
 /** The stream's token and the asker of a request. */
 type Owner = { token: string; asker: Asker };
 
-/** The owner who opens it. */
+/** The owner who opens the stream. */
 type Opener = Owner & Pick<Opening, 'isTokenLive'>;
 
 /**
@@ -138,7 +138,7 @@ export class SingleConnections {
     const cursor = await this.#server.realtime.readCursor();
     const isReady =
       !response.destroyed && (await this.#reservations.ready({ tokenHash, operationId, ...added }, cursor));
-    // A client that hung up meanwhile will never cancel the operation.
+    // A client that hung up in the meantime will never cancel the operation.
     if (response.destroyed) await this.#reservations.remove(tokenHash, operationId);
     else response.writeHead(isReady ? 202 : 204).end();
   }

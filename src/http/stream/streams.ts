@@ -35,7 +35,9 @@ export type StreamLimits = {
   replay: ReplayLimits;
 };
 
-/** Heartbeats come every 20 to 25 s: proxies wait for 30 s or more, and TCP's keep-alive needs 15 s between them. */
+/**
+ * Heartbeats are sent every 20 to 25 s: proxies wait for 30 s or more, and TCP's keep-alive needs 15 s between them.
+ */
 const defaultTimes: StreamTimes = {
   sweep: 1_000,
   heartbeat: 20_000,
@@ -53,7 +55,7 @@ export type StreamsOptions = {
   mask: (error: unknown) => GraphQLError;
   limits: StreamLimits;
   times?: Partial<StreamTimes>;
-  /** How many proxies are in front; each adds an entry to X-Forwarded-For. */
+  /** The number of proxies in front of the server; each adds an entry to X-Forwarded-For. */
   trustedProxies: number;
 };
 
@@ -66,7 +68,7 @@ type Identified = { asker: () => Caller | null } & Pick<Opening, 'isTokenLive'>;
  */
 export class Streams {
   readonly #services: Services;
-  /** What operations on this node work with; webhooks share it. */
+  /** What operations on this node need; webhooks share it. */
   readonly operations: OperationServices;
   readonly #registry: StreamRegistry;
   readonly #single: SingleConnections;
@@ -269,8 +271,8 @@ function ifGood(asker: () => Caller | null): Caller | null {
 }
 
 /**
- * The asker of single connection mode, who must be signed in. Throws HttpError 401 otherwise, and 403 for a key of the
- * server that names no user.
+ * The asker of single connection mode, who must be signed in. Throws HttpError 401 otherwise, and 403 for a server key
+ * that names no user.
  */
 function demand(asker: () => Caller | null): Asker {
   const known = refuseBad(asker);

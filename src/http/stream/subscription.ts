@@ -131,7 +131,7 @@ export class EventSubscription implements Receiver {
   finish(reason: EndReason, at: bigint): void {
     // Access was lost before this subscription started, and has been regained since.
     if (reason === 'ACCESS_LOST' && this.#state === 'LIVE' && at <= this.#floor) return;
-    // The next read of the log shows whether access is still lost, after everything that came before.
+    // The next read of the log shows whether access is still lost after all earlier events.
     if (reason === 'ACCESS_LOST' && this.#state === 'CATCHING_UP') this.#held.giveUp();
     else this.#end(reason);
   }
@@ -186,7 +186,8 @@ export class EventSubscription implements Receiver {
   }
 
   /**
-   * Reads the log up to `through`, and again up to the new head each time too much arrived meanwhile; then goes live.
+   * Reads the log up to `through`, and again up to the new head each time too much arrived in the meantime; then goes
+   * live.
    */
   async #catchUp(through: bigint): Promise<void> {
     let head = through;

@@ -7,8 +7,8 @@ import { Reception, type ReceptionOptions } from './reception.ts';
 import type { Notice } from './wire.ts';
 
 /**
- * How long a node goes on listening to PostgreSQL after it has begun to rely on the broadcast, in ms: a broadcast that
- * comes and goes must not make it listen again each time.
+ * How long a node goes on listening to PostgreSQL after it has begun to rely on the broadcast, in ms: an intermittent
+ * broadcast must not make it listen again each time.
  */
 const pauseAfterMs = 2_000;
 
@@ -20,12 +20,12 @@ export type BroadcastOptions = ReceptionOptions & {
   leases: Leases;
   bell: Bell;
   report: Report;
-  /** Called when the feed should read the log at once. */
+  /** Called when the feed should read the log immediately. */
   onDuty: () => void;
 };
 
 /**
- * The log by way of Redis: one node reads it and publishes it to all. What a node misses, it reads from the log; so
+ * The log through Redis: one node reads it and publishes it to all. A node reads what it misses from the log itself; so
  * this saves statements and notifications, and nothing depends on it.
  */
 export class Broadcast implements FeedBroadcast {
@@ -42,7 +42,7 @@ export class Broadcast implements FeedBroadcast {
     const { onNotice, onGap, bell } = options;
     this.#reception = new Reception({
       ...options,
-      // Otherwise PostgreSQL brings the notices.
+      // Otherwise the notices arrive from PostgreSQL.
       onNotice: (notice) => {
         if (!bell.isOn()) onNotice(notice);
       },
@@ -64,12 +64,12 @@ export class Broadcast implements FeedBroadcast {
     });
   }
 
-  /** Whether this node publishes the log: `publish` then needs what concerns all nodes. */
+  /** Whether this node publishes the log: `publish` then needs the facts for all nodes. */
   get isPublishing(): boolean {
     return this.#publisher.isOn;
   }
 
-  /** Starts to stand for the office of the publisher. */
+  /** Starts to compete for the role of the publisher. */
   open(): void {
     this.#publisher.open();
   }
@@ -85,12 +85,12 @@ export class Broadcast implements FeedBroadcast {
     this.#publisher.publish(passage, read);
   }
 
-  /** Passes a notification of PostgreSQL on to the other nodes, if this one is the publisher. */
+  /** Passes a PostgreSQL notification on to the other nodes, if this one is the publisher. */
   notify(notice: Pick<Notice, 'place' | 'channel' | 'payload'>): void {
     this.#publisher.notify(notice);
   }
 
-  /** Call this when this node may have missed notifications of PostgreSQL. */
+  /** Call this when this node may have missed notifications from PostgreSQL. */
   noteGap(): void {
     this.#publisher.noteGap();
   }

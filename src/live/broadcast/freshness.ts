@@ -4,7 +4,7 @@ const drift = 0.001;
 /**
  * How old a publisher's messages are, without a common clock: the delay of each is compared with the shortest one that
  * this publisher's messages had. So a message that waited in a buffer, because the network or either process was
- * stopped, does not pass for news.
+ * stopped, does not pass as current.
  */
 export class Freshness {
   #term = -1n;

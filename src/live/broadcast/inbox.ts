@@ -31,7 +31,7 @@ export class Inbox {
     return this.#heardAt;
   }
 
-  /** Returns the header; null if it is none, or from an older publisher. */
+  /** Returns the header; null if the message is not a header, or is from an older publisher. */
   addHeader(text: string): Header | null {
     const header = decodeHeader(text);
     const now = performance.now();
@@ -66,7 +66,7 @@ export class Inbox {
     if (this.#headers[0] === header) this.#dropHeaders(1);
   }
 
-  /** The shards with content that have not arrived. */
+  /** The shards whose content has not arrived. */
   lacking({ term, through, shards }: Header): number[] {
     return shards.filter((shard) => !this.#pieces.has(keyOf(term, through, shard)));
   }
@@ -105,7 +105,7 @@ export class Inbox {
     for (const { length } of this.#headers.splice(0, count)) this.#length -= length;
   }
 
-  /** Drops everything if there is no room left: what comes next will not join on, so the log is read. */
+  /** Drops everything if there is no room left: the following messages will leave a gap, so the log is read. */
   #makeRoom(length: number): void {
     const isFull =
       this.#length + length > limits.length ||

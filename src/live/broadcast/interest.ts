@@ -10,14 +10,14 @@ export class Interest {
   /** Called when this node's interest in a shard begins or ends. */
   onChange: (shard: number) => void = () => undefined;
 
-  /** Call this for each room and each user that comes. */
+  /** Call this for each new room and each new user. */
   add(shard: number): void {
     const count = (this.#counts[shard] ?? 0) + 1;
     this.#counts[shard] = count;
     if (count === 1 && this.#all === 0) this.onChange(shard);
   }
 
-  /** Call this for each room and each user that goes. */
+  /** Call this for each room and each user that is removed. */
   remove(shard: number): void {
     const count = (this.#counts[shard] ?? 0) - 1;
     this.#counts[shard] = count;

@@ -11,8 +11,8 @@ import { shardOfEvent } from './shard.ts';
 const leaseName = 'log-publisher';
 /**
  * In ms. `lease`: how long a dead publisher keeps others from taking over. `poll`: how often a node looks whether there
- * is a publisher. `silence`: after this time without one, it stands for the office. `rest`: how long a node that could
- * not publish lets others try, at most. `answer`: how long Redis may take for a message.
+ * is a publisher. `silence`: after this time without one, it competes for the role. `rest`: the longest time that a
+ * node that could not publish lets others try. `answer`: how long Redis may take for a message.
  */
 const times = {
   lease: { expiry: 2_000, renewal: 500 } satisfies LeaseTimes,
@@ -21,7 +21,7 @@ const times = {
   rest: 4_000,
   answer: 1_000,
 };
-/** A publisher that is asked to publish nothing new says at least this often that the log ends where it did, in ms. */
+/** How often a publisher with nothing new to publish says that the log has not changed, in ms. */
 const heartbeatMs = 700;
 /** How many characters may be on their way to Redis. */
 const maxUnsent = 8 * 1024 * 1024;
@@ -39,9 +39,9 @@ export type PublisherOptions = {
 };
 
 /**
- * Publishes the log to all nodes while this node is the publisher. All nodes stand for this office when they hear from
+ * Publishes the log to all nodes while this node is the publisher. All nodes compete for this role when they hear from
  * no publisher; a lease decides. Two publishers at once, one of which does not know yet that it lost the lease, do no
- * harm: both say the truth about the same log.
+ * harm: both publish the same log.
  */
 export class Publisher {
   readonly #options: PublisherOptions;
@@ -68,7 +68,7 @@ export class Publisher {
     this.#done = this.#run();
   }
 
-  /** Gives the office up, so that another node can take over at once. */
+  /** Gives up the role, so that another node can take over at once. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#wake();
@@ -145,7 +145,7 @@ export class Publisher {
   async #stand(): Promise<Lease | null> {
     const { channels, leases, silentMs } = this.#options;
     if (!channels.isConnected || silentMs() < times.silence) return null;
-    // A database that does not answer is no reason to complain here: the feed does.
+    // A database that does not answer is not reported here: the feed does that.
     return leases.take({ name: leaseName, times: times.lease }).catch(() => null);
   }
 

@@ -11,8 +11,8 @@ export type ReadForAll = { known: Known | null; rows: ReadonlyMap<bigint, unknow
 export type ReadRows = (events: readonly LoggedEvent[]) => Promise<ReadonlyMap<bigint, unknown>>;
 
 /**
- * How long nodes may show rows as they were read for all, in ms. Whatever changed them since is a later event; but what
- * was deleted must not be shown by a node that was stopped for a while.
+ * How long nodes may show rows that the publisher read for all, in ms. Whatever changed them since is a later event;
+ * but what was deleted must not be shown by a node that was stopped for a while.
  */
 export const rowsLastMs = 2_000;
 

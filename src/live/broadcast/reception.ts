@@ -8,7 +8,7 @@ import { NoticeCounter } from './notice-counter.ts';
 import { shardCount } from './shard.ts';
 import { decodeNotice, type Notice } from './wire.ts';
 
-/** How long a piece may arrive after its header, in ms: they may take different ways through a cluster. */
+/** How long a piece may arrive after its header, in ms: they may take different routes through a cluster. */
 const patienceMs = 150;
 /** How long a node stays subscribed to a shard that no longer concerns it, in ms: users come back. */
 const lingerMs = 30_000;
@@ -60,7 +60,7 @@ export class Reception {
     for (let shard = 0; shard < shardCount; shard += 1) this.#adjust(shard);
   }
 
-  /** Passes the next batch on to the hub, if everything is there that concerns this node. */
+  /** Passes the next batch on to the hub, if everything that concerns this node has arrived. */
   async pass(position: bigint): Promise<Broadcasted> {
     this.#inbox.settle(position);
     const header = this.#inbox.next(position);
@@ -93,7 +93,7 @@ export class Reception {
     this.#leaving.clear();
   }
 
-  /** A piece can only be expected if its shard was subscribed to before the header came. */
+  /** A piece can only be expected if its shard was subscribed to before the header arrived. */
   #await({ receivedAt }: ReceivedHeader, shards: readonly number[]): Broadcasted {
     const ms = receivedAt + patienceMs - performance.now();
     const canCome = shards.every((shard) => (this.#shards.get(shard)?.since ?? Infinity) < receivedAt);

@@ -26,13 +26,13 @@ export type Header = {
   shards: readonly number[];
   /** The events that every node receives. */
   events: readonly LoggedEvent[];
-  /** What the hub must know about the events; null if each node has to read that itself. */
+  /** The facts that the hub needs about the events; null if each node has to read them itself. */
   known: Known | null;
   /** How many notices there were in this term; more than arrived if some were lost. */
   noticeCount: number;
 };
 
-/** A notification of PostgreSQL that the publisher passes on to the nodes that do not listen. */
+/** A PostgreSQL notification that the publisher passes on to the nodes that do not listen. */
 export type Notice = {
   term: bigint;
   /** Its number within the term, from 1. Numbers may be missing. */

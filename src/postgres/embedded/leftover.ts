@@ -59,7 +59,7 @@ async function findServers(folder: string, postmaster: number): Promise<number[]
       const [cwd, program] = await Promise.all([stat(`/proc/${pid}/cwd`), readlink(`/proc/${pid}/exe`)]).catch(
         () => [],
       );
-      // An operator's shell may have the folder as its working directory too.
+      // An operator's shell may also have the folder as its working directory.
       return cwd?.ino === home.ino && cwd.dev === home.dev && basename(program ?? '').startsWith('postgres');
     }),
   );

@@ -57,7 +57,7 @@ async function copyPrograms({ postgres }: Programs): Promise<Programs> {
     const draft = await mkdtemp(`${copy}.`);
     await cp(native, draft, { recursive: true, verbatimSymlinks: true, filter: (path) => !path.endsWith('.a') });
     await openToAll(draft);
-    // Another server may have been faster; then both use its copy.
+    // Another server may have been faster, in which case both use its copy.
     await rename(draft, copy).catch(() => rm(draft, { recursive: true }));
   }
   return { initdb: join(copy, 'bin', 'initdb'), postgres: join(copy, 'bin', 'postgres') };

@@ -21,7 +21,7 @@ export async function findRunningPostgres(dataDir: string): Promise<string | nul
     await (await openConnection(url.trim(), { limitMs: checkMs })).end();
     return url.trim();
   } catch (error) {
-    // A server that was killed leaves its file.
+    // A killed server leaves its file behind.
     if (error instanceof CannotStart) return null;
     throw error;
   }

@@ -9,7 +9,7 @@ import { CannotStart } from '../../errors.ts';
 import { applicationRole, type Cluster, superuser } from './cluster.ts';
 import { nameOwnFolder, runAs } from './owner.ts';
 
-/** A PostgreSQL that accepts connections. `ended` resolves when its process exits, for whatever reason. */
+/** A PostgreSQL that accepts connections. `ended` resolves when its process exits, whatever the reason. */
 export type RunningPostgres = { ended: Promise<unknown>; stop: () => Promise<void> };
 
 /** How long a shutdown that flushes everything may take, in ms; after that, the next start does it by recovery. */
@@ -66,8 +66,8 @@ function spawnServer({ folder, owner, programs }: Cluster, port: number) {
     unix_socket_directories: '',
     timezone: 'UTC',
     log_timezone: 'UTC',
-    // Only log what happens to the server: we receive the errors of failed statements, whose text may hold user
-    // content.
+    // Log only events of the server itself: the errors of failed statements reach us anyway, and their text may contain
+    // user content.
     log_min_messages: 'log',
     log_min_error_statement: 'panic',
     log_error_verbosity: 'terse',

@@ -29,7 +29,7 @@ const reasons = {
   OTHER: 'Something else',
 } as const;
 
-/** Reports a message to the staff of the server. */
+/** Reports a message to the server staff. */
 export function ReportDialog({ message, onClose }: { message: Message; onClose: () => void }) {
   const client = useClient();
   const attempt = useAttempt();
