@@ -11,7 +11,7 @@ export type Bench = {
   /** Small numbers, to check that the benchmark works; the figures mean little. */
   isQuick: boolean;
   rounds: number;
-  /** The folder for CPU profiles of this server; undefined for none. */
+  /** The folder for this server's CPU profiles; undefined for no profiles. */
   profileFolder: string | undefined;
   say: (line: string) => void;
 };

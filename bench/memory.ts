@@ -74,7 +74,7 @@ async function measure(
   bench: Bench,
   { server, crowd, settle }: { server: Server; crowd: Crowd; settle: () => Promise<void> },
 ): Promise<number> {
-  // Otherwise the memory of the program's code and its first garbage would count as the streams'.
+  // Otherwise the memory of the program's code and of its first garbage would be attributed to the streams.
   const few = Math.ceil(crowd.count / 10);
   const tokens = crowd.tokens?.slice(0, few);
   const first = await Audience.open(bench, server.name, { ...crowd, count: few, ...(tokens && { tokens }) });

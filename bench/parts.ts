@@ -7,7 +7,7 @@ import { measureFollow } from './parts/follow.ts';
 import { measureRedis } from './parts/redis.ts';
 import { print, save } from './result.ts';
 
-/** The costs of single parts, from which bench/sim computes what many machines do. */
+/** The costs of individual parts, from which bench/sim computes the behaviour of many machines. */
 const benchmarks = { redis: measureRedis, follow: measureFollow, connect: measureConnect };
 
 const { values } = parseArgs({

@@ -22,8 +22,7 @@ export type ReaderEvents = {
 
 /**
  * One subscriber, as cheap as possible, so that the servers are what is measured: a raw socket whose bytes are searched
- * for frames. Of a frame, only the message's seq is parsed. It must increase by one each time, unless
- * `isUnordered`.
+ * for frames. Only the message's seq is parsed from a frame. It must increase by one each time, unless `isUnordered`.
  */
 export class Reader {
   readonly index: number;
@@ -84,7 +83,7 @@ export class Reader {
     let end = 0;
     for (;;) {
       const start = data.indexOf(marker, end);
-      // A marker that is split between two reads begins after the last line end.
+      // A marker that is split between reads begins after the last line end.
       if (start === -1) return Math.max(end, data.lastIndexOf(newline) + 1);
       end = data.indexOf(frameEnd, start);
       if (end === -1) return start;

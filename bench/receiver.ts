@@ -8,7 +8,7 @@ import { percentile } from './statistic.ts';
 /** How long `reached` waits for the next delivery, in ms, before it gives up. */
 const patienceMs = 20_000;
 
-/** What a receiver needs of a delivery. */
+/** The parts of a delivery that a receiver needs. */
 type Delivery = { data: { events: { at: string; event: { message?: { seq: number } } } } };
 
 /** The time from the event to its arrival, in ms. */
@@ -31,7 +31,7 @@ function take(last: number, { data }: Delivery): number {
   return seq;
 }
 
-/** Receivers of webhooks, each on its own port, in a separate process whose CPU time counts for no server. */
+/** Webhook receivers, each on its own port, in a separate process whose CPU time counts for no server. */
 const methods = {
   /** Opens that many receivers; returns their ports. */
   async listen({ receivers }: { receivers: number }): Promise<number[]> {
@@ -54,8 +54,8 @@ const methods = {
   },
 
   /**
-   * Resolves when all receivers together have got that many messages since the last call. Throws if a message arrives
-   * twice or out of order, and when nothing arrives for `patienceMs`.
+   * Resolves when all receivers together have received that many messages since the last call. Throws if a message
+   * arrives twice or out of order, and when nothing arrives for `patienceMs`.
    */
   async reached({ messages }: { messages: number }): Promise<Delays> {
     while (!isOver(messages)) await nextArrival(messages);

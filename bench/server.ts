@@ -39,7 +39,7 @@ export async function startParley(
     profileFolder?: string | undefined;
     nodeFlags?: string[];
     settings?: Record<string, string>;
-    /** That of another node, to be a second node beside it. */
+    /** The database of another node, to start a second node beside it. */
     database?: Database;
   } = {},
 ): Promise<Parley> {

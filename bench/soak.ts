@@ -14,8 +14,8 @@ import { slopeOf, takeSample, type Sample } from './soak/sample.ts';
 import { Traffic, type Actor, type Chat } from './soak/traffic.ts';
 
 /**
- * Two nodes, traffic of all kinds and a fault every minute: nothing may be lost, arrive twice, out of order or after its
- * reader's access has ended, and memory and descriptors must stay flat. Ends with status 1 otherwise.
+ * Two nodes, traffic of all kinds and a fault every minute: nothing may be lost, arrive twice, out of order or after
+ * its reader's access has ended, and memory and file descriptors must stay flat. Ends with status 1 otherwise.
  */
 const { values } = parseArgs({
   options: {
@@ -24,7 +24,7 @@ const { values } = parseArgs({
     redis: { type: 'boolean', default: true },
     /** Seconds from one fault to the next. */
     every: { type: 'string', default: '60' },
-    /** How long each of the twelve users rests between two actions on average, in ms. */
+    /** How long each of the twelve users rests between actions on average, in ms. */
     pause: { type: 'string', default: '200' },
     /** Instead, runs the client package on several devices whose stores must end up equal to fresh queries. */
     clients: { type: 'boolean', default: false },
@@ -152,7 +152,7 @@ async function finish(
   say(`${traffic.acknowledged.length} messages were acknowledged`);
 }
 
-/** The second half of the time counts: until then caches fill. */
+/** Only the second half of the time counts: before that, caches fill. */
 function reportSamples(samples: readonly Sample[]): void {
   const late = samples.filter(({ at }) => at > minutes / 2);
   const last = late.at(-1);

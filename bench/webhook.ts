@@ -17,7 +17,7 @@ const rounds = isQuick ? 1 : 3;
 const seconds = isQuick ? 2 : 10;
 /** A message to all receivers at once, as often as this: more than they can get in a second. */
 const burst = isQuick ? 60 : 300;
-/** How long the server has to take up or put down the dead receivers, in ms. */
+/** How long the server has to start or stop retrying the dead receivers, in ms. */
 const settleMs = 2_000;
 
 const document = `subscription { events { cursor at event {
@@ -25,8 +25,8 @@ const document = `subscription { events { cursor at event {
 } } }`;
 
 /**
- * How the dead receivers are in a turn. After hours, attempts are up to five minutes apart; in the first seconds, they
- * are most frequent, and each fails at once.
+ * The state of the dead receivers in a round. After hours, attempts are up to five minutes apart; in the first seconds,
+ * they are most frequent, and each fails at once.
  */
 const states = {
   none: `status = 'PAUSED'`,
@@ -48,7 +48,7 @@ try {
   const figures = new Map<State, Figures[]>();
   const names = Object.keys(states) as State[];
   for (let round = 0; round < rounds; round += 1) {
-    // Each round begins with another state, so that none always follows the same one.
+    // Each round begins with a different state, so that no state always follows the same one.
     for (const name of names.map((_, index) => names[(index + round) % names.length] ?? 'none')) {
       await sql.query(`update webhooks set ${states[name]} where url like 'http://127.0.0.1:1/%'`);
       await sleep(name === 'just gone down' ? 100 : settleMs);
@@ -93,7 +93,7 @@ async function createWebhooks(admin: Person, urls: readonly string[]): Promise<v
   }
 }
 
-/** Sends messages, steadily or in a burst, until each receiver has got all of them. CPU times are per delivery. */
+/** Sends messages, steadily or in a burst, until each receiver has received all of them. CPU times are per delivery. */
 async function measure(
   place: { chatId: string; senderId: string },
   messages: number,
@@ -102,7 +102,7 @@ async function measure(
   const deliveries = messages * receiverCount;
   const before = { at: performance.now(), server: cpuMs(parley.pid), database: familyCpuMs(postgres.pid) };
   const reached = receivers.remote.call('reached', { messages: deliveries });
-  // Awaited below; until then, a failure is not unhandled.
+  // Awaited below; until then, a failure must not count as unhandled.
   reached.catch(() => undefined);
   for (let sent = 1; sent <= messages; sent += 1) {
     await post(parley.database, place, 1);

@@ -8,7 +8,7 @@ const run = promisify(execFile);
 const root = join(import.meta.dirname, '..');
 const tsc = join(root, 'node_modules/typescript/bin/tsc');
 
-/** What the package exports beside its core. Each needs a package that the app has anyway, or does without. */
+/** The package's exports besides its core. Each needs a package that an app using it already has. */
 const bindings = ['react', 'urql', 'apollo', 'tada'];
 const peers = ['react', '@urql/core', '@apollo/client', 'graphql', 'gql.tada', '@0no-co/graphql.web'];
 

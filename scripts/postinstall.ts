@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 
 const root = join(import.meta.dirname, '..');
 
-/** From this version on, every package supports the Node that runs npm. */
+/** The lowest version of Node, as npm runs on it, that every package supports. */
 const supportedNode = 22.15;
 
 // npm's user agent names the Node that runs npm, as in `npm/11.19.1 node/v20.20.2 linux x64`. This script runs on the bundled one.

@@ -40,7 +40,7 @@ export class Oracle {
     this.#sql = sql;
   }
 
-  /** Starts at the end of the log, with the members as they are. Nothing may change meanwhile. */
+  /** Starts at the end of the log, with the members as they are. Nothing may change in the meantime. */
   async open(): Promise<void> {
     const { rows } = await this.#sql.query<{ chatId: string; userIds: string[]; head: string }>(
       `select chat_id::text as "chatId", array_agg(user_id::text) as "userIds",

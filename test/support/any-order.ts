@@ -24,7 +24,7 @@ const place = fc.nat({ max: 2 });
 const someReader = fc.nat({ max: 5 });
 
 /**
- * What may happen, in any order. An action that makes no sense when its turn comes (adding a member again) does
+ * The possible actions, in any order. An action that makes no sense when its turn comes (adding a member again) does
  * nothing.
  */
 const steps = fc.array(
@@ -113,7 +113,7 @@ async function perform(world: World, step: Step): Promise<void> {
   try {
     await server.sql.query(statementFor(world, step));
   } catch (error) {
-    // The rules of the chat do not allow the step any more, so nothing happens.
+    // The rules of the chat no longer allow the step, so nothing happens.
     if (!String((error as { code?: unknown }).code).startsWith('23')) throw error;
   }
   await readMemberships(world);
@@ -174,7 +174,7 @@ async function disturb(world: World, step: Extract<Step, { reader: number }>): P
   }
 }
 
-/** Compares the members with the model; nothing else happens meanwhile. */
+/** Compares the members with the model; nothing else happens in the meantime. */
 async function readMemberships({ chatIds, memberships }: World): Promise<void> {
   const { rows } = await server.sql.query(
     `select m.chat_id as chat, m.user_id as person, m.since_event as since, m.visible_from_seq as "visibleFrom"

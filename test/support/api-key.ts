@@ -16,7 +16,7 @@ const error = '... on Error { code message }';
 const field = '... on InvalidInput { fields { path code } }';
 const created = '... on CreatedApiKey { secret apiKey { id name scopes hint expiresAt bot { id username kind } } }';
 
-/** Asks for a key of the server, and returns the whole result, errors included. */
+/** Asks for a server key, and returns the whole result, errors included. */
 export async function tryCreateApiKey(by: Pick<Person, 'ask'>, input: Variables): Promise<Data> {
   const document = `mutation ($input: CreateApiKeyInput!) {
     outcome: createApiKey(input: $input) { __typename ${created} ${error} ${field} }
@@ -40,7 +40,7 @@ export async function revokeApiKey(by: Pick<Person, 'ask'>, apiKeyId: string): P
   return (await by.ask(document, { apiKeyId })).outcome;
 }
 
-/** Creates a key of the server with these scopes, and returns a program that uses it. */
+/** Creates a server key with these scopes, and returns a program that uses it. */
 export async function createProgram(
   server: TestClient,
   admin: Pick<Person, 'ask'>,

@@ -2,7 +2,10 @@ import type { Channels, Subscription } from '../../src/redis/channels.ts';
 
 /** What can go wrong between a node and the others. */
 export type Trouble = {
-  /** The longest time that a message takes to a node, in ms; each takes a random part of it, in order per channel. */
+  /**
+   * The longest time that a message takes to reach a node, in ms; each takes a random part of that, in order per
+   * channel.
+   */
   maxDelayMs?: number;
   /** The share of the messages that get lost. */
   loss?: number;
@@ -10,7 +13,7 @@ export type Trouble = {
 
 /** A node's end of the network, which a test can disturb. */
 export type TestChannels = Channels & {
-  /** What goes wrong with the messages to this node. */
+  /** The faults that affect the messages to this node. */
   trouble: Trouble;
   /** Cut off: this node sends nothing and receives nothing, and knows it. */
   cut: () => void;

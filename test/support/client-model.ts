@@ -26,7 +26,7 @@ function randomFrom(seed: number): () => number {
 /** Everything that a store went through, and what a fresh query showed in the end. */
 export type Run = { actions: Action[]; truth: Truth };
 
-/** The run of a store that was in use until the end; nothing for one whose app was restarted before. */
+/** The run of a store that was in use until the end; nothing for one whose app was restarted earlier. */
 function toRun({ store, actions }: Trace, truths: readonly Truth[]): Run[] {
   const truth = truths.find(({ viewer }) => viewer.user.id === store.state.viewer?.user.id);
   return truth === undefined || differences(store.state, truth).length > 0 ? [] : [{ actions, truth }];
@@ -45,8 +45,8 @@ function describe({ client, sent }: Device): string {
 const refusable = '__typename ... on Error { message }';
 
 /**
- * Four users with six devices on two nodes, who do whatever comes to their minds while their networks, the nodes and the
- * database fail. Afterwards, every device must show exactly what the server does.
+ * Four users with six devices on two nodes, who act at random while their networks, the nodes and the database fail.
+ * Afterwards, every device must show exactly what the server does.
  */
 export class ClientModel {
   readonly #random: () => number;
@@ -90,7 +90,7 @@ export class ClientModel {
     this.devices = [...this.people, ...this.people.slice(0, 2)].map(
       (person, index) => new Device(person, this.#routes[index % 2] ?? { url: '' }),
     );
-    // A process hashes passwords anew, which two sign-ins of one user must not do at once.
+    // A new process rehashes passwords, which two sign-ins of one user must not do at the same time.
     const count = this.people.length;
     for (const some of [this.devices.slice(0, count), this.devices.slice(count)]) {
       await Promise.all(some.map((device) => device.open()));
@@ -104,8 +104,8 @@ export class ClientModel {
   }
 
   /**
-   * Does random things that many times, and lets the system fail in between. The first devices of all users stay online,
-   * so that they see every event.
+   * Performs that many random actions, with failures of the system in between. The first devices of all users stay
+   * online, so that they see every event.
    */
   async act(count: number): Promise<void> {
     for (let number = 0; number < count; number += 1) {
@@ -116,8 +116,8 @@ export class ClientModel {
   }
 
   /**
-   * Does each kind of thing once while nothing fails, so that every store receives every kind of event, and none of them
-   * is covered up by a later query.
+   * Performs each kind of action once while nothing fails, so that every store receives every kind of event and no
+   * later query hides a missing one.
    */
   async rehearse(): Promise<void> {
     await this.#settle();
@@ -226,7 +226,7 @@ export class ClientModel {
     }
   }
 
-  /** What can happen, each as often as it stands here. */
+  /** The possible actions. One that is listed several times is that much more likely. */
   #actions(): [string, () => Promise<unknown>][] {
     const person = this.#pick(this.people);
     const device = this.#pick(this.devices);
@@ -509,7 +509,7 @@ export class ClientModel {
     return connection === 'live' && !sync.isLost && Object.keys(sync.stale).length === 0 && !isSending;
   }
 
-  /** Messages of clients that are not there exactly once, or are there although they were refused. */
+  /** Clients' messages that do not exist exactly once, or that exist although they were refused. */
   async #wrongWrites(): Promise<string[]> {
     const found: string[] = [];
     for (const { content, outcome, message } of this.devices.flatMap(({ sent }) => sent)) {

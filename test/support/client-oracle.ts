@@ -96,7 +96,7 @@ function quote({ sender, ...rest }: Data): Data {
   return { ...rest, senderId: sender?.id ?? null };
 }
 
-/** How the state differs from what a fresh query shows; empty if it is exactly that. */
+/** The differences between the state and what a fresh query shows; empty if there are none. */
 export function differences(state: State, truth: Truth): string[] {
   const found: string[] = [];
   const compare = (what: string, is: unknown, should: unknown) => {
@@ -141,7 +141,7 @@ function compareWindow(
   compare(`hasNewer of ${id}`, window.hasNewer, all.at(-1)?.seq !== last.seq);
 }
 
-/** What a device keeps of chats and messages that its user cannot see. Read it after the client has stopped. */
+/** The stored chats and messages on a device that its user cannot see. Read it after the client has stopped. */
 export function leftovers({ stored, client }: Device, truth: Truth): string[] {
   const visible = new Set(Object.values(truth.messages).flatMap((messages) => messages.map(({ id }) => id)));
   const chats = new Set(truth.chatIds);

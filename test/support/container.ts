@@ -22,10 +22,10 @@ export type ImageConfig = {
 /** An image that was built from the Dockerfile, and its files. */
 export type Image = {
   config: ImageConfig;
-  /** Its size without compression, and that of the image that it is based on. */
+  /** Its uncompressed size, and that of its base image. */
   megabytes: number;
   baseMegabytes: number;
-  /** Runs it with a read-only root, as its user, as process 1 of its own. */
+  /** Runs it with a read-only root, as its user, in its own process namespace. */
   start: (env: Record<string, string>) => Promise<Container>;
   remove: () => Promise<void>;
 };
@@ -86,7 +86,7 @@ export async function buildImage(): Promise<Image> {
   };
 }
 
-/** A minimal Debian, without what Docker's slim images leave out too. */
+/** A minimal Debian, without the files that Docker's slim images also leave out. */
 async function makeBase(folder: string): Promise<void> {
   await run('/usr/sbin/debootstrap', ['--variant=minbase', 'bookworm', folder], { maxBuffer: 64e6 });
   const left = ['var/cache/apt', 'var/lib/apt/lists', 'usr/share/doc', 'usr/share/man', 'usr/share/locale', 'var/log'];

@@ -29,7 +29,7 @@ export function openDatabase(anyRolesUrl: string, remove: () => Promise<void>): 
   return { url, sql, drop, [Symbol.asyncDispose]: drop };
 }
 
-/** Runs `work` on a connection to the database as a superuser, for what its owner may not do. */
+/** Runs `work` on a connection to the database as a superuser, for operations that its owner may not perform. */
 export async function asSuperuser<Result>(
   { url }: TestDatabase,
   work: (client: pg.Client) => Promise<Result>,

@@ -7,15 +7,15 @@ import type { Person } from './client.ts';
 /** What a device's network does; see `Device`. */
 type Trouble = { isOffline: boolean; lostAnswers: number; slowAnswers: number; portals: number };
 
-/** What a message that was sent through a client has become. `kept`: the app ended before it knew. */
+/** The outcome of a message that was sent through a client. `kept`: the app ended before it knew. */
 export type Sent = { content: string; outcome: 'waiting' | 'kept' | 'sent' | 'refused'; message?: Message };
 
 /** Where a device's requests go. Tests change it to move the device to another node, or to a restarted one. */
 export type Route = { url: string };
 
 /**
- * A device with the client package: its own session, storage and network. The network can be away, lose and delay
- * answers, answer with a web page as public networks do, and break streams.
+ * A device with the client package: its own session, storage and network. The network can be down, lose and delay
+ * responses, respond with a web page as public networks do, and break streams.
  */
 export class Device {
   readonly person: Person;
@@ -50,7 +50,7 @@ export class Device {
     await this.client.start();
   }
 
-  /** Whether messages wait to be sent. */
+  /** Whether messages are waiting to be sent. */
   get isSending(): boolean {
     return (
       this.sent.some(({ outcome }) => outcome === 'waiting') ||

@@ -37,8 +37,8 @@ export type FaultyPostgres = {
 const log = pino({ level: 'silent' });
 
 /**
- * Starts a PostgreSQL with these settings beside the usual ones. Data survives a killed process, though not a power cut:
- * it is in the operating system's cache. The caller removes it.
+ * Starts a PostgreSQL with these settings in addition to the usual ones. Data survives a killed process, though not a
+ * power cut: it is in the operating system's cache. The caller removes it.
  */
 export async function startFaultyPostgres(settings: Record<string, string> = {}): Promise<FaultyPostgres> {
   const { directory, cluster } = await copyCluster(inject('clusterFolder'), 'parley-fault-');

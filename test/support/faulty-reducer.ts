@@ -43,7 +43,7 @@ function seeing(change: (event: WireEvent, state: State) => WireEvent): Reducer 
   };
 }
 
-/** Reducers with one fault each, by what is wrong with them. */
+/** Reducers with one fault each, by the name of the fault. */
 export const faultyReducers: Record<string, Reducer> = {
   'misses new messages': deafTo('NewMessage'),
   'misses edits': deafTo('MessageEdited'),
@@ -91,7 +91,7 @@ export const faultyReducers: Record<string, Reducer> = {
   ),
 };
 
-/** The state that a reducer makes of these actions. */
+/** The state that a reducer produces from these actions. */
 export function replayWith(reducer: Reducer, actions: readonly Action[]): State {
   return actions.reduce(reducer, nothing);
 }

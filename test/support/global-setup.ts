@@ -9,7 +9,7 @@ declare module 'vitest' {
   export interface ProvidedContext {
     /** The maintenance database of this run's PostgreSQL, as the superuser. */
     postgresUrl: string;
-    /** Where a migrated cluster is that does not run, for tests that need a PostgreSQL of their own. */
+    /** The folder of a migrated cluster that is not running, for tests that need their own PostgreSQL. */
     clusterFolder: string;
     /** Where the servers keep their files. */
     dataFolder: string;

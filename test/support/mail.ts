@@ -105,7 +105,7 @@ export function mailSettings(mail: MailServer, more: Record<string, string> = {}
   };
 }
 
-/** Waits until the server has nothing left to send: what has not arrived by then will not. */
+/** Waits until the server has nothing left to send: an email that has not arrived by then never will. */
 export async function expectSent(server: TestServer): Promise<void> {
   await expect
     .poll(async () => (await server.sql.query('select from mails')).rowCount, { timeout: 20_000, interval: 20 })

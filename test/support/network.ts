@@ -6,7 +6,8 @@ import { onTestFinished } from 'vitest';
 
 /**
  * Two machines and two networks, as network namespaces of Linux: one network connects the machines to each other, and
- * the other connects this machine to the first of them. They have the kernel's defaults, whatever this machine has set.
+ * the other connects this machine to the first of them. They use the kernel's defaults, regardless of this machine's
+ * settings.
  */
 export type Network = {
   /** Runs a program on the first machine, the server: put its arguments after these. */
@@ -59,7 +60,7 @@ export async function createNetwork(): Promise<Network> {
       createInterface({ input: child.stdout }).on('line', onLine);
       onTestFinished(() => void child.kill('SIGKILL'));
     },
-    // Without its address the client drops what arrives, and cannot send.
+    // Without its address, the client drops whatever arrives and cannot send.
     silenceClient: async () => void (await run('-n', client, 'addr', 'flush', 'dev', 'server')),
     restoreClient: async () => void (await run('-n', client, 'addr', 'add', `${theirs}.2/30`, 'dev', 'server')),
   };

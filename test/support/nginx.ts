@@ -29,7 +29,7 @@ export type Nginx = {
   readErrors: () => Promise<string>;
 };
 
-/** Runs nginx in front of these nodes until the file's last test: the shipped files, with ports and paths of its own. */
+/** Runs nginx in front of these nodes until the file's last test: the shipped files, with other ports and paths. */
 export async function startNginx(nodes: readonly { url: string }[]): Promise<Nginx> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-nginx-'));
   await chmod(folder, 0o755);

@@ -2,7 +2,7 @@ import type { Overrides } from '../../src/app.ts';
 import { TestNetwork, type Trouble } from './channels.ts';
 import { atFileEnd } from './file-end.ts';
 
-/** How the nodes of a test file exchange events: each reads the log, or they tell each other of them. */
+/** How the nodes of a test file exchange events: each reads the log, or they tell each other about them. */
 type Exchange = { env: Record<string, string>; overridesFor: (databaseUrl: string) => Overrides };
 
 const byLog: Exchange = { env: {}, overridesFor: () => ({}) };
@@ -13,12 +13,12 @@ export function currentExchange(): Exchange {
   return exchange;
 }
 
-/** Whether each node reads the log, without being told of events by others. */
+/** Whether each node reads the log, without being told about events by others. */
 export function exchangesByLog(): boolean {
   return exchange === byLog;
 }
 
-/** From now on, until the end of the file, nodes tell each other of events over a network with such trouble. */
+/** From now on, until the end of the file, nodes tell each other about events over a network with these faults. */
 export function useNetwork(trouble: Trouble): void {
   const networks = new Map<string, TestNetwork>();
   use({
@@ -42,7 +42,7 @@ function use(other: Exchange): void {
   atFileEnd(() => void (exchange = byLog));
 }
 
-/** Runs the tests of these files (paths below test/) in the current file, with what it has chosen for its nodes. */
+/** Runs the tests of these files (paths below test/) in the current file, with its settings for the nodes. */
 export async function runHere(paths: readonly string[]): Promise<void> {
   for (const path of paths) {
     const url = new URL(`../${path}.test.ts`, import.meta.url);
@@ -54,7 +54,7 @@ export async function runHere(paths: readonly string[]): Promise<void> {
 
 let runCount = 0;
 
-/** The tests that what clients receive is whole, in order and permitted, for `runHere`. */
+/** The tests, for `runHere`, that clients receive everything that they may, in order, and nothing else. */
 export const deliveryTests = [
   'faults/property',
   'faults/race',
@@ -82,7 +82,7 @@ export const deliveryTests = [
   'full/stream-nodes',
 ];
 
-/** Those that depend most on what a server with the commands of Redis does: delivery, presence and typing. */
+/** The tests that depend most on how a Redis-compatible server behaves: delivery, presence and typing. */
 export const valkeyTests = [
   'faults/property',
   'faults/race',

@@ -2,7 +2,7 @@ import { mkdtemp, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** A tmpfs on Linux. In a container it is often only 64 MB large. */
+/** A tmpfs on Linux. In a container its size is often only 64 MB. */
 const memory = '/dev/shm';
 /** What the databases of a run need, in bytes, with room to spare. */
 const neededBytes = 4 * 1024 ** 3;

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { ask, post, type Answer, type Data, type Variables } from './client.ts';
 import type { TestServer } from './server.ts';
 
-/** A program with an API key of the server, written to the database as an operator's command would. */
+/** A program with an server-wide API key, written to the database as an operator's command would. */
 export type Program = {
   secret: string;
   ask: (document: string, variables?: Variables) => Promise<Data>;

@@ -27,7 +27,10 @@ export type Proxy = {
   speak: () => void;
   /** Holds back the answer of `target` on the next connection that sends this text, until it is released. */
   hold: (text: string) => Hold;
-  /** Starts to count the pieces of data to `target` that contain this text. Returns a function with their number so far. */
+  /**
+   * Starts to count the pieces of data to `target` that contain this text. Returns a function that returns their number
+   * so far.
+   */
   count: (text: string) => () => number;
   /** Cuts every connection and accepts no more. */
   close: () => Promise<void>;

@@ -157,11 +157,11 @@ export class Reader {
           resolve(true);
         });
       });
-      if (!isWoken) throw new Error(`${what} did not come within ${patienceMs / 1_000} s. ${this.#describe()}`);
+      if (!isWoken) throw new Error(`${what} did not arrive within ${patienceMs / 1_000} s. ${this.#describe()}`);
     }
   }
 
-  /** Resolves once its stream is live, for the nth time at least. */
+  /** Resolves once its stream is live for at least the nth time. */
   async live(times = 1): Promise<this> {
     await this.until(() => this.caughtUpCount >= times, `CaughtUp (${times})`);
     return this;

@@ -15,7 +15,7 @@ export async function connect(url: string): Promise<RedisNode> {
   return { link, reports };
 }
 
-/** What arrives on a channel, from when it is subscribed to. */
+/** The messages on a channel since its subscription began. */
 export async function receive({ link }: RedisNode, channel: string) {
   const messages: string[] = [];
   const subscription = link.subscribe(channel, (message) => void messages.push(message));

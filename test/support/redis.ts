@@ -17,7 +17,7 @@ export type TestRedis = {
   /** For REDIS_URL. */
   url: string;
   port: number;
-  /** Runs a command by redis-cli, and returns its output. */
+  /** Runs a command through redis-cli, and returns its output. */
   cli: (...args: string[]) => Promise<string>;
   /** Kills it without warning. */
   kill: () => Promise<void>;
@@ -29,7 +29,7 @@ export type TestRedis = {
   resume: () => void;
 };
 
-/** What is started as a server: the program and its first arguments. */
+/** The command that starts a server: the program and its first arguments. */
 let serverCommand = ['redis-server'];
 
 /** Whether `useValkey` can install Valkey here. */

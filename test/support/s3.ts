@@ -109,7 +109,7 @@ function isMisreckoned(url: string): boolean {
 
 const pageSize = 1_000;
 
-/** s3rver makes its tokens for the next page with a cipher that OpenSSL 3 no longer has. */
+/** s3rver encrypts its next-page tokens with a cipher that OpenSSL 3 no longer has. */
 function mendPaging(s3rver: S3rver): void {
   const listObjects = s3rver.store.listObjects.bind(s3rver.store);
   s3rver.store.listObjects = async (...asked) => ({ ...(await listObjects(...asked)), isTruncated: false });

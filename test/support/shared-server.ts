@@ -16,7 +16,7 @@ let isInUse = false;
  * write very many rows, change the schema, leave webhooks behind, or need to be without an admin.
  */
 export async function sharedServer(): Promise<TestServer> {
-  // Nodes that exchange events in another way are those of one file.
+  // Nodes that exchange events in another way belong to a single file.
   if (!exchangesByLog()) return startServer();
   if (!isInUse) {
     isInUse = true;

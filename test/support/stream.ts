@@ -169,9 +169,9 @@ export class EventStream implements AsyncDisposable {
     const deadline = Date.now() + patienceMs;
     while (!isThere()) {
       const what = typeof wanted === 'string' ? wanted : `a frame with ${String(wanted)}`;
-      if (this.#end !== null && !mayEnd) throw new Error(`No ${what} came: ${this.#end}. ${this.#describe(from)}`);
+      if (this.#end !== null && !mayEnd) throw new Error(`No ${what} arrived: ${this.#end}. ${this.#describe(from)}`);
       if (!(await this.#wokenBefore(deadline))) {
-        throw new Error(`No ${what} came within ${patienceMs / 1_000} s. ${this.#describe(from)}`);
+        throw new Error(`No ${what} arrived within ${patienceMs / 1_000} s. ${this.#describe(from)}`);
       }
     }
   }

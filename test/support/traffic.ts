@@ -7,7 +7,7 @@ import { call, type RestOptions } from './rest.ts';
 import { envelopeOf, eventsDocument, openStream, type EventStream } from './stream.ts';
 import { uploadWithTus } from './tus.ts';
 
-/** What clients did until `stop`, and every error that one of them saw. */
+/** The work that clients did until `stop`, and every error that they saw. */
 export type Traffic = {
   /** Waits until each kind of work was done that many more times. */
   progress: (times: number) => Promise<void>;
@@ -21,9 +21,9 @@ const streamCount = 20;
 const patienceMs = 60_000;
 
 /**
- * Sends messages by GraphQL and by REST, reads, downloads a file, uploads with the stock client of tus and follows all
- * events on twenty streams, which reconnect with their last cursor when a node ends them: what ordinary clients do, at
- * the address `url`, until `stop`.
+ * Does what ordinary clients do, at the address `url`, until `stop`: sends messages through GraphQL and REST, reads
+ * them, downloads a file, uploads with the stock tus client, and follows all events on twenty streams, which reconnect
+ * with their last cursor when a node ends them.
  */
 export async function startTraffic(url: string, ada: Person, grace: Person): Promise<Traffic> {
   const chat = await createGroup(ada, [grace]);
@@ -149,7 +149,7 @@ class Follower {
         if (kind === 'Reset') this.#errors.push('a stream was reset');
       } catch {
         if (this.#isDone || this.#stream?.end === null) continue;
-        // A stream that ends is no error: it says that the client is to come back, with its cursor.
+        // A stream that ends is not an error: it tells the client to reconnect with its cursor.
         this.resumeCount += 1;
         await sleep(50);
         await this.#open().catch((error: Error) => this.#errors.push(`a stream did not open: ${error.message}`));

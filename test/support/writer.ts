@@ -5,14 +5,14 @@ import { post, type Person } from './client.ts';
 
 /** Sends numbered messages to its chats in turn, one after the other, until it is stopped. */
 export class Writer {
-  /** The contents that were acknowledged. They must exist, whatever happens. */
+  /** The contents that were acknowledged. They must exist in every case. */
   readonly acknowledged: string[] = [];
   readonly #write: (chatId: string, content: string) => Promise<boolean>;
   readonly #chatIds: string[];
   readonly #done: Promise<void>;
   #isStopped = false;
 
-  /** `write` says whether the message was accepted; when it throws, the fault is temporary. */
+  /** `write` returns whether the message was accepted; if it throws, the fault is temporary. */
   constructor(chatIds: string[], write: (chatId: string, content: string) => Promise<boolean>) {
     this.#chatIds = chatIds;
     this.#write = write;
