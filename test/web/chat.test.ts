@@ -129,8 +129,8 @@ describe.skipIf(!isChromiumInstalled)('the chat in Chromium (skipped where /usr/
     const lins = await openAs(browser, server, lin, phone);
     await openChat(lins.page, 'Pictures');
     await lins.page.getByRole('button', { name: 'Open sea.png' }).click();
-    const shown = lins.page.getByRole('dialog', { name: 'sea.png' }).getByRole('img');
-    await expect.poll(() => shown.evaluate('(image) => image.naturalWidth')).toBe(900);
+    await lins.page.getByRole('dialog', { name: 'sea.png' }).getByRole('img').waitFor();
+    await expect.poll(() => lins.page.evaluate('document.querySelector(".viewer img").naturalWidth')).toBe(900);
     await expectAccessible(lins.page);
     await lins.page.keyboard.press('Escape');
     await lins.page.getByRole('dialog').waitFor({ state: 'detached' });
