@@ -1,4 +1,4 @@
-import { nameOf, useChat, useClient } from 'parley-client/react';
+import { nameOf, useChat, useClient, useParley } from 'parley-client/react';
 import { useId, useState, type KeyboardEvent, type RefObject } from 'react';
 import { Avatar } from '../avatar.tsx';
 import type { User } from 'parley-client';
@@ -21,6 +21,8 @@ export function useMentions(
   const client = useClient();
   const id = useId();
   const canMentionAll = ['OWNER', 'ADMIN'].includes(useChat(chatId)?.role ?? '');
+  // The members may arrive while a name is typed.
+  useParley(({ members }) => members[chatId]);
   const [typed, setTyped] = useState<Typed | null>(null);
   const [index, setIndex] = useState(0);
   const choices = typed === null ? [] : findChoices(client.state, { chatId, name: typed.name, canMentionAll });

@@ -1,6 +1,6 @@
 import { titleOf, useClient, useMessages, useReadMarker, useViewer, type Item } from 'parley-client/react';
 import type { Chat } from 'parley-client';
-import { useRef, useState, type KeyboardEvent, type SyntheticEvent } from 'react';
+import { useRef, useState, type KeyboardEvent, type PointerEvent, type SyntheticEvent } from 'react';
 import { ChatAvatar } from '../avatar.tsx';
 import { describeFailure } from '../failure.ts';
 import { Icon } from '../icon.tsx';
@@ -105,7 +105,8 @@ function useActiveRow() {
   };
   const { onKeyDown } = useRowKeys();
   const watch = {
-    onPointerOver: note,
+    // A finger has no place between two touches: there, the focus says which row is meant.
+    onPointerOver: (event: PointerEvent) => event.pointerType !== 'touch' && note(event),
     onFocus: note,
     onPointerLeave: () => document.querySelector('.popover:popover-open') ?? setActive(null),
     onKeyDown,

@@ -20,7 +20,7 @@ export function Sidebar({ viewer, chatId }: { viewer: Viewer; chatId: string | n
       </button>
       <header className="row">
         <button className="me" onClick={() => showDialog(<Settings onClose={close} />)}>
-          <Avatar user={viewer.user} size={34} hasDot />
+          <Avatar user={viewer.user} size={34} />
           <span className="grow">
             <strong className="clip">{nameOf(viewer.user)}</strong>
             <span className="hidden">Settings</span>
