@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { promisify } from 'node:util';
-import { chromium, type Browser, type Page } from 'playwright-core';
+import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
 import sharp from 'sharp';
 import { start } from '../src/app.ts';
 import { createClient, type Client } from '../src/client/client.ts';
@@ -27,7 +27,7 @@ const people = [
 ] as const;
 type Name = (typeof people)[number]['username'];
 
-/** Makes the pictures of the README: a server with a small conversation, shown in Chromium. Writes to docs/pictures. */
+/** Makes the pictures in docs/pictures: a server with a small conversation, shown in Chromium. */
 export async function makePictures(): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'parley-pictures-'));
@@ -116,21 +116,12 @@ async function readFonts(folder: string): Promise<string> {
   await promisify(execFile)('npm', ['install', '--silent', '--prefix', folder, ...fontPackages]);
   const inPackage = (path: string) => readFile(join(folder, 'node_modules', path), 'base64');
   const inter = await inPackage('@fontsource-variable/inter/files/inter-latin-wght-normal.woff2');
-  const emoji = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map(async (part) => {
-    const file = `@fontsource/noto-color-emoji/files/noto-color-emoji-${part}-400-normal.woff2`;
-    return `@font-face { font-family: "Noto Color Emoji"; src: url(data:font/woff2;base64,${await inPackage(file)}); ${await rangeOf(folder, part)} }`;
-  });
-  const text = `@font-face { font-family: Inter; font-weight: 100 900; src: url(data:font/woff2;base64,${inter}) }`;
-  // Before the fonts of this machine, which have emoji in black.
-  const order = ':root { --font: Inter, "Noto Color Emoji", sans-serif }';
-  return [order, text, ...(await Promise.all(emoji))].join('\n');
-}
-
-/** The part of a font file's style sheet that says which characters it has. */
-async function rangeOf(folder: string, part: number): Promise<string> {
-  const css = await readFile(join(folder, 'node_modules/@fontsource/noto-color-emoji/400.css'), 'utf8');
-  const block = css.split('@font-face').find((each) => each.includes(`noto-color-emoji-${part}-400-normal.woff2`));
-  return /unicode-range:[^;]+;/.exec(block ?? '')?.[0] ?? '';
+  const emoji = await inPackage('@fontsource/noto-color-emoji/files/noto-color-emoji-emoji-400-normal.woff2');
+  return `
+    @font-face { font-family: Inter; font-weight: 100 900; src: url(data:font/woff2;base64,${inter}) }
+    @font-face { font-family: "Noto Color Emoji"; src: url(data:font/woff2;base64,${emoji}) }
+    /* Before the fonts of this machine, which have emoji in black. */
+    :root { --font: Inter, "Noto Color Emoji", sans-serif }`;
 }
 
 type Setting = {
@@ -142,24 +133,18 @@ type Setting = {
 };
 
 async function takePictures(browser: Browser, { url, colorScheme, chatId, fonts, clients }: Setting): Promise<void> {
-  const take = async (
-    name: string,
-    viewport: { width: number; height: number },
-    prepare: (page: Page) => Promise<void>,
-  ) => {
+  const take = async (name: string, device: BrowserContextOptions, prepare: (page: Page) => Promise<void>) => {
     // The page itself allows no fonts from elsewhere.
-    const context = await browser.newContext({
-      viewport,
-      colorScheme,
-      bypassCSP: true,
-      locale: 'en-GB',
-      deviceScaleFactor: 2,
-    });
+    const options = { colorScheme, bypassCSP: true, locale: 'en-GB', deviceScaleFactor: 2, ...device };
+    const context = await browser.newContext(options);
     const page = await context.newPage();
     await page.goto(url);
     await page.addStyleTag({ content: fonts });
     await prepare(page);
-    await page.evaluate('document.fonts.ready');
+    // Nothing is under the pointer.
+    await page.mouse.move(1, 1);
+    await page.evaluate(`document.fonts.load('16px "Noto Color Emoji"', '👍🎉😂😅')`);
+    await page.evaluate('document.fonts.ready.then(() => {})');
     const png = await page.screenshot({ animations: 'disabled' });
     await sharp(png)
       .webp({ quality: 88 })
@@ -175,13 +160,12 @@ async function takePictures(browser: Browser, { url, colorScheme, chatId, fonts,
     clients.grace.startTyping(chatId);
     await page.locator('.typing').getByText('Grace Hopper is typing').waitFor();
   };
-  await take('chat', { width: 1280, height: 800 }, async (page) => {
+  await take('chat', { viewport: { width: 1280, height: 800 } }, async (page) => {
     await open(page);
     await page.getByRole('button', { name: 'Details and members' }).click();
     await page.getByText('Members (4)').waitFor();
   });
-  await take('phone', { width: 390, height: 780 }, open);
-  await take('sign-in', { width: 1280, height: 800 }, (page) => page.getByLabel('Email').waitFor());
+  await take('phone', { viewport: { width: 390, height: 780 }, isMobile: true, hasTouch: true }, open);
 }
 
 if (import.meta.main) {
