@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import type { Queryable } from '../postgres/client.ts';
 import type { LimitedQuery } from '../postgres/connection.ts';
+import { readFingerprint } from '../postgres/installation.ts';
 import { formatCursor } from './cursor.ts';
 import { eventColumns, type LoggedEvent } from './event.ts';
 
@@ -33,17 +33,9 @@ export const head = `greatest((select coalesce(max(id), 0) from events), l.prune
  * recovery), the database, and its log (both change after a drop and a restore). 12 hexadecimal digits. It stays the
  * same when the cluster's files are restored from a copy: `isKnown` detects that case.
  */
-export async function readEpoch(pool: Queryable): Promise<string> {
-  const { rows } = await pool.query<{ history: string }>(
-    `select concat_ws('/', s.system_identifier, left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), d.oid, d.datname,
-      'events'::regclass::oid) as history
-    from pg_control_system() s, pg_database d
-    where d.datname = current_database()`,
-  );
-  return createHash('sha256')
-    .update(rows[0]?.history ?? '')
-    .digest('hex')
-    .slice(0, 12);
+export function readEpoch(pool: Queryable): Promise<string> {
+  const timeline = 'left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)';
+  return readFingerprint(pool, `s.system_identifier, ${timeline}, d.oid, d.datname, 'events'::regclass::oid`);
 }
 
 /** Reads the log's current range. */

@@ -1,18 +1,26 @@
 import { createHash } from 'node:crypto';
-import type pg from 'pg';
+import type { Queryable } from './client.ts';
 
 /**
  * A short name of this database, the same for all nodes and after a failover: what the nodes share elsewhere, such as
  * in Redis, is kept under it, so that two installations can share a Redis.
  */
-export async function readInstallation(pool: pg.Pool): Promise<string> {
-  const { rows } = await pool.query<{ place: string }>(
-    `select concat_ws('/', s.system_identifier, d.oid, d.datname) as place
+export function readInstallation(pool: Queryable): Promise<string> {
+  return readFingerprint(pool, 's.system_identifier, d.oid, d.datname');
+}
+
+/**
+ * Hashes what identifies a database to 12 hexadecimal digits. `columns`: SQL expressions over `pg_control_system() s` and
+ * the row of the database in `pg_database d`.
+ */
+export async function readFingerprint(pool: Queryable, columns: string): Promise<string> {
+  const { rows } = await pool.query<{ identity: string }>(
+    `select concat_ws('/', ${columns}) as identity
     from pg_control_system() s, pg_database d
     where d.datname = current_database()`,
   );
   return createHash('sha256')
-    .update(rows[0]?.place ?? '')
+    .update(rows[0]?.identity ?? '')
     .digest('hex')
     .slice(0, 12);
 }
