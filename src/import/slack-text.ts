@@ -1,3 +1,5 @@
+import { replaceReferences } from '../core/mrkdwn.ts';
+
 /** Looks up the users and channels that Slack's texts refer to by id. */
 export type SlackNames = {
   usernameOf: (id: string) => string | undefined;
@@ -6,20 +8,13 @@ export type SlackNames = {
 
 /**
  * Converts Slack's markup to readable text: `<@U1>` becomes the mention of a username, a link its label and address,
- * and the three escaped characters themselves. See https://docs.slack.dev/messaging/formatting-message-text.
+ * and the three escaped characters themselves.
  */
 export function toPlainText(text: string, names: SlackNames): string {
-  return text
-    .replace(/<([^<>\n]{1,4000})>/g, (_, reference: string) => describe(reference, names))
-    .replaceAll('&lt;', '<')
-    .replaceAll('&gt;', '>')
-    .replaceAll('&amp;', '&');
+  return replaceReferences(text, (target, label) => describe(target, label, names));
 }
 
-function describe(reference: string, names: SlackNames): string {
-  const bar = reference.indexOf('|');
-  const target = bar === -1 ? reference : reference.slice(0, bar);
-  const label = bar === -1 ? '' : reference.slice(bar + 1);
+function describe(target: string, label: string, names: SlackNames): string {
   const id = target.slice(1);
   switch (target[0] ?? '') {
     case '@':

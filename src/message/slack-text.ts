@@ -1,21 +1,15 @@
 import { isRecord } from '../core/json.ts';
+import { replaceReferences } from '../core/mrkdwn.ts';
 
 /** How deep the elements of a block may be nested. Slack nests them three levels deep. */
 const maxDepth = 8;
 
-/** `<…>` of Slack's mrkdwn: a link, a mention or a command, each with an optional label after `|`. */
-const reference = /<([^<>|\n]+)(?:\|([^<>\n]*))?>/g;
-
-const entities: Readonly<Record<string, string>> = { '&lt;': '<', '&gt;': '>', '&amp;': '&' };
-
 /** Turns Slack's mrkdwn into plain Markdown: links, mentions and the three escaped characters. */
 export function readMrkdwn(text: string): string {
-  return text
-    .replace(reference, (_, target: string, label: string | undefined) => readReference(target, label))
-    .replace(/&(?:lt|gt|amp);/g, (entity) => entities[entity] ?? entity);
+  return replaceReferences(text, readReference);
 }
 
-function readReference(target: string, label: string | undefined): string {
+function readReference(target: string, label: string): string {
   if (target.startsWith('!')) return label || `@${target.slice(1).split('^', 1)[0]}`;
   if (target.startsWith('@') || target.startsWith('#')) return label ? target.charAt(0) + label : target;
   return label ? `[${label}](${target})` : target.replace(/^mailto:/, '');

@@ -1,0 +1,15 @@
+/** `<…>` of Slack's mrkdwn: a link, a mention or a command, each with an optional label after `|`. */
+const reference = /<([^<>|\n]+)(?:\|([^<>\n]*))?>/g;
+
+const entities: Readonly<Record<string, string>> = { '&lt;': '<', '&gt;': '>', '&amp;': '&' };
+
+/**
+ * Replaces what Slack's mrkdwn writes as `<target|label>` by what `describe` makes of it (`label` is empty if there is
+ * none), and then the three escaped characters by themselves. See
+ * https://docs.slack.dev/messaging/formatting-message-text.
+ */
+export function replaceReferences(text: string, describe: (target: string, label: string) => string): string {
+  return text
+    .replace(reference, (_, target: string, label: string | undefined) => describe(target, label ?? ''))
+    .replace(/&(?:lt|gt|amp);/g, (entity) => entities[entity] ?? entity);
+}
