@@ -8,8 +8,8 @@ import { percentile } from './statistic.ts';
 /** How long `reached` waits for the next delivery, in ms, before it gives up. */
 const patienceMs = 20_000;
 
-/** The parts of a delivery that a receiver needs. */
-type Delivery = { data: { events: { at: string; event: { message?: { seq: number } } } } };
+/** The parts of a webhook message's body that a receiver needs. */
+type Payload = { data: { events: { at: string; event: { message?: { seq: number } } } } };
 
 /** The time from the event to its arrival, in ms. */
 export type Delays = { p50: number; p99: number };
@@ -20,7 +20,7 @@ let fault: string | null = null;
 let onArrival: () => void = () => undefined;
 
 /** Counts the next message of a receiver. The first may have any seq; those after it follow each other. */
-function take(last: number, { data }: Delivery): number {
+function take(last: number, { data }: Payload): number {
   const { at, event } = data.events;
   const seq = event.message?.seq;
   if (seq === undefined) return last;
@@ -41,7 +41,7 @@ const methods = {
         const answer = async (request: IncomingMessage) => {
           const body = await text(request);
           if (!String(request.headers['webhook-id']).startsWith('ping_'))
-            last = take(last, JSON.parse(body) as Delivery);
+            last = take(last, JSON.parse(body) as Payload);
         };
         const server = createServer((request, response) => {
           void answer(request).then(() => response.writeHead(204).end());

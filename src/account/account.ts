@@ -203,10 +203,13 @@ async function reportNewDevice(
 }
 
 /** The account of a sign-in, and how to treat the attempt. */
-type Attempt = { user: Credentials | null; account: Counted; isKnown: boolean; isSlow: boolean };
+type SignInAttempt = { user: Credentials | null; account: Counted; isKnown: boolean; isSlow: boolean };
 
 /** Counts the attempt as failed until it succeeds. Throws RateLimited for a network with too many failures. */
-async function look(accounts: Accounts, { email, address }: { email: string; address: string }): Promise<Attempt> {
+async function look(
+  accounts: Accounts,
+  { email, address }: { email: string; address: string },
+): Promise<SignInAttempt> {
   const { db, keys, limits } = accounts;
   await limits.take('failedSignIns', { address });
   const user = await findCredentialsByEmail(db, email);

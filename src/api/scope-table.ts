@@ -5,8 +5,8 @@ import type { Scope } from '../core/scope.ts';
  * it, never a program. Otherwise all of `all`, or one of `any`. `isOwn`: it changes a user's own profile, so a bot needs
  * no scope. `isNeverActing`: Forbidden while the program acts as a user.
  */
-export type Access = 'ANYONE' | 'DEVICE' | (Needs & { isOwn?: true; isNeverActing?: true });
-type Needs = { any: readonly Scope[] } | { all: readonly Scope[] };
+export type Access = 'ANYONE' | 'DEVICE' | (RequiredScopes & { isOwn?: true; isNeverActing?: true });
+type RequiredScopes = { any: readonly Scope[] } | { all: readonly Scope[] };
 
 const any = (...scopes: Scope[]) => ({ any: scopes });
 const staff = any('MODERATE', 'ADMIN');

@@ -1,13 +1,13 @@
 import type { Db } from '../postgres/client.ts';
 import { defineLoader } from '../postgres/loader.ts';
 import { pairMany } from '../postgres/pairing.ts';
-import type { Attempt } from './holding.ts';
+import type { DeliveryAttempt } from './holding.ts';
 
 /** The latest delivery attempts of each of these webhooks, newest first. */
 export const recentDeliveriesOf = defineLoader({ load: readRecentDeliveries });
 
-async function readRecentDeliveries({ pool }: Db, webhookIds: readonly bigint[]): Promise<Attempt[][]> {
-  const { rows } = await pool.query<Attempt & { index: number }>({
+async function readRecentDeliveries({ pool }: Db, webhookIds: readonly bigint[]): Promise<DeliveryAttempt[][]> {
+  const { rows } = await pool.query<DeliveryAttempt & { index: number }>({
     name: 'webhook_deliveries',
     text: `select webhook.index::int as index, d.number, d.cursor, d.at, d.attempt, d.status,
       d.duration_ms as "durationMs"
@@ -16,5 +16,5 @@ async function readRecentDeliveries({ pool }: Db, webhookIds: readonly bigint[])
     order by webhook.index, d.number desc`,
     values: [webhookIds],
   });
-  return pairMany(rows, webhookIds, (row): Attempt => row);
+  return pairMany(rows, webhookIds, (row): DeliveryAttempt => row);
 }

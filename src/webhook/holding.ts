@@ -25,7 +25,7 @@ export type HeldWebhook = {
 };
 
 /** An attempt to deliver. `number` counts the attempts of the webhook; `status` is null if there was no answer. */
-export type Attempt = {
+export type DeliveryAttempt = {
   number: bigint;
   cursor: string;
   at: Date;
@@ -47,7 +47,7 @@ export type Progress = {
   lastError: string | null;
   /** When the next attempt is due, in ms from now; null if that has not changed. */
   retryMs: number | null;
-  attempts: Attempt[];
+  attempts: DeliveryAttempt[];
   /** Whether this node stops delivering the webhook. */
   isReleased: boolean;
   /** Whether to send the server admins an email about it. */

@@ -1,13 +1,11 @@
 import { encodeId } from '../core/id.ts';
 import { isRecord, parseJson } from '../core/json.ts';
 import type { Rendering } from '../live/delivery.ts';
-import type { Attempt, HeldWebhook, Progress } from './holding.ts';
+import type { HeldWebhook, Progress } from './holding.ts';
+import { RunProgress, type Ending } from './run-progress.ts';
 import { signDelivery } from './signing-secret.ts';
 import type { PostOutcome, WebhookClient } from './webhook-post.ts';
 import { WebhookSink } from './webhook-sink.ts';
-
-/** From this failure in a row on, the webhook is FAILING. */
-const failuresToAlarm = 5;
 
 /** The pauses before the next attempt, in ms: the first one, and the longest. Each failure doubles it. */
 export type RetryTimes = { first: number; most: number };
@@ -37,11 +35,8 @@ export type RunOptions = {
   onFault: (error: unknown) => void;
 };
 
-/** Why a run is over. */
-type Ending = { status?: 'PAUSED' | 'FAILING'; error?: string; retryMs?: number };
-
-/** An event's rendering that is delivered, or the first message of a new webhook. */
-type Delivery = { id: string; cursor: string; body: string };
+/** What one request carries, as Standard Webhooks calls it: events, a notice, or the greeting of a new webhook. */
+type WebhookMessage = { id: string; cursor: string; body: string };
 
 /**
  * Delivers one webhook on this node, until a delivery fails, the webhook changes, or the node releases it. Sends one
@@ -58,29 +53,17 @@ export class WebhookRun {
   #isIdle = false;
   #isDone = false;
   #done: Promise<void> = Promise.resolve();
-  // What has not been saved yet.
-  #cursor: string;
-  #isPinged: boolean;
-  #deliveryCount: bigint;
-  #failures: number;
-  #deliveredAt: Date | null = null;
-  #attempts: Attempt[] = [];
-  #hasNews = false;
-  #isSaved = false;
+  readonly #progress: RunProgress;
 
   constructor(options: RunOptions) {
     this.#options = options;
-    const { cursor, isPinged, deliveryCount, failures } = options.webhook;
-    this.#cursor = cursor;
-    this.#isPinged = isPinged;
-    this.#deliveryCount = deliveryCount;
-    this.#failures = failures;
+    this.#progress = new RunProgress(options.webhook);
     const owner = {
       wake: () => this.#wake?.(),
       finish: (payload: string | null) => this.#finish(payload),
       interrupt: () => this.#end({}),
     };
-    this.#sink = new WebhookSink(owner, { isTrusted: failures === 0 });
+    this.#sink = new WebhookSink(owner, { isTrusted: this.#progress.failures === 0 });
   }
 
   get webhook(): HeldWebhook {
@@ -113,7 +96,7 @@ export class WebhookRun {
 
   /** Stops at once, and cuts off the request that is under way: another node may deliver the webhook now. */
   abandon(): void {
-    this.#isSaved = true;
+    this.#progress.abandon();
     this.#end({});
     this.#abort.abort();
   }
@@ -125,34 +108,13 @@ export class WebhookRun {
 
   /** The progress to save; null if there is nothing new. The run ends once no request is under way. */
   takeProgress(): Progress | null {
-    const ending = this.#isDone ? this.#ending : null;
-    if (this.#isSaved || (!this.#hasNews && ending === null)) return null;
-    const { id, version, status: before } = this.webhook;
-    const progress: Progress = {
-      id,
-      version,
-      cursor: this.#cursor,
-      isPinged: this.#isPinged,
-      deliveryCount: this.#deliveryCount,
-      failures: this.#failures,
-      status: ending?.status ?? (this.#failures === 0 ? 'ACTIVE' : before),
-      deliveredAt: this.#deliveredAt,
-      lastError: ending?.error === undefined ? null : shorten(ending.error),
-      retryMs: ending?.retryMs ?? null,
-      attempts: this.#attempts,
-      isReleased: ending !== null,
-      isAlarming: ending?.status === 'FAILING' && this.#failures === failuresToAlarm,
-    };
-    this.#attempts = [];
-    this.#hasNews = false;
-    this.#isSaved = ending !== null;
-    return progress;
+    return this.#progress.take(this.#isDone ? this.#ending : null);
   }
 
   async #work(): Promise<void> {
-    if (!this.#isPinged) {
+    if (!this.#progress.isPinged) {
       if (!(await this.#deliver(pingOf(this.webhook)))) return;
-      this.#isPinged = true;
+      this.#progress.markPinged();
     }
     const subscription = await this.#options.subscribe(this.webhook, this.#sink);
     if (this.isOver) return subscription.close();
@@ -178,7 +140,7 @@ export class WebhookRun {
     if (last === undefined) return true;
     const { cursor, notice } = last;
     if (notice === 'CaughtUp') {
-      this.#note(cursor);
+      this.#progress.moveTo(cursor);
       return true;
     }
     const payloads = renderings.map(({ payload }) => payload);
@@ -188,7 +150,7 @@ export class WebhookRun {
   }
 
   /** Sends one request; returns whether it was accepted. If it was not, the run is over. */
-  async #deliver({ id, cursor, body }: Delivery): Promise<boolean> {
+  async #deliver({ id, cursor, body }: WebhookMessage): Promise<boolean> {
     const { client, secrets: known, webhook } = this.#options;
     const at = new Date();
     const secrets = secretsAt(known, at);
@@ -203,32 +165,21 @@ export class WebhookRun {
     };
     const outcome = await client.post(webhook.url, { headers, body, signal: this.#abort.signal });
     if (this.#abort.signal.aborted) return false;
-    this.#deliveryCount += 1n;
     const { status, durationMs } = outcome;
-    this.#attempts.push({
-      ...{ number: this.#deliveryCount, cursor, at, attempt: this.#failures + 1, status, durationMs },
-    });
-    if (this.#attempts.length > keptAttempts) this.#attempts.shift();
+    this.#progress.recordAttempt({ cursor, at, status, durationMs });
     if (!outcome.isAccepted) {
       this.#fail(outcome);
       return false;
     }
     this.#wantsBatches = outcome.wantsBatches;
-    this.#failures = 0;
-    this.#deliveredAt = at;
-    this.#note(cursor);
+    this.#progress.recordDelivery(cursor, at);
     return true;
-  }
-
-  #note(cursor: string): void {
-    this.#cursor = cursor;
-    this.#hasNews = true;
   }
 
   #fail({ status, reason }: PostOutcome): void {
     const error = status === null ? reason : `The receiver answered ${reason}.`;
     if (status === 410) {
-      this.#failures += 1;
+      this.#progress.countFailure();
       this.#end({ status: 'PAUSED', error });
     } else this.#retryLater(error);
   }
@@ -252,15 +203,15 @@ export class WebhookRun {
   #retryLater(error: string): void {
     // The run may already have ended for another reason.
     if (this.isOver) return;
-    this.#failures += 1;
+    this.#progress.countFailure();
     const retryMs = this.#nextRetryMs();
-    this.#end({ ...(this.#failures >= failuresToAlarm && { status: 'FAILING' }), error, retryMs });
+    this.#end({ ...(this.#progress.isFailing && { status: 'FAILING' }), error, retryMs });
   }
 
   /** Grows with each failure, and varies, so that webhooks that failed together are not retried together. */
   #nextRetryMs(): number {
     const { first, most } = this.#options.retryTimes;
-    const pause = Math.min(most, first * 2 ** Math.max(0, this.#failures - 1));
+    const pause = Math.min(most, first * 2 ** Math.max(0, this.#progress.failures - 1));
     return Math.round(pause * (0.5 + Math.random() / 2));
   }
 
@@ -273,21 +224,13 @@ export class WebhookRun {
   }
 }
 
-/** A message may quote the document or its variables: the database keeps 1,000 bytes of it. */
-function shorten(message: string): string {
-  return [...message.toWellFormed().replaceAll('\0', '')].slice(0, 250).join('');
-}
-
-/** The maximum number of attempts that are kept between reports. */
-const keptAttempts = 100;
-
 function secretsAt(secrets: RunSecrets | null, at: Date): Buffer[] {
   if (secrets === null) return [];
   const { current, former } = secrets;
   return former !== null && former.until > at ? [current, former.secret] : [current];
 }
 
-function pingOf({ id, version, cursor }: HeldWebhook): Delivery {
+function pingOf({ id, version, cursor }: HeldWebhook): WebhookMessage {
   const webhookId = encodeId('Webhook', id);
   return { id: `ping_${webhookId}_${version}`, cursor, body: JSON.stringify({ ping: { webhookId } }) };
 }

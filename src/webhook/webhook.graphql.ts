@@ -16,7 +16,7 @@ import { userById } from '../people/user.ts';
 import { UserRef } from '../people/user.ref.ts';
 import { lists, readPage } from '../postgres/page.ts';
 import { recentDeliveriesOf } from './delivery-record.ts';
-import { keptDeliveries, type Attempt } from './holding.ts';
+import { keptDeliveries, type DeliveryAttempt } from './holding.ts';
 import {
   createWebhook,
   deleteWebhook,
@@ -45,7 +45,7 @@ const WebhookStatusRef = builder.enumType('WebhookStatus', {
   },
 });
 
-const WebhookDeliveryRef = builder.objectRef<Attempt>('WebhookDelivery').implement({
+const WebhookDeliveryRef = builder.objectRef<DeliveryAttempt>('WebhookDelivery').implement({
   description: 'An attempt to deliver.',
   fields: (t) => ({
     cursor: t.exposeString('cursor', {

@@ -1,0 +1,109 @@
+import type { DeliveryAttempt, HeldWebhook, Progress } from './holding.ts';
+
+/** From this failure in a row on, the webhook is FAILING. */
+const failuresToAlarm = 5;
+
+/** The maximum number of attempts that are kept between reports. */
+const keptAttempts = 100;
+
+/** Why a run is over. `retryMs`: when the next attempt is due, in ms from now. */
+export type Ending = { status?: 'PAUSED' | 'FAILING'; error?: string; retryMs?: number };
+
+/** What has become of a webhook that this node delivers, and has not been saved yet. */
+export class RunProgress {
+  readonly #webhook: HeldWebhook;
+  #cursor: string;
+  #isPinged: boolean;
+  #deliveryCount: bigint;
+  #failures: number;
+  #deliveredAt: Date | null = null;
+  #attempts: DeliveryAttempt[] = [];
+  #hasNews = false;
+  #isOver = false;
+
+  constructor(webhook: HeldWebhook) {
+    this.#webhook = webhook;
+    const { cursor, isPinged, deliveryCount, failures } = webhook;
+    this.#cursor = cursor;
+    this.#isPinged = isPinged;
+    this.#deliveryCount = deliveryCount;
+    this.#failures = failures;
+  }
+
+  /** Whether the receiver has accepted the webhook's first message. */
+  get isPinged(): boolean {
+    return this.#isPinged;
+  }
+
+  /** How many attempts have failed in a row. */
+  get failures(): number {
+    return this.#failures;
+  }
+
+  get isFailing(): boolean {
+    return this.#failures >= failuresToAlarm;
+  }
+
+  markPinged(): void {
+    this.#isPinged = true;
+  }
+
+  /** Everything up to this cursor is done. */
+  moveTo(cursor: string): void {
+    this.#cursor = cursor;
+    this.#hasNews = true;
+  }
+
+  /** An attempt has ended, however it did: then `recordDelivery` or `countFailure` says which. */
+  recordAttempt(attempt: Pick<DeliveryAttempt, 'cursor' | 'at' | 'status' | 'durationMs'>): void {
+    this.#deliveryCount += 1n;
+    this.#attempts.push({ ...attempt, number: this.#deliveryCount, attempt: this.#failures + 1 });
+    if (this.#attempts.length > keptAttempts) this.#attempts.shift();
+  }
+
+  recordDelivery(cursor: string, at: Date): void {
+    this.#failures = 0;
+    this.#deliveredAt = at;
+    this.moveTo(cursor);
+  }
+
+  /** One more failure in a row, of the receiver or of this server. */
+  countFailure(): void {
+    this.#failures += 1;
+  }
+
+  /** Nothing more is saved: another node may deliver the webhook now. */
+  abandon(): void {
+    this.#isOver = true;
+  }
+
+  /** What is to be saved; null if there is nothing new. After an `ending` there is nothing new. */
+  take(ending: Ending | null): Progress | null {
+    if (this.#isOver || (!this.#hasNews && ending === null)) return null;
+    const { id, version, status: before } = this.#webhook;
+    const progress: Progress = {
+      id,
+      version,
+      cursor: this.#cursor,
+      isPinged: this.#isPinged,
+      deliveryCount: this.#deliveryCount,
+      failures: this.#failures,
+      status: ending?.status ?? (this.#failures === 0 ? 'ACTIVE' : before),
+      deliveredAt: this.#deliveredAt,
+      lastError: ending?.error === undefined ? null : shorten(ending.error),
+      retryMs: ending?.retryMs ?? null,
+      attempts: this.#attempts,
+      isReleased: ending !== null,
+      isAlarming: ending?.status === 'FAILING' && this.#failures === failuresToAlarm,
+    };
+    this.#attempts = [];
+    this.#hasNews = false;
+    this.#isOver = ending !== null;
+    return progress;
+  }
+}
+
+/** A message may quote the document or its variables: the database keeps 1,000 bytes of it. */
+function shorten(message: string): string {
+  return [...message.toWellFormed().replaceAll('\0', '')].slice(0, 250).join('');
+}
