@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'vitest';
+import { insertProgram, type Program } from '../support/api-key.ts';
 import { createGroup, keyOf } from '../support/chat.ts';
 import { signUpAll, type Data, type Person, type Variables } from '../support/client.ts';
-import { createKey, type Program } from '../support/program.ts';
 import type { TestServer } from '../support/server.ts';
 import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { eventOf, followEvents } from '../support/stream.ts';
@@ -15,7 +15,7 @@ beforeAll(async () => {
   server = await sharedServer();
   other = await sharedNode(server);
   [ada, grace] = await signUpAll(server, 'ada', 'grace');
-  program = await createKey(server, ['USERS_WRITE', 'USERS_READ']);
+  program = await insertProgram(server, ['USERS_WRITE', 'USERS_READ']);
 });
 
 const mutation = `mutation ($input: UpsertUserInput!) { upsertUser(input: $input) {
@@ -152,7 +152,7 @@ test('moderators and server admins are not touched', async () => {
 test('a session, and a key without the scope, are refused', async () => {
   const input = { key: 'shop:none' };
   expect((await ada.post(mutation, { input })).data?.upsertUser).toMatchObject({ __typename: 'Forbidden' });
-  const reader = await createKey(server, ['USERS_READ']);
+  const reader = await insertProgram(server, ['USERS_READ']);
   expect(await upsert(input, reader)).toMatchObject({
     __typename: 'Forbidden',
     message: expect.stringContaining('USERS_WRITE'),

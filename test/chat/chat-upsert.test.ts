@@ -1,9 +1,9 @@
 import { beforeAll, expect, test } from 'vitest';
 import { encodeId } from '../../src/core/id.ts';
+import { insertProgram, type Program } from '../support/api-key.ts';
 import { createChat, createGroup, keyOf, say } from '../support/chat.ts';
 import { signUpAll, type Data, type Person, type Variables } from '../support/client.ts';
 import { programWith } from '../support/api-key.ts';
-import { createKey, type Program } from '../support/program.ts';
 import type { TestServer } from '../support/server.ts';
 import { sharedNode, sharedServer } from '../support/shared-server.ts';
 import { eventOf, followEvents } from '../support/stream.ts';
@@ -18,7 +18,7 @@ beforeAll(async () => {
   server = await sharedServer();
   other = await sharedNode(server);
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
-  program = await createKey(server, ['CHATS_WRITE', 'CHATS_READ']);
+  program = await insertProgram(server, ['CHATS_WRITE', 'CHATS_READ']);
 });
 
 const fields = 'id key type name description custom memberCount';
@@ -86,7 +86,7 @@ test('with ownerIds, exactly these members own the chat, who can then be acted a
     { path: ['ownerIds'], code: 'NOT_ALLOWED' },
   ]);
   expect(await membersOf(chat.id)).toEqual({ ada: 'OWNER', grace: 'MEMBER' });
-  const { secret } = await createKey(server, ['CHATS_WRITE', 'CHATS_READ', 'ACT_AS']);
+  const { token: secret } = await insertProgram(server, ['CHATS_WRITE', 'CHATS_READ', 'ACT_AS']);
   const asOwner = programWith(server, { keyId: '', secret, actAs: ada.userId });
   const deleted = await asOwner.ask('mutation ($id: ID!) { deleteChat(chatId: $id) { __typename } }', { id: chat.id });
   expect(deleted.deleteChat.__typename).not.toBe('Forbidden');
@@ -264,7 +264,7 @@ test('a banned user is not made a member', async () => {
 test('a session, and a key without the scope, are refused', async () => {
   const input = { key: 'order:none', type: 'GROUP', memberIds: ids(ada) };
   expect((await ada.post(mutation, { input })).data?.upsertChat).toMatchObject({ __typename: 'Forbidden' });
-  const reader = await createKey(server, ['CHATS_READ']);
+  const reader = await insertProgram(server, ['CHATS_READ']);
   expect(await upsert(input, reader)).toMatchObject({ __typename: 'Forbidden' });
   expect((await server.sql.query(`select from chats where key = 'order:none'`)).rowCount).toBe(0);
 });

@@ -2,7 +2,7 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { randomBytes } from 'node:crypto';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
-import { createSecret } from '../../src/core/secret.ts';
+import { insertProgram } from '../support/api-key.ts';
 import { createGroup, keyOf, say } from '../support/chat.ts';
 import { signUpAll, type Data } from '../support/client.ts';
 import { awaitIndex } from '../support/search.ts';
@@ -35,19 +35,11 @@ async function connect(
 
 /** A key with scopes; of a bot that is a member of the chat, or of the server. */
 async function createKey(scopes: string[], { ofBot }: { ofBot: boolean }): Promise<string> {
-  const { secret, hash } = createSecret('apiKey');
+  if (!ofBot) return (await insertProgram(server, scopes)).token;
   const name = `bot_${randomBytes(4).toString('hex')}`;
-  const { rows } = ofBot
-    ? await server.sql.query(`insert into users (username, kind) values ($1, 'BOT') returning id`, [name])
-    : { rows: [{ id: null }] };
-  await server.sql.query(
-    'insert into api_keys (name, secret_hash, hint, scopes, bot_id) values ($1, $2, $3, $4::scope[], $5)',
-    [name, hash, secret.slice(0, 'parley_'.length + 4), scopes, rows[0].id],
-  );
-  if (ofBot) {
-    await server.sql.query('insert into members (chat_id, user_id) values ($1, $2)', [keyOf(chatId), rows[0].id]);
-  }
-  return secret;
+  const { rows } = await server.sql.query(`insert into users (username, kind) values ($1, 'BOT') returning id`, [name]);
+  await server.sql.query('insert into members (chat_id, user_id) values ($1, $2)', [keyOf(chatId), rows[0].id]);
+  return (await insertProgram(server, scopes, { botId: String(rows[0].id) })).token;
 }
 
 test('lists tools whose arguments are those of their documents', async () => {

@@ -6,8 +6,8 @@ import { promisify } from 'node:util';
 import { downloadZip } from 'client-zip';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { Data } from '../support/client.ts';
+import { insertProgram, type Program } from '../support/api-key.ts';
 import { importLines } from '../support/import.ts';
-import { createKey, type Program } from '../support/program.ts';
 import type { TestServer } from '../support/server.ts';
 import { sharedServer } from '../support/shared-server.ts';
 
@@ -15,7 +15,7 @@ let server: TestServer;
 let key: Program;
 beforeAll(async () => {
   server = await sharedServer();
-  key = await createKey(server, ['ADMIN']);
+  key = await insertProgram(server, ['ADMIN']);
 });
 
 /** Runs the command, and returns the lines that it writes. */
@@ -122,7 +122,7 @@ test('a Slack export becomes the same lines from a folder and from a zip, and al
     { key: '1577836940.000100/2', content: 'x'.repeat(5_000) },
     { content: 'late', replyTo: '1577836900.000100' },
   ]);
-  const { report } = await importLines(server, key.secret, lines);
+  const { report } = await importLines(server, key.token, lines);
   expect(report).toMatchObject({ refused: 0, errors: [], ended: 4, messages: { created: 10 }, users: { created: 6 } });
 });
 
@@ -224,10 +224,10 @@ test("a file in Mattermost's bulk format is sorted by time, and all of it is imp
     { chat: 'mattermost:crew/ops', content: 'disk is full', sender: 'mattermost:hookbot' },
     { content: 'you', sender: 'mattermost:linus' },
   ]);
-  const { report } = await importLines(server, key.secret, lines);
+  const { report } = await importLines(server, key.token, lines);
   expect(report).toMatchObject({ refused: 0, errors: [], ended: 4, messages: { created: 5 }, users: { created: 3 } });
   expect(
-    (await importLines(server, key.secret, await convert('mattermost', join(folder, 'bulk.jsonl')))).report,
+    (await importLines(server, key.token, await convert('mattermost', join(folder, 'bulk.jsonl')))).report,
   ).toMatchObject({
     ...{ refused: 0, ended: 0, messages: { created: 0, skipped: 5 } },
   });

@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { beforeAll, expect, test } from 'vitest';
+import { insertProgram, type Program } from '../support/api-key.ts';
 import { createGroup, keyOf } from '../support/chat.ts';
 import { asSuperuser } from '../support/database.ts';
 import { ask, signUpAll, type Data, type Person } from '../support/client.ts';
 import { importLines, toLines } from '../support/import.ts';
 import { removePerson } from '../support/membership.ts';
-import { createKey, type Program } from '../support/program.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { eventOf, followEvents } from '../support/stream.ts';
 
@@ -22,10 +22,10 @@ beforeAll(async () => {
   for (const { name, userId } of [ada, grace]) {
     await server.sql.query('update users set key = $2 where id = $1', [keyOf(userId), `shop:${name}`]);
   }
-  key = await createKey(server, ['USERS_WRITE', 'CHATS_WRITE', 'MESSAGES_WRITE']);
+  key = await insertProgram(server, ['USERS_WRITE', 'CHATS_WRITE', 'MESSAGES_WRITE']);
 });
 
-const send = (objects: readonly unknown[], node = server) => importLines(node, key.secret, toLines(objects));
+const send = (objects: readonly unknown[], node = server) => importLines(node, key.token, toLines(objects));
 
 /** The lines of a group of Ada and Grace with that many messages, without its end. */
 function conversation(chat: string, count: number, more: Record<string, unknown> = {}): Record<string, unknown>[] {
@@ -166,7 +166,7 @@ test('an import that is cut off goes on where it was when it is sent again', asy
   const { port } = new URL(server.url);
   const sending = request({
     ...{ port, path: '/api/import', method: 'POST' },
-    headers: { authorization: `Bearer ${key.secret}`, 'content-type': 'application/jsonl' },
+    headers: { authorization: `Bearer ${key.token}`, 'content-type': 'application/jsonl' },
   });
   sending.on('error', () => {});
   sending.write(text.slice(0, text.length / 2));
@@ -183,7 +183,7 @@ test('an import that is cut off goes on where it was when it is sent again', asy
 });
 
 test('an import ends with its key, and its client reads why', async () => {
-  const brief = await createKey(server, ['ADMIN']);
+  const brief = await insertProgram(server, ['ADMIN']);
   const chunks = [conversation('revoked', 1_500), conversation('revoked', 3_000).slice(1_503)];
   let supply: (lines: unknown[] | undefined) => void = () => {};
   const body = new ReadableStream<Uint8Array>({
@@ -191,11 +191,11 @@ test('an import ends with its key, and its client reads why', async () => {
       supply = (lines = []) => controller.enqueue(new TextEncoder().encode(toLines(lines)));
     },
   });
-  const answer = importLines(server, brief.secret, body);
+  const answer = importLines(server, brief.token, body);
   supply(chunks[0]);
   await expect.poll(() => countMessages('revoked')).toBe(1_000);
   await server.sql.query('update api_keys set revoked_at = now() where secret_hash = sha256(convert_to($1, $2))', [
-    ...[brief.secret, 'UTF8'],
+    ...[brief.token, 'UTF8'],
   ]);
   await expect.poll(async () => (await brief.post('{ api { version } viewer { id } }')).errors).toBeDefined();
   supply(chunks[1]);
@@ -235,7 +235,7 @@ test('lines that break rules are refused by their number, and the others go on',
   const bad = cases.map(([line]) => `${typeof line === 'string' ? line : JSON.stringify(line)}\n`);
   const good = conversation('rules', 2);
   const text = `\ufeff${toLines(good.slice(0, 4))}\n \r\n${bad.join('')}${toLines(good.slice(4))}`;
-  const { status, report } = await importLines(server, key.secret, text.trimEnd());
+  const { status, report } = await importLines(server, key.token, text.trimEnd());
   expect(status).toBe(200);
   expect(report).toMatchObject({ refused: cases.length, messages: { created: 2 } });
   expect(report.errors.map(({ line }: Data) => line)).toEqual(cases.map((_, index) => index + 7));
@@ -367,7 +367,7 @@ test('a body of 100 MB without a newline is one refused line, and takes no more 
     },
   });
   const before = process.memoryUsage().rss;
-  const { report } = await importLines(server, key.secret, body);
+  const { report } = await importLines(server, key.token, body);
   expect(report).toMatchObject({ lines: 1, refused: 1, errors: [{ line: 1, message: 'is longer than 262144 bytes' }] });
   expect(process.memoryUsage().rss - before).toBeLessThan(80 * 1024 * 1024);
 });
@@ -377,7 +377,7 @@ test.each([
   ['no token', async () => 'parley_none', 401],
   [
     'a key without one of the scopes',
-    async () => (await createKey(server, ['USERS_WRITE', 'CHATS_WRITE'])).secret,
+    async () => (await insertProgram(server, ['USERS_WRITE', 'CHATS_WRITE'])).token,
     403,
   ],
 ])('an import with %s is refused', async (_, secretOf, status) => {
@@ -385,7 +385,7 @@ test.each([
 });
 
 test('ADMIN alone may import; the body must be JSON lines, and the method POST', async () => {
-  const { secret } = await createKey(server, ['ADMIN']);
+  const { token: secret } = await insertProgram(server, ['ADMIN']);
   expect(await importLines(server, secret, '')).toMatchObject({ status: 200, report: { lines: 0 } });
   expect((await importLines(server, secret, '', { 'content-type': 'text/csv' })).status).toBe(415);
   expect((await importLines(server, secret, '', { 'content-encoding': 'gzip' })).status).toBe(415);

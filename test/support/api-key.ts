@@ -1,4 +1,7 @@
+import { encodeId } from '../../src/core/id.ts';
+import { createSecret } from '../../src/core/secret.ts';
 import type { Answer, Data, Person, TestClient, Variables } from './client.ts';
+import type { TestServer } from './server.ts';
 
 /** A program with an API key. `ask` and `post` are as a person's; `as` makes it act as the user that the header names. */
 export type Program = {
@@ -7,6 +10,8 @@ export type Program = {
   ask: (document: string, variables?: Variables) => Promise<Data>;
   post: (document: string, variables?: Variables) => Promise<Answer>;
   as: (user: string) => Program;
+  /** The same on another node. */
+  on: (node: TestClient) => Program;
 };
 
 /** A program that speaks for a bot. */
@@ -50,6 +55,24 @@ export async function createProgram(
   return programWith(server, { keyId: apiKey.id, secret });
 }
 
+/**
+ * A program whose key is written directly to the database, as an operator's command would. `botId`: the row's id of the
+ * bot that it speaks for; null for a key of the server. `seconds`: how long the key is valid; null for ever.
+ */
+export async function insertProgram(
+  server: TestServer,
+  scopes: readonly string[],
+  { botId = null, seconds = null }: { botId?: string | null; seconds?: number | null } = {},
+): Promise<Program> {
+  const { secret, hash } = createSecret('apiKey');
+  const { rows } = await server.sql.query<{ id: bigint }>(
+    `insert into api_keys (name, secret_hash, hint, scopes, bot_id, expires_at)
+    values ('Shop', $1, $2, $3::scope[], $4, clock_timestamp() + $5 * interval '1 s') returning id`,
+    [hash, secret.slice(0, 'parley_'.length + 4), scopes, botId, seconds],
+  );
+  return programWith(server, { keyId: encodeId('ApiKey', String(rows[0]?.id)), secret });
+}
+
 /** Creates a bot, and returns the program that speaks for it. */
 export async function createBot(
   server: TestClient,
@@ -77,5 +100,6 @@ export function programWith(
       return data;
     },
     as: (user) => programWith(server, { keyId, secret, actAs: user }),
+    on: (node) => programWith(node, { keyId, secret, ...(actAs !== undefined && { actAs }) }),
   };
 }

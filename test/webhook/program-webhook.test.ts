@@ -1,11 +1,11 @@
 import { beforeAll, expect, test } from 'vitest';
 import { encodeId } from '../../src/core/id.ts';
 import { pruneSessions } from '../../src/account/session.ts';
-import { createSecret } from '../../src/core/secret.ts';
 import { connectDatabase, disconnectDatabase } from '../../src/postgres/client.ts';
 import { renewWebhookSessions } from '../../src/webhook/holding.ts';
+import { insertProgram, type Program } from '../support/api-key.ts';
 import { createGroup, keyOf, say } from '../support/chat.ts';
-import { signUpAll, type Data, type Person, type Variables } from '../support/client.ts';
+import { signUpAll, type Person } from '../support/client.ts';
 import { updateChat } from '../support/membership.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { setRoleWithSql, suspendUser } from '../support/staff.ts';
@@ -33,33 +33,16 @@ beforeAll(async () => {
   await setRoleWithSql(server, root, 'ADMIN');
 });
 
-/** A program with a key. */
-type Program = { key: string; token: string; ask: (document: string, variables?: Variables) => Promise<Data> };
-
-/** Gives a program a key, directly in the database. */
-async function createKey(scopes: string[], { botId = null, seconds = null }: KeyOptions = {}): Promise<Program> {
-  const { secret, hash } = createSecret('apiKey');
-  const { rows } = await server.sql.query(
-    `insert into api_keys (name, secret_hash, hint, scopes, bot_id, expires_at)
-    values ('shop', $1, $2, $3::scope[], $4, clock_timestamp() + $5 * interval '1 s') returning id`,
-    [hash, secret.slice(0, 11), scopes, botId, seconds],
-  );
-  const ask: Program['ask'] = (document, variables) => server.ask(document, variables, secret);
-  return { key: String(rows[0].id), token: secret, ask };
-}
-
-type KeyOptions = { botId?: string | null; seconds?: number | null };
-
 async function createBot(username: string, scopes: string[]): Promise<Program & { userId: string }> {
   const { rows } = await server.sql.query(`insert into users (username, kind) values ($1, 'BOT') returning id`, [
     username,
   ]);
   const botId = String(rows[0].id);
-  return { ...(await createKey(scopes, { botId })), userId: encodeId('User', botId) };
+  return { ...(await insertProgram(server, scopes, { botId })), userId: encodeId('User', botId) };
 }
 
-const revoke = ({ key }: Program) =>
-  server.sql.query('update api_keys set revoked_at = clock_timestamp() where id = $1', [key]);
+const revoke = ({ keyId }: Program) =>
+  server.sql.query('update api_keys set revoked_at = clock_timestamp() where id = $1', [keyOf(keyId)]);
 
 const allEvents = `subscription ($after: String) { allEvents(after: $after) { cursor event {
   __typename
@@ -69,7 +52,7 @@ const allEvents = `subscription ($after: String) { allEvents(after: $after) { cu
 } } }`;
 
 test('a program with MESSAGES_READ receives the events of every chat, without what depends on a viewer', async () => {
-  const program = await createKey(['MESSAGES_READ', 'CHATS_READ', 'USERS_READ', 'WEBHOOKS']);
+  const program = await insertProgram(server, ['MESSAGES_READ', 'CHATS_READ', 'USERS_READ', 'WEBHOOKS']);
   const receiver = await WebhookReceiver.start();
   const { id } = await createWebhook(program, receiver.url, { document: allEvents });
   await using stream = await followEvents(server, program, { document: allEvents });
@@ -104,7 +87,7 @@ test('a program with MESSAGES_READ receives the events of every chat, without wh
 });
 
 test('what concerns one user alone is not among all events', async () => {
-  const program = await createKey(['MESSAGES_READ', 'CHATS_READ', 'USERS_READ']);
+  const program = await insertProgram(server, ['MESSAGES_READ', 'CHATS_READ', 'USERS_READ']);
   await using stream = await followEvents(server, program, { document: allEvents });
   const chat = await createGroup(ada, [grace]);
   const message = await say(ada, chat, 'read me');
@@ -121,8 +104,8 @@ test('what concerns one user alone is not among all events', async () => {
 });
 
 test('allEvents is refused to users, to keys without MESSAGES_READ, and to a program that acts as a user', async () => {
-  const lacking = await createKey(['CHATS_READ', 'WEBHOOKS']);
-  const acting = await createKey(['MESSAGES_READ', 'CHATS_READ', 'ACT_AS']);
+  const lacking = await insertProgram(server, ['CHATS_READ', 'WEBHOOKS']);
+  const acting = await insertProgram(server, ['MESSAGES_READ', 'CHATS_READ', 'ACT_AS']);
   for (const [by, headers] of [
     [ada, {}],
     [root, {}],
@@ -138,7 +121,7 @@ test('allEvents is refused to users, to keys without MESSAGES_READ, and to a pro
   expect(await askForWebhook(root, { url, document: allEvents })).toMatchObject({ __typename: 'Forbidden' });
   // A server key has no events of its own.
   const ownless = expect.stringMatching(/has no events of its own.*allEvents.*bot/);
-  const reader = await createKey(['MESSAGES_READ', 'CHATS_READ', 'USERS_READ', 'WEBHOOKS']);
+  const reader = await insertProgram(server, ['MESSAGES_READ', 'CHATS_READ', 'USERS_READ', 'WEBHOOKS']);
   expect(await askForWebhook(reader, { url })).toMatchObject({ __typename: 'Forbidden', message: ownless });
 });
 
@@ -159,7 +142,7 @@ test('a bot has webhooks with its own events, which end with its key', async () 
 });
 
 test('the stream and the webhook of a server key end when it is revoked, in the order of the log', async () => {
-  const program = await createKey(['MESSAGES_READ', 'CHATS_READ', 'USERS_READ', 'WEBHOOKS']);
+  const program = await insertProgram(server, ['MESSAGES_READ', 'CHATS_READ', 'USERS_READ', 'WEBHOOKS']);
   const receiver = await WebhookReceiver.start();
   const { id } = await createWebhook(program, receiver.url, { document: allEvents });
   await using stream = await followEvents(server, program, { document: allEvents });
@@ -214,7 +197,7 @@ test('the webhook of a bot is still there after a month', async () => {
 });
 
 test('a webhook pauses when its key expires', async () => {
-  const program = await createKey(['MESSAGES_READ', 'WEBHOOKS'], { seconds: 2 });
+  const program = await insertProgram(server, ['MESSAGES_READ', 'WEBHOOKS'], { seconds: 2 });
   const receiver = await WebhookReceiver.start();
   const { id } = await createWebhook(program, receiver.url, { document: 'subscription { allEvents { cursor } }' });
   await receiver.until(({ received }) => received.length === 1);
@@ -224,7 +207,7 @@ test('a webhook pauses when its key expires', async () => {
 });
 
 test('a key with ADMIN pauses and deletes the webhooks of others, as admins do, but does not change what they send', async () => {
-  const program = await createKey(['WEBHOOKS', 'ADMIN', 'USERS_READ', 'CHATS_READ', 'MESSAGES_READ']);
+  const program = await insertProgram(server, ['WEBHOOKS', 'ADMIN', 'USERS_READ', 'CHATS_READ', 'MESSAGES_READ']);
   const receiver = await WebhookReceiver.start();
   const { id } = await createWebhook(root, receiver.url);
   expect(await updateWebhook(program, id, { document: 'subscription { allEvents { cursor } }' })).toMatchObject({
@@ -236,13 +219,13 @@ test('a key with ADMIN pauses and deletes the webhooks of others, as admins do, 
 });
 
 test('two requests at once cannot both create the last webhook that a server may have', async () => {
-  const program = await createKey(['MESSAGES_READ', 'WEBHOOKS']);
+  const program = await insertProgram(server, ['MESSAGES_READ', 'WEBHOOKS']);
   await server.sql.query('delete from webhooks');
   await server.sql.query(
     `insert into webhooks (api_key_id, url, document, cursor, secret, status)
     select $1, 'https://example.com/', 'subscription { allEvents { cursor } }', '000000000000.0', sha256('x'), 'PAUSED'
     from generate_series(1, 499)`,
-    [program.key],
+    [keyOf(program.keyId)],
   );
   const input = { url: 'http://127.0.0.1:9/', document: 'subscription { allEvents { cursor } }' };
   const created = await Promise.all(
@@ -260,12 +243,12 @@ test('a program sees and changes only its own webhooks', async () => {
   expect(await webhookOf(other, id)).toBeNull();
   expect(await updateWebhook(other, id, { isPaused: true })).toMatchObject({ __typename: 'NotFound' });
   expect(await updateWebhook(one, id, { document: webhookDocument })).toMatchObject({ __typename: 'Webhook' });
-  const apiKey = { id: encodeId('ApiKey', one.key) };
+  const apiKey = { id: one.keyId };
   const read = 'query ($id: ID!) { node(id: $id) { ... on Webhook { owner { id } apiKey { id } } } }';
   for (const by of [one, root]) expect((await by.ask(read, { id })).node).toEqual({ owner: null, apiKey });
   // The name of a key is for admins.
   const name = '{ admin { webhooks(first: 1) { edges { node { apiKey { name } } } } } }';
-  expect((await root.ask(name)).admin.webhooks.edges).toEqual([{ node: { apiKey: { name: 'shop' } } }]);
+  expect((await root.ask(name)).admin.webhooks.edges).toEqual([{ node: { apiKey: { name: 'Shop' } } }]);
   const { errors } = await server.post(
     'query ($id: ID!) { node(id: $id) { ... on Webhook { apiKey { name } } } }',
     { id },
@@ -277,7 +260,7 @@ test('a program sees and changes only its own webhooks', async () => {
     [keyOf(id)],
   );
   expect(rows).toEqual([
-    { action: 'CREATE_WEBHOOK', key: one.key },
-    { action: 'UPDATE_WEBHOOK', key: one.key },
+    { action: 'CREATE_WEBHOOK', key: keyOf(one.keyId) },
+    { action: 'UPDATE_WEBHOOK', key: keyOf(one.keyId) },
   ]);
 });

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { createSecret } from '../../../src/core/secret.ts';
+import { insertProgram } from '../../support/api-key.ts';
 import { createGroup, createPublicChannel, say } from '../../support/chat.ts';
 import { signUpAll, type Person } from '../../support/client.ts';
 import { call, type RestAnswer, type RestOptions } from '../../support/rest.ts';
@@ -223,25 +223,14 @@ test('a fault of the server is a problem without its details', async () => {
   expect(complaintsOf(broken)).toMatchObject([{ msg: 'an operation failed' }]);
 });
 
-async function createKey(scopes: string[]): Promise<string> {
-  const { secret, hash } = createSecret('apiKey');
-  await server.sql.query('insert into api_keys (name, secret_hash, hint, scopes) values ($1, $2, $3, $4)', [
-    'Shop',
-    hash,
-    secret.slice(0, 11),
-    scopes,
-  ]);
-  return secret;
-}
-
 test('a program with a key acts as a user, within the scopes of its key', async () => {
-  const by = { token: await createKey(['ACT_AS', 'CHATS_READ']) };
+  const by = await insertProgram(server, ['ACT_AS', 'CHATS_READ']);
   const headers = { 'parley-act-as': grace.userId };
   const body = { content: 'It is on its way' };
   // A chat's picture needs no scope of its own.
   expect(await send(`GET ${path('')}`, { by, headers })).toMatchObject({ status: 200, body: { id: chatId } });
   expectProblem(await send(`POST ${path('/messages')}`, { by, headers, body }), 403, 'FORBIDDEN');
-  const writer = { token: await createKey(['ACT_AS', 'USERS_READ', 'CHATS_READ', 'MESSAGES_READ', 'MESSAGES_WRITE']) };
+  const writer = await insertProgram(server, ['ACT_AS', 'USERS_READ', 'CHATS_READ', 'MESSAGES_READ', 'MESSAGES_WRITE']);
   expect(await send(`POST ${path('/messages')}`, { by: writer, headers, body })).toMatchObject({
     status: 201,
     body: { sender: { username: 'grace' } },

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createSecret } from '../../../src/core/secret.ts';
 import { Router } from '../../../src/http/rest/route.ts';
 import { routes } from '../../../src/http/rest/table.ts';
+import { insertProgram } from '../../support/api-key.ts';
 import { keyOf } from '../../support/chat.ts';
 import { signIn, signUpAll, type Data, type Person } from '../../support/client.ts';
 import { mailSettings, startMailServer } from '../../support/mail.ts';
@@ -181,13 +181,7 @@ test('a chat is read, changed, marked and deleted', async () => {
 });
 
 test('a back end keeps its own keys for users and chats', async () => {
-  const { secret, hash } = createSecret('apiKey');
-  await server.sql.query(
-    `insert into api_keys (name, secret_hash, hint, scopes)
-    values ('Shop', $1, $2, '{USERS_READ,USERS_WRITE,CHATS_READ,CHATS_WRITE}')`,
-    [hash, secret.slice(0, 11)],
-  );
-  const shop = { by: { token: secret } };
+  const shop = { by: await insertProgram(server, ['USERS_READ', 'USERS_WRITE', 'CHATS_READ', 'CHATS_WRITE']) };
   const user = await send('PUT /api/by-key/users/customer:7', {
     ...shop,
     body: { username: 'barbara', custom: { vip: true } },
