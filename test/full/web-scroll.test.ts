@@ -28,6 +28,15 @@ function scrollTo(page: Page, { byPx, seq }: { byPx: number; seq: number }): Pro
   );
 }
 
+/** Whether the user sees a message. */
+function isInSight(page: Page, seq: number): Promise<boolean> {
+  return page.evaluate(`(() => {
+    const box = document.querySelector('[data-seq="${seq}"]')?.getBoundingClientRect();
+    const sight = document.querySelector('.scroller').getBoundingClientRect();
+    return box !== undefined && box.bottom > sight.top && box.top < sight.bottom;
+  })()`);
+}
+
 /** The tasks of the page's main thread by their processor time, in ms: what else runs on the machine does not count. */
 function tasksIn(trace: Buffer): number[] {
   type Event = { name: string; ph: string; pid: number; tid: number; tdur?: number; args: { name?: string } };
@@ -56,6 +65,12 @@ describe.skipIf(!isChromiumInstalled)('a long history in Chromium (skipped witho
       const { page, complaints } = await openAs(browser, server, ada);
       await openChat(page, 'Long');
       await rowOf(page, `Number ${count}.`).waitFor();
+      // A link leads to a message that is far away, and a button back to the newest.
+      await page.evaluate('location.hash += "/4000"');
+      await expect.poll(() => isInSight(page, 4_000)).toBe(true);
+      await page.getByRole('button', { name: 'Newest' }).click();
+      await expect.poll(() => isInSight(page, count)).toBe(true);
+      await page.getByRole('button', { name: 'Newest' }).waitFor({ state: 'detached' });
       await browser.startTracing(page, { categories: ['disabled-by-default-devtools.timeline', '__metadata'] });
       const up = await scrollTo(page, { byPx: -200, seq: 1 });
       const down = await scrollTo(page, { byPx: 1_000, seq: count });

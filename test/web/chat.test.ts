@@ -105,6 +105,8 @@ describe.skipIf(!isChromiumInstalled)('the chat in Chromium (skipped where /usr/
       await page.locator('.panel').getByLabel('Search messages').fill('halt');
       await page.locator('mark', { hasText: 'halt' }).waitFor();
       await expectAccessible(page);
+      await page.locator('.hit').click();
+      await page.locator('.message.target', { hasText: 'Does it halt?' }).waitFor();
 
       await act(page, 'Ask @joan now', 'More actions');
       await page.getByRole('menuitem', { name: 'Delete' }).click();

@@ -1,6 +1,6 @@
 import { titleOf, useClient, useMessages, useReadMarker, useViewer, type Item } from 'parley-client/react';
 import type { Chat } from 'parley-client';
-import { useRef, useState, type KeyboardEvent, type PointerEvent, type SyntheticEvent } from 'react';
+import { useEffect, useRef, useState, type KeyboardEvent, type PointerEvent, type SyntheticEvent } from 'react';
 import { ChatAvatar } from '../avatar.tsx';
 import { describeFailure } from '../failure.ts';
 import { Icon } from '../icon.tsx';
@@ -81,12 +81,13 @@ function useTarget(
   { items, hasNewer, jumpTo }: { items: readonly Item[]; hasNewer: boolean; jumpTo: (seq: number) => void },
 ): void {
   const sought = useRef<object | null>(null);
-  const [first] = items;
-  if (target === null || sought.current === target || first === undefined) return;
-  sought.current = target;
-  const end = items.findLast(({ message }) => message !== null)?.message?.seq ?? 0;
-  const isLoaded = target.seq >= (first.message?.seq ?? Infinity) && target.seq <= end;
-  if (!isLoaded && (hasNewer || target.seq <= end)) queueMicrotask(() => jumpTo(target.seq));
+  const first = items[0]?.message?.seq;
+  const last = items.findLast(({ message }) => message !== null)?.message?.seq;
+  useEffect(() => {
+    if (target === null || sought.current === target || first === undefined || last === undefined) return;
+    sought.current = target;
+    if (target.seq < first || (target.seq > last && hasNewer)) jumpTo(target.seq);
+  });
 }
 
 function ReadMarker({ chatId }: { chatId: string }) {

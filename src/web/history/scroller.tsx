@@ -90,7 +90,7 @@ export class MessageScroller extends Component<Props, State> {
 
   /** Shows the newest messages, and stays with them. */
   toEnd(): void {
-    this.#isAtEnd = true;
+    this.#setEnd(true);
     this.setState({ from: null }, () => this.#toEnd());
   }
 
@@ -127,7 +127,7 @@ export class MessageScroller extends Component<Props, State> {
     if (key === undefined || items[index]?.message == null) return false;
     const row = this.#rows().find(({ dataset }) => dataset['key'] === key);
     if (row === undefined) {
-      this.#isAtEnd = false;
+      this.#setEnd(false);
       this.setState({ from: target.seq - Math.floor(maxRows / 2) });
       return true;
     }
@@ -147,7 +147,10 @@ export class MessageScroller extends Component<Props, State> {
     if (current === null) return;
     const left = current.scrollHeight - current.scrollTop - current.clientHeight;
     const { items, hasNewer } = this.props;
-    const isAtEnd = left < endPx && !hasNewer && this.#span().end === items.length;
+    this.#setEnd(left < endPx && !hasNewer && this.#span().end === items.length);
+  }
+
+  #setEnd(isAtEnd: boolean): void {
     if (isAtEnd === this.#isAtEnd) return;
     this.#isAtEnd = isAtEnd;
     this.props.onEnd(isAtEnd);
