@@ -196,7 +196,10 @@ function putPresence(state: State, { presence }: ActionOf<'presence'>): State {
 
 function putPending(state: State, { chatId, pending }: ActionOf<'pending'>): State {
   const window = state.messages[chatId];
-  if (state.chats[chatId] === undefined || (pending.length === 0 && window === undefined)) return state;
+  const isKnown = state.chats[chatId] !== undefined;
+  if (window === undefined && (pending.length === 0 || !isKnown)) return state;
+  // A chat that is not there after everything was fetched again: what waited for it has been refused.
+  if (pending.length === 0 && !isKnown) return { ...state, messages: without(state.messages, chatId) };
   return { ...state, messages: { ...state.messages, [chatId]: { ...(window ?? unloaded), pending } } };
 }
 

@@ -2,6 +2,7 @@ import { indexedDB } from 'fake-indexeddb';
 import { expect, onTestFinished, test } from 'vitest';
 import { generateKeySet, parseKeySet } from '../../src/account/token-key.ts';
 import { createClient, type ClientOptions, type Client, type ParleyError } from '../../src/client/client.ts';
+import { pruneEvents } from '../../src/log/retention.ts';
 import { createGroup, removeMember, say } from '../support/chat.ts';
 import { signIn, signUpAll } from '../support/client.ts';
 import { Device } from '../support/device.ts';
@@ -135,6 +136,42 @@ test('a chat that the user lost leaves the state and the storage at that event',
   expect(device.client.state.messages[chatId]).toBeUndefined();
   await expect.poll(stored).not.toContain('the content');
   expect(stored()).not.toContain('a secret');
+});
+
+test('a chat that was lost while its events could not be replayed is gone once its pending message is refused', async () => {
+  let [isOffline, isHeld] = [false, true];
+  let cut = new AbortController();
+  const waiting: (() => void)[] = [];
+  const client = open({
+    fetch: async (input, init) => {
+      if (String(init?.body).includes('sendMessage(')) {
+        if (isHeld) await new Promise<void>((resolve) => waiting.push(resolve));
+        return fetch(input, init);
+      }
+      if (isOffline) throw new TypeError('fetch failed');
+      return fetch(input, { ...init, signal: AbortSignal.any([cut.signal, ...(init?.signal ? [init.signal] : [])]) });
+    },
+  });
+  await client.signIn(ada);
+  await client.start();
+  const chatId = await createGroup(grace, [ada]);
+  await expect.poll(() => client.state.chats[chatId]).toBeDefined();
+  const refusal = client.sendMessage(chatId, { content: 'too late' }).catch((error: ParleyError) => error.code);
+  await expect.poll(() => waiting.length).toBe(1);
+  isOffline = true;
+  cut.abort();
+  await removeMember(server, chatId, ada);
+  await server.sql.query(`update events set at = at - interval '8 days'`);
+  await pruneEvents(server.sql, 7 * 86_400_000, 10_000);
+  isOffline = false;
+  cut = new AbortController();
+  client.reconnect();
+  await expect.poll(() => client.state.connection).toBe('live');
+  await expect.poll(() => client.state.chats[chatId]).toBeUndefined();
+  isHeld = false;
+  for (const release of waiting) release();
+  expect(await refusal).toBe('NOT_FOUND');
+  expect(client.state.messages[chatId]).toBeUndefined();
 });
 
 test('what a public network answers in place of the server is neither a stream nor a result', async () => {
