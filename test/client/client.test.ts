@@ -144,7 +144,7 @@ test('a chat that was lost while its events could not be replayed is gone once i
   const waiting: (() => void)[] = [];
   const client = open({
     fetch: async (input, init) => {
-      if (String(init?.body).includes('sendMessage(')) {
+      if (typeof init?.body === 'string' && init.body.includes('sendMessage(')) {
         if (isHeld) await new Promise<void>((resolve) => waiting.push(resolve));
         return fetch(input, init);
       }
