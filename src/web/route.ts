@@ -15,12 +15,21 @@ export function useRoute(): Route {
 
 /** Reads `#/chat/ID`, `#/chat/ID/SEQ` and `#/invite/CODE`. */
 export function parseRoute(hash: string): Route {
-  const [, kind, id = '', seq = ''] = hash.split('/').map(decodeURIComponent);
+  const [, kind, id = '', seq = ''] = hash.split('/').map(decode);
   return {
     chatId: kind === 'chat' && id !== '' ? id : null,
     seq: kind === 'chat' && /^\d+$/.test(seq) ? Number(seq) : null,
     inviteCode: kind === 'invite' && id !== '' ? id : null,
   };
+}
+
+/** What an escaped part of an address says; as it is if it is not one, as in a mistyped address. */
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 /** The address of a chat, or of a message in it. */
