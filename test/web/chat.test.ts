@@ -18,6 +18,8 @@ describe.skipIf(!isChromiumInstalled)('the chat in Chromium (skipped where /usr/
   test('a newcomer signs up, finds another user, and the two write to each other', browserTimeout, async () => {
     const grace = await signUp(server, 'grace');
     const { page, complaints, close } = await openWindow(browser, server);
+    await page.goto(`${server.url}/#/chat/%mistyped`);
+    await page.reload();
     await expectAccessible(page);
     await page.getByRole('button', { name: 'Create an account' }).click();
     await page.getByLabel('Username').fill('ada');
