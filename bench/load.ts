@@ -18,8 +18,9 @@ export type Crowd = {
   sendsCaughtUp: boolean;
   /** Where order is not promised, messages out of order are counted; elsewhere they are a failure. */
   isUnordered?: boolean;
-  /** The cursor that all of them resume from. */
+  /** The cursor that all of them resume from, or one for each. */
   after?: string;
+  afters?: string[];
 };
 
 /** How many streams are opened concurrently. */
@@ -46,7 +47,7 @@ const methods = {
     const next = indexes.values();
     await Promise.all(
       Array.from({ length: opening }, async () => {
-        for (const index of next) await openReader(group, crowd, index, crowd.after ?? null);
+        for (const index of next) await openReader(group, crowd, index, crowd.afters?.[index] ?? crowd.after ?? null);
       }),
     );
   },

@@ -9,6 +9,10 @@ export type Rendering = {
   payload: string;
   /** See `byteLengthOf`. */
   byteLength?: number;
+  /** Its bytes in each framing, from the second replay on that sends it. */
+  frames?: Map<object, Buffer>;
+  /** Set by the first replay that sends it. */
+  isReplayed?: boolean;
   /** Set if it is not an event, but a notice about the stream itself. */
   notice?: StreamNotice['kind'];
 };
@@ -27,6 +31,8 @@ export type Batch = {
   encodings: Map<object, Buffer>;
   /** The batch reports the log's position, not an event: its cursor may have been sent before. */
   isNotice?: true;
+  /** The batch belongs to one replay: others share its renderings, but not the batch. */
+  isReplay?: true;
 };
 
 /** A listener that receives rendered events. */

@@ -30,6 +30,7 @@ import {
   type MissedStretch,
   type Range,
 } from '../log/log-reader.ts';
+import { MissedEvents } from '../log/missed-events.ts';
 import { formatCursor } from '../log/cursor.ts';
 import { Reservations, type ReservationLimits } from './reservation.ts';
 import { Notices } from './notices.ts';
@@ -47,6 +48,7 @@ export class Realtime {
   /** Called with the hex hash of a stream's token when an operation waits for the stream or was cancelled. */
   onStreamRing: (tokenHash: string) => void = () => undefined;
   readonly #pool: pg.Pool;
+  readonly #missed: MissedEvents;
   readonly #node: NodeLease;
   readonly #feed: Feed;
   readonly #doorbell: Doorbell;
@@ -73,6 +75,7 @@ export class Realtime {
   }) {
     const { pool, report } = options;
     this.#pool = pool;
+    this.#missed = new MissedEvents(pool, () => this.epoch());
     this.#node = options.node;
     this.report = report;
     const traces = options.traces ?? null;
@@ -217,13 +220,15 @@ export class Realtime {
 
   /** What that listener missed: everything of its person or, for a listener of the whole server, of all chats. */
   readMissed({ userId, sessionId, serverKeyId }: Listener, range: Range): Promise<MissedStretch> {
-    return serverKeyId == null
-      ? readMissed(this.#pool, { userId, sessionId }, range)
-      : readMissedOnServer(this.#pool, serverKeyId, range);
+    return this.#missed.read(() =>
+      serverKeyId == null
+        ? readMissed(this.#pool, { userId, sessionId }, range)
+        : readMissedOnServer(this.#pool, serverKeyId, range),
+    );
   }
 
   readMissedInChat({ userId, sessionId }: LogReader, chatId: bigint, range: Range): Promise<MissedChatStretch> {
-    return readMissedInChat(this.#pool, { userId, sessionId, chatId }, range);
+    return this.#missed.read(() => readMissedInChat(this.#pool, { userId, sessionId, chatId }, range));
   }
 }
 

@@ -1,10 +1,23 @@
 import { LRUCache } from 'lru-cache';
+import type { Rendering } from './delivery.ts';
 import type { RenderedEvent } from './event-renderer.ts';
 
-/** How many renderings of a document are kept, for how long, and how many characters they may have in total. */
-const kept = { count: 500, ms: 2_000, characters: 512 * 1024 };
+/**
+ * How many renderings of a document are kept, for how long, and how many characters they may have in total. After a
+ * restart all clients replay the same thousands of events, from different positions.
+ */
+const kept = { count: 10_000, ms: 2_000, characters: 4 * 1024 * 1024 };
+/** All documents together may keep `total` characters; beyond it, each of them `least`. */
+const shared = { total: 32 * 1024 * 1024, least: 512 * 1024 };
 
-type Outcome = Promise<RenderedEvent | null>;
+/** A rendered event, and its rendering for those who may receive it. */
+export type Shown = RenderedEvent & { rendering?: Rendering };
+
+type Outcome = Promise<Shown | null>;
+type Done = { outcome: Outcome; shown: Shown | null; characters: number };
+
+/** How many characters all documents of this process keep. */
+let total = 0;
 
 /**
  * The latest renderings of one document. Replays of the same event within a short time share one rendering: after a
@@ -13,11 +26,13 @@ type Outcome = Promise<RenderedEvent | null>;
 export class RecentRenderings {
   /** The renderings that are not finished, whose size is therefore unknown. */
   readonly #begun = new Map<bigint, Outcome>();
-  readonly #done = new LRUCache<bigint, { outcome: Outcome; characters: number }>({
-    max: kept.count,
+  readonly #done = new LRUCache<bigint, Done>({
+    // Without `max`, which would fill arrays of that length at once.
     maxSize: kept.characters,
-    sizeCalculation: ({ characters }) => 1 + characters,
+    sizeCalculation: ({ characters }) => Math.ceil(kept.characters / kept.count) + characters,
     ttl: kept.ms,
+    onInsert: ({ characters }) => void (total += characters),
+    dispose: ({ characters }) => void (total -= characters),
   });
   #isSweepDue = false;
 
@@ -30,13 +45,19 @@ export class RecentRenderings {
     return this.#begun.get(eventId) ?? this.#done.get(eventId)?.outcome;
   }
 
+  /** The rendering, if it is done: null if there is nothing to show, undefined if it is not kept. */
+  peek(eventId: bigint): Shown | null | undefined {
+    return this.#done.get(eventId)?.shown;
+  }
+
   /** Keeps a rendering, from when it begins; drops it when it turns out to be too large. */
   add(eventId: bigint, outcome: Outcome): void {
     this.#begun.set(eventId, outcome);
     void outcome.then((rendered) => {
       if (this.#begun.get(eventId) !== outcome) return;
       this.#begun.delete(eventId);
-      this.#done.set(eventId, { outcome, characters: rendered?.payload.length ?? 0 });
+      this.#done.set(eventId, { outcome, shown: rendered, characters: rendered?.payload.length ?? 0 });
+      while (total > shared.total && this.#done.calculatedSize > shared.least) this.#done.pop();
       this.#sweepLater();
     });
   }

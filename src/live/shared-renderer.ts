@@ -7,9 +7,9 @@ import type { LoggedEvent } from '../log/event.ts';
 import type { Loaders } from '../postgres/loader.ts';
 import { mayReceive, ResultsByAudience } from './audience.ts';
 import { letLag, type Batch, type Delivery, type Receiver, type Rendering } from './delivery.ts';
-import type { EventCost, EventRenderer, RenderedEvent } from './event-renderer.ts';
+import type { EventCost, EventRenderer } from './event-renderer.ts';
 import type { StreamNotice, Transient } from './notice.ts';
-import { RecentRenderings } from './recent-rendering.ts';
+import { RecentRenderings, type Shown } from './recent-rendering.ts';
 
 /** What a document is rendered for: an event, a notice that is not kept, or a report of how far a stream has read. */
 export type Renderable =
@@ -62,8 +62,15 @@ export class SharedRenderer {
 
   /** Renders an event for one asker; null when there is nothing to show. */
   async renderFor(event: LoggedEvent, asker: Caller, loaders: Loaders): Promise<Rendering | null> {
-    const outcome = await this.#share(event, asker, loaders);
-    return outcome && this.#toRendering(event.id, outcome.payload);
+    const shown = await this.#share(event, asker, loaders);
+    return shown && this.#shareRendering(event.id, shown);
+  }
+
+  /** What `renderFor` would return, if it is there already; undefined if it must be rendered. */
+  findFor(event: LoggedEvent, asker: Caller): Rendering | null | undefined {
+    const shown = this.#recent.peek(event.id);
+    if (shown == null) return shown;
+    return mayReceive(asker, shown.personalTo) ? this.#shareRendering(event.id, shown) : undefined;
   }
 
   /**
@@ -170,7 +177,7 @@ export class SharedRenderer {
   }
 
   /** Returns the cached rendering, unless it is personal to another user or session. */
-  async #share(event: LoggedEvent, asker: Caller, loaders: Loaders): Promise<RenderedEvent | null> {
+  async #share(event: LoggedEvent, asker: Caller, loaders: Loaders): Promise<Shown | null> {
     const known = this.#recent.get(event.id);
     const outcome = known ?? this.#render(event, asker, loaders);
     if (known === undefined) this.#recent.add(event.id, outcome);
@@ -179,7 +186,7 @@ export class SharedRenderer {
     return isOthers ? this.#render(event, asker, loaders) : shared;
   }
 
-  #render(event: LoggedEvent, asker: Caller, loaders: Loaders): Promise<RenderedEvent | null> {
+  #render(event: LoggedEvent, asker: Caller, loaders: Loaders): Promise<Shown | null> {
     const head = { cursor: this.#cursorOf(event.id), at: event.at };
     this.#options.metrics.count('eventExecutions', {});
     return this.#renderer.render(event, head, { asker, loaders });
@@ -187,6 +194,11 @@ export class SharedRenderer {
 
   #toBatch(eventId: bigint, payload: string): Batch {
     return { renderings: [this.#toRendering(eventId, payload)], encodings: new Map() };
+  }
+
+  /** All who replay the event get the same rendering, with the bytes that it has been encoded to. */
+  #shareRendering(eventId: bigint, shown: Shown): Rendering {
+    return (shown.rendering ??= this.#toRendering(eventId, shown.payload));
   }
 
   #toRendering(eventId: bigint, payload: string): Rendering {

@@ -101,11 +101,18 @@ export class SharedSubscription implements Outlet {
 
   /**
    * Renders a slice of events as this asker may see them, in a turn of the asker; leaves out those with nothing to
-   * show. For replays: it bypasses the queue.
+   * show. For replays: it bypasses the queue. What others have just replayed takes no turn, because it costs nothing.
    */
   async render(slice: readonly LoggedEvent[], asker: Caller, loaders: Loaders): Promise<Rendering[]> {
+    const known = slice.map((event) => this.#renderer.findFor(event, asker));
+    if (!known.includes(undefined)) return known.filter((rendering) => rendering != null);
     const outcomes = await this.#options.turns.run([payerOf(asker)], () =>
-      Promise.all(slice.map((event) => this.#renderer.renderFor(event, asker, loaders))),
+      Promise.all(
+        slice.map(async (event, at) => {
+          const found = known[at];
+          return found === undefined ? this.#renderer.renderFor(event, asker, loaders) : found;
+        }),
+      ),
     );
     return outcomes.filter((rendering) => rendering !== null);
   }

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { isRestricted } from '../postgres/restriction.ts';
 import { eventColumns, serverAudiences, type LoggedEvent } from './event.ts';
-import { head, isKnown, toStretch, type Extent, type Stretch, type StretchRow } from './event-log.ts';
+import { head, isKnown, type Extent, type Stretch } from './event-log.ts';
 
 /** The user and session that the log is read for. */
 export type LogReader = { userId: bigint; sessionId: bigint };
@@ -21,11 +21,16 @@ export type Snapshot = Extent & { memberships: Membership[]; isSessionLive: bool
  */
 export type MissedStretch = Stretch & { isKnown: boolean; isSessionLive: boolean };
 
+/** The same with the ids of its events, which `MissedEvents` looks up: many readers miss the same events. */
+export type MissedIds = Omit<MissedStretch, 'events'> & { ids: bigint[] };
+
 /**
  * A stretch of one chat. From the same snapshot: whether the reader may still see the chat, and whether the chat is
  * public.
  */
-export type MissedChatStretch = MissedStretch & { hasAccess: boolean; isPublic: boolean };
+export type MissedChatStretch = MissedStretch & ChatAccess;
+
+type ChatAccess = { hasAccess: boolean; isPublic: boolean };
 
 /** Selects events with ids in (after, through], at most `limit` of them. */
 export type Range = { after: bigint; through: bigint; limit: number };
@@ -109,20 +114,16 @@ export async function readRecipients(
  * and all events addressed to them. For each chat and for each way of addressing a person, an index yields the oldest
  * few; the oldest of all these are returned.
  */
-export async function readMissed(
-  pool: pg.Pool,
-  { userId, sessionId }: LogReader,
-  range: Range,
-): Promise<MissedStretch> {
+export async function readMissed(pool: pg.Pool, { userId, sessionId }: LogReader, range: Range): Promise<MissedIds> {
   const { rows } = await pool.query<MissedRow>({
     name: 'events_missed',
-    text: `select l.pruned_through as "prunedThrough", ${isKnown('$2')}, ${isSessionLive('$1', '$5')}, e.*
+    text: `select l.pruned_through as "prunedThrough", ${isKnown('$2')}, ${isSessionLive('$1', '$5')}, e.ids
     from event_log l
-    left join lateral (
-      select * from (
+    cross join lateral (
+      select ${idList} from (select e.id from (
         (select e.* from members m join chats c on c.id = m.chat_id
         cross join lateral (
-          select ${eventColumns} from events e
+          select e.id from events e
           where e.chat_id = m.chat_id
             and e.id > greatest($2, coalesce(m.since_event, 1) - 1) and e.id <= $3
             and e.audience <> 'PERSON' and e.user_id is distinct from $1
@@ -131,24 +132,23 @@ export async function readMissed(
         ) e
         where m.user_id = $1)
         union all
-        (select ${eventColumns} from events e
+        (select e.id from events e
         where e.user_id = $1 and e.id > $2 and e.id <= $3 order by e.id limit $4)
         union all
-        (select ${eventColumns} from events e
+        (select e.id from events e
         where e.audience = 'ACQUAINTANCES' and e.id > $2 and e.id <= $3 and e.user_id <> $1
           and exists (
             select from members theirs join members ours on ours.chat_id = theirs.chat_id
             where theirs.user_id = e.user_id and ours.user_id = $1 and coalesce(ours.since_event, 1) <= e.id)
         order by e.id limit $4)
         union all
-        (select ${eventColumns} from event_recipients r join events e on e.id = r.event_id
+        (select e.id from event_recipients r join events e on e.id = r.event_id
         where r.user_id = $1 and r.event_id > $2 and r.event_id <= $3 order by r.event_id limit $4)
-      ) e order by e.id limit $4
-    ) e on true
-    order by e.id`,
+      ) e order by e.id limit $4) e
+    ) e`,
     values: [userId, range.after, range.through, range.limit, sessionId],
   });
-  return toMissedStretch(rows);
+  return toMissedIds(rows);
 }
 
 /**
@@ -159,12 +159,12 @@ export async function readMissedInChat(
   pool: pg.Pool,
   reader: LogReader & { chatId: bigint },
   range: Range,
-): Promise<MissedChatStretch> {
+): Promise<MissedIds & ChatAccess> {
   const { rows } = await pool.query<MissedRow & { hasAccess: boolean; isPublic: boolean | null }>({
     name: 'events_missed_in_chat',
     text: `select l.pruned_through as "prunedThrough", ${isKnown('$2')}, ${isSessionLive('$1', '$6')},
       access.chat_id is not null as "hasAccess",
-      access.is_public as "isPublic", e.*
+      access.is_public as "isPublic", e.ids
     from event_log l
     left join (
       select c.id as chat_id, c.type = 'PUBLIC_CHANNEL' as is_public,
@@ -174,25 +174,24 @@ export async function readMissedInChat(
       where c.id = $5 and (m.user_id is not null
         or c.type = 'PUBLIC_CHANNEL' and not ${isRestricted('BAN', 'c.id', '$1')})
     ) access on true
-    left join lateral (
-      select * from (
-        (select ${eventColumns} from events e
+    cross join lateral (
+      select ${idList} from (select e.id from (
+        (select e.id from events e
         where e.chat_id = access.chat_id
           and e.id > greatest($2, access.since_event - 1) and e.id <= $3
           and (e.audience <> 'PERSON' or e.user_id = $1)
           and (e.seq is null or e.seq >= access.visible_from_seq)
         order by e.id limit $4)
         union all
-        (select ${eventColumns} from events e
+        (select e.id from events e
         where e.audience = 'ACQUAINTANCES' and e.id > greatest($2, access.since_event - 1) and e.id <= $3
           and exists (select from members m where m.chat_id = access.chat_id and m.user_id = e.user_id)
         order by e.id limit $4)
-      ) e order by e.id limit $4
-    ) e on true
-    order by e.id`,
+      ) e order by e.id limit $4) e
+    ) e`,
     values: [reader.userId, range.after, range.through, range.limit, reader.chatId, reader.sessionId],
   });
-  return { ...toMissedStretch(rows), hasAccess: rows[0]?.hasAccess ?? false, isPublic: rows[0]?.isPublic ?? false };
+  return { ...toMissedIds(rows), hasAccess: rows[0]?.hasAccess ?? false, isPublic: rows[0]?.isPublic ?? false };
 }
 
 /** Where the log ends, and whether that API key is live. */
@@ -210,25 +209,37 @@ export async function readServerSnapshot(
 }
 
 /** The events of all chats, and those about users, for a program that reads the whole server with that API key. */
-export async function readMissedOnServer(pool: pg.Pool, keyId: bigint, range: Range): Promise<MissedStretch> {
+export async function readMissedOnServer(pool: pg.Pool, keyId: bigint, range: Range): Promise<MissedIds> {
   const { rows } = await pool.query<MissedRow>({
     name: 'events_missed_on_server',
-    text: `select l.pruned_through as "prunedThrough", ${isKnown('$2')}, ${isKeyLive('$1')}, e.*
+    text: `select l.pruned_through as "prunedThrough", ${isKnown('$2')}, ${isKeyLive('$1')}, e.ids
     from event_log l
-    left join lateral (
-      select ${eventColumns} from events e
+    cross join lateral (
+      select ${idList} from (select e.id from events e
       where e.id > $2 and e.id <= $3 and e.audience in (${serverAudiences.map((each) => `'${each}'`).join(', ')})
-      order by e.id limit $4
-    ) e on true
-    order by e.id`,
+      order by e.id limit $4) e
+    ) e`,
     values: [keyId, range.after, range.through, range.limit],
   });
-  return toMissedStretch(rows);
+  return toMissedIds(rows);
 }
 
-type MissedRow = StretchRow & { isKnown: boolean; isSessionLive: boolean };
+/** A row of a stretch of ids: a list of numbers, because a row for each would cost most of a replay. */
+type MissedRow = Omit<MissedIds, 'ids'> & { ids: string | null };
 
-function toMissedStretch(rows: MissedRow[]): MissedStretch {
-  const row = rows[0];
-  return { ...toStretch(rows), isKnown: row?.isKnown ?? false, isSessionLive: row?.isSessionLive ?? false };
+const idList = `string_agg(e.id::text, ',' order by e.id) as ids`;
+
+function toMissedIds(rows: MissedRow[]): MissedIds {
+  const { prunedThrough = 0n, isKnown: known = false, isSessionLive: live = false, ids = null } = rows[0] ?? {};
+  return { prunedThrough, isKnown: known, isSessionLive: live, ids: ids === null ? [] : ids.split(',').map(BigInt) };
+}
+
+/** The events of the log with these ids that are still kept, in no particular order. */
+export async function readEvents(pool: pg.Pool, ids: readonly bigint[]): Promise<LoggedEvent[]> {
+  const { rows } = await pool.query<LoggedEvent>({
+    name: 'events_by_id',
+    text: `select ${eventColumns} from events e where e.id = any ($1)`,
+    values: [ids],
+  });
+  return rows;
 }

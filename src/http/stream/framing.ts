@@ -63,6 +63,8 @@ export const multipart: Framing = {
   complete: '--\r\n',
 };
 
+const lineEnd = Buffer.from('\r\n');
+
 /**
  * Encodes a framing for the response's transfer: HTTP/1.1 in chunks (RFC 9112, 7.1), HTTP/1.0 (nginx's default)
  * unchanged. It encodes the chunks here, not through `response.write`, so that the bytes of a batch are made once and
@@ -86,12 +88,31 @@ export class Encoder {
 
   /** All renderings of the batch in one buffer, which every receiver with this encoder shares. */
   encodeBatch(batch: Batch): Buffer {
+    if (batch.isReplay === true) return this.#encodeReplay(batch.renderings);
     let buffer = batch.encodings.get(this);
     if (buffer === undefined) {
       buffer = this.encodeRenderings(batch.renderings);
       batch.encodings.set(this, buffer);
     }
     return buffer;
+  }
+
+  /** Joins the frames of renderings, most of which other replays may have sent too, from other positions. */
+  #encodeReplay(renderings: readonly Rendering[]): Buffer {
+    const frames = renderings.map((rendering) => this.#frameOf(rendering));
+    if (!this.#isChunked) return Buffer.concat(frames);
+    const length = frames.reduce((sum, frame) => sum + frame.length, 0);
+    return Buffer.concat([Buffer.from(`${length.toString(16)}\r\n`), ...frames, lineEnd]);
+  }
+
+  #frameOf(rendering: Rendering): Buffer {
+    const known = rendering.frames?.get(this.framing);
+    if (known !== undefined) return known;
+    const frame = Buffer.from(this.framing.next(rendering.payload, rendering.cursor));
+    // The frames of a single replay are not kept.
+    if (rendering.isReplayed === true) (rendering.frames ??= new Map()).set(this.framing, frame);
+    rendering.isReplayed = true;
+    return frame;
   }
 
   encodeRenderings(renderings: readonly Rendering[]): Buffer {

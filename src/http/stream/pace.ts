@@ -36,7 +36,7 @@ export class Pace {
     while (sentCount < renderings.length) {
       const piece = takePiece(renderings, sentCount);
       onSend(piece);
-      sink.send({ renderings: piece, encodings: new Map() });
+      sink.send({ renderings: piece, encodings: new Map(), isReplay: true });
       sentCount += piece.length;
       if (!sink.takesAll()) break;
     }
