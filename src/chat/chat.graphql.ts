@@ -1,10 +1,12 @@
+import type { GraphQLResolveInfo } from 'graphql';
 import { MemberConnectionRef, MemberRef } from './member.ref.ts';
 import { ChatConnectionRef, ChatRef, ChatTypeRef } from './chat.ref.ts';
 import { ViewerRef } from '../account/viewer.ref.ts';
 import type { Chat } from '../postgres/generated/prisma/client.ts';
 import { activityKey, createChat, findVisibleChats, listChats, maxMembersPerCall } from './chat.ts';
 import { memberByKey, membersOf } from './member.ts';
-import { lists, readPage } from '../postgres/page.ts';
+import { openChat } from '../message/opened-chat.ts';
+import { lists, readPage, type PageRequest } from '../postgres/page.ts';
 import { maxCustomBytes } from '../core/custom.ts';
 import { maxExternalKeyLength } from '../core/external-key.ts';
 import { maxDescriptionLength, maxNameLength } from '../core/text.ts';
@@ -13,6 +15,7 @@ import { builder } from '../api/builder.ts';
 import { asciiSize, textSize } from '../api/field-size.ts';
 import { pageComplexity, toConnection } from '../api/connection.ts';
 import { findViewer, requireAsker } from '../api/context.ts';
+import { argumentsAhead } from '../api/look-ahead.ts';
 import { decodeId } from '../core/id.ts';
 import { registerNode } from '../api/node.ts';
 
@@ -68,13 +71,27 @@ registerNode('Chat', async (context, keys) => {
   return new Map(chats.map((chat) => [String(chat.id), chat]));
 });
 
+/** The page of messages that is selected of the chat; null if there is none, or its arguments are refused. */
+function messagesAhead(info: GraphQLResolveInfo): PageRequest | null {
+  const args = argumentsAhead(info, 'Chat', 'messages');
+  try {
+    return args && readPage(args, lists.messages);
+  } catch (error) {
+    if (error instanceof InvalidInput) return null;
+    throw error;
+  }
+}
+
 builder.queryField('chat', (t) =>
   t.field({
     type: ChatRef,
     nullable: true,
     args: { id: t.arg.id({ required: true }) },
-    resolve: async (_, { id }, context): Promise<Chat | null> => {
-      const [chat] = await findVisibleChats(context.db, requireAsker(context), [decodeId('Chat', id, ['id'])]);
+    resolve: async (_, { id }, context, info): Promise<Chat | null> => {
+      const reader = { asker: requireAsker(context), chatId: decodeId('Chat', id, ['id']) };
+      const page = messagesAhead(info);
+      if (page !== null) return openChat(context, reader, page);
+      const [chat] = await findVisibleChats(context.db, reader.asker, [reader.chatId]);
       return chat ?? null;
     },
   }),

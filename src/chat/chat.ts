@@ -74,8 +74,9 @@ export async function listChats(
   { type, page }: { type: ChatType | null; page: PageRequest },
 ): Promise<Page<Chat>> {
   const at = (parameter: string) => `timestamptz 'epoch' + ${parameter}::bigint * interval '1 millisecond'`;
-  const { rows } = await db.pool.query<Chat>(
-    `select ${columns.chat('c')}
+  const { rows } = await db.pool.query<Chat>({
+    name: `chats_${page.isBackward ? 'asc' : 'desc'}`,
+    text: `select ${columns.chat('c')}
     from members m join chats c on c.id = m.chat_id
     where m.user_id = $1
       and ($2::chat_type is null or c.type = $2)
@@ -83,8 +84,8 @@ export async function listChats(
       and ($5::bigint is null or (c.last_activity_at, c.id) > (${at('$5')}, $6::bigint))
     order by c.last_activity_at ${page.isBackward ? 'asc' : 'desc'}, c.id ${page.isBackward ? 'asc' : 'desc'}
     limit $7`,
-    [asker.userId, type, ...keyOrNulls(page.after), ...keyOrNulls(page.before), page.limit + 1],
-  );
+    values: [asker.userId, type, ...keyOrNulls(page.after), ...keyOrNulls(page.before), page.limit + 1],
+  });
   return toPage(rows, page);
 }
 

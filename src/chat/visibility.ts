@@ -69,23 +69,25 @@ export const hiddenBelowOf = defineLoader({ load: readHiddenBelow });
 
 /** Raw SQL, at half Prisma's cost: events and pages of messages run this, for many readers in one statement. */
 async function readVisibleFrom({ pool }: Db, readers: readonly ChatReader[]): Promise<(number | null)[]> {
-  const { rows } = await pool.query<{ index: number; seq: number | null }>(
-    `select reader.index::int as index, ${visibleFrom('c', 'reader.user_id')} as seq
+  const { rows } = await pool.query<{ index: number; seq: number | null }>({
+    name: 'visible_from',
+    text: `select reader.index::int as index, ${visibleFrom('c', 'reader.user_id')} as seq
     from unnest($1::bigint[], $2::bigint[]) with ordinality as reader (chat_id, user_id, index)
     join chats c on c.id = reader.chat_id`,
-    [readers.map(({ chatId }) => chatId), readers.map(({ asker }) => asker.userId)],
-  );
+    values: [readers.map(({ chatId }) => chatId), readers.map(({ asker }) => asker.userId)],
+  });
   return pairOne(rows, readers, { value: ({ seq }) => seq, missing: null });
 }
 
 /** Raw SQL, at half Prisma's cost: this runs when events are rendered, for many chats in one statement. */
 async function readHiddenBelow({ pool }: Db, chatIds: readonly bigint[]): Promise<number[]> {
-  const { rows } = await pool.query<{ id: bigint; seq: number | null }>(
-    `select c.id, case when c.type = 'PUBLIC_CHANNEL' then 1 else (
+  const { rows } = await pool.query<{ id: bigint; seq: number | null }>({
+    name: 'hidden_below',
+    text: `select c.id, case when c.type = 'PUBLIC_CHANNEL' then 1 else (
       select max(m.visible_from_seq) from members m where m.chat_id = c.id and m.visible_from_seq > 1) end as seq
     from chats c where c.id = any ($1)`,
-    [chatIds],
-  );
+    values: [chatIds],
+  });
   const found = new Map(rows.map(({ id, seq }) => [id, seq]));
   return chatIds.map((chatId) => found.get(chatId) ?? 1);
 }

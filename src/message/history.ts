@@ -1,16 +1,27 @@
 import { askerKey } from '../core/asker.ts';
 import type { Db } from '../postgres/client.ts';
-import type { Member, Message } from '../postgres/generated/prisma/client.ts';
-import { columns } from '../postgres/columns.ts';
+import type { Member, Message, User } from '../postgres/generated/prisma/client.ts';
+import { columns, joined } from '../postgres/columns.ts';
 import { definePageLoader } from '../postgres/loader.ts';
-import { chatReaderKey, visibleFrom, type ChatReader } from '../chat/visibility.ts';
+import { chatReaderKey, isVisiblePerson, visibleFrom, type ChatReader } from '../chat/visibility.ts';
+import { userById } from '../people/user.ts';
 import { toPages, type Page, type PageRequest } from '../postgres/page.ts';
 
 /** A chat, the asker who reads it, and a position in it. */
 export type SeqReader = ChatReader & { seq: number };
 
-/** A page of each chat's messages: only those that the asker can see. */
-export const messagesIn = definePageLoader({ load: listMessages, keyOf: chatReaderKey });
+/**
+ * A page of each chat's messages: only those that the asker can see. The same statement reads their senders, which nearly
+ * every page shows.
+ */
+export const messagesIn = definePageLoader({
+  load: async (db, readers: readonly ChatReader[], page, loaders) => {
+    const { pages, senders } = await readHistory(db, readers, page);
+    for (const [id, sender] of senders) loaders.of(userById).prime(id, sender);
+    return pages;
+  },
+  keyOf: chatReaderKey,
+});
 
 /** A page of the members who have read a chat up to a position; empty if the asker cannot see that position. */
 export const readersOf = definePageLoader({
@@ -30,19 +41,34 @@ export async function listMessages(
   readers: readonly ChatReader[],
   page: PageRequest,
 ): Promise<Page<Message>[]> {
+  return (await readHistory(db, readers, page)).pages;
+}
+
+/** The pages, and the sender of every message in them: null for those whose account is erased. */
+type History = { pages: Page<Message>[]; senders: Map<bigint, User | null> };
+
+const sender = joined.user('s');
+
+/** A sender's columns are sent once, with the first of their messages: parsing a row costs more than reading it. */
+async function readHistory(db: Db, readers: readonly ChatReader[], page: PageRequest): Promise<History> {
   const direction = page.isBackward ? 'desc' : 'asc';
-  const { rows } = await db.pool.query<Message & { index: number }>({
+  const { rows } = await db.pool.query<Message & { index: number; isFirst: boolean }>({
     name: `messages_${direction}`,
-    text: `select reader.index::int as index, ${columns.message('m')}
-    from unnest($1::bigint[], $2::bigint[]) with ordinality as reader (chat_id, user_id, index)
-    join chats c on c.id = reader.chat_id
-    cross join lateral (select ${visibleFrom('c', 'reader.user_id')} as seq offset 0) first_visible
-    cross join lateral (
-      select m.* from messages m
-      where m.chat_id = c.id and m.seq >= first_visible.seq and m.seq > $3::bigint and m.seq < $4::bigint
-      order by m.seq ${direction} limit $5
+    text: `select m.*, ${sender.columns}
+    from (
+      select reader.index::int as index, ${columns.message('m')},
+        row_number() over (partition by m.sender_id order by reader.index, m.seq ${direction}) = 1 as "isFirst"
+      from unnest($1::bigint[], $2::bigint[]) with ordinality as reader (chat_id, user_id, index)
+      join chats c on c.id = reader.chat_id
+      cross join lateral (select ${visibleFrom('c', 'reader.user_id')} as seq offset 0) first_visible
+      cross join lateral (
+        select m.* from messages m
+        where m.chat_id = c.id and m.seq >= first_visible.seq and m.seq > $3::bigint and m.seq < $4::bigint
+        order by m.seq ${direction} limit $5
+      ) m
     ) m
-    order by reader.index, m.seq ${direction}`,
+    left join users s on m."isFirst" and s.id = m."senderId" and ${isVisiblePerson('s')}
+    order by m.index, m.seq ${direction}`,
     values: [
       readers.map(({ chatId }) => chatId),
       readers.map(({ asker }) => asker.userId),
@@ -51,7 +77,9 @@ export async function listMessages(
       page.limit + 1,
     ],
   });
-  return toPages(rows, readers, page);
+  const senders = new Map<bigint, User | null>();
+  for (const row of rows) if (row.isFirst && row.senderId !== null) senders.set(row.senderId, sender.take(row));
+  return { pages: toPages(rows, readers, page), senders };
 }
 
 /**

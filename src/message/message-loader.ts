@@ -50,12 +50,13 @@ export const messageByKey = defineLoader({ load: loadMessagesByKey, keyOf: messa
 
 /** Raw SQL, at half Prisma's cost: events and replies in pages run this, for many messages in one statement. */
 async function loadMessagesByKey({ pool }: Db, keys: readonly MessageKey[]): Promise<(Message | null)[]> {
-  const { rows } = await pool.query<Message & { index: number }>(
-    `select wanted.index::int as index, ${columns.message('m')}
+  const { rows } = await pool.query<Message & { index: number }>({
+    name: 'messages_by_key',
+    text: `select wanted.index::int as index, ${columns.message('m')}
     from unnest($1::bigint[], $2::int[]) with ordinality as wanted (chat_id, seq, index)
     join messages m using (chat_id, seq)`,
-    [keys.map(({ chatId }) => chatId), keys.map(({ seq }) => seq)],
-  );
+    values: [keys.map(({ chatId }) => chatId), keys.map(({ seq }) => seq)],
+  });
   return pairOne(rows, keys, { value: (row): Message => row, missing: null });
 }
 

@@ -115,6 +115,8 @@ function lister(names: Record<string, string>): (alias: string) => string {
 export type Joined<Row> = {
   /** The columns to select, each under a unique name. */
   columns: string;
+  /** The same, but null in rows where the SQL condition does not hold, for what all rows have in common. */
+  columnsWhen: (condition: string) => string;
   /** Its row, or null if the join found none. */
   take: (row: Record<string, unknown>) => Row | null;
 };
@@ -137,6 +139,8 @@ function join<Row extends { id: bigint }>(names: ColumnsOf<Row>, alias: string):
   }));
   return {
     columns: parts.map(({ column, name }) => `${column} as "${name}"`).join(', '),
+    columnsWhen: (condition) =>
+      parts.map(({ column, name }) => `case when ${condition} then ${column} end as "${name}"`).join(', '),
     take: (row) => {
       if (row[`${alias}.id`] === null) return null;
       const own: Record<string, unknown> = {};

@@ -13,9 +13,12 @@ export type Loader<Key, Value> = {
   keyOf?: (key: Key) => string;
 };
 
-/** Like a loader, for pages of a list: all requests for the same page in one execution share a statement. */
+/**
+ * Like a loader, for pages of a list: all requests for the same page in one execution share a statement, which may fill
+ * other loaders too.
+ */
 export type PageLoader<Key, Value> = {
-  load: (db: Db, keys: readonly Key[], page: PageRequest) => Promise<ArrayLike<Value | Error>>;
+  load: (db: Db, keys: readonly Key[], page: PageRequest, loaders: Loaders) => Promise<ArrayLike<Value | Error>>;
   keyOf?: (key: Key) => string;
 };
 
@@ -62,7 +65,7 @@ export class Loaders {
     const pageKey = [page.limit, page.isBackward, page.after, page.before].join('|');
     const known = pages.get(pageKey);
     if (known !== undefined) return known as DataLoader<Key, Value, unknown>;
-    const opened = create<Key, Value>((keys) => loader.load(this.#db, keys, page), loader.keyOf);
+    const opened = create<Key, Value>((keys) => loader.load(this.#db, keys, page, this), loader.keyOf);
     pages.set(pageKey, opened);
     return opened;
   }
