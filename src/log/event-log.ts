@@ -102,10 +102,10 @@ export async function readNext(pool: Queryable, after: bigint, limit: number): P
 }
 
 /** A row of a stretch. A stretch without events still has one row, with the facts about the log itself. */
-export type StretchRow = { prunedThrough: bigint } & (LoggedEvent | { [Key in keyof LoggedEvent]: null });
+type StretchRow = { prunedThrough: bigint } & (LoggedEvent | { [Key in keyof LoggedEvent]: null });
 
 /** Returns the stretch that these rows make up. */
-export function toStretch(rows: StretchRow[]): Stretch {
+function toStretch(rows: StretchRow[]): Stretch {
   const events = rows.filter((row): row is { prunedThrough: bigint } & LoggedEvent => row.id !== null);
   return { events, prunedThrough: rows[0]?.prunedThrough ?? 0n };
 }
