@@ -86,7 +86,7 @@ export function Composer({ chat, replyTo, endReply, editLast, uploads }: Props) 
           onKeyDown={onKeyDown}
           onPaste={(event) => pasteFiles(event, uploads)}
         />
-        <EmojiButton label="Insert an emoji" choose={(emoji) => setText(`${text}${emoji}`)} />
+        <EmojiButton label="Insert an emoji" choose={(emoji) => setText(insert(emoji, text, field.current))} />
         <button className="icon-button send" aria-label="Send" title="Send (Enter)" disabled={!canSend}>
           <Icon name="send" />
         </button>
@@ -100,6 +100,15 @@ function findLastOwn({ messages, viewer }: State, chatId: string): Message | und
   return messages[chatId]?.messages.findLast(
     ({ senderId, deletedAt }) => senderId === viewer?.user.id && deletedAt === null,
   );
+}
+
+/** The text with a piece in place of what is selected in its field. */
+function insert(piece: string, text: string, field: HTMLTextAreaElement | null): string {
+  const { selectionStart: start, selectionEnd: end } = field ?? {
+    selectionStart: text.length,
+    selectionEnd: text.length,
+  };
+  return text.slice(0, start) + piece + text.slice(end);
 }
 
 function ReplyBar({ message, onEnd }: { message: Message; onEnd: () => void }) {

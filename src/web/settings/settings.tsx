@@ -1,5 +1,6 @@
 import { useState, type ReactNode } from 'react';
 import { Dialog } from '../dialog.tsx';
+import { moveFocus } from '../popover.tsx';
 import { Account } from './account.tsx';
 import { Blocks } from './blocks.tsx';
 import { Profile } from './profile.tsx';
@@ -14,7 +15,7 @@ export function Settings({ onClose }: { onClose: () => void }) {
   const Content: () => ReactNode = tabs[tab];
   return (
     <Dialog title="Settings" onClose={onClose} className="settings">
-      <div className="tabs" role="tablist" aria-label="Settings">
+      <div className="tabs" role="tablist" aria-label="Settings" onKeyDown={moveFocus}>
         {Object.keys(tabs).map((name) => (
           <button
             key={name}
