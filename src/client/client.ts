@@ -122,6 +122,9 @@ export class Client {
   /**
    * Shows the message at once as pending; resolves once the server has it. Without a network it is stored, and sent
    * later. Files are uploaded first, and a message with files is kept only from then on.
+   *
+   * Rejects with ParleyError if the server refuses it. With `NOT_FOUND`, the user has lost the chat: if the network broke
+   * before that, the server may have the message, and no one can tell.
    */
   async sendMessage(
     chatId: string,

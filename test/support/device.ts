@@ -1,4 +1,4 @@
-import { createClient, type Client, type KeyValueStore } from '../../src/client/client.ts';
+import { createClient, ParleyError, type Client, type KeyValueStore } from '../../src/client/client.ts';
 import { Store } from '../../src/client/store.ts';
 import type { Action } from '../../src/client/reducer.ts';
 import type { Message } from '../../src/client/state.ts';
@@ -8,7 +8,17 @@ import type { Person } from './client.ts';
 type Trouble = { isOffline: boolean; lostAnswers: number; slowAnswers: number; portals: number };
 
 /** The outcome of a message that was sent through a client. `kept`: the app ended before it knew. */
-export type Sent = { content: string; outcome: 'waiting' | 'kept' | 'sent' | 'refused'; message?: Message };
+export type Sent = {
+  content: string;
+  /** `lost`: the user lost the chat first, and with it the means to find out whether the server has the message. */
+  outcome: 'waiting' | 'kept' | 'sent' | 'refused' | 'lost';
+  message?: Message;
+};
+
+/** What became of a message that was not sent. */
+function outcomeOf(error: unknown): Sent['outcome'] {
+  return error instanceof ParleyError && error.code === 'NOT_FOUND' ? 'lost' : 'refused';
+}
 
 /** Where a device's requests go. Tests change it to move the device to another node, or to a restarted one. */
 export type Route = { url: string };
@@ -63,7 +73,9 @@ export class Device {
     this.sent.push(sent);
     void this.client.sendMessage(chatId, { content }).then(
       (message) => Object.assign(sent, { outcome: 'sent', message }),
-      () => Object.assign(sent, { outcome: sent.outcome === 'kept' ? 'kept' : 'refused' }),
+      (error: unknown) => {
+        if (sent.outcome !== 'kept') sent.outcome = outcomeOf(error);
+      },
     );
   }
 
@@ -104,8 +116,8 @@ export class Device {
       url: 'http://parley.test',
       persistence: store,
       fetch: (...request) => (isAlive ? this.#fetch(...request) : Promise.reject(new TypeError('killed'))),
-      onRefused: ({ content }) => {
-        for (const sent of this.sent) if (sent.content === content) sent.outcome = 'refused';
+      onRefused: ({ content, error }) => {
+        for (const sent of this.sent) if (sent.content === content) sent.outcome = outcomeOf(error);
       },
     });
   }
