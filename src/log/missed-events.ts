@@ -4,7 +4,7 @@ import type { LoggedEvent } from './event.ts';
 import { readEvents, type MissedIds, type MissedStretch } from './log-reader.ts';
 
 /**
- * How many events of the log are kept for replays (a few hundred bytes each), and for how long. After a restart of the
+ * How many events of the log are kept for replays, and for how long. After a restart of the
  * database, the same id may be another event, so they are not kept for longer than their renderings.
  */
 const kept = { count: 20_000, ms: 2_000 };

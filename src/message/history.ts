@@ -49,7 +49,7 @@ type History = { pages: Page<Message>[]; senders: Map<bigint, User | null> };
 
 const sender = joined.user('s');
 
-/** A sender's columns are sent once, with the first of their messages: parsing a row costs more than reading it. */
+/** A sender's columns are sent once, with the first of their messages. */
 async function readHistory(db: Db, readers: readonly ChatReader[], page: PageRequest): Promise<History> {
   const direction = page.isBackward ? 'desc' : 'asc';
   const { rows } = await db.pool.query<Message & { index: number; isFirst: boolean }>({

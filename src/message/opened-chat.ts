@@ -15,8 +15,7 @@ type OpenedRow = (Message & { isFirst: boolean }) | { [Key in keyof Message | 'i
 
 /**
  * The chat that a client opens, or null if the asker cannot see it. The same statement reads a page of the messages that
- * the asker can see, with their senders, and gives them to the loaders. Three statements would cost twice as much: most of
- * what a statement costs the server is sending it.
+ * the asker can see, with their senders, and gives them to the loaders, which saves two statements.
  */
 export async function openChat(
   { db, loaders }: { db: Db; loaders: Loaders },

@@ -18,7 +18,8 @@ export type Run = {
 
 /**
  * Executes an operation by its compiled plan, or by graphql-js where there can be none (plan/plans.ts). Either way the
- * result is the same: data, errors, and the order of both. Never rejects.
+ * data is the same, and so are the errors, except for their order and for which of several errors is reported where they
+ * set the same place to null. Never rejects.
  */
 export async function runOperation(run: Run): Promise<ExecutionResult> {
   const { schema, operation, variables, context, rootValue } = run;
