@@ -102,11 +102,11 @@ describe.each(makers)('%s', (_name, makeStore) => {
   });
 
   test('bytes that are swept between being staged and being kept are still there afterwards', async () => {
-    const staged = await stage('swept in the meantime');
+    const staged = await stage('swept meanwhile');
     await staged.send();
     await store.remove(staged.hash);
     await staged.keep();
-    expect(String(await read(staged.hash, 0, 14))).toBe('swept in the meantime');
+    expect(String(await read(staged.hash, 0, 14))).toBe('swept meanwhile');
   });
 
   test('removed bytes are gone, and may be removed again and kept again', async () => {
