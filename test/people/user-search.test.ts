@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'vitest';
 import { signUp, type Data, type Person } from '../support/client.ts';
 import { createGroup } from '../support/chat.ts';
-import { awaitIndex } from '../support/search.ts';
+import { awaitIndex, withoutIndexing } from '../support/search.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 let server: TestServer;
@@ -129,6 +129,16 @@ test('users who share a chat with the viewer come first, and names in other scri
   expect(await find('小明')).toEqual([]);
   await awaitIndex(server);
   expect(await find('renam')).toEqual(['wang']);
+});
+
+test('a user who has just changed their name is found by the new one only', async () => {
+  await insertPeople([['renamed', 'Formerly']]);
+  await awaitIndex(server);
+  await withoutIndexing(server, async () => {
+    await server.sql.query(`update users set display_name = 'Presently' where username = 'renamed'`);
+    expect(await find('presently')).toEqual(['renamed']);
+    expect(await find('formerly')).toEqual([]);
+  });
 });
 
 test('searching requires a signed-in user', async () => {

@@ -1,5 +1,19 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { advisoryLocks } from '../../src/postgres/advisory-lock.ts';
 import type { TestServer } from './server.ts';
+
+/** Runs `work` while the server indexes nothing, as when it is slow. */
+export async function withoutIndexing<Result>({ sql }: Pick<TestServer, 'sql'>, work: () => Promise<Result>) {
+  const client = await sql.connect();
+  try {
+    await client.query('begin');
+    await client.query('select pg_advisory_xact_lock($1)', [advisoryLocks['search index']]);
+    return await work();
+  } finally {
+    await client.query('rollback');
+    client.release();
+  }
+}
 
 /** Waits until the search index contains everything that has been committed. */
 export async function awaitIndex({ sql }: Pick<TestServer, 'sql'>): Promise<void> {
