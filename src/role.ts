@@ -119,7 +119,14 @@ export function createRoles(
 /** The chat at `/`. If files are served by redirect, its pictures come from the bucket. */
 function createWebPage(config: Config): HttpOptions['pages'] {
   if (config.webPage === 'off' || !serves(config, 'api')) return {};
-  return serveWebPage(webFolder, config.fileServing === 'redirect' ? ['https:'] : []);
+  return serveWebPage(webFolder, findPictureOrigins(config));
+}
+
+function findPictureOrigins({ fileServing, fileStore }: Config): string[] {
+  if (fileServing !== 'redirect' || fileStore === null) return [];
+  const { protocol, host } = new URL(fileStore.publicEndpoint ?? fileStore.endpoint ?? 'https://aws');
+  if (protocol === 'https:') return ['https:'];
+  return [`${protocol}//${fileStore.isPathStyle ? '' : `${fileStore.bucket}.`}${host}`];
 }
 
 function streamLimits(config: Config): StreamLimits {

@@ -1,6 +1,6 @@
 import { useClient } from 'parley-client/react';
 import type { FileInfo, Upload } from 'parley-client';
-import { useCallback, useMemo, useRef, useState } from 'react';
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { describeFailure } from '../failure.ts';
 import { useNotice } from '../notice.tsx';
 
@@ -34,7 +34,8 @@ export function useUploads(): Uploads {
   const client = useClient();
   const notify = useNotice();
   const [drafts, setDrafts] = useState<readonly Draft[]>([]);
-  const running = useRef(new Map<number, Upload>());
+  // Null until the code for uploads is loaded.
+  const running = useRef(new Map<number, Upload | null>());
   const next = useRef(0);
   const change = useCallback(
     (key: number, patch: Partial<Draft>) =>
@@ -49,7 +50,8 @@ export function useUploads(): Uploads {
     async (file: File, key: number) => {
       try {
         const upload = await client.upload(file, { onProgress: (sentBytes) => change(key, { sentBytes }) });
-        running.current.set(key, upload);
+        if (running.current.has(key)) running.current.set(key, upload);
+        else upload.cancel();
         change(key, { file: await upload.done });
       } catch (error) {
         if (running.current.has(key)) notify(`${file.name}: ${describeFailure(error)}`, true);
@@ -58,12 +60,21 @@ export function useUploads(): Uploads {
     },
     [client, change, drop, notify],
   );
+  useEffect(() => {
+    const { current: uploads } = running;
+    // Nothing can send the files of a chat that is no longer shown.
+    return () => {
+      for (const upload of uploads.values()) upload?.cancel();
+      uploads.clear();
+    };
+  }, []);
   return useMemo(
     () => ({
       drafts,
       add: (files) => {
         const added = files.slice(0, maxFiles - drafts.length).map((file) => ({ file, key: next.current++ }));
         if (added.length < files.length) notify(`A message has at most ${maxFiles} files.`, true);
+        for (const { key } of added) running.current.set(key, null);
         setDrafts((all) => [...all, ...added.map(({ file, key }) => toDraft(file, key))]);
         for (const { file, key } of added) void start(file, key);
       },
