@@ -1,5 +1,10 @@
-import { useEffect, useId, useRef, type ReactNode } from 'react';
+import { useId, useLayoutEffect, useRef, type ReactNode } from 'react';
 import { Icon } from './icon.tsx';
+import { NoticesAbove } from './notice.tsx';
+
+/** What is used first: what stands below the title, and of several radio buttons the one that is chosen. */
+const firstField =
+  'header ~ * :is(button:not(:disabled), select, textarea, input:not([hidden], [type=radio]:not(:checked)))';
 
 /** A window over the page. The browser keeps the focus in it, and gives it back at the end. */
 export function Dialog({
@@ -15,9 +20,11 @@ export function Dialog({
 }) {
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
+  // Not useEffect: a dialog that has left the page no longer gives the focus back.
+  useLayoutEffect(() => {
     const dialog = ref.current;
     dialog?.showModal();
+    dialog?.querySelector<HTMLElement>(firstField)?.focus();
     return () => dialog?.close();
   }, []);
   return (
@@ -43,6 +50,7 @@ export function Dialog({
         </header>
         {children}
       </div>
+      <NoticesAbove />
     </dialog>
   );
 }

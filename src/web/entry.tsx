@@ -5,6 +5,7 @@ import { Field } from './field.tsx';
 import { Failure, Form, textIn } from './form.tsx';
 import { Mark } from './icon.tsx';
 import { readFeatures } from './feature.ts';
+import { closeChat, openChat, openInvite } from './route.ts';
 
 /** Where users sign in or up. `inviteCode`: that of an invite that brought them here; it lets them in. */
 export function Entry({ inviteCode, chatName }: { inviteCode: string | null; chatName: string | null }) {
@@ -49,8 +50,9 @@ function EntryForm({
     const credentials = { email: textIn(form, 'email').trim(), password: textIn(form, 'password') };
     const username = textIn(form, 'username').trim();
     try {
-      if (isNew) await client.signUp({ username, ...credentials, ...(inviteCode !== null && { inviteCode }) });
-      else await client.signIn(credentials);
+      if (!isNew) await client.signIn(credentials);
+      else if (inviteCode === null) await client.signUp({ username, ...credentials });
+      else await signUpByInvite({ username, ...credentials, inviteCode });
     } catch (error) {
       setFailure(error);
       setBusy(false);
@@ -76,6 +78,20 @@ function EntryForm({
       </button>
     </Form>
   );
+}
+
+/** Creates an account, and opens the chat that the invite leads to: the new user is a member of it. */
+async function signUpByInvite(input: { inviteCode: string } & Parameters<typeof client.signUp>[0]): Promise<void> {
+  // The sign-up uses the invite, so the page must not offer it to the new user once more.
+  closeChat();
+  try {
+    await client.signUp(input);
+  } catch (error) {
+    openInvite(input.inviteCode);
+    throw error;
+  }
+  const [chatId] = client.state.chatIds;
+  if (chatId !== undefined) openChat(chatId);
 }
 
 /** Whether the server lets users create accounts; true until it has said so. */

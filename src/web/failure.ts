@@ -4,11 +4,17 @@ import { ParleyError } from 'parley-client';
 export function describeFailure(error: unknown): string {
   if (!(error instanceof ParleyError)) return 'The server cannot be reached.';
   const [field] = error.fields;
-  if (field?.message !== undefined) return `${field.path.at(-1) ?? 'This'} ${field.message}.`;
+  if (field?.message !== undefined) return `${titleOf(field.path.at(-1))} ${field.message}.`;
   if (error.code === 'RATE_LIMITED' && error.retryAfterSeconds !== null) {
     return `Please wait ${error.retryAfterSeconds} seconds.`;
   }
   return error.message;
+}
+
+/** The name of a field as words: `newPassword` is `New password`. */
+function titleOf(name = 'this'): string {
+  const words = name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 /** What is wrong with one field of a form; undefined if nothing is. */

@@ -1,4 +1,4 @@
-import { useChat, useChats, useConnection } from 'parley-client/react';
+import { useChat, useChats, useClient, useConnection } from 'parley-client/react';
 import type { Viewer } from 'parley-client';
 import { useEffect } from 'react';
 import { watchRefusals } from './chat-client.ts';
@@ -30,13 +30,20 @@ export function Home({ viewer }: { viewer: Viewer }) {
   );
 }
 
-/** Says why a message was refused. */
+/** Says why a message was refused, and puts its text back into the field, after what is there. */
 function useRefusals(): void {
+  const client = useClient();
   const notify = useNotice();
   useEffect(
     () =>
-      watchRefusals(({ content, error }) => notify(`Not sent: “${shorten(content)}”. ${describeFailure(error)}`, true)),
-    [notify],
+      watchRefusals(({ chatId, content, error }) => {
+        notify(`Not sent: “${shorten(content)}”. ${describeFailure(error)}`, true);
+        const { chats, drafts } = client.state;
+        // Nothing is kept of a chat that the user has lost.
+        if (chats[chatId] === undefined) return;
+        client.setDraft(chatId, [drafts[chatId] ?? '', content].filter((text) => text !== '').join('\n'));
+      }),
+    [client, notify],
   );
 }
 

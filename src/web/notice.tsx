@@ -1,15 +1,27 @@
-import { createContext, useCallback, useContext, useRef, useState, type ReactNode } from 'react';
+import {
+  createContext,
+  useCallback,
+  useContext,
+  useLayoutEffect,
+  useMemo,
+  useRef,
+  useState,
+  type ReactNode,
+} from 'react';
 import { Icon } from './icon.tsx';
 import { describeFailure } from './failure.ts';
 
 type Notice = { id: number; text: string; isFailure: boolean };
+type Board = { notices: readonly Notice[]; remove: (id: number) => void; coverBy: (count: number) => void };
 
 const Context = createContext<(text: string, isFailure?: boolean) => void>(() => {});
+const BoardContext = createContext<Board>({ notices: [], remove: () => {}, coverBy: () => {} });
 const shownMs = 7_000;
 
-/** Shows short notices at the edge of the page. */
+/** Shows short notices at the edge of the page, or in the dialog that covers it. */
 export function NoticeBoard({ children }: { children: ReactNode }) {
   const [notices, setNotices] = useState<readonly Notice[]>([]);
+  const [coverCount, setCoverCount] = useState(0);
   const next = useRef(0);
   const remove = useCallback((id: number) => setNotices((all) => all.filter((notice) => notice.id !== id)), []);
   const add = useCallback(
@@ -20,20 +32,40 @@ export function NoticeBoard({ children }: { children: ReactNode }) {
     },
     [remove],
   );
+  const coverBy = useCallback((count: number) => setCoverCount((before) => before + count), []);
+  const board = useMemo(() => ({ notices, remove, coverBy }), [notices, remove, coverBy]);
   return (
     <Context value={add}>
-      {children}
-      <div className="notices" role="status">
-        {notices.map(({ id, text, isFailure }) => (
-          <div key={id} className={isFailure ? 'notice failure' : 'notice'}>
-            <span className="grow">{text}</span>
-            <button className="icon-button" aria-label="Dismiss" onClick={() => remove(id)}>
-              <Icon name="close" />
-            </button>
-          </div>
-        ))}
-      </div>
+      <BoardContext value={board}>
+        {children}
+        <NoticeList notices={coverCount === 0 ? notices : []} remove={remove} />
+      </BoardContext>
     </Context>
+  );
+}
+
+/** The notices in a modal dialog: what is below it can be neither read nor pressed. */
+export function NoticesAbove() {
+  const { notices, remove, coverBy } = useContext(BoardContext);
+  useLayoutEffect(() => {
+    coverBy(1);
+    return () => coverBy(-1);
+  }, [coverBy]);
+  return <NoticeList notices={notices} remove={remove} />;
+}
+
+function NoticeList({ notices, remove }: Pick<Board, 'notices' | 'remove'>) {
+  return (
+    <div className="notices" role="status">
+      {notices.map(({ id, text, isFailure }) => (
+        <div key={id} className={isFailure ? 'notice failure' : 'notice'}>
+          <span className="grow">{text}</span>
+          <button type="button" className="icon-button" aria-label="Dismiss" onClick={() => remove(id)}>
+            <Icon name="close" />
+          </button>
+        </div>
+      ))}
+    </div>
   );
 }
 

@@ -51,7 +51,16 @@ export function openChat(chatId: string, seq?: number): void {
 
 /** Goes back to the list of chats, without a way back to what was open. */
 export function closeChat(): void {
-  history.replaceState(null, '', '#/');
+  replaceWith('#/');
+}
+
+/** Shows an invite, without a way back to what was open. */
+export function openInvite(code: string): void {
+  replaceWith(`#/invite/${encodeURIComponent(code)}`);
+}
+
+function replaceWith(link: string): void {
+  history.replaceState(null, '', link);
   dispatchEvent(new HashChangeEvent('hashchange'));
 }
 

@@ -18,6 +18,9 @@ const deleteDocument = graphql('mutation DeleteChat($id: ID!) { deleteChat(chatI
 const blockDocument = graphql('mutation Block($id: ID!) { blockUser(userId: $id) { __typename ...Failure } }', [
   failure,
 ]);
+const unblockDocument = graphql('mutation Unblock($id: ID!) { unblockUser(userId: $id) { __typename ...Failure } }', [
+  failure,
+]);
 const addDocument = graphql(
   'mutation Add($id: ID!, $ids: [ID!]!) { addMembers(chatId: $id, userIds: $ids, history: FROM_NOW) { __typename ...Failure } }',
   [failure],
@@ -66,6 +69,7 @@ export function useChatChanges(id: string) {
       leave: () => attempt(() => query(client, leaveDocument, { id })),
       remove: () => attempt(() => query(client, deleteDocument, { id })),
       block: (user: string) => attempt(() => query(client, blockDocument, { id: user })),
+      unblock: (user: string) => attempt(() => query(client, unblockDocument, { id: user })),
       add: (ids: string[]) => attempt(() => query(client, addDocument, { id, ids })),
       removeMember: (user: string) => attempt(() => query(client, removeDocument, { id, user })),
       ban: (user: string) => attempt(() => query(client, banDocument, { id, user })),

@@ -54,7 +54,7 @@ export function Composer({ chat, replyTo, endReply, editLast, uploads }: Props) 
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.nativeEvent.isComposing || mentions.onKeyDown(event)) return;
     const isEmpty = text === '' && drafts.length === 0;
-    const last = event.key === 'ArrowUp' && isEmpty ? findLastOwn(client.state, chat.id) : undefined;
+    const last = event.key === 'ArrowUp' && !event.altKey && isEmpty ? findLastOwn(client.state, chat.id) : undefined;
     if (event.key === 'Enter' && !event.shiftKey) send();
     else if (event.key === 'Escape' && replyTo !== null) endReply();
     else if (last !== undefined) editLast(last);

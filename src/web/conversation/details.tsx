@@ -4,6 +4,7 @@ import { ChatAvatar } from '../avatar.tsx';
 import { ConfirmDialog } from '../confirm.tsx';
 import { useUi } from '../ui.tsx';
 import { Bans } from './bans.tsx';
+import { BlockButton } from './block-button.tsx';
 import { EditChatDialog } from './edit-chat-dialog.tsx';
 import { Invites } from './invites.tsx';
 import { Members } from './members.tsx';
@@ -108,28 +109,5 @@ function Farewell({ chat, rights }: { chat: Chat; rights: ReadonlySet<string> })
         </button>
       )}
     </div>
-  );
-}
-
-function BlockButton({ userId, name }: { userId: string; name: string }) {
-  const { showDialog } = useUi();
-  const { block } = useChatChanges('');
-  return (
-    <button
-      className="button slim danger"
-      onClick={() =>
-        showDialog(
-          <ConfirmDialog
-            title={`Block ${name}?`}
-            text="They can no longer write to you here, and do not see whether you are online."
-            action="Block"
-            confirm={() => block(userId)}
-            onClose={() => showDialog(null)}
-          />,
-        )
-      }
-    >
-      Block
-    </button>
   );
 }

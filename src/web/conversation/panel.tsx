@@ -1,5 +1,5 @@
 import type { Chat } from 'parley-client';
-import type { ReactNode } from 'react';
+import { useLayoutEffect, useRef, type ReactNode, type RefObject } from 'react';
 import { Icon } from '../icon.tsx';
 import { useUi } from '../ui.tsx';
 import { Details } from './details.tsx';
@@ -11,6 +11,8 @@ const titles = { details: 'Details', pins: 'Pinned messages', search: 'Search' }
 /** What is open beside the chat, if anything is. */
 export function Panel({ chat, rights }: { chat: Chat; rights: ReadonlySet<string> }) {
   const { panel, showPanel } = useUi();
+  const heading = useRef<HTMLHeadingElement>(null);
+  useFocusWhile(panel, heading);
   if (panel === null) return null;
   const contents: Record<typeof panel, () => ReactNode> = {
     details: () => <Details chat={chat} rights={rights} />,
@@ -26,7 +28,9 @@ export function Panel({ chat, rights }: { chat: Chat; rights: ReadonlySet<string
       }}
     >
       <header className="row">
-        <h2 className="grow">{titles[panel]}</h2>
+        <h2 ref={heading} className="grow" tabIndex={-1}>
+          {titles[panel]}
+        </h2>
         <button
           className="icon-button"
           aria-label={`Close ${titles[panel].toLowerCase()}`}
@@ -38,4 +42,16 @@ export function Panel({ chat, rights }: { chat: Chat; rights: ReadonlySet<string
       <div className="panel-content">{contents[panel]()}</div>
     </aside>
   );
+}
+
+/** Moves the focus to the heading of what opens, and back when it was inside what has closed. */
+function useFocusWhile(panel: string | null, heading: RefObject<HTMLElement | null>): void {
+  useLayoutEffect(() => {
+    if (panel === null) return undefined;
+    const { activeElement: opener } = document;
+    heading.current?.focus();
+    return () => {
+      if (document.activeElement === document.body && opener instanceof HTMLElement) opener.focus();
+    };
+  }, [panel, heading]);
 }

@@ -66,7 +66,6 @@ export function FindDialog({ onClose }: { onClose: () => void }) {
           type="search"
           aria-label="Find people, channels and chats"
           placeholder="A name"
-          autoFocus
           value={text}
           onChange={({ target }) => setText(target.value)}
           onKeyDown={({ key, currentTarget }) => {

@@ -1,6 +1,6 @@
 import { nameOf, useViewer } from 'parley-client/react';
 import type { User } from 'parley-client';
-import { useState } from 'react';
+import { useRef, useState } from 'react';
 import { Avatar } from '../avatar.tsx';
 import { Icon } from '../icon.tsx';
 import { usePeople } from './people-search.ts';
@@ -8,6 +8,7 @@ import { usePeople } from './people-search.ts';
 /** Finds people and picks some of them. */
 export function PeoplePicker({ picked, pick }: { picked: readonly User[]; pick: (users: readonly User[]) => void }) {
   const [text, setText] = useState('');
+  const field = useRef<HTMLInputElement>(null);
   const viewerId = useViewer()?.user.id;
   const found = usePeople(text).filter(({ id }) => id !== viewerId && !picked.some((user) => user.id === id));
   return (
@@ -31,6 +32,7 @@ export function PeoplePicker({ picked, pick }: { picked: readonly User[]; pick: 
         </ul>
       )}
       <input
+        ref={field}
         id="people"
         className="input"
         placeholder="Name or username"
@@ -47,6 +49,7 @@ export function PeoplePicker({ picked, pick }: { picked: readonly User[]; pick: 
               onClick={() => {
                 pick([...picked, user]);
                 setText('');
+                field.current?.focus();
               }}
             >
               <Avatar user={user} size={30} />

@@ -12,7 +12,9 @@ export const MessageText = memo(function MessageText({ text, names }: { text: st
     const key = match.index;
     const piece =
       block !== undefined ? (
-        <pre key={key}>{block.replace(/^\n|\n$/g, '')}</pre>
+        <pre key={key} tabIndex={0}>
+          {block.replace(/^\n|\n$/g, '')}
+        </pre>
       ) : code !== undefined ? (
         <code key={key}>{code}</code>
       ) : address !== undefined ? (

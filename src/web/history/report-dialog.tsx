@@ -62,7 +62,13 @@ export function ReportDialog({ message, onClose }: { message: Message; onClose: 
         </label>
         <label className="field">
           <span className="label">Comment (optional)</span>
-          <textarea className="input" rows={3} value={comment} onChange={({ target }) => setComment(target.value)} />
+          <textarea
+            className="input"
+            rows={3}
+            maxLength={1_000}
+            value={comment}
+            onChange={({ target }) => setComment(target.value)}
+          />
         </label>
         <div className="row actions">
           <button type="button" className="button" onClick={onClose}>

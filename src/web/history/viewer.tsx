@@ -1,6 +1,6 @@
 import { useFileLinks } from 'parley-client/react';
 import type { FileInfo } from 'parley-client';
-import { useEffect, useMemo, useRef, useState } from 'react';
+import { useLayoutEffect, useMemo, useRef, useState } from 'react';
 import { Icon } from '../icon.tsx';
 
 /** Shows pictures over the whole window. The arrow keys lead to the next. */
@@ -8,7 +8,8 @@ export function Viewer({ files, first, onClose }: { files: readonly FileInfo[]; 
   const ref = useRef<HTMLDialogElement>(null);
   const [index, setIndex] = useState(first);
   const links = useFileLinks(useMemo(() => files.map(({ id }) => id), [files]));
-  useEffect(() => {
+  // Not useEffect: a dialog that has left the page no longer gives the focus back.
+  useLayoutEffect(() => {
     const dialog = ref.current;
     dialog?.showModal();
     return () => dialog?.close();

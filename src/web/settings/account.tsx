@@ -23,11 +23,15 @@ const passwordDocument = graphql(`
       ... on SignedIn {
         viewer {
           email
+          sessions {
+            id
+          }
         }
       }
     }
   }
 `);
+const revokeDocument = graphql('mutation RevokeSession($id: ID!) { revokeSession(sessionId: $id) { __typename } }');
 
 /** The password, and signing out. */
 export function Account() {
@@ -40,9 +44,12 @@ export function Account() {
     try {
       const input = { currentPassword: textIn(form, 'current'), newPassword: textIn(form, 'new') };
       const { changePassword } = await query(client, passwordDocument, { input });
-      const email = changePassword.__typename === 'SignedIn' ? changePassword.viewer.email : null;
+      const viewer = changePassword.__typename === 'SignedIn' ? changePassword.viewer : null;
       notify('Your password is changed. Your other devices are signed out.');
-      if (email !== null) await client.signIn({ email, password: input.newPassword });
+      if (viewer?.email == null) return;
+      await client.signIn({ email: viewer.email, password: input.newPassword });
+      // The change has begun a session of its own, which no device uses now.
+      for (const { id } of viewer.sessions) await query(client, revokeDocument, { id });
     } catch (error) {
       setFailure(error);
     }
