@@ -161,6 +161,9 @@ export class ClientModel {
     await change(grace, `editMessage(messageId: "${last}", content: "seis")`);
     await change(ada, `addMembers(chatId: "${chatId}", userIds: ["${barbara.userId}"])`);
     await change(ada, `markRead(chatId: "${chatId}", seq: 6)`);
+    // The last of their kind, which no later event hides from a store that ignores them.
+    await say(linus, chatId, 'seven @everyone');
+    await change(linus, `updateProfile(input: { displayName: "Linus ${this.#text()}" })`);
   }
 
   /** Lets everything settle, and returns what is wrong on any device. */
