@@ -20,12 +20,13 @@ test('one person’s large operations run one after the other, and other people 
   await say(grace, chatId, 'hello');
   order.push('hello');
   for (const { errors } of await Promise.all(answers)) expect(errors).toBeUndefined();
-  expect(order.indexOf('hello')).toBeLessThan(7);
+  // Not after all of them, nor all but one.
+  expect(order.indexOf('hello')).toBeLessThan(13);
 });
 
 test('when too many of one person’s large operations are in progress, further ones are refused, but no one else’s', async () => {
   // Its page could be large; it is not.
-  const answers = Promise.all(queryAtOnce(70, await createGroup(ada, [grace])));
+  const answers = Promise.all(queryAtOnce(300, await createGroup(ada, [grace])));
   expect(await grace.ask(page, { id: chatId })).toMatchObject({ chat: { messages: {} } });
   const refused = (await answers).filter(({ errors }) => errors !== undefined);
   expect(refused.length).toBeGreaterThan(0);
