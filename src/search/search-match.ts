@@ -37,8 +37,8 @@ function listPhrases(query: SearchQuery): Phrase[] {
 
 function startOfFirst(words: readonly Word[], phrases: readonly Phrase[]): number {
   for (let at = 0; at < words.length; at += 1) {
-    const starts = phrases.flatMap((phrase) => findPhrase(words, at, { phrase, to: 0 }).map(({ start }) => start));
-    if (starts.length > 0) return Math.min(...starts);
+    const spans = findAt(words, at, { phrases, to: 0 });
+    if (spans !== null) return Math.min(...spans.map(({ start }) => start));
   }
   return Infinity;
 }
@@ -46,19 +46,29 @@ function startOfFirst(words: readonly Word[], phrases: readonly Phrase[]): numbe
 function findPhrases(words: readonly Word[], phrases: readonly Phrase[], { from, to }: { from: number; to: number }) {
   const spans: Span[] = [];
   for (let at = 0; at < words.length && (words[at]?.start ?? 0) <= to; at += 1) {
-    if ((words[at]?.end ?? 0) > from) {
-      for (const phrase of phrases) spans.push(...findPhrase(words, at, { phrase, to }));
-    }
+    if ((words[at]?.end ?? 0) > from) spans.push(...(findAt(words, at, { phrases, to }) ?? []));
   }
   return spans;
 }
 
+/** Where the phrases are that begin with the word at `at`; null, as at most words, if none does. */
+function findAt(
+  words: readonly Word[],
+  at: number,
+  { phrases, to }: { phrases: readonly Phrase[]; to: number },
+): Span[] | null {
+  let spans: Span[] | null = null;
+  for (const phrase of phrases)
+    if (isPhraseAt(words, at, phrase)) spans = [...(spans ?? []), ...findPhrase(words, at, { phrase, to })];
+  return spans;
+}
+
 /**
- * Where the phrase is, if it begins with the word at `at`. A run may contain it several times, up to the position `to`.
+ * Where the phrase is that begins with the word at `at`. A run may contain it several times, up to the position `to`.
  */
 function findPhrase(words: readonly Word[], at: number, { phrase, to }: { phrase: Phrase; to: number }): Span[] {
   const word = words[at];
-  if (word === undefined || !isPhraseAt(words, at, phrase)) return [];
+  if (word === undefined) return [];
   const [want] = phrase.words;
   if (want?.isRun === true && phrase.words.length === 1) return findInRun(word, want.text, to);
   const last = words[at + phrase.words.length - 1] ?? word;
