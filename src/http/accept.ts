@@ -62,9 +62,13 @@ export function acceptsPage(accept: string | undefined): boolean {
   return accept !== undefined && accepts(accept, ['text/html']);
 }
 
-/** Whether an Accept-Encoding header names gzip. */
-export function acceptsGzip(acceptEncoding: string | undefined): boolean {
-  return /\bgzip\b/.test(acceptEncoding ?? '');
+/** The first of these content codings that an Accept-Encoding header names and does not refuse; null for none. */
+export function chooseEncoding<Coding extends string>(
+  acceptEncoding: string | undefined,
+  codings: readonly Coding[],
+): Coding | null {
+  const accepted = readRanges(acceptEncoding);
+  return codings.find((coding) => accepted.some(({ type }) => type === coding)) ?? null;
 }
 
 /** The accepted ranges, in the order of the header. */

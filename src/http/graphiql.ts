@@ -5,7 +5,8 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { createGunzip, gzip } from 'node:zlib';
-import { acceptsGzip } from './accept.ts';
+import { chooseEncoding } from './accept.ts';
+import { matchesEtag } from './etag.ts';
 import type { Handler } from './respond.ts';
 
 /** The page contains everything it needs, so it may load nothing from elsewhere and connect only to this server. */
@@ -35,12 +36,12 @@ export function serveGraphiql(options: GraphiQLOptions, script: () => void): Han
     response.setHeader('cache-control', 'no-cache');
     response.setHeader('content-security-policy', contentSecurityPolicy);
     response.appendHeader('vary', 'accept, accept-encoding');
-    if (request.headers['if-none-match'] === etag) {
+    if (matchesEtag(request.headers['if-none-match'], etag)) {
       response.writeHead(304).end();
       return;
     }
     response.setHeader('content-type', 'text/html; charset=utf-8');
-    if (acceptsGzip(request.headers['accept-encoding'])) {
+    if (chooseEncoding(request.headers['accept-encoding'], ['gzip']) !== null) {
       response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': gzipped.length }).end(gzipped);
     } else {
       await pipeline(Readable.from([gzipped]), createGunzip(), response);

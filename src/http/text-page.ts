@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
-import { acceptsGzip } from './accept.ts';
+import { chooseEncoding } from './accept.ts';
+import { matchesEtag } from './etag.ts';
 import type { Handler } from './respond.ts';
 
 /** How long a cache may use a page without asking whether it has changed, in seconds. */
@@ -19,20 +20,13 @@ export function serveText(type: string, text: string): Handler {
     response.setHeader('etag', etag);
     response.setHeader('cache-control', `public, max-age=${maxAgeSeconds}`);
     response.appendHeader('vary', 'accept-encoding');
-    if (matches(request.headers['if-none-match'], etag)) {
+    if (matchesEtag(request.headers['if-none-match'], etag)) {
       response.writeHead(304).end();
       return;
     }
-    const isGzipped = acceptsGzip(request.headers['accept-encoding']);
+    const isGzipped = chooseEncoding(request.headers['accept-encoding'], ['gzip']) !== null;
     const body = isGzipped ? gzipped : plain;
     if (isGzipped) response.setHeader('content-encoding', 'gzip');
     response.writeHead(200, { 'content-type': `${type}; charset=utf-8`, 'content-length': body.length }).end(body);
   };
-}
-
-/** RFC 9110, 13.1.2: compares tags weakly, because a proxy that compresses makes a strong tag weak. */
-function matches(header: string | undefined, etag: string): boolean {
-  if (header === undefined) return false;
-  const opaque = etag.replace(/^W\//, '');
-  return header.split(',').some((each) => each.trim() === '*' || each.trim().replace(/^W\//, '') === opaque);
 }

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { chooseEncoding } from './accept.ts';
+import { matchesEtag } from './etag.ts';
 import type { Handler } from './respond.ts';
 
 const types: Record<string, string> = {
@@ -10,11 +12,9 @@ const types: Record<string, string> = {
   '.js': 'text/javascript; charset=utf-8',
 };
 
-/** The encodings in which each file was built, the smallest first. */
-const encodings = [
-  { name: 'br', suffix: '.br' },
-  { name: 'gzip', suffix: '.gz' },
-] as const;
+/** The encodings in which each file was built, the smallest first, and how the names of their files end. */
+const suffixes = { br: '.br', gzip: '.gz' } as const;
+const encodings = ['br', 'gzip'] as const;
 
 /** Where the scripts of the page are; their names change with their contents. */
 const assets = 'assets';
@@ -26,7 +26,7 @@ const assets = 'assets';
 export function serveWebPage(folder: string, pictureOrigins: readonly string[] = []): Record<string, Handler> {
   if (!existsSync(folder)) return { '/': notBuilt };
   const names = readdirSync(join(folder, assets)).filter(
-    (name) => !encodings.some((each) => name.endsWith(each.suffix)),
+    (name) => !encodings.some((each) => name.endsWith(suffixes[each])),
   );
   return {
     '/': servePage(join(folder, 'index.html'), pictureOrigins),
@@ -36,17 +36,14 @@ export function serveWebPage(folder: string, pictureOrigins: readonly string[] =
 
 /** The page is asked for each time, because it names the current scripts. */
 function servePage(path: string, pictureOrigins: readonly string[]): Handler {
-  const reading = once(async () => {
-    const html = await readFile(path, 'utf8');
-    return { policy: policyOf(html, pictureOrigins), etag: `W/"${hashOf(html)}"` };
-  });
+  const html = readFileSync(path, 'utf8');
+  const [policy, etag] = [policyOf(html, pictureOrigins), `W/"${hashOf(html)}"`];
   return async (request, response) => {
-    const { policy, etag } = await reading();
     response.setHeader('content-security-policy', policy);
     response.setHeader('referrer-policy', 'no-referrer');
     response.setHeader('cache-control', 'no-cache');
     response.setHeader('etag', etag);
-    if (request.headers['if-none-match'] === etag) response.writeHead(304).end();
+    if (matchesEtag(request.headers['if-none-match'], etag)) response.writeHead(304).end();
     else await sendFile(path, request, response);
   };
 }
@@ -59,11 +56,10 @@ function serveAsset(path: string): Handler {
 }
 
 async function sendFile(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const accepted = [request.headers['accept-encoding'] ?? ''].join();
-  const encoding = encodings.find(({ name }) => new RegExp(`\\b${name}\\b(?!;q=0(\\.0*)?(,|$))`).test(accepted));
-  const body = await readFile(`${path}${encoding?.suffix ?? ''}`);
+  const encoding = chooseEncoding(request.headers['accept-encoding'], encodings);
+  const body = await readFile(`${path}${encoding === null ? '' : suffixes[encoding]}`);
   response.appendHeader('vary', 'accept-encoding');
-  if (encoding !== undefined) response.setHeader('content-encoding', encoding.name);
+  if (encoding !== null) response.setHeader('content-encoding', encoding);
   const type = types[extname(path)] ?? 'application/octet-stream';
   response.writeHead(200, { 'content-type': type, 'content-length': body.length }).end(body);
 }
@@ -90,16 +86,6 @@ function policyOf(html: string, pictureOrigins: readonly string[]): string {
 
 function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('base64');
-}
-
-/** Does the work when it is first asked for, and again if it has failed. */
-function once<Value>(work: () => Promise<Value>): () => Promise<Value> {
-  let done: Promise<Value> | undefined;
-  return () => {
-    done ??= work();
-    done.catch(() => (done = undefined));
-    return done;
-  };
 }
 
 const notBuilt: Handler = (_, response) => {

@@ -5,13 +5,14 @@ import { readRange } from '../../src/file/range.ts';
 import { readEmoji } from '../../src/message/emoji.ts';
 import { addressOf } from '../../src/http/address.ts';
 import {
-  acceptsGzip,
   acceptsPage,
   acceptsStream,
+  chooseEncoding,
   chooseJson,
   chooseStream,
   findJsonBeforeStream,
 } from '../../src/http/accept.ts';
+import { matchesEtag } from '../../src/http/etag.ts';
 import { readMediaType } from '../../src/http/media-type.ts';
 import { readBoundary, readParts } from '../../src/http/multipart.ts';
 
@@ -19,9 +20,10 @@ import { readBoundary, readParts } from '../../src/http/multipart.ts';
 const requestWith = (headers: Record<string, string>) => ({ headers, socket: {} }) as unknown as IncomingMessage;
 
 const readers: Record<string, (text: string) => unknown> = {
-  acceptsGzip,
   acceptsPage,
   acceptsStream,
+  chooseEncoding: (text) => chooseEncoding(text, ['br', 'gzip']),
+  matchesEtag: (text) => matchesEtag(text, 'W/"tag"'),
   chooseJson,
   chooseStream,
   findJsonBeforeStream,
