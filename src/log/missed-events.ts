@@ -38,8 +38,11 @@ export class MissedEvents {
 
   /** The events with these ids, in their order; null if one of them does not exist any more. */
   async #find(ids: readonly bigint[]): Promise<LoggedEvent[] | null> {
-    if (this.#epochOfKnown !== this.#epoch()) this.#known.clear();
-    this.#epochOfKnown = this.#epoch();
+    if (this.#epochOfKnown !== this.#epoch()) {
+      this.#known.clear();
+      this.#loading.clear();
+      this.#epochOfKnown = this.#epoch();
+    }
     const found = new Map<bigint, LoggedEvent>();
     const unknown: bigint[] = [];
     const loading = new Set<Promise<ReadonlyMap<bigint, LoggedEvent>>>();
@@ -62,7 +65,7 @@ export class MissedEvents {
     try {
       return await loading;
     } finally {
-      for (const id of ids) this.#loading.delete(id);
+      for (const id of ids) if (this.#loading.get(id) === loading) this.#loading.delete(id);
     }
   }
 
