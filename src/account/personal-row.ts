@@ -90,7 +90,7 @@ export function readFiles(pool: pg.Pool, userId: bigint): AsyncGenerator<FileRow
   return inPages({ size: largePageSize, read });
 }
 
-/** A user whom the user has blocked. */
+/** A user that the account’s owner has blocked. */
 export type BlockRow = { blockedId: bigint; blockedAt: Date };
 
 /** The users that the user has blocked. */

@@ -6,8 +6,8 @@ import type { FieldPlan, Plan, Variables } from './plan.ts';
 export type Shared = { plan: Plan; variables: Variables; rootValue: unknown };
 
 /**
- * What a resolver is told about its field. graphql-js copies ten properties for each value; hardly any resolver reads
- * them, so these are looked up when they are read. Do not spread it: that copies only `path`.
+ * What a resolver is told about its field. graphql-js copies ten properties for each value. Few resolvers read
+ * any, so these are looked up when they are read. Do not spread it: that copies only `path`.
  */
 export class FieldInfo implements GraphQLResolveInfo {
   readonly path: Path;
