@@ -8,47 +8,18 @@ import type { Report } from '../core/report.ts';
 import { requestScope, type RequestScope } from '../core/request-scope.ts';
 import { withSpan, type Span, type TraceParent, type Tracer } from '../core/trace.ts';
 import { AccessLog, isProbe } from './access-log.ts';
-import { acceptsPage, acceptsStream } from './accept.ts';
 import { limitDuration } from './body-deadline.ts';
+import { findHandler, findRoute, isRest, originForm, type Handlers, type Route } from './dispatch.ts';
 import { Drain } from './drain.ts';
 import { ConnectionDoor, type ConnectionLimits } from './connection-door.ts';
 import { applyCors } from './cors.ts';
-import { isForm } from './graphql.ts';
 import { readTraceParent, requestIdOf } from './request-id.ts';
 import { problem, sendProblem } from './rest/problem.ts';
-import { type Handler, sendJson } from './respond.ts';
+import { sendJson } from './respond.ts';
 import { UnreadAnswers, unreadLimits, type UnreadLimits } from './unread.ts';
 
 /** What the HTTP server needs. */
-export type HttpOptions = {
-  /** Serves queries and mutations; absent where this node does not have that role. */
-  graphql?: Handler;
-  /** Serves the page for a browser that opens /graphql. */
-  graphiql?: Handler;
-  /** Serves the graphql-sse protocol; absent where this node does not have that role. */
-  streams?: Handler;
-  /** Serves `/api/upload`. */
-  upload?: Handler;
-  /** Serves the tus protocol: `/api/upload/tus` and the paths below it. */
-  tus?: Handler;
-  /** Serves the paths below `/files/`. */
-  download?: Handler;
-  /** Serves `/auth/logout`. */
-  logout?: Handler;
-  /** Serves `/api/export`. */
-  personalExport?: Handler;
-  /** Serves the Model Context Protocol at `/mcp`. */
-  mcp?: Handler;
-  /** Serves the incoming webhooks, below `/api/hooks/`. */
-  hooks?: Handler;
-  /** Serves `/api/events`. */
-  events?: Handler;
-  /** Serves the rest of `/api/`. */
-  rest?: Handler;
-  /** Serves `/api/import`. */
-  import?: Handler;
-  /** All other pages: each by its exact path, for GET and HEAD. */
-  pages: Record<string, Handler>;
+export type HttpOptions = Handlers & {
   /** `*`, or the origins of the front ends, separated by commas. */
   corsOrigin: string;
   /**
@@ -200,76 +171,7 @@ function hasHungUp(response: ServerResponse, error: unknown): boolean {
   );
 }
 
-/** Removes the origin from a target in absolute form (RFC 9112, 3.2.2), which proxies send. */
-function originForm(target = '/'): string {
-  const origin = /^https?:\/\/[^/?#]*/i.exec(target)?.[0];
-  if (origin === undefined) return target;
-  const rest = target.slice(origin.length);
-  return rest.startsWith('/') ? rest : `/${rest}`;
-}
-
-function pathOf(url = '/'): string {
-  return url.split('?', 1)[0] ?? '/';
-}
-
 const internalError = { errors: [{ message: 'Internal server error.', extensions: { code: 'INTERNAL' } }] };
-
-/** What a request is for, as metrics and the access log name it: its handler, a page, or nothing. */
-type Route =
-  | 'graphql'
-  | 'graphiql'
-  | 'streams'
-  | 'events'
-  | 'rest'
-  | 'mcp'
-  | 'hooks'
-  | 'upload'
-  | 'tus'
-  | 'download'
-  | 'personalExport'
-  | 'import'
-  | 'logout'
-  | 'page'
-  | 'none';
-
-function findRoute(request: IncomingMessage, pages: HttpOptions['pages']): Route {
-  const path = pathOf(request.url);
-  if (path === '/graphql') return findGraphqlRoute(request);
-  if (path === '/graphql/stream') return 'streams';
-  if (path === '/api/upload') return 'upload';
-  if (/^\/api\/upload\/tus(\/[^/]*)?$/.test(path)) return 'tus';
-  if (/^\/files\/[^/]+\/[^/]+$/.test(path)) return 'download';
-  if (path === '/auth/logout') return 'logout';
-  if (path === '/mcp') return 'mcp';
-  if (path === '/api/export') return 'personalExport';
-  if (path === '/api/import') return 'import';
-  if (/^\/api\/hooks\/[^/]+(\/slack)?$/.test(path)) return 'hooks';
-  if (path === '/api/events') return 'events';
-  if (Object.hasOwn(pages, path)) return 'page';
-  return isRest(request) ? 'rest' : 'none';
-}
-
-function findHandler(route: Route, request: IncomingMessage, options: HttpOptions): Handler {
-  if (route === 'none') return notFound;
-  if (route === 'page') return readOnly(request, options.pages[pathOf(request.url)] ?? notFound);
-  const handler = options[route] ?? notServed;
-  return route === 'download' ? readOnly(request, handler) : handler;
-}
-
-function isRest({ url = '/' }: IncomingMessage): boolean {
-  return url.startsWith('/api/');
-}
-
-function readOnly(request: IncomingMessage, handler: Handler): Handler {
-  return isRead(request) ? handler : methodNotAllowed;
-}
-
-function findGraphqlRoute(request: IncomingMessage): Route {
-  const { accept } = request.headers;
-  if (isForm(request)) return 'graphql';
-  if (acceptsStream(accept)) return 'streams';
-  return isRead(request) && acceptsPage(accept) ? 'graphiql' : 'graphql';
-}
 
 /**
  * Refuses CONNECT. Node provides no response object for it, and without this handler closes the connection unanswered.
@@ -279,17 +181,3 @@ function refuseTunnel(_: IncomingMessage, socket: Duplex): void {
   const refusal = 'HTTP/1.1 405 Method Not Allowed\r\nallow: GET, HEAD, POST\r\ncontent-length: 0\r\nconnection: close';
   socket.end(`${refusal}\r\n\r\n`, () => socket.destroy());
 }
-
-function isRead({ method }: IncomingMessage): boolean {
-  return method === 'GET' || method === 'HEAD';
-}
-
-const notFound: Handler = (_, response) => sendJson(response, 404, { error: 'Not found. The API is at /graphql.' });
-
-const notServed: Handler = (_, response) =>
-  sendJson(response, 404, { error: 'This node does not serve that path: its SERVE setting excludes it.' });
-
-const methodNotAllowed: Handler = (_, response) => {
-  response.setHeader('allow', 'GET, HEAD');
-  sendJson(response, 405, { error: 'Use GET or HEAD.' });
-};
