@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { isWhole } from './raw-http.ts';
 import { serve } from './remote.ts';
 
 /** How many files to send, how many per request, and over how many persistent connections; the users take turns. */
@@ -128,7 +129,7 @@ class Connection {
       this.#onError = reject;
       this.#onData = (bytes) => {
         answer += bytes.toString('latin1');
-        if (isWhole(answer)) resolve(answer);
+        if (isWhole(answer, answer.length)) resolve(answer);
       };
     });
     // Small pieces are sent together with the next one.
@@ -174,15 +175,6 @@ class Connection {
   #drained(): Promise<void> {
     return new Promise((resolve) => this.#socket.once('drain', resolve));
   }
-}
-
-/** Whether the HTTP/1.1 response, which is chunked or has a content length, is complete. */
-function isWhole(answer: string): boolean {
-  const headEnd = answer.indexOf('\r\n\r\n');
-  if (headEnd === -1) return false;
-  const length = /^content-length: (\d+)/im.exec(answer.slice(0, headEnd))?.[1];
-  if (length === undefined) return answer.endsWith('\r\n0\r\n\r\n');
-  return answer.length >= headEnd + 4 + Number(length);
 }
 
 serve(methods);

@@ -1,6 +1,6 @@
-import process from 'node:process';
 import { subscription } from './document.ts';
 import { Reader } from './reader.ts';
+import { now } from './raw-http.ts';
 import { serve } from './remote.ts';
 import { percentile } from './statistic.ts';
 
@@ -157,11 +157,6 @@ function find(name: string): Group {
   const group = groups.get(name);
   if (group === undefined) throw new Error(`there is no group ${name}`);
   return group;
-}
-
-/** The machine's monotonic clock, in ms: the same for every process. */
-function now(): number {
-  return Number(process.hrtime.bigint()) / 1e6;
 }
 
 serve(methods);

@@ -12,6 +12,7 @@ import type { Goal, Report } from './bench.ts';
 import { startPostgres } from './database.ts';
 import { randomFrom } from './random.ts';
 import { print, save } from './result.ts';
+import { measureTokeniser } from './tokeniser.ts';
 import { percentile } from './statistic.ts';
 
 const isQuick = process.argv.includes('--quick');
@@ -39,7 +40,7 @@ try {
   await applyMigrations(url, 'prisma/migrations', pino({ level: 'silent' }));
   await fill(sql);
   const db = connectDatabase({ url, maxConnections: 2, statementTimeoutMs: 60_000, onError: () => undefined });
-  const reports = [await measureSize(sql), await measureSearches(db.pool)];
+  const reports = [await measureSize(sql), await measureSearches(db.pool), measureTokeniser()];
   await disconnectDatabase(db);
   process.stdout.write(`${print(reports)}\n`);
   if (!isQuick) await save(reports, postgres.version, 'search');

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
-import process from 'node:process';
 import { contentOf } from './document.ts';
+import { isWhole, now, printRequest } from './raw-http.ts';
 import { serve } from './remote.ts';
 import { percentile } from './statistic.ts';
 
@@ -74,13 +74,14 @@ function sendInTurn(sending: Sending, sender: Sender, endAt: number, onSent: (se
     const send = () => {
       sentAt = now();
       number += 1;
-      socket.write(toRequest(sending.query, sender, contentOf(number)));
+      const variables = { chatId: sender.chatId, content: contentOf(number) };
+      socket.write(printRequest(JSON.stringify({ query: sending.query, variables }), sender.token));
     };
     socket.on('connect', send);
     socket.on('error', reject);
     socket.on('data', (chunk: string) => {
       answer += chunk;
-      if (!isWhole(answer)) return;
+      if (!isWhole(answer, Buffer.byteLength(answer))) return;
       if (!answer.includes(sending.acknowledged)) {
         reject(new Error(`not acknowledged: ${answer.slice(0, 1_000)}`));
         socket.destroy();
@@ -93,34 +94,6 @@ function sendInTurn(sending: Sending, sender: Sender, endAt: number, onSent: (se
       resolve();
     });
   });
-}
-
-/** Whether the HTTP/1.1 response, which is chunked or has a content length, is complete. */
-function isWhole(answer: string): boolean {
-  const headEnd = answer.indexOf('\r\n\r\n');
-  if (headEnd === -1) return false;
-  const length = /^content-length: (\d+)/im.exec(answer.slice(0, headEnd))?.[1];
-  if (length === undefined) return answer.endsWith('\r\n0\r\n\r\n');
-  return Buffer.byteLength(answer) >= headEnd + 4 + Number(length);
-}
-
-function toRequest(query: string, { token, chatId }: Sender, content: string): string {
-  const body = JSON.stringify({ query, variables: { chatId, content } });
-  return [
-    'POST /graphql HTTP/1.1',
-    'host: localhost',
-    'accept: application/json',
-    'content-type: application/json',
-    `content-length: ${Buffer.byteLength(body)}`,
-    `authorization: Bearer ${token}`,
-    '',
-    body,
-  ].join('\r\n');
-}
-
-/** The machine's monotonic clock, in ms: the same for every process. */
-function now(): number {
-  return Number(process.hrtime.bigint()) / 1e6;
 }
 
 serve(methods);

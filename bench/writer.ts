@@ -1,7 +1,7 @@
-import process from 'node:process';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { contentOf } from './document.ts';
+import { now } from './raw-http.ts';
 import { serve } from './remote.ts';
 
 /** For each message, in order of seq: when its INSERT was sent and when its commit returned, in ms. */
@@ -48,10 +48,5 @@ const methods = {
 
 /** What another process can ask of this one. */
 export type WriterMethods = typeof methods;
-
-/** The machine's monotonic clock, in ms: the same for every process. */
-function now(): number {
-  return Number(process.hrtime.bigint()) / 1e6;
-}
 
 serve(methods);

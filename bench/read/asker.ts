@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import process from 'node:process';
+import { isWhole, now, printRequest } from '../raw-http.ts';
 import { serve } from '../remote.ts';
 import { percentile } from '../statistic.ts';
 
@@ -23,7 +23,7 @@ const methods = {
     await Promise.all(
       Array.from({ length: connections }, (_, index) => {
         const { body, token } = requests[index % requests.length] ?? { body: '', token: '' };
-        return askInTurn(port, toRequest(body, token), (answer, took) => {
+        return askInTurn(port, printRequest(body, token), (answer, took) => {
           latencies.push(took);
           seen.bytes += answer.length;
           if (seen.sample === '') seen.sample = bodyOf(answer);
@@ -59,7 +59,7 @@ function askInTurn(port: number, request: string, take: (answer: string, ms: num
     socket.on('error', reject);
     socket.on('data', (chunk: string) => {
       answer += chunk;
-      if (!isWhole(answer)) return;
+      if (!isWhole(answer, answer.length)) return;
       if (!answer.startsWith('HTTP/1.1 200') || answer.includes('"errors":[')) {
         reject(new Error(answer.slice(0, 1_500)));
         socket.destroy();
@@ -74,35 +74,8 @@ function askInTurn(port: number, request: string, take: (answer: string, ms: num
   });
 }
 
-/** Whether the HTTP/1.1 response, which is chunked or has a content length, is complete. */
-function isWhole(answer: string): boolean {
-  const headEnd = answer.indexOf('\r\n\r\n');
-  if (headEnd === -1) return false;
-  const length = /^content-length: (\d+)/im.exec(answer.slice(0, headEnd))?.[1];
-  if (length === undefined) return answer.endsWith('\r\n0\r\n\r\n');
-  return answer.length >= headEnd + 4 + Number(length);
-}
-
 function bodyOf(answer: string): string {
   return Buffer.from(answer.slice(answer.indexOf('\r\n\r\n') + 4), 'latin1').toString('utf8');
-}
-
-function toRequest(body: string, token: string): string {
-  return [
-    'POST /graphql HTTP/1.1',
-    'host: localhost',
-    'accept: application/json',
-    'content-type: application/json',
-    `content-length: ${Buffer.byteLength(body)}`,
-    `authorization: Bearer ${token}`,
-    '',
-    body,
-  ].join('\r\n');
-}
-
-/** The machine's monotonic clock, in ms. */
-function now(): number {
-  return Number(process.hrtime.bigint()) / 1e6;
 }
 
 serve(methods);

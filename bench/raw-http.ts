@@ -1,0 +1,31 @@
+import process from 'node:process';
+
+/* What programs that generate load send and read without an HTTP library, which would cost more than the servers. */
+
+/** A GraphQL request, as the bytes of HTTP/1.1. */
+export function printRequest(body: string, token: string): string {
+  return [
+    'POST /graphql HTTP/1.1',
+    'host: localhost',
+    'accept: application/json',
+    'content-type: application/json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    `authorization: Bearer ${token}`,
+    '',
+    body,
+  ].join('\r\n');
+}
+
+/** Whether an HTTP/1.1 response, which is chunked or has a content length, is complete. `bytes`: its length so far. */
+export function isWhole(answer: string, bytes: number): boolean {
+  const headEnd = answer.indexOf('\r\n\r\n');
+  if (headEnd === -1) return false;
+  const length = /^content-length: (\d+)/im.exec(answer.slice(0, headEnd))?.[1];
+  if (length === undefined) return answer.endsWith('\r\n0\r\n\r\n');
+  return bytes >= headEnd + 4 + Number(length);
+}
+
+/** The machine's monotonic clock, in ms: the same for every process. */
+export function now(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
