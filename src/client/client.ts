@@ -193,6 +193,11 @@ export class Client {
     return this.#engine.links.find(ids);
   }
 
+  /** Those of the links that the client has already, without asking the server. */
+  knownFileLinks(ids: readonly string[]): ReadonlyMap<string, FileLink> {
+    return this.#engine.links?.peek(ids) ?? new Map<string, FileLink>();
+  }
+
   /**
    * Runs any other operation of the API, with the client's token and refresh. Expected failures are thrown as
    * ParleyError.

@@ -32,10 +32,15 @@ export class FileLinks {
   async find(ids: readonly string[]): Promise<ReadonlyMap<string, FileLink>> {
     const missing = ids.filter((id) => (this.#known.get(id)?.until ?? 0) < Date.now());
     if (missing.length > 0) await this.#want(missing);
+    return this.peek(ids);
+  }
+
+  /** Those of the links that are here, without asking the server. */
+  peek(ids: readonly string[]): ReadonlyMap<string, FileLink> {
     const links = new Map<string, FileLink>();
     for (const id of ids) {
       const known = this.#known.get(id);
-      if (known !== undefined) links.set(id, known.link);
+      if (known !== undefined && known.until >= Date.now()) links.set(id, known.link);
     }
     return links;
   }

@@ -227,13 +227,12 @@ export function useFileLinks(ids: readonly string[]): ReadonlyMap<string, FileLi
   const client = useClient();
   const isLive = useConnection() === 'live';
   // What another component has found is there at once, so that a picture that comes back does not flicker.
-  const [links, setLinks] = useState<ReadonlyMap<string, FileLink>>(() => recall(client, ids));
+  const [links, setLinks] = useState<ReadonlyMap<string, FileLink>>(() => client.knownFileLinks(ids));
   const key = ids.join();
   useEffect(() => {
     let isShown = true;
     const refresh = async () => {
       const found = await client.fileLinks(key.split(','));
-      for (const [id, link] of found) knownLinks(client).set(id, link);
       if (isShown) setLinks(found);
     };
     const tryTo = () => void (key === '' || refresh().catch(() => {}));
@@ -248,20 +247,6 @@ export function useFileLinks(ids: readonly string[]): ReadonlyMap<string, FileLi
 }
 
 const linkCheckMs = 3_600_000;
-const noLinks: ReadonlyMap<string, FileLink> = new Map();
-const linksByClient = new WeakMap<Client, Map<string, FileLink>>();
-
-function knownLinks(client: Client): Map<string, FileLink> {
-  const links = linksByClient.get(client) ?? new Map<string, FileLink>();
-  linksByClient.set(client, links);
-  return links;
-}
-
-function recall(client: Client, ids: readonly string[]): ReadonlyMap<string, FileLink> {
-  if (ids.length === 0) return noLinks;
-  const known = knownLinks(client);
-  return new Map(ids.flatMap((id) => (known.has(id) ? [[id, known.get(id) as FileLink]] : [])));
-}
 
 /** How to show a user. */
 export function nameOf(user: User | null | undefined): string {

@@ -26,4 +26,9 @@ test('links that many parts of an app want at the same time are asked for once',
   expect(await (await fetch(url)).text()).toBe('a.txt');
   await client.fileLinks([first]);
   expect(requests).toBe(1);
+  expect([...client.knownFileLinks(ids).keys()]).toEqual(ids);
+
+  // Links work for everyone who has them.
+  await client.signOut();
+  expect(client.knownFileLinks(ids).size).toBe(0);
 });
