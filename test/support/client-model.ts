@@ -125,8 +125,10 @@ export class ClientModel {
     const [ada, grace, linus, barbara] = this.people as [Person, Person, Person, Person];
     const chatId = await createGroup(ada, [grace, linus], 'rehearsal');
     const doomed = await createGroup(ada, [grace, linus, barbara], 'doomed');
+    const unread = await createGroup(ada, [grace, linus], 'unread');
     const steady = this.devices.slice(0, 3);
-    const isThere = (device: Device) => [chatId, doomed].every((id) => device.client.state.chats[id] !== undefined);
+    const isThere = (device: Device) =>
+      [chatId, doomed, unread].every((id) => device.client.state.chats[id] !== undefined);
     while (!steady.every(isThere)) await wait(10);
     await Promise.all(
       steady.map(({ client }) => Promise.all([client.loadMessages(chatId), client.loadMembers(chatId)])),
@@ -162,7 +164,14 @@ export class ClientModel {
     await change(ada, `addMembers(chatId: "${chatId}", userIds: ["${barbara.userId}"])`);
     await change(ada, `markRead(chatId: "${chatId}", seq: 6)`);
     // The last of their kind, which no later event hides from a store that ignores them.
-    await say(linus, chatId, 'seven @everyone');
+    const newest = await say(linus, chatId, 'seven');
+    await change(linus, `editMessage(messageId: "${newest}", content: "sieben")`);
+    // After the first message of a chat, a store asks for the counts; it counts the second one itself.
+    await say(linus, unread, 'hello');
+    const isCounted = ({ client }: Device) =>
+      client.state.chats[unread]?.lastSeq === 1 && Object.keys(client.state.sync.stale).length === 0;
+    while (!steady.every(isCounted)) await wait(10);
+    await say(linus, unread, 'hello @ada and @grace');
     await change(linus, `updateProfile(input: { displayName: "Linus ${this.#text()}" })`);
   }
 

@@ -215,10 +215,10 @@ test('a server that stops ends its streams without complete, within moments, and
 test('a node that has announced its stop answers whatever reaches it on a connection from before', async () => {
   const going = await startServer({ database: server.database, env: { JWT_KEYS: keys, STOP_DELAY: '1s' } });
   const stream = await openSocket(going);
-  stream.write(requestText(ada, 'HTTP/1.1', JSON.stringify({ query: eventsDocument })));
-  await once(stream, 'data');
   let streamed = '';
   stream.on('data', (text: string) => void (streamed += text));
+  stream.write(requestText(ada, 'HTTP/1.1', JSON.stringify({ query: eventsDocument })));
+  await expect.poll(() => streamed).toContain('HTTP/1.1 200');
   const [early, late] = [await openSocket(going), await openSocket(going)];
   const closed = going.close();
   const read = 'GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n';
