@@ -1,5 +1,6 @@
 import { useClient, useConnection, useViewer } from 'parley-client/react';
 import { useEffect, useState } from 'react';
+import { DraftsProvider } from './conversation/draft.ts';
 import { Entry } from './entry.tsx';
 import { askAsVisitor } from './feature.ts';
 import { Home } from './home.tsx';
@@ -19,7 +20,9 @@ export function App() {
   if (viewer !== null) {
     return (
       <UiProvider key={viewer.id}>
-        <Home viewer={viewer} />
+        <DraftsProvider>
+          <Home viewer={viewer} />
+        </DraftsProvider>
       </UiProvider>
     );
   }

@@ -1,8 +1,8 @@
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, Page, Response } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { paint } from '../support/avatar.ts';
 import { browserTimeout, isChromiumInstalled, openBrowser } from '../support/browser.ts';
-import { createGroup } from '../support/chat.ts';
+import { createGroup, say } from '../support/chat.ts';
 import { signUp } from '../support/client.ts';
 import { nothingInline } from '../support/file.ts';
 import { locationOf, startS3, type S3 } from '../support/s3.ts';
@@ -59,6 +59,35 @@ describe.skipIf(!isChromiumInstalled)('files in the chat (skipped without /usr/b
     await close();
   });
 
+  test('files go on uploading and wait in their chat while another one is open', browserTimeout, async () => {
+    const [tim, amy] = [await signUp(server, 'tim'), await signUp(server, 'amy')];
+    await say(amy, await createGroup(tim, [amy], 'Plans'), 'Shall we?');
+    await createGroup(tim, [amy], 'Elsewhere');
+    const { page, complaints, close } = await openAs(browser, server, tim);
+    await openChat(page, 'Plans');
+    await rowOf(page, 'Shall we?').focus();
+    await page.keyboard.press('r');
+    const line = await holdSecondPiece(page);
+    await attach(page, 'plan.bin', Buffer.alloc(2 * pieceBytes, 1));
+    await line.held;
+    await openChat(page, 'Elsewhere');
+    expect(await page.locator('.upload').count()).toBe(0);
+    expect(await page.getByRole('link', { name: /Plans/ }).textContent()).toContain('Draft: plan.bin');
+    const sent = page.waitForResponse((response) => response.url().includes('/api/upload/tus/') && isLastGet(response));
+    line.release();
+    await sent;
+    await openChat(page, 'Plans');
+    await page.locator('.reply-bar').getByText('Shall we?').waitFor();
+    const send = page.getByRole('button', { name: 'Send', exact: true });
+    await expect.poll(() => send.isEnabled()).toBe(true);
+    await send.click();
+    const row = rowOf(page, 'plan.bin');
+    await row.getByRole('link', { name: /plan.bin/ }).waitFor();
+    expect(await row.locator('.quoted').textContent()).toContain('Shall we?');
+    expect(complaints).toEqual([]);
+    await close();
+  });
+
   test('a picture comes from the bucket that the server redirects to', browserTimeout, async () => {
     const [lin, bo] = [await signUp(server, 'lin'), await signUp(server, 'bo')];
     await createGroup(lin, [bo], 'Bucket');
@@ -79,6 +108,11 @@ describe.skipIf(!isChromiumInstalled)('files in the chat (skipped without /usr/b
     await close();
   });
 });
+
+/** The request for the result of an upload, which follows its last piece. */
+function isLastGet(response: Response): boolean {
+  return response.request().method() === 'GET';
+}
 
 function attach(page: Page, name: string, buffer: Buffer): Promise<void> {
   return page.locator('.composer input[type=file]').setInputFiles({ name, mimeType: '', buffer });

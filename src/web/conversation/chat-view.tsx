@@ -14,7 +14,7 @@ import { Panel } from './panel.tsx';
 import { useChatFacts } from './rights.ts';
 import { TypingLine } from './typing-line.tsx';
 import { DropZone } from './drop-zone.tsx';
-import { useUploads } from './upload.ts';
+import { useDraftActions } from './draft.ts';
 
 const pinDocument = graphql(
   'mutation Pin($id: ID!) { pinMessage(messageId: $id) { __typename ... on Error { code message } } }',
@@ -29,27 +29,20 @@ const rewindDocument = graphql(
 /** A chat that is open: its history, what to write with, and what is open beside it. */
 export function ChatView({ chat, seq }: { chat: Chat; seq: number | null }) {
   const { rights, memberCount } = useChatFacts(chat.id);
-  const [replyTo, setReplyTo] = useState<Message | null>(null);
   const [edited, setEdited] = useState<Message | null>(null);
-  const uploads = useUploads();
+  const draft = useDraftActions(chat.id);
   const target = useTarget(seq);
-  const actions = useActions({ chat, rights, setReplyTo, setEdited });
+  const actions = useActions({ chat, rights, setReplyTo: draft.reply, setEdited });
   const canWrite = rights.has('SEND_MESSAGE');
   return (
     <MessageActionsProvider value={actions}>
-      <DropZone className="chat" isOpen={canWrite} take={uploads.add}>
+      <DropZone className="chat" isOpen={canWrite} take={draft.add}>
         <main className="chat-main" aria-label="Chat">
           <ChatHeader chat={chat} memberCount={memberCount} />
           <MessageList chat={chat} target={target} editedId={edited?.id ?? null} />
           <TypingLine chatId={chat.id} />
           {canWrite ? (
-            <Composer
-              chat={chat}
-              replyTo={replyTo}
-              endReply={() => setReplyTo(null)}
-              editLast={(message) => setEdited(message)}
-              uploads={uploads}
-            />
+            <Composer chat={chat} draft={draft} editLast={setEdited} />
           ) : (
             <p className="cannot-write muted">{reasonOf(chat)}</p>
           )}

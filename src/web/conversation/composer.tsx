@@ -14,46 +14,44 @@ import { Form } from '../form.tsx';
 import { Icon } from '../icon.tsx';
 import { MentionList, useMentions } from './mention.tsx';
 import { UploadList } from './upload-list.tsx';
-import type { Uploads } from './upload.ts';
+import type { DraftActions } from './draft.ts';
 
 /** The server forgets a typing user after five seconds. */
 const typingMs = 3_000;
 
 type Props = {
   chat: Chat;
-  replyTo: Message | null;
-  endReply: () => void;
+  draft: DraftActions;
   editLast: (message: Message) => void;
-  uploads: Uploads;
 };
 
 /** Where a message is written. */
-export function Composer({ chat, replyTo, endReply, editLast, uploads }: Props) {
+export function Composer({ chat, draft, editLast }: Props) {
   const client = useClient();
   const [text, setText] = useDraft(chat.id);
   const field = useRef<HTMLTextAreaElement>(null);
   const mentions = useMentions(chat.id, { text, setText, field });
   const showTyping = useTypingSignal(chat.id);
-  const { drafts } = uploads;
-  const isUploading = drafts.some(({ file }) => file === null);
-  const canSend = !isUploading && (text.trim() !== '' || drafts.length > 0);
+  const { files, replyTo } = draft;
+  const endReply = () => draft.reply(null);
+  const isUploading = files.some(({ file }) => file === null);
+  const canSend = !isUploading && (text.trim() !== '' || files.length > 0);
   useGrowth(field, text);
   useFocusOnDesktop(field);
 
   const send = () => {
     if (!canSend) return;
-    const fileIds = drafts.flatMap(({ file }) => file?.id ?? []);
+    const fileIds = files.flatMap(({ file }) => file?.id ?? []);
     const reply = replyTo !== null && { replyToId: replyTo.id };
     // A refusal is shown by the page, because it may come much later.
     client.sendMessage(chat.id, { content: text, ...reply, ...(fileIds.length > 0 && { fileIds }) }).catch(() => {});
     setText('');
-    endReply();
-    uploads.clear();
+    draft.clear();
     field.current?.focus();
   };
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.nativeEvent.isComposing || mentions.onKeyDown(event)) return;
-    const isEmpty = text === '' && drafts.length === 0;
+    const isEmpty = text === '' && files.length === 0;
     const last = event.key === 'ArrowUp' && !event.altKey && isEmpty ? findLastOwn(client.state, chat.id) : undefined;
     if (event.key === 'Enter' && !event.shiftKey) send();
     else if (event.key === 'Escape' && replyTo !== null) endReply();
@@ -66,9 +64,9 @@ export function Composer({ chat, replyTo, endReply, editLast, uploads }: Props) 
     <Form className="composer" submit={send}>
       <MentionList {...mentions} />
       {replyTo !== null && <ReplyBar message={replyTo} onEnd={endReply} />}
-      {drafts.length > 0 && <UploadList uploads={uploads} />}
+      {files.length > 0 && <UploadList draft={draft} />}
       <div className="composer-row">
-        <FilePicker take={uploads.add} />
+        <FilePicker take={draft.add} />
         <textarea
           ref={field}
           rows={1}
@@ -84,7 +82,7 @@ export function Composer({ chat, replyTo, endReply, editLast, uploads }: Props) 
           onSelect={({ currentTarget }) => mentions.update(currentTarget)}
           onBlur={mentions.close}
           onKeyDown={onKeyDown}
-          onPaste={(event) => pasteFiles(event, uploads)}
+          onPaste={(event) => pasteFiles(event, draft)}
         />
         <EmojiButton label="Insert an emoji" choose={(emoji) => setText(insert(emoji, text, field.current))} />
         <button className="icon-button send" aria-label="Send" title="Send (Enter)" disabled={!canSend}>
@@ -126,7 +124,7 @@ function ReplyBar({ message, onEnd }: { message: Message; onEnd: () => void }) {
   );
 }
 
-function FilePicker({ take }: { take: Uploads['add'] }) {
+function FilePicker({ take }: { take: DraftActions['add'] }) {
   const input = useRef<HTMLInputElement>(null);
   return (
     <>
@@ -153,7 +151,7 @@ function FilePicker({ take }: { take: Uploads['add'] }) {
   );
 }
 
-function pasteFiles(event: ClipboardEvent, { add }: Uploads): void {
+function pasteFiles(event: ClipboardEvent, { add }: DraftActions): void {
   const files = [...event.clipboardData.files];
   if (files.length === 0) return;
   event.preventDefault();

@@ -1,33 +1,34 @@
 import { Icon } from '../icon.tsx';
 import { describeSize } from '../history/picture.tsx';
-import type { Draft, Uploads } from './upload.ts';
+import type { DraftActions } from './draft.ts';
+import type { DraftFile } from './draft-store.ts';
 
 /** The files of the message that is being written, with how far they are. */
-export function UploadList({ uploads }: { uploads: Uploads }) {
+export function UploadList({ draft: { files, pause, remove } }: { draft: DraftActions }) {
   return (
     <ul className="uploads">
-      {uploads.drafts.map((draft) => (
-        <li key={draft.key} className="upload">
-          {draft.preview === null ? <Icon name="file" /> : <img src={draft.preview} alt="" />}
+      {files.map((file) => (
+        <li key={file.key} className="upload">
+          {file.preview === null ? <Icon name="file" /> : <img src={file.preview} alt="" />}
           <div className="grow">
-            <p className="clip small">{draft.name}</p>
-            <Progress draft={draft} />
+            <p className="clip small">{file.name}</p>
+            <Progress file={file} />
           </div>
-          {draft.file === null && (
+          {file.file === null && (
             <button
               type="button"
               className="icon-button"
-              aria-label={`${draft.isPaused ? 'Resume' : 'Pause'} ${draft.name}`}
-              onClick={() => uploads.pause(draft.key, !draft.isPaused)}
+              aria-label={`${file.isPaused ? 'Resume' : 'Pause'} ${file.name}`}
+              onClick={() => pause(file.key, !file.isPaused)}
             >
-              <Icon name={draft.isPaused ? 'play' : 'pause'} />
+              <Icon name={file.isPaused ? 'play' : 'pause'} />
             </button>
           )}
           <button
             type="button"
             className="icon-button"
-            aria-label={`Remove ${draft.name}`}
-            onClick={() => uploads.remove(draft.key)}
+            aria-label={`Remove ${file.name}`}
+            onClick={() => remove(file.key)}
           >
             <Icon name="close" />
           </button>
@@ -37,7 +38,7 @@ export function UploadList({ uploads }: { uploads: Uploads }) {
   );
 }
 
-function Progress({ draft }: { draft: Draft }) {
-  if (draft.file !== null) return <p className="muted small">{describeSize(draft.size)}</p>;
-  return <progress max={draft.size} value={draft.sentBytes} aria-label={`Uploading ${draft.name}`} />;
+function Progress({ file }: { file: DraftFile }) {
+  if (file.file !== null) return <p className="muted small">{describeSize(file.size)}</p>;
+  return <progress max={file.size} value={file.sentBytes} aria-label={`Uploading ${file.name}`} />;
 }

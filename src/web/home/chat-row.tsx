@@ -1,6 +1,7 @@
 import { nameOf, titleOf, useParley, useTyping, useUser, useViewer } from 'parley-client/react';
 import type { Chat } from 'parley-client';
 import { memo } from 'react';
+import { useDraftOf } from '../conversation/draft.ts';
 import { ChatAvatar } from '../avatar.tsx';
 import { linkTo } from '../route.ts';
 import { shortTimeOf } from '../time.ts';
@@ -40,14 +41,15 @@ export const ChatRow = memo(function ChatRow({ chat, isOpen }: { chat: Chat; isO
 function Preview({ chat }: { chat: Chat }) {
   const [typing] = useTyping(chat.id);
   const draft = useParley(({ drafts }) => drafts[chat.id]);
+  const { files } = useDraftOf(chat.id);
   const viewerId = useViewer()?.user.id;
   const message = chat.lastMessage;
   const sender = useUser(message?.senderId);
   if (typing !== undefined) return <span className="grow clip small preview accent">{nameOf(typing)} is typing …</span>;
-  if (draft !== undefined) {
+  if (draft !== undefined || files.length > 0) {
     return (
       <span className="grow clip small preview">
-        <span className="accent">Draft:</span> {draft}
+        <span className="accent">Draft:</span> {draft ?? describeFiles(files)}
       </span>
     );
   }
@@ -65,5 +67,9 @@ function Preview({ chat }: { chat: Chat }) {
 function textOf({ content, deletedAt, files }: NonNullable<Chat['lastMessage']>): string {
   if (deletedAt !== null) return 'deleted a message';
   if (content) return content;
+  return describeFiles(files);
+}
+
+function describeFiles(files: readonly { name: string }[]): string {
   return files.length === 1 ? (files[0]?.name ?? '') : `${files.length} files`;
 }

@@ -1,0 +1,131 @@
+import type { Client, FileInfo, Message, Upload } from 'parley-client';
+
+/** A file that is on its way to the server, or there and not sent yet. */
+export type DraftFile = {
+  key: number;
+  name: string;
+  size: number;
+  sentBytes: number;
+  isPaused: boolean;
+  /** Where the browser has the picture; null for other files. */
+  preview: string | null;
+  /** Null while it is on its way. */
+  file: FileInfo | null;
+};
+
+/** What belongs to a message that the user is writing, beside its text: the client keeps that. */
+export type Draft = { readonly files: readonly DraftFile[]; readonly replyTo: Message | null };
+
+const empty: Draft = { files: [], replyTo: null };
+
+/** What belongs to the messages that the user is writing, by chat. Files upload whichever chat is shown. */
+export class DraftStore {
+  readonly #client: Client;
+  readonly #onFailure: (name: string, error: unknown) => void;
+  readonly #listeners = new Set<() => void>();
+  /** By the keys of the files; null until the code for uploads is loaded. */
+  readonly #running = new Map<number, Upload | null>();
+  readonly #drafts = new Map<string, Draft>();
+  #next = 0;
+
+  /** `onFailure` is told the names of files that could not be uploaded. */
+  constructor(client: Client, onFailure: (name: string, error: unknown) => void) {
+    this.#client = client;
+    this.#onFailure = onFailure;
+  }
+
+  /** Calls the listener after each change; returns the function that ends it. */
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  };
+
+  /** The draft in a chat: the same object until it changes. */
+  of(chatId: string): Draft {
+    return this.#drafts.get(chatId) ?? empty;
+  }
+
+  /** Chooses the message that is answered; null for none. */
+  reply(chatId: string, replyTo: Message | null): void {
+    this.#change(chatId, { replyTo });
+  }
+
+  /** Begins to upload files. */
+  add(chatId: string, files: readonly File[]): void {
+    const added = files.map((file) => ({ file, draft: toDraft(file, this.#next++) }));
+    for (const { draft } of added) this.#running.set(draft.key, null);
+    this.#change(chatId, { files: [...this.of(chatId).files, ...added.map(({ draft }) => draft)] });
+    for (const { file, draft } of added) void this.#upload(chatId, file, draft.key);
+  }
+
+  /** Takes a file back, and ends its upload. */
+  remove(chatId: string, key: number): void {
+    this.#running.get(key)?.cancel();
+    this.#running.delete(key);
+    this.#change(chatId, { files: this.of(chatId).files.filter((file) => file.key !== key || release(file)) });
+  }
+
+  /** Pauses an upload, or lets it go on. */
+  pause(chatId: string, key: number, isPaused: boolean): void {
+    const upload = this.#running.get(key);
+    if (isPaused) upload?.pause();
+    else upload?.resume();
+    this.#patch(chatId, key, { isPaused });
+  }
+
+  /** Forgets a draft, because it is sent. */
+  clear(chatId: string): void {
+    const { files } = this.of(chatId);
+    for (const { key } of files) this.#running.delete(key);
+    this.#change(chatId, { files: files.filter(release), replyTo: null });
+  }
+
+  /** Takes back what belongs to all other chats. */
+  keep(isKept: (chatId: string) => boolean): void {
+    for (const [chatId, { files }] of this.#drafts) {
+      if (isKept(chatId)) continue;
+      for (const { key } of files) this.remove(chatId, key);
+      this.clear(chatId);
+    }
+  }
+
+  async #upload(chatId: string, file: File, key: number): Promise<void> {
+    try {
+      const onProgress = (sentBytes: number) => this.#patch(chatId, key, { sentBytes });
+      const upload = await this.#client.upload(file, { onProgress });
+      if (this.#running.has(key)) this.#running.set(key, upload);
+      else upload.cancel();
+      this.#patch(chatId, key, { file: await upload.done });
+    } catch (error) {
+      // An upload that was taken back fails too.
+      if (!this.#running.has(key)) return;
+      this.#onFailure(file.name, error);
+      this.remove(chatId, key);
+    }
+  }
+
+  #patch(chatId: string, key: number, patch: Partial<DraftFile>): void {
+    this.#change(chatId, {
+      files: this.of(chatId).files.map((file) => (file.key === key ? { ...file, ...patch } : file)),
+    });
+  }
+
+  #change(chatId: string, patch: Partial<Draft>): void {
+    const draft = { ...this.of(chatId), ...patch };
+    if (draft.files.length === 0 && draft.replyTo === null) this.#drafts.delete(chatId);
+    else this.#drafts.set(chatId, draft);
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+function toDraft(file: File, key: number): DraftFile {
+  const { name, size, type } = file;
+  const preview = type.startsWith('image/') ? URL.createObjectURL(file) : null;
+  return { key, name, size, sentBytes: 0, isPaused: false, preview, file: null };
+}
+
+/** Gives the browser its memory back. Always false, for use in a filter. */
+function release({ preview }: DraftFile): boolean {
+  if (preview) URL.revokeObjectURL(preview);
+  return false;
+}
