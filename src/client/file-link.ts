@@ -12,15 +12,19 @@ const linksDocument =
 
 const idsPerQuery = 50;
 
+/** More than an app shows at once. Each link takes less than a kilobyte. */
+const maxKnown = 2_000;
+
 /** Links work for at least 23 hours. */
 const lifetimeMs = 22 * 3_600_000;
 
-/** Keeps the links to files that were requested, until they expire. */
+/** Keeps the links to files that were requested, until they expire, and of very many those that were used last. */
 export class FileLinks {
   readonly #session: Session;
   readonly #baseUrl: string;
   readonly #wanted = new Set<string>();
   #loading: Promise<void> | null = null;
+  /** Those that were used last come last. */
   readonly #known = new Map<string, { link: FileLink; until: number }>();
 
   constructor(session: Session, baseUrl: string) {
@@ -40,13 +44,17 @@ export class FileLinks {
     const links = new Map<string, FileLink>();
     for (const id of ids) {
       const known = this.#known.get(id);
-      if (known !== undefined && known.until >= Date.now()) links.set(id, known.link);
+      if (known === undefined || known.until < Date.now()) continue;
+      this.#known.delete(id);
+      this.#known.set(id, known);
+      links.set(id, known.link);
     }
     return links;
   }
 
   /** Asks at once for what many components of an app want at the same time. */
   #want(ids: readonly string[]): Promise<void> {
+    this.#trim();
     for (const id of ids) this.#wanted.add(id);
     return (this.#loading ??= new Promise((resolve) => setTimeout(resolve)).then(async () => {
       const wanted = [...this.#wanted];
@@ -56,6 +64,14 @@ export class FileLinks {
         await this.#load(wanted.slice(start, start + idsPerQuery));
       }
     }));
+  }
+
+  /** Before something is added: who asks for very many gets them all. */
+  #trim(): void {
+    for (const id of this.#known.keys()) {
+      if (this.#known.size <= maxKnown) return;
+      this.#known.delete(id);
+    }
   }
 
   async #load(ids: readonly string[]): Promise<void> {

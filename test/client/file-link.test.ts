@@ -32,3 +32,25 @@ test('links that many parts of an app want at the same time are asked for once',
   await client.signOut();
   expect(client.knownFileLinks(ids).size).toBe(0);
 });
+
+test('of very many links, those that were used last are kept', async () => {
+  const grace = await signUp(server, 'grace');
+  const asked: string[] = [];
+  // There are too many files to upload: the links are made up here, and everything else is the server's.
+  const link: typeof fetch = async (input, init) => {
+    if (typeof init?.body !== 'string' || !init.body.includes('thumbnailUrl')) return fetch(input, init);
+    const { ids }: { ids: string[] } = JSON.parse(init.body).variables;
+    asked.push(...ids);
+    return Response.json({ data: { nodes: ids.map((id) => ({ id, url: `/files/${id}`, small: null, large: null })) } });
+  };
+  const client = createClient({ url: server.url, fetch: link });
+  await client.signIn(grace);
+  onTestFinished(() => client.stop());
+  const ids = Array.from({ length: 2_500 }, (_, index) => `file${index}`);
+  expect((await client.fileLinks(ids)).size).toBe(2_500);
+  await client.fileLinks(['file0']);
+  await client.fileLinks(['another']);
+  expect(client.knownFileLinks(ids).size).toBe(2_000);
+  expect([...client.knownFileLinks(['file0', 'file1', 'file2499']).keys()]).toEqual(['file0', 'file2499']);
+  expect(asked).toHaveLength(2_501);
+});
