@@ -45,7 +45,7 @@ export async function buildWebPage(): Promise<void> {
   const texts = new Map(output.map((file) => [file.fileName, 'code' in file ? file.code : String(file.source)]));
   // The folder is complete from the moment at which it exists: a server may start while the page is built.
   const stage = `${target}.${process.pid}`;
-  for (const [name, text] of inlineStyles(texts)) await writeCompressed(join(stage, name), text);
+  for (const [name, text] of withThemes(inlineStyles(texts))) await writeCompressed(join(stage, name), text);
   await writeFile(join(stage, fingerprintFile), await fingerprint());
   await rm(target, { recursive: true, force: true });
   await rename(stage, target);
@@ -79,6 +79,13 @@ function inlineStyles(texts: ReadonlyMap<string, string>): Map<string, string> {
     return `<style>${texts.get(name)?.trim() ?? ''}</style>`;
   });
   return inlined.set('index.html', withStyles);
+}
+
+/** Adds a page for each theme that a user can choose instead of the system's. */
+function withThemes(texts: ReadonlyMap<string, string>): Map<string, string> {
+  const page = texts.get('index.html') ?? '';
+  const themed = (theme: string) => page.replace('<html', `<html data-theme="${theme}"`);
+  return new Map([...texts, ['light.html', themed('light')], ['dark.html', themed('dark')]]);
 }
 
 async function writeCompressed(path: string, text: string): Promise<void> {

@@ -117,7 +117,8 @@ export const settings = {
     name: 'CORS_ORIGIN',
     default: '*',
     wants: origins,
-    meaning: 'The origins whose pages may call the API from a browser. There are no cookies, so any origin is safe.',
+    meaning:
+      'The origins whose pages may call the API from a browser. Cookies authorise nothing, so any origin is safe.',
   },
   webPage: {
     name: 'WEB_PAGE',

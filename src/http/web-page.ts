@@ -29,23 +29,37 @@ export function serveWebPage(folder: string, pictureOrigins: readonly string[] =
     (name) => !encodings.some((each) => name.endsWith(suffixes[each])),
   );
   return {
-    '/': servePage(join(folder, 'index.html'), pictureOrigins),
+    '/': servePage(folder, pictureOrigins),
     ...Object.fromEntries(names.map((name) => [`/${assets}/${name}`, serveAsset(join(folder, assets, name))])),
   };
 }
 
-/** The page is asked for each time, because it names the current scripts. */
-function servePage(path: string, pictureOrigins: readonly string[]): Handler {
-  const html = readFileSync(path, 'utf8');
-  const [policy, etag] = [policyOf(html, pictureOrigins), `W/"${hashOf(html)}"`];
+/**
+ * The page is asked for each time, because it names the current scripts. A cookie says which theme the user has chosen:
+ * a script would change the colours only after the browser has painted.
+ */
+function servePage(folder: string, pictureOrigins: readonly string[]): Handler {
+  const pages = Object.fromEntries(
+    ['index', 'light', 'dark'].map((name) => {
+      const path = join(folder, `${name}.html`);
+      const html = readFileSync(path, 'utf8');
+      return [name, { path, policy: policyOf(html, pictureOrigins), etag: `W/"${hashOf(html)}"` }];
+    }),
+  );
   return async (request, response) => {
+    const { path = '', policy = '', etag = '' } = pages[themeIn(request.headers.cookie) ?? 'index'] ?? {};
     response.setHeader('content-security-policy', policy);
     response.setHeader('referrer-policy', 'no-referrer');
     response.setHeader('cache-control', 'no-cache');
+    response.setHeader('vary', 'cookie');
     response.setHeader('etag', etag);
     if (matchesEtag(request.headers['if-none-match'], etag)) response.writeHead(304).end();
     else await sendFile(path, request, response);
   };
+}
+
+function themeIn(cookies = ''): string | undefined {
+  return /(?:^|; *)parley-theme=(light|dark)(?:;|$)/.exec(cookies)?.[1];
 }
 
 function serveAsset(path: string): Handler {

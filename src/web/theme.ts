@@ -2,6 +2,7 @@
 export type Theme = 'light' | 'dark' | 'system';
 
 const place = 'parley:theme';
+const yearSeconds = 31_536_000;
 
 /** The theme that the user has chosen. */
 export function readTheme(): Theme {
@@ -15,7 +16,9 @@ export function chooseTheme(theme: Theme): void {
   applyTheme();
 }
 
-/** Shows the theme that the user has chosen. */
+/** Shows the theme that the user has chosen. The server reads the cookie, so that the page begins with that theme. */
 export function applyTheme(): void {
-  document.documentElement.dataset['theme'] = readTheme();
+  const theme = readTheme();
+  document.documentElement.dataset['theme'] = theme;
+  document.cookie = `parley-theme=${theme}; path=/; max-age=${theme === 'system' ? 0 : yearSeconds}; samesite=lax`;
 }

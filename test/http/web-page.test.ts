@@ -62,8 +62,27 @@ test('a browser that has the page does not receive it again', async () => {
   expect(again.headers.get('content-security-policy')).toBe(first.headers.get('content-security-policy'));
 });
 
+test('the page begins with the theme that the user has chosen', async () => {
+  const open = async (cookie: string) => {
+    const response = await fetch(server.url, { headers: { cookie, 'accept-encoding': 'br' } });
+    expect(response.headers.get('vary')).toContain('cookie');
+    return { start: (await response.text()).slice(0, 80), etag: response.headers.get('etag') };
+  };
+  const [dark, light, other] = await Promise.all([
+    open('a=b; parley-theme=dark'),
+    open('parley-theme=light; a=b'),
+    open('parley-theme=system'),
+  ]);
+  expect(dark.start).toContain('<html data-theme="dark" lang="en">');
+  expect(light.start).toContain('<html data-theme="light" lang="en">');
+  expect(other.start).toContain('<html lang="en">');
+  expect(new Set([dark.etag, light.etag, other.etag]).size).toBe(3);
+});
+
 test('the page takes at most 150 KB compressed, with everything that it loads later', async () => {
-  const names = (await readdir(built, { recursive: true })).filter((name) => name.endsWith('.gz'));
+  const files = await readdir(built, { recursive: true });
+  // A browser gets one of the three pages.
+  const names = files.filter((name) => name.endsWith('.gz') && !/^(light|dark)\.html/.test(name));
   const sizes = await Promise.all(names.map(async (name) => (await stat(join(built, name))).size));
   expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThanOrEqual(150 * 1_024);
 });
