@@ -68,7 +68,7 @@ describe.skipIf(!isChromiumInstalled)('the chat in Chromium (skipped where /usr/
     async () => {
       const [alan, joan] = [await signUp(server, 'alan'), await signUp(server, 'joan')];
       const chatId = await createGroup(alan, [joan], 'Machines');
-      await say(joan, chatId, 'Does it halt?');
+      await say(joan, chatId, '🤖 Does it halt?');
       const [alans, joans] = await Promise.all([openAs(browser, server, alan), openAs(browser, server, joan)]);
       const { page } = alans;
       await Promise.all([openChat(page, 'Machines'), openChat(joans.page, 'Machines')]);
@@ -130,7 +130,7 @@ describe.skipIf(!isChromiumInstalled)('the chat in Chromium (skipped where /usr/
       .png()
       .toBuffer();
     await drop(page, { name: 'sea.png', type: 'image/png', base64: png.toString('base64') });
-    await page.getByText('sea.png').waitFor();
+    await page.locator('.upload').getByText('sea.png').waitFor();
     await page.getByRole('button', { name: 'Send' }).click();
     const lins = await openAs(browser, server, lin, phone);
     await openChat(lins.page, 'Pictures');

@@ -115,15 +115,17 @@ function HitButton({ hit: { node, snippet, ranges }, isNamed }: { hit: Hit; isNa
   );
 }
 
-/** The text with what was found in it marked. The ranges count UTF-16 code units, as strings do. */
+/** The text with what was found in it marked. The ranges count code points; see `TextRange` in the schema. */
 function markRanges(text: string, ranges: Hit['ranges']): ReactNode[] {
+  const points = [...text];
+  const slice = (start: number, end?: number) => points.slice(start, end).join('');
   const shown: ReactNode[] = [];
   let position = 0;
   for (const { start, end } of ranges) {
-    shown.push(text.slice(position, start), <mark key={start}>{text.slice(start, end)}</mark>);
+    shown.push(slice(position, start), <mark key={start}>{slice(start, end)}</mark>);
     position = end;
   }
-  return [...shown, text.slice(position)];
+  return [...shown, slice(position)];
 }
 
 function describeCount(count: number): string {
