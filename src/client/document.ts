@@ -74,7 +74,7 @@ const tokens = '...on SignedIn{accessToken accessTokenExpiresAt refreshToken}';
 /** Signs up, and returns the session’s tokens. */
 export const signUpDocument = `mutation($input:SignUpInput!){signUp(input:$input){__typename ${tokens}${failure}}}`;
 /** Signs in, and returns the session’s tokens. */
-export const signInDocument = `mutation($input:SignInInput!){signIn(input:$input){__typename ${tokens}${failure}}}`;
+export const signInDocument = `mutation($input:SignInInput!){signIn(input:$input){__typename ${tokens}${failure}...on Forbidden{until reason}}}`;
 /** Exchanges the refresh token for new tokens. */
 export const refreshDocument = `mutation($token:String!){refreshSession(refreshToken:$token){__typename ${tokens}${refusal}}}`;
 /** Ends the session. */

@@ -6,6 +6,9 @@ export class ParleyError extends Error {
   readonly fields: readonly { readonly path: readonly string[]; readonly message: string }[];
   /** How long to wait before another attempt, for RATE_LIMITED; otherwise null. */
   readonly retryAfterSeconds: number | null;
+  /** For FORBIDDEN by a suspension, a ban or a mute: when it ends by itself, and why it is there; null if unknown. */
+  readonly until: string | null;
+  readonly reason: string | null;
 
   constructor(
     code: string,
@@ -13,12 +16,16 @@ export class ParleyError extends Error {
     {
       fields = [],
       retryAfterSeconds = null,
-    }: { fields?: ParleyError['fields']; retryAfterSeconds?: number | null } = {},
+      until = null,
+      reason = null,
+    }: Partial<Pick<ParleyError, 'fields' | 'retryAfterSeconds' | 'until' | 'reason'>> = {},
   ) {
     super(message);
     this.code = code;
     this.fields = fields;
     this.retryAfterSeconds = retryAfterSeconds;
+    this.until = until;
+    this.reason = reason;
   }
 }
 

@@ -1,4 +1,5 @@
 import { ParleyError } from 'parley-client';
+import { momentOf } from './time.ts';
 
 /** Says to the user why something failed. */
 export function describeFailure(error: unknown): string {
@@ -8,7 +9,9 @@ export function describeFailure(error: unknown): string {
   if (error.code === 'RATE_LIMITED' && error.retryAfterSeconds !== null) {
     return `Please wait ${error.retryAfterSeconds} seconds.`;
   }
-  return error.message;
+  const until = error.until === null ? '' : ` Until ${momentOf(error.until)}.`;
+  const reason = error.reason === null ? '' : ` The reason: “${error.reason}”`;
+  return `${error.message}${until}${reason}`;
 }
 
 /** The name of a field as words: `newPassword` is `New password`. */

@@ -33,6 +33,10 @@ const joinDocument = graphql(`
         code
         message
       }
+      ... on Forbidden {
+        until
+        reason
+      }
     }
   }
 `);

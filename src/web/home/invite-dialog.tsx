@@ -19,6 +19,10 @@ const joinDocument = graphql(`
         code
         message
       }
+      ... on Forbidden {
+        until
+        reason
+      }
     }
   }
 `);
