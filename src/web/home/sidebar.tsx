@@ -2,6 +2,7 @@ import { nameOf, useChats } from 'parley-client/react';
 import type { Viewer } from 'parley-client';
 import { Avatar } from '../avatar.tsx';
 import { Icon } from '../icon.tsx';
+import { StaffButton } from './staff-button.tsx';
 import { Settings } from '../settings/settings.tsx';
 import { useUi } from '../ui.tsx';
 import { ChatRow } from './chat-row.tsx';
@@ -26,6 +27,7 @@ export function Sidebar({ viewer, chatId }: { viewer: Viewer; chatId: string | n
             <span className="hidden">Settings</span>
           </span>
         </button>
+        <StaffButton />
         <button
           className="icon-button"
           aria-label="New chat"

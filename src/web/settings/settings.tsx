@@ -1,6 +1,6 @@
 import { useState, type ReactNode } from 'react';
 import { Dialog } from '../dialog.tsx';
-import { moveFocus } from '../popover.tsx';
+import { Tabs } from '../tabs.tsx';
 import { Account } from './account.tsx';
 import { Blocks } from './blocks.tsx';
 import { Profile } from './profile.tsx';
@@ -8,6 +8,7 @@ import { Sessions } from './sessions.tsx';
 import { ThemeChoice } from './theme-choice.tsx';
 
 const tabs = { Profile, Appearance: ThemeChoice, Devices: Sessions, Blocked: Blocks, Account };
+const names = Object.keys(tabs) as (keyof typeof tabs)[];
 
 /** What the user can change about themselves. */
 export function Settings({ onClose }: { onClose: () => void }) {
@@ -15,23 +16,9 @@ export function Settings({ onClose }: { onClose: () => void }) {
   const Content: () => ReactNode = tabs[tab];
   return (
     <Dialog title="Settings" onClose={onClose} className="settings">
-      <div className="tabs" role="tablist" aria-label="Settings" onKeyDown={moveFocus}>
-        {Object.keys(tabs).map((name) => (
-          <button
-            key={name}
-            role="tab"
-            id={`tab-${name}`}
-            aria-selected={tab === name}
-            aria-controls="settings-content"
-            onClick={() => setTab(name as keyof typeof tabs)}
-          >
-            {name}
-          </button>
-        ))}
-      </div>
-      <div id="settings-content" role="tabpanel" aria-labelledby={`tab-${tab}`} className="stack">
+      <Tabs label="Settings" names={names} chosen={tab} choose={setTab}>
         <Content />
-      </div>
+      </Tabs>
     </Dialog>
   );
 }

@@ -1,0 +1,14 @@
+/** How long a mute, a ban or a suspension can last: in minutes, and what that is called. */
+export const durations = {
+  10: '10 minutes',
+  60: '1 hour',
+  1440: '1 day',
+  10080: '1 week',
+  43200: '30 days',
+} as const;
+
+/** The instant so many minutes from now; null for a text that is no number, such as that of a choice without an end. */
+export function inMinutes(text: string): string | null {
+  const minutes = Number.parseInt(text, 10);
+  return Number.isNaN(minutes) ? null : new Date(Date.now() + minutes * 60_000).toISOString();
+}

@@ -1,0 +1,25 @@
+import { useId, type ComponentProps } from 'react';
+
+/** A choice with its label. `options`: what is shown, by its value. */
+export function Select({
+  label,
+  options,
+  ...select
+}: Omit<ComponentProps<'select'>, 'id' | 'className'> & {
+  label: string;
+  options: Readonly<Record<string, string>>;
+}) {
+  const id = useId();
+  return (
+    <div className="field">
+      <label htmlFor={id}>{label}</label>
+      <select {...select} id={id} className="input">
+        {Object.entries(options).map(([value, text]) => (
+          <option key={value} value={value}>
+            {text}
+          </option>
+        ))}
+      </select>
+    </div>
+  );
+}

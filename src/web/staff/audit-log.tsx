@@ -1,0 +1,74 @@
+import { graphql, query } from 'parley-client/tada';
+import type { Client } from 'parley-client';
+import { useCallback, useState } from 'react';
+import { describeFailure } from '../failure.ts';
+import { useLoaded } from '../load.ts';
+import { momentOf } from '../time.ts';
+import { More } from './more.tsx';
+import { inWords } from './staff-user.ts';
+
+const logDocument = graphql(`
+  query AuditLog($first: Int!) {
+    admin {
+      auditLog(first: $first) {
+        edges {
+          node {
+            id
+            action
+            createdAt
+            detail
+            actor {
+              username
+            }
+            apiKey {
+              name
+            }
+          }
+        }
+        pageInfo {
+          hasNextPage
+        }
+      }
+    }
+  }
+`);
+const pageSize = 30;
+
+/** What was done on the server, and by which user. For admins. */
+export function AuditLog() {
+  const [count, setCount] = useState(pageSize);
+  const ask = useCallback(
+    async (client: Client) => (await query(client, logDocument, { first: count })).admin?.auditLog,
+    [count],
+  );
+  const { data, error } = useLoaded(ask);
+  if (data == null) return <p className="muted">{error === null ? 'Loading …' : describeFailure(error)}</p>;
+  return (
+    <>
+      <ol className="log">
+        {data.edges.map(({ node: { id, action, createdAt, detail, actor, apiKey } }) => (
+          <li key={id}>
+            <p className="row">
+              <strong className="grow">{inWords(action)}</strong>
+              <time className="muted small" dateTime={createdAt}>
+                {momentOf(createdAt)}
+              </time>
+            </p>
+            <p className="muted small">
+              {actor === null ? 'The server' : `@${actor.username}`}
+              {apiKey !== null && `, by the key ${apiKey.name}`} {describe(detail)}
+            </p>
+          </li>
+        ))}
+      </ol>
+      <More page={data} onMore={() => setCount(count + pageSize)} />
+    </>
+  );
+}
+
+/** The object of an entry as text: `reason: SPAM, until: …`. */
+function describe(detail: unknown): string {
+  if (typeof detail !== 'object' || detail === null) return '';
+  const parts = Object.entries(detail).map(([name, value]) => `${name}: ${String(value)}`);
+  return parts.length === 0 ? '' : `(${parts.join(', ')})`;
+}

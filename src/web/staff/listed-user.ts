@@ -1,0 +1,36 @@
+import { graphql, type ResultOf } from 'parley-client/tada';
+import { staffUser } from './staff-user.ts';
+
+/** The newest users, or those that a text finds. */
+export const usersDocument = graphql(
+  `
+    query StaffUsers($search: String, $isSuspended: Boolean, $first: Int!) {
+      admin {
+        users(search: $search, isSuspended: $isSuspended, first: $first) {
+          edges {
+            node {
+              id
+              email
+              serverRole
+              suspension {
+                until
+                reason
+              }
+              user {
+                ...StaffUser
+              }
+            }
+          }
+          pageInfo {
+            hasNextPage
+          }
+        }
+      }
+    }
+  `,
+  [staffUser],
+);
+
+type Admin = NonNullable<ResultOf<typeof usersDocument>['admin']>;
+/** A user as staff see them. */
+export type ListedUser = NonNullable<Admin['users']>['edges'][number]['node'];

@@ -1,0 +1,15 @@
+/** A button that shows more of a list, if there is more. */
+export function More({
+  page,
+  onMore,
+}: {
+  page: { pageInfo: { hasNextPage: boolean } } | null | undefined;
+  onMore: () => void;
+}) {
+  if (page?.pageInfo.hasNextPage !== true) return null;
+  return (
+    <button className="link-button" onClick={onMore}>
+      Show more
+    </button>
+  );
+}

@@ -1,0 +1,39 @@
+import { graphql, type ResultOf } from 'parley-client/tada';
+import { staffUser } from './staff-user.ts';
+
+/** The newest reports: those that are open, or the others. */
+export const reportsDocument = graphql(
+  `
+    query Reports($isOpen: Boolean!, $first: Int!) {
+      admin {
+        reports(isOpen: $isOpen, first: $first) {
+          edges {
+            node {
+              id
+              reason
+              comment
+              createdAt
+              resolvedAt
+              resolution
+              note
+              author {
+                ...StaffUser
+              }
+              reporter {
+                ...StaffUser
+              }
+            }
+          }
+          pageInfo {
+            hasNextPage
+          }
+        }
+      }
+    }
+  `,
+  [staffUser],
+);
+
+type Admin = NonNullable<ResultOf<typeof reportsDocument>['admin']>;
+/** A report, without what it is about: reading that is logged. */
+export type Report = NonNullable<Admin['reports']>['edges'][number]['node'];

@@ -1,0 +1,23 @@
+import { graphql } from 'parley-client/tada';
+
+/** A user as the lists of the staff show them. */
+export const staffUser = graphql(`
+  fragment StaffUser on User @_unmask {
+    id
+    username
+    displayName
+    kind
+    avatar {
+      id
+    }
+  }
+`);
+
+/** What can go wrong with a change. */
+export const failure = graphql('fragment StaffFailure on Error @_unmask { code message }');
+
+/** A word of the API as people read it: `SELF_HARM` is `Self harm`. */
+export function inWords(word: string): string {
+  const words = word.toLowerCase().replaceAll('_', ' ');
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
