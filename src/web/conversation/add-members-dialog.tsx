@@ -8,10 +8,19 @@ import { useChatChanges } from './chat-change.ts';
 /** Adds people to a chat. */
 export function AddMembersDialog({ chat, onClose }: { chat: Chat; onClose: () => void }) {
   const [picked, pick] = useState<readonly User[]>([]);
+  // As the API does by itself.
+  const [sharesHistory, shareHistory] = useState(chat.type !== 'GROUP');
   const { add } = useChatChanges(chat.id);
+  const ids = picked.map(({ id }) => id);
   return (
     <Dialog title={`Add people to ${titleOf(chat)}`} onClose={onClose} className="narrow">
       <PeoplePicker picked={picked} pick={pick} />
+      {chat.type !== 'PUBLIC_CHANNEL' && (
+        <label className="row">
+          <input type="checkbox" checked={sharesHistory} onChange={({ target }) => shareHistory(target.checked)} />
+          They can read what was written before
+        </label>
+      )}
       <div className="row actions">
         <button className="button" onClick={onClose}>
           Cancel
@@ -19,7 +28,7 @@ export function AddMembersDialog({ chat, onClose }: { chat: Chat; onClose: () =>
         <button
           className="button primary"
           disabled={picked.length === 0}
-          onClick={() => void add(picked.map(({ id }) => id)).then((isDone) => isDone && onClose())}
+          onClick={() => void add(ids, sharesHistory ? 'ALL' : 'FROM_NOW').then((isDone) => isDone && onClose())}
         >
           Add
         </button>

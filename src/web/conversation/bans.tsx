@@ -6,6 +6,7 @@ import { Avatar } from '../avatar.tsx';
 import { watchEvents } from '../chat-client.ts';
 import { useLoaded } from '../load.ts';
 import { useAttempt } from '../notice.tsx';
+import { momentOf } from '../time.ts';
 
 const bansDocument = graphql(`
   query Bans($id: ID!) {
@@ -14,6 +15,8 @@ const bansDocument = graphql(`
         edges {
           node {
             id
+            until
+            reason
             user {
               id
               username
@@ -58,11 +61,17 @@ export function Bans({ chatId }: { chatId: string }) {
       <h3>Banned</h3>
       <ul>
         {bans.map(
-          ({ node: { id, user } }) =>
+          ({ node: { id, until, reason, user } }) =>
             user !== null && (
               <li key={id} className="member row">
                 <Avatar user={user} size={30} />
-                <span className="grow clip">{nameOf(user)}</span>
+                <span className="grow">
+                  <span className="clip block">{nameOf(user)}</span>
+                  <span className="muted small block">
+                    {until === null ? 'Until it is lifted' : `Until ${momentOf(until)}`}
+                    {reason !== null && `: ${reason}`}
+                  </span>
+                </span>
                 <button
                   className="link-button small"
                   onClick={() =>

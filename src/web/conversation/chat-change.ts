@@ -22,7 +22,7 @@ const unblockDocument = graphql('mutation Unblock($id: ID!) { unblockUser(userId
   failure,
 ]);
 const addDocument = graphql(
-  'mutation Add($id: ID!, $ids: [ID!]!) { addMembers(chatId: $id, userIds: $ids, history: FROM_NOW) { __typename ...Failure } }',
+  'mutation Add($id: ID!, $ids: [ID!]!, $history: SharedHistory) { addMembers(chatId: $id, userIds: $ids, history: $history) { __typename ...Failure } }',
   [failure],
 );
 const removeDocument = graphql(
@@ -30,7 +30,7 @@ const removeDocument = graphql(
   [failure],
 );
 const banDocument = graphql(
-  'mutation Ban($id: ID!, $user: ID!) { banMember(chatId: $id, userId: $user) { __typename ...Failure } }',
+  'mutation Ban($id: ID!, $user: ID!, $until: DateTime, $reason: String) { banMember(chatId: $id, userId: $user, until: $until, reason: $reason) { __typename ...Failure } }',
   [failure],
 );
 const muteDocument = graphql(
@@ -39,6 +39,10 @@ const muteDocument = graphql(
 );
 const roleDocument = graphql(
   'mutation Role($id: ID!, $user: ID!, $role: MemberRole!) { setMemberRole(chatId: $id, userId: $user, role: $role) { __typename ...Failure } }',
+  [failure],
+);
+const avatarDocument = graphql(
+  'mutation SetChatAvatar($id: ID!, $fileId: ID) { setAvatar(chatId: $id, fileId: $fileId) { __typename ...Failure } }',
   [failure],
 );
 const updateDocument = graphql(
@@ -70,15 +74,28 @@ export function useChatChanges(id: string) {
       remove: () => attempt(() => query(client, deleteDocument, { id })),
       block: (user: string) => attempt(() => query(client, blockDocument, { id: user })),
       unblock: (user: string) => attempt(() => query(client, unblockDocument, { id: user })),
-      add: (ids: string[]) => attempt(() => query(client, addDocument, { id, ids })),
+      add: (ids: string[], history: 'ALL' | 'FROM_NOW') =>
+        attempt(() => query(client, addDocument, { id, ids, history })),
       removeMember: (user: string) => attempt(() => query(client, removeDocument, { id, user })),
-      ban: (user: string) => attempt(() => query(client, banDocument, { id, user })),
+      /** `until`: null for a ban without an end. */
+      ban: (user: string, { until, reason }: { until: string | null; reason: string }) =>
+        attempt(() => query(client, banDocument, { id, user, until, reason: reason === '' ? null : reason })),
       /** `until`: null ends the mute. */
       mute: (user: string, until: string | null) => attempt(() => query(client, muteDocument, { id, user, until })),
       setRole: (user: string, role: 'OWNER' | 'ADMIN' | 'MEMBER') =>
         attempt(() => query(client, roleDocument, { id, user, role })),
-      update: (input: { name?: string; description?: string | null; slowModeSeconds?: number }) =>
-        attempt(() => query(client, updateDocument, { input: { chatId: id, ...input } })),
+      /** Null removes the picture. */
+      setPicture: (picture: File | null) =>
+        attempt(async () => {
+          const file = picture === null ? null : await (await client.upload(picture)).done;
+          await query(client, avatarDocument, { id, fileId: file?.id ?? null });
+        }),
+      update: (input: {
+        name?: string;
+        description?: string | null;
+        slowModeSeconds?: number;
+        type?: 'GROUP' | 'PRIVATE_CHANNEL' | 'PUBLIC_CHANNEL';
+      }) => attempt(() => query(client, updateDocument, { input: { chatId: id, ...input } })),
     }),
     [client, attempt, id],
   );

@@ -2,6 +2,7 @@ import { titleOf } from 'parley-client/react';
 import type { Chat } from 'parley-client';
 import { ChatAvatar } from '../avatar.tsx';
 import { ConfirmDialog } from '../confirm.tsx';
+import { Select } from '../select.tsx';
 import { useUi } from '../ui.tsx';
 import { Bans } from './bans.tsx';
 import { BlockButton } from './block-button.tsx';
@@ -63,20 +64,12 @@ function Face({ chat, canEdit }: { chat: Chat; canEdit: boolean }) {
 function LevelChoice({ chat }: { chat: Chat }) {
   const { setLevel } = useChatChanges(chat.id);
   return (
-    <label className="field">
-      <span className="label">Notify me of</span>
-      <select
-        className="input"
-        value={chat.notificationLevel}
-        onChange={({ target }) => void setLevel(target.value as keyof typeof levels)}
-      >
-        {Object.entries(levels).map(([value, text]) => (
-          <option key={value} value={value}>
-            {text}
-          </option>
-        ))}
-      </select>
-    </label>
+    <Select
+      label="Notify me of"
+      options={levels}
+      value={chat.notificationLevel}
+      onChange={({ target }) => void setLevel(target.value as keyof typeof levels)}
+    />
   );
 }
 

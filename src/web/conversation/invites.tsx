@@ -8,6 +8,8 @@ import { useLoaded } from '../load.ts';
 import { useMessageActions } from '../history/action.ts';
 import { useAttempt } from '../notice.tsx';
 import { inviteLink } from '../route.ts';
+import { useUi } from '../ui.tsx';
+import { NewInviteDialog } from './new-invite-dialog.tsx';
 
 const invitesDocument = graphql(`
   query Invites($id: ID!) {
@@ -25,42 +27,29 @@ const invitesDocument = graphql(`
     }
   }
 `);
-const createDocument = graphql(`
-  mutation CreateInvite($input: CreateInviteInput!) {
-    createInvite(input: $input) {
-      __typename
-      ... on Error {
-        errorCode: code
-        message
-      }
-    }
-  }
-`);
 const revokeDocument = graphql(`
   mutation RevokeInvite($id: ID!) {
     revokeInvite(inviteId: $id) {
       __typename
       ... on Error {
-        errorCode: code
+        code
         message
       }
     }
   }
 `);
-const weekMs = 7 * 86_400_000;
 
 /** The links that let others into the chat. */
 export function Invites({ chatId }: { chatId: string }) {
   const client = useClient();
   const attempt = useAttempt();
   const { copy } = useMessageActions();
+  const { showDialog } = useUi();
   const ask = useCallback((asking: Client) => query(asking, invitesDocument, { id: chatId }), [chatId]);
   const { data, error, reload } = useLoaded(ask);
   const invites = data?.chat?.invites?.edges ?? [];
-  const create = () => {
-    const input = { chatId, expiresAt: new Date(Date.now() + weekMs).toISOString() };
-    void attempt(() => query(client, createDocument, { input })).then(reload);
-  };
+  const create = () =>
+    showDialog(<NewInviteDialog chatId={chatId} onCreated={reload} onClose={() => showDialog(null)} />);
   return (
     <section>
       <header className="row">

@@ -7,13 +7,14 @@ import { Icon } from '../icon.tsx';
 import { Menu, type Choice } from '../menu.tsx';
 import { useAttempt } from '../notice.tsx';
 import { openChat } from '../route.ts';
+import { momentOf } from '../time.ts';
 import { useUi } from '../ui.tsx';
 import { AddMembersDialog } from './add-members-dialog.tsx';
 import { useChatChanges } from './chat-change.ts';
+import { BanDialog, MuteDialog } from './restrict-dialog.tsx';
 
 const ranks: Record<string, number> = { OWNER: 0, ADMIN: 1, MEMBER: 2 };
 const shownAtFirst = 50;
-const muteMs = 3_600_000;
 
 type Listed = Member & { readonly user: User };
 
@@ -66,7 +67,11 @@ function MemberRow({ member, chat, rights }: { member: Listed; chat: Chat; right
       <span className="grow clip">
         {nameOf(user)} <span className="muted small">@{user.username}</span>
       </span>
-      {isMuted && <span className="tag">Muted</span>}
+      {isMuted && (
+        <span className="tag" title={`Until ${momentOf(mutedUntil)}`}>
+          Muted
+        </span>
+      )}
       {role !== 'MEMBER' && <span className="tag">{role === 'OWNER' ? 'Owner' : 'Admin'}</span>}
       {!isViewer && <Menu label={`Actions for ${nameOf(user)}`} choices={choices} />}
     </li>
@@ -94,23 +99,28 @@ function useChoices({
     showDialog(
       <ConfirmDialog title={title} text="" action={action} confirm={confirm} onClose={() => showDialog(null)} />,
     );
+  const about = { chatId: chat.id, user, onClose: () => showDialog(null) };
   const write = async () => openChat((await client.createChat({ type: 'SINGLE', memberIds: [user.id] })).id);
   const name = nameOf(user);
   return [
     { label: 'Message', icon: 'send', choose: () => void attempt(write) },
-    can('SET_MEMBER_ROLE')
-      ? role === 'MEMBER'
-        ? { label: 'Make admin', icon: 'group', choose: () => void changes.setRole(user.id, 'ADMIN') }
-        : { label: 'Make member', icon: 'group', choose: () => void changes.setRole(user.id, 'MEMBER') }
+    can('SET_MEMBER_ROLE') && role !== 'OWNER'
+      ? {
+          label: 'Make owner',
+          icon: 'group',
+          choose: ask(`Make ${name} an owner?`, 'Make owner', () => changes.setRole(user.id, 'OWNER')),
+        }
+      : null,
+    can('SET_MEMBER_ROLE') && role !== 'ADMIN'
+      ? { label: 'Make admin', icon: 'group', choose: () => void changes.setRole(user.id, 'ADMIN') }
+      : null,
+    can('SET_MEMBER_ROLE') && role !== 'MEMBER'
+      ? { label: 'Make member', icon: 'group', choose: () => void changes.setRole(user.id, 'MEMBER') }
       : null,
     can('MUTE_MEMBER')
       ? isMuted
         ? { label: 'Unmute', icon: 'bell', choose: () => void changes.mute(user.id, null) }
-        : {
-            label: 'Mute for an hour',
-            icon: 'bell',
-            choose: () => void changes.mute(user.id, new Date(Date.now() + muteMs).toISOString()),
-          }
+        : { label: 'Mute …', icon: 'bell', choose: () => showDialog(<MuteDialog {...about} />) }
       : null,
     can('REMOVE_MEMBER')
       ? {
@@ -121,12 +131,7 @@ function useChoices({
         }
       : null,
     can('BAN_MEMBER')
-      ? {
-          label: 'Ban',
-          icon: 'ban',
-          isDanger: true,
-          choose: ask(`Ban ${name}?`, 'Ban', () => changes.ban(user.id)),
-        }
+      ? { label: 'Ban …', icon: 'ban', isDanger: true, choose: () => showDialog(<BanDialog {...about} />) }
       : null,
   ];
 }

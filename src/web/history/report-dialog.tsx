@@ -5,6 +5,8 @@ import { useState } from 'react';
 import { Dialog } from '../dialog.tsx';
 import { Form } from '../form.tsx';
 import { useAttempt, useNotice } from '../notice.tsx';
+import { Select } from '../select.tsx';
+import { TextArea } from '../text-area.tsx';
 
 const reportDocument = graphql(`
   mutation Report($id: ID!, $reason: ReportReason!, $comment: String) {
@@ -46,30 +48,13 @@ export function ReportDialog({ message, onClose }: { message: Message; onClose: 
     <Dialog title="Report this message" onClose={onClose} className="narrow">
       <Form submit={() => void report()}>
         <p className="excerpt">{message.content}</p>
-        <label className="field">
-          <span className="label">Reason</span>
-          <select
-            className="input"
-            value={reason}
-            onChange={({ target }) => setReason(target.value as keyof typeof reasons)}
-          >
-            {Object.entries(reasons).map(([value, text]) => (
-              <option key={value} value={value}>
-                {text}
-              </option>
-            ))}
-          </select>
-        </label>
-        <label className="field">
-          <span className="label">Comment (optional)</span>
-          <textarea
-            className="input"
-            rows={3}
-            maxLength={1_000}
-            value={comment}
-            onChange={({ target }) => setComment(target.value)}
-          />
-        </label>
+        <Select
+          label="Reason"
+          options={reasons}
+          value={reason}
+          onChange={({ target }) => setReason(target.value as keyof typeof reasons)}
+        />
+        <TextArea label="Comment (optional)" value={comment} onChange={({ target }) => setComment(target.value)} />
         <div className="row actions">
           <button type="button" className="button" onClick={onClose}>
             Cancel

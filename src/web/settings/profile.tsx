@@ -1,10 +1,10 @@
 import { useClient, useViewer } from 'parley-client/react';
 import { graphql, query } from 'parley-client/tada';
-import { useRef } from 'react';
 import { Avatar } from '../avatar.tsx';
 import { Field } from '../field.tsx';
 import { Form, textIn } from '../form.tsx';
 import { useAttempt, useNotice } from '../notice.tsx';
+import { PictureChoice } from '../picture-choice.tsx';
 
 const profileDocument = graphql(`
   mutation UpdateProfile($displayName: String) {
@@ -39,44 +39,21 @@ export function Profile() {
   const user = useViewer()?.user;
   const attempt = useAttempt();
   const notify = useNotice();
-  const input = useRef<HTMLInputElement>(null);
   const save = async (form: FormData) => {
     const name = textIn(form, 'displayName').trim();
     const displayName = name === '' ? null : name;
     if (await attempt(() => query(client, profileDocument, { displayName }))) notify('Saved.');
   };
-  const upload = (file: File | undefined) =>
-    file !== undefined &&
+  const choosePicture = (picture: File | null) =>
     void attempt(async () => {
-      const { done } = await client.upload(file);
-      await query(client, avatarDocument, { fileId: (await done).id });
+      const file = picture === null ? null : await (await client.upload(picture)).done;
+      await query(client, avatarDocument, { fileId: file?.id ?? null });
     });
   return (
     <>
-      <div className="row">
+      <PictureChoice hasPicture={user?.avatar != null} choose={choosePicture}>
         <Avatar user={user} size={64} />
-        <button className="button slim" onClick={() => input.current?.click()}>
-          Change picture
-        </button>
-        {user?.avatar != null && (
-          <button
-            className="button slim"
-            onClick={() => void attempt(() => query(client, avatarDocument, { fileId: null }))}
-          >
-            Remove
-          </button>
-        )}
-        <input
-          ref={input}
-          type="file"
-          accept="image/*"
-          hidden
-          onChange={({ target }) => {
-            upload(target.files?.[0]);
-            target.value = '';
-          }}
-        />
-      </div>
+      </PictureChoice>
       <Form submit={(form) => void save(form)}>
         <Field
           key={user?.displayName}
