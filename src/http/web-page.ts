@@ -16,11 +16,14 @@ const types: Record<string, string> = {
 const suffixes = { br: '.br', gzip: '.gz' } as const;
 const encodings = ['br', 'gzip'] as const;
 
+/** Where the page is, and where the links in emails lead: the page reads its address. */
+const paths = ['/', '/verify-email', '/reset-password'];
+
 /** Where the scripts of the page are; their names change with their contents. */
 const assets = 'assets';
 
 /**
- * Serves the chat at `/` and its scripts, as `npm run web` has built them into the folder; each handler by its path.
+ * Serves the chat at `/`, where the links in emails lead, and its scripts, as `npm run web` has built them into the folder; each handler by its path.
  * `pictureOrigins`: where links to files lead, beside this server.
  */
 export function serveWebPage(folder: string, pictureOrigins: readonly string[] = []): Record<string, Handler> {
@@ -28,8 +31,9 @@ export function serveWebPage(folder: string, pictureOrigins: readonly string[] =
   const names = readdirSync(join(folder, assets)).filter(
     (name) => !encodings.some((each) => name.endsWith(suffixes[each])),
   );
+  const page = servePage(folder, pictureOrigins);
   return {
-    '/': servePage(folder, pictureOrigins),
+    ...Object.fromEntries(paths.map((path) => [path, page])),
     ...Object.fromEntries(names.map((name) => [`/${assets}/${name}`, serveAsset(join(folder, assets, name))])),
   };
 }

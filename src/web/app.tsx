@@ -1,13 +1,15 @@
 import { useClient, useConnection, useViewer } from 'parley-client/react';
 import { useEffect, useState } from 'react';
 import { DraftsProvider } from './conversation/draft.ts';
-import { Entry } from './entry.tsx';
-import { askAsVisitor } from './feature.ts';
+import { Entry } from './entry/entry.tsx';
+import { leaveMailLink, readMailLink } from './entry/mail-link.ts';
+import { MailLinkPage } from './entry/mail-link-page.tsx';
 import { Home } from './home.tsx';
 import { Mark } from './icon.tsx';
 import { usePageAttendance } from './attendance.ts';
 import { useRoute } from './route.ts';
 import { UiProvider } from './ui.tsx';
+import { askAsVisitor } from './visitor.ts';
 
 /** The whole page. */
 export function App() {
@@ -16,7 +18,15 @@ export function App() {
   const isStarting = useIsStarting();
   const { inviteCode } = useRoute();
   const chatName = useInvitedChatName(inviteCode);
+  const [mailLink, setMailLink] = useState(readMailLink);
   usePageAttendance();
+  if (mailLink !== null && !isStarting) {
+    const leave = () => {
+      leaveMailLink();
+      setMailLink(null);
+    };
+    return <MailLinkPage link={mailLink} onDone={leave} />;
+  }
   if (viewer !== null) {
     return (
       <UiProvider key={viewer.id}>

@@ -1,20 +1,18 @@
-import { ParleyError } from 'parley-client';
-import { client } from './chat-client.ts';
+import { useEffect, useState } from 'react';
+import { askAsVisitor } from './visitor.ts';
 
-/** Runs a query that needs no token, for visitors who have not signed in. */
-export async function askAsVisitor<Data>(query: string, variables: object = {}): Promise<Data> {
-  const response = await fetch(`${client.server.url}/graphql`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', accept: 'application/json' },
-    body: JSON.stringify({ query, variables }),
-  });
-  const { data } = (await response.json()) as { data?: Data };
-  if (data === undefined) throw new ParleyError('INTERNAL', 'The server cannot answer.');
-  return data;
-}
-
-/** What the server offers; see `Api.features` in the schema. */
-export async function readFeatures(): Promise<ReadonlySet<string>> {
-  const { api } = await askAsVisitor<{ api: { features: string[] } }>('{ api { features } }');
-  return new Set(api.features);
+/** What the server offers, such as `MAIL`; see `Api.features` in the schema. Null until it has said so. */
+export function useFeatures(): ReadonlySet<string> | null {
+  const [features, setFeatures] = useState<ReadonlySet<string> | null>(null);
+  useEffect(() => {
+    let isShown = true;
+    askAsVisitor<{ api: { features: string[] } }>('{ api { features } }').then(
+      ({ api }) => isShown && setFeatures(new Set(api.features)),
+      () => {},
+    );
+    return () => {
+      isShown = false;
+    };
+  }, []);
+  return features;
 }

@@ -25,6 +25,12 @@ test('a browser gets the chat at /, with its styles, after one round trip', asyn
   expect((await stat(join(built, 'index.html.gz'))).size).toBeLessThan(14_000);
 });
 
+test.each(['/verify-email', '/reset-password'])('the page is also at %s, where links in emails lead', async (path) => {
+  const [page, root] = await Promise.all([fetch(server.url + path), fetch(server.url)]);
+  expect(page.headers.get('referrer-policy')).toBe('no-referrer');
+  expect(await page.text()).toBe(await root.text());
+});
+
 test('the policy of the page allows no script but its own files, and no styles but those that it has', async () => {
   const response = await fetch(server.url);
   const policy = response.headers.get('content-security-policy') ?? '';

@@ -1,61 +1,43 @@
-import { useEffect, useState } from 'react';
-import { client } from './chat-client.ts';
-import { problemWith } from './failure.ts';
-import { Field } from './field.tsx';
-import { Failure, Form, textIn } from './form.tsx';
-import { Mark } from './icon.tsx';
-import { readFeatures } from './feature.ts';
-import { closeChat, openChat, openInvite } from './route.ts';
-
-/** Where users sign in or up. `inviteCode`: that of an invite that brought them here; it lets them in. */
-export function Entry({ inviteCode, chatName }: { inviteCode: string | null; chatName: string | null }) {
-  const [isNew, setNew] = useState(inviteCode !== null);
-  const canSignUp = useCanSignUp();
-  return (
-    <main className="entry">
-      <div className="entry-card">
-        <div className="brand">
-          <Mark />
-          <span className="wordmark">parley</span>
-        </div>
-        <EntryForm key={String(isNew)} isNew={isNew} inviteCode={inviteCode} chatName={chatName} />
-        {canSignUp && (
-          <p className="muted">
-            {isNew ? 'You have an account?' : 'New here?'}{' '}
-            <button className="link-button" onClick={() => setNew(!isNew)}>
-              {isNew ? 'Sign in' : 'Create an account'}
-            </button>
-          </p>
-        )}
-      </div>
-    </main>
-  );
-}
+import { ParleyError } from 'parley-client';
+import { useState } from 'react';
+import { client } from '../chat-client.ts';
+import { problemWith } from '../failure.ts';
+import { Field } from '../field.tsx';
+import { Failure, Form, textIn } from '../form.tsx';
+import { closeChat, openChat, openInvite } from '../route.ts';
 
 const fields = ['username', 'email', 'password'];
 
-function EntryForm({
+/** Signs a visitor in or up. `onSent`: told if the account begins with a link in an email. */
+export function EntryForm({
   isNew,
   inviteCode,
   chatName,
+  email,
+  setEmail,
+  onSent,
 }: {
   isNew: boolean;
   inviteCode: string | null;
   chatName: string | null;
+  email: string;
+  setEmail: (email: string) => void;
+  onSent: (email: string, text: string) => void;
 }) {
   const [failure, setFailure] = useState<unknown>(null);
   const [isBusy, setBusy] = useState(false);
   const enter = async (form: FormData) => {
     setBusy(true);
-    const credentials = { email: textIn(form, 'email').trim(), password: textIn(form, 'password') };
+    const credentials = { email: email.trim(), password: textIn(form, 'password') };
     const username = textIn(form, 'username').trim();
     try {
       if (!isNew) await client.signIn(credentials);
       else if (inviteCode === null) await client.signUp({ username, ...credentials });
       else await signUpByInvite({ username, ...credentials, inviteCode });
     } catch (error) {
-      setFailure(error);
       setBusy(false);
+      if (!(error instanceof ParleyError) || error.code !== 'CONFIRM_EMAIL') return setFailure(error);
+      onSent(credentials.email, `An email to ${credentials.email} has a link that completes your account.`);
     }
   };
   const problem = (name: string) => problemWith(failure, name);
@@ -65,7 +47,15 @@ function EntryForm({
       {chatName !== null && <p className="muted">You are invited to {chatName}.</p>}
       <Failure error={failure} fields={fields} />
       {isNew && <Field name="username" label="Username" autoComplete="username" problem={problem('username')} />}
-      <Field name="email" label="Email" type="email" autoComplete="email" problem={problem('email')} />
+      <Field
+        name="email"
+        label="Email"
+        type="email"
+        autoComplete="email"
+        value={email}
+        onChange={({ target }) => setEmail(target.value)}
+        problem={problem('email')}
+      />
       <Field
         name="password"
         label="Password"
@@ -92,16 +82,4 @@ async function signUpByInvite(input: { inviteCode: string } & Parameters<typeof 
   }
   const [chatId] = client.state.chatIds;
   if (chatId !== undefined) openChat(chatId);
-}
-
-/** Whether the server lets users create accounts; true until it has said so. */
-function useCanSignUp(): boolean {
-  const [canSignUp, setCanSignUp] = useState(true);
-  useEffect(() => {
-    readFeatures().then(
-      (features) => setCanSignUp(features.has('SIGN_UP') || features.has('SIGN_UP_BY_INVITE')),
-      () => {},
-    );
-  }, []);
-  return canSignUp;
 }

@@ -1,0 +1,18 @@
+import type { ReactNode } from 'react';
+import { Mark } from '../icon.tsx';
+
+/** What a visitor sees in the middle of the page, and below it what else they can do. */
+export function EntryCard({ children, below }: { children: ReactNode; below?: ReactNode }) {
+  return (
+    <main className="entry">
+      <div className="entry-card">
+        <div className="brand">
+          <Mark />
+          <span className="wordmark">parley</span>
+        </div>
+        {children}
+        {below !== undefined && <div className="muted below">{below}</div>}
+      </div>
+    </main>
+  );
+}

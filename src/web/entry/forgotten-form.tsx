@@ -1,0 +1,30 @@
+import { useState } from 'react';
+import { Field } from '../field.tsx';
+import { Failure, Form, textIn } from '../form.tsx';
+import { askAsVisitor } from '../visitor.ts';
+
+const requestDocument = 'mutation ($email: String!) { requestPasswordReset(email: $email) }';
+
+/** Asks for a link with which a user chooses a new password. */
+export function ForgottenForm({ email, onSent }: { email: string; onSent: (email: string, text: string) => void }) {
+  const [failure, setFailure] = useState<unknown>(null);
+  const request = async (form: FormData) => {
+    const address = textIn(form, 'email').trim();
+    try {
+      await askAsVisitor(requestDocument, { email: address });
+      // The server does not say which addresses have accounts.
+      onSent(address, `If ${address} has an account, an email with a link to a new password is on its way.`);
+    } catch (error) {
+      setFailure(error);
+    }
+  };
+  return (
+    <Form submit={(form) => void request(form)}>
+      <h1>Forgotten password</h1>
+      <p className="muted">You get an email with a link, and choose a new password there.</p>
+      <Failure error={failure} fields={[]} />
+      <Field autoFocus name="email" label="Email" type="email" autoComplete="email" defaultValue={email} />
+      <button className="button primary">Send the link</button>
+    </Form>
+  );
+}

@@ -1,0 +1,15 @@
+/** Where a link in an email leads, and the code in it; see docs/mail.md. */
+export type MailLink = { page: 'verify-email' | 'reset-password'; token: string };
+
+/** The link in an email that has opened the page; null if none has. */
+export function readMailLink(): MailLink | null {
+  const page = /\/(verify-email|reset-password)$/.exec(location.pathname)?.[1];
+  const token = /^#token=(.+)$/.exec(location.hash)?.[1];
+  if ((page !== 'verify-email' && page !== 'reset-password') || token === undefined) return null;
+  return { page, token };
+}
+
+/** Makes the address that of the chat, so that the code in it is gone. */
+export function leaveMailLink(): void {
+  history.replaceState(null, '', '/');
+}
