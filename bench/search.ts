@@ -10,6 +10,7 @@ import { printMessage } from '../src/search/search-token.ts';
 import { SearchTurns } from '../src/search/search-turn.ts';
 import type { Goal, Report } from './bench.ts';
 import { startPostgres } from './database.ts';
+import { measureIndexing } from './indexing.ts';
 import { randomFrom } from './random.ts';
 import { print, save } from './result.ts';
 import { measureTokeniser } from './tokeniser.ts';
@@ -42,6 +43,9 @@ try {
   const db = connectDatabase({ url, maxConnections: 2, statementTimeoutMs: 60_000, onError: () => undefined });
   const reports = [await measureSize(sql), await measureSearches(db.pool), measureTokeniser()];
   await disconnectDatabase(db);
+  const another = await postgres.createDatabase();
+  await applyMigrations(another.url, 'prisma/migrations', pino({ level: 'silent' }));
+  reports.push(await measureIndexing(postgres, another, isQuick ? 5_000 : 20_000));
   process.stdout.write(`${print(reports)}\n`);
   if (!isQuick) await save(reports, postgres.version, 'search');
 } finally {

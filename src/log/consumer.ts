@@ -5,7 +5,7 @@ import { LeasedLoop, type LoopTimes } from '../postgres/leased-loop.ts';
 import type { Report } from '../core/report.ts';
 import { formatCursor } from './cursor.ts';
 import type { LoggedEvent } from './event.ts';
-import { readEpoch, readNext, readLogPlace } from './event-log.ts';
+import { readEpoch, readNext, readNextMessages, readLogPlace } from './event-log.ts';
 
 const defaultBatchSize = 100;
 /** A lag is counted up to this many events. */
@@ -22,6 +22,14 @@ export type Effect =
        * commit.
        */
       write: (client: Queryable, events: LoggedEvent[]) => Promise<void>;
+    }
+  | {
+      /**
+       * The same for an effect of messages: it is called with the ids of those that have events of these kinds, each
+       * once. That costs less than reading the events.
+       */
+      writeMessages: (client: Queryable, messageIds: bigint[]) => Promise<void>;
+      kinds: readonly string[];
     }
   | {
       /**
@@ -62,6 +70,7 @@ export type LogConsumerOptions = {
 export type Lag = { name: string; events: number; seconds: number };
 
 type Place = { epoch: string; position: bigint };
+type SendEffect = Extract<Effect, { send: unknown }>['send'];
 
 /**
  * Reads the event log in order, resuming where it last stopped, for work that must be done once for each event even
@@ -120,40 +129,54 @@ export class LogConsumer {
   }
 
   /** Consumes the next events and returns how many there were. */
-  async #step(lease: Lease, limit: number): Promise<number> {
-    const { db, effect, name } = this.#options;
-    const read = await inTransaction(db, async (client) => {
+  #step(lease: Lease, limit: number): Promise<number> {
+    const { effect } = this.#options;
+    if ('send' in effect) return this.#send(lease, limit, effect.send);
+    return inTransaction(this.#options.db, async (client) => {
       await lease.fence(client);
       const place = await this.#findPlace(client);
-      const { events: next, prunedThrough } = await readNext(client, place.position, limit);
-      // These events were pruned after the position was read: the next step finds the gap.
-      const events = prunedThrough > place.position ? [] : next;
-      const last = events.at(-1);
-      if ('write' in effect && last !== undefined) {
-        await effect.write(client, events);
-        await this.#move(client, { ...place, position: last.id });
+      if ('writeMessages' in effect) {
+        const { kinds, writeMessages } = effect;
+        const next = await readNextMessages(client, { after: place.position, limit, kinds });
+        if (next.last === null || isPruned(next, place)) return 0;
+        if (next.messageIds.length > 0) await writeMessages(client, next.messageIds);
+        await this.#move(client, { ...place, position: next.last });
+        return next.count;
       }
-      return { events, place };
+      const events = await readEvents(client, place, limit);
+      const last = events.at(-1);
+      if (last === undefined) return 0;
+      await effect.write(client, events);
+      await this.#move(client, { ...place, position: last.id });
+      return events.length;
     });
-    if ('write' in effect) return read.events.length;
-    let { position } = read.place;
-    const { epoch } = read.place;
+  }
+
+  async #send(lease: Lease, limit: number, send: SendEffect): Promise<number> {
+    const { db, name } = this.#options;
+    const { place, events } = await inTransaction(db, async (client) => {
+      await lease.fence(client);
+      const found = await this.#findPlace(client);
+      return { place: found, events: await readEvents(client, found, limit) };
+    });
+    const { epoch } = place;
+    let { position } = place;
     try {
-      for (const event of read.events) {
+      for (const event of events) {
         lease.signal.throwIfAborted();
         const idempotencyId = `${name}:${formatCursor({ epoch, id: event.id })}`;
-        await effect.send(event, { idempotencyId, signal: lease.signal });
+        await send(event, { idempotencyId, signal: lease.signal });
         position = event.id;
       }
     } finally {
-      if (position !== read.place.position) {
+      if (position !== place.position) {
         await inTransaction(db, async (client) => {
           await lease.fence(client);
           await this.#move(client, { epoch, position });
         });
       }
     }
-    return read.events.length;
+    return events.length;
   }
 
   /** The stored position; after a gap, the log's current end. */
@@ -189,6 +212,16 @@ export class LogConsumer {
       values: [this.#options.name, epoch, position],
     });
   }
+}
+
+async function readEvents(client: Queryable, place: Place, limit: number): Promise<LoggedEvent[]> {
+  const next = await readNext(client, place.position, limit);
+  return isPruned(next, place) ? [] : next.events;
+}
+
+/** Whether the events were pruned after the position was read: the next step finds the gap. */
+function isPruned({ prunedThrough }: { prunedThrough: bigint }, place: Place): boolean {
+  return prunedThrough > place.position;
 }
 
 /** How far each consumer is behind, counted up to 100,001 events. For monitoring. */

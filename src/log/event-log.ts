@@ -101,6 +101,31 @@ export async function readNext(pool: Queryable, after: bigint, limit: number): P
   return toStretch(rows);
 }
 
+/**
+ * What the next events after `after` say about messages: the ids of the messages with an event of one of these kinds,
+ * each once. `last` is the newest event that was read, null if there is none. Costs a tenth of reading the events.
+ */
+export async function readNextMessages(
+  pool: Queryable,
+  { after, limit, kinds }: { after: bigint; limit: number; kinds: readonly string[] },
+): Promise<{ last: bigint | null; count: number; messageIds: bigint[]; prunedThrough: bigint }> {
+  const question: LimitedQuery = {
+    name: 'messages_next',
+    text: `select l.pruned_through as "prunedThrough", e.* from event_log l cross join (
+      select max(id) as last, count(*)::int as count,
+        coalesce(array_agg(distinct message_id) filter (where message_id is not null and kind = any ($3)), '{}') as ids
+      from (select id, kind, message_id from events where id > $1 order by id limit $2) next
+    ) e`,
+    values: [after, limit, kinds],
+    limitMs: nextLimitMs,
+  };
+  const { rows } = await pool.query<{ last: bigint | null; count: number; ids: string[]; prunedThrough: bigint }>(
+    question,
+  );
+  const { ids = [], ...rest } = rows[0] ?? { last: null, count: 0, prunedThrough: 0n };
+  return { ...rest, messageIds: ids.map(BigInt) };
+}
+
 /** A row of a stretch. A stretch without events still has one row, with the facts about the log itself. */
 type StretchRow = { prunedThrough: bigint } & (LoggedEvent | { [Key in keyof LoggedEvent]: null });
 

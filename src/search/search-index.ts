@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Report } from '../core/report.ts';
-import type { LoggedEvent } from '../log/event.ts';
 import { LogConsumer } from '../log/consumer.ts';
 import { advisoryLocks } from '../postgres/advisory-lock.ts';
 import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
@@ -18,7 +17,7 @@ const pollMs = 250;
 /** After a full batch it rests three times as long as the batch took, so that it takes at most a quarter of a node. */
 const restFactor = 3;
 
-const indexedKinds = new Set(['NewMessage', 'MessageEdited']);
+const indexedKinds = ['NewMessage', 'MessageEdited'];
 
 /**
  * Fills the search index. One node at a time follows the log for messages, and works through the backlogs: names of
@@ -36,7 +35,7 @@ class SearchIndex {
       report,
       name: 'search',
       startsAt: 'OLDEST',
-      effect: { write: indexEvents },
+      effect: { kinds: indexedKinds, writeMessages: indexEvents },
       reset: (client) => queueEverything(client),
       times: { poll: pollMs },
       batchSize,
@@ -82,8 +81,8 @@ export function openSearchIndex({
 
 /** Puts every chat and every name into the backlogs. */
 export async function queueEverything(client: Queryable): Promise<void> {
-  await client.query(`insert into search_chat_backlog (chat_id) select id from chats
-    on conflict (chat_id) do update set below_seq = null`);
+  await client.query(`insert into search_chat_backlog (chat_id, wanted_at) select id, last_activity_at from chats
+    on conflict (chat_id) do update set below_seq = null, wanted_at = excluded.wanted_at`);
   await queueNames(client);
 }
 
@@ -120,16 +119,15 @@ async function takeTurn(client: Queryable): Promise<void> {
   });
 }
 
-async function indexEvents(client: Queryable, events: LoggedEvent[]): Promise<void> {
-  const ids = events.flatMap(({ kind, messageId }) =>
-    indexedKinds.has(kind) && messageId !== null ? [messageId] : [],
-  );
-  if (ids.length === 0) return;
+async function indexEvents(client: Queryable, ids: bigint[]): Promise<void> {
   await takeTurn(client);
-  await indexMessages(client, [...new Set(ids)]);
+  await indexMessages(client, ids);
 }
 
-/** Indexes these messages. Those that another transaction is changing go to the backlog. Returns how many it indexed. */
+/**
+ * Indexes these messages. Those that another transaction is changing go to the backlog, and deleted ones lose their
+ * entry. Returns how many it indexed.
+ */
 async function indexMessages(client: Queryable, ids: readonly bigint[]): Promise<number> {
   if (ids.length === 0) return 0;
   // The lock keeps a message from being deleted or edited until its entry is committed; the deletion then deletes the
@@ -156,8 +154,12 @@ async function indexMessages(client: Queryable, ids: readonly bigint[]): Promise
   if (skipped.length > 0) {
     await client.query({
       name: 'skip_messages',
-      text: `insert into search_backlog (message_id)
-      select id from messages where id = any ($1) and deleted_at is null on conflict do nothing`,
+      text: `with gone as (
+        delete from search_entries e where message_id = any ($1)
+          and not exists (select from messages m where m.id = e.message_id and m.deleted_at is null)
+      )
+      insert into search_backlog (message_id)
+      select id from messages where id = any ($1) and deleted_at is null`,
       values: [skipped],
     });
   }
@@ -167,15 +169,11 @@ async function indexMessages(client: Queryable, ids: readonly bigint[]): Promise
 async function retryMessages(client: Queryable): Promise<number> {
   const { rows } = await client.query<{ id: bigint }>({
     name: 'retry_messages',
-    text: `delete from search_backlog where message_id = any (array(
-      select message_id from search_backlog order by message_id limit $1))
+    text: `delete from search_backlog where place = any (array(select place from search_backlog order by place limit $1))
     returning message_id as id`,
     values: [batchSize],
   });
-  return indexMessages(
-    client,
-    rows.map(({ id }) => id),
-  );
+  return indexMessages(client, [...new Set(rows.map(({ id }) => id))]);
 }
 
 /** Indexes the next messages of the chats in the backlog. Returns how many messages, and finished chats, there were. */
@@ -183,7 +181,7 @@ async function indexChats(client: Queryable): Promise<number> {
   const { rows: chats } = await client.query<{ chatId: bigint; belowSeq: number | null }>({
     name: 'chats_to_index',
     text: `select chat_id as "chatId", below_seq as "belowSeq" from search_chat_backlog
-    order by chat_id desc limit $1 for update skip locked`,
+    order by wanted_at desc limit $1 for update skip locked`,
     values: [maxChats],
   });
   if (chats.length === 0) return 0;

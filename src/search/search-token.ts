@@ -1,4 +1,4 @@
-import { printReadings, readText } from './search-text.ts';
+import { printText } from './search-text.ts';
 
 /** Messages whose ids differ in nothing but their last 14 bits are in one block of the index. */
 const blockBits = 14n;
@@ -46,14 +46,14 @@ export function printMessage({ content, ...message }: IndexedMessage): string {
     ...(message.hasPicture ? [keyOf.picture] : []),
     ...(hasLink(content) ? [keyOf.link] : []),
   ];
-  return `${printReadings(readText(content))}| ${keys.join(' ')} `;
+  return `${printText(content)}| ${keys.join(' ')} `;
 }
 
 /** The `tokens` of a user in search_people, or of a channel in search_channels. */
 export function printNames(names: readonly string[]): string {
-  return names.map((name) => printReadings(readText(name))).join('|');
+  return names.map(printText).join('|');
 }
 
 function hasLink(content: string): boolean {
-  return /(?<![\p{L}\p{N}])https?:\/\/[^\s/]/iu.test(content);
+  return content.includes('://') && /(?<![\p{L}\p{N}])https?:\/\/[^\s/]/iu.test(content);
 }

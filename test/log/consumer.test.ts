@@ -100,6 +100,25 @@ test('each event has its effect once and in order, on one of two nodes at a time
   expect(rows).toEqual([{ name: 'consumer:notes' }]);
 });
 
+test('a consumer of messages gets the ids of those with events of its kinds', async () => {
+  await sendMessages(3);
+  await database.sql.query(`update messages set content = 'edited' where seq = 2`);
+  await database.sql.query(`insert into reactions (chat_id, seq, user_id, emoji)
+    select chat_id, 1, user_id, '👍' from members`);
+  openNode({
+    effect: {
+      kinds: ['MessageEdited', 'NewMessage'],
+      writeMessages: async (client, ids) => {
+        await client.query('insert into effects (event_id) select unnest($1::bigint[])', [ids]);
+      },
+    },
+  });
+  const listMessages = () => listIds('select id from messages order by id');
+  await expect.poll(listEffects).toEqual(await listMessages());
+  await sendMessages(2);
+  await expect.poll(listEffects).toEqual(await listMessages());
+});
+
 test('a consumer that begins with the newest event skips earlier ones', async () => {
   await sendMessages(5);
   const { consumer } = openNode({ startsAt: 'NEWEST' });

@@ -24,6 +24,7 @@ const idsWithoutKey: Record<string, string> = {
   'event_recipients.event_id': 'Goes with its event when the log is pruned.',
   'audit_entries.actor_id': 'The audit log has ids only, and is pruned.',
   'audit_entries.api_key_id': 'The audit log has ids only, and is pruned.',
+  'search_entries.message_id': 'Triggers delete it; a key would look each message up once more.',
   'search_backlog.message_id': 'Goes at the next attempt to index the message.',
   'messages.client_message_id': 'A name that the sender gave; account deletion removes it.',
   'stream_operations.operation_id': 'A name that a client gave.',
@@ -256,9 +257,19 @@ test('the same holds for a table that a later migration creates, and for what re
 });
 
 test('when a chat is deleted, no table refers to it any more', async () => {
-  const { chat } = await createEverything();
+  const { chat, message } = await createEverything();
   await query('delete from chats where id = $1', [chat]);
   expect(await tablesReferring('chats', chat)).toEqual([]);
+  expect(await listEntries(message)).toEqual([]);
+});
+
+const listEntries = (message: string) => query('select from search_entries where message_id = $1', [message]);
+
+test('a deleted message leaves the search index in the same transaction', async () => {
+  const { message } = await createEverything();
+  expect(await listEntries(message)).toHaveLength(1);
+  await query('delete from messages where id = $1', [message]);
+  expect(await listEntries(message)).toEqual([]);
 });
 
 /** What only a bot has. */

@@ -464,6 +464,28 @@ test('a message that another transaction is changing is indexed afterwards, and 
   await expect.poll(found('pelican'), { timeout: 10_000 }).toBe(1);
 });
 
+test('a deletion whose snapshot is older than the index leaves nothing in it either, and delays no other message', async () => {
+  const chatId = await createGroup(ada, [grace]);
+  const held = await server.sql.connect();
+  await held.query('begin isolation level repeatable read');
+  const { rows } = await server.sql.query<{ id: bigint }>(
+    `insert into messages (chat_id, sender_id, content) values ($1, $2, 'gannet') returning id`,
+    [keyOf(chatId), keyOf(ada.userId)],
+  );
+  await held.query('select from users');
+  expect(await find(grace, 'gannet', { chatId })).toHaveLength(1);
+  await held.query('delete from messages where id = $1', [rows[0]?.id]);
+  await say(ada, chatId, 'curlew');
+  await expect
+    .poll(async () => (await grace.ask(searchDocument, { query: 'curlew', filter: { chatId } })).searchMessages.edges)
+    .toHaveLength(1);
+  await held.query('commit');
+  held.release();
+  await awaitIndex(server);
+  const entries = await server.sql.query('select from search_entries where message_id = $1', [rows[0]?.id]);
+  expect(entries.rows).toEqual([]);
+});
+
 test('messages that lose their sender are not found by them', async () => {
   const chatId = await createGroup(ada, [grace]);
   await say(ada, chatId, 'orphan');
