@@ -2,6 +2,7 @@ import { foldCase } from '../core/fold.ts';
 import type { Queryable } from '../postgres/client.ts';
 import { printPattern } from './search-condition.ts';
 import type { SearchQuery, Term } from './search-query.ts';
+import { printText } from './search-text.ts';
 
 /** How many of the newest hits are ranked. */
 export const maxRanked = 1_000;
@@ -13,18 +14,25 @@ const maxMissing = 5;
 export type RankedHit = { id: bigint; score: number };
 
 /**
- * Ranks messages: a whole word counts more than its beginning, and a beginning counts more the fewer letters are
+ * Ranks messages, of which those in `contents` may not be in the index: a whole word counts more than its beginning, and a beginning counts more the fewer letters are
  * missing; a word with the accents of the search counts more than one without. Best first, and newest first among
  * equals.
  */
-export async function rankHits(pool: Queryable, ids: readonly bigint[], query: SearchQuery): Promise<RankedHit[]> {
+export async function rankHits(
+  pool: Queryable,
+  { ids, contents }: { ids: readonly bigint[]; contents: ReadonlyMap<bigint, string> },
+  query: SearchQuery,
+): Promise<RankedHit[]> {
   const values: unknown[] = [];
   const bind = (value: unknown) => `$${values.push(value)}`;
   const terms = query.flat().filter(({ isExcluded }) => !isExcluded);
   const scores = terms.flatMap((term) => [scoreOf(term, bind), ...scoreOfAccents(term, bind)]);
+  const tokens = ids.map((id) => (contents.has(id) ? printText(contents.get(id) ?? '') : null));
   const { rows } = await pool.query<RankedHit>(
     `select m.id, ${scores.join(' + ') || '0'} as score
-    from messages m join search_entries e on e.message_id = m.id where m.id = any (${bind(ids)}::bigint[])
+    from unnest(${bind(ids)}::bigint[], ${bind(tokens)}::text[]) as hit (id, tokens) join messages m on m.id = hit.id
+    left join search_entries s on s.message_id = m.id
+    cross join lateral (select coalesce(hit.tokens, s.tokens) as tokens) e
     order by score desc, m.id desc`,
     values,
   );

@@ -17,15 +17,24 @@ export type SearchFilter = {
 
 /**
  * What to search for: an empty query means every message. `chats`: the keys of the chats that the viewer can see, in
- * the index; null if there are too many to name.
+ * the index; null if there are too many to name. `unindexed`: those whose messages may not be in the index yet.
  */
-export type Search = { query: SearchQuery; filter: SearchFilter; viewerId: bigint; chats: readonly string[] | null };
+export type Search = {
+  query: SearchQuery;
+  filter: SearchFilter;
+  viewerId: bigint;
+  chats: readonly string[] | null;
+  unindexed: readonly UnindexedChat[];
+};
+
+/** A chat whose messages below this seq are not in the index yet; null means all of them. */
+export type UnindexedChat = { chatId: bigint; belowSeq: number | null };
 
 /** Ids in the order of reading: beyond `after`, at most `limit`. */
 export type HitRequest = { isOldestFirst: boolean; after: bigint | null; limit: number };
 
 /** A stretch of ids, both exclusive; null means no bound. */
-type Stretch = { above: bigint | null; below: bigint | null };
+export type Stretch = { above: bigint | null; below: bigint | null };
 
 /**
  * The ids of the messages that match and that the viewer can see.
@@ -53,7 +62,8 @@ export async function listHits(pool: Queryable, search: Search, request: HitRequ
   return [...near, ...far];
 }
 
-function toStretch({ isOldestFirst, after }: HitRequest): Stretch {
+/** The ids beyond `after`, in the order of reading. */
+export function toStretch({ isOldestFirst, after }: HitRequest): Stretch {
   return isOldestFirst ? { above: after, below: null } : { above: null, below: after };
 }
 
@@ -77,13 +87,13 @@ function isMarked({ mentionsViewer, isPinned }: SearchFilter): boolean {
 /** Not prepared: the planner must see the search terms. */
 async function readStretch(
   pool: Queryable,
-  { query, filter, viewerId, chats }: Search,
+  { query, filter, viewerId, chats }: Omit<Search, 'unindexed'>,
   { isOldestFirst, limit, blocks, stretch }: HitRequest & { blocks: readonly bigint[] | null; stretch: Stretch },
 ): Promise<bigint[]> {
   const values: unknown[] = [];
   const bind = (value: unknown) => `$${values.push(value)}`;
   const viewer = `${bind(viewerId)}::bigint`;
-  const keys = isMarked(filter) ? [] : listKeys({ query, filter, viewerId, chats }, blocks);
+  const keys = isMarked(filter) ? [] : listKeys({ query, filter, chats }, blocks);
   const conditions = [
     ...keys.map((key) => `search_lexemes(e.tokens) @@ ${bind(key)}::tsquery`),
     ...(query.length === 0 ? [] : [printCondition(query, 'e.tokens', bind)]),
@@ -105,7 +115,10 @@ async function readStretch(
 }
 
 /** Each is a condition of its own on the index, which is faster than one long condition. */
-function listKeys({ query, filter, chats }: Search, blocks: readonly bigint[] | null): string[] {
+function listKeys(
+  { query, filter, chats }: Pick<Search, 'query' | 'filter' | 'chats'>,
+  blocks: readonly bigint[] | null,
+): string[] {
   const marks = [
     ...(filter.senderId === null ? [] : [keyOf.sender(filter.senderId)]),
     ...(filter.has === null ? [] : [{ FILE: keyOf.file, PICTURE: keyOf.picture, LINK: keyOf.link }[filter.has]]),
@@ -115,8 +128,11 @@ function listKeys({ query, filter, chats }: Search, blocks: readonly bigint[] | 
   return [...(where === '' ? [] : [where]), ...(chats === null ? [] : [either(chats.map(quoteLexeme))])];
 }
 
-/** The conditions that the index does not contain: the rule of visibility, and whatever changes without an edit. */
-function listRowConditions(filter: SearchFilter, viewer: string, bind: (value: unknown) => string): string[] {
+/**
+ * The conditions that the index does not contain, on `messages m` and `chats c`: the rule of visibility, and whatever
+ * changes without an edit.
+ */
+export function listRowConditions(filter: SearchFilter, viewer: string, bind: (value: unknown) => string): string[] {
   const isPinned = 'exists (select from pins p where p.chat_id = m.chat_id and p.seq = m.seq)';
   return [
     `m.deleted_at is null and m.seq >= ${visibleFrom('c', viewer)}`,
@@ -134,8 +150,8 @@ function listRowConditions(filter: SearchFilter, viewer: string, bind: (value: u
 const hasPicture = `exists (select from files f join blobs b on b.hash = f.blob_hash
   where f.message_id = m.id and b.content_type like 'image/%')`;
 
-/** The messages that mention the viewer, or everyone in a chat that they are a member of. */
-function mentionsOf(viewer: string): string {
+/** The ids of the messages that mention the viewer, or everyone in a chat that they are a member of. */
+export function mentionsOf(viewer: string): string {
   return `select named.id from mentions n join messages named using (chat_id, seq) where n.user_id = ${viewer}
     union select called.id from messages called join members am using (chat_id)
     where am.user_id = ${viewer} and called.mentions_everyone`;

@@ -54,6 +54,7 @@ export function printNames(names: readonly string[]): string {
   return names.map(printText).join('|');
 }
 
-function hasLink(content: string): boolean {
+/** Whether a text contains a web address. */
+export function hasLink(content: string): boolean {
   return content.includes('://') && /(?<![\p{L}\p{N}])https?:\/\/[^\s/]/iu.test(content);
 }

@@ -7,9 +7,10 @@ import type { Chat, Message } from '../postgres/generated/prisma/client.ts';
 import { lists, toPage, type List, type Page, type PageRequest } from '../postgres/page.ts';
 import { countWords, readSearch, type SearchQuery } from './search-query.ts';
 import { cutRanked, maxRanked, rankHits } from './search-rank.ts';
-import { listHits, type Search, type SearchFilter } from './search-statement.ts';
+import { listHits, type HitRequest, type Search, type SearchFilter } from './search-statement.ts';
 import { keyOf } from './search-token.ts';
 import type { SearchTurns } from './search-turn.ts';
+import { listUnindexedChats, listUnindexedHits } from './search-unindexed.ts';
 
 /** In characters: no real search is longer. */
 export const maxSearchLength = 500;
@@ -89,8 +90,22 @@ export async function countMessages(turns: SearchTurns, asker: Asker, request: R
   if (request === null) return 0;
   return turns.run(asker, 'query', async (pool) => {
     const search = await nameChats(pool, asker, request);
-    return (await listHits(pool, search, { isOldestFirst: false, after: null, limit: maxCounted })).length;
+    return (await listMatches(pool, search, { isOldestFirst: false, after: null, limit: maxCounted })).ids.length;
   });
+}
+
+/** `contents`: of those that may not be in the index. */
+type Matches = { ids: bigint[]; contents: ReadonlyMap<bigint, string> };
+
+/** What the index finds, together with what matches in chats that are not indexed yet. */
+async function listMatches(pool: Queryable, search: Search, request: HitRequest): Promise<Matches> {
+  const ids = await listHits(pool, search, request);
+  const unindexed = await listUnindexedHits(pool, search, request);
+  if (unindexed.length === 0) return { ids, contents: new Map() };
+  const contents = new Map(unindexed.map(({ id, content }) => [id, content]));
+  const sign = request.isOldestFirst ? 1 : -1;
+  const all = [...new Set([...ids, ...contents.keys()])].toSorted((one, other) => (one < other ? -sign : sign));
+  return { ids: all.slice(0, request.limit), contents };
 }
 
 async function listByTime(
@@ -99,7 +114,7 @@ async function listByTime(
   { sort, page }: { sort: MessageSort; page: PageRequest },
 ): Promise<bigint[][]> {
   const hits = { isOldestFirst: sort === 'OLDEST', after: page.after?.[0] ?? null, limit: page.limit + 1 };
-  return (await listHits(pool, search, hits)).map((id) => [id]);
+  return (await listMatches(pool, search, hits)).ids.map((id) => [id]);
 }
 
 /**
@@ -108,12 +123,12 @@ async function listByTime(
  */
 async function listRanked(pool: Queryable, search: Search, { after, limit }: PageRequest): Promise<bigint[][]> {
   const newest = after?.[2] ?? null;
-  const hits = await listHits(pool, search, {
+  const hits = await listMatches(pool, search, {
     isOldestFirst: false,
     after: newest === null ? null : newest + 1n,
     limit: maxRanked,
   });
-  return cutRanked(await rankHits(pool, hits, search.query), { after, limit, newest: newest ?? hits[0] ?? 0n });
+  return cutRanked(await rankHits(pool, hits, search.query), { after, limit, newest: newest ?? hits.ids[0] ?? 0n });
 }
 
 /**
@@ -122,7 +137,8 @@ async function listRanked(pool: Queryable, search: Search, { after, limit }: Pag
  */
 async function nameChats(pool: Queryable, asker: Asker, request: NonNullable<ReadSearch>): Promise<Search> {
   const { chatId } = request.filter;
-  if (chatId !== null) return { ...request, viewerId: asker.userId, chats: [keyOf.chat(chatId)] };
+  const unindexed = await listUnindexedChats(pool, asker.userId, chatId);
+  if (chatId !== null) return { ...request, viewerId: asker.userId, chats: [keyOf.chat(chatId)], unindexed };
   const { rows } = await pool.query<{ id: bigint }>({
     name: 'chats_to_search',
     text: `(select c.id from members m join chats c on c.id = m.chat_id
@@ -133,7 +149,7 @@ async function nameChats(pool: Queryable, asker: Asker, request: NonNullable<Rea
     values: [asker.userId, maxNamedChats + 1],
   });
   const chats = rows.length > maxNamedChats ? null : [keyOf.public, ...rows.map(({ id }) => keyOf.chat(id))];
-  return { ...request, viewerId: asker.userId, chats };
+  return { ...request, viewerId: asker.userId, chats, unindexed };
 }
 
 const parts = { message: joined.message('m'), chat: joined.chat('c') };
