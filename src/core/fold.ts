@@ -5,8 +5,8 @@ const plainLetters: Readonly<Record<string, string>> = {
   ...{ æ: 'ae', œ: 'oe', ø: 'o', đ: 'd', ð: 'd', þ: 'th', ħ: 'h', ı: 'i', ł: 'l', ŋ: 'n', ŧ: 't', ƒ: 'f', ĸ: 'k' },
   ...{ ƀ: 'b', ɓ: 'b', ȼ: 'c', ƈ: 'c', ɖ: 'd', ɗ: 'd', ɇ: 'e', ǥ: 'g', ɠ: 'g', ɨ: 'i', ɉ: 'j', ƙ: 'k', ƚ: 'l', ɫ: 'l' },
   ...{ ⱥ: 'a', ɲ: 'n', ƥ: 'p', ᵽ: 'p', ɍ: 'r', ƭ: 't', ⱦ: 't', ʉ: 'u', ƴ: 'y', ɏ: 'y', ƶ: 'z', ς: 'σ' },
-  // Arabic and Persian: the same letter on another keyboard, or one that is often typed for the other.
-  ...{ ی: 'ي', ى: 'ي', ک: 'ك', ة: 'ه', ٱ: 'ا' },
+  // Arabic, Persian and Urdu: the same letter on another keyboard, or one that is often typed for the other.
+  ...{ ی: 'ي', ى: 'ي', ک: 'ك', ة: 'ه', ٱ: 'ا', ہ: 'ه', ۃ: 'ه', ە: 'ه' },
 };
 const specialLetter = new RegExp(`[${Object.keys(plainLetters).join('')}]`, 'gu');
 

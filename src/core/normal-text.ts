@@ -14,8 +14,18 @@ const unit =
 /** A part of a text that is normalized by itself. */
 const units = new RegExp(`(?:${unit.source}){1,64}`, 'gu');
 
-/** They display nothing, but separate words. U+2120 and U+2122 (℠ and ™) would become letters. */
-const blank = /[\u115f\u1160\u200b\u2120\u2122\u2800\u3164\uffa0]/g;
+/** They display nothing, but separate words. U+2116, U+2120 and U+2122 (№, ℠ and ™) would become letters. */
+const blank = /[\u115f\u1160\u200b\u2116\u2120\u2122\u2800\u3164\uffa0]/g;
+
+/** ½ and the like, which would become one number with the digits before it. */
+const fraction = /[\u00bc-\u00be\u2150-\u215f\u2189]/g;
+
+/** Letters that are written for an apostrophe: in Ukrainian обʼєкт, in Hawaiʻi, and in transcriptions such as Qurʾan. */
+const apostrophe = /[\u02b9\u02bb-\u02bf\ua78b\ua78c]/g;
+
+/** Emoji that NFKC would turn into letters or punctuation: ‼ ⁉ ℹ Ⓜ. */
+const keptEmoji = /[\u203c\u2049\u2139\u24c2]/;
+const otherThanKept = /[^\u203c\u2049\u2139\u24c2]+/g;
 
 /** They display nothing and separate nothing, such as soft hyphens, joiners and variation selectors. */
 const invisible = /\p{Default_Ignorable_Code_Point}|\p{Emoji_Modifier}|\u0640/gu;
@@ -78,17 +88,17 @@ function listPlaces(original: string): number[] {
 }
 
 function normalizePart(text: string): string {
-  return (
-    text
-      .replace(tooManyMarks, '$1')
-      .replace(blank, ' ')
-      .replaceAll('\u00b4', "'")
-      // A ligature of 18 letters: 10,000 of them would become a text of 180,000. People write this instead.
-      .replaceAll('\ufdfa', 'صلعم')
-      .normalize('NFKC')
-      .replace(invisible, '')
-      .replace(otherDigit, asciiDigit)
-  );
+  const prepared = text
+    .replace(tooManyMarks, '$1')
+    .replace(blank, ' ')
+    .replace(fraction, ' $&')
+    .replaceAll('\u00b4', "'")
+    // A ligature of 18 letters: 10,000 of them would become a text of 180,000. People write this instead.
+    .replaceAll('\ufdfa', 'صلعم');
+  const normal = keptEmoji.test(prepared)
+    ? prepared.replace(otherThanKept, (part) => part.normalize('NFKC'))
+    : prepared.normalize('NFKC');
+  return normal.replace(apostrophe, "'").replace(invisible, '').replace(otherDigit, asciiDigit);
 }
 
 const digits = new Map<string, string>();

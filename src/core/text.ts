@@ -9,6 +9,8 @@ export const maxContentLength = 10_000;
 
 const controls = /[\u0000-\u001f\u007f-\u009f]/;
 const controlsButNewlineAndTab = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/;
+/** Line breaks that are not control characters. */
+const lineBreaks = /[\u2028\u2029]/;
 /** Characters that change the direction of text, including the text that follows a name. */
 const bidiControls = /\p{Bidi_Control}/u;
 /**
@@ -37,6 +39,7 @@ export function readName(value: string, path: string[], maxLength: number, error
   const name = readLine(normalizeShort(value, maxLength), path, maxLength, errors);
   if (errors.length > before) return name;
   if (!isVisible(name)) errors.push({ path, ...displaysNothing });
+  else if (lineBreaks.test(name)) errors.push({ path, code: 'MALFORMED', message: 'must be one line' });
   else if (bidiControls.test(name))
     errors.push({ path, code: 'MALFORMED', message: 'must not contain direction marks' });
   return name;

@@ -10,8 +10,8 @@ export type Piece = {
   /** As it was before folding. */
   original: string;
   isRun: boolean;
-  /** The parts of a camelCase word, folded; empty for other words. */
-  parts: readonly string[];
+  /** The parts of a camelCase word, folded, and where each begins in it; empty for other words. */
+  parts: readonly { text: string; offset: number }[];
   start: number;
   end: number;
 };
@@ -22,45 +22,61 @@ const maxWordLength = 64;
 /** Letters, digits and marks of scripts without spaces between words. */
 const runCharacter = String.raw`(?:(?=[\p{L}\p{M}\p{N}])[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}\u30fc]|[\u3099\u309a])`;
 const wordCharacter = String.raw`(?:(?!${runCharacter}|\p{sc=Hang})[\p{L}\p{N}\p{M}])`;
+// Flags, keycaps, and every other picture.
+const emoji = String.raw`\p{RI}\p{RI}|[0-9#*]\u20e3|\p{Extended_Pictographic}`;
 const pattern = new RegExp(
   [
-    `(?<run>${runCharacter}+)`,
-    String.raw`(?<hangul>\p{sc=Hang}+)`,
-    // Flags, keycaps, and every other picture.
-    String.raw`(?<emoji>\p{RI}\p{RI}|[0-9#*]\u20e3|\p{Extended_Pictographic})`,
+    `${runCharacter}+`,
+    String.raw`\p{sc=Hang}+`,
+    emoji,
     // The signs of C++ and C# belong to the name.
-    String.raw`(?<word>(?:(?!\p{M})${wordCharacter})${wordCharacter}*(?:\+\+(?!\p{L})|\+(?![+\p{L}\p{N}])|(?<=(?<![\p{L}\p{N}])\p{L}{1,2})#(?![\p{L}\p{N}]))?)`,
+    String.raw`(?!\p{M})${wordCharacter}+(?:\+\+(?!\p{L})|\+(?![+\p{L}\p{N}])|(?<=(?<![\p{L}\p{N}])\p{L}{1,2})#(?![\p{L}\p{N}])|(?<=(?<![\p{L}\p{N}])\p{L})#(?=\p{N}))?`,
   ].join('|'),
   'gu',
 );
+const run = new RegExp(`^${runCharacter}`, 'u');
+const picture = new RegExp(`^(?:${emoji})$`, 'u');
 const asciiPattern =
-  /[A-Za-z0-9]+(?:\+\+(?![A-Za-z])|\+(?![+A-Za-z0-9])|(?<=(?<![A-Za-z0-9])[A-Za-z]{1,2})#(?![A-Za-z0-9]))?/g;
+  /[A-Za-z0-9]+(?:\+\+(?![A-Za-z])|\+(?![+A-Za-z0-9])|(?<=(?<![A-Za-z0-9])[A-Za-z]{1,2})#(?![A-Za-z0-9])|(?<=(?<![A-Za-z0-9])[A-Za-z])#(?=[0-9]))?/g;
 const ascii = /^[\x00-\x7f]*$/;
 /** Between the parts of fetchRowsByKey and HTTPServer. */
 const camelBorder = /(?<=\p{Ll})(?=\p{Lu})|(?<=\p{Lu}|\p{N})(?=\p{Lu}\p{Ll})/u;
 
+/** What is the same wherever a piece occurs. `cuts`: its text, cut if it is too long; empty if it is no word. */
+type Kind = Pick<Piece, 'isRun' | 'parts'> & { cuts: readonly string[] };
+
 /** The pieces of a normalized text, in order and in time linear in its length. Any other characters separate them. */
 export function listPieces(normalized: string): Piece[] {
   const pieces: Piece[] = [];
-  const folded = new Map<string, string>();
-  for (const match of normalized.matchAll(ascii.test(normalized) ? asciiPattern : pattern)) {
-    const { 0: original, index: start, groups } = match;
+  const kinds = new Map<string, Kind>();
+  for (const { 0: original, index: start } of normalized.matchAll(ascii.test(normalized) ? asciiPattern : pattern)) {
+    let kind = kinds.get(original);
+    if (kind === undefined) kinds.set(original, (kind = readKind(original)));
+    const { cuts, isRun, parts } = kind;
     const end = start + original.length;
-    const isRun = groups?.['run'] !== undefined;
-    if (isRun && !/[\p{L}\p{N}]/u.test(original)) continue;
-    const text = groups?.['emoji'] ?? folded.get(original) ?? foldWord(original);
-    folded.set(original, text);
-    const cuts = isRun || text.length <= maxWordLength ? [text] : cutWord(text);
-    const parts = isRun || cuts.length > 1 ? [] : listParts(original);
-    for (const cut of cuts) pieces.push({ text: cut, original, isRun, parts, start, end });
+    for (const text of cuts) pieces.push({ text, original, isRun, parts, start, end });
   }
   return pieces;
 }
 
-function listParts(original: string): string[] {
+function readKind(original: string): Kind {
+  const isRun = run.test(original);
+  if (isRun && !/[\p{L}\p{N}]/u.test(original)) return { cuts: [], isRun, parts: [] };
+  const text = picture.test(original) ? original : foldWord(original);
+  const cuts = isRun || text.length <= maxWordLength ? [text] : cutWord(text);
+  return { cuts, isRun, parts: isRun || cuts.length > 1 ? [] : listParts(original) };
+}
+
+function listParts(original: string): Piece['parts'] {
   if (!/.\p{Lu}/u.test(original)) return [];
   const parts = original.split(camelBorder);
-  return parts.length < 2 ? [] : parts.map(foldWord);
+  if (parts.length < 2) return [];
+  let offset = 0;
+  return parts.map((part) => {
+    const place = offset;
+    offset += part.length;
+    return { text: foldWord(part), offset: place };
+  });
 }
 
 function cutWord(text: string): string[] {

@@ -16,8 +16,8 @@ const maxUsernameLength = 64;
 /** How many readings of a mention are tried: @ada.Look is ada.look if that user exists, otherwise ada. */
 const maxReadings = 4;
 
-/** Letters of scripts in which names are written without a space beside them. */
-const neighbour = String.raw`[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Hang}\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}\u30fc]`;
+/** Letters of scripts in which names are written without a space beside them, their marks, and the marks of emoji. */
+const neighbour = String.raw`[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Hang}\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}\u30fc\u3099\u309a\u20e3\ufe0e\ufe0f]`;
 const letter = String.raw`(?:(?!${neighbour})[\p{L}\p{N}\p{M}])`;
 /**
  * `@` and a name. An email address (ada@example.com) mentions no one: a mention's `@` does not follow a character of an

@@ -1,9 +1,9 @@
-/** A line that begins or ends a code block: backticks or tildes, which the closing line repeats. */
-const fence = /^ {0,3}(`{3,}|~{3,})(.*)$/;
+/** A line that begins or ends a code block, which may be in a list: backticks or tildes, which the closing line repeats. */
+const fence = /^ *(?:(?:[-*+]|\d{1,9}[.)]) +)?(`{3,}|~{3,})(.*)$/;
 const quoted = /^ {0,3}>/;
 /** An address, with or without its scheme. Its characters are ASCII, so that it ends where a CJK sentence continues. */
 const address =
-  /(?:\b[a-z][a-z0-9+.-]{0,30}:\/\/|\bwww\.)[!-;=?-~]*|\b(?:[a-z0-9-]{1,63}\.){1,10}[a-z]{2,63}\/[!-;=?-~]*/gi;
+  /(?:\b[a-z][a-z0-9+.-]{0,30}:\/\/|\bwww\.)[!-;=?-~]*|(?<!@)\b(?:[a-z0-9-]{1,63}\.){1,10}[a-z]{2,63}(?::\d{1,5})?(?:[/#]|\?\w)[!-;=?-~]*/gi;
 /** In a Markdown link, the address ends with the parenthesis. */
 const linkTarget = /(?<=\]\()[^\s()]*(?=\))/g;
 
@@ -57,12 +57,17 @@ function dropCodeSpans(text: string): string {
   for (let n = 0; n < runs.length; n += 1) {
     const closing = next[n];
     const [open, close] = [runs[n], closing === undefined ? undefined : runs[closing]];
-    if (open === undefined || close === undefined || closing === undefined) continue;
+    if (open === undefined || close === undefined || closing === undefined || isEscaped(text, open.index)) continue;
     parts.push(text.slice(from, open.index));
     from = close.index + close.length;
     n = closing;
   }
   return [...parts, text.slice(from)].join(' ');
+}
+
+/** Whether a single backslash is before the place, so that the character there is text. */
+function isEscaped(text: string, index: number): boolean {
+  return text[index - 1] === '\\' && text[index - 2] !== '\\';
 }
 
 function nextOfSameLength(runs: readonly { length: number }[]): (number | undefined)[] {

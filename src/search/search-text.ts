@@ -4,6 +4,9 @@ import { listPieces, type Piece } from '../core/word.ts';
 /** A word, or a run of a script without spaces between words, and where it is in the text. */
 export type Word = Pick<Piece, 'text' | 'isRun' | 'start' | 'end'> & { original?: string };
 
+/** In a word with more parts, a search finds each part, and no others that begin inside the word. */
+const maxCamelParts = 8;
+
 /** A part of a text. */
 export type Span = { start: number; end: number };
 
@@ -43,8 +46,8 @@ export function listReadings(text: string, pieces: readonly Piece[]): Word[][] {
   const readings: Word[][] = [];
   for (let index = 0; index < pieces.length; index += 1) {
     const piece = pieces[index] as Piece;
-    if (piece.parts.length > 0) readings.push(piece.parts.map((part) => ({ ...piece, text: part })));
-    if (isAfterDot(text, piece) && !isDotted(text, pieces[index + 1])) {
+    readings.push(...listCamelReadings(piece));
+    if (isAfterDot(text, piece) && (!isAfterWord(text, piece) || !isDotted(text, pieces[index + 1]))) {
       readings.push([{ ...piece, text: `.${piece.text}`, start: piece.start - 1 }]);
     }
     let last = index;
@@ -55,13 +58,32 @@ export function listReadings(text: string, pieces: readonly Piece[]): Word[][] {
   return readings;
 }
 
+/** The parts of fetchRowsByKey, and those from each one on: rowsbykey, bykey. */
+function listCamelReadings(piece: Piece): Word[][] {
+  const { parts, start } = piece;
+  if (parts.length === 0) return [];
+  const ends = parts.length > maxCamelParts ? [] : parts.slice(1, -1);
+  return [
+    parts.map(({ text }) => ({ ...piece, text })),
+    ...ends.map(({ offset }, index) => {
+      const rest = parts.slice(index + 1).map(({ text }) => text);
+      return [{ ...piece, text: rest.join(''), start: start + offset }];
+    }),
+  ];
+}
+
 /** Whether a single dot is directly before the piece, as in .NET and plan.docx. */
 function isAfterDot(text: string, { isRun, start }: Piece): boolean {
   return !isRun && text[start - 1] === '.' && text[start - 2] !== '.' && /\p{L}/u.test(text[start] ?? '');
 }
 
+/** Whether a word is before the dot that is directly before the piece. */
+function isAfterWord(text: string, { start }: Piece): boolean {
+  return /[\p{L}\p{N}]/u.test(text[start - 2] ?? '');
+}
+
 function isDotted(text: string, next: Piece | undefined): boolean {
-  return next !== undefined && isAfterDot(text, next) && /[\p{L}\p{N}]/u.test(text[next.start - 2] ?? '');
+  return next !== undefined && isAfterDot(text, next) && isAfterWord(text, next);
 }
 
 /** Whether an apostrophe, or the gershayim of a Hebrew abbreviation, holds the two pieces together. */

@@ -73,6 +73,13 @@ test('a name is in the normal form', () => {
   expect(read(readName, 'e\u0301'.repeat(8)).problems).toEqual([]);
 });
 
+test.each(['two\u2028lines', 'two\u2029lines', 'Ada\u061c', '\u200eAda', '\u115f', '\u034f', '\u{1d159}', '\u{e0041}'])(
+  'the name %j is refused',
+  (name) => {
+    expect(read(readName, name).problems).not.toEqual([]);
+  },
+);
+
 /** In the planes between, each character is a letter or unassigned. */
 const planes = rounds('code < 131072 or code between 917504 and 921599', 'true');
 

@@ -83,6 +83,43 @@ test.each([
   expect(await mentionedBy(ada, chatId, content)).toEqual(names);
 });
 
+/** The names in a text that are users', and `everyone`. */
+function readNames(text: string): string[] {
+  const { names, everyone } = findNames(text);
+  const users = names.flatMap((readings) => readings.find((name) => /^(ada|bob|o\.neil)$/.test(name)) ?? []);
+  return [...users, ...(everyone ? ['everyone'] : [])].toSorted();
+}
+
+test.each([
+  ['❤️@bob 1️⃣@ada', ['ada', 'bob']],
+  ['👍🏽@bob👍🏽 👩‍💻@ada❤️', ['ada', 'bob']],
+  ['か\u3099@bobか\u3099', ['bob']],
+  ['ครับ@bobครับ, 한국어@ada입니다', ['ada', 'bob']],
+  ['（＠ｂｏｂ）、【﹫ada】', ['ada', 'bob']],
+  ['¿@bob? «@ada» —@o.neil…', ['ada', 'bob', 'o.neil']],
+  ['@bob/@ada, @o.neil/@ada', ['ada', 'bob', 'o.neil']],
+  ['\u2067@bob\u2069 \u200f@ada\u200b', ['ada', 'bob']],
+  ['你好**@bob**你好 *_@ada_*', ['ada', 'bob']],
+  ['__hey @bob and @ada__', ['ada', 'bob']],
+  ['||@bob|| ~~@everyone~~', ['bob', 'everyone']],
+  ['- @bob\n1. @ada', ['ada', 'bob']],
+  ['@bobe\u0301, @bоb, @bob1', []],
+  ['- ```\n  @bob\n  ```\n@ada', ['ada']],
+  ['````\n```\n@bob\n````\n@ada', ['ada']],
+  ['~~~ @bob\n@everyone\n~~~', []],
+  ['`over two\nlines @bob`', []],
+  ['\\`@bob\\` is in backticks', ['bob']],
+  ['`@bob`@ada', ['ada']],
+  ['@ada\n>> @bob\n  > @everyone', ['ada']],
+  ['www.x.example/@bob x.example:8080/@bob x.example?u=@bob', []],
+  ['HTTPS://X.EXAMPLE/@bob，@ada', ['ada']],
+  ['is it x.example? @ada, @o.neil?', ['ada', 'o.neil']],
+  ['[@ada](<https://x.example/@bob>) ![@bob](x/@ada.png)', ['ada', 'bob']],
+  ['看https://x.example/@bob吧@ada', ['ada']],
+])('%j mentions %j', (text, names) => {
+  expect(readNames(text)).toEqual(names);
+});
+
 test('a name may have dots and dashes, and the longest one that belongs to a user is mentioned', async () => {
   const short = await signUp(server, 'jean');
   const long = await signUp(server, 'Jean-Luc.p');

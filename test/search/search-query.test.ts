@@ -4,24 +4,10 @@ import cases from './cases/search.json' with { type: 'json' };
 import { foldWord } from '../../src/core/fold.ts';
 import { normalizeText, normalizeWithPlaces } from '../../src/core/normal-text.ts';
 import { listPieces } from '../../src/core/word.ts';
-import { printPattern } from '../../src/search/search-condition.ts';
-import { matches } from '../../src/search/search-match.ts';
 import { readSearch } from '../../src/search/search-query.ts';
 import { locateText, printReadings, printText, readText } from '../../src/search/search-text.ts';
 import { makeSnippet } from '../../src/search/snippet.ts';
-
-const finds = (query: string, text: string) => matches(readText(text), readSearch(query));
-
-/** What LIKE does with the patterns that a search sends to the database. */
-function findsByPattern(query: string, text: string): boolean {
-  const tokens = printReadings(readText(text));
-  return readSearch(query).some((terms) =>
-    terms.every(({ phrases, isExcluded }) => {
-      const isThere = phrases.some((phrase) => tokens.includes(printPattern(phrase).slice(1, -1)));
-      return isThere !== isExcluded;
-    }),
-  );
-}
+import { finds, findsByPattern } from '../support/search-text.ts';
 
 test.each(cases)('$group: $query in $text: $why', ({ text, query, found }) => {
   expect(finds(query, text)).toBe(found);

@@ -1,0 +1,18 @@
+import { printPattern } from '../../src/search/search-condition.ts';
+import { matches } from '../../src/search/search-match.ts';
+import { readSearch } from '../../src/search/search-query.ts';
+import { printText, readText } from '../../src/search/search-text.ts';
+
+/** Whether a search finds a text, by the rules in the program. */
+export const finds = (query: string, text: string) => matches(readText(text), readSearch(query));
+
+/** The same by what LIKE does with the patterns that a search sends to the database. */
+export function findsByPattern(query: string, text: string): boolean {
+  const tokens = printText(text);
+  return readSearch(query).some((terms) =>
+    terms.every(({ phrases, isExcluded }) => {
+      const isThere = phrases.some((phrase) => tokens.includes(printPattern(phrase).slice(1, -1)));
+      return isThere !== isExcluded;
+    }),
+  );
+}
