@@ -152,7 +152,7 @@ async function statementOf(subject: Subject, reader: Person): Promise<{ text: st
     caught.push(statement);
     return { rows: [] };
   };
-  await listMessages({ pool: { query } } as unknown as Db, [readerOf(subject, reader)], requestFor(subject));
+  await listMessages({ pool: { query } } as unknown as Db, [readerOf(subject, reader)], requestFor(subject), () => {});
   const [statement] = caught;
   if (statement === undefined) throw new Error('listMessages sent no statement');
   return statement;
@@ -176,7 +176,7 @@ async function measureOnce(
   { reader, ask, figures }: { reader: Person; ask: Ask; figures: Figures | undefined },
 ): Promise<void> {
   const before = performance.now();
-  const [page] = await listMessages(db, [readerOf(subject, reader)], requestFor(subject));
+  const [page] = await listMessages(db, [readerOf(subject, reader)], requestFor(subject), () => {});
   figures?.sql.push(performance.now() - before);
   const asked = performance.now();
   const count = await ask(subject);

@@ -10,6 +10,7 @@ import { subjectKey, type ForeignToken } from './foreign-token.ts';
 import { constraintOf } from '../postgres/sql-state.ts';
 import { isRefused } from './token-refusal.ts';
 import { fitUsername, listUsernames } from './username.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** A user's identity as stored, with the claims that were read last. */
 type Identity = {
@@ -55,7 +56,7 @@ export async function enter(client: Queryable, token: ForeignToken): Promise<{ u
 export async function lockToken(client: Queryable, issuer: string, keys: readonly string[]): Promise<void> {
   await client.query(
     `select pg_advisory_xact_lock($1, hash) from (
-      select distinct hashtext($2 || E'\\n' || key) as hash from unnest($3::text[]) key order by hash
+      select distinct hashtext($2 || E'\\n' || key) as hash from ${unnest('$3::text[]')} key order by hash
     ) hashes`,
     [advisoryLocks['foreign token'], issuer, keys],
   );
@@ -122,7 +123,7 @@ async function insertUser(client: Queryable, { wished, ...profile }: NewUser): P
  */
 export async function findFreeUsername(client: Queryable, wished: string, ownId = 0n): Promise<string> {
   const { rows } = await client.query<{ name: string }>(
-    `select name from unnest($1::text[]) with ordinality as candidates (name, place)
+    `select name from ${unnest('$1::text[]')} with ordinality as candidates (name, place)
     where not exists (select from users where fold(username) = fold(name) and id <> $2) order by place limit 1`,
     [listUsernames(wished), ownId],
   );

@@ -2,6 +2,7 @@ import { callerKey, type Caller } from '../core/asker.ts';
 import type { Db } from '../postgres/client.ts';
 import { defineLoader } from '../postgres/loader.ts';
 import { pairMany, pairOne } from '../postgres/pairing.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 // What staff read of messages that they may not be able to see. Each statement also writes an entry to the audit log,
 // so nothing can be read without one. Reading is a query, not a mutation: it changes nothing that a client keeps, and a
@@ -55,7 +56,7 @@ export const surroundingsOf = defineLoader({ load: readSurroundings, keyOf: read
  * audit entries, as write_audit_entry does.
  */
 const look = (action: string) => `with reader as (
-      select * from unnest($1::bigint[], $2::bigint[], $3::bigint[]) with ordinality
+      select * from ${unnest('$1::bigint[]', '$2::bigint[]', '$3::bigint[]')} with ordinality
         as reader (report_id, user_id, key_id, index)
     ), look as (
       insert into audit_entries (actor_id, action, target_type, target_key, detail, api_key_id)

@@ -49,3 +49,41 @@ function findFields(
     return hasCondition ? found.map(() => null) : found;
   });
 }
+
+const namesKnown = new WeakMap<readonly FieldNode[], Map<string, ReadonlySet<string>>>();
+
+/**
+ * The names of the fields that an operation selects below the one that is being resolved, at the end of a path of fields,
+ * under any condition: a hint at what is worth reading in the same statement.
+ */
+export function namesAhead(info: GraphQLResolveInfo, path: readonly string[]): ReadonlySet<string> {
+  const ofNodes = namesKnown.get(info.fieldNodes) ?? new Map<string, ReadonlySet<string>>();
+  namesKnown.set(info.fieldNodes, ofNodes);
+  const key = path.join('.');
+  let names = ofNodes.get(key);
+  if (names === undefined) {
+    let nodes: readonly FieldNode[] = info.fieldNodes;
+    for (const name of path) nodes = fieldsOf(info, nodes).filter((node) => node.name.value === name);
+    names = new Set(fieldsOf(info, nodes).map((node) => node.name.value));
+    ofNodes.set(key, names);
+  }
+  return names;
+}
+
+/** The fields that are selected directly below these. A valid document's fragments have no cycles. */
+function fieldsOf(info: GraphQLResolveInfo, nodes: readonly FieldNode[]): FieldNode[] {
+  const seen = new Set<SelectionSetNode>();
+  const fields: FieldNode[] = [];
+  const look = (set: SelectionSetNode | undefined) => {
+    // A fragment that is spread twice selects the same.
+    if (set === undefined || seen.has(set)) return;
+    seen.add(set);
+    for (const selection of set.selections) {
+      if (selection.kind === Kind.FIELD) fields.push(selection);
+      else if (selection.kind === Kind.INLINE_FRAGMENT) look(selection.selectionSet);
+      else look(info.fragments[selection.name.value]?.selectionSet);
+    }
+  };
+  for (const { selectionSet } of nodes) look(selectionSet);
+  return fields;
+}

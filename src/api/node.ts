@@ -17,3 +17,22 @@ export function registerNode(type: string, load: NodeLoader, keyParts = 1): void
 export function findNodeLoader(type: string): { load: NodeLoader; keyParts: number } | undefined {
   return loaders.get(type);
 }
+
+/** Whether a loader has found a row. Throws what it has failed with. */
+export function isFound<Row extends object>(found: Row | Error | null | undefined): found is Row {
+  if (found instanceof Error) throw found;
+  return found != null;
+}
+
+/** The rows that a loader has found for these keys, in their order. Throws what it has failed with. */
+export function foundNodes(
+  keys: readonly string[],
+  rows: readonly (object | Error | null)[],
+): ReadonlyMap<string, object> {
+  const found = new Map<string, object>();
+  keys.forEach((key, index) => {
+    const row = rows[index];
+    if (isFound(row)) found.set(key, row);
+  });
+  return found;
+}

@@ -1,6 +1,7 @@
 import { Forbidden } from '../errors.ts';
 import type { Queryable } from '../postgres/client.ts';
 import { isCurrent, isRestricted } from '../postgres/restriction.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /**
  * Throws Forbidden, with the end and the reason, if the user is banned from the chat. A ban hides the chat, so call this
@@ -25,7 +26,7 @@ export async function refuseBanned(
 export async function refuseBannedPeople(client: Queryable, chatId: bigint, userIds: readonly bigint[]): Promise<void> {
   if (userIds.length === 0) return;
   const { rowCount } = await client.query(
-    `select from unnest($2::bigint[]) as person (id) where ${isRestricted('BAN', '$1', 'person.id')} limit 1`,
+    `select from ${unnest('$2::bigint[]')} as person (id) where ${isRestricted('BAN', '$1', 'person.id')} limit 1`,
     [chatId, userIds],
   );
   if (rowCount !== 0) throw new Forbidden('One of these people is banned from this chat: lift the ban first.');

@@ -12,6 +12,7 @@ import { readChatAccesses } from './chat-access.ts';
 import { inChat, requireMay } from './locked-chat.ts';
 import { requireMayTo } from './membership.ts';
 import { may } from './permission.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** A user to ban, until when (null: until the ban is lifted), and the reason, which the user can read. */
 export type NewBan = { chatId: bigint; userId: bigint; until: Date | null; reason: string | null };
@@ -56,7 +57,7 @@ export const bansIn = definePageLoader({ load: listBans });
 async function listBans(db: Db, chatIds: readonly bigint[], page: PageRequest): Promise<Page<Restriction>[]> {
   const { rows } = await db.pool.query<Restriction & { index: number }>(
     `select chat.index::int as index, ${columns.restriction('r')}
-    from unnest($1::bigint[]) with ordinality as chat (id, index)
+    from ${unnest('$1::bigint[]')} with ordinality as chat (id, index)
     cross join lateral (
       select r.* from restrictions r
       where r.chat_id = chat.id and r.kind = 'BAN' and r.id < $2::bigint and r.id > $3::bigint and ${isCurrent('r')}

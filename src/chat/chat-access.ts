@@ -11,6 +11,7 @@ import { Forbidden, NotFound, RateLimited } from '../errors.ts';
 import { isBlockedIn } from '../people/block.ts';
 import { pairOne } from '../postgres/pairing.ts';
 import { may, type ChatAccess } from './permission.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** How long a verb waits for a message that another transaction has locked (for example, one left open in psql). */
 const patienceMs = 3_000;
@@ -42,7 +43,7 @@ export async function readChatAccesses(
     text: `select w.index::int as index, c.type, ${visibleFrom('c', 'w.user_id')} as "visibleFrom", m.role,
       ${isBlockedIn('c', 'w.user_id')} as "isBlocked", ${mutedUntil('c.id', 'w.user_id')} as "mutedUntil",
       ${isPeerErased('c')} as "isPeerErased"
-    from unnest($1::bigint[], $2::bigint[]) with ordinality as w (chat_id, user_id, index)
+    from ${unnest('$1::bigint[]', '$2::bigint[]')} with ordinality as w (chat_id, user_id, index)
     join chats c on c.id = w.chat_id
     left join members m on m.chat_id = c.id and m.user_id = w.user_id`,
     values: [inputs.map(({ chatId }) => chatId), inputs.map(({ asker }) => asker.userId)],

@@ -3,8 +3,9 @@ import { MemberConnectionRef, MemberRef } from './member.ref.ts';
 import { ChatConnectionRef, ChatRef, ChatTypeRef } from './chat.ref.ts';
 import { ViewerRef } from '../account/viewer.ref.ts';
 import type { Chat } from '../postgres/generated/prisma/client.ts';
-import { activityKey, createChat, findVisibleChats, listChats, maxMembersPerCall } from './chat.ts';
+import { createChat, maxMembersPerCall, visibleChatOf } from './chat.ts';
 import { memberByKey, membersOf } from './member.ts';
+import { activityKey, companions, listChats, type Companion } from '../message/listed-chat.ts';
 import { openChat } from '../message/opened-chat.ts';
 import { lists, readPage, type PageRequest } from '../postgres/page.ts';
 import { maxCustomBytes } from '../core/custom.ts';
@@ -15,9 +16,9 @@ import { builder } from '../api/builder.ts';
 import { asciiSize, textSize } from '../api/field-size.ts';
 import { pageComplexity, toConnection } from '../api/connection.ts';
 import { findViewer, requireAsker } from '../api/context.ts';
-import { argumentsAhead } from '../api/look-ahead.ts';
+import { argumentsAhead, namesAhead } from '../api/look-ahead.ts';
 import { decodeId } from '../core/id.ts';
-import { registerNode } from '../api/node.ts';
+import { foundNodes, registerNode } from '../api/node.ts';
 
 builder.prismaObjectFields(ChatRef, (t) => ({
   type: t.expose('type', { type: ChatTypeRef }),
@@ -67,8 +68,9 @@ builder.prismaObjectFields(ChatRef, (t) => ({
 }));
 
 registerNode('Chat', async (context, keys) => {
-  const chats = await findVisibleChats(context.db, requireAsker(context), keys.map(BigInt));
-  return new Map(chats.map((chat) => [String(chat.id), chat]));
+  const asker = requireAsker(context);
+  const chats = await context.loaders.of(visibleChatOf).loadMany(keys.map((key) => ({ chatId: BigInt(key), asker })));
+  return foundNodes(keys, chats);
 });
 
 /** The page of messages that is selected of the chat; null if there is none, or its arguments are refused. */
@@ -90,12 +92,18 @@ builder.queryField('chat', (t) =>
     resolve: async (_, { id }, context, info): Promise<Chat | null> => {
       const reader = { asker: requireAsker(context), chatId: decodeId('Chat', id, ['id']) };
       const page = messagesAhead(info);
-      if (page !== null) return openChat(context, reader, page);
-      const [chat] = await findVisibleChats(context.db, reader.asker, [reader.chatId]);
-      return chat ?? null;
+      if (page !== null) return openChat(context.loaders, reader, page);
+      return context.loaders.of(visibleChatOf).load(reader);
     },
   }),
 );
+
+/** What is selected of the chats of a list and can be read with them. */
+function companionsAhead(info: GraphQLResolveInfo): ReadonlySet<Companion> {
+  const ofChat = namesAhead(info, ['edges', 'node']);
+  const ofMember = namesAhead(info, ['edges', 'node', 'viewerMembership']);
+  return new Set(companions.filter((name) => ofChat.has(name) || ofMember.has(name)));
+}
 
 builder.objectField(ViewerRef, 'chats', (t) =>
   t.field({
@@ -103,12 +111,11 @@ builder.objectField(ViewerRef, 'chats', (t) =>
     description: 'Newest activity first.',
     args: { ...t.arg.connectionArgs(), type: t.arg({ type: ChatTypeRef }) },
     complexity: pageComplexity,
-    resolve: async ({ asker }, { type, ...args }, context) =>
-      toConnection(
-        lists.chats,
-        await listChats(context.db, asker, { type: type ?? null, page: readPage(args, lists.chats) }),
-        activityKey,
-      ),
+    resolve: async ({ asker }, { type, ...args }, context, info) => {
+      const page = readPage(args, lists.chats);
+      const list = { type: type ?? null, page, wanted: companionsAhead(info) };
+      return toConnection(lists.chats, await listChats(context, asker, list), activityKey);
+    },
   }),
 );
 

@@ -2,14 +2,15 @@ import { inTransaction, type Db, type Queryable, type Transaction } from '../pos
 import { orGone } from '../postgres/foreign-key.ts';
 import type { Chat, ChatType } from '../postgres/generated/prisma/client.ts';
 import { columns } from '../postgres/columns.ts';
-import { defineLoader, loadTogether } from '../postgres/loader.ts';
-import { visibleChats, visibleFrom } from './visibility.ts';
+import { byId, defineLoader } from '../postgres/loader.ts';
+import { chatReaderKey, visibleChats, visibleFrom, type ChatReader } from './visibility.ts';
 import { InvalidInput, NotFound, type FieldError } from '../errors.ts';
 import { refuseBlockers } from '../people/block.ts';
-import { toPage, type Page, type PageRequest } from '../postgres/page.ts';
 import { isExternalKey } from '../core/external-key.ts';
 import { maxDescriptionLength, maxNameLength, readName, readText } from '../core/text.ts';
 import type { Asker } from '../core/asker.ts';
+import { pairOne } from '../postgres/pairing.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** How many people you can name in one call. */
 export const maxMembersPerCall = 1_000;
@@ -24,7 +25,7 @@ export type NewChat = {
 
 /** Chats by id. Raw SQL, at half Prisma's cost: this runs when events are rendered. */
 export const chatById = defineLoader({
-  load: loadTogether(async ({ pool }, ids) => {
+  load: byId(async ({ pool }, ids) => {
     const { rows } = await pool.query<Chat>({
       name: 'chats_by_id',
       text: `select ${columns.chat('c')} from chats c where c.id = any ($1)`,
@@ -35,18 +36,23 @@ export const chatById = defineLoader({
 });
 
 /**
- * The chats with these ids that the asker can see, in no particular order. Raw SQL, at a third of Prisma's cost:
- * `node`, `nodes` and each page of a chat start here.
+ * Chats by id; null for one that the asker cannot see. Raw SQL, at a third of Prisma's cost: `node`, `nodes` and most
+ * queries of a chat start here.
  */
-export async function findVisibleChats(db: Db, asker: Asker, chatIds: readonly bigint[]): Promise<Chat[]> {
-  const { rows } = await db.pool.query<Chat>({
-    name: 'visible_chats',
-    text: `select ${columns.chat('c')} from chats c
-    where c.id = any ($1) and ${visibleFrom('c', '$2')} is not null`,
-    values: [chatIds, asker.userId],
-  });
-  return rows;
-}
+export const visibleChatOf = defineLoader({
+  load: async ({ pool }, readers: readonly ChatReader[]) => {
+    const { rows } = await pool.query<Chat & { index: number }>({
+      name: 'visible_chats',
+      text: `select reader.index::int as index, ${columns.chat('c')}
+      from ${unnest('$1::bigint[]', '$2::bigint[]')} with ordinality as reader (chat_id, user_id, index)
+      join chats c on c.id = reader.chat_id
+      where ${visibleFrom('c', 'reader.user_id')} is not null`,
+      values: [readers.map(({ chatId }) => chatId), readers.map(({ asker }) => asker.userId)],
+    });
+    return pairOne(rows, readers, { value: (row): Chat => row, missing: null });
+  },
+  keyOf: chatReaderKey,
+});
 
 /**
  * The chat that the embedding product calls by this key; null if there is none, or the asker cannot see it. Without an
@@ -62,36 +68,6 @@ export async function requireVisibleChat(db: Db, asker: Asker, chatId: bigint): 
   const chat = await db.prisma.chat.findFirst({ where: { id: chatId, ...visibleChats(asker) } });
   if (chat === null) throw new NotFound('There is no such chat.');
   return chat;
-}
-
-/**
- * The asker's chats, newest activity first; a cursor's key is (time of the last activity in ms, id). Raw SQL, at a
- * third of Prisma's cost: this runs whenever a client starts.
- */
-export async function listChats(
-  db: Db,
-  asker: Asker,
-  { type, page }: { type: ChatType | null; page: PageRequest },
-): Promise<Page<Chat>> {
-  const at = (parameter: string) => `timestamptz 'epoch' + ${parameter}::bigint * interval '1 millisecond'`;
-  const { rows } = await db.pool.query<Chat>({
-    name: `chats_${page.isBackward ? 'asc' : 'desc'}`,
-    text: `select ${columns.chat('c')}
-    from members m join chats c on c.id = m.chat_id
-    where m.user_id = $1
-      and ($2::chat_type is null or c.type = $2)
-      and ($3::bigint is null or (c.last_activity_at, c.id) < (${at('$3')}, $4::bigint))
-      and ($5::bigint is null or (c.last_activity_at, c.id) > (${at('$5')}, $6::bigint))
-    order by c.last_activity_at ${page.isBackward ? 'asc' : 'desc'}, c.id ${page.isBackward ? 'asc' : 'desc'}
-    limit $7`,
-    values: [asker.userId, type, ...keyOrNulls(page.after), ...keyOrNulls(page.before), page.limit + 1],
-  });
-  return toPage(rows, page);
-}
-
-/** A chat's cursor key in `listChats`. */
-export function activityKey(chat: Chat): [number, bigint] {
-  return [chat.lastActivityAt.getTime(), chat.id];
 }
 
 /**
@@ -218,14 +194,10 @@ async function insertMembers(
   const inserting = query(
     `insert into members (chat_id, user_id, role)
     select $1, user_id, case when user_id = $2 then $3::member_role else 'MEMBER' end
-    from unnest($4::bigint[]) as user_id`,
+    from ${unnest('$4::bigint[]')} as user_id`,
     [id, userId, type === 'SINGLE' ? 'MEMBER' : 'OWNER', [userId, ...others]],
   );
   // The creator's row, unlike the others, is not locked, so the creator's account may have been deleted in the
   // meantime.
   await orGone(inserting, ['members_user_id_fkey']);
-}
-
-function keyOrNulls(key: bigint[] | null): [bigint | null, bigint | null] {
-  return [key?.[0] ?? null, key?.[1] ?? null];
 }

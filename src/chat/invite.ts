@@ -11,6 +11,7 @@ import { isCurrent, isRestricted } from '../postgres/restriction.ts';
 import { readChatAccesses } from './chat-access.ts';
 import { inChat, requireMay } from './locked-chat.ts';
 import { may } from './permission.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** The maximum number of people that an invite can admit, unless it has no limit. */
 export const maxInviteUses = 100_000;
@@ -95,7 +96,7 @@ export const invitesIn = definePageLoader({ load: listInvites });
 async function listInvites(db: Db, chatIds: readonly bigint[], page: PageRequest): Promise<Page<Invite>[]> {
   const { rows } = await db.pool.query<Invite & { index: number }>(
     `select chat.index::int as index, ${columns.invite('i')}
-    from unnest($1::bigint[]) with ordinality as chat (id, index)
+    from ${unnest('$1::bigint[]')} with ordinality as chat (id, index)
     cross join lateral (
       select i.* from invites i
       where i.chat_id = chat.id and i.id < $2::bigint and i.id > $3::bigint and ${isUsable('i')}

@@ -7,6 +7,7 @@ import { orGone } from '../postgres/foreign-key.ts';
 import { constraintOf } from '../postgres/sql-state.ts';
 import type { Chat, ChatType } from '../postgres/generated/prisma/client.ts';
 import { lockPeople, refuseUnknownPeople } from './chat.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /**
  * A chat as the embedding product describes it. Undefined leaves a property, or the members, as they are; null removes a
@@ -43,7 +44,7 @@ export async function createKeyedChat(
   await transaction.query(
     `insert into members (chat_id, user_id, role)
     select $1, user_id, case when user_id = any ($2) then 'OWNER' else 'MEMBER' end::member_role
-    from unnest($3::bigint[]) as user_id`,
+    from ${unnest('$3::bigint[]')} as user_id`,
     [chat.id, wanted.ownerIds ?? (userId === null ? [] : [userId]), memberIds],
   );
   return { ...chat, memberCount: memberIds.length };

@@ -9,8 +9,8 @@ import { chatById } from './chat.ts';
 import { memberByKey } from './member.ts';
 import { unreadCountOf } from './unread.ts';
 import { memberUserById } from '../people/user.ts';
-import { registerNode, type NodeLoader } from '../api/node.ts';
-import { findVisibleChats } from './chat.ts';
+import { isFound, registerNode, type NodeLoader } from '../api/node.ts';
+import { visibleChatOf } from './chat.ts';
 import { showsReceipts } from './read-marker.ts';
 import { blockedMembersOf } from '../people/block.ts';
 import { erasedUser } from '../people/user.ts';
@@ -22,14 +22,19 @@ builder.prismaObjectFields(MemberRef, (t) => ({
   user: t.field({
     type: UserRef,
     description: 'Has a placeholder name while the account is being erased.',
-    resolve: async ({ userId }, _, { loaders }) =>
-      (await loaders.of(memberUserById).load(userId)) ?? erasedUser(userId),
+    resolve: ({ userId }, _, { loaders }) => {
+      const found = loaders.of(memberUserById).find(userId);
+      if (!(found instanceof Promise)) return found ?? erasedUser(userId);
+      return found.then((user) => user ?? erasedUser(userId));
+    },
   }),
   lastReadSeq: t.int({
     nullable: true,
     description:
       'Seq of the newest message that this member has read. Others see it in single chats and groups, unless this member has blocked them; otherwise it is null.',
     resolve: async ({ chatId, userId, lastReadSeq }, _, context) => {
+      // Their own marker is never hidden from them. In an event, the answer must not depend on who asks if it need not.
+      if (context.eventId === null && context.asker()?.userId === userId) return lastReadSeq;
       const chat = await context.loaders.of(chatById).load(chatId);
       if (!showsReceipts(chat?.type)) return context.asker()?.userId === userId ? lastReadSeq : null;
       const blocked = await context.loaders.of(blockedMembersOf).load({ chatId, userId });
@@ -50,8 +55,9 @@ builder.prismaObjectFields(MemberRef, (t) => ({
 const loadMembers: NodeLoader = async (context, keys) => {
   const memberKeys = keys.map(readMemberKey);
   const chatIds = [...new Set(memberKeys.map(({ chatId }) => chatId))];
-  const chats = await findVisibleChats(context.db, requireAsker(context), chatIds);
-  const visible = new Set(chats.map(({ id }) => id));
+  const asker = requireAsker(context);
+  const chats = await context.loaders.of(visibleChatOf).loadMany(chatIds.map((chatId) => ({ chatId, asker })));
+  const visible = new Set(chatIds.filter((_, index) => isFound(chats[index])));
   const members = await Promise.all(
     memberKeys.filter(({ chatId }) => visible.has(chatId)).map((key) => context.loaders.of(memberByKey).load(key)),
   );

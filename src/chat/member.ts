@@ -1,9 +1,11 @@
 import type { Db } from '../postgres/client.ts';
 import type { Member } from '../postgres/generated/prisma/client.ts';
-import { columns } from '../postgres/columns.ts';
-import { defineLoader, definePageLoader } from '../postgres/loader.ts';
+import { memberUserById } from '../people/user.ts';
+import { columns, nested } from '../postgres/columns.ts';
+import { defineLoader, definePageLoader, type Prime } from '../postgres/loader.ts';
 import { toPages, type Page, type PageRequest } from '../postgres/page.ts';
 import { pairOne } from '../postgres/pairing.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** What identifies a membership: a chat and a user. */
 export type MemberKey = { chatId: bigint; userId: bigint };
@@ -13,6 +15,17 @@ export function memberKeyOf({ chatId, userId }: MemberKey): string {
   return `${chatId}_${userId}`;
 }
 
+const user = nested.user('u');
+/** A column for a statement that joins `users u`; `primeUsers` takes it. */
+export const memberUser = `${user.columnWhen('true')} as user`;
+
+/** Gives the loaders the users of members that were read with them, as nearly every query shows them. */
+export function primeUsers(rows: readonly (Member & { index: number; user: unknown })[], prime: Prime): void {
+  for (const { index, userId, user: found } of rows) {
+    prime(index - 1, memberUserById, { key: userId, value: user.take(found) });
+  }
+}
+
 /** Memberships by chat and user. */
 export const memberByKey = defineLoader({ load: loadMembers, keyOf: memberKeyOf });
 
@@ -20,34 +33,44 @@ export const memberByKey = defineLoader({ load: loadMembers, keyOf: memberKeyOf 
 export const membersOf = definePageLoader({ load: listMembers });
 
 /** Raw SQL, at half Prisma's cost: events and lists run this, and one statement reads members of many chats. */
-async function loadMembers({ pool }: Db, keys: readonly MemberKey[]): Promise<(Member | null)[]> {
-  const { rows } = await pool.query<Member & { index: number }>({
+async function loadMembers({ pool }: Db, keys: readonly MemberKey[], prime: Prime): Promise<(Member | null)[]> {
+  const { rows } = await pool.query<Member & { index: number; user: unknown }>({
     name: 'members_at',
-    text: `select wanted.index::int as index, ${columns.member('m')}
-    from unnest($1::bigint[], $2::bigint[]) with ordinality as wanted (chat_id, user_id, index)
-    join members m using (chat_id, user_id)`,
+    text: `select wanted.index::int as index, ${columns.member('m')}, ${memberUser}
+    from ${unnest('$1::bigint[]', '$2::bigint[]')} with ordinality as wanted (chat_id, user_id, index)
+    join members m using (chat_id, user_id)
+    join users u on u.id = m.user_id`,
     values: [keys.map(({ chatId }) => chatId), keys.map(({ userId }) => userId)],
   });
+  primeUsers(rows, prime);
   return pairOne(rows, keys, { value: (row): Member => row, missing: null });
 }
 
 /**
- * A page of members for each chat; a cursor's key is the user's id. The caller checks that the asker can see the chat.
- * Raw SQL: Prisma has no limit per chat, and would read all members of each.
+ * A page of members for each chat; a cursor's key is the user's id. The caller checks that the asker can see the chat. The
+ * same statement reads their users, which nearly every list shows. Raw SQL: Prisma has no limit per chat, and would read
+ * all members of each.
  */
-async function listMembers(db: Db, chatIds: readonly bigint[], page: PageRequest): Promise<Page<Member>[]> {
+async function listMembers(
+  db: Db,
+  chatIds: readonly bigint[],
+  page: PageRequest,
+  prime: Prime,
+): Promise<Page<Member>[]> {
   const direction = page.isBackward ? 'desc' : 'asc';
-  const { rows } = await db.pool.query<Member & { index: number }>({
+  const { rows } = await db.pool.query<Member & { index: number; user: unknown }>({
     name: `members_${direction}`,
-    text: `select chat.index::int as index, ${columns.member('m')}
-    from unnest($1::bigint[]) with ordinality as chat (id, index)
+    text: `select chat.index::int as index, ${columns.member('m')}, ${memberUser}
+    from ${unnest('$1::bigint[]')} with ordinality as chat (id, index)
     cross join lateral (
       select m.* from members m
       where m.chat_id = chat.id and m.user_id > $2::bigint and m.user_id < $3::bigint
       order by m.user_id ${direction} limit $4
     ) m
+    join users u on u.id = m.user_id
     order by chat.index, m.user_id ${direction}`,
     values: [chatIds, page.after?.[0] ?? -1n, page.before?.[0] ?? 2n ** 62n, page.limit + 1],
   });
+  primeUsers(rows, prime);
   return toPages(rows, chatIds, page);
 }

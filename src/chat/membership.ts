@@ -7,6 +7,7 @@ import { lockPeople, maxMembersPerCall, refuseUnknownPeople } from './chat.ts';
 import { refuseBanned, refuseBannedPeople } from './ban-refusal.ts';
 import { deleteLockedChat, inChat, readLockedChat, requireMay, type LockedChat } from './locked-chat.ts';
 import type { Asker } from '../core/asker.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** How much of the earlier history a new member sees. */
 export type SharedHistory = 'ALL' | 'FROM_NOW';
@@ -163,7 +164,7 @@ export async function insertMembers(
 ): Promise<void> {
   await client.query(
     `insert into members (chat_id, user_id, visible_from_seq)
-    select $1, user_id, $3 from unnest($2::bigint[]) as user_id order by user_id
+    select $1, user_id, $3 from ${unnest('$2::bigint[]')} as user_id order by user_id
     on conflict (chat_id, user_id) do nothing`,
     [chatId, userIds, visibleFromSeq],
   );

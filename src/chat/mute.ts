@@ -8,6 +8,7 @@ import { mutedUntil } from '../postgres/restriction.ts';
 import { inChat } from './locked-chat.ts';
 import { memberKeyOf, type MemberKey } from './member.ts';
 import { requireTarget } from './membership.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /**
  * Mutes a member until that time, in place of an earlier mute, or ends the mute (`until` null). All members receive
@@ -39,7 +40,7 @@ async function readMutes({ pool }: Db, members: readonly MemberKey[]): Promise<(
   const { rows } = await pool.query<{ index: number; until: Date | null }>({
     name: 'mutes',
     text: `select w.index::int as index, ${mutedUntil('w.chat_id', 'w.user_id')} as until
-    from unnest($1::bigint[], $2::bigint[]) with ordinality as w (chat_id, user_id, index)`,
+    from ${unnest('$1::bigint[]', '$2::bigint[]')} with ordinality as w (chat_id, user_id, index)`,
     values: [members.map(({ chatId }) => chatId), members.map(({ userId }) => userId)],
   });
   return pairOne(rows, members, { value: ({ until }) => until, missing: null });

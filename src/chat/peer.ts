@@ -2,6 +2,7 @@ import type { Asker } from '../core/asker.ts';
 import type { Db } from '../postgres/client.ts';
 import { defineLoader } from '../postgres/loader.ts';
 import { pairOne } from '../postgres/pairing.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** The two users of a single chat, in the order of their ids. */
 type Pair = { low: bigint; high: bigint };
@@ -20,7 +21,7 @@ async function loadPairs({ pool }: Db, chatIds: readonly bigint[]): Promise<(Pai
   const { rows } = await pool.query<Pair & { index: number }>({
     name: 'pairs',
     text: `select w.index::int as index, s.low_user_id as low, s.high_user_id as high
-    from unnest($1::bigint[]) with ordinality as w (chat_id, index) join single_chats s using (chat_id)`,
+    from ${unnest('$1::bigint[]')} with ordinality as w (chat_id, index) join single_chats s using (chat_id)`,
     values: [chatIds],
   });
   return pairOne(rows, chatIds, { value: (row): Pair => row, missing: null });

@@ -6,6 +6,7 @@ import { columns } from '../postgres/columns.ts';
 import { memberKeyOf } from './member.ts';
 import { InvalidInput, NotFound } from '../errors.ts';
 import type { Asker } from '../core/asker.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** How far an asker has read; `rewind` allows the marker to move back. */
 export type ReadMark = { asker: Asker; chatId: bigint; seq: number; rewind: boolean };
@@ -63,7 +64,7 @@ async function readMembers(client: Queryable, marks: readonly ReadMark[]): Promi
   const { rows } = await client.query<Member>({
     name: 'marking_members',
     text: `select distinct ${columns.member('m')}
-    from unnest($1::bigint[], $2::bigint[]) as mark (chat_id, user_id)
+    from ${unnest('$1::bigint[]', '$2::bigint[]')} as mark (chat_id, user_id)
     join members m using (chat_id, user_id)`,
     values: [marks.map(({ chatId }) => chatId), marks.map(({ asker }) => asker.userId)],
   });
@@ -76,7 +77,7 @@ async function writeMarkers(client: Queryable, members: readonly Member[]): Prom
   await client.query({
     name: 'mark_read',
     text: `update members m set last_read_seq = mark.seq
-    from unnest($1::bigint[], $2::bigint[], $3::int[]) as mark (chat_id, user_id, seq)
+    from ${unnest('$1::bigint[]', '$2::bigint[]', '$3::int[]')} as mark (chat_id, user_id, seq)
     where m.chat_id = mark.chat_id and m.user_id = mark.user_id`,
     values: [
       members.map(({ chatId }) => chatId),

@@ -4,6 +4,7 @@ import { RateLimited } from '../errors.ts';
 import type { LockedChat } from './group-commit.ts';
 import type { ChatAccess } from './permission.ts';
 import type { Queryable } from '../postgres/client.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** The longest slow mode: six hours. */
 export const maxSlowModeSeconds = 21_600;
@@ -41,7 +42,7 @@ export class SlowMode {
       name: 'slow_mode_turns',
       text: `select distinct t.chat_id as "chatId", t.user_id as "userId",
         extract(epoch from clock_timestamp() - t.sent_at)::float as elapsed
-      from unnest($1::bigint[], $2::bigint[]) as w (chat_id, user_id)
+      from ${unnest('$1::bigint[]', '$2::bigint[]')} as w (chat_id, user_id)
       join slow_mode_turns t using (chat_id, user_id)`,
       values: [slowed.map(({ chatId }) => chatId), slowed.map(({ asker }) => asker.userId)],
     });
@@ -71,7 +72,7 @@ export class SlowMode {
     await client.query({
       name: 'take_slow_mode_turns',
       text: `insert into slow_mode_turns (chat_id, user_id)
-      select * from unnest($1::bigint[], $2::bigint[]) order by 1, 2
+      select * from ${unnest('$1::bigint[]', '$2::bigint[]')} order by 1, 2
       on conflict (chat_id, user_id) do update set sent_at = excluded.sent_at`,
       values: [taken.map(({ chatId }) => chatId), taken.map(({ asker }) => asker.userId)],
     });

@@ -5,6 +5,7 @@ import { memberKeyOf, type MemberKey } from './member.ts';
 import { visibleFrom } from './visibility.ts';
 import { unreadMentions } from '../message/mention.ts';
 import type { Asker } from '../core/asker.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** Unread messages are counted up to this many. */
 const maxUnreadCount = 1_000;
@@ -19,6 +20,9 @@ const unread = `from (select ${visibleFrom('c', 'm.user_id')} as seq offset 0) f
     and messages.seq > m.last_read_seq and messages.seq >= first_visible.seq
     and messages.sender_id is distinct from m.user_id and messages.deleted_at is null`;
 
+/** SQL: the number of those messages, up to `maxUnreadCount`, as an int. */
+export const unreadCount = `(select count(*)::int from (select ${unread} limit ${maxUnreadCount}) few)`;
+
 /** The number of unread messages of each membership, up to `maxUnreadCount`; 0 if the user is not a member. */
 export const unreadCountOf = defineLoader({
   load: countUnread,
@@ -29,11 +33,10 @@ export const unreadCountOf = defineLoader({
 async function countUnread(db: Db, members: readonly MemberKey[]): Promise<number[]> {
   const { rows } = await db.pool.query<{ index: number; count: number }>({
     name: 'unread',
-    text: `select wanted.index::int as index, unread.count::int as count
-    from unnest($1::bigint[], $2::bigint[]) with ordinality as wanted (chat_id, user_id, index)
+    text: `select wanted.index::int as index, ${unreadCount} as count
+    from ${unnest('$1::bigint[]', '$2::bigint[]')} with ordinality as wanted (chat_id, user_id, index)
     join members m using (chat_id, user_id)
-    join chats c on c.id = m.chat_id
-    cross join lateral (select count(*) from (select ${unread} limit ${maxUnreadCount}) few) unread`,
+    join chats c on c.id = m.chat_id`,
     values: [members.map(({ chatId }) => chatId), members.map(({ userId }) => userId)],
   });
   return pairOne(rows, members, { value: ({ count }) => count, missing: 0 });

@@ -4,6 +4,7 @@ import type { Prisma } from '../postgres/generated/prisma/client.ts';
 import { defineLoader } from '../postgres/loader.ts';
 import { pairOne } from '../postgres/pairing.ts';
 import { isRestricted } from '../postgres/restriction.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /**
  * The single rule of who sees what, as SQL: the first seq of chat `chat` (an alias of chats) that the user `person` can
@@ -72,7 +73,7 @@ async function readVisibleFrom({ pool }: Db, readers: readonly ChatReader[]): Pr
   const { rows } = await pool.query<{ index: number; seq: number | null }>({
     name: 'visible_from',
     text: `select reader.index::int as index, ${visibleFrom('c', 'reader.user_id')} as seq
-    from unnest($1::bigint[], $2::bigint[]) with ordinality as reader (chat_id, user_id, index)
+    from ${unnest('$1::bigint[]', '$2::bigint[]')} with ordinality as reader (chat_id, user_id, index)
     join chats c on c.id = reader.chat_id`,
     values: [readers.map(({ chatId }) => chatId), readers.map(({ asker }) => asker.userId)],
   });

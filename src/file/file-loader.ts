@@ -3,6 +3,7 @@ import type { Db } from '../postgres/client.ts';
 import { defineLoader, definePageLoader } from '../postgres/loader.ts';
 import { toPages, type Page, type PageRequest } from '../postgres/page.ts';
 import { fileColumns, type SharedFile } from './shared-file.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** Files by id; null for one that was deleted. The caller has checked that the asker may see them. */
 export const fileById = defineLoader({ load: loadFiles });
@@ -56,7 +57,7 @@ async function listChatFiles(
   const { rows } = await pool.query<PlacedFile & { index: number }>({
     name: `chat_files_${direction}`,
     text: `select reader.index::int as index, found.*
-    from unnest($1::bigint[], $2::bigint[]) with ordinality as reader (chat_id, user_id, index)
+    from ${unnest('$1::bigint[]', '$2::bigint[]')} with ordinality as reader (chat_id, user_id, index)
     join chats c on c.id = reader.chat_id
     cross join lateral (select ${visibleFrom('c', 'reader.user_id')} as seq offset 0) first_visible
     cross join lateral (

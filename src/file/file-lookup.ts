@@ -2,6 +2,7 @@ import { isLiveSession, sessionLifetime } from '../account/live-session.ts';
 import type { Db, Queryable } from '../postgres/client.ts';
 import type { ThumbnailSize } from './picture.ts';
 import { fileChat, fileColumns, fileVisibleTo, type SharedFile } from './shared-file.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /**
  * A request for a file, or for a thumbnail of it: the user and the session that the link was made for, and whether to
@@ -69,7 +70,7 @@ async function findAll(client: Queryable, questions: readonly FileQuestion[]): P
     name: 'find_files',
     text: `select asked.place::int as place, asked.size is not null as "isThumbnail", ${fileColumns},
       b.bytes is not null as "isInline", case when asked.with_bytes then b.bytes end as bytes
-    from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::thumbnail_size[], $5::boolean[])
+    from ${unnest('$1::bigint[]', '$2::bigint[]', '$3::bigint[]', '$4::thumbnail_size[]', '$5::boolean[]')}
       with ordinality as asked (viewer_id, session_id, file_id, size, with_bytes, place)
     cross join lateral (select * from sessions where id = asked.session_id offset 0) s
     cross join lateral (select * from files where id = asked.file_id offset 0) f

@@ -2,6 +2,7 @@ import { allowMinutes, type Queryable } from '../postgres/client.ts';
 import { constraintOf } from '../postgres/sql-state.ts';
 import { refused, type Numbered, type Result } from './batch.ts';
 import { lockNamedChats, readDeletedKeys, refuseChat, type NamedChat } from './imported-chat.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** Creates the chats that do not exist yet; until their import ends, they have no members and no one sees them. */
 export async function importChats(client: Queryable, lines: readonly Numbered<'chat'>[]): Promise<Result[]> {
@@ -43,7 +44,7 @@ export async function importMembers(client: Queryable, lines: readonly Numbered<
   const { rows } = await client.query<{ index: number; userId: bigint; isMember: boolean }>(
     `select w.index::int as index, u.id as "userId",
       exists (select from members m where m.chat_id = w.chat_id and m.user_id = u.id) as "isMember"
-    from unnest($1::bigint[], $2::text[]) with ordinality as w (chat_id, user_key, index)
+    from ${unnest('$1::bigint[]', '$2::text[]')} with ordinality as w (chat_id, user_key, index)
     join users u on u.key = w.user_key and u.deleted_at is null`,
     [lines.map(({ said }) => chats.get(said.chat)?.id ?? null), lines.map(({ said }) => said.user)],
   );
@@ -85,7 +86,7 @@ async function insertMembers(client: Queryable, members: readonly TakenMember[])
   const { rows } = await client.query<{ chatId: bigint; userId: bigint }>(
     `insert into import_members (chat_id, user_id, role, joined_at)
     select w.chat_id, w.user_id, w.role::member_role, coalesce(w.joined_at, c.created_at)
-    from unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[]) as w (chat_id, user_id, role, joined_at)
+    from ${unnest('$1::bigint[]', '$2::bigint[]', '$3::text[]', '$4::timestamptz[]')} as w (chat_id, user_id, role, joined_at)
     join chats c on c.id = w.chat_id
     on conflict do nothing returning chat_id as "chatId", user_id as "userId"`,
     [

@@ -3,6 +3,7 @@ import type { Queryable } from '../postgres/client.ts';
 import { refused, type Numbered, type Result } from './batch.ts';
 import { lockNamedChats, readUserIds, refuseChat, type NamedChat } from './imported-chat.ts';
 import type { Said } from './import-line.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 type Placed = { chatId: bigint; seq: number; senderId: bigint; replyToSeq: number | null; said: Said['message'] };
 
@@ -60,7 +61,7 @@ async function readSeqs(
   const { rows } = await client.query<{ chatId: bigint; key: string; seq: number }>({
     name: 'imported_seqs',
     text: `select i.chat_id as "chatId", i.key, i.seq
-    from unnest($1::bigint[], $2::text[]) as w (chat_id, key) join import_messages i using (chat_id, key)`,
+    from ${unnest('$1::bigint[]', '$2::text[]')} as w (chat_id, key) join import_messages i using (chat_id, key)`,
     values: [wanted.map(({ chatId }) => chatId), wanted.map(({ key }) => key)],
   });
   return new Map(rows.map(({ chatId, key, seq }) => [nameOf(chatId, key), seq]));
@@ -72,8 +73,7 @@ async function insert(client: Queryable, messages: readonly Placed[]): Promise<v
   await client.query({
     name: 'import_messages',
     text: `insert into messages (chat_id, seq, sender_id, content, reply_to_seq, created_at, edited_at, custom)
-    select * from unnest($1::bigint[], $2::int[], $3::bigint[], $4::text[], $5::int[], $6::timestamptz[],
-      $7::timestamptz[], $8::jsonb[])`,
+    select * from ${unnest('$1::bigint[]', '$2::int[]', '$3::bigint[]', '$4::text[]', '$5::int[]', '$6::timestamptz[]', '$7::timestamptz[]', '$8::jsonb[]')}`,
     values: [
       ...places,
       messages.map(({ senderId }) => senderId),
@@ -86,7 +86,7 @@ async function insert(client: Queryable, messages: readonly Placed[]): Promise<v
   });
   await client.query({
     name: 'import_message_keys',
-    text: `insert into import_messages (chat_id, seq, key) select * from unnest($1::bigint[], $2::int[], $3::text[])`,
+    text: `insert into import_messages (chat_id, seq, key) select * from ${unnest('$1::bigint[]', '$2::int[]', '$3::text[]')}`,
     values: [...places, messages.map(({ said }) => said.key)],
   });
 }

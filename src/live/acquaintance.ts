@@ -3,6 +3,7 @@ import type { LoggedEvent } from '../log/event.ts';
 import type { Listener } from './listener.ts';
 import type { Person } from './person.ts';
 import { addTo, type Audience, type Room } from './room.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** Each person's current chats: everyone in them receives the person's acquaintance events. */
 export type Circles = ReadonlyMap<bigint, readonly bigint[]>;
@@ -11,7 +12,7 @@ export type Circles = ReadonlyMap<bigint, readonly bigint[]>;
 export async function readCircles(pool: pg.Pool, userIds: readonly bigint[], maxChats = 2 ** 31 - 1): Promise<Circles> {
   const { rows } = await pool.query<{ userId: bigint; chatId: bigint }>({
     name: 'circles',
-    text: `select person.id as "userId", chat_id as "chatId" from unnest($1::bigint[]) as person (id)
+    text: `select person.id as "userId", chat_id as "chatId" from ${unnest('$1::bigint[]')} as person (id)
     cross join lateral (
       select chat_id from members where user_id = person.id order by chat_id desc limit $2
     ) newest`,

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { isRestricted } from '../postgres/restriction.ts';
 import { eventColumns, serverAudiences, type LoggedEvent } from './event.ts';
 import { head, isKnown, type Extent, type Stretch } from './event-log.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** The user and session that the log is read for. */
 export type LogReader = { userId: bigint; sessionId: bigint };
@@ -82,7 +83,7 @@ export async function readAddedMembers(
     name: 'added_members',
     text: `select m.chat_id as "chatId", m.user_id as "userId", m.since_event as since, m.visible_from_seq as "visibleFrom",
       c.type = 'PUBLIC_CHANNEL' as "isWhole"
-    from unnest($1::bigint[], $2::bigint[]) as added (chat_id, event_id)
+    from ${unnest('$1::bigint[]', '$2::bigint[]')} as added (chat_id, event_id)
     join members m on m.chat_id = added.chat_id and m.since_event = added.event_id and m.user_id = any ($3)
     join chats c on c.id = m.chat_id`,
     values: [events.map((event) => event.chatId), events.map((event) => event.id), userIds],

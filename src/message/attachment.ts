@@ -1,6 +1,7 @@
 import type { Asker } from '../core/asker.ts';
 import type { Queryable } from '../postgres/client.ts';
 import { InvalidInput, type FieldError } from '../errors.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** The files that an asker wants to attach to a message. */
 type Sending = { asker: Asker; fileIds: readonly bigint[] };
@@ -64,7 +65,7 @@ export async function attachFiles(
   await client.query({
     name: 'attach_files',
     text: `update files f set message_id = w.message_id, place = w.place
-    from unnest($1::bigint[], $2::bigint[], $3::int[]) as w (file_id, message_id, place)
+    from ${unnest('$1::bigint[]', '$2::bigint[]', '$3::int[]')} as w (file_id, message_id, place)
     where f.id = w.file_id`,
     values: [placed.map(({ fileId }) => fileId), placed.map(({ id }) => id), placed.map(({ place }) => place)],
   });

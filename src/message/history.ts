@@ -1,27 +1,19 @@
 import { askerKey } from '../core/asker.ts';
 import type { Db } from '../postgres/client.ts';
-import type { Member, Message, User } from '../postgres/generated/prisma/client.ts';
-import { columns, joined } from '../postgres/columns.ts';
-import { definePageLoader } from '../postgres/loader.ts';
+import type { Member, Message } from '../postgres/generated/prisma/client.ts';
+import { memberUser, primeUsers } from '../chat/member.ts';
+import { columns, nested } from '../postgres/columns.ts';
+import { definePageLoader, type Prime } from '../postgres/loader.ts';
 import { chatReaderKey, isVisiblePerson, visibleFrom, type ChatReader } from '../chat/visibility.ts';
 import { userById } from '../people/user.ts';
 import { toPages, type Page, type PageRequest } from '../postgres/page.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** A chat, the asker who reads it, and a position in it. */
 export type SeqReader = ChatReader & { seq: number };
 
-/**
- * A page of each chat's messages: only those that the asker can see. The same statement reads their senders, which nearly
- * every page shows.
- */
-export const messagesIn = definePageLoader({
-  load: async (db, readers: readonly ChatReader[], page, loaders) => {
-    const { pages, senders } = await readHistory(db, readers, page);
-    for (const [id, sender] of senders) loaders.of(userById).prime(id, sender);
-    return pages;
-  },
-  keyOf: chatReaderKey,
-});
+/** A page of each chat's messages, those that the asker can see; empty if they cannot see the chat. */
+export const messagesIn = definePageLoader({ load: listMessages, keyOf: chatReaderKey });
 
 /** A page of the members who have read a chat up to a position; empty if the asker cannot see that position. */
 export const readersOf = definePageLoader({
@@ -32,33 +24,26 @@ export const readersOf = definePageLoader({
 // Each list is read for many chats in one statement, in which every chat contributes its own page from the index. Raw
 // SQL: Prisma has no limit per chat, and reading 50 messages with their senders costs it 4 times as much.
 
+const sender = nested.user('s');
+
 /**
- * For each reader, a page of the messages that they can see; empty if they cannot see the chat. A cursor's key is the
- * seq.
+ * A page of messages for each reader; a cursor's key is the seq. The same statement reads their senders, which nearly
+ * every page shows: once for each page, with the first of their messages.
  */
 export async function listMessages(
   db: Db,
   readers: readonly ChatReader[],
   page: PageRequest,
+  prime: Prime,
 ): Promise<Page<Message>[]> {
-  return (await readHistory(db, readers, page)).pages;
-}
-
-/** The pages, and the sender of every message in them: null for those whose account is erased. */
-type History = { pages: Page<Message>[]; senders: Map<bigint, User | null> };
-
-const sender = joined.user('s');
-
-/** A sender's columns are sent once, with the first of their messages. */
-async function readHistory(db: Db, readers: readonly ChatReader[], page: PageRequest): Promise<History> {
   const direction = page.isBackward ? 'desc' : 'asc';
-  const { rows } = await db.pool.query<Message & { index: number; isFirst: boolean }>({
+  const { rows } = await db.pool.query<Message & { index: number; isFirst: true | null; sender: unknown }>({
     name: `messages_${direction}`,
-    text: `select m.*, ${sender.columns}
+    text: `select m.*, ${sender.columnWhen('s.id is not null')} as sender
     from (
       select reader.index::int as index, ${columns.message('m')},
-        row_number() over (partition by m.sender_id order by reader.index, m.seq ${direction}) = 1 as "isFirst"
-      from unnest($1::bigint[], $2::bigint[]) with ordinality as reader (chat_id, user_id, index)
+        nullif(row_number() over (partition by reader.index, m.sender_id order by m.seq ${direction}) = 1, false) as "isFirst"
+      from ${unnest('$1::bigint[]', '$2::bigint[]')} with ordinality as reader (chat_id, user_id, index)
       join chats c on c.id = reader.chat_id
       cross join lateral (select ${visibleFrom('c', 'reader.user_id')} as seq offset 0) first_visible
       cross join lateral (
@@ -77,9 +62,10 @@ async function readHistory(db: Db, readers: readonly ChatReader[], page: PageReq
       page.limit + 1,
     ],
   });
-  const senders = new Map<bigint, User | null>();
-  for (const row of rows) if (row.isFirst && row.senderId !== null) senders.set(row.senderId, sender.take(row));
-  return { pages: toPages(rows, readers, page), senders };
+  for (const { index, isFirst, senderId, sender: found } of rows) {
+    if (isFirst && senderId !== null) prime(index - 1, userById, { key: senderId, value: sender.take(found) });
+  }
+  return toPages(rows, readers, page);
 }
 
 /**
@@ -87,14 +73,19 @@ async function readHistory(db: Db, readers: readonly ChatReader[], page: PageReq
  * has reached it, except those who have blocked the asker. A cursor's key is the user's id. The page is empty if the
  * asker cannot see the message. The caller checks that the chat shows read receipts.
  */
-async function listReaders(db: Db, readers: readonly SeqReader[], page: PageRequest): Promise<Page<Member>[]> {
+async function listReaders(
+  db: Db,
+  readers: readonly SeqReader[],
+  page: PageRequest,
+  prime: Prime,
+): Promise<Page<Member>[]> {
   const direction = page.isBackward ? 'desc' : 'asc';
   // There is no index on the marker: every message moves a marker, and an index would rule out in-place (HOT) updates
   // of the member's row.
-  const { rows } = await db.pool.query<Member & { index: number }>({
+  const { rows } = await db.pool.query<Member & { index: number; user: unknown }>({
     name: `readers_${direction}`,
-    text: `select reader.index::int as index, ${columns.member('m')}
-    from unnest($1::bigint[], $2::int[], $3::bigint[]) with ordinality as reader (chat_id, seq, user_id, index)
+    text: `select reader.index::int as index, ${columns.member('m')}, ${memberUser}
+    from ${unnest('$1::bigint[]', '$2::int[]', '$3::bigint[]')} with ordinality as reader (chat_id, seq, user_id, index)
     join chats c on c.id = reader.chat_id and reader.seq >= ${visibleFrom('c', 'reader.user_id')}
     cross join lateral (
       select m.* from members m
@@ -103,6 +94,7 @@ async function listReaders(db: Db, readers: readonly SeqReader[], page: PageRequ
         and not exists (select from blocks where blocker_id = m.user_id and blocked_id = reader.user_id)
       order by m.user_id ${direction} limit $6
     ) m
+    join users u on u.id = m.user_id
     order by reader.index, m.user_id ${direction}`,
     values: [
       readers.map(({ chatId }) => chatId),
@@ -113,5 +105,6 @@ async function listReaders(db: Db, readers: readonly SeqReader[], page: PageRequ
       page.limit + 1,
     ],
   });
+  primeUsers(rows, prime);
   return toPages(rows, readers, page);
 }

@@ -13,7 +13,7 @@ const MentionRef = builder.objectRef<{ userId: bigint | null }>('Mention').imple
       type: UserRef,
       nullable: true,
       description: 'Null if it names everyone.',
-      resolve: ({ userId }, _, { loaders }) => (userId === null ? null : loaders.of(userById).load(userId)),
+      resolve: ({ userId }, _, { loaders }) => (userId === null ? null : loaders.of(userById).find(userId)),
     }),
   }),
 });

@@ -7,6 +7,7 @@ import { visibleFrom } from '../chat/visibility.ts';
 import { readProse } from './prose.ts';
 import type { Asker } from '../core/asker.ts';
 import { may, type ChatAccess } from '../chat/permission.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** Only the first 50 names in a message are looked up. */
 export const maxMentions = 50;
@@ -79,7 +80,7 @@ export async function insertMentions(
     name: 'insert_mentions',
     text: `insert into mentions (chat_id, seq, user_id)
     select distinct on (w.chat_id, w.seq, w.index) w.chat_id, w.seq, u.id
-    from unnest($1::bigint[], $2::int[], $3::int[], $4::text[]) with ordinality as w (chat_id, seq, index, name, rank)
+    from ${unnest('$1::bigint[]', '$2::int[]', '$3::int[]', '$4::text[]')} with ordinality as w (chat_id, seq, index, name, rank)
     join users u on fold(u.username) = w.name and u.deleted_at is null
     join members m on m.chat_id = w.chat_id and m.user_id = u.id
     order by w.chat_id, w.seq, w.index, w.rank
@@ -100,7 +101,7 @@ export async function replaceMentions(
 ): Promise<void> {
   await client.query({
     name: 'delete_mentions',
-    text: `delete from mentions n using unnest($1::bigint[], $2::int[]) as w (chat_id, seq)
+    text: `delete from mentions n using ${unnest('$1::bigint[]', '$2::int[]')} as w (chat_id, seq)
     where n.chat_id = w.chat_id and n.seq = w.seq`,
     values: [messages.map(({ chatId }) => chatId), messages.map(({ seq }) => seq)],
   });
@@ -115,7 +116,7 @@ async function listMentioned(db: Db, places: readonly MessageKey[]): Promise<big
   const { rows } = await db.pool.query<{ index: number; userId: bigint }>({
     name: 'mentioned',
     text: `select w.index::int as index, n.user_id as "userId"
-    from unnest($1::bigint[], $2::int[]) with ordinality as w (chat_id, seq, index)
+    from ${unnest('$1::bigint[]', '$2::int[]')} with ordinality as w (chat_id, seq, index)
     join mentions n using (chat_id, seq)
     join users u on u.id = n.user_id and u.deleted_at is null
     order by w.index, n.user_id`,
@@ -144,6 +145,9 @@ export const unreadMentions = `from (select ${visibleFrom('c', 'm.user_id')} as 
     limit ${maxUnreadMentions})
   ) unread_mention`;
 
+/** SQL: the number of those messages, up to `maxUnreadMentions`, as an int. */
+export const unreadMentionCount = `(select least(count(*), ${maxUnreadMentions})::int ${unreadMentions})`;
+
 /** The number of unread messages that mention each membership's user, up to 1,000; 0 if the user is not a member. */
 export const unreadMentionCountOf = defineLoader({
   load: countUnreadMentions,
@@ -154,11 +158,10 @@ export const unreadMentionCountOf = defineLoader({
 async function countUnreadMentions(db: Db, members: readonly MemberKey[]): Promise<number[]> {
   const { rows } = await db.pool.query<{ index: number; count: number }>({
     name: 'unread_mentions',
-    text: `select place.index::int as index, least(unread.count, ${maxUnreadMentions})::int as count
-    from unnest($1::bigint[], $2::bigint[]) with ordinality as place (chat_id, user_id, index)
+    text: `select place.index::int as index, ${unreadMentionCount} as count
+    from ${unnest('$1::bigint[]', '$2::bigint[]')} with ordinality as place (chat_id, user_id, index)
     join members m using (chat_id, user_id)
-    join chats c on c.id = m.chat_id
-    cross join lateral (select count(*) ${unreadMentions}) unread`,
+    join chats c on c.id = m.chat_id`,
     values: [members.map(({ chatId }) => chatId), members.map(({ userId }) => userId)],
   });
   return pairOne(rows, members, { value: ({ count }) => count, missing: 0 });

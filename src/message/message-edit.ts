@@ -20,6 +20,7 @@ import {
 } from '../chat/chat-access.ts';
 import { maxContentLength, readText } from '../core/text.ts';
 import type { Asker } from '../core/asker.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** How often a message can be edited; the limit exists because every version is kept. */
 export const maxEdits = 100;
@@ -55,7 +56,7 @@ async function listRevisions(db: Db, places: readonly MessageKey[]): Promise<Rev
   const { rows } = await db.pool.query<Revision & { index: number }>({
     name: 'revisions',
     text: `select w.index::int as index, r.version, r.content, r.created_at as "createdAt"
-    from unnest($1::bigint[], $2::int[]) with ordinality as w (chat_id, seq, index)
+    from ${unnest('$1::bigint[]', '$2::int[]')} with ordinality as w (chat_id, seq, index)
     join message_revisions r using (chat_id, seq)
     order by w.index, r.version`,
     values: [places.map(({ chatId }) => chatId), places.map(({ seq }) => seq)],
@@ -106,7 +107,7 @@ async function update(client: Queryable, edits: readonly Target<Edit>[]): Promis
   const { rows } = await client.query<Message>({
     name: 'edit_messages',
     text: `update messages m set content = w.content, mentions_everyone = w.mentions_everyone
-    from unnest($1::bigint[], $2::text[], $3::bool[]) as w (id, content, mentions_everyone)
+    from ${unnest('$1::bigint[]', '$2::text[]', '$3::bool[]')} as w (id, content, mentions_everyone)
     where m.id = w.id
     returning ${columns.message('m')}`,
     values: [

@@ -3,8 +3,9 @@ import { userById } from '../people/user.ts';
 import type { Db } from '../postgres/client.ts';
 import { columns, joined } from '../postgres/columns.ts';
 import type { Chat, Message, User } from '../postgres/generated/prisma/client.ts';
-import { defineLoader, loadTogether, type Loaders } from '../postgres/loader.ts';
+import { defineLoader, type Loaders } from '../postgres/loader.ts';
 import { pairOne } from '../postgres/pairing.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** A message with its sender (null: erased, or a system message) and its chat. */
 export type MessageRow = { message: Message; sender: User | null; chat: Chat };
@@ -14,25 +15,23 @@ export type MessageRow = { message: Message; sender: User | null; chat: Chat };
  * each event would take three statements.
  */
 export const messageById = defineLoader({
-  load: async (db, ids: readonly bigint[], loaders) => {
-    const found = await loadMessages(db, ids);
-    return found.map((row) => {
-      if (row === null || row instanceof Error) return row;
-      primeCompanions(loaders, row);
-      return row.message;
+  load: async (db, ids: readonly bigint[], prime) => {
+    const found = await readMessages(db, ids);
+    return ids.map((id, index) => {
+      const row = found.get(id);
+      if (row === undefined) return null;
+      const { message, sender, chat } = row;
+      if (message.senderId !== null) prime(index, userById, { key: message.senderId, value: sender });
+      prime(index, chatById, { key: chat.id, value: chat });
+      return message;
     });
   },
 });
 
-const loadMessages = loadTogether(readMessages);
-
 /** Gives the loaders a message that has been read already, with its sender and its chat. */
 export function primeMessage(loaders: Loaders, row: MessageRow): void {
-  loaders.of(messageById).prime(row.message.id, row.message);
-  primeCompanions(loaders, row);
-}
-
-function primeCompanions(loaders: Loaders, { message, sender, chat }: MessageRow): void {
+  const { message, sender, chat } = row;
+  loaders.of(messageById).prime(message.id, message);
   if (message.senderId !== null) loaders.of(userById).prime(message.senderId, sender);
   loaders.of(chatById).prime(chat.id, chat);
 }
@@ -53,7 +52,7 @@ async function loadMessagesByKey({ pool }: Db, keys: readonly MessageKey[]): Pro
   const { rows } = await pool.query<Message & { index: number }>({
     name: 'messages_by_key',
     text: `select wanted.index::int as index, ${columns.message('m')}
-    from unnest($1::bigint[], $2::int[]) with ordinality as wanted (chat_id, seq, index)
+    from ${unnest('$1::bigint[]', '$2::int[]')} with ordinality as wanted (chat_id, seq, index)
     join messages m using (chat_id, seq)`,
     values: [keys.map(({ chatId }) => chatId), keys.map(({ seq }) => seq)],
   });
@@ -66,7 +65,7 @@ const parts = { message: joined.message('m'), sender: joined.user('s'), chat: jo
  * Messages by id; those that do not exist are missing. Raw SQL, at a third of Prisma's cost: this runs when events are
  * rendered, and the join saves two statements for each event.
  */
-export async function readMessages({ pool }: Db, ids: bigint[]): Promise<Map<bigint, MessageRow>> {
+export async function readMessages({ pool }: Db, ids: readonly bigint[]): Promise<Map<bigint, MessageRow>> {
   const { rows } = await pool.query<Record<string, unknown>>({
     name: 'messages_by_id',
     text: `select ${parts.message.columns}, ${parts.sender.columns}, ${parts.chat.columns}

@@ -14,6 +14,7 @@ import { messageKeyOf } from './message-loader.ts';
 import { SlowMode } from '../chat/slow-mode.ts';
 import type { ChatAccess } from '../chat/permission.ts';
 import type { Asker } from '../core/asker.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** A message to send. Its text has been checked; whether the asker may send it has not been checked yet. */
 export type MessageWrite = {
@@ -111,7 +112,7 @@ async function readReplyTargets(client: Queryable, inputs: MessageWrite[]): Prom
   const { rows } = await client.query<{ index: number; seq: number }>({
     name: 'reply_targets',
     text: `select w.index::int as index, m.seq
-    from unnest($1::bigint[], $2::bigint[], $3::bigint[]) with ordinality as w (chat_id, user_id, message_id, index)
+    from ${unnest('$1::bigint[]', '$2::bigint[]', '$3::bigint[]')} with ordinality as w (chat_id, user_id, message_id, index)
     join chats c on c.id = w.chat_id
     join messages m on m.id = w.message_id and m.chat_id = w.chat_id and m.seq >= ${visibleFrom('c', 'w.user_id')}`,
     values: [
@@ -131,7 +132,7 @@ async function readEarlier(client: Queryable, inputs: MessageWrite[]): Promise<M
   const { rows } = await client.query<Message>({
     name: 'earlier_messages',
     text: `select ${columns.message('m')}
-    from unnest($1::bigint[], $2::text[]) as w (sender_id, client_message_id)
+    from ${unnest('$1::bigint[]', '$2::text[]')} as w (sender_id, client_message_id)
     join messages m using (sender_id, client_message_id)`,
     values: [named.map(({ asker }) => asker.userId), named.map(({ clientMessageId }) => clientMessageId)],
   });
@@ -156,8 +157,7 @@ async function insert(client: Queryable, messages: Placed[]): Promise<Map<string
     text: `insert into messages as m
       (chat_id, seq, sender_id, content, reply_to_seq, client_message_id, request_hash, mentions_everyone,
       file_count, custom)
-    select * from unnest($1::bigint[], $2::int[], $3::bigint[], $4::text[], $5::int[], $6::text[], $7::bytea[],
-      $8::bool[], $9::int[], $10::jsonb[])
+    select * from ${unnest('$1::bigint[]', '$2::int[]', '$3::bigint[]', '$4::text[]', '$5::int[]', '$6::text[]', '$7::bytea[]', '$8::bool[]', '$9::int[]', '$10::jsonb[]')}
     returning ${columns.message('m')}`,
     values: [
       messages.map(({ chatId }) => chatId),

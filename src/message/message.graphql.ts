@@ -2,7 +2,7 @@ import { MessageRef } from './message.ref.ts';
 import { ChatRef } from '../chat/chat.ref.ts';
 import { UserRef } from '../people/user.ref.ts';
 import { maxFiles } from '../file/file.ts';
-import { findVisibleMessages, sendMessage } from './message.ts';
+import { sendMessage, visibleMessageById } from './message.ts';
 import { maxCustomBytes, maxCustomDepth } from '../core/custom.ts';
 import { maxContentLength, maxNameLength } from '../core/text.ts';
 import { Conflict, Forbidden, InvalidInput, NotFound } from '../errors.ts';
@@ -15,7 +15,7 @@ import { hiddenBelowOf, visibleFromOf } from '../chat/visibility.ts';
 import { userById } from '../people/user.ts';
 import { present } from '../postgres/loader.ts';
 import { messageByKey } from './message-loader.ts';
-import { registerNode } from '../api/node.ts';
+import { foundNodes, registerNode } from '../api/node.ts';
 
 const MessageKindRef = builder.enumType('MessageKind', {
   values: { USER: {}, SYSTEM: { description: 'Written by the server, for example when a member joins.' } },
@@ -50,7 +50,7 @@ builder.prismaObjectFields(MessageRef, (t) => ({
     type: UserRef,
     nullable: true,
     description: "Null once the sender's account is erased.",
-    resolve: ({ senderId }, _, { loaders }) => (senderId === null ? null : loaders.of(userById).load(senderId)),
+    resolve: ({ senderId }, _, { loaders }) => (senderId === null ? null : loaders.of(userById).find(senderId)),
   }),
 }));
 
@@ -74,8 +74,11 @@ builder.prismaObjectField(MessageRef, 'replyTo', (t) =>
 );
 
 registerNode('Message', async (context, keys) => {
-  const messages = await findVisibleMessages(context.db, requireAsker(context), keys.map(BigInt));
-  return new Map(messages.map((message) => [String(message.id), message]));
+  const asker = requireAsker(context);
+  const messages = await context.loaders
+    .of(visibleMessageById)
+    .loadMany(keys.map((key) => ({ messageId: BigInt(key), asker })));
+  return foundNodes(keys, messages);
 });
 
 const SendMessageInput = builder.inputType('SendMessageInput', {

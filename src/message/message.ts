@@ -1,15 +1,18 @@
 import type { Db } from '../postgres/client.ts';
 import type { Message } from '../postgres/generated/prisma/client.ts';
 import type { GroupCommit } from '../chat/group-commit.ts';
-import { columns } from '../postgres/columns.ts';
-import { visibleFrom } from '../chat/visibility.ts';
+import { userById } from '../people/user.ts';
+import { columns, nested } from '../postgres/columns.ts';
+import { isVisiblePerson, visibleFrom } from '../chat/visibility.ts';
 import { InvalidInput, NotFound, type FieldError } from '../errors.ts';
 import { maxFiles } from '../file/file.ts';
 import { messageWrites } from './message-write.ts';
 import { readCustom, type Custom } from '../core/custom.ts';
 import { maxContentLength, maxNameLength, readLine, readText } from '../core/text.ts';
 import { askerKey, type Asker } from '../core/asker.ts';
-import { defineLoader } from '../postgres/loader.ts';
+import { defineLoader, type Prime } from '../postgres/loader.ts';
+import { pairOne } from '../postgres/pairing.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /**
  * A message to send. `clientMessageId` is the sender's own id: sending again with the same id creates no second
@@ -25,46 +28,46 @@ export type NewMessage = {
   custom: Custom;
 };
 
-/**
- * The messages with these ids that the asker can see, in no particular order. Raw SQL, at a third of Prisma's cost:
- * `node`, `nodes` and every mutation of a message run this.
- */
-export async function findVisibleMessages(db: Db, asker: Asker, messageIds: readonly bigint[]): Promise<Message[]> {
-  const { rows } = await db.pool.query<Message>({
-    name: 'visible_messages',
-    text: `select ${columns.message('m')}
-    from messages m join chats c on c.id = m.chat_id
-    where m.id = any ($1) and m.seq >= ${visibleFrom('c', '$2')}`,
-    values: [messageIds, asker.userId],
-  });
-  return rows;
-}
-
 /** A message by its id, and the asker who reads it. */
 export type MessageReader = { messageId: bigint; asker: Asker };
 
-/** Messages by id; null for one that the asker cannot see. */
+const sender = nested.user('s');
+
+/**
+ * Messages by id; null for one that the asker cannot see. The same statement reads their senders, which nearly every
+ * query shows.
+ */
 export const visibleMessageById = defineLoader({
-  load: async (db, readers: readonly MessageReader[]): Promise<(Message | null)[]> => {
-    const found = new Map<string, Message>();
-    for (const [key, [first, ...others]] of Map.groupBy(readers, ({ asker }) => askerKey(asker))) {
-      if (first === undefined) continue;
-      const ids = [first, ...others].map(({ messageId }) => messageId);
-      for (const message of await findVisibleMessages(db, first.asker, ids)) found.set(`${message.id} ${key}`, message);
-    }
-    return readers.map((reader) => found.get(readerKey(reader)) ?? null);
-  },
-  keyOf: readerKey,
+  load: readVisibleMessages,
+  keyOf: ({ messageId, asker }: MessageReader) => `${messageId} ${askerKey(asker)}`,
 });
 
-function readerKey({ messageId, asker }: MessageReader): string {
-  return `${messageId} ${askerKey(asker)}`;
+/** Raw SQL, at a third of Prisma's cost: `node`, `nodes` and every mutation of a message run this. */
+async function readVisibleMessages(
+  { pool }: Db,
+  readers: readonly MessageReader[],
+  prime: Prime,
+): Promise<(Message | null)[]> {
+  const { rows } = await pool.query<Message & { index: number; sender: unknown }>({
+    name: 'visible_messages',
+    text: `select reader.index::int as index, ${columns.message('m')}, ${sender.columnWhen('s.id is not null')} as sender
+    from ${unnest('$1::bigint[]', '$2::bigint[]')} with ordinality as reader (message_id, user_id, index)
+    join messages m on m.id = reader.message_id
+    join chats c on c.id = m.chat_id
+    left join users s on s.id = m.sender_id and ${isVisiblePerson('s')}
+    where m.seq >= ${visibleFrom('c', 'reader.user_id')}`,
+    values: [readers.map(({ messageId }) => messageId), readers.map(({ asker }) => asker.userId)],
+  });
+  for (const { index, senderId, sender: found } of rows) {
+    if (senderId !== null) prime(index - 1, userById, { key: senderId, value: sender.take(found) });
+  }
+  return pairOne(rows, readers, { value: (row): Message => row, missing: null });
 }
 
 /** The message. Throws NotFound if the asker cannot see it or it does not exist. */
 export async function requireVisibleMessage(db: Db, asker: Asker, messageId: bigint): Promise<Message> {
-  const [message] = await findVisibleMessages(db, asker, [messageId]);
-  if (message === undefined) throw new NotFound('There is no such message.');
+  const [message] = await readVisibleMessages(db, [{ messageId, asker }], () => {});
+  if (message == null) throw new NotFound('There is no such message.');
   return message;
 }
 

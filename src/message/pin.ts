@@ -17,6 +17,7 @@ import {
   type Target,
 } from '../chat/chat-access.ts';
 import type { Asker } from '../core/asker.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** How many messages can be pinned in one chat. */
 export const maxPins = 50;
@@ -123,7 +124,7 @@ async function deletePins(client: Queryable, keys: readonly { chatId: bigint; se
   if (keys.length === 0) return;
   await client.query({
     name: 'delete_pins',
-    text: `delete from pins p using unnest($1::bigint[], $2::int[]) as w (chat_id, seq)
+    text: `delete from pins p using ${unnest('$1::bigint[]', '$2::int[]')} as w (chat_id, seq)
     where p.chat_id = w.chat_id and p.seq = w.seq`,
     values: [keys.map(({ chatId }) => chatId), keys.map(({ seq }) => seq)],
   });
@@ -133,7 +134,7 @@ async function insertPins(client: Queryable, keys: readonly { chatId: bigint; se
   if (keys.length === 0) return;
   await client.query({
     name: 'insert_pins',
-    text: `insert into pins (chat_id, seq) select * from unnest($1::bigint[], $2::int[]) on conflict do nothing`,
+    text: `insert into pins (chat_id, seq) select * from ${unnest('$1::bigint[]', '$2::int[]')} on conflict do nothing`,
     values: [keys.map(({ chatId }) => chatId), keys.map(({ seq }) => seq)],
   });
 }

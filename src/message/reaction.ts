@@ -18,6 +18,7 @@ import {
   type Target,
 } from '../chat/chat-access.ts';
 import { askerKey, type Asker } from '../core/asker.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** How many different emoji a message can have. */
 export const maxEmoji = 20;
@@ -69,7 +70,7 @@ async function listReactions(db: Db, keys: readonly MessageKey[]): Promise<Emoji
   const { rows } = await db.pool.query<EmojiCount & { index: number }>({
     name: 'reactions',
     text: `select w.index::int as index, c.emoji, c.count
-    from unnest($1::bigint[], $2::int[]) with ordinality as w (chat_id, seq, index)
+    from ${unnest('$1::bigint[]', '$2::int[]')} with ordinality as w (chat_id, seq, index)
     join reaction_counts c using (chat_id, seq)
     order by w.index, c.created_at, c.emoji`,
     values: [keys.map(({ chatId }) => chatId), keys.map(({ seq }) => seq)],
@@ -91,7 +92,7 @@ async function listOwnReactions(db: Db, keys: readonly MessageReader[]): Promise
   const { rows } = await db.pool.query<{ index: number; emoji: string }>({
     name: 'own_reactions',
     text: `select w.index::int as index, r.emoji
-    from unnest($1::bigint[], $2::int[], $3::bigint[]) with ordinality as w (chat_id, seq, user_id, index)
+    from ${unnest('$1::bigint[]', '$2::int[]', '$3::bigint[]')} with ordinality as w (chat_id, seq, user_id, index)
     join reactions r using (chat_id, seq, user_id)`,
     values: [keys.map(({ chatId }) => chatId), keys.map(({ seq }) => seq), keys.map(({ asker }) => asker.userId)],
   });
@@ -159,7 +160,7 @@ async function readState(client: Queryable, targets: readonly Target<Reaction>[]
         = (w.chat_id, w.seq, w.user_id, w.emoji)) as "isThere",
       (select jsonb_object_agg(c.emoji, c.count) from reaction_counts c
         where (c.chat_id, c.seq) = (w.chat_id, w.seq)) as counts
-    from unnest($1::bigint[], $2::int[], $3::bigint[], $4::text[]) with ordinality
+    from ${unnest('$1::bigint[]', '$2::int[]', '$3::bigint[]', '$4::text[]')} with ordinality
       as w (chat_id, seq, user_id, emoji, index)`,
     values: valuesOf(targets),
   });
@@ -183,7 +184,7 @@ async function writeState(client: Queryable, { before, now }: State, targets: re
     await client.query({
       name: 'delete_reactions',
       text: `delete from reactions r
-      using unnest($1::bigint[], $2::int[], $3::bigint[], $4::text[]) as w (chat_id, seq, user_id, emoji)
+      using ${unnest('$1::bigint[]', '$2::int[]', '$3::bigint[]', '$4::text[]')} as w (chat_id, seq, user_id, emoji)
       where (r.chat_id, r.seq, r.user_id, r.emoji) = (w.chat_id, w.seq, w.user_id, w.emoji)`,
       values: valuesOf(removed),
     });
@@ -192,7 +193,7 @@ async function writeState(client: Queryable, { before, now }: State, targets: re
     await client.query({
       name: 'insert_reactions',
       text: `insert into reactions (chat_id, seq, user_id, emoji)
-      select * from unnest($1::bigint[], $2::int[], $3::bigint[], $4::text[])
+      select * from ${unnest('$1::bigint[]', '$2::int[]', '$3::bigint[]', '$4::text[]')}
       on conflict do nothing`,
       values: valuesOf(added),
     });

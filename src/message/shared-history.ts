@@ -1,6 +1,7 @@
 import type { Db } from '../postgres/client.ts';
 import { defineLoader } from '../postgres/loader.ts';
 import { pairOne } from '../postgres/pairing.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** A chat, as an event of the log shows it. */
 type ChatInEvent = { chatId: bigint; eventId: bigint };
@@ -33,7 +34,7 @@ async function readSharedFrom({ pool }: Db, chats: readonly ChatInEvent[]): Prom
       when c.type = 'PUBLIC_CHANNEL' then 1
       else coalesce((
         select max(m.visible_from_seq) from members m where m.chat_id = c.id and m.visible_from_seq > 1), 1) end as seq
-    from unnest($1::bigint[], $2::bigint[]) with ordinality as place (chat_id, event_id, index)
+    from ${unnest('$1::bigint[]', '$2::bigint[]')} with ordinality as place (chat_id, event_id, index)
     join chats c on c.id = place.chat_id
     cross join lateral (
       select count(*) as count, bool_or(kind in ('RemoveFromChat', 'BanStarted', 'ChatUpdated')) as has_loss

@@ -8,6 +8,7 @@ import { Forbidden, InvalidInput } from '../errors.ts';
 import { toPage, type Page, type PageRequest } from '../postgres/page.ts';
 import { requireUser } from './user.ts';
 import type { Asker } from '../core/asker.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** A user that the asker has blocked, and when. */
 export type BlockedUser = Block & { blocked: User };
@@ -84,7 +85,7 @@ async function listBlockedMembers(db: Db, members: readonly MemberKey[]): Promis
   const { rows } = await db.pool.query<{ index: number; userId: bigint }>({
     name: 'blocked_members',
     text: `select w.index::int as index, b.blocked_id as "userId"
-    from unnest($1::bigint[], $2::bigint[]) with ordinality as w (chat_id, user_id, index)
+    from ${unnest('$1::bigint[]', '$2::bigint[]')} with ordinality as w (chat_id, user_id, index)
     join blocks b on b.blocker_id = w.user_id
     join members m on m.chat_id = w.chat_id and m.user_id = b.blocked_id`,
     values: [members.map(({ chatId }) => chatId), members.map(({ userId }) => userId)],

@@ -4,6 +4,7 @@ import { defineLoader } from '../postgres/loader.ts';
 import { pairOne } from '../postgres/pairing.ts';
 import { InvalidInput, type FieldError } from '../errors.ts';
 import { askerKey, type Asker } from '../core/asker.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** A user's presence; `lastSeenAt` is when an OFFLINE user was last online, null if they never were. */
 export type Presence = { status: PresenceStatus; lastSeenAt: Date | null };
@@ -30,12 +31,12 @@ async function readPresences(db: Db, pairs: readonly PresenceKey[]): Promise<(Pr
     // The asker's chats are read once, into a hash table (`is true` makes the planner use one). A user in hundreds of
     // chats then costs one lookup for each of their chats, not one for each pair of their chats and the asker's.
     text: `with ours as materialized (
-      select viewer_id, chat_id from (select distinct unnest($1::bigint[]) as viewer_id) viewers
+      select viewer_id, chat_id from (select distinct ${unnest('$1::bigint[]')} as viewer_id) viewers
       join members on user_id = viewer_id
     )
     select pair.index::int as index, coalesce(p.status, 'OFFLINE') as status,
       case when p.status = 'OFFLINE' then p.last_seen_at end as "lastSeenAt"
-    from unnest($1::bigint[], $2::bigint[]) with ordinality as pair (viewer_id, user_id, index)
+    from ${unnest('$1::bigint[]', '$2::bigint[]')} with ordinality as pair (viewer_id, user_id, index)
     left join presences p on p.user_id = pair.user_id and not exists (
       select from blocks where blocker_id = pair.user_id and blocked_id = pair.viewer_id)
     where pair.viewer_id = pair.user_id or exists (

@@ -12,6 +12,7 @@ import type { SearchQuery } from '../search/search-query.ts';
 import { printNames } from '../search/search-token.ts';
 import type { SearchTurns } from '../search/search-turn.ts';
 import { isHookBot } from './hook-bot.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** A user with their cursor key in the search results. */
 export type FoundUser = { user: User; key: NameKey };
@@ -73,7 +74,7 @@ async function findUsers(
       ${indexed('$2')}
       union ${indexed('$9')}
       union select p.user_id, p.tokens from acquainted join search_people p using (user_id) where ${condition}
-      union select p.user_id, p.tokens from unnest($3::bigint[], $4::text[]) as p (user_id, tokens) where ${condition}
+      union select p.user_id, p.tokens from ${unnest('$3::bigint[]', '$4::text[]')} as p (user_id, tokens) where ${condition}
     )
     select * from (
       select distinct on (u.id) ${columns.user('u')},

@@ -1,7 +1,7 @@
 import type { Db } from '../postgres/client.ts';
 import type { User } from '../postgres/generated/prisma/client.ts';
 import { columns } from '../postgres/columns.ts';
-import { defineLoader, loadTogether } from '../postgres/loader.ts';
+import { byId, defineLoader } from '../postgres/loader.ts';
 import { InvalidInput, NotFound, Unauthenticated, type FieldError } from '../errors.ts';
 import { isExternalKey } from '../core/external-key.ts';
 import { maxNameLength, readName } from '../core/text.ts';
@@ -13,7 +13,7 @@ import { isVisiblePerson, visiblePeople } from '../chat/visibility.ts';
  * message that is sent or shown.
  */
 export const userById = defineLoader({
-  load: loadTogether((db, ids) =>
+  load: byId((db, ids) =>
     readUsers(db, ids, {
       name: 'users_by_id',
       text: `select ${columns.user('u')} from users u where u.id = any ($1) and ${isVisiblePerson('u')}`,
@@ -26,7 +26,7 @@ export const userById = defineLoader({
  * Prisma's cost: this runs for every member that is shown.
  */
 export const memberUserById = defineLoader({
-  load: loadTogether((db, ids) =>
+  load: byId((db, ids) =>
     readUsers(db, ids, {
       name: 'member_users_by_id',
       text: `select ${columns.user('u')} from users u where u.id = any ($1)`,
@@ -34,7 +34,7 @@ export const memberUserById = defineLoader({
   ),
 });
 
-async function readUsers({ pool }: Db, ids: bigint[], statement: { name: string; text: string }) {
+async function readUsers({ pool }: Db, ids: readonly bigint[], statement: { name: string; text: string }) {
   const { rows } = await pool.query<User>({ ...statement, values: [ids] });
   return new Map(rows.map((user) => [user.id, user]));
 }

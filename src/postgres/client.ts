@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import pg from 'pg';
 import { PrismaClient, type Prisma } from './generated/prisma/client.ts';
 import type { RaisingQuery } from './connection.ts';
+import { parseTimestamp } from './timestamp.ts';
 import { ConnectionPool } from './pool.ts';
 import { idleInTransactionMs } from './session-setting.ts';
 import { isConflict, maxConflicts } from './transient.ts';
@@ -22,8 +23,11 @@ export type Queryable = Pick<pg.ClientBase, 'query'>;
 
 /** int8 is read as bigint, so that ids have the same type in Prisma's rows and in ours. */
 const types: pg.CustomTypesConfig = {
-  getTypeParser: (oid, format) =>
-    oid === pg.types.builtins.INT8 ? (BigInt as never) : pg.types.getTypeParser(oid, format),
+  getTypeParser: (oid, format) => {
+    if (oid === pg.types.builtins.INT8) return BigInt as never;
+    if (oid === pg.types.builtins.TIMESTAMPTZ) return parseTimestamp as never;
+    return pg.types.getTypeParser(oid, format);
+  },
 };
 
 /** The connection that Prisma took for the transaction it is beginning. */

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { formatTraceParent, withSpan, type TraceParent } from '../core/trace.ts';
+import { unnest } from './unnest.ts';
 /** As in client.ts, which imports this file. */
 type Queryable = Pick<pg.ClientBase, 'query'>;
 
@@ -37,7 +38,7 @@ export function announceTraces(pool: pg.Pool, transactionId: string, traces: rea
       select id, actor_id from events
       where id > (select max(id) - $6::bigint from events) and xmin::text = $1 order by id limit $7
     ) e
-    left join unnest($2::bigint[], $3::text[]) t (actor_id, parent) on t.actor_id = e.actor_id
+    left join ${unnest('$2::bigint[]', '$3::text[]')} t (actor_id, parent) on t.actor_id = e.actor_id
     having count(*) > 0`,
     values: [
       transactionId,

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { spanNow, type SpanOptions } from '../core/trace.ts';
+import { NamedStatement, type NamedQuery } from './named-statement.ts';
 import { startupSettings } from './session-setting.ts';
 
 /** Delay of the socket's first keep-alive probe, in ms. If packets are dropped, an idle connection fails 15 s later. */
@@ -85,6 +86,7 @@ export class Connection extends pg.Client {
     const settle = this.#watch(readNumber(args[0], 'limitMs') ?? this.#raisedLimitMs ?? this.#limitMs, args[0]);
     const at = args.findLastIndex((arg) => typeof arg === 'function');
     const callback = args[at] as Callback | undefined;
+    if (isNamed(args[0])) return this.#askNamed(ask, { query: args[0], settle, callback });
     if (callback !== undefined) {
       return ask(
         ...args.with(at, (error: Error | null | undefined, result: unknown) => {
@@ -96,6 +98,33 @@ export class Connection extends pg.Client {
     const answer = ask(...args);
     if (answer instanceof Promise) answer.then(() => settle(), settle);
     return answer;
+  }
+
+  #askNamed(
+    ask: (...args: unknown[]) => unknown,
+    {
+      query,
+      settle,
+      callback,
+    }: { query: NamedQuery; settle: (error?: unknown) => void; callback: Callback | undefined },
+  ): Promise<unknown> | undefined {
+    const parserOf = (typeId: number) => this.getTypeParser(typeId, 'text') as (text: string) => unknown;
+    const statement = new NamedStatement(query, parserOf);
+    if (callback !== undefined) {
+      ask(statement, (error: Error | null, result: unknown) => {
+        settle(error);
+        callback(error, result);
+      });
+      return undefined;
+    }
+    return new Promise((resolve, reject) => {
+      statement.callback = (error, result) => {
+        settle(error);
+        if (error === null) resolve(result);
+        else reject(error);
+      };
+      ask(statement);
+    });
   }
 
   /** Starts a statement's timer and, in a traced request, its span; returns the function that stops both. */
@@ -120,6 +149,12 @@ export class Connection extends pg.Client {
       if (isReadOnlyRefusal(error)) this.destroy();
     };
   }
+}
+
+/** Whether it is a named statement whose rows have the usual form. */
+function isNamed(query: unknown): query is NamedQuery {
+  if (typeof query !== 'object' || query === null || !('name' in query) || !('values' in query)) return false;
+  return typeof query.name === 'string' && query.name !== '' && Array.isArray(query.values) && !('rowMode' in query);
 }
 
 function readNumber(query: unknown, name: 'limitMs' | 'raisedLimitMs'): number | undefined {

@@ -2,23 +2,25 @@ import DataLoader from 'dataloader';
 import { NotFound } from '../errors.ts';
 import type { Db } from './client.ts';
 import type { PageRequest } from './page.ts';
+import { SharedRead } from './shared-read.ts';
+
+/** Gives another loader a value that was read along the way, for the executions that asked for the key at `index`. */
+export type Prime = <Key, Value>(index: number, loader: Loader<Key, Value>, found: { key: Key; value: Value }) => void;
 
 /**
- * Reads many values by key in one go. `load` returns one result per key, in the order of the keys. It may fill the
- * other loaders of the same execution with rows that it read along the way.
+ * Reads many values by key in one go, for several executions. `load` returns one result per key, in the order of the
+ * keys, which all differ. A result must depend on nothing but its key: what only some askers may see has the asker in its
+ * key.
  */
 export type Loader<Key, Value> = {
-  load: (db: Db, keys: readonly Key[], loaders: Loaders) => Promise<ArrayLike<Value | Error>>;
+  load: (db: Db, keys: readonly Key[], prime: Prime) => Promise<ArrayLike<Value | Error>>;
   /** Two keys with the same string are the same key. Not needed for keys that are a bigint or a string. */
   keyOf?: (key: Key) => string;
 };
 
-/**
- * Like a loader, for pages of a list: all requests for the same page in one execution share a statement, which may fill
- * other loaders too.
- */
+/** Like a loader, for pages of a list: requests for the same page share a statement. */
 export type PageLoader<Key, Value> = {
-  load: (db: Db, keys: readonly Key[], page: PageRequest, loaders: Loaders) => Promise<ArrayLike<Value | Error>>;
+  load: (db: Db, keys: readonly Key[], page: PageRequest, prime: Prime) => Promise<ArrayLike<Value | Error>>;
   keyOf?: (key: Key) => string;
 };
 
@@ -32,41 +34,89 @@ export function definePageLoader<Key, Value>(loader: PageLoader<Key, Value>): Pa
   return loader;
 }
 
+/**
+ * One execution's instance of a loader. What has been read already it gives at once: the data loader would answer with a
+ * promise in a later turn, for every sender of a page.
+ */
+export class RowLoader<Key, Value> extends DataLoader<Key, Value, unknown> {
+  readonly #known: Map<unknown, Value>;
+  readonly #nameOf: (key: Key) => unknown;
+
+  /** `read` returns one result per key. `keyOf`: see Loader. */
+  constructor(
+    read: (keys: readonly Key[]) => Promise<ArrayLike<Value | Error>>,
+    keyOf: ((key: Key) => string) | undefined,
+  ) {
+    const known = new Map<unknown, Value>();
+    const nameOf = keyOf ?? itself;
+    const readAndKeep = async (keys: readonly Key[]) => {
+      const values = await read(keys);
+      keys.forEach((key, index) => {
+        const value = values[index];
+        if (!(value instanceof Error)) known.set(nameOf(key), value as Value);
+      });
+      return values;
+    };
+    super(readAndKeep, keyOf === undefined ? {} : { cacheKeyFn: keyOf });
+    this.#known = known;
+    this.#nameOf = nameOf;
+  }
+
+  /** The value if it has been read already, otherwise a promise of it. */
+  find(key: Key): Value | Promise<Value> {
+    const name = this.#nameOf(key);
+    return this.#known.has(name) ? (this.#known.get(name) as Value) : super.load(key);
+  }
+
+  override async load(key: Key): Promise<Value> {
+    return this.find(key);
+  }
+
+  /** Gives it a value that was read with others. A value that is known already stays. */
+  override prime(key: Key, value: Value): this {
+    const name = this.#nameOf(key);
+    if (!this.#known.has(name)) this.#known.set(name, value);
+    return this;
+  }
+}
+
 // Each loader is stored under its own definition, which has the types of its keys and values.
-type AnyDataLoader = DataLoader<unknown, unknown, unknown>;
+type AnyRowLoader = RowLoader<unknown, unknown>;
 
 /**
  * The loaders of one execution. Each loader reads the keys that are requested together in one statement, so the number
- * of statements of an operation does not grow with its rows, and caches its results until the execution ends. Loaders
- * return what is stored; callers check first whether the asker may see it.
+ * of statements of an operation does not grow with its rows, and caches its results until the execution ends. Several
+ * executions share statements (shared-read.ts). Loaders return what is stored; callers check first whether the asker may
+ * see it.
  */
 export class Loaders {
-  readonly #db: Db;
-  readonly #open = new Map<object, AnyDataLoader>();
-  readonly #openPages = new Map<object, Map<string, AnyDataLoader>>();
+  readonly #reads: SharedReads;
+  readonly #open = new Map<object, AnyRowLoader>();
+  readonly #openPages = new Map<object, Map<string, AnyRowLoader>>();
 
   constructor(db: Db) {
-    this.#db = db;
+    this.#reads = sharedReadsOf(db);
   }
 
   /** This execution's instance of a loader. */
-  of<Key, Value>(loader: Loader<Key, Value>): DataLoader<Key, Value, unknown> {
+  of<Key, Value>(loader: Loader<Key, Value>): RowLoader<Key, Value> {
     const known = this.#open.get(loader);
-    if (known !== undefined) return known as DataLoader<Key, Value, unknown>;
-    const opened = create<Key, Value>((keys) => loader.load(this.#db, keys, this), loader.keyOf);
-    this.#open.set(loader, opened);
+    if (known !== undefined) return known as unknown as RowLoader<Key, Value>;
+    const opened = new RowLoader<Key, Value>((keys) => this.#reads.of(loader).read(keys, this.#take), loader.keyOf);
+    this.#open.set(loader, opened as unknown as AnyRowLoader);
     return opened;
   }
 
   /** This execution's instance of a page loader for one page. */
-  ofPage<Key, Value>(loader: PageLoader<Key, Value>, page: PageRequest): DataLoader<Key, Value, unknown> {
-    const pages = this.#openPages.get(loader) ?? new Map<string, AnyDataLoader>();
+  ofPage<Key, Value>(loader: PageLoader<Key, Value>, page: PageRequest): RowLoader<Key, Value> {
+    const pages = this.#openPages.get(loader) ?? new Map<string, AnyRowLoader>();
     this.#openPages.set(loader, pages);
     const pageKey = [page.limit, page.isBackward, page.after, page.before].join('|');
     const known = pages.get(pageKey);
-    if (known !== undefined) return known as DataLoader<Key, Value, unknown>;
-    const opened = create<Key, Value>((keys) => loader.load(this.#db, keys, page, this), loader.keyOf);
-    pages.set(pageKey, opened);
+    if (known !== undefined) return known as unknown as RowLoader<Key, Value>;
+    const read = (keys: readonly Key[]) => this.#reads.ofPage(loader, { page, pageKey }).read(keys, this.#take);
+    const opened = new RowLoader<Key, Value>(read, loader.keyOf);
+    pages.set(pageKey, opened as unknown as AnyRowLoader);
     return opened;
   }
 
@@ -75,41 +125,83 @@ export class Loaders {
     this.#open.clear();
     this.#openPages.clear();
   }
+
+  /** Whatever a statement found along the way. */
+  readonly #take = ({ loader, key, value }: Found): void => void this.of(loader).prime(key, value);
 }
 
-function create<Key, Value>(
-  load: (keys: readonly Key[]) => Promise<ArrayLike<Value | Error>>,
-  keyOf: ((key: Key) => string) | undefined,
-): DataLoader<Key, Value, unknown> {
-  return new DataLoader<Key, Value, unknown>(load, keyOf === undefined ? {} : { cacheKeyFn: keyOf });
+/** A value of another loader. */
+type Found = { loader: Loader<unknown, unknown>; key: unknown; value: unknown };
+type AnySharedRead = SharedRead<unknown, unknown, Found>;
+
+/** How many keys one statement reads for several executions: rows, and lists of many rows. */
+const maxKeys = 1_000;
+const maxLists = 16;
+
+/** The reads of all executions on one database. */
+class SharedReads {
+  readonly #db: Db;
+  readonly #open = new Map<object, AnySharedRead>();
+  readonly #openPages = new Map<object, Map<string, AnySharedRead>>();
+
+  constructor(db: Db) {
+    this.#db = db;
+  }
+
+  of<Key, Value>(loader: Loader<Key, Value>): SharedRead<Key, Value, Found> {
+    const known = this.#open.get(loader);
+    if (known !== undefined) return known as unknown as SharedRead<Key, Value, Found>;
+    const opened = new SharedRead<Key, Value, Found>((keys, find) => loader.load(this.#db, keys, toPrime(find)), {
+      keyOf: loader.keyOf ?? itself,
+      maxKeys,
+    });
+    this.#open.set(loader, opened as unknown as AnySharedRead);
+    return opened;
+  }
+
+  ofPage<Key, Value>(
+    loader: PageLoader<Key, Value>,
+    { page, pageKey }: { page: PageRequest; pageKey: string },
+  ): SharedRead<Key, Value, Found> {
+    const pages = this.#openPages.get(loader) ?? new Map<string, AnySharedRead>();
+    this.#openPages.set(loader, pages);
+    const known = pages.get(pageKey);
+    if (known !== undefined) return known as unknown as SharedRead<Key, Value, Found>;
+    // There are as many pages as cursors.
+    for (const [key, read] of pages) if (read.isIdle) pages.delete(key);
+    const opened = new SharedRead<Key, Value, Found>((keys, find) => loader.load(this.#db, keys, page, toPrime(find)), {
+      keyOf: loader.keyOf ?? itself,
+      maxKeys: maxLists,
+    });
+    pages.set(pageKey, opened as unknown as AnySharedRead);
+    return opened;
+  }
 }
 
-const maxBatch = 1_000;
-const processLoaders = new WeakMap<Db, Map<object, DataLoader<bigint, unknown>>>();
+const sharedReads = new WeakMap<Db, SharedReads>();
 
-/**
- * Reads rows by id in one statement for all executions of this process that request them in the same tick: for example,
- * the senders of messages that one group commit has just returned. One statement per execution was a fifth of the cost
- * of a message (bench:send). Nothing is cached from one tick to the next. `read` receives each id once.
- */
-export function loadTogether<Row>(
-  read: (db: Db, ids: bigint[]) => Promise<ReadonlyMap<bigint, Row>>,
-): (db: Db, ids: readonly bigint[]) => Promise<(Row | null | Error)[]> {
-  return (db, ids) => {
-    const ofDb = processLoaders.get(db) ?? new Map<object, DataLoader<bigint, unknown>>();
-    processLoaders.set(db, ofDb);
-    const loader =
-      ofDb.get(read) ??
-      new DataLoader<bigint, unknown>(
-        async (all) => {
-          const found = await read(db, [...new Set(all)]);
-          return all.map((id) => found.get(id) ?? null);
-        },
-        { cache: false, maxBatchSize: maxBatch },
-      );
-    ofDb.set(read, loader);
-    // Stored under `read`, which returns rows of this type.
-    return loader.loadMany(ids) as Promise<(Row | null | Error)[]>;
+function sharedReadsOf(db: Db): SharedReads {
+  const known = sharedReads.get(db) ?? new SharedReads(db);
+  sharedReads.set(db, known);
+  return known;
+}
+
+function itself(key: unknown): unknown {
+  return key;
+}
+
+function toPrime(find: (index: number, found: Found) => void): Prime {
+  return (index, loader, { key, value }) =>
+    find(index, { loader: loader as unknown as Loader<unknown, unknown>, key, value });
+}
+
+/** Makes a loader of a statement that returns rows by their ids; null for an id without one. */
+export function byId<Row>(
+  read: (db: Db, ids: readonly bigint[]) => Promise<ReadonlyMap<bigint, Row>>,
+): (db: Db, ids: readonly bigint[]) => Promise<(Row | null)[]> {
+  return async (db, ids) => {
+    const found = await read(db, ids);
+    return ids.map((id) => found.get(id) ?? null);
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Queryable } from '../postgres/client.ts';
 import { printNames } from './search-token.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** Something that search finds by its names, such as a user by the username and the display name. */
 export type Named = { id: bigint; names: string[] };
@@ -73,7 +74,7 @@ async function indexBatch(client: Queryable, kind: NamedKind, limit: number): Pr
   await client.query({
     name: `index_${kind}`,
     text: `with finished as (delete from ${backlog} where ${owner} = any ($1::bigint[]))
-    insert into ${table} (${owner}, tokens) select * from unnest($1::bigint[], $2::text[])
+    insert into ${table} (${owner}, tokens) select * from ${unnest('$1::bigint[]', '$2::text[]')}
     on conflict (${owner}) do update set tokens = excluded.tokens where ${table}.tokens <> excluded.tokens`,
     values: [rows.map(({ id }) => id), rows.map(({ names }) => printNames(names))],
   });

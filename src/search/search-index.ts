@@ -7,6 +7,7 @@ import type { Lease, Leases } from '../postgres/lease.ts';
 import { LeasedLoop } from '../postgres/leased-loop.ts';
 import { indexNames, queueNames } from './name-index.ts';
 import { printMessage, type IndexedMessage } from './search-token.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** How many messages, and how many names, are indexed in one transaction. */
 const batchSize = 500;
@@ -145,7 +146,7 @@ async function indexMessages(client: Queryable, ids: readonly bigint[]): Promise
   });
   await client.query({
     name: 'index_messages',
-    text: `insert into search_entries (message_id, tokens) select * from unnest($1::bigint[], $2::text[])
+    text: `insert into search_entries (message_id, tokens) select * from ${unnest('$1::bigint[]', '$2::text[]')}
     on conflict (message_id) do update set tokens = excluded.tokens where search_entries.tokens <> excluded.tokens`,
     values: [rows.map(({ id }) => id), rows.map(printMessage)],
   });
@@ -188,7 +189,7 @@ async function indexChats(client: Queryable): Promise<number> {
   const { rows: messages } = await client.query<{ id: bigint; chatId: bigint; seq: number }>({
     name: 'chat_messages_to_index',
     text: `select m.id, chat.id as "chatId", m.seq
-    from unnest($1::bigint[], $2::int[]) with ordinality as chat (id, below, place)
+    from ${unnest('$1::bigint[]', '$2::int[]')} with ordinality as chat (id, below, place)
     cross join lateral (
       select id, seq from messages where chat_id = chat.id and (chat.below is null or seq < chat.below)
       order by seq desc limit $3) m

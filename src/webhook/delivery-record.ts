@@ -2,6 +2,7 @@ import type { Db } from '../postgres/client.ts';
 import { defineLoader } from '../postgres/loader.ts';
 import { pairMany } from '../postgres/pairing.ts';
 import type { DeliveryAttempt } from './holding.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** The latest delivery attempts of each of these webhooks, newest first. */
 export const recentDeliveriesOf = defineLoader({ load: readRecentDeliveries });
@@ -11,7 +12,7 @@ async function readRecentDeliveries({ pool }: Db, webhookIds: readonly bigint[])
     name: 'webhook_deliveries',
     text: `select webhook.index::int as index, d.number, d.cursor, d.at, d.attempt, d.status,
       d.duration_ms as "durationMs"
-    from unnest($1::bigint[]) with ordinality as webhook (id, index)
+    from ${unnest('$1::bigint[]')} with ordinality as webhook (id, index)
     join webhook_deliveries d on d.webhook_id = webhook.id
     order by webhook.index, d.number desc`,
     values: [webhookIds],

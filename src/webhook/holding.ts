@@ -1,6 +1,7 @@
 import { inTransaction, type Db } from '../postgres/client.ts';
 import type { WebhookStatus } from '../postgres/generated/prisma/client.ts';
 import type { Lease } from '../postgres/lease.ts';
+import { unnest } from '../postgres/unnest.ts';
 
 /** A webhook as the node that delivers it needs it. */
 export type HeldWebhook = {
@@ -122,8 +123,7 @@ export function saveProgress(
         last_error = coalesce(u.last_error, w.last_error),
         next_attempt_at = case when u.retry_ms is null then w.next_attempt_at
           else clock_timestamp() + (u.retry_ms + $12::float8) * interval '1 ms' end
-      from unnest($2::bigint[], $3::int[], $4::text[], $5::boolean[], $6::bigint[], $7::int[], $8::webhook_status[],
-        $9::timestamptz[], $10::text[], $11::int[])
+      from ${unnest('$2::bigint[]', '$3::int[]', '$4::text[]', '$5::boolean[]', '$6::bigint[]', '$7::int[]', '$8::webhook_status[]', '$9::timestamptz[]', '$10::text[]', '$11::int[]')}
         as u (id, version, cursor, is_pinged, delivery_count, failures, status, delivered_at, last_error, retry_ms)
       where w.id = u.id and w.version = u.version and w.node = $1 and w.status <> 'PAUSED'
       returning w.id`,
@@ -168,7 +168,7 @@ async function saveAttempts(client: Pick<Client, 'query'>, all: readonly Progres
     name: 'save_webhook_deliveries',
     text: `insert into webhook_deliveries as d (webhook_id, slot, number, cursor, at, attempt, status, duration_ms)
     select webhook_id, number % ${keptDeliveries}, number, cursor, at, attempt, status, duration_ms
-    from unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::int[], $6::int[], $7::int[])
+    from ${unnest('$1::bigint[]', '$2::bigint[]', '$3::text[]', '$4::timestamptz[]', '$5::int[]', '$6::int[]', '$7::int[]')}
       as u (webhook_id, number, cursor, at, attempt, status, duration_ms)
     on conflict (webhook_id, slot) do update set number = excluded.number, cursor = excluded.cursor, at = excluded.at,
       attempt = excluded.attempt, status = excluded.status, duration_ms = excluded.duration_ms`,
@@ -194,7 +194,7 @@ async function queueAlarms(client: Pick<Client, 'query'>, all: readonly Progress
   await client.query(
     `insert into mails (kind, user_id, webhook_id)
     select 'WEBHOOK_FAILING', u.id, webhook.id
-    from users u cross join unnest($1::bigint[]) as webhook (id)
+    from users u cross join ${unnest('$1::bigint[]')} as webhook (id)
     where u.server_role = 'ADMIN' and u.email_verified_at is not null and u.deleted_at is null`,
     [webhookIds],
   );

@@ -1,7 +1,8 @@
 import { beforeAll, expect, test } from 'vitest';
 import { encodeId } from '../../src/core/id.ts';
 import { addMembers, createChat, createGroup, createPublicChannel, keyOf, say } from '../support/chat.ts';
-import { signUp, type Person, type Variables } from '../support/client.ts';
+import { setAvatar, uploadPicture } from '../support/avatar.ts';
+import { signUp, type Data, type Person, type Variables } from '../support/client.ts';
 import { awaitIndex } from '../support/search.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { recordStatements } from '../support/statements.ts';
@@ -228,4 +229,52 @@ test('listing fifty found messages, found users or blocked users costs the same 
     expect(edges).toHaveLength(50);
   const once = await costOf(grace, document, { first: 1 });
   expect(await costOf(grace, document, { first: 50 })).toEqual(once);
+});
+
+test('a chat list with last messages, unread counts, peers, members and pictures takes three statements', async () => {
+  const linus = await signUp(server, 'listing');
+  for (const type of ['GROUP', 'SINGLE'] as const) {
+    const { id } = await createChat(linus, { type, memberIds: [ada.userId] });
+    await say(ada, id, 'hello @listing');
+  }
+  await setAvatar(ada, await uploadPicture(server, ada));
+  const user = 'id username avatar { id contentType }';
+  const document = `{ viewer { chats(first: 20) { edges { node {
+    id type name lastMessage { id content sender { id username } } peer { ${user} }
+    viewerMembership { lastReadSeq unreadCount unreadMentionCount }
+    members(first: 3) { edges { node { role user { ${user} } } } } } } } } }`;
+  const { viewer } = await linus.ask(document);
+  const picture = { id: expect.any(String), contentType: 'image/png' };
+  expect(viewer.chats.edges.map(({ node }: Data) => node)).toMatchObject([
+    {
+      type: 'SINGLE',
+      lastMessage: { content: 'hello @listing', sender: { username: 'ada' } },
+      peer: { username: 'ada', avatar: picture },
+      viewerMembership: { lastReadSeq: 0, unreadCount: 1, unreadMentionCount: 1 },
+      members: { edges: [{ node: { user: { username: 'ada' } } }, { node: { user: { username: 'listing' } } }] },
+    },
+    { type: 'GROUP', lastMessage: { content: 'hello @listing' }, peer: null, viewerMembership: { unreadCount: 1 } },
+  ]);
+  expect(await recordStatements(server, () => linus.ask(document))).toHaveLength(3);
+});
+
+test('requests that arrive while others are being read share statements, and each gets its own answer', async () => {
+  const people = await Promise.all(Array.from({ length: 20 }, (_, n) => signUp(server, `crowd${n}`)));
+  const askAll = () =>
+    Promise.all(
+      people.map(async (person) => {
+        const { viewer } = await person.ask('{ viewer { user { username } } }');
+        expect(viewer.user.username).toBe(person.name);
+      }),
+    );
+  await askAll();
+  const statements = await recordStatements(server, askAll);
+  expect(statements.length).toBeLessThanOrEqual(people.length / 2);
+  // One who asks for what is not there fails alone.
+  const chat = await createGroup(ada, [grace]);
+  const [missing, found] = await Promise.all([
+    people[0]?.ask('query ($id: ID!) { node(id: $id) { id } }', { id: chat }),
+    grace.ask('query ($id: ID!) { node(id: $id) { id } }', { id: chat }),
+  ]);
+  expect([missing?.['node'], found['node']]).toEqual([null, { id: chat }]);
 });

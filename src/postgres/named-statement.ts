@@ -1,0 +1,149 @@
+import type pg from 'pg';
+import { serialize } from 'pg-protocol';
+import { prepareValue } from 'pg/lib/utils.js';
+
+/** A statement with a name, which a connection prepares once. */
+export type NamedQuery = { name: string; text: string; values: readonly unknown[] };
+
+type Answer = (error: Error | null, result?: pg.QueryResult) => void;
+
+/** What the driver's connection offers to a statement that it sends; see pg/lib/connection.js. */
+type Wire = {
+  stream: { write: (data: Buffer) => unknown };
+  /** The texts of the statements that are prepared, by name. */
+  parsedStatements: Record<string, string | undefined>;
+};
+
+/** How to make a row of the texts that arrive. `empty` has every column, so that all rows have the same shape. */
+type RowShape = { names: string[]; parsers: ((text: string) => unknown)[]; empty: Record<string, null> };
+
+type Field = { name: string; dataTypeID: number };
+type ParserOf = (typeId: number) => (text: string) => unknown;
+
+/** The shapes of the rows of each connection's prepared statements, by name. */
+const shapes = new WeakMap<Wire, Map<string, RowShape>>();
+
+const noColumns: RowShape = { names: [], parsers: [], empty: {} };
+const execute = Buffer.concat([serialize.execute(), serialize.sync()]);
+const describeAndExecute = Buffer.concat([serialize.describe({ type: 'P' }), execute]);
+
+/**
+ * A named statement as the driver's queue takes it (a "submittable", like pg-cursor). It does what the driver's own query
+ * does, for less: it is sent with one write instead of four, PostgreSQL describes its rows once for each connection
+ * instead of each time, which it can because a prepared statement never returns other columns, and nulls cost nothing.
+ * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
+ */
+export class NamedStatement {
+  readonly name: string;
+  readonly text: string;
+  /** Set by the driver, if it is given one, or by the caller. */
+  callback: Answer | undefined;
+  readonly #values: readonly unknown[];
+  readonly #parserOf: ParserOf;
+  #shape: RowShape | undefined;
+  #wire: Wire | undefined;
+  #failure: Error | null = null;
+  readonly #rows: Record<string, unknown>[] = [];
+  #command = '';
+  #rowCount: number | null = null;
+
+  constructor({ name, text, values }: NamedQuery, parserOf: ParserOf) {
+    this.name = name;
+    this.text = text;
+    this.#values = values;
+    this.#parserOf = parserOf;
+  }
+
+  /** Called by the driver when it is this statement's turn. Returns the error of one that cannot be sent. */
+  submit(wire: Wire): Error | null {
+    const prepared = wire.parsedStatements[this.name];
+    if (prepared !== undefined && prepared !== this.text) {
+      return new Error(`The name ${this.name} belongs to another prepared statement.`);
+    }
+    this.#wire = wire;
+    this.#shape = prepared === undefined ? undefined : shapes.get(wire)?.get(this.name);
+    const parts: Buffer[] = [];
+    if (prepared === undefined) parts.push(serialize.parse({ name: this.name, text: this.text }));
+    try {
+      parts.push(serialize.bind({ statement: this.name, values: [...this.#values], valueMapper: toParameter }));
+    } catch (error) {
+      return error instanceof Error ? error : new Error('a parameter could not be sent', { cause: error });
+    }
+    parts.push(this.#shape === undefined ? describeAndExecute : execute);
+    wire.stream.write(Buffer.concat(parts));
+    return null;
+  }
+
+  handleRowDescription({ fields }: { fields: readonly Field[] }): void {
+    this.#shape = toShape(fields, this.#parserOf);
+  }
+
+  handleDataRow({ fields }: { fields: readonly (string | null)[] }): void {
+    const { names, parsers, empty } = this.#shape ?? noColumns;
+    const row: Record<string, unknown> = { ...empty };
+    try {
+      for (let index = 0; index < fields.length; index += 1) {
+        const text = fields[index];
+        const name = names[index];
+        if (text != null && name !== undefined) row[name] = parsers[index]?.(text);
+      }
+    } catch (error) {
+      this.#failure = error instanceof Error ? error : new Error('a row could not be read', { cause: error });
+    }
+    this.#rows.push(row);
+  }
+
+  handleCommandComplete({ text }: { text: string }): void {
+    // "INSERT 0 5": an object id, which is always 0, and the number of rows.
+    const words = text.split(' ');
+    this.#command = words[0] ?? '';
+    this.#rowCount = words.length > 1 ? Number(words.at(-1)) : null;
+  }
+
+  handleReadyForQuery(): void {
+    if (this.#failure !== null) return this.callback?.(this.#failure);
+    this.#remember();
+    this.callback?.(null, {
+      command: this.#command,
+      rowCount: this.#rowCount,
+      oid: 0,
+      fields: [],
+      rows: this.#rows,
+    });
+  }
+
+  handleError(error: Error): void {
+    this.callback?.(this.#failure ?? error);
+  }
+
+  handleEmptyQuery(): void {}
+
+  handlePortalSuspended(): void {}
+
+  handleCopyInResponse(): void {}
+
+  handleCopyData(): void {}
+
+  #remember(): void {
+    if (this.#wire === undefined) return;
+    const known = shapes.get(this.#wire) ?? new Map<string, RowShape>();
+    if (known.has(this.name)) return;
+    shapes.set(this.#wire, known.set(this.name, this.#shape ?? noColumns));
+  }
+}
+
+function toShape(fields: readonly Field[], parserOf: ParserOf): RowShape {
+  const names = fields.map(({ name }) => name);
+  const parsers = fields.map(({ dataTypeID }) => parserOf(dataTypeID));
+  // The copy of a literal is an object with a fixed shape, as rows are to be.
+  return { names, parsers, empty: { ...Object.fromEntries(names.map((name) => [name, null])) } };
+}
+
+function toParameter(value: unknown): string | Buffer | null {
+  if (typeof value === 'string') return value;
+  // Ids need no quotes, and most arrays are of ids.
+  if (Array.isArray(value) && value.every((each) => typeof each === 'bigint' || typeof each === 'number')) {
+    return `{${value.join(',')}}`;
+  }
+  return prepareValue(value);
+}
