@@ -234,7 +234,8 @@ class Measuring {
   }
 }
 
-function mentionsVariable(value: ValueNode): boolean {
+/** Whether an argument's value contains a variable. */
+export function mentionsVariable(value: ValueNode): boolean {
   if (value.kind === Kind.LIST) return value.values.some(mentionsVariable);
   if (value.kind === Kind.OBJECT) return value.fields.some((field) => mentionsVariable(field.value));
   return value.kind === Kind.VARIABLE;

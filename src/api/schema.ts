@@ -2,6 +2,7 @@ import { wrapOrThrow } from '@pothos/plugin-errors';
 import {
   isAbstractType,
   isInterfaceType,
+  isObjectType,
   printSchema,
   type GraphQLField,
   type GraphQLObjectType,
@@ -18,6 +19,7 @@ import { findUngoverned, refuseRootField } from './scope.ts';
 import { introspectionOf } from './introspection.ts';
 import { findUnsizedFields } from './measure.ts';
 import { findNodeLoader } from './node.ts';
+import { plainResolver } from './plan/plan.ts';
 
 /**
  * Builds the schema of all types registered on the builder. Throws when a type implements Node without a rule about
@@ -37,6 +39,7 @@ export function buildSchema(): GraphQLSchema {
   if (ungoverned.length > 0)
     throw new Error(`Say in api/scope-table.ts which scope a program needs for ${ungoverned.join(', ')}`);
   readIdsAtOnce(nodes);
+  readConnectionsAtOnce(schema);
   wrapMutations(schema);
   limitQueries(schema.getQueryType());
   checkScopes(schema);
@@ -55,6 +58,21 @@ function readIdsAtOnce(nodes: readonly GraphQLObjectType[]): void {
     const keyOf = readKeyResolver(type);
     if (id === undefined || keyOf === null) throw new Error(`${type.name} does not declare the key of its id`);
     id.resolve = (source) => encodeId(type.name, keyOf(source));
+    Object.assign(id.extensions, { [plainResolver]: true });
+  }
+}
+
+/** Lets connections and edges be read without the resolvers of the Relay plugin, which return the properties. */
+function readConnectionsAtOnce(schema: GraphQLSchema): void {
+  for (const type of Object.values(schema.getTypeMap())) {
+    if (!isObjectType(type) || !/(Connection|Edge)$/.test(type.name)) continue;
+    for (const name of ['edges', 'pageInfo', 'node']) {
+      const field = type.getFields()[name];
+      if (field?.resolve === undefined) continue;
+      // The plugin's take the object only.
+      if (field.resolve.length > 1) throw new Error(`${type.name}.${name} must be a property of its object`);
+      delete field.resolve;
+    }
   }
 }
 

@@ -1,3 +1,4 @@
+import { toBase64Url } from '../core/id.ts';
 import { InvalidInput } from '../errors.ts';
 import { pairMany } from './pairing.ts';
 
@@ -109,7 +110,7 @@ export function toPages<Row extends { index: number }>(
 
 /** A row's position in its list, opaque to clients. */
 export function encodeCursor(list: List, key: readonly (bigint | number)[]): string {
-  return Buffer.from(`${list.name}:${key.join(',')}`).toString('base64url');
+  return toBase64Url(`${list.name}:${key.join(',')}`);
 }
 
 /** The requested number of rows. Throws InvalidInput for the argument `name` if it is not from 0 to `maxPageSize`. */

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import pg from 'pg';
 import { Housekeeping } from '../../src/core/housekeeping.ts';
 import { Publisher } from '../../src/live/broadcast/publisher.ts';
@@ -8,34 +9,58 @@ import { WebhookKeeper } from '../../src/webhook/webhook-keeper.ts';
 import type { TestServer } from './server.ts';
 
 /**
- * Runs `work` and returns the SQL statements that the server sent to its database for it. Leaves out background work:
+ * Runs `work` and returns the SQL statements that the server sent to its database for it, also those that come after its
+ * answer, as when an error ends the answer early. Leaves out background work:
  * following the log, checking at most twice a second whether a session is still valid, housekeeping, renewing
  * leases, looking for webhooks that are due, and preparing new connections. Run one at a time, because statements of
  * concurrent requests count too.
  */
 export async function recordStatements(server: TestServer, work: () => Promise<unknown>): Promise<string[]> {
   const recorded: string[] = [];
-  const recorder = { url: server.database.url, statements: recorded };
+  const recorder: Recorder = { url: server.database.url, statements: recorded, pending: new Set() };
   recorders.add(recorder);
   try {
     await work();
+    await settle(recorder.pending);
   } finally {
     recorders.delete(recorder);
   }
   return recorded;
 }
 
-const recorders = new Set<{ url: string; statements: string[] }>();
+type Recorder = { url: string; statements: string[]; pending: Set<Promise<unknown>> };
+
+const recorders = new Set<Recorder>();
+
+/** Waits until the statements have been answered, and those that follow from the answers. */
+async function settle(pending: Set<Promise<unknown>>): Promise<void> {
+  do {
+    await Promise.allSettled(pending);
+    // What an answer leads to begins a turn later, or in the one after that.
+    await nextTurn();
+    await nextTurn();
+  } while (pending.size > 0);
+}
 const backgroundFile = /\/src\/(log\/|live\/(?!shared-|render-turn)|account\/live-session|postgres\/session-setting)/;
 
 type Connection = { application_name?: string; database?: string };
 type Query = (...args: unknown[]) => unknown;
 
-function record({ application_name, database }: Connection, statement: unknown): void {
-  if (application_name !== 'parley') return;
-  for (const { url, statements } of recorders) {
-    if (new URL(url).pathname !== `/${database}` || isBackground()) continue;
-    statements.push(typeof statement === 'string' ? statement : String(Reflect.get(Object(statement), 'text')));
+/** Returns those who have recorded it. */
+function record({ application_name, database }: Connection, statement: unknown): Recorder[] {
+  if (application_name !== 'parley') return [];
+  const recording = [...recorders].filter(({ url }) => new URL(url).pathname === `/${database}` && !isBackground());
+  const text = typeof statement === 'string' ? statement : String(Reflect.get(Object(statement), 'text'));
+  for (const { statements } of recording) statements.push(text);
+  return recording;
+}
+
+function follow(recording: readonly Recorder[], answer: unknown): void {
+  if (!(answer instanceof Promise)) return;
+  for (const { pending } of recording) {
+    const forget = () => void pending.delete(answer);
+    answer.then(forget, forget);
+    pending.add(answer);
   }
 }
 
@@ -71,10 +96,11 @@ const original = { pool: pool.query, client: client.query };
 
 pool.query = function query(this: pg.Pool, ...args) {
   const { connectionString, application_name } = this.options;
-  if (connectionString !== undefined) {
-    record({ application_name, database: new URL(connectionString).pathname.slice(1) } as Connection, args[0]);
-  }
-  return Reflect.apply(original.pool, this, args);
+  const database = connectionString === undefined ? null : new URL(connectionString).pathname.slice(1);
+  const recording = database === null ? [] : record({ application_name, database } as Connection, args[0]);
+  const answer = Reflect.apply(original.pool, this, args);
+  follow(recording, answer);
+  return answer;
 };
 
 client.query = function query(this: { connectionParameters: Connection }, ...args) {

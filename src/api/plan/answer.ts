@@ -1,23 +1,25 @@
 import type { ExecutionResult, GraphQLError } from 'graphql';
-import { Frame, type Path } from './frame.ts';
+import { Frame } from './frame.ts';
 
 /** A value's place, as far as its failure is concerned. */
-type FailedPlace = { frame: Frame; key: string | number; path: Path; value: { isRequired: boolean } };
+type FailedPlace = { frame: Frame; key: string | number; value: { isRequired: boolean } };
 
 /**
  * The answer of one execution while it is being filled: it is complete when nothing in it is pending. Errors set the
  * nearest place to null that may be null.
  */
 export class Answer {
-  readonly root = new Frame(null, { key: '', path: undefined, isRequired: false }, {});
+  readonly root: Frame;
   readonly #errors: GraphQLError[] = [];
-  /** The places that errors have set to null; `undefined` is the whole answer. */
-  readonly #nulled = new Set<Path | undefined>();
   readonly #ended = Promise.withResolvers<ExecutionResult>();
   readonly #continue: () => boolean;
 
-  /** `onIdle` is called when nothing is pending; it returns whether it has begun something else. */
-  constructor(onIdle: () => boolean) {
+  /**
+   * `typeName`: the type of the root. `onIdle` is called when nothing is pending; it returns whether it has begun
+   * something else.
+   */
+  constructor(typeName: string, onIdle: () => boolean) {
+    this.root = new Frame(null, { key: '', isRequired: false, typeName }, {});
     this.#continue = onIdle;
   }
 
@@ -26,9 +28,12 @@ export class Answer {
   }
 
   /** Records the error of a value that is not there. The frame must not be running. */
-  failPlace({ frame, key, value, path }: FailedPlace, error: Error): void {
+  failPlace({ frame, key, value }: FailedPlace, error: Error): void {
     if (value.isRequired) return this.failFrame(frame, error);
-    this.#report(error, path);
+    if (!isNull(frame, key)) {
+      this.#report(error);
+      (frame.nulled ??= new Set()).add(key);
+    }
     frame.result[key] = null;
   }
 
@@ -37,13 +42,13 @@ export class Answer {
     if (frame.isSettled) return;
     frame.isSettled = true;
     const error = frame.error ?? latest;
-    const { up, key, path, isRequired } = frame;
-    if (up === null || path === undefined) {
-      this.#report(error, undefined);
+    const { up, key, isRequired } = frame;
+    if (up === null) {
+      this.#report(error);
       this.#end(null);
       return;
     }
-    this.failPlace({ frame: up, key, path, value: { isRequired } }, error);
+    this.failPlace({ frame: up, key, value: { isRequired } }, error);
     this.countDown(up);
   }
 
@@ -64,11 +69,7 @@ export class Answer {
     else this.countDown(up);
   }
 
-  /** As in graphql-js, what fails in a place that is null already is not reported. */
-  #report(error: Error, path: Path | undefined): void {
-    for (let at = path; at !== undefined; at = at.prev) if (this.#nulled.has(at)) return;
-    if (this.#nulled.has(undefined)) return;
-    this.#nulled.add(path);
+  #report(error: Error): void {
     // Every error has been located, at the value that it is about.
     this.#errors.push(error as GraphQLError);
   }
@@ -76,4 +77,11 @@ export class Answer {
   #end(data: Record<string, unknown> | null): void {
     this.#ended.resolve(this.#errors.length === 0 ? { data } : { errors: this.#errors, data });
   }
+}
+
+/** Whether an error has set the value, or one around it, to null. As in graphql-js, what fails there is not reported. */
+function isNull(frame: Frame, key: string | number): boolean {
+  if (frame.nulled?.has(key)) return true;
+  // Once the root is settled, the answer has been given.
+  return frame.up === null ? frame.isSettled : isNull(frame.up, frame.key);
 }

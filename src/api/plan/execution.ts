@@ -10,23 +10,11 @@ import {
   type GraphQLObjectType,
 } from 'graphql';
 import { inspect } from 'graphql/jsutils/inspect.js';
-import { FieldInfo, type Shared } from './field-info.ts';
 import { Answer } from './answer.ts';
-import { Frame, toKeys, type Path } from './frame.ts';
+import { Frame } from './frame.ts';
 import { memberOf, nameOf } from './member.ts';
+import { Place, type Shared } from './place.ts';
 import type { FieldPlan, Plan, ValuePlan, Variables } from './plan.ts';
-
-/** A value's place: in a frame, under a key, as a field of the document declares it. */
-type Place = {
-  frame: Frame;
-  key: string | number;
-  field: FieldPlan;
-  value: ValuePlan;
-  path: Path;
-  info: FieldInfo;
-};
-
-const noArguments = Object.freeze({});
 
 /**
  * One execution of a plan. It calls the resolvers that graphql-js would call, in the same order, and answers the same.
@@ -49,7 +37,7 @@ export class PlanExecution {
     this.#plan = plan;
     this.#context = context;
     this.#shared = { plan, variables, rootValue };
-    this.#answer = new Answer(() => this.#runNext());
+    this.#answer = new Answer(plan.rootType.name, () => this.#runNext());
   }
 
   /** Runs it, once. Never rejects: errors are in the answer. */
@@ -91,42 +79,37 @@ export class PlanExecution {
   }
 
   #runField(frame: Frame, field: FieldPlan, source: unknown): void {
-    const { key, definition, value } = field;
-    if (definition.resolve === undefined && value.leaf !== null && typeof source === 'object' && source !== null) {
-      const found: unknown = (source as Record<string, unknown>)[definition.name];
-      if (
-        typeof found === 'string' ||
-        typeof found === 'number' ||
-        typeof found === 'boolean' ||
-        found instanceof Date
-      ) {
-        // A leaf that is there already, as most are: it needs no arguments, no path and no info unless it fails.
-        try {
-          frame.result[key] = value.leaf(found);
-        } catch (error) {
-          this.#failValue(this.#placeOf(frame, field), error);
-        }
-        return;
-      }
-      if (found === null && !value.isRequired) {
-        frame.result[key] = null;
-        return;
-      }
+    const { key, value, read } = field;
+    if (read === null || typeof source !== 'object' || source === null) {
+      return this.#resolveField(this.#placeOf(frame, field), source);
     }
-    this.#resolveField(this.#placeOf(frame, field), source);
+    let found: unknown;
+    // A leaf that is there already, as most are, needs no place unless it fails.
+    try {
+      found = read(source as Record<string, unknown>);
+      if (value.leaf !== null && isScalar(found)) {
+        frame.result[key] = value.leaf(found);
+        return;
+      }
+    } catch (error) {
+      return this.#failValue(this.#placeOf(frame, field), error);
+    }
+    if (found === null && !value.isRequired) frame.result[key] = null;
+    // A property may also be a function, which makes the value.
+    else if (typeof found === 'function') this.#resolveField(this.#placeOf(frame, field), source);
+    else this.#put(this.#placeOf(frame, field), found);
   }
 
   #placeOf(frame: Frame, field: FieldPlan): Place {
-    const path: Path = { prev: frame.path, key: field.key, typename: field.parentType.name };
-    return { frame, key: field.key, field, value: field.value, path, info: new FieldInfo(field, path, this.#shared) };
+    return new Place(frame, field.key, { field, value: field.value, shared: this.#shared });
   }
 
   #resolveField(place: Place, source: unknown): void {
-    const { field, info } = place;
+    const { field } = place;
     let found: unknown;
     try {
       const resolve = field.definition.resolve ?? defaultFieldResolver;
-      found = resolve(source, this.#argumentsOf(field), this.#context, info);
+      found = resolve(source, this.#argumentsOf(field), this.#context, place);
     } catch (error) {
       return this.#failValue(place, error);
     }
@@ -135,14 +118,14 @@ export class PlanExecution {
 
   /** The same arguments serve all objects of a list. */
   #argumentsOf(field: FieldPlan): Record<string, unknown> {
-    if (field.isBare) return noArguments;
-    let given = this.#arguments.get(field);
+    if (field.constants !== null) return field.constants;
+    const known = this.#arguments.get(field);
+    if (known !== undefined) return known;
     const [node] = field.nodes;
-    if (given === undefined && node !== undefined) {
-      given = Object.freeze(getArgumentValues(field.definition, node, this.#shared.variables));
-      this.#arguments.set(field, given);
-    }
-    return given ?? noArguments;
+    if (node === undefined) throw new Error(`${nameOf(field)} has no node`);
+    const given = Object.freeze(getArgumentValues(field.definition, node, this.#shared.variables));
+    this.#arguments.set(field, given);
+    return given;
   }
 
   /** Puts a value in its place, now or when it arrives. Throws if the frame of the place cannot be. */
@@ -192,19 +175,22 @@ export class PlanExecution {
   }
 
   #completeList(place: Place, item: ValuePlan, found: unknown): unknown[] {
-    const { frame, field, path, info, value } = place;
+    const { frame, field, value } = place;
     if (typeof found !== 'object' || found === null || !(Symbol.iterator in found)) {
       throw new GraphQLError(`Expected Iterable, but did not find one for field "${nameOf(field)}".`);
     }
     const items: unknown[] = [];
-    const list = new Frame(frame, { key: place.key, path, isRequired: value.isRequired }, items as never);
+    const list = new Frame(
+      frame,
+      { key: place.key, isRequired: value.isRequired, typeName: undefined },
+      items as never,
+    );
     try {
       for (const each of found as Iterable<unknown>) {
         const key = items.length;
         // Keeps the next item's index right, whatever becomes of this one.
         items.push(undefined);
-        const itemPath = { prev: path, key, typename: undefined };
-        this.#put({ frame: list, key, field, value: item, path: itemPath, info }, each);
+        this.#put(place.itemAt(list, key, item), each);
       }
     } catch (error) {
       list.isSettled = true;
@@ -243,15 +229,15 @@ export class PlanExecution {
   }
 
   #completeObject(place: Place, type: GraphQLObjectType, found: unknown): Record<string, unknown> {
-    const { frame, field, value, path } = place;
-    const child = new Frame(frame, { key: place.key, path, isRequired: value.isRequired }, {});
+    const { frame, field, value } = place;
+    const child = new Frame(frame, { key: place.key, isRequired: value.isRequired, typeName: type.name }, {});
     this.#runFields(child, this.#plan.select(value, type, field.nodes), found);
     if (child.pending > 0) frame.pending += 1;
     return child.result;
   }
 
-  #locate({ field, path }: Place, error: unknown): GraphQLError {
-    return locatedError(error, field.nodes, toKeys(path));
+  #locate({ frame, key, field }: Place, error: unknown): GraphQLError {
+    return locatedError(error, field.nodes, frame.keysTo(key));
   }
 
   /** An error while the frame is being filled. Throws it on if null may not take the value's place. */
@@ -264,4 +250,9 @@ export class PlanExecution {
 
 function isPromise<Value>(value: Value | PromiseLike<Value>): value is PromiseLike<Value> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}
+
+/** Whether a leaf's value has to be neither awaited nor checked for being an error. */
+function isScalar(found: unknown): boolean {
+  return typeof found === 'string' || typeof found === 'number' || typeof found === 'boolean' || found instanceof Date;
 }

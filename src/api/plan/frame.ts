@@ -5,22 +5,16 @@ export type Path = {
   readonly typename: string | undefined;
 };
 
-/** The keys from the root of the answer to the place. */
-export function toKeys(path: Path | undefined): (string | number)[] {
-  const keys: (string | number)[] = [];
-  for (let at = path; at !== undefined; at = at.prev) keys.push(at.key);
-  return keys.toReversed();
-}
-
 /** An object or a list of the answer that is being filled. */
 export class Frame {
   /** The frame around it; null for the root. */
   readonly up: Frame | null;
   /** Where it is in that frame. */
   readonly key: string | number;
-  readonly path: Path | undefined;
   /** Whether null in its place is an error. */
   readonly isRequired: boolean;
+  /** The name of the object's type; undefined for a list. */
+  readonly typeName: string | undefined;
   /** The object, or the list. */
   readonly result: Record<string | number, unknown>;
   /** How many of its values are not complete yet. */
@@ -29,16 +23,30 @@ export class Frame {
   error: Error | null = null;
   /** Whether it is complete, or has failed. */
   isSettled = false;
+  /** The keys whose values errors have set to null; null if there are none. */
+  nulled: Set<string | number> | null = null;
 
   constructor(
     up: Frame | null,
-    place: { key: string | number; path: Path | undefined; isRequired: boolean },
+    of: { key: string | number; isRequired: boolean; typeName: string | undefined },
     result: Record<string | number, unknown>,
   ) {
     this.up = up;
-    this.key = place.key;
-    this.path = place.path;
-    this.isRequired = place.isRequired;
+    this.key = of.key;
+    this.isRequired = of.isRequired;
+    this.typeName = of.typeName;
     this.result = result;
+  }
+
+  /** The path to one of its values, which is only needed for errors and by few resolvers. */
+  pathTo(key: string | number): Path {
+    return { prev: this.up?.pathTo(this.key), key, typename: this.typeName };
+  }
+
+  /** The keys from the root of the answer to one of its values. */
+  keysTo(key: string | number): (string | number)[] {
+    const keys = [key];
+    for (let frame: Frame = this; frame.up !== null; frame = frame.up) keys.push(frame.key);
+    return keys.toReversed();
   }
 }

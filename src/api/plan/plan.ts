@@ -1,4 +1,5 @@
 import {
+  getArgumentValues,
   GraphQLBoolean,
   GraphQLID,
   GraphQLInt,
@@ -25,6 +26,7 @@ import {
 import { collectFields, collectSubfields } from 'graphql/execution/collectFields.js';
 import { inspect } from 'graphql/jsutils/inspect.js';
 import type { PreparedOperation } from '../document.ts';
+import { mentionsVariable } from '../measure.ts';
 
 /** The variables of an execution, coerced. */
 export type Variables = Record<string, unknown>;
@@ -35,8 +37,13 @@ export type FieldPlan = {
   nodes: readonly FieldNode[];
   definition: GraphQLField<unknown, unknown>;
   parentType: GraphQLObjectType;
-  /** Whether it has no arguments, so that all executions share an empty object. */
-  isBare: boolean;
+  /**
+   * Reads the field's value where that takes nothing but its object: no arguments, no context, and no resolver that reads
+   * anything else. Null for all others.
+   */
+  read: ((source: Record<string, unknown>) => unknown) | null;
+  /** Its arguments, if they are the same in all executions. */
+  constants: Readonly<Record<string, unknown>> | null;
   value: ValuePlan;
 };
 
@@ -107,7 +114,8 @@ export class Plan {
         nodes,
         definition,
         parentType: type,
-        isBare: definition.args.length === 0,
+        read: readerOf(definition),
+        constants: constantsOf(definition, nodes[0]),
         value: toValuePlan(definition.type),
       });
     }
@@ -122,6 +130,30 @@ export class Plan {
       if (name === '__type') return TypeMetaFieldDef;
     }
     return type.getFields()[name];
+  }
+}
+
+/**
+ * The extension of a field whose resolver takes nothing but the object, and never fails: `(source) => value`. A field
+ * without a resolver is its object's property.
+ */
+export const plainResolver = 'plainResolver';
+
+function readerOf({ name, resolve, extensions }: GraphQLField<unknown, unknown>): FieldPlan['read'] {
+  if (extensions[plainResolver] === true && resolve !== undefined) return resolve as FieldPlan['read'];
+  return resolve === undefined ? (source) => source[name] : null;
+}
+
+const noArguments = Object.freeze({});
+
+function constantsOf(definition: GraphQLField<unknown, unknown>, node: FieldNode | undefined): FieldPlan['constants'] {
+  if (definition.args.length === 0) return noArguments;
+  if (node === undefined || (node.arguments ?? []).some(({ value }) => mentionsVariable(value))) return null;
+  try {
+    return Object.freeze(getArgumentValues(definition, node));
+  } catch {
+    // Each execution reports it.
+    return null;
   }
 }
 

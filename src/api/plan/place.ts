@@ -1,0 +1,80 @@
+import type { FieldNode, GraphQLObjectType, GraphQLOutputType, GraphQLResolveInfo } from 'graphql';
+import type { Frame, Path } from './frame.ts';
+import type { FieldPlan, Plan, ValuePlan, Variables } from './plan.ts';
+
+/** What one execution knows: the same for each of its fields. */
+export type Shared = { plan: Plan; variables: Variables; rootValue: unknown };
+
+/**
+ * A value's place: in a frame, under a key, as a field of the document declares it. It is also what the field's resolver
+ * is told about it. graphql-js makes an object of ten properties and a path for each value; few resolvers read any, so
+ * these are looked up when they are read. Do not spread it.
+ */
+export class Place implements GraphQLResolveInfo {
+  readonly frame: Frame;
+  readonly key: string | number;
+  readonly field: FieldPlan;
+  readonly value: ValuePlan;
+  readonly #shared: Shared;
+
+  constructor(frame: Frame, key: string | number, of: { field: FieldPlan; value: ValuePlan; shared: Shared }) {
+    this.frame = frame;
+    this.key = key;
+    this.field = of.field;
+    this.value = of.value;
+    this.#shared = of.shared;
+  }
+
+  /** The place of an item of the list that is completed here. */
+  itemAt(list: Frame, index: number, item: ValuePlan): Place {
+    return new Place(list, index, { field: this.field, value: item, shared: this.#shared });
+  }
+
+  /** What the resolvers of a type are told: for an item, the field whose list it is in. */
+  get info(): Place {
+    let { frame, key } = this;
+    if (frame.typeName !== undefined) return this;
+    while (frame.typeName === undefined && frame.up !== null) ({ up: frame, key } = frame as Frame & { up: Frame });
+    return new Place(frame, key, { field: this.field, value: this.value, shared: this.#shared });
+  }
+
+  get path(): Path {
+    return this.frame.pathTo(this.key);
+  }
+
+  get fieldName(): string {
+    return this.field.definition.name;
+  }
+
+  get fieldNodes(): readonly FieldNode[] {
+    return this.field.nodes;
+  }
+
+  get returnType(): GraphQLOutputType {
+    return this.field.definition.type;
+  }
+
+  get parentType(): GraphQLObjectType {
+    return this.field.parentType;
+  }
+
+  get schema(): GraphQLResolveInfo['schema'] {
+    return this.#shared.plan.schema;
+  }
+
+  get fragments(): GraphQLResolveInfo['fragments'] {
+    return this.#shared.plan.fragments;
+  }
+
+  get rootValue(): unknown {
+    return this.#shared.rootValue;
+  }
+
+  get operation(): GraphQLResolveInfo['operation'] {
+    return this.#shared.plan.operation;
+  }
+
+  get variableValues(): Variables {
+    return this.#shared.variables;
+  }
+}
