@@ -45,8 +45,6 @@ export class Frame {
 
   /** The keys from the root of the answer to one of its values. */
   keysTo(key: string | number): (string | number)[] {
-    const keys = [key];
-    for (let frame: Frame = this; frame.up !== null; frame = frame.up) keys.push(frame.key);
-    return keys.toReversed();
+    return [...(this.up?.keysTo(this.key) ?? []), key];
   }
 }
