@@ -27,14 +27,25 @@ const alias = Object.fromEntries(
  * dependencies.
  */
 export async function buildWebPage(): Promise<void> {
+  const texts = await bundleWebPage('production');
+  // The folder is complete from the moment at which it exists: a server may start while the page is built.
+  const stage = `${target}.${process.pid}`;
+  for (const [name, text] of withThemes(texts)) await writeCompressed(join(stage, name), text);
+  await writeFile(join(stage, fingerprintFile), await fingerprint());
+  await rm(target, { recursive: true, force: true });
+  await rename(stage, target);
+}
+
+/** The files of the page by their names. In development, React says what is wrong, and runs each effect twice. */
+export async function bundleWebPage(mode: 'production' | 'development'): Promise<Map<string, string>> {
   const { build } = await import('vite');
   const built = await build({
     root: source,
     configFile: false,
     logLevel: 'error',
-    mode: 'production',
+    mode,
     // Whatever NODE_ENV says here: a test of the server also shows what its users get.
-    define: { 'process.env.NODE_ENV': '"production"' },
+    define: { 'process.env.NODE_ENV': JSON.stringify(mode) },
     oxc: { jsx: { runtime: 'automatic', development: false } },
     resolve: {
       alias: Object.entries(alias).map(([name, replacement]) => ({ find: new RegExp(`^${name}$`), replacement })),
@@ -42,13 +53,7 @@ export async function buildWebPage(): Promise<void> {
     build: { write: false, assetsInlineLimit: 0, modulePreload: { polyfill: false }, target: 'es2023' },
   });
   const { output } = built as Rolldown.RolldownOutput;
-  const texts = new Map(output.map((file) => [file.fileName, 'code' in file ? file.code : String(file.source)]));
-  // The folder is complete from the moment at which it exists: a server may start while the page is built.
-  const stage = `${target}.${process.pid}`;
-  for (const [name, text] of withThemes(inlineStyles(texts))) await writeCompressed(join(stage, name), text);
-  await writeFile(join(stage, fingerprintFile), await fingerprint());
-  await rm(target, { recursive: true, force: true });
-  await rename(stage, target);
+  return inlineStyles(new Map(output.map((file) => [file.fileName, 'code' in file ? file.code : String(file.source)])));
 }
 
 /** Builds the page unless it was built from the code that is here now. */
@@ -57,9 +62,10 @@ export async function refreshWebPage(): Promise<void> {
   if (built !== (await fingerprint())) await buildWebPage();
 }
 
-/** Names the code of the page, and the packages that it is built with. */
+/** Names the code of the page, the packages that it is built with, and how. */
 async function fingerprint(): Promise<string> {
-  const hash = createHash('sha256').update(await readFile(join(root, 'package.json')));
+  const hash = createHash('sha256');
+  for (const path of [join(root, 'package.json'), import.meta.filename]) hash.update(await readFile(path));
   for (const folder of [source, join(root, 'src/client')]) {
     const entries = await readdir(folder, { recursive: true, withFileTypes: true });
     const paths = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));

@@ -19,27 +19,37 @@ export async function openWindow(
 ): Promise<Window> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-GB', ...options });
   const page = await context.newPage();
+  const complaints = watchComplaints(page);
+  await page.goto(url);
+  return { page, complaints, close: () => context.close() };
+}
+
+/** What the console of a page complains about from now on. */
+export function watchComplaints(page: Page): string[] {
   const complaints: string[] = [];
   page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
   page.on('pageerror', (error) => complaints.push(String(error)));
-  await page.goto(url);
-  return { page, complaints, close: () => context.close() };
+  return complaints;
 }
 
 /** Opens the chat and signs in. */
 export async function openAs(
   browser: Browser,
   server: Pick<TestServer, 'url'>,
-  { email, password }: Pick<Person, 'email' | 'password'>,
+  person: Pick<Person, 'email' | 'password'>,
   options?: BrowserContextOptions,
 ): Promise<Window> {
   const window = await openWindow(browser, server, options);
-  const { page } = window;
+  await signInTo(window.page, person);
+  return window;
+}
+
+/** Signs in to a page that is open. */
+export async function signInTo(page: Page, { email, password }: Pick<Person, 'email' | 'password'>): Promise<void> {
   await page.getByLabel('Email').fill(email);
   await page.getByLabel('Password').fill(password);
   await page.getByRole('button', { name: 'Sign in', exact: true }).click();
   await page.getByRole('navigation', { name: 'Chats' }).waitFor();
-  return window;
 }
 
 /** Opens a chat that is in the list. */
