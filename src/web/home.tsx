@@ -10,6 +10,7 @@ import { Sidebar } from './home/sidebar.tsx';
 import { useShortcuts } from './home/shortcut.ts';
 import { Welcome } from './home/welcome.tsx';
 import { useNotice } from './notice.tsx';
+import { useIsPhone } from './phone.ts';
 import { closeChat, useRoute } from './route.ts';
 
 /** The page of a user who is signed in: the chats, and the one that is open. */
@@ -20,10 +21,15 @@ export function Home({ viewer }: { viewer: Viewer }) {
   useRefusals();
   useTitle(viewer.unreadChatCount);
   useLostChat(chatId, chat !== undefined);
+  // A phone shows the list alone.
+  const isList = useIsPhone() && chat === undefined;
   return (
     <div className={chat === undefined ? 'home' : 'home has-chat'}>
       <Banner />
-      <Sidebar viewer={viewer} chatId={chatId} />
+      <div role={isList ? 'main' : undefined} className="contents">
+        {isList && <h1 className="hidden">Chats</h1>}
+        <Sidebar viewer={viewer} chatId={chatId} />
+      </div>
       {chat === undefined ? <Welcome /> : <ChatView key={chat.id} chat={chat} seq={seq} />}
       {inviteCode !== null && <InviteDialog code={inviteCode} onClose={closeChat} />}
     </div>

@@ -8,6 +8,7 @@ import { describeFailure } from '../failure.ts';
 import { useLoaded } from '../load.ts';
 import { useMessageActions } from '../history/action.ts';
 import { MessageText } from '../history/message-text.tsx';
+import { isPhone } from '../phone.ts';
 import { openChat } from '../route.ts';
 import { useUi } from '../ui.tsx';
 import { shortTimeOf } from '../time.ts';
@@ -86,7 +87,7 @@ export function Pins({ chatId, canUnpin }: { chatId: string; canUnpin: boolean }
 function useJump(chatId: string): (seq: number) => void {
   const { showPanel } = useUi();
   return (seq) => {
-    if (matchMedia('(max-width: 760px)').matches) showPanel(null);
+    if (isPhone()) showPanel(null);
     openChat(chatId, seq);
   };
 }

@@ -5,6 +5,8 @@ import { useCallback, useEffect, useRef, useState, type ReactNode } from 'react'
 import { Avatar } from '../avatar.tsx';
 import { describeFailure } from '../failure.ts';
 import { useLoaded, useSettled } from '../load.ts';
+import { isPhone } from '../phone.ts';
+import { moveFocus } from '../popover.tsx';
 import { openChat } from '../route.ts';
 import { shortTimeOf } from '../time.ts';
 import { useUi } from '../ui.tsx';
@@ -59,6 +61,7 @@ export function SearchPanel({ chat }: { chat: Chat }) {
   );
   const { data, error } = useLoaded(ask);
   const field = useRef<HTMLInputElement>(null);
+  const hits = useRef<HTMLUListElement>(null);
   useEffect(() => field.current?.focus(), []);
   return (
     <div className="stack">
@@ -70,6 +73,7 @@ export function SearchPanel({ chat }: { chat: Chat }) {
         placeholder={isEverywhere ? 'Search all chats' : `Search in ${titleOf(chat)}`}
         value={text}
         onChange={({ target }) => setText(target.value)}
+        onKeyDown={({ key }) => key === 'ArrowDown' && hits.current?.querySelector('button')?.focus()}
       />
       <label className="row small">
         <input type="checkbox" checked={isEverywhere} onChange={({ target }) => setEverywhere(target.checked)} />
@@ -79,7 +83,7 @@ export function SearchPanel({ chat }: { chat: Chat }) {
         {words === '' || data === null ? '' : describeCount(data.totalCount)}
         {error !== null && describeFailure(error)}
       </p>
-      <ul className="hits">
+      <ul ref={hits} className="hits" onKeyDown={(event) => moveFocus(event)}>
         {data?.edges.map((hit) => (
           <li key={hit.node.id}>
             <HitButton hit={hit} isNamed={isEverywhere} />
@@ -98,7 +102,7 @@ function HitButton({ hit: { node, snippet, ranges }, isNamed }: { hit: Hit; isNa
     <button
       className="hit"
       onClick={() => {
-        if (matchMedia('(max-width: 760px)').matches) showPanel(null);
+        if (isPhone()) showPanel(null);
         openChat(node.chat.id, node.seq);
       }}
     >
