@@ -12,6 +12,9 @@ const emoji = [
   ...['🐛', '🔧', '📌', '📎', '📅', '⏰', '💬', '❓'],
 ];
 
+/** As in the style sheet. */
+const columns = 8;
+
 /** A button that opens a choice of emoji. */
 export function EmojiButton({ label, choose }: { label: string; choose: (emoji: string) => void }) {
   const [isOpen, setOpen] = useState(false);
@@ -31,7 +34,7 @@ export function EmojiButton({ label, choose }: { label: string; choose: (emoji: 
         <Icon name="smile" />
       </button>
       {isOpen && (
-        <Popover anchor={button} role="dialog" label={label} onClose={() => setOpen(false)}>
+        <Popover anchor={button} role="dialog" label={label} columns={columns} onClose={() => setOpen(false)}>
           <div className="emoji-grid">
             {emoji.map((each) => (
               <button

@@ -9,12 +9,15 @@ export function Popover({
   onClose,
   role,
   label,
+  columns,
   children,
 }: {
   anchor: RefObject<HTMLElement | null>;
   onClose: () => void;
   role: 'menu' | 'dialog';
   label: string;
+  /** How many buttons stand in a row; see `moveFocus`. */
+  columns?: number;
   children: ReactNode;
 }) {
   const ref = useRef<HTMLDivElement>(null);
@@ -43,7 +46,7 @@ export function Popover({
     if (event.key === 'Escape') {
       onClose();
       anchor.current?.focus();
-    } else moveFocus(event);
+    } else moveFocus(event, columns);
   };
   return (
     <div ref={ref} popover="manual" className="popover" role={role} aria-label={label} onKeyDown={onKeyDown}>
@@ -61,13 +64,24 @@ function place(popover: HTMLElement, anchor: DOMRect): void {
   popover.style.top = `${top}px`;
 }
 
-/** The arrow keys move between the buttons of an element. */
-export function moveFocus(event: KeyboardEvent): void {
-  const steps: Record<string, number> = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 };
-  const step = steps[event.key];
-  if (step === undefined || event.target instanceof HTMLInputElement) return;
+/**
+ * The arrow keys, Home and End move between the buttons and links of an element. `columns`: how many stand in a row; the
+ * ends of a single column are neighbours.
+ */
+export function moveFocus(event: KeyboardEvent, columns = 1): void {
+  if (event.target instanceof HTMLInputElement) return;
   const buttons = [...event.currentTarget.querySelectorAll<HTMLElement>('button:not(:disabled), a[href]')];
   const index = buttons.findIndex((button) => button === document.activeElement);
+  const targets: Record<string, number> = {
+    ArrowDown: index + columns,
+    ArrowRight: index + 1,
+    ArrowUp: index - columns,
+    ArrowLeft: index - 1,
+    Home: 0,
+    End: buttons.length - 1,
+  };
+  const target = targets[event.key];
+  if (target === undefined) return;
   event.preventDefault();
-  buttons[(index + step + buttons.length) % buttons.length]?.focus();
+  buttons[columns === 1 ? (target + buttons.length) % buttons.length : target]?.focus();
 }

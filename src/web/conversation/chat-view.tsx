@@ -90,6 +90,7 @@ function useActions({
     const close = () => showDialog(null);
     return {
       rights,
+      write: writeBelow,
       reply: (message) => {
         setReplyTo(message);
         writeBelow();

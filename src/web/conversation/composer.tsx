@@ -33,7 +33,10 @@ export function Composer({ chat, draft, editLast }: Props) {
   const mentions = useMentions(chat.id, { text, setText, field });
   const showTyping = useTypingSignal(chat.id);
   const { files, replyTo } = draft;
-  const endReply = () => draft.reply(null);
+  const endReply = () => {
+    draft.reply(null);
+    field.current?.focus();
+  };
   const isUploading = files.some(({ file }) => file === null);
   const canSend = !isUploading && (text.trim() !== '' || files.length > 0);
   useGrowth(field, text);
@@ -100,12 +103,16 @@ function findLastOwn({ messages, viewer }: State, chatId: string): Message | und
   );
 }
 
-/** The text with a piece in place of what is selected in its field. */
+/** The text with a piece in place of what is selected in its field. Moves the focus to the field, behind the piece. */
 function insert(piece: string, text: string, field: HTMLTextAreaElement | null): string {
   const { selectionStart: start, selectionEnd: end } = field ?? {
     selectionStart: text.length,
     selectionEnd: text.length,
   };
+  const caret = start + piece.length;
+  // Once the new text is in the field.
+  requestAnimationFrame(() => field?.setSelectionRange(caret, caret));
+  field?.focus();
   return text.slice(0, start) + piece + text.slice(end);
 }
 

@@ -28,7 +28,11 @@ export function UploadList({ draft: { files, pause, remove } }: { draft: DraftAc
             type="button"
             className="icon-button"
             aria-label={`Remove ${file.name}`}
-            onClick={() => remove(file.key)}
+            onClick={({ currentTarget }) => {
+              // The button goes with the file.
+              currentTarget.form?.querySelector('textarea')?.focus();
+              remove(file.key);
+            }}
           >
             <Icon name="close" />
           </button>

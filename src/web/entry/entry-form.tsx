@@ -46,8 +46,11 @@ export function EntryForm({
       <h1>{isNew ? 'Create your account' : 'Welcome back'}</h1>
       {chatName !== null && <p className="muted">You are invited to {chatName}.</p>}
       <Failure error={failure} fields={fields} />
-      {isNew && <Field name="username" label="Username" autoComplete="username" problem={problem('username')} />}
+      {isNew && (
+        <Field autoFocus name="username" label="Username" autoComplete="username" problem={problem('username')} />
+      )}
       <Field
+        autoFocus={!isNew}
         name="email"
         label="Email"
         type="email"

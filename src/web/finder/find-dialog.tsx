@@ -1,7 +1,7 @@
 import { nameOf, titleOf, useChats, useClient, useViewer } from 'parley-client/react';
 import { graphql, query } from 'parley-client/tada';
 import type { Client } from 'parley-client';
-import { useCallback, useState, type ReactNode } from 'react';
+import { useCallback, useState, type KeyboardEvent, type ReactNode } from 'react';
 import { Avatar, ChatAvatar } from '../avatar.tsx';
 import { Dialog } from '../dialog.tsx';
 import { Icon } from '../icon.tsx';
@@ -64,7 +64,7 @@ export function FindDialog({ onClose }: { onClose: () => void }) {
     });
   return (
     <Dialog title="Find" onClose={onClose} className="find-dialog">
-      <div className="stack" onKeyDown={(event) => event.key.startsWith('Arrow') && moveFocus(event)}>
+      <div className="stack" onKeyDown={(event) => (event.key === 'Escape' ? onClose() : moveFound(event))}>
         <input
           className="input"
           type="search"
@@ -72,9 +72,6 @@ export function FindDialog({ onClose }: { onClose: () => void }) {
           placeholder="A name"
           value={text}
           onChange={({ target }) => setText(target.value)}
-          onKeyDown={({ key, currentTarget }) => {
-            if (key === 'ArrowDown') currentTarget.parentElement?.querySelector<HTMLElement>('.found-row')?.focus();
-          }}
         />
         <Section title="Your chats">
           {chats.map((chat) => (
@@ -101,6 +98,18 @@ export function FindDialog({ onClose }: { onClose: () => void }) {
       </div>
     </Dialog>
   );
+}
+
+/** From the field, the arrow leads to what was found and Enter takes the first; the arrow leads back from there. */
+function moveFound(event: KeyboardEvent<HTMLElement>): void {
+  const { currentTarget, target, key } = event;
+  const field = currentTarget.querySelector('input');
+  const first = currentTarget.querySelector<HTMLElement>('.found-row');
+  if (target === field && key === 'ArrowDown') first?.focus();
+  else if (target === field && key === 'Enter') first?.click();
+  else if (document.activeElement === first && key === 'ArrowUp') field?.focus();
+  else return moveFocus(event);
+  event.preventDefault();
 }
 
 function PeopleSection({ text, choose }: { text: string; choose: (id: string) => void }) {

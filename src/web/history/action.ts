@@ -5,6 +5,8 @@ import type { Message } from 'parley-client';
 export type MessageActions = {
   /** What the viewer may do in the chat; see `ChatAction` in the schema. */
   rights: ReadonlySet<string>;
+  /** Moves the focus to where messages are written. */
+  write: () => void;
   reply: (message: Message) => void;
   /** Begins or, with null, ends editing. */
   edit: (message: Message | null) => void;

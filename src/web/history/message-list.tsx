@@ -1,6 +1,14 @@
 import { titleOf, useClient, useMessages, useReadMarker, useViewer, type Item } from 'parley-client/react';
 import type { Chat } from 'parley-client';
-import { useEffect, useRef, useState, type KeyboardEvent, type PointerEvent, type SyntheticEvent } from 'react';
+import {
+  useEffect,
+  useRef,
+  useState,
+  type FocusEvent,
+  type KeyboardEvent,
+  type PointerEvent,
+  type SyntheticEvent,
+} from 'react';
 import { ChatAvatar } from '../avatar.tsx';
 import { describeFailure } from '../failure.ts';
 import { Icon } from '../icon.tsx';
@@ -24,11 +32,10 @@ export function MessageList({
   const [isAtEnd, setAtEnd] = useState(true);
   // What was unread when the chat was opened stays marked while it is open.
   const [firstUnread] = useState(() => (chat.unreadCount > 0 ? chat.lastReadSeq + 1 : null));
-  const { active, watch } = useActiveRow();
-  const last = items.at(-1)?.key;
+  const { active, stop, watch } = useActiveRow();
   useTarget(target, { items, hasNewer, jumpTo });
 
-  const renderRow = (item: Item, before: Item | undefined) => (
+  const renderRow = (item: Item, before: Item | undefined, isTabStop: boolean) => (
     <MessageRow
       key={item.key}
       item={item}
@@ -36,7 +43,7 @@ export function MessageList({
       chatId={chat.id}
       viewerId={viewer?.user.id ?? ''}
       isActive={active === item.key}
-      isTabStop={(active ?? last) === item.key}
+      isTabStop={isTabStop}
       isEdited={item.message !== null && item.message.id === editedId}
       isTarget={item.message !== null && item.message.seq === target?.seq}
       isFirstUnread={item.message !== null && item.message.seq === firstUnread}
@@ -61,6 +68,7 @@ export function MessageList({
         loadNewer={loadNewer}
         target={target}
         onEnd={setAtEnd}
+        stop={stop}
         renderRow={renderRow}
         beginning={<Beginning chat={chat} />}
       />
@@ -95,47 +103,69 @@ function ReadMarker({ chatId }: { chatId: string }) {
   return null;
 }
 
-/** Which row the pointer or the focus is on, and what to watch to know it. */
+/**
+ * Which row the pointer or the focus is on, to which one the Tab key leads (null: the newest), and what to watch to know
+ * it.
+ */
 function useActiveRow() {
   const [active, setActive] = useState<string | null>(null);
+  const [stop, setStop] = useState<string | null>(null);
   const note = (event: SyntheticEvent) => {
     // What belongs to a row, such as its menu, stays while the pointer crosses others on the way to it.
     if (document.querySelector('.popover:popover-open') !== null) return;
     const row = event.target instanceof Element ? event.target.closest<HTMLElement>('[data-key]') : null;
     if (row !== null) setActive(row.dataset['key'] ?? null);
+    if (row !== null && event.type === 'focus') setStop(row.dataset['key'] ?? null);
   };
   const { onKeyDown } = useRowKeys();
   const watch = {
     // A finger has no place between two touches: there, the focus says which row is meant.
-    onPointerOver: (event: PointerEvent) => event.pointerType !== 'touch' && note(event),
+    onPointerMove: (event: PointerEvent) => event.pointerType !== 'touch' && note(event),
+    // While keys are used, a row that scrolls under a pointer at rest is not meant.
+    onPointerOver: (event: PointerEvent) => {
+      const isByKeys = event.currentTarget.querySelector(':focus-visible') !== null;
+      if (event.pointerType !== 'touch' && !isByKeys) note(event);
+    },
     onFocus: note,
+    onBlur: ({ relatedTarget, currentTarget }: FocusEvent) => {
+      const isElsewhere = relatedTarget instanceof Node && !currentTarget.contains(relatedTarget);
+      // A dialog gives the focus back to the button that has opened it.
+      if (isElsewhere && document.querySelector('dialog[open], .popover:popover-open') === null) setActive(null);
+    },
     onPointerLeave: () => document.querySelector('.popover:popover-open') ?? setActive(null),
     onKeyDown,
   };
-  return { active, watch };
+  return { active, stop, watch };
 }
 
 /** The arrow keys move from message to message; letters act on the one that has the focus. */
 function useRowKeys() {
-  const { rights, reply, edit, remove } = useMessageActions();
+  const { rights, reply, edit, remove, write } = useMessageActions();
   const client = useClient();
   const onKeyDown = (event: KeyboardEvent) => {
     const { target, key } = event;
     if (!(target instanceof HTMLElement) || target.tagName !== 'ARTICLE' || event.ctrlKey || event.metaKey) return;
     const row = target.closest('li');
-    const step = key === 'ArrowUp' ? row?.previousElementSibling : key === 'ArrowDown' ? row?.nextElementSibling : null;
-    const next = step?.querySelector<HTMLElement>('article');
+    const steps: Record<string, Element | null | undefined> = {
+      ArrowUp: row?.previousElementSibling,
+      ArrowDown: row?.nextElementSibling,
+      Home: row?.parentElement?.firstElementChild,
+      End: row?.parentElement?.lastElementChild,
+    };
+    const next = steps[key]?.querySelector<HTMLElement>('article');
     if (next) {
       event.preventDefault();
       next.focus();
       return;
     }
+    if (key === 'Escape') return write();
     const { messages } = client.state;
     const shown = Object.values(messages).flatMap((window) => window.messages);
     const message = shown.find(({ id, clientMessageId }) => [id, clientMessageId].includes(row?.dataset['key'] ?? ''));
     if (message === undefined || message.deletedAt !== null) return;
     const isOwn = message.senderId === client.state.viewer?.user.id;
-    if (key === 'r' && rights.has('SEND_MESSAGE')) reply(message);
+    if (key === '+' && rights.has('SEND_MESSAGE')) row?.querySelector<HTMLElement>('.message-bar button')?.click();
+    else if (key === 'r' && rights.has('SEND_MESSAGE')) reply(message);
     else if (key === 'e' && isOwn) edit(message);
     else if (key === 'Delete' && (isOwn || rights.has('DELETE_ANY_MESSAGE'))) remove(message);
     else return;

@@ -23,7 +23,9 @@ type Props = {
   target: { readonly seq: number } | null;
   /** Told whether the newest messages are in sight. */
   onEnd: (isAtEnd: boolean) => void;
-  renderRow: (item: Item, before: Item | undefined) => ReactNode;
+  /** The row that the Tab key leads to; the last one if there is no such row. */
+  stop: string | null;
+  renderRow: (item: Item, before: Item | undefined, isTabStop: boolean) => ReactNode;
   /** Shown above the first message. */
   beginning: ReactNode;
 };
@@ -175,13 +177,15 @@ export class MessageScroller extends Component<Props, State> {
   }
 
   override render(): ReactNode {
-    const { items, renderRow, beginning, hasOlder } = this.props;
+    const { items, stop, renderRow, beginning, hasOlder } = this.props;
     const { start, end } = this.#span();
+    const shown = items.slice(start, end);
+    const tabStop = shown.some(({ key }) => key === stop) ? stop : shown.at(-1)?.key;
     return (
       <div className="scroller" ref={this.#scroller} onScroll={this.#onScroll}>
         {start === 0 && !hasOlder && beginning}
         <ol ref={this.#list} className="messages" aria-label="Messages">
-          {items.slice(start, end).map((item, index) => renderRow(item, items[start + index - 1]))}
+          {shown.map((item, index) => renderRow(item, items[start + index - 1], item.key === tabStop))}
         </ol>
       </div>
     );

@@ -5,7 +5,10 @@ import { useUi } from '../ui.tsx';
 import { FindDialog } from '../finder/find-dialog.tsx';
 import { ShortcutsDialog } from './shortcuts-dialog.tsx';
 
-/** Keys that work everywhere: Ctrl K finds, Alt ↑ and ↓ go to the next chat, ? lists the keys, Escape closes the panel. */
+/**
+ * Keys that work everywhere: Ctrl K finds, Ctrl Shift F searches, Alt ↑ and ↓ go to the next chat, ? lists the keys,
+ * Escape closes the panel. What is typed while nothing has the focus is a message.
+ */
 export function useShortcuts(): void {
   const client = useClient();
   const { showDialog, showPanel } = useUi();
@@ -14,10 +17,15 @@ export function useShortcuts(): void {
     const onKeyDown = (event: KeyboardEvent) => {
       const { key, altKey, target } = event;
       const isWriting = target instanceof HTMLElement && target.closest('input, textarea, select, dialog') !== null;
-      if (key === 'k' && (event.ctrlKey || event.metaKey)) showDialog(createElement(FindDialog, { onClose }));
+      const isText = key.length === 1 && key !== ' ' && !event.ctrlKey && !event.metaKey && !altKey;
+      if (key.toLowerCase() === 'f' && event.shiftKey && (event.ctrlKey || event.metaKey)) showPanel('search');
+      else if (key === 'k' && (event.ctrlKey || event.metaKey)) showDialog(createElement(FindDialog, { onClose }));
       else if (key === '?' && !isWriting) showDialog(createElement(ShortcutsDialog, { onClose }));
       else if (altKey && (key === 'ArrowUp' || key === 'ArrowDown')) step(key === 'ArrowUp' ? -1 : 1);
-      else if (key === 'Escape' && document.querySelector('dialog[open]') === null) return showPanel(null);
+      else if (isText && target === document.body) {
+        // The key then types into the field.
+        return document.querySelector<HTMLElement>('.composer textarea')?.focus();
+      } else if (key === 'Escape' && document.querySelector('dialog[open]') === null) return showPanel(null);
       else return;
       event.preventDefault();
     };

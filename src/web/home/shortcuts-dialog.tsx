@@ -3,11 +3,13 @@ import { Dialog } from '../dialog.tsx';
 const keys = [
   ['Ctrl K', 'Find people, channels and chats'],
   ['Alt ↑ / ↓', 'Previous or next chat'],
+  ['Ctrl Shift F', 'Search messages'],
   ['Enter', 'Send'],
   ['Shift Enter', 'New line'],
   ['↑ in an empty field', 'Edit your last message'],
   ['Tab to a message, then ↑ / ↓', 'Move between messages'],
-  ['R, E, Delete on a message', 'Reply, edit, delete'],
+  ['R, +, E, Delete on a message', 'Reply, react, edit, delete'],
+  ['Escape on a message', 'Back to the field'],
   ['Escape', 'Close what is open'],
 ] as const;
 

@@ -3,6 +3,7 @@ import type { Viewer } from 'parley-client';
 import { Avatar } from '../avatar.tsx';
 import { Icon } from '../icon.tsx';
 import { StaffButton } from './staff-button.tsx';
+import { moveFocus } from '../popover.tsx';
 import { Settings } from '../settings/settings.tsx';
 import { useUi } from '../ui.tsx';
 import { ChatRow } from './chat-row.tsx';
@@ -42,7 +43,7 @@ export function Sidebar({ viewer, chatId }: { viewer: Viewer; chatId: string | n
         <span className="grow">Find people and channels</span>
         <kbd>{isApple ? '⌘' : 'Ctrl'} K</kbd>
       </button>
-      <ul className="chats">
+      <ul className="chats" onKeyDown={(event) => !event.altKey && moveFocus(event)}>
         {chats.map((chat) => (
           <li key={chat.id}>
             <ChatRow chat={chat} isOpen={chat.id === chatId} />
