@@ -48,7 +48,10 @@ export function EmailAddress({
     <section className="stack">
       <h3>Email address</h3>
       <p>
-        {email ?? 'None'} {email !== null && <span className="tag">{isVerified ? 'Confirmed' : 'Not confirmed'}</span>}
+        {email ?? 'None'}{' '}
+        {email !== null && (isVerified || hasMail) && (
+          <span className="tag">{isVerified ? 'Confirmed' : 'Not confirmed'}</span>
+        )}
       </p>
       {hasMail && !isChanging && (
         <div className="row wrap">

@@ -33,6 +33,8 @@ const logDocument = graphql(`
   }
 `);
 const pageSize = 30;
+/** A word of the API, or an instant. */
+const readable = /^([A-Z_]+|\d{4}-\d\d-\d\dT.*)$/;
 
 /** What was done on the server, and by which user. For admins. */
 export function AuditLog() {
@@ -66,9 +68,11 @@ export function AuditLog() {
   );
 }
 
-/** The object of an entry as text: `reason: SPAM, until: …`. */
+/** The object of an entry as text: `reason: SPAM, until: …`. Its ids say nothing to people. */
 function describe(detail: unknown): string {
   if (typeof detail !== 'object' || detail === null) return '';
-  const parts = Object.entries(detail).map(([name, value]) => `${name}: ${String(value)}`);
+  const parts = Object.entries(detail).flatMap(([name, value]) =>
+    typeof value === 'string' && readable.test(value) ? `${name}: ${value}` : [],
+  );
   return parts.length === 0 ? '' : `(${parts.join(', ')})`;
 }

@@ -39,7 +39,7 @@ export function Users({ isAdmin }: { isAdmin: boolean }) {
       </label>
       {data == null && <p className="muted">{error === null ? 'Loading …' : describeFailure(error)}</p>}
       {data?.edges.length === 0 && <p className="muted">No one was found.</p>}
-      <ul>
+      <ul className="users">
         {data?.edges.map(({ node }) => (
           <UserRow key={node.id} listed={node} isAdmin={isAdmin} onChanged={reload} />
         ))}
