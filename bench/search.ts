@@ -35,13 +35,14 @@ const none: SearchFilter = {
   isPinned: null,
 };
 
+const tokeniser = measureTokeniser();
 const postgres = await startPostgres({ fsync: 'off', shared_buffers: '1GB', max_wal_size: '4GB', jit: 'off' });
 try {
   const { sql, url } = await postgres.createDatabase();
   await applyMigrations(url, 'prisma/migrations', pino({ level: 'silent' }));
   await fill(sql);
   const db = connectDatabase({ url, maxConnections: 2, statementTimeoutMs: 60_000, onError: () => undefined });
-  const reports = [await measureSize(sql), await measureSearches(db.pool), measureTokeniser()];
+  const reports = [await measureSize(sql), await measureSearches(db.pool), tokeniser];
   await disconnectDatabase(db);
   const another = await postgres.createDatabase();
   await applyMigrations(another.url, 'prisma/migrations', pino({ level: 'silent' }));

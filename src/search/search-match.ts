@@ -88,6 +88,9 @@ function findInRun({ text, start }: Word, part: string, to: number): Span[] {
 }
 
 function isPhraseAt(words: readonly Word[], at: number, { words: wanted, isWhole }: Phrase): boolean {
+  // Nearly all words of a text fail here.
+  const [first] = wanted;
+  if (first?.isRun === false && words[at]?.text.startsWith(first.text) !== true) return false;
   return wanted.every((want, index) => {
     const word = words[at + index];
     if (word === undefined || word.isRun !== want.isRun) return false;
