@@ -20,16 +20,14 @@ import { readExtent, type Extent } from '../log/event-log.ts';
 import {
   readAddedMembers,
   readRecipients,
-  readMissed,
-  readMissedInChat,
   readMissedOnServer,
   readServerSnapshot,
-  readSnapshot,
   type LogReader,
   type MissedChatStretch,
   type MissedStretch,
   type Range,
 } from '../log/log-reader.ts';
+import { LogReads } from './log-reads.ts';
 import { MissedEvents } from '../log/missed-events.ts';
 import { formatCursor } from '../log/cursor.ts';
 import { Reservations, type ReservationLimits } from './reservation.ts';
@@ -49,6 +47,7 @@ export class Realtime {
   onStreamRing: (tokenHash: string) => void = () => undefined;
   readonly #pool: pg.Pool;
   readonly #missed: MissedEvents;
+  readonly #reads: LogReads;
   readonly #node: NodeLease;
   readonly #feed: Feed;
   readonly #doorbell: Doorbell;
@@ -76,12 +75,13 @@ export class Realtime {
     const { pool, report } = options;
     this.#pool = pool;
     this.#missed = new MissedEvents(pool, () => this.epoch());
+    this.#reads = new LogReads(pool);
     this.#node = options.node;
     this.report = report;
     const traces = options.traces ?? null;
     this.traces = traces;
     this.#attendance = new Attendance(options);
-    this.#hubLog = createHubLog(pool);
+    this.#hubLog = createHubLog(pool, this.#reads);
     this.hub = new Hub(this.#hubLog, this.#attendance);
     this.#readRows = options.broadcast?.readRows ?? (() => Promise.resolve(new Map()));
     this.#broadcast = options.broadcast == null ? null : this.#createBroadcast(options.broadcast);
@@ -222,19 +222,19 @@ export class Realtime {
   readMissed({ userId, sessionId, serverKeyId }: Listener, range: Range): Promise<MissedStretch> {
     return this.#missed.read(() =>
       serverKeyId == null
-        ? readMissed(this.#pool, { userId, sessionId }, range)
+        ? this.#reads.missed({ reader: { userId, sessionId }, range })
         : readMissedOnServer(this.#pool, serverKeyId, range),
     );
   }
 
   readMissedInChat({ userId, sessionId }: LogReader, chatId: bigint, range: Range): Promise<MissedChatStretch> {
-    return this.#missed.read(() => readMissedInChat(this.#pool, { userId, sessionId, chatId }, range));
+    return this.#missed.read(() => this.#reads.missedInChat({ reader: { userId, sessionId }, chatId, range }));
   }
 }
 
-function createHubLog(pool: pg.Pool): HubLog {
+function createHubLog(pool: pg.Pool, reads: LogReads): HubLog {
   return {
-    readSnapshot: (reader) => readSnapshot(pool, reader),
+    readSnapshot: reads.snapshot,
     readServerSnapshot: (keyId) => readServerSnapshot(pool, keyId),
     readAddedMembers: (events, userIds) => readAddedMembers(pool, events, userIds),
     readCircles: (userIds) => readCircles(pool, userIds),

@@ -31,7 +31,8 @@ export type MissedIds = Omit<MissedStretch, 'events'> & { ids: bigint[] };
  */
 export type MissedChatStretch = MissedStretch & ChatAccess;
 
-type ChatAccess = { hasAccess: boolean; isPublic: boolean };
+/** Whether a reader may see a chat, and whether it is public. */
+export type ChatAccess = { hasAccess: boolean; isPublic: boolean };
 
 /** Selects events with ids in (after, through], at most `limit` of them. */
 export type Range = { after: bigint; through: bigint; limit: number };
@@ -46,28 +47,32 @@ const isKeyLive = (keyId: string) =>
     and (k.bot_id is null or exists (
       select from sessions s where s.api_key_id = k.id and s.user_id = k.bot_id))) as "isSessionLive"`;
 
-/** A person's memberships, and the id of the latest event that they include. */
-export async function readSnapshot(pool: pg.Pool, { userId, sessionId }: LogReader): Promise<Snapshot> {
+/** The memberships of each person, and the id of the latest event that they include. */
+export async function readSnapshots(pool: pg.Pool, readers: readonly LogReader[]): Promise<Snapshot[]> {
   const { rows } = await pool.query<
-    Omit<Snapshot, 'memberships'> & { memberships: [string, string, number, boolean][] }
+    Omit<Snapshot, 'memberships'> & { index: number; memberships: [string, string, number, boolean][] }
   >({
     name: 'snapshot',
-    text: `select ${head} as head, l.pruned_through as "prunedThrough", ${isSessionLive('$1', '$2')}, coalesce((
+    text: `select reader.index::int as index, l.head, l."prunedThrough",
+      ${isSessionLive('reader.user_id', 'reader.session_id')}, coalesce((
       select jsonb_agg(jsonb_build_array(m.chat_id::text, coalesce(m.since_event, 0)::text, m.visible_from_seq,
         c.type = 'PUBLIC_CHANNEL'))
-      from members m join chats c on c.id = m.chat_id where m.user_id = $1), '[]') as memberships
-    from event_log l`,
-    values: [userId, sessionId],
+      from members m join chats c on c.id = m.chat_id where m.user_id = reader.user_id), '[]') as memberships
+    from (select ${head} as head, l.pruned_through as "prunedThrough" from event_log l offset 0) l
+    cross join ${unnest('$1::bigint[]', '$2::bigint[]')} with ordinality as reader (user_id, session_id, index)
+    order by reader.index`,
+    values: [readers.map(({ userId }) => userId), readers.map(({ sessionId }) => sessionId)],
   });
-  const row = rows[0];
-  if (row === undefined) throw new Error('the table event_log has no row');
-  const memberships = row.memberships.map(([chatId, since, visibleFrom, isWhole]) => ({
-    chatId: BigInt(chatId),
-    since: BigInt(since),
-    visibleFrom,
-    isWhole,
+  if (rows.length < readers.length) throw new Error('the table event_log has no row');
+  return rows.map(({ index: _, ...row }) => ({
+    ...row,
+    memberships: row.memberships.map(([chatId, since, visibleFrom, isWhole]) => ({
+      chatId: BigInt(chatId),
+      since: BigInt(since),
+      visibleFrom,
+      isWhole,
+    })),
   }));
-  return { ...row, memberships };
 }
 
 /** A membership and its user. */
@@ -110,89 +115,123 @@ export async function readRecipients(
   return rows;
 }
 
+/** A stretch of the log for a person. */
+export type MissedKey = { reader: LogReader; range: Range };
+
+/** The parameters of a statement that reads stretches for many persons, and their names in it. */
+const ranges = {
+  from: `${unnest('$1::bigint[]', '$2::bigint[]', '$3::bigint[]', '$4::bigint[]')} with ordinality
+    as reader (user_id, session_id, after_id, through_id, index)`,
+  values: (keys: readonly MissedKey[]) => [
+    keys.map(({ reader }) => reader.userId),
+    keys.map(({ reader }) => reader.sessionId),
+    keys.map(({ range }) => range.after),
+    keys.map(({ range }) => range.through),
+    Math.max(...keys.map(({ range }) => range.limit)),
+  ],
+};
+
 /**
- * The events that one person missed: in each chat, the events since they became a member, if their history shows them;
+ * The events that each person missed: in each chat, the events since they became a member, if their history shows them;
  * and all events addressed to them. For each chat and for each way of addressing a person, an index yields the oldest
  * few; the oldest of all these are returned.
  */
-export async function readMissed(pool: pg.Pool, { userId, sessionId }: LogReader, range: Range): Promise<MissedIds> {
+export async function readMissed(pool: pg.Pool, keys: readonly MissedKey[]): Promise<MissedIds[]> {
   const { rows } = await pool.query<MissedRow>({
     name: 'events_missed',
-    text: `select l.pruned_through as "prunedThrough", ${isKnown('$2')}, ${isSessionLive('$1', '$5')}, e.ids
+    text: `select reader.index::int as index, l.pruned_through as "prunedThrough", ${isKnown('reader.after_id')},
+      ${isSessionLive('reader.user_id', 'reader.session_id')}, e.ids
     from event_log l
+    cross join ${ranges.from}
     cross join lateral (
       select ${idList} from (select e.id from (
         (select e.* from members m join chats c on c.id = m.chat_id
         cross join lateral (
           select e.id from events e
           where e.chat_id = m.chat_id
-            and e.id > greatest($2, coalesce(m.since_event, 1) - 1) and e.id <= $3
-            and e.audience <> 'PERSON' and e.user_id is distinct from $1
+            and e.id > greatest(reader.after_id, coalesce(m.since_event, 1) - 1) and e.id <= reader.through_id
+            and e.audience <> 'PERSON' and e.user_id is distinct from reader.user_id
             and (e.seq is null or c.type = 'PUBLIC_CHANNEL' or e.seq >= m.visible_from_seq)
-          order by e.id limit $4
+          order by e.id limit $5
         ) e
-        where m.user_id = $1)
+        where m.user_id = reader.user_id)
         union all
         (select e.id from events e
-        where e.user_id = $1 and e.id > $2 and e.id <= $3 order by e.id limit $4)
+        where e.user_id = reader.user_id and e.id > reader.after_id and e.id <= reader.through_id
+        order by e.id limit $5)
         union all
         (select e.id from events e
-        where e.audience = 'ACQUAINTANCES' and e.id > $2 and e.id <= $3 and e.user_id <> $1
+        where e.audience = 'ACQUAINTANCES' and e.id > reader.after_id and e.id <= reader.through_id
+          and e.user_id <> reader.user_id
           and exists (
             select from members theirs join members ours on ours.chat_id = theirs.chat_id
-            where theirs.user_id = e.user_id and ours.user_id = $1 and coalesce(ours.since_event, 1) <= e.id)
-        order by e.id limit $4)
+            where theirs.user_id = e.user_id and ours.user_id = reader.user_id
+              and coalesce(ours.since_event, 1) <= e.id)
+        order by e.id limit $5)
         union all
         (select e.id from event_recipients r join events e on e.id = r.event_id
-        where r.user_id = $1 and r.event_id > $2 and r.event_id <= $3 order by r.event_id limit $4)
-      ) e order by e.id limit $4) e
-    ) e`,
-    values: [userId, range.after, range.through, range.limit, sessionId],
+        where r.user_id = reader.user_id and r.event_id > reader.after_id and r.event_id <= reader.through_id
+        order by r.event_id limit $5)
+      ) e order by e.id limit $5) e
+    ) e
+    order by reader.index`,
+    values: ranges.values(keys),
   });
-  return toMissedIds(rows);
+  return keys.map(({ range }, index) => toMissedIds(rows[index], range.limit));
 }
 
+/** A stretch of one chat for a person. */
+export type MissedChatKey = MissedKey & { chatId: bigint };
+
 /**
- * The events that one person missed in one chat. A member of a group, a single chat or a private channel gets what
+ * The events that each person missed in one chat. A member of a group, a single chat or a private channel gets what
  * their membership shows; a public channel is visible in full to everyone who is not banned from it.
  */
-export async function readMissedInChat(
+export async function readMissedInChats(
   pool: pg.Pool,
-  reader: LogReader & { chatId: bigint },
-  range: Range,
-): Promise<MissedIds & ChatAccess> {
+  keys: readonly MissedChatKey[],
+): Promise<(MissedIds & ChatAccess)[]> {
   const { rows } = await pool.query<MissedRow & { hasAccess: boolean; isPublic: boolean | null }>({
     name: 'events_missed_in_chat',
-    text: `select l.pruned_through as "prunedThrough", ${isKnown('$2')}, ${isSessionLive('$1', '$6')},
+    text: `select reader.index::int as index, l.pruned_through as "prunedThrough", ${isKnown('reader.after_id')},
+      ${isSessionLive('reader.user_id', 'reader.session_id')},
       access.chat_id is not null as "hasAccess",
       access.is_public as "isPublic", e.ids
     from event_log l
-    left join (
+    cross join ${ranges.from}
+    join ${unnest('$6::bigint[]')} with ordinality as wanted (chat_id, index) on wanted.index = reader.index
+    left join lateral (
       select c.id as chat_id, c.type = 'PUBLIC_CHANNEL' as is_public,
         case when c.type = 'PUBLIC_CHANNEL' then 0 else coalesce(m.since_event, 0) end as since_event,
         case when c.type = 'PUBLIC_CHANNEL' then 1 else m.visible_from_seq end as visible_from_seq
-      from chats c left join members m on m.chat_id = c.id and m.user_id = $1
-      where c.id = $5 and (m.user_id is not null
-        or c.type = 'PUBLIC_CHANNEL' and not ${isRestricted('BAN', 'c.id', '$1')})
+      from chats c left join members m on m.chat_id = c.id and m.user_id = reader.user_id
+      where c.id = wanted.chat_id and (m.user_id is not null
+        or c.type = 'PUBLIC_CHANNEL' and not ${isRestricted('BAN', 'c.id', 'reader.user_id')})
     ) access on true
     cross join lateral (
       select ${idList} from (select e.id from (
         (select e.id from events e
         where e.chat_id = access.chat_id
-          and e.id > greatest($2, access.since_event - 1) and e.id <= $3
-          and (e.audience <> 'PERSON' or e.user_id = $1)
+          and e.id > greatest(reader.after_id, access.since_event - 1) and e.id <= reader.through_id
+          and (e.audience <> 'PERSON' or e.user_id = reader.user_id)
           and (e.seq is null or e.seq >= access.visible_from_seq)
-        order by e.id limit $4)
+        order by e.id limit $5)
         union all
         (select e.id from events e
-        where e.audience = 'ACQUAINTANCES' and e.id > greatest($2, access.since_event - 1) and e.id <= $3
+        where e.audience = 'ACQUAINTANCES' and e.id > greatest(reader.after_id, access.since_event - 1)
+          and e.id <= reader.through_id
           and exists (select from members m where m.chat_id = access.chat_id and m.user_id = e.user_id)
-        order by e.id limit $4)
-      ) e order by e.id limit $4) e
-    ) e`,
-    values: [reader.userId, range.after, range.through, range.limit, reader.chatId, reader.sessionId],
+        order by e.id limit $5)
+      ) e order by e.id limit $5) e
+    ) e
+    order by reader.index`,
+    values: [...ranges.values(keys), keys.map(({ chatId }) => chatId)],
   });
-  return { ...toMissedIds(rows), hasAccess: rows[0]?.hasAccess ?? false, isPublic: rows[0]?.isPublic ?? false };
+  return keys.map(({ range }, index) => ({
+    ...toMissedIds(rows[index], range.limit),
+    hasAccess: rows[index]?.hasAccess ?? false,
+    isPublic: rows[index]?.isPublic ?? false,
+  }));
 }
 
 /** Where the log ends, and whether that API key is live. */
@@ -222,7 +261,7 @@ export async function readMissedOnServer(pool: pg.Pool, keyId: bigint, range: Ra
     ) e`,
     values: [keyId, range.after, range.through, range.limit],
   });
-  return toMissedIds(rows);
+  return toMissedIds(rows[0], range.limit);
 }
 
 /** A stretch of ids: one row with a list of numbers, which is cheaper to parse than a row for each. */
@@ -230,9 +269,11 @@ type MissedRow = Omit<MissedIds, 'ids'> & { ids: string | null };
 
 const idList = `string_agg(e.id::text, ',' order by e.id) as ids`;
 
-function toMissedIds(rows: MissedRow[]): MissedIds {
-  const { prunedThrough = 0n, isKnown: known = false, isSessionLive: live = false, ids = null } = rows[0] ?? {};
-  return { prunedThrough, isKnown: known, isSessionLive: live, ids: ids === null ? [] : ids.split(',').map(BigInt) };
+/** A statement for several readers uses the largest limit for all of them. */
+function toMissedIds(row: MissedRow | undefined, limit = 0): MissedIds {
+  const { prunedThrough = 0n, isKnown: known = false, isSessionLive: live = false, ids = null } = row ?? {};
+  const list = ids === null ? [] : ids.split(',');
+  return { prunedThrough, isKnown: known, isSessionLive: live, ids: list.slice(0, limit).map(BigInt) };
 }
 
 /** The events of the log with these ids that are still kept, in no particular order. */

@@ -1,0 +1,46 @@
+import type pg from 'pg';
+import {
+  readMissed,
+  readMissedInChats,
+  readSnapshots,
+  type ChatAccess,
+  type LogReader,
+  type MissedChatKey,
+  type MissedIds,
+  type MissedKey,
+  type Snapshot,
+} from '../log/log-reader.ts';
+import { SharedRead } from '../postgres/shared-read.ts';
+
+/** How many readers one statement serves at most. */
+const maxReaders = 32;
+
+/**
+ * What streams read from the log when they open and while they catch up. After a deploy all clients come back at the same
+ * moment, and each of them asks for little, so that a statement for each would cost more than what it reads
+ * (bench:storm): readers share statements.
+ */
+export class LogReads {
+  /** A person's memberships, and the id of the latest event that they include. */
+  readonly snapshot: (reader: LogReader) => Promise<Snapshot>;
+  /** The ids of the events that a person missed. */
+  readonly missed: (key: MissedKey) => Promise<MissedIds>;
+  /** The ids of the events that a person missed in one chat, and whether they may still see it. */
+  readonly missedInChat: (key: MissedChatKey) => Promise<MissedIds & ChatAccess>;
+
+  constructor(pool: pg.Pool) {
+    this.snapshot = share((readers) => readSnapshots(pool, readers));
+    this.missed = share((keys) => readMissed(pool, keys));
+    this.missedInChat = share((keys) => readMissedInChats(pool, keys));
+  }
+}
+
+function share<Key, Value>(read: (keys: readonly Key[]) => Promise<Value[]>): (key: Key) => Promise<Value> {
+  const shared = new SharedRead<Key, Value, never>(read, { keyOf: (key) => key, maxKeys: maxReaders });
+  return async (key) => {
+    const [value] = await shared.read([key], () => {}).then((values) => Array.from(values));
+    if (value instanceof Error) throw value;
+    // There is one value for each key.
+    return value as Value;
+  };
+}
