@@ -38,7 +38,7 @@ export type ChatAccess = { hasAccess: boolean; isPublic: boolean };
 export type Range = { after: bigint; through: bigint; limit: number };
 
 const isSessionLive = (userId: string, sessionId: string) =>
-  `exists (select from sessions s where s.id = ${sessionId} and s.user_id = ${userId}) as "isSessionLive"`;
+  `exists (select from sessions s where s.id = ${sessionId} and s.user_id = ${userId} offset 0) as "isSessionLive"`;
 
 /** The key of a bot is live for as long as it has a session with the bot, which a suspension ends. */
 const isKeyLive = (keyId: string) =>
@@ -58,7 +58,7 @@ export async function readSnapshots(pool: pg.Pool, readers: readonly LogReader[]
       select jsonb_agg(jsonb_build_array(m.chat_id::text, coalesce(m.since_event, 0)::text, m.visible_from_seq,
         c.type = 'PUBLIC_CHANNEL'))
       from members m join chats c on c.id = m.chat_id where m.user_id = reader.user_id), '[]') as memberships
-    from (select ${head} as head, l.pruned_through as "prunedThrough" from event_log l offset 0) l
+    from (select ${head} as head, l.pruned_through as "prunedThrough" from event_log l limit 1) l
     cross join ${unnest('$1::bigint[]', '$2::bigint[]')} with ordinality as reader (user_id, session_id, index)
     order by reader.index`,
     values: [readers.map(({ userId }) => userId), readers.map(({ sessionId }) => sessionId)],
@@ -118,9 +118,13 @@ export async function readRecipients(
 /** A stretch of the log for a person. */
 export type MissedKey = { reader: LogReader; range: Range };
 
-/** The parameters of a statement that reads stretches for many persons, and their names in it. */
+/**
+ * The parameters of a statement that reads stretches for many persons, and their names in it. The limit tells PostgreSQL
+ * that the log has one row, also before it has statistics.
+ */
 const ranges = {
-  from: `${unnest('$1::bigint[]', '$2::bigint[]', '$3::bigint[]', '$4::bigint[]')} with ordinality
+  from: `(select pruned_through from event_log limit 1) l
+    cross join ${unnest('$1::bigint[]', '$2::bigint[]', '$3::bigint[]', '$4::bigint[]')} with ordinality
     as reader (user_id, session_id, after_id, through_id, index)`,
   values: (keys: readonly MissedKey[]) => [
     keys.map(({ reader }) => reader.userId),
@@ -141,8 +145,7 @@ export async function readMissed(pool: pg.Pool, keys: readonly MissedKey[]): Pro
     name: 'events_missed',
     text: `select reader.index::int as index, l.pruned_through as "prunedThrough", ${isKnown('reader.after_id')},
       ${isSessionLive('reader.user_id', 'reader.session_id')}, e.ids
-    from event_log l
-    cross join ${ranges.from}
+    from ${ranges.from}
     cross join lateral (
       select ${idList} from (select e.id from (
         (select e.* from members m join chats c on c.id = m.chat_id
@@ -197,8 +200,7 @@ export async function readMissedInChats(
       ${isSessionLive('reader.user_id', 'reader.session_id')},
       access.chat_id is not null as "hasAccess",
       access.is_public as "isPublic", e.ids
-    from event_log l
-    cross join ${ranges.from}
+    from ${ranges.from}
     join ${unnest('$6::bigint[]')} with ordinality as wanted (chat_id, index) on wanted.index = reader.index
     left join lateral (
       select c.id as chat_id, c.type = 'PUBLIC_CHANNEL' as is_public,
