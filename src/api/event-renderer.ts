@@ -10,7 +10,7 @@ import { createContext, type Services } from './context.ts';
 import { asksForType, shapeOf, type PreparedOperation } from './document.ts';
 import { internalError, toClientError } from './error.ts';
 import { loadEvent, type Envelope } from './event.ts';
-import { runOperation } from './plan/run.ts';
+import { readInputs, runOperation } from './plan/run.ts';
 
 /** What a renderer of one subscription document needs. */
 export type RendererOptions = {
@@ -44,9 +44,13 @@ export class DocumentRenderer implements EventRenderer {
   readonly wantsPresence: boolean;
   readonly cost: EventCost;
   readonly #options: RendererOptions;
+  /** Read once for all events. */
+  readonly #inputs: ReturnType<typeof readInputs>;
 
   constructor(options: RendererOptions) {
     this.#options = options;
+    const { schema, document, operation, variables } = options;
+    this.#inputs = readInputs({ schema, operation: { document, operation }, variables });
     this.cost = options.cost;
     this.wantsPresence = asksForType(options.document, 'PresenceChanged');
   }
@@ -103,6 +107,7 @@ export class DocumentRenderer implements EventRenderer {
       rootValue: envelope,
       context: createContext(services, { asker: ask, loaders, eventId }),
       variables,
+      inputs: this.#inputs,
     });
     return { payload: this.#encode(result), personalTo: personalTo() };
   }

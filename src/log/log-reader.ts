@@ -64,8 +64,10 @@ export async function readSnapshots(pool: pg.Pool, readers: readonly LogReader[]
     values: [readers.map(({ userId }) => userId), readers.map(({ sessionId }) => sessionId)],
   });
   if (rows.length < readers.length) throw new Error('the table event_log has no row');
-  return rows.map(({ index: _, ...row }) => ({
-    ...row,
+  return rows.map((row) => ({
+    head: row.head,
+    prunedThrough: row.prunedThrough,
+    isSessionLive: row.isSessionLive,
     memberships: row.memberships.map(([chatId, since, visibleFrom, isWhole]) => ({
       chatId: BigInt(chatId),
       since: BigInt(since),

@@ -16,6 +16,9 @@ import { memberOf, nameOf } from './member.ts';
 import { Place, type Shared } from './place.ts';
 import type { FieldPlan, Plan, ValuePlan, Variables } from './plan.ts';
 
+/** The variables of an execution, coerced, and the arguments of the fields that use them, as far as they are known. */
+export type Inputs = { variables: Variables; arguments: Map<FieldPlan, Readonly<Record<string, unknown>>> };
+
 /**
  * One execution of a plan. It calls the resolvers that graphql-js would call, in the same order, and answers the same.
  * Instead of a promise for each level of the answer, every frame counts its pending values, and a value that arrives goes
@@ -25,18 +28,16 @@ export class PlanExecution {
   readonly #plan: Plan;
   readonly #context: unknown;
   readonly #shared: Shared;
-  readonly #arguments = new Map<FieldPlan, Record<string, unknown>>();
+  readonly #arguments: Inputs['arguments'];
   readonly #answer: Answer;
   /** The index of the change that follows the pending one. */
   #next = 0;
 
-  constructor(
-    plan: Plan,
-    { rootValue, context, variables }: { rootValue: unknown; context: unknown; variables: Variables },
-  ) {
+  constructor(plan: Plan, { rootValue, context, inputs }: { rootValue: unknown; context: unknown; inputs: Inputs }) {
     this.#plan = plan;
     this.#context = context;
-    this.#shared = { plan, variables, rootValue };
+    this.#shared = { plan, variables: inputs.variables, rootValue };
+    this.#arguments = inputs.arguments;
     this.#answer = new Answer(plan.rootType.name, () => this.#runNext());
   }
 

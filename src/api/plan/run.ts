@@ -1,7 +1,7 @@
-import { execute, getVariableValues, type ExecutionResult, type GraphQLSchema } from 'graphql';
+import { execute, getVariableValues, type ExecutionResult, type GraphQLError, type GraphQLSchema } from 'graphql';
 import type { PreparedOperation } from '../document.ts';
 import { maxVariableErrors } from '../variable-size.ts';
-import { PlanExecution } from './execution.ts';
+import { PlanExecution, type Inputs } from './execution.ts';
 import { Plans } from './plans.ts';
 
 /** The plans of this process. */
@@ -14,6 +14,8 @@ export type Run = {
   variables: Readonly<Record<string, unknown>> | null;
   context: unknown;
   rootValue?: unknown;
+  /** What `readInputs` has read from the variables, if it has. */
+  inputs?: ReturnType<typeof readInputs>;
 };
 
 /**
@@ -22,14 +24,23 @@ export type Run = {
  * set the same place to null. Never rejects.
  */
 export async function runOperation(run: Run): Promise<ExecutionResult> {
-  const { schema, operation, variables, context, rootValue } = run;
-  const read = getVariableValues(schema, operation.operation.variableDefinitions ?? [], variables ?? {}, {
-    maxErrors: maxVariableErrors,
-  });
-  if (read.coerced === undefined) return { errors: read.errors };
-  const plan = plans.find(schema, operation, read.coerced);
+  const { schema, operation, context, rootValue } = run;
+  const inputs = run.inputs ?? readInputs(run);
+  if ('errors' in inputs) return inputs;
+  const plan = plans.find(schema, operation, inputs.variables);
   if (plan === null) return runPlainly(run);
-  return new PlanExecution(plan, { rootValue, context, variables: read.coerced }).run();
+  return new PlanExecution(plan, { rootValue, context, inputs }).run();
+}
+
+/** Reads the variables of an operation that will be executed many times with the same ones. */
+export function readInputs({
+  schema,
+  operation,
+  variables,
+}: Pick<Run, 'schema' | 'operation' | 'variables'>): Inputs | { errors: readonly GraphQLError[] } {
+  const definitions = operation.operation.variableDefinitions ?? [];
+  const read = getVariableValues(schema, definitions, variables ?? {}, { maxErrors: maxVariableErrors });
+  return read.coerced === undefined ? { errors: read.errors } : { variables: read.coerced, arguments: new Map() };
 }
 
 /** Executes an operation by graphql-js. */
