@@ -45,7 +45,7 @@ export async function measureIndexing(postgres: Postgres, database: Database, me
   };
 }
 
-/** Opens the index until it contains everything. */
+/** Runs the indexing until the index contains everything. */
 async function fillIndex(database: Database, db: Db): Promise<void> {
   await using started = new AsyncDisposableStack();
   openSearchIndex({ db, leases: new Leases(db), report: () => undefined, started });

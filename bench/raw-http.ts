@@ -1,6 +1,9 @@
 import process from 'node:process';
 
-/* What programs that generate load send and read without an HTTP library, which would cost more than the servers. */
+/*
+ * Writes requests and reads responses for the load generators without an HTTP library, which would cost more than the
+ * servers.
+ */
 
 /** A GraphQL request, as the bytes of HTTP/1.1. */
 export function printRequest(body: string, token: string): string {

@@ -1,6 +1,6 @@
 /**
- * `npm run -s doctor`: checks what the server needs, with the settings that it would have, and says what to do. Exits
- * with 1 if the server could not run.
+ * `npm run -s doctor`: checks what the server needs, with the settings that the server would use, and says what to do.
+ * Exits with 1 if the server could not run.
  */
 import process from 'node:process';
 import { readConfig } from '../src/config.ts';

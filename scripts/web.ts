@@ -23,12 +23,12 @@ const alias = Object.fromEntries(
 
 /**
  * Builds the chat that the server shows at `/`: the page with its styles in it, and its scripts under names that change
- * with their contents. Each file is there three times, also compressed with gzip and Brotli. Needs the development
- * dependencies.
+ * with their contents. Each file is there three times: as it is, and compressed with gzip and with Brotli. Needs the
+ * development dependencies.
  */
 export async function buildWebPage(): Promise<void> {
   const texts = await bundleWebPage('production');
-  // The folder is complete from the moment at which it exists: a server may start while the page is built.
+  // The folder is complete from the moment it exists, because a server may start while the page is built.
   const stage = `${target}.${process.pid}`;
   for (const [name, text] of withThemes(texts)) await writeCompressed(join(stage, name), text);
   await writeFile(join(stage, fingerprintFile), await fingerprint());
@@ -62,7 +62,7 @@ export async function refreshWebPage(): Promise<void> {
   if (built !== (await fingerprint())) await buildWebPage();
 }
 
-/** Names the code of the page, the packages that it is built with, and how. */
+/** A hash of everything that the page is built from: its code, its packages, and this script. */
 async function fingerprint(): Promise<string> {
   const hash = createHash('sha256');
   for (const path of [join(root, 'package.json'), import.meta.filename]) hash.update(await readFile(path));

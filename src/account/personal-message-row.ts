@@ -87,7 +87,7 @@ export type MessageRow = {
   fileIds: string[];
 };
 
-/** The user's messages, also in chats that they have left. */
+/** The user's messages, including those in chats that they have left. */
 export async function* readMessages(pool: pg.Pool, userId: bigint): AsyncGenerator<MessageRow[]> {
   for await (const ids of readMessageIds(pool, userId, { onlyEdited: false })) {
     const { rows } = await pool.query<MessageRow>(

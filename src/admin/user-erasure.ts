@@ -8,7 +8,7 @@ import { lockTarget } from './staff.ts';
 
 /**
  * Erases a user's account, as `deleteAccount` does for its own user. Call `continueDeletions` next. For admins. Throws
- * Forbidden, also for the asker's own account, and NotFound.
+ * Forbidden (for the asker's own account too) and NotFound.
  */
 export async function eraseUser(
   { db, sessions }: { db: Db; sessions: LiveSessions },

@@ -53,8 +53,8 @@ function findFields(
 const namesKnown = new WeakMap<readonly FieldNode[], Map<string, ReadonlySet<string>>>();
 
 /**
- * The names of the fields that an operation selects below the one that is being resolved, at the end of a path of fields,
- * under any condition: a hint at what is worth reading in the same statement.
+ * The names of the fields that an operation selects at the end of a path of fields below the one that is being
+ * resolved, whatever their conditions: a hint about what is worth reading in the same statement.
  */
 export function namesAhead(info: GraphQLResolveInfo, path: readonly string[]): ReadonlySet<string> {
   const ofNodes = namesKnown.get(info.fieldNodes) ?? new Map<string, ReadonlySet<string>>();
@@ -75,7 +75,7 @@ function fieldsOf(info: GraphQLResolveInfo, nodes: readonly FieldNode[]): FieldN
   const seen = new Set<SelectionSetNode>();
   const fields: FieldNode[] = [];
   const look = (set: SelectionSetNode | undefined) => {
-    // A fragment that is spread twice selects the same.
+    // Spreading a fragment twice selects the same fields.
     if (set === undefined || seen.has(set)) return;
     seen.add(set);
     for (const selection of set.selections) {

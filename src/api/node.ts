@@ -18,13 +18,13 @@ export function findNodeLoader(type: string): { load: NodeLoader; keyParts: numb
   return loaders.get(type);
 }
 
-/** Whether a loader has found a row. Throws what it has failed with. */
+/** Whether a loader has found a row. Throws the loader's error. */
 export function isFound<Row extends object>(found: Row | Error | null | undefined): found is Row {
   if (found instanceof Error) throw found;
   return found != null;
 }
 
-/** The rows that a loader has found for these keys, in their order. Throws what it has failed with. */
+/** The rows that a loader has found for these keys, in their order. Throws the loader's error. */
 export function foundNodes(
   keys: readonly string[],
   rows: readonly (object | Error | null)[],

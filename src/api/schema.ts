@@ -69,7 +69,7 @@ function readConnectionsAtOnce(schema: GraphQLSchema): void {
     for (const name of ['edges', 'pageInfo', 'node']) {
       const field = type.getFields()[name];
       if (field?.resolve === undefined) continue;
-      // The plugin's take the object only.
+      // The Relay plugin's resolvers take only the object.
       if (field.resolve.length > 1) throw new Error(`${type.name}.${name} must be a property of its object`);
       delete field.resolve;
     }

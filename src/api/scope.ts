@@ -33,7 +33,7 @@ export function refuseRootField(context: Pick<Context, 'asker'>, root: 'Query' |
 }
 
 /**
- * The asker of a request outside an operation that a program needs these scopes for. Throws Forbidden, and like
+ * The asker of a request that is not an operation, for which a program needs these scopes. Throws Forbidden, and like
  * `demandAsker`.
  */
 export function demandAllowed(identify: () => Caller | null, access: Access): Asker {

@@ -98,7 +98,7 @@ builder.queryField('chat', (t) =>
   }),
 );
 
-/** What is selected of the chats of a list and can be read with them. */
+/** The companions that the operation selects for the chats of a list. */
 function companionsAhead(info: GraphQLResolveInfo): ReadonlySet<Companion> {
   const ofChat = namesAhead(info, ['edges', 'node']);
   const ofMember = namesAhead(info, ['edges', 'node', 'viewerMembership']);

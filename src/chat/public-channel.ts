@@ -93,7 +93,7 @@ async function walkChannels(
   return rows;
 }
 
-/** Those of these channels, whose names are not in the index yet, that belong on the page. */
+/** Of these channels, whose names are not in the index yet, those that belong on the page. */
 async function readUnindexed(
   pool: Queryable,
   asker: Asker,

@@ -151,7 +151,7 @@ export class Engine {
     this.store.dispatch({ type: 'connection', connection });
   }
 
-  /** Begins as the user who has just signed in. */
+  /** Starts again for the user who has just signed in. */
   async enter(): Promise<void> {
     await this.#clear();
     this.#tabs?.announce();

@@ -18,7 +18,9 @@ const maxKnown = 2_000;
 /** Links work for at least 23 hours. */
 const lifetimeMs = 22 * 3_600_000;
 
-/** Keeps the links to files that were requested, until they expire, and of very many those that were used last. */
+/**
+ * Keeps the links to files that were requested until they expire, but at most `maxKnown`: those that were used last.
+ */
 export class FileLinks {
   readonly #session: Session;
   readonly #baseUrl: string;
@@ -66,7 +68,7 @@ export class FileLinks {
     }));
   }
 
-  /** Before something is added: who asks for very many gets them all. */
+  /** Runs before links are added, so that a request for more than `maxKnown` still gets all of them. */
   #trim(): void {
     for (const id of this.#known.keys()) {
       if (this.#known.size <= maxKnown) return;

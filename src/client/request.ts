@@ -59,7 +59,7 @@ export async function reach<Value>(work: () => Promise<Value>): Promise<Value> {
 function throwFailure(result: unknown): void {
   if (typeof result !== 'object' || result === null) return;
   const { code, message, fields, until, reason } = result as Record<string, unknown>;
-  // Only failures have both: an ErrorCode, and a text.
+  // Only failures have both an ErrorCode and a message.
   if (typeof code !== 'string' || typeof message !== 'string' || !/^[A-Z_]+$/.test(code)) return;
   throw new ParleyError(code, message, {
     ...(Array.isArray(fields) && { fields: fields as ParleyError['fields'] }),

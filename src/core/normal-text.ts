@@ -20,7 +20,7 @@ const blank = /[\u115f\u1160\u200b\u2116\u2120\u2122\u2800\u3164\uffa0]/g;
 /** ½ and the like, which would become one number with the digits before it. */
 const fraction = /[\u00bc-\u00be\u2150-\u215f\u2189]/g;
 
-/** Letters that are written for an apostrophe: in Ukrainian обʼєкт, in Hawaiʻi, and in transcriptions such as Qurʾan. */
+/** Letters that are used as an apostrophe: in Ukrainian обʼєкт, in Hawaiʻi, and in transcriptions such as Qurʾan. */
 const apostrophe = /[\u02b9\u02bb-\u02bf\ua78b\ua78c]/g;
 
 /** Emoji that NFKC would turn into letters or punctuation: ‼ ⁉ ℹ Ⓜ. */
@@ -93,7 +93,7 @@ function normalizePart(text: string): string {
     .replace(blank, ' ')
     .replace(fraction, ' $&')
     .replaceAll('\u00b4', "'")
-    // A ligature of 18 letters: 10,000 of them would become a text of 180,000. People write this instead.
+    // A ligature of 18 letters: 10,000 of them would become 180,000 characters. It becomes what people type instead.
     .replaceAll('\ufdfa', 'صلعم');
   const normal = keptEmoji.test(prepared)
     ? prepared.replace(otherThanKept, (part) => part.normalize('NFKC'))

@@ -22,7 +22,7 @@ const maxWordLength = 64;
 /** Letters, digits and marks of scripts without spaces between words. */
 const runCharacter = String.raw`(?:(?=[\p{L}\p{M}\p{N}])[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}\u30fc]|[\u3099\u309a])`;
 const wordCharacter = String.raw`(?:(?!${runCharacter}|\p{sc=Hang})[\p{L}\p{N}\p{M}])`;
-// Flags, keycaps, and every other picture.
+// Flags, keycaps, and all other emoji.
 const emoji = String.raw`\p{RI}\p{RI}|[0-9#*]\u20e3|\p{Extended_Pictographic}`;
 const pattern = new RegExp(
   [
@@ -42,7 +42,10 @@ const ascii = /^[\x00-\x7f]*$/;
 /** Between the parts of fetchRowsByKey and HTTPServer. */
 const camelBorder = /(?<=\p{Ll})(?=\p{Lu})|(?<=\p{Lu}|\p{N})(?=\p{Lu}\p{Ll})/u;
 
-/** What is the same wherever a piece occurs. `cuts`: its text, cut if it is too long; empty if it is no word. */
+/**
+ * The properties of a piece that are the same wherever it occurs. `cuts`: its text, cut if it is too long; empty if it
+ * is no word.
+ */
 type Kind = Pick<Piece, 'isRun' | 'parts'> & { cuts: readonly string[] };
 
 /** The pieces of a normalized text, in order and in time linear in its length. Any other characters separate them. */

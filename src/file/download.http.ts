@@ -21,7 +21,7 @@ export function serveDownload(services: Services): Handler {
   const lookup = new FileLookup(services.db);
   return async (request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost');
-    // A client that has the bytes already usually gets a 304.
+    // A client that already has the bytes usually gets a 304.
     const withBytes = request.method === 'GET' && request.headers['if-none-match'] === undefined;
     const id = pathname.split('/')[2] ?? '';
     const followed = await followLink({ ...services, lookup }, { id, query: searchParams, withBytes });

@@ -24,7 +24,7 @@ const assets = 'assets';
 
 /**
  * Serves the chat at `/`, where the links in emails lead, and its scripts, as `npm run web` has built them into the folder; each handler by its path.
- * `pictureOrigins`: where links to files lead, beside this server.
+ * `pictureOrigins`: where links to files lead, besides this server.
  */
 export function serveWebPage(folder: string, pictureOrigins: readonly string[] = []): Record<string, Handler> {
   if (!existsSync(folder)) return { '/': notBuilt };
@@ -39,8 +39,8 @@ export function serveWebPage(folder: string, pictureOrigins: readonly string[] =
 }
 
 /**
- * The page is asked for each time, because it names the current scripts. A cookie says which theme the user has chosen:
- * a script would change the colours only after the browser has painted.
+ * Browsers request the page each time, because it names the current scripts. A cookie says which theme the user has
+ * chosen: a script would change the colours only after the browser's first paint.
  */
 function servePage(folder: string, pictureOrigins: readonly string[]): Handler {
   const pages = Object.fromEntries(

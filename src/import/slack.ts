@@ -13,7 +13,7 @@ const lists = [
   { file: 'dms.json', type: 'SINGLE' },
 ] as const;
 
-/** Messages that Slack wrote, not a person or a bot. */
+/** Messages that Slack itself wrote, not a person or a bot. */
 const systemSubtypes =
   /^(channel|group)_(join|leave|topic|purpose|name|archive|unarchive|convert_to_private|convert_to_public|posting_permissions)$|^(pinned|unpinned)_item$|^bot_(add|remove|enable|disable)$|^(reminder_add|tombstone|sh_room_created|huddle_thread)$/;
 

@@ -40,7 +40,7 @@ function share<Key, Value>(read: (keys: readonly Key[]) => Promise<Value[]>): (k
   return async (key) => {
     const [value] = await shared.read([key], () => {}).then((values) => Array.from(values));
     if (value instanceof Error) throw value;
-    // There is one value for each key.
+    // The loader returns one value for each key.
     return value as Value;
   };
 }

@@ -50,7 +50,7 @@ export class RecentRenderings {
     return this.#done.get(eventId)?.shown;
   }
 
-  /** Keeps a rendering, from when it begins; drops it when it turns out to be too large. */
+  /** Keeps a rendering from the moment it begins; drops it if it turns out to be too large. */
   add(eventId: bigint, outcome: Outcome): void {
     this.#begun.set(eventId, outcome);
     void outcome.then((rendered) => {

@@ -25,8 +25,8 @@ export type Effect =
     }
   | {
       /**
-       * The same for an effect of messages: it is called with the ids of those that have events of these kinds, each
-       * once. That costs less than reading the events.
+       * The same for an effect on messages: it is called with the ids of the messages that have events of these kinds,
+       * each once. That costs less than reading the events.
        */
       writeMessages: (client: Queryable, messageIds: bigint[]) => Promise<void>;
       kinds: readonly string[];

@@ -17,7 +17,7 @@ export type Stretch = { events: LoggedEvent[]; prunedThrough: bigint };
 /**
  * An SQL expression for statements that read `event_log l`: whether the log knows the position `id`. Every position
  * that was ever handed out is an event, was an event, or is the beginning of the log. Any other id was lost in a
- * restore and is never issued again (leap_after_start). `offset 0` makes it a look into the index for each reader:
+ * restore and is never issued again (leap_after_start). `offset 0` makes it an index lookup for each reader:
  * otherwise PostgreSQL may hash the whole log instead.
  */
 export const isKnown = (id: string) =>
@@ -103,8 +103,8 @@ export async function readNext(pool: Queryable, after: bigint, limit: number): P
 }
 
 /**
- * What the next events after `after` say about messages: the ids of the messages with an event of one of these kinds,
- * each once. `last` is the newest event that was read, null if there is none. Costs a tenth of reading the events.
+ * The ids of the messages that the next events after `after` are about, if they are of one of these kinds; each id
+ * once. `last` is the newest event that was read, null if there is none. Costs a tenth of reading the events.
  */
 export async function readNextMessages(
   pool: Queryable,

@@ -121,8 +121,8 @@ export async function readRecipients(
 export type MissedKey = { reader: LogReader; range: Range };
 
 /**
- * The parameters of a statement that reads stretches for many persons, and their names in it. The limit tells PostgreSQL
- * that the log has one row, also before it has statistics.
+ * The parameters of a statement that reads stretches for many people, and their names in it. The limit tells PostgreSQL
+ * that the log has one row, even before it has statistics.
  */
 const ranges = {
   from: `(select pruned_through from event_log limit 1) l

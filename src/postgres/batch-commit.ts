@@ -118,7 +118,7 @@ export class BatchCommit<Item, Output> {
     if (held.length > 0) this.#leaveToLanes(held);
   }
 
-  /** Also moves items that have arrived for the same lanes since, because they would otherwise overtake these. */
+  /** Also moves items that have since arrived for the same lanes, because they would otherwise overtake these. */
   #leaveToLanes(held: Pending<Item, Output>[]): void {
     const { laneOf } = this.#options;
     const lanes = new Set(held.map(({ item }) => laneOf(item)));

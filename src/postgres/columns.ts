@@ -151,7 +151,10 @@ function join<Row>(names: ColumnsOf<Row>, alias: string): Joined<Row> {
 /** How a column's value becomes JSON and back. */
 type Kind<Value> = [Value] extends [bigint | null] ? 'bigint' : [Value] extends [Date | null] ? 'date' : 'json';
 
-/** One row that many rows of a statement have in common, or that few of them have: as JSON in one column of the first. */
+/**
+ * A row that many rows of a statement share, or that only few of them have, as JSON in one column of the first of
+ * these.
+ */
 export type Nested<Row> = {
   /** The column to select, which is null where the SQL condition does not hold. */
   columnWhen: (condition: string) => string;
@@ -192,7 +195,7 @@ const chatKinds: { [Key in keyof Chat]: Kind<Chat[Key]> } = {
 
 /**
  * Selects a row of another table, given its alias, as one column: `select m.*, ${sender.columnWhen('m.is_first')} as
- * sender from messages m …`. The driver's work grows with the columns of all rows, also of those in which they are null.
+ * sender from messages m …`. The driver's work grows with the columns of all rows, even where they are null.
  */
 export const nested = {
   user: (alias: string) => nest<User>(userColumns, userKinds, alias),

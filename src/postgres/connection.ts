@@ -151,7 +151,7 @@ export class Connection extends pg.Client {
   }
 }
 
-/** Whether it is a named statement whose rows have the usual form. */
+/** Whether this is a named statement that returns its rows as objects. */
 function isNamed(query: unknown): query is NamedQuery {
   if (typeof query !== 'object' || query === null || !('name' in query) || !('values' in query)) return false;
   return typeof query.name === 'string' && query.name !== '' && Array.isArray(query.values) && !('rowMode' in query);

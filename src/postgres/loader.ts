@@ -4,13 +4,15 @@ import type { Db } from './client.ts';
 import type { PageRequest } from './page.ts';
 import { SharedRead } from './shared-read.ts';
 
-/** Gives another loader a value that was read along the way, for the executions that asked for the key at `index`. */
+/**
+ * Gives another loader a value that the same statement has read, for the executions that requested the key at `index`.
+ */
 export type Prime = <Key, Value>(index: number, loader: Loader<Key, Value>, found: { key: Key; value: Value }) => void;
 
 /**
- * Reads many values by key in one go, for several executions. `load` returns one result per key, in the order of the
- * keys, which all differ. A result must depend on nothing but its key: what only some askers may see has the asker in its
- * key.
+ * Reads many values by key in one statement, for several executions. `load` returns one result per key, in the order of
+ * the keys, which all differ. A result must depend on nothing but its key: if only some askers may see it, the key
+ * includes the asker.
  */
 export type Loader<Key, Value> = {
   load: (db: Db, keys: readonly Key[], prime: Prime) => Promise<ArrayLike<Value | Error>>;
@@ -35,8 +37,8 @@ export function definePageLoader<Key, Value>(loader: PageLoader<Key, Value>): Pa
 }
 
 /**
- * One execution's instance of a loader. What has been read already it gives at once: the data loader would answer with a
- * promise in a later turn, for every sender of a page.
+ * One execution's instance of a loader. It returns at once what it has already read; DataLoader would return a promise
+ * that resolves in a later turn, for every sender on a page.
  */
 export class RowLoader<Key, Value> extends DataLoader<Key, Value, unknown> {
   readonly #known: Map<unknown, Value>;
@@ -126,7 +128,7 @@ export class Loaders {
     this.#openPages.clear();
   }
 
-  /** Whatever a statement found along the way. */
+  /** Takes the other values that a statement has read. */
   readonly #take = ({ loader, key, value }: Found): void => void this.of(loader).prime(key, value);
 }
 

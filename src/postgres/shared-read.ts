@@ -1,15 +1,15 @@
 import { isTransient } from './transient.ts';
 
 /**
- * How many statements of one reader may run at the same time. What is asked meanwhile goes into the next one. One
- * thread decodes no more than two of PostgreSQL's processes can send.
+ * How many statements of one reader may run at the same time. Keys that are requested meanwhile go into the next one.
+ * Two of PostgreSQL's processes can send at least as much as one thread can decode.
  */
 const maxRunning = 2;
 
 /** A statement that has run for this long, in ms, no longer makes others wait. */
 const slowMs = 20;
 
-/** Reads the values of these keys. `find` hands over what was read along the way for the key at `index`. */
+/** Reads the values of these keys. `find` takes other values that the same statement read for the key at `index`. */
 type Read<Key, Value, Found> = (
   keys: readonly Key[],
   find: (index: number, found: Found) => void,
@@ -23,10 +23,10 @@ type Question<Key, Value, Found> = {
 };
 
 /**
- * Reads by key for all executions of a process: what several of them ask for while two statements are running is read
- * by the next statement together, each key once. Under load most of a small read's cost is its statement, which they
- * then share, and an idle server answers as fast as before. Every read begins after it was asked for, so that it sees
- * what was committed before, and nothing is kept.
+ * Reads by key for all executions of a process. While two statements are running, it collects the keys that executions
+ * request, and the next statement reads each of them once. Under load, most of a small read's cost is the statement,
+ * which these executions share; an idle server answers as fast as without sharing. Every read begins after its request,
+ * so it sees what was committed before that. Nothing is cached.
  */
 export class SharedRead<Key, Value, Found> {
   readonly #read: Read<Key, Value, Found>;
@@ -50,7 +50,9 @@ export class SharedRead<Key, Value, Found> {
     return this.#running.size === 0 && this.#waiting.length === 0;
   }
 
-  /** Reads the values of these keys, which must differ from each other. `find` gets what was found along the way. */
+  /**
+   * Reads the values of these keys, which must differ from each other. `find` receives the other values that were read.
+   */
   read(keys: readonly Key[], find: (found: Found) => void): Promise<ArrayLike<Value | Error>> {
     const answer = Promise.withResolvers<ArrayLike<Value | Error>>();
     this.#waiting.push({ keys, find, answer });

@@ -10,7 +10,7 @@ const parseAny = pg.types.getTypeParser(pg.types.builtins.TIMESTAMPTZ, 'text') a
 
 /**
  * Reads a `timestamptz` in PostgreSQL's ISO format. The driver's parser takes longer, because it also reads what hardly
- * any row has: years of five digits, BC, infinity. Those are left to it.
+ * any row has: years of five digits, BC, infinity. It still reads those.
  */
 export function parseTimestamp(text: string): Date {
   const zoneAt = text.length - lengths.zone;

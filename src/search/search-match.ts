@@ -88,7 +88,7 @@ function findInRun({ text, start }: Word, part: string, to: number): Span[] {
 }
 
 function isPhraseAt(words: readonly Word[], at: number, { words: wanted, isWhole }: Phrase): boolean {
-  // Nearly all words of a text fail here.
+  // Nearly every word of a text is ruled out here.
   const [first] = wanted;
   if (first?.isRun === false && words[at]?.text.startsWith(first.text) !== true) return false;
   return wanted.every((want, index) => {

@@ -4,7 +4,9 @@ import { listPieces, type Piece } from '../core/word.ts';
 /** A word, or a run of a script without spaces between words, and where it is in the text. */
 export type Word = Pick<Piece, 'text' | 'isRun' | 'start' | 'end'> & { original?: string };
 
-/** In a word with more parts, a search finds each part, and no others that begin inside the word. */
+/**
+ * In a word with more parts than this, a search finds each single part, and nothing else that begins inside the word.
+ */
 const maxCamelParts = 8;
 
 /** A part of a text. */
@@ -77,7 +79,7 @@ function isAfterDot(text: string, { isRun, start }: Piece): boolean {
   return !isRun && text[start - 1] === '.' && text[start - 2] !== '.' && /\p{L}/u.test(text[start] ?? '');
 }
 
-/** Whether a word is before the dot that is directly before the piece. */
+/** Whether the dot directly before the piece follows a word. */
 function isAfterWord(text: string, { start }: Piece): boolean {
   return /[\p{L}\p{N}]/u.test(text[start - 2] ?? '');
 }
@@ -118,7 +120,7 @@ export function printReadings([words, ...others]: Readings): string {
   return ` ${printWords(words)} ${[...distinct].map((other) => `| ${other} `).join('')}`.replace(/^ {2}/, ' ');
 }
 
-/** What a text must not contain if its words are all that can be read in it. */
+/** Matches a text that may have other readings than its plain words. */
 const special = /[^\x00-\x7f]|['`+#]|\.[A-Za-z]|[A-Za-z0-9][A-Z]/;
 const longWord = /[A-Za-z0-9]{65}/;
 

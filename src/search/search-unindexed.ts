@@ -12,19 +12,19 @@ import {
 import { readText } from './search-text.ts';
 import { hasLink } from './search-token.ts';
 
-/** In how many chats a search reads messages that are not indexed yet: the last active ones. */
+/** In how many chats a search reads messages that are not indexed yet: the most recently active ones. */
 const maxChats = 100;
 /** How many such messages it reads in total, and for how long it compares them, in ms. */
 const limits = { messages: 2_000, perChat: 20, ms: 50 };
-/** How long a chat stays wanted until another search says so again, in s. */
+/** How long a chat stays wanted unless another search renews it, in s. */
 const wantedSeconds = 5;
 
 /** A message that matches and is not in the index, or not completely. */
 export type UnindexedHit = { id: bigint; content: string };
 
 /**
- * The chats that the viewer can see and whose messages are not all in the index, the last active ones first; of all
- * chats if `chatId` is null. Nearly always there is none.
+ * The chats that the viewer can see and whose messages are not all in the index, the most recently active first; only
+ * `chatId`, unless it is null. Nearly always there are none.
  */
 export async function listUnindexedChats(
   pool: Queryable,

@@ -94,7 +94,7 @@ export async function countMessages(turns: SearchTurns, asker: Asker, request: R
   });
 }
 
-/** `contents`: of those that may not be in the index. */
+/** `contents`: those of the messages that may not be in the index. */
 type Matches = { ids: bigint[]; contents: ReadonlyMap<bigint, string> };
 
 /** What the index finds, together with what matches in chats that are not indexed yet. */

@@ -1,7 +1,7 @@
 import { useId, type ReactNode } from 'react';
 import { moveFocus } from './popover.tsx';
 
-/** Names of which one is chosen, and what belongs to it. The arrow keys move between the names. */
+/** A row of tabs by name, and the content of the chosen one. The arrow keys move between the names. */
 export function Tabs<Name extends string>({
   label,
   names,

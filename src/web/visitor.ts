@@ -17,11 +17,11 @@ export async function askAsVisitor<Data>(query: string, variables: object = {}):
     throw new ParleyError(code, refusal?.message ?? 'The server cannot answer.', { retryAfterSeconds });
   }
   for (const result of Object.values(data)) throwFailure(result);
-  // The query says what the data are.
+  // The query determines the type of the data.
   return data as Data;
 }
 
-/** The documents select `message` of failures only. */
+/** The documents select `message` only on failures. */
 function throwFailure(result: unknown): void {
   if (typeof result !== 'object' || result === null) return;
   const { code, message, fields } = result as { code?: string; message?: string; fields?: ParleyError['fields'] };

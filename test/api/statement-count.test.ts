@@ -270,7 +270,7 @@ test('requests that arrive while others are being read share statements, and eac
   await askAll();
   const statements = await recordStatements(server, askAll);
   expect(statements.length).toBeLessThanOrEqual(people.length / 2);
-  // One who asks for what is not there fails alone.
+  // A request for an object that does not exist fails alone.
   const chat = await createGroup(ada, [grace]);
   const [missing, found] = await Promise.all([
     people[0]?.ask('query ($id: ID!) { node(id: $id) { id } }', { id: chat }),

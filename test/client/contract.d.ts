@@ -1,5 +1,5 @@
-// The core of parley-client's public face (issue "The client package, and a chat to click on"). The package may hold
-// more than this, never less, under these names. Nothing here needs a framework or a DOM.
+// The core of parley-client's public face (issue "The client package, and a chat to click on"). The package may export
+// more than this, but must export all of this under these names. Nothing here needs a framework or a DOM.
 
 /** Where a client keeps what it knows between two starts: 'memory', 'indexeddb' (browsers), or one's own. */
 export type Persistence = 'memory' | 'indexeddb' | KeyValueStore;

@@ -216,7 +216,7 @@ test('Apollo Client keeps what is loaded of a chat as one stretch, to which even
     return chat.messages.edges.map(({ node }: Data) => node.seq);
   };
   const { chat } = await load(2);
-  // What a list of chats shows does not replace the page.
+  // The message that a list of chats shows does not replace the page.
   await load(1);
   expect(known()).toEqual([3, 4]);
   await load(2, chat.messages.pageInfo.startCursor);

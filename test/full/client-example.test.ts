@@ -155,7 +155,8 @@ describe.skipIf(!isChromiumInstalled)('in Chromium (skipped where /usr/bin/chrom
     await adas.getByPlaceholder('Message').press('Enter');
     await other.getByText('ada: Still there?').waitFor();
 
-    // What was kept is shown without the server, and what is written then is sent when it is back.
+    // Without the server, the client shows what it has kept; messages written meanwhile are sent when the server is
+    // back.
     await server.close();
     await other.reload();
     await other.getByText('Compilers').click();

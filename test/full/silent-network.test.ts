@@ -130,7 +130,7 @@ test('a client whose network fails for seconds at a time keeps its stream, and r
     const content = `message ${sent}`;
     sends = sends.then(() => say(ada, chatId, content));
   }, 200);
-  // The server checks every five seconds: with one of these shifts, every check falls into a failure of the network.
+  // The server checks every five seconds: one of these shifts makes every check happen while the network is down.
   for (const shift of [0, 2_500]) {
     await sleep(shift);
     for (let cycle = 0; cycle < 6; cycle += 1) {

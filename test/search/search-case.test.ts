@@ -3,7 +3,7 @@ import { finds, findsByPattern } from '../support/search-text.ts';
 
 /** A text, what finds it, and what does not. */
 const cases: [text: string, found: string[], notFound?: string[]][] = [
-  // Apostrophes, also those that Unicode counts as letters.
+  // Apostrophes, including those that Unicode counts as letters.
   ['обʼєкт', ["об'єкт", 'об’єкт', 'обєкт']],
   ['Hawaiʻi', ['hawaii', "hawai'i", 'Hawaiʻi']],
   ['Qurʾan', ['quran', "qur'an"]],

@@ -83,7 +83,7 @@ export async function openServer(options: TestServerOptions): Promise<TestServer
   const overrides = { ...currentExchange().overridesFor(database.url), ...options.overrides };
   const app = await start(config, log, { argon2: cheapHashes, ...overrides });
   const { url, metricsUrl } = app;
-  // Test files stay loaded to the end of the run, and with them what they hold: 6 MB for each server that is not let go.
+  // Test files, and what they hold, stay in memory until the end of the run: 6 MB for each server that is not released.
   let running: typeof app | undefined = app;
   let closing: Promise<void> | undefined;
   const close = () =>

@@ -9,11 +9,10 @@ import { WebhookKeeper } from '../../src/webhook/webhook-keeper.ts';
 import type { TestServer } from './server.ts';
 
 /**
- * Runs `work` and returns the SQL statements that the server sent to its database for it, also those that come after its
- * answer, as when an error ends the answer early. Leaves out background work:
- * following the log, checking at most twice a second whether a session is still valid, housekeeping, renewing
- * leases, looking for webhooks that are due, and preparing new connections. Run one at a time, because statements of
- * concurrent requests count too.
+ * Runs `work` and returns the SQL statements that the server sent to its database for it, including those sent after
+ * its answer, for example when an error ends the answer early. Leaves out background work: following the log, checking
+ * at most twice a second whether a session is still valid, housekeeping, renewing leases, looking for webhooks that are
+ * due, and preparing new connections. Run one at a time, because statements of concurrent requests count too.
  */
 export async function recordStatements(server: TestServer, work: () => Promise<unknown>): Promise<string[]> {
   const recorded: string[] = [];
@@ -36,7 +35,7 @@ const recorders = new Set<Recorder>();
 async function settle(pending: Set<Promise<unknown>>): Promise<void> {
   do {
     await Promise.allSettled(pending);
-    // What an answer leads to begins a turn later, or in the one after that.
+    // Statements that follow from an answer begin one or two turns later.
     await nextTurn();
     await nextTurn();
   } while (pending.size > 0);
@@ -46,7 +45,7 @@ const backgroundFile = /\/src\/(log\/|live\/(?!shared-|render-turn)|account\/liv
 type Connection = { application_name?: string; database?: string };
 type Query = (...args: unknown[]) => unknown;
 
-/** Returns those who have recorded it. */
+/** Returns the recorders that have recorded it. */
 function record({ application_name, database }: Connection, statement: unknown): Recorder[] {
   if (application_name !== 'parley') return [];
   const recording = [...recorders].filter(({ url }) => new URL(url).pathname === `/${database}` && !isBackground());

@@ -24,7 +24,7 @@ export async function openWindow(
   return { page, complaints, close: () => context.close() };
 }
 
-/** What the console of a page complains about from now on. */
+/** Collects the errors in a page's console from now on. */
 export function watchComplaints(page: Page): string[] {
   const complaints: string[] = [];
   page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));

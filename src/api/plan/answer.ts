@@ -79,7 +79,9 @@ export class Answer {
   }
 }
 
-/** Whether an error has set the value, or one around it, to null. As in graphql-js, what fails there is not reported. */
+/**
+ * Whether an error has set the value, or one around it, to null. As in graphql-js, later errors there are not reported.
+ */
 function isNull(frame: Frame, key: string | number): boolean {
   if (frame.nulled?.has(key)) return true;
   // Once the root is settled, the answer has been given.

@@ -85,7 +85,7 @@ export class PlanExecution {
       return this.#resolveField(this.#placeOf(frame, field), source);
     }
     let found: unknown;
-    // A leaf that is there already, as most are, needs no place unless it fails.
+    // A leaf whose value is at hand, as most are, needs no place unless it fails.
     try {
       found = read(source as Record<string, unknown>);
       if (value.leaf !== null && isScalar(found)) {
@@ -96,7 +96,7 @@ export class PlanExecution {
       return this.#failValue(this.#placeOf(frame, field), error);
     }
     if (found === null && !value.isRequired) frame.result[key] = null;
-    // A property may also be a function, which makes the value.
+    // A property may also be a function that returns the value.
     else if (typeof found === 'function') this.#resolveField(this.#placeOf(frame, field), source);
     else this.#put(this.#placeOf(frame, field), found);
   }

@@ -38,8 +38,8 @@ export type FieldPlan = {
   definition: GraphQLField<unknown, unknown>;
   parentType: GraphQLObjectType;
   /**
-   * Reads the field's value where that takes nothing but its object: no arguments, no context, and no resolver that reads
-   * anything else. Null for all others.
+   * Reads the field's value if that needs nothing but the field's object: no arguments, no context, and no resolver
+   * that reads anything else. Null otherwise.
    */
   read: ((source: Record<string, unknown>) => unknown) | null;
   /** Its arguments, if they are the same in all executions. */
@@ -152,7 +152,7 @@ function constantsOf(definition: GraphQLField<unknown, unknown>, node: FieldNode
   try {
     return Object.freeze(getArgumentValues(definition, node));
   } catch {
-    // Each execution reports it.
+    // Each execution reports the error.
     return null;
   }
 }

@@ -52,7 +52,7 @@ export type Piece = {
   rows: ReadonlyMap<bigint, unknown>;
 };
 
-/** How many characters of rows a piece may have. Without rows, each node reads those that it needs. */
+/** The maximum length of the rows in a piece, in characters. Without rows, each node reads those that it needs. */
 const maxRowsLength = 1024 * 1024;
 
 // Ids are strings in JSON, because they may exceed what a JSON number can hold.

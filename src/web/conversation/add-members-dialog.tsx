@@ -8,7 +8,7 @@ import { useChatChanges } from './chat-change.ts';
 /** Adds people to a chat. */
 export function AddMembersDialog({ chat, onClose }: { chat: Chat; onClose: () => void }) {
   const [picked, pick] = useState<readonly User[]>([]);
-  // As the API does by itself.
+  // The API's default.
   const [sharesHistory, shareHistory] = useState(chat.type !== 'GROUP');
   const { add } = useChatChanges(chat.id);
   const ids = picked.map(({ id }) => id);

@@ -103,14 +103,14 @@ function findLastOwn({ messages, viewer }: State, chatId: string): Message | und
   );
 }
 
-/** The text with a piece in place of what is selected in its field. Moves the focus to the field, behind the piece. */
+/** The text with a piece in place of what is selected in its field. Moves the focus to the field, after the piece. */
 function insert(piece: string, text: string, field: HTMLTextAreaElement | null): string {
   const { selectionStart: start, selectionEnd: end } = field ?? {
     selectionStart: text.length,
     selectionEnd: text.length,
   };
   const caret = start + piece.length;
-  // Once the new text is in the field.
+  // Waits until the new text is in the field.
   requestAnimationFrame(() => field?.setSelectionRange(caret, caret));
   field?.focus();
   return text.slice(0, start) + piece + text.slice(end);

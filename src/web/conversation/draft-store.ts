@@ -1,6 +1,6 @@
 import type { Client, FileInfo, Message, Upload } from 'parley-client';
 
-/** A file that is on its way to the server, or there and not sent yet. */
+/** A file that is being uploaded, or that is on the server and not sent yet. */
 export type DraftFile = {
   key: number;
   name: string;
@@ -13,7 +13,7 @@ export type DraftFile = {
   file: FileInfo | null;
 };
 
-/** What belongs to a message that the user is writing, beside its text: the client keeps that. */
+/** What belongs to a message that the user is writing, besides its text, which the client keeps. */
 export type Draft = { readonly files: readonly DraftFile[]; readonly replyTo: Message | null };
 
 const empty: Draft = { files: [], replyTo: null };
@@ -97,7 +97,7 @@ export class DraftStore {
       else upload.cancel();
       this.#patch(chatId, key, { file: await upload.done });
     } catch (error) {
-      // An upload that was taken back fails too.
+      // An upload that the user has removed fails too.
       if (!this.#running.has(key)) return;
       this.#onFailure(file.name, error);
       this.remove(chatId, key);
@@ -124,7 +124,7 @@ function toDraft(file: File, key: number): DraftFile {
   return { key, name, size, sentBytes: 0, isPaused: false, preview, file: null };
 }
 
-/** Gives the browser its memory back. Always false, for use in a filter. */
+/** Releases the browser's memory for the preview. Always false, for use in a filter. */
 function release({ preview }: DraftFile): boolean {
   if (preview) URL.revokeObjectURL(preview);
   return false;

@@ -44,12 +44,12 @@ export function DraftsProvider({ children }: { children: ReactNode }): ReactNode
   return createElement(Context, { value: store }, children);
 }
 
-/** What the user is writing in a chat, beside its text. */
+/** What the user is writing in a chat, besides its text. */
 export function useDraftActions(chatId: string): DraftActions {
   const store = useStore();
   const notify = useNotice();
   const draft = useDraftOf(chatId);
-  // The same functions whatever changes: the rows of the history have them.
+  // These functions stay the same when the draft changes, because the rows of the history receive them.
   const actions = useMemo(
     () => ({
       reply: (message: Message | null) => store.reply(chatId, message),
@@ -67,7 +67,7 @@ export function useDraftActions(chatId: string): DraftActions {
   return useMemo(() => ({ ...draft, ...actions }), [draft, actions]);
 }
 
-/** What belongs to the draft in a chat, beside its text. */
+/** What belongs to the draft in a chat, besides its text. */
 export function useDraftOf(chatId: string): Draft {
   const store = useStore();
   return useSyncExternalStore(store.subscribe, () => store.of(chatId));
@@ -75,6 +75,6 @@ export function useDraftOf(chatId: string): Draft {
 
 function useStore(): DraftStore {
   const store = useContext(Context);
-  if (store === null) throw new Error('This is outside of the page.');
+  if (store === null) throw new Error('This component is outside the page.');
   return store;
 }

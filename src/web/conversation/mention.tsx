@@ -34,7 +34,7 @@ export function useMentions(
     setText(`${text.slice(0, start)}${inserted}${text.slice(typed.end)}`);
     close();
     const caret = start + inserted.length;
-    // Once the new text is in the field.
+    // Waits until the new text is in the field.
     requestAnimationFrame(() => field.current?.setSelectionRange(caret, caret));
     field.current?.focus();
   };

@@ -54,7 +54,8 @@ export function Pins({ chatId, canUnpin }: { chatId: string; canUnpin: boolean }
   );
   if (data === null) return <p className="muted">{error === null ? 'Loading …' : describeFailure(error)}</p>;
   const pins = data.chat?.pinnedMessages ?? [];
-  if (pins.length === 0) return <p className="muted">Nothing is pinned here. Pin what all should find again.</p>;
+  if (pins.length === 0)
+    return <p className="muted">Nothing is pinned here. Pin messages that everyone should be able to find.</p>;
   return (
     <ul className="stack">
       {pins.map(({ id, seq, content, sender, createdAt, files }) => (

@@ -28,7 +28,7 @@ export function MuteDialog({ chatId, user, onClose }: Props) {
   );
 }
 
-/** Bans a user from the chat, who can read why. */
+/** Bans a user from the chat. The user can read the reason. */
 export function BanDialog({ chatId, user, onClose }: Props) {
   const { ban } = useChatChanges(chatId);
   return (

@@ -8,7 +8,7 @@ import { closeChat, openChat, openInvite } from '../route.ts';
 
 const fields = ['username', 'email', 'password'];
 
-/** Signs a visitor in or up. `onSent`: told if the account begins with a link in an email. */
+/** Signs a visitor in or up. `onSent`: called if the account begins with a link in an email. */
 export function EntryForm({
   isNew,
   inviteCode,
@@ -75,7 +75,7 @@ export function EntryForm({
 
 /** Creates an account, and opens the chat that the invite leads to: the new user is a member of it. */
 async function signUpByInvite(input: { inviteCode: string } & Parameters<typeof client.signUp>[0]): Promise<void> {
-  // The sign-up uses the invite, so the page must not offer it to the new user once more.
+  // The sign-up uses the invite, so the page must not offer it to the new user again.
   closeChat();
   try {
     await client.signUp(input);

@@ -5,15 +5,17 @@ import { EntryForm } from './entry-form.tsx';
 import { ForgottenForm } from './forgotten-form.tsx';
 import { SentNote } from './sent-note.tsx';
 
-/** What a visitor does; `sent`: reads that an email is on its way. */
+/** What a visitor is doing; `sent`: reading that an email is on its way. */
 type Step = { kind: 'sign-in' | 'sign-up' | 'forgotten' } | { kind: 'sent'; text: string };
 
-/** Where users sign in or up. `inviteCode`: that of an invite that brought them here; it lets them in. */
+/**
+ * Where users sign in or up. `inviteCode`: the code of the invite that brought them here, with which they can sign up.
+ */
 export function Entry({ inviteCode, chatName }: { inviteCode: string | null; chatName: string | null }) {
   const [step, go] = useState<Step>({ kind: inviteCode === null ? 'sign-in' : 'sign-up' });
   const [email, setEmail] = useState('');
   const features = useFeatures();
-  // Until the server has said so, as most servers do.
+  // Until the server answers, sign-up is offered, as on most servers.
   const canSignUp = features === null || features.has('SIGN_UP') || features.has('SIGN_UP_BY_INVITE');
   const show = (kind: 'sign-in' | 'sign-up' | 'forgotten', label: string) => (
     <button className="link-button" onClick={() => go({ kind })}>
@@ -42,7 +44,7 @@ export function Entry({ inviteCode, chatName }: { inviteCode: string | null; cha
   const isNew = kind === 'sign-up';
   const below = (
     <>
-      {isNew && <p>You have an account? {show('sign-in', 'Sign in')}</p>}
+      {isNew && <p>Already have an account? {show('sign-in', 'Sign in')}</p>}
       {!isNew && canSignUp && <p>New here? {show('sign-up', 'Create an account')}</p>}
       {!isNew && features?.has('MAIL') && show('forgotten', 'Forgot your password?')}
     </>

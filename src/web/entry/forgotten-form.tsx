@@ -20,8 +20,8 @@ export function ForgottenForm({ email, onSent }: { email: string; onSent: (email
   };
   return (
     <Form submit={(form) => void request(form)}>
-      <h1>Forgotten password</h1>
-      <p className="muted">You get an email with a link, and choose a new password there.</p>
+      <h1>Reset your password</h1>
+      <p className="muted">You will receive an email with a link to choose a new password.</p>
       <Failure error={failure} fields={[]} />
       <Field autoFocus name="email" label="Email" type="email" autoComplete="email" defaultValue={email} />
       <button className="button primary">Send the link</button>

@@ -93,7 +93,7 @@ function NewPassword({ token, onDone }: StepProps) {
   return (
     <Form submit={(form) => void reset(form)}>
       <h1>Choose a new password</h1>
-      <p className="muted">Your account is then signed out everywhere else.</p>
+      <p className="muted">This signs you out everywhere else.</p>
       <Failure error={failure} fields={['newPassword']} />
       <Field
         autoFocus

@@ -9,7 +9,7 @@ export function readMailLink(): MailLink | null {
   return { page, token };
 }
 
-/** Makes the address that of the chat, so that the code in it is gone. */
+/** Replaces the address with the chat's, so that the code is no longer in it. */
 export function leaveMailLink(): void {
   history.replaceState(null, '', '/');
 }

@@ -26,6 +26,6 @@ export const MessageActionsProvider = Context;
 /** What can be done with messages here. */
 export function useMessageActions(): MessageActions {
   const actions = useContext(Context);
-  if (actions === null) throw new Error('This is outside of a chat.');
+  if (actions === null) throw new Error('This component is outside a chat.');
   return actions;
 }

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from 'react';
 import { useAttempt } from '../notice.tsx';
 import { useMessageActions } from './action.ts';
 
-/** Edits a message in its place. */
+/** Edits a message in place. */
 export function EditForm({ message }: { message: Message }) {
   const client = useClient();
   const attempt = useAttempt();

@@ -104,8 +104,8 @@ function ReadMarker({ chatId }: { chatId: string }) {
 }
 
 /**
- * Which row the pointer or the focus is on, to which one the Tab key leads (null: the newest), and what to watch to know
- * it.
+ * Which row the pointer or the focus is on, which one the Tab key leads to (null: the newest), and the event handlers
+ * that keep track of this.
  */
 function useActiveRow() {
   const [active, setActive] = useState<string | null>(null);
@@ -121,7 +121,7 @@ function useActiveRow() {
   const watch = {
     // A finger has no place between two touches: there, the focus says which row is meant.
     onPointerMove: (event: PointerEvent) => event.pointerType !== 'touch' && note(event),
-    // While keys are used, a row that scrolls under a pointer at rest is not meant.
+    // While the user is on the keyboard, a row that scrolls under a resting pointer does not become active.
     onPointerOver: (event: PointerEvent) => {
       const isByKeys = event.currentTarget.querySelector(':focus-visible') !== null;
       if (event.pointerType !== 'touch' && !isByKeys) note(event);

@@ -11,7 +11,7 @@ import { MessageText } from './message-text.tsx';
 import { Attachments } from './picture.tsx';
 import { Reactions } from './reactions.tsx';
 
-/** What a row shows beside the message itself. */
+/** What a row shows besides the message itself. */
 export type RowState = {
   chatId: string;
   viewerId: string;

@@ -1,9 +1,9 @@
 import { Component, createRef, type ReactNode } from 'react';
 import type { Item } from 'parley-client/react';
 
-/** At most so many rows are in the page, however many messages are loaded. */
+/** The maximum number of rows on the page, however many messages are loaded. */
 const maxRows = 160;
-/** So many are there at the end of a chat, and so many come and go at once. */
+/** The number of rows at the end of a chat, and how many are added or removed at a time. */
 const endRows = 70;
 const stepRows = 20;
 /** The next rows are added when less than this is left to scroll. */
@@ -82,7 +82,7 @@ export class MessageScroller extends Component<Props, State> {
     this.#extendSoon();
   }
 
-  /** In a task of its own, so that none takes long. */
+  /** Runs in a task of its own, so that no task takes long. */
   #extendSoon(): void {
     this.#frame ??= requestAnimationFrame(() => {
       this.#frame = null;

@@ -7,7 +7,7 @@ import { ShortcutsDialog } from './shortcuts-dialog.tsx';
 
 /**
  * Keys that work everywhere: Ctrl K finds, Ctrl Shift F searches, Alt ↑ and ↓ go to the next chat, ? lists the keys,
- * Escape closes the panel. What is typed while nothing has the focus is a message.
+ * Escape closes the panel. Text typed while nothing has the focus goes into the message field.
  */
 export function useShortcuts(): void {
   const client = useClient();
@@ -23,7 +23,7 @@ export function useShortcuts(): void {
       else if (key === '?' && !isWriting) showDialog(createElement(ShortcutsDialog, { onClose }));
       else if (altKey && (key === 'ArrowUp' || key === 'ArrowDown')) step(key === 'ArrowUp' ? -1 : 1);
       else if (isText && target === document.body) {
-        // The key then types into the field.
+        // The browser then types the character into the field.
         return document.querySelector<HTMLElement>('.composer textarea')?.focus();
       } else if (key === 'Escape' && document.querySelector('dialog[open]') === null) return showPanel(null);
       else return;

@@ -55,7 +55,7 @@ export function Sidebar({ viewer, chatId }: { viewer: Viewer; chatId: string | n
   );
 }
 
-/** For users of a keyboard, who would have to pass all chats. */
+/** For keyboard users, who would otherwise have to step through all chats. */
 function skipToMessages(): void {
   document.querySelector<HTMLElement>('.messages article[tabindex="0"], main button')?.focus();
 }

@@ -14,7 +14,7 @@ import { PersonalData } from './personal-data.tsx';
 const accountDocument = graphql('query Account { viewer { email isEmailVerified hasPassword } }');
 const ask = async (client: Client) => (await query(client, accountDocument)).viewer;
 
-/** The email address, the password, a copy of the user's data, signing out, and the end of the account. */
+/** The email address, the password, a copy of the user's data, signing out, and deleting the account. */
 export function Account() {
   const client = useClient();
   const attempt = useAttempt();

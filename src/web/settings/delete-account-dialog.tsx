@@ -30,7 +30,7 @@ export function DeleteAccountDialog({ hasPassword, onClose }: { hasPassword: boo
     } catch (error) {
       return setFailure(error);
     }
-    // The session has ended with the account: what is left to forget is here.
+    // The session has ended with the account: only this device still has data to forget.
     await client.signOut().catch(() => {});
   };
   return (

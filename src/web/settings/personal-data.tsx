@@ -4,7 +4,7 @@ import { useState } from 'react';
 import { Field } from '../field.tsx';
 import { Failure, Form, textIn } from '../form.tsx';
 
-/** Downloads everything that the server has of the user. */
+/** Downloads all of the user's data from the server. */
 export function PersonalData() {
   const client = useClient();
   const [failure, setFailure] = useState<unknown>(null);
@@ -54,6 +54,6 @@ function save(zip: Blob): void {
   link.href = URL.createObjectURL(zip);
   link.download = 'parley.zip';
   link.click();
-  // The browser reads it after the click.
+  // The browser reads the zip only after the click.
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

@@ -13,7 +13,7 @@ export const staffUser = graphql(`
   }
 `);
 
-/** What can go wrong with a change. */
+/** The failure of a change. */
 export const failure = graphql('fragment StaffFailure on Error @_unmask { code message }');
 
 /** A word of the API as people read it: `SELF_HARM` is `Self harm`. */

@@ -20,7 +20,7 @@ const suspendDocument = graphql(
 );
 const ends = { ...durations, '': 'Until it is lifted' };
 
-/** Suspends a user, who can read why. */
+/** Suspends a user. The user can read the reason. */
 export function SuspendForm({
   userId,
   onDone,

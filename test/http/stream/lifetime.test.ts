@@ -225,7 +225,7 @@ test('a node that has announced its stop answers whatever reaches it on a connec
   // The server still listens, so that no connection has to be replaced by a new one.
   early.write(read);
   expect((await once(early, 'data'))[0]).toMatch(/^HTTP\/1\.1 200 [^]*\r\nconnection: keep-alive\r\n/i);
-  // Once the streams end, new connections are refused. A proxy may be sending a request on those that are there, also on
+  // Once the streams end, new connections are refused. A proxy may be sending a request on an existing one, even on
   // that of a stream.
   await expect.poll(() => streamed, { timeout: 5_000 }).toMatch(/\r\n0\r\n\r\n$/);
   await expect(fetch(going.url)).rejects.toThrow('fetch failed');
