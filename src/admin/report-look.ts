@@ -43,13 +43,13 @@ export type NearbyMessage = {
 const readerKey = ({ reportId, caller }: ReportReader) => `${reportId} ${callerKey(caller)}`;
 
 /** What was reported, as it was then; null for a report that is gone. Writes READ_REPORT for each look. */
-export const reportedIn = defineLoader({ load: readReported, keyOf: readerKey });
+export const reportedIn = defineLoader({ load: readReported, keyOf: readerKey, alsoWrites: true });
 
 /**
  * Up to five messages before and after a reported one, with that message, as they are now; empty once the message's
  * chat is gone. Writes READ_REPORT_CONTEXT for each look.
  */
-export const surroundingsOf = defineLoader({ load: readSurroundings, keyOf: readerKey });
+export const surroundingsOf = defineLoader({ load: readSurroundings, keyOf: readerKey, alsoWrites: true });
 
 /**
  * The beginning of a statement with the parameters $1 to $3. It numbers the reports that are read, and writes their

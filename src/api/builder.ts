@@ -9,7 +9,7 @@ import { getDatamodel } from '../postgres/generated/pothos.ts';
 import { InvalidInput } from '../errors.ts';
 import type { Context } from './context.ts';
 import { encodeId, parseId } from '../core/id.ts';
-import { parseDateTime } from '../core/date-time.ts';
+import { parseDateTime, printDateTime } from '../core/date-time.ts';
 import { isRecord } from '../core/json.ts';
 import { Upload } from '../file/upload-value.ts';
 import { asciiSize } from './field-size.ts';
@@ -75,7 +75,7 @@ builder.subscriptionType({});
 builder.scalarType('DateTime', {
   description: 'An instant as in RFC 3339. Responses use UTC with milliseconds, e.g. 2026-11-22T10:29:00.000Z.',
   specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc3339#section-5.6',
-  serialize: (value) => value.toISOString(),
+  serialize: printDateTime,
   parseValue: (value) => {
     const instant = typeof value === 'string' ? parseDateTime(value) : null;
     if (instant === null) {

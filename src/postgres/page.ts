@@ -1,4 +1,4 @@
-import { toBase64Url } from '../core/id.ts';
+import { encodeBase64url } from '../core/base64url.ts';
 import { InvalidInput } from '../errors.ts';
 import { pairMany } from './pairing.ts';
 
@@ -110,7 +110,7 @@ export function toPages<Row extends { index: number }>(
 
 /** A row's position in its list, opaque to clients. */
 export function encodeCursor(list: List, key: readonly (bigint | number)[]): string {
-  return toBase64Url(`${list.name}:${key.join(',')}`);
+  return encodeBase64url(`${list.name}:${key.join(',')}`);
 }
 
 /** The requested number of rows. Throws InvalidInput for the argument `name` if it is not from 0 to `maxPageSize`. */

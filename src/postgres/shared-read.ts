@@ -1,4 +1,7 @@
+import { sqlStateOf } from './sql-state.ts';
 import { isTransient } from './transient.ts';
+
+const queryCanceled = '57014';
 
 /**
  * How many statements of one reader may run at the same time. Keys that are requested meanwhile go into the next one.
@@ -122,8 +125,9 @@ export class SharedRead<Key, Value, Found> {
       });
       questions.forEach(({ answer }, at) => answer.resolve((indices[at] ?? []).map((index) => values[index] as Value)));
     } catch (error) {
-      // What one of them asks for must not fail the others.
-      if (isTransient(error)) for (const { answer } of questions) answer.reject(error);
+      // What one of them asks for must not fail the others, by taking too long for example.
+      const isAway = isTransient(error) && sqlStateOf(error) !== queryCanceled;
+      if (isAway) for (const { answer } of questions) answer.reject(error);
       else await Promise.all(questions.map((question) => this.#answerOne(question)));
     }
   }

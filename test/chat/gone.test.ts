@@ -24,7 +24,7 @@ async function startBetween() {
   return { node, proxy, ada: { ...onNode(node, ada), post }, grace, chat };
 }
 
-test('a user who is deleted before their name is read has a placeholder name, and the others stay', async () => {
+test('a user who is deleted after the members were read is listed with their name, and the others stay', async () => {
   const { node, proxy, ada, grace, chat } = await startBetween();
   const members = proxy.hold('members_asc');
   const answer = ada.ask(
@@ -37,7 +37,23 @@ test('a user who is deleted before their name is read has a placeholder name, an
   const { edges } = (await answer).chat.members;
   expect(edges).toMatchObject([
     { node: { user: { id: ada.userId, username: ada.name } } },
-    { node: { user: { id: grace.userId, username: `erased_${keyOf(grace.userId)}`, presence: null } } },
+    { node: { user: { id: grace.userId, username: grace.name, presence: null } } },
+  ]);
+  expect(node.log.filter(({ level }) => level === 'error')).toEqual([]);
+});
+
+test('a user who is deleted before their name is read has a placeholder name', async () => {
+  const { node, proxy, ada } = await startBetween();
+  const chats = proxy.hold('chats_desc');
+  const answer = ada.ask(
+    '{ viewer { chats(first: 1) { edges { node { viewerMembership { user { id username } } } } } } }',
+  );
+  await chats.caught;
+  await server.sql.query('delete from users where id = $1', [keyOf(ada.userId)]);
+  chats.release();
+  const { edges } = (await answer).viewer.chats;
+  expect(edges).toMatchObject([
+    { node: { viewerMembership: { user: { id: ada.userId, username: `erased_${keyOf(ada.userId)}` } } } },
   ]);
   expect(node.log.filter(({ level }) => level === 'error')).toEqual([]);
 });

@@ -1,7 +1,8 @@
-import { execute, getVariableValues, type ExecutionResult, type GraphQLError, type GraphQLSchema } from 'graphql';
+import { execute, getVariableValues, GraphQLError, type ExecutionResult, type GraphQLSchema } from 'graphql';
 import type { PreparedOperation } from '../document.ts';
 import { maxVariableErrors } from '../variable-size.ts';
 import { PlanExecution, type Inputs } from './execution.ts';
+import type { Plan } from './plan.ts';
 import { Plans } from './plans.ts';
 
 /** The plans of this process. */
@@ -27,7 +28,14 @@ export async function runOperation(run: Run): Promise<ExecutionResult> {
   const { schema, operation, context, rootValue } = run;
   const inputs = run.inputs ?? readInputs(run);
   if ('errors' in inputs) return inputs;
-  const plan = plans.find(schema, operation, inputs.variables);
+  let plan: Plan | null;
+  try {
+    plan = plans.find(schema, operation, inputs.variables);
+  } catch (error) {
+    // A condition at the root that is null: graphql-js answers the same.
+    if (error instanceof GraphQLError) return { errors: [error], data: null };
+    throw error;
+  }
   if (plan === null) return runPlainly(run);
   return new PlanExecution(plan, { rootValue, context, inputs }).run();
 }

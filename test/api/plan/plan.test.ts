@@ -212,3 +212,14 @@ test('an operation that was executed before is executed by the same plan, with o
   }
   expect(keyOf(id ?? '')).toMatch(/^\d+$/);
 });
+
+test('a condition at the root that is null is the same error with a plan as with graphql-js', async () => {
+  const answerOf = async (key: string) => {
+    const document = `query ($when: Boolean = true) { viewer @include(if: $when) { id } ${key}: __typename }`;
+    const { status, data, errors } = await ada.post(document, { when: null });
+    return { status, data, messages: errors?.map(({ message }) => message) };
+  };
+  const planned = await answerOf(keys.planned);
+  expect(planned).toMatchObject({ data: null, messages: [expect.stringContaining('must not be null')] });
+  expect(await answerOf(keys.plain)).toEqual(planned);
+});
