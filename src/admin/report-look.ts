@@ -27,7 +27,7 @@ export type ReportedFile = {
 /** JSON has no bigint. */
 type StoredFile = Omit<ReportedFile, 'id'> & { id: string };
 
-/** What a message was when it was reported. */
+/** The state of a message when it was reported. */
 export type ReportedMessage = { content: string; files: ReportedFile[] };
 
 /** A message near a reported one, or that message itself, as it is now. `content` is null once it is deleted. */

@@ -50,7 +50,7 @@ export function buildSchema(): GraphQLSchema {
 
 /**
  * Replaces the resolvers of ids, which the Relay plugin makes asynchronous: on a page of 50 messages with their senders,
- * 100 promises for values that are there already.
+ * 100 promises for values that are already known.
  */
 function readIdsAtOnce(nodes: readonly GraphQLObjectType[]): void {
   for (const type of nodes) {

@@ -16,7 +16,7 @@ import { addEdge, messagePages } from './apollo-message.ts';
 export { possibleTypes } from './generated/possible-types.ts';
 
 /**
- * For apps that keep Apollo Client's cache: the last link. Requests have the token of the client's session, and
+ * For apps that keep Apollo Client's cache: the last link. Requests carry the token of the client's session, and
  * subscriptions resume after their last event. After a Reset, all queries on the screen are fetched again, and the rest
  * of the cache is dropped.
  */

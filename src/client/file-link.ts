@@ -54,7 +54,7 @@ export class FileLinks {
     return links;
   }
 
-  /** Asks at once for what many components of an app want at the same time. */
+  /** Fetches together the links that many components of an app want at the same time. */
   #want(ids: readonly string[]): Promise<void> {
     this.#trim();
     for (const id of ids) this.#wanted.add(id);

@@ -4,7 +4,7 @@ import type { Client } from './client.ts';
 import { followSubscription, type Subscription } from './follow.ts';
 
 /**
- * For apps that keep urql's cache: put it before the cache, and `fetchExchange` last. Requests have the token of the
+ * For apps that keep urql's cache: put it before the cache, and `fetchExchange` last. Requests carry the token of the
  * client's session, and subscriptions resume after their last event. After a Reset, queries are fetched again: those on
  * the screen immediately, the others when they are next used.
  */

@@ -73,7 +73,7 @@ function placeIn(stretch: Stretch | undefined, position: number): number {
   if (stretch === undefined) return 0;
   const { original, text, place } = stretch;
   if (original === text) return place + position - stretch.position;
-  // Only what is displayed is normalized character by character, which takes long.
+  // Only what is displayed is normalized character by character, which is slow.
   stretch.places ??= listPlaces(original);
   return place + (stretch.places[position - stretch.position] ?? 0);
 }

@@ -55,7 +55,7 @@ const limits = {
   headersTimeout: 10_000,
   // How often Node checks for late headers; with its default, 10 s could become 40 s.
   connectionsCheckingInterval: 2_000,
-  // Uploads may take long; body-deadline.ts limits all other requests.
+  // Uploads may take a long time; body-deadline.ts limits all other requests.
   requestTimeout: 0,
   maxHeaderSize: 16 * 1024,
 };

@@ -16,9 +16,9 @@ import { SharedRead } from '../postgres/shared-read.ts';
 const maxReaders = 32;
 
 /**
- * What streams read from the log when they open and while they catch up. After a deploy all clients come back at the same
- * moment, and each of them asks for little, so that a statement for each would cost more than what it reads
- * (bench:storm): readers share statements.
+ * What streams read from the log when they open and while they catch up. Readers share statements: after a deploy all
+ * clients come back at the same moment and each reads little, so a statement for each would cost more than the reading
+ * itself (bench:storm).
  */
 export class LogReads {
   /** A person's memberships, and the id of the latest event that they include. */

@@ -66,7 +66,7 @@ export class SharedRenderer {
     return shown && this.#shareRendering(event.id, shown);
   }
 
-  /** What `renderFor` would return, if it is there already; undefined if it must be rendered. */
+  /** What `renderFor` would return, if it is already rendered; undefined otherwise. */
   findFor(event: LoggedEvent, asker: Caller): Rendering | null | undefined {
     const shown = this.#recent.peek(event.id);
     if (shown == null) return shown;

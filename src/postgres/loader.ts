@@ -76,7 +76,7 @@ export class RowLoader<Key, Value> extends DataLoader<Key, Value, unknown> {
     return this.find(key);
   }
 
-  /** Gives it a value that was read with others. A value that is known already stays. */
+  /** Gives it a value that was read with others. Keeps the value that it already has, if any. */
   override prime(key: Key, value: Value): this {
     const name = this.#nameOf(key);
     if (!this.#known.has(name)) this.#known.set(name, value);

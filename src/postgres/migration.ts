@@ -28,7 +28,7 @@ type LedgerRow = { name: string; checksum: string; is_finished: boolean; note: s
  * was added; so is one whose nodes still run an older release, unless a migration removes what that one needs. `url`
  * must bypass any transaction pooler. Returns the newest migration in the folder, which names this release. Throws
  * CannotStart if the database can't be reached, or if its ledger contradicts the folder, in which case nothing was
- * changed; or if a migration must wait or fails, which is then rolled back.
+ * changed; or if a migration must wait or fails (a failed one is rolled back).
  */
 export async function applyMigrations(url: string, folder: string, log: Logger): Promise<string> {
   const migrations = await readMigrations(folder);

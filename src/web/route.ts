@@ -37,7 +37,7 @@ export function linkTo(chatId: string, seq?: number): string {
   return `#/chat/${encodeURIComponent(chatId)}${seq === undefined ? '' : `/${seq}`}`;
 }
 
-/** The address that invites to a chat. */
+/** The address of an invite to a chat. */
 export function inviteLink(code: string): string {
   return `${location.origin}/#/invite/${encodeURIComponent(code)}`;
 }

@@ -18,7 +18,7 @@ declare module 'vitest' {
 
 /** One PostgreSQL for the run, with a migrated template in it, and folders; all are removed when the run ends. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  // The page that a checkout has may be older than its code.
+  // The page that was last built in this checkout may be older than the code.
   const [clusterFolder] = await Promise.all([createCluster(), refreshWebPage()]);
   const postgres = await startPostgres(clusterFolder);
   const dataFolder = await mkdtemp(join(tmpdir(), 'parley-files-'));

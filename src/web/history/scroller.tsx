@@ -82,7 +82,7 @@ export class MessageScroller extends Component<Props, State> {
     this.#extendSoon();
   }
 
-  /** Runs in a task of its own, so that no task takes long. */
+  /** Runs in a task of its own, so that no task is long. */
   #extendSoon(): void {
     this.#frame ??= requestAnimationFrame(() => {
       this.#frame = null;
