@@ -22,7 +22,7 @@ export const heapMethods = {
     look();
     return { ...peak };
   },
-  /** What is in use after a collection, in bytes. Needs the flag --expose-gc. */
+  /** The memory in use after a garbage collection, in bytes. Needs the flag --expose-gc. */
   collectHeap(): number {
     globalThis.gc?.();
     return process.memoryUsage().heapUsed;

@@ -95,7 +95,7 @@ async function findSession(client: Queryable, token: ForeignToken): Promise<Foun
 
 /** Extends the session of the token to the token's expiry. Null when there is none. */
 async function extendSession(client: Queryable, userId: bigint, token: ForeignToken): Promise<bigint | null> {
-  // Raw SQL, to use the database's clock, and because the largest values stay.
+  // Raw SQL, to use the database's clock and to keep the largest values.
   const { rows } = await client.query<{ id: bigint }>(
     `update sessions set expires_at = greatest(expires_at, $4), token_issued_at = greatest(token_issued_at, $5),
       last_used_at = clock_timestamp()

@@ -50,7 +50,7 @@ export class Client {
     return this.#engine.store.state;
   }
 
-  /** Calls the listener after every change of `state`; returns the function that ends it. */
+  /** Calls the listener after every change of `state`; returns a function that unsubscribes it. */
   readonly subscribe = (listener: () => void): (() => void) => this.#engine.store.subscribe(() => listener());
 
   async signUp(input: {

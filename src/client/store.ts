@@ -18,7 +18,7 @@ export class Store {
     for (const listener of this.#listeners) listener(before);
   }
 
-  /** Calls the listener after every change; returns the function that ends it. */
+  /** Calls the listener after every change; returns a function that unsubscribes it. */
   subscribe(listener: (before: State) => void): () => void {
     // A function can be subscribed twice, and must then be unsubscribed twice.
     const own = (before: State) => listener(before);

@@ -1,7 +1,7 @@
 import dns from 'node:dns/promises';
 import { Semaphore } from './semaphore.ts';
 
-/** An address that a host name leads to. */
+/** An address that a host name resolves to. */
 export type HostAddress = { address: string; family: number };
 
 /**

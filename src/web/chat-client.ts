@@ -11,13 +11,13 @@ export const client = createClient({
   onRefused: (refused) => onRefused.forEach((listener) => listener(refused)),
 });
 
-/** Calls the listener with each event after it was applied; returns the function that ends it. */
+/** Calls the listener with each event after it was applied; returns a function that unsubscribes it. */
 export function watchEvents(listener: (envelope: Envelope) => void): () => void {
   onEvent.add(listener);
   return () => void onEvent.delete(listener);
 }
 
-/** Calls the listener with each message that the server has refused; returns the function that ends it. */
+/** Calls the listener with each message that the server has refused; returns a function that unsubscribes it. */
 export function watchRefusals(listener: (refused: Refused) => void): () => void {
   onRefused.add(listener);
   return () => void onRefused.delete(listener);

@@ -82,7 +82,7 @@ export interface MessageWindow {
 
 export interface Client {
   readonly state: State;
-  /** Called after every change of `state`; returns the function that ends it (fits React's useSyncExternalStore). */
+  /** Called after every change of `state`; returns a function that unsubscribes (fits React's useSyncExternalStore). */
   subscribe(listener: () => void): () => void;
 
   signUp(input: { username: string; email: string; password: string; displayName?: string }): Promise<void>;

@@ -29,7 +29,7 @@ for (const type of ['open', 'error', 'message', 'next', 'complete']) {
 
 const patienceMs = 10_000;
 
-/** Opens an EventSource as a browser has it, in a thread of its own. */
+/** Opens an EventSource as in a browser, in a thread of its own. */
 export function openEventSource(url: string): EventSourceClient {
   const told: Told[] = [];
   const worker = new Worker(script, {

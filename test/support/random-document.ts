@@ -116,7 +116,7 @@ export class RandomWriter {
   #field(field: GraphQLField<unknown, unknown> | undefined, depth: number): string {
     if (field === undefined) return '__typename';
     this.#count += 1;
-    // Each field has its own alias: two with other arguments must not have the same one.
+    // Each field has its own alias: two fields with different arguments must not share one.
     const alias = `${this.#pick(this.#vocabulary.aliases)}${this.#count}`;
     const given = field.args.flatMap(({ name, type }) =>
       isNonNullType(type) || this.#dice(2) === 0 ? [`${name}: ${this.#argument(type, name)}`] : [],

@@ -20,9 +20,9 @@ import type { FieldPlan, Plan, ValuePlan, Variables } from './plan.ts';
 export type Inputs = { variables: Variables; arguments: Map<FieldPlan, Readonly<Record<string, unknown>>> };
 
 /**
- * One execution of a plan. It calls the resolvers that graphql-js would call, in the same order, and answers the same.
- * Instead of a promise for each level of the answer, every frame counts its pending values, and a value that arrives goes
- * straight to its place.
+ * One execution of a plan. It calls the resolvers that graphql-js would call, in the same order, and gives the same
+ * answer. Instead of a promise for each level of the answer, every frame counts its pending values, and a value that
+ * arrives goes straight to its place.
  */
 export class PlanExecution {
   readonly #plan: Plan;

@@ -32,7 +32,7 @@ export async function runOperation(run: Run): Promise<ExecutionResult> {
   try {
     plan = plans.find(schema, operation, inputs.variables);
   } catch (error) {
-    // A condition at the root that is null: graphql-js answers the same.
+    // A condition at the root that is null: graphql-js gives the same answer.
     if (error instanceof GraphQLError) return { errors: [error], data: null };
     throw error;
   }

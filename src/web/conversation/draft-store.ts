@@ -34,7 +34,7 @@ export class DraftStore {
     this.#onFailure = onFailure;
   }
 
-  /** Calls the listener after each change; returns the function that ends it. */
+  /** Calls the listener after each change; returns a function that unsubscribes it. */
   readonly subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
