@@ -68,7 +68,7 @@ function createWriter(random: () => number): () => string {
   };
 }
 
-/** Fills messages, the index, and the peer: the same texts as PostgreSQL's own text search indexes them. */
+/** Fills the messages, their index, and `peer`: the same texts, indexed by PostgreSQL's own text search. */
 async function fill(sql: pg.Pool): Promise<void> {
   await sql.query(`insert into users (username, email) select n, n || '@example.com'
     from unnest(array['viewer', 'stranger', 'writer']) n`);

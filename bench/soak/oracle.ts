@@ -11,7 +11,7 @@ type Row = {
   userIds: string[] | null;
 };
 
-/** A stream, what it has received that the log has not been read for yet, and what it seems to have missed. */
+/** A stream, what it has received beyond the part of the log that was read, and what it seems to have missed. */
 type Account = {
   follower: Follower;
   from: number;

@@ -42,12 +42,12 @@ export type NearbyMessage = {
 
 const readerKey = ({ reportId, caller }: ReportReader) => `${reportId} ${callerKey(caller)}`;
 
-/** What was reported, as it was then; null for a report that is gone. Writes READ_REPORT for each look. */
+/** What was reported, as it was then; null for a report that is gone. Each read is logged as READ_REPORT. */
 export const reportedIn = defineLoader({ load: readReported, keyOf: readerKey, alsoWrites: true });
 
 /**
  * Up to five messages before and after a reported one, with that message, as they are now; empty once the message's
- * chat is gone. Writes READ_REPORT_CONTEXT for each look.
+ * chat is gone. Each read is logged as READ_REPORT_CONTEXT.
  */
 export const surroundingsOf = defineLoader({ load: readSurroundings, keyOf: readerKey, alsoWrites: true });
 

@@ -226,7 +226,7 @@ export function useReadMarker(chatId: string | undefined): void {
 export function useFileLinks(ids: readonly string[]): ReadonlyMap<string, FileLink> {
   const client = useClient();
   const isLive = useConnection() === 'live';
-  // What another component has found is there at once, so that a picture that comes back does not flicker.
+  // Links that another component has loaded are used at once, so that a picture that comes back does not flicker.
   const [links, setLinks] = useState<ReadonlyMap<string, FileLink>>(() => client.knownFileLinks(ids));
   const key = ids.join();
   useEffect(() => {

@@ -196,7 +196,7 @@ export class SharedRenderer {
     return { renderings: [this.#toRendering(eventId, payload)], encodings: new Map() };
   }
 
-  /** All who replay the event get the same rendering, with the bytes that it has been encoded to. */
+  /** All who replay the event get the same rendering, and share its encoded bytes. */
   #shareRendering(eventId: bigint, shown: Shown): Rendering {
     return (shown.rendering ??= this.#toRendering(eventId, shown.payload));
   }

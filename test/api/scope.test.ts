@@ -152,7 +152,7 @@ test('what a program selects needs scopes too, however deep it is', async () => 
 });
 
 test('fragments that spread each other twice are looked at once', async () => {
-  // Without its variable the operation cannot be measured, so its size does not refuse it.
+  // Without its variable the operation cannot be measured, so it is not refused for its size.
   const doublings = Array.from({ length: 40 }, (_, at) => `fragment F${at + 1} on Query { ...F${at} ...F${at} }`);
   const answer = await without.get('MODERATE')?.post(
     `query ($first: Int!) { ...F40 } ${doublings.join(' ')}

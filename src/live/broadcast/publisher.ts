@@ -10,9 +10,9 @@ import { shardOfEvent } from './shard.ts';
 
 const leaseName = 'log-publisher';
 /**
- * In ms. `lease`: how long a dead publisher keeps others from taking over. `poll`: how often a node looks whether there
- * is a publisher. `silence`: after this time without one, it competes for the role. `rest`: the longest time that a
- * node that could not publish lets others try. `answer`: how long Redis may take for a message.
+ * In ms. `lease`: how long a dead publisher keeps others from taking over. `poll`: how often a node checks whether
+ * there is a publisher. `silence`: after this time without one, it competes for the role. `rest`: the longest time that
+ * a node that could not publish lets others try. `answer`: how long Redis may take for a message.
  */
 const times = {
   lease: { expiry: 2_000, renewal: 500 } satisfies LeaseTimes,

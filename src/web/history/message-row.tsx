@@ -15,9 +15,9 @@ import { Reactions } from './reactions.tsx';
 export type RowState = {
   chatId: string;
   viewerId: string;
-  /** The pointer or the focus is on it: it shows what can be done. */
+  /** Whether the pointer or the focus is on the row, which then shows its actions. */
   isActive: boolean;
-  /** The Tab key leads to it; the arrow keys lead to the others. */
+  /** Whether the Tab key leads to the row; the arrow keys lead to the others. */
   isTabStop: boolean;
   isEdited: boolean;
   isTarget: boolean;
