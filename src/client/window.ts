@@ -7,7 +7,7 @@ export type PageKind = 'newest' | 'older' | 'newer' | 'around';
 
 /**
  * Adds a new message at the end of a window, or puts its new state in the place of the old one. A message that does not
- * follow the last one stays out, and the window knows that it has a gap behind it.
+ * follow the last one stays out, and the window knows that a gap follows it.
  */
 export function appendMessage(before: MessageWindow, message: Message): MessageWindow {
   const window = { ...before, pending: stillPending(before, [message]) };
@@ -61,7 +61,7 @@ function join(window: MessageWindow, page: MessageWindow): MessageWindow {
   const reachesBack = earlier.length === 0;
   const reachesOn = pageEnd === messages.at(-1)?.seq;
   const windowEnd = window.messages.at(-1)?.seq ?? 0;
-  // Where both end at the same message, the end is known if either knows it: new messages arrive as events, behind it.
+  // Where both end at the same message, the end is known if either knows it: new messages arrive as events, after it.
   const hasNewer =
     pageEnd === windowEnd ? window.hasNewer && page.hasNewer : reachesOn ? page.hasNewer : window.hasNewer;
   return { ...page, messages, hasOlder: reachesBack ? page.hasOlder : window.hasOlder, hasNewer };

@@ -6,9 +6,9 @@ import type { FieldPlan, Plan, ValuePlan, Variables } from './plan.ts';
 export type Shared = { plan: Plan; variables: Variables; rootValue: unknown };
 
 /**
- * A value's place: in a frame, under a key, as a field of the document declares it. It is also what the field's resolver
- * is told about it. graphql-js makes an object of ten properties and a path for each value; few resolvers read any, so
- * these are looked up when they are read. Do not spread it.
+ * A value's place: in a frame, under a key, as a field of the document declares it. It is also the `info` argument of
+ * the field's resolver. graphql-js makes an object of ten properties and a path for each value; few resolvers read any
+ * of these, so here they are looked up only when they are read. Do not spread it.
  */
 export class Place implements GraphQLResolveInfo {
   readonly frame: Frame;
@@ -30,7 +30,7 @@ export class Place implements GraphQLResolveInfo {
     return new Place(list, index, { field: this.field, value: item, shared: this.#shared });
   }
 
-  /** What the resolvers of a type are told: for an item, the field whose list it is in. */
+  /** The `info` argument of the resolvers of a type: for an item, the field whose list it is in. */
   get info(): Place {
     let { frame, key } = this;
     if (frame.typeName !== undefined) return this;
