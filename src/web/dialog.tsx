@@ -2,7 +2,9 @@ import { useId, useLayoutEffect, useRef, type ReactNode } from 'react';
 import { Icon } from './icon.tsx';
 import { NoticesAbove } from './notice.tsx';
 
-/** What is used first: what stands below the title, and of several radio buttons the one that is chosen. */
+/**
+ * The controls that can have the focus first: those below the title, and of several radio buttons only the chosen one.
+ */
 const firstField =
   'header ~ * :is(button:not(:disabled), select, textarea, input:not([hidden], [type=radio]:not(:checked)))';
 

@@ -163,7 +163,7 @@ export class ClientModel {
     await change(grace, `editMessage(messageId: "${last}", content: "seis")`);
     await change(ada, `addMembers(chatId: "${chatId}", userIds: ["${barbara.userId}"])`);
     await change(ada, `markRead(chatId: "${chatId}", seq: 6)`);
-    // The last of their kind, which no later event hides from a store that ignores them.
+    // No later event of the same kind follows, which would hide that a store ignores these.
     const newest = await say(linus, chatId, 'seven');
     await change(linus, `editMessage(messageId: "${newest}", content: "sieben")`);
     // After the first message of a chat, a store asks for the counts; it counts the second one itself.

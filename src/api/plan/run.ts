@@ -20,9 +20,9 @@ export type Run = {
 };
 
 /**
- * Executes an operation by its compiled plan, or by graphql-js where there can be none (plan/plans.ts). Either way the
- * data is the same, and so are the errors, except for their order and for which of several errors is reported where they
- * set the same place to null. Never rejects.
+ * Executes an operation with its compiled plan, or with graphql-js if it cannot have one (plan/plans.ts). Either way
+ * the data is the same, and so are the errors, except for their order and for which of several errors is reported where
+ * they set the same place to null. Never rejects.
  */
 export async function runOperation(run: Run): Promise<ExecutionResult> {
   const { schema, operation, context, rootValue } = run;
@@ -51,7 +51,7 @@ export function readInputs({
   return read.coerced === undefined ? { errors: read.errors } : { variables: read.coerced, arguments: new Map() };
 }
 
-/** Executes an operation by graphql-js. */
+/** Executes an operation with graphql-js. */
 async function runPlainly({ schema, operation, variables, context, rootValue }: Run): Promise<ExecutionResult> {
   return execute({
     schema,
