@@ -32,7 +32,7 @@ export async function muteMember(
   });
 }
 
-/** Until when each member is muted; null if they are not. */
+/** When each member's mute ends; null if they are not muted. */
 export const mutedUntilOf = defineLoader({ load: readMutes, keyOf: memberKeyOf });
 
 /** Raw SQL: events select it, for many members at once, and the database's clock decides. */

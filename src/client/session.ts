@@ -189,7 +189,7 @@ function signedOut(): ParleyError {
 }
 
 /**
- * Until when a new token can be used, by this device's clock, which may be wrong: only the token's lifetime counts. A
+ * When a new token ceases to be valid, by this device's clock, which may be wrong: only the token's lifetime counts. A
  * token without an expiry is used until it is refused.
  */
 function freshUntil(token: string): number {

@@ -19,8 +19,8 @@ export function isRestricted(kind: Exclude<RestrictionKind, 'SUSPENSION'>, chat:
 }
 
 /**
- * Until when the user `person` is muted in the chat `chat` (expressions for their ids); null if they are not. An SQL
- * expression: one lookup by key.
+ * When the mute of the user `person` in the chat `chat` ends (expressions for their ids); null if they are not muted.
+ * An SQL expression: one lookup by key.
  */
 export function mutedUntil(chat: string, person: string): string {
   return `(select r.until from restrictions r
