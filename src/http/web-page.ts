@@ -23,8 +23,8 @@ const paths = ['/', '/verify-email', '/reset-password'];
 const assets = 'assets';
 
 /**
- * Serves the chat at `/`, where the links in emails lead, and its scripts, as `npm run web` has built them into the folder; each handler by its path.
- * `pictureOrigins`: where links to files lead, besides this server.
+ * Serves the chat at `/` and where the links in emails lead, and its scripts, as `npm run web` has built them into the
+ * folder. Returns each handler by its path. `pictureOrigins`: where links to files lead, besides this server.
  */
 export function serveWebPage(folder: string, pictureOrigins: readonly string[] = []): Record<string, Handler> {
   if (!existsSync(folder)) return { '/': notBuilt };
@@ -55,7 +55,7 @@ function servePage(folder: string, pictureOrigins: readonly string[]): Handler {
     response.setHeader('content-security-policy', policy);
     response.setHeader('referrer-policy', 'no-referrer');
     response.setHeader('cache-control', 'no-cache');
-    response.setHeader('vary', 'cookie');
+    response.appendHeader('vary', 'cookie').appendHeader('vary', 'accept-encoding');
     response.setHeader('etag', etag);
     if (matchesEtag(request.headers['if-none-match'], etag)) response.writeHead(304).end();
     else await sendFile(path, request, response);
@@ -69,6 +69,7 @@ function themeIn(cookies = ''): string | undefined {
 function serveAsset(path: string): Handler {
   return async (request, response) => {
     response.setHeader('cache-control', 'public, max-age=31536000, immutable');
+    response.appendHeader('vary', 'accept-encoding');
     await sendFile(path, request, response);
   };
 }
@@ -76,7 +77,6 @@ function serveAsset(path: string): Handler {
 async function sendFile(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const encoding = chooseEncoding(request.headers['accept-encoding'], encodings);
   const body = await readFile(`${path}${encoding === null ? '' : suffixes[encoding]}`);
-  response.appendHeader('vary', 'accept-encoding');
   if (encoding !== null) response.setHeader('content-encoding', encoding);
   const type = types[extname(path)] ?? 'application/octet-stream';
   response.writeHead(200, { 'content-type': type, 'content-length': body.length }).end(body);

@@ -102,3 +102,11 @@ test('a node that serves only streams has no page', async () => {
   await using streams = await startServer({ env: { SERVE: 'streams' } });
   expect((await fetch(streams.url)).status).toBe(404);
 });
+
+test('the answer varies with what it depends on, and with the origin where CORS does, also if it has not changed', async () => {
+  const own = await startServer({ env: { CORS_ORIGIN: 'https://one.example,https://two.example' } });
+  const first = await fetch(own.url);
+  const again = await fetch(own.url, { headers: { 'if-none-match': first.headers.get('etag') ?? '' } });
+  expect([first.status, again.status]).toEqual([200, 304]);
+  for (const { headers } of [first, again]) expect(headers.get('vary')).toBe('origin, cookie, accept-encoding');
+});
