@@ -9,7 +9,7 @@ export type EndReason = 'SESSION_ENDED' | 'ACCESS_LOST';
  * one chat; or it belongs to a server key, and covers all chats.
  */
 export interface Listener {
-  /** 0 for a listener of the whole server, like its session unless it is a bot's. */
+  /** 0 for a listener of the whole server. So is its `sessionId`, unless the key belongs to a bot. */
   readonly userId: bigint;
   /** Set for a listener of the whole server: the server key that it belongs to. */
   readonly serverKeyId?: bigint | null;

@@ -27,7 +27,7 @@ import {
   type MissedStretch,
   type Range,
 } from '../log/log-reader.ts';
-import { LogReads } from './log-reads.ts';
+import { LogReads } from '../log/log-reads.ts';
 import { MissedEvents } from '../log/missed-events.ts';
 import { formatCursor } from '../log/cursor.ts';
 import { Reservations, type ReservationLimits } from './reservation.ts';

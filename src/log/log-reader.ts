@@ -50,10 +50,10 @@ const isKeyLive = (keyId: string) =>
 /** The memberships of each person, and the id of the latest event that they include. */
 export async function readSnapshots(pool: pg.Pool, readers: readonly LogReader[]): Promise<Snapshot[]> {
   const { rows } = await pool.query<
-    Omit<Snapshot, 'memberships'> & { index: number; memberships: [string, string, number, boolean][] }
+    Omit<Snapshot, 'memberships'> & { memberships: [string, string, number, boolean][] }
   >({
     name: 'snapshot',
-    text: `select reader.index::int as index, l.head, l."prunedThrough",
+    text: `select l.head, l."prunedThrough",
       ${isSessionLive('reader.user_id', 'reader.session_id')}, coalesce((
       select jsonb_agg(jsonb_build_array(m.chat_id::text, coalesce(m.since_event, 0)::text, m.visible_from_seq,
         c.type = 'PUBLIC_CHANNEL'))
@@ -145,7 +145,7 @@ const ranges = {
 export async function readMissed(pool: pg.Pool, keys: readonly MissedKey[]): Promise<MissedIds[]> {
   const { rows } = await pool.query<MissedRow>({
     name: 'events_missed',
-    text: `select reader.index::int as index, l.pruned_through as "prunedThrough", ${isKnown('reader.after_id')},
+    text: `select l.pruned_through as "prunedThrough", ${isKnown('reader.after_id')},
       ${isSessionLive('reader.user_id', 'reader.session_id')}, e.ids
     from ${ranges.from}
     cross join lateral (
@@ -198,7 +198,7 @@ export async function readMissedInChats(
 ): Promise<(MissedIds & ChatAccess)[]> {
   const { rows } = await pool.query<MissedRow & { hasAccess: boolean; isPublic: boolean | null }>({
     name: 'events_missed_in_chat',
-    text: `select reader.index::int as index, l.pruned_through as "prunedThrough", ${isKnown('reader.after_id')},
+    text: `select l.pruned_through as "prunedThrough", ${isKnown('reader.after_id')},
       ${isSessionLive('reader.user_id', 'reader.session_id')},
       access.chat_id is not null as "hasAccess",
       access.is_public as "isPublic", e.ids

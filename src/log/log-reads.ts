@@ -9,7 +9,7 @@ import {
   type MissedIds,
   type MissedKey,
   type Snapshot,
-} from '../log/log-reader.ts';
+} from './log-reader.ts';
 import { SharedRead } from '../postgres/shared-read.ts';
 
 /** How many readers one statement serves at most. */
@@ -38,9 +38,9 @@ export class LogReads {
 function share<Key, Value>(read: (keys: readonly Key[]) => Promise<Value[]>): (key: Key) => Promise<Value> {
   const shared = new SharedRead<Key, Value, never>(read, { keyOf: (key) => key, maxKeys: maxReaders });
   return async (key) => {
-    const [value] = await shared.read([key], () => {}).then((values) => Array.from(values));
+    const { 0: value } = await shared.read([key], () => {});
     if (value instanceof Error) throw value;
-    // The loader returns one value for each key.
+    // There is one value for each key.
     return value as Value;
   };
 }
