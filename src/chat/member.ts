@@ -3,7 +3,7 @@ import type { Member } from '../postgres/generated/prisma/client.ts';
 import { memberUserById } from '../people/user.ts';
 import { columns, nested } from '../postgres/columns.ts';
 import { defineLoader, definePageLoader, type Prime } from '../postgres/loader.ts';
-import { toPages, type Page, type PageRequest } from '../postgres/page.ts';
+import { pageBounds, toPages, type Page, type PageRequest } from '../postgres/page.ts';
 import { pairOne } from '../postgres/pairing.ts';
 import { unnest } from '../postgres/unnest.ts';
 
@@ -69,7 +69,7 @@ async function listMembers(
     ) m
     join users u on u.id = m.user_id
     order by chat.index, m.user_id ${direction}`,
-    values: [chatIds, page.after?.[0] ?? -1n, page.before?.[0] ?? 2n ** 62n, page.limit + 1],
+    values: [chatIds, ...pageBounds(page)],
   });
   primeUsers(rows, prime);
   return toPages(rows, chatIds, page);

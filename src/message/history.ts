@@ -6,7 +6,7 @@ import { columns, nested } from '../postgres/columns.ts';
 import { definePageLoader, type Prime } from '../postgres/loader.ts';
 import { chatReaderKey, isVisiblePerson, visibleFrom, type ChatReader } from '../chat/visibility.ts';
 import { userById } from '../people/user.ts';
-import { toPages, type Page, type PageRequest } from '../postgres/page.ts';
+import { pageBounds, toPages, type Page, type PageRequest } from '../postgres/page.ts';
 import { unnest } from '../postgres/unnest.ts';
 
 /** A chat, the asker who reads it, and a position in it. */
@@ -54,13 +54,7 @@ export async function listMessages(
     ) m
     left join users s on m."isFirst" and s.id = m."senderId" and ${isVisiblePerson('s')}
     order by m.index, m.seq ${direction}`,
-    values: [
-      readers.map(({ chatId }) => chatId),
-      readers.map(({ asker }) => asker.userId),
-      page.after?.[0] ?? -1n,
-      page.before?.[0] ?? 2n ** 62n,
-      page.limit + 1,
-    ],
+    values: [readers.map(({ chatId }) => chatId), readers.map(({ asker }) => asker.userId), ...pageBounds(page)],
   });
   for (const { index, isFirst, senderId, sender: found } of rows) {
     if (isFirst && senderId !== null) prime(index - 1, userById, { key: senderId, value: sender.take(found) });
@@ -100,9 +94,7 @@ async function listReaders(
       readers.map(({ chatId }) => chatId),
       readers.map(({ seq }) => seq),
       readers.map(({ asker }) => asker.userId),
-      page.after?.[0] ?? -1n,
-      page.before?.[0] ?? 2n ** 62n,
-      page.limit + 1,
+      ...pageBounds(page),
     ],
   });
   primeUsers(rows, prime);

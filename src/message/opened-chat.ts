@@ -4,7 +4,7 @@ import type { Db } from '../postgres/client.ts';
 import { columns, nested } from '../postgres/columns.ts';
 import type { Chat, Message } from '../postgres/generated/prisma/client.ts';
 import { definePageLoader, type Loaders, type Prime } from '../postgres/loader.ts';
-import { toPage, type Page, type PageRequest } from '../postgres/page.ts';
+import { pageBounds, toPage, type Page, type PageRequest } from '../postgres/page.ts';
 import { messagesIn } from './history.ts';
 import { unnest } from '../postgres/unnest.ts';
 
@@ -60,13 +60,7 @@ async function openChats(
     left join users s on m.is_first and s.id = m.sender_id and ${isVisiblePerson('s')}
     where first_visible.seq is not null
     order by reader.index, m.seq ${direction}`,
-    values: [
-      readers.map(({ chatId }) => chatId),
-      readers.map(({ asker }) => asker.userId),
-      page.after?.[0] ?? -1n,
-      page.before?.[0] ?? 2n ** 62n,
-      page.limit + 1,
-    ],
+    values: [readers.map(({ chatId }) => chatId), readers.map(({ asker }) => asker.userId), ...pageBounds(page)],
   });
   const opened: ({ chat: Chat; messages: Message[] } | null)[] = readers.map(() => null);
   for (const row of rows) {
