@@ -1,7 +1,7 @@
-import DataLoader from 'dataloader';
 import { NotFound } from '../errors.ts';
 import type { Db } from './client.ts';
 import type { PageRequest } from './page.ts';
+import { itself, RowLoader } from './row-loader.ts';
 import { SharedRead } from './shared-read.ts';
 
 /**
@@ -36,52 +36,6 @@ export function defineLoader<Key, Value>(loader: Loader<Key, Value>): Loader<Key
 /** Declares a loader of pages. */
 export function definePageLoader<Key, Value>(loader: PageLoader<Key, Value>): PageLoader<Key, Value> {
   return loader;
-}
-
-/**
- * One execution's instance of a loader. It returns at once what it has already read; DataLoader would return a promise
- * that resolves in a later turn, for every sender on a page.
- */
-export class RowLoader<Key, Value> extends DataLoader<Key, Value, unknown> {
-  readonly #known: Map<unknown, Value>;
-  readonly #nameOf: (key: Key) => unknown;
-
-  /** `read` returns one result per key. `keyOf`: see Loader. */
-  constructor(
-    read: (keys: readonly Key[]) => Promise<ArrayLike<Value | Error>>,
-    keyOf: ((key: Key) => string) | undefined,
-  ) {
-    const known = new Map<unknown, Value>();
-    const nameOf = keyOf ?? itself;
-    const readAndKeep = async (keys: readonly Key[]) => {
-      const values = await read(keys);
-      keys.forEach((key, index) => {
-        const value = values[index];
-        if (!(value instanceof Error)) known.set(nameOf(key), value as Value);
-      });
-      return values;
-    };
-    super(readAndKeep, keyOf === undefined ? {} : { cacheKeyFn: keyOf });
-    this.#known = known;
-    this.#nameOf = nameOf;
-  }
-
-  /** The value if it has been read already, otherwise a promise of it. */
-  find(key: Key): Value | Promise<Value> {
-    const name = this.#nameOf(key);
-    return this.#known.has(name) ? (this.#known.get(name) as Value) : super.load(key);
-  }
-
-  override async load(key: Key): Promise<Value> {
-    return this.find(key);
-  }
-
-  /** Gives it a value that was read with others. Keeps the value that it already has, if any. */
-  override prime(key: Key, value: Value): this {
-    const name = this.#nameOf(key);
-    if (!this.#known.has(name)) this.#known.set(name, value);
-    return this;
-  }
 }
 
 // Each loader is stored under its own definition, which has the types of its keys and values.
@@ -205,10 +159,6 @@ function sharedReadsOf(db: Db): SharedReads {
   const known = sharedReads.get(db) ?? new SharedReads(db);
   sharedReads.set(db, known);
   return known;
-}
-
-function itself(key: unknown): unknown {
-  return key;
 }
 
 function toPrime(find: (index: number, found: Found) => void): Prime {

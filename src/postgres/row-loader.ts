@@ -1,0 +1,52 @@
+import DataLoader from 'dataloader';
+
+/**
+ * One execution's instance of a loader. It returns at once what it has already read; DataLoader would return a promise
+ * that resolves in a later turn, for every sender on a page.
+ */
+export class RowLoader<Key, Value> extends DataLoader<Key, Value, unknown> {
+  readonly #known: Map<unknown, Value>;
+  readonly #nameOf: (key: Key) => unknown;
+
+  /** `read` returns one result per key. `keyOf`: see Loader. */
+  constructor(
+    read: (keys: readonly Key[]) => Promise<ArrayLike<Value | Error>>,
+    keyOf: ((key: Key) => string) | undefined,
+  ) {
+    const known = new Map<unknown, Value>();
+    const nameOf = keyOf ?? itself;
+    const readAndKeep = async (keys: readonly Key[]) => {
+      const values = await read(keys);
+      keys.forEach((key, index) => {
+        const value = values[index];
+        if (!(value instanceof Error)) known.set(nameOf(key), value as Value);
+      });
+      return values;
+    };
+    super(readAndKeep, keyOf === undefined ? {} : { cacheKeyFn: keyOf });
+    this.#known = known;
+    this.#nameOf = nameOf;
+  }
+
+  /** The value if it has been read already, otherwise a promise of it. */
+  find(key: Key): Value | Promise<Value> {
+    const name = this.#nameOf(key);
+    return this.#known.has(name) ? (this.#known.get(name) as Value) : super.load(key);
+  }
+
+  override async load(key: Key): Promise<Value> {
+    return this.find(key);
+  }
+
+  /** Gives it a value that was read with others. Keeps the value that it already has, if any. */
+  override prime(key: Key, value: Value): this {
+    const name = this.#nameOf(key);
+    if (!this.#known.has(name)) this.#known.set(name, value);
+    return this;
+  }
+}
+
+/** The name of a key that is a bigint or a string: the key. */
+export function itself(key: unknown): unknown {
+  return key;
+}
