@@ -28,7 +28,7 @@ export class DraftStore {
   readonly #drafts = new Map<string, Draft>();
   #next = 0;
 
-  /** `onFailure` is told the names of files that could not be uploaded. */
+  /** `onFailure` is called with the name of each file that could not be uploaded, and the error. */
   constructor(client: Client, onFailure: (name: string, error: unknown) => void) {
     this.#client = client;
     this.#onFailure = onFailure;
