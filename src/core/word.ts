@@ -35,7 +35,6 @@ const pattern = new RegExp(
   'gu',
 );
 const run = new RegExp(`^${runCharacter}`, 'u');
-const picture = new RegExp(`^(?:${emoji})$`, 'u');
 const asciiPattern =
   /[A-Za-z0-9]+(?:\+\+(?![A-Za-z])|\+(?![+A-Za-z0-9])|(?<=(?<![A-Za-z0-9])[A-Za-z]{1,2})#(?![A-Za-z0-9])|(?<=(?<![A-Za-z0-9])[A-Za-z])#(?=[0-9]))?/g;
 const ascii = /^[\x00-\x7f]*$/;
@@ -65,7 +64,7 @@ export function listPieces(normalized: string): Piece[] {
 function readKind(original: string): Kind {
   const isRun = run.test(original);
   if (isRun && !/[\p{L}\p{N}]/u.test(original)) return { cuts: [], isRun, parts: [] };
-  const text = picture.test(original) ? original : foldWord(original);
+  const text = foldWord(original);
   const cuts = isRun || text.length <= maxWordLength ? [text] : cutWord(text);
   return { cuts, isRun, parts: isRun || cuts.length > 1 ? [] : listParts(original) };
 }

@@ -136,6 +136,16 @@ test('a text is found by itself, unless it contains an operator', () => {
   );
 });
 
+test('folding a folded word changes nothing, whichever character it is', () => {
+  const unstable: string[] = [];
+  for (let code = 0; code <= 0x10ffff; code += 1) {
+    const character = String.fromCodePoint(code);
+    const pieces = listPieces(normalizeText(character));
+    if (pieces.some(({ text: word }) => foldWord(word) !== word)) unstable.push(character);
+  }
+  expect(unstable).toEqual([]);
+});
+
 test('folding a folded word changes nothing, and composed and decomposed texts have the same words', () => {
   const anything = fc.oneof(text, fc.string({ unit: 'binary', maxLength: 20 }));
   fc.assert(
