@@ -8,7 +8,7 @@ import { unnest } from '../postgres/unnest.ts';
 /** Each person's current chats: everyone in them receives the person's acquaintance events. */
 export type Circles = ReadonlyMap<bigint, readonly bigint[]>;
 
-/** Reads which chats these people are in: for each person at most `maxChats`, the newest ones. */
+/** Reads which chats these people are in: for each person, at most the newest `maxChats`. */
 export async function readCircles(pool: pg.Pool, userIds: readonly bigint[], maxChats = 2 ** 31 - 1): Promise<Circles> {
   const { rows } = await pool.query<{ userId: bigint; chatId: bigint }>({
     name: 'circles',
@@ -27,12 +27,12 @@ export async function readCircles(pool: pg.Pool, userIds: readonly bigint[], max
   return circles;
 }
 
-/** The people to whose acquaintances these events are addressed. */
+/** The people who are the subjects of these events, which go to their acquaintances. */
 export function subjectsOf(events: readonly LoggedEvent[]): bigint[] {
   return events.flatMap(({ audience, userId }) => (audience === 'ACQUAINTANCES' && userId !== null ? [userId] : []));
 }
 
-/** Every listener of these rooms and every listener of the person's own, each once. */
+/** All listeners in these rooms and all listeners of the person, each once. */
 export function gatherAcquaintances(rooms: readonly Room[], person: Person | undefined): Audience {
   const listeners = ownListeners(person);
   for (const room of rooms) for (const some of room.everyone().values()) for (const each of some) listeners.add(each);

@@ -11,9 +11,9 @@ import type { Listener } from './listener.ts';
 export type AttendanceTimes = { flush: number; grace: number; beat: number; expiry: number };
 
 /**
- * A node renews its lease every 5 s. After 20 s without a renewal, a live node removes it from the database, together
- * with the people who had streams on no other node. Overall, this takes at most 25 s. A stream that returns within 5 s
- * does not count as having left.
+ * A node renews its lease every 5 s. After 20 s without a renewal, a live node removes the silent one from the
+ * database, together with the people who had streams on no other node. Overall, this takes at most 25 s. A stream that
+ * returns within 5 s does not count as having left.
  */
 export const defaultAttendanceTimes: AttendanceTimes = { flush: 200, grace: 5_000, beat: 5_000, expiry: 20_000 };
 
@@ -159,7 +159,7 @@ export class Attendance {
       values: [this.#node.name],
     });
     if (rows[0]?.isKnown === false) this.#tellAgain();
-    // Not right after an outage of the database: other nodes may be about to take their leases again.
+    // Not right after a database outage: other nodes may be about to take their leases again.
     if (this.#node.isSettled) while (await this.#sweep());
   }
 

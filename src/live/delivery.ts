@@ -9,7 +9,7 @@ export type Rendering = {
   payload: string;
   /** See `byteLengthOf`. */
   byteLength?: number;
-  /** Its bytes in each framing, from the second replay on that sends it. */
+  /** Its bytes in each framing; kept once a second replay sends it. */
   frames?: Map<object, Buffer>;
   /** Set by the first replay that sends it. */
   isReplayed?: boolean;
@@ -56,7 +56,7 @@ export interface Receiver extends Listener {
 
 /**
  * One rendering for all receivers, so that neighbouring events can go out together; or an action that runs when its
- * turn in the order comes.
+ * turn comes.
  */
 export type Delivery = { receivers: readonly Receiver[]; rendering: Rendering } | (() => void) | null;
 

@@ -6,7 +6,7 @@ const settleMs = 1_000;
 /** How many events may wait for that; further ones are not recorded. */
 const maxWaiting = 5_000;
 
-/** How one group of subscriptions received an event: in ms since 1970, and the number of receivers. */
+/** When one group of subscriptions received an event, in ms since 1970, and how many receivers it had. */
 export type TracedDelivery = { startedAt: number; renderedAt: number; sentAt: number; receivers: number };
 
 type Passed = { event: LoggedEvent; passedAt: number; deliveries: TracedDelivery[] };

@@ -38,7 +38,7 @@ export class FanOut {
 
   /**
    * Joins the shared subscription with this key for a user; two subscriptions have the same key exactly when their
-   * results are the same. `createRenderer` is called for the first of them, with a function that says whether a
+   * results are the same. `createRenderer` is called when the key is new, with a function that says whether a
    * subscriber is still waiting for a result. Call `leave` when the subscription ends. Throws RateLimited when the
    * user's subscriptions would cost more than the limit.
    */

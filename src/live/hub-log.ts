@@ -37,7 +37,7 @@ export type HubBatch = {
   through: bigint;
   /** The facts that the hub needs about the events, if they have been read already. */
   known?: Known | null;
-  /** The shards whose events are not in the batch, although there are some. */
+  /** The shards that have events up to `through` which are not in the batch. */
   lacking?: readonly number[];
 };
 
@@ -102,8 +102,9 @@ async function readRecipients(
 const maxKnown = 2_000;
 
 /**
- * Reads the facts for the users of all nodes. Returns null if there are too many of them, or if an event does not list
- * all of its users, who could then only be found among all members: each node then reads only those about its own users.
+ * Reads the facts for the users of all nodes. Returns null if there are too many, or if an event does not list all of
+ * its users, because finding them would mean reading all members: each node then reads only the facts about its own
+ * users.
  */
 export async function readKnownToAll(log: HubLog, events: readonly LoggedEvent[]): Promise<Known | null> {
   const [beginnings, deletions, subjects] = [beginningsIn(events), deletionsIn(events), subjectsOf(events)];

@@ -92,8 +92,8 @@ export class Hub {
    */
   async publish({ events, through, known: given, lacking = [] }: HubBatch): Promise<boolean> {
     const known = given ?? (await readKnown(this.#log, events, this.#roster.people));
-    // Checked at the moment of passing: users may have connected while the facts were read, and this very batch may add
-    // others to chats. From here on, everything happens at once.
+    // Checked only now: users may have connected while the facts were read, and this very batch may add
+    // others to chats. From here on, nothing is awaited.
     if (lacking.some((shard) => this.#needs(shard, known))) return false;
     this.#passedCount += events.length;
     for (const event of events) this.#pass(event, known);
@@ -135,8 +135,8 @@ export class Hub {
   }
 
   /**
-   * Call this when the log was replaced: every stream closes, and its client returns with a cursor that the new log
-   * then judges. A client that returns before the last stream is closed finds no state of the old log here.
+   * Call this when the log was replaced: every stream closes, and its client returns with a cursor, which is checked
+   * against the new log. A client that returns before the last stream is closed finds no state of the old log here.
    */
   restart(): void {
     const people = [...this.#roster.people.values()];

@@ -5,8 +5,8 @@ import type { PresenceChange, Typing } from './notice.ts';
 export type EndReason = 'SESSION_ENDED' | 'ACCESS_LOST';
 
 /**
- * One open subscription as the hub sees it: it belongs to a person, and covers everything of theirs or (with `chatId`)
- * one chat; or it belongs to a server key, and covers all chats.
+ * One open subscription as the hub sees it: it belongs to a person, and covers everything that concerns them or (with
+ * `chatId`) one chat; or it belongs to a server key, and covers all chats.
  */
 export interface Listener {
   /** 0 for a listener of the whole server. So is its `sessionId`, unless the key belongs to a bot. */
@@ -27,7 +27,7 @@ export interface Outlet {
   /** Whether its listeners receive presence changes: only those that select them do. */
   readonly wantsPresence: boolean;
   publish(event: LoggedEvent, listeners: readonly Listener[]): void;
-  /** Ends the listener at event `at`, after everything that was published before. */
+  /** Ends the listener at event `at`, after everything that was published before it. */
   end(listener: Listener, reason: EndReason, at: bigint): void;
   /** A person is typing: sent to the current listeners, never kept. */
   publishTyping(typing: Typing, listeners: readonly Listener[]): void;

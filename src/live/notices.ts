@@ -120,7 +120,9 @@ export class Notices {
     else relay.noteGap();
   }
 
-  /** Every node receives each typing notice. A member who was just added sees it, one who was just removed does not. */
+  /**
+   * Every node receives each typing notice. A member who was just added sees it, and one who was just removed does not.
+   */
   #hearTyping(typing: Typing | null, whenPassed: () => Promise<boolean>): void {
     const waitMs = typing && this.#typingPace.wait(typing);
     if (typing === null || waitMs === null) return;

@@ -7,8 +7,8 @@ import type { Presence, PresenceChange } from './notice.ts';
 import { addTo } from './room.ts';
 
 /**
- * When more of a chat's people than this are on this node, they receive no presence changes through the chat: clients
- * query presence instead.
+ * When more than this many of a chat's people are on this node, they receive no presence changes through the chat:
+ * clients query presence instead.
  */
 export const maxPresenceAudience = 200;
 /** The maximum number of people that one presence change considers as receivers, smallest chats first. */
@@ -49,8 +49,8 @@ export type PresenceSource = {
 
 /**
  * Sends presence changes to the people on this node who select them and share a chat with the person who changed, in
- * step with the log: a member who was just added receives them, one who was just removed does not. Batches go out one
- * after the other, each with two statements, however fast changes arrive; of several changes of one person only the
+ * step with the log: a member who was just added receives them, and one who was just removed does not. Batches go out
+ * one after the other, each with two statements, however fast changes arrive; of several changes of one person only the
  * last is sent. Changes that cannot be sent are not kept: the streams that select them receive CaughtUp instead, and
  * query presence again.
  */

@@ -218,7 +218,9 @@ export class Realtime {
     return new Reservations(this.#pool, this.#node.name, limits);
   }
 
-  /** What that listener missed: everything of its person or, for a listener of the whole server, of all chats. */
+  /**
+   * What that listener missed: the events for its person or, for a listener of the whole server, those of all chats.
+   */
   readMissed({ userId, sessionId, serverKeyId }: Listener, range: Range): Promise<MissedStretch> {
     return this.#missed.read(() =>
       serverKeyId == null

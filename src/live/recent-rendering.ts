@@ -4,10 +4,10 @@ import type { RenderedEvent } from './event-renderer.ts';
 
 /**
  * How many renderings of a document are kept, for how long, and how many characters they may have in total. After a
- * restart all clients replay the same thousands of events, from different positions.
+ * restart, all clients replay the same thousands of events, from different positions.
  */
 const kept = { count: 10_000, ms: 2_000, characters: 4 * 1024 * 1024 };
-/** All documents together may keep `total` characters; beyond it, each of them `least`. */
+/** All documents together may keep `total` characters; beyond that, each may still keep `least`. */
 const shared = { total: 32 * 1024 * 1024, least: 512 * 1024 };
 
 /** A rendered event, and its rendering for those who may receive it. */
@@ -24,10 +24,10 @@ let total = 0;
  * restart, for example, every stream replays.
  */
 export class RecentRenderings {
-  /** The renderings that are not finished, whose size is therefore unknown. */
+  /** The renderings that are not finished: their size is still unknown. */
   readonly #begun = new Map<bigint, Outcome>();
   readonly #done = new LRUCache<bigint, Done>({
-    // Without `max`, which would fill arrays of that length at once.
+    // Without `max`, which would allocate arrays of that length in advance.
     maxSize: kept.characters,
     sizeCalculation: ({ characters }) => Math.ceil(kept.characters / kept.count) + characters,
     ttl: kept.ms,

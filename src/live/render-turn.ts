@@ -14,7 +14,7 @@ const maxTurnMs = 1_000;
 /** How often both limits are checked, in ms. */
 const checkMs = 10;
 
-/** How many executions of a document with this cost make up a slice, `most` if they cost little. */
+/** How many executions of a document with this cost make up a slice; `most` if they cost little. */
 export function sliceSize({ complexity, bytes }: EventCost, most: number): number {
   const fitting = Math.min(sliceLimits.complexity / complexity, sliceLimits.bytes / bytes);
   return Math.max(1, Math.min(most, Math.floor(fitting)));
@@ -42,8 +42,8 @@ export class RenderTurns {
 
   /**
    * Runs `work` in a turn of one of these users: the one who has used the least time, so that a document waits only if
-   * all its subscribers have used more than others. Starts immediately when no one else is waiting. Between turns, the
-   * event loop handles requests.
+   * all its subscribers have used more time than others. Starts immediately when no one else is waiting. Between turns,
+   * the event loop handles requests.
    */
   async run<Result>(userIds: Iterable<bigint>, work: () => Promise<Result>): Promise<Result> {
     const { promise, resolve } = Promise.withResolvers<Result>();

@@ -47,7 +47,7 @@ export class Reservations {
   async reserve(sessionId: bigint): Promise<string | null> {
     const token = createSecret('streamReservation');
     return inTransaction({ pool: this.#pool }, async (client) => {
-      // Lock the session, or two concurrent requests would both take the last slot.
+      // Locks the session: otherwise two concurrent requests could both take the last slot.
       await client.query('select from sessions where id = $1 for no key update', [sessionId]);
       const { rowCount } = await client.query(
         `insert into stream_reservations (token_hash, session_id)

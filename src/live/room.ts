@@ -38,8 +38,8 @@ export class Room {
   }
 
   /**
-   * Who receives an event of this chat. Returns the same map as for the previous event as long as no listener joined or
-   * left and all may receive both, so that neighbouring events can go out in one write.
+   * Who receives an event of this chat. If no listener has joined or left since the previous event and all may receive
+   * both, returns the same map again, so that neighbouring events can go out in one write.
    */
   audienceOf(event: LoggedEvent): Audience {
     const everyone = this.everyone();

@@ -16,12 +16,12 @@ export class Rooms {
     return chatId === null ? undefined : this.#rooms.get(chatId);
   }
 
-  /** The rooms that exist among those of these chats. */
+  /** The existing rooms of these chats. */
   among(chatIds: readonly bigint[]): Room[] {
     return chatIds.map((chatId) => this.#rooms.get(chatId)).filter((room) => room !== undefined);
   }
 
-  /** The room of the chat, which is created if necessary. */
+  /** The chat's room, created if necessary. */
   open(chatId: bigint): Room {
     let room = this.#rooms.get(chatId);
     if (room === undefined) {

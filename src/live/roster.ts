@@ -40,7 +40,7 @@ export class Roster {
     return this.#rooms.among(chatIds);
   }
 
-  /** Adds a listener. `isNew`: it is the person's first one, so their memberships are unknown until `settle`. */
+  /** Adds a listener. `isNew`: it is the person's first listener, so their memberships are unknown until `settle`. */
   add(listener: Listener): { person: Person; isNew: boolean } {
     let person = this.#people.get(listener.userId);
     const isNew = person === undefined;
@@ -90,7 +90,7 @@ export class Roster {
     }
   }
 
-  /** Changes a membership of a person, if they are here, by an event of that chat. */
+  /** Applies an event of a chat to a person's membership of it, if the person is on this node. */
   change(userId: bigint, event: LoggedEvent, membership: MembershipChange['membership']): void {
     const person = this.#people.get(userId);
     if (person === undefined || event.chatId === null) return;

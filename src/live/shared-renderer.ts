@@ -85,7 +85,7 @@ export class SharedRenderer {
   }
 
   /**
-   * Prepares a delivery. Adds the results that it still lacks to `parts.rest`; send the delivery once they are
+   * Prepares a delivery. Adds the results that are still missing to `parts.rest`; send the delivery once these are
    * rendered. Never rejects: a rejection would stop the queue for good.
    */
   async prepare(item: Renderable, parts: SliceParts): Promise<Delivery> {

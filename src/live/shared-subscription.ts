@@ -162,7 +162,8 @@ export class SharedSubscription implements Outlet {
   }
 
   /**
-   * The turn is charged to the user who has used the least time, so all users who share it wait as little as that one.
+   * The turn is charged to the user who has used the least time, so none of the users who share the document waits
+   * longer than that one.
    */
   #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
     return this.#options.turns.run(this.holders.userIds(), work);

@@ -20,7 +20,7 @@ export class TypingChannel {
     return this.#channels.isConnected;
   }
 
-  /** A notice that gets no answer may have arrived, so it is not sent in another way. */
+  /** A notice that gets no answer may have arrived, so it is not sent again by another route. */
   send({ chatId, userId, place }: PlacedTyping): void {
     this.#channels.publish(this.#name, `${chatId}.${userId}.${place}`).catch(() => undefined);
   }

@@ -59,7 +59,10 @@ export type LogConsumerOptions = {
   times?: Partial<LoopTimes>;
   /** How many events are consumed at a time; 100 by default. */
   batchSize?: number;
-  /** After a full batch, it rests for this many times as long as the batch took, so that it slows nothing else down. */
+  /**
+   * How long it rests after a full batch, as a multiple of the time that the batch took, so that it slows nothing else
+   * down.
+   */
   restFactor?: number;
 };
 

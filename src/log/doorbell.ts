@@ -37,7 +37,9 @@ export class Doorbell {
   readonly #options: DoorbellOptions;
   readonly #ownChannel = `parley_ring_${randomBytes(8).toString('hex')}`;
   #client: Connection | null = null;
-  /** The end of the statements so far on the client: pg sends one at a time, and no longer queues them from version 9. */
+  /**
+   * Settles when the statements so far have ended: pg sends one at a time, and from version 9 no longer queues them.
+   */
   #sent: Promise<unknown> = Promise.resolve();
   #timer: NodeJS.Timeout | null = null;
   #attempts = 0;
@@ -83,7 +85,7 @@ export class Doorbell {
   }
 
   /**
-   * Stops listening, so that PostgreSQL has one session less to notify of every commit. Calls `onPaused` once no more
+   * Stops listening, so that PostgreSQL has one session fewer to notify of every commit. Calls `onPaused` once no more
    * notifications arrive. Up to version 18, PostgreSQL wakes every session that listens on any channel.
    */
   pause(onPaused: () => void): void {
@@ -99,7 +101,7 @@ export class Doorbell {
     );
   }
 
-  /** Listens again after `pause`. Calls `onListening` once it does: catch up then. */
+  /** Listens again after `pause`. Calls `onListening` once it is listening: catch up then. */
   resume(onListening: () => void): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
@@ -134,7 +136,7 @@ export class Doorbell {
     this.#isListening = !this.#isPaused;
   }
 
-  /** Sends a statement after those before it, and returns its rows. Rejects if the connection is lost. */
+  /** Sends a statement once the earlier ones have ended, and returns its rows. Rejects if the connection is lost. */
   #send<Row extends pg.QueryResultRow>(text: string, values: string[] = []): Promise<Row[]> {
     const client = this.#client;
     const sent = this.#sent.then(async () => {

@@ -9,8 +9,8 @@ export type Passage = { events: LoggedEvent[]; after: bigint; through: bigint; i
 /** What the feed calls on the hub. */
 export type FeedReader = {
   /**
-   * Receives the next events of the log, in order, or none if there are no new ones. The feed waits for it before it
-   * reads on.
+   * Receives the next events of the log, in order, or none if there are no new ones. The feed reads on once this has
+   * resolved.
    */
   publish: (passage: Passage) => Promise<void>;
   /**

@@ -9,8 +9,8 @@ const maxBackoffMs = 2_000;
 /** In ms: when the last successful read is older than this, the feed no longer claims to know what has happened. */
 const staleMs = 5_000;
 /**
- * The maximum number of calls of `whenRead` that may wait. The notices that they wait to send are soon outdated, so
- * further calls are refused.
+ * The maximum number of calls of `whenRead` that may wait. The notices that the callers want to send are soon outdated,
+ * so further calls are refused.
  */
 const maxWaiting = 1_000;
 /**
@@ -18,7 +18,10 @@ const maxWaiting = 1_000;
  * reports it every second.
  */
 const broadcastSilenceMs = 2_000;
-/** How long a subscriber that waits for a position waits for the broadcast, in ms, before the feed reads the log. */
+/**
+ * How long the feed gives the broadcast to reach a position that a subscriber waits for, in ms, before it reads the
+ * log.
+ */
 const broadcastPatienceMs = 100;
 
 /** A call that waits for the feed to reach a position in the log. */

@@ -273,7 +273,7 @@ type MissedRow = Omit<MissedIds, 'ids'> & { ids: string | null };
 
 const idList = `string_agg(e.id::text, ',' order by e.id) as ids`;
 
-/** A statement for several readers uses the largest limit for all of them. */
+/** A statement for several readers uses the largest of their limits for all of them. */
 function toMissedIds(row: MissedRow | undefined, limit = 0): MissedIds {
   const { prunedThrough = 0n, isKnown: known = false, isSessionLive: live = false, ids = null } = row ?? {};
   const list = ids === null ? [] : ids.split(',');

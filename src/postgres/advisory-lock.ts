@@ -22,6 +22,6 @@ export const advisoryLocks = {
   'foreign token': 7_237_128,
   /** Webhooks, and API keys, are created one at a time, so that no two take the last place. */
   'new webhook': 7_237_129,
-  /** Messages are indexed for the search by one transaction at a time. */
+  /** Messages are indexed for search by one transaction at a time. */
   'search index': 7_237_130,
 } as const;

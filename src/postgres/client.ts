@@ -66,10 +66,10 @@ const maxSearchConnections = 3;
 /**
  * Opens the pool, which connects lazily, with the first statement. PostgreSQL cancels a statement after
  * `statementTimeoutMs`, and ends a transaction that is idle for 5 s, so that no request holds a connection or a lock
- * forever. Pass null for it behind a transaction pooler, which keeps no settings per client: the operator's settings
- * apply there. A connection whose statement has no answer 2 s after its timeout is dropped. `onError` receives errors
- * that belong to no particular statement. Searches use `directUrl`, which bypasses any pooler, because their timeout is
- * a setting of their connections.
+ * forever. Pass null for that timeout behind a transaction pooler, which keeps no settings per client: the operator's
+ * settings apply there. A connection whose statement has no answer 2 s after its timeout is dropped. `onError` receives
+ * errors that belong to no particular statement. Searches use `directUrl`, which bypasses any pooler, because their
+ * timeout is a setting of their connections.
  */
 export function connectDatabase(options: {
   url: string;
@@ -95,7 +95,7 @@ export function connectDatabase(options: {
     limitMs: searchTimeoutMs + answerMs,
     types,
   });
-  // Minimal, because the longer messages quote the values of a statement.
+  // Minimal, because longer messages would quote the values of a statement.
   return { pool, searchPool, prisma: new PrismaClient({ adapter: new PrismaPg(pool), errorFormat: 'minimal' }) };
 }
 

@@ -152,7 +152,7 @@ function join<Row>(names: ColumnsOf<Row>, alias: string): Joined<Row> {
 type Kind<Value> = [Value] extends [bigint | null] ? 'bigint' : [Value] extends [Date | null] ? 'date' : 'json';
 
 /**
- * A row that many rows of a statement share, or that only few of them have, as JSON in one column of the first of
+ * A row that many rows of a statement share, or that only a few of them have, as JSON in one column of the first of
  * these.
  */
 export type Nested<Row> = {

@@ -26,7 +26,7 @@ const maxEvents = 80;
 
 /**
  * Tells all nodes, after the commit of a transaction, which of its events belong to which trace. Not in the transaction
- * itself, because the ids of events are drawn at its very end. Only traced transactions pay for it, and no one waits.
+ * itself, because event ids are assigned at its very end. Only traced transactions pay for it, and no one waits.
  */
 export function announceTraces(pool: pg.Pool, transactionId: string, traces: readonly EventTrace[]): void {
   const [first] = traces;

@@ -40,7 +40,7 @@ export class Connection extends pg.Client {
   askedAt = 0;
   heardAt = performance.now();
   readonly #limitMs: number;
-  /** The limit of the statements of the current transaction, if it raised that. */
+  /** The limit for statements of the current transaction, if the transaction has raised it. */
   #raisedLimitMs: number | null = null;
 
   /** `query_timeout` is the limit for each statement, in ms; without it there is no limit. */

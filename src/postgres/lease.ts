@@ -137,7 +137,10 @@ export class Lease {
     if (rowCount !== 1) throw this.#lose();
   }
 
-  /** Says which release the holder runs, by its newest migration: migrations that it could not run with wait. */
+  /**
+   * Records which release the holder runs, by its newest migration: a migration that this release cannot run with has
+   * to wait.
+   */
   async nameRelease(release: string): Promise<void> {
     const values = [this.name, this.token, release];
     await this.#options.db.pool.query('update leases set release = $3 where name = $1 and token = $2', values);

@@ -18,11 +18,11 @@ export type Loader<Key, Value> = {
   load: (db: Db, keys: readonly Key[], prime: Prime) => Promise<ArrayLike<Value | Error>>;
   /** Two keys with the same string are the same key. Not needed for keys that are a bigint or a string. */
   keyOf?: (key: Key) => string;
-  /** Whether its statement also writes, as one that records who has read something: executions never share it. */
+  /** Whether its statement also writes, for example who has read something: executions never share such a statement. */
   alsoWrites?: true;
 };
 
-/** Like a loader, for pages of a list: requests for the same page share a statement. */
+/** Like a loader, but for pages of a list: requests for the same page share a statement. */
 export type PageLoader<Key, Value> = {
   load: (db: Db, keys: readonly Key[], page: PageRequest, prime: Prime) => Promise<ArrayLike<Value | Error>>;
   keyOf?: (key: Key) => string;

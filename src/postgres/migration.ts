@@ -25,10 +25,10 @@ type LedgerRow = { name: string; checksum: string; is_finished: boolean; note: s
  * Applies the migrations in `folder` (prisma/migrations) that the database lacks. Any number of nodes may call this at
  * the same time: one migrates while the others wait. Each migration is committed together with its row in Prisma's
  * ledger, or not at all. A database that a newer release has migrated is accepted if this release can run with all that
- * was added; so is one whose nodes still run an older release, unless a migration removes what that one needs. `url`
- * must bypass any transaction pooler. Returns the newest migration in the folder, which names this release. Throws
- * CannotStart if the database can't be reached, or if its ledger contradicts the folder, in which case nothing was
- * changed; or if a migration must wait or fails (a failed one is rolled back).
+ * was added; so is one whose nodes still run an older release, unless a migration removes what that release needs.
+ * `url` must bypass any transaction pooler. Returns the newest migration in the folder, which names this release.
+ * Throws CannotStart if the database can't be reached, or if its ledger contradicts the folder, in which case nothing
+ * was changed; or if a migration must wait or fails (a failed one is rolled back).
  */
 export async function applyMigrations(url: string, folder: string, log: Logger): Promise<string> {
   const migrations = await readMigrations(folder);
@@ -83,7 +83,7 @@ async function readMigrations(folder: string): Promise<Migration[]> {
 /**
  * Reads the line of a migration that says which other releases can run with it. `-- parley: expand`: all, because it only
  * adds. `-- parley: contract after NAME`: those that know the migration NAME, because it removes what only older ones
- * use. Without such a line, null: no release that lacks the file.
+ * use. Without such a line, null: no release that lacks the file can run with it.
  */
 function readHeader(name: string, sql: string): string | null {
   const note = /^-- parley:\s*(.*)$/m.exec(sql)?.[1] ?? null;

@@ -15,7 +15,7 @@ type Wire = {
   parsedStatements: Record<string, string | undefined>;
 };
 
-/** How to make a row of the texts that arrive. `empty` has every column, so that all rows have the same shape. */
+/** How to make a row from the texts that arrive. `empty` has every column, so that all rows have the same shape. */
 type RowShape = { names: string[]; parsers: ((text: string) => unknown)[]; empty: Record<string, null> };
 
 type Field = { name: string; dataTypeID: number };
@@ -29,9 +29,9 @@ const execute = Buffer.concat([serialize.execute(), serialize.sync()]);
 const describeAndExecute = Buffer.concat([serialize.describe({ type: 'P' }), execute]);
 
 /**
- * A named statement as the driver's queue takes it (a "submittable", like pg-cursor). It does what the driver's own query
- * does, for less: it is sent with one write instead of four, PostgreSQL describes its rows once for each connection
- * instead of each time, which it can because a prepared statement never returns other columns, and nulls cost nothing.
+ * A named statement as the driver's queue takes it (a "submittable", like pg-cursor). It does the same as the driver's
+ * own query at a lower cost: it is sent with one write instead of four, nulls cost nothing, and PostgreSQL describes
+ * its rows once per connection, because a prepared statement never changes its columns.
  * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
  */
 export class NamedStatement {
@@ -55,7 +55,7 @@ export class NamedStatement {
     this.#parserOf = parserOf;
   }
 
-  /** Called by the driver when it is this statement's turn. Returns the error of one that cannot be sent. */
+  /** Called by the driver when it is this statement's turn. Returns an error if it cannot be sent. */
   submit(wire: Wire): Error | null {
     const prepared = wire.parsedStatements[this.name];
     if (prepared !== undefined && prepared !== this.text) {
@@ -145,13 +145,13 @@ export class NamedStatement {
 function toShape(fields: readonly Field[], parserOf: ParserOf): RowShape {
   const names = fields.map(({ name }) => name);
   const parsers = fields.map(({ dataTypeID }) => parserOf(dataTypeID));
-  // The copy of a literal is an object with a fixed shape, as rows are to be.
+  // The copy of a literal is an object with a fixed shape, as rows should be.
   return { names, parsers, empty: { ...Object.fromEntries(names.map((name) => [name, null])) } };
 }
 
 function toParameter(value: unknown): string | Buffer | null {
   if (typeof value === 'string') return value;
-  // Ids need no quotes, and most arrays are of ids.
+  // Most arrays hold ids, which need no quotes.
   return isOfNumbers(value) ? `{${value.join(',')}}` : prepareValue(value);
 }
 

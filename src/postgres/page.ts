@@ -52,7 +52,7 @@ export const lists = {
   foundMessages: { name: 'foundMessages', maxKey: [maxBigint] },
   /** Ordered by id, oldest first. */
   foundOldest: { name: 'foundOldest', maxKey: [maxBigint] },
-  /** Ordered by score and id, best and newest first, among the messages up to the third part. */
+  /** Ordered by score and id, best and newest first; the key's third part is the newest id of the first page. */
   foundRanked: { name: 'foundRanked', maxKey: [maxBigint, maxBigint, maxBigint] },
   /** Ordered by seq. */
   messages: { name: 'messages', maxKey: [maxBigint] },

@@ -34,8 +34,8 @@ export type PoolOptions = {
 
 /**
  * A pool that survives the failures of its connections. When one goes silent, the pool also drops idle ones that have
- * been quiet for as long. When PostgreSQL grants fewer connections than configured (53300), requests wait for those
- * that exist. A read-only connection is soon replaced.
+ * been quiet for just as long. When PostgreSQL grants fewer connections than configured (53300), requests wait for
+ * those that exist. A read-only connection is soon replaced.
  */
 export class ConnectionPool extends pg.Pool {
   readonly #onError: (error: Error) => void;

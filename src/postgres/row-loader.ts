@@ -46,7 +46,7 @@ export class RowLoader<Key, Value> extends DataLoader<Key, Value, unknown> {
   }
 }
 
-/** The name of a key that is a bigint or a string: the key. */
+/** The name of a key that is a bigint or a string: the key itself. */
 export function itself(key: unknown): unknown {
   return key;
 }

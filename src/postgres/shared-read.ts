@@ -87,7 +87,7 @@ export class SharedRead<Key, Value, Found> {
     return quick < maxRunning;
   }
 
-  /** At least one question, and others for as long as their keys fit into the same statement. */
+  /** At least one question, and further ones while their keys fit into the same statement. */
   #takeWaiting(): Question<Key, Value, Found>[] {
     let keyCount = 0;
     let end = 0;
@@ -125,14 +125,17 @@ export class SharedRead<Key, Value, Found> {
       });
       questions.forEach(({ answer }, at) => answer.resolve((indices[at] ?? []).map((index) => values[index] as Value)));
     } catch (error) {
-      // What one of them asks for must not fail the others, by taking too long for example.
+      // What one of them asks for must not make the others fail, for example by taking too long.
       const isAway = isTransient(error) && sqlStateOf(error) !== queryCanceled;
       if (isAway) for (const { answer } of questions) answer.reject(error);
       else await Promise.all(questions.map((question) => this.#answerOne(question)));
     }
   }
 
-  /** Every key once, where each question finds its keys in that list, and the questions of each key. */
+  /**
+   * Every key once; for each question, the places of its keys in that list; and for each key, the questions that ask
+   * for it.
+   */
   #join(questions: readonly Question<Key, Value, Found>[]) {
     const known = new Map<unknown, number>();
     const keys: Key[] = [];

@@ -1,9 +1,9 @@
 import pg from 'pg';
 
 /**
- * PostgreSQL's code for an error (Appendix A of its manual), whether the statement ran through pg, which has it in
- * `code`, or through Prisma, which has it in its driver adapter's cause. Returns null if PostgreSQL did not answer at
- * all, for example when it refused the connection.
+ * PostgreSQL's code for an error (Appendix A of its manual), whether the statement ran through pg (in `code`) or
+ * through Prisma (in the cause that its driver adapter reports). Returns null if PostgreSQL did not answer at all, for
+ * example when it refused the connection.
  */
 export function sqlStateOf(error: unknown): string | null {
   const state = error instanceof pg.DatabaseError ? error.code : driverCauseOf(error)?.['originalCode'];

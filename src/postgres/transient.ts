@@ -46,7 +46,7 @@ export function isUndone(error: unknown): boolean {
   return state !== null && !/^(08|57P)/.test(state);
 }
 
-/** How often a transaction may meet a conflict before its error is reported. */
+/** How often a transaction may run into a conflict before its error is reported. */
 export const maxConflicts = 3;
 
 /**

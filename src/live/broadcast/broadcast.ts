@@ -25,8 +25,8 @@ export type BroadcastOptions = ReceptionOptions & {
 };
 
 /**
- * The log through Redis: one node reads it and publishes it to all. A node reads what it misses from the log itself; so
- * this saves statements and notifications, and nothing depends on it.
+ * The log through Redis: one node reads it and publishes it to all. If a node misses something, it reads the log
+ * itself: the broadcast only saves statements and notifications, and nothing depends on it.
  */
 export class Broadcast implements FeedBroadcast {
   readonly #options: BroadcastOptions;
@@ -69,7 +69,7 @@ export class Broadcast implements FeedBroadcast {
     return this.#publisher.isOn;
   }
 
-  /** Starts to compete for the role of the publisher. */
+  /** Starts to compete for the role of publisher. */
   open(): void {
     this.#publisher.open();
   }

@@ -2,9 +2,9 @@
 const drift = 0.001;
 
 /**
- * How old a publisher's messages are, without a common clock: the delay of each is compared with the shortest one that
- * this publisher's messages had. So a message that waited in a buffer, because the network or either process was
- * stopped, does not pass as current.
+ * How old a publisher's messages are, without a common clock: the delay of each is compared with the shortest delay of
+ * this publisher's messages. So a message that waited in a buffer, because the network stalled or a process was paused,
+ * is not taken for a current one.
  */
 export class Freshness {
   #term = -1n;

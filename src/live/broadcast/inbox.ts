@@ -8,7 +8,9 @@ import { decodeHeader, decodePiece, type Header } from './wire.ts';
  * and reads the log.
  */
 const limits = { length: 16 * 1024 * 1024, headers: 1_000, pieces: 10_000 };
-/** After this time without a newer publisher, in ms, an older one is listened to: term numbers may start over. */
+/**
+ * How long a newer publisher must be silent, in ms, before an older one is listened to: term numbers may start over.
+ */
 const termSilenceMs = 10_000;
 
 /** A header, and how old it was when it arrived. */

@@ -1,8 +1,8 @@
 import { shardCount } from './shard.ts';
 
 /**
- * The shards that matter to this node: those in which it has a room of one of the chats or a user, or all of them if it
- * has a listener of the whole server.
+ * The shards that matter to this node: those that contain one of its rooms' chats or one of its users, or all of them
+ * if it has a listener of the whole server.
  */
 export class Interest {
   readonly #counts = new Uint32Array(shardCount);

@@ -11,8 +11,8 @@ import { shardOfEvent } from './shard.ts';
 const leaseName = 'log-publisher';
 /**
  * In ms. `lease`: how long a dead publisher keeps others from taking over. `poll`: how often a node checks whether
- * there is a publisher. `silence`: after this time without one, it competes for the role. `rest`: the longest time that
- * a node that could not publish lets others try. `answer`: how long Redis may take for a message.
+ * there is a publisher. `silence`: how long a node hears from no publisher before it competes for the role. `rest`: how
+ * long, at most, a node that failed to publish lets others try. `answer`: how long Redis may take to accept a message.
  */
 const times = {
   lease: { expiry: 2_000, renewal: 500 } satisfies LeaseTimes,
@@ -49,7 +49,7 @@ export class Publisher {
   #unsent = 0;
   #publishedAt = -Infinity;
   #noticeCount = 0;
-  /** When the oldest message was sent that Redis has not taken, and whether it refused one. */
+  /** The messages that Redis has not accepted yet, oldest first, and whether it has refused one. */
   readonly #pending = new Set<{ sentAt: number }>();
   #hasFailed = false;
   #isClosed = false;

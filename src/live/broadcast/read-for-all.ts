@@ -2,8 +2,8 @@ import type { LoggedEvent } from '../../log/event.ts';
 import { readKnownToAll, type HubLog, type Known } from '../hub-log.ts';
 
 /**
- * What the publisher has read for all nodes. `known`: null if each node has to read that itself. `rows`: by the id of
- * the event, what it is about, for some of the events.
+ * What the publisher has read for all nodes. `known`: null if each node has to read the facts itself. `rows`: for some
+ * of the events, the rows that they are about, by the event's id.
  */
 export type ReadForAll = { known: Known | null; rows: ReadonlyMap<bigint, unknown> };
 
@@ -11,8 +11,8 @@ export type ReadForAll = { known: Known | null; rows: ReadonlyMap<bigint, unknow
 export type ReadRows = (events: readonly LoggedEvent[]) => Promise<ReadonlyMap<bigint, unknown>>;
 
 /**
- * How long nodes may show rows that the publisher read for all, in ms. Whatever changed them since is a later event;
- * but what was deleted must not be shown by a node that was stopped for a while.
+ * How long nodes may show rows that the publisher read for all, in ms. Any later change to them is a later event; but a
+ * node that was paused for a while must not show what has been deleted.
  */
 export const rowsLastMs = 2_000;
 
@@ -25,7 +25,7 @@ export async function readForAll(
   return { known, rows };
 }
 
-/** The events with their rows, which may be shown until that time of `performance.now()`. */
+/** The events with their rows, which nodes may show until `performance.now()` reaches `until`. */
 export function attachRows(events: readonly LoggedEvent[], rows: ReadForAll['rows'], until: number): LoggedEvent[] {
   return events.map((event) => {
     const found = rows.get(event.id);

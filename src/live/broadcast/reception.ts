@@ -8,7 +8,7 @@ import { NoticeCounter } from './notice-counter.ts';
 import { shardCount } from './shard.ts';
 import { decodeNotice, type Notice } from './wire.ts';
 
-/** How long a piece may arrive after its header, in ms: they may take different routes through a cluster. */
+/** How long after its header a piece may arrive, in ms: they may take different routes through a cluster. */
 const patienceMs = 150;
 /** How long a node stays subscribed to a shard that no longer concerns it, in ms: users come back. */
 const lingerMs = 30_000;
@@ -18,7 +18,7 @@ export type ReceptionOptions = {
   channels: Channels;
   /** What concerns this node. */
   interest: Interest;
-  /** Passes a batch on, as Hub.publish. */
+  /** Passes a batch on, as Hub.publish does. */
   pass: (batch: HubBatch) => Promise<boolean>;
   /** Called when a message has arrived. */
   onNews: () => void;

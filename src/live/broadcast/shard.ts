@@ -6,7 +6,9 @@ import type { LoggedEvent } from '../../log/event.ts';
  */
 export const shardCount = 256;
 
-/** The shard of a chat, or of a user: events that only concern those who are in one chat, or one user, travel in it. */
+/**
+ * The shard of a chat, or of a user: events that concern only one user, or only the people in one chat, travel in it.
+ */
 export function shardOf(id: bigint): number {
   return Number(id % BigInt(shardCount));
 }

@@ -48,7 +48,7 @@ export type Piece = {
   term: bigint;
   through: bigint;
   events: readonly LoggedEvent[];
-  /** By the id of the event, for some of the events: the rows that they are about. */
+  /** For some of the events: the rows that they are about, by the event's id. */
   rows: ReadonlyMap<bigint, unknown>;
 };
 
@@ -167,7 +167,10 @@ export function decodePiece(text: string): Piece | null {
   }));
 }
 
-/** Not JSON: it keeps ids, times and bytes, and writes a sender or chat that several events share only once. */
+/**
+ * Not as JSON: V8's format preserves ids, times and bytes, and stores a sender or chat that several events share only
+ * once.
+ */
 function encodeRows(rows: ReadonlyMap<bigint, unknown>): string | null {
   if (rows.size === 0) return null;
   const text = serialize(rows).toString('base64');

