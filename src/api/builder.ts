@@ -85,7 +85,7 @@ builder.scalarType('DateTime', {
   },
 });
 
-/** The length of the longest JSON that a client may send, in bytes. */
+/** The maximum length of a JSON value that a client may send, in bytes. */
 export const maxJsonBytes = 4_096;
 
 builder.scalarType('JSON', {

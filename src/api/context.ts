@@ -31,7 +31,7 @@ export type Services = {
   limits: RateLimits;
   metrics: Metrics;
   report: Report;
-  /** The network that a request comes from, as limits count it; pass null outside a request. */
+  /** The network that a request comes from, as rate limits count it; pass null outside a request. */
   addressOf: (request: IncomingMessage | null) => string;
   /** The log's newest cursor. */
   readCursor: () => Promise<string>;
@@ -60,7 +60,7 @@ export type Services = {
 };
 
 /**
- * Everything that one execution may reach. `asker` is a function, so that calls of it can be observed: an execution
+ * Everything that one execution may reach. `asker` is a function, so that calls to it can be observed: an execution
  * that never called it has the same result for everyone, and `live/shared-renderer.ts` shares that result. It is not a
  * getter, because Yoga and object spread copy the context, which would trigger a getter.
  */
@@ -72,15 +72,15 @@ export type Context = Services & {
   address: string;
   /** The last cursor that a reconnecting EventSource received; it replaces `after`. */
   lastEventId: string | null;
-  /** The cursor at which a subscription without `after` starts, if it was requested some time ago. */
+  /** The cursor at which a subscription without `after` starts if the client requested it some time ago; null: now. */
   askedAt: string | null;
-  /** The id of the log's event that this execution renders; null outside of one. */
+  /** The id of the logged event that this execution renders; null if it renders none. */
   eventId: bigint | null;
   /** Set before the execution when the operation selects `eventCursor`. */
   eventCursor: string | null;
   /** What the operation has used so far. */
   usage: Usage;
-  /** Set before the execution of a mutation: it renders the results of its changes in these turns. */
+  /** The turns in which a mutation renders the results of its changes; set before the mutation is executed. */
   renderTurns: RenderTurns | null;
 };
 
@@ -109,10 +109,10 @@ export function createContext(
 }
 
 /**
- * Identifies the caller by a request's headers `Authorization` and `parley-act-as`. A bad token is not an error until the
- * caller is needed: only then is Unauthenticated thrown, Forbidden for a user that the program may not act as, or
- * IssuerUnavailable for a token that cannot be verified now. So a client that refreshes a session may send the expired
- * token.
+ * Identifies the caller by a request's `Authorization` and `parley-act-as` headers. Nothing is refused until the caller
+ * is needed: only then does the returned function throw Unauthenticated, Forbidden for a user that the program may not
+ * act as, or IssuerUnavailable for a token that cannot be verified now. So a client that refreshes a session may send
+ * the expired token.
  */
 export function identifyAsker(accounts: Accounts, headers: IncomingHttpHeaders): Promise<() => Caller | null> {
   const { authorization, 'user-agent': userAgent = null, [actAsHeader]: actAs } = headers;
@@ -149,13 +149,14 @@ async function lateRefusal<Found extends Caller | null>(identifying: Promise<Fou
 }
 
 /**
- * Who makes an operation that needs no user: an asker or a server key. Throws Unauthenticated when no one is signed in.
+ * The sender of an operation that needs no user: an asker or a server key. Throws Unauthenticated when no one is signed
+ * in.
  */
 export function requireCaller(context: Context): Caller {
   return demandCaller(context.asker);
 }
 
-/** Whether `identifyAsker` may answer with this error when the caller is needed. */
+/** Whether the function that `identifyAsker` returns may throw this error. */
 export function isRefusal(error: unknown): error is Unauthenticated | IssuerUnavailable | Forbidden {
   return error instanceof Unauthenticated || error instanceof IssuerUnavailable || error instanceof Forbidden;
 }
@@ -169,8 +170,8 @@ export function requireAsker(context: Context): Asker {
 }
 
 /**
- * The program that makes a request which concerns the whole server, whether it speaks for a user or not. Throws Forbidden
- * for a key without the scope and for users, who need none: call it where only programs may do something.
+ * The program that sends a request about the whole server, whether it acts as a user or not. Throws Forbidden for a key
+ * without the scope, and for a user on a device: call it where only programs may do something.
  */
 export function requireProgram(context: Context, scope: Scope): Program {
   const caller = demandCaller(context.asker);

@@ -28,7 +28,7 @@ const bytesPerDocument = 1_000;
 const bytesPerNode = 210;
 const bytesPerCharacter = 2;
 
-/** The hash under which a document is registered, as a key and as a value. */
+/** For the hash of a registered document, which is stored as a key and as a value. */
 const bytesPerHash = 300;
 
 /** One operation of a valid document. */
@@ -56,7 +56,7 @@ type Cached = { document: DocumentNode; bytes: number; hash?: string };
 /**
  * Parses and validates each text once, no matter how many requests send it, or in what form. Invalid documents are not
  * cached. Documents from clients that are not signed in have a small share of the memory, and evict no other documents.
- * A document that is registered under its hash can be named by it for as long as it stays in the cache.
+ * A registered document can be named by its hash for as long as it stays in the cache.
  */
 export class DocumentCache {
   /** The documents of the operator's manifest, which are never evicted; null without one. */
@@ -166,7 +166,7 @@ export function readDocument(
   return { document, errors, bytes };
 }
 
-/** Checks for fragment cycles first: they overflow the stack of another rule. */
+/** Checks for fragment cycles first: they would overflow the stack in another rule. */
 function findErrors(schema: GraphQLSchema, document: DocumentNode): readonly GraphQLError[] {
   const circles = validate(schema, document, [NoFragmentCyclesRule]);
   return circles.length > 0 ? circles : validate(schema, document);
@@ -174,8 +174,8 @@ function findErrors(schema: GraphQLSchema, document: DocumentNode): readonly Gra
 
 /**
  * Detaches a document from what takes most of its memory and is not needed once the document is valid: its list of
- * tokens (errors keep their positions), and the pieces from which the lexer has joined a string with escapes, 32 bytes
- * for each. Returns how much memory the nodes take, in estimated bytes.
+ * tokens (errors keep their positions), and the pieces that the lexer joined into a string with escapes (32 bytes
+ * each). Returns the estimated memory of the nodes, in bytes.
  */
 function slim(document: DocumentNode): number {
   let bytes = 0;

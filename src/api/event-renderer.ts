@@ -67,7 +67,7 @@ export class DocumentRenderer implements EventRenderer {
   async render(event: LoggedEvent, head: EnvelopeHead, { asker, loaders }: RenderFor): Promise<RenderedEvent | null> {
     try {
       return await retryWhileAway(async (attempt) => {
-        // Loaders cache everything that they loaded, including failures and rows that have been deleted since.
+        // Loaders cache everything that they load, including failures and rows that have since been deleted.
         const first = attempt === 0 ? loaders : this.newLoaders();
         try {
           return await this.#renderAsItIs(event, head, { asker, loaders: first });

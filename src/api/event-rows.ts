@@ -7,8 +7,8 @@ import type { Loaders } from '../postgres/loader.ts';
 const maxMessages = 500;
 
 /**
- * Reads what nearly every document selects of these events: their messages, with senders and chats. Returns them by the
- * event's id, for `primeEventRows`. One statement; none if no event is about a message, or if too many are.
+ * Reads what nearly every document selects of these events: their messages, with senders and chats. Returns them by
+ * event id, for `primeEventRows`. Takes one statement, or none if no event is about a message or too many are.
  */
 export async function readEventRows(db: Db, events: readonly LoggedEvent[]): Promise<ReadonlyMap<bigint, unknown>> {
   const ids = [...new Set(events.flatMap(({ messageId }) => (messageId === null ? [] : [messageId])))];
@@ -25,7 +25,7 @@ export async function readEventRows(db: Db, events: readonly LoggedEvent[]): Pro
 
 /** Gives the loaders the rows that came with an event, if they are not too old. */
 export function primeEventRows({ shared }: LoggedEvent, loaders: Loaders): void {
-  // The publisher runs this version: the messages between nodes name theirs.
+  // The publisher's rows have this type: messages from a node of another version are ignored.
   if (shared !== undefined && performance.now() < shared.until) primeMessage(loaders, shared.rows as MessageRow);
 }
 

@@ -14,7 +14,7 @@ import { isRecord } from '../core/json.ts';
 export type FieldSize = { cost: number; items: number };
 
 /**
- * The length in bytes of the longest JSON of a value, by type. A String or JSON field declares its own: `extensions:
+ * The maximum length of a value's JSON in bytes, by type. A String or JSON field declares its own: `extensions:
  * textSize(maxLength)`.
  */
 const scalarBytes: Readonly<Record<string, number>> = {
@@ -43,7 +43,7 @@ type Field = GraphQLField<unknown, unknown>;
 
 const leafSizes = new WeakMap<Field, number>();
 
-/** The length in bytes of the longest JSON of one value of a scalar or enum field, including a comma. */
+/** The maximum length in bytes of the JSON of one value of a scalar or enum field, including a comma. */
 export function leafBytes(field: Field): number {
   let bytes = leafSizes.get(field);
   if (bytes === undefined) leafSizes.set(field, (bytes = (readLeafBytes(field, getNamedType(field.type)) ?? 0) + 1));

@@ -42,7 +42,7 @@ class Population {
     this.elements = elements;
   }
 
-  /** The size of the property as JSON, in bytes: the sum over all elements, and the largest. */
+  /** The size of the property as JSON, in bytes: the sum over all elements, and the maximum. */
   textOf(name: string): { total: number; max: number } {
     let known = this.#texts.get(name);
     if (known === undefined) {
@@ -53,7 +53,7 @@ class Population {
     return known;
   }
 
-  /** The length of the list: the sum over all elements, and the longest. */
+  /** The length of the list: the sum over all elements, and the maximum. */
   listOf(name: string): { total: number; max: number; population: Population } {
     let known = this.#lists.get(name);
     if (known === undefined) {
@@ -97,7 +97,7 @@ export class Introspection {
   }
 
   /**
-   * Measures a field `__schema` or `__type`, without the field's own name. Takes time linear in the length of the
+   * Measures a `__schema` or `__type` field, without the field's own name. Takes time linear in the length of the
    * document.
    */
   measure(node: FieldNode, fragments: ReadonlyMap<string, FragmentDefinitionNode>): IntrospectionMeasure {

@@ -11,8 +11,8 @@ export type KeptSubscriptionInput = { document: string; variables: Record<string
 
 /**
  * Checks a subscription that the server is asked to keep: it must be one valid subscription, within the limits of
- * streams, that the caller may open. Throws InvalidInput at `document` or `variables`, and what opening it throws, such
- * as NotFound for a chat that the caller cannot see.
+ * streams, that the caller may open. Throws InvalidInput for `document` or `variables`, and any error of opening the
+ * subscription, such as NotFound for a chat that the caller cannot see.
  */
 export async function checkKeptSubscription(
   context: Context,

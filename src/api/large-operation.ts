@@ -16,8 +16,8 @@ const maxTurns = { concurrency: 1_000, concurrencyPerPerson: 1 };
 const maxUnended = { perPerson: 50, total: 5_000 };
 
 /**
- * When a turn has kept the event loop busy for longer than `longMs`, the person's next turn is delayed by as much, up
- * to `maxPauseMs`.
+ * When a turn has kept the event loop busy for longer than `longMs`, the person's next turn is delayed by the same
+ * time, up to `maxPauseMs`.
  */
 const longMs = 50;
 const maxPauseMs = 500;

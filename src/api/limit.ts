@@ -107,7 +107,7 @@ function countOf(args: unknown, name: string): number {
 }
 
 /**
- * The response headers for a limit that one of the errors reached: `retry-after`, and those of
+ * The response headers for the limit that one of the errors reports: `retry-after`, and those of
  * draft-ietf-httpapi-ratelimit-headers-11.
  */
 export function describeLimits(errors: readonly GraphQLError[] | undefined): Record<string, string> {

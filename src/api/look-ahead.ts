@@ -9,8 +9,8 @@ import {
 
 /**
  * The arguments with which an operation selects a field of the object that is being resolved, so that one statement can
- * read both. Null if it does not select the field, or selects it twice, or only under a condition: then the field
- * reads for itself.
+ * read both. Null if it does not select the field, or selects it twice, or only under a condition: then the field reads
+ * its own data.
  */
 export function argumentsAhead(
   info: GraphQLResolveInfo,

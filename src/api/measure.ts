@@ -86,8 +86,8 @@ export function measureOperation(
 
 /**
  * Measures an operation and judges its size: `refusal` is the error if it asks for too much, otherwise null. Call this
- * before you execute any of the operation. `measure` is null if the variables are invalid, which executing the
- * operation reports.
+ * before you execute any of the operation. `measure` is null if the variables are invalid: executing the operation then
+ * reports them.
  */
 export function judgeSize(
   schema: GraphQLSchema,

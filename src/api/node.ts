@@ -1,6 +1,6 @@
 import type { Context } from './context.ts';
 
-/** Loads the rows of the keys that the asker may see; hidden ones are missing from the result. */
+/** Loads the rows with these keys that the asker may see; hidden ones are missing from the result. */
 export type NodeLoader = (context: Context, keys: readonly string[]) => Promise<ReadonlyMap<string, object>>;
 
 const loaders = new Map<string, { load: NodeLoader; keyParts: number }>();

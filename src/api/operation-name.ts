@@ -19,12 +19,12 @@ export function operationNameOf(prepared: PreparedOperation): string {
   return name;
 }
 
-/** The root fields that were found, and the names of the fragments that were looked at. */
+/** The root fields that were found, and the names of the fragments that were visited. */
 type Found = { fields: Set<string>; seen: Set<string> };
 
 /**
- * The document is valid: its fragments exist and contain no cycles. Each is looked at once: fragments that spread each
- * other twice would double the time with each of them.
+ * The document is valid: its fragments exist and contain no cycles. Each fragment is visited once: if each of them
+ * spread the next one twice, each would double the time.
  */
 function collectFields(prepared: PreparedOperation, { selections }: SelectionSetNode, found: Found): void {
   for (const selection of selections) {

@@ -49,8 +49,8 @@ export function buildSchema(): GraphQLSchema {
 }
 
 /**
- * Replaces the resolvers of ids, which the Relay plugin makes asynchronous: on a page of 50 messages with their senders,
- * 100 promises for values that are already known.
+ * Replaces the resolvers of ids, which the Relay plugin makes asynchronous: a page of 50 messages with their senders
+ * would need 100 promises for values that are already known.
  */
 function readIdsAtOnce(nodes: readonly GraphQLObjectType[]): void {
   for (const type of nodes) {
@@ -62,7 +62,7 @@ function readIdsAtOnce(nodes: readonly GraphQLObjectType[]): void {
   }
 }
 
-/** Lets connections and edges be read without the resolvers of the Relay plugin, which return the properties. */
+/** Lets connections and edges be read without the resolvers of the Relay plugin, which only return the properties. */
 function readConnectionsAtOnce(schema: GraphQLSchema): void {
   for (const type of Object.values(schema.getTypeMap())) {
     if (!isObjectType(type) || !/(Connection|Edge)$/.test(type.name)) continue;
@@ -104,7 +104,7 @@ export function printPossibleTypes(schema: GraphQLSchema): string {
 }
 
 /**
- * Counts each mutation against its limits. Afterwards it clears the loaders: rows read before a mutation may be stale,
+ * Counts each mutation against its limits, and clears the loaders after it: rows read before a mutation may be stale,
  * so what is selected from its result is read again. If the result may be large, it is rendered in turns.
  */
 function wrapMutations(schema: GraphQLSchema): void {

@@ -191,7 +191,7 @@ export const typeAccess: Record<string, Access> = {
   WebhookDelivery: webhooks,
 };
 
-/** What single fields need, in place of what their type needs. */
+/** What individual fields need, in place of what their type needs. */
 export const fieldAccess: Record<string, Access> = {
   'Viewer.email': readUsers,
   'Viewer.hasPassword': readUsers,

@@ -22,8 +22,8 @@ import type { PreparedOperation } from './document.ts';
 import { fieldAccess, rootAccess, typeAccess, type Access } from './scope-table.ts';
 
 /**
- * Throws Forbidden, and names the scope, unless a program may use this query or mutation. Checks nothing for users on a
- * device.
+ * Throws Forbidden, naming the scope, for a program that may not use this query or mutation. Checks nothing for users
+ * on a device.
  */
 export function refuseRootField(context: Pick<Context, 'asker'>, root: 'Query' | 'Mutation', name: string): void {
   const program = programOf(context.asker);
@@ -33,8 +33,8 @@ export function refuseRootField(context: Pick<Context, 'asker'>, root: 'Query' |
 }
 
 /**
- * The asker of a request that is not an operation, for which a program needs these scopes. Throws Forbidden, and like
- * `demandAsker`.
+ * The asker of a request that is not an operation, for which a program needs these scopes. Throws Forbidden for a
+ * program without them, and the errors of `demandAsker`.
  */
 export function demandAllowed(identify: () => Caller | null, access: Access): Asker {
   const asker = demandAsker(identify);
@@ -44,7 +44,7 @@ export function demandAllowed(identify: () => Caller | null, access: Access): As
 }
 
 /**
- * The error of an operation that selects something for which its program has no scope, however deep; null if there is
+ * The error of an operation that selects something for which its program has no scope, at any depth; null if there is
  * none. Call this before you execute any of the operation. Leaves queries and mutations that the program may not use to
  * `refuseRootField`, which answers with the members of their result unions.
  */
@@ -106,7 +106,7 @@ function refusalOf(program: Program, access: Access): string | null {
   return `This API key lacks the scope${isOne ? '' : 's'} ${lacking.join('any' in access ? ' or ' : ' and ')}.`;
 }
 
-/** What each field at the root of an operation selects that needs a scope: places in the schema, each once. */
+/** For each root field of an operation, the places in the schema that it selects and that need a scope, each once. */
 type Needs = ReadonlyMap<string, ReadonlyMap<string, Access>>;
 
 const known = new WeakMap<OperationDefinitionNode, Needs>();
@@ -121,7 +121,7 @@ function needsOf(schema: GraphQLSchema, operation: PreparedOperation): Needs {
   return look.needs;
 }
 
-/** Collects what a valid document selects, in time linear in its length for each field at its root. */
+/** Collects what a valid document selects, in time linear in its length for each of its root fields. */
 class Look {
   readonly needs = new Map<string, Map<string, Access>>();
   readonly #schema: GraphQLSchema;
@@ -138,7 +138,7 @@ class Look {
     for (const selection of set.selections) {
       if (selection.kind !== Kind.FIELD) {
         const fragment = this.#fragmentOf(selection);
-        // Fragments that spread each other twice would double the time with each of them.
+        // Visits each fragment once: if each of them spread the next one twice, each would double the time.
         if (fragment === undefined || seen.has(fragment)) continue;
         seen.add(fragment);
         this.atRoot(fragment.selectionSet, root, seen);
@@ -160,7 +160,7 @@ class Look {
     else this.#inAvatar(field.selectionSet, below, found);
   }
 
-  /** The picture of a user or a chat needs what its user or chat does, not what the files of messages do. */
+  /** An avatar needs the scopes of its user or chat, not those of the files of messages. */
   #inAvatar(set: SelectionSetNode, type: GraphQLCompositeType, found: Found): void {
     const needs = new Map<string, Access>();
     this.#selected(set, type, { needs, seen: new Set() });
@@ -193,13 +193,13 @@ class Look {
   }
 }
 
-/** The fragments that were looked at. */
+/** The fragments that were visited. */
 type Seen = Set<InlineFragmentNode | FragmentDefinitionNode>;
 
-/** What was found below one field at the root. */
+/** What was found below one root field. */
 type Found = { needs: Map<string, Access>; seen: Seen };
 
-/** What a field below the root needs. Interfaces have only fields that need nothing. */
+/** What a field below the root needs. Interfaces have only fields that need no scope. */
 function accessTo(type: GraphQLCompositeType, field: string): Access {
   if (!isObjectType(type) || field === 'id' || field.startsWith('__') || type.name.startsWith('__')) return 'ANYONE';
   return fieldAccess[`${type.name}.${field}`] ?? typeAccess[nodeTypeOf(type.name)] ?? 'DEVICE';

@@ -4,8 +4,9 @@ import { badRequest } from './error.ts';
 import { hashDocument } from './trusted-document.ts';
 
 /**
- * How a request names its document: by its text, by an id of the manifest or its hash (`documentId`), or by the hash of
- * Apollo's automatic persisted queries. `hash` is the SHA-256 hash in hex that the request gives, in either way.
+ * How a request names its document: by its text, by its id in the manifest or its hash (`documentId`), or by the hash
+ * of Apollo's automatic persisted queries. `hash` is the SHA-256 hash in hex, in whichever of the two ways the request
+ * gives it.
  */
 export type DocumentChoice = { query: string | null; documentId: string | null; hash: string | null };
 
@@ -13,8 +14,8 @@ export type DocumentChoice = { query: string | null; documentId: string | null; 
 export type Selection = { source: string } | { errors: readonly GraphQLError[] };
 
 /**
- * Finds the text that a request selects. The errors are those of Apollo's protocol, so that clients send the text after
- * a hash that the server does not know.
+ * Finds the text that a request selects. The errors are those of Apollo's protocol, so that clients send the text when
+ * the server does not know the hash.
  */
 export function selectDocument(documents: DocumentCache, { query, documentId, hash }: DocumentChoice): Selection {
   const { trusted } = documents;
@@ -49,7 +50,7 @@ export function prepareDocument(
   return preparation;
 }
 
-/** Apollo's and urql's clients answer it by sending the text, together with the hash. */
+/** Apollo's and urql's clients answer this error by sending the text together with the hash. */
 function notFound(isAutomatic: boolean): GraphQLError {
   return new GraphQLError('PersistedQueryNotFound', {
     extensions: { code: 'PERSISTED_QUERY_NOT_FOUND', ...(isAutomatic && { http: { status: 200 } }) },

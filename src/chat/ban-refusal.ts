@@ -4,8 +4,8 @@ import { isCurrent, isRestricted } from '../postgres/restriction.ts';
 import { unnest } from '../postgres/unnest.ts';
 
 /**
- * Throws Forbidden, with the end and the reason, if the user is banned from the chat. A ban hides the chat, so call this
- * only where they may know that it exists; with `isPublic`, it ignores all chats but public channels.
+ * Throws Forbidden, with the end and the reason, if the user is banned from the chat. A ban hides the chat, so call
+ * this only where the user may know that the chat exists; with `isPublic`, only bans from public channels count.
  */
 export async function refuseBanned(
   client: Queryable,

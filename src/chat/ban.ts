@@ -50,7 +50,7 @@ export async function unbanMember(
   });
 }
 
-/** A page of each chat's bans that are in force, newest first. The caller checks that the asker may ban. */
+/** A page of each chat's current bans, newest first. The caller checks that the asker may ban. */
 export const bansIn = definePageLoader({ load: listBans });
 
 /** Raw SQL: Prisma has neither a limit per chat nor the database's clock. */

@@ -109,8 +109,8 @@ export async function submitVerb<Verb extends MessageVerb>(
 
 /**
  * Locks the messages and checks each verb; the results are in the order of the verbs. `refuse` returns why a verb is
- * not allowed, or null. Before that, a message that the asker cannot see is NotFound, and one that could not be locked
- * is MessageLocked.
+ * not allowed, or null. The outcome of a verb is NotFound if the asker cannot see the message, and MessageLocked if the
+ * message could not be locked.
  */
 export async function readTargets<Verb extends MessageVerb>(
   client: Queryable,

@@ -10,7 +10,10 @@ import { createKeyedChat, createKeyedSingle, type ChatUpsert } from './keyed-cha
 import { setMembers } from './keyed-members.ts';
 import { explainChatLock } from './locked-chat.ts';
 
-/** How many members a call can name: they become the chat's only members, so a large chat needs all of its own. */
+/**
+ * How many members a call can name: they become the chat's only members, so a call for a large chat must name all of
+ * them.
+ */
 export const maxUpsertMembers = 10_000;
 /** Each attempt fails only when another request creates the chat at the same moment. */
 const maxAttempts = 5;
@@ -21,7 +24,7 @@ const maxAttempts = 5;
  * removed RemoveFromChat. If a property changed, the members receive ChatUpdated. The caller has checked that the
  * program may write chats.
  *
- * A chat with a key belongs to the product: it has no owner, unless the program names some, or acts for a user and
+ * A chat with a key belongs to the product: it has no owner, unless the program names owners, or acts for a user and
  * lists them as a member when it creates the chat. It stays when its last member leaves. Throws InvalidInput for input
  * that breaks the rules of the type or names unknown users, which it lists; Forbidden if one of the new members is
  * banned from the chat; NotFound if an account is deleted in the meantime; RateLimited while another transaction keeps

@@ -73,7 +73,9 @@ registerNode('Chat', async (context, keys) => {
   return foundNodes(keys, chats);
 });
 
-/** The page of messages that is selected of the chat; null if there is none, or its arguments are refused. */
+/**
+ * The page of messages that the operation selects from the chat; null if it selects none, or its arguments are refused.
+ */
 function messagesAhead(info: GraphQLResolveInfo): PageRequest | null {
   const args = argumentsAhead(info, 'Chat', 'messages');
   try {

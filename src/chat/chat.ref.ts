@@ -15,7 +15,7 @@ export const ChatConnectionRef = builder.connectionObject(
   { name: 'ChatEdge' },
 );
 
-/** A chat that the viewer has lost, of which only the id may be shown. */
+/** A chat that the viewer has lost: only its id may be shown. */
 export const ChatGoneRef = builder.objectRef<{ chatId: bigint }>('ChatGone').implement({
   description: 'A chat that the viewer no longer has, because it was deleted or they left it.',
   fields: (t) => ({ chatId: t.id({ resolve: ({ chatId }) => encodeId('Chat', chatId) }) }),

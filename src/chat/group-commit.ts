@@ -33,7 +33,7 @@ export type WriteKind<Input extends { chatId: bigint }, Output> = {
   write: (client: Queryable, chats: ReadonlyMap<bigint, LockedChat>, inputs: Input[]) => Promise<Outcome<Output>[]>;
 };
 
-/** `span` and `caller`: of the request that it is made for, if that is traced. */
+/** `span` and `caller`: those of the request behind the write, if it is traced. */
 type Write = {
   kind: WriteKind<{ chatId: bigint }, unknown>;
   input: { chatId: bigint };
@@ -41,7 +41,7 @@ type Write = {
   caller: Caller | null;
 };
 
-/** A commit failed or its answer was lost: the transaction may have been committed. */
+/** A commit failed, or its response was lost: the transaction may have been committed. */
 class CommitLost extends Error {}
 
 /**

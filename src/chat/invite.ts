@@ -82,7 +82,7 @@ export async function revokeInvite(db: Db, asker: Asker, inviteId: bigint): Prom
 /** The usable invite with this code, for a preview; null if there is none. */
 export async function findInviteByCode(client: Queryable, code: string): Promise<Invite | null> {
   if (hashSecret('invite', code) === null) return null;
-  // Raw SQL, like all that reads invites: the database's clock decides which are usable.
+  // Raw SQL, like all code that reads invites: the database's clock decides which are usable.
   const { rows } = await client.query<Invite>(
     `select ${columns.invite('i')} from invites i where i.code = $1 and ${isUsable('i')}`,
     [code],

@@ -51,8 +51,9 @@ export async function createKeyedChat(
 }
 
 /**
- * Creates a single chat. If the two already have one without a key, it gets this key, because a pair has one single chat.
- * Returns null when another request has just created a chat with this key, or one of the pair. Throws InvalidInput.
+ * Creates a single chat. If the two people already have one without a key, it gets this key, because a pair has one
+ * single chat. Returns null when another request has just created a chat with this key, or one for the pair. Throws
+ * InvalidInput.
  */
 export async function createKeyedSingle(
   transaction: Transaction,
@@ -82,7 +83,9 @@ export async function createKeyedSingle(
   return { ...chat, memberCount: 2 };
 }
 
-/** The two people of a single chat, the one with the lower id first. Throws InvalidInput for any other number. */
+/**
+ * The two people of a single chat, the one with the lower id first. Throws InvalidInput unless there are exactly two.
+ */
 export function readPair(memberIds: readonly bigint[]): [bigint, bigint] {
   const [one, other, ...more] = new Set(memberIds);
   if (one === undefined || other === undefined || more.length > 0) {

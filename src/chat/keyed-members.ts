@@ -13,10 +13,11 @@ export type WantedMembers = {
 };
 
 /**
- * Makes these users the only members of a chat whose row this transaction has locked. New members see the history as
- * by default: all of a channel, and only new messages of a group. With `ownerIds`, these become its only owners;
- * otherwise, if no owner is left, ownership passes as it does when an account is erased. Throws InvalidInput for unknown
- * users, for owners who are not members, and for a change to a single chat; Forbidden if a new member is banned.
+ * Makes these users the only members of a chat whose row this transaction has locked. New members see the default part
+ * of the history: all of it in a channel, and only new messages in a group. With `ownerIds`, these become its only
+ * owners; otherwise, if no owner is left, ownership passes as it does when an account is erased. Throws InvalidInput
+ * for unknown users, for owners who are not members, and for a change to a single chat; Forbidden if a new member is
+ * banned.
  */
 export async function setMembers(
   transaction: Transaction,

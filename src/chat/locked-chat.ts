@@ -40,9 +40,8 @@ export async function inChat<T>(
 }
 
 /**
- * Throws Forbidden, with the reason, unless the asker may perform the action in this chat; with `until` if it is only a
- * mute that keeps them from it. `targetRole` is the role of
- * the member that the action affects.
+ * Throws Forbidden, with the reason, unless the asker may perform the action in this chat; with `until` if only a mute
+ * prevents it. `targetRole` is the role of the member that the action affects.
  */
 export function requireMay(action: Action, { asker, access }: LockedChat, targetRole: MemberRole | null = null): void {
   if (may(asker, action, { ...access, targetRole })) return;
@@ -107,7 +106,10 @@ function hidden(): NotFound {
   return new NotFound('There is no such chat.');
 }
 
-/** The error for the client, of a statement that could not lock a chat or would have left it without an owner. */
+/**
+ * The client's error for a statement that could not lock a chat, or would have left it without an owner; any other
+ * error is returned as it is.
+ */
 export function explainChatLock(error: unknown): unknown {
   // lock_not_available
   if (sqlStateOf(error) === '55P03')

@@ -12,10 +12,10 @@ import { unnest } from '../postgres/unnest.ts';
 
 /**
  * Mutes a member until that time, in place of an earlier mute, or ends the mute (`until` null). All members receive
- * MemberUpdated. Until then, the member can read and leave, whatever their role: neither send, edit, react, pin nor
- * show that they are typing, and neither change nor moderate the chat. A mute stays in force when the member leaves and
- * comes back. Throws NotFound if the user is not a member, Forbidden if the asker's role or the member's does not allow
- * it, InvalidInput for the asker's own id and for a time that is not in the future.
+ * MemberUpdated. Until then, the member, whatever their role, can read and leave, but cannot send, edit, react, pin or
+ * show that they are typing, and can neither change nor moderate the chat. A mute stays in force when the member leaves
+ * and comes back. Throws NotFound if the user is not a member, Forbidden if the asker's role or the member's does not
+ * allow it, InvalidInput for the asker's own id and for a time that is not in the future.
  */
 export async function muteMember(
   db: Db,

@@ -19,7 +19,7 @@ export type ListedChannel = { chat: Chat; key: NameKey };
 /**
  * The public channels whose name matches `search`, ordered by name: each word of `search` must be the beginning of a
  * word in the name; none for a search without a word. Throws InvalidInput for a search that no name could contain or
- * that takes too long; RateLimited when too many wait.
+ * that takes too long; RateLimited when too many searches wait.
  */
 export async function searchPublicChannels(
   turns: SearchTurns,
@@ -52,8 +52,9 @@ type FoundChannel = Chat & { foldedName: string };
 const maxWalked = 110;
 
 /**
- * Raw SQL: its order and its search are expressions with indexes of their own. Words that most names contain fill a page
- * from the next few channels of the list; all others are found by the index of words, and then sorted.
+ * Raw SQL: its order and its search are expressions with indexes of their own. A search for words that most names
+ * contain fills its page from the next few channels of the list; for all others, the index of words finds the channels,
+ * which are then sorted.
  */
 async function findChannels(
   pool: Queryable,
@@ -84,7 +85,7 @@ async function walkChannels(
   const values = listKeys(asker, { ...page, limit: maxWalked });
   const condition = printCondition(query, 's.tokens', (value) => `$${values.push(value)}`);
   const { rows } = await pool.query<FoundChannel>(
-    // A subquery for each channel: as a join, PostgreSQL would read all names.
+    // A subquery for each channel: for a join, PostgreSQL would read all names.
     `select * from (${printList('chats c', 'true')}) c
     where (select ${condition} from search_channels s where s.chat_id = c.id)
     order by "foldedName" collate "C", id limit $${values.push(page.limit + 1)}`,

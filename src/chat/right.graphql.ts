@@ -4,7 +4,10 @@ import { chatAccessOf } from './chat-access.ts';
 import { ChatRef } from './chat.ref.ts';
 import { may, type Action } from './permission.ts';
 
-/** What `viewerCan` offers, by the names that the rules use. Actions on a member count if a plain member is the target. */
+/**
+ * What `viewerCan` offers, by the names that the rules use. An action on a member is offered if the viewer may do it to
+ * a plain member.
+ */
 const chatActions = {
   SEND_MESSAGE: 'sendMessage',
   PIN_MESSAGE: 'pinMessage',

@@ -28,7 +28,7 @@ const sender = nested.user('s');
 
 /**
  * A page of messages for each reader; a cursor's key is the seq. The same statement reads their senders, which nearly
- * every page shows: once for each page, with the first of their messages.
+ * every page shows: each sender once per page, with the first of their messages.
  */
 export async function listMessages(
   db: Db,

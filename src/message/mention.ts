@@ -17,7 +17,7 @@ const maxUsernameLength = 64;
 /** How many readings of a mention are tried: @ada.Look is ada.look if that user exists, otherwise ada. */
 const maxReadings = 4;
 
-/** Letters of scripts in which names are written without a space beside them, their marks, and the marks of emoji. */
+/** The letters and marks of scripts that write names without spaces around them, and the marks of emoji. */
 const neighbour = String.raw`[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Hang}\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}\u30fc\u3099\u309a\u20e3\ufe0e\ufe0f]`;
 const letter = String.raw`(?:(?!${neighbour})[\p{L}\p{N}\p{M}])`;
 /**
@@ -34,7 +34,7 @@ const endOfEmphasis = new RegExp(String.raw`[^\s_]_+(?!${letter}|_)`, 'gu');
 export type Named = { names: string[][]; everyone: boolean };
 
 /**
- * Finds the names in a message, in time linear in its length, except in its code, quotes and addresses. The chat's
+ * Finds the names in a message, except in its code, quotes and addresses. Takes time linear in its length. The chat's
  * members decide which readings are usernames.
  */
 export function findNames(content: string): Named {

@@ -67,8 +67,8 @@ type CompanyRow = Message & { sender: unknown; chat: unknown };
 
 /**
  * Messages by id; those that do not exist are missing. Raw SQL, at a third of Prisma's cost: this runs when events are
- * rendered. The same statement reads their senders and chats, each once, with the first of their messages: a replay reads
- * hundreds of messages of the same few.
+ * rendered. The same statement reads their senders and chats, each once, with the first of their messages: a replay
+ * reads hundreds of messages of the same few senders.
  */
 export async function readMessages({ pool }: Db, ids: readonly bigint[]): Promise<Map<bigint, MessageRow>> {
   const { rows } = await pool.query<CompanyRow>({

@@ -47,7 +47,7 @@ function endOfFence(lines: readonly string[], from: number, opening: string): nu
   return lines.length;
 }
 
-/** Drops the code between two runs of equally many backticks. A run without a matching one is text. */
+/** Drops the code between two equally long runs of backticks. A run without a matching one is text. */
 function dropCodeSpans(text: string): string {
   if (!text.includes('`')) return text;
   const runs = [...text.matchAll(/`+/g)].map(({ 0: marks, index }) => ({ index, length: marks.length }));
@@ -65,7 +65,7 @@ function dropCodeSpans(text: string): string {
   return [...parts, text.slice(from)].join(' ');
 }
 
-/** Whether a single backslash is before the place, so that the character there is text. */
+/** Whether a single backslash precedes the character at `index`, so that it is text. */
 function isEscaped(text: string, index: number): boolean {
   return text[index - 1] === '\\' && text[index - 2] !== '\\';
 }

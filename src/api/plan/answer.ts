@@ -1,12 +1,12 @@
 import type { ExecutionResult, GraphQLError } from 'graphql';
 import { Frame } from './frame.ts';
 
-/** A value's place, as far as its failure is concerned. */
+/** What matters about a value's place when the value fails. */
 type FailedPlace = { frame: Frame; key: string | number; value: { isRequired: boolean } };
 
 /**
- * The answer of one execution while it is being filled: it is complete when nothing in it is pending. Errors set the
- * nearest place to null that may be null.
+ * The answer of one execution while it is being filled: it is complete when nothing in it is pending. An error sets the
+ * nearest nullable place to null.
  */
 export class Answer {
   readonly root: Frame;
@@ -15,8 +15,8 @@ export class Answer {
   readonly #continue: () => boolean;
 
   /**
-   * `typeName`: the type of the root. `onIdle` is called when nothing is pending; it returns whether it has begun
-   * something else.
+   * `typeName`: the type of the root. `onIdle` is called when nothing is pending; it returns whether it has started
+   * more work.
    */
   constructor(typeName: string, onIdle: () => boolean) {
     this.root = new Frame(null, { key: '', isRequired: false, typeName }, {});
@@ -27,7 +27,9 @@ export class Answer {
     return this.#ended.promise;
   }
 
-  /** Records the error of a value that is not there. The frame must not be running. */
+  /**
+   * Records the error of a value that failed. A required value may fail here only after its frame's fields were run.
+   */
   failPlace({ frame, key, value }: FailedPlace, error: Error): void {
     if (value.isRequired) return this.failFrame(frame, error);
     if (!isNull(frame, key)) {
@@ -37,7 +39,7 @@ export class Answer {
     frame.result[key] = null;
   }
 
-  /** Records that a frame cannot be, because a value that it requires is not there. */
+  /** Records that a frame has failed, because a value that it requires is missing. */
   failFrame(frame: Frame, latest: Error): void {
     if (frame.isSettled) return;
     frame.isSettled = true;
@@ -52,13 +54,13 @@ export class Answer {
     this.countDown(up);
   }
 
-  /** One of the frame's pending values is there, or has failed. */
+  /** Records that one of the frame's pending values has arrived or failed. */
   countDown(frame: Frame): void {
     frame.pending -= 1;
     if (frame.pending === 0) this.finish(frame);
   }
 
-  /** Nothing in the frame is pending. */
+  /** Settles a frame in which nothing is pending. */
   finish(frame: Frame): void {
     if (frame.isSettled) return;
     if (frame.error !== null) return this.failFrame(frame, frame.error);
@@ -70,7 +72,7 @@ export class Answer {
   }
 
   #report(error: Error): void {
-    // Every error has been located, at the value that it is about.
+    // Every error has been located, so it is a GraphQLError with the path of its value.
     this.#errors.push(error as GraphQLError);
   }
 

@@ -16,7 +16,7 @@ import { memberOf, nameOf } from './member.ts';
 import { Place, type Shared } from './place.ts';
 import type { FieldPlan, Plan, ValuePlan, Variables } from './plan.ts';
 
-/** The variables of an execution, coerced, and the arguments of the fields that use them, as far as they are known. */
+/** The coerced variables of an execution, and the arguments that have been read from them so far, by field. */
 export type Inputs = { variables: Variables; arguments: Map<FieldPlan, Readonly<Record<string, unknown>>> };
 
 /**
@@ -30,7 +30,7 @@ export class PlanExecution {
   readonly #shared: Shared;
   readonly #arguments: Inputs['arguments'];
   readonly #answer: Answer;
-  /** The index of the change that follows the pending one. */
+  /** The index of the mutation field to run next. */
   #next = 0;
 
   constructor(plan: Plan, { rootValue, context, inputs }: { rootValue: unknown; context: unknown; inputs: Inputs }) {
@@ -60,7 +60,7 @@ export class PlanExecution {
     if (this.#answer.root.pending === 0) this.#answer.finish(this.#answer.root);
   }
 
-  /** Changes happen one after the other, each with all that is selected of it. Returns whether there was another one. */
+  /** Runs a mutation's next field, after everything selected under the previous one. Returns false if none is left. */
   #runNext(): boolean {
     const field = this.#plan.root[this.#next];
     if (field === undefined) return false;
@@ -85,7 +85,7 @@ export class PlanExecution {
       return this.#resolveField(this.#placeOf(frame, field), source);
     }
     let found: unknown;
-    // A leaf whose value is at hand, as most are, needs no place unless it fails.
+    // Most leaves have their value already, and need no place unless they fail.
     try {
       found = read(source as Record<string, unknown>);
       if (value.leaf !== null && isScalar(found)) {
@@ -129,11 +129,11 @@ export class PlanExecution {
     return given;
   }
 
-  /** Puts a value in its place, now or when it arrives. Throws if the frame of the place cannot be. */
+  /** Puts a value in its place, now or when it arrives. Throws if the value failed and its frame requires it. */
   #put(place: Place, found: unknown): void {
     const { frame, key } = place;
     if (isPromise(found)) {
-      // Takes the key's place in the order of the answer.
+      // Reserves the key's position in the answer.
       frame.result[key] = undefined;
       this.#await(place, found, (arrived) => this.#complete(place, arrived));
       return;
@@ -189,7 +189,7 @@ export class PlanExecution {
     try {
       for (const each of found as Iterable<unknown>) {
         const key = items.length;
-        // Keeps the next item's index right, whatever becomes of this one.
+        // Keeps the next item's index right, even if this item fails.
         items.push(undefined);
         this.#put(place.itemAt(list, key, item), each);
       }
@@ -241,7 +241,7 @@ export class PlanExecution {
     return locatedError(error, field.nodes, frame.keysTo(key));
   }
 
-  /** An error while the frame is being filled. Throws it on if null may not take the value's place. */
+  /** Records an error that occurs while the frame is being filled; throws it if the value is required. */
   #failValue(place: Place, error: unknown): void {
     const located = this.#locate(place, error);
     if (place.value.isRequired) throw located;
@@ -253,7 +253,7 @@ function isPromise<Value>(value: Value | PromiseLike<Value>): value is PromiseLi
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }
 
-/** Whether a leaf's value has to be neither awaited nor checked for being an error. */
+/** Whether a leaf's value can be used as it is: it is neither a promise nor an error. */
 function isScalar(found: unknown): boolean {
   return typeof found === 'string' || typeof found === 'number' || typeof found === 'boolean' || found instanceof Date;
 }

@@ -38,7 +38,7 @@ export class Frame {
     this.result = result;
   }
 
-  /** The path to one of its values, which is only needed for errors and by few resolvers. */
+  /** The path to one of its values; only errors and a few resolvers need it. */
   pathTo(key: string | number): Path {
     return { prev: this.up?.pathTo(this.key), key, typename: this.typeName };
   }

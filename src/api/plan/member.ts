@@ -9,8 +9,8 @@ import { inspect } from 'graphql/jsutils/inspect.js';
 import type { FieldPlan } from './plan.ts';
 
 /**
- * The type of a member of an interface or a union, by the name that its resolver gave. Throws what graphql-js throws if
- * that is not one of its types.
+ * The object type of a value of an interface or a union, by the name that the type's resolver returned. Throws what
+ * graphql-js throws if the name is not that of a possible type.
  */
 export function memberOf(
   type: GraphQLAbstractType,

@@ -2,13 +2,13 @@ import type { FieldNode, GraphQLObjectType, GraphQLOutputType, GraphQLResolveInf
 import type { Frame, Path } from './frame.ts';
 import type { FieldPlan, Plan, ValuePlan, Variables } from './plan.ts';
 
-/** What one execution knows: the same for each of its fields. */
+/** What all fields of one execution share. */
 export type Shared = { plan: Plan; variables: Variables; rootValue: unknown };
 
 /**
- * A value's place: in a frame, under a key, as a field of the document declares it. It is also the `info` argument of
- * the field's resolver. graphql-js makes an object of ten properties and a path for each value; few resolvers read any
- * of these, so here they are looked up only when they are read. Do not spread it.
+ * A value's place: a frame, a key in it, and the field of the document. It is also the `info` argument of the field's
+ * resolver. graphql-js makes an object of ten properties and a path for each value; few resolvers read any of these, so
+ * here they are looked up only when they are read. Do not spread it.
  */
 export class Place implements GraphQLResolveInfo {
   readonly frame: Frame;
@@ -30,7 +30,7 @@ export class Place implements GraphQLResolveInfo {
     return new Place(list, index, { field: this.field, value: item, shared: this.#shared });
   }
 
-  /** The `info` argument of the resolvers of a type: for an item, the field whose list it is in. */
+  /** The `info` argument of a type's own resolvers: for an item, that of the field that returned the list. */
   get info(): Place {
     let { frame, key } = this;
     if (frame.typeName !== undefined) return this;

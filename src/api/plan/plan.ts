@@ -28,7 +28,7 @@ import { inspect } from 'graphql/jsutils/inspect.js';
 import type { PreparedOperation } from '../document.ts';
 import { mentionsVariable } from '../measure.ts';
 
-/** The variables of an execution, coerced. */
+/** The coerced variables of an execution. */
 export type Variables = Record<string, unknown>;
 
 /** One key of an answer: which field it takes, and how its value becomes a part of the answer. */
@@ -70,7 +70,7 @@ export class Plan {
   readonly fragments: Record<string, FragmentDefinitionNode>;
   readonly rootType: GraphQLObjectType;
   readonly root: readonly FieldPlan[];
-  /** The variables that `@skip` and `@include` use; another plan has the others. */
+  /** The values of the variables in `@skip` and `@include`; each other combination has its own plan. */
   readonly #conditions: Variables;
   readonly #onCompiled: (fieldCount: number) => void;
 

@@ -32,7 +32,7 @@ export class Plans {
     const { operation } = prepared;
     const known = this.#kept.get(operation);
     const of = known ?? readConditions(prepared);
-    // The newest use comes last.
+    // The operation used most recently comes last.
     if (known !== undefined) this.#kept.delete(operation);
     else this.#fieldCount += of.fieldCount;
     this.#kept.set(operation, of);

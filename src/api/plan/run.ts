@@ -15,7 +15,7 @@ export type Run = {
   variables: Readonly<Record<string, unknown>> | null;
   context: unknown;
   rootValue?: unknown;
-  /** What `readInputs` has read from the variables, if it has. */
+  /** What `readInputs` returned for the variables, if the caller has called it. */
   inputs?: ReturnType<typeof readInputs>;
 };
 
@@ -32,7 +32,7 @@ export async function runOperation(run: Run): Promise<ExecutionResult> {
   try {
     plan = plans.find(schema, operation, inputs.variables);
   } catch (error) {
-    // A condition at the root that is null: graphql-js gives the same answer.
+    // A `@skip` or `@include` at the root has the condition null: graphql-js gives the same answer.
     if (error instanceof GraphQLError) return { errors: [error], data: null };
     throw error;
   }
