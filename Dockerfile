@@ -4,7 +4,7 @@
 
 FROM node:24-bookworm-slim AS build
 WORKDIR /app
-# What `npm ci` needs comes first, so that a change to the server's code alone does not install everything again.
+# What `npm ci` needs comes first, so that a change to the server's code alone does not reinstall everything.
 COPY package.json package-lock.json .npmrc prisma.config.ts ./
 COPY prisma ./prisma
 # npm ci also builds the page, from its code and the client package's.
@@ -27,7 +27,7 @@ RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /
     && install -d -o parley -g parley -m 0700 /data
 COPY --from=build /app /app
 WORKDIR /app
-# The Node that parley is tested with, from its own lock file; Debian has none.
+# The Node that parley is tested with, from its own lock file; this Debian image contains none.
 ENV PATH=/app/node_modules/node/bin:$PATH \
     NODE_ENV=production \
     HOST=0.0.0.0 \

@@ -21,7 +21,7 @@ export const accountSettings = {
     default: null,
     wants: onOrOff,
     meaning:
-      'Whether an account begins only when its address is confirmed by email. Sign-up then reveals no address that has an account. Default: on with SMTP_URL, otherwise off.',
+      'Whether an account is created only when its address is confirmed by email. Sign-up then reveals no address that has an account. Default: on with SMTP_URL, otherwise off.',
   },
   smtpUrl: {
     name: 'SMTP_URL',

@@ -65,7 +65,7 @@ export const settings = {
     default: null,
     wants: postgresUrl,
     meaning:
-      'A URL of the same database that bypasses any transaction pooler, for LISTEN and migrations. Default: DATABASE_URL.',
+      'A URL for the same database that bypasses any transaction pooler, for LISTEN and migrations. Default: DATABASE_URL.',
     isSecret: true,
   },
   databasePoolSize: {
@@ -78,7 +78,7 @@ export const settings = {
     name: 'REDIS_URL',
     default: null,
     wants: redisUrl,
-    meaning: 'A Redis or Valkey that the nodes share. See [operating](operating.md#redis).',
+    meaning: 'A Redis or Valkey server, Cluster or Sentinel that the nodes share. See [operating](operating.md#redis).',
     isSecret: true,
   },
   dataDir: {
@@ -152,7 +152,7 @@ export const settings = {
     default: '65s',
     wants: durationMs,
     meaning:
-      'How long an idle connection is kept open. Set it longer than the load balancer in front does (Google: 600s).',
+      'How long an idle connection is kept open. Set it longer than the idle timeout of the load balancer in front (Google: 600s).',
   },
   stopDelayMs: {
     name: 'STOP_DELAY',

@@ -22,7 +22,7 @@ export const identitySettings = {
     name: 'PASSWORDS',
     default: 'true',
     wants: trueOrFalse,
-    meaning: '`false`: users cannot sign up, sign in or change a password; they come from AUTH_ISSUERS only.',
+    meaning: '`false`: users cannot sign up, sign in or change a password here; they come only from AUTH_ISSUERS.',
   },
   egressAllow: {
     name: 'EGRESS_ALLOW',
@@ -36,6 +36,6 @@ export const identitySettings = {
     default: 'false',
     wants: trueOrFalse,
     meaning:
-      '`true`: webhooks may send to private and link-local addresses and to this machine, and there also by http:. See [webhooks](webhooks.md).',
+      '`true`: webhooks may send to private and link-local addresses and to this machine, where http: is allowed too. See [webhooks](webhooks.md).',
   },
 } satisfies Record<string, Setting>;

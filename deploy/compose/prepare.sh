@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the secrets that compose.yaml reads, where they do not exist yet, and a certificate for localhost unless there is
-# one. Run it once, in this folder's repository: sh deploy/compose/prepare.sh
+# one. Run it once, in the root of the repository: sh deploy/compose/prepare.sh
 set -eu
 umask 077
 cd "$(dirname "$0")"
@@ -30,5 +30,5 @@ if [ ! -e tls/parley.pem ]; then
   echo 'Browsers will warn about this certificate. Put your own into deploy/compose/secrets/tls.'
 fi
 
-# The containers' users read them; the folder itself stays closed to others.
+# The users in the containers must be able to read these files; the folder itself stays closed to others.
 chmod 644 postgres-password database-url jwt-keys

@@ -5,5 +5,5 @@ set -eu
 npm ci
 sdk=$(node -p "Object.entries(require('./package.json').devDependencies).filter(([name]) => name.startsWith('@aws-sdk/')).map((each) => each.join('@')).join(' ')")
 npm prune --omit=dev
-# Several packages, so without quotes. Without --save-prod npm would omit them, as the development dependencies that they are.
+# Several packages, so without quotes. Without --save-prod, npm would omit them as development dependencies.
 if [ "$1" = yes ]; then npm install --no-save --save-prod --omit=dev $sdk; fi

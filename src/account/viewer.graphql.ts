@@ -52,7 +52,8 @@ builder.queryField('viewer', (t) =>
   t.field({
     type: ViewerRef,
     nullable: true,
-    description: 'Null without an access token. An invalid or expired one causes the top-level error UNAUTHENTICATED.',
+    description:
+      'Null without an access token. An invalid or expired token causes the top-level error UNAUTHENTICATED.',
     resolve: (_, __, context) => {
       const caller = context.asker();
       return caller === null || !hasUser(caller) ? null : { asker: caller };

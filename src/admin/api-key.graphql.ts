@@ -74,7 +74,7 @@ builder.objectField(AdminRef, 'apiKeys', (t) =>
   t.field({
     type: ApiKeyConnectionRef,
     nullable: true,
-    description: 'For admins. Newest first, without revoked keys and those behind incoming webhooks.',
+    description: 'For admins. Newest first, without revoked keys or the keys of incoming webhooks.',
     args: { ...t.arg.connectionArgs() },
     complexity: pageComplexity,
     resolve: async ({ asker }, args, { db, loaders }) =>

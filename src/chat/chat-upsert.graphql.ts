@@ -15,7 +15,7 @@ builder.queryField('chatByKey', (t) =>
     type: ChatRef,
     nullable: true,
     description:
-      'The chat that the embedding product calls by this key; null if the viewer cannot see it. A server key needs the scope CHATS_READ, and finds every chat.',
+      'The chat with this key of the embedding product; null if the viewer cannot see it. A server key needs the scope CHATS_READ, and finds every chat.',
     args: { key: t.arg.string({ required: true }) },
     resolve: (_, { key }, context) => {
       const caller = requireCaller(context);

@@ -24,7 +24,7 @@ const accountRules = {
     isShared: true,
     message: 'Too many wrong passwords for this account.',
     meaning:
-      'Wrong passwords for one account from one network address; for `changePassword`, `changeEmail`, `deleteAccount` and `/api/export`, in one session.',
+      'Wrong passwords for one account from one network address; for `changePassword`, `changeEmail`, `deleteAccount` and `/api/export`, per session.',
   },
   strangersGuesses: {
     setting: 'RATE_LIMIT_STRANGERS_GUESSES',
@@ -103,7 +103,7 @@ const accountRules = {
     isShared: true,
     message: 'Too many emails to this address were requested from this network.',
     meaning:
-      'Emails to one email address that `signUp` and `requestPasswordReset` from one network address cause. Past the limit the requests are answered as usual, and nothing is sent.',
+      'Emails to one email address caused by `signUp` and `requestPasswordReset` from one network address. Past the limit the requests are answered as usual, and nothing is sent.',
   },
   ownMails: {
     setting: 'RATE_LIMIT_OWN_MAILS',

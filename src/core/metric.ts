@@ -169,7 +169,7 @@ export const metricTable = {
   webhookSeconds: {
     name: 'parley_webhook_request_duration_seconds',
     kind: 'histogram',
-    help: 'Time of a request to the receiver of a webhook, by outcome (accepted, refused, unanswered).',
+    help: 'Duration of a request to the receiver of a webhook, by outcome (accepted, refused, unanswered).',
     labels: ['outcome'],
     buckets: seconds,
   },

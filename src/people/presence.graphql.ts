@@ -77,7 +77,7 @@ CaughtUp, fetch the presences that you show: you may have missed earlier changes
       type: UserRef,
       nullable: true,
       description:
-        'Its `presence` is that of this event, and is not personal here: select it, and a normalized cache updates the user.',
+        'Its `presence` is the one in this event, the same for every receiver: select it, and a normalized cache updates the user.',
       resolve: async ({ userId, presence }, _, { loaders }): Promise<User | null> => {
         const user = await loaders.of(userById).load(userId);
         if (user === null) return null;

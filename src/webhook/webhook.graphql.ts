@@ -72,13 +72,13 @@ const WebhookRef = builder.prismaNode('Webhook', {
     owner: t.field({
       type: UserRef,
       nullable: true,
-      description: 'The admin with whose rights it runs. Null for one that belongs to an API key.',
+      description: 'The admin whose rights it runs with. Null for one that belongs to an API key.',
       resolve: ({ ownerId }, _, { loaders }) => (ownerId === null ? null : loaders.of(userById).load(ownerId)),
     }),
     apiKey: t.field({
       type: ApiKeyRef,
       nullable: true,
-      description: 'The API key with whose scopes it runs. Null for one that belongs to an admin.',
+      description: 'The API key whose scopes it runs with. Null for one that belongs to an admin.',
       resolve: ({ apiKeyId }, _, { loaders }) => (apiKeyId === null ? null : loaders.of(apiKeyById).load(apiKeyId)),
     }),
     status: t.expose('status', { type: WebhookStatusRef }),
@@ -147,7 +147,7 @@ const CreatedWebhookRef = builder.objectRef<CreatedWebhook>('CreatedWebhook').im
 
 const urlDescription = `An https: URL of at most ${maxUrlLength} characters, at a public address unless the server allows private ones.`;
 const documentDescription = `One subscription to \`events\`, \`chatEvents\` or, for a key with MESSAGES_READ, \`allEvents\`; at most ${maxDocumentBytes / 1_024} KiB.
-Each delivery has its result for one event as the body.`;
+The body of each delivery is its result for one event.`;
 
 const CreateWebhookInput = builder.inputType('CreateWebhookInput', {
   fields: (t) => ({
@@ -198,8 +198,7 @@ async function create(
 builder.mutationFields((t) => ({
   createWebhook: t.field({
     type: CreateWebhookResultRef,
-    description: `For admins, and for programs whose key has WEBHOOKS. The webhook runs with the rights of its creator, and pauses when they lose
-them. The first message is a ping.`,
+    description: `For admins, and for programs whose key has WEBHOOKS. The webhook runs with the rights of its creator, and pauses when the creator loses them. The first message is a ping.`,
     args: { input: t.arg({ type: CreateWebhookInput, required: true }) },
     resolve: (_, { input: { url, document, variables, after } }, context, { schema }) =>
       create(context, schema, { url, document, variables: variables ?? null, after: after ?? null }),
