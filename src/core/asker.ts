@@ -22,7 +22,7 @@ export type SessionAsker = {
 
 /**
  * An API key: what it may do, the bot that it speaks for (null for a server key), and when it expires. `onlyWrites`:
- * the key of an incoming webhook, which does nothing but write messages that notify no one as `@everyone`.
+ * the key of an incoming webhook, which can only write messages, and whose `@everyone` notifies no one.
  */
 export type KeyGrant = {
   keyId: bigint;
@@ -50,7 +50,7 @@ export type Program = KeyAsker | ServerKey;
 /** Any caller that is identified by what it sends: an asker, or a server key that speaks for no user. */
 export type Caller = Asker | ServerKey;
 
-/** When a key without an expiry expires. */
+/** The `expiresAt` of a key that never expires. */
 export const never = new Date(8.64e15);
 
 /** Whether the caller makes requests on behalf of a user. */
@@ -86,8 +86,8 @@ export function sessionKey(asker: Caller): string {
 }
 
 /**
- * Whose share of the processor rendering events for the caller takes: that of the user, or that of a server key, under
- * an odd negative number. Even negative numbers stand for webhooks.
+ * The id under which the processor time for rendering a caller's events is counted: the user's id, or an odd negative
+ * number for a server key. Even negative numbers stand for webhooks.
  */
 export function payerOf({ userId, ...caller }: Caller): bigint {
   return userId ?? ('keyId' in caller ? -(2n * caller.keyId + 1n) : 0n);

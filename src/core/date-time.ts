@@ -18,21 +18,21 @@ export function parseDateTime(text: string): Date | null {
   return new Date(local.getTime() - (sign === '-' ? -offset : offset));
 }
 
-/** The last minute that was printed: messages of the same page are often of the same one. */
+/** The last minute that was printed: messages on one page are often from the same minute. */
 let minute = Number.NaN;
 let minuteText = '';
 
 const minuteMs = 60_000;
 
 /**
- * A time as `Date.toISOString` prints it, e.g. 2026-11-22T10:29:00.000Z, in a third of the time when many times of the
+ * A time as `Date.toISOString` prints it, e.g. 2026-11-22T10:29:00.000Z, but three times as fast when many times in the
  * same minute follow each other. Throws a RangeError for an invalid date.
  */
 export function printDateTime(date: Date): string {
   const time = date.getTime();
   const start = Math.floor(time / minuteMs);
   if (start !== minute) {
-    // Not before it has been printed: an invalid date throws.
+    // `minute` is set only afterwards, because an invalid date throws.
     minuteText = date.toISOString().slice(0, -'00.000Z'.length);
     minute = start;
   }

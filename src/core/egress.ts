@@ -15,7 +15,7 @@ export type EgressRequest = {
   signal?: AbortSignal;
 };
 
-/** What another server answered. Its status may be any but a redirect. */
+/** What another server answered. Its status may be anything but a redirect. */
 export type EgressResponse = { status: number; headers: http.IncomingHttpHeaders; body: Buffer };
 
 /** A request that was not sent, or that got no usable response. Its message never contains the URL. */

@@ -23,7 +23,7 @@ const unknownCodes = new Set(['ENOTFOUND', 'ENODATA', 'ECONNREFUSED']);
  * The addresses of a host. Asks the name servers without a thread, because others choose the host: the system's lookup
  * holds one of Node's four threads for as long as a dead name server does not answer, and passwords and files wait for
  * those threads. It is used for names without a dot and for those that the name servers do not know, which may be in
- * /etc/hosts. Rejects with the error of DNS.
+ * /etc/hosts. Rejects with the DNS error.
  */
 export async function resolveHost(hostname: string): Promise<HostAddress[]> {
   if (!hostname.includes('.')) return lookUp(hostname);

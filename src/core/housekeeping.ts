@@ -28,7 +28,9 @@ export class Housekeeping {
     this.#metrics.watch('housekeepingRound', () => this.#lastRoundAt);
   }
 
-  /** Starts after 30 to 90 seconds, so that nodes that start at the same time don't work at the same time. */
+  /**
+   * Starts after 30 to 90 seconds, so that nodes that start at the same time don't run their chores at the same time.
+   */
   open(): void {
     this.#begin(someTime());
   }

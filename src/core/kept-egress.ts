@@ -8,7 +8,7 @@ import { resolveHost, type HostAddress } from './host-address.ts';
 /** A message, and how long to wait for its answer, in ms. */
 export type EgressMessage = { headers: Record<string, string>; body: string; maxMs: number; signal: AbortSignal };
 
-/** What matters of the response to a message. Any status is possible, even a redirect, which is not followed. */
+/** What matters about the response to a message. Any status is possible, even a redirect, which is not followed. */
 export type EgressAnswer = { status: number; headers: IncomingHttpHeaders };
 
 /** Where messages may go, and how many at once. */

@@ -4,9 +4,8 @@ const reference = /<([^<>|\n]+)(?:\|([^<>\n]*))?>/g;
 const entities: Readonly<Record<string, string>> = { '&lt;': '<', '&gt;': '>', '&amp;': '&' };
 
 /**
- * Replaces what Slack's mrkdwn writes as `<target|label>` by what `describe` makes of it (`label` is empty if there is
- * none), and then the three escaped characters by themselves. See
- * https://docs.slack.dev/messaging/formatting-message-text.
+ * Replaces each `<target|label>` of Slack's mrkdwn with the result of `describe` (`label` is empty if there is none),
+ * and then unescapes the three escaped characters. See https://docs.slack.dev/messaging/formatting-message-text.
  */
 export function replaceReferences(text: string, describe: (target: string, label: string) => string): string {
   return text

@@ -1,6 +1,6 @@
 /**
  * Text in the form in which words are searched: NFKC, without characters that display nothing, with ASCII digits.
- * `placeOf` returns the place in the original of a position in it, in UTF-16 units; this also works for its end.
+ * `placeOf` maps a position in this text, its end included, to the place in the original; both are in UTF-16 units.
  */
 export type NormalText = { text: string; placeOf: (position: number) => number };
 
@@ -11,7 +11,7 @@ const tooManyMarks = /(\p{M}{16})\p{M}+/gu;
 const unit =
   /[\u1100-\u11ff\u3131-\u318e\ua960-\ua97f\uac00-\ud7ff\uffa0-\uffdc]+|\P{M}[\p{M}\uff9e\uff9f\u0640]*|\p{M}+/gu;
 
-/** A part of a text that is normalized by itself. */
+/** A part of a text that is normalized on its own. */
 const units = new RegExp(`(?:${unit.source}){1,64}`, 'gu');
 
 /** They display nothing, but separate words. U+2116, U+2120 and U+2122 (№, ℠ and ™) would become letters. */

@@ -32,7 +32,7 @@ type Result = { rows: Record<string, unknown>[]; rowCount: number | null };
 
 /**
  * Counters that all nodes share, in Redis: `client` has the methods of ioredis that rate-limiter-flexible calls, and
- * `prefix` begins each key. While it fails, each limit counts where it would count without it.
+ * `prefix` begins each key. While Redis fails, each limit counts where it would count without Redis.
  */
 export type SharedCounters = { client: object; prefix: string };
 
@@ -51,7 +51,7 @@ export async function pruneLimits(store: LimitStore, limit: number): Promise<num
  */
 export type Use = { count?: number; weight?: number };
 
-/** How much of a quota is left, until its window ends in that many seconds. `setting`: the name of the limit's setting. */
+/** How much of a quota is left, and in how many seconds its window ends. `setting`: the name of the limit's setting. */
 export type LimitState = { setting: string; quota: Quota; remaining: number; resetSeconds: number };
 
 /** Counts requests and refuses those beyond a quota. Each server has one. */
@@ -88,7 +88,7 @@ export class RateLimits {
 
   /**
    * Counts an activity against the quotas of the session, the account and the address, in this order: a use that the
-   * session's quota refuses takes nothing from the account's. What programs do counts per key or per user that they act
+   * session's quota refuses takes nothing from the account's. Uses by programs count per key or per user that they act
    * as, and never per address; a server key that names no user has the quota of an address, because it works for many
    * users. Throws RateLimited like `take`. Returns the state of the limit with the smallest share left; null if limits
    * are off.

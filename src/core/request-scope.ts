@@ -16,7 +16,7 @@ export type RequestScope = {
 };
 
 /**
- * The request that the current code runs for. Passing it on would touch every function between a request and a line in
- * the log, and Node 24 keeps it at a cost that is too small to measure in a request (docs/monitoring.md).
+ * The request that the current code runs for. Passing it as an argument would touch every function between a request
+ * and a line in the log; Node 24 carries it along at a cost too small to measure in a request (docs/monitoring.md).
  */
 export const requestScope = new AsyncLocalStorage<RequestScope>();

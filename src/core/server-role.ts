@@ -5,8 +5,8 @@ import type { Scope } from './scope.ts';
 type ServerRole = 'USER' | 'MODERATOR' | 'ADMIN';
 
 /**
- * The role that counts: a user's own on their devices. A program has the one that its scopes grant; while it acts as a
- * user, it never has a higher one than that user.
+ * The role that counts. On their devices, users have their own. A program has the role that its scopes grant, but while
+ * it acts as a user, never a higher one than that user's.
  */
 export function effectiveRole(caller: Caller, role: ServerRole): ServerRole {
   if (caller.kind === 'SESSION') return role;

@@ -12,7 +12,7 @@ export type Attributes = Record<string, string | number | boolean>;
  */
 export type SpanKind = 'SERVER' | 'CLIENT' | 'CONSUMER' | 'INTERNAL';
 
-/** `startedAt`: in ms since 1970, if it was in the past. */
+/** `startedAt`: when the span began, in ms since 1970; by default now. */
 export type SpanOptions = { kind?: SpanKind; startedAt?: number; attributes?: Attributes };
 
 /** A recorded part of a trace. `end` must be called once; `endedAt` is in ms since 1970. */
@@ -27,7 +27,7 @@ export interface Span {
 /** Starts a span under a parent of another process, or a new trace. Returns null if the sampler leaves it out. */
 export type Tracer = (name: string, options: SpanOptions & { parent: TraceParent | null }) => Span | null;
 
-/** Without tracing, it is never set, and reading it costs some nanoseconds. */
+/** Without tracing, it is never set, and reading it costs a few nanoseconds. */
 const currentSpan = new AsyncLocalStorage<Span>();
 
 /** The span that the current code belongs to, if it is recorded. */

@@ -43,7 +43,7 @@ const camelBorder = /(?<=\p{Ll})(?=\p{Lu})|(?<=\p{Lu}|\p{N})(?=\p{Lu}\p{Ll})/u;
 
 /**
  * The properties of a piece that are the same wherever it occurs. `cuts`: its text, cut if it is too long; empty if it
- * is no word.
+ * is not a word.
  */
 type Kind = Pick<Piece, 'isRun' | 'parts'> & { cuts: readonly string[] };
 

@@ -12,7 +12,7 @@ const checkMs = 5_000;
 
 /** Nothing to do. */
 export const ok = (text: string): Finding => ({ level: 'OK', text });
-/** Works, but an operator would want to change it. */
+/** It works, but an operator would want to change it. */
 export const warn = (text: string): Finding => ({ level: 'WARN', text });
 /** Does not work. */
 export const fail = (text: string): Finding => ({ level: 'FAIL', text });

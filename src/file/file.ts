@@ -31,8 +31,8 @@ export type FileStorage = StoreAccess & {
 
 /**
  * Stages a user's bytes in the store, and holds them in memory only until they are written. Throws TooLarge as soon as
- * they exceed the limit or the rest of the user's quota, and StoreFull when there is no room; then nothing is left
- * behind. Pass the result to `saveFile`, or discard it.
+ * they exceed the limit or the rest of the user's quota, and StoreFull when there is no room; in either case, nothing
+ * is left behind. Pass the result to `saveFile`, or discard it.
  */
 export async function stageFile(
   { store, maxUploadBytes }: FileStorage,

@@ -38,10 +38,7 @@ export class PartialUploadLeases {
     };
   }
 
-  /**
-   * Asks all lease holders on this node to stop, which happens before the node shuts down: the bytes received by then
-   * are kept.
-   */
+  /** Asks all lease holders on this node to stop, before the node shuts down: the bytes received by then are kept. */
   letGo(): void {
     this.#leases.askToRelease();
   }

@@ -78,7 +78,7 @@ export class PartialUploads {
     }
   }
 
-  /** An upload of the asker's. Throws NotFound for another user's upload, and for one that has been deleted. */
+  /** One of the asker's uploads. Throws NotFound for another user's upload, and for one that has been deleted. */
   async find(asker: Asker, id: string): Promise<PartialUpload> {
     const upload = await this.#db.prisma.partialUpload.findFirst({
       where: { id, userId: asker.userId, createdAt: { gt: new Date(Date.now() - partialLifetimeMs) } },
@@ -202,7 +202,7 @@ export class PartialUploads {
     } catch (error) {
       // The bytes are invalid, and repeating the request would not change that.
       if (error instanceof InvalidInput) await this.#remove(id);
-      // Another node may have completed it first, and have removed the bytes while this one was reading them.
+      // Another node may have completed it first, and removed the bytes while this one was reading them.
       const fileId = await this.#findCompleted(id).catch(() => null);
       if (fileId !== null) return this.#findFile(asker, fileId);
       throw error;

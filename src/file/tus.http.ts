@@ -32,7 +32,7 @@ const letGoMs = 1_000;
  * The tus protocol (https://tus.io/protocols/resumable-upload, 1.0.0): resumable uploads from clients with a bearer
  * token, each visible only to the user who created it. Once an upload is complete, GET on it returns its file as
  * `POST /api/upload` does: `{ files: [file] }`. A creation request that includes the whole file receives the same body
- * in its response. Refusals are problems (RFC 9457): clients of tus look at the status alone, and show the body as it is.
+ * in its response. Refusals are problems (RFC 9457): tus clients look at the status alone, and show the body as it is.
  */
 export function serveTus(services: Services): Handler {
   return async (request, response) => {
@@ -156,7 +156,7 @@ function createServer(services: Services, { asker, request, response }: Exchange
   });
 }
 
-/** A PATCH may declare the size of an upload whose size was left open, any number of times. */
+/** If an upload was created without a size, any number of PATCH requests may declare it. */
 function declaresLength({ method, headers }: IncomingMessage): boolean {
   return method === 'PATCH' && headers['upload-length'] !== undefined;
 }

@@ -15,7 +15,7 @@ const deadlines = new WeakMap<IncomingMessage, NodeJS.Timeout>();
 export function limitDuration(request: IncomingMessage, response: ServerResponse): void {
   if (!hasBody(request)) return;
   deadlines.set(request, cutOffIn(request, bodyMs, 'The request took too long to arrive.'));
-  // These are shared, and hold nothing: an answer may be a stream that is open for hours.
+  // All requests share these listeners, which keep nothing in memory: an answer may be a stream that is open for hours.
   request.on('close', forgetDeadline);
   response.on('finish', limitRest);
 }

@@ -48,7 +48,7 @@ export class ConnectionDoor {
     }
     this.#open += 1;
     this.#perAddress.set(address, known + 1);
-    // `on`, here and for all that emits `close` once: `once` costs each open stream 220 bytes more.
+    // `on`, here and wherever `close` is emitted only once: `once` costs each open stream 220 bytes more.
     socket.on('close', () => this.#leave(address));
     return true;
   }

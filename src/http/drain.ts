@@ -8,13 +8,16 @@ const drainMs = 5_000;
 /**
  * How long existing connections stay usable once a server behind a proxy has stopped listening, in ms. The last streams
  * end after two seconds, and the proxy keeps their connections for three more (`keepalive_timeout 3s` in
- * deploy/nginx/upstream.conf): none closes under a request.
+ * deploy/nginx/upstream.conf): none closes while a request is on its way.
  */
 const lastUseMs = 5_500;
 /** How long a new connection from a proxy may take to send its first request while the server drains, in ms. */
 const firstRequestMs = 1_000;
 
-/** A turn of the event loop that is shorter than this, in ms, counts as quiet; how many turns to wait for one. */
+/**
+ * A turn of the event loop that is shorter than this, in ms, counts as quiet; and how many turns to wait for a quiet
+ * one.
+ */
 const quietTurnMs = 0.3;
 const maxTurns = 200;
 
@@ -65,8 +68,8 @@ export class Drain {
     NetServer.prototype.close.call(this.#server);
     for (const response of this.#underWay) endConnectionWith(response);
     endStreams();
-    // Browsers open connections in advance; Node counts a connection that has sent nothing yet as busy. A proxy sends
-    // its request at once, so one on a new connection is about to arrive.
+    // Browsers open connections in advance; Node counts a connection that has sent nothing yet as busy. A proxy sends a
+    // request as soon as it has connected, so one is about to arrive on a new connection.
     const timers = [
       setTimeout(() => this.#unused.forEach((socket) => void socket.destroy()), delayMs > 0 ? firstRequestMs : 0),
       setTimeout(() => this.#endIdle(), delayMs > 0 ? lastUseMs : 0),

@@ -6,10 +6,10 @@ type Answer = {
 };
 
 /**
- * Runs in the browser, in GraphiQL's page: remembers the tokens and ids in the answers, shared by all windows of the
- * browser, and inserts them where a later request says `<access token of ada>`. When the tab `Listen` has opened its
- * stream, it sends a message as Ada, so that a user with a single window sees one arrive. The page gets this function as
- * its source text, so it must not use anything outside itself.
+ * Runs in the browser, in GraphiQL's page: remembers the tokens and ids in the answers, for all windows of the browser,
+ * and inserts them where a later request says `<access token of ada>`. When the tab `Listen` has opened its stream, it
+ * sends a message as Ada, so that a user with a single window sees one arrive. The page gets this function as its
+ * source text, so it must not use anything outside itself.
  */
 export function fillPlaceholders(): void {
   const send = globalThis.fetch;

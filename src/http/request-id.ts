@@ -2,7 +2,10 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { parseTraceParent, type TraceParent } from '../core/trace.ts';
 
-/** An id that a proxy or a client may give to a request: no longer than this, and without what could forge a log line. */
+/**
+ * An id that a proxy or a client may give to a request: no longer than this, and without anything that could forge a
+ * log line.
+ */
 const wellFormed = /^[\w.:@/+=-]{1,128}$/;
 
 /**

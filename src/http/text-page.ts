@@ -8,8 +8,8 @@ import type { Handler } from './respond.ts';
 const maxAgeSeconds = 300;
 
 /**
- * Serves a text that does not change while the server runs, for everyone. It is compressed once. A client that names the
- * version that it has gets a 304. `type`: the media type.
+ * Serves everyone the same text, which does not change while the server runs. It is compressed once. A client that
+ * names the version that it has gets a 304. `type`: the media type.
  */
 export function serveText(type: string, text: string): Handler {
   const plain = Buffer.from(text);

@@ -16,15 +16,15 @@ const types: Record<string, string> = {
 const suffixes = { br: '.br', gzip: '.gz' } as const;
 const encodings = ['br', 'gzip'] as const;
 
-/** Where the page is, and where the links in emails lead: the page reads its address. */
+/** The paths that show the page: `/`, and those to which the links in emails lead, where the page reads its address. */
 const paths = ['/', '/verify-email', '/reset-password'];
 
 /** Where the scripts of the page are; their names change with their contents. */
 const assets = 'assets';
 
 /**
- * Serves the chat at `/` and where the links in emails lead, and its scripts, as `npm run web` has built them into the
- * folder. Returns each handler by its path. `pictureOrigins`: where links to files lead, besides this server.
+ * Serves the chat, as `npm run web` has built it into the folder: its page, at `/` and where the links in emails lead,
+ * and its scripts. Returns each handler by its path. `pictureOrigins`: where links to files lead, besides this server.
  */
 export function serveWebPage(folder: string, pictureOrigins: readonly string[] = []): Record<string, Handler> {
   if (!existsSync(folder)) return { '/': notBuilt };
@@ -83,8 +83,8 @@ async function sendFile(path: string, request: IncomingMessage, response: Server
 }
 
 /**
- * The page loads scripts from this server only, and no script that stands in a page. Its styles stand in it, and are
- * named by their hash (CSP Level 3, 2.3.1).
+ * The page may load scripts from this server only, and no inline script. Its styles are inline, and are named by their
+ * hash (CSP Level 3, 2.3.1).
  */
 function policyOf(html: string, pictureOrigins: readonly string[]): string {
   const styles = [...html.matchAll(/<style>([^]*?)<\/style>/g)].map(([, style = '']) => `'sha256-${hashOf(style)}'`);

@@ -4,7 +4,7 @@ import { buffer } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { open as openZip, type Entry, type Options, type ZipFile } from 'yauzl';
 
-/** Files of an export, by their paths with `/`, whether it is a folder or a zip. */
+/** The files of an export, which is a folder or a zip, by their paths with `/`. */
 export type ExportSource = AsyncDisposable & {
   paths: string[];
   /** The JSON of a file; undefined if there is no such file. Throws if it is not JSON. */

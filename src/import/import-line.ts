@@ -59,7 +59,7 @@ export type Kind = keyof Said;
 /** A line that follows the format, by its kind. */
 export type ImportLine<Each extends Kind = Kind> = { [Is in Each]: { kind: Is; said: Said[Is] } }[Each];
 
-/** A line, or why it was refused: `chat` is the key of the chat that it belongs to, as far as that can be read. */
+/** A line, or why it was refused: `chat` is the key of the chat that it belongs to, if that can be read. */
 export type ParsedLine = ImportLine | { kind: null; errors: FieldError[]; chat: string | null };
 
 const kinds = Object.keys(shapes) as Kind[];

@@ -23,7 +23,7 @@ export type ImportReport = {
   /** How many lines were refused; `errors` describes the first of them. */
   refused: number;
   errors: Remark[];
-  /** Lines that were not imported exactly as they are, such as a user whose username was taken. */
+  /** Lines that were not imported exactly as they were sent, such as a user whose username was taken. */
   notes: Remark[];
 };
 

@@ -6,7 +6,7 @@ export type NamedChat = { id: bigint; key: string; lastSeq: number; isImported: 
 
 /**
  * The chats with these keys, by key, with their rows locked, so that no import ends in the meantime. Raw SQL, for the
- * lock, in the order of the ids, like all code.
+ * locks, which all code takes in the order of the ids.
  */
 export async function lockNamedChats(
   client: Queryable,
@@ -29,8 +29,8 @@ export function refuseChat(chat: NamedChat | undefined, path: string[]): Result 
 }
 
 /**
- * Which of these keys belonged to a chat or user that has been deleted. What deletes it first commits the deletion and
- * this record together, so a check after a chat or user was created with the key cannot miss it.
+ * Which of these keys belonged to a chat or user that has been deleted. The deletion and this record are committed
+ * together, so a check made after a chat or user was created with the key cannot miss it.
  */
 export async function readDeletedKeys(
   client: Queryable,

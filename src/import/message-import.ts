@@ -47,7 +47,7 @@ function nameOf(chatId: bigint, key: string): string {
   return `${chatId} ${key}`;
 }
 
-/** The seqs of the messages that lines have as their keys, or reply to, as far as they exist; by `nameOf`. */
+/** The seqs of the existing messages that have the lines' keys, or that the lines reply to, by `nameOf`. */
 async function readSeqs(
   client: Queryable,
   chats: ReadonlyMap<string, NamedChat>,

@@ -7,8 +7,8 @@ export type SlackNames = {
 };
 
 /**
- * Converts Slack's markup to readable text: `<@U1>` becomes the mention of a username, a link its label and address,
- * and the three escaped characters themselves.
+ * Converts Slack's markup to readable text: `<@U1>` becomes the mention of a username, a link becomes its label and
+ * address, and the three escaped characters are unescaped.
  */
 export function toPlainText(text: string, names: SlackNames): string {
   return replaceReferences(text, (target, label) => describe(target, label, names));

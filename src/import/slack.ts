@@ -60,7 +60,7 @@ async function* convertConversation(
     const isCreator = isChannel && member === conversation['creator'];
     yield writeLine('member', { chat, user: toKey('slack:', member), ...(isCreator && { role: 'OWNER' }) });
   }
-  // The folder of a channel has its name, and that of a direct message its id.
+  // The folder of a channel is named after the channel, that of a direct message after its id.
   const folders = [conversation['name'], conversation['id']].map(textOf).filter((name) => name !== '');
   const days = source.paths
     .filter((path) => folders.some((folder) => path.startsWith(`${folder}/`)) && /\/\d{4}-\d\d-\d\d\.json$/.test(path))
@@ -100,7 +100,7 @@ function* convertMessage(people: SlackPeople, chat: string, message: Json): Gene
   people.remember(chat, ts, textOf(message['thread_ts']) === ts);
 }
 
-/** The text, else that of what is attached; and the names of the files. */
+/** The text, or else that of the attachments; and the names of the files. */
 function readContent(message: Json, names: SlackNames): string {
   const attached = arrayOf(message['attachments'])
     .filter(isRecord)

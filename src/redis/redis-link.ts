@@ -10,13 +10,13 @@ const checkMs = 1_000;
 /** How many commands may wait for an answer; further ones fail at once. */
 const maxWaiting = 10_000;
 
-/** Redis is away, or did not answer in time. The command may have been executed. */
+/** Redis is unavailable, or did not answer in time. The command may have been executed. */
 export class RedisAway extends Error {}
 
 /**
- * This node's connections to Redis. While Redis is away, every command fails immediately. A command that gets no answer
- * fails after a second; from then on, commands fail immediately. The log has one line when Redis goes away, and one
- * when it is back.
+ * This node's connections to Redis. While Redis is unavailable, every command fails immediately. A command that gets no
+ * answer fails after a second; from then on, commands fail immediately. The log gets one line when Redis becomes
+ * unavailable, and one when it is back.
  */
 export class RedisLink implements Channels {
   readonly #commander: Redis | Cluster;
@@ -62,13 +62,13 @@ export class RedisLink implements Channels {
   }
 
   /**
-   * Runs a command. Throws RedisAway if Redis is away or gives no answer in time, and the error if Redis refuses the
-   * command.
+   * Runs a command. Throws RedisAway if Redis is unavailable or gives no answer in time, and the error if Redis refuses
+   * the command.
    */
   async run<Value>(work: (commander: Redis | Cluster) => Promise<Value>): Promise<Value> {
     if (!this.#canCommand) {
       this.#tell();
-      throw new RedisAway('Redis is away');
+      throw new RedisAway('Redis is unavailable');
     }
     if (this.#waiting >= maxWaiting) throw new RedisAway('too many commands wait for Redis');
     this.#waiting += 1;
@@ -149,7 +149,7 @@ export class RedisLink implements Channels {
     if (state === this.#isReported) return;
     this.#isReported = state;
     if (state === 'UP') return this.#report('info', 'Redis is connected');
-    this.#report('warn', 'Redis is away: this node continues with PostgreSQL and its own memory', {
+    this.#report('warn', 'Redis is unavailable: this node continues with PostgreSQL and its own memory', {
       reason: reasonOf(this.#problem),
     });
   }

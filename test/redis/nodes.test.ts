@@ -29,4 +29,4 @@ test('two nodes share the limits, which work on without Redis', async () => {
   await expect.poll(async () => JSON.stringify(await setPresence(server))).toContain('RATE_LIMITED');
 });
 
-const away = 'Redis is away: this node continues with PostgreSQL and its own memory';
+const away = 'Redis is unavailable: this node continues with PostgreSQL and its own memory';

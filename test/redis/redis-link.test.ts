@@ -42,7 +42,7 @@ test('after Redis was killed and came back empty, channels work again, and the o
   await expect.poll(() => ada.reports).toEqual(['Redis is connected', away, 'Redis is connected']);
 });
 
-const away = 'Redis is away: this node continues with PostgreSQL and its own memory';
+const away = 'Redis is unavailable: this node continues with PostgreSQL and its own memory';
 
 test('while Redis does not answer, one command waits for a second, and further ones fail at once', async () => {
   const own = await startRedis();

@@ -22,7 +22,7 @@ const error = '__typename ... on Error { code message }';
 
 const page = {
   first: 'How many to return, 1 to 100.',
-  after: 'The endCursor of the page before, for the next page.',
+  after: 'The endCursor of a page, for the page after it.',
 };
 
 /** The tools of `/mcp`, in the order in which a client lists them. */

@@ -5,7 +5,7 @@ import { isRecord } from '../../core/json.ts';
 import { onceFor } from '../../core/once.ts';
 import { tools, type Tool } from './tool-table.ts';
 
-/** A tool with its prepared operation, and as clients list it. */
+/** A tool: its prepared operation, and its entry in the list that clients get. */
 export type CompiledTool = { operation: PreparedOperation; listed: Listed };
 
 /** Compiles all tools, by their names. Throws if a document is not valid, or if an argument is not described. */

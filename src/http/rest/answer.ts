@@ -46,7 +46,7 @@ function explainAbsence({ result }: Route, missingAt: number, isKnown: boolean):
   return problem('NOT_FOUND', 'There is no such object, or it is hidden from you.');
 }
 
-/** Where no token is needed, wrong credentials do not mean that the one that was sent has expired. */
+/** Where no token is needed, wrong credentials do not mean that the token sent has expired. */
 function asRefusedSignIn(told: Problem): Problem {
   return told.code === 'INVALID_CREDENTIALS' ? { ...told, status: 401 } : told;
 }

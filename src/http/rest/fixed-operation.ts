@@ -54,11 +54,11 @@ const importReport: JsonSchema = {
     discarded: { type: 'integer' },
     refused: { type: 'integer', description: 'Lines that were refused: `errors` says why.' },
     errors: remarks,
-    notes: { ...remarks, description: 'Lines that were not imported exactly as they are.' },
+    notes: { ...remarks, description: 'Lines that were not imported exactly as they were sent.' },
   },
 };
 
-/** The body that incoming webhooks accept; other properties of Discord's and Slack's are ignored. */
+/** The body that incoming webhooks accept; other properties of Discord's and Slack's formats are ignored. */
 const hookPayload: JsonSchema = {
   type: 'object',
   properties: {

@@ -209,7 +209,7 @@ function answer(description: string | null | undefined, schema: JsonSchema): Jso
   return { description: description ?? 'Success.', content: { 'application/json': { schema } } };
 }
 
-/** The statuses of the problems that a route may meet, besides those that every route may. */
+/** The statuses of the problems that a route may meet, besides those that every route may meet. */
 function statusesOfFailure(route: Route, place: Place, inputs: readonly Input[], schema: GraphQLSchema): number[] {
   const statuses = new Set<number>([429]);
   if (inputs.length > 0) statuses.add(400);

@@ -89,7 +89,7 @@ export function problemOfMember(member: Record<string, unknown>): Problem | null
   const { problem: code, detail, fields, taken, until, reason } = member;
   if (!isCode(code)) return null;
   return problem(code, String(detail), {
-    // As problemOfError does: the types are those of the schema.
+    // As in problemOfError: the types are those of the schema.
     ...(fields !== undefined && { fields: fields as FieldError[] }),
     ...(taken !== undefined && { taken: taken as string[] }),
     ...(typeof until === 'string' && { until }),
@@ -99,7 +99,7 @@ export function problemOfMember(member: Record<string, unknown>): Problem | null
 
 /**
  * The problem of a status, for a route that runs no document. It repeats the detail as `error`, which these routes sent
- * before there were problems.
+ * before they sent problems.
  */
 export function problemOfStatus(status: number, detail: string): Problem & { error: string } {
   const code = codesByStatus.get(status) ?? (status < 500 ? 'BAD_REQUEST' : 'INTERNAL');

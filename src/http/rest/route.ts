@@ -37,7 +37,9 @@ export type Route = {
   isReversed?: boolean;
   /** The largest page, where it is smaller than the list's own. */
   maxLimit?: number;
-  /** Properties that are replaced by one of their own: `{ viewer: 'user' }` moves `viewer.user` to `user`. */
+  /**
+   * Properties that are replaced by one of their own properties: `{ viewer: 'user' }` moves `viewer.user` to `user`.
+   */
   lift?: Readonly<Record<string, string>>;
   aliases?: Readonly<Record<string, Alias>>;
   /** For a route that needs no token. Wrong credentials are then a 401. */

@@ -81,7 +81,7 @@ export class Connection {
       'x-accel-buffering': 'no',
     });
     response.flushHeaders();
-    // Nothing reads these again, and Node would keep them as long as the stream is open.
+    // Nothing reads these again, and Node would keep them for as long as the stream is open.
     request.rawHeaders = [];
     request.headers.authorization = '';
     this.write(this.encoder.encode(framing.opening()));
@@ -98,7 +98,7 @@ export class Connection {
     return bytes;
   }
 
-  /** The number of bytes that the operating system has taken, since the connection began. */
+  /** The number of bytes that the operating system has taken since the connection began. */
   get takenBytes(): number {
     return this.#socket.bytesWritten - this.#socket.writableLength;
   }

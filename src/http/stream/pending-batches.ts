@@ -1,6 +1,6 @@
 import { byteLengthOf, type Batch } from '../../live/delivery.ts';
 
-/** When more than this is pending, reading the log is cheaper than holding it. */
+/** When more than this is pending, reading the log is cheaper than holding the batches. */
 const maxBytes = 256 * 1024;
 
 /** Holds the batches that arrive while a subscriber reads the log, up to a limit. */

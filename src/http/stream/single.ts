@@ -20,7 +20,7 @@ const pollMs = 2_000;
 /** The stream's token and the asker of a request. */
 type Owner = { token: string; asker: Asker };
 
-/** The owner who opens the stream. */
+/** An owner who opens the stream. */
 type Opener = Owner & Pick<Opening, 'isTokenLive'>;
 
 /**

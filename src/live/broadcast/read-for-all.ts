@@ -16,7 +16,7 @@ export type ReadRows = (events: readonly LoggedEvent[]) => Promise<ReadonlyMap<b
  */
 export const rowsLastMs = 2_000;
 
-/** Reads what concerns all nodes. Rejects while the database is away. */
+/** Reads what concerns all nodes. Rejects while the database is unavailable. */
 export async function readForAll(
   { log, readRows }: { log: HubLog; readRows: ReadRows },
   events: readonly LoggedEvent[],
