@@ -22,7 +22,7 @@ export type Report = { title: string; columns: string[]; rows: (string | number)
 /** `value` must be at most (or at least) `limit`. */
 export type Goal = { name: string; value: number; atMost?: number; atLeast?: number; unit: string };
 
-/** Whether the measured value is within the goal. */
+/** Whether the measured value is within the goal's limit. */
 export function isReached({ value, atMost = Infinity, atLeast = -Infinity }: Goal): boolean {
   return value <= atMost && value >= atLeast;
 }

@@ -7,7 +7,7 @@ import { prepareCluster } from '../src/postgres/embedded/cluster.ts';
 import { databaseUrl, findFreePort, startServer } from '../src/postgres/embedded/server.ts';
 import { contentOf } from './document.ts';
 
-/** The bundled PostgreSQL, set up as the product does, in its own folder. */
+/** The bundled PostgreSQL, set up as in the product, in its own folder. */
 export type Postgres = {
   pid: number;
   version: string;

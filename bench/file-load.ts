@@ -71,7 +71,7 @@ async function inTurn(
 const boundary = 'a-boundary-as-long-as-a-browsers';
 const filling = randomBytes(256 * 1024);
 
-/** A request in pieces: the same bytes repeated, except for the first ones of each file. */
+/** A request in pieces: the same bytes repeated, except at the beginning of each file. */
 function* describeUpload(token: string, files: number, fileBytes: number): Generator<string | Buffer> {
   const head = `--${boundary}\r\ncontent-disposition: form-data; name="file"; filename="file.bin"\r\n\r\n`;
   const end = `--${boundary}--\r\n`;

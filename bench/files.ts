@@ -19,7 +19,8 @@ import { percentile, ratios, summarise } from './statistic.ts';
 type Candidate = Program & { name: string; port: number; tokens: string[]; remote: Remote<HeapMethods> };
 
 /**
- * What each server does in a round: that many users upload that many files of that many bytes, and download them again.
+ * What each server does in a round: `people` users upload `count` files of `fileBytes` bytes between them, and download
+ * them again.
  */
 type Task = {
   name: string;
@@ -29,7 +30,7 @@ type Task = {
   people: number;
   /**
    * The baseline takes one file per request; a task with more files per request is compared with the baseline of the
-   * task `like`.
+   * task that `like` names.
    */
   perRequest: number;
   like?: string;

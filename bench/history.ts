@@ -60,7 +60,7 @@ async function measure(server: { port: number; database: Database }): Promise<Re
   return describe(figures);
 }
 
-/** Fills three chats in one table. Returns the pages of them to compare. */
+/** Fills three chats in one table. Returns the pages to compare. */
 async function loadChats(database: Database, people: readonly [Person, Person]): Promise<Subject[]> {
   const lengths = [5, 50, many];
   const chats: { chatId: string; length: number }[] = [];
@@ -70,7 +70,7 @@ async function loadChats(database: Database, people: readonly [Person, Person]):
     say(`a chat of ${length.toLocaleString('en')} messages`);
     chats.push({ chatId, length });
   }
-  // Enough that the planner has no reason to read them all.
+  // Enough rows that the planner has no reason to read them all.
   await database.sql.query(
     `with others as (insert into chats (type, name) select 'GROUP', 'Other' from generate_series(1, 5000) returning id)
     insert into members (chat_id, user_id) select id, unnest($1::bigint[]) from others`,
@@ -92,7 +92,10 @@ async function loadChats(database: Database, people: readonly [Person, Person]):
   ];
 }
 
-/** Inserts without the triggers, which would write as many events: the measured statements read messages only. */
+/**
+ * Inserts without the triggers, which would also write an event for each message: the measured statements read messages
+ * only.
+ */
 async function fill(
   { sql }: Database,
   { chatId, senderIds, length }: { chatId: string; senderIds: string[]; length: number },

@@ -51,14 +51,14 @@ async function openParley(bench: Bench, size: number, nodeFlags: string[]): Prom
   return { server, crowd: await server.admit(people) };
 }
 
-/** The memory in KB per stream that an operator sees. */
+/** The memory that an operator sees, in KB per stream. */
 async function measureGrowth(bench: Bench, start: Start): Promise<number> {
   const { server, crowd } = await start([]);
   const settle = () => sleep(bench.isQuick ? 3_000 : 20_000);
   return measure(bench, { server, crowd, settle });
 }
 
-/** The memory in KB per stream that V8 can't collect. */
+/** The memory that V8 can't collect, in KB per stream. */
 async function measureHeld(bench: Bench, start: Start): Promise<number> {
   const port = await findFreePort();
   const { server, crowd } = await start([`--inspect-port=${port}`, '--inspect-publish-uid=http']);
@@ -69,7 +69,7 @@ async function measureHeld(bench: Bench, start: Start): Promise<number> {
   return measure(bench, { server, crowd, settle });
 }
 
-/** Growth of the RSS in KB per stream, measured after `settle`. Stops the server. */
+/** Growth of the RSS, in KB per stream, measured after `settle`. Stops the server. */
 async function measure(
   bench: Bench,
   { server, crowd, settle }: { server: Server; crowd: Crowd; settle: () => Promise<void> },

@@ -124,7 +124,10 @@ function isRows(query: string): boolean {
   return /^\s*(select|with)\b/i.test(query) && /\bfrom (messages|users|chats)\b/.test(query) && !isReading(query);
 }
 
-/** All other statements, including those that the writer sends besides its inserts. It must not grow with the nodes. */
+/**
+ * All other statements, including those that the writer sends besides its inserts. How many of them each message takes
+ * must not grow with the number of nodes.
+ */
 function isOther(query: string): boolean {
   const isMeasuring = /pg_stat_statements|insert into messages|^(begin|commit)/i.test(query);
   return !isReading(query) && !isRows(query) && !isMeasuring;

@@ -17,8 +17,8 @@ import { readParts } from '../src/http/multipart.ts';
 import { findNames } from '../src/message/mention.ts';
 import { box, heicWith, u16 } from '../test/support/boxes.ts';
 
-// `npm run bench:parser` measures the worst known input of each parser that reads bytes from strangers, for
-// docs/security.md.
+// `npm run bench:parser` measures the worst known input for each parser that reads bytes from strangers.
+// docs/security.md lists the results.
 
 /**
  * A parser with hostile inputs: files of `uploadBytes`, or other inputs of the maximum length that the server accepts.

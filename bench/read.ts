@@ -70,7 +70,7 @@ async function startCandidates(): Promise<Person[]> {
   return rows.readers;
 }
 
-/** The floor must answer what this server answers, so that it stands for the same work. */
+/** The floor must give the same answers as this server, or it would not be doing the same work. */
 async function checkAnswers(candidate: Candidate, readers: readonly Person[]): Promise<void> {
   const [parley] = candidates;
   if (candidate.name !== 'floor' || parley === undefined) return;

@@ -166,7 +166,7 @@ async function measureSearches(sql: pg.Pool): Promise<Report> {
     measured.set(each.name, one);
     rows.push(describe(each.name, one));
   }
-  // By its index and with the rule of visibility, like ours.
+  // Like our search, this uses an index and applies the rule of visibility.
   const own = `with hit as materialized (
       select message_id from peer where words @@ to_tsquery('simple', 'a:* & b:*'))
     select m.id from hit join messages m on m.id = hit.message_id join chats c on c.id = m.chat_id
@@ -205,7 +205,7 @@ function describe(name: string, { p50, p99, buffers }: Measured): (string | numb
   return [name, p50.toFixed(1), p99.toFixed(1), buffers.toLocaleString('en')];
 }
 
-/** A common word, the next one, and one that few messages have. */
+/** A common word, the next most common one, and one that few messages have. */
 async function listWords(sql: pg.Pool): Promise<{ common: string; second: string; rare: string }> {
   const { rows } = await sql.query<{ word: string; count: number }>(
     `select word, ndoc as count from ts_stat('select words from peer') where length(word) >= 3 order by ndoc desc`,

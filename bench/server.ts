@@ -27,7 +27,7 @@ export type Parley = Server & {
  */
 export type Peer = Server & { publish: (count: number) => Promise<void>; admit: (count: number) => Crowd };
 
-/** The same keys, as JWT_KEYS takes them. */
+/** The keys below, in the format of JWT_KEYS. */
 export const keySet = generateKeySet();
 /** The key that signs every server's tokens. */
 export const keys = parseKeySet(keySet);

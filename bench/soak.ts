@@ -15,7 +15,7 @@ import { Traffic, type Actor, type Chat } from './soak/traffic.ts';
 
 /**
  * Two nodes, traffic of all kinds and a fault every minute: nothing may be lost, arrive twice, out of order or after
- * its reader's access has ended, and memory and file descriptors must stay flat. Ends with status 1 otherwise.
+ * its reader's access has ended, and memory and file descriptors must stay flat. Exits with status 1 otherwise.
  */
 const { values } = parseArgs({
   options: {

@@ -62,11 +62,11 @@ async function prepare(sql: pg.Pool): Promise<void> {
   ]);
   for (const table of tables) await sql.query(`alter table ${table} disable trigger all`);
   await sql.query('delete from events');
-  // As it is, merging the list of new words takes three quarters of the time.
+  // With the usual limit, merging the list of new words takes three quarters of the time.
   await sql.query('alter index search_entries_tokens_idx set (gin_pending_list_limit = 65536)');
 }
 
-/** Loads the messages in twenty parts, every chat in turn, as they arrive in a server; and an event for each. */
+/** Loads the messages in twenty parts, every chat in turn, as they arrive at a server, and an event for each. */
 async function measureGrowth(sql: pg.Pool): Promise<Report> {
   const parts: { rows: number; cost: Cost; indexing: Cost; bytes: Map<string, number> }[] = [];
   for (let from = 0; from < messageCount; from += batch) {

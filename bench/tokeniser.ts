@@ -9,7 +9,7 @@ const query = readSearch('e or b or ß or 한 or 上海');
 /** The last one expands threefold when it is normalised, and has the most words for its length. */
 const texts = { ordinary: 'See you at seven, the tram is late again. ', expanding: '㌖aB' };
 
-/** How long the server works on one text of the greatest length, once its code is compiled. */
+/** How long the server works on one text of the maximum length, once its code is compiled. */
 export function measureTokeniser(): Report {
   const rows = Object.entries(texts).map(([name, unit]) => {
     const text = [...unit.repeat(characters)].slice(0, characters).join('');

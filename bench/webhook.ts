@@ -15,7 +15,7 @@ const perSecond = 20;
 const deadCount = 100;
 const rounds = isQuick ? 1 : 3;
 const seconds = isQuick ? 2 : 10;
-/** A message to all receivers at once, as often as this: more than they can get in a second. */
+/** How many messages are sent at once in a burst, each to all receivers: more than they can get in a second. */
 const burst = isQuick ? 60 : 300;
 /** How long the server has to start or stop retrying the dead receivers, in ms. */
 const settleMs = 2_000;

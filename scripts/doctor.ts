@@ -14,7 +14,7 @@ async function findDatabase({
   databasePoolSize,
   dataDir,
 }: ReturnType<typeof readConfig>) {
-  // There is nothing yet before the first start.
+  // Before the first start, there is no database yet.
   const url = databaseUrl ?? (await findRunningPostgres(dataDir).catch(() => null));
   return url === null ? null : { url, directUrl: databaseDirectUrl ?? url, poolSize: databasePoolSize };
 }

@@ -11,10 +11,11 @@ import { promisify } from 'node:util';
 
 const root = join(import.meta.dirname, '..');
 
-/** The lowest version of Node, as npm runs on it, that every package supports. */
+/** The lowest version of Node that npm may run on, because every package supports it. */
 const supportedNode = 22.15;
 
-// npm's user agent names the Node that runs npm, as in `npm/11.19.1 node/v20.20.2 linux x64`. This script runs on the bundled one.
+// npm's user agent names the Node that runs npm, as in `npm/11.19.1 node/v20.20.2 linux x64`. This script runs on the
+// bundled Node.
 const [, installedBy = ''] = /\bnode\/v(\d+\.\d+)/.exec(process.env['npm_config_user_agent'] ?? '') ?? [];
 if (installedBy !== '' && Number(installedBy) < supportedNode) {
   process.stdout.write(
@@ -30,7 +31,9 @@ if (existsSync(prisma)) {
   process.stdout.write('The database client is missing: run `npm ci`, and then `npm prune --omit=dev`.\n');
 }
 
-/** Does nothing where the page is not, as in the folder of a container that installs before it copies the code. */
+/**
+ * Does nothing without the page's code, as when an image is built: it installs the packages before it copies the code.
+ */
 async function buildPage(): Promise<void> {
   if (!existsSync(join(root, 'src/web'))) return;
   const { buildWebPage } = await import('./web.ts');

@@ -36,7 +36,7 @@ if (process.argv.includes('--check')) {
   process.stdout.write(printPossibleTypes(schema));
 }
 
-/** The files that follow from the code: their names, where they are, and what belongs in them. */
+/** The files that are generated from the code: their names, where they are, and what belongs in them. */
 function written(): [string, URL, string][] {
   const forClients = [...printClientSchema(schema)].map(([name, text]): [string, URL, string] => [
     `src/client/generated/${name}`,

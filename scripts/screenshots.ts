@@ -92,7 +92,7 @@ async function converse({ ada, grace, linus, mary }: Record<Name, Client>): Prom
   const single = await grace.createChat({ type: 'SINGLE', memberIds: [idOf(ada)] });
   await grace.sendMessage(single.id, { content: 'Lunch at noon? I found a place with very good soup.' });
   const group = await linus.createChat({ type: 'GROUP', name: 'Hiking on Sunday', memberIds: [idOf(ada), idOf(mary)] });
-  await linus.sendMessage(group.id, { content: 'The weather looks fine, @ada do you bring the map?' });
+  await linus.sendMessage(group.id, { content: 'The weather looks fine. @ada can you bring the map?' });
   const open = await mary.createChat({ type: 'PUBLIC_CHANNEL', name: 'reading-group', memberIds: [idOf(ada)] });
   await mary.sendMessage(open.id, { content: 'Next: “On the Connexion of the Physical Sciences”.' });
   return chatId;

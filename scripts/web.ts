@@ -44,7 +44,7 @@ export async function bundleWebPage(mode: 'production' | 'development'): Promise
     configFile: false,
     logLevel: 'error',
     mode,
-    // Whatever NODE_ENV says here: a test of the server also shows what its users get.
+    // Overrides NODE_ENV, because a test of the server also serves what its users get.
     define: { 'process.env.NODE_ENV': JSON.stringify(mode) },
     oxc: { jsx: { runtime: 'automatic', development: false } },
     resolve: {

@@ -6,13 +6,13 @@ import { encodeCursor, lists } from '../../src/postgres/page.ts';
 import type { Subject } from '../read/subject.ts';
 
 /**
- * The least that Node can do for the same answers as this server: one named statement that also checks visibility, its
- * rows to JSON. No GraphQL, no authentication.
+ * The least that Node can do for the same answers as this server: one named statement that also checks visibility, and
+ * the conversion of its rows to JSON. No GraphQL, no authentication.
  */
 const pool = new pg.Pool({ connectionString: process.env['DATABASE_URL'], max: 10 });
 
 type Row = Record<string, string>;
-/** `id`: absent where the subject is the user themselves. */
+/** `id` is absent if the subject is the user themselves. */
 type Input = { id?: string; userId: string };
 
 const visible = `coalesce((select visible_from_seq from members where chat_id = c.id and user_id = $2),

@@ -3,7 +3,7 @@ import { isWhole, now, printRequest } from '../raw-http.ts';
 import { serve } from '../remote.ts';
 import { percentile } from '../statistic.ts';
 
-/** Requests to one server: connections take turns with them, each with one request at a time. */
+/** Requests to one server. The connections take turns sending them; each sends one at a time. */
 export type Asking = {
   port: number;
   requests: { body: string; token: string }[];

@@ -12,7 +12,7 @@ export type Rows = {
 
 const readerCount = 8;
 const groupCount = 14;
-/** More than a page, so that every page has one before it. */
+/** More than fit on a page, so that there is another page before the one that is read. */
 const messageCount = 80;
 
 /** Fills a migrated database with what a small team has: groups, single chats, pictures. */
@@ -86,7 +86,10 @@ async function addPictures({ sql }: Database, people: readonly Person[]): Promis
   await sql.query('update users set avatar_file_id = files.id from files where users.id = files.uploader_id');
 }
 
-/** Adds three messages out of four: two reactions each, a file to every fourth, a reply every third, mentions. */
+/**
+ * Adds 60 messages: reactions to three out of four, a file in every fourth, a reply in every third, a mention in every
+ * fifth.
+ */
 async function enrich({ sql }: Database, chatId: string, people: readonly Person[]): Promise<void> {
   const ids = people.map(({ userId }) => userId);
   await sql.query(

@@ -30,7 +30,7 @@ const parleyDocuments: Record<Subject, string> = {
   node: `query Node($id: ID!) { node(id: $id) { id ... on Message { seq content createdAt sender { ${user} } } } }`,
 };
 
-/** The same for a schema whose ids are those of the database. */
+/** The same for a schema that uses the ids of the database. */
 const handWrittenDocuments: Record<Subject, string> = {
   ...parleyDocuments,
   'page of 50': `query Page($id: ID!) { chat(id: $id) { id messages(last: 50) {

@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** What the parts cost, in ms of CPU time unless it says otherwise. */
+/** What the parts cost, in ms of CPU time unless stated otherwise. */
 export type Costs = {
   /** A sent message, and a group commit, on the node that received the messages. */
   sendNode: { commit: number; message: number };
   /** The same on PostgreSQL, without any reading of the log. */
   sendPostgres: { commit: number; message: number };
-  /** How long a commit keeps other commits that notify waiting. */
+  /** How long a commit delays other commits that notify. */
   commitLock: number;
   /** Reading the log and passing it on, whether or not it concerns the node. */
   readNode: { batch: number; event: number };
@@ -44,7 +44,9 @@ const folder = join(import.meta.dirname, '../results');
  * "Ids are in commit order").
  */
 const commitLock = 0.5;
-/** How many messages are in a commit of bench:send, whose 64 senders wait for their answers: all but a few of them. */
+/**
+ * How many messages are in a commit of bench:send: one from most of its 64 senders, which all wait for their answers.
+ */
 const sendBatch = 50;
 
 /**
@@ -96,8 +98,8 @@ function readWrite(cell: Cell): Pick<Costs, 'write' | 'writeMore'> {
 const replayTitle = 'Replay: one reader who missed 50,000 messages';
 
 /**
- * A replay reads and renders events in large batches, so it shows what one event costs; messages one at a time cost a
- * batch each on top. parts.json says which share of both is for events that concern no one on the node.
+ * A replay reads and renders events in large batches, so it shows what one event costs; a message that is sent alone
+ * costs a batch on top. parts.json says what share of both remains for an event that concerns no one on the node.
  */
 function readNodeParts(cell: Cell, write: number): Pick<Costs, 'readNode' | 'renderNode' | 'sendNode'> {
   const event = cell('delivery', replayTitle, null, 'CPU of the server, µs per event') / 1_000;
@@ -113,7 +115,10 @@ function readNodeParts(cell: Cell, write: number): Pick<Costs, 'readNode' | 'ren
 
 const sendTitle = 'Sending: 64 senders, 50 chats with a subscriber each';
 
-/** The same for PostgreSQL. Transactions of few messages show what a commit costs, and those of many what a message does. */
+/**
+ * The same for PostgreSQL. Transactions of few messages show what a commit costs, and those of many messages show what
+ * a message costs.
+ */
 function readPostgresParts(cell: Cell): Pick<Costs, 'readPostgres' | 'renderPostgres' | 'sendPostgres'> {
   const title = 'From commit to frame, 100 subscribers';
   const [rate, perCommit] = [1_000, cell('delivery', title, '1,000', 'messages per transaction')];
@@ -143,7 +148,7 @@ function splitOff(cell: Cell, what: string, { batch, event }: Part): { read: Par
   };
 }
 
-/** A number in a table of a result. `row` is the beginning of its first cell; null takes the first row. */
+/** A number in a table of a result. `row` is the beginning of its first cell; null means the first row. */
 export function findCell(file: string, title: string, row: string | null, column: string): number {
   const { reports } = JSON.parse(readFileSync(join(folder, `${file}.json`), 'utf8')) as { reports: Table[] };
   const report = reports.find((some) => some.title === title);

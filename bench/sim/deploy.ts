@@ -39,7 +39,7 @@ function retryMs({ random }: System): number {
   return retry.least + random() * (retry.most - retry.least);
 }
 
-/** A stream that ends in `ms` returns after its client's wait, and is replayed what it missed. */
+/** A stream that ends in `ms` returns after its client's wait, and receives what it missed. */
 function returnLater(system: System, ms: number): void {
   const { engine, costs, plan, latencies } = system;
   const waitMs = retryMs(system);
@@ -57,7 +57,7 @@ function returnLater(system: System, ms: number): void {
   });
 }
 
-/** How many streams the fullest node has while all nodes are restarted one after the other, against the average. */
+/** How many streams the fullest node has while all nodes are restarted one after the other, relative to the average. */
 export function rollingPeak(nodes: number): number {
   const shares = Array.from({ length: nodes }, () => 1);
   let peak = 1;

@@ -54,7 +54,7 @@ export class SimNode {
     this.#isCommitting = true;
     const batch = this.#waiting.splice(0, maxBatch);
     const { commit, message } = costs.sendPostgres;
-    // The last part of the work on PostgreSQL happens under the lock of commits.
+    // The last part of the work on PostgreSQL happens under the commit lock.
     const free = Math.max(0, commit + message * batch.length - costs.commitLock);
     const finish = () => {
       this.#system.append(batch.map(({ chat }) => chat));
@@ -107,7 +107,7 @@ export class SimNode {
     this.#render();
   }
 
-  /** Renders all that waits: reads its rows, executes, and writes to each stream once. */
+  /** Renders everything that waits: reads its rows, executes, and writes to each stream once. */
   #render(): void {
     if (this.#isRendering || this.#pending.length === 0) return;
     this.#isRendering = true;
@@ -132,7 +132,7 @@ export class SimNode {
     });
   }
 
-  /** Frames are written one after the other: each chat's arrive, on average, in the middle of its turn. */
+  /** Frames are written one after the other: on average, those of a chat arrive halfway through its turn. */
   #record(byChat: Map<number, number[]>, { at, endedAt }: { at: number; endedAt: number }): void {
     const system = this.#system;
     if (!system.isRecording) return;
@@ -142,7 +142,7 @@ export class SimNode {
       const count = this.streams.get(chat) ?? 0;
       system.deliveries += count * events.length;
       for (const index of events) {
-        // One value for each event and node: the latency of each of its streams, to within the time of the writes.
+        // One value for each event and node: the latencies of the node's streams differ only by the time of the writes.
         if (count > 0) system.latencies.frames.push(written - (system.log[index]?.committedAt ?? 0));
       }
       written += step;

@@ -17,7 +17,7 @@ export type Figures = {
   isSaturated: boolean;
 };
 
-/** A plan must bear this many times its load: for peaks, and while a node or two are away. */
+/** A plan must handle this many times its load: for peaks, and while a node or two are down. */
 export const reserve = 1.5;
 /** In ms, for 99 % of all events and messages, under that load. */
 export const limits = { frames: 100, sends: 250 };
@@ -35,7 +35,7 @@ export function simulate(plan: Plan, costs: Costs, times = run): Figures {
   return toFigures(system, times.ms);
 }
 
-/** What a system that has been measured did. */
+/** What a measured system did. */
 export function toFigures(system: System, ms: number): Figures {
   const loops = system.nodes.map(({ loop }) => loop.figures());
   const [postgres, commits] = [system.postgres.figures(), system.commits.figures()];
@@ -43,7 +43,7 @@ export function toFigures(system: System, ms: number): Figures {
   const highest = Math.max(...loops.map(({ utilisation }) => utilisation));
   const of = (values: number[]) => ({ p50: percentile(values, 50), p99: percentile(values, 99) });
   const { frames, sends } = system.latencies;
-  // The lock of commits may be busy all the time: the longer a commit waits, the more messages are in it.
+  // The commit lock may be busy all the time: the longer a commit waits, the more messages are in it.
   const busiest = Math.max(highest, ...redis.map(({ utilisation }) => utilisation));
   // The part of a commit under the lock needs a core, too.
   const postgresBusy = postgres.utilisation + commits.utilisation / system.plan.postgresCores;
@@ -61,8 +61,8 @@ export function toFigures(system: System, ms: number): Figures {
 }
 
 /**
- * The smallest plan that bears `reserve` times its load within `limits`. Returns what it does under its own load. If no
- * number of machines is enough, returns the largest plan, which `isSaturated`.
+ * The smallest plan that handles `reserve` times its load within `limits`. Returns its figures under the load itself.
+ * If no number of machines is enough, returns those of the largest plan, with `isSaturated`.
  */
 export function findPlan(wanted: Omit<Plan, 'nodes' | 'postgresCores' | 'redisServers'>, costs: Costs): Figures {
   let plan: Plan = {
@@ -80,7 +80,7 @@ export function findPlan(wanted: Omit<Plan, 'nodes' | 'postgresCores' | 'redisSe
   }
 }
 
-/** The plan with more of what is short; null if nothing is. */
+/** The plan with more of what it lacks; null if it lacks nothing. */
 function enlarge(plan: Plan, { node, postgres, redis, frames, sends }: Figures): Plan | null {
   if (redis > 0.8) return { ...plan, redisServers: plan.redisServers + 1 };
   const isSlow = !(frames.p99 <= limits.frames && sends.p99 <= limits.sends);

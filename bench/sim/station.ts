@@ -12,7 +12,7 @@ export type StationFigures = {
   /** From a job's arrival to its end. */
   meanStayMs: number;
   meanServiceMs: number;
-  /** How many jobs wait now. */
+  /** How many jobs are waiting now. */
   waiting: number;
 };
 

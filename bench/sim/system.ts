@@ -15,7 +15,7 @@ export class System implements World {
   readonly nodes: SimNode[] = [];
   readonly log: Entry[] = [];
   readonly latencies: Latencies = { frames: [], sends: [], connects: [] };
-  /** The streams of the chats, and of those how many each node has of each chat. */
+  /** The streams of the chats, each with its node. */
   readonly places: Place[] = [];
   readonly plan: Plan;
   readonly costs: Costs;
@@ -54,7 +54,7 @@ export class System implements World {
     return open[Math.floor(this.random() * open.length)] as SimNode;
   }
 
-  /** Messages that a transaction has committed enter the log, and whoever reads it is woken. */
+  /** Messages that a transaction has committed enter the log, and wake its readers. */
   append(chats: readonly number[]): void {
     const committedAt = this.engine.now;
     for (const chat of chats) this.log.push({ chat, committedAt });

@@ -18,7 +18,7 @@ export type Plan = {
   chats: number;
   /** Senders that wait for each answer before they send again; instead of `messagesPerSecond`. */
   senders?: number;
-  /** A writer by SQL, as in bench:delivery: the node has no work with its messages. */
+  /** A writer by SQL, as in bench:delivery: its messages cause the node no work. */
   isWrittenBySql?: boolean;
 };
 
@@ -31,7 +31,7 @@ export type Place = { chat: number; node: number };
 /** What the simulation has seen since the warm-up, in ms. */
 export type Latencies = { frames: number[]; sends: number[]; connects: number[] };
 
-/** What a node needs of the system that it is in. */
+/** What a node needs from the system around it. */
 export type World = {
   readonly engine: Engine;
   readonly plan: Plan;

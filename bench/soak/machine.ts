@@ -33,7 +33,7 @@ export type Node = {
 export type Machine = {
   nodes: Node[];
   redis: Redis;
-  /** The truth: a way to the database that never goes dark. */
+  /** A way to the database that never goes dark, to find out what is true. */
   sql: pg.Pool;
   endPostgres: (signal: NodeJS.Signals) => Promise<void>;
   startPostgres: () => Promise<void>;
@@ -42,7 +42,7 @@ export type Machine = {
 
 const log = pino({ level: 'silent' });
 
-/** `fsync` off: what a killed process has written is in the cache of the operating system, which lives on. */
+/** `fsync` is off: what a killed process has written is in the cache of the operating system, which lives on. */
 const postgresSettings = 'fsync = off\nmax_connections = 150\n';
 
 /** Starts PostgreSQL, the nodes and, if asked, Redis. */

@@ -33,14 +33,14 @@ export class Oracle {
   /** By chat and user: the last event that a membership saw. */
   readonly #endings = new Map<string, number>();
   readonly #accounts: Account[] = [];
-  /** What has been read and is not behind all streams yet. */
+  /** The events that have been read, but that not all streams have passed yet. */
   #rows: { row: Row; receivers: ReadonlySet<string> }[] = [];
 
   constructor(sql: pg.Pool) {
     this.#sql = sql;
   }
 
-  /** Starts at the end of the log, with the members as they are. Nothing may change in the meantime. */
+  /** Starts at the end of the log, with the members as they are now. Nothing may change in the meantime. */
   async open(): Promise<void> {
     const { rows } = await this.#sql.query<{ chatId: string; userIds: string[]; head: string }>(
       `select chat_id::text as "chatId", array_agg(user_id::text) as "userIds",
@@ -72,7 +72,7 @@ export class Oracle {
     for (const account of this.#accounts) account.from = this.position;
   }
 
-  /** Reads the log on, and checks what has arrived. Rejects while the database is away. */
+  /** Reads what is new in the log, and checks what has arrived. Rejects while the database is away. */
   async check(): Promise<void> {
     const { rows } = await this.#sql.query<Row>(
       `select id::text, kind, audience::text, chat_id::text as "chatId", user_id::text as "userId",
@@ -89,7 +89,7 @@ export class Oracle {
     this.#rows = this.#rows.filter(({ row }) => Number(row.id) > behind);
   }
 
-  /** After everything has arrived: what is missing although its reader was entitled to it to the end. */
+  /** To be called once everything has arrived: reports what is missing, unless its reader lost the right to it. */
   async finish(): Promise<void> {
     await this.check();
     const { rows } = await this.#sql.query<{ id: string }>(
@@ -98,7 +98,7 @@ export class Oracle {
     const deleted = new Set(rows.map(({ id }) => id));
     for (const { follower, suspects } of this.#accounts) {
       for (const { id, kind, chatId, messageId } of suspects) {
-        // A membership that ended takes the past with it; so does a deletion, except for the message itself.
+        // A user may miss events from before the end of a membership, and reactions to a message that was deleted.
         const end = this.#endings.get(`${chatId} ${follower.userId}`) ?? 0;
         const isGone = messageId !== null && deleted.has(messageId) && kind === 'ReactionsChanged';
         if (Number(id) > end && !isGone) this.#complain(`user ${follower.userId} did not receive ${kind} at ${id}`);

@@ -1,7 +1,10 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
-/** A way to a server that can go dark: connections stay open, and nothing passes any more, as behind a dead router. */
+/**
+ * A proxy in front of a server. It can go dark: connections stay open, and nothing passes any more, as behind a dead
+ * router.
+ */
 export type Proxy = {
   /** The same URL, through the proxy. */
   through: (url: string) => string;
@@ -15,7 +18,7 @@ export type Proxy = {
 
 type Pair = { client: Socket; target: Socket; isDark: boolean };
 
-/** Opens a proxy in front of the target, which can cut its connections. */
+/** Opens a proxy in front of the target. */
 export async function openProxy(target: { host: string; port: number }): Promise<Proxy> {
   const pairs = new Set<Pair>();
   let isDark = false;
@@ -57,7 +60,7 @@ export async function openProxy(target: { host: string; port: number }): Promise
 function join(pair: Pair, onEnd: () => void): void {
   const { client, target } = pair;
   const end = () => {
-    // A dark connection does not even say that it has ended; the next `cut` removes it.
+    // A dark connection does not even report that it has ended; the next `cut` removes it.
     if (pair.isDark) return;
     onEnd();
     client.destroy();

@@ -26,7 +26,7 @@ const actions = (Object.keys(shares) as Action[]).flatMap((action) => Array<Acti
 
 /** Users who do what users do, on any node that is up. Whatever fails because of a fault is not repeated, except sends. */
 export class Traffic {
-  /** Sends that were acknowledged, by their clientMessageId. They must exist, once. */
+  /** Sends that were acknowledged, by their clientMessageId. Each must exist exactly once. */
   readonly acknowledged: string[] = [];
   readonly counts: Partial<Record<Action | 'failed', number>> = {};
   readonly #chats: readonly Chat[];
