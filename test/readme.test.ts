@@ -532,7 +532,7 @@ describe('what the documents say is true:', () => {
     for (const { method, path, summary } of routes) {
       expect(cells).toContainEqual(['', `\`${method} ${path}\``, summary, '']);
     }
-    // Those that have handlers of their own.
+    // Five routes have handlers of their own.
     expect(listed).toHaveLength(routes.length + 5);
   });
 
@@ -680,7 +680,7 @@ async function readLintedImports(): Promise<ImportRule[]> {
     if (!Array.isArray(rule)) continue;
     const { patterns, paths = [] } = rule[1];
     const refused = new Set(/\(([\w|]+)\)\(\/\|/.exec(patterns[0].regex)?.[1]?.split('|'));
-    // Not among the others, because files are called client.ts too.
+    // These two are not in the first pattern, because files are called client.ts too.
     const refuses = (ending: string) => patterns.some(({ regex }: { regex: string }) => regex.endsWith(ending));
     if (refuses('client/') || refuses('(client|web)/')) refused.add('client');
     if (refuses('(client|web)/')) refused.add('web');

@@ -305,7 +305,7 @@ test('a crash during an erasure loses no work and repeats none', { timeout: 30_0
     expect(await left()).toEqual({ members: 0, messages: 30 });
     expect(await continueDeletions({ db }, 100)).toBe(100);
     expect(await left()).toEqual({ members: 0, messages: 20 });
-    // The next one dies in mid-batch.
+    // The next one dies in the middle of a batch.
     await server.sql.query(
       `create function die() returns trigger language plpgsql as $$ begin raise exception 'killed'; end $$;
       create trigger die before update on messages for each row when (old.content = 'message 15') execute function die()`,
@@ -350,7 +350,8 @@ test(
       await isErased(linus);
       await holder.query('rollback');
       holder.release();
-      // A request with a token that was valid a moment ago may do this after the memberships were deleted.
+      // The membership that is left stands for one that a request, with a token that had just been valid, added after
+      // the deletion of the others.
       await server.sql.query('delete from members where user_id = $1 and chat_id <> $2', [
         keyOf(stuck.userId),
         keyOf(held),

@@ -109,10 +109,10 @@ test.each<[string, RequestListener]>([
   ['an answer that there is none', (_, response) => void response.writeHead(404).end()],
   ['a damaged picture', async (_, response) => void response.end((await paint()).slice(0, 60))],
   ['more than 5 MB', (_, response) => void response.end(Buffer.alloc(5 * 1024 * 1024 + 1))],
-])('%s is no avatar', async (name, answering) => {
+])('%s does not become an avatar', async (name, answering) => {
   host.answer = answering;
   const { id } = await claims.visit(`no ${name}`, `${host.url}/picture`);
-  // What the egress client refuses is tried again; the rest is settled at once.
+  // A response that the egress client refuses is tried again; any other is settled at once.
   await expect.poll(async () => (await claims.stateOf(id))?.attempts).toBe(1);
   const isTriedAgain = name === 'a redirect' || name === 'more than 5 MB';
   if (!isTriedAgain) await expectSettled(claims, id);
@@ -120,7 +120,7 @@ test.each<[string, RequestListener]>([
   expect(host.requested).toEqual(['/picture']);
 });
 
-test('a picture that cannot be had is tried five times, and then given up', async () => {
+test('a picture that cannot be fetched is tried five times, and then given up', async () => {
   const { id } = await claims.visit('patient', `${host.url}/broken`);
   for (let attempt = 1; attempt <= 5; attempt += 1) {
     await expect.poll(() => host.requested.length).toBe(attempt);

@@ -91,7 +91,7 @@ test('an address changes when its own code is used, and the earlier address rece
   expect(subject).toBe('Confirm your new email address for chat.example.com');
   expect(await verify(token)).toEqual({ __typename: 'EmailVerified', email: 'radia@example.org' });
   expect(await addressOf(radia)).toEqual({ email: 'radia@example.org', isEmailVerified: true });
-  // It would verify the address that the account no longer has.
+  // It would verify an address that the account no longer has.
   expect(await verify(earlier)).toMatchObject({ __typename: 'InvalidCredentials' });
 });
 
@@ -134,7 +134,7 @@ test('changing to the address of another account gets the same answer, and its o
   expect(received).toMatchObject({ subject: 'Someone tried to sign up with your email address', token: '' });
 });
 
-test('an address that was taken in the meantime is not changed to', async () => {
+test('an address does not change to one that was taken in the meantime', async () => {
   const karen = await signUp(server, 'karen');
   await changeEmail(karen, 'evelyn@example.com');
   const { token } = await mail.mailTo('evelyn@example.com');

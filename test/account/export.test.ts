@@ -71,7 +71,7 @@ async function arrives(response: IncomingMessage): Promise<boolean> {
   }
 }
 
-test('an export holds what its user did, and of others only the names in their chats', async () => {
+test('an export holds what its user did, and of other users only the names of those in the same chats', async () => {
   const ada = await signUp(server, 'ada');
   const chatId = await createGroup(ada, [grace], 'engines');
   const elsewhere = await createGroup(grace, [ada], 'elsewhere');
@@ -201,7 +201,7 @@ test('an export works once a day, on all nodes together', async () => {
   }
 });
 
-test('an account without a password takes a token that is less than five minutes old', async () => {
+test('an account without a password needs a token that is less than five minutes old', async () => {
   const stale = await issuer.issue({ sub: 'ida', iat: secondsFromNow(-301) });
   const { user } = await viewerOf(server, stale);
   const get = (token: string) => fetch(`${server.url}/api/export`, { headers: { authorization: `Bearer ${token}` } });
@@ -236,7 +236,7 @@ test('a suspended user gets no export', async () => {
   await expectRefusal(await exportOf(mallory), 401, 'session has ended');
 });
 
-test('each user has one export at a time, and one that ends early counts neither as the other nor as done', async () => {
+test('each user can have one export at a time, and one that breaks off no longer counts, not even for the day', async () => {
   const edsger = await signUp(server, 'edsger');
   await upload(server, edsger, new Uint8Array(largeBytes), 'large.bin');
   const response = await begin(edsger);

@@ -115,7 +115,7 @@ test.each(ends)('%s ends a session and its stream for good, on every node', asyn
 test('where tokens say nothing about their session, signing out refuses those issued until then', async () => {
   const token = await issuer.issue({ sub: 'auth0' });
   await sessionOf(token);
-  // Issued before, because the second may pass in the meantime, and tokens name only seconds.
+  // Issued before the sign-out, because tokens name only seconds, and the next second may begin in the meantime.
   const another = await issuer.issue({ sub: 'auth0', jti: 'another' });
   await server.ask('mutation { signOut }', {}, token);
   expect(await viewerOf(server, another)).toBe('UNAUTHENTICATED');
@@ -165,7 +165,7 @@ test('two sessions of the same tokens can be ended at the same time', async () =
         node.post('mutation { signOut }', {}, { token: index === 0 ? token : accessToken }),
       ),
     );
-    // The second finds its session ended, or ends it.
+    // The second sign-out finds its session ended, or ends it.
     for (const { errors } of answers)
       expect(errors?.[0]?.extensions?.['code'] ?? 'UNAUTHENTICATED').toBe('UNAUTHENTICATED');
   }
@@ -249,7 +249,7 @@ test('a suspension ends foreign sessions and streams, and later tokens say until
   expect(await viewerOf(other, token)).toBe('UNAUTHENTICATED');
 });
 
-test('the same sid of another subject is another session', async () => {
+test('the same sid with another subject is another session', async () => {
   const mine = await sessionOf(await issuer.issue({ sub: 'mine', sid: 'shared browser' }));
   expect(await sessionOf(await issuer.issue({ sub: 'yours', sid: 'shared browser' }))).not.toBe(mine);
 });

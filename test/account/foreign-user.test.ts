@@ -65,7 +65,7 @@ test('claims that fit nothing are left out', async () => {
     email: null,
     user: { displayName: 'x'.repeat(64) },
   });
-  // Longer than a stored one when its characters are encoded.
+  // Too long to be stored once its characters are encoded.
   const picture = `https://pictures.example/${'é'.repeat(1_500)}`;
   expect(await viewerOf(server, await issuer.issue({ sub: 'picture', picture }))).toHaveProperty('user');
   const broken = { name: 'A\nda\u0007 \ud800', email: 'no address', email_verified: true };
@@ -233,7 +233,7 @@ const deleteAccount = `mutation ($password: String) {
   deleteAccount(password: $password) { __typename ... on Error { message } }
 }`;
 
-test('an account without a password asks for a token of the last five minutes in its place', async () => {
+test('an account without a password asks for a token from the last five minutes instead', async () => {
   const old = await issuer.issue({ sub: 'proof', sid: 'p', iat: secondsFromNow(-301) });
   expect(await server.ask(deleteAccount, {}, old)).toMatchObject({
     deleteAccount: { __typename: 'InvalidCredentials' },
@@ -260,7 +260,7 @@ test('an account without a password asks for a token of the last five minutes in
   });
 });
 
-test('an account without a password gets its first one by a recent token, and then asks for it', async () => {
+test('an account without a password gets its first password with a recent token, and asks for it from then on', async () => {
   const change = `mutation ($input: ChangePasswordInput!) {
     changePassword(input: $input) { __typename ... on SignedIn { accessToken viewer { hasPassword } } }
   }`;
@@ -271,7 +271,7 @@ test('an account without a password gets its first one by a recent token, and th
     changePassword: { __typename: 'InvalidCredentials' },
   });
   const recent = await issuer.issue(claims);
-  // Another session of the same tokens ends, as all others do; the current one stays.
+  // The session from the exchange of this token ends, as all others do; the current one stays.
   const { accessToken } = await exchange(server, recent);
   const { changePassword } = await server.ask(change, { input: { newPassword } }, recent);
   expect(changePassword).toMatchObject({ __typename: 'SignedIn', viewer: { hasPassword: true } });

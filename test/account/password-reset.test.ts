@@ -196,7 +196,7 @@ test('a request runs the same statements for an address with an account and for 
   expect(await measure('no.one@example.com')).toEqual(known);
 });
 
-test('without a mail server, the operations of mail answer Forbidden, and the log says so once', async () => {
+test('without a mail server, operations that send mail answer Forbidden, and the log says once that there is none', async () => {
   await using silent = await startServer();
   const ada = await signUp(silent, 'ada');
   const forbidden = { message: 'This server sends no mail.', extensions: { code: 'FORBIDDEN' } };

@@ -26,7 +26,7 @@ beforeAll(async () => {
 
 const codeOf = ({ errors }: Answer) => errors?.[0]?.extensions?.['code'];
 const messageOf = ({ errors }: Answer) => errors?.[0]?.message;
-/** A person's fields that a test of chats needs, with the credentials of a program. */
+/** The fields of a person, which tests of chats need, with the credentials of a program. */
 const asPerson = (program: Program | Bot, person: Person): Person => ({ ...person, ...program });
 
 test('a program acts as a user that it names by id or by external key', async () => {
@@ -269,7 +269,7 @@ test('a key that is revoked on one node is refused by the other within a second,
   expect(frames.some((frame) => eventOf(frame)?.message?.content === 'before')).toBe(true);
   expect(frames.some((frame) => eventOf(frame)?.message?.content === 'after')).toBe(false);
   await botStream.ended();
-  // A second later, and not before it is tried, each is refused at the first attempt.
+  // After a second, each is refused at the first attempt; no earlier attempt made the node check its key.
   await sleep(revokedAt + 1_000 - performance.now());
   for (const refused of [there?.as(grace.userId), botThere]) {
     expect(codeOf((await refused?.post('{ viewer { id } }')) as Answer)).toBe('UNAUTHENTICATED');

@@ -7,7 +7,7 @@ import { startServer, type TestServer } from '../support/server.ts';
 
 const password = 'the engine weaves';
 let mail: MailServer;
-/** Takes everyone: for the first user. */
+/** Takes everyone, so that there can be a first user. */
 let open: TestServer;
 /** Two nodes that take users by invite only; the second one confirms sign-ups by email. */
 let invited: TestServer;
@@ -59,7 +59,7 @@ test('without an invite, or with one that lets no one in, no one can sign up', a
 test('an invite to the server lets in as many users as it says', async () => {
   const { code } = await createInvite(ada, { maxUses: 2 });
   expect(await trySignUp(invited, 'linus', code)).toMatchObject({ __typename: 'SignedIn' });
-  // A name that is taken takes no use.
+  // A sign-up with a name that is taken does not count as a use.
   expect(await trySignUp(invited, 'ada', code)).toMatchObject({ __typename: 'Conflict' });
   expect(await usesLeft(code)).toBe(1);
   expect(await trySignUp(invited, 'hedy', code)).toMatchObject({ __typename: 'SignedIn' });
@@ -86,7 +86,7 @@ test('of two users who take the last use at the same time on two nodes, one sign
   expect(rowCount).toBe(1);
 });
 
-test('a sign-up that email confirms uses the invite when it is confirmed', async () => {
+test('a sign-up that needs an email to confirm it uses the invite when it is confirmed', async () => {
   const { code } = await createInvite(ada, { maxUses: 1 });
   for (const name of ['barbara', 'frances']) {
     expect(await trySignUp(confirmed, name, code)).toEqual({ __typename: 'SignUpStarted' });

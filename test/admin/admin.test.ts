@@ -31,7 +31,7 @@ const overview = `query ($id: ID!) { admin {
 const usernames = (list: Data): string[] => list.edges.map(({ node }: Data) => node.user.username);
 
 describe('what each role sees of `admin`:', () => {
-  test('an admin everything', async () => {
+  test('an admin sees everything', async () => {
     const { admin } = await ada.ask(overview, { id: grace.userId });
     expect(usernames(admin.users)).toEqual(['linus', 'grace', 'marge', 'ada'].toSorted(byAge));
     expect(admin.user).toMatchObject({ user: { username: 'grace' }, email: 'grace@example.com', suspension: null });
@@ -39,7 +39,7 @@ describe('what each role sees of `admin`:', () => {
     expect([admin.chats, admin.reports, admin.auditLog]).not.toContain(null);
   });
 
-  test('a moderator reports, and users without address and sessions', async () => {
+  test('a moderator sees reports, and users without address and sessions', async () => {
     const { admin } = await marge.ask(overview, { id: grace.userId });
     expect(usernames(admin.users)).toHaveLength(4);
     for (const { node } of admin.users.edges) expect(node).toMatchObject({ email: null, sessions: null });
@@ -51,7 +51,7 @@ describe('what each role sees of `admin`:', () => {
     expect((await ada.ask(byAddress, { search: 'GRACE@example.com' })).admin.users.edges).toHaveLength(1);
   });
 
-  test('a user nothing, and neither does a stranger', async () => {
+  test('a user sees nothing, and neither does a stranger', async () => {
     expect(await grace.ask(overview, { id: ada.userId })).toEqual({ admin: null });
     expect(await server.ask(overview, { id: ada.userId })).toEqual({ admin: null });
   });
@@ -192,7 +192,7 @@ describe('sessions', () => {
     return viewer.sessions.find(({ isCurrent }: Data) => isCurrent).id;
   };
 
-  test('an admin ends a session of another user with its streams, which is in the audit log', async () => {
+  test('an admin ends a session of another user with its streams, and the audit log says so', async () => {
     const phone = await signIn(server, grace);
     const stream = await followEvents(server, phone);
     const sessionId = await sessionOf(phone);
@@ -211,7 +211,7 @@ describe('sessions', () => {
     expect(await sessionOf(grace)).toBe(sessionId);
   });
 
-  test('the audit log has the sessions that psql ends, but not those that users and the server end', async () => {
+  test('the audit log records the sessions that psql ends, but not those that users and the server end', async () => {
     const entriesOf = async () =>
       (await readAuditLog(ada, { targetId: linus.userId })).filter(({ action }) => action === 'END_SESSION');
     expect(await entriesOf()).toEqual([]);
@@ -269,7 +269,7 @@ describe('erasure', () => {
     expect((await eraseUser(ada, peggy.userId)).__typename).toBe('NotFound');
   });
 
-  test('no one else erases others, and an admin not their own account', async () => {
+  test('no one else erases others, and an admin cannot erase their own account', async () => {
     for (const person of [marge, linus]) expect((await eraseUser(person, grace.userId)).__typename).toBe('Forbidden');
     expect(await eraseUser(ada, ada.userId)).toMatchObject({ __typename: 'Forbidden' });
     expect((await grace.ask('{ viewer { id } }')).viewer).not.toBeNull();

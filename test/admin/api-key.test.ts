@@ -182,7 +182,7 @@ test('a key never speaks for a person, and a bot never has a role on the server'
   expect(await setServerRole(ada, bot.userId, 'MODERATOR')).toMatchObject({ __typename: 'Forbidden' });
 });
 
-test('the incoming webhooks of users take no place among the keys of admins', async () => {
+test('the incoming webhooks of users do not count toward the limit of keys', async () => {
   const chatId = keyOf(await createGroup(grace, [ada]));
   const { rowCount } = await server.sql.query(
     `with bots as (
@@ -207,7 +207,7 @@ test('the incoming webhooks of users take no place among the keys of admins', as
   expect((await listKeys(ada)).map(({ name }) => name)).not.toContain('hook');
 });
 
-test('of several keys that are created at the same time, only one takes the last place', async () => {
+test('of several keys that are created at the same time, only one takes the last free place', async () => {
   await server.sql.query(
     `insert into api_keys (name, secret_hash, hint, scopes)
     select 'many', sha256(('many ' || n)::bytea), 'parley_many', array['USERS_READ']::scope[]

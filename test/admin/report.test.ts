@@ -183,7 +183,7 @@ test('files as reported stay readable for staff alone, past the deletion of the 
   expect((await download(server, files[0].url)).status).toBe(404);
   await setRoleWithSql(server, marge, 'MODERATOR');
   expect((await download(server, files[0].url)).status).toBe(200);
-  // It also ends with a session that the tokens of another system keep.
+  // It also ends with a session that is kept by the tokens of another system.
   const keepSession = (issuer: string | null) =>
     server.sql.query(
       `update sessions set issuer = $2::text, foreign_key = $2::text, token_issued_at = case when $2::text is not null then now() end,
@@ -234,7 +234,7 @@ test('staff see five messages before and after the reported one, as they are now
   const looks = await entriesOf();
   expect(looks).toHaveLength(2);
   expect(looks).toEqual(expect.arrayContaining(margeLooks));
-  // What gives nothing away is no look.
+  // A request that gives nothing away does not count as a look.
   await marge.ask('{ admin { reports { edges { node { id reason createdAt author { username } } } } } }');
   await readReport(grace, report.id);
   await readReport(linus, report.id);
@@ -272,7 +272,7 @@ test('MESSAGE_DELETED deletes the message of a chat that staff cannot see, and i
   expect(await resolveReport(marge, report.id, 'NO_ACTION', ' ')).toMatchObject({ fields: [{ path: ['note'] }] });
 });
 
-test('of a report and a deletion at the same time, the report has the content or is refused', async () => {
+test('when a message is reported and deleted at the same time, the report has the content or is refused', async () => {
   for (let round = 0; round < 5; round += 1) {
     const { id } = await offend(`round ${round}`);
     const [report] = await Promise.all([reportMessage(grace, id), deleteMessage(onNode(other, linus), id)]);

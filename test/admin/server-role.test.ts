@@ -81,7 +81,7 @@ test('of two admins who demote each other on two nodes at the same time, one rem
       [keyOf(ada.userId), keyOf(grace.userId)],
     ]);
   }
-  // With psql, where no one asks for the role.
+  // With psql, where nothing checks the role.
   const demote = `update users set server_role = 'USER' where id = $1`;
   const outcomes = await Promise.allSettled([
     server.sql.query(demote, [keyOf(ada.userId)]),
@@ -93,7 +93,7 @@ test('of two admins who demote each other on two nodes at the same time, one rem
   await setRoleWithSql(server, grace, 'USER');
 });
 
-test('a role is no part of the profile: no one receives an event for it', async () => {
+test('a role is not part of the profile: no one receives an event for it', async () => {
   await using stream = await followEvents(server, grace);
   await setServerRole(ada, grace.userId, 'MODERATOR');
   await setServerRole(ada, grace.userId, 'USER');

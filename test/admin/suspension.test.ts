@@ -124,7 +124,7 @@ test('a suspension that is written with psql ends the sessions, and none can be 
 });
 
 describe('who may suspend whom:', () => {
-  test('admins everyone but themselves', async () => {
+  test('admins may suspend everyone but themselves', async () => {
     expect((await suspendUser(ada, marge.userId)).__typename).toBe('AdminUser');
     expect((await unsuspendUser(ada, marge.userId)).__typename).toBe('AdminUser');
     marge = await signIn(server, marge);
@@ -134,7 +134,7 @@ describe('who may suspend whom:', () => {
     });
   });
 
-  test('moderators users without a role, and no one else', async () => {
+  test('moderators may suspend users without a role, and no one else', async () => {
     expect((await suspendUser(marge, linus.userId)).__typename).toBe('AdminUser');
     expect((await unsuspendUser(marge, linus.userId)).__typename).toBe('AdminUser');
     linus = await signIn(server, linus);
@@ -149,7 +149,7 @@ describe('who may suspend whom:', () => {
     expect((await unsuspendUser(marge, missing)).__typename).toBe('NotFound');
   });
 
-  test('users no one, and they do not learn who has an account', async () => {
+  test('users may suspend no one, and do not learn who has an account', async () => {
     const missing = Buffer.from(`User:${2n ** 62n}`).toString('base64url');
     for (const userId of [grace.userId, ada.userId, marge.userId, missing]) {
       for (const change of [suspendUser, unsuspendUser]) {

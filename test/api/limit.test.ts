@@ -97,7 +97,7 @@ describe('at the default settings', () => {
     const others = await createGroup(other, [linus]);
     const messageId = await say(grace, own, 'look');
 
-    // As when someone pastes a few lines.
+    // As when a user pastes a few lines.
     const pasted = await Promise.all(repeat(30, () => [send, { chatId: own }]).map((each) => grace.post(...each)));
     expect(pasted.flatMap(({ errors }) => errors ?? [])).toEqual([]);
     // A single device reaches its session's limit before its account's.

@@ -29,7 +29,7 @@ beforeAll(async () => {
   }
 });
 
-/** A document that uses one root field with arguments that are valid, and selects nothing that needs a scope. */
+/** A document that uses one root field with valid arguments, and selects nothing that needs a scope. */
 function documentOf(root: 'Query' | 'Mutation', name: string): string {
   // Without a chat it changes the user's own avatar, which needs USERS_WRITE.
   if (name === 'setAvatar')

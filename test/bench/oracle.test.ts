@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { Follower, type Received } from '../../bench/soak/follower.ts';
 import { Oracle } from '../../bench/soak/oracle.ts';
 
-// `npm run soak` is worth as much as what it notices.
+// `npm run soak` is worth only as much as it notices.
 
 type Row = { id: string; kind: string; audience: string; chatId: string | null; userId: string | null };
 const inChat = (id: number, kind: string, userId: string | null = null): Row => ({
@@ -39,7 +39,7 @@ function fakeDatabase(): pg.Pool {
   return { query } as unknown as pg.Pool;
 }
 
-/** What the oracle says if these events arrive at the two users. */
+/** What the oracle says if these events reach the two users. */
 async function judge(arrivals: Record<string, Received[]>): Promise<string[]> {
   const oracle = new Oracle(fakeDatabase());
   await oracle.open();
@@ -59,7 +59,7 @@ const kindOf = (id: number) => log.find((row) => row.id === String(id))?.kind ??
 const asDue = (userId: '1' | '2', change: (ids: number[]) => number[] = (ids) => ids): Received[] =>
   change(due[userId]).map((id) => ({ id, kind: kindOf(id) }));
 
-test('streams that receive exactly what the log says are well', async () => {
+test('nothing is wrong with streams that receive exactly what the log says', async () => {
   expect(await judge({ 1: asDue('1'), 2: asDue('2') })).toEqual([]);
 });
 

@@ -27,7 +27,7 @@ function expectWithin(factor: number, simulated: number, measured: number): void
   expect(simulated / measured).toBeLessThan(factor);
 }
 
-test('a queue with random arrivals waits as long as theory says, and obeys the laws of utilisation and Little', () => {
+test('jobs that arrive at random wait as long as theory says, and obey the laws of utilisation and Little', () => {
   const engine = new Engine();
   const random = randomFrom(7);
   const station = new Station(engine, 1);

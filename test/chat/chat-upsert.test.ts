@@ -67,7 +67,7 @@ test('the chat of an order is created with its members, who own nothing, and is 
   for (const key of ['order:43', '', 'a\0b']) expect(await program.ask(find, { key })).toEqual({ chatByKey: null });
 });
 
-test('with ownerIds, exactly these members own the chat, who can then be acted as to delete it', async () => {
+test('with ownerIds, exactly these members own the chat, and a program that acts as one of them can delete it', async () => {
   const input = { key: 'order:owned', type: 'GROUP' };
   const everyone = ids(ada, grace, linus);
   const chat = await upsert({ ...input, memberIds: everyone, ownerIds: ids(ada) });

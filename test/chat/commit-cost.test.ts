@@ -4,7 +4,7 @@ import { findNames } from '../../src/message/mention.ts';
 
 const maxLength = 10_000;
 const plain = 'The quick brown fox, @ada, jumps over the lazy dog. '.repeat(200).slice(0, maxLength);
-/** A hostile text may cost this many times what a plain text of the same length does. */
+/** A hostile text may cost at most this many times as much as a plain text of the same length. */
 const maxFactor = 25;
 
 /** Texts of the maximum length: a short unit that parsers can read in several ways, repeated. */

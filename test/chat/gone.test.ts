@@ -8,7 +8,7 @@ import { onNode } from '../support/message.ts';
 
 const server = await startServer();
 
-/** Two users in a group, and a node between whose statements a test can act. */
+/** Two users in a group, and a node that lets a test act between its statements. */
 async function startBetween() {
   const proxy = await openProxy(server.database.url);
   const url = new URL(proxy.through(server.database.url));

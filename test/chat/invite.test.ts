@@ -132,7 +132,7 @@ test('only server admins can invite to the server alone', async () => {
   await makeServerAdmin(ada);
   const { id, code, ...invite } = await createInvite(ada, { maxUses: 1 });
   expect(invite).toMatchObject({ __typename: 'Invite', chat: null, chatName: null, usesLeft: 1 });
-  // A user who is on the server already takes no use.
+  // A user who is already on the server does not count as a use.
   expect(await joinByInvite(hedy, code)).toMatchObject({ __typename: 'Viewer', user: { username: 'hedy' } });
   expect(await previewInvite(ada, code)).toMatchObject({ usesLeft: 1 });
   expect(kindOf(await revokeInvite(hedy, id))).toBe('NotFound');
@@ -247,7 +247,7 @@ test.each(types)(
     expect(await heardBy(linus, stream)).toMatchObject([
       { __typename: 'AddToChat', members: [{ user: { username: 'hedy' } }], addedCount: 1 },
     ]);
-    // A member stays as they are, and takes no use.
+    // A member stays as they are, and does not count as a use.
     for (const by of [hedy, ada]) expect(kindOf(await joinByInvite(by, code))).toBe('Chat');
     expect(await rolesIn(chat, ada)).toEqual({ ada: 'OWNER', grace: 'ADMIN', linus: 'MEMBER', hedy: 'MEMBER' });
     expect(await previewInvite(ada, code)).toMatchObject({ usesLeft: 1 });
@@ -351,7 +351,7 @@ test('an invite lets no one in while its creator is suspended', async () => {
   expect(kindOf(await joinByInvite(hedy, code))).toBe('Chat');
 });
 
-test('an invite lets no one in while its creator is muted, who cannot create another', async () => {
+test('while the creator of an invite is muted, it lets no one in, and the creator cannot make another', async () => {
   const chat = await create('GROUP');
   const code = await codeFor(linus, chat);
   await mute(ada, chat, linus.userId, inMinutes(5));
@@ -421,7 +421,7 @@ test('of two users who take the last use at the same time on two nodes, one gets
   }
 });
 
-test('one user who uses an invite several times at the same time takes one use', async () => {
+test('one user who uses an invite several times at the same time counts as one use', async () => {
   const chat = await create('GROUP');
   const code = await codeFor(ada, chat, { maxUses: 3 });
   const outcomes = await Promise.all(
@@ -431,7 +431,7 @@ test('one user who uses an invite several times at the same time takes one use',
   expect(await previewInvite(ada, code)).toMatchObject({ usesLeft: 2 });
 });
 
-test('of a ban of the creator and a use at the same time, the use comes first or does not happen', async () => {
+test('when the creator is banned while the invite is used, the use comes first or does not happen', async () => {
   for (let round = 0; round < 5; round += 1) {
     const chat = await create('GROUP');
     const code = await codeFor(linus, chat);

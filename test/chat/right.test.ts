@@ -68,7 +68,7 @@ const attempts: Record<string, (chat: string) => Promise<boolean>> = {
   MUTE_MEMBER: async (chat) => isDone(await mute(grace, chat, linus.userId, inMinutes(5))),
   BAN_MEMBER: async (chat) => isDone(await ban(grace, chat, hedy.userId)),
   REMOVE_MEMBER: async (chat) => isDone(await removePerson(grace, chat, linus.userId)),
-  // A member who joins is a member already: that succeeds, but a client has no reason to offer it.
+  // A member who joins again succeeds, but a client has no reason to offer that.
   JOIN_CHAT: async (chat) => {
     const wasMember = (await readChat(chat)).viewerMembership !== null;
     return isDone(await joinChat(grace, chat)) && !wasMember;

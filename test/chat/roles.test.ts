@@ -170,7 +170,7 @@ test.each(types)('the last owner of a %s cannot leave, be removed or step down',
   };
   await refuseAll();
   expect(await rolesIn(chat, grace)).toEqual({ ada: 'OWNER', grace: 'ADMIN', linus: 'MEMBER' });
-  // Ada can step down once Grace is an owner too, who is then the last one.
+  // Ada can step down once Grace is an owner too; then Grace is the last one.
   await setMemberRole(ada, chat, grace.userId, 'OWNER');
   expect(await setMemberRole(ada, chat, ada.userId, 'MEMBER')).toMatchObject({ __typename: 'Member', role: 'MEMBER' });
   expect(await leaveChat(grace, chat)).toMatchObject(lastOwner);

@@ -14,8 +14,8 @@ import { createDatabase } from '../support/database.ts';
 import { atFileEnd } from '../support/file-end.ts';
 import { rounds } from '../support/rounds.ts';
 
-// The rule for who may see what is written twice: as SQL for hot code, and as a `where` for Prisma. The two must agree, and
-// with the rule as it is written here, in another way.
+// The rule for who may see what is written twice: as SQL for hot code, and as a `where` for Prisma. The two must agree
+// with each other, and with the rule as it is written here, in a third way.
 
 const personCount = 6;
 const people = Array.from({ length: personCount }, (_, index) => index);
@@ -78,7 +78,7 @@ function expectedFrom(random: RandomChat, person: number): number | null {
   return random.members.find((each) => each.person === person)?.visibleFromSeq ?? null;
 }
 
-/** Without chats whose last member is banned, because those are deleted. */
+/** Leaves out chats whose members are all banned, because those are deleted. */
 const remaining = (chats: readonly RandomChat[]) =>
   onePerPair(chats).filter(
     (each) => each.members.length === 0 || each.members.some(({ person }) => !isBanned(each, person)),
@@ -150,7 +150,7 @@ async function expectSameInPrisma(userId: bigint, chatIds: bigint[]): Promise<vo
   expect(keysOf(await db.prisma.member.findMany({ where: visibleMembers(asker) }))).toEqual(keysOf(rows));
 }
 
-test('everyone sees what the rule says, in SQL and in Prisma, whatever chats and bans exist, and a search is narrowed to no less', async () => {
+test('everyone sees what the rule says, in SQL and in Prisma, whatever chats and bans exist, and a search considers no less', async () => {
   const seen = { visible: 0, hidden: 0, banned: 0 };
   await fc.assert(
     fc.asyncProperty(world, async (random) => {

@@ -39,7 +39,7 @@ const missing = {
   member: encodeId('Member', `${2n ** 62n}_1`),
 };
 
-/** Everything that a user sees when they request these three in every possible way. */
+/** Everything that a user sees when they request these three objects in every possible way. */
 async function lookAt({ chat, message, member }: typeof missing, by: Person): Promise<Data[]> {
   const seen = [
     await by.post('query ($id: ID!) { chat(id: $id) { id type name lastSeq memberCount viewerMembership { id } } }', {

@@ -199,7 +199,7 @@ test('requests that need a new token at the same time refresh it once', async ()
   expect(count()).toBe(1);
 });
 
-/** A clock that is far ahead: every token seems to have ended. */
+/** A clock that is far ahead: every token seems to have expired. */
 function moveClock(): () => void {
   const { now } = Date;
   Date.now = () => now() + 86_400_000;
@@ -238,7 +238,7 @@ test('a refresh that is under way when another user signs in leaves them alone',
   expect(viewer.user.username).toBe('grace');
 });
 
-test('a stream goes on when its token ends', async () => {
+test('a stream goes on when its token expires', async () => {
   const stored = new Map<string, string>();
   const persistence = storageIn(stored);
   await open({ persistence }).signIn(ada);

@@ -21,7 +21,7 @@ test('the core is at most 12 KB compressed, and needs nothing but the web platfo
     build: {
       write: false,
       lib: { entry: 'client.ts', formats: ['es'] },
-      // Vite leaves the white space of libraries to those who use them.
+      // Vite keeps the white space of libraries, and leaves its removal to the apps that use them.
       rolldownOptions: { external: lazyModules, output: { minify: true } },
     },
   });

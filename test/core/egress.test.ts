@@ -11,7 +11,7 @@ import { authority, certificate, otherAuthority } from '../support/certificate.t
 
 afterEach(() => vi.restoreAllMocks());
 
-/** The name servers know no name, so the system is asked. */
+/** From now on the name servers know no names, so the system is asked. */
 function forgetNames(): void {
   const unknown = Object.assign(new Error('unknown'), { code: 'ENOTFOUND' });
   vi.spyOn(dns.Resolver.prototype, 'resolve4').mockRejectedValue(unknown);
@@ -106,7 +106,7 @@ test('a response that is too large or too slow is a failure', async () => {
   await expect(local.send(stuck, { ...limits, maxMs: 50 })).rejects.toThrow('no response within 50 ms');
   forgetNames();
   const { promise, resolve } = Promise.withResolvers<never>();
-  // Otherwise it would hold a permit of the look-ups for the tests that follow.
+  // Otherwise it would still count as a look-up in progress in the tests that follow.
   onTestFinished(() => resolve([] as never));
   vi.spyOn(dns, 'lookup').mockReturnValue(promise);
   const lost = new URL('https://nowhere.example/');

@@ -103,7 +103,8 @@ test('users whose work never ends share the time in proportion to their weights'
         await simulation.step();
         const done = (person: string) => simulation.ran.filter((turn) => turn.person === person).length;
         if (done('ada') === 60 || done('grace') === 60) break;
-        // By the theorem of start-time fair queueing, the gap is at most one longest turn of each.
+        // By the theorem of start-time fair queueing, the gap is at most one turn of the maximum length for each user,
+        // divided by their weight.
         const gap = Math.abs(simulation.usedBy('ada') - simulation.usedBy('grace') / weight);
         expect(gap).toBeLessThanOrEqual(100 + 100 / weight);
       }

@@ -188,7 +188,7 @@ test('the database and the program accept the same email addresses', async () =>
   expect(values.filter(accepts).length).toBeGreaterThan(500);
 });
 
-test('rows from before a rule can be changed, and a new text must keep it', async () => {
+test('rows that are older than a rule can be changed, and a new text must obey it', async () => {
   await using database = await createDatabase();
   const { sql } = database;
   const tables = { users: 'display_name', chats: 'name', messages: 'content' };

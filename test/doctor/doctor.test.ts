@@ -59,7 +59,7 @@ test('a database that cannot be reached, or has too few connections, is a failur
 });
 
 test('a folder that cannot be written is a failure', async () => {
-  // Root may write to a folder that is read-only.
+  // Root may write even to a read-only folder.
   const file = join(patient.dataDir, 'a-file');
   await writeFile(file, '');
   const { isFit, text } = await patient.see({ dataDir: join(file, 'data'), database: null });

@@ -163,7 +163,8 @@ test('when pruning overtakes a node, its readers start over or lack nothing', as
     { seq: 1, content: 'never read by this node' },
     { seq: 2, content: 'nor this' },
   ];
-  // Where nodes tell each other of events, another one may have read the log in time, and published what this one lacks.
+  // Where nodes tell each other of events, another node may have read the log in time, and published what this one
+  // lacks.
   const isWhole = () => !exchangesByLog() && reader.heardIn(chatId).length === lacking.length;
   await reader.until(() => reader.resets.length === 1 || isWhole());
   const heard = isWhole() ? lacking : [];

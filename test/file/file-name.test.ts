@@ -27,7 +27,7 @@ test.each(Object.keys(readers))('%s is read in time linear in its length', (name
   for (const part of hostile) {
     const text = part.repeat(16_000);
     const [short, long] = [bestOf(3, () => read(text.slice(0, 4_000))), bestOf(3, () => read(text.slice(0, 64_000)))];
-    // Sixteen times as long: a quadratic function takes 256 times the time.
+    // Sixteen times as long: a quadratic function takes 256 times as long.
     expect({ part, isLinear: long < short * 64 + 5 }).toEqual({ part, isLinear: true });
   }
 });

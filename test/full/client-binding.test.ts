@@ -34,7 +34,7 @@ beforeAll(async () => {
 type App = {
   /** Shows a query until the end of the test. Returns what it shows now. */
   show: (document: string) => () => Data;
-  /** Runs a query as when a screen is opened. */
+  /** Runs a query, as an app does when it opens a screen. */
   query: (document: string) => Promise<Data>;
   mutate: (document: string, variables: Record<string, unknown>) => Promise<Data>;
   listen: (document: string, onData: (data: Data) => void, onError: (error: unknown) => void) => void;
@@ -95,7 +95,7 @@ function withApollo(parley: Client): App {
   };
 }
 
-/** A client whose access token ends after that many seconds. */
+/** A client whose access token expires after that many seconds. */
 async function openParley(seconds: number): Promise<{ parley: Client; refreshes: () => number }> {
   const stored = new Map<string, string>();
   const persistence = storageIn(stored);
@@ -122,7 +122,7 @@ const sendDocument = `mutation Send($input: SendMessageInput!) {
   sendMessage(input: $input) { ... on Message { id content } ... on Error { message } }
 }`;
 
-test('urql and Apollo Client resume after restarts and token ends, and fetch again after a Reset', async () => {
+test('urql and Apollo Client resume after a restart or the expiry of a token, and fetch again after a Reset', async () => {
   const chatId = await createGroup(ada, [grace]);
   const apps = await Promise.all(
     [withUrql, withApollo].map(async (open) => {
@@ -174,7 +174,7 @@ test('urql and Apollo Client resume after restarts and token ends, and fetch aga
   for (const { app, kinds, chats, errors } of apps) {
     await expect.poll(kinds, { timeout: 15_000 }).toContain('Reset');
     await expect.poll(() => chats().viewer.chats.edges[0].node.lastMessage.content).toBe('newest');
-    // It is not on the screen, and its result from before is not shown again.
+    // This query is not on the screen, and its earlier result is not shown again.
     expect((await app.query(peopleDocument)).viewer.user.displayName).toBe('Ada');
     expect(errors).toEqual([]);
   }

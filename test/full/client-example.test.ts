@@ -89,7 +89,7 @@ test('the examples with React, urql, Apollo Client and gql.tada have the types t
     'urql.ts': await exampleOf('urql'),
     'apollo.ts': await exampleOf('Apollo Client'),
     'tada.ts': tada,
-    // What does not exist is an error, and what may be null as well.
+    // A field that does not exist is a type error, and so is one that may be null if the code does not check it.
     'wrong-field.ts': tada.replace('username\n', 'nickname\n'),
     'wrong-null.ts': tada.replace('sender?.', 'sender.'),
     'tsconfig.json': JSON.stringify({ compilerOptions: options, include: ['*.ts', '*.tsx'] }),

@@ -92,7 +92,7 @@ test.runIf(hasNginx)('1,000 streams over HTTP/2 receive a message, on both nodes
   await Promise.all(streams.map(({ receive }) => receive('Hello through nginx')));
   const counts = await Promise.all(nodes.map(countStreams));
   expect(counts.reduce((sum, count) => sum + count, 0)).toBe(streamCount);
-  // Balanced by connections, not by luck.
+  // Balanced by their connections, and not by luck.
   expect(Math.min(...counts)).toBeGreaterThan(streamCount / 3);
 });
 
@@ -127,7 +127,7 @@ function follow(session: ClientHttp2Session, token: string): { receive: (text: s
   };
 }
 
-/** How many streams a node has open, by its metrics. */
+/** How many streams a node has open, according to its metrics. */
 async function countStreams({ metricsUrl }: TestServer): Promise<number> {
   const text = await (await fetch(metricsUrl ?? '')).text();
   return Number(/^parley_streams (\d+)$/m.exec(text)?.[1]);

@@ -82,7 +82,7 @@ async function configure(logoutUri: string): Promise<Configuration> {
   };
 }
 
-/** A browser that keeps cookies and follows redirects, as far as the shop's own pages. */
+/** A browser that keeps cookies and follows redirects, up to the shop's own pages. */
 class Browser {
   readonly #cookies = new Map<string, string>();
 

@@ -61,7 +61,7 @@ test('a database that crashes forgets who is present, and users do not notice', 
   if (ada === undefined || grace === undefined || linus === undefined) throw new Error('a user could not sign up');
   await createGroup(ada, [grace, linus]);
   await using adas = await follow(nodes[0], ada);
-  // One after the other, because two nodes report two users in any order.
+  // One after the other, because two nodes may report two users in either order.
   await using _ = await attend(nodes[0], grace);
   await adas.next(changed(grace, 'ONLINE'));
   const linuses = await attend(nodes[1], linus);

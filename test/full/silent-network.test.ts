@@ -54,7 +54,7 @@ const messagesScript = (url: string, { token }: Person) => `
   console.log('closed');
 `;
 
-/** Starts a server there, and returns its addresses, for this machine and for the client. */
+/** Starts the server on its machine, and returns it with the address for this machine and the one for the client. */
 async function startServerIn({ onServer, serverFor }: Network): Promise<{ server: TestClient; urlForClient: string }> {
   const node = runServer({ DATA_DIR: await createDataDir(), HOST: '0.0.0.0', RATE_LIMITS: 'off' }, [
     ...onServer,

@@ -53,8 +53,8 @@ async function writeEverything(node: TestServer, { ada, grace }: { ada: Person; 
 test('a standby that is promoted minutes after a release has everything, and takes every write', async () => {
   const primary = await startFaultyPostgres({ wal_keep_size: '256MB' });
   onTestFinished(primary.remove);
-  // The standby starts before the migrations: until its next restartpoint, in minutes, it knows them from the log
-  // alone.
+  // The standby starts before the migrations: until its next restartpoint, which is minutes away, it has them only in
+  // its log.
   const standby = await primary.startStandby();
   onTestFinished(standby.remove);
   await primary.run('create database chat');

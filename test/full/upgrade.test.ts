@@ -16,7 +16,7 @@ import { findFreePort } from '../../src/postgres/embedded/server.ts';
 const root = join(import.meta.dirname, '../..');
 const run = promisify(execFile);
 
-/** The last release. A clone without its history (`--depth 1`) lacks it. */
+/** The last release. A clone without the history (`--depth 1`) lacks it. */
 const { commit } = JSON.parse(await readFile(join(import.meta.dirname, 'last-release.json'), 'utf8')) as {
   commit: string;
 };
@@ -78,7 +78,7 @@ test.runIf(canRun)('the last release and this one serve one database together, a
   await replace(0, next);
   await replace(1, release);
   await replace(1, next);
-  // Back, one node at a time.
+  // Then back, one node at a time.
   await replace(0, release);
   await replace(1, release);
   const { errors } = await traffic.stop();

@@ -121,7 +121,7 @@ function focused(page: Page) {
   return page.locator(':focus');
 }
 
-/** Waits until the focus is there. */
+/** Waits until this element has the focus. */
 async function at(page: Page, role: Parameters<Page['getByRole']>[0], name: string | RegExp): Promise<void> {
   await page.getByRole(role, { name }).and(focused(page)).waitFor({ timeout: 5_000 });
 }

@@ -178,7 +178,7 @@ describe.skipIf(!isChromiumInstalled)('people in the chat (skipped without /usr/
 
     await dialog.getByRole('tab', { name: 'Devices' }).click();
     await dialog.getByText('This device').waitFor();
-    // The sign-up was a session too, of no browser.
+    // The sign-up began a session too, without a browser.
     await dialog.locator('.card', { hasText: 'Chrome' }).getByRole('button', { name: 'Sign out' }).click();
     await other.page.getByRole('heading', { name: 'Welcome back' }).waitFor();
     await expect.poll(() => dialog.locator('.card', { hasText: 'Chrome' }).count()).toBe(1);
@@ -214,7 +214,7 @@ function square(): Promise<Buffer> {
     .toBuffer();
 }
 
-/** Goes to an address of the page as a link does that is opened in an empty tab. */
+/** Goes to an address of the page, as a link that is opened in an empty tab does. */
 async function goTo(page: Page, link: string): Promise<void> {
   await page.goto('about:blank');
   await page.goto(link);

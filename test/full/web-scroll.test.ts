@@ -9,7 +9,10 @@ import { openAs, openChat, rowOf } from '../support/web.ts';
 
 const count = 10_000;
 
-/** Scrolls as a user does, a step at each frame, until the message has a row. Returns the most rows that there were. */
+/**
+ * Scrolls as a user does, one step per frame, until the message has a row. Returns the maximum number of rows on the
+ * way.
+ */
 function scrollTo(page: Page, { byPx, seq }: { byPx: number; seq: number }): Promise<number> {
   return page.evaluate(
     `new Promise((resolve) => {

@@ -57,7 +57,7 @@ describe.skipIf(!isChromiumInstalled)('the chat in development (skipped without 
   });
 });
 
-/** Shows the page as it is in development, at the address of the server. */
+/** Serves the development version of the page at the address of the server. */
 async function serve(context: BrowserContext, url: string, files: ReadonlyMap<string, string>): Promise<void> {
   const types: Record<string, string> = { js: 'text/javascript', html: 'text/html' };
   await context.route(

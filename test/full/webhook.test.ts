@@ -11,7 +11,7 @@ import { createWebhook, refuseWith, webhookEnv, webhookOf, WebhookReceiver } fro
 /** The messages that a receiver got, each once, in the order in which they first arrived. */
 const firstArrivals = ({ contents }: WebhookReceiver) => [...new Set(contents)];
 
-/** Whether every request carries the event that follows, or one that was sent before and may not have been accepted. */
+/** Expects every request to carry the next event, or one that was sent before and may not have been accepted. */
 function expectOrdered({ contents }: WebhookReceiver, sent: readonly string[]): void {
   let reached = -1;
   for (const place of contents.map((content) => sent.indexOf(content))) {
@@ -42,7 +42,7 @@ test('a receiver that is down for an hour gets every event once it is back, in o
   await receiver.until(({ contents }) => contents.includes('before'));
   receiver.answer = refuseWith(503);
 
-  /** Waits until the last attempt has been saved as a failure, and the next one is not due by the moved clock. */
+  /** Waits until the last attempt has been saved as a failure, and the next one is not yet due by the moved clock. */
   const untilIdle = async () => {
     await expect
       .poll(async () => {
@@ -68,7 +68,7 @@ test('a receiver that is down for an hour gets every event once it is back, in o
   }
   await untilIdle();
   const attempts = receiver.received.length - accepted;
-  // Five minutes apart at most, half of that at least.
+  // At most five minutes apart, and at least half of that.
   expect(attempts).toBeGreaterThan(12);
   expect(attempts).toBeLessThan(40);
   // Each attempt has tried the first event alone.
@@ -83,7 +83,7 @@ test('a receiver that is down for an hour gets every event once it is back, in o
   expect(complaintsOf(server)).toMatchObject([{ msg: 'a webhook is failing; the server keeps trying' }]);
 });
 
-test('a node is killed in mid-delivery: another takes over, and every event arrives once or more, in order', async () => {
+test('a node is killed in the middle of a delivery: another takes over, and every event arrives once or more, in order', async () => {
   const database = await createDatabase();
   onTestFinished(database.drop);
   const jwtKeys = generateKeySet();

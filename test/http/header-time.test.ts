@@ -100,7 +100,7 @@ async function readPart(headers: string): Promise<unknown> {
   return parts.next().catch((error: Error) => error.message);
 }
 
-/** The CPU time of `work` in ms: the least of up to ten tries, because the other threads of the process count too. */
+/** The CPU time of `work` in ms: the minimum of up to ten tries, because the other threads of the process count too. */
 async function leastCpuMs(work: () => Promise<unknown>): Promise<number> {
   let least = Infinity;
   for (let tries = 0; tries < 10 && least >= 100; tries += 1) {

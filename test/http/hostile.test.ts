@@ -190,7 +190,7 @@ describe('a connection with unread responses', () => {
   const head = (forwardedFor: string) =>
     `POST /graphql HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: ${forwardedFor}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
 
-  /** Asks for the answer again and again on one connection, and reads none of it. */
+  /** Sends the request again and again on one connection, and reads none of the answers. */
   const askDeaf = ({ url }: { url: string }, forwardedFor = '192.0.2.1'): Socket => {
     const { port: at, hostname: host } = new URL(url);
     const socket = connect(Number(at), host).on('error', () => undefined);

@@ -21,7 +21,7 @@ test('a browser gets the chat at /, with its styles, after one round trip', asyn
   expect(page).toMatch(/<style>.*--canvas.*<\/style>/s);
   expect(page).toContain('class="splash"');
   expect(page).not.toMatch(/<link[^>]*stylesheet/);
-  // The first window of a new TCP connection (RFC 6928) takes about 14 KB.
+  // The first window of a new TCP connection (RFC 6928) holds about 14 KB.
   expect((await stat(join(built, 'index.html.gz'))).size).toBeLessThan(14_000);
 });
 

@@ -27,7 +27,7 @@ beforeAll(async () => {
 
 const send = (objects: readonly unknown[], node = server) => importLines(node, key.token, toLines(objects));
 
-/** The lines of a group of Ada and Grace with that many messages, without its end. */
+/** The lines of a group of Ada and Grace with that many messages, without the line that ends it. */
 function conversation(chat: string, count: number, more: Record<string, unknown> = {}): Record<string, unknown>[] {
   return [
     { chat: { key: chat, type: 'GROUP', name: 'imported', createdAt: '2019-01-01T00:00:00Z', ...more } },
@@ -452,7 +452,7 @@ test('the same lines again bring back neither a chat nor a user that was deleted
       (select count(*)::int from users where key = 'shop:leaver') as users`,
   );
   expect(rows).toEqual([{ chats: 0, users: 0 }]);
-  // An erased user leaves no key that can be read.
+  // The key of an erased user is kept only as a hash.
   const kept = `select from deleted_keys where key_hash = sha256('user:shop:leaver')`;
   expect((await server.sql.query(kept)).rowCount).toBe(1);
 });

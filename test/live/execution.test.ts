@@ -120,14 +120,14 @@ test('the peer and the newest message of a chat are executed once, except where 
   }
   expect(executions.get(frames[0]?.id ?? '')).toBe(1);
 
-  // A member who sees no more than the newest message hides nothing that it shows.
+  // A member who sees only the newest message still sees everything that the event shows.
   const { rows } = await server.sql.query('select last_seq from chats where id = $1', [keyOf(chatId)]);
   const latecomer = await signUp(server, 'latecomer');
   await addMembers(server, chatId, [latecomer], rows[0].last_seq + 1);
   const shared = await hear(streams, 'the latecomer sees this');
   expect(executions.get(shared[0]?.id ?? '')).toBe(1);
 
-  // While someone sees nothing yet, each viewer is asked; and in a single chat, each of the two.
+  // While a member sees no message yet, the field is executed for each viewer; in a single chat, for each of the two.
   await addMembers(server, chatId, [await signUp(server, 'newest')], rows[0].last_seq + 3);
   await updateChat(ada, chatId, { name: 'renamed' });
   const chatEvent =

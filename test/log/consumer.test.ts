@@ -258,7 +258,7 @@ test('after a gap in the log, the consumer starts over at its end', async () => 
   await sendMessages(5);
   await delay(5);
   expect(await pruneEvents(connect().pool, 1, 1_000)).toBeGreaterThan(0);
-  // In the transaction of the reset, so that a reason is seen once the effects before it are gone, and counts once.
+  // Both are in the transaction of the reset, so that a reason appears when the earlier effects go, and only once.
   const reset: LogConsumerOptions['reset'] = async (client, reason) => {
     await client.query('insert into resets (reason) values ($1)', [reason]);
     await client.query('delete from effects');

@@ -232,7 +232,7 @@ describe('a request is refused', () => {
     };
     expect(await statuses(url, { content: 'hi' })).toEqual([204, 204, 429]);
     expect(await statuses('/api/hooks/x', { content: 'hi' })).toEqual([404, 404, 429]);
-    // The network still has webhooks that exist.
+    // The same network can still use webhooks that exist.
     const { url: another } = await create(ada, 'Another');
     expect((await post(another, { content: 'hi' }, { at: strict })).status).toBe(204);
   });

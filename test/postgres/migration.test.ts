@@ -52,7 +52,7 @@ async function writeMigrations(migrations: Record<string, string>): Promise<stri
 
 const one = { '20260101000000_one': 'create table one (id int);\n' };
 const two = { '20260102000000_two': 'create table two (id int);\n' };
-/** What a migration that removes something looks at. */
+/** A migration that removes something reads this table. */
 const leaseTable = 'create table leases (name text, until timestamptz, release text)';
 const ledger = 'select migration_name as name from _prisma_migrations order by started_at';
 

@@ -245,7 +245,7 @@ test('the time to index or highlight a text grows with its length, whatever is i
         // Twice as long, or four times if the cost were quadratic. A text that expands takes up to 16 times as long.
         const mostMs = Math.min(3 * halfMs, 60 * ordinaryMs) + 1;
         let least = Infinity;
-        // The least of several, because other tests run at the same time.
+        // The minimum of several, because other tests run at the same time.
         for (let run = 0; run < 200 && least > mostMs; run += 1) least = Math.min(least, timeOf(work));
         expect(least).toBeLessThan(mostMs);
       });

@@ -57,7 +57,7 @@ export async function createProgram(
 
 /**
  * A program whose key is written directly to the database, as an operator's command would. `botId`: the row's id of the
- * bot that it speaks for; null for a key of the server. `seconds`: how long the key is valid; null for ever.
+ * bot that it speaks for; null for a key of the server. `seconds`: how long the key is valid; null means for ever.
  */
 export async function insertProgram(
   server: TestServer,

@@ -36,7 +36,7 @@ export async function startBroadcastPair(): Promise<BroadcastPair> {
   return { network, ends, first, second, ada, grace, chatId, close };
 }
 
-/** Whether a node is the publisher, by what it said last about it. */
+/** Whether a node is the publisher, according to the last line of its log about that. */
 export function publishes({ log }: TestServer): boolean {
   const said = log.map(({ msg }) => String(msg)).filter((msg) => msg.includes('publishes the event log'));
   return said.at(-1)?.includes('now') === true;

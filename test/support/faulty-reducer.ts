@@ -15,7 +15,7 @@ function deafTo(...kinds: WireEvent['__typename'][]): Reducer {
   };
 }
 
-/** The action without the events that match, among those that are applied again on top of an answer. */
+/** The action without those of its replayed events that match. */
 function without(action: Action, isLeftOut: (event: WireEvent) => boolean): Action {
   if (!('replays' in action)) return action;
   return { ...action, replays: action.replays.filter(({ event }) => !isLeftOut(event)) };

@@ -62,7 +62,7 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
   return server;
 }
 
-/** Starts a server, which the caller closes. Closing it again waits for the same end. */
+/** Starts a server, which the caller closes. A second call to close it waits for the first. */
 export async function openServer(options: TestServerOptions): Promise<TestServer> {
   const database = options.database ?? (await createDatabase());
   const dataDir = await dataDirOf(database);
@@ -109,7 +109,7 @@ export async function openServer(options: TestServerOptions): Promise<TestServer
   };
 }
 
-/** The warnings and errors in the server's log, except that it sends no mail. */
+/** The warnings and errors in the server's log, except the one that says that it sends no mail. */
 export function complaintsOf({ log }: TestServer): TestServer['log'] {
   return log.filter(
     ({ level, msg }) => (level === 'warn' || level === 'error') && !String(msg).startsWith('SMTP_URL is not set'),

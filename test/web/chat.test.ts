@@ -73,7 +73,7 @@ describe.skipIf(!isChromiumInstalled)('the chat in Chromium (skipped where /usr/
       const { page } = alans;
       await Promise.all([openChat(page, 'Machines'), openChat(joans.page, 'Machines')]);
 
-      // A letter on the message that has the focus, as on the button.
+      // A letter, pressed while a message has the focus, does what the button does.
       await rowOf(page, 'Does it halt?').focus();
       await page.keyboard.press('r');
       await page.locator('.composer textarea').pressSequentially('Ask @jo');

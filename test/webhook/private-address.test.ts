@@ -71,7 +71,7 @@ test.each(Object.entries(privateAddresses))(
   async (_, hosts) => {
     const { id } = await createWebhook(ada, 'https://receiver.invalid/');
     for (const host of hosts) {
-      // As one that was created while WEBHOOK_ALLOW_PRIVATE was true.
+      // Like one that was created while WEBHOOK_ALLOW_PRIVATE was true.
       await server.sql.query(
         `update webhooks set url = $2, failures = 0, version = version + 1, last_error = null where id = $1`,
         [keyOf(id), new URL(`https://${host}:9/`).href],
@@ -98,7 +98,7 @@ test('a name that leads to a private address is refused at delivery, and admins 
       expect(body).not.toContain('secret-path');
     }
   }
-  // More failures are no news.
+  // Further failures cause no further mail.
   const failures = async () => {
     const { rows } = await server.sql.query('select failures from webhooks where id = $1', [keyOf(id)]);
     return rows[0].failures;

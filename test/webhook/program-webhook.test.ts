@@ -246,7 +246,7 @@ test('a program sees and changes only its own webhooks', async () => {
   const apiKey = { id: one.keyId };
   const read = 'query ($id: ID!) { node(id: $id) { ... on Webhook { owner { id } apiKey { id } } } }';
   for (const by of [one, root]) expect((await by.ask(read, { id })).node).toEqual({ owner: null, apiKey });
-  // The name of a key is for admins.
+  // Only admins see the name of a key.
   const name = '{ admin { webhooks(first: 1) { edges { node { apiKey { name } } } } } }';
   expect((await root.ask(name)).admin.webhooks.edges).toEqual([{ node: { apiKey: { name: 'Shop' } } }]);
   const { errors } = await server.post(

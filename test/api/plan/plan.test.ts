@@ -32,19 +32,21 @@ beforeAll(async () => {
   };
 });
 
-/** graphql-js executes a document with the key `__proto__`, because no plan takes it. The other one is as long. */
+/**
+ * graphql-js executes a document with the key `__proto__`, because no plan takes it. Both keys have the same length.
+ */
 const keys = { planned: 'with_plan', plain: '__proto__' };
 
 type Outcome = { status: number; body: string; statements: string[] };
 
-/** All errors, in any order: which of two promises rejects first differs. */
+/** All errors, in any order: which of two promises rejects first varies. */
 function tellAll(_: Data, errors: readonly GraphQLFormattedError[]): string[] {
   return errors.map((error) => JSON.stringify(error)).toSorted();
 }
 
 /**
- * The errors of nullable fields, and the places that other errors have set to null: of several errors that would set the
- * same place to null, the specification asks for one, and which one is there first differs.
+ * The errors of nullable fields, and the places that other errors have set to null: of several errors that would set
+ * the same place to null, the specification asks for one, and which one comes first varies.
  */
 function tellPlaces(data: Data, errors: readonly GraphQLFormattedError[]): string[] {
   const told = errors.map((error) => {
@@ -213,7 +215,7 @@ test('an operation that was executed before is executed by the same plan, with o
   expect(keyOf(id ?? '')).toMatch(/^\d+$/);
 });
 
-test('a condition at the root that is null is the same error with a plan as with graphql-js', async () => {
+test('a condition at the root that is null causes the same error with a plan as with graphql-js', async () => {
   const answerOf = async (key: string) => {
     const document = `query ($when: Boolean = true) { viewer @include(if: $when) { id } ${key}: __typename }`;
     const { status, data, errors } = await ada.post(document, { when: null });

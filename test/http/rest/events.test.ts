@@ -144,7 +144,7 @@ test('the limit of streams answers 429 with the time to wait', async () => {
 });
 
 test('every kind of event is selected, except presence', () => {
-  // Selecting PresenceChanged is asking for it.
+  // Selecting PresenceChanged would be a request for presence.
   const types = schema.getType('Event');
   const names = types instanceof GraphQLUnionType ? types.getTypes().map(({ name }) => name) : [];
   expect(names.filter((name) => !eventsDocument.includes(`... on ${name} `))).toEqual(['PresenceChanged']);

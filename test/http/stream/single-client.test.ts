@@ -32,7 +32,7 @@ function connect(options: Partial<ClientOptions<true>> = {}) {
   const client = createClient({
     url: `${server.url}/graphql/stream`,
     // A function, because the client writes the stream's token into the result, and briefly has two streams when it
-    // comes back.
+    // reconnects.
     headers: () => ({ authorization: `Bearer ${ada.token}` }),
     singleConnection: true,
     retryAttempts: 0,
