@@ -44,7 +44,7 @@ export const metricTable = {
   rateLimitRefusals: {
     name: 'parley_rate_limit_refusals_total',
     kind: 'counter',
-    help: 'Uses that a rate limit refused, by setting.',
+    help: 'Actions that a rate limit refused, by setting.',
     labels: ['setting'],
   },
   signInFailures: {

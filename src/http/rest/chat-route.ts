@@ -40,7 +40,7 @@ export const chatRoutes: readonly Route[] = [
     path: '/api/chats',
     id: 'listChats',
     tag: 'Chats',
-    summary: "The asker's chats",
+    summary: 'Your chats',
     document: `query ($type: ChatType, $limit: Int, $cursor: String) {
       viewer { chats(type: $type, first: $limit, after: $cursor) ${pageOf('...Chat')} }
     }`,
@@ -144,7 +144,7 @@ export const chatRoutes: readonly Route[] = [
     path: '/api/chats/{chatId}/typing',
     id: 'startTyping',
     tag: 'Chats',
-    summary: 'Show that the asker is typing',
+    summary: 'Show that you are typing',
     document: 'mutation ($chatId: ID!) { startTyping(chatId: $chatId) }',
     result: 'startTyping',
     status: 204,

@@ -84,7 +84,7 @@ export const messageRoutes: readonly Route[] = [
     path: '/api/search',
     id: 'searchMessages',
     tag: 'Messages',
-    summary: 'Search the messages that the asker may read, newest first by default',
+    summary: 'Search the messages that you may read, newest first by default',
     document: `query (
       $q: String, $chatId: ID, $senderId: ID, $has: MessagePart, $sentAfter: DateTime, $sentBefore: DateTime
       $mentionsViewer: Boolean, $isPinned: Boolean, $sort: MessageSort, $limit: Int, $cursor: String
@@ -148,7 +148,7 @@ export const messageRoutes: readonly Route[] = [
     path: '/api/messages/{messageId}/reactions/{emoji}',
     id: 'removeReaction',
     tag: 'Messages',
-    summary: 'Take a reaction back',
+    summary: 'Remove a reaction',
     document: `mutation ($messageId: ID!, $emoji: String!) {
       removeReaction(messageId: $messageId, emoji: $emoji) { ...Problem }
     }`,

@@ -71,7 +71,7 @@ export const userRoutes: readonly Route[] = [
     path: '/api/me/blocks',
     id: 'listBlockedUsers',
     tag: 'Users',
-    summary: 'The users that the asker has blocked',
+    summary: 'The users that you have blocked',
     document: `query ($limit: Int, $cursor: String) {
       viewer { blockedUsers(first: $limit, after: $cursor) ${pageOf('...User')} }
     }`,
