@@ -171,7 +171,7 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   return { url: address, metricsUrl, close: () => running.disposeAsync() };
 }
 
-/** Creates the rate limits. They count in Redis if there is one, under keys of this installation. */
+/** Creates the rate limits. Their counters are in Redis if there is one, under keys of this installation. */
 async function createLimits(
   config: Config,
   { db, redis, ...observers }: { db: Db; redis: RedisLink | null; report: Report; metrics: Metrics },

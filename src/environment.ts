@@ -37,7 +37,7 @@ function readConfigFile(
   const values = withoutEmpty(parseEnv(text));
   const known = new Set(names.flatMap((name) => [name, `${name}_FILE`]));
   const unknown = Object.keys(values).filter((name) => !known.has(name));
-  for (const name of unknown) problems.push(`CONFIG_FILE: only settings (got ${name}, which is none)`);
+  for (const name of unknown) problems.push(`CONFIG_FILE: only settings (got ${name}, which is not one)`);
   return values;
 }
 

@@ -22,12 +22,15 @@ import type { Realtime } from './live/realtime.ts';
 import type { Leases } from './postgres/lease.ts';
 import type { WebhookKeeper, WebhookTimes } from './webhook/webhook-keeper.ts';
 
-/** Whether this node has the role, by SERVE. */
+/** Whether SERVE gives this node the role. */
 export function serves({ serve }: Config, role: Config['serve'][number]): boolean {
   return serve.includes(role);
 }
 
-/** Creates the cache of documents, with those of the operator's manifest. Throws CannotStart if it cannot be used. */
+/**
+ * Creates the cache of documents, with those of the operator's manifest. Throws CannotStart if the manifest cannot be
+ * used.
+ */
 export async function openDocuments({
   trustedDocuments: path,
   trustedDocumentsOnly: isOnly,

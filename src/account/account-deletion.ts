@@ -63,7 +63,7 @@ async function eraseProfile(transaction: Transaction, userId: bigint): Promise<v
     [userId, pseudonym],
   );
   await transaction.prisma.credentials.deleteMany({ where: { userId } });
-  // A trigger refuses the tokens that other systems have issued for the user until now.
+  // A trigger makes the tokens that other systems have issued for the user so far invalid.
   await transaction.prisma.identity.deleteMany({ where: { userId } });
   await transaction.prisma.claimedPicture.deleteMany({ where: { userId } });
   await transaction.prisma.block.deleteMany({ where: { blockerId: userId } });
@@ -196,10 +196,10 @@ async function deleteMessages(transaction: Transaction, userId: bigint, limit: n
   return rows.length;
 }
 
-/** Deletes the user's row, unless a new row has come to refer to it: the steps then start over. */
+/** Deletes the user's row, unless a new row refers to it by now: the steps then start over. */
 async function deleteUser(transaction: Transaction, userId: bigint): Promise<void> {
   // Locks the row, so that no new row can refer to it. This is a separate statement, so that the next one sees every
-  // row written until now.
+  // row written before the lock.
   await transaction.query('select from users where id = $1 for update', [userId]);
   // Deletes it. Raw SQL: to check the two conditions, Prisma would read all members and all messages.
   await transaction.query(

@@ -103,14 +103,14 @@ export function createAccounts(
   };
 }
 
-/** What identifies the sender of a request: three of its headers, null or undefined where it has none. */
+/** What identifies the sender of a request: three of its headers, each null or undefined if it is absent. */
 export type Credential = { authorization: string | undefined; userAgent: string | null; actAs: string | null };
 
 /**
  * The caller whose token is in the `Authorization` header; null when there is no header. The token is one of our access
- * tokens, one of an issuer in AUTH_ISSUERS, for which a session is opened that `userAgent` describes, or an API key, with
- * which a program can act as a user (`actAs`; see `Programs.identify`). Throws Unauthenticated for a token that is
- * invalid or expired, or whose session has ended, Forbidden for an `actAs` that is not allowed, and IssuerUnavailable.
+ * tokens, one of an issuer in AUTH_ISSUERS (which opens a session described by `userAgent`), or an API key, with which
+ * a program can act as a user (`actAs`; see `Programs.identify`). Throws Unauthenticated for a token that is invalid or
+ * expired, or whose session has ended, Forbidden for an `actAs` that is not allowed, and IssuerUnavailable.
  */
 export async function authenticate(
   accounts: Accounts,
@@ -221,11 +221,11 @@ async function look(
 }
 
 /**
- * Sets a new password. All other sessions of the asker end, and codes that emails carry for a new password or another
- * address become invalid. The current session continues with a new pair of tokens, and its earlier refresh tokens become
- * invalid. An account without a password takes a recent token instead (proof.ts), and gets one. Throws
- * InvalidCredentials for a wrong current password, InvalidInput for an invalid new one, RateLimited after too many wrong
- * ones, and Forbidden where there are no passwords.
+ * Sets a new password. All other sessions of the asker end, and emailed codes for a new password or another address
+ * become invalid. The current session continues with a new pair of tokens, and its earlier refresh tokens become
+ * invalid. If the account has no password, a recent token takes its place (proof.ts), and the new password becomes its
+ * first. Throws InvalidCredentials for a wrong current password, InvalidInput for an invalid new one, RateLimited after
+ * too many wrong ones, and Forbidden where there are no passwords.
  */
 export async function changePassword(
   accounts: Accounts,
@@ -254,8 +254,8 @@ export async function changePassword(
 async function endOtherSessions(transaction: Transaction, { userId, sessionId }: Asker): Promise<OpenedSession> {
   const { prisma } = transaction;
   // Locks the session, so that a concurrent refresh waits and then finds its token deleted. Its stream tokens become
-  // invalid. First of all, it no longer ends with a foreign token: ending the others may refuse its tokens. Raw SQL, to
-  // use the database's clock.
+  // invalid. It no longer ends with a foreign token: this comes first, because ending the other sessions may refuse its
+  // tokens. Raw SQL, to use the database's clock.
   const kept = await transaction.query(
     `update sessions set last_used_at = clock_timestamp(), stream_token_generation = stream_token_generation + 1,
       expires_at = null

@@ -1,7 +1,7 @@
 import { isLoopback } from '../core/address-range.ts';
 import type { Queryable } from '../postgres/client.ts';
 
-/** The longest URL of a picture that is read, in characters. */
+/** The maximum length of a claimed picture's URL, in characters. */
 const maxUrlLength = 2_048;
 /** A user's picture is fetched at most once in this time, however often the claim changes; a PostgreSQL interval. */
 const pause = '10 minutes';
@@ -85,7 +85,7 @@ export async function useClaimedPicture(
   { userId, url }: DuePicture,
   fileId: bigint,
 ): Promise<boolean> {
-  // Waits for changes of the avatar and for tokens of the user.
+  // Waits for concurrent changes to the avatar, and for concurrent tokens of the user.
   await client.query('select from users where id = $1 for no key update', [userId]);
   const { rowCount } = await client.query(
     `update users u set avatar_file_id = $3 from claimed_pictures p

@@ -77,17 +77,17 @@ export function verifyAgain(
   return verifyGuess(accounts, { hash, password, counted: { userId, sessionId }, guesser });
 }
 
-/** The password that was compared, or its absence, is no longer the user's. */
+/** The user's password, or the lack of one, has changed since it was compared. */
 export class PasswordChanged extends InvalidCredentials {}
 
 /**
  * Locks the user's row until the end of the transaction, so that their sessions are opened and ended one after the
- * other. Throws PasswordChanged when the password that was compared, or its absence, is no longer the user's.
+ * other. Throws PasswordChanged when the user's password, or the lack of one, has changed since it was compared.
  */
 export async function lockCredentials(client: Queryable, { id, passwordHash }: Credentials): Promise<void> {
   // Raw SQL, for the lock. All code that changes credentials takes it first.
   await client.query('select from users where id = $1 for no key update', [id]);
-  // A statement of its own, which sees what was committed during the wait.
+  // A separate statement, which sees what was committed during the wait.
   const { rows } = await client.query<{ password_hash: string }>(
     'select password_hash from credentials where user_id = $1',
     [id],

@@ -25,7 +25,7 @@ export async function requestEmailVerification(accounts: Accounts, asker: Asker)
 /**
  * Uses the code from an email, and returns the address that it verifies: the account's current address, its new address
  * (which takes effect now), or the address of a sign-up (which becomes an account now). Throws InvalidCredentials for a
- * code that is not or no longer valid, or whose address has another account by now, and RateLimited.
+ * code that is not valid, or no longer valid, or whose address has another account by now, and RateLimited.
  */
 export async function verifyEmail(
   accounts: Accounts,
@@ -65,7 +65,7 @@ async function markVerified(transaction: Transaction, { userId, email }: CodeOwn
   return rowCount === 1;
 }
 
-/** Codes that went to the earlier address become worthless. Throws InvalidCredentials if the address is taken. */
+/** Codes that went to the earlier address become invalid. Throws InvalidCredentials if the address is taken. */
 async function changeAddress(transaction: Transaction, { userId, email }: CodeOwner): Promise<boolean> {
   try {
     const { rowCount } = await transaction.query(

@@ -7,7 +7,7 @@ export const maxEmailLength = 254;
 /**
  * What a browser accepts in `<input type=email>`:
  * https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address. A host in another script is written in
- * punycode. The checks of `users` and `pending_sign_ups` are the same.
+ * punycode. The check constraints of `users` and `pending_sign_ups` apply the same rule.
  */
 const address =
   /^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$/;

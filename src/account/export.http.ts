@@ -29,9 +29,9 @@ const maxBodyBytes = 16 * 1024;
 const checkMs = 1_000;
 
 /**
- * `/api/export`: sends the asker's data as a zip. Takes the password (or a recent token, proof.ts) as the JSON body of a
- * POST, `{ "password": "…" }`, or in the header `parley-password` of a GET; never in the URL, which logs record. Only
- * an export that has been sent to its end counts toward the limit.
+ * `/api/export`: sends the asker's data as a zip. Takes the password (or a recent token, proof.ts) as the JSON body of
+ * a POST, `{ "password": "…" }`, or in the header `parley-password` of a GET; never in the URL, which logs record. Only
+ * an export that has been sent completely counts toward the limit.
  */
 export function serveExport(services: Services): Handler {
   return async (request, response) => {
@@ -133,7 +133,7 @@ async function explain(error: unknown, request: IncomingMessage, response: Serve
 
 function statusOf(error: unknown): number | null {
   if (error instanceof Unauthenticated) return 401;
-  // Not 401, at which clients would refresh their tokens and try again.
+  // Not 401, on which clients would refresh their tokens and try again.
   if (error instanceof InvalidCredentials || error instanceof Forbidden) return 403;
   if (error instanceof InvalidInput) return 400;
   if (error instanceof Conflict) return 409;

@@ -28,8 +28,9 @@ export async function requireExporter(accounts: Accounts, asker: Asker, secret: 
 }
 
 /**
- * Checks that an export that is under way may continue. Throws Unauthenticated once its session has been ended, as the
- * erasure of an account and a suspension do. A session whose token expires in the meantime does not count as ended.
+ * Checks that an export that is under way may continue. Throws Unauthenticated once the session has been ended, for
+ * example by the erasure of the account or by a suspension. A session whose token expires in the meantime does not
+ * count as ended.
  */
 export async function requireStanding({ prisma }: Db, { userId, sessionId }: Asker): Promise<void> {
   const session = await prisma.session.findFirst({ where: { id: sessionId, userId }, select: { id: true } });
@@ -49,8 +50,8 @@ type ExportedFiles = Pick<FileStorage, 'db' | 'store'>;
 /**
  * A zip of a user's data, in chunks: the texts of `personalTexts`, then the files that the user has uploaded. Holds a
  * few megabytes in memory, and about 300 bytes for each file. Continues reading only when the previous chunk has been
- * taken, and holds no connection to the database in between, so what changes in the meantime appears as it is when it
- * is read. Files that are deleted in the meantime are missing, and so are those whose bytes the store has lost.
+ * taken, and holds no connection to the database in between, so data that changes in the meantime appears as it is when
+ * it is read. Files that are deleted in the meantime are missing, and so are those whose bytes the store has lost.
  */
 export async function* exportPerson(services: { files: ExportedFiles }, userId: bigint): AsyncGenerator<Uint8Array> {
   const entries = listEntries(services, userId);

@@ -9,9 +9,11 @@ import { insertSession, type SessionOrigin, type Sessions } from './session.ts';
 import { isRefused, keepRefusal } from './token-refusal.ts';
 
 const maxVerifiedTokens = 10_000;
-/** A username or an email address can be taken between the check and the change; then all of it is done again. */
+/**
+ * A username or an email address can be taken between the check and the change; the whole transaction is then repeated.
+ */
 const maxRepeats = 3;
-/** How long after it was issued a token of another system stands in for a password, in ms. */
+/** How long a token of another system can take the place of a password after it was issued, in ms. */
 export const proofMs = 5 * 60_000;
 
 /** Accepts the tokens of other systems in place of access tokens. */
@@ -30,7 +32,7 @@ export class ForeignSessions {
   }
 
   /**
-   * The asker of the token. On its first visit, a user is created; a new token of the same session extends the session.
+   * The asker of the token. Creates the user on their first visit; a new token of the same session extends the session.
    * Throws Unauthenticated for a token that is invalid, expired or refused, and IssuerUnavailable. Does not check that
    * the session is live.
    */

@@ -30,7 +30,7 @@ const maxTokenLength = 8_192;
 const clockToleranceS = 5;
 /** A token may seem to come from this far in the future, in seconds, because the issuer's clock is ahead. */
 const maxAheadS = 60;
-/** How long a token may be valid in total. What ends a session or a user is remembered for longer. */
+/** How long a token may be valid in total. The end of a session or a user is remembered for longer. */
 const maxLifetimeS = 30 * 24 * 60 * 60;
 /** How old a logout token may be, in seconds. */
 const maxLogoutAgeS = 5 * 60;

@@ -40,7 +40,7 @@ export const maxAttempts = 10;
 export async function enter(client: Queryable, token: ForeignToken): Promise<{ userId: bigint; isNew: boolean }> {
   await lockToken(client, token.issuer, [subjectKey(token.subject), token.sessionKey]);
   const identity = await findIdentity(client, token);
-  // After the locks, so that what was refused before is seen.
+  // After the locks, so that it sees every earlier refusal.
   if ((await isRefused(client, token)) || identity?.isErased === true) {
     throw new Unauthenticated('The session has ended: sign in again.');
   }
@@ -138,8 +138,8 @@ function isFree(column: 'email', value: string, ownId = '0'): string {
 }
 
 /**
- * Applies the claims that have changed since they were read last, so that what the user has changed here stays until
- * then. A claim that the token does not have changes nothing.
+ * Applies the claims that have changed since they were read last, so that the user's own changes stay until a claim
+ * changes. A claim that the token does not have changes nothing.
  */
 async function updateProfile(
   client: Queryable,
@@ -171,7 +171,7 @@ async function updateProfile(
   const wished = changed.username === undefined ? null : fitUsername(changed.username);
   const username = wished === null ? null : await findFreeUsername(client, wished, identity.userId);
   if (Object.keys(changed).length === 0) return;
-  // Raw SQL, for fold(), which the unique indexes use. UserUpdated follows from a trigger.
+  // Raw SQL, for fold(), which the unique indexes use. A trigger emits UserUpdated.
   await client.query(
     `update users set username = coalesce($2, username), display_name = coalesce($3, display_name),
       custom = coalesce($6::jsonb, custom),

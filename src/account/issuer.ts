@@ -44,7 +44,7 @@ export type Issuer = {
   serverRoles: RoleClaim | null;
 };
 
-/** An issuer, a subject or a session's key may be this long, in characters. */
+/** The maximum length of an issuer, a subject or a session's key, in characters. */
 export const maxIdentifierLength = 255;
 
 const asymmetric = [
@@ -109,8 +109,8 @@ const issuerSettings = z
   });
 
 /**
- * Reads a JSON list of issuers, or the file with one at that path. Throws an Error that names everything that is wrong
- * with it, and never quotes a key.
+ * Reads a JSON list of issuers, or the file at that path with such a list. Throws an Error that names everything that
+ * is wrong with it, and never quotes a key.
  */
 export function parseIssuers(setting: string): Issuer[] {
   const parsed = z.array(issuerSettings).min(1).max(maxIssuers).safeParse(readJson(setting));

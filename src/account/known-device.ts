@@ -41,7 +41,7 @@ export async function rememberDevice(client: Queryable, keys: AccessTokenKeys, s
   return isKnown ? 'KNOWN' : 'NEW';
 }
 
-/** Without digits, so that an update of the browser does not make another device of it. */
+/** Without digits, so that the device stays the same when its browser is updated. */
 function hashOf(keys: AccessTokenKeys, { userId, userAgent }: SeenDevice): Buffer {
   const kind = (userAgent ?? '').slice(0, 1_000).replace(/\d+/g, '');
   return createHmac('sha256', deriveKey(keys, 'parley known devices')).update(`${userId}\n${kind}`).digest();

@@ -48,8 +48,8 @@ async function addressSignUp(client: Queryable, { signUpId }: QueuedMail): Promi
 }
 
 /**
- * To the address as the account has it: the one that was entered may only look the same. An account without a password
- * does not get one this way.
+ * To the address as the account stores it: the one that was entered may only look the same. An account without a
+ * password does not get one this way.
  */
 async function addressPasswordReset(client: Queryable, { email }: QueuedMail): Promise<Letter | null> {
   const { rows } = await client.query<Owner>(

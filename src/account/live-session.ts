@@ -13,7 +13,7 @@ const staleMs = 250;
 const maxAlong = 1_000;
 
 /**
- * A session that is not refreshed for this long is over, even before `pruneSessions` deletes it. One that another
+ * A session that is not refreshed for this long is over, even before `pruneSessions` deletes it. A session that another
  * system's tokens keep is over when the newest of them expires, until the next one arrives.
  */
 export const sessionLifetimeMs = 30 * 24 * 60 * 60_000;

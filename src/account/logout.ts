@@ -7,8 +7,8 @@ import { refuseTokens } from './token-refusal.ts';
 
 /**
  * Ends what another system reports as ended (OpenID Connect Back-Channel Logout 1.0): the sessions here that belong to
- * one of its sessions, even if the first token of that one has yet to arrive, or all sessions that a subject of that
- * issuer has here. Their streams end at this point in the log. Tokens that were issued until now bring nothing back.
+ * one of its sessions, even if the first token of that session has yet to arrive, or all sessions that a subject of
+ * that issuer has here. Their streams end at this point in the log. Tokens issued before that cannot bring them back.
  * Throws InvalidCredentials for a token that is invalid, or was used before, and IssuerUnavailable.
  */
 export async function endForeignSessions(accounts: Accounts, logoutToken: string): Promise<void> {
@@ -53,9 +53,9 @@ async function deleteSessions(client: Queryable, { issuer, subject, sessionKey }
     for no key update`,
     [issuer, subject],
   );
-  // Deletes the session that is named, by its key, and sessions of the subject, by their user: all of them, or, besides
-  // the one that is named, those whose tokens do not name theirs, because any of these may be the one. Raw SQL: it
-  // returns them.
+  // Deletes the session that is named, by its key, and sessions of the subject, by their user: all of them if no
+  // session is named, otherwise those whose tokens name no session, because any of these may be the one. Raw SQL, to
+  // return them.
   const { rows } = await client.query<{ id: bigint }>(
     `delete from sessions where id in (
       select id from sessions where issuer = $1 and foreign_key = $3

@@ -71,8 +71,8 @@ export class PasswordHasher {
 
   /**
    * Whether the password is the one that was hashed. Null stands for an account that does not exist: the comparison
-   * takes as long, and the password is wrong. `newHash` is the hash to store instead if the old one was made with a
-   * different cost.
+   * takes just as long, and the password is wrong. `newHash` is the hash to store instead if the old one was made with
+   * a different cost.
    */
   verify(
     encoded: string | null,

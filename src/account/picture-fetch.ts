@@ -14,10 +14,10 @@ const batchSize = 8;
 const maxMs = 10_000;
 const maxBytes = 5 * 1024 * 1024;
 
-/** A response that says that there is no such picture, now or later. */
+/** A response that says that there is no such picture, and that another attempt is useless. */
 class NoPicture extends Error {}
 
-/** After these, the picture is not tried again: it is not a picture, is too large, or its user is gone. */
+/** After one of these, the picture is not tried again: it is not a picture, is too large, or its user is gone. */
 const finalFailures = [NoPicture, InvalidInput, TooLarge, NotFound];
 
 /** What fetching pictures of foreign accounts needs; tests shorten its `times`. */

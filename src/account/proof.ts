@@ -27,9 +27,9 @@ export function checkGivenProof({ user, secret }: Proof, path: string[], errors:
 }
 
 /**
- * Returns if the asker proves to be the account's user: by its password. An account without one takes a token instead
- * that another system issued for the user within the last five minutes: as `secret`, or as the token of the request.
- * Throws InvalidCredentials otherwise, and RateLimited after too many wrong ones.
+ * Returns if the asker proves that they are the account's user, by its password. For an account without one, the proof
+ * is a token that another system issued for the user within the last five minutes: as `secret`, or as the token of the
+ * request. Throws InvalidCredentials otherwise, and RateLimited after too many wrong attempts.
  */
 export async function requireProof(verifier: Verifier, asker: Asker, { user, secret }: Proof): Promise<void> {
   if (user.passwordHash !== null) {

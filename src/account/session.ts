@@ -130,7 +130,7 @@ export async function signOut({ db, sessions }: Sessions, asker: Asker): Promise
 
 /**
  * Ends one session. Returns false if it had ended before. In a transaction, which is repeated after a deadlock: a
- * trigger may end another session of the user with it.
+ * trigger may also end another session of the user.
  */
 async function endSession(db: Db, own: { id: bigint; userId: bigint }): Promise<boolean> {
   const { count } = await inTransaction(db, ({ prisma }) => prisma.session.deleteMany({ where: own }));

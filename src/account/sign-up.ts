@@ -27,10 +27,10 @@ export type SignUpStarted = { email: string };
 /**
  * Creates an account and signs its user in or, where email confirms sign-ups, keeps the sign-up until `verifyEmail`.
  * Usernames and email addresses are unique without regard to case: of two concurrent requests for one, the second gets
- * Conflict. A sign-up that must be confirmed never does, so it reveals no one's address. Throws Forbidden where sign-up
- * is closed, where it takes an invite that is not given, for an invite that lets no one in, and where there are no
- * passwords; InvalidInput with every invalid field; and RateLimited for a network that creates many accounts, or that has
- * tried many names that were taken.
+ * Conflict. A sign-up that must be confirmed never gets it, so it reveals no one's address. Throws Forbidden where
+ * sign-up is closed, where it requires an invite and none is given, for an invite that lets no one in, and where there
+ * are no passwords; InvalidInput with every invalid field; and RateLimited for a network that creates many accounts, or
+ * that has tried many names that were taken.
  */
 export async function signUp(accounts: Accounts, input: SignUp): Promise<SignedIn | SignUpStarted> {
   requirePasswords(accounts);

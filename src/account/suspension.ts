@@ -29,7 +29,7 @@ export function isSuspended(person: string): string {
     where suspension.user_id = ${person} and suspension.kind = 'SUSPENSION' and ${isCurrent('suspension')})`;
 }
 
-/** Raw SQL: the database's clock, which opens sessions by the same rule, decides. */
+/** Raw SQL: the database's clock decides, as it does when a session is opened. */
 async function readSuspensions(client: Queryable, userIds: readonly bigint[]): Promise<Map<bigint, Suspension>> {
   const { rows } = await client.query<Suspension & { userId: bigint }>(
     `select user_id as "userId", created_at as since, until, reason from restrictions r

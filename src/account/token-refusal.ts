@@ -1,7 +1,10 @@
 import type { Db, Queryable } from '../postgres/client.ts';
 import { subjectKey, type ForeignToken } from './foreign-token.ts';
 
-/** Whether the token must not be accepted, although it is still valid: what it belongs to has been ended. */
+/**
+ * Whether the token must not be accepted, although it has not expired: its session, or all sessions of its subject,
+ * have been ended.
+ */
 export async function isRefused(client: Queryable, token: ForeignToken): Promise<boolean> {
   // Finds a refusal of the token's session or subject. Raw SQL, like all statements that a foreign token causes.
   const { rowCount } = await client.query(
@@ -12,9 +15,8 @@ export async function isRefused(client: Queryable, token: ForeignToken): Promise
 }
 
 /**
- * Refuses the tokens of one session, or of all sessions of a subject if `refused` is a `subjectKey`: those that were
- * issued until now, or later ones too if `isForever`. The database itself refuses the tokens of a session that is
- * deleted.
+ * Refuses the tokens of one session, or of all sessions of a subject if `refused` is a `subjectKey`: those issued so
+ * far, or later ones too if `isForever`. The database itself refuses the tokens of a session that is deleted.
  */
 export async function refuseTokens(
   client: Queryable,

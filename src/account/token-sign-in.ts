@@ -7,10 +7,10 @@ import { enter } from './foreign-user.ts';
 import { handOver, openSession, type SignedIn } from './session.ts';
 
 /**
- * Exchanges a token of another system for a session with refresh tokens, which does not end with the token. It ends with
- * the other system's session if that one reports its end (`POST /auth/logout`). Throws InvalidCredentials for a token
- * that is invalid, expired or refused, Forbidden where no other system's tokens are accepted, and RateLimited for a
- * network with too many failures.
+ * Exchanges a token of another system for a session with refresh tokens, which does not end with the token. It ends
+ * with the other system's session if that system reports its end (`POST /auth/logout`). Throws InvalidCredentials for a
+ * token that is invalid, expired or refused, Forbidden where no other system's tokens are accepted, and RateLimited for
+ * a network with too many failures.
  */
 export function signInWithToken(accounts: Accounts, input: Device & { token: string }): Promise<SignedIn> {
   const { address } = input;

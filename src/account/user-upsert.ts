@@ -30,7 +30,7 @@ export type UserUpsert = {
  * user without a username gets one derived from the display name. An email address counts as verified, because the
  * product vouches for it. If the public profile changed, everyone who shares a chat with the user receives UserUpdated.
  * The caller has checked that the program may write users. Throws InvalidInput; Conflict for a username or an email
- * address that another user has; Forbidden for a moderator or an admin of the server: no program changes them.
+ * address that another user has; Forbidden for a moderator or an admin of the server: no program can change them.
  */
 export async function upsertUser(db: Db, program: Program, input: UserUpsert): Promise<User> {
   const wanted = readUpsert(input);

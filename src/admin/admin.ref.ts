@@ -5,7 +5,7 @@ import type { Chat, User } from '../postgres/generated/prisma/client.ts';
 /** The server as its staff see it. */
 export const AdminRef = builder.objectRef<{ asker: Caller }>('Admin');
 
-/** A user as staff see them. An object of its own, because the same row is also a User. */
+/** A user as staff see them. A separate object, because the same row is also a User. */
 export type AdminUser = { user: User };
 
 /** A user as staff see them. */
@@ -21,7 +21,7 @@ export const ServerRoleRef = builder.enumType('ServerRole', {
   },
 });
 
-/** A chat as admins see it. An object of its own, because the same row is also a Chat. */
+/** A chat as admins see it. A separate object, because the same row is also a Chat. */
 export type AdminChat = { chat: Chat };
 
 /** A chat as admins see it. */

@@ -26,8 +26,8 @@ export type CreatedApiKey = { apiKey: ApiKey; secret: string };
 
 /**
  * Creates a server key. For admins, and for programs with the scope ADMIN, which grant no scope that their own key
- * lacks. Throws InvalidInput for a bad name, no scope, one that is named twice and an expiry in the past, and
- * Forbidden.
+ * lacks. Throws Forbidden, and InvalidInput for a bad name, for no scope, for a scope that is named twice, and for an
+ * expiry in the past.
  */
 export async function createApiKey(db: Db, caller: Caller, input: NewApiKey): Promise<CreatedApiKey> {
   const key = readNewKey(input);
@@ -112,7 +112,7 @@ export async function revokeApiKey(
     db,
     async (transaction) => {
       await lockStaff(transaction, caller, 'manageApiKeys');
-      // Of two concurrent requests, one revokes it.
+      // Of two concurrent requests, only one revokes it.
       const { prisma } = transaction;
       const { count } = await prisma.apiKey.updateMany({
         where: { id: keyId, revokedAt: null },
@@ -127,7 +127,10 @@ export async function revokeApiKey(
   return revoked;
 }
 
-/** A page of the keys that are not revoked nor behind an incoming webhook, newest first. The edge has checked that the caller may see them. */
+/**
+ * A page of the keys that are neither revoked nor behind an incoming webhook, newest first. The edge has checked that
+ * the caller may see them.
+ */
 export async function listApiKeys({ prisma }: Db, page: PageRequest): Promise<Page<ApiKey>> {
   const { id, rest } = newestFirst(page);
   return toPage(await prisma.apiKey.findMany({ where: { id, ...listed }, ...rest }), page);

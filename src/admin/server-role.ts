@@ -28,7 +28,7 @@ export async function setServerRole(
 
 /**
  * Changes the role of a user who exists, without a permission check. Throws Forbidden for the last admin and for a bot.
- * Raw SQL: the error of a trigger names its rule only here.
+ * Raw SQL: Prisma would not say which rule of a trigger has refused the change.
  */
 export async function grantServerRole(
   client: Queryable,

@@ -35,8 +35,8 @@ export async function lockStaff(client: Queryable, caller: Caller, action: Serve
 }
 
 /**
- * Locks the caller's user and the one to act on, and returns that one's role. Throws Forbidden unless the caller may do
- * this to a user with that role, and NotFound if there is no such user. A user without a role on the server receives
+ * Locks the caller's user and the target, and returns the target's role. Throws Forbidden unless the caller may do this
+ * to a user with that role, and NotFound if there is no such user. A user without a role on the server receives
  * Forbidden in either case.
  */
 export async function lockTarget(

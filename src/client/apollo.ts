@@ -65,7 +65,7 @@ export const typePolicies: TypePolicies = {
       users: relayStylePagination(['search']),
     },
   },
-  // There is one, whichever fields a query selects.
+  // There is only one viewer, whichever fields a query selects.
   Viewer: { keyFields: [], fields: { chats: relayStylePagination(['type']), blockedUsers: relayStylePagination() } },
   Chat: {
     fields: {

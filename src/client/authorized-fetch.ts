@@ -1,8 +1,8 @@
 import type { Client } from './client.ts';
 
 /**
- * A `fetch` for other GraphQL clients: sends the token of the session, and the request once more with a new token if the
- * server has refused it. A refused request has had no effect.
+ * A `fetch` for other GraphQL clients: sends the session's token, and repeats the request once with a new token if the
+ * server refuses the first. A refused request has had no effect.
  */
 export function authorizedFetch(client: Client): typeof globalThis.fetch {
   return async (input, init) => {

@@ -8,7 +8,7 @@ export type ClientOptions = {
   url: string;
   /** 'memory' by default. */
   persistence?: Persistence;
-  /** For a product with its own identity: called whenever a token is needed, instead of signing in here. */
+  /** For a product that signs its users in itself: called whenever a token is needed, instead of signing in here. */
   getForeignToken?: () => Promise<string>;
   /** In React Native, one that streams, such as that of expo/fetch. */
   fetch?: typeof globalThis.fetch;

@@ -100,8 +100,8 @@ export class Client {
   }
 
   /**
-   * Loads the newest page of a chat, or the page before or after a seq at the end of what is loaded, or the one around a
-   * message.
+   * Loads the newest page of a chat, the page before or after the loaded part (`before` or `after` is the seq at its
+   * end), or the page around a message.
    */
   async loadMessages(
     chatId: string,
@@ -121,10 +121,10 @@ export class Client {
 
   /**
    * Shows the message at once as pending; resolves once the server has it. Without a network it is stored, and sent
-   * later. Files are uploaded first, and a message with files is kept only from then on.
+   * later. Files are uploaded first, and a message with files is stored only once they are uploaded.
    *
-   * Rejects with ParleyError if the server refuses it. With `NOT_FOUND`, the user has lost the chat: if the network broke
-   * before that, the server may have the message, and no one can tell.
+   * Rejects with ParleyError if the server refuses it. With `NOT_FOUND`, the user has lost the chat: if the network
+   * broke before that, the server may have the message, and the client cannot tell.
    */
   async sendMessage(
     chatId: string,
@@ -172,7 +172,7 @@ export class Client {
     this.query(typingDocument, { id: chatId }).catch(() => {});
   }
 
-  /** Keeps the text that the user has typed into a chat and not sent; an empty one removes it. */
+  /** Keeps the text that the user has typed into a chat and not sent; an empty text removes it. */
   setDraft(chatId: string, text: string): void {
     this.#engine.store.dispatch({ type: 'draft', chatId, text });
   }

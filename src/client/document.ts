@@ -36,10 +36,10 @@ export const eventsDocument = `subscription($after:String){events(after:$after){
 export const chatsPerQuery = 40;
 const pageSize = 50;
 
-/** A page of the viewer’s chats, with the log position that it holds at. */
+/** A page of the viewer’s chats, with the log position at which it was read. */
 export const chatsDocument = `query($after:String){viewer{id eventCursor user{...U}
 chats(first:${chatsPerQuery},after:$after){edges{node{...C}}pageInfo{hasNextPage endCursor}}}}${chat}`;
-/** Chats by their ids, with the log position that they hold at. */
+/** Chats by their ids, with the log position at which they were read. */
 export const chatNodesDocument = `query($ids:[ID!]!){viewer{eventCursor}nodes(ids:$ids){...C}}${chat}`;
 /** The current log position. */
 export const cursorDocument = '{viewer{eventCursor}}';

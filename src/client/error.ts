@@ -2,11 +2,13 @@
 export class ParleyError extends Error {
   override readonly name = 'ParleyError';
   readonly code: string;
-  /** The input fields that were refused, with the reason of each. */
+  /** The input fields that were refused, with the reason for each. */
   readonly fields: readonly { readonly path: readonly string[]; readonly message: string }[];
   /** How long to wait before another attempt, for RATE_LIMITED; otherwise null. */
   readonly retryAfterSeconds: number | null;
-  /** For FORBIDDEN by a suspension, a ban or a mute: when it ends by itself, and why it is there; null if unknown. */
+  /**
+   * For FORBIDDEN by a suspension, a ban or a mute: when it ends by itself, and why it was imposed; null if unknown.
+   */
   readonly until: string | null;
   readonly reason: string | null;
 

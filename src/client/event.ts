@@ -67,7 +67,7 @@ export function loseChat(state: State, chatId: string): State {
   };
 }
 
-/** The same user no longer types in the chat. */
+/** Records that a user is no longer typing in a chat. */
 export function stopTyping(state: State, chatId: string, userId: string | null): State {
   const typing = state.typing[chatId]?.filter((id) => id !== userId) ?? [];
   if (typing.length === (state.typing[chatId]?.length ?? 0)) return state;
@@ -174,7 +174,7 @@ function addMembers(state: State, { chat, addedCount, members: added }: EventOf<
   const known = state.chats[chat.id];
   const isViewer = added.some(({ user }) => user.id === state.viewer?.user.id);
   if (known === undefined || (isViewer && position > known.countedAt)) {
-    // Another part of the history may be visible than in an earlier membership.
+    // The visible part of the history may differ from that in an earlier membership.
     return markStale(dropWindow(state, chat.id), chat.id);
   }
   const next = putUsers(

@@ -21,7 +21,7 @@ export type Refused = PendingMessage & { chatId: string };
 
 const storageKey = 'outbox';
 
-/** What the outbox needs. Tabs with the same `lockName` share one outbox, which one of them sends. */
+/** What the outbox needs. Tabs with the same `lockName` share one outbox; one of them sends its messages. */
 export type OutboxOptions = {
   store: Store;
   session: Session;
@@ -46,7 +46,7 @@ export class Outbox {
     this.#options = options;
     options.store.subscribe((before) => {
       const { chats, viewer, sync } = options.store.state;
-      // While everything is fetched again, chats are missing that the user still has.
+      // While everything is fetched again, some chats that the user still has are missing.
       if (chats === before.chats || viewer === null || sync.isLost) return;
       const lost = new ParleyError('NOT_FOUND', 'You no longer have this chat.');
       for (const entry of [...this.#entries]) {
@@ -100,7 +100,7 @@ export class Outbox {
     }
   }
 
-  /** Every event up to now has arrived, so those of the sent messages have. */
+  /** Every event so far has arrived, including those of the sent messages. */
   caughtUp(): void {
     for (const entry of this.#entries.filter(({ isSent }) => isSent)) this.#drop(entry);
     this.wake();

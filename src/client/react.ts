@@ -107,7 +107,7 @@ export function useMessages(chatId: string | undefined): Messages {
     isLoading: false,
     error: null,
   });
-  // The chat of which a page is being loaded.
+  // The chat whose page is being loaded.
   const busy = useRef<string | null>(null);
   const load = useCallback(
     async (options: Parameters<Client['loadMessages']>[1]) => {
@@ -151,7 +151,7 @@ function useItems({ messages, pending }: MessageWindow): readonly Item[] {
     const sent = messages.map((message): Item => {
       const { clientMessageId, id, content, senderId } = message;
       const isOwn = senderId === viewer?.id;
-      // Others may have used the same.
+      // Other users may have chosen the same clientMessageId.
       const key = isOwn ? (clientMessageId ?? id) : id;
       const sender = users[senderId ?? ''];
       const known = made.current.get(message);
@@ -180,7 +180,7 @@ export function usePresence(userId: string | undefined): Presence | undefined {
   return useParley(({ presence }) => (userId === undefined ? undefined : presence[userId]));
 }
 
-/** The members of a chat, which it loads; empty until then. */
+/** The members of a chat, which this hook loads; empty until then. */
 export function useMembers(chatId: string | undefined): readonly (Member & { readonly user: User })[] {
   const client = useClient();
   const connection = useConnection();

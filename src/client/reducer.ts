@@ -7,8 +7,7 @@ import { appendMessage, putPage, type PageKind } from './window.ts';
 import type { Envelope, WireChat, WireMember, WireMessage, WirePage, WireUser } from './wire.ts';
 
 /**
- * The answer to a query, with the cursor that it read first, and the events after that which were applied in the
- * meantime.
+ * The answer to a query, the cursor that the query read first, and the later events that were applied in the meantime.
  */
 export type Answered = { readonly cursor: string; readonly replays: readonly Envelope[] };
 
@@ -96,7 +95,8 @@ function putSent(state: State, { chatId, message }: ActionOf<'sent'>): State {
 }
 
 /**
- * Whether events that were applied since change what the answer may show of the chat: the query must then be repeated.
+ * Whether events that were applied since then change what the answer may show of the chat: the query must then be
+ * repeated.
  */
 export function isOvertaken(state: State, chatId: string, { replays }: Answered): boolean {
   if (state.chats[chatId] === undefined) return true;
@@ -198,7 +198,7 @@ function putPending(state: State, { chatId, pending }: ActionOf<'pending'>): Sta
   const window = state.messages[chatId];
   const isKnown = state.chats[chatId] !== undefined;
   if (window === undefined && (pending.length === 0 || !isKnown)) return state;
-  // A chat that is not there after everything was fetched again: what waited for it has been refused.
+  // The chat is gone after everything was fetched again, and its pending messages have been refused.
   if (pending.length === 0 && !isKnown) return { ...state, messages: without(state.messages, chatId) };
   return { ...state, messages: { ...state.messages, [chatId]: { ...(window ?? unloaded), pending } } };
 }

@@ -55,7 +55,7 @@ export class Session {
   async restore(): Promise<boolean> {
     const turn = this.#turn;
     const kept = this.#tokens ?? (await this.#read());
-    // Another user may have signed in in the meantime.
+    // Another user may have signed in meanwhile.
     if (turn === this.#turn) this.#tokens ??= kept;
     return this.isOpen;
   }

@@ -92,8 +92,8 @@ export interface Chat {
   /** Until then the viewer can read but not write. */
   readonly mutedUntil: string | null;
   /**
-   * The counts hold at log position `countedAt`. Events up to `exactAfter` may be in them already; null: any event may
-   * be.
+   * The counts are those at log position `countedAt`. Events up to `exactAfter` may be in them already; null: any event
+   * may be.
    */
   readonly countedAt: number;
   readonly exactAfter: number | null;

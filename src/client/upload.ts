@@ -4,7 +4,7 @@ import type { Session } from './session.ts';
 import type { FileInfo } from './state.ts';
 import { backOff, Pause } from './timer.ts';
 
-/** Bytes per request: progress is known, and an interrupted upload resumes, in such steps. */
+/** Bytes per request: progress is reported, and an interrupted upload resumed, in steps of this size. */
 const pieceBytes = 1_048_576;
 
 /** How to upload one file. */
@@ -26,7 +26,7 @@ export interface Upload {
 }
 
 /**
- * Uploads a file in pieces. It resumes by itself where it stopped when the network comes back.
+ * Uploads a file in pieces. When the network comes back, it resumes by itself where it stopped.
  * https://tus.io/protocols/resumable-upload
  */
 export function startUpload(server: Server, session: Session, file: Blob, options: UploadOptions = {}): Upload {

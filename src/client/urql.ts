@@ -30,7 +30,7 @@ export function parleyExchange(parley: Client): Exchange {
       const isStale = kind === 'query' && hasReset && !known.has(key) && context.requestPolicy === 'cache-first';
       if (kind === 'query') known.set(key, operation);
       const isSubscription = kind === 'subscription';
-      // With its type, a Reset is recognised.
+      // Adds `__typename`, by which a Reset is recognised.
       const query = isSubscription ? (formatDocument(operation.query) as Operation['query']) : operation.query;
       return makeOperation(kind, { ...operation, query } as Operation, {
         ...context,
@@ -48,7 +48,7 @@ export function parleyExchange(parley: Client): Exchange {
 /** A `fetch` whose response is one stream of events, over as many connections as it takes. */
 function resumingFetch(parley: Client, onReset: () => void): typeof globalThis.fetch {
   return async (_, init) => {
-    // The last exchange makes it.
+    // The last exchange, which sends the request, makes the body a string.
     if (typeof init?.body !== 'string') throw new TypeError('A subscription must be sent as JSON.');
     const subscription: Subscription = JSON.parse(init.body);
     const abort = new AbortController();

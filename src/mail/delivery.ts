@@ -39,7 +39,10 @@ export type DeliveryOptions = {
 const batchSize = 5;
 /** How long `close` waits for emails that are being sent, in ms. */
 const closeMs = 3_000;
-/** The longest pause before the next attempt to send an email, in ms: that the server failed, or refused for now. */
+/**
+ * The longest pause before the next attempt to send an email, in ms: after the mail server failed, and after it refused
+ * the email for now.
+ */
 const maxDelays = { SERVER: 60_000, LATER: 3_600_000 };
 
 /** The page of the web application that a code is entered on. */
@@ -96,7 +99,7 @@ export class MailDelivery {
     clearTimeout(timeout);
   }
 
-  /** Reports an outage of the mail server once, however long it takes. */
+  /** Reports an outage of the mail server once, however long it lasts. */
   #noteFailure(error: unknown, failures: number): void {
     const { report } = this.#options;
     if (!(error instanceof MailFailure)) {

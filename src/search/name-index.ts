@@ -9,9 +9,9 @@ export type Named = { id: bigint; names: string[] };
 type NameIndex = {
   /** The table with the words of the names. */
   table: string;
-  /** The table with those whose names are not indexed yet. */
+  /** The table of the things whose names are not indexed yet. */
   backlog: string;
-  /** The column in both tables. */
+  /** The column in both tables with the id of the thing. */
   owner: string;
   /** Where the names are: a table, its names as an array, and the condition for the rows to find. */
   source: { table: string; names: string; isFound: string };

@@ -7,7 +7,7 @@ import type { Phrase, SearchQuery, Term } from './search-query.ts';
 const maxPairs = 12;
 
 /**
- * The texts that `phrase` is in, as a pattern for LIKE on the tokens that search-text.ts prints. No word contains a
+ * The LIKE pattern of the texts that contain `phrase`, for the tokens that search-text.ts prints. No word contains a
  * character that is special there.
  */
 export function printPattern({ words, isWhole }: Phrase): string {

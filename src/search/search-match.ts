@@ -51,7 +51,7 @@ function findPhrases(words: readonly Word[], phrases: readonly Phrase[], { from,
   return spans;
 }
 
-/** Where the phrases are that begin with the word at `at`; null, as at most words, if none does. */
+/** The places of the phrases that begin with the word at `at`; null if none does, as for most words. */
 function findAt(
   words: readonly Word[],
   at: number,
@@ -64,7 +64,8 @@ function findAt(
 }
 
 /**
- * Where the phrase is that begins with the word at `at`. A run may contain it several times, up to the position `to`.
+ * The place of the phrase if it begins with the word at `at`. A run may contain it several times, up to the position
+ * `to`.
  */
 function findPhrase(words: readonly Word[], at: number, { phrase, to }: { phrase: Phrase; to: number }): Span[] {
   const word = words[at];

@@ -14,9 +14,9 @@ const maxMissing = 5;
 export type RankedHit = { id: bigint; score: number };
 
 /**
- * Ranks messages, of which those in `contents` may not be in the index: a whole word counts more than its beginning, and a beginning counts more the fewer letters are
- * missing; a word with the accents of the search counts more than one without. Best first, and newest first among
- * equals.
+ * Ranks messages (those in `contents` may not be in the index): a whole word counts more than its beginning, and a
+ * beginning counts more the fewer letters are missing; a word with the accents of the search counts more than one
+ * without. Best first, and newest first among equals.
  */
 export async function rankHits(
   pool: Queryable,

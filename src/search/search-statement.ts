@@ -33,7 +33,7 @@ export type UnindexedChat = { chatId: bigint; belowSeq: number | null };
 /** Ids in the order of reading: beyond `after`, at most `limit`. */
 export type HitRequest = { isOldestFirst: boolean; after: bigint | null; limit: number };
 
-/** A stretch of ids, both exclusive; null means no bound. */
+/** A range of ids, with exclusive bounds; null means no bound. */
 export type Stretch = { above: bigint | null; below: bigint | null };
 
 /**
@@ -79,7 +79,10 @@ async function readEdge(pool: Queryable, { isOldestFirst, after }: HitRequest): 
   return id === null ? null : blockOf(id);
 }
 
-/** Whether few messages can match, which are found without the index: those that mention the viewer, and pins. */
+/**
+ * Whether only a few messages can match (those that mention the viewer, or pinned ones): these are found without the
+ * index.
+ */
 function isMarked({ mentionsViewer, isPinned }: SearchFilter): boolean {
   return mentionsViewer === true || isPinned === true;
 }

@@ -26,8 +26,8 @@ export function readText(text: string): Readings {
 }
 
 /**
- * Reads a text, and returns what finds the place in the text itself, in UTF-16 units, of a part of its normalized form.
- * Costs more.
+ * Like `readText`, but also returns a function that finds where a part of the normalized form is in the text itself, in
+ * UTF-16 units. Costs more.
  */
 export function locateText(text: string): { readings: Readings; locate: (span: Span) => Span } {
   const { text: normalized, placeOf } = normalizeWithPlaces(text);
@@ -36,7 +36,10 @@ export function locateText(text: string): { readings: Readings; locate: (span: S
   return { readings: [pieces, ...listReadings(normalized, pieces)], locate };
 }
 
-/** The end in the original of what ends at `end`: with the marks and other characters that its last one absorbed. */
+/**
+ * The position in the original text of `end` in the normalized one, after all characters that the last one before it
+ * absorbed.
+ */
 function endOf(end: number, length: number, placeOf: (position: number) => number): number {
   let next = end;
   while (next < length && placeOf(next) === placeOf(end - 1)) next += 1;
@@ -100,7 +103,7 @@ function isHebrew(text: string): boolean {
   return /^\p{sc=Hebrew}+$/u.test(text);
 }
 
-/** One word of the pieces that contractions hold together. */
+/** Joins the pieces that contractions hold together into one word. */
 function joinPieces(pieces: readonly Piece[]): Word {
   const [first, last] = [pieces[0], pieces.at(-1)];
   return {

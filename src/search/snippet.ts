@@ -9,7 +9,7 @@ export type Snippet = { text: string; ranges: Span[] };
 const size = { all: 200, before: 60 };
 /** In code points. */
 export const maxSnippetLength = size.all + 2;
-/** Of more matches, the first ones are highlighted. */
+/** If there are more matches, only the first ones are highlighted. */
 export const maxRanges = 20;
 
 /** One character becomes at most this many in the normalized form. */

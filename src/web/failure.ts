@@ -1,7 +1,7 @@
 import { ParleyError } from 'parley-client';
 import { momentOf } from './time.ts';
 
-/** Says to the user why something failed. */
+/** Tells the user why something failed. */
 export function describeFailure(error: unknown): string {
   if (!(error instanceof ParleyError)) return 'The server cannot be reached.';
   const [field] = error.fields;

@@ -27,7 +27,7 @@ export function useLoaded<Data>(ask: (client: Client) => Promise<Data>): Loaded<
   return { ...state, reload: useCallback(() => setRound((before) => before + 1), []) };
 }
 
-/** The value after it has not changed for a while, so that not each key that is pressed asks the server. */
+/** The value, once it has not changed for a while, so that not every key press asks the server. */
 export function useSettled<Value>(value: Value, delayMs = 200): Value {
   const [settled, setSettled] = useState(value);
   useEffect(() => {

@@ -23,7 +23,7 @@ export function parseRoute(hash: string): Route {
   };
 }
 
-/** What an escaped part of an address says; as it is if it is not one, as in a mistyped address. */
+/** Decodes a part of an address; returns it as it is if it is not escaped correctly, as in a mistyped address. */
 function decode(part: string): string {
   try {
     return decodeURIComponent(part);

@@ -26,7 +26,7 @@ export function dayOf(at: string): string {
   return (date.getFullYear() === new Date().getFullYear() ? longDay : withYear).format(date);
 }
 
-/** The time in as few letters as a list has room for. */
+/** The time, short enough for a list. */
 export function shortTimeOf(at: string): string {
   const date = new Date(at);
   const days = daysAgo(date);
@@ -35,7 +35,7 @@ export function shortTimeOf(at: string): string {
   return (date.getFullYear() === new Date().getFullYear() ? shortDay : withYear).format(date);
 }
 
-/** Whether two instants are on the same day, here. */
+/** Whether two instants are on the same day in this time zone. */
 export function isSameDay(one: string, other: string): boolean {
   return midnightOf(new Date(one)) === midnightOf(new Date(other));
 }

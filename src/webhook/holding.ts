@@ -3,7 +3,7 @@ import type { WebhookStatus } from '../postgres/generated/prisma/client.ts';
 import type { Lease } from '../postgres/lease.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** A webhook as the node that delivers it needs it. */
+/** What the node that delivers a webhook needs to know of it. */
 export type HeldWebhook = {
   id: bigint;
   version: number;
@@ -160,7 +160,7 @@ export function saveProgress(
 
 type Client = Parameters<Parameters<typeof inTransaction>[1]>[0];
 
-/** Each attempt takes the slot of the one before the last 100. */
+/** Each attempt takes the slot of the attempt 100 before it. */
 async function saveAttempts(client: Pick<Client, 'query'>, all: readonly Progress[]): Promise<void> {
   const rows = all.flatMap(({ id, attempts }) => attempts.map((each) => ({ ...each, id })));
   if (rows.length === 0) return;
@@ -209,8 +209,8 @@ export async function resealSecret(
 }
 
 /**
- * Keeps the sessions that programs have with themselves from growing old: those of webhooks, and those of live keys with
- * their bots, whose webhooks would pause. Returns how many were renewed.
+ * Renews the sessions that no request renews, so that they do not expire: those of webhooks, and those of live keys
+ * with their own bots (whose webhooks would pause). Returns how many were renewed.
  */
 export async function renewWebhookSessions({ pool }: Pick<Db, 'pool'>, limit: number): Promise<number> {
   const { rowCount } = await pool.query(

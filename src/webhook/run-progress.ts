@@ -9,7 +9,7 @@ const keptAttempts = 100;
 /** Why a run is over. `retryMs`: when the next attempt is due, in ms from now. */
 export type Ending = { status?: 'PAUSED' | 'FAILING'; error?: string; retryMs?: number };
 
-/** What has become of a webhook that this node delivers, and has not been saved yet. */
+/** The progress of a webhook that this node delivers, as far as it has not been saved yet. */
 export class RunProgress {
   readonly #webhook: HeldWebhook;
   #cursor: string;
@@ -54,7 +54,7 @@ export class RunProgress {
     this.#hasNews = true;
   }
 
-  /** An attempt has ended, however it did: then `recordDelivery` or `countFailure` says which. */
+  /** Records that an attempt has ended; `recordDelivery` or `countFailure` then says how. */
   recordAttempt(attempt: Pick<DeliveryAttempt, 'cursor' | 'at' | 'status' | 'durationMs'>): void {
     this.#deliveryCount += 1n;
     this.#attempts.push({ ...attempt, number: this.#deliveryCount, attempt: this.#failures + 1 });

@@ -37,7 +37,7 @@ export class SecretBox {
     return Buffer.concat([nonce, cipher.getAuthTag(), sealed]);
   }
 
-  /** The secret; null if none of the keys has sealed it. `isOld`: another key than the first one has. */
+  /** The secret; null if none of the keys has sealed it. `isOld`: a key other than the first has sealed it. */
   open(sealed: Buffer): { secret: Buffer; isOld: boolean } | null {
     for (const [index, key] of this.#opening.entries()) {
       const secret = open(key, sealed);

@@ -62,8 +62,8 @@ export type WebhookKeeperOptions = {
 
 /**
  * Delivers webhooks on this node. Every second, it takes the webhooks that are due and that no other living node
- * delivers, and saves the progress of its own, all in one statement. What it holds counts while its lease is valid;
- * when a node dies, the others take its webhooks within seconds, at their last saved cursors.
+ * delivers, and saves the progress of its own, all in one statement. It keeps its webhooks while its lease is valid;
+ * when a node dies, the others take over its webhooks within seconds, at their last saved cursors.
  */
 export class WebhookKeeper {
   readonly #options: WebhookKeeperOptions;
@@ -174,7 +174,7 @@ export class WebhookKeeper {
   async #save(lease: Lease): Promise<void> {
     const { db, report, ringMail } = this.#options;
     for (const run of this.#runs.values()) {
-      // A run that has ended but whose last request is still under way is saved when that is done.
+      // A run that has ended but whose last request is still under way is saved when that request is done.
       const progress = run.takeProgress();
       if (progress !== null) this.#unsaved.push(progress);
     }

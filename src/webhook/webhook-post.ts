@@ -14,7 +14,7 @@ const privateRanges = parseRanges(
 /** There are at most as many webhooks as connections, so that a slow receiver delays no other. */
 export const maxConnections = 500;
 
-/** The outcome of a request. `status` is null if there was no answer; `reason` says so without its URL. */
+/** The outcome of a request. `status` is null if there was no answer; `reason` says why, without the URL. */
 export type PostOutcome = {
   status: number | null;
   isAccepted: boolean;

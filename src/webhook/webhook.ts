@@ -36,7 +36,7 @@ export type CreatedWebhook = { webhook: Webhook; secret: string };
 
 /**
  * Creates a webhook, which runs with the caller's rights. For server admins, and for programs with WEBHOOKS. Throws
- * InvalidInput for a bad URL and past the limit; Forbidden.
+ * Forbidden, and InvalidInput for a bad URL or if there are too many webhooks.
  */
 export async function createWebhook(
   { db, webhooks }: Changing,
@@ -107,7 +107,7 @@ export async function updateWebhook(
             ...(variables !== undefined && { variables: toJson(variables) }),
             ...(cursor !== undefined && { cursor }),
             ...(isPaused === true && { status: 'PAUSED' }),
-            // The new version tells the node that delivers it: it stops, and continues with the changed webhook.
+            // The new version tells the delivering node to stop, and to continue with the changed webhook.
             version: { increment: 1 },
             ...((isOwnChange || isResumed) && { failures: 0, nextAttemptAt: new Date(0) }),
           },
@@ -156,7 +156,10 @@ export function deleteWebhook(db: Db, caller: Caller, webhookId: bigint): Promis
   );
 }
 
-/** A page of all webhooks, newest first; a cursor's key is the webhook's id. The caller may list them. */
+/**
+ * A page of all webhooks, newest first; a cursor's key is the webhook's id. The edge has checked that the caller may
+ * list them.
+ */
 export async function listWebhooks({ prisma }: Db, page: PageRequest): Promise<Page<Webhook>> {
   const { id, rest } = newestFirst(page);
   return toPage(await prisma.webhook.findMany({ where: { id }, ...rest }), page);
@@ -218,7 +221,7 @@ async function lockWebhook(transaction: Transaction, caller: Caller, webhookId: 
   return webhook;
 }
 
-/** Translates the refusal of the database, whose owner may have lost their rights a moment ago. */
+/** Translates the refusal of the database: the webhook's owner may have lost their rights a moment ago. */
 async function asOwner<Result>(work: () => Promise<Result>): Promise<Result> {
   try {
     return await work();

@@ -72,6 +72,6 @@ test('CONFIG_FILE has settings, which the environment replaces', async () => {
 
 test('a name in CONFIG_FILE that is no setting is reported', async () => {
   const path = await write('typo.env', 'PROT=4001\n');
-  expect(() => readConfig({ CONFIG_FILE: path })).toThrow('CONFIG_FILE: only settings (got PROT, which is none)');
+  expect(() => readConfig({ CONFIG_FILE: path })).toThrow('CONFIG_FILE: only settings (got PROT, which is not one)');
   expect(() => readConfig({ CONFIG_FILE: join(folder, 'none.env') })).toThrow('CONFIG_FILE: a file that can be read');
 });

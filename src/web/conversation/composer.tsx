@@ -103,7 +103,7 @@ function findLastOwn({ messages, viewer }: State, chatId: string): Message | und
   );
 }
 
-/** The text with a piece in place of what is selected in its field. Moves the focus to the field, after the piece. */
+/** The text of a field, with a piece in place of the selection. Moves the focus to the field, after the piece. */
 function insert(piece: string, text: string, field: HTMLTextAreaElement | null): string {
   const { selectionStart: start, selectionEnd: end } = field ?? {
     selectionStart: text.length,

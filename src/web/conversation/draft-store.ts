@@ -45,7 +45,7 @@ export class DraftStore {
     return this.#drafts.get(chatId) ?? empty;
   }
 
-  /** Chooses the message that is answered; null for none. */
+  /** Chooses the message to reply to; null for none. */
   reply(chatId: string, replyTo: Message | null): void {
     this.#change(chatId, { replyTo });
   }
@@ -58,14 +58,14 @@ export class DraftStore {
     for (const { file, draft } of added) void this.#upload(chatId, file, draft.key);
   }
 
-  /** Takes a file back, and ends its upload. */
+  /** Removes a file from the draft, and ends its upload. */
   remove(chatId: string, key: number): void {
     this.#running.get(key)?.cancel();
     this.#running.delete(key);
     this.#change(chatId, { files: this.of(chatId).files.filter((file) => file.key !== key || release(file)) });
   }
 
-  /** Pauses an upload, or lets it go on. */
+  /** Pauses or resumes an upload. */
   pause(chatId: string, key: number, isPaused: boolean): void {
     const upload = this.#running.get(key);
     if (isPaused) upload?.pause();
@@ -73,14 +73,14 @@ export class DraftStore {
     this.#patch(chatId, key, { isPaused });
   }
 
-  /** Forgets a draft, because it is sent. */
+  /** Forgets a draft, because it has been sent. */
   clear(chatId: string): void {
     const { files } = this.of(chatId);
     for (const { key } of files) this.#running.delete(key);
     this.#change(chatId, { files: files.filter(release), replyTo: null });
   }
 
-  /** Takes back what belongs to all other chats. */
+  /** Discards the drafts of all other chats. */
   keep(isKept: (chatId: string) => boolean): void {
     for (const [chatId, { files }] of this.#drafts) {
       if (isKept(chatId)) continue;

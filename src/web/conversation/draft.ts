@@ -20,7 +20,7 @@ export type DraftActions = Draft & {
   add: (files: readonly File[]) => void;
   remove: (key: number) => void;
   pause: (key: number, isPaused: boolean) => void;
-  /** Forgets the draft, because it is sent. */
+  /** Forgets the draft, because it has been sent. */
   clear: () => void;
 };
 

@@ -3,13 +3,13 @@ import { useId, useState, type KeyboardEvent, type RefObject } from 'react';
 import { Avatar } from '../avatar.tsx';
 import type { User } from 'parley-client';
 
-/** What is written of a name before the caret. */
+/** The part of a name before the caret. */
 const unfinished = /(?:^|\s)@([\w.-]*)$/;
 const maxChoices = 6;
 
 type Typed = { name: string; end: number };
 
-/** Completes `@` and the beginning of a name of one of the chat's members. */
+/** Completes `@` and the beginning of the name of a member of the chat. */
 export function useMentions(
   chatId: string,
   {

@@ -3,7 +3,7 @@ import { describeSize } from '../history/picture.tsx';
 import type { DraftActions } from './draft.ts';
 import type { DraftFile } from './draft-store.ts';
 
-/** The files of the message that is being written, with how far they are. */
+/** The files of the message that is being written, with the progress of their uploads. */
 export function UploadList({ draft: { files, pause, remove } }: { draft: DraftActions }) {
   return (
     <ul className="uploads">

@@ -121,7 +121,7 @@ function useActiveRow() {
   const watch = {
     // A finger has no place between two touches: there, the focus says which row is meant.
     onPointerMove: (event: PointerEvent) => event.pointerType !== 'touch' && note(event),
-    // While the user is on the keyboard, a row that scrolls under a resting pointer does not become active.
+    // While the user works with the keyboard, a row that scrolls under a resting pointer does not become active.
     onPointerOver: (event: PointerEvent) => {
       const isByKeys = event.currentTarget.querySelector(':focus-visible') !== null;
       if (event.pointerType !== 'touch' && !isByKeys) note(event);
@@ -129,7 +129,7 @@ function useActiveRow() {
     onFocus: note,
     onBlur: ({ relatedTarget, currentTarget }: FocusEvent) => {
       const isElsewhere = relatedTarget instanceof Node && !currentTarget.contains(relatedTarget);
-      // A dialog gives the focus back to the button that has opened it.
+      // A dialog gives the focus back to the button that opened it.
       if (isElsewhere && document.querySelector('dialog[open], .popover:popover-open') === null) setActive(null);
     },
     onPointerLeave: () => document.querySelector('.popover:popover-open') ?? setActive(null),

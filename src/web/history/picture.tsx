@@ -37,7 +37,7 @@ export function Attachments({ files }: { files: readonly FileInfo[] }) {
   );
 }
 
-/** A picture, and until it is loaded, a blurred idea of it. */
+/** A picture or, until it is loaded, a blurred preview. */
 function Picture({ file, url }: { file: FileInfo; url: string | undefined }) {
   const [isLoaded, setLoaded] = useState(false);
   return (
@@ -85,7 +85,7 @@ function isPicture({ width, contentType }: FileInfo): boolean {
   return width !== null && contentType.startsWith('image/');
 }
 
-/** A size as people read it. */
+/** A size in a form for people. */
 export function describeSize(bytes: number): string {
   if (bytes < 1_000) return `${bytes} B`;
   if (bytes < 1_000_000) return `${Math.round(bytes / 1_000)} KB`;

@@ -8,7 +8,7 @@ const endRows = 70;
 const stepRows = 20;
 /** The next rows are added when less than this is left to scroll. */
 const edgePx = 700;
-/** As close as this to the end, the newest messages stay in sight. */
+/** Within this distance of the end, the newest messages stay in sight. */
 const endPx = 48;
 
 type Props = {
@@ -158,7 +158,7 @@ export class MessageScroller extends Component<Props, State> {
     this.props.onEnd(isAtEnd);
   }
 
-  /** Adds rows where there are few left to scroll to, and loads more where there are none. */
+  /** Adds rows where there are few left to scroll to, and loads more messages where there are none. */
   #extend(isScrolling = false): void {
     const { current } = this.#scroller;
     const { items, hasOlder, hasNewer, loadOlder, loadNewer } = this.props;

@@ -33,7 +33,7 @@ const logDocument = graphql(`
   }
 `);
 const pageSize = 30;
-/** A word of the API, or an instant. */
+/** An enum value of the API, or an instant. */
 const readable = /^([A-Z_]+|\d{4}-\d\d-\d\dT.*)$/;
 
 /** What was done on the server, and by which user. For admins. */

@@ -5,7 +5,7 @@ import { AuditLog } from './audit-log.tsx';
 import { Reports } from './reports.tsx';
 import { Users } from './users.tsx';
 
-/** What the staff of the server see: reports and users, and admins the log of what was done. */
+/** What the server staff see: reports, users and, for admins, the audit log. */
 export function StaffDialog({ isAdmin, onClose }: { isAdmin: boolean; onClose: () => void }) {
   const tabs: Record<string, () => ReactNode> = {
     Reports: () => <Reports />,

@@ -16,7 +16,7 @@ export const staffUser = graphql(`
 /** The failure of a change. */
 export const failure = graphql('fragment StaffFailure on Error @_unmask { code message }');
 
-/** A word of the API as people read it: `SELF_HARM` is `Self harm`. */
+/** An enum value of the API as words: `SELF_HARM` is `Self harm`. */
 export function inWords(word: string): string {
   const words = word.toLowerCase().replaceAll('_', ' ');
   return words.charAt(0).toUpperCase() + words.slice(1);
