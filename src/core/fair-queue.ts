@@ -53,7 +53,7 @@ export class FairQueue {
   readonly #next = new Heap<Ticket>((one, other) =>
     one.time === other.time ? one.number < other.number : one.time < other.time,
   );
-  /** The virtual times of users who have no place in the queue but are ahead of its time. */
+  /** The virtual times of users who have no place in the queue but are ahead of its virtual time. */
   readonly #ahead = createLru<string, number>(maxRemembered);
   /** The queue's virtual time: that of the latest turn to start. */
   #time = 0;

@@ -18,7 +18,7 @@ export type KeptEgressOptions = {
   /** Completes the error message about a local address: why it is not allowed. */
   because: string;
   /**
-   * How many connections may be open. Further messages wait, and the wait counts toward their time limit: allow one
+   * How many connections may be open. Further messages wait, and the wait counts towards their time limit: allow one
    * connection per sender, so that a message without a response does not delay others.
    */
   maxConnections: number;
@@ -85,7 +85,7 @@ export class KeptEgress {
   async #post(url: URL, message: EgressMessage): Promise<IncomingMessage> {
     const { protocol } = url;
     if (protocol !== 'https:' && protocol !== 'http:') throw new EgressFailed('the URL is neither https: nor http:');
-    // Node looks up names only.
+    // Node looks up only names, so an address is checked here.
     const literal = addressIn(url);
     if (literal !== null) this.#choose(protocol, [literal]);
     const options: RequestOptions = {

@@ -1,4 +1,7 @@
-/** What a metric measures. `labels` have few values each: none grows with users, chats or documents. */
+/**
+ * What a metric measures. Each of the `labels` has few values, whose number does not grow with users, chats or
+ * documents.
+ */
 type Metric = {
   name: string;
   kind: 'counter' | 'gauge' | 'histogram';

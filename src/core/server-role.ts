@@ -5,8 +5,8 @@ import type { Scope } from './scope.ts';
 type ServerRole = 'USER' | 'MODERATOR' | 'ADMIN';
 
 /**
- * The role that counts. On their devices, users have their own. A program has the role that its scopes grant, but while
- * it acts as a user, never a higher one than that user's.
+ * The role that counts: for a user on a device, the user's own; for a program, the role that its scopes grant, but
+ * while it acts as a user, never a higher one than that user's.
  */
 export function effectiveRole(caller: Caller, role: ServerRole): ServerRole {
   if (caller.kind === 'SESSION') return role;

@@ -4,7 +4,7 @@ export type Level = 'OK' | 'WARN' | 'FAIL';
 /** One thing that a check has found. `text` says what to do; it contains no secret. */
 export type Finding = { level: Level; text: string };
 
-/** A check by its name. If it rejects, that counts as a failure with the error's message. */
+/** A check, with its name. If it rejects, that counts as a failure with the error's message. */
 export type Check = { name: string; run: () => Promise<Finding[]> };
 
 /** How long a check may take, in ms. */

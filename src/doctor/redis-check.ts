@@ -41,7 +41,10 @@ async function readVersion(link: RedisLink): Promise<{ version: number; name: st
   return { version: Number.parseInt(redis, 10), name: valkey === undefined ? `Redis ${redis}` : `Valkey ${valkey}` };
 }
 
-/** Does what a node does. Returns what did not work, or null; rejects with the error if Redis refuses a command. */
+/**
+ * Does in Redis what a node does. Returns what did not work, or null; rejects with the error if Redis refuses a
+ * command.
+ */
 async function findMissing(link: RedisLink): Promise<Finding | null> {
   const name = `parley:doctor:${randomBytes(8).toString('hex')}`;
   const counters = createCounters(link);

@@ -25,9 +25,9 @@ type Share = { count: number; bytes: number };
 export type Sender = { asker: Asker; address: string; declaredBytes: number | null };
 
 /**
- * The requests that are uploading files right now. Each counts toward the limits of its user, its address and this node
- * from the start, and its bytes count toward the user's quota before they become a file: many unfinished uploads get no
- * more room than finished ones.
+ * The requests that are uploading files right now. Each counts towards the limits of its user, its address and this
+ * node from the start, and its bytes count towards the user's quota before they become a file: many unfinished uploads
+ * get no more room than finished ones.
  */
 export class Arrivals {
   readonly #client: Queryable;
@@ -104,7 +104,7 @@ export class Arrival {
   readonly #quota: { quotaBytes: number; client: Queryable };
   #received = 0;
   /**
-   * The bytes that this request adds to the user's share: the declared size, or the received bytes if they are more.
+   * The bytes that this request adds to the user's share: the declared size, or the received bytes if there are more.
    */
   #held = 0;
   #left: number | null = null;

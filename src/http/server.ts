@@ -147,7 +147,10 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
   }
 }
 
-/** Reports a request that was refused for its size or number, unless the log already says so. */
+/**
+ * Reports a request that was refused because it was too large or because there were too many, unless the log already
+ * says so.
+ */
 function noteRefusal(route: Route, { statusCode: status }: ServerResponse, { scope, report }: Answering): void {
   if (scope.isRefusalLogged || (status !== 413 && status !== 429)) return;
   report?.('info', refusedByLimit, { route, status });

@@ -16,7 +16,7 @@ const types: Record<string, string> = {
 const suffixes = { br: '.br', gzip: '.gz' } as const;
 const encodings = ['br', 'gzip'] as const;
 
-/** The paths that show the page: `/`, and those to which the links in emails lead, where the page reads its address. */
+/** The paths that show the page: `/`, and those that the links in emails lead to; the page reads its address. */
 const paths = ['/', '/verify-email', '/reset-password'];
 
 /** Where the scripts of the page are; their names change with their contents. */

@@ -63,7 +63,7 @@ export class ReportBuilder {
     return this.report;
   }
 
-  /** Whether a line was refused that belongs to this chat; true for every chat once there are too many to remember. */
+  /** Whether a line of this chat was refused; true for every chat once there are too many to remember. */
   isFaulty(chat: string): boolean {
     return this.#faulty.size >= maxFaulty || this.#faulty.has(chat);
   }

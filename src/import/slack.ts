@@ -5,7 +5,7 @@ import { toPlainText, type SlackNames } from './slack-text.ts';
 
 type Json = Record<string, unknown>;
 
-/** Where an export lists its conversations, and their chat types here. */
+/** Where an export lists its conversations, and the chat types that they become. */
 const lists = [
   { file: 'channels.json', type: 'PUBLIC_CHANNEL' },
   { file: 'groups.json', type: 'PRIVATE_CHANNEL' },

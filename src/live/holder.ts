@@ -1,8 +1,8 @@
 import type { Price } from './subscription-budget.ts';
 
-/** The lowest price of a document: the server keeps it and its latest renderings. */
+/** The lowest price of a document, because the server keeps it and its latest renderings. */
 const leastPrice = 500;
-/** The price of each further subscription of a user with the same document, which costs a write per event. */
+/** The price of each further subscription of the same user with the same document: it costs a write per event. */
 const priceOfSharing = 10;
 
 /** The users who share a subscription, and how many times each of them has subscribed. */

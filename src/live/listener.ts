@@ -9,7 +9,7 @@ export type EndReason = 'SESSION_ENDED' | 'ACCESS_LOST';
  * `chatId`) one chat; or it belongs to a server key, and covers all chats.
  */
 export interface Listener {
-  /** 0 for a listener of the whole server. So is its `sessionId`, unless the key belongs to a bot. */
+  /** 0 for a listener of the whole server. Its `sessionId` is 0 too, unless the key belongs to a bot. */
   readonly userId: bigint;
   /** Set for a listener of the whole server: the server key that it belongs to. */
   readonly serverKeyId?: bigint | null;
@@ -22,7 +22,10 @@ export interface Listener {
   readonly outlet: Outlet;
 }
 
-/** The destination of events for listeners that want them in the same shape. Keeps the order of the calls, except `interrupt`. */
+/**
+ * The destination of events for listeners that want them in the same shape. Keeps the order of the calls, except for
+ * `interrupt`.
+ */
 export interface Outlet {
   /** Whether its listeners receive presence changes: only those that select them do. */
   readonly wantsPresence: boolean;
@@ -36,7 +39,7 @@ export interface Outlet {
    * CaughtUp notice (`refresh`).
    */
   publishPresence(change: PresenceChange, listeners: readonly Listener[]): void;
-  /** Sends the log's current position. It also tells the client that notices that are not kept may have been lost. */
+  /** Sends the log's current position. It also tells the client that it may have missed notices, which are not kept. */
   refresh(listeners: readonly Listener[], position: bigint): void;
   /** Everything held for this listener is void: its stream closes immediately, so that the client reconnects. */
   interrupt(listener: Listener): void;

@@ -85,7 +85,7 @@ export class Notices {
     const { feed, relay } = this.#options;
     const rings = Object.entries(this.#hearers).map(([channel, hear]) => {
       const ring = (payload: string) => {
-        // Notifications arrive in the order of commits, so the log has reached the moment of this one by now.
+        // Notifications arrive in commit order, so by now the log has reached the moment of this one.
         hear(payload, { isPassed: false, whenPassed: () => feed.whenRead() });
         if (relay?.isPublishing === true) void this.#relay(relay, channel, payload);
       };

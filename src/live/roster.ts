@@ -35,7 +35,7 @@ export class Roster {
     return this.#rooms.get(chatId);
   }
 
-  /** The rooms that exist among those of these chats. */
+  /** The existing rooms of these chats. */
   roomsAmong(chatIds: readonly bigint[]): Room[] {
     return this.#rooms.among(chatIds);
   }
@@ -103,7 +103,7 @@ export class Roster {
   }
 
   #apply(person: Person, chatId: bigint, change: MembershipChange['membership']): void {
-    // A person whose last stream closed while the snapshot was read no longer belongs in a room.
+    // A person whose last stream closed while the snapshot was being read no longer belongs in a room.
     if (this.#people.get(person.userId) !== person) return;
     const known = person.memberships.get(chatId);
     const membership =

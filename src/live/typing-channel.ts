@@ -1,7 +1,7 @@
 import type { Channels } from '../redis/channels.ts';
 import type { Typing } from './notice.ts';
 
-/** A typing notice between the nodes, and the log's last position when it was allowed. */
+/** A typing notice for the other nodes, with the log's last position at the time when it was allowed. */
 export type PlacedTyping = Typing & { place: bigint };
 
 /** Passes typing notices from node to node through Redis, at most once each. */

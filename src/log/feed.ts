@@ -52,7 +52,7 @@ export class Feed {
   #wake: (() => void) | null = null;
   readonly #toCatchUp = new Set<Waiter>();
   #lastReadAt = -Infinity;
-  /** When a read last reached the end of the log with every event passed to the reader. */
+  /** When a read last reached the end of the log and the reader had received every event. */
   #atEndAt = -Infinity;
   /** When the feed last read the log itself, and when a broadcast last said that the log ends here. */
   #polledAt = -Infinity;

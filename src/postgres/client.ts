@@ -117,7 +117,7 @@ const prismaTransaction = { maxWait: 15_000, timeout: 60 * 60_000 };
  *
  * Prisma begins it, and the hand-written statements use the connection that Prisma took. As `$queryRaw` in Prisma's
  * transaction they would lose their names, row counts and pg's types. Given only the pool, the transaction runs without
- * Prisma at about half the cost: for hot code, and for layers that have nothing else.
+ * Prisma at about half the cost: for hot code, and for layers that have only the pool.
  *
  * Pass the `actor` if `work` may do something to another user: the audit log then names them, and
  * the API key of a program. Without one, the log says that the server itself did it.

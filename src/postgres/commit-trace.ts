@@ -7,7 +7,7 @@ type Queryable = Pick<pg.ClientBase, 'query'>;
 /** The channel on which nodes tell each other which events belong to which trace. */
 export const traceChannel = 'parley_traces';
 
-/** The place in a trace that the events of a user belong to; with `actorId` null, those of everyone else. */
+/** The place in a trace to which the events caused by one user belong; a null `actorId` stands for everyone else. */
 export type EventTrace = { actorId: bigint | null; parent: TraceParent };
 
 /** The id of the current transaction, as its rows have it in `xmin`; null if it has written nothing. */
@@ -19,7 +19,7 @@ export async function readTransactionId(client: Queryable): Promise<string | nul
   return rows[0]?.id ?? null;
 }
 
-/** How many of the newest events are searched for those of a transaction: it has just been committed. */
+/** How many of the newest events are searched for those of a transaction, which has just been committed. */
 const newest = 1_000;
 /** More events than this in one transaction do not fit into one notification. */
 const maxEvents = 80;

@@ -9,7 +9,8 @@ const keepAliveMs = 5_000;
 const goodbyeMs = 2_000;
 
 /**
- * A statement with a limit of its own, in ms, below the connection's. The connection is dropped when it is exceeded.
+ * A statement with a limit of its own, in ms, below the connection's. The connection is dropped when the limit is
+ * exceeded.
  */
 export type LimitedQuery = pg.QueryConfig & { limitMs: number };
 

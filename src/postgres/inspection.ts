@@ -3,7 +3,7 @@ import { CannotStart } from '../errors.ts';
 import { Connection } from './connection.ts';
 import { prepareSession } from './session-setting.ts';
 
-/** How long connecting may take, and each statement, on the connections used during startup, in ms. */
+/** How long connecting and each statement may take, in ms, on the connections used during startup. */
 const startLimitMs = 10_000;
 
 type Database = { version: number; encoding: string; isStandby: boolean; isReadOnlyByDefault: boolean };

@@ -156,7 +156,7 @@ function compare(migrations: Migration[], ledger: LedgerRow[]): string[] {
   return newer;
 }
 
-/** Throws CannotStart while nodes run that could not work after the migration, by their leases. */
+/** Throws CannotStart while the leases show running nodes that could not work after the migration. */
 async function requireRelease(client: pg.Client, { name, note }: Migration): Promise<void> {
   const after = neededBy(note);
   if (after === null) return;

@@ -77,7 +77,7 @@ export class NodeLease {
     this.#heldSince = Number.POSITIVE_INFINITY;
     if (this.#isClosed) return;
     this.open().catch((error: unknown) => {
-      // While this node was away, a newer release has removed what it needs: the process ends.
+      // While this node had no lease, a newer release removed what it needs: the process ends.
       if (error instanceof CannotStart) throw error;
       this.#retry = setTimeout(() => this.#takeAnew(), retryMs).unref();
     });

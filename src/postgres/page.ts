@@ -89,7 +89,7 @@ export function newestFirst({ limit, isBackward, after, before }: PageRequest) {
 
 /**
  * The parameters of a statement that reads such a page of a list with one column in its key: `after`, `before`, and how
- * many rows to read. A key is larger than the first and smaller than the second.
+ * many rows to read. The keys it reads are larger than the first and smaller than the second.
  */
 export function pageBounds({ after, before, limit }: PageRequest): [after: bigint, before: bigint, count: number] {
   return [after?.[0] ?? -1n, before?.[0] ?? 2n ** 62n, limit + 1];

@@ -7,7 +7,7 @@ import { prepareSession, type SessionOptions } from './session-setting.ts';
 const limits = { connectMs: 5_000, waitMs: 10_000 };
 /** How long a read-only connection is kept for reads, in ms: after that, a new connection may reach a primary. */
 const readOnlyLifetimeMs = 1_000;
-/** How long after PostgreSQL refused a connection the pool tries another one, in ms. */
+/** How long the pool waits, in ms, before it tries another connection after PostgreSQL has refused one. */
 const growMs = 5_000;
 /** How long connections in use have to finish when the pool closes, in ms. */
 const closeMs = 3_000;

@@ -1,7 +1,7 @@
 import { driverCauseOf, sqlStateOf } from './sql-state.ts';
 
 /**
- * PostgreSQL's classes 08, 57 and 53: connection lost, server shutting down or starting up, a statement canceled
+ * PostgreSQL's classes 08, 57 and 53: connection lost, server shutting down or starting up, a statement cancelled
  * (because it waited for a long-held lock, for example), too many connections. Also a transaction ended for being idle
  * (25P03), and a write on a read-only server (25006): for example on a former primary; the next connection reaches the
  * new one.

@@ -41,7 +41,7 @@ export class RedisLink implements Channels {
     this.#subscriber = new Subscriber(clients, note);
   }
 
-  /** Connects, and waits for the connection, but not for longer than it may take: nothing needs Redis to start. */
+  /** Connects, and waits a limited time for the connection: nothing needs Redis in order to start. */
   static async open(target: RedisTarget, report: Report): Promise<RedisLink> {
     const link = new RedisLink(await loadRedisClients(target), report);
     link.#subscriber.open();

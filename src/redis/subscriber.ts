@@ -3,9 +3,11 @@ import type { Subscription } from './channels.ts';
 import type { RedisClients } from './client.ts';
 import type { RedisHost } from './redis-url.ts';
 
-/** How often connections are checked, in ms, and how often a cluster is asked whether a channel has moved, in checks. */
+/**
+ * How often connections are checked, in ms, and after how many checks a cluster is asked whether a channel has moved.
+ */
 const checks = { everyMs: 1_000, moves: 5 };
-/** How often a channel may move while it is being subscribed to, until the next check tries again. */
+/** How often a channel may move while it is being subscribed to; after that, the next check tries again. */
 const maxMoves = 4;
 
 /** A channel that this node wants. `place`: the server on which it was last subscribed, or will be. */

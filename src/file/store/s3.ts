@@ -31,7 +31,7 @@ const askMs = 15_000;
 
 /**
  * A link is valid for 5 to 10 minutes. Links to the same file made within the same 5 minutes are identical, so that a
- * browser's cache recognizes them.
+ * browser's cache recognises them.
  */
 const linkStepSeconds = 300;
 const linkSeconds = 600;
@@ -207,7 +207,7 @@ export class S3Store implements FileStore {
     return { Bucket: this.#location.bucket, Key: `${this.#location.prefix}${hash.slice(0, 2)}/${hash.slice(2)}` };
   }
 
-  /** Returns the hash that the key stands for, or an empty array if the key does not have this store's format. */
+  /** Returns an array with the hash that the key stands for, empty if the key does not have this store's format. */
   #hashOf(key = ''): string[] {
     const { prefix } = this.#location;
     const name = key.slice(prefix.length);

@@ -2,7 +2,7 @@ import { encodeId } from '../../core/id.ts';
 import { pageOf } from './page.ts';
 import type { Alias, Route } from './route.ts';
 
-/** The original API's form of a user's id: a number, besides the ids of this API. */
+/** Accepts, besides the ids of this API, a user's id as the original API had it: a number. */
 function readUserId(value: unknown): unknown {
   const isNumber = typeof value === 'number' && Number.isSafeInteger(value) && value > 0;
   return isNumber ? encodeId('User', value) : value;

@@ -108,7 +108,7 @@ export function problemOfStatus(status: number, detail: string): Problem & { err
   return { ...own, title, error: detail };
 }
 
-/** `problemOfStatus` as the parts of an answer that `refuse` sends. */
+/** What `problemOfStatus` returns, as the parts of an answer that `refuse` sends. */
 export function asProblem(
   status: number,
   detail: string,

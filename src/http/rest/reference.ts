@@ -6,7 +6,7 @@ import type { Handler } from '../respond.ts';
 import { serveText } from '../text-page.ts';
 import { printOpenApi } from './openapi.ts';
 
-/** The page loads everything from this server. Swagger UI styles its elements in place. */
+/** The page loads everything from this server. Swagger UI sets inline styles. */
 const contentSecurityPolicy = [
   "default-src 'none'",
   "script-src 'self'",

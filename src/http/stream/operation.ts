@@ -53,7 +53,7 @@ export type OperationRequest = {
    * when `after` is absent.
    */
   askedAt: string | null;
-  /** Set for a webhook. Each has a budget of subscriptions of its own, under a negative number. */
+  /** Set for a webhook. Each has a subscription budget of its own, under a negative number. */
   webhook?: { id: bigint; firstRead: number };
 };
 

@@ -150,7 +150,7 @@ export class SingleConnections {
     response.writeHead(200).end();
   }
 
-  /** Reads the operation. An invalid request is refused immediately; errors of execution arrive on the stream. */
+  /** Reads the operation. An invalid request is refused immediately; execution errors arrive on the stream. */
   async #readOperation(
     request: IncomingMessage,
     { token, asker, url }: Owner & { url: URL },

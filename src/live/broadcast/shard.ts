@@ -1,7 +1,7 @@
 import type { LoggedEvent } from '../../log/event.ts';
 
 /**
- * Into how many shards the chats and users are divided. All nodes must agree on it. More shards let a node skip more of
+ * How many shards the chats and users are divided into. All nodes must agree on it. More shards let a node skip more of
  * what does not concern it, and cost more messages for a large batch.
  */
 export const shardCount = 256;

@@ -10,7 +10,7 @@ const patienceMs = 10_000;
 
 /**
  * Makes the cluster in `folder` startable, whatever a killed server has left behind: stops a PostgreSQL that still
- * runs, and neutralizes its pid file. Committed data stays. The caller holds the lock of the data folder, so whatever
+ * runs, and neutralises its pid file. Committed data stays. The caller holds the lock of the data folder, so whatever
  * is still running here is orphaned.
  */
 export async function endLeftover(folder: string, log: Logger): Promise<void> {

@@ -11,7 +11,7 @@ const busy = 5;
  *
  * Node has no flock, but it has SQLite, whose exclusive transaction is a file lock: the kernel releases it when the
  * process ends, for whatever reason, so it is never stale. A pid file would be stale after every crash, and two
- * processes could both find it so.
+ * processes could both take it over.
  */
 export function lockDataDir(dataDir: string): { release: () => void } {
   const lock = new DatabaseSync(join(dataDir, 'lock'), { timeout: 0 });
