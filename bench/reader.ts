@@ -78,7 +78,7 @@ export class Reader {
     if (readTo < data.length) this.#rest = Buffer.from(data.subarray(readTo));
   }
 
-  /** How far the bytes have been searched: the first part of a frame may begin there. */
+  /** Returns how far the bytes have been searched: the first part of a frame may begin there. */
   #readFrames(data: Buffer): number {
     let end = 0;
     for (;;) {

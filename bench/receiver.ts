@@ -19,7 +19,7 @@ const delays: number[] = [];
 let fault: string | null = null;
 let onArrival: () => void = () => undefined;
 
-/** Counts the next message of a receiver. The first may have any seq; those after it follow each other. */
+/** Counts the next message of a receiver. The first may have any seq; the seqs after it are consecutive. */
 function take(last: number, { data }: Payload): number {
   const { at, event } = data.events;
   const seq = event.message?.seq;

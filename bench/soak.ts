@@ -24,9 +24,9 @@ const { values } = parseArgs({
     redis: { type: 'boolean', default: true },
     /** Seconds from one fault to the next. */
     every: { type: 'string', default: '60' },
-    /** How long each of the twelve users rests between actions on average, in ms. */
+    /** How long each of the twelve users rests between two actions, in ms on average. */
     pause: { type: 'string', default: '200' },
-    /** Instead, runs the client package on several devices whose stores must end up equal to fresh queries. */
+    /** Runs the client package on several devices instead; their stores must end up equal to fresh queries. */
     clients: { type: 'boolean', default: false },
   },
   allowNegative: true,

@@ -19,7 +19,7 @@ const partitionCount = 8;
 const tables = ['messages', 'search_entries', 'events', 'chats'];
 /** How many messages are indexed at once. */
 const entryBatch = 5_000;
-/** The events that are inserted, deleted or read for one figure. */
+/** How many events are inserted, deleted or read for one figure. */
 const sampleCount = messageCount / 10;
 
 type Cost = { seconds: number; cpuMs: number };

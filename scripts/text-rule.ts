@@ -1,6 +1,6 @@
 /**
- * Prints the characters that display nothing by themselves as a class of a PostgreSQL regular expression, for the checks
- * of a migration. test/core/text.test.ts compares the two.
+ * Prints the characters that display nothing by themselves as a class of a PostgreSQL regular expression, for the
+ * checks of a migration. test/core/text.test.ts checks that the migrations have the same ones.
  */
 import process from 'node:process';
 import { isVisible } from '../src/core/text.ts';

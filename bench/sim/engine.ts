@@ -1,4 +1,4 @@
-/** Runs what is scheduled, in the order of time; what is scheduled for the same moment runs in the order of scheduling. */
+/** Runs actions at their times; those for the same moment run in the order in which they were scheduled. */
 export class Engine {
   /** In ms. */
   now = 0;

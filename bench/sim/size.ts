@@ -21,7 +21,7 @@ export type Figures = {
 export const reserve = 1.5;
 /** In ms, for 99 % of all events and messages, under that load. */
 export const limits = { frames: 100, sends: 250 };
-/** The sizes in which PostgreSQL is bought, in cores. */
+/** The sizes of PostgreSQL servers that one can rent, in cores. */
 const coreSizes = [2, 4, 8, 16, 32, 64, 96, 128];
 /** How many streams a node is planned for: its memory then stays below 1 GB. */
 export const streamsPerNode = 40_000;

@@ -38,7 +38,7 @@ export class System implements World {
     else for (let sender = 0; sender < plan.senders; sender += 1) this.#sendAgain();
   }
 
-  /** Runs for a while, and then for the given time with all figures from 0. */
+  /** Runs for the warm-up, sets all figures to 0, and then runs for the given time. */
   measure({ warmUpMs, ms }: { warmUpMs: number; ms: number }): void {
     this.engine.run(this.engine.now + warmUpMs);
     for (const station of [this.postgres, this.commits, ...this.redis, ...this.nodes.map(({ loop }) => loop)])

@@ -38,7 +38,7 @@ export class Follower {
     this.#connect();
   }
 
-  /** Whether it has received what the log had up to this event. */
+  /** Whether it has received everything in the log up to this event. */
   hasReached(id: number): boolean {
     return this.position >= id;
   }

@@ -91,7 +91,7 @@ test('an address changes when its own code is used, and the earlier address rece
   expect(subject).toBe('Confirm your new email address for chat.example.com');
   expect(await verify(token)).toEqual({ __typename: 'EmailVerified', email: 'radia@example.org' });
   expect(await addressOf(radia)).toEqual({ email: 'radia@example.org', isEmailVerified: true });
-  // It would verify an address that the account no longer has.
+  // This code would verify an address that the account no longer has.
   expect(await verify(earlier)).toMatchObject({ __typename: 'InvalidCredentials' });
 });
 

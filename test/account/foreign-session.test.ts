@@ -99,7 +99,7 @@ test.each(ends)('%s ends a session and its stream for good, on every node', asyn
     errors: [{ extensions: { code: 'UNAUTHENTICATED' } }],
   });
   await vi.waitFor(async () => expect(await viewerOf(other, token)).toBe('UNAUTHENTICATED'), 2_000);
-  // Neither does any other token of that session, even one that is issued later.
+  // No other token of that session is accepted either, not even one that is issued later.
   const later = await issuer.issue({ ...claims, iat: secondsFromNow(5) });
   for (const each of [token, unseen, later]) {
     for (const node of [server, other]) {

@@ -8,7 +8,7 @@ const [ada, grace] = await signUpAll(server, 'ada', 'grace');
 const chatId = await createGroup(ada, [grace]);
 await Promise.all(Array.from({ length: 50 }, () => say(ada, chatId, '🐙'.repeat(10_000))));
 
-/** A page that can have 4 MB. */
+/** A page that may be as large as 4 MB. */
 const page = `query ($id: ID!) { chat(id: $id) { messages(last: 100) { edges { node { content } } } } }`;
 
 const queryAtOnce = (count: number, id = chatId) => Array.from({ length: count }, () => ada.post(page, { id }));
@@ -24,7 +24,7 @@ test('one person’s large operations run one after the other, and other people 
 });
 
 test('when too many of one person’s large operations are in progress, further ones are refused, but no one else’s', async () => {
-  // Its page could be large; it is not.
+  // This page could be large, but is not.
   const answers = Promise.all(queryAtOnce(300, await createGroup(ada, [grace])));
   expect(await grace.ask(page, { id: chatId })).toMatchObject({ chat: { messages: {} } });
   const refused = (await answers).filter(({ errors }) => errors !== undefined);

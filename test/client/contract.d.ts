@@ -1,7 +1,9 @@
 // The core of parley-client's public face (issue "The client package, and a chat to click on"). The package may export
 // more than this, but must export all of this under these names. Nothing here needs a framework or a DOM.
 
-/** Where a client keeps what it knows between two starts: 'memory', 'indexeddb' (browsers), or one's own. */
+/**
+ * Where a client stores what it knows until its next start: 'memory', 'indexeddb' (browsers), or a store of your own.
+ */
 export type Persistence = 'memory' | 'indexeddb' | KeyValueStore;
 export interface KeyValueStore {
   get(key: string): Promise<string | undefined>;
@@ -22,7 +24,10 @@ export function createClient(options: ClientOptions): Client;
 
 export type Connection = 'signed-out' | 'connecting' | 'live' | 'behind' | 'offline';
 
-/** An immutable picture of all that the client knows; a new object after every change, equal parts shared. */
+/**
+ * An immutable snapshot of everything that the client knows. Each change creates a new object, which shares the
+ * unchanged parts.
+ */
 export interface State {
   readonly connection: Connection;
   readonly viewer: Viewer | null;
@@ -32,7 +37,7 @@ export interface State {
   readonly users: Readonly<Record<string, User>>;
   /** By chat: what is loaded of its history, oldest first; own messages that wait to be sent come last. */
   readonly messages: Readonly<Record<string, MessageWindow>>;
-  /** By chat: ids of the people who type there now. */
+  /** By chat: ids of the users who are typing there now. */
   readonly typing: Readonly<Record<string, readonly string[]>>;
 }
 
@@ -89,13 +94,18 @@ export interface Client {
   signIn(input: { email: string; password: string }): Promise<void>;
   signOut(): Promise<void>;
 
-  /** Connects and keeps in step until `stop`; resolves once live for the first time (or signed in from what is kept). */
+  /**
+   * Connects and keeps in step until `stop`; resolves once live for the first time, or when the stored state is loaded.
+   */
   start(): Promise<void>;
   stop(): Promise<void>;
 
   /** Loads the newest page of a chat, or the page before what is loaded, or the one around a message. */
   loadMessages(chatId: string, options?: { before?: number; around?: number }): Promise<void>;
-  /** Shows at once as pending; resolves once the server has it. Kept and sent later when the network is away. */
+  /**
+   * Shows the message at once as pending; resolves once the server has it. Without a network, it is stored and sent
+   * later.
+   */
   sendMessage(
     chatId: string,
     input: { content: string; replyToId?: string; files?: readonly Blob[] },
@@ -108,7 +118,10 @@ export interface Client {
   startTyping(chatId: string): void;
   createChat(input: { type: Chat['type']; memberIds?: readonly string[]; name?: string }): Promise<Chat>;
 
-  /** Anything else of the API, with the client's token and refresh. Expected failures are thrown as ParleyError. */
+  /**
+   * Runs any other operation of the API, with the client's token, which it refreshes. Expected failures are thrown as
+   * ParleyError.
+   */
   query<Data>(document: string, variables?: Record<string, unknown>): Promise<Data>;
 }
 

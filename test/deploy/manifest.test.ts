@@ -91,13 +91,16 @@ describe('deploy/kubernetes', () => {
   });
 });
 
-/** The schema, without `id`, which drafts of JSON Schema since 2017 call `$id`, and the outdated address of its draft. */
+/**
+ * The schema, without the outdated address of its draft, and without `id`, which JSON Schema has called `$id` since
+ * 2017.
+ */
 function readComposeSchema(): AnySchema {
   const isKept = (name: string, value: unknown) => typeof value !== 'string' || !['id', '$schema'].includes(name);
   return JSON.parse(JSON.stringify(composeSchema), (name, value) => (isKept(name, value) ? value : undefined));
 }
 
-/** Rejects with what is wrong with a manifest, by the OpenAPI schemas of Kubernetes. */
+/** Rejects with what is wrong with a manifest, according to the OpenAPI schemas of Kubernetes. */
 async function validateManifest(manifest: { apiVersion: string; kind: string }): Promise<void> {
   const models: Record<string, Model> = await import(`kubernetes-models/${manifest.apiVersion}`);
   const Kind = models[manifest.kind];
@@ -125,7 +128,7 @@ test.runIf(existsSync('/usr/bin/systemd-analyze'))(
     const analyze = (...args: string[]) => promisify(execFile)('systemd-analyze', args);
     const { stdout, stderr } = await analyze('verify', path);
     expect(stdout + stderr).toBe('');
-    // It fails when the exposure is higher than 2.0 of 10.
+    // It fails when the exposure is higher than 2.0 out of 10.
     await analyze('security', '--offline=true', '--threshold=20', path);
   },
 );

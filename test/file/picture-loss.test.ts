@@ -20,7 +20,7 @@ const exif = { IFD0: { Model: secret }, IFD3: { GPSLatitudeRef: 'N', GPSLatitude
 const noise = (width: number, height: number, channels: 3 | 4 = 3) =>
   sharp(randomBytes(width * height * channels), { raw: { width, height, channels } });
 
-/** 16 bits a sample, all of them significant. */
+/** 16 bits per sample, all of them significant. */
 function fine(): Sharp {
   const samples = new Uint16Array(64 * 64 * 3).map((_, index) => (index * 977) % 65_536);
   const raw = { width: 64, height: 64, channels: 3 as const, depth: 'ushort' as const };
@@ -174,7 +174,7 @@ test('a picture that can’t be cleaned and may contain a location becomes a pla
   const tiff = await noise(40, 30).tiff({ compression: 'none' }).toBuffer();
   const directory = tiff.readUInt32LE(4);
   const next = directory + 2 + tiff.readUInt16LE(directory) * 12;
-  // The file claims that its second page begins after its end.
+  // The file claims that its second page begins after the end of the file.
   tiff.writeUInt32LE(tiff.length + 1_000, next);
   const { file, served } = await servePicture(server, ada, tiff, 'a.tiff');
   expect(file).toMatchObject({

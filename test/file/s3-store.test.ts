@@ -167,7 +167,7 @@ test('an S3 error does not mean missing bytes: nothing is treated as missing', a
 test('a store that is closed does not wait for responses', async () => {
   const proxy = await openProxy(s3.url);
   const closing = storeAt(locationOf({ ...s3, url: proxy.through(s3.url) }));
-  // Left open, it would give up only after 15 seconds.
+  // A store that is left open gives up only after 15 seconds.
   const held = proxy.hold('GET /');
   const listing = closing.list('ab');
   await held.caught;

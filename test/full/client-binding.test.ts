@@ -32,7 +32,7 @@ beforeAll(async () => {
 
 /** An app that keeps the cache of another client. */
 type App = {
-  /** Shows a query until the end of the test. Returns what it shows now. */
+  /** Shows a query until the end of the test. The returned function says what is shown at the moment. */
   show: (document: string) => () => Data;
   /** Runs a query, as an app does when it opens a screen. */
   query: (document: string) => Promise<Data>;

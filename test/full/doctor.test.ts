@@ -31,7 +31,7 @@ test('a transaction pooler without DATABASE_DIRECT_URL is a failure, and with it
   const bouncer = spawn('/usr/sbin/pgbouncer', ['-q', path], { stdio: 'ignore' });
   atFileEnd(() => bouncer.kill());
   const url = `postgres://${username}@127.0.0.1:${bouncerPort}${pathname}`;
-  // It has no answer until it listens.
+  // There is no answer until pgbouncer listens.
   await vi.waitFor(
     async () =>
       expect((await patient.see({ database: { url, directUrl: url, poolSize: 10 } })).text).toContain('OK    clock'),

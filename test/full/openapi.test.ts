@@ -33,7 +33,10 @@ test(
   },
 );
 
-/** openapi-typescript needs the API of TypeScript, which TypeScript 7 does not have; ts-morph ships that of 6. */
+/**
+ * openapi-typescript needs the API of TypeScript, which TypeScript 7 does not have; ts-morph ships that of TypeScript
+ * 6.
+ */
 const hook = `import { registerHooks } from 'node:module';
 registerHooks({
   resolve: (specifier, context, next) =>

@@ -175,7 +175,7 @@ test('a user of an OpenID provider signs in, refreshes, chats, and is signed out
   }
   expect(await viewerOf(server, onPhone.access_token)).toMatchObject({ user: { id: viewer.user.id } });
 
-  // Signing in again there is a new session of the same user.
+  // Signing in again there begins a new session of the same user.
   const again = await signInAtProvider(browser, 'ada');
   expect(await viewerOf(server, again.access_token)).toMatchObject({ user: { id: viewer.user.id } });
 });

@@ -124,7 +124,7 @@ async function listWrongTexts(server: TestServer, by: Person): Promise<unknown[]
   return wrong;
 }
 
-/** The characters of which the database thinks otherwise than the program. */
+/** The characters that the database and the program treat differently. */
 async function listDisputedCharacters({ sql }: TestDatabase): Promise<number[]> {
   const { rows } = await sql.query<{ code: number; isVisible: boolean }>(
     `select code, displays_something(chr(code)) as "isVisible"

@@ -28,7 +28,7 @@ test('while the mail server is down, no request waits; when it is back, each ema
   const { rows } = await server.sql.query('select count(*)::int as count from mails');
   expect(rows).toEqual([{ count: names.length }]);
   await mail.start();
-  // An hour of attempts may have made the next one later than this test can wait.
+  // After an hour of attempts, the next one may be later than this test can wait.
   await server.sql.query('update mails set next_attempt_at = clock_timestamp()');
   await expectSent(server);
   expect(mail.mails.map(({ to }) => to).toSorted()).toEqual(names.map((name) => `${name}@example.com`).toSorted());

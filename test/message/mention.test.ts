@@ -38,7 +38,7 @@ const upTo = (last: number) => Array.from({ length: last }, (_, index) => index 
 const namesIn = ({ mentions }: Data): string[] =>
   mentions.map(({ isEveryone, user }: Data) => (isEveryone ? 'everyone' : user.username));
 
-/** The users that a message mentions, by its sender and its text. */
+/** Sends a message, and returns the users that it mentions. */
 async function mentionedBy(by: Person, chat: string, content: string): Promise<string[]> {
   return namesIn(await readMessage(by, await say(by, chat, content)));
 }

@@ -46,7 +46,7 @@ beforeAll(async () => {
 const follow = (person: Person) => followEvents(server, person, { document: messageEventsDocument });
 const tombstone = { content: null, revisions: [], reactions: [], mentions: [], deletedAt: expect.any(String) };
 
-/** Creates a message with everything that can be attached to one. All texts contain this word. */
+/** Creates a message with everything that can be attached to one. All its texts contain this word. */
 async function sayMuch(chat: string, word: string): Promise<string> {
   const id = await say(ada, chat, `@grace, ${word} is what I say`);
   await editMessage(ada, id, `@grace and @everyone, ${word} is what I meant`);
@@ -55,7 +55,7 @@ async function sayMuch(chat: string, word: string): Promise<string> {
   return id;
 }
 
-/** The tables that contain text. */
+/** The tables that contain this text. */
 async function tablesWith(text: string): Promise<string[]> {
   const { rows } = await server.sql.query(
     `select c.relname as name from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind = 'r'`,

@@ -16,7 +16,7 @@ beforeAll(async () => {
   ada = await signUp(server, 'ada');
 });
 
-/** Removes all blocks. */
+/** Signs up a new Grace and a new Linus, who do not block each other. */
 async function meet(): Promise<void> {
   const suffix = Math.random().toString(36).slice(2);
   [grace, linus] = await Promise.all([signUp(server, `grace-${suffix}`), signUp(server, `linus-${suffix}`)]);
@@ -163,7 +163,7 @@ test('a blocked user can’t add the user who blocked them to a chat', async () 
   const { viewer } = await grace.ask('{ viewer { chats { edges { cursor } } } }');
   expect(viewer.chats.edges).toEqual([]);
 
-  // Others may. Then the two are in one chat, and both can write.
+  // Other users may add her. Then the two are in one chat, and both can write.
   const [both] = chats;
   expect(await addMembers(ada, both, [grace])).toMatchObject({ __typename: 'Chat' });
   expect(await sendMessage(linus, both, 'hello all')).toMatchObject({ __typename: 'Message' });

@@ -181,7 +181,7 @@ const samples: [table: string, columns: string, values: string][] = [
   ['slow_mode_turns', 'chat_id, user_id', ':chat, :ada'],
   ['chat_imports', 'chat_id, type', `:chat, 'GROUP'`],
   ['import_members', 'chat_id, user_id, role, joined_at', `:chat, :ada, 'MEMBER', now()`],
-  // It has ended, because a suspended user has no sessions.
+  // The suspension has ended, because a suspended user has no sessions.
   ['restrictions', 'user_id, kind, until', `:ada, 'SUSPENSION', now() - interval '1 day'`],
   [
     'reports',
@@ -198,7 +198,7 @@ const samples: [table: string, columns: string, values: string][] = [
   ],
 ];
 
-/** How many rows of a table refer to this one. */
+/** How many rows of a table refer to the row with this id. */
 async function countReferring({ table, columns, owner }: Key, id: string): Promise<number> {
   const [row] = await query<{ count: number }>(
     owner === 'messages' && columns.length > 1

@@ -20,7 +20,7 @@ test('PostgreSQL keeps the plans of statements that take arrays, however short t
   const [ada, grace] = await signUpAll(server, 'planner', 'planned');
   const chat = await createGroup(ada, [grace]);
   const messageId = BigInt(keyOf(await say(ada, chat, 'hello')));
-  // One connection, whose plans a statement on it can count.
+  // A single connection, so that a statement can count all plans.
   const db = connectDatabase({
     url: server.database.url,
     maxConnections: 1,

@@ -39,7 +39,7 @@ test('what is asked for while two statements run is read by the next one, each k
   expect(statements.map(({ keys }) => keys)).toEqual([[1], [2]]);
   statements[0]?.end();
   expect(await first).toEqual({ values: ['value 1'], found: [10] });
-  // No more than five keys, counting those that two have asked for.
+  // No more than five keys at once; the one that is requested twice counts twice.
   expect(statements[2]?.keys).toEqual([3, 4, 5]);
   statements[1]?.end();
   await second;

@@ -3,7 +3,10 @@ import { createSecret } from '../../src/core/secret.ts';
 import type { Answer, Data, Person, TestClient, Variables } from './client.ts';
 import type { TestServer } from './server.ts';
 
-/** A program with an API key. `ask` and `post` are as a person's; `as` makes it act as the user that the header names. */
+/**
+ * A program with an API key. `ask` and `post` work like those of a person; `as` makes it act as the user that the
+ * header names.
+ */
 export type Program = {
   keyId: string;
   token: string;

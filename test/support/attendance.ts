@@ -63,7 +63,7 @@ export type AttendanceNode = {
   attendance: Attendance;
   /** The names of the statements that it has sent. */
   statements: string[];
-  /** What it has reported as gone wrong. */
+  /** The faults that it has reported. */
   faults: unknown[];
 };
 

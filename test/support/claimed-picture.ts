@@ -7,9 +7,9 @@ import { atFileEnd } from './file-end.ts';
 import { issuersEnv, secondsFromNow, TestIssuer, viewerOf } from './issuer.ts';
 import { startServer, type TestServer } from './server.ts';
 
-/** An HTTP server with the pictures that tokens name. It listens until the end of the file. */
+/** An HTTP server with the pictures that tokens name. It listens until the test file ends. */
 export class PictureHost {
-  /** How it answers. The default is an error of the server. */
+  /** How it answers. The default is a server error. */
   answer: RequestListener = refuse;
   /** The paths that were requested. */
   requested: string[] = [];

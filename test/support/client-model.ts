@@ -97,7 +97,7 @@ export class ClientModel {
     }
   }
 
-  /** Closes the nodes; otherwise they run until the end of the file. */
+  /** Closes the nodes; otherwise they run until the test file ends. */
   async close(): Promise<void> {
     this.#recording.end();
     for (const node of this.#nodes.toReversed()) await node.close();
@@ -163,7 +163,7 @@ export class ClientModel {
     await change(grace, `editMessage(messageId: "${last}", content: "seis")`);
     await change(ada, `addMembers(chatId: "${chatId}", userIds: ["${barbara.userId}"])`);
     await change(ada, `markRead(chatId: "${chatId}", seq: 6)`);
-    // No later event of the same kind follows, which would hide that a store ignores these.
+    // No later event of the same kind may follow, because it would hide that a store ignores these.
     const newest = await say(linus, chatId, 'seven');
     await change(linus, `editMessage(messageId: "${newest}", content: "sieben")`);
     // After the first message of a chat, a store asks for the counts; it counts the second one itself.

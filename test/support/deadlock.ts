@@ -8,7 +8,7 @@ import { startServer, type TestServer } from './server.ts';
 /** A statement and its values. */
 export type Statement = [statement: string, ...values: string[]];
 
-/** A server for `deadlockWith`, on a database of its own. Both last until the end of the file. */
+/** A server for `deadlockWith`, on a database of its own. Both last until the test file ends. */
 export async function startPatientServer(): Promise<TestServer> {
   const database = await createDatabase();
   atFileEnd(database.drop);

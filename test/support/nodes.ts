@@ -8,7 +8,7 @@ type Exchange = { env: Record<string, string>; overridesFor: (databaseUrl: strin
 const byLog: Exchange = { env: {}, overridesFor: () => ({}) };
 let exchange = byLog;
 
-/** What every server of the file gets in addition to what its test says. */
+/** What every server of the test file gets in addition to what its test says. */
 export function currentExchange(): Exchange {
   return exchange;
 }
@@ -18,7 +18,7 @@ export function exchangesByLog(): boolean {
   return exchange === byLog;
 }
 
-/** From now on, until the end of the file, nodes tell each other about events over a network with these faults. */
+/** From now on, until the test file ends, nodes tell each other about events over a network with these faults. */
 export function useNetwork(trouble: Trouble): void {
   const networks = new Map<string, TestNetwork>();
   use({
@@ -32,7 +32,7 @@ export function useNetwork(trouble: Trouble): void {
   });
 }
 
-/** From now on, until the end of the file, nodes use this Redis. */
+/** From now on, until the test file ends, nodes use this Redis. */
 export function useRedis(url: string): void {
   use({ env: { REDIS_URL: url }, overridesFor: () => ({}) });
 }
@@ -54,7 +54,7 @@ export async function runHere(paths: readonly string[]): Promise<void> {
 
 let runCount = 0;
 
-/** The tests, for `runHere`, that clients receive everything that they may, in order, and nothing else. */
+/** For `runHere`: the tests which show that clients receive everything that they may, in order, and nothing else. */
 export const deliveryTests = [
   'faults/property',
   'faults/race',
@@ -82,7 +82,7 @@ export const deliveryTests = [
   'full/stream-nodes',
 ];
 
-/** The tests that depend most on how a Redis-compatible server behaves: delivery, presence and typing. */
+/** For `runHere`: the tests that depend most on how a Redis-compatible server behaves. */
 export const valkeyTests = [
   'faults/property',
   'faults/race',

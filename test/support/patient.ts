@@ -21,7 +21,7 @@ export class TestPatient {
     this.dataDir = dataDir;
   }
 
-  /** A database and a data folder, which last until the end of the file. */
+  /** A database and a data folder, which last until the test file ends. */
   static async create(): Promise<TestPatient> {
     const database = await createDatabase();
     atFileEnd(database.drop);
@@ -62,7 +62,7 @@ export class TestPatient {
   }
 }
 
-/** Lets a server listen on a free port until the end of the file. Returns the port. */
+/** Lets a server listen on a free port until the test file ends. Returns the port. */
 export async function listen(server: Server | SMTPServer): Promise<number> {
   const inner = server instanceof SMTPServer ? server.server : server;
   inner.listen(0, '127.0.0.1');

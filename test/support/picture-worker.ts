@@ -3,7 +3,7 @@ import sharp from 'sharp';
 import { PictureWorker } from '../../src/file/picture-worker.ts';
 import { atFileEnd } from './file-end.ts';
 
-/** A worker that decodes for at most `maxMs`. It is closed at the end of the file. */
+/** A worker that decodes for at most `maxMs`. It is closed when the test file ends. */
 export function openWorker(maxMs?: number): PictureWorker {
   const worker = new PictureWorker(maxMs);
   atFileEnd(() => worker.close());

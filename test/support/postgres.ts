@@ -16,8 +16,8 @@ export type TestPostgres = {
 };
 
 /**
- * Nothing needs to survive a crash of the machine, because nothing outlives the run. The last four take a seventh of the
- * CPU time off a run: small databases need neither many buffers nor processes that read ahead or vacuum, and connections
+ * Nothing needs to survive a crash of the machine, because nothing outlives the run. The last four save a run a seventh
+ * of its CPU time: small databases need neither many buffers nor processes that read ahead or vacuum, and connections
  * need not load PL/pgSQL one by one.
  */
 const settings = {

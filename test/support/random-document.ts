@@ -14,7 +14,7 @@ import {
   type GraphQLSchema,
 } from 'graphql';
 
-/** A source of chance: a number from 0 to below `count`. */
+/** A source of chance: returns an integer from 0 to `count` − 1. */
 export type Dice = (count: number) => number;
 
 /** The same numbers for the same seed (mulberry32). */

@@ -36,7 +36,7 @@ let serverCommand = ['redis-server'];
 export const canUseValkey = process.getuid?.() === 0 && existsSync('/usr/sbin/debootstrap');
 
 /**
- * From now on, until the end of the file, starts Valkey wherever tests ask for Redis. It comes from Debian 13 with the
+ * From now on, until the test file ends, starts Valkey wherever tests ask for Redis. It comes from Debian 13 with the
  * libraries that it needs, because older releases of Debian have none.
  */
 export async function useValkey(): Promise<void> {

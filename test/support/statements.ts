@@ -45,7 +45,7 @@ const backgroundFile = /\/src\/(log\/|live\/(?!shared-|render-turn)|account\/liv
 type Connection = { application_name?: string; database?: string };
 type Query = (...args: unknown[]) => unknown;
 
-/** Returns the recorders that have recorded it. */
+/** Returns the recorders that have recorded the statement. */
 function record({ application_name, database }: Connection, statement: unknown): Recorder[] {
   if (application_name !== 'parley') return [];
   const recording = [...recorders].filter(({ url }) => new URL(url).pathname === `/${database}` && !isBackground());

@@ -16,7 +16,7 @@ export function asOwner(url: string): string {
   return result.href;
 }
 
-/** The migrated database that the files' databases are cloned from. */
+/** The migrated database that the databases of the test files are cloned from. */
 const template = 'parley_template';
 
 /**

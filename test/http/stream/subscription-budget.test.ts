@@ -102,7 +102,7 @@ test('a further subscription with the same document is refused only past twice t
   await using server = await startServer({ env: { MAX_SUBSCRIPTION_COMPLEXITY: '500', MAX_STREAMS_PER_SESSION: '0' } });
   const ada = await signUp(server, 'ada');
   const document = 'subscription { events { event { __typename } } }';
-  // 500 and 50 × 10.
+  // The first stream costs 500, and the other 50 cost 10 each.
   const streams = await Promise.all(Array.from({ length: 51 }, () => followEvents(server, ada, { document })));
   expect(await refusalOf(server, ada, document)).toMatchObject(
     refusal(1_010, 1_000, 10, 'twice MAX_SUBSCRIPTION_COMPLEXITY'),
@@ -115,7 +115,7 @@ test('many tabs with the same large document count for little more than one tab'
   const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
   const chat = await createGroup(ada, [grace]);
   const tabs = [];
-  // 1,207 and 18 × 10.
+  // The first tab costs 1,207, and the other 18 cost 10 each.
   for (let tab = 0; tab < 19; tab += 1)
     tabs.push(await followEvents(server, ada, { document: page('Tab', tenFields) }));
   await say(grace, chat, 'hello');
