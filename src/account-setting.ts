@@ -21,7 +21,7 @@ export const accountSettings = {
     default: null,
     wants: onOrOff,
     meaning:
-      'Whether an account is created only when its address is confirmed by email. Sign-up then reveals no address that has an account. Default: on with SMTP_URL, otherwise off.',
+      'Whether an account is created only when its address is confirmed by email. Sign-up then does not reveal which addresses have accounts. Default: on with SMTP_URL, otherwise off.',
   },
   smtpUrl: {
     name: 'SMTP_URL',
@@ -46,7 +46,7 @@ export const accountSettings = {
     name: 'MAIL_TEMPLATES',
     default: null,
     wants: anyText,
-    meaning: 'A folder with your own texts of emails; see docs/mail.md.',
+    meaning: 'A folder with your own email templates; see docs/mail.md.',
   },
   mailNewSignIn: {
     name: 'MAIL_NEW_SIGN_IN',

@@ -101,7 +101,7 @@ if the username is taken when verifyEmail completes the sign-up, a number is add
   }),
   signIn: t.field({
     type: SignedInRef,
-    description: 'Forbidden, after the right password, for a user who is suspended: it says until when and why.',
+    description: 'A suspended user who gives the right password gets Forbidden, which says until when and why.',
     errors: { types: [InvalidInput, InvalidCredentials, Forbidden] },
     args: { input: t.arg({ type: SignInInput, required: true }) },
     resolve: async (_, { input }, context) =>
@@ -112,7 +112,7 @@ if the username is taken when verifyEmail completes the sign-up, a number is add
   }),
   signInWithToken: t.field({
     type: SignedInRef,
-    description: `Exchanges a token of another system, one of the issuers in AUTH_ISSUERS, for a session. The token itself is also accepted
+    description: `Exchanges a token of another system (an issuer in AUTH_ISSUERS) for a session. The token itself is also accepted
 as \`Authorization: Bearer\`; the session then lives as long as the tokens that you send.`,
     errors: { types: [InvalidCredentials, Forbidden] },
     args: { token: t.arg.string({ required: true }) },

@@ -15,8 +15,8 @@ export type Proof = { user: Credentials; secret: string | null };
 
 /** What the API says about an argument with a password, in operations that ask for it again. */
 export const proofDescription =
-  'Required where the account has a password. For an account without one: a token that its issuer has issued within the ' +
-  'last five minutes; you can omit it when such a token authenticates the request.';
+  'Required where the account has a password. For an account without one: a token that was issued within the last ' +
+  'five minutes; you can omit it if such a token authenticates the request.';
 
 /** What is needed to verify a proof. */
 export type Verifier = { db: Db; limits: RateLimits; passwords: PasswordHasher; foreign: ForeignSessions };

@@ -41,7 +41,7 @@ ViewerRef.implement({
     eventCursor: t.string({
       extensions: asciiSize(32),
       description:
-        "The log's cursor, read before everything else in the query. Subscribing with `events(after:)` from here misses nothing;\n" +
+        "The event log's cursor, read before everything else in the query. Subscribing with `events(after:)` from here misses nothing;\n" +
         'an event may repeat what the query already shows, so apply events by id.',
       resolve: (_, __, context) => context.eventCursor ?? context.readCursor(),
     }),

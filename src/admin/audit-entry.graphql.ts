@@ -18,7 +18,7 @@ const detailSize = asciiSize(2 * 4_096);
 
 const AuditEntryRef = builder.prismaNode('AuditEntry', {
   id: { field: 'id' },
-  description: 'Something that was done to a user of the server. Entries are deleted after AUDIT_RETENTION.',
+  description: 'Something that was done to a user. Entries are deleted after AUDIT_RETENTION.',
   fields: (t) => ({
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
     actor: t.field({

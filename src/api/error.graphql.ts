@@ -98,7 +98,7 @@ builder.objectType(Conflict, {
       complexity: { field: 1, multiplier: 4 },
       extensions: asciiSize(64),
       description:
-        'The input fields that are taken, e.g. ["username"]. If you also select `InvalidInput.fields`, use an alias: `taken: fields`.',
+        'The input fields whose values are taken, e.g. ["username"]. If you also select `InvalidInput.fields`, use an alias: `taken: fields`.',
     }),
   }),
 });

@@ -40,7 +40,7 @@ builder.subscriptionField('chatEvents', (t) =>
 builder.subscriptionField('allEvents', (t) =>
   t.field({
     type: EnvelopeRef,
-    description: `For a program whose key has MESSAGES_READ, and that acts as no user: every event of all chats, and UserUpdated of all
+    description: `For a program whose key has MESSAGES_READ and that acts as no user: every event of all chats, and UserUpdated of all
 users, under the same rules as \`events\`, but with the whole history. Fields that depend on a viewer are null, false or empty. Lists
 of messages and files, and the URLs of files, need a user.`,
     args: { after: t.arg.string() },

@@ -17,6 +17,6 @@ export const ChatConnectionRef = builder.connectionObject(
 
 /** A chat that the viewer has lost: only its id may be shown. */
 export const ChatGoneRef = builder.objectRef<{ chatId: bigint }>('ChatGone').implement({
-  description: 'A chat that the viewer no longer has, because it was deleted or they left it.',
+  description: 'A chat that was deleted, or that the viewer left.',
   fields: (t) => ({ chatId: t.id({ resolve: ({ chatId }) => encodeId('Chat', chatId) }) }),
 });

@@ -64,7 +64,7 @@ builder.node(InviteRef, {
     createdBy: t.field({
       type: UserRef,
       nullable: true,
-      description: 'Null for a viewer who may not invite there, like the next two fields.',
+      description: 'Like `expiresAt` and `usesLeft`, null for a viewer who may not invite there.',
       resolve: async (invite, _, context) =>
         (await mayInvite(context, invite)) ? context.loaders.of(userById).load(invite.createdById) : null,
     }),
@@ -122,7 +122,7 @@ builder.queryField('invite', (t) =>
     type: InviteRef,
     nullable: true,
     description:
-      'What an invite link shows before someone follows it, signed in or not: to a stranger only `chatName`. Null if it lets no one in.',
+      'What an invite link shows before someone follows it, whether or not they are signed in; a stranger sees only `chatName`. Null if it lets no one in.',
     args: { code: t.arg.string({ required: true }) },
     resolve: async (_, { code }, context) => {
       await context.limits.take('invitePreviews', { address: context.address });
@@ -133,7 +133,7 @@ builder.queryField('invite', (t) =>
 
 const CreateInviteInput = builder.inputType('CreateInviteInput', {
   fields: (t) => ({
-    chatId: t.id({ description: "Null for an invite to the server alone, for the server's admins." }),
+    chatId: t.id({ description: "Null for an invite to the server alone, which only the server's admins can create." }),
     maxUses: t.int({
       description: `How many people it lets in, up to ${maxInviteUses}. By default there is no limit.`,
     }),

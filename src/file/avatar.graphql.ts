@@ -42,7 +42,7 @@ avatar is deleted, and its links stop working.`,
     args: {
       fileId: t.arg.id({
         description:
-          'A picture that the viewer uploaded and that neither a message nor an avatar uses yet. Null removes the avatar.',
+          'A picture that the viewer uploaded and that is not yet used in a message or as an avatar. Null removes the avatar.',
       }),
       chatId: t.arg.id({ description: "Null sets the viewer's own avatar." }),
     },

@@ -53,13 +53,13 @@ builder.mutationField('setPresence', (t) =>
   t.field({
     type: PresenceRef,
     description:
-      'Sets this device to AWAY or ONLINE. It lasts until the next call, or until all streams of this session are closed.',
+      'Sets this device to AWAY or ONLINE. The status lasts until the next call, or until all streams of this session are closed.',
     errors: { types: [InvalidInput] },
     args: {
       status: t.arg({ type: PresenceStatusRef, required: true }),
       expiresInSeconds: t.arg.int({
         description: `A lease of ${minLeaseSeconds} to ${maxLeaseSeconds} seconds: renew it by calling again. Once it has expired, this device counts as disconnected until
-the next call, even if a proxy keeps its streams open. Without it, the device counts as connected as long as it has a stream.`,
+the next call, even if a proxy keeps its streams open. Without a lease, the device counts as connected as long as it has a stream.`,
       }),
     },
     resolve: (_, { status, expiresInSeconds = null }, context) =>

@@ -59,7 +59,7 @@ builder.queryField('users', (t) =>
   t.field({
     type: UserConnectionRef,
     description:
-      'Finds users by username and display name: each word of `search`, such as `ada` or `@ada`, must be the beginning of a word in one of them. Users who share a chat with the viewer are first, then those whose names contain the words in full; within each group, the order is by username. An empty search finds no one.',
+      'Finds users by username and display name: each word of `search`, such as `ada` or `@ada`, must be the beginning of a word in one of them. Users who share a chat with the viewer come first, then those whose names contain the words in full; within each group, the order is by username. An empty search finds no one.',
     args: { search: t.arg.string({ required: true }), first: t.arg.int(), after: t.arg.string() },
     complexity: (args) => ({ ...pageComplexity(args), field: searchCost }),
     resolve: async (_, { search, ...args }, context) => {

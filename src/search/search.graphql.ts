@@ -69,7 +69,8 @@ const MessageSearchEdgeRef = builder.objectRef<FoundEdge>('MessageSearchEdge').i
     cursor: t.exposeString('cursor', { extensions: asciiSize(100) }),
     node: t.field({ type: MessageRef, resolve: ({ node }) => node }),
     snippet: t.string({
-      description: 'The part of the message around the first match, on one line; the beginning if nothing is matched.',
+      description:
+        'The part of the message around the first match, on one line; the beginning of the message if nothing is matched.',
       extensions: textSize(maxSnippetLength),
       resolve: ({ snippet }) => snippet().text,
     }),
@@ -119,7 +120,7 @@ builder.queryField('searchMessages', (t) =>
   t.field({
     type: MessageSearchConnectionRef,
     description: `Searches every message that the viewer may read; a new one is found within a second. All words must match, and each may be
-the beginning of a word; case and accents do not count. "A phrase" in quotes matches whole words in this order; \`-word\`
+the beginning of a word; case and accents are ignored. "A phrase" in quotes matches whole words in this order; \`-word\`
 excludes a word; \`or\` separates alternatives. Without \`query\`, finds everything that matches \`filter\`; without either,
 nothing. NEWEST first by default. Up to ${maxSearchLength} characters and ${maxSearchWords} words.`,
     args: {

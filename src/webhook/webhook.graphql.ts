@@ -36,7 +36,7 @@ const WebhookStatusRef = builder.enumType('WebhookStatus', {
     ACTIVE: {},
     PAUSED: {
       description:
-        'By updateWebhook, by a receiver that answers 410, or because the owner has lost the rights that it runs with.',
+        'Paused by updateWebhook, by a receiver that answers 410, or because the owner has lost the rights that it runs with.',
     },
     FAILING: {
       description:
@@ -85,7 +85,7 @@ const WebhookRef = builder.prismaNode('Webhook', {
     cursor: t.exposeString('cursor', {
       extensions: cursorSize,
       description:
-        'The last event that the receiver accepted, up to a second ago. Events that are not for it are skipped.',
+        'The cursor of the last event that the receiver accepted, up to a second behind. It also moves past events that are not for the webhook.',
     }),
     lastDeliveredAt: t.expose('lastDeliveredAt', { type: 'DateTime', nullable: true }),
     lastError: t.exposeString('lastError', {
@@ -198,7 +198,7 @@ async function create(
 builder.mutationFields((t) => ({
   createWebhook: t.field({
     type: CreateWebhookResultRef,
-    description: `For admins, and for programs whose key has WEBHOOKS. The webhook runs with the rights of its creator, and pauses when the creator loses them. The first message is a ping.`,
+    description: `For admins, and for programs whose key has WEBHOOKS. The webhook runs with the rights of its creator, and pauses when the creator loses them. The first request is a ping.`,
     args: { input: t.arg({ type: CreateWebhookInput, required: true }) },
     resolve: (_, { input: { url, document, variables, after } }, context, { schema }) =>
       create(context, schema, { url, document, variables: variables ?? null, after: after ?? null }),
@@ -233,7 +233,7 @@ builder.mutationFields((t) => ({
   }),
   rotateWebhookSecret: t.field({
     type: CreateWebhookResultRef,
-    description: 'For the owner. For a day, deliveries are also signed with the secret that was valid before.',
+    description: 'For the owner. For a day, deliveries are also signed with the previous secret.',
     args: { webhookId: t.arg.id({ required: true }) },
     resolve: (_, { webhookId }, context) =>
       rotateWebhookSecret(context, requireCaller(context), decodeId('Webhook', webhookId, ['webhookId'])),
