@@ -22,9 +22,9 @@ const boxesPerTurn = 1_000;
 type Box = Span & { type: string; body: number };
 
 /**
- * Finds the metadata about where and with which device a picture or a video was taken, in a file made of boxes (ISO/IEC
- * 14496-12; HEIF is 23008-12): EXIF and XMP items, and boxes for user and application data. All other data stays in
- * place, so that every offset remains valid. Throws BadBoxes if the file can't be read to its end.
+ * Finds the metadata that says where, and with which device, a picture or a video was taken, in a file made of boxes
+ * (ISO/IEC 14496-12; HEIF is 23008-12): EXIF and XMP items, and boxes for user and application data. All other data
+ * stays in place, so that every offset remains valid. Throws BadBoxes if the file can't be read to its end.
  */
 export async function findMetadata(file: BoxFile): Promise<Erasure> {
   const erasure: Erasure = { blank: [], free: [] };

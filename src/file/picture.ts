@@ -24,7 +24,7 @@ export type Picture = {
 };
 
 /**
- * The result of processing a file whose type is a picture type. `staged` no longer has metadata about the place and the
+ * The result of processing a file whose type is a picture type. `staged` no longer has metadata about the place or the
  * device, unless `isUnclear`: then the metadata can't be determined, and the file must not be shown as a picture.
  * `note` says what could not be done.
  */

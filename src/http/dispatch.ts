@@ -3,7 +3,7 @@ import { acceptsPage, acceptsStream } from './accept.ts';
 import { isForm } from './graphql.ts';
 import { sendJson, type Handler } from './respond.ts';
 
-/** What answers the requests to a node. */
+/** The handlers that answer a node's requests. */
 export type Handlers = {
   /** Serves queries and mutations; absent where this node does not have that role. */
   graphql?: Handler;

@@ -71,7 +71,7 @@ export async function importMembers(client: Queryable, lines: readonly Numbered<
   );
 }
 
-const notAdded = { path: ['member', 'user'], message: 'is no member, and the import of this chat has ended' };
+const notAdded = { path: ['member', 'user'], message: 'is not a member, and the import of this chat has ended' };
 
 type TakenMember = { index: number; chatId: bigint; userId: bigint; role: string; joinedAt: Date | null };
 

@@ -16,7 +16,7 @@ export type ImportReport = {
   chats: Count;
   members: Count;
   messages: Count;
-  /** Chats that this import ended: their members have them now. */
+  /** Chats whose import has ended: their members now see them. */
   ended: number;
   /** Chats that were deleted before their import ended. */
   discarded: number;

@@ -116,7 +116,7 @@ function readContent(message: Json, names: SlackNames): string {
     .join('\n');
 }
 
-/** Who writes in the export, and which of them the lines so far have introduced. */
+/** The authors in the export, and which of them the lines so far have introduced. */
 class SlackPeople implements SlackNames {
   readonly #usernames = new Map<string, string>();
   readonly #channels = new Map<string, string>();

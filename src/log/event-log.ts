@@ -16,9 +16,9 @@ export type Stretch = { events: LoggedEvent[]; prunedThrough: bigint };
 
 /**
  * An SQL expression for statements that read `event_log l`: whether the log knows the position `id`. Every position
- * that was ever handed out is an event, was an event, or is the beginning of the log. Any other id was lost in a
- * restore and is never issued again (leap_after_start). `offset 0` makes it an index lookup for each reader:
- * otherwise PostgreSQL may hash the whole log.
+ * that was ever handed out is that of an event, which may have been pruned, or the beginning of the log. Any other id
+ * was lost in a restore and is never issued again (leap_after_start). `offset 0` makes it an index lookup for each
+ * reader: otherwise PostgreSQL may hash the whole log.
  */
 export const isKnown = (id: string) =>
   `(${id} <= l.pruned_through or exists (select from events k where k.id = ${id} offset 0)) as "isKnown"`;

@@ -119,8 +119,8 @@ const prismaTransaction = { maxWait: 15_000, timeout: 60 * 60_000 };
  * transaction they would lose their names, row counts and pg's types. Given only the pool, the transaction runs without
  * Prisma at about half the cost: for hot code, and for layers that have only the pool.
  *
- * Pass the `actor` if `work` may do something to another user: the audit log then names them, and
- * the API key of a program. Without one, the log says that the server itself did it.
+ * Pass the `actor` if `work` may do something to another user: the audit log then names the actor, and the API key if
+ * the actor is a program. Without one, the log says that the server itself did it.
  */
 export async function inTransaction<T>(
   db: Db,

@@ -7,7 +7,7 @@ export type NameKey = { name: string; id: bigint };
 /** At most `limit` rows after `after`. */
 export type NamePageRequest = { limit: number; after: NameKey | null };
 
-/** The length of the longest cursor: one for a name of 64 characters that lower-casing has made longer. */
+/** The length of the longest cursor: that of a name of 64 characters that becomes longer in lower case. */
 export const maxCursorLength = 1_024;
 const maxBigint = 2n ** 63n - 1n;
 

@@ -464,7 +464,7 @@ test('the same lines again do not bring back a member who has left, and say so',
   await removePerson(ada, id, grace.userId);
   expect((await send(lines)).report).toMatchObject({
     ...{ refused: 0, members: { created: 0, skipped: 2 } },
-    notes: [{ line: 3, path: 'member.user', message: 'is no member, and the import of this chat has ended' }],
+    notes: [{ line: 3, path: 'member.user', message: 'is not a member, and the import of this chat has ended' }],
   });
   expect(await readChat(grace, 'left')).toBeNull();
 });

@@ -50,7 +50,7 @@ const importReport: JsonSchema = {
   properties: {
     lines: { type: 'integer' },
     ...{ users: counted, chats: counted, members: counted, messages: counted },
-    ended: { type: 'integer', description: 'Chats that their members have now.' },
+    ended: { type: 'integer', description: 'Chats whose import has ended: their members now see them.' },
     discarded: { type: 'integer' },
     refused: { type: 'integer', description: 'Lines that were refused: `errors` says why.' },
     errors: remarks,
@@ -152,7 +152,7 @@ line, and says which lines were refused. Lines that are sent again change nothin
     post: {
       operationId: 'postToIncomingWebhook',
       tags: ['Messages'],
-      summary: 'Post into a chat by an incoming webhook',
+      summary: 'Post to a chat through an incoming webhook',
       description: `Takes what incoming webhooks of Discord and Slack take, and answers as they do, also when it refuses. The token in the URL
 is the only credential: createIncomingWebhook returns the URL.`,
       parameters: [

@@ -90,7 +90,7 @@ function printEvent(schema: GraphQLSchema, printer: SchemaPrinter): JsonSchema {
   const names = findMembers(document.definitions).map(({ typeCondition, selectionSet }) => {
     const name = typeCondition?.name.value ?? '';
     const type = schema.getType(name);
-    if (!isObjectType(type)) throw new Error(`${name} is no event`);
+    if (!isObjectType(type)) throw new Error(`${name} is not an event`);
     const { properties } = printer.ofFields(selectionSet.selections, type, fragments);
     const all = { type: { const: name }, at: { type: 'string', format: 'date-time' }, ...properties };
     const object = { type: 'object', required: Object.keys(all), properties: all };

@@ -23,7 +23,7 @@ import { describe, referTo, type Fragments, type JsonSchema, type SchemaPrinter 
 /** The largest page of most lists. */
 const maxLimit = 100;
 
-/** Where a route's document ends up: the last field of `result`, or its root. */
+/** The place in a route's document that the answer comes from: the last field of `result`, or the root. */
 type Place = {
   field: GraphQLField<unknown, unknown> | null;
   type: GraphQLOutputType;
@@ -131,7 +131,7 @@ export class OperationPrinter {
     }
     const edge = getNamedType(present.getFields()['edges']?.type);
     const node = edges.selectionSet && findField(edges.selectionSet, 'node');
-    if (!isObjectType(edge) || node === undefined) throw new Error(`${present.name} is no connection`);
+    if (!isObjectType(edge) || node === undefined) throw new Error(`${present.name} is not a connection`);
     return pageOf(this.#printer.ofOutput(edge.getFields()['node']?.type ?? edge, node.selectionSet, fragments));
   }
 

@@ -5,8 +5,9 @@ import { CannotStart } from '../../errors.ts';
 export type Owner = { uid: number; gid: number } | null;
 
 /**
- * Finds the owner of `folder` or, if it does not exist yet, its future owner. PostgreSQL refuses to run as root: it
- * then runs as `postgres`, or as another user that every machine has. Throws CannotStart if there is neither.
+ * Finds the owner of `folder` or, if it does not exist yet, its future owner. PostgreSQL refuses to run as root: if
+ * this process is root, it runs as `postgres`, or as another user that every machine has. Throws CannotStart if there
+ * is neither.
  */
 export async function findOwner(folder: string): Promise<Owner> {
   if (process.getuid?.() !== 0) return null;
