@@ -223,9 +223,9 @@ async function look(
 /**
  * Sets a new password. All other sessions of the asker end, and emailed codes for a new password or another address
  * become invalid. The current session continues with a new pair of tokens, and its earlier refresh tokens become
- * invalid. If the account has no password, a recent token takes its place (proof.ts), and the new password becomes its
- * first. Throws InvalidCredentials for a wrong current password, InvalidInput for an invalid new one, RateLimited after
- * too many wrong ones, and Forbidden where there are no passwords.
+ * invalid. For an account without a password, a recent token replaces the current one (proof.ts), and the new password
+ * becomes its first. Throws InvalidCredentials for a wrong current password, InvalidInput for an invalid new one,
+ * RateLimited after too many wrong ones, and Forbidden where there are no passwords.
  */
 export async function changePassword(
   accounts: Accounts,

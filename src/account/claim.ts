@@ -23,7 +23,7 @@ export type ClaimedProfile = {
 
 /**
  * The value of a claim: that of the claim with this whole name (`https://chat.example/name`), else the one that the
- * name leads to as a dotted path (`user_metadata.full_name`). Undefined when there is none.
+ * name, read as a dotted path, leads to (`user_metadata.full_name`). Undefined when there is none.
  */
 export function claimAt(claims: Readonly<Record<string, unknown>>, path: string): unknown {
   if (Object.hasOwn(claims, path)) return claims[path];

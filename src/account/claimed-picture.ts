@@ -39,8 +39,8 @@ export async function noteClaimedPicture(client: Queryable, userId: bigint, url:
 }
 
 /**
- * The pictures that are due to be fetched. One is wanted if the user has no avatar, or has the one that this claim gave
- * them: users keep the avatars that they choose themselves. Raw SQL, for the database's clock.
+ * The pictures that are due to be fetched. A picture is wanted if the user has no avatar, or has the one that this
+ * claim gave them: users keep the avatars that they choose themselves. Raw SQL, for the database's clock.
  */
 export async function findDuePictures(client: Queryable, limit: number): Promise<DuePicture[]> {
   const { rows } = await client.query<DuePicture>(

@@ -92,7 +92,7 @@ function isStream(bytes: object): bytes is Readable {
   return 'destroy' in bytes;
 }
 
-/** Smaller chunks go together: a zip has five of a few bytes for each file. */
+/** Small chunks are joined: for each file, a zip has five of only a few bytes. */
 const minChunkBytes = 64 * 1024;
 
 async function* gather(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -82,7 +82,7 @@ async function addressEmailChangeNotice(client: Queryable, { userId, email }: Qu
   return owner === null || email === null ? null : notice(email, 'email-change-notice');
 }
 
-/** Only to a verified address: another one may belong to someone else, who must not learn of what the user does. */
+/** Only to a verified address: an unverified one may belong to someone else, who must not learn what the user does. */
 async function addressVerified(
   client: Queryable,
   { userId }: QueuedMail,

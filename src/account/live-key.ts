@@ -68,9 +68,9 @@ export class LiveKeys {
 }
 
 async function readKeys(pool: Db['pool'], hashes: readonly Buffer[]): Promise<(KeyGrant | null)[]> {
-  // The live keys with these secrets, and when they were used, to the minute. Raw SQL: it runs up to twice a second for
-  // each key, and the database's clock decides. Expired keys are included, so that the program learns why its key is
-  // refused.
+  // The live keys with these secrets, and when they were last used, to the minute. Raw SQL: it runs up to twice a
+  // second for each key, and the database's clock decides. Expired keys are included, so that the program learns why
+  // its key is refused.
   const { rows } = await pool.query<KeyRow>({
     name: 'live_keys',
     text: `with found as (

@@ -17,7 +17,7 @@ const maxAlong = 1_000;
  * system's tokens keep is over when the newest of them expires, until the next one arrives.
  */
 export const sessionLifetimeMs = 30 * 24 * 60 * 60_000;
-/** The same duration as a PostgreSQL interval. */
+/** The same duration, as a PostgreSQL interval. */
 export const sessionLifetime = `${sessionLifetimeMs} milliseconds`;
 
 /**

@@ -91,10 +91,7 @@ async function isTaken(client: Queryable, email: string): Promise<boolean> {
   return rowCount !== 0;
 }
 
-/**
- * Deletes up to `limit` sign-ups whose email is neither queued nor has a code that is still valid, and returns how
- * many.
- */
+/** Deletes up to `limit` sign-ups that have neither a queued email nor a valid code, and returns how many. */
 export async function pruneSignUps(client: Queryable, limit: number): Promise<number> {
   const { rowCount } = await client.query(
     `delete from pending_sign_ups where id = any (array(

@@ -131,7 +131,7 @@ export function readInvites(pool: pg.Pool, userId: bigint): AsyncGenerator<Invit
   return inPages({ size: largePageSize, read });
 }
 
-/** A ban, mute or suspension of the user; `chatId` is null for one of the whole server. */
+/** A ban, mute or suspension of the user; `chatId` is null for one on the whole server. */
 export type RestrictionRow = {
   kind: string;
   chatId: bigint | null;

@@ -17,7 +17,7 @@ const maxBytes = 5 * 1024 * 1024;
 /** A response that says that there is no such picture, and that another attempt is useless. */
 class NoPicture extends Error {}
 
-/** After one of these, the picture is not tried again: it is not a picture, is too large, or its user is gone. */
+/** After one of these, the URL is not tried again: it has no picture, or one that is too large, or the user is gone. */
 const finalFailures = [NoPicture, InvalidInput, TooLarge, NotFound];
 
 /** What fetching pictures of foreign accounts needs; tests shorten its `times`. */

@@ -98,7 +98,7 @@ async function update(client: Queryable, user: User, wanted: UserUpsert): Promis
     throw new InvalidInput([{ path: ['email'], code: 'NOT_ALLOWED', message: 'a bot has no email address' }]);
   }
   try {
-    // Raw SQL, for fold() and the database's clock. UserUpdated follows from a trigger.
+    // Raw SQL, for fold() and the database's clock. A trigger emits UserUpdated.
     const { rows } = await client.query<User>(
       `update users u set username = coalesce($2, username),
         display_name = case when $3 then $4 else display_name end,

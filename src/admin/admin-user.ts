@@ -15,7 +15,7 @@ export type UserFilter = { search: string | null; isSuspended: boolean | null };
 
 /**
  * The users of the server, newest first; a cursor's key is the user's id. `search` finds those whose username or
- * display name starts with the text, ignoring case, and, `withAddress`, the one whose whole email address it is. The
+ * display name starts with the text, ignoring case, and, `withAddress`, the one with exactly that email address. The
  * edge has checked that the caller may list users, and search for addresses. Queued like a search. Throws InvalidInput
  * for a search that nothing could match or that takes too long.
  */

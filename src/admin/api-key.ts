@@ -25,7 +25,7 @@ export type NewApiKey = { name: string; scopes: readonly Scope[]; expiresAt: Dat
 export type CreatedApiKey = { apiKey: ApiKey; secret: string };
 
 /**
- * Creates a server key. For admins, and for programs with the scope ADMIN, which grant no scope that their own key
+ * Creates a server key. For admins, and for programs with the scope ADMIN, which can grant no scope that their own key
  * lacks. Throws Forbidden, and InvalidInput for a bad name, for no scope, for a scope that is named twice, and for an
  * expiry in the past.
  */

@@ -7,7 +7,7 @@ import type { ServerRole, User } from '../postgres/generated/prisma/client.ts';
 import { lockTarget } from './staff.ts';
 
 /**
- * Gives a user a role on the server, or takes it away (USER). For admins, so no one can raise themselves; the last
+ * Gives a user a role on the server, or takes it away (USER). For admins, so no one can promote themselves; the last
  * admin keeps the role. Throws Forbidden and NotFound.
  */
 export async function setServerRole(

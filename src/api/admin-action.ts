@@ -8,7 +8,7 @@ import { rootAccess } from './scope-table.ts';
 /** The scopes for administering the server; a mutation that needs only these is an admin action. */
 const staffScopes = new Set<string>(['MODERATE', 'ADMIN']);
 
-/** Reports each use of a mutation that only the server staff has, with its outcome. */
+/** Reports each use of a mutation that only the server staff may use, with its outcome. */
 export function noteAdminAction(name: string, resolve: Resolver): Resolver {
   if (!isAdminAction(name)) return resolve;
   return async (source, args, context, info) => {

@@ -73,13 +73,13 @@ export class LargeOperations {
     const ofPerson = this.#unended.get(person) ?? 0;
     if (ofPerson >= maxUnended.perPerson) {
       throw new RateLimited(
-        `Too many of your large operations are in progress: at most ${maxUnended.perPerson} may be.`,
+        `Too many of your large operations are in progress: at most ${maxUnended.perPerson} are allowed.`,
         1,
       );
     }
     if (this.#unendedCount >= maxUnended.total) {
       throw new RateLimited(
-        `Too many large operations are in progress on this server: at most ${maxUnended.total} may be.`,
+        `Too many large operations are in progress on this server: at most ${maxUnended.total} are allowed.`,
         1,
       );
     }

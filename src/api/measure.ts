@@ -32,8 +32,8 @@ import { hasDeclaredSize, isList, leafBytes, sizeOf, type FieldSize } from './fi
 export type Measure = { depth: number; breadth: number; complexity: number; bytes: number };
 
 /**
- * What one operation may ask for: enough for a client's largest sensible query, but not for pages multiplied by
- * pages. The introspection query of graphql-js measures a complexity of 8,600 and 210 KB (test/api/measure.test.ts).
+ * What one operation may ask for: enough for a client's largest sensible query, but not for pages multiplied by pages.
+ * The introspection query of graphql-js has a complexity of 8,600 and 210 KB (test/api/measure.test.ts).
  */
 export const operationLimits: Measure = { depth: 15, breadth: 300, complexity: 30_000, bytes: 10 * 1024 * 1024 };
 

@@ -24,7 +24,7 @@ builder.queryFields((t) => ({
     args: { ids: t.arg.idList({ required: true }) },
     resolve: (_, { ids }, context) => {
       if (ids.length > maxNodes)
-        throw new InvalidInput([{ path: ['ids'], code: 'TOO_MANY', message: `must be at most ${maxNodes}` }]);
+        throw new InvalidInput([{ path: ['ids'], code: 'TOO_MANY', message: `must contain at most ${maxNodes} ids` }]);
       return loadNodes(
         context,
         ids.map((id, index) => readId(id, ['ids', String(index)])),

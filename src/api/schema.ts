@@ -124,8 +124,8 @@ function wrapMutations(schema: GraphQLSchema): void {
 }
 
 /**
- * Refuses a program without the scope of a query or a mutation, before it counts against any limit: with the Forbidden of
- * its result union, or else with a top-level error. For subscriptions see http/stream/operation.ts.
+ * Refuses a program without the scope for a query or a mutation, before the use counts against any limit: with the
+ * Forbidden of its result union, or else with a top-level error. For subscriptions see http/stream/operation.ts.
  */
 function checkScopes(schema: GraphQLSchema): void {
   for (const root of ['Query', 'Mutation'] as const) {

@@ -10,7 +10,7 @@ import { hashDocument } from './trusted-document.ts';
  */
 export type DocumentChoice = { query: string | null; documentId: string | null; hash: string | null };
 
-/** The text that a request selects, or the errors of its choice. */
+/** The text that a request selects, or the errors of the request. */
 export type Selection = { source: string } | { errors: readonly GraphQLError[] };
 
 /**

@@ -25,10 +25,10 @@ export async function joinByInvite(db: Db, asker: Asker, code: string): Promise<
 
 /**
  * Takes one use of an invite, for a user who joins the server or a chat through it; they become a member of the
- * invite's chat. Call it in the transaction that creates the user, if the user is new. How much of the history a new
- * member sees is the default of the chat's type, and never more than the creator of the invite sees. Throws NotFound
- * for an invite that lets no one in, Forbidden for a user who is banned from the chat, and RateLimited if another
- * transaction keeps the chat locked.
+ * invite's chat. Call it in the transaction that creates the user, if the user is new. A new member sees the part of
+ * the history that is the default for the chat's type, but never more than the creator of the invite sees. Throws
+ * NotFound for an invite that lets no one in, Forbidden for a user who is banned from the chat, and RateLimited if
+ * another transaction keeps the chat locked.
  */
 export async function useInvite(transaction: Queryable, code: string, userId: bigint): Promise<void> {
   const invite = await findInviteByCode(transaction, code);

@@ -59,7 +59,7 @@ const neededScopes: Record<Action, Scope> = {
 /**
  * Whether the asker may perform the action; all permissions are decided here. Callers first check that the asker can
  * see the chat; the database checks afterwards that an owner remains. A session may do everything that its user may do,
- * and a program only what its key's scopes allow, too. An incoming webhook may only send messages, whatever the role of
+ * and a program only what its key's scopes also allow. An incoming webhook may only send messages, whatever the role of
  * its bot.
  */
 export function may(asker: Asker, action: Action, access: Case): boolean {

@@ -31,8 +31,8 @@ export type OutboxOptions = {
 };
 
 /**
- * Sends messages, in order per chat, as long as it takes, even after a restart. The server recognises a message that it
- * already has by its clientMessageId, so none is stored twice.
+ * Sends messages in the order of each chat, and tries for as long as it takes, even after a restart. The server
+ * recognises a message that it already has by its clientMessageId, so none is stored twice.
  */
 export class Outbox {
   readonly #options: OutboxOptions;

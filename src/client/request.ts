@@ -8,8 +8,8 @@ type Answer = { data?: Record<string, unknown> | null; errors?: Refusal[] };
 export type Refusal = { message: string; extensions?: { code?: string; retryAfterSeconds?: number } };
 
 /**
- * Runs a query or mutation. Throws ParleyError for a refused request and for an expected failure among the results,
- * and Unreachable if what answered is not the API, like the sign-in page of a public network.
+ * Runs a query or mutation. Throws ParleyError for a refused request and for an expected failure among the results, and
+ * Unreachable if something other than the API answered, such as the sign-in page of a public network.
  */
 export async function post<Data>(
   { url, fetch }: Server,

@@ -49,7 +49,7 @@ export type WireEvent =
   | { __typename: 'ChatUpdated'; chat: ChatFace }
   | { __typename: 'ChatDeleted'; chatId: string }
   | { __typename: 'MemberUpdated'; member: InChat<Member & { user: Id }> }
-  /** The store holds no pins: for the app, by `onEvent`. */
+  /** The store holds no pins: the app gets this event by `onEvent`. */
   | { __typename: 'PinsChanged'; pinned: boolean; message: InChat<Id> }
   | { __typename: 'UserUpdated'; user: WireUser | null }
   | { __typename: 'PresenceChanged'; userId: string; presence: Presence }

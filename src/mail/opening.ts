@@ -10,7 +10,7 @@ export type MailSettings = {
   mailFrom: Sender | null;
   appUrl: string | null;
   mailTemplates: string | null;
-  /** Whether users sign in with passwords here, and may so forget them. */
+  /** Whether users sign in with passwords here, and so may forget them. */
   hasPasswords: boolean;
 };
 

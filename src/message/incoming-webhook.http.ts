@@ -64,7 +64,7 @@ type Posting = {
   response: ServerResponse;
   preparation: Preparation;
   token: string;
-  /** The path sets its dialect at first, and the payload once it has been read. */
+  /** The dialect that the path implies, then that of the payload once it has been read. */
   sent: { dialect: Dialect };
 };
 

@@ -69,8 +69,8 @@ async function bury(client: Queryable, targets: readonly Target<MessageVerb>[]):
 
 /**
  * Deletes messages on behalf of one asker, or (null) of their senders, and names the asker to the trigger that writes
- * the audit log. The name stays set until the transaction ends, which does not matter: no other write of the group
- * commit has an audit entry.
+ * the audit log. The setting lasts until the transaction ends, which does no harm: no other write of the group commit
+ * has an audit entry.
  */
 async function buryAs(
   client: Queryable,

@@ -17,7 +17,7 @@ export type NewRestriction = {
   reason: string | null;
 };
 
-/** Throws InvalidInput, at `userId`, if the asker is the user themselves. */
+/** Throws InvalidInput for `userId` if the asker is the user. */
 export function refuseOwnId(asker: Asker, userId: bigint): void {
   if (userId !== asker.userId) return;
   throw new InvalidInput([{ path: ['userId'], code: 'NOT_ALLOWED', message: 'must not be your own' }]);
@@ -35,8 +35,8 @@ export function readReason(reason: string | null): string | null {
 /**
  * Imposes a restriction, in place of the one of this kind that the user has there. Triggers do the rest: a ban ends the
  * membership and the user's streams of the chat, a mute sends MemberUpdated, and the audit log gets an entry. The
- * caller checks that the asker may do this, in a transaction that names the asker as its actor. Throws InvalidInput, at
- * `until`, for a time that is not in the future by the database's clock.
+ * caller checks that the asker may do this, in a transaction that names the asker as its actor. Throws InvalidInput for
+ * `until` if it is a time that is not in the future by the database's clock.
  */
 export async function imposeRestriction(
   client: Queryable,

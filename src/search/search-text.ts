@@ -63,7 +63,7 @@ export function listReadings(text: string, pieces: readonly Piece[]): Word[][] {
   return readings;
 }
 
-/** The parts of fetchRowsByKey, and those from each one on: rowsbykey, bykey. */
+/** The parts of fetchRowsByKey, and the rest from each part on: rowsbykey, bykey. */
 function listCamelReadings(piece: Piece): Word[][] {
   const { parts, start } = piece;
   if (parts.length === 0) return [];

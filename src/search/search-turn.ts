@@ -35,7 +35,7 @@ export class SearchTurns {
   }
 
   /**
-   * Runs the statements of one search when it is the caller's turn. Throws RateLimited when too many wait, and
+   * Runs the statements of one search when it is the caller's turn. Throws RateLimited when too many searches wait, and
    * InvalidInput, which names `argument`, when a statement takes longer than its limit.
    */
   async run<Result>(caller: Caller, argument: string, work: (pool: Queryable) => Promise<Result>): Promise<Result> {

@@ -95,7 +95,7 @@ const MessageSearchConnectionRef = builder.objectRef<FoundPage>('MessageSearchCo
     pageInfo: t.field({ type: builder.pageInfoRef(), resolve: ({ pageInfo }) => pageInfo }),
     totalCount: t.int({
       description: `Counted up to ${maxCounted.toLocaleString('en')}.`,
-      // Counts once for each row of the page, which is 50 by default.
+      // Counts once for each row of the page; a page has 50 by default.
       complexity: searchCost / defaultPageSize,
       resolve: ({ asker, request }, _, { searches }) => countMessages(searches, asker, request),
     }),

@@ -68,7 +68,7 @@ function isFiltering(filter: SearchFilter): boolean {
 
 /**
  * The matching messages that the asker can read. Throws InvalidInput for a search that takes too long; RateLimited when
- * too many wait.
+ * too many searches wait.
  */
 export async function searchMessages(
   turns: SearchTurns,
@@ -85,7 +85,7 @@ export async function searchMessages(
   });
 }
 
-/** How many messages match that the asker can read, counted up to `maxCounted`. Throws like `searchMessages`. */
+/** How many of the messages that the asker can read match, counted up to `maxCounted`. Throws like `searchMessages`. */
 export async function countMessages(turns: SearchTurns, asker: Asker, request: ReadSearch): Promise<number> {
   if (request === null) return 0;
   return turns.run(asker, 'query', async (pool) => {

@@ -2,7 +2,7 @@ import { listSpans } from './search-match.ts';
 import type { SearchQuery } from './search-query.ts';
 import { locateText, type Span } from './search-text.ts';
 
-/** A part of a message, and what to highlight in it: ranges in code points, whose end is exclusive. */
+/** A part of a message, and what to highlight in it: ranges in code points, with exclusive ends. */
 export type Snippet = { text: string; ranges: Span[] };
 
 /** In UTF-16 units: the maximum length of a snippet, and how much of it is before the first hit. */

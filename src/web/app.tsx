@@ -48,13 +48,13 @@ export function App() {
   );
 }
 
-/** Whether it is not known yet if the user is signed in. */
+/** Whether it is still unknown if the user is signed in. */
 function useIsStarting(): boolean {
   const client = useClient();
   const [isStarting, setStarting] = useState(true);
   useEffect(() => {
     let isShown = true;
-    // A client that has started already does nothing, and one that is signed out resolves at once.
+    // A client that is already running does nothing, and one that is signed out resolves at once.
     void client.start().finally(() => isShown && setStarting(false));
     return () => {
       isShown = false;

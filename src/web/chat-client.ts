@@ -3,7 +3,7 @@ import { createClient, type Envelope, type Refused } from 'parley-client';
 const onEvent = new Set<(envelope: Envelope) => void>();
 const onRefused = new Set<(refused: Refused) => void>();
 
-/** The client of this page. What it knows is in IndexedDB, so the page shows itself at once, and without a network. */
+/** The client of this page. What it knows is in IndexedDB, so the page appears at once, even without a network. */
 export const client = createClient({
   url: location.origin,
   persistence: 'indexeddb',

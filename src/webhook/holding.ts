@@ -3,7 +3,7 @@ import type { WebhookStatus } from '../postgres/generated/prisma/client.ts';
 import type { Lease } from '../postgres/lease.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** What the node that delivers a webhook needs to know of it. */
+/** What the node that delivers a webhook needs to know about it. */
 export type HeldWebhook = {
   id: bigint;
   version: number;

@@ -241,7 +241,7 @@ function ownersOnly(): Forbidden {
 
 function tooMany(): InvalidInput {
   return new InvalidInput([
-    { path: ['url'], code: 'TOO_MANY', message: `would be one of more than ${maxWebhooks} webhooks of this server` },
+    { path: ['url'], code: 'TOO_MANY', message: `this server already has ${maxWebhooks} webhooks` },
   ]);
 }
 

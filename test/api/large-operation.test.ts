@@ -30,7 +30,7 @@ test('when too many of one person’s large operations are in progress, further 
   const refused = (await answers).filter(({ errors }) => errors !== undefined);
   expect(refused.length).toBeGreaterThan(0);
   for (const { errors, headers } of refused) {
-    expect(errors?.[0]?.message).toBe('Too many of your large operations are in progress: at most 50 may be.');
+    expect(errors?.[0]?.message).toBe('Too many of your large operations are in progress: at most 50 are allowed.');
     expect(errors?.[0]?.extensions?.['code']).toBe('RATE_LIMITED');
     expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
   }

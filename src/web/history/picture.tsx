@@ -85,7 +85,7 @@ function isPicture({ width, contentType }: FileInfo): boolean {
   return width !== null && contentType.startsWith('image/');
 }
 
-/** A size in a form for people. */
+/** A size in human-readable form. */
 export function describeSize(bytes: number): string {
   if (bytes < 1_000) return `${bytes} B`;
   if (bytes < 1_000_000) return `${Math.round(bytes / 1_000)} KB`;
