@@ -161,7 +161,8 @@ class Connection {
           head += bytes.toString('latin1');
           const end = head.indexOf('\r\n\r\n');
           if (end === -1) return;
-          if (!head.startsWith('HTTP/1.1 200')) return reject(new Error(`not given: ${head.slice(0, 500)}`));
+          if (!head.startsWith('HTTP/1.1 200'))
+            return reject(new Error(`the download was refused: ${head.slice(0, 500)}`));
           length = Number(/^content-length: (\d+)/im.exec(head)?.[1]);
           left = length - (head.length - end - 4);
           head = null;

@@ -157,7 +157,7 @@ function toReport(all: readonly Figures[]): Report {
     ],
     rows,
     notes: [
-      `Each message is a commit of its own. Over ${seconds} s. Statements are counted by pg_stat_statements; "all other" includes those of the writer. All nodes, PostgreSQL, Redis and the ${peoplePerNode} × nodes clients share this machine, so latencies grow with the number of nodes where separate machines would not.`,
+      `Each message is a commit of its own. Each run takes ${seconds} s. Statements are counted by pg_stat_statements; "all other" includes those of the writer. All nodes, PostgreSQL, Redis and the ${peoplePerNode} × nodes clients share this machine, so latencies grow with the number of nodes where separate machines would not.`,
     ],
     goals: [
       {

@@ -141,7 +141,7 @@ function toReport(): Report {
       }),
     ),
     notes: [
-      'Medians of the rounds. The floor answers the same JSON as parley, without GraphQL and without asking who is there. PostGraphile',
+      'Medians of the rounds. The floor returns the same JSON as parley, without GraphQL and without authentication. PostGraphile',
       'checks no token and no visibility, and the hand-written stack checks a membership only where the page says so. Goals are medians',
       'of the ratios within a round.',
     ],

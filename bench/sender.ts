@@ -34,7 +34,7 @@ const methods = {
 
   /** Resolves when the time is up and every message is acknowledged. */
   async end(): Promise<Sent> {
-    if (started === null) throw new Error('the measurement was not started');
+    if (started === null) throw new Error('the measurement has not begun');
     return started;
   },
 };

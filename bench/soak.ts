@@ -181,7 +181,7 @@ async function repeat(isOver: () => boolean, seconds: number, work: () => Promis
 async function until(holds: () => boolean, seconds: number): Promise<void> {
   const deadline = performance.now() + seconds * 1_000;
   while (!holds()) {
-    if (performance.now() > deadline) throw new Error(`it took more than ${seconds} s`);
+    if (performance.now() > deadline) throw new Error(`a condition did not hold within ${seconds} s`);
     await sleep(100);
   }
 }

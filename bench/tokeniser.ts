@@ -19,7 +19,7 @@ export function measureTokeniser(): Report {
     title: `One text of ${characters.toLocaleString('en')} characters`,
     columns: ['text', 'to index, ms', 'to mark, ms'],
     rows: rows.map(({ name, index, mark }) => [name, index.toFixed(1), mark.toFixed(1)]),
-    notes: ['The least of 60 runs, after 30 that warm up.'],
+    notes: ['The minimum of 60 runs, after 30 runs to warm up.'],
     goals: rows.flatMap(({ name, index, mark }) => [
       { name: `${name}: to index`, value: index, atMost: 10, unit: 'ms' },
       { name: `${name}: to mark`, value: mark, atMost: 10, unit: 'ms' },

@@ -55,7 +55,7 @@ function entryOf(name: string): { types: string; default: string } {
 if (import.meta.main) {
   const [folder] = process.argv.slice(2);
   if (folder === undefined) {
-    process.stderr.write('Say where to put the package: npm run client:pack -- FOLDER\n');
+    process.stderr.write('Usage: npm run client:pack -- FOLDER\n');
     process.exitCode = 1;
   } else process.stdout.write(`${await packClient(folder)}\n`);
 }

@@ -23,7 +23,7 @@ export async function measureConnect(bench: Bench): Promise<Report[]> {
   }
   const crowd = await server.admit(people);
   const [reader] = people;
-  if (reader === undefined) throw new Error('there is no one');
+  if (reader === undefined) throw new Error('no users were added');
   const { cursor } = await bench.load.call('replay', { crowd: await server.admit([reader]), after: null });
   const rows: (string | number)[][] = [];
   for (const [what, after] of [

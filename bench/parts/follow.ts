@@ -47,7 +47,7 @@ export async function measureFollow(bench: Bench): Promise<Report[]> {
       ],
       rows,
       notes: [
-        'Fitted to batches of 1, 10 and 100 messages to as many chats, one batch at a time. PostgreSQL: CPU time of the connections of the node, so without the insert.',
+        'Fitted to batches of 1, 10 and 100 messages to as many chats, one batch at a time. PostgreSQL: the CPU time that its connections to the node take, so without the insert.',
       ],
       goals: [],
     },

@@ -89,7 +89,7 @@ function reportSizes(costs: Costs): Report {
     columns: ['streams', 'deliveries/s', ...columns],
     rows,
     notes: [
-      `Each message reaches ${audience} streams. The smallest number of machines that bears ${reserve} times this load with p99 ≤ ${limits.frames} ms from commit to frame and ≤ ${limits.sends} ms for a send, with at most ${streamsPerNode.toLocaleString('en')} streams on a node. The figures are those under the load itself. "node" is the busiest. "commits" is the lock that PostgreSQL takes for each commit, which cannot be multiplied: when it is busy all the time, commits become larger. A part that works in batches looks busy long before it has too much to do, because it takes small batches while it can.`,
+      `Each message reaches ${audience} streams. The smallest number of machines that handles ${reserve} times this load with p99 ≤ ${limits.frames} ms from commit to frame and ≤ ${limits.sends} ms for a send, with at most ${streamsPerNode.toLocaleString('en')} streams on a node. The figures are those under the load itself. "node" is the busiest node. "commits" is the lock that PostgreSQL takes for each commit, which cannot be multiplied: when it is busy all the time, commits become larger. A part that works in batches looks busy long before it has too much to do, because it takes small batches while it can.`,
     ],
     goals: [],
   };
@@ -103,7 +103,7 @@ function reportAudiences(costs: Costs): Report {
     columns: ['streams per message', ...columns],
     rows: audiences.map((each) => [each, ...toRow(findPlan(wanted(values.quick ? 0.1 : 1, true, each), costs))]),
     notes: [
-      'The number of messages decides how much PostgreSQL has to do, and the number of deliveries how much nodes do.',
+      'The number of messages decides how much PostgreSQL has to do, and the number of deliveries how much the nodes have to do.',
     ],
     goals: [],
   };

@@ -106,7 +106,7 @@ test.each<[string, RequestListener]>([
   ['a redirect', (_, response) => void response.writeHead(302, { location: '/elsewhere' }).end()],
   ['a page', (_, response) => void response.end('<!doctype html><p>Sign in first.</p>')],
   ['an SVG', (_, response) => void response.writeHead(200, { 'content-type': 'image/svg+xml' }).end(svg)],
-  ['an answer that there is none', (_, response) => void response.writeHead(404).end()],
+  ['a missing picture', (_, response) => void response.writeHead(404).end()],
   ['a damaged picture', async (_, response) => void response.end((await paint()).slice(0, 60))],
   ['more than 5 MB', (_, response) => void response.end(Buffer.alloc(5 * 1024 * 1024 + 1))],
 ])('%s does not become an avatar', async (name, answering) => {
@@ -136,8 +136,8 @@ test.each([
   ['another protocol', 'file:///etc/passwd'],
   ['a password', 'https://ada:secret@pictures.example/a.png'],
   ['a long URL', `https://pictures.example/${'ä'.repeat(700)}`],
-  ['not a URL', 'a.png'],
-  ['not a text', { url: 'https://pictures.example/a.png' }],
+  ['no complete URL', 'a.png'],
+  ['an object', { url: 'https://pictures.example/a.png' }],
 ])('a claim with %s is not read', async (name, picture) => {
   const { id } = await claims.visit(`unread ${name}`, picture);
   expect(await claims.stateOf(id)).toBeUndefined();

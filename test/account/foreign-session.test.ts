@@ -32,13 +32,13 @@ const expiryOf = async (session: string): Promise<number> => {
 test.each<[string, Record<string, unknown>, Record<string, unknown>, boolean]>([
   ['the same sid', { sid: 'a', jti: '1' }, { sid: 'a', jti: '2' }, true],
   ['another sid', { sid: 'a' }, { sid: 'b' }, false],
-  ['the same claim of the settings', { session_id: 'c' }, { session_id: 'c' }, true],
-  ['another claim of the settings', { session_id: 'c' }, { session_id: 'd' }, false],
-  ['sid before the claim of the settings', { sid: 'e', session_id: 'f' }, { sid: 'e', session_id: 'g' }, true],
+  ['the same configured claim', { session_id: 'c' }, { session_id: 'c' }, true],
+  ['another configured claim', { session_id: 'c' }, { session_id: 'd' }, false],
+  ['the same sid but another configured claim', { sid: 'e', session_id: 'f' }, { sid: 'e', session_id: 'g' }, true],
   ['the same auth_time', { auth_time: 1, jti: '1' }, { auth_time: 1, jti: '2' }, true],
   ['another auth_time', { auth_time: 1 }, { auth_time: 2 }, false],
   ['the subject alone', { jti: '1' }, { jti: '2' }, true],
-])('tokens with %s', async (name, first, second, isSame) => {
+])('tokens with %s share a session only if they should', async (name, first, second, isSame) => {
   const sub = `key ${name}`;
   const session = await sessionOf(await issuer.issue({ sub, ...first }));
   const next = await sessionOf(await issuer.issue({ sub, ...second, iat: secondsFromNow(1) }), other);

@@ -90,7 +90,7 @@ test.each<[string, unknown, string]>([
   ['a claim that does not exist', { ...good, claims: { nickname: 'n' } }, 'nickname'],
   ['roles without a value', { ...good, serverRoles: { claim: 'roles' } }, 'names no value for ADMIN or MODERATOR'],
   ['a role that does not exist', { ...good, serverRoles: { claim: 'roles', OWNER: 'o' } }, 'OWNER'],
-  ['a claim that is no name', { ...good, claims: { username: 7 } }, '[0].claims.username: '],
+  ['a claim that is not a name', { ...good, claims: { username: 7 } }, '[0].claims.username: '],
 ])('AUTH_ISSUERS with %s is refused, and the error says so', (_, issuer, reason) => {
   expect(() => read(issuer)).toThrow('\n  AUTH_ISSUERS: ');
   expect(() => read(issuer)).toThrow(reason);

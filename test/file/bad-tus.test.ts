@@ -237,7 +237,7 @@ test('no one can have more than twenty unfinished uploads', async () => {
 
 test.each<[string, Record<string, string>, number]>([
   ['no length', {}, 400],
-  ['a length and none', { 'upload-length': '5', 'upload-defer-length': '1' }, 400],
+  ['a length that is also deferred', { 'upload-length': '5', 'upload-defer-length': '1' }, 400],
   ['a negative length', { 'upload-length': '-1' }, 400],
   ['a length that is not a number', { 'upload-length': '1e3' }, 400],
   ['a length that is too large', { 'upload-length': '99999999999999999999' }, 400],
@@ -245,7 +245,7 @@ test.each<[string, Record<string, string>, number]>([
   ['malformed metadata', { 'upload-length': '5', 'upload-metadata': 'filename ***' }, 400],
   ['metadata into a prototype', { 'upload-length': '5', 'upload-metadata': '__proto__ YQ==' }, 400],
   ['too much metadata', { 'upload-length': '5', 'upload-metadata': metadataOf({ filename: 'x'.repeat(4_000) }) }, 400],
-  ['a part of several', { 'upload-length': '5', 'upload-concat': 'partial' }, 400],
+  ['the content of a part only', { 'upload-length': '5', 'upload-concat': 'partial' }, 400],
   ['a concatenation', { 'upload-length': '5', 'upload-concat': 'final;/a /b' }, 400],
 ])('an upload with %s is not created', async (_, headers, status) => {
   const refused = await tus('POST', `${server.url}/api/upload/tus`, ada, { headers });
@@ -307,7 +307,7 @@ test.each([
   ['controls', 'a\u0000b\u0001.txt', 'ab.txt'],
   ['no name', '', 'file'],
   ['another script', '記録😀.txt', '記録😀.txt'],
-  ['two thousand characters', `${'x'.repeat(2_000)}.txt`, `${'x'.repeat(251)}.txt`],
+  ['two thousand characters long', `${'x'.repeat(2_000)}.txt`, `${'x'.repeat(251)}.txt`],
 ])('an upload whose name is %s gets a safe name', async (_, filename, name) => {
   const { answer, url } = await uploadWithTus(server, ada, Buffer.from('hello'), { metadata: { filename } });
   expect(answer.files[0].name).toBe(name);

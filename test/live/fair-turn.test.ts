@@ -134,7 +134,8 @@ test('however subscriptions are shared and events arrive, each subscriber gets e
         for (const { received, userId } of group) {
           expect(received.map(({ eventId }) => eventId)).toEqual(ids);
           const own = received.filter(({ payload }) => payload === `for ${userId}`);
-          if (documents[index]?.isPersonal === true && own.length < received.length) throw new Error('got another’s');
+          if (documents[index]?.isPersonal === true && own.length < received.length)
+            throw new Error('it received what is for another user');
         }
       }
     }),

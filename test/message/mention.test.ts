@@ -71,14 +71,14 @@ test.each([
   ['a possessive', "@ada's engine", ['ada']],
   ['a name followed by a full stop and a word', '@ada.Look', ['ada']],
   ['an address', 'ada@ada and me@ada.example', []],
-  ['a word with an at in it', 'x@ada, é@ada, _@ada, .@ada', []],
-  ['two ats', '@@ada', []],
+  ['a word with an at sign in it', 'x@ada, é@ada, _@ada, .@ada', []],
+  ['two at signs', '@@ada', []],
   ['a longer name', '@adamant @ada_lovelace', []],
   ['a name followed by a letter that no name has', '@adaé', []],
-  ['an at alone', '@ ada @', []],
+  ['an at sign alone', '@ ada @', []],
   ['a user who is not in the chat', '@linus', []],
   ['an unknown name', '@nobody', []],
-  ['the dotted letter that becomes an ascii one', '@gra\u017fe @\u212Ada', []],
+  ['letters that become ASCII when they are folded', '@gra\u017fe @\u212Ada', []],
 ])('%s: %s mentions %j', async (_, content, names) => {
   expect(await mentionedBy(ada, chatId, content)).toEqual(names);
 });

@@ -223,7 +223,7 @@ export class ClientModel {
 
   #pick<Item>(items: readonly Item[]): Item {
     const item = items[Math.floor(this.#random() * items.length)];
-    if (item === undefined) throw new Error('nothing to pick from');
+    if (item === undefined) throw new Error('there is nothing to pick from');
     return item;
   }
 

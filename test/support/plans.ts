@@ -83,7 +83,7 @@ export async function costOf(server: TestServer, work: () => Promise<unknown>): 
   } finally {
     recorders.delete(recorder);
   }
-  if (cost.statements === 0) throw new Error('no plan was told');
+  if (cost.statements === 0) throw new Error('no plan was logged');
   return cost;
 }
 

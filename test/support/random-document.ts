@@ -79,7 +79,7 @@ export class RandomWriter {
 
   #pick<Item>(items: readonly Item[]): Item {
     const item = items[this.#dice(items.length)];
-    if (item === undefined) throw new Error('nothing to pick from');
+    if (item === undefined) throw new Error('there is nothing to pick from');
     return item;
   }
 

@@ -182,7 +182,7 @@ async function accepts(port: number): Promise<boolean> {
 async function until(isTrue: () => Promise<boolean>): Promise<void> {
   const deadline = performance.now() + 20_000;
   while (!(await isTrue())) {
-    if (performance.now() > deadline) throw new Error('this did not become true within 20 s');
+    if (performance.now() > deadline) throw new Error('a condition did not hold within 20 s');
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

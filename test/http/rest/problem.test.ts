@@ -65,7 +65,7 @@ describe('what is refused before anything is executed', () => {
 
   test.each<[string, RestOptions, number]>([
     ['a body that is not JSON', { body: '{' }, 400],
-    ['a body that is no object', { body: '[]' }, 400],
+    ['a body that is not an object', { body: '[]' }, 400],
     ['null', { body: 'null' }, 400],
     ['a form', { body: 'type=GROUP', headers: { 'content-type': 'application/x-www-form-urlencoded' } }, 415],
     ['a body in another charset', { body: '{}', headers: { 'content-type': 'application/json; charset=latin1' } }, 415],
@@ -77,7 +77,7 @@ describe('what is refused before anything is executed', () => {
     ['a text in place of a list', { body: { type: 'GROUP', memberIds: {} } }, 400],
     ['JSON that is nested deeply', { body: `{"type":"GROUP","name":${'['.repeat(50_000)}${']'.repeat(50_000)}}` }, 400],
     ['an alias beside what it stands for', { body: { type: 'SINGLE', user_id: 1, memberIds: [] } }, 400],
-    ['a number that is no user', { body: { type: 'single', user_id: 1.5 } }, 400],
+    ['a number that names no user', { body: { type: 'single', user_id: 1.5 } }, 400],
   ])('%s', async (_, options, status) => {
     const answer = await send('POST /api/chats', { by: ada, ...options });
     expect(answer).toMatchObject({ status, body: { status } });

@@ -185,7 +185,7 @@ test.each([
   ['urql with fetchSubscriptions', withUrql],
   ['urql with an exchange over graphql-sse', withUrqlOverGraphqlSse],
   ['Apollo Client with a link over graphql-sse', withApolloOverGraphqlSse],
-  ['Apollo Client as it comes', withApolloAlone],
+  ['Apollo Client with its defaults', withApolloAlone],
 ])('a user signs in, queries, subscribes and sends with %s', async (_, open) => {
   const chat = await createGroup(ada, [grace]);
   const session: Session = { token: null };
@@ -211,7 +211,7 @@ test.each([
 test.each([
   ['graphql-sse’s own client', withGraphqlSse],
   ['urql with fetchSubscriptions', withUrql],
-  ['Apollo Client as it comes', withApolloAlone],
+  ['Apollo Client with its defaults', withApolloAlone],
 ])('a user who has not signed in gets the error UNAUTHENTICATED from %s', async (_, open) => {
   const heard = listen(open(server.url, { token: null }));
   await expect.poll(() => heard.errors.length, { timeout: 10_000 }).toBeGreaterThan(0);
