@@ -18,7 +18,7 @@ builder.node(AdminChatRef, {
     type: t.field({ type: ChatTypeRef, resolve: ({ chat }) => chat.type }),
     name: t.string({ nullable: true, extensions: textSize(maxNameLength), resolve: ({ chat }) => chat.name }),
     memberCount: t.int({ resolve: ({ chat }) => chat.memberCount }),
-    lastSeq: t.int({ description: 'How many messages it has had.', resolve: ({ chat }) => chat.lastSeq }),
+    lastSeq: t.int({ description: 'How many messages the chat has had.', resolve: ({ chat }) => chat.lastSeq }),
     createdAt: t.field({ type: 'DateTime', resolve: ({ chat }) => chat.createdAt }),
     lastActivityAt: t.field({ type: 'DateTime', resolve: ({ chat }) => chat.lastActivityAt }),
   }),

@@ -56,7 +56,7 @@ builder.mutationField('upsertChat', (t) =>
   t.field({
     type: ChatRef,
     description:
-      'For API keys with the scope CHATS_WRITE. Creates the chat with this key, or updates it: the same call twice gives one chat. It has no owner, unless you name some, or the key speaks for a user who is among the first members. It stays when its last member leaves.',
+      'For API keys with the scope CHATS_WRITE. Creates the chat with this key, or updates it: the same call twice gives one chat. It has no owner, unless you name some, or the key speaks for a user who is among the first members. The chat is kept when its last member leaves.',
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: { input: t.arg({ type: UpsertChatInput, required: true }) },
     resolve: (_, { input }, context) =>
