@@ -53,7 +53,7 @@ export class Audience {
   }
 
   /**
-   * Resolves when the subscribers together have received that many more messages. Throws if a message arrives twice,
+   * Resolves when the subscribers together have received `messages` more messages. Throws if a message arrives twice,
    * late or not at all.
    */
   async receive(messages: number): Promise<void> {

@@ -86,7 +86,7 @@ export async function addGroup({ sql }: Database, people: readonly Person[]): Pr
   return row.id;
 }
 
-/** Inserts that many messages with one statement; each takes its chat's next seq. */
+/** Inserts `count` messages with one statement; each takes its chat's next seq. */
 export async function post(
   { sql }: Database,
   place: { chatId: string; senderId: string },

@@ -52,7 +52,7 @@ const methods = {
     );
   },
 
-  /** Resolves when the readers of the group together have received that many messages since it opened. */
+  /** Resolves when the readers of the group together have received `messages` messages since it opened. */
   async reached({ group: name, messages }: { group: string; messages: number }): Promise<void> {
     const group = find(name);
     if (group.failure !== null) throw new Error(group.failure);

@@ -33,7 +33,7 @@ function take(last: number, { data }: Payload): number {
 
 /** Webhook receivers, each on its own port, in a separate process whose CPU time counts for no server. */
 const methods = {
-  /** Opens that many receivers; returns their ports. */
+  /** Opens the given number of receivers; returns their ports. */
   async listen({ receivers }: { receivers: number }): Promise<number[]> {
     return Promise.all(
       Array.from({ length: receivers }, async () => {
@@ -54,7 +54,7 @@ const methods = {
   },
 
   /**
-   * Resolves when all receivers together have received that many messages since the last call. Throws if a message
+   * Resolves when all receivers together have received `messages` messages since the last call. Throws if a message
    * arrives twice or out of order, and when nothing arrives for `patienceMs`.
    */
   async reached({ messages }: { messages: number }): Promise<Delays> {

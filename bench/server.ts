@@ -22,9 +22,7 @@ export type Parley = Server & {
   admit: (people: readonly Person[]) => Promise<Crowd>;
 };
 
-/**
- * A server that parley is compared with. `publish` returns when that many events are on their way to its subscribers.
- */
+/** A server that parley is compared with. `publish` returns when `count` events are on their way to its subscribers. */
 export type Peer = Server & { publish: (count: number) => Promise<void>; admit: (count: number) => Crowd };
 
 /** The keys below, in the format of JWT_KEYS. */

@@ -8,7 +8,7 @@ const sockets: Socket[] = [];
 let received = 0;
 
 const methods = {
-  /** Opens that many connections, each subscribed to these sharded channels. */
+  /** Opens `count` connections, each subscribed to these sharded channels. */
   async subscribe({ port, count, channels }: { port: number; count: number; channels: string[] }): Promise<void> {
     for (let index = 0; index < count; index += 1) {
       const socket = await open(port);
@@ -34,7 +34,7 @@ const methods = {
   /** How many messages have arrived so far. */
   received: (): number => received,
 
-  /** Publishes that many messages, `together` at a time. */
+  /** Publishes `count` messages, `together` of them at a time. */
   async publish(task: { port: number; channels: string[]; count: number; together: number }) {
     const { port, channels, count, together } = task;
     const socket = await open(port);

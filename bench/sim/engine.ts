@@ -7,7 +7,7 @@ export class Engine {
   readonly #actions: (() => void)[] = [];
   #order = 0;
 
-  /** Runs `action` after that many ms. */
+  /** Runs `action` after `ms`. */
   after(ms: number, action: () => void): void {
     let at = this.#times.length;
     const [time, order] = [this.now + ms, (this.#order += 1)];

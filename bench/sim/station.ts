@@ -36,7 +36,7 @@ export class Station {
     this.servers = servers;
   }
 
-  /** Works for that many ms once a server is free; then calls `done` with the moment at which the work began. */
+  /** Works for `ms` once a server is free; then calls `done` with the moment at which the work began. */
   submit(ms: number, done: (startedAt: number) => void = () => undefined): void {
     this.#count();
     const job = { ms, arrivedAt: this.#engine.now, done };

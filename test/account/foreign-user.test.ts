@@ -95,7 +95,7 @@ test('two new users at once with one address: one of them gets it', async () => 
 describeChanges();
 
 function describeChanges() {
-  /** A visit with a token that was issued that many seconds ago. */
+  /** A visit with a token that was issued `age` seconds ago. */
   const visit = async (sub: string, age: number, claims: Record<string, unknown>): Promise<Data> =>
     viewerOf(server, await issuer.issue({ sub, iat: secondsFromNow(-age), ...claims }));
 

@@ -35,7 +35,7 @@ beforeAll(async () => {
 });
 atFileEnd(() => disconnectDatabase(sweeping.db));
 
-/** A message of linus to grace, in a chat that no one else can see. */
+/** A message from Linus to Grace, in a chat that no one else can see. */
 async function offend(content = 'an offence'): Promise<{ chatId: string; id: string }> {
   const chatId = await createGroup(linus, [grace]);
   return { chatId, id: await say(linus, chatId, content) };

@@ -40,7 +40,7 @@ const messagesOf = (id: string, page: Variables) => readPage(ada, messagesQuery,
 const placesOf = (page: Data): number[] => page.edges.map(({ node }: Data) => node.seq);
 const upTo = (last: number, from = 1) => Array.from({ length: last - from + 1 }, (_, index) => from + index);
 
-/** A group with that many messages. */
+/** A group with `length` messages. */
 async function createConversation(length: number): Promise<string> {
   const chat = await createGroup(ada, [grace]);
   await server.sql.query(
@@ -50,7 +50,7 @@ async function createConversation(length: number): Promise<string> {
   return chat;
 }
 
-/** Reads the whole list in pages of that size, forward or backward, and returns it in its order. */
+/** Reads the whole list in pages of `size`, forward or backward, and returns it in its order. */
 async function walk(document: string, variables: Variables, size: number, isBackward: boolean): Promise<Data[]> {
   const pages: Data[][] = [];
   let cursor: string | null = null;

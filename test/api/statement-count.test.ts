@@ -42,7 +42,7 @@ function withoutLengths(statement: string): string {
   return statement.replace(/ IN \([$\d,]+\)/g, ' IN (…)').replace(/\$\d+/g, '$');
 }
 
-/** A group with that many messages that reply to each other, with hidden history and a few members. */
+/** A group with `length` messages that reply to each other, with hidden history and a few members. */
 async function createConversation(length: number): Promise<string> {
   const chat = await createGroup(ada, [grace]);
   await server.sql.query(
@@ -53,7 +53,7 @@ async function createConversation(length: number): Promise<string> {
   return chat;
 }
 
-/** Creates that many users, with unused names. */
+/** Creates `count` users, with unused names. */
 async function createPeople(count: number): Promise<Person[]> {
   const { rows } = await server.sql.query(
     `insert into users (username, email)

@@ -23,7 +23,7 @@ beforeAll(async () => {
 
 const types = ['GROUP', 'PRIVATE_CHANNEL', 'PUBLIC_CHANNEL'];
 
-/** A chat that ada owns; grace is an admin, linus a member, and hedy isn't in it. */
+/** A chat that Ada owns; Grace is an admin, Linus a member, and Hedy isn't in it. */
 async function create(type: string): Promise<string> {
   const { id } = await createChat(ada, { type, name: 'an order', memberIds: [grace.userId, linus.userId] });
   await setMemberRole(ada, id, grace.userId, 'ADMIN');

@@ -28,7 +28,7 @@ beforeAll(async () => {
 
 const types = ['GROUP', 'PRIVATE_CHANNEL', 'PUBLIC_CHANNEL'];
 
-/** A chat of ada and grace. */
+/** A chat with Ada and Grace. */
 async function create(type: string): Promise<string> {
   const input = { type, name: 'as it was', description: 'in the beginning', memberIds: [grace.userId] };
   return (await createChat(ada, input)).id;

@@ -27,7 +27,7 @@ beforeAll(async () => {
   [ada, grace, hedy] = await signUpAll(server, 'ada', 'grace', 'hedy');
 });
 
-/** A chat of ada and grace. */
+/** A chat with Ada and Grace. */
 async function create(type: string): Promise<string> {
   return (await createChat(ada, { type, name: 'of ada and grace', memberIds: [grace.userId] })).id;
 }

@@ -30,7 +30,7 @@ beforeAll(async () => {
 const types = ['GROUP', 'PRIVATE_CHANNEL'];
 
 /**
- * A chat of ada's with the message `before`; then linus joins, in that role and without the history, and receives
+ * One of Ada's chats with the message `before`; then Linus joins, in this role and without the history, and receives
  * `since`.
  */
 async function create(type: string, role = 'ADMIN'): Promise<string> {
@@ -43,7 +43,7 @@ async function create(type: string, role = 'ADMIN'): Promise<string> {
   return id;
 }
 
-/** The messages of the chat that hedy sees after `by` has added her. */
+/** The messages of the chat that Hedy sees after `by` has added her. */
 async function seenWhenAdded(by: Person, chat: string, history?: string): Promise<string[]> {
   expect(await addPeople(by, chat, [hedy.userId], history)).toMatchObject({ __typename: 'Chat' });
   const seen = await contentsIn(chat, hedy);

@@ -29,7 +29,7 @@ beforeAll(async () => {
 
 const types = ['GROUP', 'PRIVATE_CHANNEL', 'PUBLIC_CHANNEL'];
 
-/** A chat of ada and grace. */
+/** A chat with Ada and Grace. */
 async function create(type: string): Promise<string> {
   const name = type === 'SINGLE' ? null : 'of ada and grace';
   return (await createChat(ada, { type, name, memberIds: [grace.userId] })).id;

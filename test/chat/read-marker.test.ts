@@ -50,7 +50,7 @@ async function readStateOf(by: Person, chatId: string): Promise<Data> {
   return data.chat.viewerMembership;
 }
 
-/** A group of ada, grace and linus in which ada has sent that many messages. */
+/** A group with Ada, Grace and Linus, in which Ada has sent `length` messages. */
 async function createTalk(length: number): Promise<string> {
   const chat = await createGroup(ada, [grace, linus]);
   for (let count = 1; count <= length; count += 1) await say(ada, chat, `message ${count}`);

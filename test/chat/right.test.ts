@@ -32,7 +32,7 @@ beforeAll(async () => {
 const isDone = (outcome: Data): boolean =>
   !['Forbidden', 'NotFound', 'LastOwner', 'InvalidInput'].includes(outcome.__typename);
 
-/** Makes people members with that role, or not (null), directly in the database. */
+/** Makes a user a member with this role, or not a member (null), directly in the database. */
 async function place(chatId: string, person: Person, role: string | null): Promise<void> {
   const key = [keyOf(chatId), keyOf(person.userId)];
   if (role === null) await server.sql.query('delete from members where chat_id = $1 and user_id = $2', key);
@@ -45,7 +45,7 @@ async function place(chatId: string, person: Person, role: string | null): Promi
   }
 }
 
-/** Each action as grace tries it in a chat of ada's, in an order in which none prevents the next. */
+/** Each action, as Grace tries it in one of Ada's chats, in an order in which none prevents the next. */
 const attempts: Record<string, (chat: string) => Promise<boolean>> = {
   SEND_MESSAGE: async (chat) => isDone(await sendMessage(grace, chat, 'hello')),
   PIN_MESSAGE: async (chat) => isDone(await pinMessage(grace, await say(ada, chat, 'a pin'))),
@@ -81,7 +81,7 @@ async function readChat(id: string): Promise<Data> {
   return (await grace.ask('query ($id: ID!) { chat(id: $id) { viewerCan viewerMembership { role } } }', { id })).chat;
 }
 
-/** What grace, with that role, is offered in a chat of ada's, and what she manages to do. */
+/** What Grace, with this role, is offered in one of Ada's chats, and what she manages to do. */
 async function compare(type: string, role: string | null, { isMuted = false } = {}) {
   const input =
     type === 'SINGLE' ? { type, memberIds: [grace.userId] } : { type, name: 'a name', memberIds: [linus.userId] };

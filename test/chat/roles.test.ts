@@ -31,7 +31,7 @@ beforeAll(async () => {
 
 const types = ['GROUP', 'PRIVATE_CHANNEL', 'PUBLIC_CHANNEL'];
 
-/** A chat that ada owns; grace is an admin, linus a member, and hedy isn't in it. */
+/** A chat that Ada owns; Grace is an admin, Linus a member, and Hedy isn't in it. */
 async function create(type: string): Promise<string> {
   const chat = await createChat(ada, { type, name: 'a hierarchy', memberIds: [grace.userId, linus.userId] });
   await setMemberRole(ada, chat.id, grace.userId, 'ADMIN');

@@ -26,7 +26,7 @@ function send(by: Person, chatId: string, more: object = {}, node: TestServer = 
   return post(node.url, sendDocument, { input: { chatId, content: 'hello', ...more } }, { token: by.token });
 }
 
-/** A group of ada's with grace, in which members wait that long between messages. */
+/** Ada's group with Grace, in which members wait for `seconds` between messages. */
 async function createSlowGroup(seconds: number): Promise<string> {
   const chat = await createGroup(ada, [grace]);
   expect(await updateChat(ada, chat, { slowModeSeconds: seconds })).toMatchObject({ __typename: 'Chat' });

@@ -24,7 +24,7 @@ beforeAll(async () => {
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 
-/** A chat of ada and grace with one message of ada's. `linus` is not in it. */
+/** A chat with Ada and Grace, and one message from Ada. Linus is not in it. */
 async function createHidden(type: string): Promise<{ chat: string; message: string; member: string }> {
   const name = type.endsWith('CHANNEL') ? 'hidden' : null;
   const { id: chat } = await createChat(ada, { type, name, memberIds: [grace.userId] });

@@ -171,7 +171,7 @@ test('a picture of any format with some bytes replaced stays within the same lim
   }
 }, 120_000);
 
-/** A way to make a file that consists of that many of its format's smallest parts. */
+/** Ways to make a file that consists of `count` of the smallest parts of its format. */
 const dense: [string, string, (count: number) => Buffer][] = [
   [
     'image/png',

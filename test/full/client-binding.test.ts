@@ -95,7 +95,7 @@ function withApollo(parley: Client): App {
   };
 }
 
-/** A client whose access token expires after that many seconds. */
+/** A client whose access token expires after `seconds`. */
 async function openParley(seconds: number): Promise<{ parley: Client; refreshes: () => number }> {
   const stored = new Map<string, string>();
   const persistence = storageIn(stored);

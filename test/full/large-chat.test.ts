@@ -22,7 +22,7 @@ const strangerCount = 6_000;
 type People = { ada: Person; grace: Person; linus: Person };
 let server: TestServer;
 let people: People;
-/** Two public channels of ada's. Grace is in both, and the large one also has a crowd. */
+/** Two public channels that Ada owns. Grace is in both, and the large one also has a crowd. */
 let small: string;
 let large: string;
 /** Users who are alone in small groups, of which there are thousands. */

@@ -27,7 +27,7 @@ beforeAll(async () => {
 
 const send = (objects: readonly unknown[], node = server) => importLines(node, key.token, toLines(objects));
 
-/** The lines of a group of Ada and Grace with that many messages, without the line that ends it. */
+/** The lines of a group with Ada, Grace and `count` messages, without the line that ends it. */
 function conversation(chat: string, count: number, more: Record<string, unknown> = {}): Record<string, unknown>[] {
   return [
     { chat: { key: chat, type: 'GROUP', name: 'imported', createdAt: '2019-01-01T00:00:00Z', ...more } },

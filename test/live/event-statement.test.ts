@@ -91,7 +91,7 @@ function documentFor(kind: string): string {
   throw new Error(`${kind} has too many fields for one document`);
 }
 
-/** Makes every kind of event happen to ada, through the API and before she reads any of them. */
+/** Makes every kind of event happen to Ada, through the API and before she reads any of them. */
 async function liveThrough(): Promise<void> {
   const { id: chat } = await createChat(ada, { type: 'GROUP', memberIds: [grace.userId] });
   const message = await say(grace, chat, 'hello @ada', { clientMessageId: 'one' });

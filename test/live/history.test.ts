@@ -14,7 +14,7 @@ beforeAll(async () => {
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 
-/** A chat with one message from before linus joined, and one from after; he sees the second and later ones. */
+/** A chat with one message from before Linus joined, and one from after; he sees the second and later ones. */
 async function createWithNewcomer() {
   const chat = await createGroup(ada, [grace]);
   const old = await say(ada, chat, 'before his time');

@@ -106,7 +106,7 @@ test('only members can report that they are typing', async () => {
   expect(eventOf(await inChannel.next('Typing')).__typename).toBe('Typing');
   await reader.next('Typing');
 
-  // A hidden chat, a missing one, and one that any user may read: linus is a member of none of them.
+  // A hidden chat, a missing one, and one that any user may read: Linus is a member of none of them.
   for (const chatId of [groupId, channelId, encodeId('Chat', 999_999n)]) {
     expect(await startTyping(server, linus, chatId)).toBe(false);
   }

@@ -46,7 +46,7 @@ async function pinnedIn(chat: string, by: Person): Promise<number[]> {
   return (await by.ask(document, { id: chat })).chat.pinnedMessages.map(({ seq }: Data) => seq);
 }
 
-/** A group with that many messages, and their ids. */
+/** A group with `length` messages, and their ids. */
 async function createConversation(length: number): Promise<{ chat: string; ids: string[] }> {
   const chat = await createGroup(ada, [grace]);
   const { rows } = await server.sql.query(

@@ -34,7 +34,7 @@ async function find(by: Person, query: string | null, filter?: Variables): Promi
   return edges.map(({ node }: Data) => node.content);
 }
 
-/** A group of ada and grace in which ada has sent these messages. Returns a search in that group alone. */
+/** A group with Ada and Grace, in which Ada has sent these messages. Returns a search in that group alone. */
 async function createTalk(...contents: string[]): Promise<(query: string) => Promise<string[]>> {
   const chatId = await createGroup(ada, [grace]);
   for (const content of contents) await say(ada, chatId, content);

@@ -72,7 +72,7 @@ type LogEntry = {
   turned: 'PUBLIC' | 'PRIVATE' | null;
 };
 
-/** Performs random steps that many times over: each reader must receive exactly the events that it should. */
+/** Performs random steps in `numRuns` runs: each reader must receive exactly the events that it should. */
 export async function expectExactEvents(numRuns: number): Promise<void> {
   await fc.assert(
     fc.asyncProperty(steps, async (all) => {
@@ -90,7 +90,7 @@ export async function expectExactEvents(numRuns: number): Promise<void> {
   );
 }
 
-/** Two groups and a public channel; ada is in all of them, grace in one, linus in none. */
+/** Two groups and a public channel; Ada is in all of them, Grace in one, Linus in none. */
 async function createWorld(): Promise<World> {
   const { eventCursor } = (await ada.ask('{ viewer { eventCursor } }')).viewer;
   const chatIds = [await createGroup(ada, [grace]), await createGroup(ada, [grace]), await createPublicChannel(ada)];

@@ -104,7 +104,7 @@ export class ClientModel {
   }
 
   /**
-   * Performs that many random actions, with failures of the system in between. The first devices of all users stay
+   * Performs `count` random actions, with failures of the system in between. The first devices of all users stay
    * online, so that they see every event.
    */
   async act(count: number): Promise<void> {

@@ -8,7 +8,7 @@ export type Told = { type: string; lastEventId: string; data: Data; readyState: 
 /** An EventSource that works and reconnects as in browsers, until the test is over. */
 export type EventSourceClient = {
   told: Told[];
-  /** Waits until that many events of that type have arrived, and returns them. */
+  /** Waits until `count` events of this type have arrived, and returns them. */
   has: (type: string, count: number) => Promise<Told[]>;
   close: () => void;
 };

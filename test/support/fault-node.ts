@@ -5,7 +5,7 @@ import type { TestDatabase } from './database.ts';
 import type { FaultyPostgres } from './fault-postgres.ts';
 import { startServer, type TestServer } from './server.ts';
 
-/** Two nodes of one system, and a chat of ada, grace and linus. */
+/** Two nodes of one system, and a chat with Ada, Grace and Linus. */
 export type FaultNodes = {
   database: TestDatabase;
   nodes: readonly [TestServer, TestServer];

@@ -12,7 +12,7 @@ export async function readChat(sql: pg.Pool, chatId: string): Promise<Heard[]> {
   return rows;
 }
 
-/** Resolves once each of them has received that many more messages. */
+/** Resolves once each of the readers has received `count` more messages. */
 export async function hearMore(readers: Reader[], count: number): Promise<void> {
   await Promise.all(
     readers.map((reader) => {

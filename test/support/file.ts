@@ -125,7 +125,7 @@ const partHead = (name: string) =>
   Buffer.from(`--b\r\ncontent-disposition: form-data; name="f"; filename="${name}"\r\n\r\n`);
 const formEnd = Buffer.from('\r\n--b--\r\n');
 
-/** A form with one file of that many bytes, for `postPieces`. */
+/** A form with one file of `size` bytes, for `postPieces`. */
 export function* largeForm(size: number, name = 'large.bin'): Generator<Uint8Array> {
   const chunk = Buffer.alloc(64 * 1024, 'x');
   yield partHead(name);

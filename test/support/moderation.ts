@@ -55,7 +55,7 @@ export async function bansOf(by: Person, chatId: string): Promise<Data[] | null>
   return chat.bans?.edges.map(({ node }: Data) => node) ?? null;
 }
 
-/** The time in that many minutes. */
+/** The time in `count` minutes. */
 export function inMinutes(count: number): Date {
   return new Date(Date.now() + count * 60_000);
 }

@@ -35,7 +35,7 @@ export async function presenceOf(person: Person, by: Person, node?: { url: strin
 }
 
 /**
- * Reports whether a user is active on that device, with a lease of that many seconds if given. Returns the whole
+ * Reports whether a user is active on this device, with a lease of `expiresInSeconds` if given. Returns the whole
  * result, errors included.
  */
 export async function setPresence(by: Person, status: string, expiresInSeconds?: number): Promise<Data> {
@@ -55,7 +55,7 @@ export async function changesHeard(listener: Person, stream: EventStream, about:
   return heard.flatMap(({ userId, presence }) => (userId === about.userId ? [presence.status] : []));
 }
 
-/** Waits until that many of a user's sessions are connected. */
+/** Waits until `count` of a user's sessions are connected. */
 export async function untilHere(server: TestServer, person: Person, count: number): Promise<void> {
   const text = 'select from session_presences where user_id = $1';
   await expect.poll(async () => (await server.sql.query(text, [keyOf(person.userId)])).rowCount).toBe(count);

@@ -9,7 +9,7 @@ import { startServer, type TestServer } from './server.ts';
 
 const jwtKeys = generateKeySet();
 
-/** A chat of ada, grace and linus. */
+/** A chat with Ada, Grace and Linus. */
 export type ProcessChat = {
   database: TestDatabase;
   /** A node in this process. */

@@ -127,7 +127,7 @@ export class Reader {
     this.#response?.pause();
   }
 
-  /** Reads that many bytes per millisecond on average. */
+  /** Reads only `bytes` bytes per millisecond on average. */
   crawl(bytes: number): void {
     this.#pace = { bytes };
     this.#response?.resume();

@@ -11,7 +11,7 @@ export function storageIn(stored: Map<string, string>): KeyValueStore {
   };
 }
 
-/** Makes the access token that a client has stored expire after that many seconds. */
+/** Makes the access token that a client has stored expire after `seconds`. */
 export async function shortenToken(
   stored: Map<string, string>,
   { kid, key }: ReturnType<typeof parseKeySet>['signing'],

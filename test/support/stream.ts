@@ -116,7 +116,7 @@ export class EventStream implements AsyncDisposable {
     return this.frames.slice(from, index + 1);
   }
 
-  /** Waits until that many comments have arrived in total. */
+  /** Waits until `count` comments have arrived in total. */
   async comments(count: number): Promise<void> {
     await this.#waitFor(`${count} comments`, () => this.commentCount >= count);
   }

@@ -63,7 +63,7 @@ export class TraceReceiver {
   }
 }
 
-/** Waits until a trace has a span with this name on each of that many nodes. Returns the trace. */
+/** Waits until a trace has a span with this name on each of `nodes` nodes. Returns the trace. */
 export function expectSpans(
   traces: TraceReceiver,
   { traceId, name }: { traceId: string; name: string },

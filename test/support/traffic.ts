@@ -9,7 +9,7 @@ import { uploadWithTus } from './tus.ts';
 
 /** The work that clients did until `stop`, and every error that they saw. */
 export type Traffic = {
-  /** Waits until each kind of work was done that many more times. */
+  /** Waits until each kind of work has been done `times` more times. */
   progress: (times: number) => Promise<void>;
   /** The addresses of the files that were uploaded so far. */
   readonly files: readonly string[];

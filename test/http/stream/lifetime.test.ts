@@ -20,7 +20,7 @@ const ada = await signUp(server, 'ada');
 let count = 0;
 const newPerson = () => signUp(server, `person-${(count += 1)}`);
 
-/** The same user with an access token that expires in that many seconds. */
+/** The same user with an access token that expires in `seconds`. */
 async function withTokenFor(person: Person, seconds: number): Promise<{ token: string }> {
   const claims = { ...decodeJwt(person.token), exp: Math.ceil(Date.now() / 1_000) + seconds };
   const token = await new SignJWT(claims)
