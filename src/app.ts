@@ -252,7 +252,7 @@ function startHousekeeping(
   const housekeeping = new Housekeeping({ report, metrics, chores });
   housekeeping.open();
   started.defer(() => housekeeping.close());
-  // Closed before housekeeping, which may wait for it.
+  // The file store is closed before housekeeping, which may wait for it.
   started.defer(() => store.close());
   started.defer(() => pictures.close());
   return housekeeping;

@@ -63,7 +63,7 @@ async function eraseProfile(transaction: Transaction, userId: bigint): Promise<v
     [userId, pseudonym],
   );
   await transaction.prisma.credentials.deleteMany({ where: { userId } });
-  // A trigger makes the tokens that other systems have issued for the user so far invalid.
+  // A trigger invalidates the tokens that other systems have issued for the user so far.
   await transaction.prisma.identity.deleteMany({ where: { userId } });
   await transaction.prisma.claimedPicture.deleteMany({ where: { userId } });
   await transaction.prisma.block.deleteMany({ where: { blockerId: userId } });

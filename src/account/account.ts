@@ -143,8 +143,8 @@ export function signIn(accounts: Accounts, input: SignIn): Promise<SignedIn> {
     try {
       return await enterByPassword(accounts, input);
     } catch (error) {
-      // Another sign-in may have replaced the hash of the same password, after a change of argon2's settings. It does so
-      // only once.
+      // Another sign-in may have replaced the hash of the same password, after a change of argon2's settings. This
+      // happens at most once.
       if (error instanceof PasswordChanged) return enterByPassword(accounts, input);
       throw error;
     }
@@ -253,9 +253,9 @@ export async function changePassword(
 
 async function endOtherSessions(transaction: Transaction, { userId, sessionId }: Asker): Promise<OpenedSession> {
   const { prisma } = transaction;
-  // Locks the session, so that a concurrent refresh waits and then finds its token deleted. Its stream tokens become
-  // invalid. It no longer ends with a foreign token: this comes first, because ending the other sessions may refuse its
-  // tokens. Raw SQL, to use the database's clock.
+  // Locks the session, so that a concurrent refresh waits and then finds its token deleted. The session's stream tokens
+  // become invalid. The session no longer ends with a foreign token: this comes first, because ending the other
+  // sessions may refuse its tokens. Raw SQL, to use the database's clock.
   const kept = await transaction.query(
     `update sessions set last_used_at = clock_timestamp(), stream_token_generation = stream_token_generation + 1,
       expires_at = null

@@ -85,7 +85,7 @@ export class PasswordChanged extends InvalidCredentials {}
  * other. Throws PasswordChanged when the user's password, or the lack of one, has changed since it was compared.
  */
 export async function lockCredentials(client: Queryable, { id, passwordHash }: Credentials): Promise<void> {
-  // Raw SQL, for the lock. All code that changes credentials takes it first.
+  // Raw SQL, for the lock. All code that changes credentials takes this lock first.
   await client.query('select from users where id = $1 for no key update', [id]);
   // A separate statement, which sees what was committed during the wait.
   const { rows } = await client.query<{ password_hash: string }>(

@@ -40,7 +40,7 @@ export const maxAttempts = 10;
 export async function enter(client: Queryable, token: ForeignToken): Promise<{ userId: bigint; isNew: boolean }> {
   await lockToken(client, token.issuer, [subjectKey(token.subject), token.sessionKey]);
   const identity = await findIdentity(client, token);
-  // After the locks, so that it sees every earlier refusal.
+  // Runs after the locks, so that it sees every earlier refusal.
   if ((await isRefused(client, token)) || identity?.isErased === true) {
     throw new Unauthenticated('The session has ended: sign in again.');
   }
@@ -118,8 +118,8 @@ async function insertUser(client: Queryable, { wished, ...profile }: NewUser): P
 }
 
 /**
- * The preferred username, or one that begins with it, that no user but `ownId` has. Another request may take it in the
- * meantime.
+ * The preferred username, or one that begins with it, that no user but `ownId` has. Another request may take the name
+ * in the meantime.
  */
 export async function findFreeUsername(client: Queryable, wished: string, ownId = 0n): Promise<string> {
   const { rows } = await client.query<{ name: string }>(

@@ -30,7 +30,7 @@ export type KeySource = { egress: Egress; report: Report };
 export function findKeysOf({ issuer, keys }: Pick<Issuer, 'issuer' | 'keys'>, source: KeySource): JWTVerifyGetKey {
   if (keys.kind === 'PUBLIC') return createLocalJWKSet({ keys: keys.keys });
   if (keys.kind === 'URL') {
-    // Longer than our own limit, so that ours applies.
+    // Longer than our own limit, which therefore applies.
     const timeoutDuration = limits.maxMs * 2;
     return createRemoteJWKSet(keys.url, { [customFetch]: fetchKeys(issuer, source), timeoutDuration });
   }

@@ -15,8 +15,8 @@ export type CheckedSignUp = {
 };
 
 /**
- * Keeps the sign-up until its address is confirmed, and queues the email about it. It reserves neither the name nor
- * the address, and takes the same time for an address that has an account.
+ * Keeps the sign-up until its address is confirmed, and queues the email about it. Reserves neither the name nor the
+ * address, and takes the same time for an address that has an account.
  */
 export async function keepSignUp(client: Queryable, signUp: CheckedSignUp): Promise<void> {
   // One statement, so that there is never a sign-up without its email, which housekeeping would delete. Raw SQL.

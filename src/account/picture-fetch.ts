@@ -30,9 +30,9 @@ export type PictureFetchOptions = {
 };
 
 /**
- * Fetches the pictures that tokens of other systems name, on one node at a time, and makes them avatars. They are
- * cleaned like uploaded ones, and count toward the user's quota. Temporary failures are retried up to five times within
- * a day.
+ * Fetches the pictures that tokens of other systems name, on one node at a time, and makes them avatars. The pictures
+ * are cleaned like uploaded ones, and count toward the user's quota. Temporary failures are retried up to five times
+ * within a day.
  */
 export class PictureFetch {
   readonly #options: PictureFetchOptions;

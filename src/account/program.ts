@@ -107,7 +107,7 @@ async function openKeySession(
   try {
     // Raw SQL, for the upsert and the database's clock. Triggers refuse a key that has ended, and a suspended user.
     const { rows } = await pool.query<{ id: bigint }>(
-      // The lock makes this wait for an erasure in progress, and then find no user.
+      // The lock makes the statement wait for an erasure in progress, and then find no user.
       `insert into sessions (user_id, api_key_id)
       select id, $2 from users where id = $1 and deleted_at is null for no key update
       on conflict (api_key_id, user_id) where api_key_id is not null do update set last_used_at = clock_timestamp()

@@ -13,8 +13,9 @@ const audience = 'parley/stream';
 export type StreamAsker = SessionAsker & { streamTokenGeneration: number };
 
 /**
- * A token for the query string of an EventSource, which sends no headers and reconnects to the same URL. It is valid
- * for subscriptions only, until the session ends, its user changes the password, or a day passes without a refresh.
+ * A token for the query string of an EventSource, which sends no headers and reconnects to the same URL. The token is
+ * valid for subscriptions only, until the session ends, its user changes the password, or a day passes without a
+ * refresh.
  */
 export async function issueStreamToken({ db, keys }: Accounts, { userId, sessionId }: Asker): Promise<string> {
   const session = await db.prisma.session.findUnique({ where: { id: sessionId } });

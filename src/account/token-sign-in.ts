@@ -7,8 +7,8 @@ import { enter } from './foreign-user.ts';
 import { handOver, openSession, type SignedIn } from './session.ts';
 
 /**
- * Exchanges a token of another system for a session with refresh tokens, which does not end with the token. It ends
- * with the other system's session if that system reports its end (`POST /auth/logout`). Throws InvalidCredentials for a
+ * Exchanges a token of another system for a session with refresh tokens, which does not end with the token. The session
+ * also ends when the other system reports the end of its own (`POST /auth/logout`). Throws InvalidCredentials for a
  * token that is invalid, expired or refused, Forbidden where no other system's tokens are accepted, and RateLimited for
  * a network with too many failures.
  */

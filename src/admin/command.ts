@@ -11,7 +11,8 @@ export type Operator = { db: Db; appUrl: string | null; storage: StoreSettings }
 
 /**
  * A command of `npm run -s admin`. `usage` names its arguments, and `meaning` says what it does. `run` returns what the
- * operator reads. It acts with the rights of someone who has access to the database: no actor is named in the audit log.
+ * operator reads. The command acts with the rights of someone who has access to the database: no actor is named in the
+ * audit log.
  */
 export type Command = {
   usage: string;

@@ -52,8 +52,8 @@ export const reportedIn = defineLoader({ load: readReported, keyOf: readerKey, a
 export const surroundingsOf = defineLoader({ load: readSurroundings, keyOf: readerKey, alsoWrites: true });
 
 /**
- * The beginning of a statement with the parameters $1 to $3. It numbers the reports that are read, and writes their
- * audit entries, as write_audit_entry does.
+ * The beginning of a statement with the parameters $1 to $3. This part numbers the reports that are read, and writes
+ * their audit entries, as write_audit_entry does.
  */
 const look = (action: string) => `with reader as (
       select * from ${unnest('$1::bigint[]', '$2::bigint[]', '$3::bigint[]')} with ordinality

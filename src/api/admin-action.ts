@@ -37,7 +37,7 @@ function isRefusal(result: unknown): result is object {
   return typeof result === 'object' && result !== null && errorTypeMap.has(result);
 }
 
-/** The arguments that are ids. They identify no one to a reader who has only the log. */
+/** The arguments that are ids. Ids identify no one to a reader who has only the log. */
 function idsIn(args: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(args).filter(([name, value]) => name.endsWith('Id') && isShortText(value)));
 }

@@ -29,7 +29,7 @@ export function toClientError(error: unknown): GraphQLError | null {
     return new GraphQLError(message, { extensions: { code: 'RATE_LIMITED', retryAfterSeconds, ...reached } });
   }
   if (error instanceof TooLarge) return new GraphQLError(error.message, { extensions: { code: 'BAD_REQUEST' } });
-  // It has been logged where it happened; the message tells the client to try again.
+  // The failure has been logged where it happened; the message tells the client to try again.
   if (error instanceof StoreUnavailable || error instanceof StoreFull || error instanceof IssuerUnavailable) {
     return new GraphQLError(error.message, { extensions: { code: 'INTERNAL' } });
   }

@@ -26,7 +26,7 @@ export type RendererOptions = {
 };
 
 /**
- * The key of a subscription: two subscriptions have the same results exactly when their keys are equal. It consists
+ * The key of a subscription: two subscriptions have the same results exactly when their keys are equal. A key consists
  * of the document, the operation, and the variables used below the root field.
  */
 export function subscriptionKey(

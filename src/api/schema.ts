@@ -89,7 +89,7 @@ export const printApi = onceFor((schema: GraphQLSchema): string => `${printSchem
 
 /**
  * Prints the members of each interface and union as JSON, `{"Event": ["AddToChat", …]}`: what Apollo Client's
- * InMemoryCache takes as `possibleTypes`. Without it, a fragment on an interface finds nothing in that cache.
+ * InMemoryCache takes as `possibleTypes`. Without them, a fragment on an interface finds nothing in that cache.
  */
 export function printPossibleTypes(schema: GraphQLSchema): string {
   const abstract = Object.values(schema.getTypeMap()).filter(isAbstractType);

@@ -173,7 +173,7 @@ export const typeAccess: Record<string, Access> = {
   ReactionsChanged: readMessages,
   ReadMarkerMoved: readChats,
   RemoveFromChat: readChats,
-  // Its reporter sees that it exists; staff see the rest.
+  // The reporter sees that the report exists; staff see the rest.
   Report: any('MESSAGES_READ', 'MODERATE', 'ADMIN'),
   ReportedFile: staff,
   Reset: 'ANYONE',

@@ -52,7 +52,7 @@ async function enterChat(
   { inviteId, chatId, userId }: { inviteId: bigint; chatId: bigint; userId: bigint },
 ): Promise<void> {
   await holdChat(client, chatId);
-  // A separate statement: the one that waited for the lock still sees the members as they were before it waited.
+  // A separate statement: the statement that waited for the lock still sees the members as they were before.
   const member = await client.query('select from members where chat_id = $1 and user_id = $2', [chatId, userId]);
   if (member.rowCount === 1) return;
   await refuseBanned(client, userId, { chatId, isPublic: false });

@@ -85,7 +85,7 @@ export async function holdChat(client: Queryable, chatId: bigint): Promise<void>
 /** Raw SQL: Prisma has no row locks, and the visibility rule belongs in the statement whose rows it guards. */
 async function lockChat({ query }: Transaction, asker: Asker, chatId: bigint): Promise<LockedChat> {
   await holdChat({ query }, chatId);
-  // A separate statement: the one that waited for the lock still sees the members as they were before it waited.
+  // A separate statement: the statement that waited for the lock still sees the members as they were before.
   const { rows } = await query<Chat & Omit<ChatAccess, 'type'>>({
     name: 'hold_chat',
     text: `select ${columns.chat('c')}, m.role, ${visibleFrom('c', '$2')} as "visibleFrom",

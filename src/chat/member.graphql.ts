@@ -33,8 +33,8 @@ builder.prismaObjectFields(MemberRef, (t) => ({
     description:
       'Seq of the newest message that this member has read. Others see it in single chats and groups, unless this member has blocked them; otherwise it is null.',
     resolve: async ({ chatId, userId, lastReadSeq }, _, context) => {
-      // Their own marker is never hidden from them. The answer in an event is the same for every asker wherever
-      // possible, so that they can share it.
+      // Members can always see their own marker. The answer in an event is the same for every asker wherever possible,
+      // so that they can share it.
       if (context.eventId === null && context.asker()?.userId === userId) return lastReadSeq;
       const chat = await context.loaders.of(chatById).load(chatId);
       if (!showsReceipts(chat?.type)) return context.asker()?.userId === userId ? lastReadSeq : null;

@@ -12,7 +12,7 @@ export type ClientOptions = {
   getForeignToken?: () => Promise<string>;
   /** In React Native, one that streams, such as that of expo/fetch. */
   fetch?: typeof globalThis.fetch;
-  /** Called when the server has refused a message. It is no longer shown as pending. */
+  /** Called when the server has refused a message. The message is no longer shown as pending. */
   onRefused?: (refused: Refused) => void;
   /** Called with each event after it has been applied. */
   onEvent?: (envelope: Envelope) => void;

@@ -28,7 +28,7 @@ export type { Upload, UploadOptions } from './upload.ts';
 export type { Envelope } from './wire.ts';
 export type * from './state.ts';
 
-/** Creates a client. It does nothing until `start`, or until an operation is called. */
+/** Creates a client. The client does nothing until `start`, or until an operation is called. */
 export function createClient(options: ClientOptions): Client {
   return new Client(options);
 }
@@ -193,7 +193,7 @@ export class Client {
     return this.#engine.links.find(ids);
   }
 
-  /** Those of the links that the client has already, without asking the server. */
+  /** The links that the client already has, without asking the server. */
   knownFileLinks(ids: readonly string[]): ReadonlyMap<string, FileLink> {
     return this.#engine.links?.peek(ids) ?? new Map<string, FileLink>();
   }

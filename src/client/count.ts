@@ -35,7 +35,7 @@ export const newMessage =
     });
   };
 
-/** A deleted message does not count as unread. It no longer shows whether it mentioned the viewer. */
+/** A deleted message does not count as unread. The message no longer shows whether it mentioned the viewer. */
 export const deletedMessage =
   (seq: number, { isOwn }: Origin): CountChange =>
   ({ lastReadSeq, unreadCount, unreadMentionCount }) => {

@@ -11,7 +11,10 @@ const shared = '...M reactions{emoji count}chat{id}';
 const refusal = '...on Error{code message}';
 const failure = `${refusal}...on InvalidInput{fields{path message}}`;
 
-/** All events of the viewer. It selects nothing personal that could be shared, so that one execution serves everyone. */
+/**
+ * All events of the viewer. Selects no fields that depend on who asks, such as `viewerMembership`, so that one
+ * execution serves everyone.
+ */
 export const eventsDocument = `subscription($after:String){events(after:$after){cursor at event{__typename
 ...on NewMessage{message{${shared} chat{lastActivityAt}}}
 ...on MessageEdited{message{${shared}}}

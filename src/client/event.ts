@@ -61,7 +61,7 @@ export function loseChat(state: State, chatId: string): State {
     typing: without(state.typing, chatId),
     members: without(state.members, chatId),
     drafts: without(state.drafts, chatId),
-    // Its members may share no other chat with the viewer; the rest is fetched again.
+    // Members of the chat may share no other chat with the viewer; the rest is fetched again.
     presence: {},
     sync: { ...state.sync, stale: without(state.sync.stale, chatId) },
   };

@@ -26,7 +26,7 @@ export class FileLinks {
   readonly #baseUrl: string;
   readonly #wanted = new Set<string>();
   #loading: Promise<void> | null = null;
-  /** Those that were used last come last. */
+  /** The most recently used links come last. */
   readonly #known = new Map<string, { link: FileLink; until: number }>();
 
   constructor(session: Session, baseUrl: string) {
@@ -41,7 +41,7 @@ export class FileLinks {
     return this.peek(ids);
   }
 
-  /** Those of the links that are here, without asking the server. */
+  /** The links that are here already, without asking the server. */
   peek(ids: readonly string[]): ReadonlyMap<string, FileLink> {
     const links = new Map<string, FileLink>();
     for (const id of ids) {

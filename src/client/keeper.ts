@@ -74,7 +74,7 @@ export class Keeper {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     await this.#saving.catch(() => {});
-    // Another tab may have written them.
+    // Another tab may have written the histories.
     const kept = await this.#read().catch(() => null);
     for (const id of Object.keys({ ...kept?.messages, ...this.#saved.messages })) {
       await this.#storage.delete(windowKey(id));

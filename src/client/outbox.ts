@@ -160,7 +160,7 @@ export class Outbox {
     store.dispatch({ type: 'sent', chatId, message });
     const window = store.state.messages[chatId];
     const end = window?.messages.at(-1)?.seq ?? 0;
-    // Otherwise it stays visible until its event arrives, which moves it to its place.
+    // Otherwise the message stays visible until its event arrives, which moves it to its place.
     if (window === undefined || window.hasNewer || end >= message.seq) this.#drop(entry);
     entry.settle?.resolve(toMessage(message));
   }
@@ -209,7 +209,7 @@ export class Outbox {
     return JSON.parse((await this.#options.storage.get(storageKey)) ?? '[]');
   }
 
-  /** Changes what is kept. Other tabs keep theirs in the same place, so all take turns. */
+  /** Changes what is kept. Other tabs keep their messages in the same place, so all take turns. */
   async #save(change: (kept: Kept[]) => Kept[]): Promise<void> {
     const { storage, lockName } = this.#options;
     const write = () =>

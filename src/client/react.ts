@@ -19,7 +19,10 @@ import type { Message, PendingMessage, Presence, State, User, Viewer } from './s
 const Context = createContext<Client | null>(null);
 const none: readonly never[] = [];
 
-/** Gives the client to the hooks below it, and starts it. It is not stopped: it outlives the components that show it. */
+/**
+ * Gives the client to the hooks below it, and starts it. The client is not stopped: it outlives the components that
+ * show it.
+ */
 export function ParleyProvider({ client, children }: { client: Client; children?: ReactNode }): ReactElement {
   useEffect(() => {
     void client.start();

@@ -177,5 +177,5 @@ export class SharedLive {
   }
 }
 
-/** These are not part of the log, so they have no position of their own. */
+/** These events are not part of the log, so they have no position of their own. */
 const notices = new Set(['Typing', 'PresenceChanged', 'CaughtUp', 'Reset']);

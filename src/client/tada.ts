@@ -6,8 +6,8 @@ import type { introspection } from './generated/introspection.ts';
 export { readFragment, type FragmentOf, type ResultOf, type VariablesOf } from 'gql.tada';
 
 /**
- * Makes a document for the API, with types for its result and variables. It can also be given to urql and to Apollo
- * Client. https://gql-tada.0no.co
+ * Makes a document for the API, with types for its result and variables. The document can also be given to urql and to
+ * Apollo Client. https://gql-tada.0no.co
  */
 export const graphql = initGraphQLTada<{
   introspection: introspection;

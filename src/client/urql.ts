@@ -18,7 +18,7 @@ export function parleyExchange(parley: Client): Exchange {
       const before = known;
       known = new Map();
       for (const query of before.values()) {
-        // It does nothing for a query that is not on the screen.
+        // This call does nothing for a query that is not on the screen.
         input.client.reexecuteOperation(
           makeOperation('query', query, { ...query.context, requestPolicy: 'network-only' }),
         );

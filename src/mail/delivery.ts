@@ -152,7 +152,7 @@ export class MailDelivery {
     const { address } = this.#options;
     return this.#write(lease, async (client) => {
       const letter = await address(client, mail);
-      // It may have been withdrawn while `address` waited for the lock on the user.
+      // The email may have been withdrawn while `address` waited for the lock on the user.
       if (!(await holdMail(client, mail))) return null;
       if (letter === null) {
         await removeMail(client, mail);

@@ -16,7 +16,7 @@ import type { ChatAccess } from '../chat/permission.ts';
 import type { Asker } from '../core/asker.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** A message to send. Its text has been checked; whether the asker may send it has not been checked yet. */
+/** A message to send. The text of the message has been checked; whether the asker may send it has not. */
 export type MessageWrite = {
   asker: Asker;
   chatId: bigint;

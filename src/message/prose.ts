@@ -1,7 +1,10 @@
 /** A line that begins or ends a code block, which may be in a list: backticks or tildes, which the closing line repeats. */
 const fence = /^ *(?:(?:[-*+]|\d{1,9}[.)]) +)?(`{3,}|~{3,})(.*)$/;
 const quoted = /^ {0,3}>/;
-/** An address, with or without its scheme. Its characters are ASCII, so that it ends where a CJK sentence continues. */
+/**
+ * An address, with or without its scheme. The characters of an address are ASCII, so that it ends where a CJK sentence
+ * continues.
+ */
 const address =
   /(?:\b[a-z][a-z0-9+.-]{0,30}:\/\/|\bwww\.)[!-;=?-~]*|(?<!@)\b(?:[a-z0-9-]{1,63}\.){1,10}[a-z]{2,63}(?::\d{1,5})?(?:[/#]|\?\w)[!-;=?-~]*/gi;
 /** In a Markdown link, the address ends with the parenthesis. */

@@ -14,8 +14,8 @@ const maxLaterEvents = 100;
 
 /**
  * The seq from which everyone who receives an event of a chat may see its messages, the newest ones included; null if
- * someone may have lost the chat since the event. They receive the event, but must not see what was written after their
- * removal, although objects show their state at delivery.
+ * someone may have lost the chat since the event. Such users receive the event, but must not see what was written after
+ * their removal, although objects show their state at delivery.
  */
 export const sharedFromOf = defineLoader({
   load: readSharedFrom,

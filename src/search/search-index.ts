@@ -22,7 +22,7 @@ const indexedKinds = ['NewMessage', 'MessageEdited'];
 
 /**
  * Fills the search index. One node at a time follows the log for messages, and works through the backlogs: names of
- * users and public channels, and chats whose messages are indexed again. It never waits for a row, so no open
+ * users and public channels, and chats whose messages are indexed again. Indexing never waits for a row, so no open
  * transaction can stop it.
  */
 class SearchIndex {
@@ -126,7 +126,7 @@ async function indexEvents(client: Queryable, ids: bigint[]): Promise<void> {
 }
 
 /**
- * Indexes these messages. Those that another transaction is changing go to the backlog, and deleted ones lose their
+ * Indexes these messages. Messages that another transaction is changing go to the backlog, and deleted ones lose their
  * entry. Returns how many it indexed.
  */
 async function indexMessages(client: Queryable, ids: readonly bigint[]): Promise<number> {

@@ -58,8 +58,8 @@ async function wantChats(pool: Queryable, chats: readonly UnindexedChat[]): Prom
 }
 
 /**
- * The messages that match in the part of these chats that is not indexed yet, in the order of reading. It compares the
- * first `limits.messages` of them, so it may miss some until the index contains them.
+ * The messages that match in the part of these chats that is not indexed yet, in the order of reading. The search
+ * compares the first `limits.messages` of them, so it may miss some until the index contains them.
  */
 export async function listUnindexedHits(pool: Queryable, search: Search, request: HitRequest): Promise<UnindexedHit[]> {
   const { query, filter, unindexed } = search;

@@ -12,7 +12,7 @@ export const maxSnippetLength = size.all + 2;
 /** If there are more matches, only the first ones are highlighted. */
 export const maxRanges = 20;
 
-/** One character becomes at most this many in the normalized form. */
+/** One character becomes at most this many characters in the normalized form. */
 const maxExpansion = 8;
 
 const cutMark = '…';

@@ -62,8 +62,8 @@ export type WebhookKeeperOptions = {
 
 /**
  * Delivers webhooks on this node. Every second, it takes the webhooks that are due and that no other living node
- * delivers, and saves the progress of its own, all in one statement. It keeps its webhooks while its lease is valid;
- * when a node dies, the others take over its webhooks within seconds, at their last saved cursors.
+ * delivers, and saves the progress of its own, all in one statement. A node keeps its webhooks while its lease is
+ * valid; when the node dies, the others take them over within seconds, at their last saved cursors.
  */
 export class WebhookKeeper {
   readonly #options: WebhookKeeperOptions;
@@ -163,7 +163,7 @@ export class WebhookKeeper {
     return lease;
   }
 
-  /** Other nodes may deliver them now. */
+  /** Other nodes may deliver these webhooks now. */
   #abandonAll(): void {
     for (const run of this.#runs.values()) run.abandon();
     this.#runs.clear();

@@ -4,7 +4,7 @@ import { byteLengthOf, type Batch, type Rendering } from '../live/delivery.ts';
 const most = { events: 100, bytes: 1024 * 1024 };
 /** The webhook resumes reading the log when no more than this is waiting. */
 const few = { events: 20, bytes: 256 * 1024 };
-/** The most that goes into one request, for receivers that ask for batches. One event may be larger. */
+/** The most that goes into one request, for receivers that ask for batches. A single event may be larger. */
 const batch = { events: 100, bytes: 256 * 1024 };
 
 /** The callbacks to the owner of a sink. */

@@ -70,7 +70,7 @@ export class Plan {
   readonly fragments: Record<string, FragmentDefinitionNode>;
   readonly rootType: GraphQLObjectType;
   readonly root: readonly FieldPlan[];
-  /** The values of the variables in `@skip` and `@include`; each other combination has its own plan. */
+  /** The values of the variables in `@skip` and `@include`; every other combination has a plan of its own. */
   readonly #conditions: Variables;
   readonly #onCompiled: (fieldCount: number) => void;
 

@@ -19,7 +19,7 @@ export function useChatFacts(chatId: string): { rights: ReadonlySet<string>; mem
   const connection = useConnection();
   const chat = useChat(chatId);
   const [facts, setFacts] = useState<{ rights: ReadonlySet<string>; memberCount: number | null }>({
-    // Until it is known, writing is possible: a message waits, and is refused if it must be.
+    // Until the rights are known, writing is possible: a message waits, and is refused if it must be.
     rights: new Set(['SEND_MESSAGE']),
     memberCount: null,
   });

@@ -40,7 +40,7 @@ export function MailLinkPage({ link, onDone }: Props) {
 
 type StepProps = { token: string; onDone: () => void };
 
-/** It waits for a button: some mail programs open links by themselves, and a code works once. */
+/** The page waits for a button: some mail programs open links by themselves, and a code works once. */
 function Verification({ token, onDone }: StepProps) {
   const [failure, setFailure] = useState<unknown>(null);
   const [email, setEmail] = useState<string | null>(null);

@@ -35,8 +35,9 @@ type State = { from: number | null };
 type Anchor = { key: string; top: number };
 
 /**
- * Shows a long list of messages with few rows: those around the part in sight. Rows that come and go above it do not
- * move it, because one that stays is kept where it was. It needs no heights, so it never jumps to correct an estimate.
+ * Shows a long list of messages with few rows: those around the part in sight. Rows that come and go above that part do
+ * not move it, because a row that stays is kept where it was. The list needs no heights, so it never jumps to correct
+ * an estimate.
  */
 export class MessageScroller extends Component<Props, State> {
   override state: State = { from: null };
