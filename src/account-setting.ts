@@ -5,7 +5,7 @@ import { anyText, onOrOff, parsedBy, type Setting } from './setting.ts';
 const smtpUrl = parsedBy(parseSmtpUrl).describe(
   'smtp://user:password@host:587 or smtps://…:465, with ?starttls=required or off where needed',
 );
-const mailFrom = parsedBy(parseSender).describe('chat@example.com, or a name with it: Example Chat <chat@example.com>');
+const mailFrom = parsedBy(parseSender).describe('chat@example.com, or with a name: Example Chat <chat@example.com>');
 const appUrl = parsedBy(parseAppUrl).describe('a URL such as https://chat.example.com');
 
 /** The settings of sign-up and email, a part of those in config.ts. */

@@ -22,7 +22,7 @@ import { minAuditRetentionMs } from './log/audit-log.ts';
 import { fileSettings } from './file-setting.ts';
 import { monitoringSettings } from './monitoring-setting.ts';
 
-const jwtKeys = parsedBy(parseKeySet).describe('a JWK set of Ed25519 keys, as `npm run -s keys` prints one');
+const jwtKeys = parsedBy(parseKeySet).describe('a JWK set of Ed25519 keys, as printed by `npm run -s keys`');
 
 const roles = z
   .string()

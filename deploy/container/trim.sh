@@ -1,6 +1,6 @@
 #!/bin/sh
 # Removes from a production installation (`npm ci && npm prune --omit=dev`) what a server with DATABASE_URL never loads.
-# It fails when a path no longer exists, so that an update of a package cannot silently make the image larger.
+# It fails when a path no longer exists, so that a package update cannot silently make the image larger.
 set -eu
 cd "$(dirname "$0")/node_modules"
 

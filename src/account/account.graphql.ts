@@ -66,7 +66,7 @@ const SignUpInput = builder.inputType('SignUpInput', {
     displayName: t.string({ description: `One line of up to ${maxNameLength} characters.` }),
     inviteCode: t.string({
       description:
-        'The code of an invite, which the sign-up uses. Required where `api.features` lists `SIGN_UP_BY_INVITE`.',
+        'An invite code; the sign-up counts as one use of the invite. Required where `api.features` lists `SIGN_UP_BY_INVITE`.',
     }),
   }),
 });

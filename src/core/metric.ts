@@ -97,7 +97,7 @@ export const metricTable = {
   deliveryDelay: {
     name: 'parley_delivery_delay_seconds',
     kind: 'histogram',
-    help: 'Time from the commit of an event, by the clock of PostgreSQL, until its results were sent.',
+    help: "Time from the commit of an event, by PostgreSQL's clock, until its results were sent.",
     labels: [],
     buckets: seconds,
   },
@@ -172,7 +172,7 @@ export const metricTable = {
   webhookSeconds: {
     name: 'parley_webhook_request_duration_seconds',
     kind: 'histogram',
-    help: 'Duration of a request to the receiver of a webhook, by outcome (accepted, refused, unanswered).',
+    help: "Duration of a request to a webhook's receiver, by outcome (accepted, refused, unanswered).",
     labels: ['outcome'],
     buckets: seconds,
   },

@@ -39,7 +39,7 @@ const MessageSortRef = builder.enumType('MessageSort', {
     NEWEST: {},
     OLDEST: {},
     RELEVANCE: {
-      description: `The best of the newest ${maxCounted.toLocaleString('en')} matches first: whole words before beginnings of words, and words with the accents of the search before those without.`,
+      description: `The best of the newest ${maxCounted.toLocaleString('en')} matches first: whole words before beginnings of words, and words with the same accents as the query before those without.`,
     },
   },
 });
