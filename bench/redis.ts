@@ -17,7 +17,7 @@ export type Redis = {
   stop: () => Promise<void>;
 };
 
-/** Starts a Redis that keeps nothing on disk. */
+/** Starts a Redis server that keeps nothing on disk. */
 export async function startRedis(): Promise<Redis> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-redis-'));
   const port = await findFreePort();

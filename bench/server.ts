@@ -98,7 +98,7 @@ export async function startPeer(name: (typeof peerNames)[number], nodeFlags: str
   };
 }
 
-/** An access token such as src/account/token.ts issues, but valid for a whole run. */
+/** An access token like those of src/account/token.ts, but valid for a whole run. */
 export function signToken({ userId, sessionId }: Person): Promise<string> {
   return new SignJWT({ sid: sessionId })
     .setProtectedHeader({ alg: 'EdDSA', kid: keys.signing.kid, typ: 'JWT' })

@@ -32,7 +32,8 @@ if (existsSync(prisma)) {
 }
 
 /**
- * Does nothing without the page's code, as when an image is built: it installs the packages before it copies the code.
+ * Does nothing without the page's code, as in the build of an image, which installs the packages before it copies the
+ * code.
  */
 async function buildPage(): Promise<void> {
   if (!existsSync(join(root, 'src/web'))) return;

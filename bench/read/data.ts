@@ -48,7 +48,7 @@ async function say({ sql }: Database, chatId: string, people: readonly Person[])
   );
 }
 
-/** A single chat of each reader with each of the others, with messages of both. */
+/** A single chat between each reader and each of the others, with messages from both. */
 async function addSingleChats(database: Database, readers: readonly Person[], others: readonly Person[]) {
   for (const reader of readers) {
     for (const other of others) {

@@ -21,7 +21,7 @@ export type Node = {
   /** Where clients connect; null while it is down. */
   url: string | null;
   program: (Program & { remote: Remote<HeapMethods> }) | null;
-  /** While it is stopped by SIGSTOP, nothing can be asked of it. */
+  /** Whether it is stopped by SIGSTOP: then nothing can be asked of it. */
   isPaused: boolean;
   toPostgres: Proxy;
   toRedis: Proxy;

@@ -42,7 +42,7 @@ export class Traffic {
     [this.#chats, this.#pickUrl, this.#random] = [chats, pickUrl, random];
   }
 
-  /** That many users act at the same time, each with a pause of about `pauseMs` between actions. */
+  /** Lets `users` users act at the same time, each with a pause of about `pauseMs` between actions. */
   start(users: number, pauseMs: number): void {
     this.#done = Promise.all(
       Array.from({ length: users }, async () => {

@@ -56,7 +56,7 @@ const sessionsOf = async (token: string): Promise<Session[]> =>
 const keyOf = (globalId: string) => parseId(globalId)?.key;
 const hashOf = (refreshToken: string) => createHash('sha256').update(refreshToken).digest();
 
-/** Makes the refresh token look as if it had been used this long ago. */
+/** Makes the refresh token look as if it had been used `interval` ago. */
 const usedAgo = (refreshToken: string, interval: string) =>
   server.sql.query('update refresh_tokens set used_at = now() - $2::interval where token_hash = $1', [
     hashOf(refreshToken),

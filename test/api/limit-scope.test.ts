@@ -5,7 +5,7 @@ import { type Answer, type Person, signIn, signUp, signUpAll } from '../support/
 import { startServer, type TestServer } from '../support/server.ts';
 import { setRoleWithSql } from '../support/staff.ts';
 
-/** A node without limits, where users sign up and prepare. */
+/** A node without limits, where users sign up and create what the requests need. */
 let unlimited: TestServer;
 let chatId: string;
 let messageId: string;

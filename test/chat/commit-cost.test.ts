@@ -28,7 +28,10 @@ async function timeOf(work: () => unknown, runs: number): Promise<number> {
   return least;
 }
 
-/** Whether the work takes less than `limitMs` in one of twenty runs: others may need the processor in most of them. */
+/**
+ * Whether the work takes less than `limitMs` in at least one of twenty runs: during the others, other processes may
+ * need the processor.
+ */
 async function isDoneWithin(limitMs: number, work: () => unknown): Promise<boolean> {
   for (let run = 0; run < 20; run += 1) if ((await timeOf(work, 1)) < limitMs) return true;
   return false;

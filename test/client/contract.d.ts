@@ -35,7 +35,7 @@ export interface State {
   readonly chatIds: readonly string[];
   readonly chats: Readonly<Record<string, Chat>>;
   readonly users: Readonly<Record<string, User>>;
-  /** By chat: what is loaded of its history, oldest first; own messages that wait to be sent come last. */
+  /** By chat: what is loaded of its history, oldest first; the user's own messages that wait to be sent come last. */
   readonly messages: Readonly<Record<string, MessageWindow>>;
   /** By chat: ids of the users who are typing there now. */
   readonly typing: Readonly<Record<string, readonly string[]>>;

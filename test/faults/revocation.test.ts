@@ -203,7 +203,7 @@ test('a user who is added while streaming receives everything from AddToChat onw
   const [witness] = await startReaders(linus);
   if (witness === undefined) throw new Error('no one reads');
   await hearMore([witness], 40);
-  // As the rule inserts it: the history begins with the next message.
+  // As the server inserts it: the history begins with the next message.
   await server.sql.query(
     `insert into members (chat_id, user_id, visible_from_seq) select id, $2, last_seq + 1 from chats where id = $1`,
     [keyOf(chatId), keyOf(grace.userId)],

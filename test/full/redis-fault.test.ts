@@ -13,7 +13,9 @@ import { writeWithMutation, writeWithSql } from '../support/writer.ts';
 
 const jwtKeys = generateKeySet();
 
-/** A Redis of its own, a process that is the publisher, a node in this process, and a chat with streams on both. */
+/**
+ * A separate Redis server, a process that is the publisher, a node in this process, and a chat with streams on both.
+ */
 async function startChat() {
   const redis = await startRedis();
   const database = await createDatabase();

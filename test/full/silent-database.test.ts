@@ -34,7 +34,7 @@ async function send(ada: Person, chatId: string, content: string): Promise<{ seq
   return { seq: data?.sendMessage?.seq ?? null, ms: performance.now() - before };
 }
 
-/** The time that a message takes from its sender to that stream, in ms: the median of five. */
+/** The time that a message takes from its sender to the stream, in ms: the median of five. */
 async function latency({ ada, chatId }: { ada: Person; chatId: string }, stream: EventStream): Promise<number> {
   const times: number[] = [];
   for (let round = 0; round < 5; round += 1) {

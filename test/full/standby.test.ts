@@ -12,7 +12,7 @@ import { followEvents, matching } from '../support/stream.ts';
 // Two PostgreSQL servers start, and one takes over from the other.
 vi.setConfig({ testTimeout: 90_000 });
 
-/** A node on the database `chat` of a PostgreSQL; the node migrates it. */
+/** A node on the database `chat` of a PostgreSQL server; the node migrates it. */
 async function startOn(url: string): Promise<TestServer> {
   const sql = new pg.Pool({ connectionString: url, max: 2 });
   sql.on('error', () => undefined);

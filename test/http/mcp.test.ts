@@ -33,7 +33,7 @@ async function connect(
   return { client, call };
 }
 
-/** A key with scopes; of a bot that is a member of the chat, or of the server. */
+/** Creates a key with these scopes: one of a bot that is a member of the chat, or one of the server. */
 async function createKey(scopes: string[], { ofBot }: { ofBot: boolean }): Promise<string> {
   if (!ofBot) return (await insertProgram(server, scopes)).token;
   const name = `bot_${randomBytes(4).toString('hex')}`;

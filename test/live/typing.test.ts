@@ -42,7 +42,7 @@ async function startTyping(node: TestServer, person: Person, chatId: string): Pr
   return isTold;
 }
 
-/** Everything that arrives before a message that is written now. */
+/** Writes a message, and returns the kinds of the events that arrive before it. */
 async function readToNow(stream: EventStream, node: TestServer, chatId: string): Promise<string[]> {
   const content = `now ${Math.random()}`;
   await insertMessage(node, chatId, ada, content);

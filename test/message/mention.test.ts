@@ -83,7 +83,7 @@ test.each([
   expect(await mentionedBy(ada, chatId, content)).toEqual(names);
 });
 
-/** The names in a text that are users', and `everyone`. */
+/** The names in a text that belong to users, and `everyone`. */
 function readNames(text: string): string[] {
   const { names, everyone } = findNames(text);
   const users = names.flatMap((readings) => readings.find((name) => /^(ada|bob|o\.neil)$/.test(name)) ?? []);

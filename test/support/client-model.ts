@@ -490,7 +490,7 @@ export class ClientModel {
     return chat.messages.edges.length === 0 ? null : this.#pick<Data>(chat.messages.edges).node.id;
   }
 
-  /** Waits until every device has everything that happened. */
+  /** Waits until every device has received everything that happened. */
   async #settle(): Promise<void> {
     for (const device of this.devices) {
       Object.assign(device.trouble, { isOffline: false, lostAnswers: 0, slowAnswers: 0, portals: 0 });

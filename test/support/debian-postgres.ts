@@ -17,7 +17,10 @@ const run = promisify(execFile);
 export const debianPrograms =
   process.getuid?.() === 0 && existsSync(base) ? join(base, readdirSync(base).toSorted().at(-1) ?? '', 'bin') : null;
 
-/** Starts Debian's PostgreSQL with an empty database until the test is over. Returns its URL and runs its tools. */
+/**
+ * Starts Debian's PostgreSQL with an empty database until the test is over. Returns its URL, and a function that runs
+ * its tools.
+ */
 export async function startDebianPostgres(): Promise<{
   url: string;
   tool: (name: string, args: string[]) => Promise<void>;

@@ -13,7 +13,7 @@ import { configure, copyCluster } from './postgres.ts';
 import { startStandby, type Standby } from './standby.ts';
 import { cloneStatement } from './template.ts';
 
-/** A PostgreSQL that a test may break. All its databases are dropped with it. */
+/** A PostgreSQL server that a test may break. All its databases are dropped with it. */
 export type FaultyPostgres = {
   /** A migrated database in it. */
   createDatabase: () => Promise<TestDatabase>;
@@ -37,8 +37,8 @@ export type FaultyPostgres = {
 const log = pino({ level: 'silent' });
 
 /**
- * Starts a PostgreSQL with these settings in addition to the usual ones. Data survives a killed process, though not a
- * power cut: it is in the operating system's cache. The caller removes it.
+ * Starts a PostgreSQL server with these settings in addition to the usual ones. Data survives a killed process, though
+ * not a power cut: it is in the operating system's cache. The caller removes it.
  */
 export async function startFaultyPostgres(settings: Record<string, string> = {}): Promise<FaultyPostgres> {
   const { directory, cluster } = await copyCluster(inject('clusterFolder'), 'parley-fault-');

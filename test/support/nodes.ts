@@ -46,7 +46,7 @@ function use(other: Exchange): void {
 export async function runHere(paths: readonly string[]): Promise<void> {
   for (const path of paths) {
     const url = new URL(`../${path}.test.ts`, import.meta.url);
-    // Evaluated again, although the worker may have run the file itself before.
+    // The file is evaluated again, although the worker may have run it before.
     url.searchParams.set('run', String((runCount += 1)));
     await import(url.href);
   }

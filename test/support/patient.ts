@@ -47,7 +47,7 @@ export class TestPatient {
     return { isFit, text };
   }
 
-  /** What the doctor prints about a Redis. */
+  /** What the doctor prints about a Redis server. */
   async seeRedis(url: string): Promise<string> {
     return (await this.see({ database: null, redis: parseRedisUrl(url) })).text;
   }

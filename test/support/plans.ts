@@ -23,9 +23,9 @@ export const quiet = {
 };
 
 /**
- * A server whose database logs the plan of every statement that it ran, with PostgreSQL's auto_explain. Its database
- * is dropped after the file's last test. `prepare` may write many rows before the server starts, which then need not
- * process their events, nor index their messages for search.
+ * A server whose database logs the plan of every statement that it ran, with PostgreSQL's auto_explain. Its database is
+ * dropped after the file's last test. `prepare` may write many rows before the server starts, so that the server need
+ * not process their events, nor index their messages for search.
  */
 export async function startExplainedServer(
   prepare: (database: TestDatabase) => Promise<void> = async () => {},

@@ -8,8 +8,8 @@ const memory = '/dev/shm';
 const neededBytes = 4 * 1024 ** 3;
 
 /**
- * Creates a temporary folder for a PostgreSQL, in memory if there is room: copying the template database there takes a
- * quarter of the CPU time. The caller removes it.
+ * Creates a temporary folder for a PostgreSQL server, in memory if there is room: copying the template database there
+ * takes a quarter of the CPU time. The caller removes it.
  */
 export async function createPostgresFolder(prefix: string): Promise<string> {
   const space = await statfs(memory).catch(() => null);

@@ -96,7 +96,10 @@ export async function readPostmaster(dataDir: string): Promise<number> {
   return Number.parseInt(await readFile(join(dataDir, 'postgres/cluster/postmaster.pid'), 'utf8'), 10);
 }
 
-/** Whether the process runs and is a PostgreSQL; one that has exited may wait a long time for its parent to reap it. */
+/**
+ * Whether the process runs and is a PostgreSQL server; one that has exited may wait a long time for its parent to reap
+ * it.
+ */
 export async function isPostgres(pid: number): Promise<boolean> {
   const ps = await promisify(execFile)('ps', ['-o', 'stat=,comm=', '-p', String(pid)]).catch(() => ({ stdout: '' }));
   return /^[^Z]\S* +postgres$/.test(ps.stdout.trim());

@@ -8,7 +8,7 @@ import { pino } from 'pino';
 import type { Cluster } from '../../src/postgres/embedded/cluster.ts';
 import { databaseUrl, findFreePort, startServer } from '../../src/postgres/embedded/server.ts';
 
-/** A PostgreSQL that replays what another one writes, until it is promoted. */
+/** A PostgreSQL server that replays what another one writes, until it is promoted. */
 export type Standby = {
   /** The URL of a database in it, as the superuser. */
   urlOf: (name: string) => string;

@@ -31,7 +31,7 @@ type Recorder = { url: string; statements: string[]; pending: Set<Promise<unknow
 
 const recorders = new Set<Recorder>();
 
-/** Waits until the statements have been answered, and those that follow from the answers. */
+/** Waits until the statements, and those that follow from their answers, have been answered. */
 async function settle(pending: Set<Promise<unknown>>): Promise<void> {
   do {
     await Promise.allSettled(pending);

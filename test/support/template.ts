@@ -4,7 +4,7 @@ import { applyMigrations } from '../../src/postgres/migration.ts';
 
 /**
  * The role that owns the tests' databases, migrates them and runs the servers, with its password. As in a managed
- * database, it has no rights beyond owning them: a migration that needs more fails, and with it every test.
+ * database, it has no rights beyond owning them: if a migration needs more rights, it fails, and so does every test.
  */
 export const owner = { name: 'parley_owner', password: 'parley' };
 

@@ -20,5 +20,5 @@ export async function startWithVictim(): Promise<VictimPair> {
   return { database, node, victim, [Symbol.asyncDispose]: dispose };
 }
 
-/** A condition on leases: those of nodes with open single-connection streams. */
+/** An SQL condition that selects the leases of nodes with open single-connection streams. */
 export const holdsStreams = 'name in (select node from stream_reservations)';

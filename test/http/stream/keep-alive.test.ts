@@ -10,7 +10,7 @@ import { eventsDocument } from '../../support/stream.ts';
 const retransmission = '01';
 const keepAlive = '02';
 
-/** The running timer of the server's end of a connection, and in how many ms it expires; null when it has none. */
+/** The timer that runs at the server's end of a connection, and in how many ms it expires; null when none runs. */
 async function timerOf(serverPort: number, clientPort: number): Promise<{ kind: string; ms: number } | null> {
   const hex = (port: number) => port.toString(16).toUpperCase().padStart(4, '0');
   const table = await readFile('/proc/net/tcp', 'utf8');
