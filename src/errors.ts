@@ -88,7 +88,7 @@ export class LastOwner extends ExpectedError {
 /** No access token, or one that is not (or no longer) valid. Reported as a top-level error. */
 export class Unauthenticated extends Error {}
 
-/** Which limit was reached: its setting, and how many are allowed in how many seconds. */
+/** Which limit was reached: its setting, and how many uses it allows in how many seconds. */
 export type ReachedLimit = { limit: string; count: number; windowSeconds: number };
 
 /** Too many requests; `retryAfterSeconds` says when to try again. Reported as a top-level error. */

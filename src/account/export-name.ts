@@ -6,8 +6,8 @@ const maxNameBytes = 200;
 const maxExtensionBytes = 20;
 
 /**
- * The path of a file in an export: `files/12-notes.txt`. Every system can write a file of this name, and the name leads
- * nowhere else: it contains no path, no control characters and nothing that Windows forbids. The id keeps names
+ * The path of a file in an export: `files/12-notes.txt`. Every system can write a file of this name, and only inside
+ * the export: the name contains no path, no control characters and nothing that Windows forbids. The id keeps names
  * distinct, even where case is ignored, and ensures that no name is that of a device, such as `NUL`.
  */
 export function pathInExport({ id, name }: { id: bigint; name: string }): string {

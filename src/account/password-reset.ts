@@ -64,7 +64,7 @@ export async function resetPassword(
   return handOver(accounts, opened);
 }
 
-/** Uses the code up. Returns false if it is no longer valid, or the account has another address by now. */
+/** Uses the code up. Returns false if the code is no longer valid, or the account has another address by now. */
 async function replacePassword(
   transaction: Transaction,
   { owner, code, newHash }: { owner: CodeOwner; code: string; newHash: string },

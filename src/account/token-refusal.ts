@@ -2,8 +2,8 @@ import type { Db, Queryable } from '../postgres/client.ts';
 import { subjectKey, type ForeignToken } from './foreign-token.ts';
 
 /**
- * Whether the token must not be accepted, although it has not expired: its session, or all sessions of its subject,
- * have been ended.
+ * Whether the token must not be accepted, although it has not expired, because its session, or every session of its
+ * subject, has been ended.
  */
 export async function isRefused(client: Queryable, token: ForeignToken): Promise<boolean> {
   // Finds a refusal of the token's session or subject. Raw SQL, like all statements that a foreign token causes.

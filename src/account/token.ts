@@ -39,8 +39,8 @@ export class AccessTokens {
   }
 
   /**
-   * The asker of the token. Throws Unauthenticated when it has expired, was not signed with one of our keys, or is for
-   * another audience. Does not check that its session is live.
+   * The asker of the token. Throws Unauthenticated when the token has expired, was not signed with one of our keys, or
+   * is for another audience. Does not check that its session is live.
    */
   async verify(token: string): Promise<SessionAsker> {
     const asker = this.#verified.get(token) ?? (await this.#verifySignature(token));

@@ -11,8 +11,8 @@ import { lockStaff } from './staff.ts';
 export type NewBot = { username: string; displayName: string | null; scopes: readonly Scope[] };
 
 /**
- * Creates a bot with its key. For admins, and for programs with the scope ADMIN, which grant no scope that their own key
- * lacks. Throws InvalidInput, Forbidden, and Conflict for a username that is taken.
+ * Creates a bot with its key. For admins, and for programs with the scope ADMIN, which can grant no scope that their
+ * own key lacks. Throws InvalidInput, Forbidden, and Conflict for a username that is taken.
  */
 export async function createBot(db: Db, caller: Caller, input: NewBot): Promise<CreatedApiKey> {
   const bot = readNewBot(input);

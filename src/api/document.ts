@@ -28,7 +28,7 @@ const bytesPerDocument = 1_000;
 const bytesPerNode = 210;
 const bytesPerCharacter = 2;
 
-/** For the hash of a registered document, which is stored as a key and as a value. */
+/** What the hash of a registered document adds: it is stored as a key and as a value. */
 const bytesPerHash = 300;
 
 /** One operation of a valid document. */

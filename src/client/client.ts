@@ -167,7 +167,7 @@ export class Client {
     await this.query(markReadDocument, { id: chatId, seq });
   }
 
-  /** Shows the other members that the user is typing: call it repeatedly while they are. */
+  /** Shows the other members that the user is typing: call it repeatedly while the user types. */
   startTyping(chatId: string): void {
     this.query(typingDocument, { id: chatId }).catch(() => {});
   }

@@ -31,7 +31,7 @@ export type OutboxOptions = {
 };
 
 /**
- * Sends messages in the order of each chat, and tries for as long as it takes, even after a restart. The server
+ * Sends messages, in order within each chat, and retries for as long as it takes, even after a restart. The server
  * recognises a message that it already has by its clientMessageId, so none is stored twice.
  */
 export class Outbox {

@@ -4,8 +4,8 @@ import { withLock } from './tab.ts';
 import type { Envelope } from './wire.ts';
 
 /**
- * A message from one tab to the others. `before`: the cursor of the tab with the stream, before that event or (without
- * an event) now; by it, the others notice that they have missed something.
+ * A message from one tab to the others. `before`: the cursor of the tab with the stream, just before the event or else
+ * now; by it, the others notice that they have missed something.
  */
 type Notice =
   | { kind: 'event'; before: string | null; envelope: Envelope }

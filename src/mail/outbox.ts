@@ -73,8 +73,8 @@ export async function postponeMail(client: Queryable, { id }: Pick<QueuedMail, '
 }
 
 /**
- * Withdraws the emails and the codes of those kinds that a user has been sent or is about to be sent. The caller has
- * locked the user's row: the outbox makes a code only with the same lock.
+ * Withdraws a user's queued emails of these kinds, and the codes in those that have been sent. The caller has locked
+ * the user's row: the outbox makes a code only with the same lock.
  */
 export async function withdrawMails(client: Queryable, userId: bigint, kinds: readonly MailKind[]): Promise<void> {
   await client.query(

@@ -46,7 +46,7 @@ const parts: Record<Companion, { columns: string; from: string }> = {
 /**
  * The asker's chats, newest activity first; a cursor's key is (time of the last activity in ms, id). The same statement
  * reads the asker's memberships and the companions that are wanted, and gives them to the loaders: every client reads
- * this list when it starts, and with separate statements, these took two thirds of the query's time.
+ * this list when it starts, and as separate statements, these reads took two thirds of the time.
  */
 export async function listChats(
   { db, loaders }: { db: Db; loaders: Loaders },

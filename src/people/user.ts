@@ -58,7 +58,7 @@ export async function findUserByName({ pool }: Db, username: string): Promise<Us
   return rows[0] ?? null;
 }
 
-/** The user. Throws NotFound if they do not exist or their account is erased or being erased. */
+/** The user. Throws NotFound if the user does not exist, or the account is erased or being erased. */
 export async function requireUser(db: Db, userId: bigint): Promise<User> {
   const user = await db.prisma.user.findFirst({ where: { id: userId, ...visiblePeople } });
   if (user === null) throw new NotFound('There is no such user.');

@@ -15,7 +15,10 @@ const batchSize = 500;
 const maxChats = 100;
 /** The longest time until a new message is noticed, in ms. */
 const pollMs = 250;
-/** After a full batch it rests three times as long as the batch took, so that it takes at most a quarter of a node. */
+/**
+ * After a full batch, indexing rests three times as long as the batch took, so that it takes at most a quarter of a
+ * node's time.
+ */
 const restFactor = 3;
 
 const indexedKinds = ['NewMessage', 'MessageEdited'];

@@ -85,7 +85,9 @@ export async function searchMessages(
   });
 }
 
-/** How many of the messages that the asker can read match, counted up to `maxCounted`. Throws like `searchMessages`. */
+/**
+ * The number of matching messages that the asker can read, counted up to `maxCounted`. Throws like `searchMessages`.
+ */
 export async function countMessages(turns: SearchTurns, asker: Asker, request: ReadSearch): Promise<number> {
   if (request === null) return 0;
   return turns.run(asker, 'query', async (pool) => {

@@ -3,7 +3,8 @@ import { Icon } from './icon.tsx';
 import { NoticesAbove } from './notice.tsx';
 
 /**
- * The controls that can have the focus first: those below the title, and of several radio buttons only the chosen one.
+ * The controls that can receive the focus first: those below the title, but of several radio buttons only the chosen
+ * one.
  */
 const firstField =
   'header ~ * :is(button:not(:disabled), select, textarea, input:not([hidden], [type=radio]:not(:checked)))';
