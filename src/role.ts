@@ -28,8 +28,8 @@ export function serves({ serve }: Config, role: Config['serve'][number]): boolea
 }
 
 /**
- * Creates the cache of documents, with those of the operator's manifest. Throws CannotStart if the manifest cannot be
- * used.
+ * Creates the document cache, with the documents of the operator's manifest. Throws CannotStart if the manifest cannot
+ * be used.
  */
 export async function openDocuments({
   trustedDocuments: path,

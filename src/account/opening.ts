@@ -19,7 +19,7 @@ import type { Argon2Cost } from './password.ts';
 import { pruneSignUps } from './pending-sign-up.ts';
 import type { AccessTokenKeys } from './token-key.ts';
 
-/** The settings of accounts. `terminal`: where emails are printed if there is no mail server. */
+/** The account settings. `terminal`: where emails are printed if there is no mail server. */
 export type AccountSettings = MailSettings & {
   port: number;
   hasPasswords: boolean;
@@ -35,7 +35,7 @@ export type AccountSettings = MailSettings & {
 
 /**
  * Sets up accounts, and starts to send their emails; `started` stops that. Throws CannotStart for settings that do not
- * fit together, and for texts of emails that cannot be used.
+ * fit together, and for email templates that cannot be used.
  */
 export async function openAccounts(
   settings: AccountSettings,

@@ -43,7 +43,7 @@ type Field = GraphQLField<unknown, unknown>;
 
 const leafSizes = new WeakMap<Field, number>();
 
-/** The maximum length in bytes of the JSON of one value of a scalar or enum field, including a comma. */
+/** The maximum length in bytes of the JSON for one value of a scalar or enum field, including a comma. */
 export function leafBytes(field: Field): number {
   let bytes = leafSizes.get(field);
   if (bytes === undefined) leafSizes.set(field, (bytes = (readLeafBytes(field, getNamedType(field.type)) ?? 0) + 1));

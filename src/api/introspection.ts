@@ -191,7 +191,7 @@ function typenameSize({ type, population }: Place): { total: number; max: number
   return { total: max * population.elements.length, max };
 }
 
-/** The number of wrappers of the most wrapped type. */
+/** The number of wrappers around the most wrapped type. */
 function deepest(value: unknown): number {
   if (Array.isArray(value)) return value.reduce<number>((most, each) => Math.max(most, deepest(each)), 0);
   if (!isRecord(value)) return 0;

@@ -145,7 +145,7 @@ function checkScopes(schema: GraphQLSchema): void {
   }
 }
 
-/** The errors that are members of a field's result union. */
+/** The error types in a field's result union. */
 function errorTypesOf({ extensions }: GraphQLField<unknown, Context>): (typeof Error)[] {
   const types = extensions['pothosErrors'];
   return Array.isArray(types) ? types : [];

@@ -160,7 +160,7 @@ class Look {
     else this.#inAvatar(field.selectionSet, below, found);
   }
 
-  /** An avatar needs the scopes of its user or chat, not those of the files of messages. */
+  /** An avatar needs the scopes of its user or chat, not those of message files. */
   #inAvatar(set: SelectionSetNode, type: GraphQLCompositeType, found: Found): void {
     const needs = new Map<string, Access>();
     this.#selected(set, type, { needs, seen: new Set() });

@@ -8,7 +8,7 @@ import { readDocument, type TrustedDocuments } from './document.ts';
 /** An id that clients can send as `documentId`: GraphQL over HTTP, appendix A; the prefix is optional. */
 const idPattern = /^[A-Za-z0-9._~-]+(:[A-Za-z0-9._~-]+)?$/;
 
-/** The length of the longest id of a document. */
+/** The maximum length of a document's id. */
 const maxIdLength = 256;
 
 /** Whether a text has the form of a document's id. */

@@ -63,7 +63,7 @@ export async function readLockedChat({ prisma }: Transaction, { chat }: LockedCh
   return prisma.chat.findUniqueOrThrow({ where: { id: chat.id } });
 }
 
-/** Deletes the chat; its members receive ChatDeleted and nothing else. A chat of millions of messages takes minutes. */
+/** Deletes the chat; its members receive ChatDeleted and nothing else. Deleting millions of messages takes minutes. */
 export async function deleteLockedChat(transaction: Transaction, { chat }: LockedChat): Promise<void> {
   await allowMinutes(transaction);
   await transaction.prisma.chat.deleteMany({ where: { id: chat.id } });

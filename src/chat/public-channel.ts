@@ -53,7 +53,7 @@ const maxWalked = 110;
 
 /**
  * Raw SQL: its order and its search are expressions with indexes of their own. A search for words that most names
- * contain fills its page from the next few channels of the list; for all others, the index of words finds the channels,
+ * contain fills its page from the next few channels of the list; for all others, the word index finds the channels,
  * which are then sorted.
  */
 async function findChannels(

@@ -13,7 +13,7 @@ export const maxSlowModeSeconds = 21_600;
 type Sending = { asker: Asker; chatId: bigint };
 
 /**
- * The turns of a batch of messages to chats with slow mode. Owners and admins are exempt. The chats are locked, so two
+ * The turns of a batch of messages in chats with slow mode. Owners and admins are exempt. The chats are locked, so two
  * messages that are sent at the same time to different nodes take turns too.
  */
 export class SlowMode {

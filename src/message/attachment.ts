@@ -7,7 +7,7 @@ import { unnest } from '../postgres/unnest.ts';
 type Sending = { asker: Asker; fileIds: readonly bigint[] };
 
 /**
- * The unused files of a batch of messages; each can be taken once. Their rows are locked. A file that another
+ * The unused files in a batch of messages; each can be taken once. Their rows are locked. A file that another
  * transaction has locked is being attached there, so it counts as in use: waiting for it would block the batch.
  */
 export class Attachments {

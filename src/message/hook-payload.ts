@@ -21,7 +21,7 @@ export function dialectOf(payload: unknown): Dialect {
 }
 
 /**
- * Reads a payload of an incoming webhook of Discord or Slack. A text that the sender wrote in one piece is not cut; one
+ * Reads the payload of a Discord or Slack incoming webhook. A text that the sender wrote in one piece is not cut; one
  * that is assembled from embeds, attachments and blocks is cut to the maximum length of a message.
  */
 export function readHookPayload(payload: Record<string, unknown>, dialect: Dialect): HookMessage {

@@ -73,7 +73,7 @@ function readRichText(element: Record<string, unknown>, depth: number): string {
   }
 }
 
-/** The text of a text object of Block Kit, `plain_text` or `mrkdwn`. */
+/** The text of a Block Kit text object, `plain_text` or `mrkdwn`. */
 function textOf(object: unknown): string {
   if (!isRecord(object)) return '';
   const text = stringOf(object['text']);

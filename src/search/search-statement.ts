@@ -132,7 +132,7 @@ function listKeys(
 }
 
 /**
- * The conditions that the index does not contain, on `messages m` and `chats c`: the rule of visibility, and whatever
+ * The conditions that the index does not contain, on `messages m` and `chats c`: the visibility rule, and whatever
  * changes without an edit.
  */
 export function listRowConditions(filter: SearchFilter, viewer: string, bind: (value: unknown) => string): string[] {

@@ -156,7 +156,7 @@ async function nameChats(pool: Queryable, asker: Asker, request: NonNullable<Rea
 
 const parts = { message: joined.message('m'), chat: joined.chat('c') };
 
-/** Reads these messages with their chats, and applies the rule of visibility once more. */
+/** Reads these messages with their chats, and applies the visibility rule once more. */
 async function readMessages(pool: Queryable, asker: Asker, keys: readonly bigint[][]): Promise<FoundMessage[]> {
   if (keys.length === 0) return [];
   const idOf = (key: bigint[]) => (key.length === 1 ? key[0] : key[1]) ?? 0n;

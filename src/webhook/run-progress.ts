@@ -67,7 +67,7 @@ export class RunProgress {
     this.moveTo(cursor);
   }
 
-  /** One more failure in a row, of the receiver or of this server. */
+  /** One more failure in a row, by the receiver or by this server. */
   countFailure(): void {
     this.#failures += 1;
   }

@@ -199,7 +199,7 @@ export class WebhookRun {
     else this.#end({ status: 'PAUSED', error: `The subscription has ended: ${String(message)}` });
   }
 
-  /** One more failure in a row, of the receiver or of this server: the webhook rests until its next attempt. */
+  /** One more failure in a row, by the receiver or by this server: the webhook rests until its next attempt. */
   #retryLater(error: string): void {
     // The run may already have ended for another reason.
     if (this.isOver) return;

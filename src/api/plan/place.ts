@@ -25,7 +25,7 @@ export class Place implements GraphQLResolveInfo {
     this.#shared = of.shared;
   }
 
-  /** The place of an item of the list that is completed here. */
+  /** The place of an item in the list that is completed here. */
   itemAt(list: Frame, index: number, item: ValuePlan): Place {
     return new Place(list, index, { field: this.field, value: item, shared: this.#shared });
   }

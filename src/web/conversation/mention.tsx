@@ -9,7 +9,7 @@ const maxChoices = 6;
 
 type Typed = { name: string; end: number };
 
-/** Completes `@` and the beginning of the name of a member of the chat. */
+/** Completes `@` and the beginning of a chat member's name. */
 export function useMentions(
   chatId: string,
   {
