@@ -1,6 +1,8 @@
 import { type DocumentNode, type ExecutionResult, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
 import { watchAsker } from '../core/asker-watch.ts';
+import type { Caller } from '../core/asker.ts';
 import type { Report } from '../core/report.ts';
+import { isPromise, whenThere, type Soon } from '../core/soon.ts';
 import type { EnvelopeHead, EventCost, EventRenderer, RenderedEvent, RenderFor } from '../live/event-renderer.ts';
 import type { Notice } from '../live/notice.ts';
 import type { LoggedEvent } from '../log/event.ts';
@@ -10,6 +12,7 @@ import { createContext, type Services } from './context.ts';
 import { asksForType, shapeOf, type PreparedOperation } from './document.ts';
 import { internalError, toClientError } from './error.ts';
 import { loadEvent, type Envelope } from './event.ts';
+import { prefetchEventRows } from './event-rows.ts';
 import { readInputs, runOperation } from './plan/run.ts';
 
 /** What a renderer of one subscription document needs. */
@@ -59,23 +62,45 @@ export class DocumentRenderer implements EventRenderer {
     return new Loaders(this.#options.services.db);
   }
 
+  prefetch(events: readonly LoggedEvent[], loaders: Loaders): Promise<void> {
+    return prefetchEventRows(events, loaders);
+  }
+
   /**
    * The event as this asker may see it; null when there is nothing to show to anyone. Retries while the database is
    * unavailable, because a skipped event would be lost for good. `loaders` may be shared with other events; never
-   * rejects.
+   * throws or rejects.
    */
-  async render(event: LoggedEvent, head: EnvelopeHead, { asker, loaders }: RenderFor): Promise<RenderedEvent | null> {
+  render(event: LoggedEvent, head: EnvelopeHead, options: RenderFor): Soon<RenderedEvent | null> {
+    const rendered = this.#attempt(event, head, options);
+    return isPromise(rendered) ? this.#insist(rendered, { event, head, asker: options.asker }) : rendered;
+  }
+
+  /** Renders once. Does not throw: an error is a rejection, which costs only those that fail a promise. */
+  #attempt(event: LoggedEvent, head: EnvelopeHead, options: RenderFor): Soon<RenderedEvent | null> {
+    try {
+      return this.#renderAsItIs(event, head, options);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  /** Continues a first attempt that was not done at once. */
+  async #insist(
+    begun: Promise<RenderedEvent | null>,
+    { event, head, asker }: { event: LoggedEvent; head: EnvelopeHead; asker: Caller },
+  ): Promise<RenderedEvent | null> {
     try {
       return await retryWhileAway(async (attempt) => {
-        // Loaders cache everything that they load, including failures and rows that have since been deleted.
-        const first = attempt === 0 ? loaders : this.newLoaders();
         try {
-          return await this.#renderAsItIs(event, head, { asker, loaders: first });
+          if (attempt === 0) return await begun;
+          // Loaders cache everything that they loaded, including failures and rows that have been deleted since.
+          return await this.#renderAsItIs(event, head, { asker, loaders: this.newLoaders() });
         } catch (error) {
           if (!(error instanceof Gone)) throw error;
           // Rows that came with the event may be the ones that are gone.
           const { shared: _, ...alone } = event;
-          return this.#renderAsItIs(alone, head, { asker, loaders: this.newLoaders() });
+          return await this.#renderAsItIs(alone, head, { asker, loaders: this.newLoaders() });
         }
       }, this.#options.isWanted);
     } catch (error) {
@@ -84,24 +109,22 @@ export class DocumentRenderer implements EventRenderer {
     }
   }
 
-  async #renderAsItIs(event: LoggedEvent, head: EnvelopeHead, options: RenderFor): Promise<RenderedEvent | null> {
-    const value = await loadEvent(event, options.loaders);
-    return value && this.#renderValue({ ...head, event: value }, event.id, options);
+  #renderAsItIs(event: LoggedEvent, head: EnvelopeHead, options: RenderFor): Soon<RenderedEvent | null> {
+    return whenThere(
+      loadEvent(event, options.loaders),
+      (value) => value && this.#renderValue({ cursor: head.cursor, at: head.at, event: value }, event.id, options),
+    );
   }
 
-  renderNotice(notice: Notice, head: EnvelopeHead, options: RenderFor): Promise<RenderedEvent> {
+  async renderNotice(notice: Notice, head: EnvelopeHead, options: RenderFor): Promise<RenderedEvent> {
     return this.#renderValue({ ...head, event: notice }, null, options);
   }
 
   /** `eventId`: null for a notice, which is not in the log. */
-  async #renderValue(
-    envelope: Envelope,
-    eventId: bigint | null,
-    { asker, loaders }: RenderFor,
-  ): Promise<RenderedEvent> {
+  #renderValue(envelope: Envelope, eventId: bigint | null, { asker, loaders }: RenderFor): Soon<RenderedEvent> {
     const { schema, services, document, operation, variables } = this.#options;
     const { ask, personalTo } = watchAsker(asker);
-    const result = await runOperation({
+    const result = runOperation({
       schema,
       operation: { document, operation },
       rootValue: envelope,
@@ -109,7 +132,7 @@ export class DocumentRenderer implements EventRenderer {
       variables,
       inputs: this.#inputs,
     });
-    return { payload: this.#encode(result), personalTo: personalTo() };
+    return whenThere(result, (known) => ({ payload: this.#encode(known), personalTo: personalTo() }));
   }
 
   /** Encodes the result. Throws errors that are worth a retry; masks errors that clients must not see. */

@@ -1,5 +1,5 @@
 import type { LoggedEvent } from '../log/event.ts';
-import { primeMessage, readMessages, type MessageRow } from '../message/message-loader.ts';
+import { messageById, primeMessage, readMessages, type MessageRow } from '../message/message-loader.ts';
 import type { Db } from '../postgres/client.ts';
 import type { Loaders } from '../postgres/loader.ts';
 
@@ -21,6 +21,13 @@ export async function readEventRows(db: Db, events: readonly LoggedEvent[]): Pro
     if (row !== undefined) rows.set(id, row);
   }
   return rows;
+}
+
+/** Reads what nearly every document selects of these events, so that most are rendered without waiting. Never rejects. */
+export async function prefetchEventRows(events: readonly LoggedEvent[], loaders: Loaders): Promise<void> {
+  for (const event of events) primeEventRows(event, loaders);
+  const ids = events.flatMap(({ messageId }) => (messageId === null ? [] : [messageId]));
+  await loaders.of(messageById).prefetch(ids);
 }
 
 /** Gives the loaders the rows that came with an event, if they are not too old. */

@@ -1,5 +1,6 @@
 import type { FieldMap, ObjectRef } from '@pothos/core';
 import type { EnvelopeHead } from '../live/event-renderer.ts';
+import { whenThere, type Soon } from '../core/soon.ts';
 import type { Notice } from '../live/notice.ts';
 import type { LoggedEvent } from '../log/event.ts';
 import type { Loaders } from '../postgres/loader.ts';
@@ -14,7 +15,7 @@ export type Envelope = EnvelopeHead & { event: EventValue };
 
 type SchemaTypes = typeof builder extends PothosSchemaTypes.SchemaBuilder<infer Types> ? Types : never;
 type Fields<Value> = (t: PothosSchemaTypes.ObjectFieldBuilder<SchemaTypes, Value>) => FieldMap;
-type LoadEvent = (event: LoggedEvent, loaders: Loaders) => Promise<object | null>;
+type LoadEvent = (event: LoggedEvent, loaders: Loaders) => Soon<object | null>;
 
 const eventTypes: ObjectRef<SchemaTypes, EventValue>[] = [];
 const loads = new Map<string, LoadEvent>();
@@ -29,7 +30,7 @@ export function defineEvent<Value extends object>(
   kind: string,
   options: {
     description?: string;
-    load: (event: LoggedEvent, loaders: Loaders) => Promise<Value | null>;
+    load: (event: LoggedEvent, loaders: Loaders) => Soon<Value | null>;
     fields: Fields<Value>;
   },
 ): void {
@@ -51,13 +52,14 @@ export function listEventTypes(): readonly ObjectRef<SchemaTypes, EventValue>[] 
 }
 
 /**
- * Loads an event with what it is about. Returns null for an event that no one receives: its subject is gone, or its
+ * Loads an event with what it is about, at once if the loaders have it. Returns null for an event that no one receives: its subject is gone, or its
  * kind is internal or newer than this program. Rejects when the database does not answer.
  */
-export async function loadEvent(event: LoggedEvent, loaders: Loaders): Promise<EventValue | null> {
+export function loadEvent(event: LoggedEvent, loaders: Loaders): Soon<EventValue | null> {
   primeEventRows(event, loaders);
-  const value = await loads.get(event.kind)?.(event, loaders);
-  return value == null ? null : { ...value, kind: event.kind };
+  const load = loads.get(event.kind);
+  if (load === undefined) return null;
+  return whenThere(load(event, loaders), (value) => value && { ...value, kind: event.kind });
 }
 
 function defineType<Value extends object>(

@@ -18,7 +18,7 @@ import { erasedUser } from '../people/user.ts';
 builder.prismaObjectFields(MemberRef, (t) => ({
   role: t.expose('role', { type: MemberRoleRef }),
   joinedAt: t.expose('joinedAt', { type: 'DateTime' }),
-  chat: t.field({ type: ChatRef, resolve: ({ chatId }, _, { loaders }) => present(loaders.of(chatById).load(chatId)) }),
+  chat: t.field({ type: ChatRef, resolve: ({ chatId }, _, { loaders }) => present(loaders.of(chatById).find(chatId)) }),
   user: t.field({
     type: UserRef,
     description: 'Has a placeholder name while the account is being erased.',

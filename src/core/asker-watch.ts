@@ -37,17 +37,19 @@ function watchUser(asker: Asker): WatchedAsker<Asker> {
     personalTo = sessionKey(asker);
     return asker;
   };
-  const watched: Asker = {
-    ...asker,
-    get sessionId() {
-      return learnSession().sessionId;
-    },
-    get expiresAt() {
-      return learnSession().expiresAt;
-    },
-  };
+  // Most executions never ask.
+  let watched: Asker | null = null;
   const ask = () => {
     personalTo ??= askerKey(asker);
+    watched ??= {
+      ...asker,
+      get sessionId() {
+        return learnSession().sessionId;
+      },
+      get expiresAt() {
+        return learnSession().expiresAt;
+      },
+    };
     return watched;
   };
   return { ask, personalTo: () => personalTo };

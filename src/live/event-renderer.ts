@@ -1,4 +1,5 @@
 import type { Caller } from '../core/asker.ts';
+import type { Soon } from '../core/soon.ts';
 import type { LoggedEvent } from '../log/event.ts';
 import type { Loaders } from '../postgres/loader.ts';
 import type { Notice } from './notice.ts';
@@ -28,11 +29,13 @@ export interface EventRenderer {
   readonly cost: EventCost;
   /** Loaders for one batch of events. */
   newLoaders(): Loaders;
+  /** Reads what most documents show of these events, so that `render` need not wait. Never rejects. */
+  prefetch(events: readonly LoggedEvent[], loaders: Loaders): Promise<void>;
   /**
-   * The event as this asker may see it; null when there is nothing to show to anyone. Waits while the database is
-   * unavailable; never rejects.
+   * The event as this asker may see it, at once if the loaders have all that it shows; null when there is nothing to
+   * show to anyone. Waits while the database is unavailable; never throws or rejects.
    */
-  render(event: LoggedEvent, head: EnvelopeHead, options: RenderFor): Promise<RenderedEvent | null>;
+  render(event: LoggedEvent, head: EnvelopeHead, options: RenderFor): Soon<RenderedEvent | null>;
   /** A notice as this asker may see it. Rejects when the database is unavailable. */
   renderNotice(notice: Notice, head: EnvelopeHead, options: RenderFor): Promise<RenderedEvent>;
 }

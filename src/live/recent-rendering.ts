@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { isPromise, type Soon } from '../core/soon.ts';
 import type { Rendering } from './delivery.ts';
 import type { RenderedEvent } from './event-renderer.ts';
 
@@ -13,8 +14,8 @@ const shared = { total: 32 * 1024 * 1024, least: 512 * 1024 };
 /** A rendered event, and its rendering for those who may receive it. */
 export type Shown = RenderedEvent & { rendering?: Rendering };
 
-type Outcome = Promise<Shown | null>;
-type Done = { outcome: Outcome; shown: Shown | null; characters: number };
+type Outcome = Soon<Shown | null>;
+type Done = { shown: Shown | null; characters: number };
 
 /** How many characters all documents of this process keep. */
 let total = 0;
@@ -24,8 +25,8 @@ let total = 0;
  * restart, for example, every stream replays.
  */
 export class RecentRenderings {
-  /** The renderings that are not finished: their size is still unknown. */
-  readonly #begun = new Map<bigint, Outcome>();
+  /** The renderings that are not finished, whose size is therefore unknown. */
+  readonly #begun = new Map<bigint, Promise<Shown | null>>();
   readonly #done = new LRUCache<bigint, Done>({
     // Without `max`, which would allocate arrays of that length in advance.
     maxSize: kept.characters,
@@ -42,7 +43,7 @@ export class RecentRenderings {
   }
 
   get(eventId: bigint): Outcome | undefined {
-    return this.#begun.get(eventId) ?? this.#done.get(eventId)?.outcome;
+    return this.#begun.get(eventId) ?? this.#done.get(eventId)?.shown;
   }
 
   /** The rendering, if it is done: null if there is nothing to show, undefined if it is not kept. */
@@ -52,14 +53,19 @@ export class RecentRenderings {
 
   /** Keeps a rendering from the moment it begins; drops it if it turns out to be too large. */
   add(eventId: bigint, outcome: Outcome): void {
+    if (!isPromise(outcome)) return this.#keep(eventId, outcome);
     this.#begun.set(eventId, outcome);
     void outcome.then((rendered) => {
       if (this.#begun.get(eventId) !== outcome) return;
       this.#begun.delete(eventId);
-      this.#done.set(eventId, { outcome, shown: rendered, characters: rendered?.payload.length ?? 0 });
-      while (total > shared.total && this.#done.calculatedSize > shared.least) this.#done.pop();
-      this.#sweepLater();
+      this.#keep(eventId, rendered);
     });
+  }
+
+  #keep(eventId: bigint, shown: Shown | null): void {
+    this.#done.set(eventId, { shown, characters: shown?.payload.length ?? 0 });
+    while (total > shared.total && this.#done.calculatedSize > shared.least) this.#done.pop();
+    this.#sweepLater();
   }
 
   /** Call this when earlier renderings must not be shown again. */

@@ -3,6 +3,7 @@ import { askerKey, type Caller } from '../core/asker.ts';
 import type { Metrics } from '../core/metric.ts';
 import type { Report } from '../core/report.ts';
 import { formatCursor } from '../log/cursor.ts';
+import { whenThere, type Soon } from '../core/soon.ts';
 import type { LoggedEvent } from '../log/event.ts';
 import type { Loaders } from '../postgres/loader.ts';
 import { mayReceive, ResultsByAudience } from './audience.ts';
@@ -61,9 +62,16 @@ export class SharedRenderer {
   }
 
   /** Renders an event for one asker; null when there is nothing to show. */
-  async renderFor(event: LoggedEvent, asker: Caller, loaders: Loaders): Promise<Rendering | null> {
-    const shown = await this.#share(event, asker, loaders);
-    return shown && this.#shareRendering(event.id, shown);
+  renderFor(event: LoggedEvent, asker: Caller, loaders: Loaders): Soon<Rendering | null> {
+    return whenThere(
+      this.#share(event, asker, loaders),
+      (shown) => shown && this.#shareRendering(event.id, shown),
+    );
+  }
+
+  /** Reads what `renderFor` will need. Never rejects. */
+  prefetch(events: readonly LoggedEvent[], loaders: Loaders): Promise<void> {
+    return this.#renderer.prefetch(events, loaders);
   }
 
   /** What `renderFor` would return, if it is already rendered; undefined otherwise. */
@@ -177,16 +185,17 @@ export class SharedRenderer {
   }
 
   /** Returns the cached rendering, unless it is personal to another user or session. */
-  async #share(event: LoggedEvent, asker: Caller, loaders: Loaders): Promise<Shown | null> {
+  #share(event: LoggedEvent, asker: Caller, loaders: Loaders): Soon<Shown | null> {
     const known = this.#recent.get(event.id);
-    const outcome = known ?? this.#render(event, asker, loaders);
+    const outcome = known === undefined ? this.#render(event, asker, loaders) : known;
     if (known === undefined) this.#recent.add(event.id, outcome);
-    const shared = await outcome;
-    const isOthers = shared !== null && !mayReceive(asker, shared.personalTo);
-    return isOthers ? this.#render(event, asker, loaders) : shared;
+    return whenThere(outcome, (shared) => {
+      const isOthers = shared !== null && !mayReceive(asker, shared.personalTo);
+      return isOthers ? this.#render(event, asker, loaders) : shared;
+    });
   }
 
-  #render(event: LoggedEvent, asker: Caller, loaders: Loaders): Promise<Shown | null> {
+  #render(event: LoggedEvent, asker: Caller, loaders: Loaders): Soon<Shown | null> {
     const head = { cursor: this.#cursorOf(event.id), at: event.at };
     this.#options.metrics.count('eventExecutions', {});
     return this.#renderer.render(event, head, { asker, loaders });

@@ -1,6 +1,7 @@
 import { askerKey, payerOf, sessionKey, type Caller } from '../core/asker.ts';
 import type { Metrics } from '../core/metric.ts';
 import type { Report } from '../core/report.ts';
+import { allThere } from '../core/soon.ts';
 import type { LoggedEvent } from '../log/event.ts';
 import type { Loaders } from '../postgres/loader.ts';
 import { letLag, send, type Delivery, type Receiver, type Rendering } from './delivery.ts';
@@ -106,14 +107,16 @@ export class SharedSubscription implements Outlet {
   async render(slice: readonly LoggedEvent[], asker: Caller, loaders: Loaders): Promise<Rendering[]> {
     const known = slice.map((event) => this.#renderer.findFor(event, asker));
     if (!known.includes(undefined)) return known.filter((rendering) => rendering != null);
-    const outcomes = await this.#options.turns.run([payerOf(asker)], () =>
-      Promise.all(
-        slice.map(async (event, at) => {
+    const outcomes = await this.#options.turns.run([payerOf(asker)], async () => {
+      const unknown = slice.filter((_, at) => known[at] === undefined);
+      await this.#renderer.prefetch(unknown, loaders);
+      return allThere(
+        slice.map((event, at) => {
           const found = known[at];
           return found === undefined ? this.#renderer.renderFor(event, asker, loaders) : found;
         }),
-      ),
-    );
+      );
+    });
     return outcomes.filter((rendering) => rendering !== null);
   }
 

@@ -1,13 +1,14 @@
 import { MessageEdgeRef, MessageRef } from './message.ref.ts';
 import { defineEvent } from '../api/event.ts';
+import { whenThere } from '../core/soon.ts';
 import type { LoggedEvent } from '../log/event.ts';
 import type { Loaders } from '../postgres/loader.ts';
 import { encodeCursor, lists } from '../postgres/page.ts';
 import { messageById } from './message-loader.ts';
 
-async function loadMessage({ messageId }: LoggedEvent, loaders: Loaders) {
-  const message = messageId === null ? null : await loaders.of(messageById).load(messageId);
-  return message && { message };
+function loadMessage({ messageId }: LoggedEvent, loaders: Loaders) {
+  const found = messageId === null ? null : loaders.of(messageById).find(messageId);
+  return whenThere(found, (message) => message && { message });
 }
 
 defineEvent('NewMessage', {

@@ -44,7 +44,7 @@ builder.prismaObjectFields(MessageRef, (t) => ({
   }),
   chat: t.field({
     type: ChatRef,
-    resolve: ({ chatId }, _, { loaders }) => present(loaders.of(chatById).load(chatId)),
+    resolve: ({ chatId }, _, { loaders }) => present(loaders.of(chatById).find(chatId)),
   }),
   sender: t.field({
     type: UserRef,

@@ -1,3 +1,4 @@
+import { whenThere, type Soon } from '../core/soon.ts';
 import { NotFound } from '../errors.ts';
 import type { Db } from './client.ts';
 import type { PageRequest } from './page.ts';
@@ -179,9 +180,12 @@ export function byId<Row>(
 /** The target of a foreign key was deleted between statements, together with the row that referred to it. */
 export class Gone extends NotFound {}
 
-/** Resolves to a row that must exist. Rejects with Gone if it has just been deleted. */
-export async function present<Row>(loading: Promise<Row | null>): Promise<Row> {
-  const row = await loading;
+/** A row that must exist. Throws Gone, or rejects with it, if the row has just been deleted. */
+export function present<Row>(found: Soon<Row | null>): Soon<Row> {
+  return whenThere(found, demandRow);
+}
+
+function demandRow<Row>(row: Row | null): Row {
   if (row === null) throw new Gone('The object that this belongs to was just deleted.');
   return row;
 }

@@ -7,6 +7,7 @@ import DataLoader from 'dataloader';
 export class RowLoader<Key, Value> extends DataLoader<Key, Value, unknown> {
   readonly #known: Map<unknown, Value>;
   readonly #nameOf: (key: Key) => unknown;
+  readonly #read: (keys: readonly Key[]) => Promise<ArrayLike<Value | Error>>;
 
   /** `read` returns one result per key. `keyOf`: see Loader. */
   constructor(
@@ -26,6 +27,7 @@ export class RowLoader<Key, Value> extends DataLoader<Key, Value, unknown> {
     super(readAndKeep, keyOf === undefined ? {} : { cacheKeyFn: keyOf });
     this.#known = known;
     this.#nameOf = nameOf;
+    this.#read = readAndKeep;
   }
 
   /** The value if it has been read already, otherwise a promise of it. */
@@ -36,6 +38,13 @@ export class RowLoader<Key, Value> extends DataLoader<Key, Value, unknown> {
 
   override async load(key: Key): Promise<Value> {
     return this.find(key);
+  }
+
+  /** Reads these keys, so that `find` has them at hand. Never rejects: `find` reads again those that failed. */
+  async prefetch(keys: readonly Key[]): Promise<void> {
+    const unknown = new Map(keys.map((key) => [this.#nameOf(key), key]));
+    for (const name of unknown.keys()) if (this.#known.has(name)) unknown.delete(name);
+    if (unknown.size > 0) await this.#read([...unknown.values()]).catch(() => undefined);
   }
 
   /** Gives it a value that was read with others. Keeps the value that it already has, if any. */

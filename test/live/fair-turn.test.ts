@@ -45,6 +45,7 @@ class Documents {
         this.#note(document, 'slice');
         return new Loaders({} as Db);
       },
+      prefetch: () => Promise.resolve(),
       render: (_, __, { asker }) => execute(asker),
       renderNotice: (_, __, { asker }) => execute(asker),
     };
@@ -203,6 +204,7 @@ test('a document that hangs delays only its own subscribers', async () => {
     wantsPresence: false,
     cost: { complexity: 10, bytes: 100 },
     newLoaders: () => new Loaders({} as Db),
+    prefetch: () => Promise.resolve(),
     render: () => never,
     renderNotice: () => Promise.reject(new Error('there are only events here')),
   };

@@ -1,4 +1,5 @@
 import type { ExecutionResult, GraphQLError } from 'graphql';
+import type { Soon } from '../../core/soon.ts';
 import { Frame } from './frame.ts';
 
 /** What matters about a value's place when the value fails. */
@@ -11,7 +12,9 @@ type FailedPlace = { frame: Frame; key: string | number; value: { isRequired: bo
 export class Answer {
   readonly root: Frame;
   readonly #errors: GraphQLError[] = [];
-  readonly #ended = Promise.withResolvers<ExecutionResult>();
+  #outcome: ExecutionResult | null = null;
+  /** Set if the result is wanted before it is complete. */
+  #awaited: PromiseWithResolvers<ExecutionResult> | null = null;
   readonly #continue: () => boolean;
 
   /**
@@ -23,8 +26,10 @@ export class Answer {
     this.#continue = onIdle;
   }
 
-  get result(): Promise<ExecutionResult> {
-    return this.#ended.promise;
+  get result(): Soon<ExecutionResult> {
+    if (this.#outcome !== null) return this.#outcome;
+    this.#awaited ??= Promise.withResolvers();
+    return this.#awaited.promise;
   }
 
   /**
@@ -77,7 +82,8 @@ export class Answer {
   }
 
   #end(data: Record<string, unknown> | null): void {
-    this.#ended.resolve(this.#errors.length === 0 ? { data } : { errors: this.#errors, data });
+    this.#outcome = this.#errors.length === 0 ? { data } : { errors: this.#errors, data };
+    this.#awaited?.resolve(this.#outcome);
   }
 }
 

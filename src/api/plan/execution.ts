@@ -10,6 +10,7 @@ import {
   type GraphQLObjectType,
 } from 'graphql';
 import { inspect } from 'graphql/jsutils/inspect.js';
+import { isPromise, type Soon } from '../../core/soon.ts';
 import { Answer } from './answer.ts';
 import { Frame } from './frame.ts';
 import { memberOf, nameOf } from './member.ts';
@@ -41,8 +42,8 @@ export class PlanExecution {
     this.#answer = new Answer(plan.rootType.name, () => this.#runNext());
   }
 
-  /** Runs it, once. Never rejects: errors are in the answer. */
-  run(): Promise<ExecutionResult> {
+  /** Runs it, once. Returns the answer at once if nothing had to be awaited. Never rejects: errors are in the answer. */
+  run(): Soon<ExecutionResult> {
     if (this.#plan.operation.operation === OperationTypeNode.MUTATION) this.#runNext();
     else {
       this.#next = this.#plan.root.length;
@@ -249,11 +250,7 @@ export class PlanExecution {
   }
 }
 
-function isPromise<Value>(value: Value | PromiseLike<Value>): value is PromiseLike<Value> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
-}
-
-/** Whether a leaf's value can be used as it is: it is neither a promise nor an error. */
+/** Whether a leaf's value has to be neither awaited nor checked for being an error. */
 function isScalar(found: unknown): boolean {
   return typeof found === 'string' || typeof found === 'number' || typeof found === 'boolean' || found instanceof Date;
 }

@@ -1,4 +1,5 @@
 import { execute, getVariableValues, GraphQLError, type ExecutionResult, type GraphQLSchema } from 'graphql';
+import type { Soon } from '../../core/soon.ts';
 import type { PreparedOperation } from '../document.ts';
 import { maxVariableErrors } from '../variable-size.ts';
 import { PlanExecution, type Inputs } from './execution.ts';
@@ -22,9 +23,9 @@ export type Run = {
 /**
  * Executes an operation with its compiled plan, or with graphql-js if it cannot have one (plan/plans.ts). Either way
  * the data is the same, and so are the errors, except for their order and for which of several errors is reported where
- * they set the same place to null. Never rejects.
+ * they set the same place to null. Returns the result at once if the plan had nothing to await. Never rejects.
  */
-export async function runOperation(run: Run): Promise<ExecutionResult> {
+export function runOperation(run: Run): Soon<ExecutionResult> {
   const { schema, operation, context, rootValue } = run;
   const inputs = run.inputs ?? readInputs(run);
   if ('errors' in inputs) return inputs;
