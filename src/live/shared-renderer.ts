@@ -63,10 +63,7 @@ export class SharedRenderer {
 
   /** Renders an event for one asker; null when there is nothing to show. */
   renderFor(event: LoggedEvent, asker: Caller, loaders: Loaders): Soon<Rendering | null> {
-    return whenThere(
-      this.#share(event, asker, loaders),
-      (shown) => shown && this.#shareRendering(event.id, shown),
-    );
+    return whenThere(this.#share(event, asker, loaders), (shown) => shown && this.#shareRendering(event.id, shown));
   }
 
   /** Reads what `renderFor` will need. Never rejects. */

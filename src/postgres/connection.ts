@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { spanNow, type SpanOptions } from '../core/trace.ts';
+import { leaveRowsUndecoded, type MessageTarget } from './data-row.ts';
 import { NamedStatement, type NamedQuery } from './named-statement.ts';
 import { startupSettings } from './session-setting.ts';
 
@@ -49,6 +50,7 @@ export class Connection extends pg.Client {
     const { query_timeout: limitMs = 0, ...rest } = config;
     super({ keepAlive: true, keepAliveInitialDelayMillis: keepAliveMs, ...rest });
     this.#limitMs = limitMs;
+    leaveRowsUndecoded(this.connection as unknown as MessageTarget);
     // If a connection breaks while in use, its statement rejects; an `error` event without a listener would end the
     // process.
     this.on('error', () => undefined);

@@ -1,6 +1,8 @@
 import type pg from 'pg';
 import { serialize } from 'pg-protocol';
 import { prepareValue } from 'pg/lib/utils.js';
+import { createColumnReader, type ColumnReader } from './column-reader.ts';
+import type { DataRow } from './data-row.ts';
 
 /** A statement with a name, which a connection prepares once. */
 export type NamedQuery = { name: string; text: string; values: readonly unknown[] };
@@ -15,8 +17,8 @@ type Wire = {
   parsedStatements: Record<string, string | undefined>;
 };
 
-/** How to make a row from the texts that arrive. `empty` has every column, so that all rows have the same shape. */
-type RowShape = { names: string[]; parsers: ((text: string) => unknown)[]; empty: Record<string, null> };
+/** How to make a row of the bytes that arrive. `empty` has every column, so that all rows have the same shape. */
+type RowShape = { names: string[]; readers: ColumnReader[]; empty: Record<string, null> };
 
 type Field = { name: string; dataTypeID: number };
 type ParserOf = (typeId: number) => (text: string) => unknown;
@@ -24,7 +26,7 @@ type ParserOf = (typeId: number) => (text: string) => unknown;
 /** The shapes of the rows of each connection's prepared statements, by name. */
 const shapes = new WeakMap<Wire, Map<string, RowShape>>();
 
-const noColumns: RowShape = { names: [], parsers: [], empty: {} };
+const noColumns: RowShape = { names: [], readers: [], empty: {} };
 const execute = Buffer.concat([serialize.execute(), serialize.sync()]);
 const describeAndExecute = Buffer.concat([serialize.describe({ type: 'P' }), execute]);
 
@@ -79,16 +81,19 @@ export class NamedStatement {
     this.#shape = toShape(fields, this.#parserOf);
   }
 
-  handleDataRow({ fields }: { fields: readonly (string | null)[] }): void {
-    const { names, parsers, empty } = this.#shape ?? noColumns;
+  handleDataRow({ columnCount, bytes, offset }: DataRow): void {
+    const { names, readers, empty } = this.#shape ?? noColumns;
     const row: Record<string, unknown> = { ...empty };
     try {
       // Behind a pooler, another connection may have prepared it again after a migration.
-      if (fields.length !== names.length) throw new Error(`The columns of ${this.name} have changed.`);
-      for (let index = 0; index < fields.length; index += 1) {
-        const text = fields[index];
-        const name = names[index];
-        if (text != null && name !== undefined) row[name] = parsers[index]?.(text);
+      if (columnCount !== names.length) throw new Error(`The columns of ${this.name} have changed.`);
+      let at = offset + 2;
+      for (let index = 0; index < columnCount; index += 1) {
+        const length = bytes.readInt32BE(at);
+        at += 4;
+        if (length < 0) continue;
+        row[names[index] ?? ''] = readers[index]?.(bytes, at, at + length);
+        at += length;
       }
     } catch (error) {
       this.#failure = error instanceof Error ? error : new Error('a row could not be read', { cause: error });
@@ -144,9 +149,9 @@ export class NamedStatement {
 
 function toShape(fields: readonly Field[], parserOf: ParserOf): RowShape {
   const names = fields.map(({ name }) => name);
-  const parsers = fields.map(({ dataTypeID }) => parserOf(dataTypeID));
-  // The copy of a literal is an object with a fixed shape, as rows should be.
-  return { names, parsers, empty: { ...Object.fromEntries(names.map((name) => [name, null])) } };
+  const readers = fields.map(({ dataTypeID }) => createColumnReader(dataTypeID, parserOf(dataTypeID)));
+  // The copy of a literal is an object with a fixed shape, as rows are to be.
+  return { names, readers, empty: { ...Object.fromEntries(names.map((name) => [name, null])) } };
 }
 
 function toParameter(value: unknown): string | Buffer | null {

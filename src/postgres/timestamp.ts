@@ -1,6 +1,7 @@
 import pg from 'pg';
 
 const zero = '0'.charCodeAt(0);
+const space = ' '.charCodeAt(0);
 const plus = '+'.charCodeAt(0);
 const minus = '-'.charCodeAt(0);
 /** The lengths of `2026-11-27 18:30:00`, of its year and date, and of the zone `+00`. */
@@ -8,43 +9,50 @@ const lengths = { year: 4, date: 10, seconds: 19, zone: 3 };
 
 const parseAny = pg.types.getTypeParser(pg.types.builtins.TIMESTAMPTZ, 'text') as (text: string) => Date;
 
-/**
- * Reads a `timestamptz` in PostgreSQL's ISO format. The driver's parser takes longer, because it also reads what hardly
- * any row has: years of five digits, BC, infinity. It still reads those.
- */
+/** Reads a `timestamptz` in PostgreSQL's ISO format. */
 export function parseTimestamp(text: string): Date {
-  const zoneAt = text.length - lengths.zone;
-  const sign = text.charCodeAt(zoneAt);
+  return readTimestamp(Buffer.from(text), 0, text.length);
+}
+
+/**
+ * Reads a `timestamptz` in PostgreSQL's ISO format from these bytes. The driver's parser takes longer, because it also
+ * reads what hardly any row has: years of five digits, BC, infinity. It still reads those.
+ */
+export function readTimestamp(bytes: Buffer, from: number, to: number): Date {
+  const zoneAt = to - lengths.zone;
+  const sign = bytes[zoneAt];
   const isUsual =
-    zoneAt >= lengths.seconds &&
+    zoneAt - from >= lengths.seconds &&
     (sign === plus || sign === minus) &&
-    text.charCodeAt(lengths.year) === minus &&
-    text.charAt(lengths.date) === ' ' &&
+    bytes[from + lengths.year] === minus &&
+    bytes[from + lengths.date] === space &&
     // Date.UTC reads the years before 100 as those of the 20th century.
-    text.charCodeAt(0) !== zero;
-  if (!isUsual) return parseAny(text);
+    bytes[from] !== zero;
+  if (!isUsual) return parseAny(bytes.toString('latin1', from, to));
   const time = Date.UTC(
-    100 * twoDigits(text, 0) + twoDigits(text, 2),
-    twoDigits(text, 5) - 1,
-    twoDigits(text, 8),
-    twoDigits(text, 11),
-    twoDigits(text, 14),
-    twoDigits(text, 17),
-    milliseconds(text, zoneAt),
+    100 * twoDigits(bytes, from) + twoDigits(bytes, from + 2),
+    twoDigits(bytes, from + 5) - 1,
+    twoDigits(bytes, from + 8),
+    twoDigits(bytes, from + 11),
+    twoDigits(bytes, from + 14),
+    twoDigits(bytes, from + 17),
+    milliseconds(bytes, from + lengths.seconds + 1, zoneAt),
   );
-  const offset = 3_600_000 * twoDigits(text, zoneAt + 1);
+  const offset = 3_600_000 * twoDigits(bytes, zoneAt + 1);
   return new Date(sign === plus ? time - offset : time + offset);
 }
 
-function twoDigits(text: string, at: number): number {
-  return 10 * (text.charCodeAt(at) - zero) + text.charCodeAt(at + 1) - zero;
+function digit(bytes: Buffer, at: number): number {
+  return (bytes[at] ?? zero) - zero;
 }
 
-/** The first three digits of the fraction, which ends at `end`: a Date has no more. */
-function milliseconds(text: string, end: number): number {
+function twoDigits(bytes: Buffer, at: number): number {
+  return 10 * digit(bytes, at) + digit(bytes, at + 1);
+}
+
+/** The first three digits of a fraction: a Date has no more. */
+function milliseconds(bytes: Buffer, from: number, to: number): number {
   let value = 0;
-  for (let at = lengths.seconds + 1; at < lengths.seconds + 4; at += 1) {
-    value = 10 * value + (at < end ? text.charCodeAt(at) - zero : 0);
-  }
+  for (let at = from; at < from + 3; at += 1) value = 10 * value + (at < to ? digit(bytes, at) : 0);
   return value;
 }

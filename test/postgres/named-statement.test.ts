@@ -40,6 +40,18 @@ const statements: [text: string, ...values: unknown[]][] = [
   ],
   ['select $1::text as a, null as b, 2 as c', undefined],
   ['select x from generate_series(1, $1::int) x', 3],
+  [
+    `select x % 3 as a, (x % 2) * 9007199254740993 - 5 as b, -x as c, x > 3 as d, nullif(x % 4, 0) as e,
+      repeat(chr(233), x % 3) as f, (array['ö', 'oe', 'o'])[1 + x % 3]::varchar as g, x::smallint as h,
+      (array['GROUP', 'SINGLE'])[1 + x / 3 % 2]::chat_type as i, repeat('é', 12 + x % 6) as j
+    from generate_series(-7, $1::int) x`,
+    9,
+  ],
+  [
+    `select (array[9223372036854775807, -9223372036854775808, 0, 999999999999999, 1000000000000000])[x] as a,
+      (array[2147483647, -2147483648, 0])[x] as b from generate_series(1, $1::int) x`,
+    5,
+  ],
   ['select where $1::bool', true],
   ['insert into rate_limits select from generate_series(1, $1::int) where false', 3],
   ['select 10 / (3 - x) as a from generate_series(1, $1::int) x', 5],

@@ -1,0 +1,77 @@
+import pg from 'pg';
+import { readTimestamp } from './timestamp.ts';
+
+/** Reads one column's value from the bytes of its text. */
+export type ColumnReader = (bytes: Buffer, from: number, to: number) => unknown;
+
+const zero = '0'.charCodeAt(0);
+const minus = '-'.charCodeAt(0);
+const yes = 't'.charCodeAt(0);
+/** A number has all digits of an integer of this length. */
+const safeDigits = 15;
+/** Longer texts are rarely the same in the next row. */
+const maxRepeated = 32;
+
+const { BOOL, INT2, INT4, INT8, TEXT, TIMESTAMPTZ } = pg.types.builtins;
+
+/** The driver's parser of text and of the types that it does not know, as enums: it returns the text. */
+const noParser: unknown = pg.types.getTypeParser(TEXT, 'text');
+
+/**
+ * The reader of a column of this type. It returns what `parse` makes of the column's text, but mostly without making a
+ * string first. Each statement has its own readers: they remember the
+ * last row's value, because neighbouring rows often have the same chat, sender or kind.
+ */
+export function createColumnReader(typeId: number, parse: (text: string) => unknown): ColumnReader {
+  switch (typeId) {
+    case INT2:
+    case INT4:
+      return readInteger;
+    case INT8:
+      return remembering(readBigint);
+    case BOOL:
+      return (bytes, from) => bytes[from] === yes;
+    case TIMESTAMPTZ:
+      return readTimestamp;
+    default:
+      return parse === noParser ? remembering(readText) : (bytes, from, to) => parse(readText(bytes, from, to));
+  }
+}
+
+function readText(bytes: Buffer, from: number, to: number): string {
+  return bytes.toString('utf8', from, to);
+}
+
+function readInteger(bytes: Buffer, from: number, to: number): number {
+  const isNegative = bytes[from] === minus;
+  let value = 0;
+  for (let at = isNegative ? from + 1 : from; at < to; at += 1) value = 10 * value + (bytes[at] ?? zero) - zero;
+  return isNegative ? -value : value;
+}
+
+function readBigint(bytes: Buffer, from: number, to: number): bigint {
+  return to - from <= safeDigits ? BigInt(readInteger(bytes, from, to)) : BigInt(readText(bytes, from, to));
+}
+
+/** The last value again, if these are the same bytes. Only for values that cannot be changed. */
+function remembering<Value extends string | bigint>(
+  read: (bytes: Buffer, from: number, to: number) => Value,
+): ColumnReader {
+  const last = Buffer.allocUnsafe(maxRepeated);
+  let lastLength = -1;
+  let value: Value | undefined;
+  return (bytes, from, to) => {
+    const length = to - from;
+    if (length > maxRepeated) return read(bytes, from, to);
+    if (length === lastLength && value !== undefined) {
+      let at = length - 1;
+      // From the end: the last digits of ids differ first.
+      for (; at >= 0 && last[at] === bytes[from + at]; at -= 1);
+      if (at < 0) return value;
+    }
+    for (let at = 0; at < length; at += 1) last[at] = bytes[from + at] ?? 0;
+    lastLength = length;
+    value = read(bytes, from, to);
+    return value;
+  };
+}
