@@ -9,10 +9,6 @@ export type Rendering = {
   payload: string;
   /** See `byteLengthOf`. */
   byteLength?: number;
-  /** Its bytes in each framing; kept once a second replay sends it. */
-  frames?: Map<object, Buffer>;
-  /** Set by the first replay that sends it. */
-  isReplayed?: boolean;
   /** Set if it is not an event, but a notice about the stream itself. */
   notice?: StreamNotice['kind'];
 };
@@ -31,9 +27,15 @@ export type Batch = {
   encodings: Map<object, Buffer>;
   /** The batch reports the log's position, not an event: its cursor may have been sent before. */
   isNotice?: true;
-  /** The batch belongs to one replay: others share its renderings, but not the batch. */
-  isReplay?: true;
+  /** See `bytesOf`. */
+  byteLength?: number;
 };
+
+/** The length of all payloads of a batch, in bytes of UTF-8, counted only once for all receivers. */
+export function bytesOf(batch: Batch): number {
+  batch.byteLength ??= batch.renderings.reduce((sum, rendering) => sum + byteLengthOf(rendering), 0);
+  return batch.byteLength;
+}
 
 /** A listener that receives rendered events. */
 export interface Receiver extends Listener {

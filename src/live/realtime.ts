@@ -27,7 +27,9 @@ import {
   type MissedStretch,
   type Range,
 } from '../log/log-reader.ts';
+import type { LoggedEvent } from '../log/event.ts';
 import { LogReads } from '../log/log-reads.ts';
+import type { Segment } from '../log/segment.ts';
 import { MissedEvents } from '../log/missed-events.ts';
 import { formatCursor } from '../log/cursor.ts';
 import { Reservations, type ReservationLimits } from './reservation.ts';
@@ -222,15 +224,18 @@ export class Realtime {
    * What that listener missed: the events for its person or, for a listener of the whole server, those of all chats.
    */
   readMissed({ userId, sessionId, serverKeyId }: Listener, range: Range): Promise<MissedStretch> {
-    return this.#missed.read(() =>
-      serverKeyId == null
-        ? this.#reads.missed({ reader: { userId, sessionId }, range })
-        : readMissedOnServer(this.#pool, serverKeyId, range),
-    );
+    return serverKeyId == null
+      ? this.#reads.missed({ reader: { userId, sessionId }, range })
+      : readMissedOnServer(this.#pool, serverKeyId, range);
   }
 
   readMissedInChat({ userId, sessionId }: LogReader, chatId: bigint, range: Range): Promise<MissedChatStretch> {
-    return this.#missed.read(() => this.#reads.missedInChat({ reader: { userId, sessionId }, chatId, range }));
+    return this.#reads.missedInChat({ reader: { userId, sessionId }, chatId, range });
+  }
+
+  /** The events of each segment; null if some of them are no longer kept. */
+  findEvents(segments: readonly Segment[]): Promise<LoggedEvent[][] | null> {
+    return this.#missed.find(segments);
   }
 }
 

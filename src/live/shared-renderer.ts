@@ -3,14 +3,14 @@ import { askerKey, type Caller } from '../core/asker.ts';
 import type { Metrics } from '../core/metric.ts';
 import type { Report } from '../core/report.ts';
 import { formatCursor } from '../log/cursor.ts';
-import { whenThere, type Soon } from '../core/soon.ts';
+import { isPromise, whenThere, type Soon } from '../core/soon.ts';
 import type { LoggedEvent } from '../log/event.ts';
 import type { Loaders } from '../postgres/loader.ts';
 import { mayReceive, ResultsByAudience } from './audience.ts';
 import { letLag, type Batch, type Delivery, type Receiver, type Rendering } from './delivery.ts';
-import type { EventCost, EventRenderer } from './event-renderer.ts';
+import type { EventCost, EventRenderer, RenderedEvent } from './event-renderer.ts';
 import type { StreamNotice, Transient } from './notice.ts';
-import { RecentRenderings, type Shown } from './recent-rendering.ts';
+import { RecentRenderings } from './recent-rendering.ts';
 
 /** What a document is rendered for: an event, a notice that is not kept, or a report of how far a stream has read. */
 export type Renderable =
@@ -24,8 +24,11 @@ export type Rest = {
   render: (asker: Caller) => Promise<void>;
 };
 
-/** The loaders for the items of one slice, and a list of what is left to do afterwards. */
-export type SliceParts = { loaders: Loaders; rest: Rest[] };
+/**
+ * The loaders for the items of one slice, the edition that was current when they were made, and a list of what is left to
+ * do afterwards.
+ */
+export type SliceParts = { loaders: Loaders; edition: number; rest: Rest[] };
 
 type RendererOptions = { epoch: () => string; report: Report; metrics: Metrics };
 
@@ -42,6 +45,7 @@ export class SharedRenderer {
   readonly #renderer: EventRenderer;
   readonly #options: RendererOptions;
   readonly #recent = new RecentRenderings();
+  #edition = 0;
 
   /** `epoch` returns the epoch of the log's current history. */
   constructor(renderer: EventRenderer, options: RendererOptions) {
@@ -51,6 +55,11 @@ export class SharedRenderer {
     this.cost = renderer.cost;
   }
 
+  /** Changes whenever earlier renderings must not be shown again. */
+  get edition(): number {
+    return this.#edition;
+  }
+
   /** Loaders for one batch of events. */
   newLoaders(): Loaders {
     return this.#renderer.newLoaders();
@@ -58,24 +67,37 @@ export class SharedRenderer {
 
   /** Call this when earlier renderings must not be shown again. */
   forget(): void {
+    this.#edition += 1;
     this.#recent.clear();
   }
 
-  /** Renders an event for one asker; null when there is nothing to show. */
-  renderFor(event: LoggedEvent, asker: Caller, loaders: Loaders): Soon<Rendering | null> {
-    return whenThere(this.#share(event, asker, loaders), (shown) => shown && this.#shareRendering(event.id, shown));
+  /**
+   * Renders an event for one asker, or takes its latest rendering; null when there is nothing to show. `edition`: the one
+   * that was current before the loaders read anything.
+   */
+  renderFor(
+    event: LoggedEvent,
+    { asker, loaders, edition }: { asker: Caller; loaders: Loaders; edition: number },
+  ): Soon<RenderedEvent | null> {
+    const known = this.#recent.get(event.id);
+    const outcome = known === undefined ? this.#render(event, asker, loaders) : known;
+    if (known === undefined && edition === this.#edition) this.#recent.add(event.id, outcome);
+    return whenThere(outcome, (shared) => {
+      const isOthers = shared !== null && !mayReceive(asker, shared.personalTo);
+      return isOthers ? this.#render(event, asker, loaders) : shared;
+    });
+  }
+
+  /** What `renderFor` would return, if the event is rendered already; undefined otherwise. */
+  findFor(eventId: bigint, asker: Caller): RenderedEvent | null | undefined {
+    const known = this.#recent.get(eventId);
+    if (known === undefined || isPromise(known)) return undefined;
+    return known === null || mayReceive(asker, known.personalTo) ? known : undefined;
   }
 
   /** Reads what `renderFor` will need. Never rejects. */
   prefetch(events: readonly LoggedEvent[], loaders: Loaders): Promise<void> {
     return this.#renderer.prefetch(events, loaders);
-  }
-
-  /** What `renderFor` would return, if it is already rendered; undefined otherwise. */
-  findFor(event: LoggedEvent, asker: Caller): Rendering | null | undefined {
-    const shown = this.#recent.peek(event.id);
-    if (shown == null) return shown;
-    return mayReceive(asker, shown.personalTo) ? this.#shareRendering(event.id, shown) : undefined;
   }
 
   /**
@@ -86,7 +108,7 @@ export class SharedRenderer {
     const head = { cursor: this.#cursorOf(id), at: new Date() };
     const loaders = this.#renderer.newLoaders();
     const { payload } = await this.#renderer.renderNotice(notice, head, { asker, loaders });
-    return { ...this.#toRendering(id, payload), notice: notice.kind };
+    return { ...this.toRendering(id, payload), notice: notice.kind };
   }
 
   /**
@@ -111,12 +133,12 @@ export class SharedRenderer {
 
   /** Prepares one result for all receivers, or one for each user or session that the execution depended on. */
   async #prepareEvent(event: LoggedEvent, receivers: readonly Receiver[], parts: SliceParts): Promise<Delivery> {
-    const { loaders, rest } = parts;
+    const { loaders, edition, rest } = parts;
     const prober = receivers.find(({ isReceiving }) => isReceiving);
     if (prober === undefined) return null;
-    const probe = await this.#share(event, prober.asker, loaders);
+    const probe = await this.renderFor(event, { asker: prober.asker, loaders, edition });
     if (probe === null) return null;
-    if (probe.personalTo === null) return { receivers, rendering: this.#toRendering(event.id, probe.payload) };
+    if (probe.personalTo === null) return { receivers, rendering: this.toRendering(event.id, probe.payload) };
     const askers = receivers.filter(({ isReceiving }) => isReceiving).map(({ asker }) => asker);
     const batches = new ResultsByAudience<Batch>();
     batches.add(probe.personalTo, this.#toBatch(event.id, probe.payload));
@@ -174,40 +196,25 @@ export class SharedRenderer {
     if (asker === undefined) return null;
     const head = { cursor: this.#cursorOf(caughtUpTo), at: new Date() };
     const { payload } = await this.#renderer.renderNotice({ kind: 'CaughtUp', replayed: 0 }, head, { asker, loaders });
-    const rendering: Rendering = { ...this.#toRendering(caughtUpTo, payload), notice: 'CaughtUp' };
+    const rendering: Rendering = { ...this.toRendering(caughtUpTo, payload), notice: 'CaughtUp' };
     const batch: Batch = { renderings: [rendering], encodings: new Map(), isNotice: true };
     return () => {
       for (const receiver of receivers) receiver.receive(batch);
     };
   }
 
-  /** Returns the cached rendering, unless it is personal to another user or session. */
-  #share(event: LoggedEvent, asker: Caller, loaders: Loaders): Soon<Shown | null> {
-    const known = this.#recent.get(event.id);
-    const outcome = known === undefined ? this.#render(event, asker, loaders) : known;
-    if (known === undefined) this.#recent.add(event.id, outcome);
-    return whenThere(outcome, (shared) => {
-      const isOthers = shared !== null && !mayReceive(asker, shared.personalTo);
-      return isOthers ? this.#render(event, asker, loaders) : shared;
-    });
-  }
-
-  #render(event: LoggedEvent, asker: Caller, loaders: Loaders): Soon<Shown | null> {
+  #render(event: LoggedEvent, asker: Caller, loaders: Loaders): Soon<RenderedEvent | null> {
     const head = { cursor: this.#cursorOf(event.id), at: event.at };
     this.#options.metrics.count('eventExecutions', {});
     return this.#renderer.render(event, head, { asker, loaders });
   }
 
   #toBatch(eventId: bigint, payload: string): Batch {
-    return { renderings: [this.#toRendering(eventId, payload)], encodings: new Map() };
+    return { renderings: [this.toRendering(eventId, payload)], encodings: new Map() };
   }
 
-  /** All who replay the event get the same rendering, and share its encoded bytes. */
-  #shareRendering(eventId: bigint, shown: Shown): Rendering {
-    return (shown.rendering ??= this.#toRendering(eventId, shown.payload));
-  }
-
-  #toRendering(eventId: bigint, payload: string): Rendering {
+  /** What the receivers of an event's result get. */
+  toRendering(eventId: bigint, payload: string): Rendering {
     return { eventId, cursor: this.#cursorOf(eventId), payload };
   }
 

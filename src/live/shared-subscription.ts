@@ -1,9 +1,7 @@
-import { askerKey, payerOf, sessionKey, type Caller } from '../core/asker.ts';
+import { askerKey, sessionKey, type Caller } from '../core/asker.ts';
 import type { Metrics } from '../core/metric.ts';
 import type { Report } from '../core/report.ts';
-import { allThere } from '../core/soon.ts';
 import type { LoggedEvent } from '../log/event.ts';
-import type { Loaders } from '../postgres/loader.ts';
 import { letLag, send, type Delivery, type Receiver, type Rendering } from './delivery.ts';
 import type { EventRenderer } from './event-renderer.ts';
 import type { EventTraces } from './event-trace.ts';
@@ -11,6 +9,7 @@ import { Holders } from './holder.ts';
 import type { EndReason, Listener, Outlet } from './listener.ts';
 import type { PresenceChange, StreamNotice, Typing } from './notice.ts';
 import { cut, sliceSize, type RenderTurns } from './render-turn.ts';
+import { SegmentRenderer } from './segment-renderer.ts';
 import { SharedRenderer, type Renderable, type Rest } from './shared-renderer.ts';
 
 /** How many events of one document are executed concurrently, if they cost little. */
@@ -42,6 +41,8 @@ export class SharedSubscription implements Outlet {
   readonly wantsPresence: boolean;
   readonly #options: SharedSubscriptionOptions;
   readonly holders: Holders;
+  /** Renders what subscribers missed, without the queue. */
+  readonly segments: SegmentRenderer;
   readonly #renderer: SharedRenderer;
   #queue: Item[] = [];
   #isPumping = false;
@@ -57,13 +58,14 @@ export class SharedSubscription implements Outlet {
       createRenderer(() => this.holders.count > 0),
       options,
     );
+    this.segments = new SegmentRenderer(this.#renderer, options.turns);
     this.holders = new Holders(this.#renderer.cost.complexity);
     this.wantsPresence = this.#renderer.wantsPresence;
   }
 
   publish(event: LoggedEvent, listeners: readonly Listener[]): void {
     // Earlier renderings of a changed message must not be shown again, not even by a replay that overtakes the queue.
-    if (event.kind === 'MessageEdited' || event.kind === 'MessageDeleted') this.#renderer.forget();
+    if (event.kind === 'MessageEdited' || event.kind === 'MessageDeleted') this.#forget();
     if (this.#queue.length >= maxWaiting) this.#leaveToLog();
     // Every listener of this outlet joined it as a receiver.
     this.#enqueue({ event, receivers: listeners as readonly Receiver[] });
@@ -85,7 +87,7 @@ export class SharedSubscription implements Outlet {
 
   interrupt(listener: Listener): void {
     // In another history, the same id stands for a different event.
-    this.#renderer.forget();
+    this.#forget();
     // Immediately: what is still waiting would go out with cursors of the new history, and the client would resume from
     // there.
     (listener as Receiver).interrupt();
@@ -95,39 +97,14 @@ export class SharedSubscription implements Outlet {
     this.#enqueue({ caughtUpTo: position, receivers: listeners as readonly Receiver[] });
   }
 
-  /** Cuts events into slices for `render`. */
-  slice(events: readonly LoggedEvent[]): Iterable<LoggedEvent[]> {
-    return cut(events, sliceSize(this.#renderer.cost, events.length));
-  }
-
-  /**
-   * Renders a slice of events as this asker may see them, in a turn of the asker; leaves out those with nothing to
-   * show. For replays: it bypasses the queue. What others have just replayed takes no turn, because it costs nothing.
-   */
-  async render(slice: readonly LoggedEvent[], asker: Caller, loaders: Loaders): Promise<Rendering[]> {
-    const known = slice.map((event) => this.#renderer.findFor(event, asker));
-    if (!known.includes(undefined)) return known.filter((rendering) => rendering != null);
-    const outcomes = await this.#options.turns.run([payerOf(asker)], async () => {
-      const unknown = slice.filter((_, at) => known[at] === undefined);
-      await this.#renderer.prefetch(unknown, loaders);
-      return allThere(
-        slice.map((event, at) => {
-          const found = known[at];
-          return found === undefined ? this.#renderer.renderFor(event, asker, loaders) : found;
-        }),
-      );
-    });
-    return outcomes.filter((rendering) => rendering !== null);
-  }
-
   /** As in SharedRenderer. */
   renderNotice(notice: StreamNotice, id: bigint, asker: Caller): Promise<Rendering> {
     return this.#renderer.renderNotice(notice, id, asker);
   }
 
-  /** Loaders for one stretch of a replay. */
-  newLoaders(): Loaders {
-    return this.#renderer.newLoaders();
+  #forget(): void {
+    this.#renderer.forget();
+    this.segments.forget();
   }
 
   #enqueue(item: Item): void {
@@ -175,7 +152,7 @@ export class SharedSubscription implements Outlet {
   async #prepareSlice(rest: Rest[]): Promise<Slice> {
     const items = this.#queue.splice(0, sliceSize(this.#renderer.cost, maxConcurrentExecutions));
     // Rows do not depend on the asker: one set of loaders fetches the rows of all these events together.
-    const parts = { loaders: this.#renderer.newLoaders(), rest };
+    const parts = { loaders: this.#renderer.newLoaders(), edition: this.#renderer.edition, rest };
     const startedAt = Date.now();
     const deliveries = await Promise.all(
       items.map(async (item) => ('tell' in item ? item.tell : this.#renderer.prepare(item, parts))),

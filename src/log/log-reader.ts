@@ -17,13 +17,11 @@ export type Membership = { chatId: bigint; since: bigint; visibleFrom: number; i
 export type Snapshot = Extent & { memberships: Membership[]; isSessionLive: boolean };
 
 /**
- * A stretch for one reader. From the same snapshot: whether the log knows the position where the stretch starts, and
- * whether the reader's session is still live.
+ * The ids of the events that a reader missed, separated by commas, which `MissedEvents` looks up: many readers miss the
+ * same events. There may be more of them than the reader wants. From the same snapshot: whether the log knows the position
+ * where the stretch starts, and whether the reader's session is still live.
  */
-export type MissedStretch = Stretch & { isKnown: boolean; isSessionLive: boolean };
-
-/** The same with the ids of its events, which `MissedEvents` looks up: many readers miss the same events. */
-export type MissedIds = Omit<MissedStretch, 'events'> & { ids: bigint[] };
+export type MissedStretch = Omit<Stretch, 'events'> & { ids: string; isKnown: boolean; isSessionLive: boolean };
 
 /**
  * A stretch of one chat. From the same snapshot: whether the reader may still see the chat, and whether the chat is
@@ -142,7 +140,7 @@ const ranges = {
  * and all events addressed to them. For each chat and for each way of addressing a person, an index yields the oldest
  * few; the oldest of all these are returned.
  */
-export async function readMissed(pool: pg.Pool, keys: readonly MissedKey[]): Promise<MissedIds[]> {
+export async function readMissed(pool: pg.Pool, keys: readonly MissedKey[]): Promise<MissedStretch[]> {
   const { rows } = await pool.query<MissedRow>({
     name: 'events_missed',
     text: `select l.pruned_through as "prunedThrough", ${isKnown('reader.after_id')},
@@ -182,7 +180,7 @@ export async function readMissed(pool: pg.Pool, keys: readonly MissedKey[]): Pro
     order by reader.index`,
     values: ranges.values(keys),
   });
-  return keys.map(({ range }, index) => toMissedIds(rows[index], range.limit));
+  return keys.map((_, index) => toStretch(rows[index]));
 }
 
 /** A stretch of one chat for a person. */
@@ -195,7 +193,7 @@ export type MissedChatKey = MissedKey & { chatId: bigint };
 export async function readMissedInChats(
   pool: pg.Pool,
   keys: readonly MissedChatKey[],
-): Promise<(MissedIds & ChatAccess)[]> {
+): Promise<MissedChatStretch[]> {
   const { rows } = await pool.query<MissedRow & { hasAccess: boolean; isPublic: boolean | null }>({
     name: 'events_missed_in_chat',
     text: `select l.pruned_through as "prunedThrough", ${isKnown('reader.after_id')},
@@ -231,8 +229,8 @@ export async function readMissedInChats(
     order by reader.index`,
     values: [...ranges.values(keys), keys.map(({ chatId }) => chatId)],
   });
-  return keys.map(({ range }, index) => ({
-    ...toMissedIds(rows[index], range.limit),
+  return keys.map((_, index) => ({
+    ...toStretch(rows[index]),
     hasAccess: rows[index]?.hasAccess ?? false,
     isPublic: rows[index]?.isPublic ?? false,
   }));
@@ -253,7 +251,7 @@ export async function readServerSnapshot(
 }
 
 /** The events of all chats, and those about users, for a program that reads the whole server with that API key. */
-export async function readMissedOnServer(pool: pg.Pool, keyId: bigint, range: Range): Promise<MissedIds> {
+export async function readMissedOnServer(pool: pg.Pool, keyId: bigint, range: Range): Promise<MissedStretch> {
   const { rows } = await pool.query<MissedRow>({
     name: 'events_missed_on_server',
     text: `select l.pruned_through as "prunedThrough", ${isKnown('$2')}, ${isKeyLive('$1')}, e.ids
@@ -265,26 +263,24 @@ export async function readMissedOnServer(pool: pg.Pool, keyId: bigint, range: Ra
     ) e`,
     values: [keyId, range.after, range.through, range.limit],
   });
-  return toMissedIds(rows[0], range.limit);
+  return toStretch(rows[0]);
 }
 
 /** A stretch of ids: one row with a list of numbers, which is cheaper to parse than a row for each. */
-type MissedRow = Omit<MissedIds, 'ids'> & { ids: string | null };
+type MissedRow = Omit<MissedStretch, 'ids'> & { ids: string | null };
 
 const idList = `string_agg(e.id::text, ',' order by e.id) as ids`;
 
-/** A statement for several readers uses the largest of their limits for all of them. */
-function toMissedIds(row: MissedRow | undefined, limit = 0): MissedIds {
+function toStretch(row: MissedRow | undefined): MissedStretch {
   const { prunedThrough = 0n, isKnown: known = false, isSessionLive: live = false, ids = null } = row ?? {};
-  const list = ids === null ? [] : ids.split(',');
-  return { prunedThrough, isKnown: known, isSessionLive: live, ids: list.slice(0, limit).map(BigInt) };
+  return { prunedThrough, isKnown: known, isSessionLive: live, ids: ids ?? '' };
 }
 
-/** The events of the log with these ids that are still kept, in no particular order. */
+/** The events of the log with these ids that are still kept, in the order of their ids. */
 export async function readEvents(pool: pg.Pool, ids: readonly bigint[]): Promise<LoggedEvent[]> {
   const { rows } = await pool.query<LoggedEvent>({
     name: 'events_by_id',
-    text: `select ${eventColumns} from events e where e.id = any ($1)`,
+    text: `select ${eventColumns} from events e where e.id = any ($1) order by e.id`,
     values: [ids],
   });
   return rows;

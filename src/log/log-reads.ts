@@ -3,11 +3,11 @@ import {
   readMissed,
   readMissedInChats,
   readSnapshots,
-  type ChatAccess,
   type LogReader,
   type MissedChatKey,
-  type MissedIds,
+  type MissedChatStretch,
   type MissedKey,
+  type MissedStretch,
   type Snapshot,
 } from './log-reader.ts';
 import { SharedRead } from '../postgres/shared-read.ts';
@@ -24,9 +24,9 @@ export class LogReads {
   /** A person's memberships, and the id of the latest event that they include. */
   readonly snapshot: (reader: LogReader) => Promise<Snapshot>;
   /** The ids of the events that a person missed. */
-  readonly missed: (key: MissedKey) => Promise<MissedIds>;
+  readonly missed: (key: MissedKey) => Promise<MissedStretch>;
   /** The ids of the events that a person missed in one chat, and whether they may still see it. */
-  readonly missedInChat: (key: MissedChatKey) => Promise<MissedIds & ChatAccess>;
+  readonly missedInChat: (key: MissedChatKey) => Promise<MissedChatStretch>;
 
   constructor(pool: pg.Pool) {
     this.snapshot = share((readers) => readSnapshots(pool, readers));

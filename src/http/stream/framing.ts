@@ -1,4 +1,4 @@
-import type { Batch, Rendering } from '../../live/delivery.ts';
+import type { Batch } from '../../live/delivery.ts';
 
 /** The wire format of results. Each string is complete in itself and may stand between any two others. */
 export type Framing = {
@@ -63,8 +63,6 @@ export const multipart: Framing = {
   complete: '--\r\n',
 };
 
-const lineEnd = Buffer.from('\r\n');
-
 /**
  * Encodes a framing for the response's transfer: HTTP/1.1 in chunks (RFC 9112, 7.1), HTTP/1.0 (nginx's default)
  * unchanged. It encodes the chunks here, not through `response.write`, so that the bytes of a batch are made once and
@@ -88,36 +86,14 @@ export class Encoder {
 
   /** All renderings of the batch in one buffer, which every receiver with this encoder shares. */
   encodeBatch(batch: Batch): Buffer {
-    if (batch.isReplay === true) return this.#encodeReplay(batch.renderings);
     let buffer = batch.encodings.get(this);
     if (buffer === undefined) {
-      buffer = this.encodeRenderings(batch.renderings);
+      buffer = this.encode(batch.renderings.map(({ payload, cursor }) => this.framing.next(payload, cursor)).join(''));
       batch.encodings.set(this, buffer);
     }
     return buffer;
   }
 
-  /** Joins the frames of renderings, most of which other replays may have sent too, from other positions. */
-  #encodeReplay(renderings: readonly Rendering[]): Buffer {
-    const frames = renderings.map((rendering) => this.#frameOf(rendering));
-    if (!this.#isChunked) return Buffer.concat(frames);
-    const length = frames.reduce((sum, frame) => sum + frame.length, 0);
-    return Buffer.concat([Buffer.from(`${length.toString(16)}\r\n`), ...frames, lineEnd]);
-  }
-
-  #frameOf(rendering: Rendering): Buffer {
-    const known = rendering.frames?.get(this.framing);
-    if (known !== undefined) return known;
-    const frame = Buffer.from(this.framing.next(rendering.payload, rendering.cursor));
-    // The frames of a single replay are not kept.
-    if (rendering.isReplayed === true) (rendering.frames ??= new Map()).set(this.framing, frame);
-    rendering.isReplayed = true;
-    return frame;
-  }
-
-  encodeRenderings(renderings: readonly Rendering[]): Buffer {
-    return this.encode(renderings.map(({ payload, cursor }) => this.framing.next(payload, cursor)).join(''));
-  }
 }
 
 const encoders = new Map<Framing, { chunked: Encoder; plain: Encoder }>();

@@ -1,20 +1,22 @@
-import { byteLengthOf, type Rendering } from '../../live/delivery.ts';
+import { bytesOf, type Batch } from '../../live/delivery.ts';
 import type { Sink } from './sink.ts';
 
 /** How many events are read at a time. */
-const size = { most: 200, least: 10 };
+const size = { most: 512, least: 10 };
 /**
- * A larger amount goes out in pieces of this size, for as long as the socket accepts each one immediately. A piece
- * belongs to one reader and is all that the server holds for a reader that stalls here (and hundreds may stall at the
- * same time).
+ * After this many bytes, a reader gets more only if the socket has taken them: that much is all that the server holds for
+ * a reader that stalls here (and hundreds may stall at the same time).
  */
-const pieceBytes = 32 * 1024;
+const checkedBytes = 32 * 1024;
+const steadyCount = 4;
 
 /**
  * How much of the log one reader gets at a time. A reader whose socket had no room for that much gets less next time.
  */
 export class Pace {
   #size: number;
+  /** How often in a row the socket has taken all that it got. */
+  #wholeCount = 0;
 
   /** `first`: how many events to read at first. */
   constructor(first: number = size.most) {
@@ -26,31 +28,30 @@ export class Pace {
     return this.#size;
   }
 
+  /** Whether the socket has long taken all that it got, so that it is worth reading more in advance. */
+  get isSteady(): boolean {
+    return this.#wholeCount >= steadyCount;
+  }
+
   /**
-   * Sends the renderings. Returns null when all were sent, or the id of the last event that was sent when there was no
-   * room for more. The rest is not kept, because room may take hours to appear. `onSend` is called before each piece
-   * goes out.
+   * Sends the batches. Returns null when all were sent, or the id of the last event that was sent when there was no room
+   * for more. The rest is not kept, because room may take hours to appear. `onSend` is called before each batch goes out.
    */
-  send(renderings: readonly Rendering[], sink: Sink, onSend: (piece: Rendering[]) => void): bigint | null {
-    let sentCount = 0;
-    while (sentCount < renderings.length) {
-      const piece = takePiece(renderings, sentCount);
-      onSend(piece);
-      sink.send({ renderings: piece, encodings: new Map(), isReplay: true });
-      sentCount += piece.length;
+  send(batches: readonly Batch[], sink: Sink, onSend: (batch: Batch) => void): bigint | null {
+    let [sent, events, unchecked] = [0, 0, 0];
+    for (const batch of batches) {
+      onSend(batch);
+      sink.send(batch);
+      sent += 1;
+      events += batch.renderings.length;
+      unchecked += bytesOf(batch);
+      if (unchecked < checkedBytes && sent < batches.length) continue;
+      unchecked = 0;
       if (!sink.takesAll()) break;
     }
-    const isWhole = sentCount === renderings.length;
-    this.#size = isWhole ? Math.min(size.most, 2 * this.#size) : Math.max(size.least, sentCount);
-    return isWhole ? null : (renderings[sentCount - 1]?.eventId ?? null);
+    const isWhole = sent === batches.length;
+    this.#wholeCount = isWhole ? this.#wholeCount + 1 : 0;
+    this.#size = isWhole ? Math.min(size.most, 2 * this.#size) : Math.max(size.least, events);
+    return isWhole ? null : (batches[sent - 1]?.renderings.at(-1)?.eventId ?? null);
   }
-}
-
-function takePiece(renderings: readonly Rendering[], from: number): Rendering[] {
-  let to = from;
-  for (let bytes = 0; to < renderings.length && bytes < pieceBytes; to += 1) {
-    const rendering = renderings[to];
-    if (rendering !== undefined) bytes += byteLengthOf(rendering);
-  }
-  return renderings.slice(from, to);
 }

@@ -1,4 +1,4 @@
-import { byteLengthOf, type Batch } from '../../live/delivery.ts';
+import { bytesOf, type Batch } from '../../live/delivery.ts';
 
 /** When more than this is pending, reading the log is cheaper than holding the batches. */
 const maxBytes = 256 * 1024;
@@ -16,7 +16,7 @@ export class PendingBatches {
 
   add(batch: Batch): void {
     if (this.#isOver) return;
-    for (const rendering of batch.renderings) this.#bytes += byteLengthOf(rendering);
+    this.#bytes += bytesOf(batch);
     if (this.#bytes <= maxBytes) this.#batches.push(batch);
     else this.giveUp();
   }

@@ -1,4 +1,4 @@
-import { byteLengthOf, type Rendering } from '../../live/delivery.ts';
+import { bytesOf, type Batch } from '../../live/delivery.ts';
 
 /** The size of a replay beyond which the client should fetch its data again; 0 turns a limit off. */
 export type ReplayLimits = { maxEvents: number; maxBytes: number };
@@ -27,13 +27,13 @@ export class ReplayBudget {
     this.#bytes = 0;
   }
 
-  /** Counts these renderings. Throws ResetNeeded, which names the limit, when there are too many. */
-  take(renderings: readonly Rendering[]): void {
+  /** Counts a batch. Throws ResetNeeded, which names the limit, when there is too much. */
+  take(batch: Batch): void {
     const { maxEvents, maxBytes } = this.#limits;
-    this.#events += renderings.length;
+    this.#events += batch.renderings.length;
     if (maxEvents > 0 && this.#events > maxEvents) throw tooMuch('MAX_REPLAY_EVENTS', maxEvents);
     if (maxBytes === 0) return;
-    for (const rendering of renderings) this.#bytes += byteLengthOf(rendering);
+    this.#bytes += bytesOf(batch);
     if (this.#bytes > maxBytes) throw tooMuch('MAX_REPLAY_BYTES', maxBytes);
   }
 }

@@ -5,13 +5,14 @@ import type { StreamNotice } from '../../live/notice.ts';
 import type { SharedSubscription } from '../../live/shared-subscription.ts';
 import { formatCursor } from '../../log/cursor.ts';
 import type { EndReason } from '../../live/listener.ts';
-import type { Stretch } from '../../log/event-log.ts';
-import type { MissedStretch, Range } from '../../log/log-reader.ts';
+import type { MissedChatStretch, MissedStretch, Range } from '../../log/log-reader.ts';
+import type { Segment } from '../../log/segment.ts';
 import type { Realtime } from '../../live/realtime.ts';
 import { endPayloads } from './ending.ts';
 import { PendingBatches } from './pending-batches.ts';
 import { ReplayBudget, ResetNeeded, type ReplayLimits } from './replay-budget.ts';
 import { Pace } from './pace.ts';
+import { ReadAhead } from './read-ahead.ts';
 import type { Sink } from './sink.ts';
 
 /** What one subscription on a stream needs. */
@@ -55,6 +56,7 @@ export class EventSubscription implements Receiver {
   readonly #replayed: ReplayBudget;
   readonly #pace: Pace;
   readonly #held = new PendingBatches();
+  readonly #ahead = new ReadAhead((range: Range) => this.#readStretch(range));
 
   constructor(options: SubscriptionOptions) {
     this.#options = options;
@@ -71,6 +73,10 @@ export class EventSubscription implements Receiver {
 
   get isReceiving(): boolean {
     return this.#state === 'LIVE' || (this.#state === 'CATCHING_UP' && !this.#held.isOver);
+  }
+
+  get #isOver(): boolean {
+    return this.#state === 'OVER';
   }
 
   get isLive(): boolean {
@@ -220,8 +226,10 @@ export class EventSubscription implements Receiver {
     // log is read at least once.
     let isChecked = this.chatId === null;
     while (this.#state !== 'OVER' && (this.#position < through || !isChecked)) {
-      const limit = this.#pace.size;
-      const stretch = await this.#repeat(() => this.#readStretch({ after: this.#position, through, limit }));
+      const range = { after: this.#position, through, limit: this.#pace.size };
+      const stretch = await this.#ahead.take(range);
+      this.#judge(stretch);
+      if (this.#isOver) return;
       isChecked = true;
       if (!stretch.isKnown) {
         await this.#reset(otherHistory, through);
@@ -232,9 +240,7 @@ export class EventSubscription implements Receiver {
         return;
       }
       try {
-        const stoppedAt = await this.#sendStretch(stretch);
-        const last = stretch.events.at(-1);
-        this.#position = stoppedAt ?? (last === undefined || stretch.events.length < limit ? through : last.id);
+        this.#position = await this.#sendStretch(stretch, range);
       } catch (error) {
         if (!(error instanceof ResetNeeded)) throw error;
         await this.#reset(error.message, through);
@@ -244,20 +250,19 @@ export class EventSubscription implements Receiver {
     }
   }
 
-  /**
-   * Reads the events that this subscriber missed. Ends the subscription if the session has ended or the chat is no
-   * longer visible.
-   */
-  async #readStretch(range: Range): Promise<MissedStretch> {
+  /** Reads the events that this subscriber missed, and whether they may still see them. */
+  #readStretch(range: Range): Promise<MissedStretch | MissedChatStretch> {
     const { realtime } = this.#options;
-    if (this.chatId === null) {
-      const stretch = await realtime.readMissed(this, range);
-      if (!stretch.isSessionLive) this.#end('SESSION_ENDED');
-      return stretch;
-    }
-    const stretch = await realtime.readMissedInChat(this, this.chatId, range);
-    if (!stretch.isSessionLive) this.#end('SESSION_ENDED');
-    else if (!stretch.hasAccess) this.#end('ACCESS_LOST');
+    return this.#repeat(() =>
+      this.chatId === null ? realtime.readMissed(this, range) : realtime.readMissedInChat(this, this.chatId, range),
+    );
+  }
+
+  /** Ends the subscription if the session has ended or the chat is no longer visible. */
+  #judge(stretch: MissedStretch | MissedChatStretch): void {
+    if (!stretch.isSessionLive) return this.#end('SESSION_ENDED');
+    if (!('hasAccess' in stretch)) return;
+    if (!stretch.hasAccess) this.#end('ACCESS_LOST');
     if (stretch.isPublic !== this.isPublicReader) {
       // Until now the hub treated this subscriber as the wrong kind of reader, and may have sent it too much or too
       // little. Read those events from the log. That also checks access once more, because the hub may have ignored a
@@ -265,27 +270,30 @@ export class EventSubscription implements Receiver {
       this.isPublicReader = stretch.isPublic;
       this.#held.giveUp();
     }
-    return stretch;
   }
 
   /**
-   * Renders and sends the events a slice at a time. Returns null, or the last event that was sent if there was no room
-   * for all.
+   * Renders and sends the events, a few segments at a time. Returns the position that this leads to, which is an earlier
+   * one if there was no room for all. Meanwhile, reads the stretch that follows.
    */
-  async #sendStretch({ events }: Stretch): Promise<bigint | null> {
-    const { shared, sink } = this.#options;
-    const loaders = shared.newLoaders();
-    let sentThrough: bigint | null = null;
-    for (const slice of shared.slice(events)) {
+  async #sendStretch({ ids }: MissedStretch, { after, through, limit }: Range): Promise<bigint> {
+    const { shared, sink, realtime } = this.#options;
+    const { segments, isFull } = shared.segments.cut(ids, limit);
+    const end = isFull ? (segments.at(-1)?.lastId ?? through) : through;
+    if (isFull && this.#pace.isSteady) this.#ahead.begin({ after: end, through, limit });
+    const findEvents = (wanted: readonly Segment[]) => this.#repeat(() => realtime.findEvents(wanted));
+    let position = after;
+    for (const group of shared.segments.group(segments)) {
       // The rest is not kept, because it may take hours until there is room; it is read again then.
-      if (sentThrough !== null && !sink.takesAll()) return sentThrough;
-      const renderings = await shared.render(slice, this.asker, loaders);
-      if (this.#state === 'OVER') return null;
-      const stoppedAt = this.#pace.send(renderings, sink, (piece) => this.#replayed.take(piece));
+      if (position !== after && !sink.takesAll()) return position;
+      const rendered = await shared.segments.render(group, { asker: this.asker, findEvents });
+      // Some of the events were pruned in the meantime: the next stretch says so.
+      if (this.#state === 'OVER' || rendered === null) return position;
+      const stoppedAt = this.#pace.send(rendered.flat(), sink, (batch) => this.#replayed.take(batch));
       if (stoppedAt !== null) return stoppedAt;
-      sentThrough = slice.at(-1)?.id ?? null;
+      position = group.at(-1)?.lastId ?? position;
     }
-    return null;
+    return end;
   }
 
   async #reset(reason: string, head: bigint): Promise<void> {

@@ -1,0 +1,107 @@
+/** What several caches may hold together. */
+export type CacheBudget = { used: number; readonly max: number };
+
+/** The limits of one cache. Weights are in any one unit, such as bytes. */
+export type FifoLimits = {
+  /** The most that the entries may weigh together. */
+  max: number;
+  /** What the cache may hold even if all caches together exceed their budget. */
+  least?: number;
+  budget?: CacheBudget;
+  /** How long an entry is kept, in ms; it may be kept for a quarter longer. */
+  ttlMs: number;
+};
+
+type Entry<Key, Value> = { key: Key; value: Value; weight: number; until: number };
+
+/** How many dropped entries the queue may have at its front before it is shortened. */
+const maxDropped = 1_024;
+
+/**
+ * A cache that drops its oldest entries first, for things that are wanted again within seconds or never: an entry costs a
+ * tenth of one in an LRU cache, which keeps them in the order of their last use (replay of 50,000 events: 3.5 of 39 µs
+ * per event were the LRU caches).
+ */
+export class FifoCache<Key, Value> {
+  readonly #limits: FifoLimits;
+  readonly #entries = new Map<Key, Entry<Key, Value>>();
+  #queue: Entry<Key, Value>[] = [];
+  /** The index of the oldest entry in the queue. */
+  #first = 0;
+  #weight = 0;
+  #isSweepDue = false;
+
+  constructor(limits: FifoLimits) {
+    this.#limits = limits;
+  }
+
+  /** What all entries weigh together. */
+  get weight(): number {
+    return this.#weight;
+  }
+
+  get(key: Key): Value | undefined {
+    return this.#entries.get(key)?.value;
+  }
+
+  /** Keeps a value, unless it alone is too heavy. */
+  set(key: Key, value: Value, weight: number): void {
+    this.#drop(this.#entries.get(key));
+    const { max, least = 0, budget, ttlMs } = this.#limits;
+    if (weight > max) return;
+    const entry = { key, value, weight, until: performance.now() + ttlMs };
+    this.#entries.set(key, entry);
+    this.#queue.push(entry);
+    this.#weigh(weight);
+    while (this.#weight > max || (budget !== undefined && budget.used > budget.max && this.#weight > least)) {
+      this.#dropFirst();
+    }
+    this.#sweepLater();
+  }
+
+  delete(key: Key): void {
+    this.#drop(this.#entries.get(key));
+  }
+
+  clear(): void {
+    this.#weigh(-this.#weight);
+    this.#entries.clear();
+    this.#queue = [];
+    this.#first = 0;
+  }
+
+  #weigh(change: number): void {
+    this.#weight += change;
+    if (this.#limits.budget !== undefined) this.#limits.budget.used += change;
+  }
+
+  #drop(entry: Entry<Key, Value> | undefined): void {
+    // The key may have another entry by now.
+    if (entry === undefined || this.#entries.get(entry.key) !== entry) return;
+    this.#entries.delete(entry.key);
+    this.#weigh(-entry.weight);
+  }
+
+  #dropFirst(): void {
+    this.#drop(this.#queue[this.#first]);
+    this.#first += 1;
+    if (this.#first < maxDropped && this.#first < this.#queue.length) return;
+    this.#queue.splice(0, this.#first);
+    this.#first = 0;
+  }
+
+  /** Without it, an unused cache would keep its last entries. One timer costs less than one for each entry. */
+  #sweepLater(): void {
+    if (this.#isSweepDue) return;
+    this.#isSweepDue = true;
+    setTimeout(() => {
+      this.#isSweepDue = false;
+      const now = performance.now();
+      for (let first = this.#queue[this.#first]; first !== undefined && first.until <= now; ) {
+        this.#dropFirst();
+        first = this.#queue[this.#first];
+      }
+      if (this.#queue.length > 0) this.#sweepLater();
+    }, this.#limits.ttlMs / 4).unref();
+  }
+}

@@ -1,0 +1,163 @@
+import { setImmediate as afterIo } from 'node:timers/promises';
+import { payerOf, type Caller } from '../core/asker.ts';
+import { FifoCache, type CacheBudget } from '../core/fifo-cache.ts';
+import { allThere } from '../core/soon.ts';
+import type { LoggedEvent } from '../log/event.ts';
+import { cutSegments, maxLength, type Segment, type Segments } from '../log/segment.ts';
+import { byteLengthOf, bytesOf, type Batch, type Rendering } from './delivery.ts';
+import type { RenderedEvent } from './event-renderer.ts';
+import { sliceSize, type RenderTurns } from './render-turn.ts';
+import type { SharedRenderer } from './shared-renderer.ts';
+
+/** How many bytes of renderings one document keeps for replays, and for how long. */
+const kept = { max: 8 * 1024 * 1024, least: 1024 * 1024, ttlMs: 2_000 };
+/** What an entry weighs besides its renderings: the texts of its ids. */
+const entryWeight = 1_000;
+/** What all documents of this process may keep together, in bytes. A rendering is kept as text and encoded. */
+const budget: CacheBudget = { used: 0, max: 32 * 1024 * 1024 };
+
+/** The most events that are rendered in one turn, if they cost little. */
+const maxEvents = 512;
+/** A larger amount of renderings goes out in several batches, each of about this many bytes. */
+const batchBytes = 32 * 1024;
+
+/** What a document shows of a segment, in order. Empty if it shows nothing. */
+export type RenderedSegment = readonly Batch[];
+
+/** The events of each segment; null if some of them are no longer kept. */
+export type FindEvents = (segments: readonly Segment[]) => Promise<LoggedEvent[][] | null>;
+
+/**
+ * Renders one document for replays, a segment of the log at a time. Readers share the renderings and their bytes wherever
+ * they missed the same events, whatever their cursors: after a restart, a thousand readers cost about as much as one and
+ * the writes to a thousand sockets (bench:storm).
+ */
+export class SegmentRenderer {
+  readonly #renderer: SharedRenderer;
+  readonly #turns: RenderTurns;
+  readonly #recent = new FifoCache<string, RenderedSegment>({ ...kept, budget });
+  readonly #sliceSize: number;
+
+  constructor(renderer: SharedRenderer, turns: RenderTurns) {
+    this.#renderer = renderer;
+    this.#turns = turns;
+    this.#sliceSize = sliceSize(renderer.cost, maxEvents);
+  }
+
+  /** Cuts at most `limit` ids, separated by commas, into segments. */
+  cut(ids: string, limit: number): Segments {
+    return cutSegments(ids, { limit, most: Math.min(maxLength, this.#sliceSize) });
+  }
+
+  /** Groups segments for `render`, which renders each group in one turn. */
+  *group(segments: readonly Segment[]): Iterable<Segment[]> {
+    let group: Segment[] = [];
+    let length = 0;
+    for (const segment of segments) {
+      if (group.length > 0 && length + segment.length > this.#sliceSize) {
+        yield group;
+        [group, length] = [[], 0];
+      }
+      group.push(segment);
+      length += segment.length;
+    }
+    if (group.length > 0) yield group;
+  }
+
+  /** Call this when earlier renderings must not be shown again. */
+  forget(): void {
+    this.#recent.clear();
+  }
+
+  /**
+   * Renders a group of segments as this asker may see them, in a turn of the asker; null if some of their events are no
+   * longer kept. What others have just replayed takes no turn, because it costs nothing.
+   */
+  async render(
+    group: readonly Segment[],
+    options: { asker: Caller; findEvents: FindEvents },
+  ): Promise<RenderedSegment[] | null> {
+    const known = this.#findAll(group);
+    if (known !== null) return known;
+    return this.#turns.run([payerOf(options.asker)], () => this.#renderNow(group, options));
+  }
+
+  #findAll(group: readonly Segment[]): RenderedSegment[] | null {
+    const found: RenderedSegment[] = [];
+    for (const { key } of group) {
+      const known = this.#recent.get(key);
+      if (known === undefined) return null;
+      found.push(known);
+    }
+    return found;
+  }
+
+  async #renderNow(
+    group: readonly Segment[],
+    { asker, findEvents }: { asker: Caller; findEvents: FindEvents },
+  ): Promise<RenderedSegment[] | null> {
+    const { edition } = this.#renderer;
+    const loaders = this.#renderer.newLoaders();
+    const rendered = new Map<Segment, RenderedSegment>();
+    const unknown: Segment[] = [];
+    for (const segment of group) {
+      // Readers of other chats may have had its events in other segments.
+      const known = this.#recent.get(segment.key) ?? this.#compose(segment, asker);
+      if (known === null) unknown.push(segment);
+      else rendered.set(segment, known);
+    }
+    const events = unknown.length === 0 ? [] : await findEvents(unknown);
+    if (events === null) return null;
+    // The rows of later segments arrive while earlier ones are being rendered.
+    const reads = events.map((own) => this.#renderer.prefetch(own, loaders));
+    for (const [index, segment] of unknown.entries()) {
+      const own = events[index] ?? [];
+      await reads[index];
+      const shown = await allThere(own.map((event) => this.#renderer.renderFor(event, { asker, loaders, edition })));
+      rendered.set(segment, this.#keep(segment, shown, edition));
+      if (unknown.length > 1) await afterIo();
+    }
+    return group.map((segment) => rendered.get(segment) ?? []);
+  }
+
+  /** Makes a segment of its events' latest renderings; null if they are not all known. */
+  #compose(segment: Segment, asker: Caller): RenderedSegment | null {
+    const shown: (RenderedEvent | null)[] = [];
+    for (const id of segment.ids) {
+      const known = this.#renderer.findFor(id, asker);
+      if (known === undefined) return null;
+      shown.push(known);
+    }
+    return this.#keep(segment, shown, this.#renderer.edition);
+  }
+
+  /** Makes batches of what a segment's events show, and keeps them if they are the same for everyone. */
+  #keep({ key, ids }: Segment, shown: readonly (RenderedEvent | null)[], edition: number): RenderedSegment {
+    const batches = toBatches(
+      ids.flatMap((id, index) => {
+        const each = shown[index];
+        return each == null ? [] : [this.#renderer.toRendering(id, each.payload)];
+      }),
+    );
+    const isShared = shown.every((each) => each === null || each.personalTo === null);
+    if (isShared && edition === this.#renderer.edition) {
+      const bytes = batches.reduce((sum, batch) => sum + 2 * bytesOf(batch), 0);
+      this.#recent.set(key, batches, entryWeight + bytes);
+    }
+    return batches;
+  }
+}
+
+function toBatches(renderings: readonly Rendering[]): Batch[] {
+  const batches: Batch[] = [];
+  let bytes = batchBytes;
+  for (const rendering of renderings) {
+    if (bytes >= batchBytes) {
+      batches.push({ renderings: [], encodings: new Map() });
+      bytes = 0;
+    }
+    batches.at(-1)?.renderings.push(rendering);
+    bytes += byteLengthOf(rendering);
+  }
+  return batches;
+}
