@@ -7,12 +7,13 @@ export type ColumnReader = (bytes: Buffer, from: number, to: number) => unknown;
 const zero = '0'.charCodeAt(0);
 const minus = '-'.charCodeAt(0);
 const yes = 't'.charCodeAt(0);
+const brace = '{'.charCodeAt(0);
 /** A number has all digits of an integer of this length. */
 const safeDigits = 15;
 /** Longer texts are rarely the same in the next row. */
 const maxRepeated = 32;
 
-const { BOOL, INT2, INT4, INT8, TEXT, TIMESTAMPTZ } = pg.types.builtins;
+const { BOOL, INT2, INT4, INT8, JSONB, TEXT, TIMESTAMPTZ } = pg.types.builtins;
 
 /** The driver's parser of text and of the types that it does not know, as enums: it returns the text. */
 const noParser: unknown = pg.types.getTypeParser(TEXT, 'text');
@@ -33,6 +34,9 @@ export function createColumnReader(typeId: number, parse: (text: string) => unkn
       return (bytes, from) => bytes[from] === yes;
     case TIMESTAMPTZ:
       return readTimestamp;
+    case JSONB:
+      // What most rows have as `custom`.
+      return (bytes, from, to) => (to - from === 2 && bytes[from] === brace ? {} : parse(readText(bytes, from, to)));
     default:
       return parse === noParser ? remembering(readText) : (bytes, from, to) => parse(readText(bytes, from, to));
   }

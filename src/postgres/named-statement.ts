@@ -89,7 +89,7 @@ export class NamedStatement {
       if (columnCount !== names.length) throw new Error(`The columns of ${this.name} have changed.`);
       let at = offset + 2;
       for (let index = 0; index < columnCount; index += 1) {
-        const length = bytes.readInt32BE(at);
+        const length = readLength(bytes, at);
         at += 4;
         if (length < 0) continue;
         row[names[index] ?? ''] = readers[index]?.(bytes, at, at + length);
@@ -145,6 +145,11 @@ export class NamedStatement {
     if (known.has(this.name)) return;
     shapes.set(this.#wire, known.set(this.name, this.#shape ?? noColumns));
   }
+}
+
+/** `readInt32BE` checks its arguments at length. The message is complete, so there are four bytes. */
+function readLength(bytes: Buffer, at: number): number {
+  return ((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0);
 }
 
 function toShape(fields: readonly Field[], parserOf: ParserOf): RowShape {
