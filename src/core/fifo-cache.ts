@@ -47,15 +47,13 @@ export class FifoCache<Key, Value> {
   /** Keeps a value, unless it alone is too heavy. */
   set(key: Key, value: Value, weight: number): void {
     this.#drop(this.#entries.get(key));
-    const { max, least = 0, budget, ttlMs } = this.#limits;
+    const { max, ttlMs } = this.#limits;
     if (weight > max) return;
     const entry = { key, value, weight, until: performance.now() + ttlMs };
     this.#entries.set(key, entry);
     this.#queue.push(entry);
     this.#weigh(weight);
-    while (this.#weight > max || (budget !== undefined && budget.used > budget.max && this.#weight > least)) {
-      this.#dropFirst();
-    }
+    while (this.#isTooHeavy()) this.#dropFirst();
     this.#sweepLater();
   }
 
@@ -68,6 +66,11 @@ export class FifoCache<Key, Value> {
     this.#entries.clear();
     this.#queue = [];
     this.#first = 0;
+  }
+
+  #isTooHeavy(): boolean {
+    const { max, least = 0, budget } = this.#limits;
+    return this.#weight > max || (budget !== undefined && budget.used > budget.max && this.#weight > least);
   }
 
   #weigh(change: number): void {
@@ -97,7 +100,7 @@ export class FifoCache<Key, Value> {
     setTimeout(() => {
       this.#isSweepDue = false;
       const now = performance.now();
-      for (let first = this.#queue[this.#first]; first !== undefined && first.until <= now; ) {
+      for (let first = this.#queue[this.#first]; first !== undefined && first.until <= now;) {
         this.#dropFirst();
         first = this.#queue[this.#first];
       }

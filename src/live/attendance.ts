@@ -79,7 +79,7 @@ export class Attendance {
     this.#leaving.add(sessionId);
   }
 
-  /** Starts to write to the database. */
+  /** Starts writing to the database. */
   open(): void {
     this.#timer = setInterval(
       () => this.#do(() => this.#tell()),

@@ -6,9 +6,9 @@ export function mayReceive(asker: Caller, personalTo: string | null): boolean {
 }
 
 /**
- * The results of one document for one event, by who may get them. To complete them, render for each of `lacking(…,
- * askerKey)`, one asker per user; then for each of `lacking(…, sessionKey)`, the other sessions of users whose result
- * is for one session only.
+ * The results of one document for one event, by who may get them. To complete them, render for each asker in
+ * `lacking(…, askerKey)`, one per user; then for each in `lacking(…, sessionKey)`: the other sessions of users whose
+ * result is for one session only.
  */
 export class ResultsByAudience<Result> {
   readonly #results = new Map<string | null, Result>();

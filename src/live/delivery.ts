@@ -9,7 +9,7 @@ export type Rendering = {
   payload: string;
   /** See `byteLengthOf`. */
   byteLength?: number;
-  /** Set if it is not an event, but a notice about the stream itself. */
+  /** Set if this is a notice about the stream itself, not an event. */
   notice?: StreamNotice['kind'];
 };
 

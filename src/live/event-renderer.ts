@@ -16,10 +16,10 @@ export type EnvelopeHead = { cursor: string; at: Date };
 /** The asker to render for, and loaders that may share their rows with other renderings at the same time. */
 export type RenderFor = { asker: Caller; loaders: Loaders };
 
-/** The most that a document's result for one event contains: fields, and bytes of JSON. */
+/** The maximum size of a document's result for one event: its fields, and its bytes of JSON. */
 export type EventCost = { complexity: number; bytes: number };
 
-/** Turns events into the selection of one subscription's document. The live side has one per shared subscription. */
+/** Turns events into the selection of one subscription's document. Each shared subscription has one. */
 export interface EventRenderer {
   /**
    * Whether the document selects PresenceChanged: presence changes in large chats go only to subscribers that ask for

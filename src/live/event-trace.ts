@@ -3,7 +3,7 @@ import type { LoggedEvent } from '../log/event.ts';
 
 /** How long after an event its spans are created, in ms: by then, the trace that they belong to is known. */
 const settleMs = 1_000;
-/** How many events may wait for that; further ones are not recorded. */
+/** How many events may wait for their spans; further ones are not recorded. */
 const maxWaiting = 5_000;
 
 /** When one group of subscriptions received an event, in ms since 1970, and how many receivers it had. */
@@ -13,9 +13,9 @@ type Passed = { event: LoggedEvent; passedAt: number; deliveries: TracedDelivery
 
 /**
  * Records what happens to events on this node, and adds it to the trace of the request that committed them. A
- * notification says which trace that is. It may arrive before or after the event itself, so the spans are created a
- * second later, with the times at which things happened. An event that no traced request has caused, such as one
- * written with psql, starts a trace.
+ * notification says which trace that is. The notification may arrive before or after the event itself, so the spans are
+ * created a second later, with the times at which things happened. An event that no traced request has caused, such as
+ * one written with psql, starts a trace.
  */
 export class EventTraces {
   readonly #tracer: Tracer;

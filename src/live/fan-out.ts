@@ -10,7 +10,7 @@ import { SubscriptionBudget } from './subscription-budget.ts';
 export type FanOutOptions = {
   epoch: () => string;
   report: Report;
-  /** The highest sum of the complexities of one user's subscriptions; 0 means no limit. */
+  /** The maximum total complexity of one user's subscriptions; 0 means no limit. */
   maxComplexityPerPerson: number;
   metrics?: Metrics;
   traces?: EventTraces | null;

@@ -1,8 +1,8 @@
 import type { Price } from './subscription-budget.ts';
 
-/** The lowest price of a document, because the server keeps it and its latest renderings. */
+/** The lowest price of a document, because the server keeps the document and its latest renderings in memory. */
 const leastPrice = 500;
-/** The price of each further subscription of the same user with the same document: it costs a write per event. */
+/** The price of each further subscription by the same user with the same document, which costs one write per event. */
 const priceOfSharing = 10;
 
 /** The users who share a subscription, and how many times each of them has subscribed. */
@@ -10,7 +10,7 @@ export class Holders {
   readonly #complexity: number;
   readonly #counts = new Map<bigint, number>();
 
-  /** `complexity`: that of the document, per event. */
+  /** `complexity`: the document's complexity per event. */
   constructor(complexity: number) {
     this.#complexity = complexity;
   }
@@ -25,7 +25,7 @@ export class Holders {
   }
 
   /**
-   * The price of one more subscription of this user. Only the first of a user's subscriptions costs an execution per
+   * The price of one more subscription for this user. Only the first of a user's subscriptions costs an execution per
    * event.
    */
   priceFor(userId: bigint): Price {

@@ -8,10 +8,10 @@ export type HubLog = {
   readSnapshot: (reader: LogReader) => Promise<Snapshot>;
   /** Where the log ends, and whether that server key is live. */
   readServerSnapshot: (keyId: bigint) => Promise<Pick<Snapshot, 'head' | 'isSessionLive'>>;
-  /** The memberships of these users that these events began. */
+  /** The memberships of these users that began with these events. */
   readAddedMembers: (events: readonly LoggedEvent[], userIds: readonly bigint[]) => Promise<AddedMember[]>;
   readCircles: (userIds: readonly bigint[]) => Promise<Circles>;
-  /** The recipients of these events; only those among `userIds`, or up to `limit` of all. */
+  /** The recipients of these events: only those among `userIds`, or up to `limit` of all recipients. */
   readRecipients: (eventIds: readonly bigint[], of: AmongUsers) => Promise<{ eventId: bigint; userId: bigint }[]>;
 };
 
@@ -23,10 +23,10 @@ export type HubAttendance = {
 
 /** The facts that the hub needs about a batch of events before it can pass the batch on. */
 export type Known = {
-  /** By the event that began them (NewChat, AddToChat): the memberships that still exist. */
+  /** For each event that began memberships (NewChat, AddToChat): those that still exist. */
   added: ReadonlyMap<bigint, readonly AddedMember[]>;
   circles: Circles;
-  /** By the event (ChatDeleted): the users who receive it although their chat no longer exists. */
+  /** For each ChatDeleted event: the users who receive it although their chat no longer exists. */
   recipients: ReadonlyMap<bigint, readonly bigint[]>;
 };
 

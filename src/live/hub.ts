@@ -10,9 +10,9 @@ import { Roster } from './roster.ts';
 import { ServerRoom } from './server-room.ts';
 
 /**
- * The streams open on this node: chat → listeners, person → listeners. Events of the log pass through the hub in order.
- * An event that changes a membership takes effect in the hub exactly at its position in the log, so that a member
- * receives nothing from before they joined or after they left.
+ * The streams open on this node: chat → listeners, person → listeners. Events from the log pass through the hub in
+ * order. An event that changes a membership takes effect in the hub exactly at its position in the log, so that a
+ * member receives nothing from before they joined or after they left.
  */
 export class Hub {
   readonly #log: HubLog;
@@ -24,7 +24,7 @@ export class Hub {
   readonly #roster = new Roster(this.interest);
   /** The listeners of the whole server. */
   readonly #server = new ServerRoom(this.interest);
-  /** Called in the order of the log when a webhook was created, changed, paused or deleted. */
+  /** Called, in the order of the log, when a webhook has been created, changed, paused or deleted. */
   onWebhookChange: (webhookId: bigint) => void = () => undefined;
 
   constructor(log: HubLog, attendance: HubAttendance) {
@@ -111,7 +111,7 @@ export class Hub {
     return false;
   }
 
-  /** Passes typing on to the others in the chat who are on this node. */
+  /** Passes a typing notice on to the others in the chat who are on this node. */
   publishTyping(typing: Typing): void {
     for (const [outlet, listeners] of this.#roster.roomOf(typing.chatId)?.everyone() ?? []) {
       const others = listeners.filter(({ userId, isWebhook }) => userId !== typing.userId && isWebhook !== true);
@@ -127,16 +127,17 @@ export class Hub {
   }
 
   /**
-   * The watchers among the person's own streams and those of the members of these chats, as `gatherWatchers` limits
-   * them.
+   * The watchers among the streams of the person and of the members of these chats, within the limits of
+   * `gatherWatchers`.
    */
   watchersAround(userId: bigint, chatIds: readonly bigint[], limits: WatcherLimits): Audience {
     return gatherWatchers(this.#roster.roomsAmong(chatIds), this.#roster.people.get(userId), limits);
   }
 
   /**
-   * Call this when the log was replaced: every stream closes, and its client returns with a cursor, which is checked
-   * against the new log. A client that returns before the last stream is closed finds no state of the old log here.
+   * Call this when the log has been replaced: every stream closes, and its client returns with a cursor, which is
+   * checked against the new log. A client that returns before the last stream is closed finds no state of the old log
+   * here.
    */
   restart(): void {
     const people = [...this.#roster.people.values()];

@@ -15,7 +15,7 @@ export interface Listener {
   readonly serverKeyId?: bigint | null;
   readonly sessionId: bigint;
   readonly chatId: bigint | null;
-  /** Follows its chat as a reader of a public channel, as far as the hub and the listener know. */
+  /** Whether it follows its chat as a reader of a public channel, as far as the hub and the listener know. */
   isPublicReader: boolean;
   /** A webhook: receives events of the log, but no typing and no presence, and does not make its user appear online. */
   readonly isWebhook?: boolean;
@@ -39,7 +39,9 @@ export interface Outlet {
    * CaughtUp notice (`refresh`).
    */
   publishPresence(change: PresenceChange, listeners: readonly Listener[]): void;
-  /** Sends the log's current position. It also tells the client that it may have missed notices, which are not kept. */
+  /**
+   * Sends the log's current position. This also tells the client that notices, which are not kept, may have been lost.
+   */
   refresh(listeners: readonly Listener[], position: bigint): void;
   /** Everything held for this listener is void: its stream closes immediately, so that the client reconnects. */
   interrupt(listener: Listener): void;

@@ -32,14 +32,14 @@ export type NoticesOptions = {
   /** Delivers typing notices from other nodes while Redis is available. */
   typing: TypingChannel | null;
   relay: NoticeRelay | null;
-  /** Called with the hex hash of a stream's token. */
+  /** Called when a stream has a new operation, with the hex hash of its token. */
   onStreamRing: (tokenHash: string) => void;
 };
 
 /**
- * Notices between nodes that are not stored: typing, presence, and that a stream has a new operation. A notice takes
- * effect only once the hub has passed every event up to its moment. It comes from PostgreSQL, or from the publisher
- * while this node does not listen to PostgreSQL; it may be lost.
+ * Notices between nodes, which are not stored: typing, presence, and that a stream has a new operation. A notice takes
+ * effect only once the hub has passed on every event that came before it. It comes from PostgreSQL, or from the
+ * publisher while this node does not listen to PostgreSQL; it may be lost.
  */
 export class Notices {
   readonly #options: NoticesOptions;
@@ -85,7 +85,7 @@ export class Notices {
     const { feed, relay } = this.#options;
     const rings = Object.entries(this.#hearers).map(([channel, hear]) => {
       const ring = (payload: string) => {
-        // Notifications arrive in commit order, so by now the log has reached the moment of this one.
+        // Notifications arrive in commit order, so by now the log contains everything up to this one.
         hear(payload, { isPassed: false, whenPassed: () => feed.whenRead() });
         if (relay?.isPublishing === true) void this.#relay(relay, channel, payload);
       };
@@ -94,7 +94,7 @@ export class Notices {
     return Object.fromEntries(rings);
   }
 
-  /** Acts on what the publisher has passed on. */
+  /** Acts on a notice that the publisher has passed on. */
   async hearRelayed({ channel, payload, place }: Notice): Promise<void> {
     if (!(await this.#options.feed.whenPassed(place))) return this.noteGap();
     this.#hearers[channel]?.(payload, { isPassed: true, whenPassed: () => Promise.resolve(true) });
@@ -109,7 +109,7 @@ export class Notices {
     void this.#options.feed.whenRead().then(() => this.refresh());
   }
 
-  /** Makes every client on this node that follows presence query it again. */
+  /** Tells every client on this node that follows presence to query it again. */
   refresh(): void {
     this.#presenceNews.refresh();
   }

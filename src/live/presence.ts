@@ -50,9 +50,9 @@ export type PresenceSource = {
 /**
  * Sends presence changes to the people on this node who select them and share a chat with the person who changed, in
  * step with the log: a member who was just added receives them, and one who was just removed does not. Batches go out
- * one after the other, each with two statements, however fast changes arrive; of several changes of one person only the
- * last is sent. Changes that cannot be sent are not kept: the streams that select them receive CaughtUp instead, and
- * query presence again.
+ * one after the other, each with two statements, however fast changes arrive; of several changes by one person, only
+ * the last is sent. Changes that cannot be sent are not kept: the streams that select them receive CaughtUp instead,
+ * and their clients query presence again.
  */
 export class PresenceNews {
   readonly #source: PresenceSource;
@@ -74,7 +74,7 @@ export class PresenceNews {
 
   /**
    * Call this when changes may have been lost: every stream that selects presence changes receives CaughtUp, and its
-   * client queries them again.
+   * client queries presence again.
    */
   refresh(): void {
     const { hub } = this.#source;
@@ -119,8 +119,8 @@ export class PresenceNews {
 }
 
 /**
- * Sends the changes through `circles`, the chats of the people who changed, except to people they have blocked.
- * People who connected after `watchers` was read see the current state without this.
+ * Sends the changes through `circles`, the chats of the people whose presence changed, except to people they have
+ * blocked. People who connected after `watchers` was read see the current state without this.
  */
 export function publishPresences(
   hub: Hub,
@@ -139,7 +139,7 @@ export function publishPresences(
   }
 }
 
-/** The pairs in which a person of `blockerIds` has blocked one of `blockedIds`. */
+/** The pairs in which one of `blockerIds` has blocked one of `blockedIds`. */
 export async function readBlocks(
   pool: pg.Pool,
   blockerIds: readonly bigint[],

@@ -45,7 +45,7 @@ export class Realtime {
   readonly report: Report;
   /** Records the traces of events; null if tracing is off. */
   readonly traces: EventTraces | null;
-  /** Called with the hex hash of a stream's token when an operation waits for the stream or was cancelled. */
+  /** Called with the hex hash of a stream's token when an operation waits for the stream or has been cancelled. */
   onStreamRing: (tokenHash: string) => void = () => undefined;
   readonly #pool: pg.Pool;
   readonly #missed: MissedEvents;

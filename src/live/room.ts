@@ -83,7 +83,7 @@ function firstShown({ visibleFrom, isWhole }: Membership): number {
   return isWhole ? 1 : visibleFrom;
 }
 
-/** Adds a listener under its outlet. */
+/** Adds a listener to those of its outlet. */
 export function addTo(audience: Map<Outlet, Listener[]>, listener: Listener): void {
   const listeners = audience.get(listener.outlet);
   if (listeners === undefined) audience.set(listener.outlet, [listener]);

@@ -159,7 +159,7 @@ export class SharedRenderer {
     };
   }
 
-  /** Prepares renderings as for an event, around the cursor that each stream inserts. */
+  /** Prepares renderings as for an event, with room for the cursor that each stream inserts. */
   async #prepareTransient(
     { transient, receivers }: { transient: Transient; receivers: readonly Receiver[] },
     { loaders, rest }: SliceParts,

@@ -143,7 +143,7 @@ export class SharedSubscription implements Outlet {
 
   /**
    * The turn is charged to the user who has used the least time, so none of the users who share the document waits
-   * longer than that one.
+   * longer than that user would.
    */
   #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
     return this.#options.turns.run(this.holders.userIds(), work);
@@ -160,7 +160,7 @@ export class SharedSubscription implements Outlet {
     return { items, deliveries, startedAt, renderedAt: Date.now() };
   }
 
-  /** Renders for each user who lacks a result, and then for each session that does. */
+  /** Renders for each user who lacks a result, and then for each session that lacks one. */
   async #renderRest(rest: readonly Rest[]): Promise<void> {
     for (const keyOf of [askerKey, sessionKey]) {
       const missing = rest.flatMap(({ lacking, render }) => lacking(keyOf).map((asker) => ({ render, asker })));

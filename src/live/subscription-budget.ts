@@ -9,14 +9,14 @@ export type Price = { complexity: number; isRepeated: boolean };
 /**
  * Adds up what the subscriptions of each user cost, and refuses more than the limit; 0 turns the limit off.
  *
- * Repeated subscriptions are refused only past twice the limit. After a network break, a client opens all of its
+ * Repeated subscriptions are refused only beyond twice the limit. After a network break, a client opens all of its
  * streams again before the server notices that the earlier ones are dead; a refusal would tell it not to come back.
  */
 export class SubscriptionBudget {
   readonly #limit: number;
   readonly #spent = new Map<bigint, number>();
 
-  /** `limit`: the highest sum of the complexities of a user's subscriptions. */
+  /** `limit`: the maximum total complexity of a user's subscriptions. */
   constructor(limit: number) {
     this.#limit = limit;
   }

@@ -2,11 +2,11 @@ import { createLru } from '../core/lru.ts';
 import type { Typing } from './notice.ts';
 import type { TypingChannel } from './typing-channel.ts';
 
-/** At most one notice in this time per person and chat. */
+/** At most one notice per person and chat within this time. */
 const intervalMs = 3_000;
 /**
- * A client that repeats typing every 3 s is sometimes a little early. Such a notice is delayed until it is due, so
- * that the next one is not 6 s away.
+ * A client that repeats typing every 3 s is sometimes a little early. Such a notice is delayed until it is due; if it
+ * were dropped, the next one would be 6 s away.
  */
 const maxEarlyMs = 500;
 const maxRemembered = 100_000;
@@ -22,8 +22,8 @@ export class TypingGate {
   }
 
   /**
-   * Whether to pass this notice on to the nodes. If so, further ones of the same person and chat are held back for a
-   * while.
+   * Whether to pass this notice on to the nodes. If so, further ones from the same person in the same chat are held
+   * back for a while.
    */
   lets(typing: Typing): boolean {
     const key = keyOf(typing);

@@ -38,14 +38,14 @@ export type Range = { after: bigint; through: bigint; limit: number };
 const isSessionLive = (userId: string, sessionId: string) =>
   `exists (select from sessions s where s.id = ${sessionId} and s.user_id = ${userId} offset 0) as "isSessionLive"`;
 
-/** The key of a bot is live for as long as it has a session with the bot, which a suspension ends. */
+/** A bot's key is live only while its session for that bot lasts; suspending the bot ends the session. */
 const isKeyLive = (keyId: string) =>
   `exists (select from api_keys k where k.id = ${keyId} and k.revoked_at is null
     and (k.expires_at is null or k.expires_at > clock_timestamp())
     and (k.bot_id is null or exists (
       select from sessions s where s.api_key_id = k.id and s.user_id = k.bot_id))) as "isSessionLive"`;
 
-/** The memberships of each person, and the id of the latest event that they include. */
+/** Each person's memberships, and the id of the latest event that those memberships reflect. */
 export async function readSnapshots(pool: pg.Pool, readers: readonly LogReader[]): Promise<Snapshot[]> {
   const { rows } = await pool.query<
     Omit<Snapshot, 'memberships'> & { memberships: [string, string, number, boolean][] }
@@ -96,7 +96,7 @@ export async function readAddedMembers(
   return rows;
 }
 
-/** Which users' rows to read: those of these users, or those of all users, but at most `limit` rows. */
+/** Which users' rows to read: those of these users, or of all users, up to `limit` rows. */
 export type AmongUsers = { userIds: readonly bigint[] } | { limit: number };
 
 /** The recipients of these events (ChatDeleted). */
@@ -119,8 +119,8 @@ export async function readRecipients(
 export type MissedKey = { reader: LogReader; range: Range };
 
 /**
- * The parameters of a statement that reads stretches for many people, and their names in it. The limit tells PostgreSQL
- * that the log has one row, even before it has statistics.
+ * The parameters of a statement that reads stretches for many people, and the names it gives them. The limit tells
+ * PostgreSQL that the log has one row, even before it has statistics.
  */
 const ranges = {
   from: `(select pruned_through from event_log limit 1) l
@@ -136,9 +136,9 @@ const ranges = {
 };
 
 /**
- * The events that each person missed: in each chat, the events since they became a member, if their history shows them;
- * and all events addressed to them. For each chat and for each way of addressing a person, an index yields the oldest
- * few; the oldest of all these are returned.
+ * The events that each person missed: in each chat, the events since the person became a member, if the history that
+ * they see includes them; and all events addressed to them. For each chat and each way of addressing a person, an index
+ * yields the oldest few events; the oldest of all these are returned.
  */
 export async function readMissed(pool: pg.Pool, keys: readonly MissedKey[]): Promise<MissedStretch[]> {
   const { rows } = await pool.query<MissedRow>({
@@ -190,10 +190,7 @@ export type MissedChatKey = MissedKey & { chatId: bigint };
  * The events that each person missed in one chat. A member of a group, a single chat or a private channel gets what
  * their membership shows; a public channel is visible in full to everyone who is not banned from it.
  */
-export async function readMissedInChats(
-  pool: pg.Pool,
-  keys: readonly MissedChatKey[],
-): Promise<MissedChatStretch[]> {
+export async function readMissedInChats(pool: pg.Pool, keys: readonly MissedChatKey[]): Promise<MissedChatStretch[]> {
   const { rows } = await pool.query<MissedRow & { hasAccess: boolean; isPublic: boolean | null }>({
     name: 'events_missed_in_chat',
     text: `select l.pruned_through as "prunedThrough", ${isKnown('reader.after_id')},
@@ -250,7 +247,7 @@ export async function readServerSnapshot(
   return rows[0];
 }
 
-/** The events of all chats, and those about users, for a program that reads the whole server with that API key. */
+/** The events of all chats, and those about users, for a program that reads the whole server with this API key. */
 export async function readMissedOnServer(pool: pg.Pool, keyId: bigint, range: Range): Promise<MissedStretch> {
   const { rows } = await pool.query<MissedRow>({
     name: 'events_missed_on_server',
@@ -266,7 +263,7 @@ export async function readMissedOnServer(pool: pg.Pool, keyId: bigint, range: Ra
   return toStretch(rows[0]);
 }
 
-/** A stretch of ids: one row with a list of numbers, which is cheaper to parse than a row for each. */
+/** A stretch of ids: one row with a list of numbers, which is cheaper to parse than one row per id. */
 type MissedRow = Omit<MissedStretch, 'ids'> & { ids: string | null };
 
 const idList = `string_agg(e.id::text, ',' order by e.id) as ids`;

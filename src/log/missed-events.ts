@@ -5,8 +5,8 @@ import { readEvents } from './log-reader.ts';
 import type { Segment } from './segment.ts';
 
 /**
- * How many events of the log are kept for replays, and for how long, in ms. After a restart of the database, the same id
- * may be another event, so they are not kept for longer than their renderings.
+ * How many events of the log are kept for replays, and for how long, in ms. After a restart of the database, the same
+ * id may belong to another event, so events are not kept for longer than their renderings.
  */
 const kept = { max: 20_000, ttlMs: 2_000 };
 
@@ -14,8 +14,8 @@ const kept = { max: 20_000, ttlMs: 2_000 };
 type SegmentEvents = Promise<LoggedEvent[] | null>;
 
 /**
- * The events that many readers miss at the same time, read from the log once for all of them. What each reader may see is
- * decided by the statement that reads their ids, every time; a row of the log never changes.
+ * The events that many readers miss at the same time, read from the log once for all of them. The statement that reads
+ * the ids of a reader's events decides, every time, what that reader may see; a row of the log never changes.
  */
 export class MissedEvents {
   readonly #pool: pg.Pool;

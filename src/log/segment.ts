@@ -34,9 +34,10 @@ export type Segments = { segments: Segment[]; isFull: boolean };
  * that reaches the limit ends with a whole segment if it has one.
  */
 export function cutSegments(list: string, { limit, most }: { limit: number; most: number }): Segments {
+  if (list === '') return { segments: [], isFull: false };
   const segments: Segment[] = [];
   let [total, from, length, hash] = [0, 0, 0, 0];
-  for (let at = 0; at <= list.length && list !== '' && total < limit; at += 1) {
+  for (let at = 0; at <= list.length && total < limit; at += 1) {
     const code = at === list.length ? comma : list.charCodeAt(at);
     if (code !== comma) {
       hash = Math.imul(hash, 31) + code;

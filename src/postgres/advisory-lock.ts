@@ -18,7 +18,7 @@ export const advisoryLocks = {
   'stored bytes': 7_237_126,
   /** Combined with a user's `storage_lock`: one transaction at a time adds to what the user has stored. */
   'personal storage': 7_237_127,
-  /** With 32 bits of a hash: tokens of one session or subject are accepted and refused one at a time. */
+  /** Combined with 32 bits of a hash: tokens of one session or subject are accepted and refused one at a time. */
   'foreign token': 7_237_128,
   /** Webhooks, and API keys, are created one at a time, so that no two take the last place. */
   'new webhook': 7_237_129,

@@ -29,8 +29,8 @@ export type BatchOptions<Item, Output> = {
    */
   commit: (items: Item[], options: { isLane: boolean }) => Promise<(Outcome<Output> | null)[]>;
   /**
-   * What to do when `commit` rejects. `failures`: how often it has rejected this batch, this time included. Return
-   * REJECT if the commit may have happened, so that nothing is done twice.
+   * What to do when `commit` rejects. `failures`: how many times it has rejected this batch, including this time.
+   * Return REJECT if the commit may have happened, so that nothing is done twice.
    */
   remedyFor: (error: unknown, items: readonly Item[], failures: number) => Remedy;
 };

@@ -60,7 +60,7 @@ const answerMs = 2_000;
 
 /** How long a statement of a search may run, in ms, before PostgreSQL ends it. */
 export const searchTimeoutMs = 1_000;
-/** One for each concurrent search (search/search-turn.ts), and a spare for while a broken one is being replaced. */
+/** One for each concurrent search (search/search-turn.ts), and a spare for when a broken one is being replaced. */
 const maxSearchConnections = 3;
 
 /**
@@ -113,14 +113,14 @@ const prismaTransaction = { maxWait: 15_000, timeout: 60 * 60_000 };
 
 /**
  * Runs `work` in one transaction on one connection: committed when it resolves, rolled back when it throws. Runs it
- * again, from the beginning, if PostgreSQL has undone the transaction because of another one.
+ * again, from the beginning, if PostgreSQL has rolled the transaction back because of another one.
  *
  * Prisma begins it, and the hand-written statements use the connection that Prisma took. As `$queryRaw` in Prisma's
  * transaction they would lose their names, row counts and pg's types. Given only the pool, the transaction runs without
  * Prisma at about half the cost: for hot code, and for layers that have only the pool.
  *
  * Pass the `actor` if `work` may do something to another user: the audit log then names the actor, and the API key if
- * the actor is a program. Without one, the log says that the server itself did it.
+ * the actor is a program. Without an actor, the log says that the server itself did it.
  */
 export async function inTransaction<T>(
   db: Db,

@@ -13,7 +13,8 @@ const safeDigits = 15;
 /** Longer texts are rarely the same in the next row. */
 const maxRepeated = 32;
 
-const { BOOL, INT2, INT4, INT8, JSONB, TEXT, TIMESTAMPTZ } = pg.types.builtins;
+const { BOOL, INT2, INT4, INT8, TEXT, TIMESTAMPTZ } = pg.types.builtins;
+const JSONB: number = pg.types.builtins.JSONB;
 
 /** The driver's parser of text and of the types that it does not know, as enums: it returns the text. */
 const noParser: unknown = pg.types.getTypeParser(TEXT, 'text');
@@ -24,22 +25,24 @@ const noParser: unknown = pg.types.getTypeParser(TEXT, 'text');
  * last row's value, because neighbouring rows often have the same chat, sender or kind.
  */
 export function createColumnReader(typeId: number, parse: (text: string) => unknown): ColumnReader {
-  switch (typeId) {
-    case INT2:
-    case INT4:
-      return readInteger;
-    case INT8:
-      return remembering(readBigint);
-    case BOOL:
-      return (bytes, from) => bytes[from] === yes;
-    case TIMESTAMPTZ:
-      return readTimestamp;
-    case JSONB:
-      // What most rows have as `custom`.
-      return (bytes, from, to) => (to - from === 2 && bytes[from] === brace ? {} : parse(readText(bytes, from, to)));
-    default:
-      return parse === noParser ? remembering(readText) : (bytes, from, to) => parse(readText(bytes, from, to));
-  }
+  const known = readers[typeId];
+  if (known !== undefined) return known();
+  // What most rows have as `custom`.
+  if (typeId === JSONB)
+    return (bytes, from, to) => (isEmptyObject(bytes, from, to) ? {} : parse(readText(bytes, from, to)));
+  return parse === noParser ? remembering(readText) : (bytes, from, to) => parse(readText(bytes, from, to));
+}
+
+const readers: Record<number, () => ColumnReader> = {
+  [INT2]: () => readInteger,
+  [INT4]: () => readInteger,
+  [INT8]: () => remembering(readBigint),
+  [BOOL]: () => (bytes, from) => bytes[from] === yes,
+  [TIMESTAMPTZ]: () => readTimestamp,
+};
+
+function isEmptyObject(bytes: Buffer, from: number, to: number): boolean {
+  return to - from === 2 && bytes[from] === brace;
 }
 
 function readText(bytes: Buffer, from: number, to: number): string {
@@ -58,12 +61,10 @@ function readBigint(bytes: Buffer, from: number, to: number): bigint {
 }
 
 /** The last value again, if these are the same bytes. Only for values that cannot be changed. */
-function remembering<Value extends string | bigint>(
-  read: (bytes: Buffer, from: number, to: number) => Value,
-): ColumnReader {
+function remembering(read: (bytes: Buffer, from: number, to: number) => string | bigint): ColumnReader {
   const last = Buffer.allocUnsafe(maxRepeated);
   let lastLength = -1;
-  let value: Value | undefined;
+  let value: string | bigint | undefined;
   return (bytes, from, to) => {
     const length = to - from;
     if (length > maxRepeated) return read(bytes, from, to);

@@ -152,13 +152,13 @@ function join<Row>(names: ColumnsOf<Row>, alias: string): Joined<Row> {
 type Kind<Value> = [Value] extends [bigint | null] ? 'bigint' : [Value] extends [Date | null] ? 'date' : 'json';
 
 /**
- * A row that many rows of a statement share, or that only a few of them have, as JSON in one column of the first of
- * these.
+ * A row that many rows of a statement share, or that only a few of them have: JSON in one column of the first row that
+ * has it.
  */
 export type Nested<Row> = {
   /** The column to select, which is null where the SQL condition does not hold. */
   columnWhen: (condition: string) => string;
-  /** Its row; null if the column is null. */
+  /** The row in this column; null if the column is null. */
   take: (column: unknown) => Row | null;
 };
 

@@ -19,14 +19,15 @@ export async function readTransactionId(client: Queryable): Promise<string | nul
   return rows[0]?.id ?? null;
 }
 
-/** How many of the newest events are searched for those of a transaction, which has just been committed. */
+/** How many of the newest events to search for those of a transaction that has just been committed. */
 const newest = 1_000;
 /** More events than this in one transaction do not fit into one notification. */
 const maxEvents = 80;
 
 /**
  * Tells all nodes, after the commit of a transaction, which of its events belong to which trace. Not in the transaction
- * itself, because event ids are assigned at its very end. Only traced transactions pay for it, and no one waits.
+ * itself, because event ids are assigned at its very end. Only traced transactions pay for this, and no one waits for
+ * it.
  */
 export function announceTraces(pool: pg.Pool, transactionId: string, traces: readonly EventTrace[]): void {
   const [first] = traces;
@@ -50,6 +51,6 @@ export function announceTraces(pool: pg.Pool, transactionId: string, traces: rea
       maxEvents,
     ],
   };
-  // If it fails, the events start traces of their own.
+  // If the statement fails, the events start traces of their own.
   withSpan(null, () => pool.query(statement)).catch(() => undefined);
 }

@@ -10,12 +10,12 @@ const keepAliveMs = 5_000;
 const goodbyeMs = 2_000;
 
 /**
- * A statement with a limit of its own, in ms, below the connection's. The connection is dropped when the limit is
- * exceeded.
+ * A statement with a time limit of its own, in ms, shorter than the connection's. The connection is dropped when the
+ * limit is exceeded.
  */
 export type LimitedQuery = pg.QueryConfig & { limitMs: number };
 
-/** A statement that raises the limit of those after it, in ms, until the transaction ends. */
+/** A statement that raises the time limit of later statements, in ms, until the transaction ends. */
 export type RaisingQuery = pg.QueryConfig & { raisedLimitMs: number };
 
 type Callback = (error: Error | null | undefined, result?: unknown) => void;
@@ -34,7 +34,7 @@ export class SilentConnection extends Error {
 /**
  * A connection that does not wait forever. A statement without an answer after `limitMs` fails with SilentConnection,
  * and the connection is destroyed: if a firewall has forgotten it, or its host is gone, there is no other sign. The
- * connection is also destroyed when PostgreSQL refuses a write (25006), because its server is then not, or no longer,
+ * connection is also destroyed when PostgreSQL refuses a write (25006), because its server is then not (or no longer)
  * the primary.
  */
 export class Connection extends pg.Client {
@@ -167,7 +167,7 @@ function readNumber(query: unknown, name: 'limitMs' | 'raisedLimitMs'): number |
 
 const maxStatementLength = 2_000;
 
-/** The span of a statement. Values are parameters, so the text contains none. */
+/** The span of a statement. Values are parameters, so the statement's text contains no values. */
 function describeStatement(query: unknown): [string, SpanOptions] {
   const { name, text } =
     typeof query === 'object' && query !== null

@@ -6,12 +6,12 @@ const writable = ['any', 'read-write', 'primary'];
 
 /**
  * Checks the URL of a database and returns it in the form the driver needs: `sslmode` means what it means to libpq
- * (`require` encrypts and trusts any certificate, or with `sslrootcert` only one of that authority). Throws an Error
- * that says what is not supported and what to write instead; its message never contains the password.
+ * (`require` encrypts and trusts any certificate; with `sslrootcert`, only one that this authority signed). Throws an
+ * Error that says what is not supported and what to write instead; its message never contains the password.
  */
 export function parseDatabaseUrl(text: string): string {
   if (!/^postgres(ql)?:\/\//i.test(text)) throw new Error('it does not begin with postgres://');
-  // The hosts. Only libpq parses a URL with several of them.
+  // The hosts. Only libpq parses a URL with several hosts.
   const hosts = /^[^/]*\/\/(?:[^/?#]*@)?([^/?#]*)/.exec(text)?.[1] ?? '';
   if (hosts.includes(',')) throw new Error(severalHosts);
   const url = URL.parse(text);

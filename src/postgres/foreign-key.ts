@@ -4,7 +4,7 @@ import { constraintOf, sqlStateOf } from './sql-state.ts';
 /**
  * Returns the result of a statement whose row refers to something that another request may delete at the same moment.
  * Throws NotFound if one of these foreign keys is violated; a surrounding transaction has then failed. Any other
- * violation is a fault of the server and is thrown unchanged. The caller names the keys, so that no such fault is
+ * violation is a fault of the server and is thrown unchanged. The caller names the keys, so that no other violation is
  * reported as NotFound.
  */
 export async function orGone<Result>(statement: Promise<Result>, foreignKeys: readonly string[]): Promise<Result> {

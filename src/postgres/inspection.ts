@@ -11,7 +11,7 @@ type Database = { version: number; encoding: string; isStandby: boolean; isReadO
 /**
  * Inspects the database before anything is done to it. Throws CannotStart, with what to do, if it can't be reached or
  * is not suitable: not UTF8, older than PostgreSQL 15, or a standby. Resolves to whether the database or the role
- * defaults to read-only: a node that finds that at startup writes anyway.
+ * defaults to read-only: a node that finds this at startup writes anyway.
  */
 export async function inspectDatabase(url: string): Promise<{ isReadOnlyByDefault: boolean }> {
   const client = await openConnection(url, { limitMs: startLimitMs });

@@ -21,7 +21,7 @@ export type LeaseOptions = {
    * new holder.
    */
   holder?: string;
-  /** Called when another process is waiting for the lease, possibly several times. */
+  /** Called, possibly several times, while another process is waiting for the lease. */
   onWanted?: () => unknown;
 };
 
@@ -30,7 +30,7 @@ export type LeaseOptions = {
  * holder keeps its lease by renewing it and gives it up with `release`; if it is killed, another node takes the lease
  * within seconds. Only the database's clock counts.
  *
- * No lease can prevent a holder that is paused, or cut off from the database, from believing that it still holds it
+ * A holder that is paused, or cut off from the database, may still believe that it holds the lease
  * (Kleppmann, "How to do distributed locking", 2016). So every write under a lease calls `fence` in the same
  * transaction.
  */
@@ -76,7 +76,7 @@ export class Leases {
       const lease = await this.take(options);
       if (lease !== null) return lease;
       await this.#db.pool.query('update leases set is_wanted = true where name = $1 and not is_wanted', [name]);
-      // A holder on this node learns of it now, without waiting for its next renewal.
+      // A holder on this node learns of the request now, without waiting for its next renewal.
       for (const each of this.#held) if (each.name === name) each.askToRelease();
       if (signal.aborted || performance.now() > deadline) return null;
       await new Promise((resolve) => setTimeout(resolve, retryMs));
@@ -126,7 +126,8 @@ export class Lease {
 
   /**
    * Call this in the transaction of a write that only the holder may make: it renews the lease, and no other process
-   * can take the lease until the transaction ends. Throws LeaseLost if another has taken the lease: roll back then.
+   * can take the lease until the transaction ends. Throws LeaseLost if another process has taken the lease: roll back
+   * then.
    */
   async fence(client: Queryable): Promise<void> {
     const { rowCount } = await client.query({
@@ -138,15 +139,15 @@ export class Lease {
   }
 
   /**
-   * Records which release the holder runs, by its newest migration: a migration that this release cannot run with has
-   * to wait.
+   * Records which release the holder runs, by its newest migration: a migration that the holder's release does not
+   * support has to wait.
    */
   async nameRelease(release: string): Promise<void> {
     const values = [this.name, this.token, release];
     await this.#options.db.pool.query('update leases set release = $3 where name = $1 and token = $2', values);
   }
 
-  /** Tells the code that works under the lease that another process wants it. */
+  /** Tells the code that holds the lease that another process wants it. */
   askToRelease(): void {
     this.#options.onWanted?.();
   }

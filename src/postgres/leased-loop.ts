@@ -1,7 +1,7 @@
 import type { Lease, LeaseTimes, Leases } from './lease.ts';
 
 /**
- * In ms. `poll`: how soon work without a ring, or a dead lease holder, is noticed. `maxBackoff`: the longest pause
+ * In ms. `poll`: how soon the loop notices work without a ring, or a dead lease holder. `maxBackoff`: the longest pause
  * after failures.
  */
 export type LoopTimes = { poll: number; maxBackoff: number; lease?: LeaseTimes };
@@ -87,7 +87,7 @@ export class LeasedLoop {
     }
   }
 
-  /** Sleeps until `ring`, for at most `ms`. A deaf sleep ignores it. */
+  /** Sleeps until `ring`, for at most `ms`. A deaf sleep ignores the ring. */
   #sleep(ms: number, { isDeaf, signal }: { isDeaf: boolean; signal?: AbortSignal }): Promise<void> {
     const isOver = () => this.#isClosed || (!isDeaf && this.#isRung) || signal?.aborted === true;
     if (isOver()) return Promise.resolve();

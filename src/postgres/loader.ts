@@ -19,7 +19,10 @@ export type Loader<Key, Value> = {
   load: (db: Db, keys: readonly Key[], prime: Prime) => Promise<ArrayLike<Value | Error>>;
   /** Two keys with the same string are the same key. Not needed for keys that are a bigint or a string. */
   keyOf?: (key: Key) => string;
-  /** Whether its statement also writes, for example who has read something: executions never share such a statement. */
+  /**
+   * Whether its statement also writes, for example to record who has read something: executions never share such a
+   * statement.
+   */
   alsoWrites?: true;
 };
 
@@ -43,10 +46,10 @@ export function definePageLoader<Key, Value>(loader: PageLoader<Key, Value>): Pa
 type AnyRowLoader = RowLoader<unknown, unknown>;
 
 /**
- * The loaders of one execution. Each loader reads the keys that are requested together in one statement, so the number
- * of statements of an operation does not grow with its rows, and caches its results until the execution ends. Several
- * executions share statements (shared-read.ts). Loaders return what is stored; callers check first whether the asker may
- * see it.
+ * The loaders of one execution. Each loader uses one statement for all keys that are requested together, so the number
+ * of statements in an operation does not grow with its rows. It caches its results until the execution ends. Several
+ * executions share statements (shared-read.ts). Loaders return what is stored; callers check first whether the asker
+ * may see it.
  */
 export class Loaders {
   readonly #db: Db;
@@ -97,7 +100,7 @@ export class Loaders {
     this.#take = this.#newTake();
   }
 
-  /** Takes the other values that a statement has read, unless it began before the results were dropped. */
+  /** Takes the other values that a statement has read, unless the statement began before the results were dropped. */
   #newTake(): (found: Found) => void {
     const take = ({ loader, key, value }: Found) => {
       if (this.#take === take) this.of(loader).prime(key, value);
@@ -106,15 +109,15 @@ export class Loaders {
   }
 }
 
-/** A value of another loader. */
+/** A value for another loader. */
 type Found = { loader: Loader<unknown, unknown>; key: unknown; value: unknown };
 type AnySharedRead = SharedRead<unknown, unknown, Found>;
 
-/** How many keys one statement reads for several executions: rows, and lists of many rows. */
+/** How many keys one statement reads for several executions: keys of single rows, and keys of lists of rows. */
 const maxKeys = 1_000;
 const maxLists = 16;
 
-/** The reads of all executions on one database. */
+/** The reads that all executions on one database share. */
 class SharedReads {
   readonly #db: Db;
   readonly #open = new Map<object, AnySharedRead>();
@@ -167,7 +170,7 @@ function toPrime(find: (index: number, found: Found) => void): Prime {
     find(index, { loader: loader as unknown as Loader<unknown, unknown>, key, value });
 }
 
-/** Makes a loader of a statement that returns rows by their ids; null for an id without one. */
+/** Makes a loader from a statement that returns rows by their ids; null for an id without a row. */
 export function byId<Row>(
   read: (db: Db, ids: readonly bigint[]) => Promise<ReadonlyMap<bigint, Row>>,
 ): (db: Db, ids: readonly bigint[]) => Promise<(Row | null)[]> {

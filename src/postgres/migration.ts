@@ -16,7 +16,7 @@ const firstSquashed = '20261122000000_init';
 type Migration = { name: string; sql: string; checksum: string; note: string | null };
 
 /**
- * A row of Prisma's ledger that has not been rolled back. `note` says whether a release without this migration's file
+ * A row in Prisma's ledger that has not been rolled back. `note` says whether a release without this migration's file
  * can run.
  */
 type LedgerRow = { name: string; checksum: string; is_finished: boolean; note: string | null };
@@ -27,8 +27,8 @@ type LedgerRow = { name: string; checksum: string; is_finished: boolean; note: s
  * ledger, or not at all. A database that a newer release has migrated is accepted if this release can run with all that
  * was added; so is one whose nodes still run an older release, unless a migration removes what that release needs.
  * `url` must bypass any transaction pooler. Returns the newest migration in the folder, which names this release.
- * Throws CannotStart if the database can't be reached, or if its ledger contradicts the folder, in which case nothing
- * was changed; or if a migration must wait or fails (a failed one is rolled back).
+ * Throws CannotStart if the database can't be reached, if its ledger contradicts the folder (nothing is changed then),
+ * or if a migration must wait or fails (it is then rolled back).
  */
 export async function applyMigrations(url: string, folder: string, log: Logger): Promise<string> {
   const migrations = await readMigrations(folder);
@@ -55,9 +55,9 @@ export async function applyMigrations(url: string, folder: string, log: Logger):
 }
 
 /**
- * Throws CannotStart if the database lacks what this release needs, because a newer one has removed it. Call this when
- * the lease of the node is committed: a migration that removes something holds the lock from before it reads the leases
- * until it is committed, so either it finds the lease, or this finds the migration.
+ * Throws CannotStart if the database lacks what this release needs, because a newer one has removed it. Call this once
+ * the node's lease is committed: a migration that removes something takes the lock before it reads the leases, and
+ * holds it until it commits, so either the migration finds the lease, or this finds the migration.
  */
 export async function confirmRelease(db: Pick<Db, 'pool'>, folder: string): Promise<void> {
   const migrations = await readMigrations(folder);
@@ -81,9 +81,9 @@ async function readMigrations(folder: string): Promise<Migration[]> {
 }
 
 /**
- * Reads the line of a migration that says which other releases can run with it. `-- parley: expand`: all, because it only
- * adds. `-- parley: contract after NAME`: those that know the migration NAME, because it removes what only older ones
- * use. Without such a line, null: no release that lacks the file can run with it.
+ * Reads the line of a migration that says which other releases can run with it. `-- parley: expand`: all, because the
+ * migration only adds things. `-- parley: contract after NAME`: those that know the migration NAME, because this one
+ * removes what only older releases use. Null without such a line: no release that lacks this migration can run with it.
  */
 function readHeader(name: string, sql: string): string | null {
   const note = /^-- parley:\s*(.*)$/m.exec(sql)?.[1] ?? null;

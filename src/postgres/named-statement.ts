@@ -39,7 +39,7 @@ const describeAndExecute = Buffer.concat([serialize.describe({ type: 'P' }), exe
 export class NamedStatement {
   readonly name: string;
   readonly text: string;
-  /** Set by the driver, if it is given one, or by the caller. */
+  /** Set by the caller, or by the driver if it is given a callback. */
   callback: Answer | undefined;
   readonly #values: readonly unknown[];
   readonly #parserOf: ParserOf;
@@ -57,7 +57,7 @@ export class NamedStatement {
     this.#parserOf = parserOf;
   }
 
-  /** Called by the driver when it is this statement's turn. Returns an error if it cannot be sent. */
+  /** Called by the driver when it is this statement's turn. Returns an error if the statement cannot be sent. */
   submit(wire: Wire): Error | null {
     const prepared = wire.parsedStatements[this.name];
     if (prepared !== undefined && prepared !== this.text) {
@@ -85,7 +85,7 @@ export class NamedStatement {
     const { names, readers, empty } = this.#shape ?? noColumns;
     const row: Record<string, unknown> = { ...empty };
     try {
-      // Behind a pooler, another connection may have prepared it again after a migration.
+      // Behind a pooler, another connection may have prepared the statement again after a migration.
       if (columnCount !== names.length) throw new Error(`The columns of ${this.name} have changed.`);
       let at = offset + 2;
       for (let index = 0; index < columnCount; index += 1) {

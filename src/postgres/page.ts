@@ -79,7 +79,9 @@ export function readPage(args: ConnectionArgs, list: List): PageRequest {
   };
 }
 
-/** What Prisma reads for a page of a list that is ordered by id, newest first, and what it must match. */
+/**
+ * Prisma's arguments for a page of a list that is ordered by id, newest first: the condition for `id`, and the `rest`.
+ */
 export function newestFirst({ limit, isBackward, after, before }: PageRequest) {
   return {
     id: { ...(after?.[0] !== undefined && { lt: after[0] }), ...(before?.[0] !== undefined && { gt: before[0] }) },
@@ -88,8 +90,8 @@ export function newestFirst({ limit, isBackward, after, before }: PageRequest) {
 }
 
 /**
- * The parameters of a statement that reads such a page of a list with one column in its key: `after`, `before`, and how
- * many rows to read. The keys it reads are larger than the first and smaller than the second.
+ * The parameters of a statement that reads such a page of a list whose key has one column: `after`, `before`, and how
+ * many rows to read. The keys that it reads are larger than `after` and smaller than `before`.
  */
 export function pageBounds({ after, before, limit }: PageRequest): [after: bigint, before: bigint, count: number] {
   return [after?.[0] ?? -1n, before?.[0] ?? 2n ** 62n, limit + 1];
@@ -121,7 +123,9 @@ export function encodeCursor(list: List, key: readonly (bigint | number)[]): str
   return encodeBase64url(`${list.name}:${key.join(',')}`);
 }
 
-/** The requested number of rows. Throws InvalidInput for the argument `name` if it is not from 0 to `maxPageSize`. */
+/**
+ * The requested number of rows. Throws InvalidInput for the argument `name` unless it is between 0 and `maxPageSize`.
+ */
 export function readSize(size: number | null | undefined, name: string, byDefault = defaultPageSize): number {
   if (size == null) return byDefault;
   if (size < 0 || size > maxPageSize) {

@@ -12,7 +12,7 @@ export function pairOne<Row extends { index: number }, Value, Missing>(
   return paired;
 }
 
-/** Returns the values of each input's rows: inputs in their order, and for each the rows in theirs. */
+/** Returns the values of each input's rows; both inputs and rows keep their order. */
 export function pairMany<Row extends { index: number }, Value>(
   rows: readonly Row[],
   inputs: readonly unknown[],

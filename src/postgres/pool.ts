@@ -153,7 +153,7 @@ export class ConnectionPool extends pg.Pool {
       this.#readOnly.add(connection);
       setTimeout(() => this.#retire(connection), readOnlyLifetimeMs).unref();
     } else {
-      // Writes are possible again: no request should have to meet a connection that still refuses them.
+      // Writes are possible again: no request should get a connection that still refuses them.
       for (const other of this.#readOnly) this.#retire(other);
     }
   }
@@ -175,7 +175,7 @@ export class ConnectionPool extends pg.Pool {
 
   #takeBack(client: pg.PoolClient): void {
     const connection = client as unknown as Connection;
-    // The driver does not accept back a connection that has ended.
+    // The driver does not take back a connection that has ended.
     if (this.#retired.has(client)) void connection.end();
     else this.#idle.add(connection);
   }

@@ -2,7 +2,7 @@ import type { Queryable } from './client.ts';
 import type { RestrictionKind } from './generated/prisma/client.ts';
 
 /**
- * Whether a restriction `restriction` (an alias of restrictions) is in force, by the database's clock. An SQL
+ * Whether `restriction` (an alias of the table restrictions) is in force, by the database's clock. An SQL
  * condition; must match `is_current` in the database.
  */
 export function isCurrent(restriction: string): string {
@@ -11,7 +11,8 @@ export function isCurrent(restriction: string): string {
 
 /**
  * Whether a restriction of this kind is in force for the user `person` in the chat `chat` (expressions for their ids).
- * An SQL condition: one lookup by key. Only a public channel needs it for bans, because banned users are not members.
+ * An SQL condition: one lookup by key. For bans, only public channels need this check, because banned users are not
+ * members.
  */
 export function isRestricted(kind: Exclude<RestrictionKind, 'SUSPENSION'>, chat: string, person: string): string {
   return `exists (select from restrictions r
@@ -30,8 +31,8 @@ export function mutedUntil(chat: string, person: string): string {
 /**
  * Deletes up to `limit` restrictions that have ended, and returns how many. They no longer have any effect, so this
  * causes neither an event nor an audit entry. Raw SQL: with `skip locked`, nodes that prune at the same time do not
- * wait for each other. Uses the statement's start time, because PostgreSQL cannot use an index with a clock that
- * advances during the statement.
+ * wait for each other. Uses the statement's start time, because PostgreSQL cannot use an index for a comparison with a
+ * clock that advances during the statement.
  */
 export async function pruneRestrictions(client: Queryable, limit: number): Promise<number> {
   const { rowCount } = await client.query(

@@ -47,7 +47,7 @@ export class RowLoader<Key, Value> extends DataLoader<Key, Value, unknown> {
     if (unknown.size > 0) await this.#read([...unknown.values()]).catch(() => undefined);
   }
 
-  /** Gives it a value that was read with others. Keeps the value that it already has, if any. */
+  /** Gives the loader a value that was read along with others. Keeps the value that it already has, if any. */
   override prime(key: Key, value: Value): this {
     const name = this.#nameOf(key);
     if (!this.#known.has(name)) this.#known.set(name, value);

@@ -16,8 +16,8 @@ export const startupSettings = {
 
 /**
  * Set right after connecting: all settings whose database or role defaults could change what statements mean, or
- * whether they run. The operator decides on those that only cost time or space, and on `synchronous_commit`, which the
- * log sets for itself.
+ * whether they run. The operator decides on settings that affect only time or space, and on `synchronous_commit`, which
+ * the log sets for itself.
  */
 const sessionSettings = {
   search_path: 'public',

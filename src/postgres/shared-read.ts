@@ -4,15 +4,17 @@ import { isTransient } from './transient.ts';
 const queryCanceled = '57014';
 
 /**
- * How many statements of one reader may run at the same time. Keys that are requested meanwhile go into the next one.
- * Two of PostgreSQL's processes can send at least as much as one thread can decode.
+ * How many statements of one reader may run at the same time. Keys that are requested in the meantime go into the next
+ * statement. Two PostgreSQL processes can send at least as much as one thread can decode.
  */
 const maxRunning = 2;
 
 /** A statement that has run for this long, in ms, no longer makes others wait. */
 const slowMs = 20;
 
-/** Reads the values of these keys. `find` takes other values that the same statement read for the key at `index`. */
+/**
+ * Reads the values of these keys. Calls `find` with other values that the same statement read for the key at `index`.
+ */
 type Read<Key, Value, Found> = (
   keys: readonly Key[],
   find: (index: number, found: Found) => void,
@@ -26,10 +28,10 @@ type Question<Key, Value, Found> = {
 };
 
 /**
- * Reads by key for all executions of a process. While two statements are running, it collects the keys that executions
- * request, and the next statement reads each of them once. Under load, most of a small read's cost is the statement,
- * which these executions share; an idle server answers as fast as without sharing. Every read begins after its request,
- * so it sees what was committed before that. Nothing is cached.
+ * Reads values by key, for all executions of a process. While two statements are running, it collects the keys that
+ * executions request, and the next statement reads each of them once. Under load, most of a small read's cost is the
+ * statement, which these executions share; an idle server answers as fast as without sharing. Every read begins after
+ * its request, so it sees what was committed before that. Nothing is cached.
  */
 export class SharedRead<Key, Value, Found> {
   readonly #read: Read<Key, Value, Found>;
@@ -87,7 +89,7 @@ export class SharedRead<Key, Value, Found> {
     return quick < maxRunning;
   }
 
-  /** At least one question, and further ones while their keys fit into the same statement. */
+  /** Takes at least one question, and further ones while their keys fit into the same statement. */
   #takeWaiting(): Question<Key, Value, Found>[] {
     let keyCount = 0;
     let end = 0;
@@ -125,7 +127,7 @@ export class SharedRead<Key, Value, Found> {
       });
       questions.forEach(({ answer }, at) => answer.resolve((indices[at] ?? []).map((index) => values[index] as Value)));
     } catch (error) {
-      // What one of them asks for must not make the others fail, for example by taking too long.
+      // One question must not make the others fail, for example by taking too long.
       const isAway = isTransient(error) && sqlStateOf(error) !== queryCanceled;
       if (isAway) for (const { answer } of questions) answer.reject(error);
       else await Promise.all(questions.map((question) => this.#answerOne(question)));
@@ -133,7 +135,7 @@ export class SharedRead<Key, Value, Found> {
   }
 
   /**
-   * Every key once; for each question, the places of its keys in that list; and for each key, the questions that ask
+   * Each key once; for each question, the places of its keys in that list; and for each key, the questions that ask
    * for it.
    */
   #join(questions: readonly Question<Key, Value, Found>[]) {

@@ -25,8 +25,8 @@ export function constraintOf(error: unknown): string | null {
 /**
  * What Prisma's driver adapter reports about a failure: `kind` is its name (such as `DatabaseNotReachable`), and
  * `originalCode` is the SQLSTATE, if there is one. Prisma wraps it in the `meta` of an error with its own code (P1001,
- * P2003 …), except that a failed BEGIN or COMMIT may come unwrapped. It is null for an error that did not come through
- * Prisma.
+ * P2003 …), except that a failed BEGIN or COMMIT may come unwrapped. Returns null for an error that did not come
+ * through Prisma.
  */
 export function driverCauseOf(error: unknown): Readonly<Record<string, unknown>> | null {
   const driverError = property(property(error, 'meta'), 'driverAdapterError') ?? error;

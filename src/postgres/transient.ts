@@ -16,7 +16,7 @@ const transientCodes = new Set([
   'EAI_AGAIN',
   'ENOENT',
 ]);
-/** Prisma's driver adapter's names for a server that it can't reach or that closed the connection. */
+/** What Prisma's driver adapter reports for a server that it can't reach or that closed the connection. */
 const transientKinds = new Set(['DatabaseNotReachable', 'ConnectionClosed', 'SocketTimeout', 'TooManyConnections']);
 /** Prisma waited too long for a connection from the pool. */
 const prismaGaveUpWaiting = 'P2028';
@@ -39,14 +39,14 @@ export function isTransient(error: unknown): boolean {
 
 /**
  * Whether PostgreSQL itself reported that a statement failed, so that it has changed nothing. If the connection broke
- * or was terminated (57P01), the commit may have happened and only the answer was lost.
+ * or was terminated (57P01), the commit may have succeeded, with only the answer lost.
  */
 export function isUndone(error: unknown): boolean {
   const state = sqlStateOf(error);
   return state !== null && !/^(08|57P)/.test(state);
 }
 
-/** How often a transaction may run into a conflict before its error is reported. */
+/** How many times a transaction may run into a conflict before its error is reported. */
 export const maxConflicts = 3;
 
 /**

@@ -24,7 +24,7 @@ const heartbeatSpread = 0.2;
 export class OpenStream {
   readonly connection: Connection;
   readonly operations = new Map<string, RunningOperation>();
-  /** What the streams of this node have sent together. */
+  /** What the streams of this node have sent in total. */
   readonly tally: { results: number };
   readonly #maxBufferBytes: number;
   readonly #expiresAt: number | null;
@@ -86,8 +86,8 @@ export class OpenStream {
   }
 
   /**
-   * The live subscriptions, if nothing was sent on this stream for `forMs`. Returns them at most once in that time, so
-   * that a document whose execution hangs is not asked for the same thing again and again.
+   * The live subscriptions, if nothing has been sent on this stream for `forMs`. Returns them at most once in that
+   * time, so that a document whose execution hangs is not executed again and again.
    */
   takeQuiet(now: number, forMs: number): EventSubscription[] {
     if (now - Math.max(this.#lastFrameAt, this.#takenQuietAt) < forMs) return [];

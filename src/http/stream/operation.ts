@@ -53,7 +53,7 @@ export type OperationRequest = {
    * when `after` is absent.
    */
   askedAt: string | null;
-  /** Set for a webhook. Each has a subscription budget of its own, under a negative number. */
+  /** Set for a webhook. Each webhook has its own subscription budget, under a negative number. */
   webhook?: { id: bigint; firstRead: number };
 };
 
@@ -62,7 +62,7 @@ export type RunningOperation = { close: () => void; isDone: boolean; subscriptio
 
 /**
  * Executes one operation into its sink: a query or mutation yields one result, a subscription continues. An error of
- * the operation itself is a result too, and ends it.
+ * the operation itself is also a result, and ends the operation.
  */
 export async function startOperation(
   server: OperationServices,
@@ -118,7 +118,8 @@ async function subscribe(
 }
 
 /**
- * Joins the subscriptions with the same results. Throws RateLimited when the asker has too many other subscriptions.
+ * Joins the shared subscription with the same results, or starts one. Throws RateLimited when the asker has too many
+ * other subscriptions.
  */
 function join(
   { fanOut, schema, services, realtime: { report } }: OperationServices,
@@ -135,7 +136,7 @@ function join(
   );
 }
 
-/** Opens a subscription that has joined; it leaves when it is closed. */
+/** Opens a subscription that has joined `shared`; it leaves when it is closed. */
 function run(
   server: OperationServices,
   shared: SharedSubscription,

@@ -34,8 +34,8 @@ export class Pace {
   }
 
   /**
-   * Sends the batches. Returns null when all were sent, or the id of the last event that was sent when there was no room
-   * for more. The rest is not kept, because room may take hours to appear. `onSend` is called before each batch goes out.
+   * Sends the batches. Returns null when all were sent or, if there was no more room, the id of the last event that was
+   * sent. The rest is not kept, because room may take hours to appear. `onSend` is called before each batch goes out.
    */
   send(batches: readonly Batch[], sink: Sink, onSend: (batch: Batch) => void): bigint | null {
     let [sent, events, unchecked] = [0, 0, 0];

@@ -14,7 +14,7 @@ import { SilentPeers } from './silent-peer.ts';
  * different moments, spread over this time before the expiry.
  */
 const maxExpirySpreadMs = 30_000;
-/** On shutdown, streams end one after the other: 2 ms each, and all of them within 2 s. */
+/** On shutdown, streams end one after the other: 2 ms apart, and all of them within 2 s. */
 const drainSpreadMs = { each: 2, most: 2_000 };
 
 /** What the registry of streams needs. */
@@ -26,7 +26,7 @@ export type RegistryOptions = {
   times: StreamTimes;
   /**
    * The last event that every live stream has received; null while this node does not know whether there are later
-   * ones.
+   * events.
    */
   position: () => bigint | null;
 };

@@ -15,7 +15,7 @@ export function seal(token: string, value: unknown): string {
   return Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64');
 }
 
-/** Decrypts a sealed value. Throws when it was sealed with another token, or is not a sealed value. */
+/** Decrypts a sealed value. Throws if the value was sealed with another token, or is not sealed at all. */
 export function unseal(token: string, sealed: string): unknown {
   const bytes = Buffer.from(sealed, 'base64');
   const decipher = createDecipheriv(algorithm, keyOf(token), bytes.subarray(0, nonceBytes), {

@@ -25,9 +25,9 @@ type Opener = Owner & Pick<Opening, 'isTokenLive'>;
 
 /**
  * Single connection mode of graphql-sse: PUT reserves a stream, GET opens it, POST adds an operation, DELETE cancels
- * one. Each request may reach another node. They meet in the database (`Reservations`); the node that holds the open
- * stream runs the operations stored there. A stream belongs to the session that reserved it and is invisible to all
- * others.
+ * one. Each request may reach another node. The nodes share what they need through the database (`Reservations`); the
+ * node that holds the open stream runs the operations stored there. A stream belongs to the session that reserved it
+ * and is invisible to all others.
  */
 export class SingleConnections {
   readonly #server: OperationServices;
@@ -138,12 +138,12 @@ export class SingleConnections {
     const cursor = await this.#server.realtime.readCursor();
     const isReady =
       !response.destroyed && (await this.#reservations.ready({ tokenHash, operationId, ...added }, cursor));
-    // A client that hung up in the meantime will never cancel the operation.
+    // A client that has hung up in the meantime can no longer cancel the operation.
     if (response.destroyed) await this.#reservations.remove(tokenHash, operationId);
     else response.writeHead(isReady ? 202 : 204).end();
   }
 
-  /** DELETE with an operation id: answers 200, whether or not it existed. */
+  /** DELETE with an operation id: answers 200, whether or not the operation existed. */
   async cancel(response: ServerResponse, { token, asker, url }: Owner & { url: URL }): Promise<void> {
     if ((await this.find(token, asker)) === null) throw refuse('UNKNOWN_STREAM');
     await this.#reservations.remove(hashOf(token), readOperationId(url.searchParams.get('operationId')));

@@ -5,7 +5,7 @@ export interface Sink {
   readonly isOpen: boolean;
   /** Whether the client reads too slowly: the bytes that it has not taken have reached the limit. */
   readonly isCongested: boolean;
-  /** Whether the backlog is small enough for notices that are useless later. */
+  /** Whether the backlog is small enough to send notices that would be useless later. */
   readonly isReadyForTyping: boolean;
   send(batch: Batch): void;
   /** Writes what is pending; returns whether the operating system has taken all of it. */

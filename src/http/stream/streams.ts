@@ -204,7 +204,7 @@ export class Streams {
       sendResult(response, result, jsonType);
       return;
     }
-    // Its result may hold tokens.
+    // A mutation's result may contain tokens.
     if (kind === OperationTypeNode.MUTATION) response.setHeader('cache-control', 'no-store, no-transform');
     const stream = this.#registry.open({
       request,
@@ -246,8 +246,8 @@ function refuseStreamToken(): HttpError {
 }
 
 /**
- * The caller; throws HttpError 401 for an invalid token, 403 for a user that a program may not act as, and 503 for a
- * token that cannot be verified now.
+ * Returns the caller; throws HttpError 401 for an invalid token, 403 for a user that a program may not act as, and 503
+ * for a token that cannot be verified now.
  */
 function refuseBad(asker: () => Caller | null): Caller | null {
   try {

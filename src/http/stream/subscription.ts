@@ -6,13 +6,12 @@ import type { SharedSubscription } from '../../live/shared-subscription.ts';
 import { formatCursor } from '../../log/cursor.ts';
 import type { EndReason } from '../../live/listener.ts';
 import type { MissedChatStretch, MissedStretch, Range } from '../../log/log-reader.ts';
-import type { Segment } from '../../log/segment.ts';
 import type { Realtime } from '../../live/realtime.ts';
 import { endPayloads } from './ending.ts';
 import { PendingBatches } from './pending-batches.ts';
-import { ReplayBudget, ResetNeeded, type ReplayLimits } from './replay-budget.ts';
 import { Pace } from './pace.ts';
-import { ReadAhead } from './read-ahead.ts';
+import { Replay } from './replay.ts';
+import { ResetNeeded, type ReplayLimits } from './replay-budget.ts';
 import type { Sink } from './sink.ts';
 
 /** What one subscription on a stream needs. */
@@ -28,6 +27,7 @@ export type SubscriptionOptions = {
 
 const otherHistory = 'The cursor belongs to a different history of this database.';
 
+type Missed = Replay<MissedStretch | MissedChatStretch>;
 type State = 'CATCHING_UP' | 'LIVE' | 'OVER';
 
 /**
@@ -51,12 +51,10 @@ export class EventSubscription implements Receiver {
    * here.
    */
   #position = 0n;
-  /** The position at which it went live: events from the hub at or below it are old. */
+  /** The position at which the subscription went live: events from the hub up to this position are old. */
   #floor = 0n;
-  readonly #replayed: ReplayBudget;
   readonly #pace: Pace;
   readonly #held = new PendingBatches();
-  readonly #ahead = new ReadAhead((range: Range) => this.#readStretch(range));
 
   constructor(options: SubscriptionOptions) {
     this.#options = options;
@@ -66,17 +64,12 @@ export class EventSubscription implements Receiver {
     this.serverKeyId = asker.userId === null ? asker.keyId : null;
     [this.asker, this.chatId, this.isPublicReader] = [asker, chatId, isPublic];
     this.outlet = options.shared;
-    this.#replayed = new ReplayBudget(options.replayLimits);
     this.isWebhook = options.webhook !== undefined;
     this.#pace = new Pace(options.webhook?.firstRead);
   }
 
   get isReceiving(): boolean {
     return this.#state === 'LIVE' || (this.#state === 'CATCHING_UP' && !this.#held.isOver);
-  }
-
-  get #isOver(): boolean {
-    return this.#state === 'OVER';
   }
 
   get isLive(): boolean {
@@ -137,7 +130,7 @@ export class EventSubscription implements Receiver {
   finish(reason: EndReason, at: bigint): void {
     // Access was lost before this subscription started, and has been regained since.
     if (reason === 'ACCESS_LOST' && this.#state === 'LIVE' && at <= this.#floor) return;
-    // The next read of the log shows whether access is still lost after all earlier events.
+    // Once all earlier events are read, the log shows whether access is still lost.
     if (reason === 'ACCESS_LOST' && this.#state === 'CATCHING_UP') this.#held.giveUp();
     else this.#end(reason);
   }
@@ -175,12 +168,14 @@ export class EventSubscription implements Receiver {
     this.#position = last.eventId;
   }
 
-  /** The unsent bytes have reached the limit: from now on the subscription reads the log, as its socket drains. */
+  /**
+   * The unsent bytes have reached the limit: from now on the subscription reads the log, at the pace at which its
+   * socket drains.
+   */
   async #fallBehind(): Promise<void> {
     const { sink, realtime } = this.#options;
     this.#state = 'CATCHING_UP';
     this.#held.giveUp();
-    this.#replayed.restart();
     try {
       await sink.drained();
       this.#held.restart();
@@ -192,17 +187,18 @@ export class EventSubscription implements Receiver {
   }
 
   /**
-   * Reads the log up to `through`, and again up to the new head each time too much arrived in the meantime; then goes
-   * live.
+   * Reads the log up to `through`, and again up to the new head each time too much has arrived in the meantime; then
+   * goes live.
    */
   async #catchUp(through: bigint): Promise<void> {
+    const missed = this.#openReplay();
     let head = through;
     for (;;) {
-      await this.#replay(head);
+      await this.#replay(missed, head);
       // Until then, this node does not know whether the log has more, or whether the next event will reach this
       // stream.
       await this.#options.realtime.whenAt(head);
-      const notice = await this.#renderNotice({ kind: 'CaughtUp', replayed: this.#replayed.events }, head);
+      const notice = await this.#renderNotice({ kind: 'CaughtUp', replayed: missed.events }, head);
       if (this.#state === 'OVER') return;
       if (!this.#held.isOver) {
         this.#goLive(notice, head);
@@ -221,29 +217,45 @@ export class EventSubscription implements Receiver {
     for (const batch of this.#held.take()) this.receive(batch);
   }
 
-  async #replay(through: bigint): Promise<void> {
+  #openReplay(): Missed {
+    const { shared, sink, realtime, replayLimits } = this.#options;
+    return new Replay({
+      asker: this.asker,
+      shared,
+      sink,
+      pace: this.#pace,
+      limits: replayLimits,
+      readStretch: (range) => this.#readStretch(range),
+      findEvents: (segments) => this.#repeat(() => realtime.findEvents(segments)),
+      isOver: () => this.#state === 'OVER',
+    });
+  }
+
+  async #replay(missed: Missed, through: bigint): Promise<void> {
+    const reset = (reason: string) => {
+      missed.restart();
+      return this.#reset(reason, through);
+    };
     // Access to a single chat may have been lost after the subscription's check and before it joined the hub, so the
     // log is read at least once.
     let isChecked = this.chatId === null;
     while (this.#state !== 'OVER' && (this.#position < through || !isChecked)) {
-      const range = { after: this.#position, through, limit: this.#pace.size };
-      const stretch = await this.#ahead.take(range);
-      this.#judge(stretch);
-      if (this.#isOver) return;
+      const { stretch, range } = await missed.read(this.#position, through);
+      if (!this.#judge(stretch)) return;
       isChecked = true;
       if (!stretch.isKnown) {
-        await this.#reset(otherHistory, through);
+        await reset(otherHistory);
         return;
       }
       if (stretch.prunedThrough > this.#position) {
-        await this.#reset('The events since that cursor are no longer kept.', through);
+        await reset('The events since that cursor are no longer kept.');
         return;
       }
       try {
-        this.#position = await this.#sendStretch(stretch, range);
+        this.#position = await missed.send(stretch, range);
       } catch (error) {
         if (!(error instanceof ResetNeeded)) throw error;
-        await this.#reset(error.message, through);
+        await reset(error.message);
         return;
       }
       await this.#options.sink.drained();
@@ -258,42 +270,18 @@ export class EventSubscription implements Receiver {
     );
   }
 
-  /** Ends the subscription if the session has ended or the chat is no longer visible. */
-  #judge(stretch: MissedStretch | MissedChatStretch): void {
-    if (!stretch.isSessionLive) return this.#end('SESSION_ENDED');
-    if (!('hasAccess' in stretch)) return;
-    if (!stretch.hasAccess) this.#end('ACCESS_LOST');
-    if (stretch.isPublic !== this.isPublicReader) {
+  /** Ends the subscription if the session has ended or the chat is no longer visible. Returns whether it continues. */
+  #judge(stretch: MissedStretch | MissedChatStretch): boolean {
+    if (!stretch.isSessionLive) this.#end('SESSION_ENDED');
+    else if ('hasAccess' in stretch && !stretch.hasAccess) this.#end('ACCESS_LOST');
+    if ('isPublic' in stretch && stretch.isPublic !== this.isPublicReader) {
       // Until now the hub treated this subscriber as the wrong kind of reader, and may have sent it too much or too
       // little. Read those events from the log. That also checks access once more, because the hub may have ignored a
       // removal in the meantime.
       this.isPublicReader = stretch.isPublic;
       this.#held.giveUp();
     }
-  }
-
-  /**
-   * Renders and sends the events, a few segments at a time. Returns the position that this leads to, which is an earlier
-   * one if there was no room for all. Meanwhile, reads the stretch that follows.
-   */
-  async #sendStretch({ ids }: MissedStretch, { after, through, limit }: Range): Promise<bigint> {
-    const { shared, sink, realtime } = this.#options;
-    const { segments, isFull } = shared.segments.cut(ids, limit);
-    const end = isFull ? (segments.at(-1)?.lastId ?? through) : through;
-    if (isFull && this.#pace.isSteady) this.#ahead.begin({ after: end, through, limit });
-    const findEvents = (wanted: readonly Segment[]) => this.#repeat(() => realtime.findEvents(wanted));
-    let position = after;
-    for (const group of shared.segments.group(segments)) {
-      // The rest is not kept, because it may take hours until there is room; it is read again then.
-      if (position !== after && !sink.takesAll()) return position;
-      const rendered = await shared.segments.render(group, { asker: this.asker, findEvents });
-      // Some of the events were pruned in the meantime: the next stretch says so.
-      if (this.#state === 'OVER' || rendered === null) return position;
-      const stoppedAt = this.#pace.send(rendered.flat(), sink, (batch) => this.#replayed.take(batch));
-      if (stoppedAt !== null) return stoppedAt;
-      position = group.at(-1)?.lastId ?? position;
-    }
-    return end;
+    return this.#state !== 'OVER';
   }
 
   async #reset(reason: string, head: bigint): Promise<void> {
@@ -301,7 +289,6 @@ export class EventSubscription implements Receiver {
     if (this.#state === 'OVER') return;
     this.#options.sink.send(notice);
     this.#position = head;
-    this.#replayed.restart();
   }
 
   async #renderNotice(notice: StreamNotice, id: bigint): Promise<Batch> {

@@ -1,9 +1,9 @@
-/** The channel of the headers of a log. */
+/** The channel for the headers of a log. */
 export function headerChannel(epoch: string): string {
   return `parley:${epoch}:log`;
 }
 
-/** The channel of one shard's pieces. */
+/** The channel for one shard's pieces. */
 export function shardChannel(epoch: string, shard: number): string {
   return `parley:${epoch}:log:${shard}`;
 }

@@ -5,7 +5,7 @@ import { decodeHeader, decodePiece, type Header } from './wire.ts';
 
 /**
  * How much may wait, in characters of text and in messages. A node that is slower than the log loses what does not fit,
- * and reads the log.
+ * and reads it from the log.
  */
 const limits = { length: 16 * 1024 * 1024, headers: 1_000, pieces: 10_000 };
 /**
@@ -56,7 +56,7 @@ export class Inbox {
     this.#length += text.length;
   }
 
-  /** The next header that says something about the log after `position`, or that the log ended there. */
+  /** The next header that says something about the log after `position`, or says that the log ended there. */
   next(position: bigint): ReceivedHeader | null {
     const count = this.#headers.findIndex(({ through }) => through >= position);
     this.#dropHeaders(count === -1 ? this.#headers.length : count);
@@ -73,7 +73,7 @@ export class Inbox {
     return shards.filter((shard) => !this.#pieces.has(keyOf(term, through, shard)));
   }
 
-  /** The events of a header after `position`, with those of these shards; null if a piece cannot be read. */
+  /** The events after `position` in a header and in its pieces for these shards; null if a piece cannot be read. */
   eventsOf(header: ReceivedHeader, position: bigint, shards: readonly number[]): LoggedEvent[] | null {
     const events = [...header.events];
     const until = header.receivedAt - header.excessMs + rowsLastMs;

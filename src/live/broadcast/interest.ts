@@ -24,7 +24,7 @@ export class Interest {
     if (count === 0 && this.#all === 0) this.onChange(shard);
   }
 
-  /** Sets how many listeners need every shard. */
+  /** Sets the number of listeners that need all shards. */
   needAll(count: number): void {
     const wasAll = this.#all > 0;
     this.#all = count;

@@ -3,7 +3,9 @@ export class NoticeCounter {
   #term = -1n;
   #count = 0;
 
-  /** Returns whether this notice is the next one of the newest publisher: AFTER_GAP if others before it are missing. */
+  /**
+   * Returns whether this notice is the next one from the newest publisher: AFTER_GAP if others before it are missing.
+   */
   receive(term: bigint, number: number): 'NEXT' | 'AFTER_GAP' | 'OLD' {
     if (term < this.#term || (term === this.#term && number <= this.#count)) return 'OLD';
     const isNext = term === this.#term && number === this.#count + 1;

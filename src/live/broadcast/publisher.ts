@@ -26,7 +26,7 @@ const heartbeatMs = 700;
 /** How many characters may be on their way to Redis. */
 const maxUnsent = 8 * 1024 * 1024;
 
-/** What publishing the log to other nodes needs. */
+/** What a node needs to publish the log to others. */
 export type PublisherOptions = {
   channels: Channels;
   leases: Leases;
@@ -34,14 +34,14 @@ export type PublisherOptions = {
   epoch: () => string;
   /** How long ago this node last received something from a publisher, in ms. */
   silentMs: () => number;
-  /** Called when this node becomes the publisher, and when it no longer is. */
+  /** Called when this node becomes the publisher, and when it stops being the publisher. */
   onChange: (isPublisher: boolean) => void;
 };
 
 /**
  * Publishes the log to all nodes while this node is the publisher. All nodes compete for this role when they hear from
- * no publisher; a lease decides. Two publishers at once, one of which does not know yet that it lost the lease, do no
- * harm: both publish the same log.
+ * no publisher; a lease decides. Two publishers at once, one of which does not know yet that it has lost the lease, do
+ * no harm: both publish the same log.
  */
 export class Publisher {
   readonly #options: PublisherOptions;

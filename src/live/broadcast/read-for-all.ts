@@ -11,12 +11,12 @@ export type ReadForAll = { known: Known | null; rows: ReadonlyMap<bigint, unknow
 export type ReadRows = (events: readonly LoggedEvent[]) => Promise<ReadonlyMap<bigint, unknown>>;
 
 /**
- * How long nodes may show rows that the publisher read for all, in ms. Any later change to them is a later event; but a
- * node that was paused for a while must not show what has been deleted.
+ * How long nodes may show rows that the publisher read for them all, in ms. Any later change to them is a later event;
+ * but a node that was paused for a while must not show what has been deleted.
  */
 export const rowsLastMs = 2_000;
 
-/** Reads what concerns all nodes. Rejects while the database is unavailable. */
+/** Reads what all nodes need. Rejects while the database is unavailable. */
 export async function readForAll(
   { log, readRows }: { log: HubLog; readRows: ReadRows },
   events: readonly LoggedEvent[],
@@ -25,7 +25,7 @@ export async function readForAll(
   return { known, rows };
 }
 
-/** The events with their rows, which nodes may show until `performance.now()` reaches `until`. */
+/** The events with their rows; a node may show these until `performance.now()` reaches `until`. */
 export function attachRows(events: readonly LoggedEvent[], rows: ReadForAll['rows'], until: number): LoggedEvent[] {
   return events.map((event) => {
     const found = rows.get(event.id);

@@ -13,7 +13,7 @@ const patienceMs = 150;
 /** How long a node stays subscribed to a shard that no longer concerns it, in ms: users come back. */
 const lingerMs = 30_000;
 
-/** What receiving the log from the publisher needs. */
+/** What a node needs to receive the log from the publisher. */
 export type ReceptionOptions = {
   channels: Channels;
   /** What concerns this node. */
@@ -22,7 +22,7 @@ export type ReceptionOptions = {
   pass: (batch: HubBatch) => Promise<boolean>;
   /** Called when a message has arrived. */
   onNews: () => void;
-  /** Called with each notice of the publisher. */
+  /** Called with each notice from the publisher. */
   onNotice: (notice: Notice) => void;
   /** Called when notices were lost. */
   onGap: () => void;
@@ -50,7 +50,7 @@ export class Reception {
     return performance.now() - this.#inbox.heardAt;
   }
 
-  /** Receives the broadcast of the log with this epoch, and no longer that of another. */
+  /** Receives the broadcast of the log with this epoch, and stops receiving any other. */
   follow(epoch: string): void {
     this.close();
     this.#epoch = epoch;

@@ -28,7 +28,7 @@ export type Header = {
   events: readonly LoggedEvent[];
   /** The facts that the hub needs about the events; null if each node has to read them itself. */
   known: Known | null;
-  /** How many notices there were in this term; more than arrived if some were lost. */
+  /** How many notices have been sent in this term; if fewer have arrived, some were lost. */
   noticeCount: number;
 };
 
@@ -48,7 +48,7 @@ export type Piece = {
   term: bigint;
   through: bigint;
   events: readonly LoggedEvent[];
-  /** For some of the events: the rows that they are about, by the event's id. */
+  /** For some of the events: the rows that they are about, by event id. */
   rows: ReadonlyMap<bigint, unknown>;
 };
 

@@ -8,7 +8,7 @@ import { CannotStart } from '../../errors.ts';
 import { findOwner, nameOwnFolder, type Owner, runAs } from './owner.ts';
 import { findPrograms, type Programs } from './programs.ts';
 
-/** The superuser of the embedded PostgreSQL. It makes the application's role and database, and does nothing else. */
+/** The superuser of the embedded PostgreSQL. It creates the application's role and database, and does nothing else. */
 export const superuser = 'postgres';
 
 /** The application's role, which owns the database. It is not a superuser: it can't read files or run programs. */

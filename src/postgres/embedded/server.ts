@@ -12,7 +12,7 @@ import { nameOwnFolder, runAs } from './owner.ts';
 /** A PostgreSQL that accepts connections. `ended` resolves when its process exits, whatever the reason. */
 export type RunningPostgres = { ended: Promise<unknown>; stop: () => Promise<void> };
 
-/** How long a shutdown that flushes everything may take, in ms; after that, the next start does it by recovery. */
+/** How long a shutdown that flushes everything may take, in ms; if it takes longer, the next start recovers instead. */
 const shutdownMs = 5_000;
 
 /**

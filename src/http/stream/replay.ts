@@ -1,0 +1,77 @@
+import type { Caller } from '../../core/asker.ts';
+import type { FindEvents } from '../../live/segment-renderer.ts';
+import type { SharedSubscription } from '../../live/shared-subscription.ts';
+import type { MissedStretch, Range } from '../../log/log-reader.ts';
+import type { Pace } from './pace.ts';
+import { ReadAhead } from './read-ahead.ts';
+import { ReplayBudget, type ReplayLimits } from './replay-budget.ts';
+import type { Sink } from './sink.ts';
+
+/** What a replay needs of its subscription. */
+export type ReplayOptions<Stretch extends MissedStretch> = {
+  asker: Caller;
+  shared: SharedSubscription;
+  sink: Sink;
+  limits: ReplayLimits;
+  pace: Pace;
+  readStretch: (range: Range) => Promise<Stretch>;
+  findEvents: FindEvents;
+  /** Whether the subscription has ended. */
+  isOver: () => boolean;
+};
+
+/**
+ * Sends one subscriber what they missed, from where they left off until they are live: a stretch of the log at a time, as
+ * fast as the socket drains. Live subscribers have none, because most streams are idle and cost only memory.
+ */
+export class Replay<Stretch extends MissedStretch> {
+  readonly #options: ReplayOptions<Stretch>;
+  readonly #budget: ReplayBudget;
+  readonly #ahead: ReadAhead<Stretch>;
+
+  constructor(options: ReplayOptions<Stretch>) {
+    this.#options = options;
+    this.#budget = new ReplayBudget(options.limits);
+    this.#ahead = new ReadAhead(options.readStretch);
+  }
+
+  /** How many events it has sent, since its last restart. */
+  get events(): number {
+    return this.#budget.events;
+  }
+
+  /** Starts counting for another replay. */
+  restart(): void {
+    this.#budget.restart();
+  }
+
+  /** Reads the stretch after a position, as far as the socket has kept up. */
+  async read(after: bigint, through: bigint): Promise<{ stretch: Stretch; range: Range }> {
+    const range = { after, through, limit: this.#options.pace.size };
+    return { stretch: await this.#ahead.take(range), range };
+  }
+
+  /**
+   * Renders and sends the events, a few segments at a time. Returns the position that this leads to, which is an earlier
+   * one if there was no room for all. Meanwhile, reads the stretch that follows. Throws ResetNeeded when there is too much
+   * to replay.
+   */
+  async send({ ids }: Stretch, { after, through, limit }: Range): Promise<bigint> {
+    const { shared, sink, pace, asker, findEvents, isOver } = this.#options;
+    const { segments, isFull } = shared.segments.cut(ids, limit);
+    const end = isFull ? (segments.at(-1)?.lastId ?? through) : through;
+    if (isFull && pace.isSteady) this.#ahead.begin({ after: end, through, limit });
+    let position = after;
+    for (const group of shared.segments.group(segments)) {
+      // The rest is not kept: it may be hours before there is room, and it is read again then.
+      if (position !== after && !sink.takesAll()) return position;
+      const rendered = await shared.segments.render(group, { asker, findEvents });
+      // Some of the events were pruned in the meantime: the next stretch says so.
+      if (isOver() || rendered === null) return position;
+      const stoppedAt = pace.send(rendered.flat(), sink, (batch) => this.#budget.take(batch));
+      if (stoppedAt !== null) return stoppedAt;
+      position = group.at(-1)?.lastId ?? position;
+    }
+    return end;
+  }
+}
